@@ -1,0 +1,75 @@
+"""The error tree of trio-stt; nothing else.
+
+    TrioSttError
+     ├── SettingError          a setting that is unknown, of the wrong type, out of range or impossible
+     ├── EngineError
+     │    ├── EngineUnavailable   its package, model or file is missing; the message says how to get it
+     │    └── TranscriptionFailed the engine raised or returned rubbish for one job
+     ├── LaneError
+     │    ├── JobRefused          a lane did not take a job: a limit was reached, or it is closed
+     │    └── JobDropped          a lane took a job and gave it up: replaced, stale or cancelled
+     ├── WireError             what a client sent cannot be used; becomes an `error` event
+     │    ├── CommandError        where `command`
+     │    └── PacketError         where `audio_packet`
+     └── AudioFileError        a file that is not audio, or that cannot be read
+
+Every message is one line that a user can act on.
+"""
+
+
+class TrioSttError(Exception):
+    """Base of every error that trio-stt raises on purpose."""
+
+
+class SettingError(TrioSttError):
+    """A setting is unknown, of the wrong type, out of range or impossible with another."""
+
+
+class EngineError(TrioSttError):
+    """A recogniser cannot do what was asked."""
+
+
+class EngineUnavailable(EngineError):  # noqa: N818 - it names a state, as OSError's children do
+    """The engine's package, model or file is missing or unfit; the message says what to do about it."""
+
+
+class TranscriptionFailed(EngineError):  # noqa: N818 - as above
+    """The engine raised, or returned something that is not a transcript, for one job."""
+
+
+class LaneError(TrioSttError):
+    """A lane did not carry a job to its end."""
+
+
+class JobRefused(LaneError):  # noqa: N818 - as above
+    """The lane did not take the job; the message names the limit."""
+
+
+class JobDropped(LaneError):  # noqa: N818 - as above
+    """The lane took the job and gave it up; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"job dropped: {reason}")
+        self.reason = reason
+
+
+class WireError(TrioSttError):
+    """What a client sent cannot be used. `where` is the contract's tag for the `error` event."""
+
+    where = "session"
+
+
+class CommandError(WireError):
+    """A text frame is not a command."""
+
+    where = "command"
+
+
+class PacketError(WireError):
+    """A binary frame is not an audio packet."""
+
+    where = "audio_packet"
+
+
+class AudioFileError(TrioSttError):
+    """A file is not audio, or cannot be read."""

@@ -1,0 +1,107 @@
+"""The engine protocol: what a lane needs from a recogniser, and the frozen data that passes between them.
+
+It must not import any speech library, trio or threading: adapters beside this file do the first, the lane the rest.
+An engine is created, used and closed on one OS thread, the one that its lane owns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+"""Every engine receives mono audio at this rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What the settings say about one lane's engine.
+
+    Attributes:
+        engine: Canonical engine name, as the registry spells it.
+        model: Model name or path; empty for the engine's default.
+        language: Two-letter language code, or None to let the model decide.
+        download_root: Folder in which relative model names are looked up, or None.
+        device: `auto`, `cpu` or `cuda`.
+        beam_size: Beam width, at least 1; engines without beam search ignore it.
+        initial_prompt: Text that primes the model, or None; engines without prompts ignore it.
+        normalize_audio: Scale each clip's peak to 0.95 before inference.
+        num_threads: CPU threads that one inference may use, at least 1.
+        options: The engine's own options, as the user gave them.
+    """
+
+    engine: str
+    model: str = ""
+    language: str | None = "en"
+    download_root: Path | None = None
+    device: str = "auto"
+    beam_size: int = 1
+    initial_prompt: str | None = None
+    normalize_audio: bool = False
+    num_threads: int = 1
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """What was really loaded, for people: shown at start-up and in `/health`.
+
+    Attributes:
+        engine: Canonical engine name.
+        model: Name or folder of the loaded model.
+        device: Where it runs, `cpu` or `cuda`.
+        notice: One line a user should see (a fallback, say), or None.
+    """
+
+    engine: str
+    model: str
+    device: str
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedText:
+    """A piece of a transcript with its place in the clip: `start_s` and `end_s` in seconds from its first sample."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What an engine heard in one clip.
+
+    Attributes:
+        text: The words, stripped; empty when there were none.
+        language: Two-letter code that the model used or found, or None.
+        segments: Timed pieces where the model gives them, else empty.
+    """
+
+    text: str
+    language: str | None = None
+    segments: tuple[TimedText, ...] = ()
+
+
+class Engine(Protocol):
+    """A loaded recogniser."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was loaded, and where."""
+
+    def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+        """Transcribe clips, in order; one transcript for each.
+
+        Args:
+            batch: At least one clip: float32, shape (samples,), mono, 16 kHz, range -1 to 1. An empty clip is an error.
+
+        Raises:
+            TranscriptionFailed: The model could not; the message names the engine.
+        """
+
+    def close(self) -> None:
+        """Free the model. Calling it again does nothing."""
