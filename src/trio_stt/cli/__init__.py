@@ -1,0 +1,69 @@
+"""The command line: `serve` and `transcribe`.
+
+It owns parsing and exit statuses (0 done, 1 it did not work, 2 it was asked for something impossible). What the
+commands do is in the modules beside this one.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from trio_stt.cli.options import add_settings, given_settings
+from trio_stt.cli.transcript_formats import FORMATS
+from trio_stt.configuration import load
+from trio_stt.errors import AudioFileError, SettingError, TrioSttError
+
+_SERVER_ONLY = frozenset({"host", "port", "max_sessions", "max_active_speakers"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    Args:
+        arguments: Without the program's name; the process's own when None.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        return _run(parsed)
+    except (SettingError, AudioFileError) as error:
+        print(f"trio-stt: {error}", file=sys.stderr)
+        return 2
+    except TrioSttError as error:
+        print(f"trio-stt: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    settings = load(given_settings(parsed))
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Imported here so that `--help` and typing errors answer at once.
+    if parsed.command == "serve":
+        from trio_stt.cli.serve import serve  # noqa: PLC0415 - see above
+
+        return serve(settings)
+    from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
+
+    return transcribe(settings, files=parsed.files, format_name=parsed.format)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="trio-stt", description="Self-hosted, real-time speech-to-text server.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"trio-stt {version('trio-stt')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="run the server", allow_abbrev=False)
+    add_settings(serve)
+    transcribe = commands.add_parser("transcribe", help="write what is said in sound files", allow_abbrev=False)
+    transcribe.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC or OGG; - reads standard input")
+    transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    add_settings(transcribe, without=_SERVER_ONLY)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses with one line instead of the whole usage."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"{self.prog}: {message}\n")

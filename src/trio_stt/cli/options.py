@@ -1,0 +1,45 @@
+"""Command-line flags, derived from the declaration of the settings. It must not declare or check one itself."""
+
+import argparse
+from collections.abc import Collection
+
+from trio_stt.configuration import declarations
+
+_PREFIX = "setting_"  # keeps settings apart from a command's own arguments
+
+
+def add_settings(parser: argparse.ArgumentParser, *, without: Collection[str] = ()) -> None:
+    """Add a flag for every setting except those named in `without`."""
+    group = parser.add_argument_group("settings", "Each can also be set in the environment, as TRIO_STT_NAME.")
+    for declaration in declarations():
+        if declaration.name in without:
+            continue
+        flags, destination = declaration.option.flags, _PREFIX + declaration.name
+        default = declaration.field.default
+        if declaration.is_flag_only:
+            group.add_argument(
+                *flags,
+                dest=destination,
+                action="store_const",
+                const=not default,
+                default=argparse.SUPPRESS,
+                help=f"{_escaped(declaration.help)} Default: {'on' if default else 'off'}.",
+            )
+        else:
+            shown = "" if default in (None, "") else f" Default: {default}."
+            group.add_argument(
+                *flags,
+                dest=destination,
+                metavar="VALUE",
+                default=argparse.SUPPRESS,
+                help=_escaped(declaration.help) + shown,
+            )
+
+
+def given_settings(parsed: argparse.Namespace) -> dict[str, object]:
+    """The settings that flags gave, by name, unparsed."""
+    return {name.removeprefix(_PREFIX): value for name, value in vars(parsed).items() if name.startswith(_PREFIX)}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")

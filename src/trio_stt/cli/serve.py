@@ -1,0 +1,66 @@
+"""`trio-stt serve`: the server on Hypercorn's Trio worker, until a signal ends it.
+
+It owns the process: listening, signals, and what a person reads at the start. What is served is built by `service`.
+"""
+
+import signal
+from functools import partial
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as serve_app
+
+from trio_stt.errors import SettingError
+from trio_stt.service import build_app, build_house
+from trio_stt.session.house import House
+from trio_stt.settings import Settings
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit status.
+
+    Raises:
+        SettingError: The settings are impossible together, or the address cannot be listened on.
+    """
+    house = build_house(settings)
+    try:
+        trio.run(_serve, house, strict_exception_groups=True)
+    except* OSError as group:
+        raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {group.exceptions[0]}") from None
+    return 0
+
+
+async def _serve(house: House) -> None:
+    settings = house.settings
+    config = Config()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    config.bind = [f"{host}:{settings.port}"]
+    config.loglevel = settings.log_level
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, stop)
+        addresses = await nursery.start(partial(serve_app, build_app(house), config, shutdown_trigger=stop.wait))
+        nursery.start_soon(_announce, house, addresses)
+        await stop.wait()
+        nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
+
+
+async def _stop_on_signal(stop: trio.Event) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            stop.set()
+            return
+
+
+async def _announce(house: House, addresses: list[str]) -> None:
+    """Say which lane runs what, then the address."""
+    lanes = house.lanes
+    await lanes.wait_loaded()
+    shared = lanes.mode == "low-memory-one-model"
+    for lane in lanes.statistics().lanes:
+        use = "Finals and partials" if shared else {"main": "Finals", "realtime": "Partials"}[lane.name]
+        if lane.engine:
+            print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}", flush=True)
+        else:
+            print(f"{use}: not available. {lane.error}", flush=True)
+    print(f"trio-stt is ready on {' and '.join(addresses)}", flush=True)

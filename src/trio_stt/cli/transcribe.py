@@ -1,0 +1,139 @@
+"""`trio-stt transcribe`: sound files through the very session that serves a socket, faster than real time.
+
+It owns the pace and the progress bar. Formats are in `transcript_formats`, reading is in `sound`.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import msgspec
+import trio
+from tqdm import tqdm
+
+from trio_stt.cli.sound import SoundFile, open_sound
+from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
+from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.protocol.commands import Command
+from trio_stt.protocol.events import Error, Event, Final
+from trio_stt.service import build_house, prepare_process
+from trio_stt.session.connection import ConnectionClosed
+from trio_stt.session.house import House
+from trio_stt.session.session import Session
+from trio_stt.settings import Settings
+
+_MAX_BACKLOG_S = 60.0
+"""Finished speech that may wait for its final before the file is read on: enough to keep a lane busy."""
+_ONE_FILE_FORMATS = frozenset({"srt", "vtt"})
+
+
+def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) -> int:
+    """Write the transcript of files to standard output; returns the exit status.
+
+    Raises:
+        SettingError: The format takes one file only, or the settings are impossible.
+        AudioFileError: A file is not audio; nothing is written then.
+        EngineUnavailable: There is no engine to transcribe with.
+        TranscriptionFailed: The engine could not transcribe a part of a file.
+    """
+    if len(files) > 1 and format_name in _ONE_FILE_FORMATS:
+        raise SettingError(f"--format {format_name}: takes one FILE, not {len(files)}")
+    if files.count("-") > 1:
+        raise AudioFileError("-: standard input can be read once")
+    sounds = [open_sound(name) for name in files]
+    house = build_house(settings)
+    prepare_process()
+    try:
+        segments = trio.run(_transcribe_all, house, sounds)
+    except* (AudioFileError, EngineUnavailable, TranscriptionFailed) as group:
+        raise _first(group) from None
+    sys.stdout.write(FORMATS[format_name](segments))
+    return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _transcribe_all(house: House, sounds: Sequence[SoundFile]) -> list[SpokenSegment]:
+    segments: list[SpokenSegment] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.lanes.run)
+        await house.lanes.wait_loaded()
+        for error in house.startup_errors():
+            raise EngineUnavailable(error.message)
+        for sound in sounds:
+            segments += await _transcribe(house, sound)
+        nursery.cancel_scope.cancel()
+    return segments
+
+
+async def _transcribe(house: House, sound: SoundFile) -> list[SpokenSegment]:
+    session_id = house.reserve()
+    conversation = _FileConversation(sound)
+    try:
+        session = Session(session_id=session_id, house=house, connection=conversation, partials=False, sheds=False)
+        house.admit(session)
+        conversation.session = session
+        await session.run()
+    finally:
+        house.leave(session_id)
+    return conversation.segments
+
+
+class _FileConversation:
+    """A client that reads a file out to its session and takes down the finals."""
+
+    def __init__(self, sound: SoundFile) -> None:
+        self.segments: list[SpokenSegment] = []
+        self.session: Session | None = None
+        self._sound = sound
+        self._packets = sound.packets()
+        self._progress = tqdm(
+            total=round(sound.duration_s, 1),
+            desc=sound.name,
+            unit="s",
+            disable=not sys.stderr.isatty(),
+            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {rate_fmt}",
+        )
+        self._started = self._stopped = False
+
+    async def receive(self) -> str | bytes:
+        """`start`, the file's packets, `stop`; the end when every final is out."""
+        assert self.session is not None  # noqa: S101 - set before the session runs
+        if not self._started:
+            self._started = True
+            return _command(Command.START)
+        await self.session.wait_backlog_below(_MAX_BACKLOG_S)
+        for seconds, packet in self._packets:
+            self._progress.update(seconds)
+            return packet
+        if not self._stopped:
+            self._stopped = True
+            return _command(Command.STOP)
+        await self.session.wait_drained()
+        self._progress.close()
+        raise ConnectionClosed
+
+    async def send(self, event: Event) -> None:
+        """Take down a final."""
+        await trio.lowlevel.checkpoint()
+        if isinstance(event, Error):
+            raise TranscriptionFailed(f"{self._sound.name}: {event.message}")
+        if isinstance(event, Final):
+            segment = event.segment
+            assert segment is not msgspec.UNSET  # noqa: S101 - every final of ours names its segment
+            start_s, end_s = segment.audio_start_seconds, segment.audio_end_seconds
+            assert isinstance(start_s, float)  # noqa: S101 - as above
+            assert isinstance(end_s, float)  # noqa: S101 - as above
+            self.segments.append(
+                SpokenSegment(
+                    file=self._sound.name, segment_id=event.segment_id, start=start_s, end=end_s, text=event.text
+                )
+            )
+
+
+def _command(command: Command) -> str:
+    return msgspec.json.encode({"type": command}).decode()

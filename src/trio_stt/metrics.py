@@ -1,0 +1,68 @@
+"""Running statistics of durations, for `/api/metrics` and the session snapshots.
+
+Owns the arithmetic only. It must not know what is measured, read a clock, or keep anything that a person said.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+RECENT_SAMPLES: Final = 256
+"""How many of the latest durations the percentiles look at (protocol, section 1.5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionSnapshot:
+    """What a `Distribution` held at one moment; all zero while it was empty.
+
+    Attributes:
+        count: Durations added so far.
+        avg_ms: Mean of all of them, in milliseconds.
+        max_ms: Largest of all of them, in milliseconds.
+        p50_ms: Median of the latest 256, in milliseconds.
+        p95_ms: 95th percentile of the latest 256, in milliseconds.
+    """
+
+    count: int = 0
+    avg_ms: float = 0.0
+    max_ms: float = 0.0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+
+
+class Distribution:
+    """Durations of one kind: count, mean and maximum over the lifetime, percentiles over the latest 256.
+
+    Its memory is bounded. It is not thread-safe: one event loop owns it.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum_s = 0.0
+        self._max_s = 0.0
+        self._recent_s: deque[float] = deque(maxlen=RECENT_SAMPLES)
+
+    def add(self, seconds: float) -> None:
+        """Count one duration, in seconds, not negative."""
+        self._count += 1
+        self._sum_s += seconds
+        self._max_s = max(self._max_s, seconds)
+        self._recent_s.append(seconds)
+
+    def snapshot(self) -> DistributionSnapshot:
+        """The figures as they are now. Sorts up to 256 numbers."""
+        if not self._count:
+            return DistributionSnapshot()
+        ordered_s = sorted(self._recent_s)
+        return DistributionSnapshot(
+            count=self._count,
+            avg_ms=self._sum_s / self._count * 1000,
+            max_ms=self._max_s * 1000,
+            p50_ms=_percentile(ordered_s, 0.5) * 1000,
+            p95_ms=_percentile(ordered_s, 0.95) * 1000,
+        )
+
+
+def _percentile(ordered: list[float], fraction: float) -> float:
+    # The nearest-rank rule that the protocol's section 1.5 states: no interpolation.
+    return ordered[round((len(ordered) - 1) * fraction)]

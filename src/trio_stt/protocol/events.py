@@ -1,0 +1,212 @@
+"""Server events: what clients receive on the socket. Contract: sections 2.4 to 2.7.
+
+One frozen class per event, encoded by `encode` and nowhere else. A field that is UNSET is absent on the wire; None is
+`null`. Times are seconds since the Unix epoch. It must not decide when an event is sent.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from trio_stt.protocol.reports import Limits, SessionReport
+from trio_stt.protocol.segment import PreRecordingBuffer, Segment
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel", tag_field="type", kw_only=True):
+    """Base of all events; its tag is the wire's `type`."""
+
+
+class State(StrEnum):
+    """What a session is doing, as clients see it."""
+
+    IDLE = "idle"
+    LISTENING = "listening"
+    VOICE = "voice"
+    SILENCE = "silence"
+    RECORDING = "recording"
+    TRANSCRIBING = "transcribing"
+
+
+class Where(StrEnum):
+    """What an `error` is about."""
+
+    ADMISSION = "admission"
+    AUDIO_PACKET = "audio_packet"
+    AUDIO = "audio"
+    COMMAND = "command"
+    RECORDER = "recorder"
+    MAIN_ENGINE = "main_engine"
+    REALTIME_ENGINE = "realtime_engine"
+
+
+class Hello(Event, frozen=True, kw_only=True, tag="hello"):
+    """First frame of every session."""
+
+    client_id: str
+    session_id: str
+    settings: dict[str, object]
+    limits: Limits
+    supported_engines: list[str]
+    runtime_settings: dict[str, list[str]]
+
+
+class Ready(Event, frozen=True, kw_only=True, tag="ready"):
+    """Every lane finished its load attempt; `ok` tells whether all succeeded."""
+
+    session_id: str
+    settings: dict[str, object]
+    limits: Limits
+    runtime_settings: dict[str, list[str]]
+    ok: bool
+
+
+class WakeWordStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Wake-word part of a status."""
+
+    enabled: bool = False
+    backend: str = ""
+    wake_words: str = ""
+    state: str | None = None
+
+
+class Status(Event, frozen=True, kw_only=True, tag="status"):
+    """The session's state and the counters that go with it."""
+
+    session_id: str
+    state: State
+    timestamp: float
+    active_client_id: str | None
+    queue_depth: int
+    dropped_chunks: int
+    coalesced_realtime: int
+    stale_realtime_discarded: int
+    active_sessions: int
+    active_speakers: int
+    wake_word_enabled: bool = False
+    wake_word: WakeWordStatus = WakeWordStatus()
+    timestamp_iso: str
+
+
+class Timeline(Event, frozen=True, kw_only=True, tag="timeline"):
+    """Something that happened to a segment, for logs and timelines."""
+
+    session_id: str
+    event: str
+    timestamp: float
+    timestamp_iso: str
+    segment_id: int | UnsetType = UNSET
+    segment: Segment | UnsetType = UNSET
+    pre_recording_buffer: PreRecordingBuffer | UnsetType = UNSET
+    duration_seconds: float | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    sequence: int | UnsetType = UNSET
+
+
+class SegmentTimes(Event, frozen=True, kw_only=True):
+    """Top-level copies of a segment's fields that `realtime` and `final` carry."""
+
+    segment: Segment | UnsetType = UNSET
+    recording_started_at: float | UnsetType = UNSET
+    recording_started_at_iso: str | UnsetType = UNSET
+    recording_ended_at: float | UnsetType = UNSET
+    recording_ended_at_iso: str | UnsetType = UNSET
+    duration_seconds: float | UnsetType = UNSET
+    end_reason: str | UnsetType = UNSET
+    pre_recording_buffer: PreRecordingBuffer | UnsetType = UNSET
+
+
+class RealtimeTiming(msgspec.Struct, frozen=True, kw_only=True):
+    """When a partial was made; snake_case on the wire."""
+
+    created_at_monotonic: float
+    completed_at_monotonic: float
+    received_at_wall_time: float
+    queue_delay_seconds: float | None
+    inference_duration_seconds: float | None
+    total_latency_seconds: float | None
+
+
+class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
+    """A partial: what is heard so far of a running utterance."""
+
+    session_id: str
+    segment_id: int
+    recording_id: int
+    sequence: int
+    text: str
+    raw_text: str
+    display_text: str
+    stable_text: str
+    stable_delta: str
+    unstable_text: str
+    committed_stable_text: str
+    committed_stable_delta: str
+    visual_stable_text: str
+    visual_unstable_text: str
+    timestamp: float
+    timestamp_iso: str
+    timing: RealtimeTiming
+
+
+class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
+    """The words of a finished utterance; never empty."""
+
+    session_id: str
+    segment_id: int
+    text: str
+    timestamp: float
+    timestamp_iso: str
+
+
+class Notice(Event, frozen=True, kw_only=True, tag="warning"):
+    """Something the client should know; the session goes on."""
+
+    session_id: str
+    message: str
+
+
+class Error(Event, frozen=True, kw_only=True, tag="error"):
+    """Something that was asked for or accepted did not work."""
+
+    message: str
+    where: Where
+    session_id: str | UnsetType = UNSET
+    limits: Limits | UnsetType = UNSET
+
+
+class Clear(Event, frozen=True, kw_only=True, tag="clear"):
+    """All that was recorded so far is discarded."""
+
+    session_id: str
+    next_segment_id: int
+
+
+class Pong(Event, frozen=True, kw_only=True, tag="pong"):
+    """Answer to `ping`."""
+
+    session_id: str
+    server_time: float
+
+
+class Metrics(Event, frozen=True, kw_only=True, tag="metrics"):
+    """Answer to `metrics`."""
+
+    session_id: str
+    metrics: SessionReport
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: Event) -> str:
+    """The text frame of an event."""
+    return _encoder.encode(event).decode()
+
+
+def segment_times(segment: Segment) -> dict[str, Any]:
+    """Keyword arguments of `SegmentTimes` for a segment: itself and the copies of what is known of it."""
+    names = set(SegmentTimes.__struct_fields__) - {"segment"}
+    return {"segment": segment} | {name: getattr(segment, name) for name in names}

@@ -1,0 +1,119 @@
+"""Audio packets: binary frames to checked metadata and PCM bytes, and back. Contract: section 2.3.
+
+Layout: u32 little-endian metadata length, UTF-8 JSON metadata, interleaved 16-bit little-endian PCM. It checks, in the
+contract's order; it must not decode samples (`dsp` does).
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from trio_stt.errors import PacketError
+
+MAX_METADATA_BYTES = 65_536
+MIN_RATE_HZ = 8_000
+MAX_RATE_HZ = 192_000
+MAX_CHANNELS = 8
+_FORMAT = "pcm_s16le"
+_LENGTH_BYTES = 4
+_SAMPLE_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioPacket:
+    """A checked packet.
+
+    Attributes:
+        rate_hz: 8,000 to 192,000.
+        channels: 1 to 8.
+        pcm: Interleaved little-endian 16-bit samples, a whole number of frames; may be empty. A view into the frame.
+    """
+
+    rate_hz: int
+    channels: int
+    pcm: memoryview
+
+
+def parse_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
+    """Check a binary frame and split it.
+
+    Args:
+        frame: The whole binary message.
+        max_pcm_bytes: Longest PCM payload that is accepted.
+
+    Raises:
+        PacketError: The first rule that the frame breaks, in the contract's order.
+    """
+    if len(frame) < _LENGTH_BYTES:
+        raise PacketError("audio packet is missing metadata length")
+    announced = int.from_bytes(frame[:_LENGTH_BYTES], "little")
+    if announced > MAX_METADATA_BYTES:
+        raise PacketError(f"audio packet metadata is {announced} bytes long; at most {MAX_METADATA_BYTES} are allowed")
+    start = _LENGTH_BYTES + announced
+    if len(frame) < start:
+        raise PacketError(f"audio packet metadata is incomplete: {len(frame) - _LENGTH_BYTES} of {announced} bytes")
+    metadata = _metadata(frame[_LENGTH_BYTES:start])
+    pcm = memoryview(frame)[start:]
+    if len(pcm) > max_pcm_bytes:
+        raise PacketError(f"audio packet carries {len(pcm)} bytes of PCM; at most {max_pcm_bytes} are allowed")
+    rate_hz = _sample_rate(metadata)
+    channels = _channels(metadata)
+    if metadata.get("format", _FORMAT) != _FORMAT:
+        raise PacketError(f"audio packet format must be {_FORMAT}")
+    frame_bytes = channels * _SAMPLE_BYTES
+    if len(pcm) % frame_bytes:
+        raise PacketError(
+            f"audio packet payload of {len(pcm)} bytes is not a whole number of {frame_bytes}-byte frames"
+        )
+    _check_frames(metadata, len(pcm) // frame_bytes)
+    return AudioPacket(rate_hz=rate_hz, channels=channels, pcm=pcm)
+
+
+def build_packet(pcm: bytes, *, rate_hz: int, channels: int = 1) -> bytes:
+    """The frame that `parse_packet` reads back; for clients written in Python."""
+    frames = len(pcm) // (channels * _SAMPLE_BYTES)
+    fields: dict[str, object] = {"sampleRate": rate_hz, "channels": channels, "format": _FORMAT}
+    if frames:  # the contract wants `frames` above zero, or absent
+        fields["frames"] = frames
+    metadata = msgspec.json.encode(fields)
+    return len(metadata).to_bytes(_LENGTH_BYTES, "little") + metadata + pcm
+
+
+def _metadata(raw: bytes) -> dict[str, object]:
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise PacketError("invalid JSON in audio packet metadata") from None
+    if not isinstance(value, dict):
+        raise PacketError("audio packet metadata must be a JSON object")
+    return value
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _sample_rate(metadata: dict[str, object]) -> int:
+    rate_hz = _integer(metadata.get("sampleRate"))
+    if rate_hz is None or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise PacketError(f"audio packet sampleRate must be an integer from {MIN_RATE_HZ} to {MAX_RATE_HZ}")
+    return rate_hz
+
+
+def _channels(metadata: dict[str, object]) -> int:
+    channels = _integer(metadata.get("channels", 1))
+    if channels is None or channels < 1:
+        raise PacketError("audio packet channels must be a positive integer")
+    if channels > MAX_CHANNELS:
+        raise PacketError(f"audio packet channels must be at most {MAX_CHANNELS}")
+    return channels
+
+
+def _check_frames(metadata: dict[str, object], actual: int) -> None:
+    if "frames" not in metadata:
+        return
+    frames = _integer(metadata["frames"])
+    if frames is None or frames < 1:
+        raise PacketError("audio packet frames must be a positive integer")
+    if frames != actual:
+        raise PacketError("audio packet frames does not match its payload")

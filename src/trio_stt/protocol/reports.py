@@ -1,0 +1,170 @@
+"""Reports: the bodies of `/health`, `/api/config` and `/api/metrics`, and what events share with them.
+
+Contract: sections 1.1 to 1.7. Frozen data only: it must not collect anything.
+"""
+
+from typing import Self
+
+import msgspec
+
+from trio_stt.metrics import DistributionSnapshot
+from trio_stt.protocol.segment import Segment
+
+
+class Report(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Base of everything here: camelCase on the wire."""
+
+
+class Limits(Report, frozen=True, kw_only=True):
+    """Limits in force (1.6)."""
+
+    max_sessions: int
+    max_active_speakers: int
+    max_audio_queue_seconds_per_session: float
+    max_realtime_queue_age_ms: int
+    max_final_queue_depth_per_session: int
+    max_global_inference_queue_depth: int
+
+
+class Statistics(Report, frozen=True, kw_only=True):
+    """Lifetime count, mean and maximum; percentiles of the last 256."""
+
+    count: int = 0
+    avg_ms: float = 0.0
+    max_ms: float = 0.0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+
+    @classmethod
+    def of(cls, now: DistributionSnapshot) -> Self:
+        """A distribution as reports show it."""
+        return cls(count=now.count, avg_ms=now.avg_ms, max_ms=now.max_ms, p50_ms=now.p50_ms, p95_ms=now.p95_ms)
+
+
+class ByKind(Report, frozen=True, kw_only=True):
+    """One statistics object for partials, one for finals."""
+
+    realtime: Statistics
+    final: Statistics
+
+
+class QueuedJobs(Report, frozen=True, kw_only=True):
+    """Queued jobs of one session."""
+
+    final: int
+    realtime: int
+
+
+class QueueReport(Report, frozen=True, kw_only=True):
+    """One lane's queue (1.5)."""
+
+    name: str
+    queued: int
+    sessions: int
+    per_session: dict[str, QueuedJobs]
+    coalesced_realtime: int
+    stale_realtime_dropped: int
+    rejected_jobs: int
+
+
+class WorkerReport(Report, frozen=True, kw_only=True):
+    """One lane's worker (1.5). `engine`, `model` and `device` (our addition) are empty until the engine is loaded."""
+
+    name: str
+    ready: bool
+    healthy: bool
+    completed_jobs: int
+    failed_jobs: int
+    busy_ratio: float
+    queue_delay: Statistics
+    inference_duration: Statistics
+    total_latency: Statistics
+    engine: str = ""
+    model: str = ""
+    device: str = ""
+
+
+class SchedulerReport(Report, frozen=True, kw_only=True):
+    """All lanes (1.5)."""
+
+    mode: str
+    queues: dict[str, QueueReport]
+    workers: dict[str, WorkerReport]
+
+
+class StartupError(msgspec.Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
+    """A lane that could not load its engine."""
+
+    message: str
+    where: str
+
+
+class SessionReport(Report, frozen=True, kw_only=True):
+    """One session (1.7)."""
+
+    session_id: str
+    streaming: bool
+    recording: bool
+    state: str
+    wake_word_enabled: bool
+    current_segment_id: int
+    current_segment: Segment | None
+    queue_depth: int
+    recording_seconds: float
+    dropped_audio_chunks: int
+    rejected_audio_chunks: int
+    coalesced_realtime: int
+    stale_realtime_discarded: int
+    cancelled_jobs: int
+    realtime_submitted: int
+    final_submitted: int
+    realtime_completed: int
+    final_completed: int
+    realtime_rejected: int
+    final_rejected: int
+    forced_finalizations: int
+    dropped_recorded_segments: int
+    queue_delay: ByKind
+    inference_duration: ByKind
+    total_latency: ByKind
+
+
+class HealthReport(Report, frozen=True, kw_only=True):
+    """Body of `/health` (1.1)."""
+
+    ok: bool
+    ready: bool
+    active_sessions: int
+    active_speakers: int
+    rejected_sessions: int
+    scheduler: SchedulerReport
+    startup_errors: list[StartupError]
+
+
+class ConfigReport(Report, frozen=True, kw_only=True):
+    """Body of `/api/config` (1.2)."""
+
+    settings: dict[str, object]
+    limits: Limits
+    supported_engines: list[str]
+    runtime_settings: dict[str, list[str]]
+
+
+class MetricsReport(Report, frozen=True, kw_only=True):
+    """Body of `/api/metrics` (1.4)."""
+
+    active_sessions: int
+    active_speakers: int
+    rejected_sessions: int
+    pending_session_admissions: int
+    sessions: dict[str, SessionReport]
+    ready: bool
+    ok: bool
+    scheduler: SchedulerReport
+    limits: Limits
+    startup_errors: list[StartupError]
+
+
+def encode_report(report: Report) -> bytes:
+    """The JSON body of a report."""
+    return msgspec.json.encode(report)

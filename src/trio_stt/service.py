@@ -1,0 +1,131 @@
+"""The composition root: settings become lanes, a house and an app.
+
+It owns what is built and in which order it starts and ends. It must not hold logic of its own.
+"""
+
+import os
+import sys
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from quart_trio import QuartTrio
+
+from trio_stt.doors.http import http_routes
+from trio_stt.doors.ws import ws_routes
+from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
+from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.silero import SileroModel
+from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.fair_queue import QueueLimits
+from trio_stt.lanes.lane import Lane, LaneName
+from trio_stt.lanes.scheduler import Lanes
+from trio_stt.session.house import House
+from trio_stt.settings import Settings
+
+_SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may hold the interpreter while the event loop waits; Python's 5 ms would show in every event."""
+
+_MAX_ENGINE_THREADS = 4
+_WARMUP_CLIP = np.zeros(SAMPLE_RATE_HZ, np.float32)
+"""A second of silence: enough for an engine to allocate and compile what the first talker would wait for."""
+
+
+def build_house(settings: Settings) -> House:
+    """Everything that sessions share; nothing runs yet.
+
+    Raises:
+        SettingError: An engine is unknown, or cannot be what the settings ask for.
+        EngineUnavailable: The VAD model is missing.
+    """
+    silero = SileroModel()
+
+    def new_detector(current: Settings) -> SpeechDetector:
+        return SpeechDetector(
+            silero, energy_threshold=current.vad_energy_threshold, webrtc_mode=current.webrtc_sensitivity
+        )
+
+    return House(settings=settings, lanes=_build_lanes(settings), new_detector=new_detector)
+
+
+def build_app(house: House) -> QuartTrio:
+    """The app: its routes, and its lanes running for as long as it is served."""
+    app = QuartTrio("trio_stt", static_folder=None)
+    app.register_blueprint(http_routes(house))
+    app.register_blueprint(ws_routes(house))
+
+    @app.before_serving
+    async def start() -> None:
+        prepare_process()
+        await app.nursery.start(house.lanes.run)
+
+    @app.after_serving
+    async def end() -> None:
+        app.nursery.cancel_scope.cancel()
+
+    return app
+
+
+def prepare_process() -> None:
+    """Compile the kernels and shorten the interpreter's switch interval, before anybody waits for either."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    kernels.warm_up()
+
+
+def _build_lanes(settings: Settings) -> Lanes:
+    """One lane where finals and partials come from the same model, else two."""
+    final_config, partial_config = _engine_configs(settings)
+    if settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config):
+        main = _lane("main", final_config, lanes=1, settings=settings)
+        return Lanes(main=main, realtime=main)
+    return Lanes(
+        main=_lane("main", final_config, lanes=2, settings=settings),
+        realtime=_lane("realtime", partial_config, lanes=2, settings=settings),
+    )
+
+
+def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
+    final_config = EngineConfig(
+        engine=registry.resolve(settings.transcription_engine).name,
+        model=settings.model,
+        language=settings.language_code,
+        download_root=settings.download_folder,
+        device=settings.device,
+        beam_size=settings.beam_size,
+        initial_prompt=settings.initial_prompt,
+        normalize_audio=settings.normalize_audio,
+        options=settings.transcription_engine_options or {},
+    )
+    partial_options = settings.realtime_transcription_engine_options
+    partial_config = replace(
+        final_config,
+        engine=registry.resolve(settings.realtime_transcription_engine or settings.transcription_engine).name,
+        model=settings.realtime_model or settings.model,
+        beam_size=settings.beam_size_realtime,
+        initial_prompt=settings.initial_prompt_realtime,
+        options=final_config.options if partial_options is None else partial_options,
+    )
+    return final_config, partial_config
+
+
+def _lane(name: LaneName, config: EngineConfig, *, lanes: int, settings: Settings) -> Lane:
+    cores = os.cpu_count() or 1
+    # One core stays with the event loop; more than four threads no longer help models of this size.
+    threads = min(_MAX_ENGINE_THREADS, max(1, (cores - 1) // lanes))
+    config = replace(config, num_threads=threads)
+    return Lane(
+        name,
+        host=EngineThread(name),
+        load=partial(registry.load, config),
+        limits=partial(_queue_limits, settings),
+        warmup_clips=[_WARMUP_CLIP] if settings.model_warmup else [],
+    )
+
+
+def _queue_limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(
+        max_finals_per_session=settings.max_final_queue_depth_per_session,
+        max_jobs=settings.max_global_inference_queue_depth,
+    )

@@ -1,0 +1,210 @@
+"""What a session tells its client: every event is built here and goes to the outbox. Contract: sections 2.5 to 2.8.
+
+It owns wording and order within one announcement; it must not decide when something is announced.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from trio_stt.lanes.job import JobResult
+from trio_stt.protocol.events import (
+    Clear,
+    Error,
+    Final,
+    Notice,
+    Pong,
+    Realtime,
+    RealtimeTiming,
+    State,
+    Status,
+    Timeline,
+    Where,
+    segment_times,
+)
+from trio_stt.protocol.segment import iso
+from trio_stt.session.outbox import Outbox
+from trio_stt.session.recording import END_REASON, Recording
+from trio_stt.settings import Settings
+from trio_stt.speech.stabilizer import StableText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusFacts:
+    """The figures of a status event."""
+
+    streaming: bool
+    queue_depth: int
+    dropped_chunks: int
+    coalesced_realtime: int
+    stale_realtime_discarded: int
+    active_sessions: int
+    active_speakers: int
+
+
+class Announcer:
+    """Speaks for one session.
+
+    Args:
+        session_id: Named in every event.
+        settings: Of the session.
+        outbox: Where events go.
+        facts: Asked for the figures of each status.
+    """
+
+    def __init__(
+        self, *, session_id: str, settings: Settings, outbox: Outbox, facts: Callable[[], StatusFacts]
+    ) -> None:
+        self._id = session_id
+        self._stabilized = settings.realtime_callback == "stabilized"
+        self._outbox = outbox
+        self._facts = facts
+        self._state = State.IDLE
+
+    @property
+    def state(self) -> State:
+        """The state published last."""
+        return self._state
+
+    def status(self, state: State) -> None:
+        """The session's state is now this."""
+        self._state = state
+        facts = self._facts()
+        now = time.time()
+        self._outbox.put(
+            Status(
+                session_id=self._id,
+                state=state,
+                timestamp=now,
+                timestamp_iso=iso(now),
+                active_client_id=self._id if facts.streaming else None,
+                queue_depth=facts.queue_depth,
+                dropped_chunks=facts.dropped_chunks,
+                coalesced_realtime=facts.coalesced_realtime,
+                stale_realtime_discarded=facts.stale_realtime_discarded,
+                active_sessions=facts.active_sessions,
+                active_speakers=facts.active_speakers,
+            )
+        )
+
+    def recording_started(self, recording: Recording) -> None:
+        """An utterance began."""
+        self.status(State.VOICE)
+        segment = recording.segment
+        self._timeline(
+            recording,
+            "recording_started",
+            segment.recording_started_at,
+            pre_recording_buffer=segment.pre_recording_buffer,
+        )
+        self.status(State.RECORDING)
+
+    def recording_ended(self, recording: Recording) -> None:
+        """An utterance is complete; its final follows."""
+        segment = recording.segment
+        self._timeline(
+            recording,
+            "recording_ended",
+            segment.recording_ended_at,
+            duration_seconds=segment.duration_seconds,
+            reason=END_REASON,
+        )
+
+    def transcription_started(self, recording: Recording) -> None:
+        """The final of a finished utterance is being made."""
+        self._timeline(recording, "transcription_started", time.time())
+        self.status(State.TRANSCRIBING)
+
+    def partial(self, recording: Recording, text: StableText, result: JobResult) -> None:
+        """What is heard so far."""
+        now = time.time()
+        completed = trio.current_time()
+        self._outbox.put(
+            Realtime(
+                session_id=self._id,
+                segment_id=recording.segment_id,
+                recording_id=recording.utterance,
+                sequence=text.sequence,
+                text=text.display if self._stabilized else text.raw,
+                raw_text=text.raw,
+                display_text=text.display,
+                stable_text=text.stable,
+                stable_delta=text.delta,
+                unstable_text=text.unstable,
+                committed_stable_text=text.stable,
+                committed_stable_delta=text.delta,
+                visual_stable_text=text.stable,
+                visual_unstable_text=text.unstable,
+                timestamp=now,
+                timestamp_iso=iso(now),
+                timing=RealtimeTiming(
+                    created_at_monotonic=completed - result.total_s,
+                    completed_at_monotonic=completed,
+                    received_at_wall_time=now,
+                    queue_delay_seconds=result.queue_delay_s,
+                    inference_duration_seconds=result.inference_s,
+                    total_latency_seconds=result.total_s,
+                ),
+                **segment_times(recording.segment),
+            )
+        )
+        self._timeline(
+            recording,
+            "realtime_transcript",
+            now,
+            text=text.display if self._stabilized else text.raw,
+            sequence=text.sequence,
+        )
+
+    def final(self, recording: Recording, text: str) -> None:
+        """The words of a finished utterance."""
+        now = time.time()
+        self._outbox.put(
+            Final(
+                session_id=self._id,
+                segment_id=recording.segment_id,
+                text=text,
+                timestamp=now,
+                timestamp_iso=iso(now),
+                **segment_times(recording.segment),
+            )
+        )
+        self._timeline(recording, "final_transcript", now, text=text)
+
+    def segment_closed(self, recording: Recording, reason: str) -> None:
+        """A segment will have no final: it was `empty` or it `failed`. Our addition."""
+        self._timeline(recording, "segment_closed", time.time(), reason=reason)
+
+    def cleared(self, next_segment_id: int) -> None:
+        """Everything was discarded."""
+        self._outbox.put(Clear(session_id=self._id, next_segment_id=next_segment_id))
+
+    def warning(self, message: str) -> None:
+        """Something the client should know."""
+        self._outbox.put(Notice(session_id=self._id, message=message))
+
+    def error(self, where: Where, message: str) -> None:
+        """Something went wrong."""
+        self._outbox.put(Error(session_id=self._id, where=where, message=message))
+
+    def pong(self) -> None:
+        """Answer to `ping`."""
+        self._outbox.put(Pong(session_id=self._id, server_time=time.time()))
+
+    def _timeline(self, recording: Recording, event: str, timestamp: object, **extras: Any) -> None:
+        if not isinstance(timestamp, float):
+            raise TypeError(f"{event} has no time")
+        self._outbox.put(
+            Timeline(
+                session_id=self._id,
+                event=event,
+                timestamp=timestamp,
+                timestamp_iso=iso(timestamp),
+                segment_id=recording.segment_id,
+                segment=recording.segment,
+                **extras,
+            )
+        )

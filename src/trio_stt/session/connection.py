@@ -1,0 +1,27 @@
+"""What a session needs from whatever carries its messages. It must not know sockets: the doors do."""
+
+from typing import Protocol
+
+from trio_stt.protocol.events import Event
+
+
+class ConnectionClosed(Exception):  # noqa: N818 - it is how a conversation ends, not a fault
+    """The other side is gone, or the connection was closed."""
+
+
+class Connection(Protocol):
+    """A conversation with one client."""
+
+    async def receive(self) -> str | bytes:
+        """The next message: text for commands, bytes for audio packets.
+
+        Raises:
+            ConnectionClosed: No more will come.
+        """
+
+    async def send(self, event: Event) -> None:
+        """Hand over one event; returns when the carrier took it.
+
+        Raises:
+            ConnectionClosed: It cannot be delivered any more.
+        """

@@ -1,0 +1,60 @@
+"""What one session counts, and the report made of it. Contract: section 1.7.
+
+It owns the numbers; it must not decide when they change.
+"""
+
+from dataclasses import dataclass, field
+
+from trio_stt.lanes.job import JobKind, JobResult
+from trio_stt.metrics import Distribution
+from trio_stt.protocol.reports import ByKind, Statistics
+
+
+@dataclass(slots=True)
+class KindCounters:
+    """Jobs of one kind: counts, and how long delivered ones took."""
+
+    submitted: int = 0
+    completed: int = 0
+    rejected: int = 0
+    queue_delay: Distribution = field(default_factory=Distribution)
+    inference: Distribution = field(default_factory=Distribution)
+    total: Distribution = field(default_factory=Distribution)
+
+    def deliver(self, result: JobResult) -> None:
+        """A result reached the session."""
+        self.completed += 1
+        self.queue_delay.add(result.queue_delay_s)
+        self.inference.add(result.inference_s)
+        self.total.add(result.total_s)
+
+
+@dataclass(slots=True)
+class SessionCounters:
+    """All of one session; names as on the wire."""
+
+    dropped_audio_chunks: int = 0
+    rejected_audio_chunks: int = 0
+    coalesced_realtime: int = 0
+    stale_realtime_discarded: int = 0
+    cancelled_jobs: int = 0
+    forced_finalizations: int = 0
+    final: KindCounters = field(default_factory=KindCounters)
+    realtime: KindCounters = field(default_factory=KindCounters)
+
+    def of(self, kind: JobKind) -> KindCounters:
+        """The counters of a kind of job."""
+        return self.final if kind is JobKind.FINAL else self.realtime
+
+    def latencies(self) -> tuple[ByKind, ByKind, ByKind]:
+        """Queue delay, inference duration and total latency of both kinds."""
+        partials, finals = self.realtime, self.final
+        return (
+            _by_kind(partials.queue_delay, finals.queue_delay),
+            _by_kind(partials.inference, finals.inference),
+            _by_kind(partials.total, finals.total),
+        )
+
+
+def _by_kind(realtime: Distribution, final: Distribution) -> ByKind:
+    return ByKind(realtime=Statistics.of(realtime.snapshot()), final=Statistics.of(final.snapshot()))

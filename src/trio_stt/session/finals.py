@@ -1,0 +1,194 @@
+"""The finals of one session: in recording order, none dropped, computed ahead where a silence allows it.
+
+It owns the finished utterances that wait. It must not decide where an utterance ends. A final computed ahead belongs to
+one utterance, one clip and one silence: it counts only when the utterance ends with that very clip.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import trio
+from numpy.typing import NDArray
+
+from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.errors import EngineError, JobDropped, JobRefused
+from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
+from trio_stt.lanes.lane import Lane
+from trio_stt.protocol.events import Where
+from trio_stt.session.announcer import Announcer
+from trio_stt.session.counters import SessionCounters
+from trio_stt.session.recording import Recording
+from trio_stt.speech.text import finished
+
+logger = logging.getLogger(__name__)
+
+Clip = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Finished:
+    """An ended utterance that waits for its final."""
+
+    recording: Recording
+    clip: Clip
+    ahead: Ticket | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Speculation:
+    """A final that is being computed ahead."""
+
+    utterance: int
+    clip_end_sample: int
+    ticket: Ticket
+
+
+class Finals:
+    """One session's way to the lane of finals.
+
+    Args:
+        session_id: The session, as lanes know it.
+        lane: Where finals are made.
+        counters: Of the session.
+        announcer: Of the session.
+        settle: Called after each final, to publish what the session does now.
+    """
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        lane: Lane,
+        counters: SessionCounters,
+        announcer: Announcer,
+        settle: Callable[[], None],
+    ) -> None:
+        self._session_id = session_id
+        self._lane = lane
+        self._counters = counters
+        self._announcer = announcer
+        self._settle = settle
+        self._waiting: deque[_Finished] = deque()
+        self._arrived = trio.Event()
+        self._speculation: _Speculation | None = None
+        self._current: trio.CancelScope | None = None
+        self._progress = trio.Event()
+
+    @property
+    def depth(self) -> int:
+        """Finished utterances that wait, the one being transcribed aside."""
+        return len(self._waiting)
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds of audio that wait, the one being transcribed aside."""
+        return sum(item.clip.size for item in self._waiting) / SAMPLE_RATE_HZ
+
+    @property
+    def idle(self) -> bool:
+        """Whether every finished utterance has its final."""
+        return not self._waiting and self._current is None
+
+    async def wait_idle(self) -> None:
+        """Wait until every finished utterance has its final."""
+        while not self.idle:
+            await self._progress.wait()
+
+    async def wait_backlog_below(self, seconds: float) -> None:
+        """Wait until less audio than this waits."""
+        while self.backlog_s >= seconds:
+            await self._progress.wait()
+
+    def speculate(self, recording: Recording, clip: Clip, clip_end_sample: int) -> None:
+        """Compute ahead the final of an utterance that may be over; a refusal costs nothing."""
+        self.void_speculation()
+        try:
+            ticket = self._submit(clip)
+        except JobRefused:
+            return
+        self._speculation = _Speculation(utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=ticket)
+
+    def void_speculation(self) -> None:
+        """The person goes on speaking: what was computed ahead is worth nothing."""
+        if self._speculation is not None and self._speculation.ticket.cancel():
+            self._counters.cancelled_jobs += 1
+        self._speculation = None
+
+    def add(self, recording: Recording, clip: Clip, clip_end_sample: int) -> None:
+        """An utterance is complete."""
+        ahead = self._speculation
+        ticket = None
+        if ahead and (ahead.utterance, ahead.clip_end_sample) == (recording.utterance, clip_end_sample):
+            ticket, self._speculation = ahead.ticket, None
+        else:
+            self.void_speculation()
+        self._waiting.append(_Finished(recording=recording, clip=clip, ahead=ticket))
+        self._arrived.set()
+
+    def clear(self) -> None:
+        """Discard all that waits and what is being transcribed; the caller cancels the jobs in the lanes."""
+        self._waiting.clear()
+        self._speculation = None
+        if self._current is not None:
+            self._current.cancel()
+
+    async def run(self) -> None:
+        """Publish finals, one after the other, until cancelled."""
+        while True:
+            while not self._waiting:
+                self._arrived = trio.Event()
+                await self._arrived.wait()
+            with trio.CancelScope() as self._current:
+                await self._finish(self._waiting.popleft())
+            self._current = None
+            self._progress.set()
+            self._progress = trio.Event()
+
+    async def _finish(self, item: _Finished) -> None:
+        recording = item.recording
+        self._announcer.transcription_started(recording)
+        try:
+            result = await self._transcribe(item)
+        except (EngineError, JobDropped) as error:
+            logger.warning("session %s: segment %d failed: %s", self._session_id, recording.segment_id, error)
+            self._announcer.error(Where.RECORDER, str(error))
+            self._announcer.segment_closed(recording, "failed")
+        else:
+            self._counters.final.deliver(result)
+            text = finished(result.transcript.text)
+            if text:
+                self._announcer.final(recording, text)
+            else:
+                self._announcer.segment_closed(recording, "empty")
+        self._settle()
+
+    async def _transcribe(self, item: _Finished) -> JobResult:
+        """The result, waiting for room in the lane as long as it takes.
+
+        Raises:
+            EngineError: The engine could not.
+            JobDropped: The lane closed.
+        """
+        if item.ahead is not None:
+            return await item.ahead.wait()
+        while True:
+            try:
+                ticket = self._submit(item.clip)
+            except JobRefused as refusal:
+                if not self._lane.accepting:
+                    raise JobDropped("closed") from refusal
+                await self._lane.wait_room()
+            else:
+                return await ticket.wait()
+
+    def _submit(self, clip: Clip) -> Ticket:
+        try:
+            ticket = self._lane.submit(Job(session_id=self._session_id, kind=JobKind.FINAL, samples=clip))
+        except JobRefused:
+            self._counters.final.rejected += 1
+            raise
+        self._counters.final.submitted += 1
+        return ticket

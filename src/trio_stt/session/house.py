@@ -1,0 +1,207 @@
+"""What all sessions of a server share: settings, lanes, the VAD model, the places and the speaker slots.
+
+It owns admission and the server's reports. It must not run a session, nor know how one is reached.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from trio_stt.configuration import public_settings, runtime_settings
+from trio_stt.errors import TrioSttError
+from trio_stt.lanes.engines.registry import engine_names
+from trio_stt.lanes.lane import LaneStatistics
+from trio_stt.lanes.scheduler import Lanes
+from trio_stt.protocol.reports import (
+    ConfigReport,
+    HealthReport,
+    Limits,
+    MetricsReport,
+    QueuedJobs,
+    QueueReport,
+    SchedulerReport,
+    SessionReport,
+    StartupError,
+    Statistics,
+    WorkerReport,
+)
+from trio_stt.settings import Settings
+from trio_stt.speech.listener import Detector
+
+
+class ServerFull(TrioSttError):  # noqa: N818 - a state of the server
+    """No place for another session."""
+
+
+class Guest(Protocol):
+    """What the house needs of a session."""
+
+    @property
+    def session_id(self) -> str:
+        """32 hexadecimal digits."""
+
+    def report(self) -> SessionReport:
+        """The session as metrics show it."""
+
+
+class House:
+    """The shared part of a server.
+
+    Args:
+        settings: In force.
+        lanes: Of the server; somebody else runs them.
+        new_detector: Makes the speech detector of one session from the settings in force.
+    """
+
+    def __init__(self, *, settings: Settings, lanes: Lanes, new_detector: Callable[[Settings], Detector]) -> None:
+        self.settings = settings
+        self.lanes = lanes
+        self._new_detector = new_detector
+        self._sessions: dict[str, Guest] = {}
+        self._reserved: set[str] = set()
+        self._speakers: set[str] = set()
+        self._rejected_sessions = 0
+
+    @property
+    def active_sessions(self) -> int:
+        """Admitted sessions."""
+        return len(self._sessions)
+
+    @property
+    def active_speakers(self) -> int:
+        """Sessions that record an utterance."""
+        return len(self._speakers)
+
+    def reserve(self) -> str:
+        """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
+
+        Raises:
+            ServerFull: Sessions and reservations fill `max_sessions`.
+        """
+        if len(self._sessions) + len(self._reserved) >= self.settings.max_sessions:
+            self._rejected_sessions += 1
+            raise ServerFull(f"the server is full: max_sessions is {self.settings.max_sessions}")
+        session_id = uuid.uuid4().hex
+        self._reserved.add(session_id)
+        return session_id
+
+    def admit(self, session: Guest) -> None:
+        """The session takes the place that was reserved under its id."""
+        self._reserved.remove(session.session_id)
+        self._sessions[session.session_id] = session
+
+    def leave(self, session_id: str) -> None:
+        """Give the place back, admitted or only reserved."""
+        self._reserved.discard(session_id)
+        self._sessions.pop(session_id, None)
+        self.release_speaker(session_id)
+
+    def take_speaker(self, session_id: str) -> bool:
+        """Take a speaker slot; False when all are taken."""
+        if len(self._speakers) >= self.settings.max_active_speakers:
+            return False
+        self._speakers.add(session_id)
+        return True
+
+    def release_speaker(self, session_id: str) -> None:
+        """Give the slot back; without one, nothing happens."""
+        self._speakers.discard(session_id)
+
+    def new_detector(self) -> Detector:
+        """A speech detector for one session."""
+        return self._new_detector(self.settings)
+
+    def limits(self) -> Limits:
+        """Limits in force (1.6)."""
+        settings = self.settings
+        return Limits(
+            max_sessions=settings.max_sessions,
+            max_active_speakers=settings.max_active_speakers,
+            max_audio_queue_seconds_per_session=settings.max_audio_queue_seconds_per_session,
+            max_realtime_queue_age_ms=settings.max_realtime_queue_age_ms,
+            max_final_queue_depth_per_session=settings.max_final_queue_depth_per_session,
+            max_global_inference_queue_depth=settings.max_global_inference_queue_depth,
+        )
+
+    def startup_errors(self) -> list[StartupError]:
+        """One entry for each lane that could not load."""
+        return [StartupError(message=why, where=f"{lane}_engine") for lane, why in self.lanes.startup_errors.items()]
+
+    def config(self) -> ConfigReport:
+        """Body of `/api/config`."""
+        return ConfigReport(
+            settings=public_settings(self.settings),
+            limits=self.limits(),
+            supported_engines=engine_names(),
+            runtime_settings=runtime_settings(),
+        )
+
+    def health(self) -> HealthReport:
+        """Body of `/health`."""
+        return HealthReport(
+            ok=self.lanes.ok,
+            ready=self.lanes.ready,
+            active_sessions=self.active_sessions,
+            active_speakers=self.active_speakers,
+            rejected_sessions=self._rejected_sessions,
+            scheduler=self._scheduler(),
+            startup_errors=self.startup_errors(),
+        )
+
+    def metrics(self) -> MetricsReport:
+        """Body of `/api/metrics`."""
+        return MetricsReport(
+            active_sessions=self.active_sessions,
+            active_speakers=self.active_speakers,
+            rejected_sessions=self._rejected_sessions,
+            pending_session_admissions=len(self._reserved),
+            sessions={session_id: session.report() for session_id, session in self._sessions.items()},
+            ready=self.lanes.ready,
+            ok=self.lanes.ok,
+            scheduler=self._scheduler(),
+            limits=self.limits(),
+            startup_errors=self.startup_errors(),
+        )
+
+    def _scheduler(self) -> SchedulerReport:
+        now = self.lanes.statistics()
+        return SchedulerReport(
+            mode=now.mode,
+            queues={lane.name: _queue(lane) for lane in now.lanes},
+            workers={lane.name: _worker(lane) for lane in now.lanes},
+        )
+
+
+def _queue(lane: LaneStatistics) -> QueueReport:
+    queue = lane.queue
+    per_session: Mapping[str, QueuedJobs] = {
+        session_id: QueuedJobs(final=depth.finals, realtime=depth.partials)
+        for session_id, depth in queue.per_session.items()
+    }
+    return QueueReport(
+        name=lane.name,
+        queued=queue.queued,
+        sessions=len(per_session),
+        per_session=dict(per_session),
+        coalesced_realtime=queue.coalesced,
+        stale_realtime_dropped=queue.stale,
+        rejected_jobs=queue.rejected,
+    )
+
+
+def _worker(lane: LaneStatistics) -> WorkerReport:
+    engine, work = lane.engine, lane.work
+    return WorkerReport(
+        name=lane.name,
+        ready=lane.ready,
+        healthy=lane.healthy,
+        completed_jobs=work.completed_jobs,
+        failed_jobs=work.failed_jobs,
+        busy_ratio=work.busy_ratio,
+        queue_delay=Statistics.of(work.queue_delay),
+        inference_duration=Statistics.of(work.inference),
+        total_latency=Statistics.of(work.total),
+        engine=engine.engine if engine else "",
+        model=engine.model if engine else "",
+        device=engine.device if engine else "",
+    )

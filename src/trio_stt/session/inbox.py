@@ -1,0 +1,113 @@
+"""What a client sent and nobody has heard yet: audio and the commands between it, in order, bounded.
+
+It owns order and bounds only. Audio waits for room; it is shed only when the listener stands still.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import trio
+from numpy.typing import NDArray
+
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.protocol.commands import Command
+
+_WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
+SHED_AFTER_S = 1.0
+"""Audio that found no room for this long takes the place of the oldest."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """Samples of one packet: int16, shape (n,), mono."""
+
+    samples: NDArray[np.int16]
+    rate_hz: int
+
+    @property
+    def length_us(self) -> int:
+        """Length in whole microseconds: sums of it stay exact."""
+        return self.samples.size * 1_000_000 // self.rate_hz
+
+
+class Inbox:
+    """A bounded queue of audio and commands.
+
+    Args:
+        max_windows: Audio that may wait, in windows; a single packet may exceed it when nothing else waits.
+        sheds: Whether audio that finds no room for `SHED_AFTER_S` displaces the oldest; else it waits.
+    """
+
+    def __init__(self, max_windows: int, *, sheds: bool = True) -> None:
+        self._max_us = max_windows * _WINDOW_US
+        self._patience_s = SHED_AFTER_S if sheds else float("inf")
+        self._items: deque[Audio | Command] = deque()
+        self._waiting_us = 0
+        self._filled = trio.Event()
+        self._emptied = trio.Event()
+        self._idle = trio.Event()  # the reader waits for more
+
+    @property
+    def windows(self) -> int:
+        """Audio that waits, in whole windows."""
+        return self._waiting_us // _WINDOW_US
+
+    def put_command(self, command: Command) -> None:
+        """Queue a command behind the audio before it; never blocks."""
+        self._items.append(command)
+        self._filled.set()
+
+    async def put_audio(self, audio: Audio) -> int:
+        """Queue audio when there is room.
+
+        Returns:
+            Windows of the oldest waiting audio that were shed to make room; 0 normally.
+        """
+        with trio.move_on_after(self._patience_s):
+            while self._waiting_us and self._waiting_us + audio.length_us > self._max_us:
+                self._emptied = trio.Event()
+                await self._emptied.wait()
+        shed_us = self._shed(self._waiting_us + audio.length_us - self._max_us)
+        self._items.append(audio)
+        self._waiting_us += audio.length_us
+        self._filled.set()
+        return -(-shed_us // _WINDOW_US)
+
+    async def get(self) -> Audio | Command:
+        """The next item, in order of arrival."""
+        while not self._items:
+            self._idle.set()
+            self._filled = trio.Event()
+            await self._filled.wait()
+        self._idle = trio.Event() if self._idle.is_set() else self._idle
+        item = self._items.popleft()
+        if isinstance(item, Audio):
+            self._waiting_us -= item.length_us
+            self._emptied.set()
+        return item
+
+    async def wait_idle(self) -> None:
+        """Wait until all is taken and the reader is back for more."""
+        while self._items:
+            await self._idle.wait()
+            await trio.lowlevel.checkpoint()
+        await self._idle.wait()
+
+    def drop_audio(self) -> None:
+        """Forget all waiting audio; commands stay."""
+        self._shed(self._waiting_us)
+
+    def _shed(self, length_us: int) -> int:
+        """Drop the oldest audio of at least this length; returns the length dropped."""
+        kept: deque[Audio | Command] = deque()
+        shed_us = 0
+        for item in self._items:
+            if isinstance(item, Audio) and shed_us < length_us:
+                shed_us += item.length_us
+            else:
+                kept.append(item)
+        self._items = kept
+        self._waiting_us -= shed_us
+        self._emptied.set()
+        return shed_us

@@ -1,0 +1,89 @@
+"""The events of one session on their way to its client: bounded, in order, sent by one task.
+
+While a client keeps up, every event is sent. When it lags, a newer status or partial takes the place of an older one;
+finals, errors and the rest are kept. A client that lags beyond the bound is given up. It must not block whoever
+publishes.
+"""
+
+from collections import deque
+
+import msgspec
+import trio
+
+from trio_stt.protocol.events import Event, Realtime, Status, Timeline
+from trio_stt.session.connection import Connection
+
+LAG_EVENTS = 32
+"""More waiting events than this mean that the client does not keep up."""
+MAX_EVENTS = 512
+"""More than this, after replacement, and the client is given up."""
+SEND_TIMEOUT_S = 20.0
+"""A client that takes no event for this long is given up."""
+
+
+class ClientStalled(Exception):  # noqa: N818 - what became of the client, not a fault of ours
+    """The client does not read what it is sent."""
+
+
+class Outbox:
+    """Publish with `put` from any task; `run` delivers until cancelled."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Event] = deque()
+        self._filled = trio.Event()
+        self._idle = trio.Event()
+        self._overflowed = False
+
+    def put(self, event: Event) -> None:
+        """Queue an event; never blocks."""
+        if len(self._waiting) >= LAG_EVENTS:
+            event = self._replace(event)
+        self._waiting.append(event)
+        self._idle = trio.Event() if self._idle.is_set() else self._idle
+        self._overflowed = self._overflowed or len(self._waiting) > MAX_EVENTS
+        self._filled.set()
+
+    async def run(self, connection: Connection) -> None:
+        """Deliver in order.
+
+        Raises:
+            ClientStalled: The client takes nothing for `SEND_TIMEOUT_S`, or too much waits for it.
+            ConnectionClosed: The client is gone.
+        """
+        while True:
+            while not self._waiting:
+                self._idle.set()
+                self._filled = trio.Event()
+                await self._filled.wait()
+            if self._overflowed:
+                raise ClientStalled(f"more than {MAX_EVENTS} events wait for the client")
+            with trio.move_on_after(SEND_TIMEOUT_S) as deadline:
+                await connection.send(self._waiting.popleft())
+            if deadline.cancelled_caught:
+                raise ClientStalled(f"the client took no event for {SEND_TIMEOUT_S:g} s")
+
+    async def wait_idle(self) -> None:
+        """Wait until everything that was put is delivered."""
+        await self._idle.wait()
+
+    def _replace(self, event: Event) -> Event:
+        """Take out what `event` makes superfluous; the partial that replaces another carries its delta, too."""
+        if isinstance(event, Status):
+            self._waiting = deque(other for other in self._waiting if not isinstance(other, Status))
+        elif isinstance(event, Realtime):
+            added = "".join(
+                other.stable_delta
+                for other in self._waiting
+                if isinstance(other, Realtime) and _same_partial(event, other)
+            )
+            self._waiting = deque(other for other in self._waiting if not _same_partial(event, other))
+            delta = added + event.stable_delta
+            event = msgspec.structs.replace(event, stable_delta=delta, committed_stable_delta=delta)
+        return event
+
+
+def _same_partial(event: Realtime, other: Event) -> bool:
+    """Whether `other` is an earlier partial of the same segment, or its timeline entry."""
+    if isinstance(other, Timeline):
+        return other.event == "realtime_transcript" and other.segment_id == event.segment_id
+    return isinstance(other, Realtime) and other.segment_id == event.segment_id

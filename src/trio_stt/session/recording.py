@@ -1,0 +1,93 @@
+"""One utterance as its session and client see it: its number on the wire, its times, its stable text.
+
+It owns that bookkeeping; it must not publish, transcribe or decide where an utterance ends.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.protocol.segment import PreRecordingBuffer, Segment, iso
+from trio_stt.settings import Settings
+from trio_stt.speech.cadence import PartialCadence
+from trio_stt.speech.events import UtteranceEnded, UtteranceStarted
+from trio_stt.speech.stabilizer import Stabilizer
+
+END_REASON = "recording_stop"  # contract, 2.6: the only one there is
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """An accepted utterance, from its start until its final is out.
+
+    Attributes:
+        utterance: The segmenter's number; `recordingId` on the wire.
+        segment: What the wire says of it; replaced when more is known.
+        start_sample: First sample, pre-roll included.
+        trigger_sample: Where speech was detected.
+        cadence: When its next partial is due.
+        stabilizer: Its stable text.
+        running: Whether it is still being recorded; partials stop with it.
+        silent: Whether a confirmed silence lasts; partials rest.
+    """
+
+    utterance: int
+    segment: Segment
+    start_sample: int
+    trigger_sample: int
+    cadence: PartialCadence
+    stabilizer: Stabilizer
+    running: bool = True
+    silent: bool = False
+
+    @property
+    def segment_id(self) -> int:
+        """Its number on the wire."""
+        return self.segment.segment_id
+
+
+def open_recording(started: UtteranceStarted, *, segment_id: int, started_at: float, settings: Settings) -> Recording:
+    """Begin the books of an utterance that was detected at the wall-clock time `started_at`."""
+    included_s = (started.trigger_sample - started.start_sample) / SAMPLE_RATE_HZ
+    preroll = PreRecordingBuffer(
+        configured_seconds=settings.pre_recording_buffer_duration,
+        included_seconds=included_s,
+        start_timestamp=started_at - included_s,
+        start_timestamp_iso=iso(started_at - included_s),
+        end_timestamp=started_at,
+        end_timestamp_iso=iso(started_at),
+    )
+    segment = Segment(
+        segment_id=segment_id,
+        recording_started_at=started_at,
+        recording_started_at_iso=iso(started_at),
+        pre_recording_buffer=preroll,
+        audio_start_seconds=started.speech_sample / SAMPLE_RATE_HZ,
+    )
+    cadence = PartialCadence(
+        start_sample=started.trigger_sample,
+        pause_s=settings.realtime_processing_pause,
+        min_audio_s=settings.realtime_min_audio_seconds,
+    )
+    return Recording(
+        utterance=started.utterance,
+        segment=segment,
+        start_sample=started.start_sample,
+        trigger_sample=started.trigger_sample,
+        cadence=cadence,
+        stabilizer=Stabilizer(),
+    )
+
+
+def close_recording(recording: Recording, ended: UtteranceEnded, *, ended_at: float) -> None:
+    """Complete the books of an utterance that ended at the wall-clock time `ended_at`."""
+    recording.running = False
+    recording.segment = msgspec.structs.replace(
+        recording.segment,
+        recording_ended_at=ended_at,
+        recording_ended_at_iso=iso(ended_at),
+        duration_seconds=(ended.end_sample - ended.trigger_sample) / SAMPLE_RATE_HZ,
+        end_reason=END_REASON,
+        audio_end_seconds=ended.speech_end_sample / SAMPLE_RATE_HZ,
+    )

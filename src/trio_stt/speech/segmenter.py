@@ -1,0 +1,285 @@
+"""Where utterances begin and end, on the audio clock. Contract: sections 4.2 to 4.9, with their "do instead" lines.
+
+It sees one verdict per window and never the samples; it owns positions and decisions. It must not know of clients,
+recognisers or time of day.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Self
+
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp.detector import Verdict
+from trio_stt.settings import Settings
+from trio_stt.speech.events import (
+    SilenceConfirmed,
+    SpeculationDue,
+    SpeechEvent,
+    SpeechResumed,
+    UtteranceAborted,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+
+SILENCE_CONFIRMATION_S = 0.16  # contract, 4.14: shorter pauses are part of speech
+WEBRTC_RECENCY_S = 1.0  # contract, 4.14
+SPEECH_PROBABILITY = 0.5  # Silero's own threshold for speech
+KEEP_PROBABILITY = 0.35  # below it speech has ended: Silero's own hysteresis of 0.15
+_CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks back one second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmenterConfig:
+    """The settings that matter here, in samples and probabilities.
+
+    Attributes:
+        start_probability: Speech starts above it.
+        preroll_samples: Audio kept from before the start.
+        silence_samples: Silence that ends an utterance, counted from the last speech.
+        speculation_samples: Silence after which a final is computed ahead; 0 for never.
+        min_length_samples: Age, counted from the trigger, before which silence ends nothing.
+        min_gap_samples: Distance of a start from the last end.
+        max_length_samples: Length, counted from the trigger, at which an utterance is cut; 0 for never.
+    """
+
+    start_probability: float
+    preroll_samples: int
+    silence_samples: int
+    speculation_samples: int
+    min_length_samples: int
+    min_gap_samples: int
+    max_length_samples: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        silence_s = settings.post_speech_silence_duration
+        ahead_s = settings.early_transcription_on_silence
+        # The speculation cannot come before the silence is confirmed, nor at its end.
+        speculates = 0 < ahead_s < silence_s
+        return cls(
+            start_probability=1.0 - settings.silero_sensitivity,
+            preroll_samples=_samples(settings.pre_recording_buffer_duration),
+            silence_samples=_samples(silence_s),
+            speculation_samples=_samples(max(ahead_s, SILENCE_CONFIRMATION_S)) if speculates else 0,
+            min_length_samples=_samples(settings.min_length_of_recording),
+            min_gap_samples=_samples(settings.min_gap_between_recordings),
+            max_length_samples=_samples(settings.max_audio_queue_seconds_per_session),
+        )
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE_HZ)
+
+
+@dataclass(slots=True)
+class _Recording:
+    """The running utterance."""
+
+    start_sample: int
+    trigger_sample: int
+    speech_end_sample: int
+    confirmed: bool = False
+    speculation_end_sample: int | None = None
+
+
+class Segmenter:
+    """Turns verdicts into utterances. Feed windows in order; every call returns the events that it caused."""
+
+    def __init__(self, config: SegmenterConfig) -> None:
+        self._config = config
+        self._position = 0
+        self._utterances = 0
+        self._recording: _Recording | None = None
+        self._floor_sample = 0  # no utterance reaches back before it
+        self._gap_end_sample = 0
+        self._webrtc_end_sample: int | None = None
+        self._run_start_sample: int | None = None  # of the current run of probable speech
+        self._heard: deque[tuple[int, int]] = deque()  # (start, end) of probable speech within the pre-roll
+        self._levels: deque[tuple[float, int]] = deque(maxlen=_CUT_SEARCH_WINDOWS)  # (RMS, start) of recent windows
+
+    @property
+    def position_sample(self) -> int:
+        """Position after the last window."""
+        return self._position
+
+    @property
+    def recording_from_sample(self) -> int | None:
+        """First sample of the running utterance, pre-roll included; None between utterances."""
+        return self._recording.start_sample if self._recording else None
+
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is running."""
+        return self._recording is not None
+
+    @property
+    def needed_from_sample(self) -> int:
+        """Oldest sample that an utterance, running or yet to start, can contain."""
+        if self._recording:
+            return self._recording.start_sample
+        return self._preroll_start(self._position)
+
+    def push(self, verdict: Verdict, samples: int = WINDOW_SAMPLES) -> list[SpeechEvent]:
+        """Take one window's verdict.
+
+        Args:
+            verdict: What the detectors say of it.
+            samples: Its true length; less than a whole window only for the last one before `stop`.
+        """
+        start = self._position
+        self._position = end = start + samples
+        self._levels.append((verdict.rms, start))
+        if verdict.webrtc:
+            self._webrtc_end_sample = end
+        self._follow_run(verdict, start, end)
+        if self._recording is None:
+            return self._listen(verdict, start)
+        return self._record(self._recording, verdict)
+
+    def begin(self) -> None:
+        """The client starts streaming: audio from before a pause in the stream is not glued to what comes."""
+        if self._recording is None:
+            self._forget()
+
+    def stop(self) -> list[SpeechEvent]:
+        """The client stops: the running utterance ends here, and speech too short to have triggered is one, too."""
+        events: list[SpeechEvent] = []
+        if self._recording is None:
+            self._forget_heard()
+            if self._heard:
+                oldest = self._preroll_start(self._position)  # nothing older was kept
+                events.append(self._start(self._heard[0][0], oldest, speech_end_sample=self._heard[-1][1]))
+        if self._recording is not None:
+            events.append(self._end(self._recording))
+        self._forget()
+        return events
+
+    def clear(self, unheard_samples: int = 0) -> list[SpeechEvent]:
+        """Throw the running utterance away, everything heard so far, and `unheard_samples` received after it."""
+        self._position += unheard_samples
+        aborted = self._recording is not None
+        self._recording = None
+        self._forget()
+        return [UtteranceAborted(utterance=self._utterances)] if aborted else []
+
+    def _forget(self) -> None:
+        self._floor_sample = self._position
+        self._webrtc_end_sample = self._run_start_sample = None
+        self._heard.clear()
+        self._levels.clear()
+
+    def _follow_run(self, verdict: Verdict, start: int, end: int) -> None:
+        if verdict.probability >= (SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY):
+            if self._run_start_sample is None:
+                self._run_start_sample = start
+            if self._recording is None:
+                self._heard.append((start, end))
+        else:
+            self._run_start_sample = None
+        self._forget_heard()
+
+    def _forget_heard(self) -> None:
+        oldest = self._preroll_start(self._position)
+        while self._heard and self._heard[0][0] < oldest:
+            self._heard.popleft()
+
+    def _preroll_start(self, before_sample: int) -> int:
+        return max(self._floor_sample, before_sample - self._config.preroll_samples)
+
+    def _listen(self, verdict: Verdict, window_start: int) -> list[SpeechEvent]:
+        recency = int(WEBRTC_RECENCY_S * SAMPLE_RATE_HZ)
+        webrtc = self._webrtc_end_sample is not None and self._position - self._webrtc_end_sample <= recency
+        starts = verdict.probability > self._config.start_probability and webrtc
+        if not starts or window_start < self._gap_end_sample:
+            return []
+        return [self._start(window_start, self._preroll_start(window_start), speech_end_sample=self._position)]
+
+    def _start(self, trigger_sample: int, start_sample: int, *, speech_end_sample: int) -> UtteranceStarted:
+        self._utterances += 1
+        run = self._run_start_sample if self._run_start_sample is not None else trigger_sample
+        self._recording = _Recording(start_sample, trigger_sample, speech_end_sample)
+        self._heard.clear()
+        return UtteranceStarted(
+            utterance=self._utterances,
+            start_sample=start_sample,
+            trigger_sample=trigger_sample,
+            speech_sample=min(max(run, start_sample), trigger_sample),
+        )
+
+    def _record(self, recording: _Recording, verdict: Verdict) -> list[SpeechEvent]:
+        events: list[SpeechEvent] = []
+        threshold = SPEECH_PROBABILITY if recording.confirmed else KEEP_PROBABILITY
+        if verdict.probability >= threshold:
+            recording.speech_end_sample = self._position
+            if recording.confirmed:
+                recording.confirmed = False
+                recording.speculation_end_sample = None
+                events.append(SpeechResumed(utterance=self._utterances))
+        else:
+            events += self._silence(recording)
+        if self._recording is not None and self._is_too_long(recording):
+            events += self._cut(recording)
+        return events
+
+    def _silence(self, recording: _Recording) -> list[SpeechEvent]:
+        events: list[SpeechEvent] = []
+        silence = self._position - recording.speech_end_sample
+        old_enough = self._position - recording.trigger_sample >= self._config.min_length_samples
+        if not recording.confirmed:
+            if silence < _samples(SILENCE_CONFIRMATION_S) or not old_enough:
+                return events
+            recording.confirmed = True
+            events.append(SilenceConfirmed(utterance=self._utterances))
+        due = self._config.speculation_samples
+        if due and silence >= due and recording.speculation_end_sample is None:
+            recording.speculation_end_sample = self._position
+            events.append(
+                SpeculationDue(
+                    utterance=self._utterances, start_sample=recording.start_sample, end_sample=self._position
+                )
+            )
+        if silence >= self._config.silence_samples:
+            events.append(self._end(recording))
+        return events
+
+    def _is_too_long(self, recording: _Recording) -> bool:
+        longest = self._config.max_length_samples
+        return bool(longest) and self._position - recording.trigger_sample >= longest
+
+    def _end(self, recording: _Recording, *, forced: bool = False) -> UtteranceEnded:
+        self._recording = None
+        clip_end = recording.speculation_end_sample or self._position
+        # What follows the clip was not transcribed: the next utterance's pre-roll may reach back to it.
+        self._floor_sample = clip_end
+        self._gap_end_sample = self._position + self._config.min_gap_samples
+        return UtteranceEnded(
+            utterance=self._utterances,
+            start_sample=recording.start_sample,
+            clip_end_sample=clip_end,
+            trigger_sample=recording.trigger_sample,
+            speech_end_sample=recording.speech_end_sample,
+            end_sample=self._position,
+            forced=forced,
+        )
+
+    def _cut(self, recording: _Recording) -> list[SpeechEvent]:
+        """End an utterance of the maximum length; talk that goes on is the next one, without a gap or an overlap."""
+        if recording.confirmed:
+            return [self._end(recording, forced=True)]
+        _, quietest = min(self._levels, key=lambda level: (level[0], -level[1]))  # the latest of equals
+        cut = max(quietest + WINDOW_SAMPLES // 2, recording.start_sample + 1)
+        ended = UtteranceEnded(
+            utterance=self._utterances,
+            start_sample=recording.start_sample,
+            clip_end_sample=cut,
+            trigger_sample=recording.trigger_sample,
+            speech_end_sample=min(recording.speech_end_sample, cut),
+            end_sample=cut,
+            forced=True,
+        )
+        self._utterances += 1
+        speech_end = max(recording.speech_end_sample, cut)
+        self._recording = _Recording(start_sample=cut, trigger_sample=cut, speech_end_sample=speech_end)
+        started = UtteranceStarted(utterance=self._utterances, start_sample=cut, trigger_sample=cut, speech_sample=cut)
+        return [ended, started]

@@ -1,0 +1,106 @@
+"""Real speech and synthetic noise for the dsp tests, and what a plain segmenter makes of them."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from tests.support.real import moonshine_asset, shared_sentences
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.resample import StreamResampler
+from trio_stt.dsp.silero import SileroModel, SileroState
+
+START_ABOVE = 0.95
+END_BELOW = 0.35
+SILENCE_WINDOWS = 17
+
+Pcm = NDArray[np.int16]
+
+
+def load(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float64]:
+    """A sound file's samples at `rate_hz`, int16 units; resampled in one piece at the best quality."""
+    samples, file_rate_hz = soundfile.read(path, dtype="float64")
+    return soxr.resample(samples, file_rate_hz, rate_hz, quality="VHQ") * 32768
+
+
+def pcm(samples: NDArray[np.float64]) -> Pcm:
+    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+
+
+def at_level(samples: NDArray[np.float64], level_dbfs: float) -> NDArray[np.float64]:
+    return samples * (32768 * 10 ** (level_dbfs / 20) / np.sqrt(np.mean(samples**2)))
+
+
+def windows(samples: Pcm) -> NDArray[np.int16]:
+    return samples[: samples.size // WINDOW_SAMPLES * WINDOW_SAMPLES].reshape(-1, WINDOW_SAMPLES)
+
+
+def silence(duration_s: float) -> NDArray[np.float64]:
+    return np.zeros(round(duration_s * SAMPLE_RATE_HZ))
+
+
+def room_noise(samples: int, noise_rms: float, seed: int = 0) -> NDArray[np.float64]:
+    """Pink noise from 50 Hz up."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(samples))
+    frequency_hz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE_HZ)
+    noise = np.fft.irfft(spectrum * np.where(frequency_hz < 50, 0, np.maximum(frequency_hz, 50) ** -0.5), samples)
+    return noise * (noise_rms / noise.std())
+
+
+def phrases() -> list[NDArray[np.float64]]:
+    """Sentences at -20 dBFS: the six of beckett.wav, and those of the shared folder."""
+    beckett = at_level(load(moonshine_asset("beckett.wav")), -20)
+    cuts_s = (0.0, 1.65, 3.1, 4.5, 6.3, 8.0, beckett.size / SAMPLE_RATE_HZ)
+    pieces = [
+        beckett[round(a * SAMPLE_RATE_HZ) : round(b * SAMPLE_RATE_HZ)] for a, b in zip(cuts_s, cuts_s[1:], strict=False)
+    ]
+    return pieces + [at_level(load(path), -20) for path, _ in shared_sentences()]
+
+
+def segments(
+    stream: Iterable[Pcm], probability_of: Callable[[Pcm, bool], float]
+) -> tuple[list[tuple[int, int]], list[float]]:
+    """What the plainest segmenter finds: (first, last) window of each stretch of speech, and all probabilities."""
+    found: list[tuple[int, int]] = []
+    probabilities: list[float] = []
+    first: int | None = None
+    last = 0
+    for i, window in enumerate(stream):
+        probabilities.append(probability_of(window, first is not None))
+        if probabilities[-1] > START_ABOVE and first is None:
+            first = i
+        if first is not None and probabilities[-1] >= END_BELOW:
+            last = i
+        elif first is not None and i - last >= SILENCE_WINDOWS:
+            found.append((first, last))
+            first = None
+    if first is not None:
+        found.append((first, last))
+    return found, probabilities
+
+
+def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
+    """`segments` by a SpeechDetector with the default settings."""
+    detector = SpeechDetector(model, energy_threshold=250.0, webrtc_mode=3)
+    return segments(windows(samples), lambda window, speaking: detector.verdict(window, speaking=speaking).probability)
+
+
+def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
+    """`segments` by a Silero that hears every window."""
+    state = SileroState()
+    return segments(
+        windows(samples),
+        lambda window, _: float(model.score((window / np.float32(32768)).astype(np.float32)[np.newaxis], [state])[0]),
+    )
+
+
+def through(rate_hz: int, samples: Pcm, packet_ms: int = 40) -> Pcm:
+    """Samples at `rate_hz` in packets through a StreamResampler."""
+    resampler = StreamResampler(rate_hz)
+    step = rate_hz * packet_ms // 1000
+    packets = [resampler.push(samples[i : i + step]) for i in range(0, samples.size, step)]
+    return np.concatenate([*packets, resampler.flush()])

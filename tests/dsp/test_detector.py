@@ -1,0 +1,208 @@
+import numpy as np
+import pytest
+
+from tests.dsp.sounds import (
+    always_fed,
+    at_level,
+    detected,
+    load,
+    pcm,
+    phrases,
+    room_noise,
+    silence,
+    through,
+    windows,
+)
+from tests.support.real import moonshine_asset, shared_sentences
+from trio_stt.dsp.detector import SpeechDetector, Verdict
+from trio_stt.dsp.silero import SileroModel
+
+PRE_ROLL_WINDOWS = 23
+TALK = tuple[np.ndarray, list[tuple[int, int]]]
+
+
+def talk(level_dbfs: float, noise_rms: float, pause_s: float) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """All phrases with pauses, and the (first, last) window of each."""
+    pieces, places, at = [silence(1.0)], [], 16_000
+    for phrase in phrases():
+        places.append((at // 512, (at + phrase.size) // 512))
+        pieces += [phrase * 10 ** ((level_dbfs + 20) / 20), silence(pause_s)]
+        at += phrase.size + round(pause_s * 16_000)
+    samples = np.concatenate(pieces)
+    return pcm(samples + (room_noise(samples.size, noise_rms) if noise_rms else 0)), places
+
+
+def starts_in(segments: list[tuple[int, int]], places: list[tuple[int, int]]) -> list[int | None]:
+    """For each place the first window of the first segment that begins in it."""
+    return [next((s for s, _ in segments if first - 1 <= s <= last), None) for first, last in places]
+
+
+@pytest.mark.parametrize("level_dbfs", [-20, -35, -45])
+@pytest.mark.parametrize(("noise_rms", "pause_s"), [(0, 1.5), (5, 4.0), (50, 4.0), (0, 12.0)])
+def test_no_phrase_is_missed_or_found_later_than_by_a_silero_that_is_always_fed(
+    silero: SileroModel, level_dbfs: float, noise_rms: float, pause_s: float
+) -> None:
+    samples, places = talk(level_dbfs, noise_rms, pause_s)
+    found = starts_in(detected(silero, samples)[0], places)
+    reference = starts_in(always_fed(silero, samples)[0], places)
+    late = [(mine, other) for mine, other in zip(found, reference, strict=True) if other is not None and (mine is None or mine > other + 1)]
+    assert late == []
+    assert None not in found
+
+
+@pytest.mark.parametrize("level_dbfs", [-20, -35, -45])
+def test_soft_speech_is_found_in_time_for_the_pre_roll(silero: SileroModel, level_dbfs: float) -> None:
+    samples, places = talk(level_dbfs, 0, 1.5)
+    loud, _ = talk(-20, 0, 1.5)
+    for soft_start, start in zip(
+        starts_in(detected(silero, samples)[0], places), starts_in(detected(silero, loud)[0], places), strict=True
+    ):
+        assert soft_start is not None
+        assert start is not None
+        assert soft_start - start < PRE_ROLL_WINDOWS
+
+
+@pytest.mark.parametrize("level_dbfs", [-20, -35])
+@pytest.mark.parametrize("skip_s", [0.3, 0.7, 1.1])
+def test_a_stream_that_begins_inside_speech(silero: SileroModel, level_dbfs: float, skip_s: float) -> None:
+    whole = at_level(load(moonshine_asset("two_cities.wav")), level_dbfs)[round((1.2 + skip_s) * 16_000) :][:64_000]
+    found = detected(silero, pcm(whole))[0]
+    reference = always_fed(silero, pcm(whole))[0]
+    assert found[0][0] <= reference[0][0] + 1
+
+
+@pytest.mark.parametrize("before", ["loud speech", "digital silence", "noise that stops"])
+def test_soft_speech_after(silero: SileroModel, before: str) -> None:
+    lead = {
+        "loud speech": np.concatenate([at_level(load(moonshine_asset("beckett.wav")), -12), silence(1.0)]),
+        "digital silence": silence(20.0),
+        "noise that stops": np.concatenate([room_noise(160_000, 200), silence(0.5)]),
+    }[before]
+    soft = phrases()[0] * 10 ** (-15 / 20)
+    samples = pcm(np.concatenate([lead, soft, silence(1.0)]))
+    place = (lead.size // 512, (lead.size + soft.size) // 512)
+    (found,) = starts_in(detected(silero, samples)[0], [place])
+    (reference,) = starts_in(always_fed(silero, samples)[0], [place])
+    assert found is not None
+    assert reference is not None
+    assert found <= reference + 1
+
+
+def tone(level_dbfs: float) -> np.ndarray:
+    return at_level(np.sin(2 * np.pi * 1000 * np.arange(960_000) / 16_000), level_dbfs)
+
+
+NO_SPEECH = {
+    "white noise at -50 dBFS": at_level(np.random.default_rng(0).standard_normal(960_000), -50),
+    "a tone at -20 dBFS": tone(-20),
+    "a tone at -45 dBFS": tone(-45),
+    "digital silence": silence(60.0),
+    "room noise": room_noise(960_000, 60),
+    "loud room noise": room_noise(960_000, 500),
+}
+
+
+@pytest.mark.parametrize("sound", NO_SPEECH)
+@pytest.mark.parametrize("after_speech", [False, True])
+def test_a_minute_without_speech_starts_nothing(silero: SileroModel, sound: str, after_speech: bool) -> None:
+    lead = np.concatenate([phrases()[0], silence(0.8)]) if after_speech else silence(0)
+    segments, probabilities = detected(silero, pcm(np.concatenate([lead, NO_SPEECH[sound]])))
+    assert [segment for segment in segments if segment[0] >= lead.size // 512] == []
+    assert max(probabilities[lead.size // 512 + 1 :]) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("sound", "most"), [("digital silence", 0.0), ("room noise", 0.08), ("white noise at -50 dBFS", 0.08), ("loud room noise", 0.3)]
+)
+def test_silero_sleeps_where_nobody_speaks(silero: SileroModel, sound: str, most: float) -> None:
+    detector = SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
+    asked = 0
+    stream = windows(pcm(NO_SPEECH[sound]))
+    for window in stream:
+        heard = detector.prepare(window)
+        asked += len(heard)
+        probability = 0.0
+        for part in heard:
+            probability = float(silero.score(part[np.newaxis], [detector.state])[0])
+        detector.complete(probability)
+    assert asked <= most * len(stream)
+
+
+@pytest.mark.parametrize("rate_hz", [22_050, 44_100, 48_000])
+def test_the_rate_moves_no_boundary_by_more_than_a_window(silero: SileroModel, rate_hz: int) -> None:
+    for path in [moonshine_asset("two_cities.wav"), moonshine_asset("beckett.wav"), *(p for p, _ in shared_sentences())]:
+        reference = detected(silero, pcm(np.concatenate([load(path), silence(1.0)])))[0]
+        found = detected(silero, through(rate_hz, pcm(np.concatenate([load(path, rate_hz), np.zeros(rate_hz)]))))[0]
+        assert len(found) == len(reference)
+        assert np.abs(np.subtract(found, reference)).max() <= 1
+
+
+def test_at_8_khz_the_same_sentences_are_found(silero: SileroModel) -> None:
+    """Above 4 kHz there is nothing, and a last "s" with it: ends may come up to 0.3 s early, starts within the pre-roll."""
+    for path in [moonshine_asset("two_cities.wav"), moonshine_asset("beckett.wav"), *(p for p, _ in shared_sentences())]:
+        reference = detected(silero, pcm(np.concatenate([load(path), silence(1.0)])))[0]
+        found = detected(silero, through(8_000, pcm(np.concatenate([load(path, 8_000), np.zeros(8_000)]))))[0]
+        assert len(found) == len(reference)
+        for (first, last), (reference_first, reference_last) in zip(found, reference, strict=True):
+            assert -2 <= first - reference_first < PRE_ROLL_WINDOWS
+            assert -9 <= last - reference_last <= 1
+
+
+def test_sessions_scored_together_hear_what_they_hear_alone(silero: SileroModel) -> None:
+    samples, _ = talk(-20, 30, 2.0)
+    streams = [np.roll(windows(samples), shift, axis=0)[:500] for shift in (0, 70, 140)]
+
+    def new() -> SpeechDetector:
+        return SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
+
+    alone = []
+    for stream in streams:
+        detector = new()
+        alone.append([detector.verdict(window) for window in stream])
+
+    detectors = [new() for _ in streams]
+    together: list[list[Verdict]] = [[] for _ in streams]
+    for tick in zip(*streams, strict=True):
+        waiting = [list(d.prepare(window)) for d, window in zip(detectors, tick, strict=True)]
+        probabilities = [0.0] * len(waiting)
+        while rows := [i for i, parts in enumerate(waiting) if parts]:
+            scores = silero.score(np.stack([waiting[i].pop(0) for i in rows]), [detectors[i].state for i in rows])
+            for i, score in zip(rows, scores, strict=True):
+                probabilities[i] = float(score)
+        for i, detector in enumerate(detectors):
+            together[i].append(detector.complete(probabilities[i]))
+
+    for one, other in zip(alone, together, strict=True):
+        assert [(v.rms, v.gate_open, v.webrtc) for v in one] == [(v.rms, v.gate_open, v.webrtc) for v in other]
+        assert max(abs(v.probability - w.probability) for v, w in zip(one, other, strict=True)) < 1e-4
+
+
+def test_windows_may_lie_in_a_buffer_that_is_used_again(silero: SileroModel) -> None:
+    samples, _ = talk(-35, 5, 1.5)
+    one, other = (SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3) for _ in range(2))
+    buffer = np.empty(512, np.int16)
+    for window in windows(samples)[:400]:
+        buffer[:] = window
+        assert one.verdict(window) == other.verdict(buffer)
+
+
+def test_while_speaking_silero_hears_every_window(silero: SileroModel) -> None:
+    detector = SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
+    for _ in range(50):
+        assert len(detector.prepare(np.zeros(512, np.int16), speaking=True)) == 1
+        detector.complete(0.0)
+
+
+def test_reset_is_as_new(silero: SileroModel) -> None:
+    samples, _ = talk(-35, 50, 1.5)
+    detector = SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
+    first = [detector.verdict(window) for window in windows(samples)[:500]]
+    detector.reset()
+    assert [detector.verdict(window) for window in windows(samples)[:500]] == first
+
+
+def test_the_threshold_passes_what_the_floor_would_stop(silero: SileroModel) -> None:
+    noise = windows(pcm(room_noise(320_000, 200)))
+    low, high = (SpeechDetector(silero, energy_threshold=t, webrtc_mode=3) for t in (100.0, 250.0))
+    assert all(low.verdict(window).gate_open for window in noise)
+    assert not any([high.verdict(window).gate_open for window in noise][-100:])

@@ -1,0 +1,128 @@
+"""Engines and hosts that do as they are told, for tests of lanes."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import trio
+import trio.testing
+from numpy.typing import NDArray
+
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.base import Engine, EngineInfo, Transcript
+from trio_stt.lanes.fair_queue import QueueLimits
+from trio_stt.lanes.host import load_guarded, transcribe_guarded
+from trio_stt.lanes.job import Job, JobKind
+
+Batch = Sequence[NDArray[np.float32]]
+
+INFO = EngineInfo(engine="fake", model="fake-model", device="cpu")
+
+
+def clip(samples: int) -> NDArray[np.float32]:
+    return np.zeros(samples, dtype=np.float32)
+
+
+def final(session_id: str, samples: int = 1) -> Job:
+    return Job(session_id=session_id, kind=JobKind.FINAL, samples=clip(samples))
+
+
+def partial(session_id: str, samples: int = 1, *, deadline_s: float | None = None) -> Job:
+    return Job(session_id=session_id, kind=JobKind.PARTIAL, samples=clip(samples), deadline_s=deadline_s)
+
+
+def limits(finals: int = 8, jobs: int = 64) -> Callable[[], QueueLimits]:
+    return lambda: QueueLimits(max_finals_per_session=finals, max_jobs=jobs)
+
+
+def lengths(batch: Batch) -> list[Transcript]:
+    """The words of a clip are its length, so that a test knows which one an engine got."""
+    return [Transcript(text=str(len(samples))) for samples in batch]
+
+
+def _run_on_virtual_time(main: Callable[..., Any], **options: Any) -> Any:
+    return trio.run(main, **options | {"clock": trio.testing.MockClock(autojump_threshold=0)})
+
+
+virtual_time = pytest.mark.trio(run=_run_on_virtual_time)
+"""Marks a test in which time begins at 0 and jumps on whenever every task waits for it."""
+
+
+class FakeEngine:
+    """An engine whose answers a test scripts; it remembers what it was asked, and on which threads."""
+
+    def __init__(
+        self, answer: Callable[[Batch], object] = lengths, *, on_close: Callable[[], None] = lambda: None
+    ) -> None:
+        self._answer = answer
+        self._on_close = on_close
+        self.clips: list[int] = []
+        self.closed = 0
+        self.threads = [threading.current_thread()]
+
+    @property
+    def info(self) -> EngineInfo:
+        return INFO
+
+    def transcribe(self, batch: Batch) -> list[Transcript]:
+        self.threads.append(threading.current_thread())
+        self.clips += [len(samples) for samples in batch]
+        return self._answer(batch)  # type: ignore[return-value] # some tests answer rubbish on purpose
+
+    def close(self) -> None:
+        self.threads.append(threading.current_thread())
+        self.closed += 1
+        self._on_close()
+
+
+class VirtualHost:
+    """An `EngineHost` without a thread, whose engine takes the time a test says, so that virtual clocks see it."""
+
+    def __init__(
+        self,
+        *,
+        load_s: float = 0.0,
+        inference_s: Callable[[Batch], float] = lambda _: 0.0,
+        close_s: float = 0.0,
+        shutdown_timeout_s: float = 10.0,
+    ) -> None:
+        self._load_s = load_s
+        self._inference_s = inference_s
+        self._close_s = close_s
+        self._shutdown_timeout_s = shutdown_timeout_s
+        self._busy_until_s = 0.0
+        self._engine: Engine | None = None
+        self._info: EngineInfo | None = None
+        self._closed = False
+
+    @property
+    def info(self) -> EngineInfo | None:
+        return self._info
+
+    async def start(self, load: Callable[[], Engine]) -> EngineInfo:
+        await self._take(self._load_s)
+        self._engine, self._info = load_guarded(load)
+        return self._info
+
+    async def transcribe(self, batch: Batch) -> list[Transcript]:
+        if self._engine is None or self._closed:
+            raise EngineUnavailable("no engine")
+        await self._take(self._inference_s(batch))
+        return transcribe_guarded(self._engine, INFO.engine, batch)
+
+    async def aclose(self) -> None:
+        first, self._closed = not self._closed, True
+        with trio.move_on_after(self._shutdown_timeout_s, shield=True):
+            await self._take(self._close_s if first else 0.0)
+            if first and self._engine is not None:
+                try:
+                    self._engine.close()
+                except RuntimeError:
+                    return
+
+    async def _take(self, duration_s: float) -> None:
+        # A native call goes on when its waiter leaves: whoever comes next waits for it as well.
+        self._busy_until_s = max(self._busy_until_s, trio.current_time()) + duration_s
+        await trio.sleep_until(self._busy_until_s)

@@ -1,0 +1,195 @@
+"""The engine's thread, with real threads on the real clock."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio.testing
+from trio.lowlevel import current_trio_token
+
+from tests.lanes.fakes import Batch, FakeEngine, clip, lengths
+from trio_stt.errors import TranscriptionFailed
+from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engines.base import Transcript
+
+GIVE_UP_S = 30.0
+"""A native call that nobody releases ends after this, so that a defect fails a test instead of hanging it."""
+
+
+class NativeCall:
+    """Stands for a native call: blocks its thread until it is released, and tells trio when it has begun."""
+
+    def __init__(self) -> None:
+        self._token = current_trio_token()
+        self._released = threading.Event()
+        self.begun = trio.Event()
+
+    def block(self) -> None:
+        self._token.run_sync_soon(self.begun.set)
+        assert self._released.wait(GIVE_UP_S)
+
+    def release(self) -> None:
+        self._released.set()
+
+
+def blocking_on_one_sample(call: NativeCall) -> Callable[[Batch], list[Transcript]]:
+    def answer(batch: Batch) -> list[Transcript]:
+        if len(batch[0]) == 1:
+            call.block()
+        return lengths(batch)
+
+    return answer
+
+
+async def after(event: trio.Event, action: Callable[[], None]) -> None:
+    await event.wait()
+    action()
+
+
+async def test_one_thread_does_everything_and_is_gone_afterwards() -> None:
+    before = threading.enumerate()
+    engines: list[FakeEngine] = []
+
+    def load() -> FakeEngine:
+        engines.append(FakeEngine())
+        return engines[0]
+
+    host = EngineThread("main")
+    await host.start(load)
+    for samples in (1, 2, 3):
+        await host.transcribe([clip(samples)])
+    await host.aclose()
+    assert len(engines[0].threads) == 5  # load, three clips, close
+    assert len(set(engines[0].threads)) == 1
+    assert engines[0].threads[0] not in before
+    assert threading.enumerate() == before
+
+
+async def test_a_thread_whose_load_failed_is_gone_after_close() -> None:
+    before = threading.enumerate()
+    host = EngineThread("main")
+    with pytest.raises(Exception, match="could not be loaded"):
+        await host.start(lambda: FakeEngine(on_close=1 / 0))  # type: ignore[arg-type] # raises before it is passed
+    await host.aclose()
+    assert threading.enumerate() == before
+
+
+async def test_the_loop_lives_while_an_engine_holds_the_gil_and_then_raises() -> None:
+    token = current_trio_token()
+    begun, loop_lives = trio.Event(), threading.Event()
+
+    def spin(_: Batch) -> None:
+        token.run_sync_soon(begun.set)
+        give_up_s = time.monotonic() + GIVE_UP_S
+        while not loop_lives.is_set():
+            assert time.monotonic() < give_up_s
+        raise ZeroDivisionError("after much work")
+
+    host = EngineThread("main")
+    await host.start(lambda: FakeEngine(spin))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(after, begun, loop_lives.set)
+        with pytest.raises(TranscriptionFailed, match="fake raised ZeroDivisionError: after much work"):
+            await host.transcribe([clip(1)])
+    await host.aclose()
+
+
+async def test_a_cancelled_waiter_leaves_a_running_call_and_the_next_waits_behind_it() -> None:
+    call = NativeCall()
+    engine = FakeEngine(blocking_on_one_sample(call))
+    host = EngineThread("main")
+    await host.start(lambda: engine)
+    scope = trio.CancelScope()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(after, call.begun, scope.cancel)
+        with scope:
+            await host.transcribe([clip(1)])
+    assert scope.cancelled_caught  # And the native call still runs: nobody released it.
+    with trio.CancelScope() as hopeless:
+        hopeless.cancel()
+        await host.transcribe([clip(2)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(after, call.begun, call.release)
+        assert [t.text for t in await host.transcribe([clip(3)])] == ["3"]
+    assert engine.clips == [1, 3]  # The waiter of 2 had left before its turn.
+    await host.aclose()
+
+
+async def test_close_waits_for_a_running_call() -> None:
+    before = threading.enumerate()
+    call = NativeCall()
+    engine = FakeEngine(blocking_on_one_sample(call))
+    host = EngineThread("main")
+    await host.start(lambda: engine)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host.transcribe, [clip(1)])
+        await call.begun.wait()
+        nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host.aclose)
+        nursery.start_soon(host.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        closed = [engine.closed]
+        call.release()
+    assert [*closed, engine.closed] == [0, 1]
+    assert threading.enumerate() == before
+
+
+@pytest.mark.parametrize("where", ["transcribe", "close"])
+async def test_a_thread_that_hangs_is_left_behind_and_ends_when_it_can(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = set(threading.enumerate())
+    call = NativeCall()
+    engine = FakeEngine(blocking_on_one_sample(call)) if where == "transcribe" else FakeEngine(on_close=call.block)
+    host = EngineThread("main", shutdown_timeout_s=0.01)
+    await host.start(lambda: engine)
+    if where == "transcribe":
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(host.transcribe, [clip(1)])
+            await call.begun.wait()
+            nursery.cancel_scope.cancel()
+    await host.aclose()
+    await host.aclose()
+    assert [record.getMessage() for record in caplog.records] == [
+        "main lane: the engine did not end within 0.01 s; its thread is left behind"
+    ]
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon
+    call.release()
+    left.join(GIVE_UP_S)
+    assert set(threading.enumerate()) == before
+    assert engine.closed == 1
+
+
+def test_a_thread_may_outlive_the_loop() -> None:
+    before = set(threading.enumerate())
+    calls: list[NativeCall] = []
+    engines: list[FakeEngine] = []
+
+    async def main() -> None:
+        calls.append(NativeCall())
+        engines.append(FakeEngine(on_close=calls[0].block))
+        host = EngineThread("main", shutdown_timeout_s=0.01)
+        await host.start(lambda: engines[0])
+        await host.aclose()
+
+    trio.run(main)
+    (left,) = set(threading.enumerate()) - before
+    calls[0].release()
+    left.join(GIVE_UP_S)
+    # An exception in the thread would be a warning, and so fail this test.
+    assert set(threading.enumerate()) == before
+    assert engines[0].closed == 1
+
+
+async def test_it_starts_once() -> None:
+    host = EngineThread("main")
+    await host.start(FakeEngine)
+    with pytest.raises(RuntimeError, match="starts once"):
+        await host.start(FakeEngine)
+    await host.aclose()
+    with pytest.raises(RuntimeError, match="starts once"):
+        await host.start(FakeEngine)

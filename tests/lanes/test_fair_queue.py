@@ -1,0 +1,234 @@
+"""The fair queue: its rules one by one, then any order of operations against a model that is too simple to be wrong."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from tests.lanes.fakes import final, limits, partial
+from trio_stt.errors import JobRefused
+from trio_stt.lanes.fair_queue import FairQueue, QueueLimits, SessionDepth
+from trio_stt.lanes.job import Job, JobKind
+
+
+def drain(queue: FairQueue) -> list[Job]:
+    jobs = []
+    while (job := queue.take(0.0).job) is not None:
+        jobs.append(job)
+    return jobs
+
+
+def test_sessions_take_turns_whatever_their_order_of_arrival() -> None:
+    queue = FairQueue("main", limits())
+    jobs = [final("a"), final("a"), final("a"), final("b"), final("b"), final("c")]
+    for job in jobs:
+        queue.put(job)
+    a1, a2, a3, b1, b2, c1 = jobs
+    assert drain(queue) == [a1, b1, c1, a2, b2, a3]
+
+
+def test_a_session_that_comes_back_queues_behind_the_others() -> None:
+    queue = FairQueue("main", limits())
+    a1, a2, b1, b2 = final("a"), final("a"), final("b"), final("b")
+    queue.put(a1)
+    queue.put(b1)
+    queue.put(b2)
+    assert queue.take(0.0).job is a1
+    queue.put(a2)
+    assert drain(queue) == [b1, a2, b2]
+
+
+def test_finals_go_before_the_partial_of_their_session_and_not_of_others() -> None:
+    queue = FairQueue("main", limits())
+    pa, pb, fa, fb = partial("a"), partial("b"), final("a"), final("b")
+    for job in (pa, pb, fa, fb):
+        queue.put(job)
+    assert drain(queue) == [fa, fb, pa, pb]
+
+
+def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -> None:
+    queue = FairQueue("main", limits(jobs=2))
+    old, new, other = partial("a"), partial("a"), partial("b")
+    queue.put(old)
+    queue.put(other)
+    assert queue.put(new) is old
+    assert len(queue) == 2
+    assert queue.statistics().coalesced == 1
+    assert drain(queue) == [new, other]
+
+
+def test_stale_partials_are_dropped_at_their_turn_and_a_deadline_itself_is_in_time() -> None:
+    queue = FairQueue("main", limits())
+    late, in_time, after = partial("a", deadline_s=1.9), partial("b", deadline_s=2.0), final("c")
+    for job in (late, in_time, after):
+        queue.put(job)
+    taken = queue.take(2.0)
+    assert taken.stale == (late,)
+    assert taken.job is in_time
+    assert queue.take(2.0).job is after
+    assert queue.statistics().stale == 1
+
+
+def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> None:
+    queue = FairQueue("realtime", limits(finals=2, jobs=3))
+    for job in (final("a"), final("a"), partial("a")):
+        queue.put(job)
+    with pytest.raises(JobRefused, match=r"realtime lane .* 2 finals .*\(max_final_queue_depth_per_session is 2\)"):
+        queue.put(final("a"))
+    for job in (final("b"), partial("b")):
+        with pytest.raises(JobRefused, match=r"realtime lane .* 3 jobs \(max_global_inference_queue_depth is 3\)"):
+            queue.put(job)
+    assert queue.statistics().rejected == 3
+    assert set(queue.statistics().per_session) == {"a"}
+
+
+def test_limits_are_read_at_every_put() -> None:
+    now = QueueLimits(max_finals_per_session=1, max_jobs=64)
+    queue = FairQueue("main", lambda: now)
+    queue.put(final("a"))
+    with pytest.raises(JobRefused):
+        queue.put(final("a"))
+    now = QueueLimits(max_finals_per_session=2, max_jobs=64)
+    queue.put(final("a"))
+    now = QueueLimits(max_finals_per_session=8, max_jobs=1)
+    with pytest.raises(JobRefused, match=r"holds 2 jobs .* is 1"):
+        queue.put(final("b"))
+
+
+def test_the_same_job_is_not_queued_twice() -> None:
+    queue = FairQueue("main", limits())
+    for job in (final("a"), partial("a")):
+        queue.put(job)
+        with pytest.raises(ValueError, match="queued already"):
+            queue.put(job)
+    assert len(queue) == 2
+
+
+def test_a_closed_queue_gives_its_jobs_back_and_takes_no_more() -> None:
+    queue = FairQueue("main", limits())
+    jobs = [partial("a"), final("b"), final("a")]
+    for job in jobs:
+        queue.put(job)
+    assert set(queue.close()) == set(jobs)
+    assert queue.close() == []
+    with pytest.raises(JobRefused, match="main lane is closed"):
+        queue.put(final("a"))
+    assert queue.take(0.0).job is None
+
+
+SESSIONS = st.sampled_from(["a", "b", "c", "d"])
+
+
+class Model(RuleBasedStateMachine):
+    """One list of turns and one flat list of jobs, searched from end to end."""
+
+    jobs = Bundle("jobs")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = QueueLimits(max_finals_per_session=2, max_jobs=5)
+        self.queue = FairQueue("main", lambda: self.limits)
+        self.now_s = 0.0
+        self.turns: list[str] = []
+        self.waiting: list[Job] = []
+        self.coalesced = self.stale = self.rejected = 0
+
+    def of(self, session_id: str, kind: JobKind) -> list[Job]:
+        return [job for job in self.waiting if job.session_id == session_id and job.kind is kind]
+
+    def settle(self) -> None:
+        busy = {job.session_id for job in self.waiting}
+        self.turns = [session_id for session_id in self.turns if session_id in busy]
+
+    @rule(finals=st.integers(1, 3), total=st.integers(1, 8))
+    def change_limits(self, finals: int, total: int) -> None:
+        self.limits = QueueLimits(max_finals_per_session=finals, max_jobs=total)
+
+    @rule(target=jobs, session_id=SESSIONS)
+    def put_final(self, session_id: str) -> Job:
+        job = final(session_id)
+        held = len(self.of(session_id, JobKind.FINAL))
+        if held >= self.limits.max_finals_per_session or len(self.waiting) >= self.limits.max_jobs:
+            self.refuse(job)
+        else:
+            self.accept(job, replaced=None)
+        return job
+
+    @rule(target=jobs, session_id=SESSIONS, life_s=st.none() | st.integers(0, 3))
+    def put_partial(self, session_id: str, life_s: int | None) -> Job:
+        job = partial(session_id, deadline_s=None if life_s is None else self.now_s + life_s)
+        queued = self.of(session_id, JobKind.PARTIAL)
+        if queued:
+            self.coalesced += 1
+            self.accept(job, replaced=queued[0])
+        elif len(self.waiting) >= self.limits.max_jobs:
+            self.refuse(job)
+        else:
+            self.accept(job, replaced=None)
+        return job
+
+    def accept(self, job: Job, *, replaced: Job | None) -> None:
+        assert self.queue.put(job) is replaced
+        if replaced is not None:
+            self.waiting.remove(replaced)
+        self.waiting.append(job)
+        if job.session_id not in self.turns:
+            self.turns.append(job.session_id)
+
+    def refuse(self, job: Job) -> None:
+        self.rejected += 1
+        with pytest.raises(JobRefused):
+            self.queue.put(job)
+
+    @rule(pass_s=st.integers(0, 2))
+    def take(self, pass_s: int) -> None:
+        self.now_s += pass_s
+        expected, stale = None, []
+        while self.turns and expected is None:
+            session_id = self.turns.pop(0)
+            job = (self.of(session_id, JobKind.FINAL) + self.of(session_id, JobKind.PARTIAL))[0]
+            self.waiting.remove(job)
+            self.turns.append(session_id)
+            self.settle()
+            if job.deadline_s is not None and job.deadline_s < self.now_s:
+                stale.append(job)
+            else:
+                expected = job
+        self.stale += len(stale)
+        taken = self.queue.take(self.now_s)
+        assert taken.job is expected
+        assert list(taken.stale) == stale
+
+    @rule(target=jobs, job=consumes(jobs))
+    def remove(self, job: Job) -> object:
+        assert self.queue.remove(job) is (job in self.waiting)
+        if job in self.waiting:
+            self.waiting.remove(job)
+        self.settle()
+        return multiple()
+
+    @rule(session_id=SESSIONS)
+    def cancel(self, session_id: str) -> None:
+        expected = self.of(session_id, JobKind.FINAL) + self.of(session_id, JobKind.PARTIAL)
+        assert self.queue.cancel(session_id) == expected
+        self.waiting = [job for job in self.waiting if job not in expected]
+        self.settle()
+
+    @invariant()
+    def agrees(self) -> None:
+        shown = self.queue.statistics()
+        assert shown.queued == len(self.queue) == len(self.waiting)
+        assert list(shown.per_session.items()) == [
+            (
+                session_id,
+                SessionDepth(
+                    finals=len(self.of(session_id, JobKind.FINAL)), partials=len(self.of(session_id, JobKind.PARTIAL))
+                ),
+            )
+            for session_id in self.turns
+        ]
+        assert (shown.coalesced, shown.stale, shown.rejected) == (self.coalesced, self.stale, self.rejected)
+
+
+Model.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestModel = Model.TestCase

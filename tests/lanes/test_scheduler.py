@@ -1,0 +1,170 @@
+"""The lanes together, on virtual time; and one lane on the product's own thread, on the real clock."""
+
+import threading
+
+import pytest
+import trio
+
+from tests.lanes.fakes import FakeEngine, VirtualHost, clip, final, limits, partial, virtual_time
+from trio_stt.errors import EngineUnavailable, JobDropped, TranscriptionFailed
+from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.host import EngineHost
+from trio_stt.lanes.job import JobKind, TicketState
+from trio_stt.lanes.lane import Lane, LaneName, LaneState
+from trio_stt.lanes.scheduler import Lanes
+
+
+def unavailable() -> FakeEngine:
+    raise EngineUnavailable("install the fake package")
+
+
+def lane(name: LaneName, *, load_s: float = 0.0, engine: FakeEngine | None = None) -> Lane:
+    """A lane whose engine takes a second for a clip."""
+    chosen = engine or FakeEngine()
+    host = VirtualHost(load_s=load_s, inference_s=lambda _: 1.0)
+    return Lane(name, host=host, load=lambda: chosen, limits=limits())
+
+
+@virtual_time
+async def test_finals_and_partials_go_their_own_lanes(nursery: trio.Nursery) -> None:
+    lanes = Lanes(main=lane("main"), realtime=lane("realtime"))
+    assert lanes.mode == "balanced-main-plus-realtime"
+    await nursery.start(lanes.run)
+    said, guessed = final("a", 1), partial("a", 2)
+    tickets = [lanes.lane_for(job.kind).submit(job) for job in (said, guessed)]
+    assert [(await ticket.wait()).total_s for ticket in tickets] == [1.0, 1.0]  # At the same time.
+    shown = lanes.statistics()
+    assert shown.mode == lanes.mode
+    assert [(each.name, each.work.completed_jobs) for each in shown.lanes] == [("main", 1), ("realtime", 1)]
+
+
+@virtual_time
+async def test_one_lane_may_serve_both(nursery: trio.Nursery) -> None:
+    only = lane("main")
+    lanes = Lanes(main=only, realtime=only)
+    assert lanes.mode == "low-memory-one-model"
+    await nursery.start(lanes.run)
+    await lanes.wait_loaded()
+    assert lanes.ok
+    assert lanes.lane_for(JobKind.FINAL) is lanes.lane_for(JobKind.PARTIAL)
+    only.submit(final("a"))
+    only.submit(partial("a"))
+    assert lanes.cancel_session("a") == 2
+    assert [each.name for each in lanes.statistics().lanes] == ["main"]
+
+
+@virtual_time
+async def test_ready_when_the_last_lane_is(nursery: trio.Nursery) -> None:
+    lanes = Lanes(main=lane("main", load_s=5.0), realtime=lane("realtime", load_s=2.0))
+    await nursery.start(lanes.run)
+    await trio.sleep(3.0)
+    assert not lanes.ready
+    assert not lanes.ok
+    await lanes.wait_loaded()
+    assert trio.current_time() == 5.0
+    assert lanes.ready
+    assert lanes.ok
+    assert dict(lanes.startup_errors) == {}
+
+
+@virtual_time
+async def test_a_lane_that_fails_to_load_is_named_and_the_other_serves(nursery: trio.Nursery) -> None:
+    broken = Lane("realtime", host=VirtualHost(), load=unavailable, limits=limits())
+    lanes = Lanes(main=lane("main", load_s=1.0), realtime=broken)
+    await nursery.start(lanes.run)
+    await lanes.wait_loaded()
+    assert lanes.ready
+    assert not lanes.ok
+    assert dict(lanes.startup_errors) == {"realtime": "install the fake package"}
+    assert lanes.lane_for(JobKind.PARTIAL).submit(partial("a")).state is TicketState.FAILED
+    assert (await lanes.lane_for(JobKind.FINAL).submit(final("a")).wait()).inference_s == 1.0
+
+
+@virtual_time
+async def test_a_session_leaves_every_lane(nursery: trio.Nursery) -> None:
+    lanes = Lanes(main=lane("main"), realtime=lane("realtime"))
+    await nursery.start(lanes.run)
+    jobs = [final("a"), final("a"), partial("a"), final("b")]
+    tickets = [lanes.lane_for(job.kind).submit(job) for job in jobs]
+    assert lanes.cancel_session("a") == 3
+    assert [ticket.state for ticket in tickets] == [TicketState.DROPPED] * 3 + [TicketState.QUEUED]
+
+
+@virtual_time
+async def test_lanes_close_side_by_side(nursery: trio.Nursery) -> None:
+    engines = [FakeEngine(), FakeEngine()]
+    lanes = Lanes(main=lane("main", engine=engines[0]), realtime=lane("realtime", engine=engines[1]))
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as running:
+            await running.start(lanes.run)
+            await lanes.wait_loaded()
+            nursery.start_soon(lanes.lane_for(JobKind.FINAL).submit(final("a")).wait)
+            lanes.lane_for(JobKind.PARTIAL).submit(partial("a"))
+            await trio.sleep(0.5)
+            nursery.cancel_scope.cancel()
+            scope.cancel()
+    assert trio.current_time() == 1.0  # Both calls had half a second to go.
+    assert [engine.closed for engine in engines] == [1, 1]
+    assert not lanes.ready
+    assert not lanes.ok
+
+
+@pytest.fixture(params=["virtual", "thread"])
+def host(request: pytest.FixtureRequest) -> EngineHost:
+    return VirtualHost() if request.param == "virtual" else EngineThread("main")
+
+
+async def test_a_lane_lives_and_ends_alike_on_either_host(host: EngineHost) -> None:
+    before = threading.enumerate()
+    engine = FakeEngine(lambda batch: None if len(batch[0]) == 13 else FakeEngine().transcribe(batch))
+    served = Lane("main", host=host, load=lambda: engine, limits=limits(), warmup_clips=[clip(100)])
+    async with trio.open_nursery() as nursery:
+        early = served.submit(final("a", 1))
+        await nursery.start(served.run)
+        assert (await early.wait()).transcript.text == "1"
+        with pytest.raises(TranscriptionFailed):
+            await served.submit(final("a", 13)).wait()
+        assert (await served.submit(partial("b", 2)).wait()).transcript.text == "2"
+        nursery.cancel_scope.cancel()
+    assert engine.clips == [100, 1, 13, 2]
+    assert engine.closed == 1
+    assert served.state is LaneState.CLOSED
+    assert threading.enumerate() == before
+
+
+async def test_a_lane_without_an_engine_lives_and_ends_alike_on_either_host(host: EngineHost) -> None:
+    before = threading.enumerate()
+    failed = Lane("main", host=host, load=unavailable, limits=limits())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(failed.run)
+        with pytest.raises(EngineUnavailable, match="the main lane has no engine: install the fake package"):
+            await failed.submit(final("a")).wait()
+        nursery.cancel_scope.cancel()
+    assert threading.enumerate() == before
+
+
+async def test_a_lane_whose_native_call_hangs_ends_without_it() -> None:
+    before = set(threading.enumerate())
+    token, begun, release = trio.lowlevel.current_trio_token(), trio.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        token.run_sync_soon(begun.set)
+        assert release.wait(30)
+
+    served = Lane(
+        "main",
+        host=EngineThread("main", shutdown_timeout_s=0.01),
+        load=lambda: FakeEngine(hang),
+        limits=limits(),
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(served.run)
+        ticket = served.submit(final("a"))
+        await begun.wait()
+        nursery.cancel_scope.cancel()
+    with pytest.raises(JobDropped, match="closed"):
+        await ticket.wait()
+    (left,) = set(threading.enumerate()) - before
+    release.set()
+    left.join(30)
+    assert set(threading.enumerate()) == before

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { beforeEach, mock, test } from 'node:test';
+
+import { Link, PING_EVERY_MS, SILENCE_LIMIT_MS } from '../../web/link.js';
+
+/** The browser's socket as the link sees it; the test plays the server. */
+class FakeSocket {
+  sent = [];
+  bufferedAmount = 0;
+  isClosed = false;
+  send(frame) {
+    this.sent.push(typeof frame === 'string' ? JSON.parse(frame).type : frame);
+  }
+  close() {
+    this.isClosed = true;
+  }
+  says(event) {
+    this.onmessage({ data: JSON.stringify(event) });
+  }
+  drops(code = 1006) {
+    this.onclose({ code });
+  }
+}
+
+let nowMs;
+let sockets;
+let states;
+let events;
+let latencies;
+let link;
+
+/** Lets time pass on the timers and on the link's clock together. */
+function pass(ms) {
+  for (let left = ms; left > 0; left -= 50) {
+    nowMs += Math.min(50, left);
+    mock.timers.tick(Math.min(50, left));
+  }
+}
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  [nowMs, sockets, states, events, latencies] = [1000, [], [], [], []];
+  link = new Link({
+    openSocket: () => {
+      sockets.push(new FakeSocket());
+      return sockets.at(-1);
+    },
+    now: () => nowMs,
+    random: () => 1,
+    onState: (state) => states.push(state),
+    onEvent: (event) => events.push(event),
+    onLatency: (ms) => latencies.push(ms),
+  });
+  link.connect();
+});
+
+test('the link is open once the server said hello, and nothing is sent before', () => {
+  link.send('start');
+  link.sendPacket(new ArrayBuffer(4));
+  assert.equal(link.isOpen, false);
+  sockets[0].says({ type: 'hello', sessionId: 'a' });
+  assert.equal(link.isOpen, true);
+  link.send('start');
+  assert.deepEqual(sockets[0].sent, ['start']);
+  assert.deepEqual(events.map(({ type }) => type), ['hello']);
+});
+
+test('a lost link comes back by itself, later with each failure, and at once after a hello', () => {
+  sockets[0].says({ type: 'hello', sessionId: 'a' });
+  sockets[0].drops();
+  assert.deepEqual([states.at(-1).phase, states.at(-1).failures], ['waiting', 1]);
+  pass(499);
+  assert.equal(sockets.length, 1);
+  pass(1);
+  sockets[1].drops();
+  pass(999);
+  assert.equal(sockets.length, 2);
+  pass(1);
+  assert.equal(sockets.length, 3);
+  sockets[2].says({ type: 'hello', sessionId: 'b' });
+  assert.equal(states.at(-1).failures, 0);
+  sockets[2].drops();
+  pass(500);
+  assert.equal(sockets.length, 4);
+});
+
+test('a person who asks to try now does not get two connections', () => {
+  sockets[0].drops();
+  link.connect();
+  link.connect();
+  pass(5000);
+  assert.equal(sockets.length, 2);
+});
+
+test('a full server is told apart, and room made is noticed', () => {
+  sockets[0].says({ type: 'error', where: 'admission', message: 'no room' });
+  sockets[0].drops(1013);
+  assert.equal(states.at(-1).full, true);
+  pass(4999);
+  assert.equal(sockets.length, 1);
+  pass(1);
+  sockets[1].says({ type: 'hello', sessionId: 'a' });
+  assert.equal(states.at(-1).full, false);
+});
+
+test('a server that was full and is gone now is not called full', () => {
+  sockets[0].drops(1013);
+  pass(5000);
+  sockets[1].drops(1006);
+  assert.equal(states.at(-1).full, false);
+});
+
+test('pings measure the way there and back', () => {
+  sockets[0].says({ type: 'hello', sessionId: 'a' });
+  pass(PING_EVERY_MS);
+  assert.deepEqual(sockets[0].sent, ['ping']);
+  pass(30);
+  sockets[0].says({ type: 'pong' });
+  assert.deepEqual(latencies, [30]);
+  assert.deepEqual(events.map(({ type }) => type), ['hello']);
+  pass(PING_EVERY_MS);
+  assert.deepEqual(sockets[0].sent, ['ping', 'ping']);
+});
+
+test('a server that says nothing any more is given up', () => {
+  sockets[0].says({ type: 'hello', sessionId: 'a' });
+  pass(PING_EVERY_MS + SILENCE_LIMIT_MS);
+  assert.equal(sockets[0].isClosed, false);
+  pass(PING_EVERY_MS);
+  assert.equal(sockets[0].isClosed, true);
+  assert.equal(states.at(-1).phase, 'waiting');
+});
+
+test('a connection that never opens is given up too', () => {
+  pass(SILENCE_LIMIT_MS + PING_EVERY_MS);
+  assert.equal(sockets[0].isClosed, true);
+});
+
+test('a server that talks but is slow to answer is not given up', () => {
+  sockets[0].says({ type: 'hello', sessionId: 'a' });
+  for (let i = 0; i < 30; i += 1) {
+    pass(1000);
+    sockets[0].says({ type: 'status', state: 'recording' });
+  }
+  assert.equal(sockets.length, 1);
+  assert.equal(sockets[0].isClosed, false);
+});

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { encodePacket, meterLevel, SHED_ABOVE_MS, SHED_UNTIL_MS, Shedder, toPcm16 } from '../../web/packets.js';
+
+/** Reads a packet as section 2.3 of the protocol describes it, independently of the encoder. */
+function decode(frame) {
+  const view = new DataView(frame);
+  const metadataBytes = view.getUint32(0, true);
+  const metadata = JSON.parse(new TextDecoder().decode(new Uint8Array(frame, 4, metadataBytes)));
+  const pcm = [];
+  for (let at = 4 + metadataBytes; at < frame.byteLength; at += 2) pcm.push(view.getInt16(at, true));
+  return { metadata, pcm };
+}
+
+test('a packet carries its metadata and every sample', () => {
+  const { metadata, pcm } = decode(encodePacket(Float32Array.of(0, 0.5, -0.5, 1, -1), 48_000, 12.5));
+  assert.deepEqual(metadata, { sampleRate: 48_000, channels: 1, format: 'pcm_s16le', frames: 5, sentAt: 12.5 });
+  assert.deepEqual(pcm, [0, 16_383, -16_384, 32_767, -32_768]);
+});
+
+test('the sample rate is an integer on the wire, as the server demands', () => {
+  assert.equal(decode(encodePacket(new Float32Array(4), 44_099.99, 0)).metadata.sampleRate, 44_100);
+});
+
+test('what is out of range is clamped, and what is no number is silence', () => {
+  assert.deepEqual([...toPcm16(Float32Array.of(1.7, -9, Infinity, -Infinity, NaN))], [32_767, -32_768, 32_767, -32_768, 0]);
+});
+
+test('shedding begins above its upper bound and ends below its lower one', () => {
+  const rateHz = 48_000;
+  const bytes = (ms) => (ms * rateHz * 2) / 1000;
+  const shedder = new Shedder();
+  const drops = (ms) => shedder.drops(bytes(ms), rateHz);
+  assert.equal(drops(SHED_ABOVE_MS), false);
+  assert.equal(drops(SHED_ABOVE_MS + 1), true);
+  assert.equal(drops(SHED_UNTIL_MS + 1), true, 'one hole, not many');
+  assert.equal(drops(SHED_UNTIL_MS), false);
+  assert.equal(drops(SHED_UNTIL_MS + 1), false);
+});
+
+test('the meter is empty in silence, full at full scale, and linear in decibels between', () => {
+  assert.equal(meterLevel(new Float32Array(64)), 0);
+  assert.equal(meterLevel(new Float32Array(0)), 0);
+  assert.equal(meterLevel(new Float32Array(64).fill(1)), 1);
+  assert.ok(Math.abs(meterLevel(new Float32Array(64).fill(10 ** (-30 / 20))) - 0.5) < 1e-6);
+});

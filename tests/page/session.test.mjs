@@ -1,0 +1,280 @@
+import assert from 'node:assert/strict';
+import { beforeEach, mock, test } from 'node:test';
+
+import { MicrophoneError } from '../../web/microphone.js';
+import { Notices } from '../../web/notices.js';
+import { Session } from '../../web/session.js';
+import { Transcript } from '../../web/transcript.js';
+
+const RATE_HZ = 48_000;
+const PACKET = new Float32Array(1920);
+
+let link;
+let microphones;
+let notices;
+let transcript;
+let session;
+let state;
+let read;
+
+/** A microphone that opens or fails when the test says so. */
+class FakeMicrophone {
+  #answer = deferred();
+  isStopped = false;
+  constructor(handlers) {
+    this.handlers = handlers;
+    this.opening = this.#answer.promise;
+  }
+  async opens() {
+    this.#answer.resolve({
+      sampleRateHz: RATE_HZ,
+      stop: async () => {
+        await null;
+        this.hears(PACKET.subarray(0, 7));
+        this.isStopped = true;
+      },
+    });
+    await settled();
+  }
+  async fails(error) {
+    this.#answer.reject(error);
+    await settled();
+  }
+  hears(samples = PACKET) {
+    this.handlers.onSamples(samples, RATE_HZ);
+  }
+}
+
+function deferred() {
+  const parts = {};
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
+  return parts;
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const keys = () => notices.list.map(({ key }) => key);
+const LINK = { full: false, failures: 0, retryAtMs: 0 };
+
+function connects() {
+  link.isOpen = true;
+  session.linkChanged({ ...LINK, phase: 'open' });
+  session.eventArrived({ type: 'hello', sessionId: 'a' });
+  session.eventArrived({ type: 'ready', ok: true });
+}
+
+function disconnects(failures = 1, full = false) {
+  link.isOpen = false;
+  session.linkChanged({ ...LINK, phase: 'waiting', failures, full });
+}
+
+async function talks() {
+  void session.toggle();
+  await microphones.at(-1).opens();
+  return microphones.at(-1);
+}
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['setTimeout'] });
+  link = {
+    isOpen: false,
+    bufferedBytes: 0,
+    sent: [],
+    send: (command) => link.isOpen && link.sent.push(command),
+    sendPacket: (packet) => link.isOpen && link.sent.push(packet.byteLength),
+  };
+  [microphones, notices, transcript, read] = [[], new Notices(), new Transcript(), []];
+  session = new Session({
+    link,
+    openMicrophone: (handlers) => {
+      microphones.push(new FakeMicrophone(handlers));
+      return microphones.at(-1).opening;
+    },
+    transcript,
+    notices,
+    onState: (next) => {
+      state = next;
+    },
+    onFinal: (text) => read.push(text),
+    onSamples: () => {},
+    now: () => 0,
+  });
+});
+
+test('talking starts the stream, and stopping sends the last samples before the stop', async () => {
+  connects();
+  const microphone = await talks();
+  microphone.hears();
+  assert.equal(state.talk, 'live');
+  await session.toggle();
+  assert.equal(state.talk, 'off');
+  assert.equal(microphone.isStopped, true);
+  const [start, packet, last, stop] = link.sent;
+  assert.deepEqual([start, stop, link.sent.length], ['start', 'stop', 4]);
+  assert.equal(packet - last, (1920 - 7) * 2 + '1920'.length - '7'.length);
+});
+
+test('the final that comes after the stop is shown and read out', async () => {
+  connects();
+  await talks();
+  await session.toggle();
+  session.eventArrived({ type: 'final', segmentId: 1, text: 'Good night.' });
+  assert.equal(transcript.text, 'Good night.');
+  assert.deepEqual(read, ['Good night.']);
+});
+
+test('a lost link while talking: start is sent again, the stream goes on, and what was missed is told', async () => {
+  connects();
+  const microphone = await talks();
+  session.eventArrived({ type: 'final', segmentId: 1, text: 'Before.' });
+  disconnects();
+  for (let i = 0; i < 50; i += 1) microphone.hears();
+  link.sent.length = 0;
+  connects();
+  microphone.hears();
+  assert.equal(link.sent[0], 'start');
+  assert.equal(link.sent.length, 2);
+  assert.equal(transcript.entries[1].missedS.toFixed(2), '2.00');
+  assert.equal(state.unsentS.toFixed(2), '2.00');
+});
+
+test('a link that returns while nobody talks starts nothing', async () => {
+  connects();
+  await talks();
+  await session.toggle();
+  link.sent.length = 0;
+  disconnects();
+  connects();
+  assert.deepEqual(link.sent, []);
+});
+
+test('talk pressed before the server answers begins with its hello', async () => {
+  await talks();
+  assert.deepEqual(link.sent, []);
+  connects();
+  assert.deepEqual(link.sent, ['start']);
+});
+
+test('a socket that does not drain sheds sound, counts it and recovers', async () => {
+  connects();
+  const microphone = await talks();
+  link.sent.length = 0;
+  link.bufferedBytes = RATE_HZ * 2 * 3;
+  microphone.hears();
+  assert.deepEqual(link.sent, []);
+  assert.equal(state.unsentS, 0.04);
+  link.bufferedBytes = 0;
+  microphone.hears();
+  assert.equal(link.sent.length, 1);
+});
+
+test('a mind changed while the browser asks leaves no open microphone behind', async () => {
+  connects();
+  void session.toggle();
+  await session.toggle();
+  assert.equal(state.talk, 'off');
+  await microphones[0].opens();
+  assert.equal(microphones[0].isStopped, true);
+  assert.deepEqual(link.sent, []);
+});
+
+test('two questions to the browser, answered in any order, make one stream', async () => {
+  connects();
+  void session.toggle();
+  await session.toggle();
+  void session.toggle();
+  await microphones[1].opens();
+  await microphones[0].opens();
+  assert.equal(state.talk, 'live');
+  assert.deepEqual([microphones[0].isStopped, microphones[1].isStopped], [true, false]);
+  assert.deepEqual(link.sent, ['start']);
+});
+
+for (const code of ['insecure', 'unsupported', 'denied', 'missing', 'busy', 'failed']) {
+  test(`a microphone that is ${code} gives a sentence, and Talk can be pressed again`, async () => {
+    connects();
+    void session.toggle();
+    await microphones[0].fails(new MicrophoneError(code));
+    assert.equal(state.talk, 'off');
+    assert.deepEqual(keys(), ['microphone']);
+    assert.match(notices.list[0].text, /^[A-Z].{20,}\.$/);
+    await talks();
+    assert.deepEqual(keys(), []);
+    assert.deepEqual(link.sent, ['start']);
+  });
+}
+
+test('an unplugged microphone ends the stream properly and says so', async () => {
+  connects();
+  const microphone = await talks();
+  microphone.handlers.onLost();
+  await settled();
+  assert.equal(state.talk, 'off');
+  assert.equal(link.sent.at(-1), 'stop');
+  assert.deepEqual(keys(), ['microphone']);
+});
+
+test('a model that loads gets its sentence only when it takes a while', () => {
+  link.isOpen = true;
+  session.linkChanged({ ...LINK, phase: 'open' });
+  session.eventArrived({ type: 'hello', sessionId: 'a' });
+  assert.deepEqual(keys(), []);
+  mock.timers.tick(500);
+  assert.deepEqual(keys(), ['model']);
+  session.eventArrived({ type: 'ready', ok: true });
+  assert.deepEqual(keys(), []);
+  assert.equal(state.model, 'ready');
+});
+
+test('an engine that failed is said, and forgotten when the server returns healthy', () => {
+  connects();
+  session.eventArrived({ type: 'ready', ok: false });
+  session.eventArrived({ type: 'error', where: 'main_engine', message: 'no such file: m.ort' });
+  assert.equal(state.model, 'failed');
+  assert.match(notices.list[0].text, /no such file: m\.ort\.$/);
+  disconnects();
+  connects();
+  assert.equal(state.model, 'ready');
+  assert.deepEqual(keys(), []);
+});
+
+test('a full server has one sentence until there is room', () => {
+  session.eventArrived({ type: 'error', where: 'admission', message: 'full' });
+  disconnects(1, true);
+  disconnects(2, true);
+  assert.deepEqual(keys(), ['link']);
+  assert.match(notices.list[0].text, /full/);
+  assert.equal(notices.list[0].count, 1);
+  connects();
+  assert.deepEqual(keys(), []);
+});
+
+test('one short loss says nothing, a longer one does', () => {
+  connects();
+  disconnects(1);
+  assert.deepEqual(keys(), []);
+  disconnects(2);
+  assert.deepEqual(keys(), ['link']);
+});
+
+test('repeated warnings count instead of piling up, and many kinds do not bury the page', () => {
+  connects();
+  for (let i = 0; i < 3; i += 1) session.eventArrived({ type: 'warning', message: 'too loud' });
+  assert.deepEqual(notices.list.map(({ text, count }) => [text, count]), [['too loud.', 3]]);
+  for (let i = 0; i < 20; i += 1) session.eventArrived({ type: 'warning', message: `kind ${i}` });
+  assert.equal(notices.list.length, 4);
+  assert.equal(notices.list.at(-1).text, 'kind 19.');
+});
+
+test('clear empties the page at once and asks the server to forget', () => {
+  connects();
+  session.eventArrived({ type: 'final', segmentId: 1, text: 'Old.' });
+  session.clear();
+  session.eventArrived({ type: 'final', segmentId: 2, text: 'Still old.' });
+  assert.equal(transcript.isEmpty, true);
+  assert.deepEqual(read, ['Old.']);
+  session.eventArrived({ type: 'clear', nextSegmentId: 3 });
+  session.eventArrived({ type: 'final', segmentId: 3, text: 'New.' });
+  assert.equal(transcript.text, 'New.');
+  assert.deepEqual(link.sent, ['clear']);
+});

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Transcript } from '../../web/transcript.js';
+
+const partial = (segmentId, stableText, unstableText = '', sequence = 1) => ({
+  type: 'realtime', segmentId, sequence, stableText, unstableText,
+});
+const final = (segmentId, text) => ({ type: 'final', segmentId, text });
+const shown = (transcript) =>
+  transcript.entries.map((entry) =>
+    entry.kind === 'break' ? `-- ${entry.missedS}` : `${entry.segmentId} ${entry.phase} ${entry.stable}|${entry.unstable}`,
+  );
+
+function connected(onChange) {
+  const transcript = new Transcript(onChange);
+  transcript.connected(0);
+  return transcript;
+}
+
+test('a final replaces the partial of its segment and no other', () => {
+  const transcript = connected();
+  transcript.realtime(partial(1, 'please book', ' the'));
+  transcript.final(final(1, 'Please book the room.'));
+  transcript.realtime(partial(2, '', 'and'));
+  assert.deepEqual(shown(transcript), ['1 final Please book the room.|', '2 live |and']);
+});
+
+test('a partial after its final, or older than the one shown, changes nothing', () => {
+  const transcript = connected();
+  transcript.realtime(partial(1, 'one two', ' three', 4));
+  transcript.realtime(partial(1, 'one', ' two', 3));
+  assert.deepEqual(shown(transcript), ['1 live one two| three']);
+  transcript.final(final(1, 'One two three.'));
+  transcript.realtime(partial(1, 'one two', ' three', 5));
+  assert.deepEqual(shown(transcript), ['1 final One two three.|']);
+});
+
+test('blocks of before a reconnect stay as they are while ids start again', () => {
+  const transcript = connected();
+  transcript.final(final(1, 'Before.'));
+  transcript.realtime(partial(2, 'cut', ' off'));
+  transcript.disconnected();
+  transcript.connected(2.5);
+  transcript.realtime(partial(1, '', 'after'));
+  transcript.final(final(1, 'After.'));
+  transcript.final(final(2, 'Again.'));
+  assert.deepEqual(shown(transcript), ['1 final Before.|', '2 lost cut| off', '-- 2.5', '1 final After.|', '2 final Again.|']);
+});
+
+test('several failed connections leave one break with all that was missed', () => {
+  const transcript = connected();
+  transcript.final(final(1, 'Before.'));
+  transcript.connected(1);
+  transcript.connected(2);
+  assert.deepEqual(shown(transcript), ['1 final Before.|', '-- 3']);
+});
+
+test('nothing that was said before a clear comes back, however many clears are under way', () => {
+  const transcript = connected();
+  transcript.realtime(partial(1, 'old'));
+  transcript.clear(true);
+  transcript.clear(true);
+  assert.equal(transcript.isEmpty, true);
+  transcript.cleared();
+  assert.equal(transcript.final(final(1, 'Old.')), false);
+  transcript.realtime(partial(1, 'old'));
+  assert.equal(transcript.isEmpty, true);
+  transcript.cleared();
+  transcript.realtime(partial(3, 'new'));
+  assert.deepEqual(shown(transcript), ['3 live new|']);
+});
+
+test('a clear without a connection, or one that the connection took with it, makes nobody deaf', () => {
+  const transcript = connected();
+  transcript.clear(true);
+  transcript.disconnected();
+  transcript.clear(false);
+  transcript.connected(0);
+  assert.equal(transcript.final(final(1, 'Heard.')), true);
+});
+
+test('a segment that closes without a final goes if it was empty and stays marked if it failed', () => {
+  const transcript = connected();
+  transcript.realtime(partial(1, '', 'hm'));
+  transcript.closed({ type: 'closed', segmentId: 1, reason: 'empty' });
+  assert.equal(transcript.isEmpty, true);
+  transcript.realtime(partial(2, 'precious', ' words'));
+  transcript.closed({ type: 'closed', segmentId: 2, reason: 'failed' });
+  assert.deepEqual(shown(transcript), ['2 lost precious| words']);
+});
+
+test('finals come in order of speech, so an earlier open block is lost and a later one is not', () => {
+  const transcript = connected();
+  transcript.realtime(partial(1, 'given up'));
+  transcript.realtime(partial(3, 'going on'));
+  transcript.final(final(2, 'Done.'));
+  assert.deepEqual(shown(transcript), ['1 lost given up|', '2 final Done.|', '3 live going on|']);
+});
+
+test('the copied text has one line for each block, in order', () => {
+  const transcript = connected();
+  transcript.final(final(1, 'One.'));
+  transcript.connected(1);
+  transcript.realtime(partial(1, 'two', ' three'));
+  assert.equal(transcript.text, 'One.\ntwo three');
+});
+
+/** A seeded linear congruential generator (Knuth's MMIX constants), so that a failure can be repeated. */
+function generator(seed) {
+  let state = BigInt(seed);
+  return (below) => {
+    state = BigInt.asUintN(64, state * 6364136223846793005n + 1442695040888963407n);
+    return Number((state >> 33n) % BigInt(below));
+  };
+}
+
+/** What a view shows that only ever sees changes. */
+function applied(list, change) {
+  if (change.type === 'reset') return [];
+  if (change.type === 'remove') return list.filter(({ key }) => key !== change.key);
+  const { entry, beforeKey } = change;
+  if (list.some(({ key }) => key === entry.key)) return list.map((each) => (each.key === entry.key ? entry : each));
+  const before = list.findIndex(({ key }) => key === beforeKey);
+  return before < 0 ? [...list, entry] : list.toSpliced(before, 0, entry);
+}
+
+test('in any order of events finals stay, ids ascend within a connection, and the changes tell the whole list', () => {
+  for (let seed = 0; seed < 300; seed += 1) {
+    const next = generator(seed);
+    let seen = [];
+    const transcript = connected((change) => {
+      seen = applied(seen, change);
+    });
+    const isOpen = (id) => {
+      const current = transcript.entries.slice(transcript.entries.findLastIndex(({ kind }) => kind === 'break') + 1);
+      return !current.some((entry) => entry.segmentId === id && entry.phase === 'final');
+    };
+    for (let step = 0; step < 60; step += 1) {
+      const where = `seed ${seed}, step ${step}`;
+      const id = 1 + next(5);
+      const finals = transcript.entries.filter(({ phase }) => phase === 'final');
+      const events = [
+        () => transcript.realtime(partial(id, `s${step}`, '', next(9))),
+        () => transcript.realtime(partial(id, '', `u${step}`, next(9))),
+        () => isOpen(id) && transcript.final(final(id, `f${step}`)),
+        () => transcript.closed({ type: 'closed', segmentId: id, reason: next(2) ? 'empty' : 'failed' }),
+        () => transcript.disconnected(),
+        () => transcript.connected(1),
+      ];
+      const clears = [() => transcript.clear(true), () => transcript.cleared()];
+      const isClear = next(20) === 0;
+      (isClear ? clears[next(2)] : events[next(events.length)])();
+      const { entries } = transcript;
+      assert.deepEqual(seen, entries, where);
+      if (!isClear) for (const entry of finals) assert.ok(entries.includes(entry), where);
+      entries.reduce((previous, entry) => {
+        if (entry.kind === 'break') return 0;
+        assert.ok(entry.segmentId > previous, where);
+        return entry.segmentId;
+      }, 0);
+    }
+  }
+});

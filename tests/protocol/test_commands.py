@@ -1,0 +1,48 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_stt.errors import CommandError
+from trio_stt.protocol.commands import Command, parse_command
+
+
+@pytest.mark.parametrize("command", Command)
+def test_each_command_is_read_and_extra_keys_are_ignored(command: Command) -> None:
+    assert parse_command(f'{{"type": "{command}", "extra": [1, {{"a": null}}]}}') is command
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "invalid JSON"),
+        ("nonsense", "invalid JSON"),
+        ("{", "invalid JSON"),
+        ("[" * 30_000 + "]" * 30_000, "invalid JSON"),
+        ('{"type": ' + "[" * 100_000, "longer than"),
+        ('{"type": "ping", "n": 1' + "0" * 5000 + "}", "invalid JSON"),
+        ('{"type": "ping", "n": NaN}', "invalid JSON"),
+        ("\ud800", "invalid JSON"),
+        ("[]", "must be a JSON object"),
+        ('"start"', "must be a JSON object"),
+        ("7", "must be a JSON object"),
+        ("null", "must be a JSON object"),
+        ("{}", "unknown command type None"),
+        ('{"type": "dance"}', "unknown command type 'dance'"),
+        ('{"type": ["start"]}', r"unknown command type \['start'\]"),
+        ('{"type": "START"}', "unknown command type 'START'"),
+    ],
+)
+def test_what_is_no_command_is_refused_with_its_reason(text: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        parse_command(text)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_command_or_a_short_error(text: str) -> None:
+    try:
+        parse_command(text)
+    except CommandError as error:
+        message = str(error)
+    else:
+        message = ""
+    assert len(message) < 200

@@ -1,0 +1,82 @@
+import numpy as np
+import trio
+import trio.testing
+
+from tests.lanes.fakes import virtual_time
+from trio_stt.protocol.commands import Command
+from trio_stt.session.inbox import SHED_AFTER_S, Audio, Inbox
+
+
+def audio(number: int, windows: int = 1) -> Audio:
+    return Audio(np.full(512 * windows, number, np.int16), 16000)
+
+
+async def numbers(inbox: Inbox, count: int) -> list[object]:
+    items = [await inbox.get() for _ in range(count)]
+    return [int(item.samples[0]) if isinstance(item, Audio) else item for item in items]
+
+
+async def test_audio_and_commands_come_out_in_order() -> None:
+    inbox = Inbox(10)
+    inbox.put_command(Command.START)
+    await inbox.put_audio(audio(1))
+    inbox.put_command(Command.STOP)
+    await inbox.put_audio(audio(2))
+    assert inbox.windows == 2
+    assert await numbers(inbox, 4) == [Command.START, 1, Command.STOP, 2]
+    assert inbox.windows == 0
+
+
+@virtual_time
+async def test_audio_waits_for_room_and_nothing_is_shed_while_the_listener_moves() -> None:
+    inbox = Inbox(4)
+    shed: list[int] = []
+
+    async def send() -> None:
+        shed.extend([await inbox.put_audio(audio(number)) for number in range(1, 21)])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        heard = []
+        for _ in range(20):
+            await trio.sleep(SHED_AFTER_S / 2)
+            heard += await numbers(inbox, 1)
+    assert heard == list(range(1, 21))
+    assert shed == [0] * 20
+
+
+@virtual_time
+async def test_when_the_listener_stands_still_the_oldest_audio_goes_and_is_counted() -> None:
+    inbox = Inbox(3)
+    for number in (1, 2, 3):
+        await inbox.put_audio(audio(number))
+    inbox.put_command(Command.STOP)
+    assert await inbox.put_audio(audio(4)) == 1
+    assert trio.current_time() == SHED_AFTER_S
+    assert await numbers(inbox, 4) == [2, 3, Command.STOP, 4]
+
+
+@virtual_time
+async def test_a_patient_inbox_never_sheds() -> None:
+    inbox = Inbox(1, sheds=False)
+    await inbox.put_audio(audio(1))
+    with trio.move_on_after(10_000) as scope:
+        await inbox.put_audio(audio(2))
+    assert scope.cancelled_caught
+    assert await numbers(inbox, 1) == [1]
+
+
+async def test_a_packet_longer_than_the_bound_passes_alone() -> None:
+    inbox = Inbox(2)
+    assert await inbox.put_audio(audio(1, windows=50)) == 0
+    assert await numbers(inbox, 1) == [1]
+
+
+async def test_dropped_audio_leaves_the_commands() -> None:
+    inbox = Inbox(10)
+    await inbox.put_audio(audio(1))
+    inbox.put_command(Command.STOP)
+    inbox.drop_audio()
+    inbox.put_command(Command.CLEAR)
+    assert await numbers(inbox, 2) == [Command.STOP, Command.CLEAR]
+    assert inbox.windows == 0

@@ -1,0 +1,146 @@
+import pytest
+import trio
+import trio.testing
+
+from tests.lanes.fakes import virtual_time
+from trio_stt.protocol.events import Event, Final, Pong, Realtime, RealtimeTiming, State, Status, Timeline
+from trio_stt.session.outbox import LAG_EVENTS, MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Outbox
+
+TIMING = RealtimeTiming(
+    created_at_monotonic=0.0,
+    completed_at_monotonic=0.0,
+    received_at_wall_time=0.0,
+    queue_delay_seconds=None,
+    inference_duration_seconds=None,
+    total_latency_seconds=None,
+)
+
+
+class Reader:
+    """A client that reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.reads = trio.Event()
+
+    async def receive(self) -> str | bytes:
+        raise NotImplementedError
+
+    async def send(self, event: Event) -> None:
+        await self.reads.wait()
+        self.events.append(event)
+
+
+def partial(segment_id: int, sequence: int, delta: str) -> Realtime:
+    return Realtime(
+        session_id="s",
+        segment_id=segment_id,
+        recording_id=segment_id,
+        sequence=sequence,
+        text="",
+        raw_text="",
+        display_text="",
+        stable_text="",
+        stable_delta=delta,
+        unstable_text="",
+        committed_stable_text="",
+        committed_stable_delta=delta,
+        visual_stable_text="",
+        visual_unstable_text="",
+        timestamp=0.0,
+        timestamp_iso="",
+        timing=TIMING,
+    )
+
+
+def entry(segment_id: int, sequence: int) -> Timeline:
+    return Timeline(
+        session_id="s",
+        event="realtime_transcript",
+        timestamp=0.0,
+        timestamp_iso="",
+        segment_id=segment_id,
+        sequence=sequence,
+    )
+
+
+def status(state: State) -> Status:
+    return Status(
+        session_id="s",
+        state=state,
+        timestamp=0.0,
+        active_client_id=None,
+        queue_depth=0,
+        dropped_chunks=0,
+        coalesced_realtime=0,
+        stale_realtime_discarded=0,
+        active_sessions=1,
+        active_speakers=0,
+        timestamp_iso="",
+    )
+
+
+def final(segment_id: int) -> Final:
+    return Final(session_id="s", segment_id=segment_id, text="x.", timestamp=0.0, timestamp_iso="")
+
+
+def pong(number: int) -> Pong:
+    return Pong(session_id="s", server_time=float(number))
+
+
+async def deliver(outbox: Outbox) -> list[Event]:
+    reader = Reader()
+    reader.reads.set()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.run, reader)
+        await outbox.wait_idle()
+        nursery.cancel_scope.cancel()
+    return reader.events
+
+
+async def test_a_client_that_keeps_up_gets_every_event_in_order() -> None:
+    outbox = Outbox()
+    events: list[Event] = [status(State.VOICE), partial(1, 1, "a"), entry(1, 1), status(State.RECORDING), final(1)]
+    for event in events:
+        outbox.put(event)
+    assert await deliver(outbox) == events
+
+
+async def test_for_a_client_that_lags_new_status_and_partials_replace_old_ones_and_deltas_are_joined() -> None:
+    outbox = Outbox()
+    for number in range(LAG_EVENTS):
+        outbox.put(pong(number))
+    for sequence, delta in ((1, "one"), (2, ""), (3, " two")):
+        outbox.put(partial(1, sequence, delta))
+        outbox.put(entry(1, sequence))
+        outbox.put(status(State.RECORDING))
+    outbox.put(final(1))
+    outbox.put(partial(2, 1, "other"))
+    outbox.put(status(State.IDLE))
+    lagged = (await deliver(outbox))[LAG_EVENTS:]
+    assert lagged == [partial(1, 3, "one two"), entry(1, 3), final(1), partial(2, 1, "other"), status(State.IDLE)]
+
+
+@virtual_time
+async def test_a_client_that_takes_nothing_is_given_up_after_the_time_limit() -> None:
+    outbox = Outbox()
+    outbox.put(final(1))
+    with pytest.raises(ClientStalled, match="took no event"):
+        await outbox.run(Reader())
+    assert trio.current_time() == SEND_TIMEOUT_S
+
+
+async def test_too_many_events_that_cannot_be_replaced_end_it() -> None:
+    outbox = Outbox()
+    for number in range(MAX_EVENTS + 1):
+        outbox.put(final(number))
+    with pytest.raises(ClientStalled, match="more than 512"):
+        await outbox.run(Reader())
+
+
+async def test_status_and_partials_alone_never_fill_it() -> None:
+    outbox = Outbox()
+    for sequence in range(3 * MAX_EVENTS):
+        outbox.put(partial(1, sequence, ""))
+        outbox.put(status(State.RECORDING))
+    assert len(await deliver(outbox)) <= LAG_EVENTS + 2

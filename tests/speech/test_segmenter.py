@@ -1,0 +1,281 @@
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp.detector import Verdict
+from trio_stt.settings import Settings
+from trio_stt.speech.events import (
+    SilenceConfirmed,
+    SpeculationDue,
+    SpeechEvent,
+    SpeechResumed,
+    UtteranceAborted,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from trio_stt.speech.segmenter import Segmenter, SegmenterConfig
+
+SPEECH = Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=0.99)
+MURMUR = Verdict(rms=500.0, gate_open=True, webrtc=True, probability=0.6)
+SILENCE = Verdict(rms=10.0, gate_open=False, webrtc=False, probability=0.0)
+
+
+def windows(seconds: float) -> int:
+    """Whole windows that a duration takes, rounded up."""
+    return -(-round(seconds * SAMPLE_RATE_HZ) // WINDOW_SAMPLES)
+
+
+def segmenter(**changes: object) -> Segmenter:
+    return Segmenter(SegmenterConfig.of(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
+
+
+def feed(machine: Segmenter, verdict: Verdict, count: int) -> list[SpeechEvent]:
+    return [event for _ in range(count) for event in machine.push(verdict)]
+
+
+def kinds(events: Iterable[SpeechEvent]) -> list[str]:
+    return [type(event).__name__ for event in events]
+
+
+def ends(events: Iterable[SpeechEvent]) -> list[UtteranceEnded]:
+    return [event for event in events if isinstance(event, UtteranceEnded)]
+
+
+def starts(events: Iterable[SpeechEvent]) -> list[UtteranceStarted]:
+    return [event for event in events if isinstance(event, UtteranceStarted)]
+
+
+def test_an_utterance_starts_at_the_first_sure_window_with_its_pre_roll() -> None:
+    machine = segmenter()
+    assert feed(machine, SILENCE, 100) == []
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert started.trigger_sample == 100 * WINDOW_SAMPLES
+    assert started.trigger_sample - started.start_sample == 0.75 * SAMPLE_RATE_HZ
+
+
+def test_silence_counts_from_the_last_speech_and_the_confirmation_runs_inside_it() -> None:
+    machine = segmenter(post_speech_silence_duration=0.55)
+    feed(machine, SPEECH, 20)
+    events = feed(machine, SILENCE, windows(0.55))
+    assert kinds(events) == ["SilenceConfirmed", "SpeculationDue", "UtteranceEnded"]
+    (ended,) = ends(events)
+    assert ended.speech_end_sample == 20 * WINDOW_SAMPLES
+    assert ended.end_sample - ended.speech_end_sample == windows(0.55) * WINDOW_SAMPLES
+
+
+def test_the_final_covers_exactly_what_was_computed_ahead() -> None:
+    machine = segmenter()
+    feed(machine, SPEECH, 20)
+    events = feed(machine, SILENCE, windows(0.55))
+    ahead = next(event for event in events if isinstance(event, SpeculationDue))
+    (ended,) = ends(events)
+    assert (ended.start_sample, ended.clip_end_sample) == (ahead.start_sample, ahead.end_sample)
+
+
+def test_without_speculation_the_final_covers_all_of_the_silence() -> None:
+    machine = segmenter(early_transcription_on_silence=0.0)
+    feed(machine, SPEECH, 20)
+    (ended,) = ends(feed(machine, SILENCE, windows(0.55)))
+    assert ended.clip_end_sample == ended.end_sample
+
+
+def test_a_speculation_that_could_not_come_before_the_end_is_never_made() -> None:
+    machine = segmenter(early_transcription_on_silence=0.55)
+    feed(machine, SPEECH, 20)
+    assert kinds(feed(machine, SILENCE, windows(0.55))) == ["SilenceConfirmed", "UtteranceEnded"]
+
+
+def test_speech_after_a_confirmed_silence_voids_the_speculation_and_allows_another() -> None:
+    machine = segmenter()
+    feed(machine, SPEECH, 20)
+    events = feed(machine, SILENCE, windows(0.3)) + feed(machine, SPEECH, 1) + feed(machine, SILENCE, windows(0.55))
+    assert kinds(events) == [
+        "SilenceConfirmed",
+        "SpeculationDue",
+        "SpeechResumed",
+        "SilenceConfirmed",
+        "SpeculationDue",
+        "UtteranceEnded",
+    ]
+
+
+def test_a_pause_shorter_than_the_confirmation_is_part_of_speech() -> None:
+    machine = segmenter()
+    feed(machine, SPEECH, 20)
+    assert feed(machine, SILENCE, 4) + feed(machine, SPEECH, 1) == []
+
+
+def test_a_young_utterance_is_not_ended_by_silence() -> None:
+    machine = segmenter(min_length_of_recording=2.0)
+    feed(machine, SPEECH, 1)
+    events = feed(machine, SILENCE, windows(2.0))
+    (ended,) = ends(events)
+    assert ended.end_sample - ended.trigger_sample >= 2 * SAMPLE_RATE_HZ
+
+
+def test_within_the_gap_nothing_starts_but_nothing_is_lost() -> None:
+    machine = segmenter(min_gap_between_recordings=0.5)
+    feed(machine, SPEECH, 10)
+    (ended,) = ends(feed(machine, SILENCE, windows(0.55)))
+    (started,) = starts(feed(machine, SPEECH, 40))
+    assert started.trigger_sample >= ended.end_sample + 0.5 * SAMPLE_RATE_HZ
+    assert started.start_sample <= ended.end_sample, "the pre-roll holds what was said in the gap"
+
+
+def test_a_cut_at_the_maximum_length_loses_and_doubles_nothing() -> None:
+    machine = segmenter(max_audio_queue_seconds_per_session=3.0)
+    events = feed(machine, SPEECH, windows(2.8))
+    events += feed(machine, MURMUR, 1)
+    events += feed(machine, SPEECH, windows(2.0))
+    events += feed(machine, SILENCE, windows(0.55))
+    begun, done = starts(events), ends(events)
+    assert [event.forced for event in done] == [True, False]
+    quietest = windows(2.8) * WINDOW_SAMPLES
+    assert quietest <= done[0].clip_end_sample < quietest + WINDOW_SAMPLES
+    assert begun[1].start_sample == done[0].clip_end_sample == done[0].end_sample
+    assert done[1].start_sample == begun[1].start_sample
+
+
+def test_a_cut_in_silence_waits_for_a_new_voice() -> None:
+    machine = segmenter(max_audio_queue_seconds_per_session=1.0, post_speech_silence_duration=5.0)
+    feed(machine, SPEECH, 10)
+    events = feed(machine, SILENCE, 60)
+    assert kinds(events) == ["SilenceConfirmed", "SpeculationDue", "UtteranceEnded"]
+    assert ends(events)[0].forced
+
+
+def test_stop_ends_a_young_utterance() -> None:
+    machine = segmenter(min_length_of_recording=2.0)
+    feed(machine, SPEECH, 2)
+    (ended,) = machine.stop()
+    assert isinstance(ended, UtteranceEnded)
+    assert ended.clip_end_sample == 2 * WINDOW_SAMPLES
+    assert machine.stop() == []
+
+
+def test_stop_makes_an_utterance_of_speech_that_had_not_triggered() -> None:
+    machine = segmenter()
+    feed(machine, SILENCE, 40)
+    feed(machine, MURMUR, 3)
+    started, ended = machine.stop()
+    assert isinstance(started, UtteranceStarted)
+    assert isinstance(ended, UtteranceEnded)
+    assert started.trigger_sample == 40 * WINDOW_SAMPLES
+    assert ended.clip_end_sample == 43 * WINDOW_SAMPLES
+
+
+def test_stop_makes_nothing_of_noise() -> None:
+    machine = segmenter()
+    feed(machine, Verdict(rms=9000.0, gate_open=True, webrtc=True, probability=0.3), 40)
+    assert machine.stop() == []
+
+
+def test_clear_aborts_and_the_next_utterance_holds_nothing_from_before() -> None:
+    machine = segmenter()
+    feed(machine, SPEECH, 10)
+    (aborted,) = machine.clear(unheard_samples=100)
+    assert aborted == UtteranceAborted(utterance=1)
+    cleared_at = machine.position_sample
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert started.start_sample == started.trigger_sample == cleared_at
+    assert started.utterance == 2
+
+
+def test_silero_alone_starts_nothing_when_webrtc_has_been_quiet_for_a_second() -> None:
+    machine = segmenter()
+    only_silero = Verdict(rms=2000.0, gate_open=True, webrtc=False, probability=0.99)
+    assert feed(machine, only_silero, 50) == []
+    machine.push(Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=0.0))
+    assert len(starts(feed(machine, only_silero, 1))) == 1
+
+
+@pytest.mark.parametrize("sensitivity", [0.05, 0.5])
+def test_the_probability_must_exceed_one_minus_the_sensitivity(sensitivity: float) -> None:
+    machine = segmenter(silero_sensitivity=sensitivity)
+    at = Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity)
+    above = Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity + 0.01)
+    assert starts(feed(machine, at, 10)) == []
+    assert len(starts(feed(machine, above, 10))) == 1
+
+
+verdicts = st.builds(
+    Verdict,
+    rms=st.floats(0, 32768),
+    gate_open=st.booleans(),
+    webrtc=st.booleans(),
+    probability=st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.99]),
+)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Audio, start, stop and clear in any order: what the segmenter promises holds throughout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = segmenter(max_audio_queue_seconds_per_session=1.0, min_gap_between_recordings=0.1)
+        self.running: UtteranceStarted | None = None
+        self.last_utterance = 0
+        self.transcribed_to = 0
+
+    def check(self, events: list[SpeechEvent]) -> None:
+        for event in events:
+            if isinstance(event, UtteranceStarted):
+                assert self.running is None
+                assert event.utterance == self.last_utterance + 1
+                assert self.transcribed_to <= event.start_sample <= event.speech_sample <= event.trigger_sample
+                self.running, self.last_utterance = event, event.utterance
+                continue
+            assert self.running is not None
+            assert event.utterance == self.running.utterance
+            if isinstance(event, UtteranceEnded):
+                assert event.start_sample == self.running.start_sample
+                assert event.start_sample < event.clip_end_sample <= event.end_sample <= self.machine.position_sample
+                assert event.speech_end_sample <= event.clip_end_sample
+                self.transcribed_to = event.clip_end_sample
+                self.running = None
+            elif isinstance(event, UtteranceAborted):
+                self.running = None
+            else:
+                assert isinstance(event, SilenceConfirmed | SpeculationDue | SpeechResumed)
+
+    @rule(verdict=verdicts, count=st.integers(1, 40))
+    def hear(self, verdict: Verdict, count: int) -> None:
+        self.check(feed(self.machine, verdict, count))
+
+    @rule()
+    def start(self) -> None:
+        self.machine.begin()
+
+    @rule(verdict=verdicts, rest=st.integers(0, WINDOW_SAMPLES - 1))
+    def stop(self, verdict: Verdict, rest: int) -> None:
+        if rest:
+            self.check(self.machine.push(verdict, rest))
+        self.check(self.machine.stop())
+        assert self.running is None
+
+    @rule(unheard=st.integers(0, 5000))
+    def clear(self, unheard: int) -> None:
+        self.check(self.machine.clear(unheard))
+        assert self.running is None
+
+    @invariant()
+    def keeps_no_more_than_it_needs(self) -> None:
+        longest = (1.0 + 0.75 + 1.0) * SAMPLE_RATE_HZ
+        assert self.machine.position_sample - self.machine.needed_from_sample <= longest
+        assert self.machine.speaking == (self.running is not None)
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@given(st.lists(verdicts, max_size=200))
+@settings(deadline=None)
+def test_every_utterance_that_starts_ends(heard: list[Verdict]) -> None:
+    machine = segmenter()
+    events = [event for verdict in heard for event in machine.push(verdict)] + machine.stop()
+    assert len(starts(events)) == len(ends(events))

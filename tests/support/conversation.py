@@ -1,0 +1,190 @@
+"""A session on virtual time: a scripted client, a detector that hears loudness, an engine that names levels.
+
+Speech is a constant level; the engine's text lists the levels of a clip in order, so that a test sees which audio it
+got. Pauses are zeros.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TypeVar
+
+import numpy as np
+import trio
+from numpy.typing import NDArray
+
+from tests.lanes.fakes import FakeEngine, VirtualHost
+from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.dsp.detector import Verdict
+from trio_stt.lanes.engines.base import Transcript
+from trio_stt.lanes.fair_queue import QueueLimits
+from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.scheduler import Lanes
+from trio_stt.protocol.events import Event, Final, State, Status, Timeline
+from trio_stt.protocol.packets import build_packet
+from trio_stt.session.connection import ConnectionClosed
+from trio_stt.session.house import House
+from trio_stt.session.outbox import ClientStalled
+from trio_stt.session.session import Session
+from trio_stt.settings import Settings
+
+EventT = TypeVar("EventT", bound=Event)
+Batch = Sequence[NDArray[np.float32]]
+
+LOUD = 1000
+
+
+class LoudnessDetector:
+    """Loud windows are speech, for sure."""
+
+    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:  # noqa: ARG002 - as the detector's
+        loud = bool(np.abs(window).max() >= LOUD)
+        level = float(np.abs(window).mean())
+        return Verdict(rms=level, gate_open=loud, webrtc=loud, probability=0.99 if loud else 0.0)
+
+    def reset(self) -> None:
+        pass
+
+
+def levels(batch: Batch) -> list[Transcript]:
+    """The levels of each clip, in order."""
+    texts = []
+    for clip in batch:
+        heard = [round(float(level) * 32768) for level, _ in groupby(clip) if level]
+        texts.append(Transcript(text=" ".join(str(level) for level in heard)))
+    return texts
+
+
+@dataclass
+class Client:
+    """The other end of a session."""
+
+    session: Session
+    events: list[Event] = field(default_factory=list)
+    reads: bool = True
+
+    def __post_init__(self) -> None:
+        self._to_server, self._from_client = trio.open_memory_channel[str | bytes](float("inf"))
+        self._arrived = trio.Event()
+
+    # As the session's connection.
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._from_client.receive()
+        except trio.EndOfChannel:
+            raise ConnectionClosed from None
+
+    async def send(self, event: Event) -> None:
+        await trio.lowlevel.checkpoint()
+        if not self.reads:
+            await trio.sleep_forever()
+        self.events.append(event)
+        self._arrived.set()
+        self._arrived = trio.Event()
+
+    # As a person.
+
+    def command(self, kind: str) -> None:
+        self._to_server.send_nowait(f'{{"type": "{kind}"}}')
+
+    def raw(self, message: str | bytes) -> None:
+        self._to_server.send_nowait(message)
+
+    def say(self, level: int, seconds: float, *, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        samples = np.full(round(seconds * rate_hz), level, "<i2")
+        for start in range(0, samples.size, rate_hz // 25):
+            self.raw(build_packet(samples[start : start + rate_hz // 25].tobytes(), rate_hz=rate_hz))
+
+    def pause(self, seconds: float) -> None:
+        self.say(0, seconds)
+
+    def leave(self) -> None:
+        self._to_server.close()
+
+    def of(self, kind: type[EventT]) -> list[EventT]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def until(self, kind: type[EventT], count: int = 1) -> EventT:
+        """Wait for the `count`-th event of a kind."""
+        with trio.fail_after(1000):
+            while len(self.of(kind)) < count:
+                await self._arrived.wait()
+        return self.of(kind)[count - 1]
+
+    async def settled(self) -> None:
+        """Wait until all that was sent has had its effect."""
+        await trio.testing.wait_all_tasks_blocked()
+        await self.session.wait_drained()
+
+    @property
+    def finals(self) -> list[tuple[int, str]]:
+        return [(event.segment_id, event.text) for event in self.of(Final)]
+
+    @property
+    def states(self) -> list[State]:
+        return [event.state for event in self.of(Status)]
+
+    @property
+    def story(self) -> list[str]:
+        """The events in order, by the names that matter."""
+        names = []
+        for event in self.events:
+            tag = str(event.__struct_config__.tag)
+            detail = event.state if isinstance(event, Status) else event.event if isinstance(event, Timeline) else ""
+            names.append(f"{tag} {detail}".strip())
+        return names
+
+
+@dataclass
+class Household:
+    """A server's inside on virtual time, to which clients connect."""
+
+    house: House
+    nursery: trio.Nursery
+    given_up: list[str] = field(default_factory=list)
+
+    async def connect(self, *, partials: bool = True) -> Client:
+        session_id = self.house.reserve()
+        client = Client.__new__(Client)
+        session = Session(session_id=session_id, house=self.house, connection=client, partials=partials)
+        Client.__init__(client, session)
+        self.house.admit(session)
+        self.nursery.start_soon(self._run, session)
+        return client
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        except* ClientStalled:
+            self.given_up.append(session.session_id)
+        finally:
+            self.house.leave(session.session_id)
+
+
+@asynccontextmanager
+async def household(
+    *,
+    inference_s: Callable[[Batch], float] = lambda _: 0.01,
+    answer: Callable[[Batch], object] = levels,
+    load_s: float = 0.0,
+    **changes: object,
+) -> AsyncIterator[Household]:
+    """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top."""
+    settings = Settings(**changes)  # type: ignore[arg-type] # pydantic checks them
+
+    def limits() -> QueueLimits:
+        return QueueLimits(
+            max_finals_per_session=settings.max_final_queue_depth_per_session,
+            max_jobs=settings.max_global_inference_queue_depth,
+        )
+
+    host = VirtualHost(load_s=load_s, inference_s=inference_s)
+    lane = Lane("main", host=host, load=lambda: FakeEngine(answer), limits=limits)
+    lanes = Lanes(main=lane, realtime=lane)
+    house = House(settings=settings, lanes=lanes, new_detector=lambda _: LoudnessDetector())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lanes.run)
+        yield Household(house, nursery)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,133 @@
+"""Real servers for tests: a Python process that serves HTTP on a free port of 127.0.0.1.
+
+It owns the process from its start to its last line of output; it must not know what is served.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import trio
+from trio_websocket import WebSocketConnection, open_websocket
+
+ROOT = Path(__file__).parents[2]
+
+
+class ServerFailed(Exception):  # noqa: N818 - it names a state
+    """The server ended or did not answer when it should have been ready."""
+
+
+class RunningServer:
+    """A server that answers HTTP on `port`; its processes form one process group."""
+
+    def __init__(self, process: trio.Process, port: int, output: IO[bytes]) -> None:
+        self.port = port
+        self.process = process
+        self._output = output
+
+    @property
+    def output(self) -> str:
+        """What the server wrote to stdout and stderr so far."""
+        size_bytes = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size_bytes, 0).decode(errors="replace")
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal to the server as a service manager would; return its exit status once it ended."""
+        self.process.send_signal(number)
+        return await self.process.wait()
+
+    async def wait_for_output(self, text: str, *, count: int = 1) -> None:
+        """Return once the server wrote `text` at least `count` times; the caller sets the deadline."""
+        while self.output.count(text) < count:  # noqa: ASYNC110 - another process cannot set our events
+            await trio.sleep(0.01)
+
+    async def wait_until_ready(self, within_s: float) -> None:
+        """Return once the server answers HTTP."""
+        with trio.move_on_after(within_s):
+            while not await _answers_http(self.port):
+                if self.process.poll() is not None:
+                    raise ServerFailed(f"the server ended with status {self.process.returncode}")
+                await trio.sleep(0.05)
+            return
+        raise ServerFailed(f"the server did not answer within {within_s} s")
+
+
+@asynccontextmanager
+async def running_server(
+    args: Sequence[str], env: Mapping[str, str] | None = None, *, ready_within_s: float = 60.0
+) -> AsyncIterator[RunningServer]:
+    """Run `python *args` until the block ends, with `{port}` in `args` replaced by a free port.
+
+    Args:
+        args: What follows the interpreter's name, such as `["-m", "hypercorn", "app:app", "-b", "127.0.0.1:{port}"]`.
+        env: Variables to add to this process's environment.
+        ready_within_s: How long the server may take until it answers an HTTP request.
+
+    Yields:
+        The server, ready. When the block ends it gets SIGTERM, and SIGKILL after five seconds.
+
+    Raises:
+        ServerFailed: The server was not ready in time.
+
+    Every error that leaves the block carries the server's output as a note.
+    """
+    port = _free_port()
+    with tempfile.TemporaryFile() as output:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, *(arg.replace("{port}", str(port)) for arg in args)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        server = RunningServer(process, port, output)
+        try:
+            await server.wait_until_ready(ready_within_s)
+            yield server
+        except BaseException as error:
+            error.add_note(f"the server's output:\n{server.output}")
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                with trio.move_on_after(5):
+                    await server.stop()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+
+@asynccontextmanager
+async def web_socket(server: RunningServer, path: str) -> AsyncIterator[WebSocketConnection]:
+    """Connect a WebSocket client to the server; leaving the block closes it politely."""
+    async with open_websocket("127.0.0.1", server.port, path, use_ssl=False) as connection:
+        try:
+            yield connection
+        finally:
+            await connection.aclose()
+            await connection._stream.aclose()  # the library leaves it open when the server was first to close
+
+
+async def _answers_http(port: int) -> bool:
+    """Ask for a status line: a listening socket alone says nothing, Hypercorn opens it before it loads the app."""
+    try:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return await stream.receive_some(5) == b"HTTP/"
+    except (OSError, trio.BrokenResourceError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

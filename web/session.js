@@ -1,0 +1,236 @@
+/**
+ * One person's session: what the button does, what each event changes, and what survives a lost connection.
+ * It must not touch the DOM, nor open sockets or devices itself: those are handed in.
+ */
+
+import {
+  linkMessage,
+  loadingMessage,
+  microphoneLost,
+  microphoneMessage,
+  serverErrorMessage,
+  warningMessage,
+} from './messages.js';
+import { encodePacket, Shedder } from './packets.js';
+
+/** @import { Link, LinkState } from './link.js' */
+/** @import { ModelState } from './messages.js' */
+/** @import { Capture, CaptureHandlers, MicrophoneError } from './microphone.js' */
+/** @import { Notices } from './notices.js' */
+/** @import { ServerEvent } from './protocol.js' */
+/** @import { Transcript } from './transcript.js' */
+
+/** A model that is loaded says so at once; only one that is not deserves a sentence. */
+const LOADING_SENTENCE_AFTER_MS = 500;
+
+/**
+ * @typedef {'off' | 'asking' | 'live' | 'stopping'} TalkPhase
+ *
+ * @typedef {object} SessionState what the page shows besides words and sentences
+ * @property {TalkPhase} talk
+ * @property {LinkState} link
+ * @property {ModelState} model
+ * @property {string} recorder the last `status`, or '' without a connection
+ * @property {number | null} latencyMs
+ * @property {number} unsentS sound of this stream that never left, seconds
+ *
+ * @typedef {object} SessionParts
+ * @property {Pick<Link, 'isOpen' | 'bufferedBytes' | 'send' | 'sendPacket'>} link
+ * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone
+ * @property {Transcript} transcript
+ * @property {Notices} notices
+ * @property {(state: SessionState) => void} onState
+ * @property {(text: string) => void} onFinal
+ * @property {(samples: Float32Array) => void} onSamples every captured packet, sent or not
+ * @property {() => number} [now] milliseconds
+ */
+
+export class Session {
+  /** @type {SessionState} */
+  #state = {
+    talk: 'off',
+    link: { phase: 'connecting', full: false, failures: 0, retryAtMs: 0 },
+    model: 'loading',
+    recorder: '',
+    latencyMs: null,
+    unsentS: 0,
+  };
+  /** @type {Capture | null} */
+  #capture = null;
+  #shedder = new Shedder();
+  /** Sound that was captured since the connection was lost, seconds. */
+  #missedS = 0;
+  /** Counts presses of Talk, so that an answer to an earlier one is known as such. */
+  #attempt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #loadingTimer;
+  #parts;
+  #now;
+
+  /** @param {SessionParts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+    this.#now = parts.now ?? (() => performance.now());
+  }
+
+  /** Start talking, change one's mind while asked for permission, or stop. Never rejects. */
+  async toggle() {
+    const { talk } = this.#state;
+    if (talk === 'off') await this.#start();
+    else if (talk === 'asking') this.#become({ talk: 'off' });
+    else if (talk === 'live') await this.#stop();
+  }
+
+  /** Forget what was said; talking goes on. */
+  clear() {
+    this.#parts.transcript.clear(this.#parts.link.isOpen);
+    this.#parts.link.send('clear');
+  }
+
+  /** @param {LinkState} link */
+  linkChanged(link) {
+    const wasOpen = this.#state.link.phase === 'open';
+    if (wasOpen && link.phase !== 'open') {
+      this.#parts.transcript.disconnected();
+      this.#modelSettled();
+      this.#become({ recorder: '', latencyMs: null, model: 'loading' });
+    }
+    const message = linkMessage(link);
+    // A first loss usually heals within a second; a sentence that flashes by would only worry people.
+    if (message && (link.full || link.failures > 1)) this.#showOnce('link', message);
+    else if (link.phase === 'open') this.#parts.notices.resolve('link');
+    this.#become({ link });
+  }
+
+  /** @param {number} latencyMs */
+  latencyMeasured(latencyMs) {
+    this.#become({ latencyMs });
+  }
+
+  /** @param {ServerEvent} event */
+  eventArrived(event) {
+    const { link, transcript, notices } = this.#parts;
+    switch (event.type) {
+      case 'hello':
+        this.#greeted();
+        break;
+      case 'ready':
+        this.#modelSettled();
+        this.#become({ model: event.ok ? 'ready' : 'failed' });
+        break;
+      case 'status':
+        this.#become({ recorder: event.state });
+        break;
+      case 'realtime':
+        transcript.realtime(event);
+        break;
+      case 'final':
+        if (transcript.final(event)) this.#parts.onFinal(event.text);
+        break;
+      case 'closed':
+        transcript.closed(event);
+        break;
+      case 'clear':
+        transcript.cleared();
+        break;
+      case 'warning':
+        notices.show(`warning:${event.message}`, warningMessage(event.message));
+        break;
+      case 'error':
+        // The link's own sentence covers a full server.
+        if (event.where === 'admission' && !link.isOpen) break;
+        notices.show(`error:${event.where}`, serverErrorMessage(event));
+        break;
+      case 'pong':
+        break;
+    }
+  }
+
+  #greeted() {
+    const { link, transcript, notices } = this.#parts;
+    transcript.connected(this.#missedS);
+    this.#missedS = 0;
+    notices.resolve('error:');
+    this.#loadingTimer = setTimeout(() => notices.show('model', loadingMessage()), LOADING_SENTENCE_AFTER_MS);
+    if (this.#capture) link.send('start');
+  }
+
+  #modelSettled() {
+    clearTimeout(this.#loadingTimer);
+    this.#parts.notices.resolve('model');
+  }
+
+  async #start() {
+    const { link, notices, openMicrophone } = this.#parts;
+    this.#attempt += 1;
+    const attempt = this.#attempt;
+    const isStale = () => attempt !== this.#attempt || this.#state.talk !== 'asking';
+    notices.resolve('microphone');
+    this.#become({ talk: 'asking', unsentS: 0 });
+    try {
+      const capture = await openMicrophone({
+        onSamples: (samples, rateHz) => attempt === this.#attempt && this.#captured(samples, rateHz),
+        onLost: () => this.#microphoneLost(),
+      });
+      if (isStale()) {
+        await capture.stop();
+        return;
+      }
+      this.#capture = capture;
+      this.#shedder = new Shedder();
+      link.send('start');
+      this.#become({ talk: 'live' });
+    } catch (error) {
+      if (isStale()) return;
+      notices.show('microphone', microphoneMessage(/** @type {MicrophoneError} */ (error).code ?? 'failed'));
+      this.#become({ talk: 'off' });
+    }
+  }
+
+  async #stop() {
+    this.#become({ talk: 'stopping' });
+    await this.#capture?.stop(); // its last samples are sent meanwhile
+    this.#capture = null;
+    this.#parts.link.send('stop');
+    this.#become({ talk: 'off' });
+  }
+
+  #microphoneLost() {
+    if (this.#state.talk !== 'live') return;
+    this.#parts.notices.show('microphone', microphoneLost());
+    void this.#stop();
+  }
+
+  /**
+   * @param {Float32Array} samples
+   * @param {number} sampleRateHz
+   */
+  #captured(samples, sampleRateHz) {
+    if (!this.#capture) return;
+    const { link, onSamples } = this.#parts;
+    onSamples(samples);
+    const isLost = !link.isOpen || this.#shedder.drops(link.bufferedBytes, sampleRateHz);
+    if (!isLost) {
+      link.sendPacket(encodePacket(samples, sampleRateHz, this.#now()));
+      return;
+    }
+    const durationS = samples.length / sampleRateHz;
+    if (!link.isOpen) this.#missedS += durationS;
+    this.#become({ unsentS: this.#state.unsentS + durationS });
+  }
+
+  /**
+   * @param {string} key
+   * @param {import('./messages.js').Message} message
+   */
+  #showOnce(key, message) {
+    const { notices } = this.#parts;
+    if (notices.list.every((notice) => notice.key !== key || notice.text !== message.text)) notices.show(key, message);
+  }
+
+  /** @param {Partial<SessionState>} change */
+  #become(change) {
+    this.#state = { ...this.#state, ...change };
+    this.#parts.onState(this.#state);
+  }
+}
