@@ -73,8 +73,12 @@ export class Shedder {
   }
 }
 
+/** Ends of the meter, dBFS of the RMS: a quiet room below, close and loud speech above. */
+const METER_FLOOR_DB = -54;
+const METER_TOP_DB = -9;
+
 /**
- * Loudness of one packet on the scale that a meter shows: -60 dBFS is 0, full scale is 1.
+ * Loudness of one packet on the scale that a meter shows, linear in decibels between its ends.
  *
  * @param {Float32Array} samples range -1 to 1
  * @returns {number} 0 to 1
@@ -82,7 +86,6 @@ export class Shedder {
 export function meterLevel(samples) {
   let sum = 0;
   for (const value of samples) sum += value * value;
-  const rms = Math.sqrt(sum / Math.max(1, samples.length));
-  const levelDb = 20 * Math.log10(Math.max(rms, 1e-6));
-  return Math.max(0, Math.min(1, 1 + levelDb / 60));
+  const levelDb = 10 * Math.log10(sum / Math.max(1, samples.length)); // -Infinity in silence
+  return Math.max(0, Math.min(1, (levelDb - METER_FLOOR_DB) / (METER_TOP_DB - METER_FLOOR_DB)));
 }

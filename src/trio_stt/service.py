@@ -40,6 +40,7 @@ def build_house(settings: Settings) -> House:
         SettingError: An engine is unknown, or cannot be what the settings ask for.
         EngineUnavailable: The VAD model is missing.
     """
+    settings = _with_models(settings)
     silero = SileroModel()
 
     def new_detector(current: Settings) -> SpeechDetector:
@@ -86,9 +87,20 @@ def _build_lanes(settings: Settings) -> Lanes:
     )
 
 
+def _with_models(settings: Settings) -> Settings:
+    """The settings with every engine and model named as they will be loaded, so that clients see what there is."""
+    final = registry.resolve(settings.transcription_engine)
+    partials = registry.resolve(settings.realtime_transcription_engine or final.name)
+    model = settings.model or final.default_model
+    realtime_model = settings.realtime_model or (model if partials is final else partials.default_model)
+    return settings.model_copy(
+        update={"transcription_engine": final.name, "model": model, "realtime_model": realtime_model}
+    )
+
+
 def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
     final_config = EngineConfig(
-        engine=registry.resolve(settings.transcription_engine).name,
+        engine=settings.transcription_engine,
         model=settings.model,
         language=settings.language_code,
         download_root=settings.download_folder,
@@ -102,7 +114,7 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
     partial_config = replace(
         final_config,
         engine=registry.resolve(settings.realtime_transcription_engine or settings.transcription_engine).name,
-        model=settings.realtime_model or settings.model,
+        model=settings.realtime_model,
         beam_size=settings.beam_size_realtime,
         initial_prompt=settings.initial_prompt_realtime,
         options=final_config.options if partial_options is None else partial_options,

@@ -134,7 +134,9 @@ class Settings(BaseSettings):
     ] = None
     realtime_model: Annotated[
         str,
-        Field(description="Model name or path of the partials; empty takes that of the finals."),
+        Field(
+            description="Model name or path of the partials; empty takes that of the finals, or the engine's default."
+        ),
         _startup("--realtime-model"),
     ] = ""
     realtime_transcription_engine_options: Annotated[

@@ -1,6 +1,7 @@
 """Real speech and synthetic noise for the dsp tests, and what a plain segmenter makes of them."""
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,14 @@ def phrases() -> list[NDArray[np.float64]]:
     """Sentences at -20 dBFS: the six of beckett.wav, and those of the shared folder."""
     beckett = at_level(load(moonshine_asset("beckett.wav")), -20)
     cuts_s = (0.0, 1.65, 3.1, 4.5, 6.3, 8.0, beckett.size / SAMPLE_RATE_HZ)
-    pieces = [
-        beckett[round(a * SAMPLE_RATE_HZ) : round(b * SAMPLE_RATE_HZ)] for a, b in zip(cuts_s, cuts_s[1:], strict=False)
-    ]
+    pieces = [beckett[round(a * SAMPLE_RATE_HZ) : round(b * SAMPLE_RATE_HZ)] for a, b in pairwise(cuts_s)]
     return pieces + [at_level(load(path), -20) for path, _ in shared_sentences()]
+
+
+def recordings() -> list[Path]:
+    """Every sound file of people reading, at its own rate."""
+    assets = [moonshine_asset("two_cities.wav"), moonshine_asset("beckett.wav")]
+    return assets + [path for path, _ in shared_sentences()]
 
 
 def segments(

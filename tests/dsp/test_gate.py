@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_stt.dsp.gate import EnergyGate
@@ -8,6 +8,7 @@ from trio_stt.dsp.gate import EnergyGate
 LEVEL = st.floats(0, 32768)
 
 
+@settings(deadline=None)
 @given(st.lists(LEVEL, max_size=300), LEVEL)
 def test_from_the_threshold_up_everything_passes(quiet: list[float], rms: float) -> None:
     gate = EnergyGate(250.0)
@@ -16,6 +17,7 @@ def test_from_the_threshold_up_everything_passes(quiet: list[float], rms: float)
     assert gate.passes(max(rms, 250.0))
 
 
+@settings(deadline=None)
 @given(st.lists(LEVEL, min_size=1, max_size=300))
 def test_the_floor_stays_within_what_was_quiet(quiet: list[float]) -> None:
     gate = EnergyGate(250.0)

@@ -7,7 +7,22 @@ from tests.dsp.sounds import pcm, through
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.errors import PacketError
 
-RATES_HZ = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000, 8_001, 15_999, 47_999, 191_999)
+RATES_HZ = (
+    8_000,
+    11_025,
+    16_000,
+    22_050,
+    24_000,
+    32_000,
+    44_100,
+    48_000,
+    96_000,
+    192_000,
+    8_001,
+    15_999,
+    47_999,
+    191_999,
+)
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:

@@ -27,6 +27,13 @@ def test_speech_is_told_from_silence(silero: SileroModel, speech: np.ndarray) ->
     assert max(alone(silero, speech, SileroState())) > 0.99
 
 
+def test_the_state_of_silence_is_what_silence_leads_to(silero: SileroModel) -> None:
+    state = SileroState()
+    state.recurrent = silero.silence.copy()
+    alone(silero, np.zeros((300, 512), np.float32), state)
+    assert np.abs(state.recurrent - silero.silence).max() < 0.01
+
+
 @pytest.mark.parametrize("talkers", [2, 7, 16])
 def test_a_batch_equals_one_by_one(silero: SileroModel, speech: np.ndarray, talkers: int) -> None:
     streams = np.stack([np.roll(speech, 17 * k, axis=0)[:120] for k in range(talkers)])
@@ -70,5 +77,7 @@ def test_a_missing_package_names_how_to_get_it(monkeypatch: pytest.MonkeyPatch, 
         submodule_search_locations = (str(tmp_path),)
 
     monkeypatch.setattr(silero_module, "find_spec", lambda _: Empty)
-    with pytest.raises(EngineUnavailable, match=r"has no silero_vad_op18_ifless.onnx or silero_vad.onnx in .*pip install"):
+    with pytest.raises(
+        EngineUnavailable, match=r"has no silero_vad_op18_ifless.onnx or silero_vad.onnx in .*pip install"
+    ):
         SileroModel()

@@ -1,7 +1,7 @@
 """Engines and hosts that do as they are told, for tests of lanes."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import trio
 import trio.testing
 from numpy.typing import NDArray
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, JobDropped
 from trio_stt.lanes.engines.base import Engine, EngineInfo, Transcript
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.host import load_guarded, transcribe_guarded
-from trio_stt.lanes.job import Job, JobKind
+from trio_stt.lanes.job import Job, JobKind, JobResult
+from trio_stt.lanes.lane import Lane
 
 Batch = Sequence[NDArray[np.float32]]
 
@@ -42,8 +43,13 @@ def lengths(batch: Batch) -> list[Transcript]:
     return [Transcript(text=str(len(samples))) for samples in batch]
 
 
-def _run_on_virtual_time(main: Callable[..., Any], **options: Any) -> Any:
-    return trio.run(main, **options | {"clock": trio.testing.MockClock(autojump_threshold=0)})
+def _run_on_virtual_time(main: Callable[..., Awaitable[Any]], **options: Any) -> Any:
+    async def not_for_ever() -> Any:
+        # Where every task waits for something that never comes, time jumps here: the test fails instead of hanging.
+        with trio.fail_after(1e9):
+            return await main()
+
+    return trio.run(not_for_ever, **options | {"clock": trio.testing.MockClock(autojump_threshold=0)})
 
 
 virtual_time = pytest.mark.trio(run=_run_on_virtual_time)
@@ -85,12 +91,10 @@ class VirtualHost:
         *,
         load_s: float = 0.0,
         inference_s: Callable[[Batch], float] = lambda _: 0.0,
-        close_s: float = 0.0,
         shutdown_timeout_s: float = 10.0,
     ) -> None:
         self._load_s = load_s
         self._inference_s = inference_s
-        self._close_s = close_s
         self._shutdown_timeout_s = shutdown_timeout_s
         self._busy_until_s = 0.0
         self._engine: Engine | None = None
@@ -115,7 +119,7 @@ class VirtualHost:
     async def aclose(self) -> None:
         first, self._closed = not self._closed, True
         with trio.move_on_after(self._shutdown_timeout_s, shield=True):
-            await self._take(self._close_s if first else 0.0)
+            await self._take(0.0)
             if first and self._engine is not None:
                 try:
                     self._engine.close()
@@ -126,3 +130,27 @@ class VirtualHost:
         # A native call goes on when its waiter leaves: whoever comes next waits for it as well.
         self._busy_until_s = max(self._busy_until_s, trio.current_time()) + duration_s
         await trio.sleep_until(self._busy_until_s)
+
+
+def lane(
+    engine: FakeEngine,
+    *,
+    host: VirtualHost | None = None,
+    limits: Callable[[], QueueLimits] = limits(),  # noqa: B008 - always the same
+    warmup_clips: Sequence[NDArray[np.float32]] = (),
+) -> Lane:
+    """A lane whose engine takes one second for a clip, unless `host` says otherwise."""
+    return Lane(
+        "main",
+        host=host or VirtualHost(inference_s=lambda _: 1.0),
+        load=lambda: engine,
+        limits=limits,
+        warmup_clips=warmup_clips,
+    )
+
+
+async def reason(waiting: Awaitable[JobResult]) -> str:
+    """Why the lane gave a job up."""
+    with pytest.raises(JobDropped) as caught:
+        await waiting
+    return caught.value.reason

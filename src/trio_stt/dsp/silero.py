@@ -24,6 +24,8 @@ _MODEL_FILES = ("silero_vad_op18_ifless.onnx", "silero_vad.onnx")
 """Best first. Measured on one core: 74 and 81 us for one window, 34 and 35 us per window in a batch of 16; their
 probabilities agree within 1e-6. The half-precision file is no faster and disagrees by up to 0.7."""
 
+_SILENCE_WINDOWS = 20 * SAMPLE_RATE_HZ // WINDOW_SAMPLES
+
 _INSTALL = "install it with: pip install --no-deps 'silero-vad>=6.0'"
 _QUIET_LOG = 3
 
@@ -49,6 +51,12 @@ class SileroModel:
     """Silero for all talkers, on the CPU, one thread for each call.
 
     It keeps nothing of a talker, so `score` may run on several threads at once as long as no state is in two calls.
+
+    Attributes:
+        path: The model file.
+        silence: The recurrent state after 20 s of digital silence; float32, shape (2, 128). From there Silero catches
+            first words better than from nothing: 8 windows into a phrase on average instead of 10, and none missed of
+            198 at -20 to -45 dBFS. Read it only.
     """
 
     def __init__(self) -> None:
@@ -64,6 +72,14 @@ class SileroModel:
         self.path = _model_path()
         self._session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         self._rate = np.array(SAMPLE_RATE_HZ, np.int64)
+        self.silence = self._hear_silence()
+
+    def _hear_silence(self) -> NDArray[np.float32]:
+        state = SileroState()
+        nothing = np.zeros((1, WINDOW_SAMPLES), np.float32)
+        for _ in range(_SILENCE_WINDOWS):
+            self.score(nothing, (state,))
+        return state.recurrent
 
     def score(self, windows: NDArray[np.float32], states: Sequence[SileroState]) -> NDArray[np.float32]:
         """Hear one window of each of several talkers.

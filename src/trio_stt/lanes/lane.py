@@ -176,7 +176,10 @@ class Lane:
 
     async def wait_room(self) -> None:
         """Wait until a queued job leaves, or the lane stops accepting; a refused job may then be submitted again."""
-        await self._departure.wait()
+        if self.accepting:
+            await self._departure.wait()
+        else:
+            await trio.lowlevel.checkpoint()
 
     def cancel_session(self, session_id: str) -> int:
         """Give up all jobs of a session: queued ones leave at once, the result of a running one is thrown away.

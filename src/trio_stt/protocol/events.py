@@ -48,7 +48,7 @@ class Hello(Event, frozen=True, kw_only=True, tag="hello"):
     session_id: str
     settings: dict[str, object]
     limits: Limits
-    supported_engines: list[str]
+    supported_engines: tuple[str, ...]
     runtime_settings: dict[str, list[str]]
 
 

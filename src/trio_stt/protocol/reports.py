@@ -146,7 +146,7 @@ class ConfigReport(Report, frozen=True, kw_only=True):
 
     settings: dict[str, object]
     limits: Limits
-    supported_engines: list[str]
+    supported_engines: tuple[str, ...]
     runtime_settings: dict[str, list[str]]
 
 

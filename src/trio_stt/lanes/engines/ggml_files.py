@@ -1,0 +1,66 @@
+"""Where a whisper.cpp model file is, and what its first bytes say.
+
+It must not import pywhispercpp, and downloads nothing.
+"""
+
+import struct
+from collections.abc import Collection
+from pathlib import Path
+
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.common import resolve_relative
+
+DOWNLOAD_URL = "https://huggingface.co/ggerganov/whisper.cpp"
+
+_MAGIC = 0x67676D6C
+_FIRST_MULTILINGUAL_VOCABULARY = 51_865
+"""whisper.cpp takes a model for multilingual from this vocabulary size on; English-only ones have 51,864."""
+
+
+def find_model(
+    name: str, *, engine: str, known: Collection[str], download_root: Path | None, default_folder: Path
+) -> Path:
+    """Return the ggml file that a model name or path means.
+
+    Args:
+        name: A known model name such as `tiny.en`, or a path (relative: from `download_root`, then from here).
+        engine: Canonical engine name, for messages.
+        known: Names of the models that whisper.cpp publishes.
+        download_root: Folder to look into instead of `default_folder`, or None.
+        default_folder: Where the backend keeps its models.
+
+    Raises:
+        EngineUnavailable: There is no such file; the message says where to get it and where to put it.
+    """
+    folder = default_folder if download_root is None else download_root.expanduser()
+    if name not in known:
+        path = resolve_relative(name, download_root=download_root, kind="file")
+        if path.is_file():
+            return path
+        raise EngineUnavailable(
+            f"engine {engine}: no model file {path}; give the path of a ggml file or one of {', '.join(sorted(known))}"
+        )
+    candidates = [folder / f"ggml-{name}.bin", folder / f"{name}.bin", folder / name]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise EngineUnavailable(
+            f"engine {engine}: the model {name} is not in {folder}; fetch ggml-{name}.bin from {DOWNLOAD_URL} and put it"
+            " there, or give its path as model, or its folder as download_root"
+        )
+    return found
+
+
+def is_multilingual(path: Path, *, engine: str) -> bool:
+    """Tell from a ggml file's header whether the model knows other languages than English.
+
+    Raises:
+        EngineUnavailable: The file cannot be read, or is not a ggml file.
+    """
+    try:
+        with path.open("rb") as file:
+            magic, vocabulary = struct.unpack("<Ii", file.read(8))
+    except (OSError, struct.error) as error:
+        raise EngineUnavailable(f"engine {engine}: cannot read the model file {path}: {error}") from error
+    if magic != _MAGIC:
+        raise EngineUnavailable(f"engine {engine}: {path} is not a ggml model file of whisper.cpp")
+    return bool(vocabulary >= _FIRST_MULTILINGUAL_VOCABULARY)

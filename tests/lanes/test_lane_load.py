@@ -1,0 +1,177 @@
+"""Many jobs in a lane, on virtual time: fairness, both kinds, limits, room, statistics."""
+
+import pytest
+import trio
+import trio.testing
+
+from tests.lanes.fakes import INFO, FakeEngine, VirtualHost, final, lane, limits, partial, reason, virtual_time
+from trio_stt.errors import EngineUnavailable, JobRefused
+from trio_stt.lanes.fair_queue import QueueLimits, SessionDepth
+from trio_stt.lanes.job import TicketState
+from trio_stt.lanes.lane import Lane, LaneState
+
+
+@virtual_time
+async def test_a_chatty_session_delays_nobody_longer_than_a_round(nursery: trio.Nursery) -> None:
+    served = lane(FakeEngine(), limits=limits(finals=8, jobs=200))
+    await nursery.start(served.run)
+    chatty = [served.submit(final("chatty")) for _ in range(8)]
+    rounds: list[tuple[float, int]] = []
+
+    async def keep_chatting() -> None:
+        while True:
+            await chatty.pop(0).wait()
+            chatty.append(served.submit(final("chatty")))
+            served.submit(partial("chatty"))
+
+    async def speak_once(session_id: str, at_s: float) -> None:
+        await trio.sleep_until(at_s)
+        sessions_with_work = len(served.statistics().queue.per_session)
+        result = await served.submit(final(session_id)).wait()
+        rounds.append((result.queue_delay_s, sessions_with_work))
+
+    async with trio.open_nursery() as talk:
+        talk.start_soon(keep_chatting)
+        async with trio.open_nursery() as quiet:
+            for number in range(99):
+                quiet.start_soon(speak_once, f"quiet {number}", number * 0.25)
+        talk.cancel_scope.cancel()
+    assert len(rounds) == 99
+    # One job of one second for each session that has work, after the one that runs already.
+    assert [late for late in rounds if late[0] > late[1] + 1] == []
+    assert max(sessions for _, sessions in rounds) > 50
+
+
+@virtual_time
+async def test_one_lane_for_both_kinds_keeps_their_rules(nursery: trio.Nursery) -> None:
+    engine = FakeEngine()
+    served = lane(engine)
+    await nursery.start(served.run)
+    served.submit(final("a", 1))
+    await trio.testing.wait_all_tasks_blocked()  # The engine has it.
+    replaced = served.submit(partial("a", 2, deadline_s=9.0))
+    kept = served.submit(partial("a", 3, deadline_s=9.0))
+    stale = served.submit(partial("b", 4, deadline_s=2.5))
+    finals = [served.submit(final("a", 5)), served.submit(final("b", 6)), served.submit(final("a", 7))]
+    assert await reason(replaced.wait()) == "coalesced"
+    assert trio.current_time() == 0.0
+    assert (await kept.wait()).queue_delay_s == 5.0 - 1.0
+    assert await reason(stale.wait()) == "stale"
+    assert [ticket.state for ticket in finals] == [TicketState.DONE] * 3
+    assert engine.clips == [1, 5, 6, 7, 3]
+    shown = served.statistics().queue
+    assert (shown.coalesced, shown.stale, shown.rejected) == (1, 1, 0)
+
+
+@virtual_time
+async def test_behind_a_slow_engine_only_the_latest_partial_is_worked_on(nursery: trio.Nursery) -> None:
+    engine = FakeEngine()
+    served = lane(engine, host=VirtualHost(inference_s=lambda _: 9.75), limits=limits(jobs=1))
+    await nursery.start(served.run)
+    tickets = []
+    for samples in range(1, 31):  # One each second, for 30 seconds.
+        tickets.append(served.submit(partial("a", samples)))
+        await trio.sleep(1.0)
+    assert (await tickets[-1].wait()).transcript.text == "30"
+    assert engine.clips == [1, 10, 20, 30]
+    assert served.statistics().queue.coalesced == 26
+    states = [ticket.state for ticket in tickets]
+    assert states.count(TicketState.DONE) == 4
+    assert states.count(TicketState.DROPPED) == 26
+
+
+@virtual_time
+async def test_refusals_name_the_limit_and_limits_are_read_live(nursery: trio.Nursery) -> None:
+    now = QueueLimits(max_finals_per_session=1, max_jobs=2)
+    served = lane(FakeEngine(), limits=lambda: now)
+    await nursery.start(served.run)
+    served.submit(final("a"))
+    with pytest.raises(JobRefused, match=r"holds 1 finals .*\(max_final_queue_depth_per_session is 1\)"):
+        served.submit(final("a"))
+    served.submit(final("b"))
+    with pytest.raises(JobRefused, match=r"holds 2 jobs \(max_global_inference_queue_depth is 2\)"):
+        served.submit(partial("c"))
+    now = QueueLimits(max_finals_per_session=2, max_jobs=3)
+    await served.submit(final("a")).wait()
+    assert served.statistics().queue.rejected == 2
+
+
+@virtual_time
+async def test_room_is_announced_whenever_a_job_leaves_the_queue(nursery: trio.Nursery) -> None:
+    served = lane(FakeEngine(), limits=limits(jobs=3))
+    await nursery.start(served.run)
+    announced: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            await served.wait_room()
+            announced.append(trio.current_time())
+
+    served.submit(final("a"))
+    await trio.sleep(0.25)  # The engine has it.
+    nursery.start_soon(watch)
+    withdrawn, *_ = [served.submit(job) for job in (final("b"), partial("c", deadline_s=0.5), final("d"))]
+    with pytest.raises(JobRefused):
+        served.submit(final("e"))
+    await trio.sleep(0.25)
+    withdrawn.cancel()
+    await trio.sleep(1.0)  # At 1.0 the engine is free: the stale partial goes, and the next final starts.
+    served.submit(final("e"))
+    await trio.sleep(0.25)
+    served.cancel_session("e")
+    await trio.sleep(0.25)
+    assert announced == [0.5, 1.0, 1.75]
+
+
+@virtual_time
+async def test_whoever_waits_for_room_is_told_when_the_lane_closes() -> None:
+    served = lane(FakeEngine(), limits=limits(jobs=1))
+    async with trio.open_nursery() as waiting, trio.open_nursery() as running:
+        await running.start(served.run)
+        for session_id in "ab":
+            served.submit(final(session_id))
+            await trio.sleep(0.25)
+        waiting.start_soon(served.wait_room)
+        assert served.accepting
+        running.cancel_scope.cancel()
+    await served.wait_room()
+    assert served.statistics().state is LaneState.CLOSED
+
+
+@virtual_time
+async def test_whoever_waits_for_room_is_told_when_the_load_fails(nursery: trio.Nursery) -> None:
+    def load() -> FakeEngine:
+        raise EngineUnavailable("no model")
+
+    failed = Lane("main", host=VirtualHost(load_s=2.0), load=load, limits=limits(jobs=1))
+    failed.submit(final("a"))
+    await nursery.start(failed.run)
+    await failed.wait_room()
+    assert trio.current_time() == 2.0
+    assert failed.submit(final("b")).state is TicketState.FAILED
+
+
+@virtual_time
+async def test_statistics_show_the_lane_as_it_is(nursery: trio.Nursery) -> None:
+    served = lane(FakeEngine(), host=VirtualHost(inference_s=lambda batch: float(len(batch[0]))))
+    idle = served.statistics()
+    assert (idle.state, idle.engine, idle.work.busy_ratio) == (LaneState.LOADING, None, 0.0)
+    await nursery.start(served.run)
+    await trio.sleep(2.0)
+    served.submit(final("a", 1))
+    served.submit(final("b", 4))
+    served.submit(final("c", 1))
+    served.submit(partial("c", 1))
+    await trio.sleep(3.0)  # One job is done, the second runs for two seconds already.
+    shown = served.statistics()
+    assert (shown.name, shown.ready, shown.healthy, shown.error, shown.engine) == ("main", True, True, None, INFO)
+    assert shown.queue.queued == 2
+    assert dict(shown.queue.per_session) == {"c": SessionDepth(finals=1, partials=1)}
+    assert shown.work.completed_jobs == 1
+    assert shown.work.busy_ratio == pytest.approx(3 / 5)
+    await trio.sleep(5.0)
+    work = served.statistics().work
+    assert (work.completed_jobs, work.failed_jobs) == (4, 0)
+    assert work.busy_ratio == pytest.approx(7 / 10)
+    assert (work.inference.count, work.inference.max_ms, work.inference.avg_ms) == (4, 4000.0, 1750.0)
+    assert (work.queue_delay.max_ms, work.total.max_ms) == (6000.0, 7000.0)
