@@ -1,13 +1,15 @@
 """The ASGI bridge: one app object that serves under a Trio host and under an asyncio host.
 
-It owns the Trio guest run that an asyncio host needs, and the passage of scopes, events, errors and cancellations
-between the two. It must not know what the app does: any ASGI 3 app that needs Trio will do.
+It owns the Trio guest run that an asyncio host needs, the passage of scopes, events, errors and cancellations between
+the two, and the one repair that Hypercorn's Trio worker needs. It must not know what the app does: any ASGI 3 app that
+needs Trio will do.
 
 Both loops share one thread, so each calls the other's synchronous functions directly; neither ever awaits the other.
 """
 
 import asyncio
 import contextvars
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +18,8 @@ from typing import Any, TypeVar
 import outcome
 import sniffio
 import trio
+from hypercorn.trio import run as trio_worker
+from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import (
     ASGIFramework,
     ASGIReceiveCallable,
@@ -26,6 +30,8 @@ from hypercorn.typing import (
 )
 
 _T = TypeVar("_T")
+_FAREWELLS = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
+_log = logging.getLogger(__name__)
 
 
 class HostBridge:
@@ -39,8 +45,8 @@ class HostBridge:
     - Cancelling the host's task cancels the Trio task and breaks off what it awaits from the host: there, code under
       a Trio shield gets `trio.BrokenResourceError`. The host's task ends when the Trio task has ended.
     - What the app raises reaches the host, and what the host raises in `receive` or `send` reaches the app.
-    - A host hears that the lifespan's shutdown is complete only once the app has returned and, if nothing else is
-      open, the guest run is over: it may then drop its loop at once.
+    - A host hears that the lifespan's startup failed or its shutdown ended only once the app has returned and, if
+      nothing else is open, the guest run is over: it may then drop its loop at once.
     """
 
     def __init__(self, app: ASGIFramework) -> None:
@@ -57,6 +63,26 @@ class HostBridge:
             await self.app(scope, receive, send)
         else:
             await _serve_as_guest(self.app, scope, receive, send)
+
+
+class _ShelteredConnection(TCPServer):
+    """A connection whose own failure ends it alone."""
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        except* Exception:  # noqa: BLE001 - whatever went wrong, it concerns this connection only
+            _log.exception("a connection failed")
+
+
+def shelter_trio_worker() -> None:
+    """Keep a failed connection from ending Hypercorn's Trio worker; call it before the worker serves.
+
+    Hypercorn 0.18 lets an error in a connection's protocol handling leave the worker's nursery: a client that sends a
+    WebSocket frame before the handshake is answered ends the whole server (hypercorn issue 225). Its asyncio worker
+    logs such an error and goes on; so does the Trio worker after this call.
+    """
+    trio_worker.TCPServer = _ShelteredConnection  # type: ignore[attr-defined]  # imported there, and looked up at start
 
 
 async def _serve_as_guest(
@@ -182,7 +208,7 @@ class _Call:
         except BaseException as error:  # noqa: BLE001 - handed to the host's task, which raises it
             self.ended.set_exception(error)
         else:
-            if self._cancel_scope.cancelled_caught:
+            if self._cancel_scope.cancelled_caught and self.farewell is None:
                 self.ended.cancel()
             else:
                 self.ended.set_result(None)
@@ -197,8 +223,11 @@ class _Call:
         return await self._on_host(self._host_receive())
 
     async def _send(self, event: ASGISendEvent) -> None:
-        if event["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
+        if event["type"] in _FAREWELLS:
             self.farewell = event
+            if event["type"] == "lifespan.startup.failed":
+                # Nothing comes after it: a host raises here, and some apps rely on that to leave.
+                self._cancel_scope.cancel()
         else:
             await self._on_host(self._host_send(event))
 

@@ -262,7 +262,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=60,
-            description="Seconds without speech after which the final is computed ahead; 0 waits for the end.",
+            description="Seconds of confirmed silence after which the final is computed ahead; 0 waits.",
         ),
         _new("--early-transcription-on-silence"),
     ] = 0.2

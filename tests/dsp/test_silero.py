@@ -27,13 +27,6 @@ def test_speech_is_told_from_silence(silero: SileroModel, speech: np.ndarray) ->
     assert max(alone(silero, speech, SileroState())) > 0.99
 
 
-def test_the_state_of_silence_is_what_silence_leads_to(silero: SileroModel) -> None:
-    state = SileroState()
-    state.recurrent = silero.silence.copy()
-    alone(silero, np.zeros((300, 512), np.float32), state)
-    assert np.abs(state.recurrent - silero.silence).max() < 0.01
-
-
 @pytest.mark.parametrize("talkers", [2, 7, 16])
 def test_a_batch_equals_one_by_one(silero: SileroModel, speech: np.ndarray, talkers: int) -> None:
     streams = np.stack([np.roll(speech, 17 * k, axis=0)[:120] for k in range(talkers)])

@@ -20,9 +20,8 @@ import soxr
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.support.real import missing, moonshine_asset
-from tests.support.wer import word_error_rate
+from tests.support.wer import BECKETT, word_error_rate
 
-BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
 MICROPHONE_HZ = 48_000
 READY_WITHIN_S = 120
 HEARD_WITHIN_MS = 60_000
@@ -158,7 +157,7 @@ def test_words_appear_while_spoken_and_become_final_text(server: Served, speech:
         page.get_by_test_id("talk").click()
         expect(page.get_by_test_id("state")).to_have_text("Idle")
 
-        assert word_error_rate([BECKETT], [" ".join(final_texts(page))]) <= 0.2
+        assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
         expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0)
         ids = page.locator("[data-testid=segment]").evaluate_all("blocks => blocks.map((b) => b.dataset.segmentId)")
         assert len(set(ids)) == len(ids)

@@ -10,13 +10,17 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from tests.support.server import RunningServer, running_server, web_socket
+from tests.support.server import RunningServer, ServerFailed, running_server, web_socket
 
 HYPERCORN = [
     *("-W", "error::RuntimeWarning", "-W", "error::ResourceWarning"),
     *("-m", "hypercorn", "-b", "127.0.0.1:{port}", "tests.support.host_app:app"),
 ]
 WORKERS = ["asyncio", "trio"]
+HANDSHAKE = (
+    b"GET /watch HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 @pytest.fixture(params=WORKERS)
@@ -109,16 +113,40 @@ async def test_a_client_that_goes_cancels_its_handler_only(server: RunningServer
 async def vanish(server: RunningServer, *, reset: bool) -> None:
     """Open /watch without a WebSocket client's manners and leave without a close frame."""
     stream = await trio.open_tcp_stream("127.0.0.1", server.port)
-    await stream.send_all(
-        b"GET /watch HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
+    await stream.send_all(HANDSHAKE)
     heard = b""
     while b"watching" not in heard:
         heard += await stream.receive_some()
     if reset:
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
     await stream.aclose()
+
+
+EARLY_FRAME = HANDSHAKE + b"\x81\x80\0\0\0\0"
+
+
+async def test_a_connection_that_breaks_the_protocol_ends_alone(server: RunningServer) -> None:
+    """Hypercorn fails inside when a frame comes before its answer to the handshake."""
+    async with web_socket(server, "/echo") as bystander:
+        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await stream.send_all(EARLY_FRAME)
+        await stream.send_eof()
+        answer = b"".join([chunk async for chunk in stream])
+        assert answer.startswith(b"HTTP/1.1 400")
+        await stream.aclose()
+        for _ in range(20):
+            await bystander.send_message("still here")
+            assert await bystander.get_message() == "still here"
+    assert await get(server, "/") == (200, b"Trio was here")
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_a_failed_startup_ends_the_server(worker: str) -> None:
+    with trio.fail_after(60):
+        with pytest.raises(ServerFailed) as failed:
+            async with running_server([*HYPERCORN, "-k", worker], {"FAIL_STARTUP": "1"}):
+                pass
+        assert "no model" in str(failed.value.__notes__)
 
 
 @pytest.mark.parametrize("worker", WORKERS)

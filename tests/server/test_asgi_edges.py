@@ -304,6 +304,34 @@ def test_the_shutdown_is_complete_when_the_run_is_over() -> None:
     assert log == ["lifespan.startup.complete", "app returned", "run over", "lifespan.shutdown.complete"]
 
 
+def test_a_failed_startup_is_told_last_and_ends_the_app() -> None:
+    """Hypercorn raises in `send`, and looks at once whether the lifespan's task has ended with that error."""
+    log: list[str] = []
+
+    async def app(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        try:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": "no model"})
+            await receive()
+        finally:
+            log.append("app ended")
+
+    async def host() -> None:
+        inbox: asyncio.Queue[ASGIReceiveEvent] = asyncio.Queue()
+        inbox.put_nowait({"type": "lifespan.startup"})
+
+        async def send(event: ASGISendEvent) -> None:
+            await asyncio.sleep(0)
+            log.append(event["type"])
+            raise RuntimeError("the host gives up")
+
+        with pytest.raises(RuntimeError, match="the host gives up"):
+            await HostBridge(app)(LIFESPAN, inbox.get, send)
+
+    run_host(host)
+    assert log == ["app ended", "lifespan.startup.failed"]
+
+
 def test_a_run_that_breaks_down_fails_its_scopes() -> None:
     def break_down() -> None:
         raise ArithmeticError("in a callback")

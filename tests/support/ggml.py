@@ -32,6 +32,8 @@ _SAMPLE_RATE_HZ = 16_000
 _FFT_SIZE = 400
 
 _Array = NDArray[np.generic]
+_Arrays = Mapping[str, _Array]
+_Tensors = Iterator[tuple[str, _Array]]
 
 
 def whisper_tiny_en() -> Path:
@@ -52,9 +54,16 @@ def whisper_tiny_en() -> Path:
     return target
 
 
-def write_ggml(source: Path, out: BinaryIO) -> None:
-    """Write the Whisper model of a CTranslate2 folder (`model.bin`, `vocabulary.txt`) as a ggml file, mostly f16."""
+def write_ggml(source: Path, out: BinaryIO, *, multilingual: bool = False) -> None:
+    """Write the Whisper model of a CTranslate2 folder (`model.bin`, `vocabulary.txt`) as a ggml file, mostly f16.
+
+    `multilingual` adds one token, by whose count whisper.cpp takes the model for multilingual: it then runs that code,
+    but its words and languages mean nothing.
+    """
     arrays = read_ctranslate2(source / "model.bin")
+    if multilingual:
+        embeddings = arrays["decoder/embeddings/weight"]
+        arrays["decoder/embeddings/weight"] = np.concatenate([embeddings, embeddings[-1:]])
     tokens = _base_vocabulary(source / "vocabulary.txt")
     vocabulary, text_state = arrays["decoder/embeddings/weight"].shape
     audio_context, audio_state = arrays["encoder/position_encodings/encodings"].shape
@@ -76,8 +85,7 @@ def write_ggml(source: Path, out: BinaryIO) -> None:
     filters = mel_filters(mels)
     out.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
     out.write(struct.pack("<i", len(tokens)))
-    for token in tokens:
-        out.write(struct.pack("<i", len(token)) + token)
+    out.writelines(struct.pack("<i", len(token)) + token for token in tokens)
     for name, array in _whisper_tensors(arrays, audio_layers, text_layers):
         kind = _F16 if array.dtype == np.float16 else _F32
         encoded = name.encode()
@@ -124,7 +132,7 @@ def read_ctranslate2(path: Path) -> dict[str, _Array]:
 def mel_filters(mels: int) -> NDArray[np.float32]:
     """Slaney's mel filter bank with area normalisation, as Whisper uses it: float32, shape (mels, 201).
 
-    Source: Slaney, Auditory Toolbox (1998): linear below 1 kHz (200/3 Hz a mel), logarithmic above (27 steps to 6.4 kHz).
+    Source: Slaney, Auditory Toolbox (1998): linear below 1 kHz (200/3 Hz a mel), logarithmic above (27 to 6.4 kHz).
     """
     break_hz, hz_per_mel, log_step = 1000.0, 200.0 / 3.0, math.log(6.4) / 27.0
     break_mel = break_hz / hz_per_mel
@@ -138,7 +146,7 @@ def mel_filters(mels: int) -> NDArray[np.float32]:
     low, centre, high = (edges_hz[k : k + mels, None] for k in range(3))
     rising = (bins_hz - low) / (centre - low)
     falling = (high - bins_hz) / (high - centre)
-    bank = np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (high - low)
+    bank: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (high - low)
     return bank.astype(np.float32)
 
 
@@ -159,47 +167,43 @@ def _base_vocabulary(path: Path) -> list[bytes]:
     return [bytes(byte_of[character] for character in line) for line in lines[: lines.index("<|endoftext|>") + 1]]
 
 
-def _whisper_tensors(arrays: Mapping[str, _Array], audio_layers: int, text_layers: int) -> Iterator[tuple[str, _Array]]:
+def _whisper_tensors(arrays: _Arrays, audio_layers: int, text_layers: int) -> _Tensors:
     """Yield Whisper's own tensor names with their values: matrices in f16, biases, norms and position tables in f32."""
-
-    def linear(target: str, weight: _Array, bias: _Array | None) -> Iterator[tuple[str, _Array]]:
-        yield f"{target}.weight", weight.astype(np.float16)
-        if bias is not None:
-            yield f"{target}.bias", bias.astype(np.float32)
-
-    def plain(target: str, source: str) -> Iterator[tuple[str, _Array]]:
-        yield from linear(target, arrays[f"{source}/weight"], arrays[f"{source}/bias"])
-
-    def norm(target: str, source: str) -> Iterator[tuple[str, _Array]]:
-        yield f"{target}.weight", arrays[f"{source}/gamma"].astype(np.float32)
-        yield f"{target}.bias", arrays[f"{source}/beta"].astype(np.float32)
-
-    def fused(targets: list[str], source: str) -> Iterator[tuple[str, _Array]]:
-        weights = np.split(arrays[f"{source}/weight"], len(targets))
-        biases = np.split(arrays[f"{source}/bias"], len(targets))
-        for target, weight, bias in zip(targets, weights, biases, strict=True):
-            # Whisper's keys have no bias; CTranslate2 fills its place in the fused array with zeros.
-            yield from linear(target, weight, None if target.endswith(".key") else bias)
-
     for side, layers in (("encoder", audio_layers), ("decoder", text_layers)):
         yield f"{side}.positional_embedding", arrays[f"{side}/position_encodings/encodings"].astype(np.float32)
         for n in range(layers):
             block, layer = f"{side}.blocks.{n}", f"{side}/layer_{n}"
-            yield from norm(f"{block}.attn_ln", f"{layer}/self_attention/layer_norm")
-            self_attention = [f"{block}.attn.{part}" for part in ("query", "key", "value")]
-            yield from fused(self_attention, f"{layer}/self_attention/linear_0")
-            yield from plain(f"{block}.attn.out", f"{layer}/self_attention/linear_1")
+            yield from _norm(arrays, f"{block}.attn_ln", f"{layer}/self_attention/layer_norm")
+            parts = [f"{block}.attn.{part}" for part in ("query", "key", "value")]
+            yield from _linear(arrays, parts, f"{layer}/self_attention/linear_0")
+            yield from _linear(arrays, [f"{block}.attn.out"], f"{layer}/self_attention/linear_1")
             if side == "decoder":
-                yield from norm(f"{block}.cross_attn_ln", f"{layer}/attention/layer_norm")
-                yield from plain(f"{block}.cross_attn.query", f"{layer}/attention/linear_0")
-                yield from fused([f"{block}.cross_attn.{part}" for part in ("key", "value")], f"{layer}/attention/linear_1")
-                yield from plain(f"{block}.cross_attn.out", f"{layer}/attention/linear_2")
-            yield from norm(f"{block}.mlp_ln", f"{layer}/ffn/layer_norm")
-            yield from plain(f"{block}.mlp.0", f"{layer}/ffn/linear_0")
-            yield from plain(f"{block}.mlp.2", f"{layer}/ffn/linear_1")
+                parts = [f"{block}.cross_attn.{part}" for part in ("key", "value")]
+                yield from _norm(arrays, f"{block}.cross_attn_ln", f"{layer}/attention/layer_norm")
+                yield from _linear(arrays, [f"{block}.cross_attn.query"], f"{layer}/attention/linear_0")
+                yield from _linear(arrays, parts, f"{layer}/attention/linear_1")
+                yield from _linear(arrays, [f"{block}.cross_attn.out"], f"{layer}/attention/linear_2")
+            yield from _norm(arrays, f"{block}.mlp_ln", f"{layer}/ffn/layer_norm")
+            yield from _linear(arrays, [f"{block}.mlp.0"], f"{layer}/ffn/linear_0")
+            yield from _linear(arrays, [f"{block}.mlp.2"], f"{layer}/ffn/linear_1")
     for conv in ("conv1", "conv2"):
         yield f"encoder.{conv}.weight", arrays[f"encoder/{conv}/weight"].astype(np.float16)
         yield f"encoder.{conv}.bias", arrays[f"encoder/{conv}/bias"].astype(np.float32)[:, None]
-    yield from norm("encoder.ln_post", "encoder/layer_norm")
+    yield from _norm(arrays, "encoder.ln_post", "encoder/layer_norm")
     yield "decoder.token_embedding.weight", arrays["decoder/embeddings/weight"].astype(np.float16)
-    yield from norm("decoder.ln", "decoder/layer_norm")
+    yield from _norm(arrays, "decoder.ln", "decoder/layer_norm")
+
+
+def _linear(arrays: _Arrays, targets: list[str], source: str) -> _Tensors:
+    """Yield the layers that CTranslate2 fused into `source`, in the order of `targets`."""
+    weights = np.split(arrays[f"{source}/weight"], len(targets))
+    biases = np.split(arrays[f"{source}/bias"], len(targets))
+    for target, weight, bias in zip(targets, weights, biases, strict=True):
+        yield f"{target}.weight", weight.astype(np.float16)
+        if not target.endswith(".key"):  # Whisper's keys have no bias, and zeros here
+            yield f"{target}.bias", bias.astype(np.float32)
+
+
+def _norm(arrays: _Arrays, target: str, source: str) -> _Tensors:
+    yield f"{target}.weight", arrays[f"{source}/gamma"].astype(np.float32)
+    yield f"{target}.bias", arrays[f"{source}/beta"].astype(np.float32)

@@ -3,13 +3,15 @@
 `tests/server/test_asgi.py` starts it under real Hypercorn workers as `tests.support.host_app:app`.
 """
 
+import os
+
 import sniffio
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import websocket
 from quart_trio import QuartTrio
 
-from trio_stt.asgi import HostBridge
+from trio_stt.asgi import HostBridge, shelter_trio_worker
 
 quart = QuartTrio(__name__)
 
@@ -22,6 +24,7 @@ async def below_quart(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     await quart(scope, receive, send)
 
 
+# X
 app = HostBridge(below_quart)
 
 
@@ -32,6 +35,8 @@ def say(what: str) -> None:
 @quart.before_serving
 async def start() -> None:
     await trio.lowlevel.checkpoint()
+    if "FAIL_STARTUP" in os.environ:
+        raise RuntimeError("no model")
     say(f"startup on {sniffio.current_async_library()}")
 
 

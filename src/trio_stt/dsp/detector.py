@@ -13,7 +13,7 @@ an utterance one ear is enough: the better one goes on alone.
 
 Measured with starts above 0.95, on 300 phrases at -20 to -45 dBFS in silence and noise and 88 that follow a voice 15 to
 23 dB louder: no start comes more than one window later than from a Silero that is always fed, and all come within 21
-windows, where that one needs up to 34 and misses two. Noise, clicks and chimes start nothing.
+windows, where that one at times needs twice as many and misses two. Noise, clicks and chimes start nothing.
 """
 
 from collections import deque

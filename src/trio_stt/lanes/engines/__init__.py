@@ -1,0 +1,1 @@
+"""One adapter for each speech recogniser, and the registry that names them."""

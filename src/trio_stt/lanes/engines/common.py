@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 
 _NORMALIZED_PEAK = 0.95
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def import_backend(module: str, *, engine: str, package: str) -> Any:
@@ -31,9 +33,7 @@ def import_backend(module: str, *, engine: str, package: str) -> Any:
         ) from error
 
 
-def prepare_clips(
-    batch: Sequence[NDArray[np.float32]], *, engine: str, normalize: bool
-) -> list[NDArray[np.float32]]:
+def prepare_clips(batch: Sequence[NDArray[np.float32]], *, engine: str, normalize: bool) -> list[NDArray[np.float32]]:
     """Return the clips checked and, if `normalize`, scaled to a peak of 0.95; digital silence stays as it is.
 
     Raises:
@@ -118,16 +118,13 @@ class Options:
         return number
 
     def boolean(self, name: str, *, default: bool) -> bool:
-        """Return a boolean option; of strings, `1`, `true`, `yes` and `on` are true, `0`, `false`, `no`, `off` false."""
+        """Return a boolean, also from 1, true, yes, on, 0, false, no, off; missing or null gives the default."""
         value = self._get(name)
         if value is None:
             return default
-        if isinstance(value, str):
-            value = {"1": True, "true": True, "yes": True, "on": True}.get(value.strip().lower(), value)
-        if isinstance(value, str):
-            value = {"0": False, "false": False, "no": False, "off": False}.get(value.strip().lower(), value)
-        if value in (0, 1) and isinstance(value, int):
-            return bool(value)
+        word = str(value).strip().lower()  # True, False, 1 and 0 are spelled like the words
+        if word in _TRUE | _FALSE:
+            return word in _TRUE
         raise self.error(name, f"must be true or false, not {value!r}")
 
     def nested(self, name: str) -> "Options":

@@ -44,8 +44,8 @@ def find_model(
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise EngineUnavailable(
-            f"engine {engine}: the model {name} is not in {folder}; fetch ggml-{name}.bin from {DOWNLOAD_URL} and put it"
-            " there, or give its path as model, or its folder as download_root"
+            f"engine {engine}: the model {name} is not in {folder}; fetch ggml-{name}.bin from {DOWNLOAD_URL} and put"
+            " it there, or give its path as model, or its folder as download_root"
         )
     return found
 

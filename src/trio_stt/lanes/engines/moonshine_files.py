@@ -39,9 +39,6 @@ _V2_FILES = {
     "tokens": ("tokens.txt", "tokenizer.bin"),
 }
 
-_FIRST_BYTE_ID, _LAST_BYTE_ID = 3, 258
-"""Ids of the single-byte tokens in Moonshine's vocabulary, which sherpa-onnx wants spelled `<0xNN>`."""
-
 _LONG_TOKEN = 128
 
 
@@ -91,12 +88,13 @@ def find_files(*, engine: str, model: str, download_root: Path | None, options: 
         raise options.error(unused[0], f"has no place in the {'v2' if merged else 'v1'} layout of {folder}")
     paths = {}
     for option, defaults in layout.items():
-        candidates = [folder / Path(file).expanduser() for file in ([overrides[option]] if overrides[option] else defaults)]
+        names = (overrides[option],) if overrides[option] else defaults
+        candidates = [folder / Path(file).expanduser() for file in names]
         found = next((path for path in candidates if path.is_file()), None)
         if found is None:
             raise EngineUnavailable(
-                f"engine {engine}: Moonshine {'v2' if merged else 'v1'} file `{option}` is missing: {candidates[0]}; fetch"
-                f" {_V2_BUNDLE if merged else _V1_BUNDLE}.tar.bz2 (or another Moonshine bundle) from {RELEASES_URL},"
+                f"engine {engine}: Moonshine {'v2' if merged else 'v1'} file `{option}` is missing: {candidates[0]};"
+                f" fetch {_V2_BUNDLE if merged else _V1_BUNDLE}.tar.bz2 (or another one) from {RELEASES_URL},"
                 f" unpack it and give its folder as model or as the engine option model_dir,"
                 f" or leave the model empty for the embedded {EMBEDDED_MODEL}"
             )
@@ -108,12 +106,13 @@ def token_table(tokenizer: bytes) -> str:
     """Turn Moonshine's `tokenizer.bin` into the text of sherpa-onnx's `tokens.txt`: one `base64(token) id` a line.
 
     The binary holds the tokens in the order of their ids, each after its length: one byte, or two when the first is 128
-    or more (`first - 128 + 128 * second`). Layout: moonshine-voice's BinTokenizer.
+    or more (`first - 128 + 128 * second`). Layout: moonshine-voice's BinTokenizer. Single bytes stay bytes: spelled
+    `<0xNN>`, as other vocabularies do, sherpa-onnx would print them so.
 
     Raises:
         ValueError: The bytes end inside a token.
     """
-    lines = []
+    lines: list[str] = []
     at = 0
     while at < len(tokenizer):
         length = tokenizer[at]
@@ -127,8 +126,6 @@ def token_table(tokenizer: bytes) -> str:
         at += length
         if len(token) != length:
             raise ValueError(f"the tokenizer ends inside token {len(lines)}")
-        if _FIRST_BYTE_ID <= len(lines) <= _LAST_BYTE_ID:
-            token = f"<0x{token[0]:02X}>".encode() if length == 1 else token
         lines.append(f"{base64.b64encode(token).decode()} {len(lines)}\n")
     return "".join(lines)
 

@@ -1,9 +1,11 @@
 """The engine `whisper_cpp`: Whisper, run by whisper.cpp through pywhispercpp.
 
-It owns the loaded model and its parameters; where the file is is `ggml_files`' business. whisper.cpp's own messages go to
-this module's logger, never to the terminal. It must not import trio, and pywhispercpp only when an engine is loaded.
+It owns the loaded model and its parameters; where the file lies is `ggml_files`' business. whisper.cpp's own messages
+go to this module's logger, never to the terminal. It must not import trio, and pywhispercpp only when an engine is
+loaded.
 """
 
+import atexit
 import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,8 +35,14 @@ _MIN_SAMPLES = SAMPLE_RATE_HZ
 _NO_SPEECH = "[BLANK_AUDIO]"
 """How Whisper's models spell that a stretch holds no words."""
 
+_NOT_OPTIONS = frozenset({"strategy", "vad_params", "prompt_n_tokens", "detect_language"})
+"""Parameters that JSON cannot give, that follow from others, or (the last) that would return no text."""
+
 _LOG_ERROR = 4
 """ggml's log level for errors."""
+
+_EMPTY_MODEL = "no tensors loaded"
+"""What whisper.cpp warns of, and goes on, when a file ends before its weights."""
 
 _logger = logging.getLogger(__name__)
 _native_errors: ContextVar[list[str] | None] = ContextVar("_native_errors", default=None)
@@ -70,11 +78,14 @@ class WhisperCpp:
 
     def _transcribe_one(self, clip: NDArray[np.float32]) -> Transcript:
         padded = np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size)))
-        with _collect_native_errors() as errors:
-            language = self._language
-            if language is None:
-                (language, _probability), _all = self._model.auto_detect_language(padded)
-            heard = self._model.transcribe(padded, language=language, **self._call_options)
+        language = self._language
+        try:
+            with _collect_native_errors() as errors:
+                if language is None:
+                    (language, _probability), _all = self._model.auto_detect_language(padded)
+                heard = self._model.transcribe(padded, language=language, **self._call_options)
+        except RuntimeError as error:
+            raise TranscriptionFailed(f"engine {ENGINE}: {error}") from error
         if errors:
             raise TranscriptionFailed(f"engine {ENGINE}: {errors[0]}")
         duration_s = clip.size / SAMPLE_RATE_HZ
@@ -98,12 +109,13 @@ def load(config: EngineConfig) -> WhisperCpp:
     model_options, call_options = options.mapping("model"), options.mapping("transcribe")
     options.done()
     if config.beam_size > _MAX_BEAMS:
-        raise SettingError(f"engine {ENGINE}: beam_size {config.beam_size} is above whisper.cpp's limit of {_MAX_BEAMS}")
+        raise SettingError(f"engine {ENGINE}: beam_size {config.beam_size} is above whisper.cpp's {_MAX_BEAMS}")
     whisper = import_backend("pywhispercpp.model", engine=ENGINE, package="pywhispercpp")
     constants = import_backend("pywhispercpp.constants", engine=ENGINE, package="pywhispercpp")
     native = import_backend("_pywhispercpp", engine=ENGINE, package="pywhispercpp")
     logging.getLogger("pywhispercpp").setLevel(logging.WARNING)  # it reports each call at INFO
     native.whisper_log_set(_log)
+    atexit.register(native.whisper_log_set, None)  # else the binding drops the function after the interpreter has ended
 
     path = _model_path(config, model_options, constants)
     language = _language(config, call_options, path, known=whisper.Model.available_languages())
@@ -143,9 +155,7 @@ def load(config: EngineConfig) -> WhisperCpp:
         # The binding hands out a model even then, and using it would end the process.
         raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {errors[0]}")
     info = EngineInfo(engine=ENGINE, model=str(path), device=device, notice=notice)
-    return WhisperCpp(
-        model, info=info, normalize=config.normalize_audio, language=language, call_options=call_options
-    )
+    return WhisperCpp(model, info=info, normalize=config.normalize_audio, language=language, call_options=call_options)
 
 
 def _model_path(config: EngineConfig, model_options: dict[str, object], constants: Any) -> Path:
@@ -166,9 +176,7 @@ def _model_path(config: EngineConfig, model_options: dict[str, object], constant
     )
 
 
-def _language(
-    config: EngineConfig, call_options: dict[str, object], path: Path, *, known: Sequence[str]
-) -> str | None:
+def _language(config: EngineConfig, call_options: dict[str, object], path: Path, *, known: Sequence[str]) -> str | None:
     """Take the language out of the options, or from the settings; None lets a multilingual model decide."""
     chosen = Options(call_options, engine=ENGINE, prefix="transcribe.").text("language", config.language or "")
     call_options.pop("language", None)
@@ -201,8 +209,7 @@ def _check_options(native: Any, values: Mapping[str, object], *, prefix: str) ->
     trial = native.whisper_full_default_params(native.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
     for name, value in values.items():
         try:
-            # Anything that is not plain data is a callback or an internal; detect_language would return no text.
-            if name.startswith("_") or callable(getattr(trial, name, None)) or name == "detect_language":
+            if name in _NOT_OPTIONS or "callback" in name or callable(getattr(trial, name, None)):
                 raise AttributeError(name)  # noqa: TRY301 - one message for every name that does not exist
             setattr(trial, name, value)
         except AttributeError as error:
@@ -217,7 +224,7 @@ def _log(level: int, text: str) -> None:
     if not message:
         return
     errors = _native_errors.get()
-    if level == _LOG_ERROR and errors is not None:
+    if errors is not None and (level == _LOG_ERROR or _EMPTY_MODEL in message):
         errors.append(message)
     _logger.debug("%s", message)
 

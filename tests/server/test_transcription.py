@@ -1,0 +1,260 @@
+"""The whole server over real sockets: Hypercorn in both worker classes, the embedded model, real speech."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, open_websocket
+
+from tests.support.client import PATH, connected, load_pcm
+from tests.support.real import moonshine_asset
+from tests.support.server import RunningServer, ServerFailed, running_server
+
+WORKERS = ["asyncio", "trio"]
+BECKETT_FIRST_WORDS = "ever tried"
+
+
+@asynccontextmanager
+async def hypercorn(worker: str, **settings: object) -> AsyncIterator[RunningServer]:
+    env = {f"TRIO_STT_{name.upper()}": str(value) for name, value in settings.items()}
+    args = ["-m", "hypercorn", "-k", worker, "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
+    async with running_server(args, env) as server:
+        yield server
+
+
+async def get(server: RunningServer, path: str, method: str = "GET") -> tuple[int, str]:
+    """Status and body of one HTTP request."""
+    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        await stream.send_all(f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        answer = b"".join([chunk async for chunk in stream])
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode()
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_a_client_talks_and_is_told_everything_in_order(worker: str) -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    async with hypercorn(worker) as server, connected(server) as client:
+        await client.until("ready")
+        assert client.story[:2] == ["hello", "ready"]
+        await client.command("start")
+        await client.stream(samples[: 4 * rate_hz], rate_hz, speed=4.0)
+        await client.command("stop")
+        await client.until_state("idle")
+        await client.until("final")
+        await client.command("ping")
+        await client.until("pong")
+
+        assert client.of("final")[0]["text"].lower().startswith(BECKETT_FIRST_WORDS)
+        assert client.of("realtime"), "partials came while speaking"
+        story = client.story
+        for before, after in [
+            ("status listening", "status voice"),
+            ("status voice", "timeline recording_started"),
+            ("timeline recording_started", "status recording"),
+            ("status recording", "realtime"),
+            ("timeline recording_ended", "timeline transcription_started"),
+            ("timeline transcription_started", "final"),
+        ]:
+            assert story.index(before) < story.index(after)
+        for event, following in pairwise(client.events):
+            if event["type"] == "realtime":
+                assert (following["type"], following["event"]) == ("timeline", "realtime_transcript")
+            if event["type"] == "final":
+                assert (following["type"], following["event"]) == ("timeline", "final_transcript")
+        hello = client.events[0]
+        assert hello["settings"]["model"] == "moonshine-tiny-en"
+        assert hello["clientId"] == hello["sessionId"]
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_two_clients_at_once_never_see_each_other_s_words(worker: str) -> None:
+    beckett, beckett_hz = load_pcm(moonshine_asset("beckett.wav"))
+    cities, cities_hz = load_pcm(moonshine_asset("two_cities.wav"))
+    async with hypercorn(worker) as server, connected(server) as first, connected(server) as second:
+        for client in (first, second):
+            await client.until("ready")
+            await client.command("start")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first.stream, beckett, beckett_hz)
+            nursery.start_soon(second.stream, cities[: 13 * cities_hz], cities_hz)
+        for client in (first, second):
+            await client.command("stop")
+        await first.until("final", 6)
+        await second.until("final", 2)
+        await trio.sleep(0.5)
+        assert "matter" in first.text.lower()
+        assert "wisdom" not in first.text.lower()
+        assert "wisdom" in second.text.lower()
+        assert "matter" not in second.text.lower()
+        for client in (first, second):
+            assert {event["sessionId"] for event in client.events} == {client.events[0]["sessionId"]}
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing_behind(worker: str) -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    async with hypercorn(worker) as server, connected(server) as stays:
+        await stays.until("ready")
+        async with connected(server) as vanishes:
+            await vanishes.until("ready")
+            await vanishes.command("start")
+            await vanishes.stream(samples[: round(1.2 * rate_hz)], rate_hz)
+            await vanishes.until_state("recording")
+            assert (await health(server))["activeSpeakers"] == 1
+            await vanishes.socket._stream.aclose()
+        report = await until_sessions(server, 1)
+        assert report["activeSpeakers"] == 0
+        await stays.command("start")
+        await stays.stream(samples, rate_hz)
+        await stays.command("stop")
+        assert (await stays.until("final"))["text"].lower().startswith(BECKETT_FIRST_WORDS)
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_a_client_that_never_reads_is_given_up_while_others_are_served(worker: str) -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    async with hypercorn(worker) as server, connected(server) as reads, trio.open_nursery() as nursery:
+        await reads.until("ready")
+        await nursery.start(_ask_and_never_read, server)
+        await reads.command("start")
+        await reads.stream(samples, rate_hz)
+        await reads.command("stop")
+        assert (await reads.until("final"))["text"].lower().startswith(BECKETT_FIRST_WORDS)
+        await until_sessions(server, 1)
+        nursery.cancel_scope.cancel()
+
+
+async def _ask_and_never_read(
+    server: RunningServer, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Ask for metrics without end, and read none of the answers."""
+    async with open_websocket("127.0.0.1", server.port, PATH, use_ssl=False) as socket:
+        await socket.get_message()
+        task_status.started()
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.send_message('{"type": "metrics"}')
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_one_client_too_many_is_told_why_and_closed_with_1013(worker: str) -> None:
+    async with hypercorn(worker, max_sessions=1) as server, connected(server) as first:
+        await first.until("hello")
+        async with connected(server) as second:
+            await second.until_closed()
+            assert [event["type"] for event in second.events] == ["error"]
+            refusal = second.events[0]
+            assert (refusal["where"], "sessionId" in refusal) == ("admission", False)
+            assert refusal["limits"]["maxSessions"] == 1
+            assert second.close_code == 1013
+        assert (await health(server))["rejectedSessions"] == 1
+        await first.command("ping")
+        await first.until("pong")
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_hostile_input_gets_its_error_and_the_session_lives_on(worker: str) -> None:
+    def packet(metadata: bytes) -> bytes:
+        return len(metadata).to_bytes(4, "little") + metadata + b"\0\0"
+
+    hostile: list[tuple[str | bytes, str]] = [
+        ("[" * 100_000, "command"),
+        ('{"type": "ping", "n": ' + "9" * 5000 + "}", "command"),
+        ('{"type": null}', "command"),
+        ("", "command"),
+        (b"", "audio_packet"),
+        (b"\xff\xff\xff\xff", "audio_packet"),
+        (packet(b"[" * 60_000), "audio_packet"),
+        (packet(b'{"sampleRate": 1}'), "audio_packet"),
+        (packet(b'{"sampleRate": 999983}'), "audio_packet"),
+        (packet(b'{"sampleRate": 1' + b"0" * 5000 + b"}"), "audio_packet"),
+        (packet(b'{"sampleRate": NaN}'), "audio_packet"),
+    ]
+    async with hypercorn(worker) as server, connected(server) as client:
+        await client.until("ready")
+        for number, (message, where) in enumerate(hostile, 1):
+            await client.socket.send_message(message)
+            error = await client.until("error", number)
+            assert error["where"] == where, message[:40]
+            assert error["sessionId"] == client.events[0]["sessionId"]
+        await client.command("ping")
+        await client.until("pong")
+
+
+async def until_sessions(server: RunningServer, count: int) -> dict[str, Any]:
+    """The health report, once it counts this many sessions."""
+    with trio.fail_after(90):
+        while (report := await health(server))["activeSessions"] != count:  # noqa: ASYNC110 - another process cannot set our events
+            await trio.sleep(0.05)
+    return report
+
+
+async def health(server: RunningServer) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((await get(server, "/health"))[1])
+    return report
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_the_http_routes_answer(worker: str) -> None:
+    async with hypercorn(worker, max_sessions=3) as server:
+        status, page = await get(server, "/")
+        assert (status, "<!doctype html>" in page.lower()) == (200, True)
+        status, script = await get(server, "/web/main.js")
+        assert (status, bool(script)) == (200, True)
+        assert (await get(server, "/web/../pyproject.toml"))[0] == 404
+
+        status, body = await get(server, "/api/config")
+        config = json.loads(body)
+        assert status == 200
+        assert set(config) == {"settings", "limits", "supportedEngines", "runtimeSettings"}
+        assert config["settings"]["max_sessions"] == config["limits"]["maxSessions"] == 3
+        assert not {"transcription_engine_options", "realtime_transcription_engine_options"} & set(config["settings"])
+        assert config["supportedEngines"] == sorted(config["supportedEngines"])
+
+        status, body = await get(server, "/api/metrics")
+        metrics = json.loads(body)
+        assert (status, metrics["sessions"], metrics["pendingSessionAdmissions"]) == (200, {}, 0)
+        assert metrics["scheduler"]["mode"] == "low-memory-one-model"
+        assert set(metrics["scheduler"]["workers"]) == {"main"}
+
+        for path, method, expected in [("/nothing", "GET", 404), ("/health", "POST", 405)]:
+            status, body = await get(server, path, method)
+            assert (status, list(json.loads(body))) == (expected, ["detail"])
+
+
+async def test_a_model_that_cannot_load_is_told_to_clients_and_in_health() -> None:
+    async with hypercorn("trio", model="/nowhere/model") as server, connected(server) as client:
+        ready = await client.until("ready")
+        error = await client.until("error")
+        assert (ready["ok"], error["where"]) == (False, "main_engine")
+        assert "/nowhere/model" in error["message"]
+        report = await health(server)
+        assert (report["ready"], report["ok"]) == (True, False)
+        assert report["startupErrors"][0]["message"] == error["message"]
+
+
+async def test_a_bad_setting_in_the_environment_ends_the_start_with_one_line() -> None:
+    with pytest.raises(ServerFailed) as caught:
+        async with hypercorn("trio", port="many"):
+            pass
+    output = "".join(caught.value.__notes__)
+    assert "trio-stt: TRIO_STT_PORT: 'many' is not allowed" in output
+    assert "Traceback" not in output
+
+
+async def test_serve_says_what_runs_and_where_and_ends_cleanly_on_sigterm() -> None:
+    args = ["-m", "trio_stt", "serve", "--port", "{port}"]
+    async with running_server(args) as server:
+        with trio.fail_after(60):
+            await server.wait_for_output("ready on")
+        lines = server.output.splitlines()
+        assert "Finals and partials: sherpa_onnx_moonshine, model moonshine-tiny-en, on cpu" in lines
+        assert f"trio-stt is ready on http://127.0.0.1:{server.port}" in lines
+        async with connected(server) as client:
+            await client.until("ready")
+            assert await server.stop() == 0

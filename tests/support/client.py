@@ -1,0 +1,108 @@
+"""A WebSocket client of the real server: streams sound, collects what it is told."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import trio
+from numpy.typing import NDArray
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from tests.support.server import RunningServer, web_socket
+from trio_stt.protocol.packets import build_packet
+
+PATH = "/ws/transcribe"
+
+
+def load_pcm(path: Path) -> tuple[NDArray[np.int16], int]:
+    """Samples, shape (frames,) or (frames, channels), and their rate."""
+    samples, rate_hz = soundfile.read(path, dtype="int16")
+    return samples, rate_hz
+
+
+@dataclass
+class SocketClient:
+    """A connected client; `events` grows as the server speaks."""
+
+    socket: WebSocketConnection
+    events: list[dict[str, Any]] = field(default_factory=list)
+    close_code: int | None = None
+
+    def __post_init__(self) -> None:
+        self._news = trio.Event()
+
+    async def listen(self) -> None:
+        """Collect events until the server closes."""
+        try:
+            while True:
+                self.events.append(json.loads(await self.socket.get_message()))
+                self._tell()
+        except ConnectionClosed as closed:
+            self.close_code = closed.reason.code if closed.reason else None
+            self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def text(self) -> str:
+        """All finals, joined."""
+        return " ".join(event["text"] for event in self.of("final"))
+
+    @property
+    def story(self) -> list[str]:
+        """The events in order, by the names that matter."""
+        return [f"{e['type']} {e.get('state') or e.get('event') or ''}".strip() for e in self.events]
+
+    async def until(self, kind: str, count: int = 1, *, within_s: float = 60.0) -> dict[str, Any]:
+        """The `count`-th event of a kind, once it is there."""
+        with trio.fail_after(within_s):
+            while len(self.of(kind)) < count:
+                await self._news.wait()
+        return self.of(kind)[count - 1]
+
+    async def until_state(self, state: str, *, within_s: float = 60.0) -> None:
+        """Return once the latest status names this state."""
+        with trio.fail_after(within_s):
+            while not self.of("status") or self.of("status")[-1]["state"] != state:
+                await self._news.wait()
+
+    async def until_closed(self, *, within_s: float = 60.0) -> None:
+        """Return once the server closed the socket."""
+        with trio.fail_after(within_s):
+            while not self.socket.closed:
+                await self._news.wait()
+
+    async def command(self, kind: str) -> None:
+        await self.socket.send_message(json.dumps({"type": kind}))
+
+    async def stream(
+        self, samples: NDArray[np.int16], rate_hz: int, *, packet_ms: float = 40.0, speed: float = float("inf")
+    ) -> None:
+        """Send sound in packets, `speed` times as fast as it was spoken."""
+        frames = max(1, round(rate_hz * packet_ms / 1000))
+        channels = 1 if samples.ndim == 1 else samples.shape[1]
+        begun_s = trio.current_time()
+        for start in range(0, len(samples), frames):
+            await trio.sleep_until(begun_s + start / rate_hz / speed)
+            pcm = samples[start : start + frames].astype("<i2").tobytes()
+            await self.socket.send_message(build_packet(pcm, rate_hz=rate_hz, channels=channels))
+
+
+@asynccontextmanager
+async def connected(server: RunningServer) -> AsyncIterator[SocketClient]:
+    """Connect, and collect events until the block ends."""
+    async with web_socket(server, PATH) as socket, trio.open_nursery() as nursery:
+        client = SocketClient(socket)
+        nursery.start_soon(client.listen)
+        yield client
+        nursery.cancel_scope.cancel()
