@@ -1,4 +1,4 @@
-"""The ASGI bridge under real Hypercorn workers; its edges on a bare asyncio loop are in `test_asgi_edges.py`."""
+"""The ASGI bridge under real Hypercorn workers; a bare asyncio loop hosts it in `test_asgi_edges` and `_guest`."""
 
 import http.client
 import signal
@@ -125,18 +125,17 @@ async def vanish(server: RunningServer, *, reset: bool) -> None:
 EARLY_FRAME = HANDSHAKE + b"\x81\x80\0\0\0\0"
 
 
+@pytest.mark.parametrize("server", ["trio"], indirect=True)
 async def test_a_connection_that_breaks_the_protocol_ends_alone(server: RunningServer) -> None:
-    """Hypercorn fails inside when a frame comes before its answer to the handshake."""
+    """Hypercorn fails inside when a frame comes before its answer to the handshake; its Trio worker would end of it."""
     async with web_socket(server, "/echo") as bystander:
-        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
-        await stream.send_all(EARLY_FRAME)
-        await stream.send_eof()
-        answer = b"".join([chunk async for chunk in stream])
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await stream.send_all(EARLY_FRAME)
+            answer = b"".join([chunk async for chunk in stream])
         assert answer.startswith(b"HTTP/1.1 400")
-        await stream.aclose()
-        for _ in range(20):
-            await bystander.send_message("still here")
-            assert await bystander.get_message() == "still here"
+        await server.wait_for_output("a connection failed")
+        await bystander.send_message("still here")
+        assert await bystander.get_message() == "still here"
     assert await get(server, "/") == (200, b"Trio was here")
 
 

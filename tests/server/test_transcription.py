@@ -1,5 +1,6 @@
 """The whole server over real sockets: Hypercorn in both worker classes, the embedded model, real speech."""
 
+import http.client
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -28,11 +29,17 @@ async def hypercorn(worker: str, **settings: object) -> AsyncIterator[RunningSer
 
 async def get(server: RunningServer, path: str, method: str = "GET") -> tuple[int, str]:
     """Status and body of one HTTP request."""
-    async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
-        await stream.send_all(f"{method} {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        answer = b"".join([chunk async for chunk in stream])
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), body.decode()
+
+    def ask() -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    return await trio.to_thread.run_sync(ask)
 
 
 @pytest.mark.parametrize("worker", WORKERS)

@@ -24,7 +24,7 @@ async def below_quart(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     await quart(scope, receive, send)
 
 
-# X
+shelter_trio_worker()
 app = HostBridge(below_quart)
 
 
