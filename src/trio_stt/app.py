@@ -4,19 +4,19 @@ Settings come from the environment. Importing this module builds the server; imp
 with other settings.
 """
 
-import logging
 import sys
 
-from trio_stt.asgi import HostBridge
+from trio_stt.asgi import HostBridge, shelter_trio_worker
 from trio_stt.configuration import load
 from trio_stt.errors import TrioSttError
-from trio_stt.service import build_app, build_house
+from trio_stt.service import build_app, build_house, start_logging
 
 
 def _build() -> HostBridge:
     try:
         settings = load()
-        logging.basicConfig(level=settings.log_level)
+        start_logging(settings.log_level)
+        shelter_trio_worker()
         return HostBridge(build_app(build_house(settings)))
     except TrioSttError as error:
         sys.exit(f"trio-stt: {error}")

@@ -3,6 +3,7 @@
 It owns what is built and in which order it starts and ends. It must not hold logic of its own.
 """
 
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -67,6 +68,16 @@ def build_app(house: House) -> QuartTrio:
         app.nursery.cancel_scope.cancel()
 
     return app
+
+
+def start_logging(level: str) -> None:
+    """Write this package's log lines to standard error; the host's own logging is the host's business."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("trio_stt")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level)
 
 
 def prepare_process() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, open_websocket
+from trio_websocket import ConnectionClosed
 
 from tests.support.client import PATH, connected, load_pcm
 from tests.support.real import moonshine_asset
-from tests.support.server import RunningServer, ServerFailed, running_server
+from tests.support.server import RunningServer, ServerFailed, running_server, web_socket
 
 WORKERS = ["asyncio", "trio"]
 BECKETT_FIRST_WORDS = "ever tried"
@@ -91,9 +91,8 @@ async def test_two_clients_at_once_never_see_each_other_s_words(worker: str) -> 
             nursery.start_soon(second.stream, cities[: 13 * cities_hz], cities_hz)
         for client in (first, second):
             await client.command("stop")
-        await first.until("final", 6)
-        await second.until("final", 2)
-        await trio.sleep(0.5)
+        await first.until_all_final()
+        await second.until_all_final()
         assert "matter" in first.text.lower()
         assert "wisdom" not in first.text.lower()
         assert "wisdom" in second.text.lower()
@@ -140,7 +139,7 @@ async def _ask_and_never_read(
     server: RunningServer, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Ask for metrics without end, and read none of the answers."""
-    async with open_websocket("127.0.0.1", server.port, PATH, use_ssl=False) as socket:
+    async with web_socket(server, PATH) as socket:
         await socket.get_message()
         task_status.started()
         with suppress(ConnectionClosed):

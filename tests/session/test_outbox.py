@@ -22,6 +22,7 @@ class Reader:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.reads = trio.Event()
+        self.aborted = False
 
     async def receive(self) -> str | bytes:
         raise NotImplementedError
@@ -29,6 +30,9 @@ class Reader:
     async def send(self, event: Event) -> None:
         await self.reads.wait()
         self.events.append(event)
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 def partial(segment_id: int, sequence: int, delta: str) -> Realtime:
@@ -121,21 +125,47 @@ async def test_for_a_client_that_lags_new_status_and_partials_replace_old_ones_a
     assert lagged == [partial(1, 3, "one two"), entry(1, 3), final(1), partial(2, 1, "other"), status(State.IDLE)]
 
 
+async def serve(outbox: Outbox, reader: Reader) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.run, reader)
+        nursery.start_soon(outbox.watch, reader)
+
+
 @virtual_time
 async def test_a_client_that_takes_nothing_is_given_up_after_the_time_limit() -> None:
-    outbox = Outbox()
+    outbox, reader = Outbox(), Reader()
     outbox.put(final(1))
-    with pytest.raises(ClientStalled, match="took no event"):
-        await outbox.run(Reader())
+    with pytest.RaisesGroup(pytest.RaisesExc(ClientStalled, match="took no event")):
+        await serve(outbox, reader)
     assert trio.current_time() == SEND_TIMEOUT_S
+    assert reader.aborted
+
+
+@virtual_time
+async def test_a_client_that_is_slow_but_takes_every_event_stays() -> None:
+    outbox, reader = Outbox(), Reader()
+    reader.reads.set()
+
+    async def speak() -> None:
+        for number in range(10):
+            await trio.sleep(0.9 * SEND_TIMEOUT_S)
+            outbox.put(pong(number))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, outbox, reader)
+        await speak()
+        await outbox.wait_idle()
+        nursery.cancel_scope.cancel()
+    assert len(reader.events) == 10
+    assert not reader.aborted
 
 
 async def test_too_many_events_that_cannot_be_replaced_end_it() -> None:
     outbox = Outbox()
     for number in range(MAX_EVENTS + 1):
         outbox.put(final(number))
-    with pytest.raises(ClientStalled, match="more than 512"):
-        await outbox.run(Reader())
+    with pytest.RaisesGroup(pytest.RaisesExc(ClientStalled, match="more than 512")):
+        await serve(outbox, Reader())
 
 
 async def test_status_and_partials_alone_never_fill_it() -> None:

@@ -31,7 +31,7 @@ class SocketClient:
 
     socket: WebSocketConnection
     events: list[dict[str, Any]] = field(default_factory=list)
-    close_code: int | None = None
+    closed: bool = False
 
     def __post_init__(self) -> None:
         self._news = trio.Event()
@@ -42,8 +42,8 @@ class SocketClient:
             while True:
                 self.events.append(json.loads(await self.socket.get_message()))
                 self._tell()
-        except ConnectionClosed as closed:
-            self.close_code = closed.reason.code if closed.reason else None
+        except ConnectionClosed:
+            self.closed = True
             self._tell()
 
     def _tell(self) -> None:
@@ -63,6 +63,11 @@ class SocketClient:
         """The events in order, by the names that matter."""
         return [f"{e['type']} {e.get('state') or e.get('event') or ''}".strip() for e in self.events]
 
+    @property
+    def close_code(self) -> int | None:
+        """With which code the server closed, or None."""
+        return self.socket.closed.code if self.socket.closed else None
+
     async def until(self, kind: str, count: int = 1, *, within_s: float = 60.0) -> dict[str, Any]:
         """The `count`-th event of a kind, once it is there."""
         with trio.fail_after(within_s):
@@ -76,10 +81,22 @@ class SocketClient:
             while not self.of("status") or self.of("status")[-1]["state"] != state:
                 await self._news.wait()
 
+    async def until_all_final(self, *, within_s: float = 60.0) -> None:
+        """Return once the client's `stop` took effect and every utterance has its final or is closed."""
+        with trio.fail_after(within_s):
+            while self.story.count("status idle") == 0 or self._unfinished():
+                await self._news.wait()
+
+    def _unfinished(self) -> set[int]:
+        begun = {e["segmentId"] for e in self.of("timeline") if e["event"] == "recording_started"}
+        return begun - {
+            e["segmentId"] for e in self.of("timeline") if e["event"] in ("final_transcript", "segment_closed")
+        }
+
     async def until_closed(self, *, within_s: float = 60.0) -> None:
         """Return once the server closed the socket."""
         with trio.fail_after(within_s):
-            while not self.socket.closed:
+            while not self.closed:
                 await self._news.wait()
 
     async def command(self, kind: str) -> None:

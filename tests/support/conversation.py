@@ -25,7 +25,6 @@ from trio_stt.protocol.events import Event, Final, State, Status, Timeline
 from trio_stt.protocol.packets import build_packet
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House
-from trio_stt.session.outbox import ClientStalled
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
 
@@ -63,6 +62,7 @@ class Client:
     session: Session
     events: list[Event] = field(default_factory=list)
     reads: bool = True
+    aborted: bool = False
 
     def __post_init__(self) -> None:
         self._to_server, self._from_client = trio.open_memory_channel[str | bytes](float("inf"))
@@ -83,6 +83,9 @@ class Client:
         self.events.append(event)
         self._arrived.set()
         self._arrived = trio.Event()
+
+    def abort(self) -> None:
+        self.aborted = True
 
     # As a person.
 
@@ -143,7 +146,6 @@ class Household:
 
     house: House
     nursery: trio.Nursery
-    given_up: list[str] = field(default_factory=list)
 
     async def connect(self, *, partials: bool = True) -> Client:
         session_id = self.house.reserve()
@@ -157,8 +159,6 @@ class Household:
     async def _run(self, session: Session) -> None:
         try:
             await session.run()
-        except* ClientStalled:
-            self.given_up.append(session.session_id)
         finally:
             self.house.leave(session.session_id)
 

@@ -5,7 +5,6 @@ commands do is in the modules beside this one.
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -38,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     settings = load(given_settings(parsed))
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # Imported here so that `--help` and typing errors answer at once.
     if parsed.command == "serve":
         from trio_stt.cli.serve import serve  # noqa: PLC0415 - see above

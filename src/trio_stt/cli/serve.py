@@ -10,8 +10,9 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve as serve_app
 
+from trio_stt.asgi import shelter_trio_worker
 from trio_stt.errors import SettingError
-from trio_stt.service import build_app, build_house
+from trio_stt.service import build_app, build_house, start_logging
 from trio_stt.session.house import House
 from trio_stt.settings import Settings
 
@@ -22,6 +23,8 @@ def serve(settings: Settings) -> int:
     Raises:
         SettingError: The settings are impossible together, or the address cannot be listened on.
     """
+    start_logging(settings.log_level)
+    shelter_trio_worker()
     house = build_house(settings)
     try:
         trio.run(_serve, house, strict_exception_groups=True)

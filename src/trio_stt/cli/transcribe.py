@@ -15,7 +15,7 @@ from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.protocol.commands import Command
 from trio_stt.protocol.events import Error, Event, Final
-from trio_stt.service import build_house, prepare_process
+from trio_stt.service import build_house, prepare_process, start_logging
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House
 from trio_stt.session.session import Session
@@ -40,6 +40,8 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     if files.count("-") > 1:
         raise AudioFileError("-: standard input can be read once")
     sounds = [open_sound(name) for name in files]
+    # A person at a terminal reads the transcript: what the server would tell at INFO is noise here.
+    start_logging("WARNING" if settings.log_level == "INFO" else settings.log_level)
     house = build_house(settings)
     prepare_process()
     try:
@@ -133,6 +135,9 @@ class _FileConversation:
                     file=self._sound.name, segment_id=event.segment_id, start=start_s, end=end_s, text=event.text
                 )
             )
+
+    def abort(self) -> None:
+        """Nothing hangs here: a file takes every event at once."""
 
 
 def _command(command: Command) -> str:

@@ -3,17 +3,24 @@
 It carries messages; it must not understand them.
 """
 
+import trio
 from quart import Blueprint, websocket
 
+from trio_stt.doors.reset import reset_connection
 from trio_stt.protocol.events import Error, Event, Where, encode
 from trio_stt.session.house import House, ServerFull
 from trio_stt.session.session import Session
 
+CLOSE_INTERNAL_ERROR = 1011
 CLOSE_TRY_AGAIN_LATER = 1013
+_LINGER_S = 2.0
 
 
 class QuartConnection:
     """The current WebSocket as a session's connection."""
+
+    def __init__(self) -> None:
+        self._client = websocket.scope["client"]
 
     async def receive(self) -> str | bytes:
         """The next message; the handler is cancelled when the client leaves."""
@@ -23,6 +30,18 @@ class QuartConnection:
     async def send(self, event: Event) -> None:
         """Send one text frame."""
         await websocket.send(encode(event))
+
+    def abort(self) -> None:
+        """Reset the TCP connection beneath: Hypercorn shields a send that hangs, and closing would wait for it."""
+        if self._client is not None:
+            reset_connection(self._client[0], self._client[1])
+
+
+async def _linger() -> None:
+    """Take what still arrives after a close: Hypercorn never frees a connection whose messages nobody takes."""
+    with trio.move_on_after(_LINGER_S):
+        while True:
+            await websocket.receive()
 
 
 def ws_routes(house: House) -> Blueprint:
@@ -38,12 +57,16 @@ def ws_routes(house: House) -> Blueprint:
             refusal = Error(message=str(full), where=Where.ADMISSION, limits=house.limits())
             await websocket.send(encode(refusal))
             await websocket.close(CLOSE_TRY_AGAIN_LATER, "server full")
+            await _linger()
             return
         try:
             session = Session(session_id=session_id, house=house, connection=QuartConnection())
             house.admit(session)
             await session.run()
+        except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
+            await websocket.close(CLOSE_INTERNAL_ERROR, "internal error")
         finally:
             house.leave(session_id)
+        await _linger()
 
     return routes

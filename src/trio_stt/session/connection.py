@@ -25,3 +25,6 @@ class Connection(Protocol):
         Raises:
             ConnectionClosed: It cannot be delivered any more.
         """
+
+    def abort(self) -> None:
+        """Break off at once, without a word: the other side does not take what it is sent, and `send` hangs on it."""

@@ -26,13 +26,14 @@ class ClientStalled(Exception):  # noqa: N818 - what became of the client, not a
 
 
 class Outbox:
-    """Publish with `put` from any task; `run` delivers until cancelled."""
+    """Publish with `put` from any task; `run` delivers and `watch` guards it, both until cancelled."""
 
     def __init__(self) -> None:
         self._waiting: deque[Event] = deque()
         self._filled = trio.Event()
         self._idle = trio.Event()
-        self._overflowed = False
+        self._overflowed = trio.Event()
+        self._sending_since_s: float | None = None
 
     def put(self, event: Event) -> None:
         """Queue an event; never blocks."""
@@ -40,14 +41,14 @@ class Outbox:
             event = self._replace(event)
         self._waiting.append(event)
         self._idle = trio.Event() if self._idle.is_set() else self._idle
-        self._overflowed = self._overflowed or len(self._waiting) > MAX_EVENTS
+        if len(self._waiting) > MAX_EVENTS:
+            self._overflowed.set()
         self._filled.set()
 
     async def run(self, connection: Connection) -> None:
         """Deliver in order.
 
         Raises:
-            ClientStalled: The client takes nothing for `SEND_TIMEOUT_S`, or too much waits for it.
             ConnectionClosed: The client is gone.
         """
         while True:
@@ -55,12 +56,29 @@ class Outbox:
                 self._idle.set()
                 self._filled = trio.Event()
                 await self._filled.wait()
-            if self._overflowed:
-                raise ClientStalled(f"more than {MAX_EVENTS} events wait for the client")
-            with trio.move_on_after(SEND_TIMEOUT_S) as deadline:
-                await connection.send(self._waiting.popleft())
-            if deadline.cancelled_caught:
-                raise ClientStalled(f"the client took no event for {SEND_TIMEOUT_S:g} s")
+            self._sending_since_s = trio.current_time()
+            await connection.send(self._waiting.popleft())
+            self._sending_since_s = None
+
+    async def watch(self, connection: Connection) -> None:
+        """Give up a client that stalls; and, when the session ends, a delivery that hangs.
+
+        A carrier may shield its sends from cancellation, so a time limit around `send` alone would not end it.
+
+        Raises:
+            ClientStalled: The client takes nothing for `SEND_TIMEOUT_S`, or too much waits for it.
+        """
+        try:
+            while True:
+                with trio.move_on_after(SEND_TIMEOUT_S / 4):
+                    await self._overflowed.wait()
+                    raise ClientStalled(f"more than {MAX_EVENTS} events wait for the client")
+                since_s = self._sending_since_s
+                if since_s is not None and trio.current_time() - since_s >= SEND_TIMEOUT_S:
+                    raise ClientStalled(f"the client took no event for {SEND_TIMEOUT_S:g} s")
+        finally:
+            if self._sending_since_s is not None:
+                connection.abort()
 
     async def wait_idle(self) -> None:
         """Wait until everything that was put is delivered."""

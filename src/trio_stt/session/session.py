@@ -108,10 +108,14 @@ class Session:
         await self._outbox.wait_idle()
 
     async def run(self) -> None:
-        """Converse until the client leaves. Faults are logged here: beside a disconnect they would vanish."""
+        """Converse until the client leaves, or does not take what it is sent.
+
+        Faults are logged here: beside a disconnect they would vanish.
+        """
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._outbox.run, self._connection)
+                nursery.start_soon(self._outbox.watch, self._connection)
                 self._greet()
                 if self._house.lanes.ready:
                     self._publish_ready()
@@ -126,7 +130,6 @@ class Session:
             logger.debug("session %s: the client left", self._id)
         except* ClientStalled as stalled:
             logger.warning("session %s: given up: %s", self._id, stalled.exceptions[0])
-            raise
         except* Exception:
             logger.exception("session %s failed", self._id)
             raise
