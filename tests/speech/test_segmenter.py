@@ -175,6 +175,13 @@ def test_stop_makes_an_utterance_of_speech_that_had_not_triggered() -> None:
     assert ended.clip_end_sample == 43 * WINDOW_SAMPLES
 
 
+def test_stop_makes_nothing_of_a_click() -> None:
+    machine = segmenter()
+    feed(machine, SILENCE, 40)
+    feed(machine, MURMUR, 2)
+    assert machine.stop() == []
+
+
 def test_stop_makes_nothing_of_noise() -> None:
     machine = segmenter()
     feed(machine, Verdict(rms=9000.0, gate_open=True, webrtc=True, probability=0.3), 40)

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import soundfile
 
@@ -56,12 +57,14 @@ def open_sound(name: str) -> SoundFile:
     Raises:
         AudioFileError: It is not there, not audio, or audio that the wire cannot carry.
     """
+    if name != "-" and not Path(name).is_file():
+        raise AudioFileError(f"{name}: there is no such file")
     try:
         reader = soundfile.SoundFile(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name)
     except soundfile.LibsndfileError as error:
         raise AudioFileError(f"{name}: not a sound file that can be read: {error.error_string}") from None
     except OSError as error:
-        raise AudioFileError(f"{name}: {error.strerror or error}") from None
+        raise AudioFileError(f"{name}: cannot be opened: {error.strerror or error}") from None
     if not MIN_RATE_HZ <= reader.samplerate <= MAX_RATE_HZ:
         raise AudioFileError(f"{name}: sampled at {reader.samplerate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} is possible")
     if reader.channels > MAX_CHANNELS:

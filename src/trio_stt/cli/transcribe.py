@@ -39,10 +39,10 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
         raise SettingError(f"--format {format_name}: takes one FILE, not {len(files)}")
     if files.count("-") > 1:
         raise AudioFileError("-: standard input can be read once")
-    sounds = [open_sound(name) for name in files]
-    # A person at a terminal reads the transcript: what the server would tell at INFO is noise here.
-    start_logging("WARNING" if settings.log_level == "INFO" else settings.log_level)
+    # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
+    start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
     house = build_house(settings)
+    sounds = [open_sound(name) for name in files]
     prepare_process()
     try:
         segments = trio.run(_transcribe_all, house, sounds)
@@ -66,6 +66,9 @@ async def _transcribe_all(house: House, sounds: Sequence[SoundFile]) -> list[Spo
         await house.lanes.wait_loaded()
         for error in house.startup_errors():
             raise EngineUnavailable(error.message)
+        for lane in house.lanes.statistics().lanes:
+            if lane.engine and lane.engine.notice:
+                print(f"trio-stt: {lane.engine.notice}", file=sys.stderr)
         for sound in sounds:
             segments += await _transcribe(house, sound)
         nursery.cancel_scope.cancel()

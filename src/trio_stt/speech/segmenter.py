@@ -27,6 +27,8 @@ SPEECH_PROBABILITY = 0.5
 KEEP_PROBABILITY = 0.35
 """From here on a window is speech while somebody speaks. Silero's own hysteresis; over 25 utterances at 5 levels and
 noises it ended all of them once, within none of their words. Asking for 0.5 lost a short word after a pause."""
+_LEAST_HEARD_WINDOWS = 3
+"""The shortest words have a tenth of a second of it; a click or a breath has one or two windows."""
 _CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks back one second
 
 
@@ -148,7 +150,7 @@ class Segmenter:
         events: list[SpeechEvent] = []
         if self._recording is None:
             self._forget_heard()
-            if self._heard:
+            if len(self._heard) >= _LEAST_HEARD_WINDOWS:
                 oldest = self._preroll_start(self._position)  # nothing older was kept
                 events.append(self._start(self._heard[0][0], oldest, speech_end_sample=self._heard[-1][1]))
         if self._recording is not None:

@@ -1,0 +1,121 @@
+"""`trio-stt transcribe` as a person calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.support.real import moonshine_asset
+from tests.support.wer import BECKETT, TWO_CITIES, word_error_rate
+from trio_stt.cli.transcript_formats import SpokenSegment, as_json, as_srt, as_text, as_vtt
+
+
+def trio_stt(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "trio_stt", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_json_names_each_segment_with_its_place_in_the_file() -> None:
+    path = moonshine_asset("two_cities.wav")
+    done = trio_stt("transcribe", "--format", "json", path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    segments = json.loads(done.stdout)
+    assert [segment["segmentId"] for segment in segments] == list(range(1, len(segments) + 1))
+    assert word_error_rate(TWO_CITIES, " ".join(segment["text"] for segment in segments)) <= 0.08
+    times = [time for segment in segments for time in (segment["start"], segment["end"])]
+    assert times == sorted(times)
+    assert 0 < times[0] < 2
+    assert 40 < times[-1] < soundfile.info(path).duration
+
+
+@pytest.mark.parametrize(("extension", "subtype"), [("flac", "PCM_24"), ("ogg", "VORBIS"), ("wav", "FLOAT")])
+def test_other_files_of_the_same_sound_say_the_same(tmp_path: Path, extension: str, subtype: str) -> None:
+    samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"))
+    path = tmp_path / f"beckett.{extension}"
+    soundfile.write(path, np.stack([samples, samples], axis=1), rate_hz, subtype=subtype)
+    done = trio_stt("transcribe", path)
+    assert done.returncode == 0, done.stderr
+    assert word_error_rate(BECKETT, done.stdout.decode()) <= 0.2
+
+
+def test_a_wav_on_standard_input_is_read() -> None:
+    done = trio_stt("transcribe", "-", stdin=moonshine_asset("beckett.wav").read_bytes())
+    assert done.returncode == 0, done.stderr
+    assert word_error_rate(BECKETT, done.stdout.decode()) <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (["transcribe", __file__], b"", "not a sound file"),
+        (["transcribe", "-"], b"nonsense", "not a sound file"),
+        (["transcribe", "/nowhere.wav"], b"", "/nowhere.wav: there is no such file"),
+        (["transcribe", "-", "--format", "mp3"], b"", "--format"),
+        (["transcribe", "a.wav", "b.wav", "--format", "srt"], b"", "--format srt: takes one FILE"),
+        (["transcribe", "a.wav", "--engine", "nonsense"], b"", "nonsense"),
+        (["transcribe", "a.wav", "--port", "1"], b"", "--port"),
+        (["serve", "--prot", "1"], b"", "--prot"),
+        (["serve", "--port", "1e3"], b"", "--port: '1e3' is not allowed; expected a valid integer"),
+        (
+            ["serve", "--silero-sensitivity", "2"],
+            b"",
+            "--silero-sensitivity: '2' is not allowed; expected less than or",
+        ),
+        (["serve", "--device", "tpu"], b"", "--device: 'tpu' is not allowed; expected 'auto', 'cpu' or 'cuda'"),
+        (["serve", "--engine-options", "[]"], b"", "--engine-options"),
+        (["serve", "--engine", "kaldi"], b"", "kaldi"),
+        (["serve", "--max-audio-queue-seconds-per-session", "0.5"], b"", "must be 0 or at least 1"),
+        (["dance"], b"", "dance"),
+    ],
+)
+def test_what_is_impossible_ends_with_status_2_and_one_line(arguments: list[str], stdin: bytes, message: str) -> None:
+    done = trio_stt(*arguments, stdin=stdin)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("trio-stt")
+    assert message in line
+
+
+def test_a_missing_model_ends_with_status_1_and_says_where_to_get_it(tmp_path: Path) -> None:
+    done = trio_stt(
+        "transcribe", moonshine_asset("beckett.wav"), "--engine", "whisper_cpp", "--download-root", tmp_path
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert "tiny.en" in line
+
+
+SEGMENTS = [
+    SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.5, text="One & two."),
+    SpokenSegment(file="a.wav", segment_id=3, start=3661.0404, end=3662.9996, text="Three <four>."),
+]
+
+
+def test_the_formats() -> None:
+    assert as_text(SEGMENTS) == "One & two.\nThree <four>.\n"
+    assert as_srt(SEGMENTS) == (
+        "1\n00:00:00,000 --> 00:00:01,500\nOne & two.\n\n2\n01:01:01,040 --> 01:01:03,000\nThree <four>.\n"
+    )
+    assert as_vtt(SEGMENTS) == (
+        "WEBVTT\n"
+        "\n00:00:00.000 --> 00:00:01.500\nOne &amp; two.\n"
+        "\n01:01:01.040 --> 01:01:03.000\nThree &lt;four&gt;.\n"
+    )
+    assert json.loads(as_json(SEGMENTS))[1] == {
+        "file": "a.wav",
+        "segmentId": 3,
+        "start": 3661.04,
+        "end": 3663.0,
+        "text": "Three <four>.",
+    }
+    assert (as_text([]), as_srt([]), as_vtt([]), json.loads(as_json([]))) == ("", "", "WEBVTT\n", [])
