@@ -1,7 +1,7 @@
 """The app for an ASGI host: `hypercorn trio_stt.app:app`, with the asyncio or the Trio worker.
 
-Settings come from the environment. Importing this module builds the server; import `trio_stt.service` to build one
-with other settings.
+Settings come from the environment. Importing this module builds the server; use `trio_stt.service` and `trio_stt.serving`
+to build one with other settings.
 """
 
 import sys
@@ -9,7 +9,8 @@ import sys
 from trio_stt.asgi import HostBridge, shelter_trio_worker
 from trio_stt.configuration import load
 from trio_stt.errors import TrioSttError
-from trio_stt.service import build_app, build_house, start_logging
+from trio_stt.service import build_house, start_logging
+from trio_stt.serving import build_app
 
 
 def _build() -> HostBridge:

@@ -1,6 +1,6 @@
-"""The composition root: settings become lanes, a house and an app.
+"""The composition root: settings become lanes and a house. What serves them over the web is built in `serving`.
 
-It owns what is built and in which order it starts and ends. It must not hold logic of its own.
+It owns what is built from what. It must not hold logic of its own.
 """
 
 import logging
@@ -10,10 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from quart_trio import QuartTrio
 
-from trio_stt.doors.http import http_routes
-from trio_stt.doors.ws import ws_routes
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
@@ -50,24 +47,6 @@ def build_house(settings: Settings) -> House:
         )
 
     return House(settings=settings, lanes=_build_lanes(settings), new_detector=new_detector)
-
-
-def build_app(house: House) -> QuartTrio:
-    """The app: its routes, and its lanes running for as long as it is served."""
-    app = QuartTrio("trio_stt", static_folder=None)
-    app.register_blueprint(http_routes(house))
-    app.register_blueprint(ws_routes(house))
-
-    @app.before_serving
-    async def start() -> None:
-        prepare_process()
-        await app.nursery.start(house.lanes.run)
-
-    @app.after_serving
-    async def end() -> None:
-        app.nursery.cancel_scope.cancel()
-
-    return app
 
 
 def start_logging(level: str) -> None:

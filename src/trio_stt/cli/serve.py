@@ -12,7 +12,8 @@ from hypercorn.trio import serve as serve_app
 
 from trio_stt.asgi import shelter_trio_worker
 from trio_stt.errors import SettingError
-from trio_stt.service import build_app, build_house, start_logging
+from trio_stt.service import build_house, start_logging
+from trio_stt.serving import build_app
 from trio_stt.session.house import House
 from trio_stt.settings import Settings
 

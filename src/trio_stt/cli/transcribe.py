@@ -43,7 +43,6 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
     house = build_house(settings)
     sounds = [open_sound(name) for name in files]
-    prepare_process()
     try:
         segments = trio.run(_transcribe_all, house, sounds)
     except* (AudioFileError, EngineUnavailable, TranscriptionFailed) as group:
@@ -63,6 +62,7 @@ async def _transcribe_all(house: House, sounds: Sequence[SoundFile]) -> list[Spo
     segments: list[SpokenSegment] = []
     async with trio.open_nursery() as nursery:
         await nursery.start(house.lanes.run)
+        prepare_process()  # while the lane's thread loads the model
         await house.lanes.wait_loaded()
         for error in house.startup_errors():
             raise EngineUnavailable(error.message)

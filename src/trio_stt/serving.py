@@ -1,0 +1,29 @@
+"""The web app: the doors over a house, with the lanes running for as long as it is served.
+
+It owns what starts and ends with the server, and in which order. It must not know sessions or settings.
+"""
+
+from quart_trio import QuartTrio
+
+from trio_stt.doors.http import http_routes
+from trio_stt.doors.ws import ws_routes
+from trio_stt.service import prepare_process
+from trio_stt.session.house import House
+
+
+def build_app(house: House) -> QuartTrio:
+    """The app: its routes, and its lanes running for as long as it is served."""
+    app = QuartTrio("trio_stt", static_folder=None)
+    app.register_blueprint(http_routes(house))
+    app.register_blueprint(ws_routes(house))
+
+    @app.before_serving
+    async def start() -> None:
+        prepare_process()
+        await app.nursery.start(house.lanes.run)
+
+    @app.after_serving
+    async def end() -> None:
+        app.nursery.cancel_scope.cancel()
+
+    return app
