@@ -1,7 +1,7 @@
 """The app for an ASGI host: `hypercorn trio_stt.app:app`, with the asyncio or the Trio worker.
 
-Settings come from the environment. Importing this module builds the server; use `trio_stt.service` and `trio_stt.serving`
-to build one with other settings.
+Settings come from the environment. Importing this module builds the server; `trio_stt.service` and `trio_stt.serving`
+build one with other settings.
 """
 
 import sys

@@ -127,13 +127,15 @@ EARLY_FRAME = HANDSHAKE + b"\x81\x80\0\0\0\0"
 
 @pytest.mark.parametrize("server", ["trio"], indirect=True)
 async def test_a_connection_that_breaks_the_protocol_ends_alone(server: RunningServer) -> None:
-    """Hypercorn fails inside when a frame comes before its answer to the handshake; its Trio worker would end of it."""
+    """Hypercorn fails inside when a frame comes before its answer to the handshake; its Trio worker would end of it.
+
+    Whether the failure surfaces in the connection or in the app is a race: enough of them meet both.
+    """
     async with web_socket(server, "/echo") as bystander:
-        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
-            await stream.send_all(EARLY_FRAME)
-            answer = b"".join([chunk async for chunk in stream])
-        assert answer.startswith(b"HTTP/1.1 400")
-        await server.wait_for_output("a connection failed")
+        for _ in range(20):
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+                await stream.send_all(EARLY_FRAME)
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 400")
         await bystander.send_message("still here")
         assert await bystander.get_message() == "still here"
     assert await get(server, "/") == (200, b"Trio was here")
