@@ -210,7 +210,8 @@ class Hearing:
             self._announcer.warning(
                 f"Maximum per-session audio buffer reached: the utterance was cut at {longest_s:g} s."
             )
-        self.publish_state()
+        if self._streaming:  # else `stop` says the state when all is flushed
+            self.publish_state()
         clip = self._listener.clip(event.start_sample, event.clip_end_sample)
         self.finals.add(recording, clip, event.clip_end_sample)
 
