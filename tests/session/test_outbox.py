@@ -131,6 +131,24 @@ async def serve(outbox: Outbox, reader: Reader) -> None:
         nursery.start_soon(outbox.watch, reader)
 
 
+async def test_the_entry_of_a_partial_that_was_sent_already_is_kept() -> None:
+    outbox, reader = Outbox(), Reader()
+    outbox.put(partial(1, 1, "one"))
+    outbox.put(entry(1, 1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.run, reader)
+        await trio.testing.wait_all_tasks_blocked()  # the first partial is on its way
+        for number in range(LAG_EVENTS):
+            outbox.put(pong(number))
+        outbox.put(partial(1, 2, " two"))
+        outbox.put(entry(1, 2))
+        reader.reads.set()
+        await outbox.wait_idle()
+        nursery.cancel_scope.cancel()
+    assert reader.events[:2] == [partial(1, 1, "one"), entry(1, 1)]
+    assert reader.events[-2:] == [partial(1, 2, " two"), entry(1, 2)]
+
+
 @virtual_time
 async def test_a_client_that_takes_nothing_is_given_up_after_the_time_limit() -> None:
     outbox, reader = Outbox(), Reader()

@@ -2,13 +2,16 @@
 
 from itertools import pairwise
 
+import numpy as np
 import trio
 import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, Client, household, levels
+from tests.support.conversation import Batch, Client, LoudnessDetector, household, levels
+from trio_stt.dsp.detector import Verdict
 from trio_stt.errors import TranscriptionFailed
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Clear, Error, Final, Metrics, Notice, Pong, Realtime, Segment, Status, Timeline
@@ -375,6 +378,7 @@ async def test_finals_that_the_lane_refuses_wait_in_their_session() -> None:
             await client.until(Final, 2)
             assert client.finals == [(1, "1111."), (2, "2222.")]
             assert client.of(Error) == []
+            assert client.session.report().final_rejected <= 4, "a final counts once, and once when computed ahead"
 
 
 @virtual_time
@@ -484,6 +488,78 @@ async def test_a_change_of_the_sample_rate_loses_nothing() -> None:
         final = await client.until(Final)
         assert isinstance(final.duration_seconds, float)
         assert abs(final.duration_seconds - 3.0) < 0.001
+
+
+@virtual_time
+async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> None:
+    for delay in range(8):  # ticks between the end of the inference and the clear
+        async with household(inference_s=lambda _: 1.0, hops=3) as home:
+            client = await home.connect(partials=False)
+            client.command("start")
+            client.say(1111, 1.0)
+            client.pause(PAUSE_S)
+            await trio.sleep(1.0)
+            for _ in range(delay):
+                await trio.lowlevel.checkpoint()
+            client.command("clear")
+            await client.until(Clear)
+            await client.settled()
+            after = client.story[client.story.index("clear") + 1 :]
+            assert after == ["status listening"], delay
+
+
+@virtual_time
+async def test_a_fault_in_hearing_is_told_and_the_session_goes_on() -> None:
+    class Stumbling(LoudnessDetector):
+        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+            if 2222 in window:
+                raise RuntimeError("stumbled")
+            return super().verdict(window, speaking=speaking)
+
+    async with household(detector=Stumbling) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for level in (1111, 2222, 3333):
+            client.say(level, 0.5)
+            client.pause(PAUSE_S)
+        await client.until(Final, 2)
+        await client.settled()
+        assert [text for _, text in client.finals] == ["1111.", "3333."]
+        assert {(error.where, "stumbled" in error.message) for error in client.of(Error)} == {("audio", True)}
+
+
+@virtual_time
+async def test_the_times_of_a_segment_agree_with_each_other_however_fast_it_came() -> None:
+    async with household(max_audio_queue_seconds_per_session=2.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 5.0)
+        client.command("stop")
+        await client.until(Final, 3)
+        for final in client.of(Final):
+            assert isinstance(final.recording_ended_at, float)
+            assert isinstance(final.recording_started_at, float)
+            assert isinstance(final.duration_seconds, float)
+            assert final.duration_seconds > 0
+            assert abs(final.recording_ended_at - final.recording_started_at - final.duration_seconds) < 1e-5
+
+
+@virtual_time
+async def test_a_cut_is_told_in_the_contract_s_order() -> None:
+    async with household(max_audio_queue_seconds_per_session=2.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 2.5)
+        await client.settled()
+        cut = client.story.index("timeline recording_ended")
+        assert client.story[cut : cut + 6] == [
+            "timeline recording_ended",
+            "status listening",
+            "warning",
+            "status voice",
+            "timeline recording_started",
+            "status recording",
+        ]
 
 
 actions = st.lists(

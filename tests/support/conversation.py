@@ -55,6 +55,20 @@ def levels(batch: Batch) -> list[Transcript]:
     return texts
 
 
+class HoppingHost(VirtualHost):
+    """Results take some ticks of the loop to come back, as from a thread."""
+
+    def __init__(self, hops: int, *, load_s: float, inference_s: Callable[[Batch], float]) -> None:
+        super().__init__(load_s=load_s, inference_s=inference_s)
+        self._hops = hops
+
+    async def transcribe(self, batch: Batch) -> list[Transcript]:
+        transcripts = await super().transcribe(batch)
+        for _ in range(self._hops):
+            await trio.lowlevel.checkpoint()
+        return transcripts
+
+
 @dataclass
 class Client:
     """The other end of a session."""
@@ -169,9 +183,14 @@ async def household(
     inference_s: Callable[[Batch], float] = lambda _: 0.01,
     answer: Callable[[Batch], object] = levels,
     load_s: float = 0.0,
+    hops: int = 0,
+    detector: Callable[[], LoudnessDetector] = LoudnessDetector,
     **changes: object,
 ) -> AsyncIterator[Household]:
-    """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top."""
+    """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top.
+
+    Its results take `hops` ticks to come back; each session hears with a `detector` of its own.
+    """
     settings = Settings(**changes)  # type: ignore[arg-type] # pydantic checks them
 
     def limits() -> QueueLimits:
@@ -180,10 +199,10 @@ async def household(
             max_jobs=settings.max_global_inference_queue_depth,
         )
 
-    host = VirtualHost(load_s=load_s, inference_s=inference_s)
+    host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
     lane = Lane("main", host=host, load=lambda: FakeEngine(answer), limits=limits)
     lanes = Lanes(main=lane, realtime=lane)
-    house = House(settings=settings, lanes=lanes, new_detector=lambda _: LoudnessDetector())
+    house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector())
     async with trio.open_nursery() as nursery:
         await nursery.start(lanes.run)
         yield Household(house, nursery)

@@ -5,6 +5,7 @@ commands do is in the modules beside this one.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from trio_stt.cli.transcript_formats import FORMATS
 from trio_stt.configuration import load
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 
+_INTERRUPTED = 130  # what shells say of SIGINT
 _SERVER_ONLY = frozenset({"host", "port", "max_sessions", "max_active_speakers"})
 
 
@@ -32,6 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except TrioSttError as error:
         print(f"trio-stt: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has enough; nothing may be left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

@@ -11,6 +11,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve as serve_app
 
 from trio_stt.asgi import shelter_trio_worker
+from trio_stt.cli.causes import first_cause
 from trio_stt.errors import SettingError
 from trio_stt.service import build_house, start_logging
 from trio_stt.serving import build_app
@@ -29,8 +30,8 @@ def serve(settings: Settings) -> int:
     house = build_house(settings)
     try:
         trio.run(_serve, house, strict_exception_groups=True)
-    except* OSError as group:
-        raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {group.exceptions[0]}") from None
+    except* SettingError as group:
+        raise first_cause(group) from None
     return 0
 
 
@@ -43,7 +44,11 @@ async def _serve(house: House) -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, stop)
-        addresses = await nursery.start(partial(serve_app, build_app(house), config, shutdown_trigger=stop.wait))
+        try:
+            addresses = await nursery.start(partial(serve_app, build_app(house), config, shutdown_trigger=stop.wait))
+        except* OSError as group:
+            reason = first_cause(group)
+            raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
         nursery.start_soon(_announce, house, addresses)
         await stop.wait()
         nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
@@ -60,6 +65,8 @@ async def _announce(house: House, addresses: list[str]) -> None:
     """Say which lane runs what, then the address."""
     lanes = house.lanes
     await lanes.wait_loaded()
+    if not lanes.ready:  # ended before it began
+        return
     shared = lanes.mode == "low-memory-one-model"
     for lane in lanes.statistics().lanes:
         use = "Finals and partials" if shared else {"main": "Finals", "realtime": "Partials"}[lane.name]

@@ -10,6 +10,7 @@ import msgspec
 import trio
 from tqdm import tqdm
 
+from trio_stt.cli.causes import first_cause
 from trio_stt.cli.sound import SoundFile, open_sound
 from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
@@ -41,21 +42,16 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
         raise AudioFileError("-: standard input can be read once")
     # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
-    house = build_house(settings)
+    # Nobody reads partials of a file: no lane is loaded for them.
+    house = build_house(settings.model_copy(update={"use_main_model_for_realtime": True}))
     sounds = [open_sound(name) for name in files]
     try:
         segments = trio.run(_transcribe_all, house, sounds)
     except* (AudioFileError, EngineUnavailable, TranscriptionFailed) as group:
-        raise _first(group) from None
+        raise first_cause(group) from None
     sys.stdout.write(FORMATS[format_name](segments))
+    sys.stdout.flush()
     return 0
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _transcribe_all(house: House, sounds: Sequence[SoundFile]) -> list[SpokenSegment]:
@@ -77,7 +73,7 @@ async def _transcribe_all(house: House, sounds: Sequence[SoundFile]) -> list[Spo
 
 async def _transcribe(house: House, sound: SoundFile) -> list[SpokenSegment]:
     session_id = house.reserve()
-    conversation = _FileConversation(sound)
+    conversation = _FileConversation(sound, max_backlog_s=min(_MAX_BACKLOG_S, house.settings.max_backlog_seconds))
     try:
         session = Session(session_id=session_id, house=house, connection=conversation, partials=False, sheds=False)
         house.admit(session)
@@ -91,7 +87,8 @@ async def _transcribe(house: House, sound: SoundFile) -> list[SpokenSegment]:
 class _FileConversation:
     """A client that reads a file out to its session and takes down the finals."""
 
-    def __init__(self, sound: SoundFile) -> None:
+    def __init__(self, sound: SoundFile, *, max_backlog_s: float) -> None:
+        self._max_backlog_s = max_backlog_s
         self.segments: list[SpokenSegment] = []
         self.session: Session | None = None
         self._sound = sound
@@ -111,7 +108,7 @@ class _FileConversation:
         if not self._started:
             self._started = True
             return _command(Command.START)
-        await self.session.wait_backlog_below(_MAX_BACKLOG_S)
+        await self.session.wait_backlog_below(self._max_backlog_s)
         for seconds, packet in self._packets:
             self._progress.update(seconds)
             return packet

@@ -7,6 +7,7 @@ happens and the client is left to the operating system.
 
 import os
 import socket
+import stat
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -20,10 +21,15 @@ def reset_connection(host: str, port: int) -> bool:
     if not _DESCRIPTORS.is_dir():
         return False
     for entry in list(_DESCRIPTORS.iterdir()):
-        with suppress(OSError), socket.socket(fileno=os.dup(int(entry.name))) as candidate:
-            is_tcp = candidate.family in (socket.AF_INET, socket.AF_INET6) and candidate.type == socket.SOCK_STREAM
-            if is_tcp and candidate.getpeername()[:2] == (host, port):
-                candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-                candidate.shutdown(socket.SHUT_RDWR)
-                return True
+        with suppress(OSError):
+            descriptor = int(entry.name)
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            # A socket of a copy: closing it leaves the server's own alone.
+            with socket.socket(fileno=os.dup(descriptor)) as candidate:
+                is_tcp = candidate.family in (socket.AF_INET, socket.AF_INET6) and candidate.type == socket.SOCK_STREAM
+                if is_tcp and candidate.getpeername()[:2] == (host, port):
+                    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+                    candidate.shutdown(socket.SHUT_RDWR)
+                    return True
     return False

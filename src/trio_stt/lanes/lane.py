@@ -91,7 +91,7 @@ class Lane:
         self._error: str | None = None
         self._loaded = trio.Event()
         self._work = trio.Event()
-        self._departure = trio.Event()
+        self._room = trio.lowlevel.ParkingLot()  # first come, first served
         self._meter = WorkMeter()
         self._ran = False
 
@@ -177,7 +177,7 @@ class Lane:
     async def wait_room(self) -> None:
         """Wait until a queued job leaves, or the lane stops accepting; a refused job may then be submitted again."""
         if self.accepting:
-            await self._departure.wait()
+            await self._room.park()
         else:
             await trio.lowlevel.checkpoint()
 
@@ -195,7 +195,7 @@ class Lane:
         ]
         for ticket in cancelled:
             ticket.drop("cancelled")
-        self._departed()
+        self._departed(len(cancelled))
         return len(cancelled)
 
     def statistics(self) -> LaneStatistics:
@@ -282,9 +282,11 @@ class Lane:
         del self._tickets[job]
         self._departed()
 
-    def _departed(self) -> None:
-        self._departure.set()
-        self._departure = trio.Event()
+    def _departed(self, count: int = 1) -> None:
+        if self.accepting and len(self._queue):
+            self._room.unpark(count=count)
+        else:  # nobody else would wake the rest
+            self._room.unpark_all()
 
     def _fail_unserved(self, ticket: Ticket) -> None:
         self._meter.count_unserved()

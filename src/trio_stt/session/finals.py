@@ -108,6 +108,7 @@ class Finals:
         try:
             ticket = self._submit(clip)
         except JobRefused:
+            self._counters.final.rejected += 1
             return
         self._speculation = _Speculation(utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=ticket)
 
@@ -142,21 +143,26 @@ class Finals:
                 self._arrived = trio.Event()
                 await self._arrived.wait()
             with trio.CancelScope() as self._current:
-                await self._finish(self._waiting.popleft())
+                await self._finish(self._waiting.popleft(), self._current)
             self._current = None
             self._progress.set()
             self._progress = trio.Event()
 
-    async def _finish(self, item: _Finished) -> None:
+    async def _finish(self, item: _Finished, scope: trio.CancelScope) -> None:
         recording = item.recording
         self._announcer.transcription_started(recording)
         try:
             result = await self._transcribe(item)
         except (EngineError, JobDropped) as error:
+            if scope.cancel_called:
+                return
             logger.warning("session %s: segment %d failed: %s", self._session_id, recording.segment_id, error)
             self._announcer.error(Where.RECORDER, str(error))
             self._announcer.segment_closed(recording, "failed")
         else:
+            # A result that came in the very tick of a `clear` arrives although its wait was cancelled.
+            if scope.cancel_called:
+                return
             self._counters.final.deliver(result)
             text = finished(result.transcript.text)
             if text:
@@ -172,23 +178,23 @@ class Finals:
             EngineError: The engine could not.
             JobDropped: The lane closed.
         """
-        if item.ahead is not None:
-            return await item.ahead.wait()
-        while True:
+        ticket = item.ahead
+        was_refused = False
+        while ticket is None:
             try:
                 ticket = self._submit(item.clip)
             except JobRefused as refusal:
                 if not self._lane.accepting:
                     raise JobDropped("closed") from refusal
+                self._counters.final.rejected += not was_refused
+                was_refused = True
                 await self._lane.wait_room()
-            else:
-                return await ticket.wait()
+        try:
+            return await ticket.wait()
+        finally:
+            ticket.cancel()  # a `clear` may have come between; without it, nothing is left to cancel
 
     def _submit(self, clip: Clip) -> Ticket:
-        try:
-            ticket = self._lane.submit(Job(session_id=self._session_id, kind=JobKind.FINAL, samples=clip))
-        except JobRefused:
-            self._counters.final.rejected += 1
-            raise
+        ticket = self._lane.submit(Job(session_id=self._session_id, kind=JobKind.FINAL, samples=clip))
         self._counters.final.submitted += 1
         return ticket

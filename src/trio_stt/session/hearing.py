@@ -4,6 +4,7 @@ It owns the running utterance and the numbers of segments, and moves utterances 
 receive or send: the session does.
 """
 
+import logging
 import time
 
 import trio
@@ -11,7 +12,7 @@ import trio
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.commands import Command
-from trio_stt.protocol.events import State
+from trio_stt.protocol.events import State, Where
 from trio_stt.session.announcer import Announcer
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.finals import Finals
@@ -31,6 +32,8 @@ from trio_stt.speech.events import (
 )
 from trio_stt.speech.listener import Listener
 from trio_stt.speech.segmenter import SegmenterConfig
+
+logger = logging.getLogger(__name__)
 
 _PIECE_S = 0.1  # audio judged between two checkpoints: some 0.5 ms of work
 
@@ -118,7 +121,11 @@ class Hearing:
         while True:
             item = await self._inbox.get()
             if isinstance(item, Audio):
-                await self._hear(item)
+                try:
+                    await self._hear(item)
+                except Exception as error:  # a fault of ours in one packet must not end the conversation
+                    logger.exception("session %s: audio could not be processed", self._id)
+                    self._abandon(f"audio could not be processed: {error}")
             elif item is Command.START:
                 self._start()
             elif item is Command.STOP:
@@ -136,6 +143,18 @@ class Hearing:
                 self._react(event)
             self.partials.heard(self._recording, self._listener.position_sample)
             await trio.lowlevel.checkpoint()
+
+    def _abandon(self, reason: str) -> None:
+        """Give up the running utterance, tell the client, and go on with what comes."""
+        recording = self._recording
+        self._announcer.error(Where.AUDIO, reason)
+        for event in self._listener.clear():
+            self._react(event)
+        self.partials.heard(None, self._listener.position_sample)
+        self.finals.void_speculation()
+        if recording is not None:
+            self._announcer.segment_closed(recording, "failed")
+        self.publish_state()
 
     def _start(self) -> None:
         if not self._streaming:
@@ -199,19 +218,19 @@ class Hearing:
         self._announcer.recording_started(self._recording)
 
     def _utterance_ended(self, recording: Recording, event: UtteranceEnded) -> None:
-        close_recording(recording, event, ended_at=self._wall_time(event.end_sample))
+        close_recording(recording, event)
         self._leave_recording()
-        if self._streaming:
+        if self._streaming and not event.forced:
             self._announcer.status(State.SILENCE)
         self._announcer.recording_ended(recording)
+        if self._streaming:  # else `stop` says the state when all is flushed
+            self.publish_state()
         if event.forced:
             self._counters.forced_finalizations += 1
             longest_s = self._settings.max_audio_queue_seconds_per_session
             self._announcer.warning(
                 f"Maximum per-session audio buffer reached: the utterance was cut at {longest_s:g} s."
             )
-        if self._streaming:  # else `stop` says the state when all is flushed
-            self.publish_state()
         clip = self._listener.clip(event.start_sample, event.clip_end_sample)
         self.finals.add(recording, clip, event.clip_end_sample)
 

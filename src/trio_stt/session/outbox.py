@@ -6,6 +6,7 @@ publishes.
 """
 
 from collections import deque
+from collections.abc import Container
 
 import msgspec
 import trio
@@ -89,19 +90,19 @@ class Outbox:
         if isinstance(event, Status):
             self._waiting = deque(other for other in self._waiting if not isinstance(other, Status))
         elif isinstance(event, Realtime):
-            added = "".join(
-                other.stable_delta
+            older = {
+                other.sequence: other
                 for other in self._waiting
-                if isinstance(other, Realtime) and _same_partial(event, other)
-            )
-            self._waiting = deque(other for other in self._waiting if not _same_partial(event, other))
-            delta = added + event.stable_delta
+                if isinstance(other, Realtime) and other.segment_id == event.segment_id
+            }
+            self._waiting = deque(other for other in self._waiting if not _belongs(other, event.segment_id, older))
+            delta = "".join(other.stable_delta for other in older.values()) + event.stable_delta
             event = msgspec.structs.replace(event, stable_delta=delta, committed_stable_delta=delta)
         return event
 
 
-def _same_partial(event: Realtime, other: Event) -> bool:
-    """Whether `other` is an earlier partial of the same segment, or its timeline entry."""
-    if isinstance(other, Timeline):
-        return other.event == "realtime_transcript" and other.segment_id == event.segment_id
-    return isinstance(other, Realtime) and other.segment_id == event.segment_id
+def _belongs(event: Event, segment_id: int, partials: Container[int]) -> bool:
+    """Whether an event is one of these partials of a segment, named by sequence, or the timeline entry of one."""
+    if isinstance(event, Timeline) and event.event != "realtime_transcript":
+        return False
+    return isinstance(event, Realtime | Timeline) and event.segment_id == segment_id and event.sequence in partials

@@ -26,6 +26,7 @@ class Recording:
         segment: What the wire says of it; replaced when more is known.
         start_sample: First sample, pre-roll included.
         trigger_sample: Where speech was detected.
+        started_at: When that was, seconds since the epoch.
         cadence: When its next partial is due.
         stabilizer: Its stable text.
         running: Whether it is still being recorded; partials stop with it.
@@ -36,6 +37,7 @@ class Recording:
     segment: Segment
     start_sample: int
     trigger_sample: int
+    started_at: float
     cadence: PartialCadence
     stabilizer: Stabilizer
     running: bool = True
@@ -75,19 +77,22 @@ def open_recording(started: UtteranceStarted, *, segment_id: int, started_at: fl
         segment=segment,
         start_sample=started.start_sample,
         trigger_sample=started.trigger_sample,
+        started_at=started_at,
         cadence=cadence,
         stabilizer=Stabilizer(),
     )
 
 
-def close_recording(recording: Recording, ended: UtteranceEnded, *, ended_at: float) -> None:
-    """Complete the books of an utterance that ended at the wall-clock time `ended_at`."""
+def close_recording(recording: Recording, ended: UtteranceEnded) -> None:
+    """Complete the books of an utterance that ended. Its end is its start plus its duration, however fast it came."""
     recording.running = False
+    duration_s = (ended.end_sample - ended.trigger_sample) / SAMPLE_RATE_HZ
+    ended_at = recording.started_at + duration_s
     recording.segment = msgspec.structs.replace(
         recording.segment,
         recording_ended_at=ended_at,
         recording_ended_at_iso=iso(ended_at),
-        duration_seconds=(ended.end_sample - ended.trigger_sample) / SAMPLE_RATE_HZ,
+        duration_seconds=duration_s,
         end_reason=END_REASON,
         audio_end_seconds=ended.speech_end_sample / SAMPLE_RATE_HZ,
     )

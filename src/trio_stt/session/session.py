@@ -205,7 +205,8 @@ class Session:
 
     async def _publish_ready_when_loaded(self) -> None:
         await self._house.lanes.wait_loaded()
-        self._publish_ready()
+        if self._house.lanes.ready:  # else the server ended meanwhile
+            self._publish_ready()
 
     def _publish_ready(self) -> None:
         self._publish(

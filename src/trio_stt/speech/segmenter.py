@@ -265,7 +265,7 @@ class Segmenter:
 
     def _cut(self, recording: _Recording) -> list[SpeechEvent]:
         """End an utterance of the maximum length; talk that goes on is the next one, without a gap or an overlap."""
-        if recording.confirmed:
+        if recording.speech_end_sample < self._position:  # a pause: whatever comes next is a start of its own
             return [self._end(recording, forced=True)]
         _, quietest = min(self._levels, key=lambda level: (level[0], -level[1]))  # the latest of equals
         cut = max(quietest + WINDOW_SAMPLES // 2, recording.start_sample + 1)
@@ -279,7 +279,8 @@ class Segmenter:
             forced=True,
         )
         self._utterances += 1
-        speech_end = max(recording.speech_end_sample, cut)
-        self._recording = _Recording(start_sample=cut, trigger_sample=cut, speech_end_sample=speech_end)
+        self._recording = _Recording(
+            start_sample=cut, trigger_sample=cut, speech_end_sample=recording.speech_end_sample
+        )
         started = UtteranceStarted(utterance=self._utterances, start_sample=cut, trigger_sample=cut, speech_sample=cut)
         return [ended, started]
