@@ -492,20 +492,19 @@ async def test_a_change_of_the_sample_rate_loses_nothing() -> None:
 
 @virtual_time
 async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> None:
-    for delay in range(8):  # ticks between the end of the inference and the clear
-        async with household(inference_s=lambda _: 1.0, hops=3) as home:
+    # The order of tasks within a tick is random: enough tries, each a little further apart, meet the one that hurts.
+    for attempt in range(60):
+        async with household(inference_s=lambda _: 1.0, hops=attempt % 6) as home:
             client = await home.connect(partials=False)
             client.command("start")
             client.say(1111, 1.0)
             client.pause(PAUSE_S)
             await trio.sleep(1.0)
-            for _ in range(delay):
-                await trio.lowlevel.checkpoint()
             client.command("clear")
             await client.until(Clear)
             await client.settled()
             after = client.story[client.story.index("clear") + 1 :]
-            assert after == ["status listening"], delay
+            assert after == ["status listening"]
 
 
 @virtual_time

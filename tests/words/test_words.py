@@ -27,27 +27,39 @@ from tests.support.wer import BECKETT, normalise, word_error_rate
 from trio_stt.dsp import SAMPLE_RATE_HZ
 
 MAX_WER = 0.08
+Corpus = tuple[Pcm, str]
 MINUTE_SAMPLES = 60 * SAMPLE_RATE_HZ
 
 
-def moonshine() -> Mapping[str, object]:
-    return {}
+# Real parts are fetched in plain fixtures: a skip inside an async test would lose its reason.
 
 
-def whisper() -> Mapping[str, object]:
+@pytest.fixture(scope="module")
+def spoken() -> Corpus:
+    return corpus()
+
+
+@pytest.fixture(scope="module")
+def sentence_clips() -> list[Pcm]:
+    return [clip for clip, _ in sentences()]
+
+
+@pytest.fixture(params=["moonshine", "whisper"])
+def engine(request: pytest.FixtureRequest) -> Mapping[str, object]:
+    if request.param == "moonshine":
+        return {}
     return {"transcription_engine": "whisper_cpp", "model": str(whisper_tiny_en())}
 
 
-@pytest.mark.parametrize("engine", [moonshine, whisper])
-async def test_the_corpus_is_understood(engine: type[Mapping[str, object]]) -> None:
-    samples, words = corpus()
-    async with real_house(**engine()) as house:
+async def test_the_corpus_is_understood(engine: Mapping[str, object], spoken: Corpus) -> None:
+    samples, words = spoken
+    async with real_house(**engine) as house:
         finals = await dictate(house, Dictation(samples))
     assert word_error_rate(words, texts(finals)) <= MAX_WER
 
 
-async def test_neither_packets_nor_channels_nor_pace_change_a_segment_or_a_word() -> None:
-    samples, _ = corpus()
+async def test_neither_packets_nor_channels_nor_pace_change_a_segment_or_a_word(spoken: Corpus) -> None:
+    samples, _ = spoken
     beckett, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with real_house() as house:
         expected = await dictate(house, Dictation(samples))
@@ -62,8 +74,8 @@ async def test_neither_packets_nor_channels_nor_pace_change_a_segment_or_a_word(
         assert live.partials > 0
 
 
-async def test_the_sample_rate_does_not_move_the_boundaries() -> None:
-    samples, words = corpus()
+async def test_the_sample_rate_does_not_move_the_boundaries(spoken: Corpus) -> None:
+    samples, words = spoken
     async with real_house() as house:
         expected = await dictate(house, Dictation(samples))
         for rate_hz in (22_050, 44_100, 48_000):
@@ -72,16 +84,16 @@ async def test_the_sample_rate_does_not_move_the_boundaries() -> None:
             assert word_error_rate(words, texts(finals)) <= MAX_WER
 
 
-async def test_telephone_bandwidth_is_understood() -> None:
+async def test_telephone_bandwidth_is_understood(spoken: Corpus) -> None:
     # A signal of 4 kHz lacks the hiss that ends many English words, so its boundaries are its own.
-    samples, words = corpus()
+    samples, words = spoken
     async with real_house() as house:
         finals = await dictate(house, Dictation(at_rate(samples, SAMPLE_RATE_HZ, 8_000), 8_000))
     assert word_error_rate(words, texts(finals)) <= 2 * MAX_WER
 
 
-async def test_quiet_speech_is_found_and_understood_like_loud_speech() -> None:
-    samples, words = corpus()
+async def test_quiet_speech_is_found_and_understood_like_loud_speech(spoken: Corpus) -> None:
+    samples, words = spoken
     async with real_house() as house:
         loud = await dictate(house, Dictation(at_dbfs(samples, -20)))
         quiet = await dictate(house, Dictation(at_dbfs(samples, -35)))
@@ -109,9 +121,9 @@ EDGES = [
 
 
 @pytest.mark.parametrize("pause_s", [0.3, 0.7, 2.0])
-async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float) -> None:
+async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float, sentence_clips: list[Pcm]) -> None:
     async with real_house() as house:
-        finals = await dictate(house, Dictation(joined([clip for clip, _ in sentences()], pause_s)))
+        finals = await dictate(house, Dictation(joined(sentence_clips, pause_s)))
     heard = normalise(texts(finals)).split()
     position = 0
     for first, last in EDGES:
@@ -120,9 +132,9 @@ async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float) -
             assert position, f"{edge} is missing, or out of order, in {heard}"
 
 
-async def test_stop_right_after_the_last_word_yields_it() -> None:
+async def test_stop_right_after_the_last_word_yields_it(sentence_clips: list[Pcm]) -> None:
     async with real_house() as house:
-        for (clip, _), (_, last) in zip(sentences(), EDGES, strict=True):
+        for clip, (_, last) in zip(sentence_clips, EDGES, strict=True):
             loud = np.flatnonzero(np.abs(clip) > 500)
             finals = await dictate(house, Dictation(clip[: loud[-1]]))
             assert normalise(texts(finals)).split()[-1] in last
