@@ -119,9 +119,11 @@ class Settings(BaseSettings):
         Field(min_length=1, description="Engine of the finals."),
         _startup("--engine", "--transcription-engine"),
     ] = "sherpa_onnx_moonshine"
-    model: Annotated[str, Field(min_length=1, description="Model name or path of the finals."), _startup("--model")] = (
-        "moonshine-tiny-en"
-    )
+    model: Annotated[
+        str,
+        Field(description="Model name or path of the finals; empty takes the engine's own default."),
+        _startup("--model"),
+    ] = ""
     transcription_engine_options: Annotated[
         _EngineOptions,
         Field(description="Options of the final engine, a JSON object."),

@@ -1,6 +1,7 @@
 """`trio-stt transcribe` as a person calls it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,8 @@ def test_a_wav_on_standard_input_is_read() -> None:
     [
         (["transcribe", __file__], b"", "not a sound file"),
         (["transcribe", "-"], b"nonsense", "not a sound file"),
-        (["transcribe", "/nowhere.wav"], b"", "/nowhere.wav: there is no such file"),
+        (["transcribe", "/nowhere.wav"], b"", "/nowhere.wav: cannot be opened: No such file"),
+        (["transcribe", "/tmp"], b"", "/tmp: cannot be opened: Is a directory"),  # noqa: S108 - any folder will do
         (["transcribe", "-", "--format", "mp3"], b"", "--format"),
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], b"", "--format srt: takes one FILE"),
         (["transcribe", "a.wav", "--engine", "nonsense"], b"", "nonsense"),
@@ -86,13 +88,35 @@ def test_what_is_impossible_ends_with_status_2_and_one_line(arguments: list[str]
     assert message in line
 
 
+def test_a_name_that_is_no_utf_8_is_refused_in_one_line() -> None:
+    done = trio_stt("transcribe", os.fsdecode(b"bad\xff.wav"))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_output_that_cannot_be_written_ends_with_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "trio_stt", "transcribe", str(moonshine_asset("beckett.wav"))]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)  # noqa: S603 - our own program
+    assert done.returncode == 1
+    assert done.stderr == b"trio-stt: the transcript cannot be written: No space left on device\n"
+
+
+def test_a_file_without_sound_is_said_to_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "empty.wav"
+    soundfile.write(path, np.zeros(0), 16_000)
+    done = trio_stt("transcribe", path)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"holds no sound" in done.stderr
+
+
 def test_a_missing_model_ends_with_status_1_and_says_where_to_get_it(tmp_path: Path) -> None:
     done = trio_stt(
         "transcribe", moonshine_asset("beckett.wav"), "--engine", "whisper_cpp", "--download-root", tmp_path
     )
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
-    assert "tiny.en" in line
+    assert "tiny.en is not in" in line
 
 
 SEGMENTS = [

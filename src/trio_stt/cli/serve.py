@@ -74,4 +74,8 @@ async def _announce(house: House, addresses: list[str]) -> None:
             print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}", flush=True)
         else:
             print(f"{use}: not available. {lane.error}", flush=True)
-    print(f"trio-stt is ready on {' and '.join(addresses)}", flush=True)
+    where = " and ".join(addresses)
+    if lanes.ok:
+        print(f"trio-stt is ready on {where}", flush=True)
+    else:
+        print(f"trio-stt listens on {where}, but cannot transcribe: see above", flush=True)

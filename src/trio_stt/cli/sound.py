@@ -57,16 +57,17 @@ def open_sound(name: str) -> SoundFile:
     Raises:
         AudioFileError: It is not there, not audio, or audio that the wire cannot carry.
     """
-    if name != "-" and not Path(name).is_file():
-        raise AudioFileError(f"{name}: there is no such file")
+    shown = name.encode(errors="replace").decode()  # a name that is no UTF-8 can be opened, but not printed
     try:
-        reader = soundfile.SoundFile(io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name)
+        # Opened here: libsndfile tells neither a missing file nor a folder from other trouble.
+        source = io.BytesIO(sys.stdin.buffer.read()) if name == "-" else Path(name).open("rb")  # noqa: SIM115 - kept open by the reader
+        reader = soundfile.SoundFile(source)
     except soundfile.LibsndfileError as error:
-        raise AudioFileError(f"{name}: not a sound file that can be read: {error.error_string}") from None
+        raise AudioFileError(f"{shown}: not a sound file that can be read: {error.error_string}") from None
     except OSError as error:
-        raise AudioFileError(f"{name}: cannot be opened: {error.strerror or error}") from None
+        raise AudioFileError(f"{shown}: cannot be opened: {error.strerror or error}") from None
     if not MIN_RATE_HZ <= reader.samplerate <= MAX_RATE_HZ:
-        raise AudioFileError(f"{name}: sampled at {reader.samplerate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} is possible")
+        raise AudioFileError(f"{shown}: sampled at {reader.samplerate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} is possible")
     if reader.channels > MAX_CHANNELS:
-        raise AudioFileError(f"{name}: has {reader.channels} channels; at most {MAX_CHANNELS} are possible")
-    return SoundFile(name=name, reader=reader)
+        raise AudioFileError(f"{shown}: has {reader.channels} channels; at most {MAX_CHANNELS} are possible")
+    return SoundFile(name=shown, reader=reader)

@@ -3,6 +3,7 @@
 It owns the pace and the progress bar. Formats are in `transcript_formats`, reading is in `sound`.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -49,8 +50,19 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
         segments = trio.run(_transcribe_all, house, sounds)
     except* (AudioFileError, EngineUnavailable, TranscriptionFailed) as group:
         raise first_cause(group) from None
-    sys.stdout.write(FORMATS[format_name](segments))
-    sys.stdout.flush()
+    return _write(FORMATS[format_name](segments))
+
+
+def _write(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever read our output has enough: not worth a word
+    except OSError as error:
+        print(f"trio-stt: the transcript cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing may be left to flush at exit
+        return 1
     return 0
 
 
@@ -66,6 +78,8 @@ async def _transcribe_all(house: House, sounds: Sequence[SoundFile]) -> list[Spo
             if lane.engine and lane.engine.notice:
                 print(f"trio-stt: {lane.engine.notice}", file=sys.stderr)
         for sound in sounds:
+            if not sound.duration_s:
+                print(f"trio-stt: {sound.name}: holds no sound", file=sys.stderr)
             segments += await _transcribe(house, sound)
         nursery.cancel_scope.cancel()
     return segments
