@@ -280,7 +280,11 @@ class Settings(BaseSettings):
     ] = 0.0
     max_audio_queue_seconds_per_session: Annotated[
         float,
-        Field(ge=0, le=MAX_SECONDS, description="Seconds after which an utterance is cut; 0 never cuts."),
+        Field(
+            ge=0,
+            le=MAX_SECONDS,
+            description="Seconds after which an utterance is cut; 0 never cuts. Moonshine fails beyond a minute.",
+        ),
         _new("--max-audio-queue-seconds-per-session"),
     ] = 30.0
 
