@@ -11,6 +11,7 @@
      ├── WireError             what a client sent cannot be used; becomes an `error` event
      │    ├── CommandError        where `command`
      │    └── PacketError         where `audio_packet`
+     ├── ServerFull            no place for another session
      └── AudioFileError        a file that is not audio, or that cannot be read
 
 Every message is one line that a user can act on.
@@ -69,6 +70,10 @@ class PacketError(WireError):
     """A binary frame is not an audio packet."""
 
     where = "audio_packet"
+
+
+class ServerFull(TrioSttError):  # noqa: N818 - as above
+    """No place for another session."""
 
 
 class AudioFileError(TrioSttError):

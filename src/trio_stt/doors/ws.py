@@ -7,8 +7,9 @@ import trio
 from quart import Blueprint, websocket
 
 from trio_stt.doors.reset import reset_connection
+from trio_stt.errors import ServerFull
 from trio_stt.protocol.events import Error, Event, Where, encode
-from trio_stt.session.house import House, ServerFull
+from trio_stt.session.house import House
 from trio_stt.session.session import Session
 
 CLOSE_INTERNAL_ERROR = 1011

@@ -5,9 +5,8 @@ It decides what is a command; it must not carry one out.
 
 from enum import StrEnum
 
-import msgspec
-
 from trio_stt.errors import CommandError
+from trio_stt.protocol.json_text import json_object
 
 MAX_COMMAND_BYTES = 65_536
 """Longest text frame that is looked at; every command of the contract is far shorter."""
@@ -33,24 +32,9 @@ def parse_command(text: str) -> Command:
     """
     if len(text) > MAX_COMMAND_BYTES:
         raise CommandError(f"command longer than {MAX_COMMAND_BYTES} characters")
-    kind = json_object(text, "command").get("type")
+    kind = json_object(text, "command", CommandError).get("type")
     try:
         return Command(kind)  # type: ignore[arg-type] # any JSON value may stand there; an unknown one raises
     except ValueError:
         shown = repr(kind)[:_SHOWN_CHARACTERS]
         raise CommandError(f"unknown command type {shown}; known are {', '.join(Command)}") from None
-
-
-def json_object(text: str | bytes, what: str) -> dict[str, object]:
-    """A JSON object, however hostile the text: bounded depth, bounded numbers, in linear time.
-
-    Raises:
-        CommandError: The text is not JSON, or not an object; the message names `what`.
-    """
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise CommandError(f"invalid JSON in {what}: {str(error)[:_SHOWN_CHARACTERS]}") from None
-    if not isinstance(value, dict):
-        raise CommandError(f"{what} must be a JSON object")
-    return value

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from trio_stt.errors import PacketError
+from trio_stt.protocol.json_text import json_object
 
 MAX_METADATA_BYTES = 65_536
 MIN_RATE_HZ = 8_000
@@ -52,7 +53,7 @@ def parse_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
     start = _LENGTH_BYTES + announced
     if len(frame) < start:
         raise PacketError(f"audio packet metadata is incomplete: {len(frame) - _LENGTH_BYTES} of {announced} bytes")
-    metadata = _metadata(frame[_LENGTH_BYTES:start])
+    metadata = json_object(frame[_LENGTH_BYTES:start], "audio packet metadata", PacketError)
     pcm = memoryview(frame)[start:]
     if len(pcm) > max_pcm_bytes:
         raise PacketError(f"audio packet carries {len(pcm)} bytes of PCM; at most {max_pcm_bytes} are allowed")
@@ -77,16 +78,6 @@ def build_packet(pcm: bytes, *, rate_hz: int, channels: int = 1) -> bytes:
         fields["frames"] = frames
     metadata = msgspec.json.encode(fields)
     return len(metadata).to_bytes(_LENGTH_BYTES, "little") + metadata + pcm
-
-
-def _metadata(raw: bytes) -> dict[str, object]:
-    try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise PacketError("invalid JSON in audio packet metadata") from None
-    if not isinstance(value, dict):
-        raise PacketError("audio packet metadata must be a JSON object")
-    return value
 
 
 def _integer(value: object) -> int | None:

@@ -6,6 +6,7 @@ receive or send: the session does.
 
 import logging
 import time
+from collections.abc import Sequence
 
 import trio
 
@@ -139,21 +140,17 @@ class Hearing:
         for start in range(0, audio.samples.size, piece):
             events = self._listener.push(audio.samples[start : start + piece], audio.rate_hz)
             self._heard_at_s = time.time()
-            for event in events:
-                self._react(event)
-            self.partials.heard(self._recording, self._listener.position_sample)
+            self._follow(events)
             await trio.lowlevel.checkpoint()
 
     def _abandon(self, reason: str) -> None:
         """Give up the running utterance, tell the client, and go on with what comes."""
-        recording = self._recording
         self._announcer.error(Where.AUDIO, reason)
-        for event in self._listener.clear():
-            self._react(event)
-        self.partials.heard(None, self._listener.position_sample)
+        if self._recording is not None:
+            self._announcer.segment_closed(self._recording, "failed")
+            self._abort(self._recording)
+        self._follow(self._listener.clear())
         self.finals.void_speculation()
-        if recording is not None:
-            self._announcer.segment_closed(recording, "failed")
         self.publish_state()
 
     def _start(self) -> None:
@@ -164,22 +161,23 @@ class Hearing:
 
     def _stop(self) -> None:
         self._streaming = False
-        for event in self._listener.stop():
-            self._react(event)
-        self.partials.heard(None, self._listener.position_sample)
+        self._follow(self._listener.stop())
         self._announcer.status(State.IDLE)
 
     def _clear(self) -> None:
         number_taken = self._recording is not None or not self.finals.idle
-        for event in self._listener.clear():
-            self._react(event)
-        self.partials.heard(None, self._listener.position_sample)
+        self._follow(self._listener.clear())
         self.finals.clear()
         self._counters.cancelled_jobs += self._house.lanes.cancel_session(self._id)
         # An utterance that had no final yet took its number when it began: the next one is new already.
         self._next_segment_id += not number_taken
         self._announcer.cleared(self._next_segment_id)
         self.publish_state()
+
+    def _follow(self, events: Sequence[SpeechEvent]) -> None:
+        for event in events:
+            self._react(event)
+        self.partials.heard(self._recording, self._listener.position_sample)
 
     def _react(self, event: SpeechEvent) -> None:
         if isinstance(event, UtteranceStarted):
@@ -199,8 +197,7 @@ class Hearing:
             case UtteranceEnded():
                 self._utterance_ended(recording, event)
             case UtteranceAborted():
-                recording.running = False
-                self._leave_recording()
+                self._abort(recording)
 
     def _utterance_started(self, event: UtteranceStarted) -> None:
         if not self._house.take_speaker(self._id):
@@ -233,6 +230,10 @@ class Hearing:
             )
         clip = self._listener.clip(event.start_sample, event.clip_end_sample)
         self.finals.add(recording, clip, event.clip_end_sample)
+
+    def _abort(self, recording: Recording) -> None:
+        recording.running = False
+        self._leave_recording()
 
     def _leave_recording(self) -> None:
         self._recording = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from trio_stt.configuration import public_settings, runtime_settings
-from trio_stt.errors import TrioSttError
+from trio_stt.errors import ServerFull
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.lanes.lane import LaneStatistics
 from trio_stt.lanes.scheduler import Lanes
@@ -27,10 +27,6 @@ from trio_stt.protocol.reports import (
 )
 from trio_stt.settings import Settings
 from trio_stt.speech.listener import Detector
-
-
-class ServerFull(TrioSttError):  # noqa: N818 - a state of the server
-    """No place for another session."""
 
 
 class Guest(Protocol):

@@ -12,7 +12,7 @@ from trio_stt.dsp import kernels
 from trio_stt.errors import CommandError, PacketError
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.protocol.commands import Command, parse_command
-from trio_stt.protocol.events import Error, Event, Hello, Metrics, Ready, Where
+from trio_stt.protocol.events import Error, Hello, Metrics, Ready, Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.session.announcer import Announcer, StatusFacts
@@ -157,7 +157,7 @@ class Session:
             case Command.PING:
                 self._announcer.pong()
             case Command.METRICS:
-                self._publish(Metrics(session_id=self._id, metrics=self.report()))
+                self._outbox.put(Metrics(session_id=self._id, metrics=self.report()))
             case Command.START | Command.STOP:
                 self._accepting = command is Command.START
                 self._inbox.put_command(command)
@@ -188,11 +188,8 @@ class Session:
 
     # --- what the client hears ---
 
-    def _publish(self, event: Event) -> None:
-        self._outbox.put(event)
-
     def _greet(self) -> None:
-        self._publish(
+        self._outbox.put(
             Hello(
                 client_id=self._id,
                 session_id=self._id,
@@ -209,7 +206,7 @@ class Session:
             self._publish_ready()
 
     def _publish_ready(self) -> None:
-        self._publish(
+        self._outbox.put(
             Ready(
                 session_id=self._id,
                 settings=public_settings(self._settings),
@@ -219,7 +216,7 @@ class Session:
             )
         )
         for error in self._house.startup_errors():
-            self._publish(Error(message=error.message, where=Where(error.where)))
+            self._outbox.put(Error(message=error.message, where=Where(error.where)))
 
     def _status_facts(self) -> StatusFacts:
         return StatusFacts(

@@ -42,11 +42,6 @@ class Listener:
         """Position after the last sample that was judged."""
         return self._segmenter.position_sample
 
-    @property
-    def recording_from_sample(self) -> int | None:
-        """First sample of the running utterance, pre-roll included; None between utterances."""
-        return self._segmenter.recording_from_sample
-
     def begin(self) -> None:
         """The client starts streaming."""
         self._segmenter.begin()

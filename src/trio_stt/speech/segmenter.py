@@ -109,11 +109,6 @@ class Segmenter:
         return self._position
 
     @property
-    def recording_from_sample(self) -> int | None:
-        """First sample of the running utterance, pre-roll included; None between utterances."""
-        return self._recording.start_sample if self._recording else None
-
-    @property
     def speaking(self) -> bool:
         """Whether an utterance is running."""
         return self._recording is not None
@@ -148,11 +143,9 @@ class Segmenter:
     def stop(self) -> list[SpeechEvent]:
         """The client stops: the running utterance ends here, and speech too short to have triggered is one, too."""
         events: list[SpeechEvent] = []
-        if self._recording is None:
-            self._forget_heard()
-            if len(self._heard) >= _LEAST_HEARD_WINDOWS:
-                oldest = self._preroll_start(self._position)  # nothing older was kept
-                events.append(self._start(self._heard[0][0], oldest, speech_end_sample=self._heard[-1][1]))
+        if self._recording is None and len(self._heard) >= _LEAST_HEARD_WINDOWS:
+            oldest = self._preroll_start(self._position)  # nothing older was kept
+            events.append(self._start(self._heard[0][0], oldest, speech_end_sample=self._heard[-1][1]))
         if self._recording is not None:
             events.append(self._end(self._recording))
         self._forget()
@@ -253,13 +246,16 @@ class Segmenter:
         # What follows the clip was not transcribed: the next utterance's pre-roll may reach back to it.
         self._floor_sample = clip_end
         self._gap_end_sample = self._position + self._config.min_gap_samples
+        return self._ended(recording, clip_end, self._position, forced=forced)
+
+    def _ended(self, recording: _Recording, clip_end: int, end: int, *, forced: bool) -> UtteranceEnded:
         return UtteranceEnded(
             utterance=self._utterances,
             start_sample=recording.start_sample,
             clip_end_sample=clip_end,
             trigger_sample=recording.trigger_sample,
-            speech_end_sample=recording.speech_end_sample,
-            end_sample=self._position,
+            speech_end_sample=min(recording.speech_end_sample, clip_end),
+            end_sample=end,
             forced=forced,
         )
 
@@ -269,15 +265,7 @@ class Segmenter:
             return [self._end(recording, forced=True)]
         _, quietest = min(self._levels, key=lambda level: (level[0], -level[1]))  # the latest of equals
         cut = max(quietest + WINDOW_SAMPLES // 2, recording.start_sample + 1)
-        ended = UtteranceEnded(
-            utterance=self._utterances,
-            start_sample=recording.start_sample,
-            clip_end_sample=cut,
-            trigger_sample=recording.trigger_sample,
-            speech_end_sample=min(recording.speech_end_sample, cut),
-            end_sample=cut,
-            forced=True,
-        )
+        ended = self._ended(recording, cut, cut, forced=True)
         self._utterances += 1
         self._recording = _Recording(
             start_sample=cut, trigger_sample=cut, speech_end_sample=recording.speech_end_sample

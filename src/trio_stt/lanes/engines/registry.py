@@ -19,8 +19,6 @@ class EngineSpec:
         name: Canonical name.
         aliases: Other names for the same engine, in canonical spelling.
         module: Its adapter, a module with `load(config: EngineConfig) -> Engine`.
-        packages: What pip must have installed, besides trio-stt.
-        summary: One line for people.
         default_model: The model that an empty model name means.
         ignores: Fields of `EngineConfig` that make no difference to it.
     """
@@ -28,8 +26,6 @@ class EngineSpec:
     name: str
     aliases: tuple[str, ...] = ()
     module: str
-    packages: tuple[str, ...]
-    summary: str
     default_model: str
     ignores: frozenset[str] = frozenset()
 
@@ -39,16 +35,12 @@ _SPECS = (
         name="sherpa_onnx_moonshine",
         aliases=("moonshine_sherpa_onnx", "sherpa_moonshine"),
         module="trio_stt.lanes.engines.sherpa_moonshine",
-        packages=("sherpa-onnx", "moonshine-voice"),
-        summary="Moonshine by sherpa-onnx: English, fast on a CPU, its tiny model comes with the installation",
         default_model="moonshine-tiny-en",
         ignores=frozenset({"beam_size", "initial_prompt"}),
     ),
     EngineSpec(
         name="whisper_cpp",
         module="trio_stt.lanes.engines.whisper_cpp",
-        packages=("pywhispercpp",),
-        summary="Whisper by whisper.cpp: ggml model files, many languages",
         default_model="tiny.en",
     ),
 )
