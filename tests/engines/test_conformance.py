@@ -1,4 +1,4 @@
-"""What every engine must do, shown on both with their real models."""
+"""What every engine must do, shown on all with their real models."""
 
 import sys
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.engines.conftest import NAMES, real_config
+from tests.engines.conftest import NAMES, asked, real_config
 from tests.support.real import moonshine_asset, shared_sentences
 from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise, word_error_rate
@@ -21,7 +21,7 @@ WER_BOUND = 0.08
 
 
 def test_hears_a_reading(engine: Engine, beckett: NDArray[np.float32]) -> None:
-    (transcript,) = engine.transcribe([beckett])
+    (transcript,) = engine.transcribe(asked(beckett))
     assert normalise(transcript.text) == normalise(BECKETT)
     assert transcript.language == "en"
 
@@ -30,36 +30,36 @@ def test_word_error_rate_on_whole_sentences(engine: Engine) -> None:
     heard: list[str] = []
     said: list[str] = []
     for path, words in [*shared_sentences(), (moonshine_asset("beckett.wav"), BECKETT)]:
-        heard.extend(t.text for t in engine.transcribe([read_16k(path)]))
+        heard.extend(t.text for t in engine.transcribe(asked(read_16k(path))))
         said.append(words)
     assert word_error_rate(" ".join(said), " ".join(heard)) <= WER_BOUND
 
 
 def test_a_batch_equals_its_clips_one_by_one(engine: Engine, beckett: NDArray[np.float32]) -> None:
     clips = [beckett[:56_000], beckett[5_000:21_000], beckett[56_000:108_000]]
-    assert engine.transcribe(clips) == [engine.transcribe([clip])[0] for clip in clips]
+    assert engine.transcribe(asked(*clips)) == [engine.transcribe(asked(clip))[0] for clip in clips]
 
 
 def test_thirty_seconds_with_silence_around_speech(engine: Engine, beckett: NDArray[np.float32]) -> None:
     clip = np.pad(beckett, (16_000, 30 * 16_000 - 16_000 - beckett.size))
-    (transcript,) = engine.transcribe([clip])
+    (transcript,) = engine.transcribe(asked(clip))
     assert normalise(transcript.text) == normalise(BECKETT)
 
 
 @pytest.mark.parametrize("samples", [1, 160, 1_600, 4_800])
 def test_short_silence_has_no_words(engine: Engine, samples: int) -> None:
-    (transcript,) = engine.transcribe([np.zeros(samples, dtype=np.float32)])
+    (transcript,) = engine.transcribe(asked(np.zeros(samples, dtype=np.float32)))
     assert transcript.text == ""
     assert transcript.segments == ()
 
 
 def test_one_word_of_a_third_of_a_second_is_heard(engine: Engine, beckett: NDArray[np.float32]) -> None:
-    (transcript,) = engine.transcribe([beckett[5_000:9_800]])
+    (transcript,) = engine.transcribe(asked(beckett[5_000:9_800]))
     assert normalise(transcript.text).startswith("ever")
 
 
 def test_segments_lie_in_the_clip_and_hold_its_text(engine: Engine, beckett: NDArray[np.float32]) -> None:
-    (transcript,) = engine.transcribe([beckett[:14_000]])
+    (transcript,) = engine.transcribe(asked(beckett[:14_000]))
     assert " ".join(s.text for s in transcript.segments) in ("", transcript.text)
     assert all(0.0 <= s.start_s <= s.end_s <= 14_000 / 16_000 for s in transcript.segments)
 
@@ -76,7 +76,7 @@ def test_segments_lie_in_the_clip_and_hold_its_text(engine: Engine, beckett: NDA
 )
 def test_a_clip_that_is_not_audio_fails(engine: Engine, clip: NDArray[np.float32], complaint: str) -> None:
     with pytest.raises(TranscriptionFailed, match=complaint):
-        engine.transcribe([np.zeros(16_000, np.float32), clip])
+        engine.transcribe(asked(np.zeros(16_000, np.float32), clip))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,11 +85,11 @@ def test_is_silent_says_what_it_loaded_and_closes_twice(name: str, capfd: pytest
     assert loaded.info.engine == name
     assert loaded.info.device in ("cpu", "cuda")
     assert loaded.info.notice is None
-    loaded.transcribe([np.zeros(100, np.float32)])
+    loaded.transcribe(asked(np.zeros(100, np.float32)))
     loaded.close()
     loaded.close()
     with pytest.raises(TranscriptionFailed, match="closed"):
-        loaded.transcribe([np.zeros(100, np.float32)])
+        loaded.transcribe(asked(np.zeros(100, np.float32)))
     assert capfd.readouterr() == ("", "")
 
 
@@ -97,11 +97,13 @@ def test_is_silent_says_what_it_loaded_and_closes_twice(name: str, capfd: pytest
 def test_normalised_audio_is_heard_alike_at_any_level(name: str, beckett: NDArray[np.float32]) -> None:
     loaded = registry.load(replace(real_config(name), normalize_audio=True))
     quiet = beckett * np.float32(2.0**-10)
-    assert loaded.transcribe([quiet]) == loaded.transcribe([beckett])
-    assert loaded.transcribe([np.zeros(16_000, np.float32)])[0].text == ""
+    assert loaded.transcribe(asked(quiet)) == loaded.transcribe(asked(beckett))
+    assert loaded.transcribe(asked(np.zeros(16_000, np.float32)))[0].text == ""
 
 
-@pytest.mark.parametrize(("name", "package"), [(NAMES[0], "sherpa_onnx"), (NAMES[1], "pywhispercpp.model")])
+@pytest.mark.parametrize(
+    ("name", "package"), list(zip(NAMES, ("sherpa_onnx", "pywhispercpp.model", "faster_whisper"), strict=True))
+)
 def test_a_missing_package_is_named(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = real_config(name)
     monkeypatch.setitem(sys.modules, package, None)
@@ -139,4 +141,4 @@ def test_cuda_that_is_not_there_falls_back_and_says_so(name: str, beckett: NDArr
     else:
         assert loaded.info.notice is not None
         assert "CUDA" in loaded.info.notice
-    assert loaded.transcribe([beckett[:56_000]])[0].text
+    assert loaded.transcribe(asked(beckett[:56_000]))[0].text

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.engines.conftest import asked
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, TWO_CITIES, normalise, word_error_rate
@@ -57,7 +58,7 @@ def v1_folder(folder: Path) -> Path:
 
 
 def hears_beckett(engine: SherpaMoonshine, beckett: NDArray[np.float32]) -> bool:
-    return normalise(engine.transcribe([beckett])[0].text) == normalise(BECKETT)
+    return normalise(engine.transcribe(asked(beckett))[0].text) == normalise(BECKETT)
 
 
 def encoded(tokens: list[bytes]) -> bytes:
@@ -103,7 +104,7 @@ def test_a_token_table_that_would_end_the_process_is_refused(table: str, tmp_pat
 def test_characters_of_several_byte_tokens_are_put_together() -> None:
     # Moonshine hears music in a short tone, and has no token for the note, only for its bytes.
     tone = (0.3 * np.sin(0.3927 * np.arange(1_600))).astype(np.float32)
-    (transcript,) = load_with().transcribe([tone])
+    (transcript,) = load_with().transcribe(asked(tone))
     assert set(transcript.text) <= set("♪ ")
 
 
@@ -256,9 +257,9 @@ def test_options_of_the_reference_server_are_taken(beckett: NDArray[np.float32])
 def test_english_and_no_language_mean_english(language: str | None) -> None:
     moonshine_asset("tiny-en")
     engine = load(EngineConfig(engine=ENGINE, language=language))
-    assert engine.transcribe([np.zeros(1_600, np.float32)])[0].language == "en"
+    assert engine.transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
 def test_a_reading_longer_than_half_a_minute_in_one_clip() -> None:
-    (transcript,) = load_with().transcribe([read_16k(moonshine_asset("two_cities.wav"))])
+    (transcript,) = load_with().transcribe(asked(read_16k(moonshine_asset("two_cities.wav"))))
     assert word_error_rate(TWO_CITIES, transcript.text) <= 0.08

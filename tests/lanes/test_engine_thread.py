@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.lowlevel import current_trio_token
 
-from tests.lanes.fakes import Batch, FakeEngine, clip, lengths
+from tests.lanes.fakes import Batch, FakeEngine, asked, lengths
 from trio_stt.errors import TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
@@ -59,7 +59,7 @@ async def test_one_thread_does_everything_and_is_gone_afterwards() -> None:
     host = EngineThread("main")
     await host.start(load)
     for samples in (1, 2, 3):
-        await host.transcribe([clip(samples)])
+        await host.transcribe(asked(samples))
     await host.aclose()
     assert len(engines[0].threads) == 5  # load, three clips, close
     assert len(set(engines[0].threads)) == 1
@@ -92,7 +92,7 @@ async def test_the_loop_lives_while_an_engine_holds_the_gil_and_then_raises() ->
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, begun, loop_lives.set)
         with pytest.raises(TranscriptionFailed, match="fake raised ZeroDivisionError: after much work"):
-            await host.transcribe([clip(1)])
+            await host.transcribe(asked(1))
     await host.aclose()
 
 
@@ -105,14 +105,14 @@ async def test_a_cancelled_waiter_leaves_a_running_call_and_the_next_waits_behin
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, call.begun, scope.cancel)
         with scope:
-            await host.transcribe([clip(1)])
+            await host.transcribe(asked(1))
     assert scope.cancelled_caught  # And the native call still runs: nobody released it.
     with trio.CancelScope() as hopeless:
         hopeless.cancel()
-        await host.transcribe([clip(2)])
+        await host.transcribe(asked(2))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, call.begun, call.release)
-        assert [t.text for t in await host.transcribe([clip(3)])] == ["3"]
+        assert [t.text for t in await host.transcribe(asked(3))] == ["3"]
     assert engine.clips == [1, 3]  # The waiter of 2 had left before its turn.
     await host.aclose()
 
@@ -124,7 +124,7 @@ async def test_close_waits_for_a_running_call() -> None:
     host = EngineThread("main")
     await host.start(lambda: engine)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(host.transcribe, [clip(1)])
+        nursery.start_soon(host.transcribe, asked(1))
         await call.begun.wait()
         nursery.cancel_scope.cancel()
     async with trio.open_nursery() as nursery:
@@ -161,7 +161,7 @@ async def test_a_thread_that_hangs_is_left_behind_and_ends_when_it_can(
     await host.start(lambda: engine)  # No deadline is set, so virtual time stands still until the thread answers.
     if where == "transcribe":
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(host.transcribe, [clip(1)])
+            nursery.start_soon(host.transcribe, asked(1))
             await call.begun.wait()
             nursery.cancel_scope.cancel()
     await host.aclose()

@@ -7,6 +7,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from tests.lanes.fakes import final, limits, partial
 from trio_stt.errors import JobRefused
+from trio_stt.lanes.engines.base import NO_HINTS, Hints
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits, SessionDepth
 from trio_stt.lanes.job import Job, JobKind
 
@@ -69,6 +70,26 @@ def test_stale_partials_are_dropped_at_their_turn_and_a_deadline_itself_is_in_ti
     assert queue.statistics().stale == 1
 
 
+def test_only_a_job_with_the_wanted_hints_is_taken_and_another_keeps_its_turn() -> None:
+    queue = FairQueue("main", limits())
+    prompted = Hints(prompt="Names: Ada")
+    first, late, other, last = (
+        final("a", hints=prompted),
+        partial("b", deadline_s=0.5),
+        final("c"),
+        final("d", hints=Hints(prompt="Names: Ada")),
+    )
+    for job in (first, late, other, last):
+        queue.put(job)
+    assert queue.take(1.0, hints=prompted).job is first
+    refused = queue.take(1.0, hints=prompted)
+    assert refused.job is None
+    assert refused.stale == (late,)  # It was met on the way.
+    assert len(queue) == 2
+    assert queue.take(1.0).job is other
+    assert queue.take(1.0, hints=prompted).job is last
+
+
 def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> None:
     queue = FairQueue("realtime", limits(finals=2, jobs=3))
     for job in (final("a"), final("a"), partial("a")):
@@ -117,6 +138,7 @@ def test_a_closed_queue_gives_its_jobs_back_and_takes_no_more() -> None:
 
 
 SESSIONS = st.sampled_from(["a", "b", "c", "d"])
+HINTS = st.sampled_from([NO_HINTS, Hints(vad_filter=True)])
 
 
 class Model(RuleBasedStateMachine):
@@ -144,9 +166,9 @@ class Model(RuleBasedStateMachine):
     def change_limits(self, finals: int, total: int) -> None:
         self.limits = QueueLimits(max_finals_per_session=finals, max_jobs=total)
 
-    @rule(target=jobs, session_id=SESSIONS)
-    def put_final(self, session_id: str) -> Job:
-        job = final(session_id)
+    @rule(target=jobs, session_id=SESSIONS, hints=HINTS)
+    def put_final(self, session_id: str, hints: Hints) -> Job:
+        job = final(session_id, hints=hints)
         held = len(self.of(session_id, JobKind.FINAL))
         if held >= self.limits.max_finals_per_session or len(self.waiting) >= self.limits.max_jobs:
             self.refuse(job)
@@ -154,9 +176,9 @@ class Model(RuleBasedStateMachine):
             self.accept(job, replaced=None)
         return job
 
-    @rule(target=jobs, session_id=SESSIONS, life_s=st.none() | st.integers(0, 3))
-    def put_partial(self, session_id: str, life_s: int | None) -> Job:
-        job = partial(session_id, deadline_s=None if life_s is None else self.now_s + life_s)
+    @rule(target=jobs, session_id=SESSIONS, life_s=st.none() | st.integers(0, 3), hints=HINTS)
+    def put_partial(self, session_id: str, life_s: int | None, hints: Hints) -> Job:
+        job = partial(session_id, deadline_s=None if life_s is None else self.now_s + life_s, hints=hints)
         queued = self.of(session_id, JobKind.PARTIAL)
         if queued:
             self.coalesced += 1
@@ -180,22 +202,25 @@ class Model(RuleBasedStateMachine):
         with pytest.raises(JobRefused):
             self.queue.put(job)
 
-    @rule(pass_s=st.integers(0, 2))
-    def take(self, pass_s: int) -> None:
+    @rule(pass_s=st.integers(0, 2), hints=st.none() | HINTS)
+    def take(self, pass_s: int, hints: Hints | None) -> None:
         self.now_s += pass_s
         expected, stale = None, []
         while self.turns and expected is None:
-            session_id = self.turns.pop(0)
+            session_id = self.turns[0]
             job = (self.of(session_id, JobKind.FINAL) + self.of(session_id, JobKind.PARTIAL))[0]
+            late = job.deadline_s is not None and job.deadline_s < self.now_s
+            if not late and hints not in (None, job.hints):
+                break
             self.waiting.remove(job)
-            self.turns.append(session_id)
+            self.turns.append(self.turns.pop(0))
             self.settle()
-            if job.deadline_s is not None and job.deadline_s < self.now_s:
+            if late:
                 stale.append(job)
             else:
                 expected = job
         self.stale += len(stale)
-        taken = self.queue.take(self.now_s)
+        taken = self.queue.take(self.now_s, hints=hints)
         assert taken.job is expected
         assert list(taken.stale) == stale
 

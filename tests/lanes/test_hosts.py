@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 import trio
 
-from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualHost, clip, lengths
+from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualHost, asked, lengths
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import EngineInfo, Transcript
@@ -36,7 +36,7 @@ async def test_info_is_known_once_loaded(host: EngineHost) -> None:
 
 async def test_a_batch_comes_back_in_order(host: EngineHost) -> None:
     await host.start(FakeEngine)
-    assert [t.text for t in await host.transcribe([clip(3), clip(1), clip(2)])] == ["3", "1", "2"]
+    assert [t.text for t in await host.transcribe(asked(3, 1, 2))] == ["3", "1", "2"]
     await host.aclose()
 
 
@@ -45,7 +45,7 @@ async def test_the_errors_of_engines_pass_as_they_are(host: EngineHost, kind: ty
     error = kind("fake: a clip without samples")
     await host.start(lambda: FakeEngine(raiser(error)))
     with pytest.raises(kind) as caught:
-        await host.transcribe([clip(1)])
+        await host.transcribe(asked(1))
     assert caught.value is error
     await host.aclose()
 
@@ -59,10 +59,10 @@ async def test_anything_else_that_is_raised_fails_the_call_and_not_the_host(
 
     await host.start(lambda: FakeEngine(answer))
     with pytest.raises(TranscriptionFailed) as caught:
-        await host.transcribe([clip(1)])
+        await host.transcribe(asked(1))
     assert str(caught.value) == f"fake raised {type(error).__name__}: no such token"
     assert caught.value.__cause__ is error
-    assert [t.text for t in await host.transcribe([clip(2)])] == ["2"]
+    assert [t.text for t in await host.transcribe(asked(2))] == ["2"]
     await host.aclose()
 
 
@@ -81,7 +81,7 @@ async def test_anything_else_that_is_raised_fails_the_call_and_not_the_host(
 async def test_a_wrong_result_fails_the_call(host: EngineHost, rubbish: object) -> None:
     await host.start(lambda: FakeEngine(lambda _: rubbish))
     with pytest.raises(TranscriptionFailed, match="fake returned"):
-        await host.transcribe([clip(1)])
+        await host.transcribe(asked(1))
     await host.aclose()
 
 
@@ -103,7 +103,7 @@ async def test_a_load_that_raises_makes_the_engine_unavailable(
     assert error in (caught.value, caught.value.__cause__)
     assert host.info is None
     with pytest.raises(EngineUnavailable):
-        await host.transcribe([clip(1)])
+        await host.transcribe(asked(1))
     await host.aclose()
 
 
@@ -125,7 +125,7 @@ async def test_close_frees_the_engine_once(host: EngineHost) -> None:
     await host.aclose()
     assert engine.closed == 1
     with pytest.raises(EngineUnavailable):
-        await host.transcribe([clip(1)])
+        await host.transcribe(asked(1))
 
 
 async def test_close_frees_the_engine_in_a_cancelled_scope(host: EngineHost) -> None:
@@ -158,6 +158,6 @@ async def test_what_a_cancelled_start_loads_is_closed(host: EngineHost) -> None:
         await host.start(load)
     assert scope.cancelled_caught
     with pytest.raises(EngineUnavailable):
-        await host.transcribe([clip(1)])
+        await host.transcribe(asked(1))
     await host.aclose()
     assert [engine.closed for engine in engines] == [1] * len(engines)

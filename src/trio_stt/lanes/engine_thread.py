@@ -11,13 +11,11 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import outcome
 import trio
-from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engines.base import Engine, EngineInfo, Transcript
+from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
 from trio_stt.lanes.host import load_guarded, transcribe_guarded
 
 logger = logging.getLogger(__name__)
@@ -95,7 +93,7 @@ class EngineThread:
         self._info = await self._call(lambda: self._load(load))
         return self._info
 
-    async def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+    async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         """Transcribe at least one clip on the thread, as `Engine.transcribe` says.
 
         Raises:
@@ -154,7 +152,7 @@ class EngineThread:
         self._engine, info = load_guarded(load)
         return info
 
-    def _transcribe(self, name: str, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+    def _transcribe(self, name: str, batch: Sequence[Request]) -> list[Transcript]:
         if self._engine is None:
             raise EngineUnavailable(f"the {self._name} lane has no engine")
         return transcribe_guarded(self._engine, name, batch)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from trio_stt.errors import JobRefused
+from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind
 
 
@@ -59,7 +60,7 @@ class Taken:
     """What `FairQueue.take` took out.
 
     Attributes:
-        job: The next job to run, or None when no work is left.
+        job: The job whose turn it is, or None when no work is left or the job is not of the kind that was asked for.
         stale: Partials met on the way whose deadline had passed; they are dropped.
     """
 
@@ -76,6 +77,11 @@ class _Work:
 
     def __len__(self) -> int:
         return len(self.finals) + (self.partial is not None)
+
+    def first(self) -> Job:
+        job = next(iter(self.finals), self.partial)
+        assert job is not None  # noqa: S101 - for the type checker: sessions without work are not kept
+        return job
 
 
 class FairQueue:
@@ -130,19 +136,24 @@ class FairQueue:
             work.finals[job] = None
         return replaced
 
-    def take(self, now_s: float) -> Taken:
+    def take(self, now_s: float, *, hints: Hints | None = None) -> Taken:
         """Take out the job whose turn it is, dropping the stale partials met on the way.
 
         Args:
             now_s: The time on the clock of the jobs' deadlines.
+            hints: Take only a job with these hints, else leave it its turn; None takes any.
         """
         stale: list[Job] = []
         while self._turns:
-            session_id, work = self._turns.popitem(last=False)
-            job = self._take_from(work)
+            session_id, work = next(iter(self._turns.items()))
+            job = work.first()
+            in_time = job.deadline_s is None or now_s <= job.deadline_s
+            if in_time and hints is not None and job.hints != hints:
+                break
+            self.remove(job)
             if work:
-                self._turns[session_id] = work  # Behind everybody else.
-            if job.deadline_s is None or now_s <= job.deadline_s:
+                self._turns.move_to_end(session_id)
+            if in_time:
                 return Taken(job=job, stale=tuple(stale))
             self._stale += 1
             stale.append(job)
@@ -206,14 +217,6 @@ class FairQueue:
     def _refusal(self, message: str) -> JobRefused:
         self._rejected += 1
         return JobRefused(message)
-
-    def _take_from(self, work: _Work) -> Job:
-        self._queued -= 1
-        if work.finals:
-            return work.finals.popitem(last=False)[0]
-        job, work.partial = work.partial, None
-        assert job is not None  # noqa: S101 - for the type checker: sessions without work are not kept
-        return job
 
 
 def _depth(work: _Work) -> SessionDepth:

@@ -6,12 +6,10 @@ It must not know threads or clocks: the product's host is `EngineThread`, tests 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import numpy as np
 import outcome
-from numpy.typing import NDArray
 
 from trio_stt.errors import EngineError, EngineUnavailable, TranscriptionFailed, TrioSttError
-from trio_stt.lanes.engines.base import Engine, EngineInfo, Transcript
+from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
 
 
 class EngineHost(Protocol):
@@ -28,7 +26,7 @@ class EngineHost(Protocol):
             EngineUnavailable: It could not be loaded.
         """
 
-    async def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+    async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         """Transcribe at least one clip, as `Engine.transcribe` says.
 
         Cancelling it leaves at once; what the engine still does is thrown away, and the next call waits behind it.
@@ -59,7 +57,7 @@ def load_guarded(load: Callable[[], Engine]) -> tuple[Engine, EngineInfo]:
     raise EngineUnavailable(reason) from loaded.error
 
 
-def transcribe_guarded(engine: Engine, name: str, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+def transcribe_guarded(engine: Engine, name: str, batch: Sequence[Request]) -> list[Transcript]:
     """Transcribe with an engine, and trust neither what it raises nor what it returns.
 
     Raises:

@@ -13,7 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineError, JobDropped, LaneError
-from trio_stt.lanes.engines.base import Transcript
+from trio_stt.lanes.engines.base import NO_HINTS, Hints, Transcript
 
 
 class JobKind(enum.Enum):
@@ -31,6 +31,7 @@ class Job:
         session_id: Whose it is; fairness, limits and cancellation go by it.
         kind: Final or partial.
         samples: float32, shape (n,) with n > 0, mono, 16 kHz, range -1 to 1. Not copied: it must not change any more.
+        hints: How its session wants it heard.
         deadline_s: The moment on trio's clock after which nobody wants it, or None. Partials only.
 
     Raises:
@@ -40,6 +41,7 @@ class Job:
     session_id: str
     kind: JobKind
     samples: NDArray[np.float32]
+    hints: Hints = NO_HINTS
     deadline_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -60,7 +62,8 @@ class JobResult:
     Attributes:
         transcript: What the engine heard.
         queue_delay_s: From submission until the engine got it, in seconds.
-        inference_s: What the engine took, in seconds.
+        inference_s: From then until its result came, in seconds: what the engine took for its whole batch, with any
+            second attempts.
         total_s: The sum of both.
     """
 

@@ -6,6 +6,7 @@ or what a session does with a transcript, and never logs what was said.
 
 import enum
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,12 +15,14 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
-from trio_stt.errors import EngineError, EngineUnavailable
-from trio_stt.lanes.engines.base import Engine, EngineInfo, Transcript
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.base import Engine, EngineInfo
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits, QueueStatistics
 from trio_stt.lanes.host import EngineHost
-from trio_stt.lanes.job import Job, JobResult, Ticket, TicketState
+from trio_stt.lanes.job import Job, JobKind, Ticket
 from trio_stt.lanes.meter import WorkMeter, WorkStatistics
+from trio_stt.lanes.throttle import Throttle
+from trio_stt.lanes.workbench import Workbench
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +64,19 @@ class LaneStatistics:
 
 
 class Lane:
-    """Transcribes the jobs of all sessions, one at a time, on one engine.
+    """Transcribes the jobs of all sessions on one engine, a batch at a time.
+
+    A batch is what waits when the engine is free, in the order of the turns: up to the lane's batch size and the
+    engine's `max_batch`, and to the first job whose hints differ. It may mix sessions and kinds, and never waits for
+    more.
 
     Args:
         name: `main` or `realtime`.
         host: Runs the engine; the lane starts and closes it.
         load: Makes the engine; the host calls it where the engine will live.
         limits: Asked at every `submit`, so that a changed setting counts at once.
+        batch_size: Asked before every batch, with the kind of its first job: how many jobs it may hold, at least 1.
+        degradation_threshold_s: Asked at every look at the queue: how long a job may wait before partials slow down.
         warmup_clips: Transcribed before the first job, so that the first talker does not pay for it; may be empty.
     """
 
@@ -78,6 +87,8 @@ class Lane:
         host: EngineHost,
         load: Callable[[], Engine],
         limits: Callable[[], QueueLimits],
+        batch_size: Callable[[JobKind], int] = lambda _: 1,
+        degradation_threshold_s: Callable[[], float] = lambda: math.inf,
         warmup_clips: Sequence[NDArray[np.float32]] = (),
     ) -> None:
         self._name = name
@@ -86,13 +97,15 @@ class Lane:
         self._warmup_clips = warmup_clips
         self._queue = FairQueue(name, limits)
         self._tickets: dict[Job, Ticket] = {}  # Of the queued jobs.
-        self._running: list[Ticket] = []
+        self._batch_size = batch_size
         self._state = LaneState.LOADING
         self._error: str | None = None
         self._loaded = trio.Event()
         self._work = trio.Event()
         self._room = trio.lowlevel.ParkingLot()  # first come, first served
+        self._throttle = Throttle(degradation_threshold_s)
         self._meter = WorkMeter()
+        self._workbench = Workbench(name, host=host, meter=self._meter)
         self._ran = False
 
     @property
@@ -109,6 +122,11 @@ class Lane:
     def error(self) -> str | None:
         """Why the lane failed, or None."""
         return self._error
+
+    @property
+    def throttle(self) -> Throttle:
+        """Says how often the lane's sessions may ask for partials."""
+        return self._throttle
 
     @property
     def ready(self) -> bool:
@@ -132,12 +150,12 @@ class Lane:
             try:
                 info = await self._host.start(self._load)
                 for clip in self._warmup_clips:
-                    await self._warm_up(clip)
+                    await self._workbench.warm_up(clip)
             except EngineUnavailable as error:
                 self._fail(error)
             else:
                 self._open(info)
-                await self._serve()
+                await self._serve(info.max_batch)
             # Only a failed lane gets here. It lives on to answer its jobs, but what was loaded may go.
             await self._host.aclose()
             await trio.sleep_forever()
@@ -181,22 +199,27 @@ class Lane:
         else:
             await trio.lowlevel.checkpoint()
 
+    def watch_delay(self) -> None:
+        """Show the throttle how long the oldest queued job has waited.
+
+        The lane does so before every batch. Whoever hears audio does so too: a queue that stands still and one that ran
+        dry have no batches.
+        """
+        now_s = trio.current_time()
+        oldest = next(iter(self._tickets.values()), None)
+        self._throttle.observe(now_s, 0.0 if oldest is None else now_s - oldest.submitted_s)
+
     def cancel_session(self, session_id: str) -> int:
         """Give up all jobs of a session: queued ones leave at once, the result of a running one is thrown away.
 
         Returns:
             How many jobs this ended.
         """
-        cancelled = [self._tickets.pop(job) for job in self._queue.cancel(session_id)]
-        cancelled += [
-            ticket
-            for ticket in self._running
-            if ticket.job.session_id == session_id and ticket.state is TicketState.RUNNING
-        ]
-        for ticket in cancelled:
+        queued = [self._tickets.pop(job) for job in self._queue.cancel(session_id)]
+        for ticket in queued:
             ticket.drop("cancelled")
-        self._departed(len(cancelled))
-        return len(cancelled)
+        self._departed(len(queued))
+        return len(queued) + self._workbench.cancel_session(session_id)
 
     def statistics(self) -> LaneStatistics:
         """The lane as it is now. To be called within trio's run."""
@@ -210,12 +233,6 @@ class Lane:
             queue=self._queue.statistics(),
             work=self._meter.statistics(trio.current_time()),
         )
-
-    async def _warm_up(self, clip: NDArray[np.float32]) -> None:
-        attempt = await self._attempt("warm-up", [clip])
-        # Another failure says little about the next clip: the lane serves, and its jobs show what is wrong.
-        if isinstance(attempt, EngineUnavailable):
-            raise attempt
 
     def _open(self, info: EngineInfo) -> None:
         self._state = LaneState.READY
@@ -233,49 +250,30 @@ class Lane:
             self._fail_unserved(self._tickets.pop(job))
         self._departed()
 
-    async def _serve(self) -> None:
+    async def _serve(self, max_batch: int) -> None:
         while True:
-            taken = self._queue.take(trio.current_time())
-            for job in taken.stale:
-                self._tickets.pop(job).drop("stale")
-            self._departed()
-            if taken.job is not None:
-                await self._transcribe([self._tickets.pop(taken.job)])
+            batch = self._take_batch(max_batch)
+            if batch:
+                await self._workbench.run(batch)
             else:
                 self._work = trio.Event()
                 await self._work.wait()
 
-    async def _transcribe(self, tickets: list[Ticket]) -> None:
-        self._running, begun_s = tickets, trio.current_time()
-        self._meter.begin(begun_s)
-        for ticket in tickets:
-            ticket.start()
-        attempt = await self._attempt("job", [ticket.job.samples for ticket in tickets])
-        self._running = []
-        inference_s = self._meter.end(trio.current_time())
-        for index, ticket in enumerate(tickets):
-            queue_delay_s = begun_s - ticket.submitted_s
-            completed = not isinstance(attempt, EngineError)
-            self._meter.count(completed=completed, queue_delay_s=queue_delay_s, inference_s=inference_s)
-            if isinstance(attempt, EngineError):
-                ticket.fail(attempt)
-                continue
-            result = JobResult(
-                transcript=attempt[index],
-                queue_delay_s=queue_delay_s,
-                inference_s=inference_s,
-                total_s=queue_delay_s + inference_s,
-            )
-            ticket.complete(result)
-
-    async def _attempt(self, what: str, clips: list[NDArray[np.float32]]) -> list[Transcript] | EngineError:
-        try:
-            return await self._host.transcribe(clips)
-        except EngineError as error:
-            logger.warning("%s lane: %s failed: %s", self._name, what, error, exc_info=error.__cause__)
-            # A host may refuse without a checkpoint: a queue full of refusals must not hold up everybody else.
-            await trio.lowlevel.checkpoint()
-            return error
+    def _take_batch(self, max_batch: int) -> list[Ticket]:
+        self.watch_delay()
+        now_s, waiting = trio.current_time(), len(self._queue)
+        batch: list[Ticket] = []
+        size = 1
+        while len(batch) < size:
+            taken = self._queue.take(now_s, hints=batch[0].job.hints if batch else None)
+            for job in taken.stale:
+                self._tickets.pop(job).drop("stale")
+            if taken.job is None:
+                break
+            batch.append(self._tickets.pop(taken.job))
+            size = min(max_batch, self._batch_size(batch[0].job.kind))
+        self._departed(waiting - len(self._queue))
+        return batch
 
     def _withdraw(self, job: Job) -> None:
         self._queue.remove(job)
@@ -294,8 +292,8 @@ class Lane:
 
     def _close(self) -> None:
         self._state = LaneState.CLOSED
-        for ticket in [*self._running, *(self._tickets.pop(job) for job in self._queue.close())]:
-            ticket.drop("closed")
-        self._running = []
+        self._workbench.close()
+        for job in self._queue.close():
+            self._tickets.pop(job).drop("closed")
         self._departed()
         self._loaded.set()

@@ -26,8 +26,9 @@ class EngineConfig:
         language: Two-letter language code, or None to let the model decide.
         download_root: Folder in which relative model names are looked up, or None.
         device: `auto`, `cpu` or `cuda`.
+        gpu_device_index: Which CUDA device, counted from 0; without CUDA it means nothing.
+        compute_type: Precision, as CTranslate2 names it (`default`, `int8`, `float16` ...); a wish, see the engine.
         beam_size: Beam width, at least 1; engines without beam search ignore it.
-        initial_prompt: Text that primes the model, or None; engines without prompts ignore it.
         normalize_audio: Scale each clip's peak to 0.95 before inference.
         num_threads: CPU threads that one inference may use, at least 1.
         options: The engine's own options, as the user gave them.
@@ -38,8 +39,9 @@ class EngineConfig:
     language: str | None = "en"
     download_root: Path | None = None
     device: str = "auto"
+    gpu_device_index: int = 0
+    compute_type: str = "default"
     beam_size: int = 1
-    initial_prompt: str | None = None
     normalize_audio: bool = False
     num_threads: int = 1
     options: Mapping[str, object] = field(default_factory=dict)
@@ -53,13 +55,39 @@ class EngineInfo:
         engine: Canonical engine name.
         model: Name or folder of the loaded model.
         device: Where it runs, `cpu` or `cuda`.
+        max_batch: Clips that it takes at once with profit; 1 where a batch would only make the first of them wait.
         notice: One line a user should see (a fallback, say), or None.
     """
 
     engine: str
     model: str
     device: str
+    max_batch: int = 1
     notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """How one session wants its clips heard; an engine that has no such notion ignores it.
+
+    Attributes:
+        prompt: Text that primes the model, or None. Never what somebody was heard to say.
+        vad_filter: The engine's own speech detector cuts away what holds no speech before the model hears it.
+    """
+
+    prompt: str | None = None
+    vad_filter: bool = False
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """One clip for an engine: `samples` as float32, shape (n,), mono, 16 kHz, range -1 to 1, and `hints` for it."""
+
+    samples: NDArray[np.float32]
+    hints: Hints = NO_HINTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +121,11 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """What was loaded, and where."""
 
-    def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
-        """Transcribe clips, in order; one transcript for each.
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Transcribe clips, in order; one transcript for each, the same as if the clip were alone.
 
         Args:
-            batch: At least one clip: float32, shape (samples,), mono, 16 kHz, range -1 to 1. An empty clip is an error.
+            batch: At least one clip, all with equal hints. An empty clip is an error.
 
         Raises:
             TranscriptionFailed: The model could not; the message names the engine.

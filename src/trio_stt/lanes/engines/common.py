@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.lanes.engines.base import Request
 
 _NORMALIZED_PEAK = 0.95
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -33,13 +34,13 @@ def import_backend(module: str, *, engine: str, package: str) -> Any:
         ) from error
 
 
-def prepare_clips(batch: Sequence[NDArray[np.float32]], *, engine: str, normalize: bool) -> list[NDArray[np.float32]]:
+def prepare_clips(batch: Sequence[Request], *, engine: str, normalize: bool) -> list[NDArray[np.float32]]:
     """Return the clips checked and, if `normalize`, scaled to a peak of 0.95; digital silence stays as it is.
 
     Raises:
         TranscriptionFailed: A clip is empty, not float32 of shape (samples,), or holds a value that is not finite.
     """
-    return [_prepare_clip(clip, engine=engine, normalize=normalize) for clip in batch]
+    return [_prepare_clip(request.samples, engine=engine, normalize=normalize) for request in batch]
 
 
 def _prepare_clip(clip: NDArray[np.float32], *, engine: str, normalize: bool) -> NDArray[np.float32]:
@@ -94,6 +95,10 @@ class Options:
     def error(self, name: str, problem: str) -> SettingError:
         """Make the error that says what is wrong with one option."""
         return SettingError(f"engine {self._engine}: option {self._prefix}{name} {problem}")
+
+    def value(self, name: str) -> object:
+        """Return an option as it is, for a backend that checks it itself; missing gives None."""
+        return self._get(name)
 
     def text(self, name: str, default: str = "") -> str:
         """Return a string option; missing or null gives the default."""

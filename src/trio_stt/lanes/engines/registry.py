@@ -36,11 +36,18 @@ _SPECS = (
         aliases=("moonshine_sherpa_onnx", "sherpa_moonshine"),
         module="trio_stt.lanes.engines.sherpa_moonshine",
         default_model="moonshine-tiny-en",
-        ignores=frozenset({"beam_size", "initial_prompt"}),
+        ignores=frozenset({"beam_size", "compute_type", "gpu_device_index"}),
     ),
     EngineSpec(
         name="whisper_cpp",
         module="trio_stt.lanes.engines.whisper_cpp",
+        default_model="tiny.en",
+        ignores=frozenset({"compute_type"}),
+    ),
+    EngineSpec(
+        name="faster_whisper",
+        aliases=("openai_whisper",),
+        module="trio_stt.lanes.engines.faster_whisper",
         default_model="tiny.en",
     ),
 )

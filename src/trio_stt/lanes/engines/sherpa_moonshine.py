@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
 from trio_stt.lanes.engines.moonshine_files import MoonshineFiles, check_token_table, find_files, token_table
 
@@ -47,7 +46,7 @@ class SherpaMoonshine:
         """What was loaded, and where."""
         return self._info
 
-    def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         """Transcribe clips, see `Engine.transcribe`; sherpa-onnx decodes the clips of a batch one after the other."""
         if self._recognizer is None:
             raise TranscriptionFailed(f"engine {ENGINE}: it was closed")
@@ -84,7 +83,7 @@ def load(config: EngineConfig) -> SherpaMoonshine:
     wanted = options.text("provider") or config.device
     options.done()
     sherpa = import_backend("sherpa_onnx", engine=ENGINE, package="sherpa-onnx")
-    provider, notice = _provider(wanted, offers_cuda=_offers_cuda(sherpa))
+    provider, notice = _provider(wanted, index=config.gpu_device_index, offers_cuda=_offers_cuda(sherpa))
     with ExitStack() as stack:
         paths = {option: str(path) for option, path in files.paths.items()}
         paths["tokens"] = str(_usable_tokens(files, stack))
@@ -127,15 +126,16 @@ def _recognizer_options(options: Options, *, num_threads: int) -> dict[str, obje
     return keywords
 
 
-def _provider(wanted: str, *, offers_cuda: bool) -> tuple[str, str | None]:
+def _provider(wanted: str, *, index: int, offers_cuda: bool) -> tuple[str, str | None]:
     """Return where to run, and a notice if that is not what was asked."""
-    if wanted == "auto":
-        return ("cuda" if offers_cuda else "cpu"), None
-    if wanted not in _PROVIDERS:
+    if wanted not in ("auto", *_PROVIDERS):
         raise SettingError(f"engine {ENGINE}: device {wanted!r} must be auto, {' or '.join(_PROVIDERS)}")
     if wanted == "cuda" and not offers_cuda:
         return "cpu", f"engine {ENGINE}: the installed sherpa-onnx has no CUDA, so it runs on the CPU"
-    return wanted, None
+    if wanted == "cpu" or not offers_cuda:
+        return "cpu", None
+    notice = f"engine {ENGINE}: sherpa-onnx takes the first CUDA device; choose with CUDA_VISIBLE_DEVICES, not by index"
+    return "cuda", notice if index else None
 
 
 def _offers_cuda(sherpa: Any) -> bool:

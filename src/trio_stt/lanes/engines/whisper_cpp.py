@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, TimedText, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
 from trio_stt.lanes.engines.ggml_files import find_model, is_multilingual
 
@@ -65,25 +65,27 @@ class WhisperCpp:
         """What was loaded, and where."""
         return self._info
 
-    def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`; a clip of up to 30 s costs the same whatever its length."""
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Transcribe clips, see `Engine.transcribe`; one after the other, each of up to 30 s at the same cost."""
         if self._model is None:
             raise TranscriptionFailed(f"engine {ENGINE}: it was closed")
         clips = prepare_clips(batch, engine=ENGINE, normalize=self._normalize)
-        return [self._transcribe_one(clip) for clip in clips]
+        return [self._transcribe_one(clip, request.hints.prompt) for clip, request in zip(clips, batch, strict=True)]
 
     def close(self) -> None:
         """Free the model. Calling it again does nothing."""
         self._model = None
 
-    def _transcribe_one(self, clip: NDArray[np.float32]) -> Transcript:
+    def _transcribe_one(self, clip: NDArray[np.float32], prompt: str | None) -> Transcript:
         padded = np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size)))
         language = self._language
+        # The binding keeps what a call set for the calls that follow: without a prompt, the last one would stay.
+        call_options = {"initial_prompt": prompt or "", **self._call_options}
         try:
             with _collect_native_errors() as errors:
                 if language is None:
                     (language, _probability), _all = self._model.auto_detect_language(padded)
-                heard = self._model.transcribe(padded, language=language, **self._call_options)
+                heard = self._model.transcribe(padded, language=language, **call_options)
         except RuntimeError as error:
             raise TranscriptionFailed(f"engine {ENGINE}: {error}") from error
         if errors:
@@ -130,15 +132,14 @@ def load(config: EngineConfig) -> WhisperCpp:
     }
     if beams:
         decode["beam_search"] = {"beam_size": config.beam_size, "patience": -1.0}
-    if config.initial_prompt:
-        decode["initial_prompt"] = config.initial_prompt
-    if not use_gpu:
-        decode["context_params"] = {"use_gpu": False}
+    decode["context_params"] = {"use_gpu": use_gpu, "gpu_device": config.gpu_device_index if use_gpu else 0}
     loading = decode | {"params_sampling_strategy": int(beams)} | model_options
     constructor = inspect.signature(whisper.Model).parameters.keys() - {"model", "models_dir", "params"}
     _check_options(native, {k: v for k, v in loading.items() if k not in constructor}, prefix="model.")
     processors = Options(call_options, engine=ENGINE, prefix="transcribe.").integer("n_processors", 1)
     _check_options(native, {k: v for k, v in call_options.items() if k != "n_processors"}, prefix="transcribe.")
+    if "initial_prompt" in loading:  # each call sets a prompt, so one from here has to be a call's
+        call_options.setdefault("initial_prompt", loading.pop("initial_prompt"))
     if processors > 1:
         call_options["n_processors"] = processors
     else:
@@ -211,6 +212,8 @@ def _check_options(native: Any, values: Mapping[str, object], *, prefix: str) ->
         try:
             if name in _NOT_OPTIONS or "callback" in name or callable(getattr(trial, name, None)):
                 raise AttributeError(name)  # noqa: TRY301 - one message for every name that does not exist
+            if name == "no_context" and not value:
+                raise options.error(name, "must be true: what one talker said must not prime the next one's clip")
             setattr(trial, name, value)
         except AttributeError as error:
             raise options.error(name, "does not exist") from error

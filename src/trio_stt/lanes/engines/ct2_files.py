@@ -1,0 +1,75 @@
+"""Where a Whisper model that CTranslate2 can read is: a folder, or a name on the Hugging Face hub.
+
+It must not import faster-whisper, and downloads only what is neither a folder nor in the hub's cache.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.common import resolve_relative
+
+_NEEDED = ("model.bin", "tokenizer.json")
+"""Without the second, faster-whisper would ask the hub for one, and without a network fail in its own words."""
+
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+_logger = logging.getLogger(__name__)
+
+
+def find_model(
+    name: str, *, engine: str, known: list[str], download: Callable[..., Any], download_root: Path | None, offline: bool
+) -> Path:
+    """Return the folder that a model name or path means, after a download where that is needed.
+
+    Args:
+        name: A path (relative: from `download_root`, then from here), one of `known`, or `owner/name` on the hub.
+        engine: Canonical engine name, for messages.
+        known: Short names of the models that faster-whisper publishes.
+        download: faster-whisper's `download_model`.
+        download_root: Cache folder for downloads instead of the hub's own.
+        offline: Take only what is on this machine.
+
+    Raises:
+        EngineUnavailable: There is no such model, or it cannot be downloaded; the message says what to do.
+    """
+    folder = resolve_relative(name, download_root=download_root, kind="folder")
+    if folder.is_dir():
+        lacks = _lacks(folder)
+        if lacks:
+            raise EngineUnavailable(
+                f"engine {engine}: {folder} has no {' and no '.join(lacks)}; give the folder of a model that was"
+                " converted for CTranslate2, or one of " + ", ".join(known)
+            )
+        return folder
+    if name not in known and not _HUB_NAME.fullmatch(name):
+        raise EngineUnavailable(
+            f"engine {engine}: no model folder {folder}; give the folder of a model that was converted for CTranslate2,"
+            f" owner/name on the Hugging Face hub, or one of {', '.join(known)}"
+        )
+    cache = None if download_root is None else str(download_root.expanduser())
+    problem = ""
+    for cached_only in (True,) if offline else (True, False):
+        if not cached_only:
+            _logger.info("engine %s: downloading the model %s", engine, name)
+        try:
+            folder = Path(download(name, cache_dir=cache, local_files_only=cached_only))
+        except (OSError, ValueError) as error:
+            problem = str(error).splitlines()[0]
+            continue
+        lacks = _lacks(folder)  # a download that was cut short leaves a folder behind
+        if not lacks:
+            return folder
+        problem = f"{folder} has no {' and no '.join(lacks)}"
+    raise EngineUnavailable(
+        f"engine {engine}: the model {name} is not on this machine"
+        + ("" if offline else f" and cannot be downloaded ({problem})")
+        + "; download it where there is a network, and give its folder as model"
+    )
+
+
+def _lacks(folder: Path) -> list[str]:
+    return [file for file in _NEEDED if not (folder / file).is_file()]

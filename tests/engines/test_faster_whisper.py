@@ -1,0 +1,290 @@
+"""faster-whisper's model folders, options, precision, devices, batches and its filter."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.engines.conftest import asked, whisper_folder
+from tests.engines.ct2 import write_multilingual
+from tests.support.real import moonshine_asset
+from tests.support.speech import read_16k
+from tests.support.wer import TWO_CITIES, normalise, word_error_rate
+from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.lanes.engines.base import EngineConfig, Hints
+from trio_stt.lanes.engines.ct2_files import find_model
+from trio_stt.lanes.engines.faster_whisper import ENGINE, FasterWhisper, load
+
+RATE_HZ = 16_000
+
+
+def load_with(options: Mapping[str, object] | None = None, **changes: Any) -> FasterWhisper:
+    config = EngineConfig(engine=ENGINE, model=str(whisper_folder()), options=options or {})
+    return load(replace(config, **changes))
+
+
+@pytest.fixture(scope="module")
+def engine() -> FasterWhisper:
+    return load_with()
+
+
+@pytest.fixture(scope="module")
+def two_cities() -> NDArray[np.float32]:
+    return read_16k(moonshine_asset("two_cities.wav"))
+
+
+# --- the model ---
+
+
+def test_a_folder_is_looked_up_in_download_root(tmp_path: Path) -> None:
+    (tmp_path / "mine").symlink_to(whisper_folder())
+    assert load_with(model="mine", download_root=tmp_path).info.model == str(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("missing", ["model.bin", "tokenizer.json"])
+def test_a_folder_without_a_file_is_refused_before_anything_is_fetched(missing: str, tmp_path: Path) -> None:
+    for file in whisper_folder().iterdir():
+        if file.name != missing:
+            (tmp_path / file.name).symlink_to(file)
+    with pytest.raises(EngineUnavailable, match=f"{tmp_path} has no {missing}"):
+        load_with(model=str(tmp_path))
+
+
+def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
+    for file in whisper_folder().iterdir():
+        if file.name != "model.bin":
+            (tmp_path / file.name).symlink_to(file)
+    with (whisper_folder() / "model.bin").open("rb") as whole:
+        (tmp_path / "model.bin").write_bytes(whole.read(1_000_000))
+    with pytest.raises(EngineUnavailable, match=f"CTranslate2 cannot load {tmp_path}"):
+        load_with(model=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["", "small.en", "Systran/faster-whisper-small"])
+def test_without_a_network_a_model_that_is_not_here_is_named(name: str, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from trio_stt.errors import EngineUnavailable\n"
+        "from trio_stt.lanes.engines.base import EngineConfig\n"
+        "from trio_stt.lanes.engines.faster_whisper import load\n"
+        "try:\n"
+        f"    load(EngineConfig(engine='faster_whisper', model={name!r}, download_root=Path({str(tmp_path)!r})))\n"
+        "except EngineUnavailable as error:\n"
+        "    print(error)\n"
+    )
+    # Nothing listens there: every request is refused, as where there is no network.
+    environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:1"}
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=120
+    )
+    (line,) = done.stdout.splitlines()
+    assert f"the model {name or 'tiny.en'} is not on this machine and cannot be downloaded" in line
+    assert "give its folder as model" in line
+
+
+def find(name: str, *, offline: bool = False, download: Any) -> Path:
+    return find_model(
+        name, engine=ENGINE, known=["tiny.en"], download=download, download_root=Path("/cache"), offline=offline
+    )
+
+
+def test_what_is_in_the_cache_is_taken_without_a_request() -> None:
+    calls: list[tuple[str, str, bool]] = []
+
+    def download(name: str, *, cache_dir: str, local_files_only: bool) -> str:
+        calls.append((name, cache_dir, local_files_only))
+        return str(whisper_folder())
+
+    assert find("tiny.en", download=download) == whisper_folder()
+    assert calls == [("tiny.en", "/cache", True)]
+
+
+def test_a_download_that_was_cut_short_is_fetched_again(tmp_path: Path) -> None:
+    def download(_: str, *, cache_dir: str, local_files_only: bool) -> str:  # noqa: ARG001 - as the hub's
+        return str(tmp_path if local_files_only else whisper_folder())
+
+    assert find("owner/name", download=download) == whisper_folder()
+    with pytest.raises(EngineUnavailable, match="not on this machine;"):
+        find("owner/name", download=download, offline=True)
+
+
+@pytest.mark.parametrize("name", ["huge", "/no/such/model", "./model", "owner/name/more", "owner/"])
+def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str) -> None:
+    def download(*_: object, **__: object) -> str:
+        raise AssertionError
+
+    with pytest.raises(EngineUnavailable, match=r"no model folder .*tiny\.en"):
+        find(name, download=download)
+
+
+# --- precision and device ---
+
+
+@pytest.mark.parametrize(("wanted", "loaded"), [("int8", "int8_float32"), ("fp32", "float32"), ("default", "float32")])
+def test_the_precision_is_the_models(wanted: str, loaded: str, beckett: NDArray[np.float32]) -> None:
+    engine = load_with(compute_type=wanted)
+    assert engine.info.notice is None
+    assert engine._model.model.compute_type == loaded
+    assert engine.transcribe(asked(beckett[:56_000]))[0].text
+
+
+@pytest.mark.parametrize(
+    ("options", "compute_type"),
+    [({}, "half"), ({"load_model": {"compute_type": "float16"}}, "int8"), ({"transcribe": {"fp16": True}}, "default")],
+)
+def test_a_precision_that_the_device_has_not_gives_way_and_says_so(
+    options: Mapping[str, object], compute_type: str
+) -> None:
+    engine = load_with(options, compute_type=compute_type, device="cpu")
+    assert engine.info.notice == (
+        "engine faster_whisper: cpu has no float16 here, so the model keeps its own precision"
+    )
+
+
+def test_a_precision_that_does_not_exist_is_named() -> None:
+    with pytest.raises(SettingError, match=r"compute_type 'int7' must be one of default, .*float32"):
+        load_with(compute_type="int7")
+
+
+def test_cuda_that_does_not_work_falls_back_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, beckett: NDArray[np.float32]
+) -> None:
+    import ctranslate2  # type: ignore[import-untyped]  # noqa: PLC0415 - it ships no types, and few tests need it
+
+    if ctranslate2.get_cuda_device_count():
+        pytest.skip("CUDA works here")
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
+    engine = load_with(device="auto")
+    assert engine.info.device == "cpu"
+    assert engine.info.notice is not None
+    assert "CUDA does not work, so it runs on the CPU: " in engine.info.notice
+    assert engine.transcribe(asked(beckett[:56_000]))[0].text
+
+
+def test_a_device_index_beyond_the_devices_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 2)
+    with pytest.raises(SettingError, match="gpu_device_index 2 is beyond the 2 CUDA devices"):
+        load_with(device="cuda", gpu_device_index=2)
+
+
+def test_on_a_cpu_a_batch_would_only_make_the_first_clip_wait(engine: FasterWhisper) -> None:
+    assert (engine.info.device, engine.info.max_batch) in {("cpu", 1), ("cuda", 64)}
+
+
+# --- hints ---
+
+
+def test_a_prompt_primes_its_own_clip_only(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
+    clip = beckett[:56_000]
+    plain = engine.transcribe(asked(clip))
+    prompted = engine.transcribe(asked(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
+    assert prompted[0].text.isupper()
+    assert not plain[0].text.isupper()
+    assert engine.transcribe(asked(clip)) == plain
+
+
+def test_what_was_heard_before_changes_nothing(
+    engine: FasterWhisper, beckett: NDArray[np.float32], two_cities: NDArray[np.float32]
+) -> None:
+    clip = beckett[:56_000]
+    alone = load_with().transcribe(asked(clip))
+    engine.transcribe(asked(two_cities[: 12 * RATE_HZ]))
+    assert engine.transcribe(asked(clip)) == alone
+
+
+def test_the_filter_cuts_silence_away_and_keeps_times(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
+    lead_s = 5
+    clip = np.pad(beckett[:56_000], (lead_s * RATE_HZ, 3 * RATE_HZ))
+    filtered, silent = engine.transcribe(asked(clip, np.zeros(3 * RATE_HZ, np.float32), hints=Hints(vad_filter=True)))
+    (whole,) = engine.transcribe(asked(clip))
+    assert normalise(filtered.text) == normalise(whole.text) == "ever tried ever failed"
+    assert whole.segments[0].start_s == 0.0
+    assert lead_s - 0.5 <= filtered.segments[0].start_s <= lead_s + 0.5
+    assert filtered.segments[-1].end_s <= lead_s + 4.0
+    assert (silent.text, silent.segments, silent.language) == ("", (), "en")
+
+
+# --- clips ---
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_reading_longer_than_a_window(filtered: bool, engine: FasterWhisper, two_cities: NDArray[np.float32]) -> None:
+    assert two_cities.size > 30 * RATE_HZ
+    (transcript,) = engine.transcribe(asked(two_cities, hints=Hints(vad_filter=filtered)))
+    assert word_error_rate(TWO_CITIES, transcript.text) <= 0.08
+    starts = [segment.start_s for segment in transcript.segments]
+    assert len(starts) > 1
+    assert starts == sorted(starts)
+
+
+def test_words_are_timed_in_their_own_clip_when_asked_for(beckett: NDArray[np.float32]) -> None:
+    engine = load_with({"transcribe": {"word_timestamps": True}}, beam_size=5)
+    clips = beckett[:56_000], beckett[56_000:108_000]
+    first, second = engine.transcribe(asked(*clips))
+    for clip, transcript in zip(clips, (first, second), strict=True):
+        assert " ".join(word.text for word in transcript.segments) == transcript.text
+        times = [time for word in transcript.segments for time in (word.start_s, word.end_s)]
+        assert times == sorted(times)
+        assert 0.0 <= times[0] < 1.5
+        assert times[-1] <= clip.size / RATE_HZ
+    assert len(first.segments) == 4
+
+
+# --- options and language ---
+
+
+def test_call_options_win_over_settings_and_hints(beckett: NDArray[np.float32]) -> None:
+    options = {"transcribe": {"initial_prompt": "EVER TRIED EVER FAILED NO MATTER", "language": "en"}}
+    engine = load_with(options, language="de")
+    (transcript,) = engine.transcribe(asked(beckett[:56_000], hints=Hints(prompt="ever tried")))
+    assert transcript.text.isupper()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"model": []}, "option model must be an object"),
+        ({"model": {"nonsense": 1}}, r"option model\.nonsense does not exist"),
+        ({"load_model": {"cpu_threads": "two"}}, r"model\.cpu_threads must be a whole number"),
+        ({"load_model": {"device": "tpu"}}, "device 'tpu'"),
+        ({"transcribe": {"nonsense": 1}}, r"option transcribe\.nonsense does not exist"),
+        ({"transcribe": {"clip_timestamps": "0"}}, r"transcribe\.clip_timestamps does not exist"),
+        ({"transcribe": {"beam_size": "two"}}, "option of `transcribe` is not fit"),
+        ({"transcribe": {"max_new_tokens": 9_999}}, "option of `transcribe` is not fit"),
+        ({"transcribe": {"language": 7}}, r"transcribe\.language must be a string"),
+    ],
+)
+def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:
+    with pytest.raises(SettingError, match=complaint):
+        load_with(options)
+
+
+def test_an_english_only_model_takes_no_other_language() -> None:
+    with pytest.raises(SettingError, match="'de' needs a multilingual model"):
+        load_with(language="de")
+    assert load_with(language=None).transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
+
+
+def test_a_multilingual_model_finds_the_language_of_each_clip_unless_told(
+    tmp_path: Path, beckett: NDArray[np.float32]
+) -> None:
+    brief = {"transcribe": {"max_new_tokens": 8}}
+    path = str(write_multilingual(tmp_path / "model"))
+    engine = load_with(brief, model=path, language=None)
+    assert engine.info.max_batch == 1
+    clips = beckett[:56_000], np.zeros(RATE_HZ, np.float32)
+    together = engine.transcribe(asked(*clips))
+    assert together == [engine.transcribe(asked(clip))[0] for clip in clips]
+    assert all(transcript.language in engine._model.supported_languages for transcript in together)
+    (told,) = load_with(brief, model=path, language="FR").transcribe(asked(clips[0]))
+    assert told.language == "fr"
+    with pytest.raises(SettingError, match="'tlh' is unknown to the model"):
+        load_with(model=path, language="tlh")

@@ -1,0 +1,114 @@
+"""A slow lane with many talkers and its throttle, on virtual time."""
+
+import math
+from dataclasses import dataclass, field
+
+import trio
+
+from tests.lanes.fakes import FakeEngine, VirtualHost, final, lane, partial, virtual_time
+from trio_stt.lanes.job import Ticket, TicketState
+from trio_stt.lanes.lane import Lane
+
+THRESHOLD_S = 1.0
+
+
+@dataclass
+class Room:
+    """Talkers who make partials on a lane, one at a time each, as sessions do, and somebody who hears their audio."""
+
+    served: Lane
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    pauses_s: dict[str, float] = field(default_factory=dict)
+
+    def waiting_s(self) -> float:
+        waits_s = [trio.current_time() - t.submitted_s for t in self.tickets.values() if t.state is TicketState.QUEUED]
+        return max(waits_s, default=0.0)
+
+    async def talk(self, session_id: str, pause_s: float = 0.02) -> None:
+        while True:
+            self.tickets[session_id] = self.served.submit(partial(session_id))
+            result = await self.tickets[session_id].wait()
+            now_s, watched = trio.current_time(), self.served.throttle
+            watched.used(session_id, now_s=now_s, inference_s=result.inference_s, pause_s=pause_s)
+            self.pauses_s[session_id] = watched.pause_s(session_id, pause_s)
+            await trio.sleep(self.pauses_s[session_id])
+
+    async def hear(self) -> None:
+        while True:
+            self.served.watch_delay()
+            await trio.sleep(0.1)
+
+    async def longest_wait_s(self, during_s: float) -> float:
+        longest_s = 0.0
+        until_s = trio.current_time() + during_s
+        while trio.current_time() < until_s:
+            longest_s = max(longest_s, self.waiting_s())
+            await trio.sleep(0.05)
+        return longest_s
+
+
+async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio.CancelScope]:
+    """Twelve talkers; the scope cancels ten of them."""
+    host = VirtualHost(inference_s=lambda _: 0.15)
+    served = lane(FakeEngine(), host=host, degradation_threshold_s=lambda: threshold_s)
+    room = Room(served)
+    await nursery.start(served.run)
+    nursery.start_soon(room.hear)
+    leaving = trio.CancelScope()
+
+    async def talk_and_leave() -> None:
+        with leaving:
+            async with trio.open_nursery() as talkers:
+                for number in range(10):
+                    talkers.start_soon(room.talk, f"leaves {number}")
+        for session_id in [each for each in room.pauses_s if each.startswith("leaves")]:
+            served.cancel_session(session_id)
+            served.throttle.forget(session_id)
+            del room.tickets[session_id], room.pauses_s[session_id]
+
+    nursery.start_soon(talk_and_leave)
+    for session_id in ("stays 0", "stays 1"):
+        nursery.start_soon(room.talk, session_id)
+    return room, leaving
+
+
+@virtual_time
+async def test_a_slow_lane_has_a_shorter_queue_with_some_of_its_talkers_slowed(nursery: trio.Nursery) -> None:
+    free, _ = await crowded(nursery, math.inf)
+    await trio.sleep(30.0)
+    without_s = await free.longest_wait_s(30.0)
+    room, leaving = await crowded(nursery, THRESHOLD_S)
+    await trio.sleep(30.0)
+    with_s = await room.longest_wait_s(20.0)
+    assert without_s > 1.5  # twelve times 0.15 s
+    assert with_s < THRESHOLD_S
+    fast = [pause_s for pause_s in room.pauses_s.values() if pause_s == 0.02]
+    assert 0 < len(fast) < 12
+    leaving.cancel()
+    await trio.sleep(30.0)
+    assert room.pauses_s == {"stays 0": 0.02, "stays 1": 0.02}
+
+
+@virtual_time
+async def test_a_lane_that_keeps_up_slows_nobody(nursery: trio.Nursery) -> None:
+    room, leaving = await crowded(nursery, THRESHOLD_S)
+    leaving.cancel()
+    await trio.sleep(30.0)
+    assert room.pauses_s == {"stays 0": 0.02, "stays 1": 0.02}
+    assert await room.longest_wait_s(10.0) < THRESHOLD_S / 2
+
+
+@virtual_time
+async def test_a_queue_that_stands_still_counts(nursery: trio.Nursery) -> None:
+    host = VirtualHost(inference_s=lambda batch: 60.0 if len(batch[0]) == 2 else 0.1)
+    served = lane(FakeEngine(), host=host, degradation_threshold_s=lambda: THRESHOLD_S)
+    await nursery.start(served.run)
+    room = Room(served)
+    nursery.start_soon(room.hear)
+    nursery.start_soon(room.talk, "a")
+    await trio.sleep(5.0)
+    served.submit(final("b", 2))
+    await trio.sleep(10.0)
+    assert served.throttle.is_degraded("a")
+    await trio.sleep(70.0)
+    assert not served.throttle.is_degraded("a")
