@@ -1,12 +1,10 @@
 """The documentation of the settings is generated from their declaration: `python -m tests.test_docs` rewrites it."""
 
 from pathlib import Path
-from typing import Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
-
+from tests.support.declared import bounds, choices, kind
 from trio_stt.configuration import Declaration, declarations
-from trio_stt.settings import RuntimeClass
+from trio_stt.settings import PROFILES, RuntimeClass
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 WHEN = {
@@ -16,29 +14,32 @@ WHEN = {
 }
 HEAD = """# Settings
 
-Each setting can be given as a flag or in the environment; flags win. A boolean's flag takes no value and turns it away
-from its default. *Changes* says when a change of the running server could take effect.
+Each setting can be given as a flag or in the environment. Flags win over the environment, the environment over the
+profile, the profile over the default. A boolean's flag takes no value and turns it away from its default.
+
+*Changes* says when a change of the running server, with `PATCH /api/config`, takes effect: at once, for the sessions
+that connect after it, or only with a restart. A value of another type or outside what is allowed is refused and the
+rest of the request is applied.
 
 | setting | flag | default | allowed | changes | what it does |
 | --- | --- | --- | --- | --- | --- |
 """
+PROFILE_HEAD = """
+## Profiles
+
+What `--profile` puts in the place of the defaults above.
+"""
 
 
 def page() -> str:
-    return HEAD + "".join(row(declaration) for declaration in declarations())
+    return HEAD + "".join(row(declaration) for declaration in declarations()) + PROFILE_HEAD + profiles()
 
 
 def row(declaration: Declaration) -> str:
-    default = declaration.field.default
-    if isinstance(default, bool):
-        shown = "on" if default else "off"
-    else:
-        shown = "" if default in (None, "") else f"`{default}`"
-    flags = ", ".join(f"`{flag}`" for flag in declaration.option.flags)
     cells = (
-        f"`{declaration.env}`",
-        flags,
-        shown,
+        f"`{declaration.env}`" if declaration.is_settable else f"`{declaration.name}`",
+        ", ".join(f"`{flag}`" for flag in declaration.option.flags),
+        shown_default(declaration),
         allowed(declaration),
         WHEN[declaration.option.runtime],
         declaration.help,
@@ -46,24 +47,38 @@ def row(declaration: Declaration) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
+def shown_default(declaration: Declaration) -> str:
+    text = declaration.default_text
+    return text if declaration.is_flag_only or not declaration.is_settable or not text else f"`{text}`"
+
+
 def allowed(declaration: Declaration) -> str:
-    rules = declaration.field.metadata
-    if get_origin(declaration.field.annotation) is Literal:
-        return ", ".join(f"`{choice}`" for choice in get_args(declaration.field.annotation))
-    low = [f"{rule.ge:g}" for rule in rules if isinstance(rule, Ge)]
-    low += [f"above {rule.gt:g}" for rule in rules if isinstance(rule, Gt)]
-    high = [f"{rule.le:g}" for rule in rules if isinstance(rule, Le)]
-    return f"{low[0]} to {high[0]}" if low and high else ""
+    if choices(declaration):
+        return ", ".join(f"`{choice}`" for choice in choices(declaration))
+    limits = bounds(declaration)
+    if limits.low is None:
+        return ""
+    above, each = "above " if limits.above_low else "", " each" if kind(declaration) is tuple else ""
+    return f"{above}{limits.low:g} to {limits.high:.9g}{each}"
+
+
+def profiles() -> str:
+    names = [name for name in PROFILES if PROFILES[name].values]
+    lines = ["", *(f"- `{name}`: {PROFILES[name].description}" for name in names), ""]
+    lines += [f"| setting | {' | '.join(f'`{name}`' for name in names)} |", "| --- " * (len(names) + 1) + "|"]
+    for setting in PROFILES[names[0]].values:
+        lines.append(f"| `{setting}` | {' | '.join(f'{PROFILES[name].values[setting]:g}' for name in names)} |")
+    return "\n".join(lines) + "\n"
 
 
 def test_every_setting_is_documented_as_it_is_declared() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.test_docs"
 
 
-def test_every_setting_has_a_flag_and_a_sentence_of_help() -> None:
+def test_every_setting_has_a_row_with_a_sentence_of_help() -> None:
     for declaration in declarations():
-        assert declaration.option.flags
         assert declaration.help.endswith("."), declaration.name
+        assert row(declaration) in page()
 
 
 if __name__ == "__main__":

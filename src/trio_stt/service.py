@@ -6,22 +6,28 @@ It owns what is built from what. It must not hold logic of its own.
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
+from trio_stt.configuration import notices
+from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, kernels
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
+from trio_stt.dsp.wake_words import WakeWords
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.fair_queue import QueueLimits
+from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane, LaneName
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.session.house import House
 from trio_stt.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while the event loop waits; Python's 5 ms would show in every event."""
@@ -35,10 +41,14 @@ def build_house(settings: Settings) -> House:
     """Everything that sessions share; nothing runs yet.
 
     Raises:
-        SettingError: An engine is unknown, or cannot be what the settings ask for.
+        SettingError: An engine or a wake word is unknown, or cannot be what the settings ask for.
         EngineUnavailable: The VAD model is missing.
     """
     settings = _with_models(settings)
+    for notice in notices(settings):
+        logger.warning(notice)
+    wake_words = WakeWords()
+    wake_words.check(settings)
     silero = SileroModel()
 
     def new_detector(current: Settings) -> SpeechDetector:
@@ -46,7 +56,10 @@ def build_house(settings: Settings) -> House:
             silero, energy_threshold=current.vad_energy_threshold, webrtc_mode=current.webrtc_sensitivity
         )
 
-    return House(settings=settings, lanes=_build_lanes(settings), new_detector=new_detector)
+    # Lanes ask for limits once they run, when there is a house to ask.
+    lanes = _build_lanes(settings, current=lambda: house.settings)
+    house = House(settings=settings, lanes=lanes, new_detector=new_detector, wake_words=wake_words)
+    return house
 
 
 def start_logging(level: str) -> None:
@@ -63,17 +76,18 @@ def prepare_process() -> None:
     """Compile the kernels and shorten the interpreter's switch interval, before anybody waits for either."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     kernels.warm_up()
+    boundary.warm_up()
 
 
-def _build_lanes(settings: Settings) -> Lanes:
+def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
     """One lane where finals and partials come from the same model, else two."""
     final_config, partial_config = _engine_configs(settings)
     if settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config):
-        main = _lane("main", final_config, lanes=1, settings=settings)
+        main = _lane("main", final_config, lanes=1, warmup=settings.model_warmup, current=current)
         return Lanes(main=main, realtime=main)
     return Lanes(
-        main=_lane("main", final_config, lanes=2, settings=settings),
-        realtime=_lane("realtime", partial_config, lanes=2, settings=settings),
+        main=_lane("main", final_config, lanes=2, warmup=settings.model_warmup, current=current),
+        realtime=_lane("realtime", partial_config, lanes=2, warmup=settings.model_warmup, current=current),
     )
 
 
@@ -95,8 +109,9 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
         language=settings.language_code,
         download_root=settings.download_folder,
         device=settings.device,
+        gpu_device_index=settings.gpu_device_index,
+        compute_type=settings.compute_type,
         beam_size=settings.beam_size,
-        initial_prompt=settings.initial_prompt,
         normalize_audio=settings.normalize_audio,
         options=settings.transcription_engine_options or {},
     )
@@ -106,13 +121,12 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
         engine=registry.resolve(settings.realtime_transcription_engine or settings.transcription_engine).name,
         model=settings.realtime_model,
         beam_size=settings.beam_size_realtime,
-        initial_prompt=settings.initial_prompt_realtime,
         options=final_config.options if partial_options is None else partial_options,
     )
     return final_config, partial_config
 
 
-def _lane(name: LaneName, config: EngineConfig, *, lanes: int, settings: Settings) -> Lane:
+def _lane(name: LaneName, config: EngineConfig, *, lanes: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
     cores = os.cpu_count() or 1
     # One core stays with the event loop; more than four threads no longer help models of this size.
     threads = min(_MAX_ENGINE_THREADS, max(1, (cores - 1) // lanes))
@@ -121,9 +135,15 @@ def _lane(name: LaneName, config: EngineConfig, *, lanes: int, settings: Setting
         name,
         host=EngineThread(name),
         load=partial(registry.load, config),
-        limits=partial(_queue_limits, settings),
-        warmup_clips=[_WARMUP_CLIP] if settings.model_warmup else [],
+        limits=lambda: _queue_limits(current()),
+        batch_size=lambda kind: _batch_size(current(), kind),
+        degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
+        warmup_clips=[_WARMUP_CLIP] if warmup else [],
     )
+
+
+def _batch_size(settings: Settings, kind: JobKind) -> int:
+    return settings.batch_size if kind is JobKind.FINAL else settings.realtime_batch_size
 
 
 def _queue_limits(settings: Settings) -> QueueLimits:

@@ -13,11 +13,19 @@ from typing import Any
 
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.transcript_formats import FORMATS
-from trio_stt.configuration import load
+from trio_stt.configuration import declarations, load
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 
 _INTERRUPTED = 130  # what shells say of SIGINT
-_SERVER_ONLY = frozenset({"host", "port", "max_sessions", "max_active_speakers"})
+_SERVER_ONLY = frozenset(
+    declaration.name
+    for declaration in declarations()
+    if declaration.name in {"host", "port", "max_sessions", "max_active_speakers", "max_audio_packet_bytes"}
+    or declaration.name in {"stream_stall_timeout_s", "idle_timeout_s", "audio_queue_size"}
+    or "realtime" in declaration.name
+    or "wake" in declaration.name
+)
+"""A file is read by one session that makes no partials and waits for nobody."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

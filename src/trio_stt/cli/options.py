@@ -12,27 +12,22 @@ def add_settings(parser: argparse.ArgumentParser, *, without: Collection[str] = 
     """Add a flag for every setting except those named in `without`."""
     group = parser.add_argument_group("settings", "Each can also be set in the environment, as TRIO_STT_NAME.")
     for declaration in declarations():
-        if declaration.name in without:
+        if declaration.name in without or not declaration.is_settable:
             continue
         flags, destination = declaration.option.flags, _PREFIX + declaration.name
-        default = declaration.field.default
+        help_text = declaration.help + (f" Default: {declaration.default_text}." if declaration.default_text else "")
         if declaration.is_flag_only:
             group.add_argument(
                 *flags,
                 dest=destination,
                 action="store_const",
-                const=not default,
+                const=not declaration.field.default,
                 default=argparse.SUPPRESS,
-                help=f"{_escaped(declaration.help)} Default: {'on' if default else 'off'}.",
+                help=_escaped(help_text),
             )
         else:
-            shown = "" if default in (None, "") else f" Default: {default}."
             group.add_argument(
-                *flags,
-                dest=destination,
-                metavar="VALUE",
-                default=argparse.SUPPRESS,
-                help=_escaped(declaration.help) + shown,
+                *flags, dest=destination, metavar="VALUE", default=argparse.SUPPRESS, help=_escaped(help_text)
             )
 
 

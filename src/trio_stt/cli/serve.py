@@ -4,7 +4,9 @@ It owns the process: listening, signals, and what a person reads at the start. W
 """
 
 import signal
+import sys
 from functools import partial
+from urllib.parse import urlsplit
 
 import trio
 from hypercorn.config import Config
@@ -12,6 +14,7 @@ from hypercorn.trio import serve as serve_app
 
 from trio_stt.asgi import shelter_trio_worker
 from trio_stt.cli.causes import first_cause
+from trio_stt.doors.access import is_loopback
 from trio_stt.errors import SettingError
 from trio_stt.service import build_house, start_logging
 from trio_stt.serving import build_app
@@ -49,9 +52,21 @@ async def _serve(house: House) -> None:
         except* OSError as group:
             reason = first_cause(group)
             raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
+        _warn_if_public(addresses)
         nursery.start_soon(_announce, house, addresses)
         await stop.wait()
         nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
+
+
+def _warn_if_public(addresses: list[str]) -> None:
+    public = [address for address in addresses if not is_loopback(urlsplit(address).hostname or "")]
+    if public:
+        print(
+            f"Warning: {' and '.join(public)} is open to the network: whoever reaches it may talk to this server and"
+            " read its settings, without a key and without encryption.",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 async def _stop_on_signal(stop: trio.Event) -> None:

@@ -43,8 +43,8 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
         raise AudioFileError("-: standard input can be read once")
     # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
-    # Nobody reads partials of a file: no lane is loaded for them.
-    house = build_house(settings.model_copy(update={"use_main_model_for_realtime": True}))
+    # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words.
+    house = build_house(settings.model_copy(update={"use_main_model_for_realtime": True, "wakeword_backend": ""}))
     sounds = [open_sound(name) for name in files]
     try:
         segments = trio.run(_transcribe_all, house, sounds)
@@ -89,7 +89,7 @@ async def _transcribe(house: House, sound: SoundFile) -> list[SpokenSegment]:
     session_id = house.reserve()
     conversation = _FileConversation(sound, max_backlog_s=min(_MAX_BACKLOG_S, house.settings.max_backlog_seconds))
     try:
-        session = Session(session_id=session_id, house=house, connection=conversation, partials=False, sheds=False)
+        session = Session(session_id=session_id, house=house, connection=conversation, partials=False, live=False)
         house.admit(session)
         conversation.session = session
         await session.run()

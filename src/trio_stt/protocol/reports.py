@@ -3,7 +3,7 @@
 Contract: sections 1.1 to 1.7. Frozen data only: it must not collect anything.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 
@@ -24,6 +24,7 @@ class Limits(Report, frozen=True, kw_only=True):
     max_realtime_queue_age_ms: int
     max_final_queue_depth_per_session: int
     max_global_inference_queue_depth: int
+    realtime_degradation_threshold_ms: int
 
 
 class Statistics(Report, frozen=True, kw_only=True):
@@ -100,7 +101,10 @@ class StartupError(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
 
 
 class SessionReport(Report, frozen=True, kw_only=True):
-    """One session (1.7)."""
+    """One session (1.7).
+
+    `suppressed_texts` (our addition) counts what engines returned and nobody can have said.
+    """
 
     session_id: str
     streaming: bool
@@ -124,6 +128,7 @@ class SessionReport(Report, frozen=True, kw_only=True):
     final_rejected: int
     forced_finalizations: int
     dropped_recorded_segments: int
+    suppressed_texts: int
     queue_delay: ByKind
     inference_duration: ByKind
     total_latency: ByKind
@@ -148,6 +153,38 @@ class ConfigReport(Report, frozen=True, kw_only=True):
     limits: Limits
     supported_engines: tuple[str, ...]
     runtime_settings: dict[str, list[str]]
+
+
+class AppliedSetting(Report, frozen=True, kw_only=True):
+    """A change that was taken."""
+
+    value: object
+    applies_to: Literal["active_sessions", "new_sessions"]
+
+
+class RejectedSetting(Report, frozen=True, kw_only=True):
+    """A change that was refused."""
+
+    reason: str
+    message: str
+
+
+class ConfigUpdateReport(Report, frozen=True, kw_only=True):
+    """Answer to a change of the configuration (1.3).
+
+    Attributes:
+        applied: By name.
+        rejected: By the name that was asked for.
+        settings: The public ones, after the change.
+        runtime_settings: As in `ConfigReport`.
+        warnings: What is allowed but hardly meant; our addition.
+    """
+
+    applied: dict[str, AppliedSetting]
+    rejected: dict[str, RejectedSetting]
+    settings: dict[str, object]
+    runtime_settings: dict[str, list[str]]
+    warnings: tuple[str, ...]
 
 
 class MetricsReport(Report, frozen=True, kw_only=True):

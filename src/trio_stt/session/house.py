@@ -3,30 +3,40 @@
 It owns admission and the server's reports. It must not run a session, nor know how one is reached.
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from trio_stt.configuration import public_settings, runtime_settings
+import msgspec
+
+from trio_stt.configuration import Declaration, notices, public_settings, runtime_settings
+from trio_stt.configuration.revision import Revision, revise
+from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ServerFull
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.lanes.lane import LaneStatistics
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.reports import (
+    AppliedSetting,
     ConfigReport,
+    ConfigUpdateReport,
     HealthReport,
     Limits,
     MetricsReport,
     QueuedJobs,
     QueueReport,
+    RejectedSetting,
     SchedulerReport,
     SessionReport,
     StartupError,
     Statistics,
     WorkerReport,
 )
-from trio_stt.settings import Settings
+from trio_stt.settings import RuntimeClass, Settings
 from trio_stt.speech.listener import Detector
+
+logger = logging.getLogger(__name__)
 
 
 class Guest(Protocol):
@@ -47,12 +57,24 @@ class House:
         settings: In force.
         lanes: Of the server; somebody else runs them.
         new_detector: Makes the speech detector of one session from the settings in force.
+        wake_words: Of the server; those of the settings were checked.
+
+    Attributes:
+        settings: In force. They are frozen and replaced as a whole: who keeps them keeps what was in force then.
     """
 
-    def __init__(self, *, settings: Settings, lanes: Lanes, new_detector: Callable[[Settings], Detector]) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        lanes: Lanes,
+        new_detector: Callable[[Settings], Detector],
+        wake_words: WakeWords | None = None,
+    ) -> None:
         self.settings = settings
         self.lanes = lanes
         self._new_detector = new_detector
+        self._wake_words = wake_words or WakeWords()
         self._sessions: dict[str, Guest] = {}
         self._reserved: set[str] = set()
         self._speakers: set[str] = set()
@@ -107,6 +129,10 @@ class House:
         """A speech detector for one session."""
         return self._new_detector(self.settings)
 
+    def new_wake_word_detector(self) -> WakeWordDetector | None:
+        """A wake-word detector for one session; None where sessions wait for no word."""
+        return self._wake_words.new_detector(self.settings)
+
     def limits(self) -> Limits:
         """Limits in force (1.6)."""
         settings = self.settings
@@ -117,6 +143,7 @@ class House:
             max_realtime_queue_age_ms=settings.max_realtime_queue_age_ms,
             max_final_queue_depth_per_session=settings.max_final_queue_depth_per_session,
             max_global_inference_queue_depth=settings.max_global_inference_queue_depth,
+            realtime_degradation_threshold_ms=settings.realtime_degradation_threshold_ms,
         )
 
     def startup_errors(self) -> list[StartupError]:
@@ -130,6 +157,29 @@ class House:
             limits=self.limits(),
             supported_engines=engine_names(),
             runtime_settings=runtime_settings(),
+        )
+
+    def revise(self, changes: Mapping[str, msgspec.Raw]) -> Revision:
+        """Judge changes of the settings, JSON values by name; `adopt` makes them. May be slow, runs in any thread."""
+        return revise(self.settings, changes, self._wake_words.check)
+
+    def adopt(self, revision: Revision) -> ConfigUpdateReport:
+        """Put a revision of the settings in force; returns the body of the answer (1.3)."""
+        if revision.settings.log_level != self.settings.log_level:
+            logging.getLogger("trio_stt").setLevel(revision.settings.log_level)
+        self.settings = revision.settings
+        if revision.applied:  # names alone: a prompt is nobody else's business
+            logger.info("settings changed: %s", ", ".join(declaration.name for declaration in revision.applied))
+        shown = public_settings(self.settings)
+        return ConfigUpdateReport(
+            applied={declaration.name: _applied(declaration, shown) for declaration in revision.applied},
+            rejected={
+                name: RejectedSetting(reason=refusal.reason, message=refusal.message)
+                for name, refusal in revision.refused.items()
+            },
+            settings=shown,
+            runtime_settings=runtime_settings(),
+            warnings=notices(self.settings),
         )
 
     def health(self) -> HealthReport:
@@ -166,6 +216,11 @@ class House:
             queues={lane.name: _queue(lane) for lane in now.lanes},
             workers={lane.name: _worker(lane) for lane in now.lanes},
         )
+
+
+def _applied(declaration: Declaration, shown: Mapping[str, object]) -> AppliedSetting:
+    at_once = declaration.option.runtime is RuntimeClass.ACTIVE
+    return AppliedSetting(value=shown[declaration.name], applies_to="active_sessions" if at_once else "new_sessions")
 
 
 def _queue(lane: LaneStatistics) -> QueueReport:

@@ -1,0 +1,174 @@
+"""The house: changes of the settings reach what they are about, and what clients are told of it."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from tests.lanes.fakes import final, virtual_time
+from tests.support.conversation import household
+from trio_stt.configuration import load, public_settings, runtime_settings
+from trio_stt.errors import JobRefused, ServerFull, SettingError
+from trio_stt.lanes.job import JobKind
+from trio_stt.protocol.events import Hello, Ready
+from trio_stt.protocol.reports import ConfigUpdateReport
+from trio_stt.service import build_house
+from trio_stt.session.house import House
+
+pytestmark = virtual_time
+
+
+def change(house: House, **values: object) -> ConfigUpdateReport:
+    raw = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in values.items()}
+    return house.adopt(house.revise(raw))
+
+
+@pytest.fixture
+def log_level() -> Iterator[logging.Logger]:
+    logger = logging.getLogger("trio_stt")
+    before = logger.level
+    yield logger
+    logger.setLevel(before)
+
+
+async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
+    async with household() as home:
+        report = change(home.house, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0)
+        told = json.loads(msgspec.json.encode(report))
+        assert told["applied"] == {
+            "max_sessions": {"value": 6, "appliesTo": "active_sessions"},
+            "silero_sensitivity": {"value": 1.0, "appliesTo": "new_sessions"},
+        }
+        assert {name: why["reason"] for name, why in told["rejected"].items()} == {
+            "model": "startup_only",
+            "colour": "unknown",
+            "max_active_speakers": "invalid_value",
+        }
+        assert all(why["message"] for why in told["rejected"].values())
+        assert told["settings"] == json.loads(msgspec.json.encode(public_settings(home.house.settings)))
+        assert told["settings"]["max_sessions"] == 6
+        assert told["runtimeSettings"] == runtime_settings()
+        assert told["warnings"] == []
+        assert json.loads(msgspec.json.encode(home.house.config()))["settings"] == told["settings"]
+
+
+async def test_a_report_without_changes_is_complete() -> None:
+    async with household() as home:
+        report = change(home.house)
+        assert (report.applied, report.rejected) == ({}, {})
+        assert report.settings == public_settings(home.house.settings)
+
+
+async def test_places_and_speakers_follow_the_settings_at_once() -> None:
+    async with household(max_sessions=2, max_active_speakers=1) as home:
+        house = home.house
+        first, _ = house.reserve(), house.reserve()
+        with pytest.raises(ServerFull):
+            house.reserve()
+        assert house.take_speaker(first)
+        assert not house.take_speaker("other")
+        change(house, max_sessions=3, max_active_speakers=2)
+        third = house.reserve()
+        assert house.take_speaker(third)
+        change(house, max_sessions=1, max_active_speakers=1)
+        assert house.active_speakers == 2, "nobody is sent away"
+        with pytest.raises(ServerFull, match="max_sessions is 1"):
+            house.reserve()
+
+
+async def test_limits_show_what_is_in_force() -> None:
+    async with household() as home:
+        change(
+            home.house,
+            max_sessions=3,
+            max_active_speakers=4,
+            max_audio_queue_seconds_per_session=5,
+            max_realtime_queue_age_ms=6,
+            max_final_queue_depth_per_session=7,
+            max_global_inference_queue_depth=8,
+            realtime_degradation_threshold_ms=9,
+        )
+        assert json.loads(msgspec.json.encode(home.house.limits())) == {
+            "maxSessions": 3,
+            "maxActiveSpeakers": 4,
+            "maxAudioQueueSecondsPerSession": 5.0,
+            "maxRealtimeQueueAgeMs": 6,
+            "maxFinalQueueDepthPerSession": 7,
+            "maxGlobalInferenceQueueDepth": 8,
+            "realtimeDegradationThresholdMs": 9,
+        }
+
+
+async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
+    house = build_house(load({"model_warmup": False}))
+    lane = house.lanes.lane_for(JobKind.FINAL)
+    lane.submit(final("a"))
+    change(house, max_final_queue_depth_per_session=1)
+    with pytest.raises(JobRefused, match="max_final_queue_depth_per_session"):
+        lane.submit(final("a"))
+    change(house, max_final_queue_depth_per_session=8, max_global_inference_queue_depth=1)
+    with pytest.raises(JobRefused, match="max_global_inference_queue_depth"):
+        lane.submit(final("b"))
+    change(house, max_global_inference_queue_depth=2)
+    lane.submit(final("b"))
+
+
+async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
+    async with household() as home:
+        log_level.setLevel("INFO")
+        change(home.house, log_level="debug")
+        assert logging.getLogger("trio_stt.session").isEnabledFor(logging.DEBUG)
+        change(home.house, log_level="error")
+        assert not logging.getLogger("trio_stt.session").isEnabledFor(logging.WARNING)
+
+
+async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
+    async with household(load_s=1.0, realtime_callback="update") as home:
+        first = await home.connect()
+        change(home.house, realtime_callback="stabilized")
+        later = await home.connect()
+        for client, value in ((first, "update"), (later, "stabilized")):
+            assert (await client.until(Hello)).settings["realtime_callback"] == value
+            assert (await client.until(Ready)).settings["realtime_callback"] == value
+
+
+async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
+    async with household() as home:
+        report = change(home.house, max_sessions=8, wake_words="jarvis")
+        assert (sorted(report.applied), report.rejected) == (["max_sessions", "wake_words"], {})
+        (warning,) = report.warnings
+        assert "jarvis" in warning
+        assert "wakeword_backend" in warning
+        assert report.settings["wake_word_enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"wakeword_backend": "nonsense"}, "nonsense"),
+        ({"wakeword_backend": "openwakeword", "wake_words": "banana"}, "banana"),
+        ({"wakeword_backend": "openwakeword", "openwakeword_model_paths": "/nowhere.onnx"}, "/nowhere.onnx"),
+    ],
+)
+async def test_wake_words_that_there_are_not_are_refused_when_configured(changes: dict[str, str], refused: str) -> None:
+    async with household() as home:
+        report = change(home.house, max_sessions=5, **changes)
+        assert "max_sessions" in report.applied
+        assert any(refused in why.message and why.reason == "invalid_value" for why in report.rejected.values())
+        assert report.settings["wake_word_enabled"] is False
+        assert home.house.new_wake_word_detector() is None
+    with pytest.raises(SettingError, match=refused):
+        build_house(load(changes))
+
+
+async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> None:
+    async with household() as home:
+        assert home.house.new_wake_word_detector() is None
+        report = change(home.house, wakeword_backend="OWW", wake_words="Hey Jarvis")
+        assert report.settings["wake_word_enabled"] is True
+        assert report.rejected == {}
+        assert home.house.new_wake_word_detector() is not None
+        change(home.house, wakeword_backend="")
+        assert home.house.new_wake_word_detector() is None

@@ -1,0 +1,145 @@
+"""Settings for tests: from flags, and values that each must take or refuse, worked out from its declaration."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+
+from trio_stt.cli.options import add_settings, given_settings
+from trio_stt.configuration import Declaration, declarations, load
+from trio_stt.settings import ENV_PREFIX, Settings
+
+LIFTED: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
+"""With these every value of every other setting is possible."""
+
+SETTABLE = [declaration for declaration in declarations() if declaration.is_settable]
+
+
+@pytest.fixture
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(variable)
+
+
+def from_flags(*arguments: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    return load(given_settings(parser.parse_args(arguments)))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a declaration allows.
+
+    `low` and `high` hold for a number, or for each of a list; `above_low` says that `low` itself is too little.
+    """
+
+    low: Any = None
+    high: Any = None
+    above_low: bool = False
+    shortest: int = 0
+    longest: int | None = None
+
+
+def bounds(declaration: Declaration) -> Bounds:
+    found: dict[str, Any] = {}
+    for rule in _rules(declaration):
+        match rule:
+            case Ge(ge=low):
+                found["low"] = low
+            case Gt(gt=low):
+                found |= {"low": low, "above_low": True}
+            case Le(le=high):
+                found["high"] = high
+            case MinLen(min_length=shortest):
+                found["shortest"] = shortest
+            case MaxLen(max_length=longest):
+                found["longest"] = longest
+            case _:
+                pass
+    return Bounds(**found)
+
+
+def _rules(declaration: Declaration) -> Iterator[object]:
+    yield from declaration.field.metadata
+    for part in get_args(declaration.field.annotation):
+        for extra in getattr(part, "__metadata__", ()):
+            yield from getattr(extra, "metadata", ())
+
+
+def kind(declaration: Declaration) -> type:
+    """The plain type: bool, int, float, str, dict or tuple."""
+    annotation: Any = declaration.field.annotation
+    if get_origin(annotation) is Literal:
+        return str
+    if annotation in (bool, int, float, str):
+        return annotation  # type: ignore[no-any-return] # one of the four
+    if get_origin(annotation) is tuple:
+        return tuple
+    return dict if any(get_origin(part) is dict for part in get_args(annotation)) else str
+
+
+def choices(declaration: Declaration) -> tuple[str, ...]:
+    annotation = declaration.field.annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def is_optional(declaration: Declaration) -> bool:
+    return type(None) in get_args(declaration.field.annotation)
+
+
+def good_values(declaration: Declaration) -> list[Any]:
+    """JSON values, the extreme ones among them; a list stays as it is, being sorted."""
+    allowed = bounds(declaration)
+    match kind(declaration)():
+        case bool():
+            return [True, False]
+        case int():
+            return [allowed.low, allowed.high]
+        case float():
+            return [allowed.low + 0.001 if allowed.above_low else float(allowed.low), float(allowed.high)]
+        case tuple():
+            return [[], [float(allowed.low), 0.5, float(allowed.high)]]
+        case dict():
+            return [{"a": [1, None]}, None]
+    texts: list[Any] = list(choices(declaration)) or ["some_text"]
+    if allowed.longest:
+        texts.append("x" * allowed.longest)
+    return [*texts, None] if is_optional(declaration) else texts
+
+
+def bad_values(declaration: Declaration) -> list[Any]:
+    """JSON values of the right type that are not allowed."""
+    allowed = bounds(declaration)
+    match kind(declaration)():
+        case bool() | dict():
+            return []
+        case int():
+            return [allowed.low - 1, allowed.high + 1, 10**400]
+        case float():
+            return [allowed.low if allowed.above_low else allowed.low - 0.001, allowed.high + 0.001]
+        case tuple():
+            assert allowed.longest
+            return [[allowed.low - 0.001], [0.1, allowed.high + 0.001], [i / 100 for i in range(allowed.longest + 1)]]
+    texts: list[Any] = ["nonsense"] if choices(declaration) else []
+    texts += ["x" * (allowed.longest + 1)] if allowed.longest else []
+    return [*texts, ""] if allowed.shortest else texts
+
+
+def as_text(value: Any) -> str:
+    """A JSON value as a flag or the environment has it."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def as_held(value: Any) -> Any:
+    """A JSON value as the settings have it."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,213 @@
+"""Changes of a running server's settings: what is taken, what is refused and why."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.declared import LIFTED, as_held, bad_values, choices, good_values, is_optional, kind
+from trio_stt.configuration import Declaration, declarations
+from trio_stt.configuration.revision import CHECKED, Revision, revise
+from trio_stt.errors import SettingError
+from trio_stt.settings import RuntimeClass, Settings
+
+STARTUP = [d for d in declarations() if d.option.runtime is RuntimeClass.STARTUP]
+CHANGEABLE = [d for d in declarations() if d.option.runtime is not RuntimeClass.STARTUP]
+DEFAULT = Settings()
+WRONG_TYPES: dict[type, list[str]] = {
+    bool: ["0", "1", "null", '"true"', "[]", "{}", "1.0"],
+    int: ["true", "5.0", "5e0", "null", '"5"', "[5]", "{}", "1e999"],
+    float: ["true", "null", '"0.5"', "[0.5]", "{}", "1e999", "9" * 5000],
+    tuple: ["0.1", "null", '"0.1,0.2"', "{}", '["0.1"]', "[null]", "[true]", "[[0.1]]", "[1e999]"],
+    str: ["true", "5", "0.5", '["a"]', "{}", "9" * 5000],
+}
+by_name = pytest.mark.parametrize("declaration", CHANGEABLE, ids=lambda declaration: declaration.name)
+
+
+def asked(settings: Settings, changes: Mapping[str, Any]) -> Revision:
+    return asked_raw(settings, {name: json.dumps(value) for name, value in changes.items()})
+
+
+def asked_raw(settings: Settings, changes: Mapping[str, str]) -> Revision:
+    return revise(settings, {name: msgspec.Raw(text.encode()) for name, text in changes.items()}, words_exist)
+
+
+def words_exist(settings: Settings) -> None:
+    """The check of a server that knows one backend and one word."""
+    if settings.wakeword_backend not in ("", "oww"):
+        raise SettingError(f"wakeword_backend: {settings.wakeword_backend!r} is no backend")
+    if settings.wakeword_backend and settings.wake_words not in ("", "jarvis"):
+        raise SettingError(f"wake_words: {settings.wake_words!r} is no word")
+
+
+def applied(revision: Revision) -> list[str]:
+    return [declaration.name for declaration in revision.applied]
+
+
+def lifted(declaration: Declaration) -> Settings:
+    return Settings.model_validate({k: v for k, v in LIFTED.items() if k != declaration.name})
+
+
+@by_name
+def test_what_is_allowed_is_taken_and_nothing_else_changes(declaration: Declaration) -> None:
+    before = lifted(declaration)
+    name = declaration.name
+    for value in good_values(declaration):
+        if name == "wakeword_backend":
+            value = "oww"  # noqa: PLW2901 - the only one that this server knows
+        revision = asked(before, {name: value})
+        assert (applied(revision), revision.refused) == ([name], {})
+        held = getattr(revision.settings, name)
+        assert held == as_held(value)
+        assert type(held) is type(as_held(value))
+        assert revision.settings == before.model_copy(update={name: held})
+        Settings.model_validate(revision.settings.model_dump())
+
+
+@by_name
+def test_what_is_not_allowed_is_refused_with_the_value(declaration: Declaration) -> None:
+    for value in bad_values(declaration):
+        revision = asked(lifted(declaration), {declaration.name: value})
+        assert revision.settings == lifted(declaration)
+        refusal = revision.refused[declaration.name]
+        assert refusal.reason == "invalid_value"
+        assert len(refusal.message) < 300
+
+
+@by_name
+def test_a_value_of_another_json_type_is_refused(declaration: Declaration) -> None:
+    wrong = [text for text in WRONG_TYPES[kind(declaration)] if text != "null"]
+    if not is_optional(declaration):
+        wrong.append("null")
+    for text in wrong:
+        revision = asked_raw(DEFAULT, {declaration.name: text})
+        assert revision.settings == DEFAULT, text
+        assert revision.refused[declaration.name].reason == "invalid_value", text
+
+
+@pytest.mark.parametrize("declaration", STARTUP, ids=lambda declaration: declaration.name)
+def test_what_needs_a_restart_is_refused_whatever_the_value(declaration: Declaration) -> None:
+    for text in ("1", "null", '"x"', "9" * 5000, "[" * 500 + "]" * 500):
+        revision = asked_raw(DEFAULT, {declaration.name: text})
+        assert revision.settings == DEFAULT
+        assert revision.refused[declaration.name].reason == "startup_only"
+
+
+@pytest.mark.parametrize("name", ["colour", "", "MAX_SESSIONS", "max_sessions ", "wake_word_enabled", "model_config"])
+def test_what_is_no_setting_is_refused_as_unknown(name: str) -> None:
+    revision = asked(DEFAULT, {name: 5})
+    assert revision.settings == DEFAULT
+    assert revision.refused[name].reason == "unknown"
+
+
+def test_deep_values_are_refused() -> None:
+    revision = asked_raw(DEFAULT, {"max_sessions": "[" * 900 + "]" * 900})
+    assert revision.refused["max_sessions"].reason == "invalid_value"
+
+
+def test_names_of_choices_are_spelled_freely() -> None:
+    revision = asked(DEFAULT, {"log_level": "debug", "openwakeword_inference_framework": "ONNX"})
+    assert revision.settings.log_level == "DEBUG"
+    assert revision.settings.openwakeword_inference_framework == "onnx"
+    assert all(choices(declaration) for declaration in revision.applied)
+
+
+def test_good_changes_are_taken_beside_bad_ones() -> None:
+    revision = asked(
+        DEFAULT,
+        {"max_sessions": 6, "silero_sensitivity": 0.2, "model": "x", "colour": "red", "max_active_speakers": "five"},
+    )
+    assert applied(revision) == ["max_sessions", "silero_sensitivity"]
+    assert {name: refusal.reason for name, refusal in revision.refused.items()} == {
+        "model": "startup_only",
+        "colour": "unknown",
+        "max_active_speakers": "invalid_value",
+    }
+    assert (revision.settings.max_sessions, revision.settings.silero_sensitivity) == (6, 0.2)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_what_is_only_possible_together_is_taken_together(backwards: bool) -> None:
+    changes = {"realtime_min_audio_seconds": 25, "realtime_max_audio_seconds": 30}
+    if backwards:
+        changes = dict(reversed(changes.items()))
+    revision = asked(DEFAULT, changes)
+    assert revision.refused == {}
+    assert (revision.settings.realtime_min_audio_seconds, revision.settings.realtime_max_audio_seconds) == (25, 30)
+
+
+def test_what_is_impossible_with_the_rest_is_refused_by_name() -> None:
+    revision = asked(DEFAULT, {"realtime_min_audio_seconds": 25, "max_sessions": 6})
+    assert applied(revision) == ["max_sessions"]
+    refusal = revision.refused["realtime_min_audio_seconds"]
+    assert refusal.reason == "invalid_value"
+    assert refusal.message == "realtime_max_audio_seconds (20) must be 0 or at least realtime_min_audio_seconds (25)"
+
+
+def test_of_an_impossible_pair_what_is_possible_alone_is_taken() -> None:
+    changes = {"realtime_min_audio_seconds": 30, "realtime_max_audio_seconds": 25}
+    revision = asked(DEFAULT, changes)
+    assert applied(revision) == ["realtime_max_audio_seconds"]
+    assert list(revision.refused) == ["realtime_min_audio_seconds"]
+
+
+def test_wake_words_are_checked_with_all_that_is_asked_for() -> None:
+    assert applied(asked(DEFAULT, {"wake_words": "jarvis", "wakeword_backend": "oww"})) == [
+        "wake_words",
+        "wakeword_backend",
+    ]
+    revision = asked(DEFAULT, {"wake_words": "banana", "wakeword_backend": "oww", "wake_word_timeout": 3})
+    assert applied(revision) == ["wake_word_timeout"]
+    assert {refusal.message for refusal in revision.refused.values()} == {"wake_words: 'banana' is no word"}
+    assert list(revision.refused) == ["wake_words", "wakeword_backend"], "a backend alone would wait for any word"
+    revision = asked(Settings(wakeword_backend="oww"), {"wake_words": "banana"})
+    assert revision.refused["wake_words"].message == "wake_words: 'banana' is no word"
+
+
+def test_wake_words_are_not_checked_for_changes_of_other_settings() -> None:
+    def check(_: Settings) -> None:
+        pytest.fail("it may be slow")
+
+    for declaration in CHANGEABLE:
+        if declaration.name not in CHECKED:
+            value = msgspec.Raw(json.dumps(good_values(declaration)[0]).encode())
+            assert revise(lifted(declaration), {declaration.name: value}, check).refused == {}
+
+
+REQUESTS = st.lists(
+    st.one_of(
+        *(
+            st.tuples(st.just(d.name), st.sampled_from([*good_values(d), *bad_values(d)]))
+            for d in declarations()
+            if d.name in CHECKED or d.name.endswith(("_seconds", "_recording", "_sessions", "model"))
+        ),
+        st.tuples(st.just("realtime_min_audio_seconds"), st.floats(0, 60)),
+        st.tuples(st.just("realtime_max_audio_seconds"), st.floats(0, 60)),
+        st.tuples(st.just("min_length_of_recording"), st.floats(0, 60)),
+        st.tuples(st.just("max_audio_queue_seconds_per_session"), st.floats(0, 60)),
+        st.tuples(st.just("wakeword_backend"), st.sampled_from(["", "oww", "nonsense"])),
+        st.tuples(st.just("wake_words"), st.sampled_from(["", "jarvis", "banana"])),
+        st.tuples(st.just("colour"), st.integers()),
+    ),
+    max_size=8,
+).map(dict)
+
+
+@given(st.lists(REQUESTS, min_size=1, max_size=4))
+def test_the_settings_stay_possible_and_as_much_as_possible_is_taken(requests: list[dict[str, Any]]) -> None:
+    settings = DEFAULT
+    for changes in requests:
+        revision = asked(settings, changes)
+        taken = applied(revision)
+        assert sorted([*taken, *revision.refused]) == sorted(changes)
+        assert Settings.model_validate(revision.settings.model_dump()) == revision.settings
+        words_exist(revision.settings)
+        untouched = {d.name: getattr(settings, d.name) for d in declarations() if d.name not in taken}
+        assert {name: getattr(revision.settings, name) for name in untouched} == untouched
+        for name in revision.refused.keys() - CHECKED:
+            assert asked(revision.settings, {name: changes[name]}).refused, "it could have been taken"
+        settings = revision.settings

@@ -1,0 +1,227 @@
+"""Each setting as people give it: its flags, its variable, its range, and what a mistake is told."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.declared import (
+    LIFTED,
+    SETTABLE,
+    as_held,
+    as_text,
+    bad_values,
+    from_flags,
+    good_values,
+    kind,
+    no_settings_from_outside,
+)
+from trio_stt.configuration import Declaration, declarations, load, public_settings, runtime_settings
+from trio_stt.errors import SettingError
+
+# Contract, section 3: name, flags, class (A, N, S), default. The defaults marked * are ours.
+CONTRACT = """
+host --host S *127.0.0.1
+port --port S 8010
+tuning_profile --profile,--tuning-profile S custom
+tuning_description - S *
+model --model S *
+realtime_model --realtime-model S *
+language --language S en
+transcription_engine --engine,--transcription-engine S *sherpa_onnx_moonshine
+realtime_transcription_engine --realtime-engine,--realtime-transcription-engine S null
+transcription_engine_options --engine-options S null
+realtime_transcription_engine_options --realtime-engine-options S null
+download_root --download-root S null
+compute_type --compute-type S default
+device --device S *auto
+gpu_device_index --gpu-device-index S 0
+beam_size --beam-size S 5
+beam_size_realtime --beam-size-realtime S 3
+batch_size --batch-size S 16
+realtime_batch_size --realtime-batch-size N 16
+vad_filter --no-vad-filter N True
+normalize_audio --normalize-audio S False
+realtime_callback --realtime-callback N update
+min_length_of_recording --min-length-of-recording N 0.2
+min_gap_between_recordings --min-gap-between-recordings N 0.0
+post_speech_silence_duration --post-speech-silence-duration N 0.55
+silero_sensitivity --silero-sensitivity N 0.05
+webrtc_sensitivity --webrtc-sensitivity N 3
+realtime_processing_pause --realtime-processing-pause N 0.02
+realtime_transcription_use_syllable_boundaries --realtime-use-syllable-boundaries N False
+realtime_boundary_detector_sensitivity --realtime-boundary-detector-sensitivity N 0.6
+realtime_boundary_followup_delays --realtime-boundary-followup-delays N (0.05,0.2)
+early_transcription_on_silence --early-transcription-on-silence N 0.2
+initial_prompt --initial-prompt N null
+initial_prompt_realtime --initial-prompt-realtime N null
+wakeword_backend --wakeword-backend N
+openwakeword_model_paths --openwakeword-model-paths N null
+openwakeword_inference_framework --openwakeword-inference-framework N onnx
+wake_words --wake-words N
+wake_words_sensitivity --wake-words-sensitivity N 0.5
+wake_word_activation_delay --wake-word-activation-delay N 0.0
+wake_word_timeout --wake-word-timeout N 5.0
+wake_word_buffer_duration --wake-word-buffer-duration N 0.1
+wake_word_followup_window --wake-word-followup-window N 0.0
+use_main_model_for_realtime --use-main-model-for-realtime S False
+audio_queue_size --audio-queue-size N 128
+max_audio_packet_bytes --max-audio-packet-bytes A 524288
+log_level --log-level A INFO
+max_sessions --max-sessions A *32
+max_active_speakers --max-active-speakers A *32
+max_audio_queue_seconds_per_session --max-audio-queue-seconds-per-session N 30.0
+pre_recording_buffer_duration --pre-recording-buffer-duration N 0.75
+max_realtime_queue_age_ms --max-realtime-queue-age-ms A 1500
+max_final_queue_depth_per_session --max-final-queue-depth-per-session A 8
+max_global_inference_queue_depth --max-global-inference-queue-depth A 64
+realtime_degradation_threshold_ms --realtime-degradation-threshold-ms A 1500
+realtime_min_audio_seconds --realtime-min-audio-seconds N 0.25
+realtime_max_audio_seconds --realtime-max-audio-seconds N 20.0
+vad_energy_threshold --vad-energy-threshold N 250.0
+model_warmup --no-model-warmup S True
+"""
+ROWS = [line.split() for line in CONTRACT.strip().splitlines()]
+OURS = {"max_backlog_seconds", "stream_stall_timeout_s", "idle_timeout_s"}
+CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
+pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
+by_name = pytest.mark.parametrize("declaration", SETTABLE, ids=lambda declaration: declaration.name)
+
+
+def lifted(declaration: Declaration) -> dict[str, str]:
+    return {name: str(value) for name, value in LIFTED.items() if name != declaration.name}
+
+
+def test_the_contract_names_59_settings_and_each_is_declared() -> None:
+    assert len(ROWS) == 59
+    assert {d.name for d in declarations()} == {row[0] for row in ROWS} | OURS
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_flags_class_and_default_are_those_of_the_contract(row: list[str]) -> None:
+    name, flags, letter, *default = row
+    declaration = next(d for d in declarations() if d.name == name)
+    assert declaration.option.flags == (() if flags == "-" else tuple(flags.split(",")))
+    assert name in runtime_settings()[CLASSES[letter]]
+    if not default:
+        assert declaration.field.default == ""
+    elif default[0] == "null":
+        assert declaration.field.default is None
+    else:
+        shown = default[0].removeprefix("*")
+        assert str(declaration.field.default).replace(" ", "") == shown or default[0] == "*"
+
+
+def test_the_classes_are_sorted_and_hold_each_setting_once() -> None:
+    classes = runtime_settings()
+    assert [len([n for n in names if n not in OURS]) for names in classes.values()] == [8, 30, 21]
+    assert all(names == sorted(names) for names in classes.values())
+    assert sorted(name for names in classes.values() for name in names) == sorted(d.name for d in declarations())
+
+
+@by_name
+def test_each_flag_sets_its_setting(declaration: Declaration) -> None:
+    others = [part for name, value in lifted(declaration).items() for part in (f"--{name.replace('_', '-')}", value)]
+    if declaration.is_flag_only:
+        (flag,) = declaration.option.flags
+        assert getattr(from_flags(flag), declaration.name) is not declaration.field.default
+        return
+    for flag in declaration.option.flags:
+        for value in good_values(declaration):
+            settings = from_flags(f"{flag}={as_text(value)}", *others)
+            assert getattr(settings, declaration.name) == as_held(value)
+
+
+@by_name
+def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in lifted(declaration).items():
+        monkeypatch.setenv(f"TRIO_STT_{name.upper()}", text)
+    for value in good_values(declaration):
+        monkeypatch.setenv(declaration.env, as_text(value))
+        held = getattr(load(), declaration.name)
+        assert held == as_held(value)
+        assert type(held) is type(as_held(value))
+
+
+@by_name
+def test_a_value_that_is_not_allowed_is_refused_by_name(
+    declaration: Declaration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {bool: "perhaps", int: "1.5", float: "soon", tuple: "0.1;0.2", dict: "[1]"}.get(kind(declaration))
+    texts = [as_text(value) for value in bad_values(declaration)] + ([wrong] if wrong else [])
+    for text in texts:
+        if not declaration.is_flag_only:
+            with pytest.raises(SettingError) as refusal:
+                from_flags(f"{declaration.option.flags[0]}={text}")
+            assert_one_line(refusal.value, declaration.option.flags[0], text)
+        monkeypatch.setenv(declaration.env, text)
+        with pytest.raises(SettingError) as refusal:
+            load()
+        assert_one_line(refusal.value, declaration.env, text)
+
+
+def assert_one_line(error: SettingError, name: str, text: str) -> None:
+    message = str(error)
+    assert message.startswith(f"{name}: ")
+    assert "\n" not in message
+    assert len(message) < 300
+    items = {text[:40], *text.split(",")}
+    assert any(item.lower() in message.lower() for item in items)
+
+
+@by_name
+def test_a_flag_wins_over_the_environment(declaration: Declaration, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        declaration.env, "not at all" if declaration.is_flag_only else as_text(declaration.field.default)
+    )
+    if declaration.is_flag_only:
+        settings = from_flags(declaration.option.flags[0])
+        assert getattr(settings, declaration.name) is not declaration.field.default
+        return
+    value = good_values(declaration)[0]
+    settings = from_flags(f"{declaration.option.flags[0]}={as_text(value)}")
+    assert getattr(settings, declaration.name) == as_held(value)
+
+
+@pytest.mark.parametrize("name", ["TRIO_STT_COLOUR", "TRIO_STT_TUNING_DESCRIPTION"])
+def test_a_variable_that_is_no_setting_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "blue")
+    with pytest.raises(SettingError, match=f"^{name}: no such setting$"):
+        load()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1]", "{", "null", "5", '{"a": 1} x', "[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 5000 + "}"],
+    ids=lambda text: text[:8],
+)
+def test_engine_options_that_are_no_object_are_refused_in_one_line(text: str) -> None:
+    with pytest.raises(SettingError) as refusal:
+        from_flags("--engine-options", text)
+    assert_one_line(refusal.value, "--engine-options", text)
+
+
+@pytest.mark.parametrize("text", ["0.1,", "a", "0.1,,0.2", "nan", "0.1,inf", "-0.1", "null", "[0.1]"])
+def test_a_bad_list_of_delays_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(SettingError) as refusal:
+        from_flags(f"--realtime-boundary-followup-delays={text}")
+    assert_one_line(refusal.value, "--realtime-boundary-followup-delays", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "delays"), [("", ()), (" ", ()), ("0.3", (0.3,)), ("0.3, 0.1,0.3", (0.1, 0.3)), ("0", (0.0,))]
+)
+def test_delays_are_sorted_and_each_counts_once(text: str, delays: tuple[float, ...]) -> None:
+    assert from_flags(f"--realtime-boundary-followup-delays={text}").realtime_boundary_followup_delays == delays
+
+
+def test_the_public_settings_hold_all_but_what_may_hold_tokens() -> None:
+    shown: dict[str, Any] = public_settings(load({"transcription_engine_options": '{"token": "secret"}'}))
+    hidden = {"transcription_engine_options", "realtime_transcription_engine_options"}
+    assert set(shown) == {row[0] for row in ROWS} - hidden | OURS | {"wake_word_enabled"}
+    assert "secret" not in repr(shown)
+
+
+def test_bytes_that_are_no_text_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIO_STT_MODEL", "\udcff")
+    with pytest.raises(SettingError, match=r"^TRIO_STT_MODEL: .* must be text in UTF-8$"):
+        load()
