@@ -1,59 +1,235 @@
-from hypothesis import given
-from hypothesis import strategies as st
+"""Stable text, case by case. Contract: section 6, and the defect 26 of its section 11."""
 
+from collections.abc import Iterable
+
+import pytest
+
+from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.speech.stabilizer import Stabilizer, StableText
 
-STEP_SAMPLES = 4800  # 0.3 s
+
+def observe(*hypotheses: tuple[float, str], stabilizer: Stabilizer | None = None) -> list[StableText]:
+    """What comes of hypotheses, each with the position in seconds up to which it heard."""
+    following = stabilizer or Stabilizer()
+    return [following.observe(text, audio_end_sample=round(end_s * SAMPLE_RATE_HZ)) for end_s, text in hypotheses]
 
 
-def observe(*hypotheses: str, step_samples: int = STEP_SAMPLES) -> list[StableText]:
+def repeated(text: str, *ends_s: float) -> list[tuple[float, str]]:
+    return [(end_s, text) for end_s in ends_s]
+
+
+def stables(seen: Iterable[StableText]) -> list[str]:
+    return [text.stable for text in seen]
+
+
+HELLO = repeated("hello", 1.0, 1.4, 1.85)
+BAD_CARD = "I would think that the card is ready"
+GOOD_CARD = "I would think that the current approach is ready"
+
+
+# The reference's cases (6.4), on the audio clock.
+
+
+def test_a_first_word_is_committed_by_the_third_hypothesis_over_0_85_s() -> None:
+    seen = observe(*HELLO)
+    assert stables(seen) == ["", "", "hello"]
+    assert [text.unstable for text in seen] == ["hello", "hello", ""]
+    assert [text.commit_reason for text in seen] == ["none", "none", "evidence-threshold"]
+    assert seen[-1].stable_normalized_offset == 5
+
+
+def test_fast_repeats_are_no_evidence_until_audio_has_passed() -> None:
+    assert stables(observe(*repeated("hello", 1.0, 1.05, 1.10, 1.85))) == ["", "", "", "hello"]
+
+
+def test_decoding_the_same_audio_again_is_no_evidence() -> None:
+    seen = observe(*repeated("set the timer", 1.0, 1.0, 1.0, 2.0))
+    assert stables(seen) == ["", "", "", "set"]
+
+
+def test_a_first_word_is_committed_before_the_space_behind_it() -> None:
+    seen = observe(*repeated("hello world", 1.0, 1.4, 1.85))
+    assert (seen[-1].stable, seen[-1].unstable, seen[-1].display) == ("hello", " world", "hello world")
+
+
+def test_a_space_needs_its_fourth_confirmation() -> None:
+    seen = observe(*repeated("book now", 1.0, 1.4, 1.85, 1.95))
+    assert [text.delta for text in seen] == ["", "", "book", " now"]
+    assert (seen[-1].stable, seen[-1].stable_normalized_offset) == ("book now", 8)
+
+
+def test_a_space_needs_two_stable_characters_to_its_right() -> None:
+    seen = observe(*repeated("book a ", 1.0, 1.3, 1.6, 1.9))
+    assert seen[-1].stable == "book"
+    seen = observe(*repeated("book a room now", 1.0, 1.3, 1.6, 1.9))
+    assert seen[-1].stable == "book a room now"
+
+
+def test_a_wrong_first_word_that_is_corrected_in_time_is_never_committed() -> None:
+    wrong = [(1.0, "M now talking"), (1.15, "M now talking"), (1.3, "M now talking into")]
+    seen = observe(*wrong, *repeated("I am now talking into", 1.45, 1.85, 2.25, 2.65))
+    assert not any(text.is_outlier for text in seen)
+    assert not any(text.stable.startswith("M") for text in seen)
+    assert seen[-1].stable == "I am now talking into"
+
+
+def test_one_unrelated_hypothesis_is_an_outlier_and_the_history_recovers() -> None:
+    seen = observe((1.0, "turnon"), (1.4, "turnon"), (1.8, "completely unrelated banana"), (1.95, "turnon"))
+    assert [text.is_outlier for text in seen] == [False, False, True, False]
+    assert (seen[2].raw, seen[2].unstable) == ("completely unrelated banana", "turnon")
+    assert seen[3].delta == "turnon"
+
+
+def test_unrelated_hypotheses_after_a_commit_stay_outliers() -> None:
+    seen = observe(*HELLO, (2.0, "goodbye now"), (2.2, "goodbye now please"))
+    for outlier in seen[3:]:
+        assert outlier.is_outlier
+        assert outlier.stable_prefix_conflict
+        assert (outlier.stable, outlier.display) == ("hello", "hello")
+
+
+def test_a_second_unrelated_hypothesis_before_any_consensus_switches_the_branch() -> None:
+    seen = observe((1.0, "turnon"), (1.4, "big yellow banana"), (1.8, "big yellow banana"), (2.3, "big yellow banana"))
+    assert [text.is_outlier for text in seen] == [False, True, False, False]
+    assert seen[-1].stable == "big"  # the outlier that was confirmed counts as evidence: 0.9 s of it
+
+
+def test_stable_text_that_proves_wrong_stays_and_the_consensus_becomes_the_correction() -> None:
+    seen = observe(*repeated(BAD_CARD, 1.0, 1.3, 1.6, 1.9), *repeated(GOOD_CARD, 2.2, 2.5, 2.8, 3.1))
+    assert seen[3].stable == BAD_CARD
+    first, last = seen[4], seen[-1]
+    assert first.internal_revision
+    assert all(text.stable_prefix_conflict and not text.is_outlier for text in seen[4:])
+    assert all((text.stable, text.delta) == (BAD_CARD, "") for text in seen[4:])
+    assert (last.consensus, last.consensus_unstable, last.consensus_display) == (GOOD_CARD, "", GOOD_CARD)
+    assert not last.public_consensus_aligned
+    assert last.unstable == " ... current approach is ready"
+    assert last.display == f"{BAD_CARD} ... current approach is ready"
+
+
+def test_suppressed_observations_are_evidence_and_keep_their_delta() -> None:
     stabilizer = Stabilizer()
-    return [
-        stabilizer.observe(text, audio_end_sample=step_samples * number) for number, text in enumerate(hypotheses, 1)
-    ]
+    ends = [round(end_s * SAMPLE_RATE_HZ) for end_s in (1.0, 1.4, 1.85)]
+    hidden = [stabilizer.observe("hello", audio_end_sample=end, publishable=False) for end in ends]
+    assert [text.delta for text in hidden] == ["", "", ""]
+    assert hidden[-1].stable == "hello"
+    shown = stabilizer.observe("hello", audio_end_sample=2 * SAMPLE_RATE_HZ)
+    assert (shown.stable, shown.delta) == ("hello", "hello")
 
 
-def test_words_that_three_hypotheses_over_half_a_second_agree_on_are_committed_but_not_the_last() -> None:
-    seen = observe("please", "please book", "please book the blue")
-    assert [text.stable for text in seen] == ["", "", "please"]
-    assert seen[-1].unstable == " book the blue"
+# More than the reference asks of a word.
 
 
-def test_agreement_needs_its_stretch_of_audio() -> None:
-    seen = observe(*["please book the room"] * 4, step_samples=1600)
-    assert [text.stable for text in seen] == [""] * 4
+def test_only_words_that_every_hypothesis_ended_alike_are_committed() -> None:
+    seen = observe((1.0, "book"), (1.3, "books"), (1.6, "booking the"), (1.9, "booking the"), (2.2, "booking the room"))
+    assert stables(seen) == [""] * 5
 
 
-def test_decoding_the_same_audio_again_is_no_second_witness() -> None:
+def test_one_hypothesis_that_differs_starts_a_word_s_evidence_anew() -> None:
+    seen = observe((1.0, "the spring of"), (1.3, "the string of"), (1.6, "the spring of"), (1.9, "the spring of"))
+    assert seen[-1].stable == "the"
+
+
+def test_evidence_older_than_8_s_does_not_count() -> None:
+    assert observe((1.0, "hello"), (9.1, "hello"))[-1].stable == ""
+    assert observe((1.0, "hello"), (8.9, "hello"))[-1].stable == "hello"
+
+
+def test_a_longer_form_of_the_last_stable_word_continues_it() -> None:
+    seen = observe(*repeated("inter", 1.0, 1.4, 1.85), *repeated("international", 2.2, 2.6, 3.05))
+    assert [text.delta for text in seen] == ["", "", "inter", "", "", "national"]
+
+
+# Text that a client shows.
+
+
+def test_a_hypothesis_that_ends_earlier_contradicts_nothing() -> None:
+    seen = observe(*repeated("one two three", 1.0, 1.3, 1.6, 1.9), (2.2, "one two"))
+    assert (seen[-1].stable, seen[-1].unstable) == ("one two three", "")
+    assert not seen[-1].stable_prefix_conflict
+    assert not seen[-1].public_consensus_aligned
+    assert seen[-1].internal_revision
+
+
+def test_nothing_remains_of_a_contradiction_without_further_words() -> None:
+    seen = observe(*repeated("one two three", 1.0, 1.3, 1.6, 1.9), (2.2, "one two threes"), (2.5, "one to"))
+    assert seen[-2].unstable == "s"
+    assert (seen[-1].unstable, seen[-1].stable_prefix_conflict) == (" ... to", True)
+
+
+@pytest.mark.parametrize("blank", ["", "  \n", " ... ", ",,"])
+def test_a_blank_hypothesis_takes_a_number_and_changes_nothing(blank: str) -> None:
+    seen = observe(*repeated("one two three", 1.0, 1.3, 1.6), (1.7, blank), (1.9, "one two three"))
+    assert (seen[3].sequence, seen[3].raw, seen[3].delta) == (4, blank.strip(), "")
+    assert (seen[3].stable, seen[3].unstable) == (seen[2].stable, seen[2].unstable)
+    assert seen[4].stable == "one two three"
+
+
+def test_a_new_utterance_starts_with_nothing() -> None:
+    assert Stabilizer().observe("", audio_end_sample=0) == StableText(sequence=1)
+
+
+# Defects that the reference has (6.5; 11.3, number 26).
+
+
+def test_26_punctuation_and_inner_apostrophes_are_kept() -> None:
+    text = "“Don\u2019t go,” she said: it's half-past five"
+    seen = observe(*repeated(f"{text}.", 1.0, 1.3, 1.6, 1.9))
+    assert (seen[-1].stable, seen[-1].unstable) == (text, ".")
+    assert "".join(part.delta for part in seen) == text
+
+
+def test_26_punctuation_and_case_that_change_do_not_disagree() -> None:
+    seen = observe((1.0, "hello world"), (1.3, "hello, world"), (1.6, "Hello world"), (1.9, "hello, world!"))
+    assert stables(seen) == ["", "", "", "hello, world"]
+    assert seen[-1].unstable == "!"
+    longer = observe((1.0, "Well."), (1.4, "Well,"), (1.85, "Well."), *repeated("Well, then now", 2.0, 2.3, 2.6, 2.9))
+    assert (longer[2].stable, longer[2].unstable, longer[-1].stable) == ("Well", ".", "Well, then now")
+
+
+def test_26_no_space_is_lost_between_commits() -> None:
+    seen = observe(*repeated("number", 1.0, 1.4, 1.85), *repeated("number 5 please", 2.0, 2.3, 2.6, 2.9))
+    assert seen[-1].stable == "number 5 please"
+    assert "".join(text.delta for text in seen) == "number 5 please"
+
+
+def test_26_characters_that_fold_to_several_are_not_doubled() -> None:
+    text = "Die große Straße ist ½ offen für ﬁve"
+    seen = observe(*repeated(text, 1.0, 1.3, 1.6, 1.9))
+    assert seen[-1].stable == text
+
+
+def test_words_of_scripts_without_spaces_are_committed_one_character_at_a_time() -> None:
+    seen = observe((1.0, "今天"), (1.3, "今天天"), (1.6, "今天天气很"), (1.9, "今天天气很好。"))
+    assert seen[-1].stable == "今天"
+
+
+# The final's relation to the stable text.
+
+
+@pytest.mark.parametrize(
+    ("final", "agreed"),
+    [
+        ("Hello, world again.", True),
+        ("hello world", True),
+        ("Hello worlds.", False),
+        ("Yellow world.", False),
+        ("Hello.", False),
+        ("", False),
+    ],
+)
+def test_a_final_agrees_when_it_begins_with_the_stable_words(final: str, agreed: bool) -> None:
     stabilizer = Stabilizer()
-    for _ in range(5):
-        text = stabilizer.observe("please book the room", audio_end_sample=16000)
-    assert text.stable == ""
+    observe(*repeated("hello world", 1.0, 1.3, 1.6, 1.9), stabilizer=stabilizer)
+    assert stabilizer.agrees_with(final) is agreed
 
 
-def test_punctuation_and_case_do_not_disagree_and_are_kept() -> None:
-    seen = observe("Don't go", "Don't, go now", "Don't go now please", "Don't go now, please stay")
-    assert seen[-1].stable.startswith("Don't go")
+def test_where_nothing_is_stable_every_final_agrees() -> None:
+    assert Stabilizer().agrees_with("Anything.")
 
 
-def test_a_contradiction_leaves_the_stable_text_and_shows_the_rest() -> None:
-    seen = observe(*["one two three"] * 3, "other words entirely here")
-    assert seen[-1].stable == "one two"
-    assert seen[-1].delta == ""
-    assert seen[-1].unstable == " entirely here"
-
-
-def test_an_empty_hypothesis_changes_nothing() -> None:
-    seen = observe(*["one two three"] * 3, "")
-    assert (seen[-1].stable, seen[-1].unstable, seen[-1].sequence) == ("one two", "", 4)
-
-
-@given(st.lists(st.lists(st.sampled_from(["a", "B", "c,", "don't", "é"]), max_size=6).map(" ".join), max_size=30))
-def test_stable_text_only_grows_and_its_deltas_join_to_it(hypotheses: list[str]) -> None:
-    joined = ""
-    for number, text in enumerate(observe(*hypotheses), 1):
-        assert text.sequence == number
-        assert text.stable.startswith(joined)
-        joined += text.delta
-        assert text.stable == joined
-        assert text.display == (text.stable + text.unstable).strip()
+def test_text_that_was_never_published_cannot_be_contradicted() -> None:
+    stabilizer = Stabilizer()
+    for end_s in (1.0, 1.4, 1.9):
+        stabilizer.observe("hello", audio_end_sample=round(end_s * SAMPLE_RATE_HZ), publishable=False)
+    assert stabilizer.agrees_with("Yellow.")

@@ -1,0 +1,99 @@
+"""What two spellings of the same words share: text without case, punctuation and odd spaces. Contract: section 6.2.
+
+It owns normalised text and where its words begin and end. It must not decide which words are right.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3040, 0x30FF),  # Hiragana, Katakana
+    (0x3400, 0x9FFF),  # Chinese characters
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
+"""Unicode blocks of scripts that put no space between words: there, each character counts as a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A text and its normalised form.
+
+    Attributes:
+        raw: The text, stripped.
+        normal: Its normalised characters; single spaces between words, none at either end.
+        ends: For each normalised character, the position in `raw` after the character that it comes from.
+    """
+
+    raw: str
+    normal: str
+    ends: tuple[int, ...]
+
+    def raw_end(self, length: int) -> int:
+        """Position in `raw` after the first `length` normalised characters; punctuation that follows is not in it."""
+        return self.ends[length - 1] if length else 0
+
+
+def wording(text: str) -> Wording:
+    """Normalise a text: NFKC, no punctuation (Unicode P*), case folded, runs of white space as one space."""
+    raw = text.strip()
+    normal: list[str] = []
+    ends: list[int] = []
+    for end, character in enumerate(raw, 1):
+        for folded in _fold(character):
+            if folded != " " or (normal and normal[-1] != " "):
+                normal.append(folded)
+                ends.append(end)
+    if normal and normal[-1] == " ":
+        normal.pop()
+        ends.pop()
+    return Wording(raw, "".join(normal), tuple(ends))
+
+
+def words(normal: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each word of a normalised text, in order."""
+    start = 0
+    for position, character in enumerate(normal):
+        if character == " ":
+            if start < position:
+                yield start, position
+            start = position + 1
+        elif _is_unspaced(character):
+            if start < position:
+                yield start, position
+            yield position, position + 1
+            start = position + 1
+    if start < len(normal):
+        yield start, len(normal)
+
+
+def ends_word(normal: str, end: int) -> bool:
+    """Whether a word of a normalised text ends at `end`, at most the text's length."""
+    return (
+        end == len(normal)
+        or normal[end] == " "
+        or (end > 0 and (_is_unspaced(normal[end - 1]) or _is_unspaced(normal[end])))
+    )
+
+
+def common_length(first: str, second: str) -> int:
+    """Length of the common prefix."""
+    if second.startswith(first):
+        return len(first)
+    return next((i for i, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), len(second))
+
+
+@functools.lru_cache(maxsize=4096)
+def _fold(character: str) -> str:
+    """The normalised characters that one raw character gives; any white space among them as a space."""
+    folded = unicodedata.normalize("NFKC", character).casefold()
+    return "".join(" " if c.isspace() else c for c in folded if not unicodedata.category(c).startswith("P"))
+
+
+def _is_unspaced(character: str) -> bool:
+    return character >= "\u0e00" and any(low <= ord(character) <= high for low, high in _UNSPACED)

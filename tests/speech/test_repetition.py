@@ -1,0 +1,76 @@
+"""What is not words: loops and punctuation. Real loops and real words are met in `tests/words`."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_stt.speech.repetition import Refusal, refusal
+
+SENTENCE = "I am going to the store because I need some milk"
+
+
+@pytest.mark.parametrize("text", ["", "  \n", ",,", "...", " - ", "♪♪♪♪", "♪ ♪ ♪", "?!", "“”"])
+def test_text_without_a_letter_or_number_is_no_words(text: str) -> None:
+    assert refusal(text) is Refusal.NO_WORDS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No, no, no, no.",
+        "No no no no no no no!",
+        "Ha ha ha.",
+        "Ha-ha-ha-ha-ha-ha-ha-ha.",
+        "One two one two, one two one two, testing.",
+        "one two three four five six seven eight nine ten",
+        "Zero zero zero zero zero zero zero zero seven",
+        "555 555 555 555",
+        "1000000000000",
+        "Never, never, never, never, never!",
+        "Come on, come on, come on, come on, come on.",
+        "Thank you. Thank you. Thank you. Thank you.",
+        "I love you. I love you. I love you.",
+        "That that is is that that is not is not.",
+        f"{SENTENCE}. {SENTENCE}. {SENTENCE}.",
+        "Yes.",
+        "5",
+        "你好",
+        "哈哈哈哈哈",
+    ],
+)
+def test_what_people_say_passes(text: str) -> None:
+    assert refusal(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "you " * 12,
+        "Thank you. " * 8,
+        "thank you, THANK YOU. Thank, you; " * 3,
+        "Mm-mm-mm-mm-mm-mm-mm-mm-mm-mm-mm",
+        "2022, " * 25,
+        "The top of" + " top of" * 15,
+        f"{SENTENCE}. " * 5,
+        "We begin well and then it was, it was, it was, it was, it was, it was, it was, it was, and so on",
+        "字幕由志愿者提供。" * 6,
+    ],
+)
+def test_a_loop_is_refused(text: str) -> None:
+    assert refusal(text) is Refusal.REPETITION
+
+
+word = st.text(alphabet="abcdefgh", min_size=1, max_size=6)
+phrases = st.lists(word, min_size=1, max_size=30)
+
+
+@given(phrases, st.integers(10, 40), st.lists(word, max_size=5), st.lists(word, max_size=5))
+def test_any_phrase_said_ten_times_in_a_row_is_a_loop(
+    phrase: list[str], times: int, before: list[str], after: list[str]
+) -> None:
+    assert refusal(" ".join([*before, *phrase * times, *after])) is Refusal.REPETITION
+
+
+@given(st.lists(st.integers(0, 10**9), unique=True, min_size=1, max_size=80))
+def test_words_that_do_not_recur_pass(numbers: list[int]) -> None:
+    assert refusal(" ".join(f"word{number}" for number in numbers)) is None

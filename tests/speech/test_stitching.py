@@ -1,0 +1,126 @@
+"""Hypotheses of the last seconds become text from the start. Contract: section 5.4."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_stt.speech.stitching import Stitcher
+from trio_stt.speech.wording import wording
+
+WORD_SAMPLES = 4800  # 0.3 s
+
+
+def stitch(*hypotheses: tuple[str, int, int]) -> list[str]:
+    """Full texts for hypotheses, each with the first and the end word position of its clip."""
+    stitcher = Stitcher()
+    return [
+        stitcher.stitch(text, clip_start_sample=start * WORD_SAMPLES, clip_end_sample=end * WORD_SAMPLES)
+        for text, start, end in hypotheses
+    ]
+
+
+def test_a_clip_from_the_start_is_taken_as_it_is() -> None:
+    assert stitch(("One, two", 0, 2), (" Won too three. ", 0, 3)) == ["One, two", "Won too three."]
+
+
+def test_words_that_the_clip_no_longer_holds_are_kept() -> None:
+    seen = stitch(("It was the best of times,", 0, 6), ("the best of times, it was.", 2, 8))
+    assert seen[-1] == "It was the best of times, it was."
+
+
+def test_a_misheard_first_word_of_the_clip_gives_way_to_the_one_heard_before() -> None:
+    seen = stitch(("we had everything before us", 0, 5), ("sat everything before us we", 1, 6))
+    assert seen[-1] == "we had everything before us we"
+
+
+def test_a_corrected_last_word_replaces_the_one_heard_before() -> None:
+    seen = stitch(("the epoch of belief it was ink", 0, 6), ("of belief it was incredulity today", 2, 7))
+    assert seen[-1] == "the epoch of belief it was incredulity today"
+
+
+def test_words_that_are_retracted_go() -> None:
+    seen = stitch(("one two three four five six maybe", 0, 7), ("three four five six", 2, 8))
+    assert seen[-1] == "one two three four five six"
+
+
+def test_phrases_that_recur_are_told_apart() -> None:
+    seen = stitch(
+        ("it was the age of wisdom it was the age of fool", 0, 12),
+        ("wisdom it was the age of foolishness it was", 5, 14),
+        ("it was the age of foolishness it was the epoch", 6, 16),
+    )
+    assert seen[-1] == "it was the age of wisdom it was the age of foolishness it was the epoch"
+
+
+def test_a_clip_that_begins_where_the_last_one_ended_is_added() -> None:
+    assert stitch(("One two.", 0, 2), ("three four", 2, 4), ("three four five", 2, 5))[-1] == "One two. three four five"
+
+
+def test_a_clip_of_one_word_overlaps_by_that_word() -> None:
+    seen = stitch(("well one two no", 0, 4), ("no", 3, 5), ("no yes", 3, 6))
+    assert seen[1:] == ["well one two no", "well one two no yes"]
+
+
+def test_scripts_without_spaces_are_joined_too() -> None:
+    assert stitch(("今天天气很好", 0, 6), ("天气很好我们去", 2, 9))[-1] == "今天天气很好我们去"
+
+
+@pytest.mark.parametrize("empty", ["", " ... ", "—"])
+def test_a_hypothesis_without_words_gives_none_and_changes_nothing(empty: str) -> None:
+    seen = stitch(("one two three four", 0, 4), (empty, 1, 5), ("two three four five", 1, 6))
+    assert seen == ["one two three four", "", "one two three four five"]
+
+
+def test_a_hypothesis_that_fits_nothing_gives_no_words_and_changes_nothing() -> None:
+    known = ("one two three four five", 0, 5)
+    odd, next_one = ("completely unrelated banana", 1, 6), ("three four five six seven", 2, 7)
+    assert stitch(known, odd, next_one)[1:] == ["", "one two three four five six seven"]
+
+
+def test_two_hypotheses_that_fit_each_other_outweigh_what_was_heard_before() -> None:
+    odd = ("alpha beta gamma delta", 0, 4)
+    seen = stitch(odd, ("three four five six seven", 2, 7), ("four five six seven eight", 3, 8))
+    assert seen[1:] == ["", "alpha beta three four five six seven eight"]
+
+
+made_up = st.integers(12, 60).map(lambda count: [f"word{number}" for number in range(count)])
+recurring = st.lists(st.integers(0, 10**6), min_size=4, max_size=15, unique=True).map(
+    lambda nouns: [word for noun in nouns for word in ("it", "was", "the", f"noun{noun}")]
+)
+
+
+@given(
+    spoken=made_up | recurring,
+    window=st.integers(10, 20),
+    step=st.integers(1, 3),
+    misheard=st.lists(st.integers(0, 2), min_size=60, max_size=60),
+    wrong_end=st.booleans(),
+)
+def test_whatever_the_window_the_text_is_what_was_spoken(
+    spoken: list[str], window: int, step: int, misheard: list[int], wrong_end: bool
+) -> None:
+    stitcher = Stitcher()
+    text = ""
+    for end in [*range(1, len(spoken), step), len(spoken)]:
+        start = max(0, end - window)
+        heard = spoken[start:end]
+        if start > 0:
+            heard[: misheard[end - 1]] = ["noise"] * misheard[end - 1]
+        if wrong_end and end < len(spoken):
+            heard[-1] = f"guess{end}"
+        text = stitcher.stitch(
+            " ".join(heard), clip_start_sample=start * WORD_SAMPLES, clip_end_sample=end * WORD_SAMPLES
+        )
+        assert text.split()[:-1] == spoken[: end - 1]
+    assert text.split() == spoken
+
+
+@given(st.lists(st.tuples(st.text(max_size=30), st.integers(0, 9000), st.integers(0, 9000)), max_size=12))
+def test_any_text_at_any_place_is_taken(hypotheses: list[tuple[str, int, int]]) -> None:
+    stitcher, start, end = Stitcher(), 0, 1
+    for text, later_start, later_end in hypotheses:
+        end += later_end
+        start = min(start + later_start, end - 1)
+        full = stitcher.stitch(text, clip_start_sample=start, clip_end_sample=end)
+        assert full == full.strip()
+        assert not full or wording(full).normal.endswith(wording(text).normal[-1:])

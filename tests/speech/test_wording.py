@@ -1,0 +1,46 @@
+"""Normalised text. Contract: section 6.2."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_stt.speech.wording import ends_word, wording, words
+
+
+@pytest.mark.parametrize(
+    ("raw", "normal"),
+    [
+        ("", ""),
+        ("  It's\t\u00a0HALF-past five!\n", "its halfpast five"),
+        ("a - b", "a b"),
+        ("Stra\u00dfe", "strasse"),
+        ("\ufb01ve \uff15", "five 5"),
+        ("\u2026", ""),
+    ],
+)
+def test_case_punctuation_and_spaces_are_gone(raw: str, normal: str) -> None:
+    assert wording(raw).normal == normal
+
+
+def test_words_are_found_with_and_without_spaces() -> None:
+    normal = wording("Go to \u5317\u4eac, now").normal
+    assert [normal[start:end] for start, end in words(normal)] == ["go", "to", "\u5317", "\u4eac", "now"]
+
+
+@given(st.text())
+def test_each_character_knows_where_it_comes_from(text: str) -> None:
+    whole = wording(text)
+    assert len(whole.ends) == len(whole.normal)
+    assert list(whole.ends) == sorted(whole.ends)
+    assert whole.normal == whole.normal.strip(" ")
+    assert "  " not in whole.normal
+    for length in range(len(whole.normal) + 1):
+        assert wording(whole.raw[: whole.raw_end(length)]).normal.startswith(whole.normal[:length].strip(" "))
+
+
+@given(st.text())
+def test_words_cover_all_but_spaces_and_end_where_words_end(text: str) -> None:
+    normal = wording(text).normal
+    spans = list(words(normal))
+    assert "".join(normal[start:end] for start, end in spans) == normal.replace(" ", "")
+    assert all(ends_word(normal, end) for _, end in spans)

@@ -1,0 +1,210 @@
+"""Stable text, tail windows and the guard against loops, on what Moonshine really says. Contract: 5.4 and 6."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.dictation import corpus
+from tests.support.real import moonshine_asset
+from tests.support.speech import read_16k
+from tests.support.wer import normalise, word_error_rate
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.silero import SileroModel
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import Engine, EngineConfig, Request
+from trio_stt.settings import Settings
+from trio_stt.speech.events import SilenceConfirmed, SpeechResumed, UtteranceEnded, UtteranceStarted
+from trio_stt.speech.listener import Listener
+from trio_stt.speech.repetition import Refusal, refusal
+from trio_stt.speech.segmenter import SegmenterConfig
+from trio_stt.speech.stabilizer import Stabilizer
+from trio_stt.speech.stitching import Stitcher
+
+Clip = NDArray[np.float32]
+
+STEP_WINDOWS = 5  # 0.16 s between hypotheses, about what one core manages in long utterances
+MAX_CONTRADICTED = 0.03
+MAX_DELAY_S = 1.2
+
+
+@dataclass
+class Utterance:
+    """What a session would see of one utterance: partials (text, audio end) outside of silence, and the final."""
+
+    start_sample: int
+    partials: list[tuple[str, int]] = field(default_factory=list)
+    silent: bool = False
+    final: str = ""
+    end_sample: int = 0
+
+
+def transcribe(engine: Engine, clip: Clip) -> str:
+    return engine.transcribe([Request(samples=clip)])[0].text
+
+
+@pytest.fixture(scope="module")
+def moonshine() -> Iterator[Engine]:
+    moonshine_asset("tiny-en")
+    engine = registry.load(EngineConfig(engine="sherpa_onnx_moonshine"))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def utterances(moonshine: Engine) -> list[Utterance]:
+    """The readings and the shared sentences, cut and transcribed as a session with default settings does it."""
+    samples, _ = corpus()
+    settings = Settings()
+    detector = SpeechDetector(
+        SileroModel(), energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
+    )
+    listener = Listener(SegmenterConfig.of(settings), detector)
+    listener.begin()
+    found: list[Utterance] = []
+    for number, start in enumerate(range(0, len(samples), WINDOW_SAMPLES)):
+        for event in listener.push(samples[start : start + WINDOW_SAMPLES], SAMPLE_RATE_HZ):
+            match event:
+                case UtteranceStarted():
+                    found.append(Utterance(event.start_sample))
+                case SilenceConfirmed():
+                    found[-1].silent = True
+                case SpeechResumed():
+                    found[-1].silent = False
+                case UtteranceEnded():
+                    found[-1].final = transcribe(moonshine, listener.clip(event.start_sample, event.clip_end_sample))
+                    found[-1].end_sample = event.end_sample
+        running = found and not found[-1].end_sample and not found[-1].silent
+        if running and number % STEP_WINDOWS == 0:
+            end = listener.position_sample
+            found[-1].partials.append((transcribe(moonshine, listener.clip(found[-1].start_sample, end)), end))
+    return found
+
+
+def contradictions(committed: list[str], final: list[str]) -> int:
+    """Least number of words to change, drop or put in so that the committed words begin the final."""
+    row = list(range(len(final) + 1))
+    for word in committed:
+        above, row = row, [row[0] + 1]
+        for j, other in enumerate(final):
+            row.append(min(above[j] + (word != other), above[j + 1] + 1, row[j] + 1))
+    return min(row)
+
+
+def heard_of(final: list[str], hypothesis: list[str]) -> set[int]:
+    """Indexes of the final's words that a hypothesis has in their place."""
+    blocks = SequenceMatcher(None, final, hypothesis, autojunk=False).get_matching_blocks()
+    return {block.a + offset for block in blocks for offset in range(block.size)}
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_committed_words_come_soon_and_are_right(utterances: list[Utterance], every: int) -> None:
+    committed_words = contradicted = 0
+    delays_s = []
+    for utterance in utterances:
+        stabilizer, stable = Stabilizer(), ""
+        final = normalise(utterance.final).split()
+        # A word counts as spoken when a hypothesis first has it in its place, whether or not the next one keeps it: an
+        # engine needs all or nearly all of a word to hear it, so this is not late. One that is never committed waits
+        # for its final, which is not there before the utterance's end.
+        spoken = dict.fromkeys(range(len(final)), utterance.end_sample)
+        committed = dict(spoken)
+        for text, end in utterance.partials[::every]:
+            stable = stabilizer.observe(text, audio_end_sample=end).stable
+            for times, words in ((spoken, text), (committed, stable)):
+                for index in heard_of(final, normalise(words).split()):
+                    times[index] = min(times[index], end)
+        committed_words += len(normalise(stable).split())
+        contradicted += contradictions(normalise(stable).split(), final)
+        delays_s += [(committed[index] - spoken[index]) / SAMPLE_RATE_HZ for index in range(len(final))]
+    assert committed_words > len(delays_s) / 2
+    assert contradicted / committed_words < MAX_CONTRADICTED
+    assert statistics.median(delays_s) <= MAX_DELAY_S
+
+
+def test_a_final_that_agrees_is_told_from_one_that_does_not(utterances: list[Utterance]) -> None:
+    for utterance in utterances:
+        stabilizer, stable = Stabilizer(), ""
+        for text, end in utterance.partials:
+            stable = stabilizer.observe(text, audio_end_sample=end).stable
+        agreed = contradictions(normalise(stable).split(), normalise(utterance.final).split()) == 0
+        assert stabilizer.agrees_with(utterance.final) is agreed, (stable, utterance.final)
+
+
+def test_nothing_that_was_really_said_is_refused(utterances: list[Utterance]) -> None:
+    for utterance in utterances:
+        for text in (utterance.final, *(text for text, _ in utterance.partials)):
+            assert not text or refusal(text) is None, text
+
+
+# Tail windows.
+
+TAIL_SAMPLES = 8 * SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize(("from_s", "cadence_s"), [(0, 0.5), (17, 1.6)])
+def test_the_last_8_s_of_25_s_of_reading_still_give_all_of_it(moonshine: Engine, from_s: int, cadence_s: float) -> None:
+    reading = read_16k(moonshine_asset("two_cities.wav"))[from_s * SAMPLE_RATE_HZ :][: 25 * SAMPLE_RATE_HZ]
+    stitcher, text = Stitcher(), ""
+    for end in [*range(SAMPLE_RATE_HZ, reading.size, round(cadence_s * SAMPLE_RATE_HZ)), reading.size]:
+        start = max(0, end - TAIL_SAMPLES)
+        heard = transcribe(moonshine, reading[start:end])
+        text = stitcher.stitch(heard, clip_start_sample=start, clip_end_sample=end) or text
+    assert word_error_rate(transcribe(moonshine, reading), text) <= 0.15
+    words = normalise(text).split()
+    for size in range(1, len(words) // 2 + 1):
+        assert not any(words[i : i + size] == words[i + size : i + 2 * size] for i in range(len(words) - size))
+
+
+# Loops: what Moonshine makes of sounds that are no speech.
+
+
+def seconds(count: int) -> Clip:
+    return np.asarray(np.arange(count * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ, np.float32)
+
+
+def melody() -> Clip:
+    """Plucked notes, four a second."""
+    t = seconds(10)
+    pitch_hz = 220 * 2 ** ((np.floor(t * 4) * 7 % 12) / 12)
+    notes = np.sin(2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ) * np.exp(-2 * (4 * t % 1))
+    return np.asarray(0.3 * notes, np.float32)
+
+
+def buzzer() -> Clip:
+    """A square wave that swings around 110 Hz ever more."""
+    t = seconds(10)
+    return np.asarray(0.3 * np.sign(np.sin(2 * np.pi * (110 + 20 * np.sin(6 * np.pi * t)) * t)), np.float32)
+
+
+def throbbing() -> Clip:
+    """150 Hz, four times a second louder and softer."""
+    t = seconds(10)
+    return np.asarray(0.3 * np.sin(2 * np.pi * 150 * t) * (1 + np.sin(8 * np.pi * t)), np.float32)
+
+
+def stuck_record() -> Clip:
+    """One second of the reading, over and over."""
+    reading = read_16k(moonshine_asset("two_cities.wav"))
+    return np.tile(reading[8 * SAMPLE_RATE_HZ : 9 * SAMPLE_RATE_HZ], 15)
+
+
+@pytest.mark.parametrize(
+    ("sound", "reason"),
+    [
+        (melody, Refusal.NO_WORDS),
+        (buzzer, Refusal.REPETITION),
+        (throbbing, Refusal.REPETITION),
+        (stuck_record, Refusal.REPETITION),
+    ],
+)
+def test_what_moonshine_makes_of_no_speech_is_refused(
+    moonshine: Engine, sound: Callable[[], Clip], reason: Refusal
+) -> None:
+    text = transcribe(moonshine, sound())
+    assert refusal(text) is reason, text
