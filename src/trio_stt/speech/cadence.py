@@ -1,22 +1,130 @@
-"""When the next partial of an utterance is due, on the audio clock. Contract: sections 5.1 and 5.4.
+"""When the next partial of an utterance is due and what audio it hears, on the audio clock. Contract: section 5.
 
-It owns the rhythm only: who transcribes, and what was heard, is not its business.
+It owns the rhythm only: who transcribes, and what was heard, is not its business. Nor is a lane that falls behind: that
+is a matter of wall time, and the lane's throttle makes sessions rest.
 """
 
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
 from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.dsp.boundary import BoundaryDetector
+from trio_stt.settings import Settings
+
+_LEAST_PAUSE_S = 0.001  # contract, 5.1
+_LEAST_CLIP_SAMPLES = round(0.05 * SAMPLE_RATE_HZ)
+"""Less audio than this is worth no partial. Contract, 5.4."""
+
+
+class Trigger(StrEnum):
+    """Why a partial is due; names as in the contract, 5.2."""
+
+    TIMER = "timer"
+    BOUNDARY = "syllable-boundary"
+    FOLLOWUP = "syllable-boundary-followup"
+    FALLBACK = "syllable-boundary-fallback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CadenceConfig:
+    """The settings that matter here, in samples.
+
+    Attributes:
+        pause_samples: From the start of one partial to that of the next; 0 for partials at syllables only.
+        boundary_sensitivity: Of the boundary detector, 0 to 1; None where the pause alone rules.
+        followup_samples: Distances from a boundary at which further partials are due, ascending.
+        min_audio_samples: Recorded audio, counted from the trigger, before the first partial.
+        max_audio_samples: Newest audio that a partial hears; 0 for the whole utterance.
+    """
+
+    pause_samples: int
+    boundary_sensitivity: float | None
+    followup_samples: tuple[int, ...]
+    min_audio_samples: int
+    max_audio_samples: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        pause_s = settings.realtime_processing_pause
+        syllables = settings.realtime_transcription_use_syllable_boundaries
+        return cls(
+            pause_samples=_samples(pause_s if syllables else max(pause_s, _LEAST_PAUSE_S)),
+            boundary_sensitivity=settings.realtime_boundary_detector_sensitivity if syllables else None,
+            followup_samples=tuple(_samples(delay_s) for delay_s in settings.realtime_boundary_followup_delays),
+            min_audio_samples=_samples(settings.realtime_min_audio_seconds),
+            max_audio_samples=_samples(settings.realtime_max_audio_seconds),
+        )
+
+    @property
+    def usual_pause_s(self) -> float:
+        """Seconds between two partials while the lane keeps up; 0.0 where syllables say when."""
+        return 0.0 if self.boundary_sensitivity is not None else self.pause_samples / SAMPLE_RATE_HZ
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE_HZ)
 
 
 class PartialCadence:
-    """The rhythm of one utterance: a first partial after a least length, then one each time enough audio came."""
+    """The rhythm of one utterance.
 
-    def __init__(self, *, start_sample: int, pause_s: float, min_audio_s: float) -> None:
-        self._pause_samples = max(1, round(pause_s * SAMPLE_RATE_HZ))
-        self._next_sample = start_sample + max(1, round(min_audio_s * SAMPLE_RATE_HZ))
+    Args:
+        config: What the settings say.
+        start_sample: Where the utterance's audio begins, its pre-roll included.
+        trigger_sample: Where the utterance was detected.
+    """
 
-    def is_due(self, end_sample: int) -> bool:
-        """Whether audio up to `end_sample` deserves a partial."""
-        return end_sample >= self._next_sample
+    def __init__(self, config: CadenceConfig, *, start_sample: int, trigger_sample: int) -> None:
+        self.config = config
+        self._start_sample = start_sample
+        self._first_sample = max(trigger_sample + config.min_audio_samples, start_sample + _LEAST_CLIP_SAMPLES)
+        self._taken_sample = trigger_sample  # as if a partial had begun there
+        sensitivity = config.boundary_sensitivity
+        self._detector = None if sensitivity is None else BoundaryDetector(sensitivity)
+        self._heard_sample = start_sample
+        self._boundary = False  # one was found, and no partial taken since
+        self._followups: list[int] = []  # positions, ascending
+
+    @property
+    def wanted_from_sample(self) -> int | None:
+        """Position of the next sample to `hear`, from the utterance's first on; None where the pause alone rules."""
+        return None if self._detector is None else self._heard_sample
+
+    def hear(self, samples: NDArray[np.int16]) -> None:
+        """Listen for boundaries in the next samples, shape (n,)."""
+        if self._detector is None:
+            return
+        self._heard_sample += samples.size
+        for boundary in self._detector.push(samples):
+            self._boundary = True
+            decided = self._start_sample + boundary.decided_sample
+            self._followups = [decided + delay for delay in self.config.followup_samples]
+
+    def due(self, end_sample: int) -> Trigger | None:
+        """Why audio up to `end_sample` deserves a partial, or None."""
+        pause = self.config.pause_samples
+        if end_sample < self._first_sample:
+            return None
+        if self._boundary:
+            return Trigger.BOUNDARY
+        if self._followups and self._followups[0] <= end_sample:
+            return Trigger.FOLLOWUP
+        if pause and end_sample - self._taken_sample >= pause:
+            return Trigger.TIMER if self._detector is None else Trigger.FALLBACK
+        return None
 
     def taken(self, end_sample: int) -> None:
-        """A partial of the audio up to `end_sample` was asked for."""
-        self._next_sample = end_sample + self._pause_samples
+        """A partial of the audio up to `end_sample` was asked for: it serves all that was due by then."""
+        self._taken_sample = end_sample
+        self._boundary = False
+        self._followups = [position for position in self._followups if position > end_sample]
+
+    def clip_start(self, end_sample: int) -> int:
+        """First sample that a partial of the audio up to `end_sample` hears."""
+        longest = self.config.max_audio_samples
+        return max(self._start_sample, end_sample - longest) if longest else self._start_sample

@@ -1,0 +1,283 @@
+"""Where syllables end: a detector of vowel ends and valleys in running speech. Contract: section 5.3.
+
+It owns the features of one stream and the verdict on each frame of 10 ms. It must not know what a boundary is used for.
+The kernels keep no state of their own; `warm_up` compiles them, or loads them from Numba's cache.
+
+Voicing differs from the contract on purpose. There it is the autocorrelation within one frame of 10 ms, in which no lag
+of 13.3 ms (75 Hz) fits. Here the newest 213 samples, one whole period of 75 Hz that ends with the frame, are
+correlated with as many samples one lag earlier (the normalised cross-correlation of Talkin, "A robust algorithm for
+pitch tracking", 1995). Every lag is then judged on equally many samples, a high voice looks back less far than a low
+one, and a vowel's end is seen no more than 3.3 ms late.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from trio_stt.dsp import SAMPLE_RATE_HZ
+
+FRAME_SAMPLES = SAMPLE_RATE_HZ // 100
+"""One frame: 10 ms."""
+
+_MIN_LAG, _MAX_LAG = SAMPLE_RATE_HZ // 350, SAMPLE_RATE_HZ // 75
+"""Pitch from 350 Hz down to 75 Hz, in samples."""
+
+_CONTEXT_SAMPLES = 2 * _MAX_LAG - FRAME_SAMPLES
+"""Audio that voicing needs from before its frame."""
+
+_AFTER = 3  # frames of look-ahead
+_BEFORE = 8  # frames that are asked for vowels; the first may be missing
+_CANDIDATE = _BEFORE
+_LEAST_BEFORE = 7
+_SPEECH_FRAMES, _LEAST_SPEECH, _LEAST_VOWELS = 7, 5, 4
+_LEVEL_FRAMES = 5  # frames before whose mean level is one side of a valley
+_LEAST_RMS = 0.004
+_QUIET_RMS = 0.005
+_FLOOR_START_DB, _FLOOR_LEAST_DB, _FLOOR_MOST_DB = -70.0, -100.0, -20.0
+_FLOOR_FIRST_FRAMES = 10
+_LONG_AGO_FRAMES = 1000
+_PLAIN_SENSITIVITY = 0.6
+"""The default. There the least score (2.0) and the least gap (16 frames) are the contract's at every sensitivity."""
+
+_FRAME = np.dtype(
+    [("energy_db", "f8"), ("rms", "f8"), ("floor_db", "f8"), ("voicing", "f8"), ("speech", "?"), ("vowel", "?")],
+    align=True,
+)
+_STATE = np.dtype([("frames", "i8"), ("boundary_frame", "i8"), ("floor_db", "f8")], align=True)
+_FOUND = np.dtype([("frame", "i8"), ("speech_after", "?"), ("score", "f8")], align=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """The end of a syllable.
+
+    Attributes:
+        sample: The middle of its frame, counted from the first sample of the stream.
+        decided_sample: Position up to which audio was needed to tell, 35 ms later.
+        reason: Whether speech goes on at once, or a pause follows.
+        score: How clear it is, from 2.0 up to 4.575.
+    """
+
+    sample: int
+    decided_sample: int
+    reason: Literal["vowel-ended", "vowel-to-pause"]
+    score: float
+
+
+class _Thresholds(NamedTuple):
+    speech_db: float
+    drop_db: float
+    valley_db: float
+    recovery_db: float
+    vowel_db: float
+    voicing: float
+    zero_crossings: float
+    score: float
+    gap_frames: int
+
+
+def _thresholds(sensitivity: float) -> _Thresholds:
+    s = min(max(sensitivity, 0.0), 1.0)
+    return _Thresholds(
+        speech_db=10.5 - 4.5 * s,
+        drop_db=5.8 - 3.2 * s,
+        valley_db=3.2 - 1.8 * s,
+        recovery_db=2.2 - 1.1 * s,
+        vowel_db=14.0 - 5.0 * s,
+        voicing=0.62 - 0.12 * s,
+        zero_crossings=0.20 + 0.05 * s,
+        score=2.0 + 2.0 * max(0.0, _PLAIN_SENSITIVITY - s),
+        gap_frames=16 - round(17.5 * max(0.0, s - _PLAIN_SENSITIVITY)),
+    )
+
+
+# The samples are whole numbers below 2**15: in float64 all sums are exact, in whatever order they are taken.
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    total = 0.0
+    for i in range(one.size):
+        total += one[i] * other[i]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _voicing(audio: NDArray[np.float64], end: int) -> float:
+    """Highest correlation of the `_MAX_LAG` samples before `end` with those one lag earlier, 0 to 1."""
+    n = _MAX_LAG
+    start = end - n
+    newest = audio[start:end]
+    total = newest.sum()
+    variance = n * _dot(newest, newest) - total * total
+    segment = audio[start - _MIN_LAG : end - _MIN_LAG]
+    earlier_total = segment.sum()
+    earlier_squares = _dot(segment, segment)
+    best = 0.0
+    for lag in range(_MIN_LAG, _MAX_LAG + 1):
+        earlier = start - lag
+        if lag > _MIN_LAG:
+            come, gone = audio[earlier], audio[earlier + n]
+            earlier_total += come - gone
+            earlier_squares += come * come - gone * gone
+        power = variance * (n * earlier_squares - earlier_total * earlier_total)
+        if power > 0.0:
+            covariance = n * _dot(newest, audio[earlier : earlier + n]) - total * earlier_total
+            best = max(best, covariance / math.sqrt(power))
+    return min(best, 1.0)
+
+
+@njit(cache=True, nogil=True)
+def _follow_floor(floor_db: float, energy_db: float, frames: int) -> float:
+    if frames < _FLOOR_FIRST_FRAMES:
+        floor_db = min(floor_db, energy_db)
+    elif energy_db < floor_db + 3.0:
+        floor_db = 0.92 * floor_db + 0.08 * energy_db
+    else:
+        floor_db = 0.997 * floor_db + 0.003 * min(energy_db, floor_db + 18.0)
+    return min(max(floor_db, _FLOOR_LEAST_DB), _FLOOR_MOST_DB)
+
+
+@njit(cache=True, nogil=True)
+def _measure(audio: NDArray[np.float64], start: int, thresholds: _Thresholds, state: Any, frame: Any) -> None:
+    """Fill in `frame` for the audio from `start`, and bring `state` up to date."""
+    end = start + FRAME_SAMPLES
+    frame.rms = math.sqrt(_dot(audio[start:end], audio[start:end]) / FRAME_SAMPLES) / 32768.0 + 1e-12
+    frame.energy_db = 20.0 * math.log10(frame.rms + 1e-12)
+    state.floor_db = _follow_floor(state.floor_db, frame.energy_db, state.frames)
+    state.frames += 1
+    frame.floor_db = state.floor_db
+    above_floor_db = frame.energy_db - frame.floor_db
+    frame.speech = frame.rms >= _LEAST_RMS and above_floor_db >= thresholds.speech_db
+    crossings = 0
+    for i in range(start + 1, end):
+        crossings += (audio[i] < 0.0) != (audio[i - 1] < 0.0)
+    smooth = crossings / (FRAME_SAMPLES - 1) <= thresholds.zero_crossings
+    frame.voicing, frame.vowel = 0.0, False
+    # Nobody asks for the voicing of a frame that can be no vowel, and it is by far the dearest feature.
+    if frame.speech and smooth and above_floor_db >= thresholds.vowel_db:
+        frame.voicing = _voicing(audio, end)
+        frame.vowel = frame.voicing >= thresholds.voicing
+
+
+@njit(cache=True, nogil=True)
+def _clamp(value: float) -> float:
+    return min(max(value, 0.0), 1.25)
+
+
+@njit(cache=True, nogil=True)
+def _before(frames: Any) -> tuple[bool, float, float, float]:
+    """Before the candidate: whether it is enough speech, the loudest vowel and the mean in dB, the best voicing."""
+    speech, vowels, vowel_db, voicing, level_db = 0, 0, -1e9, 0.0, 0.0
+    for i in range(_BEFORE):
+        frame = frames[i]
+        speech += frame.speech and i >= _BEFORE - _SPEECH_FRAMES
+        if frame.vowel:
+            vowels += 1
+            vowel_db = max(vowel_db, frame.energy_db)
+            voicing = max(voicing, frame.voicing)
+        if i >= _BEFORE - _LEVEL_FRAMES:
+            level_db += frame.energy_db / _LEVEL_FRAMES
+    return speech >= _LEAST_SPEECH and vowels >= _LEAST_VOWELS, vowel_db, level_db, voicing
+
+
+@njit(cache=True, nogil=True)
+def _after(frames: Any) -> tuple[bool, bool, float, float]:
+    """After the candidate: whether there is speech, whether a vowel, the highest and the mean level in dB."""
+    speech, vowel, peak_db, level_db = False, False, -1e9, 0.0
+    for i in range(_CANDIDATE + 1, _CANDIDATE + 1 + _AFTER):
+        speech |= frames[i].speech
+        vowel |= frames[i].vowel
+        peak_db = max(peak_db, frames[i].energy_db)
+        level_db += frames[i].energy_db / _AFTER
+    return speech, vowel, peak_db, level_db
+
+
+@njit(cache=True, nogil=True)
+def _is_lowest(frames: Any) -> bool:
+    lowest = True
+    for i in (_CANDIDATE - 2, _CANDIDATE - 1, _CANDIDATE + 1, _CANDIDATE + 2):
+        lowest &= frames[_CANDIDATE].energy_db <= frames[i].energy_db + 0.8
+    return lowest
+
+
+@njit(cache=True, nogil=True)
+def _judge(frames: Any, thresholds: _Thresholds) -> tuple[float, bool]:
+    """The candidate's score, 0.0 where a rule excludes it, and whether speech follows it."""
+    candidate = frames[_CANDIDATE]
+    enough, vowel_db, before_db, voicing = _before(frames)
+    speech_after, vowel_after, peak_after_db, after_db = _after(frames)
+    drop_db = vowel_db - candidate.energy_db
+    valley_db = min(before_db, peak_after_db) - candidate.energy_db
+    ended = not candidate.vowel and not vowel_after and drop_db >= max(1.5, 0.55 * thresholds.drop_db)
+    valley = _is_lowest(frames) and drop_db >= thresholds.drop_db and valley_db >= thresholds.valley_db
+    if not enough or not (ended or valley):
+        return 0.0, speech_after
+    score = _clamp(drop_db / thresholds.drop_db) + _clamp(valley_db / thresholds.valley_db)
+    score += 0.8 * _clamp(voicing / thresholds.voicing)
+    if speech_after and not vowel_after:
+        score += 0.7 * _clamp((peak_after_db - candidate.energy_db) / thresholds.recovery_db)
+    elif after_db < candidate.floor_db + thresholds.speech_db + 2.0:
+        score += 0.45
+    if candidate.rms < _QUIET_RMS:
+        score += 0.2
+    return score, speech_after
+
+
+@njit(cache=True, nogil=True)
+def _advance(audio: NDArray[np.float64], thresholds: _Thresholds, states: Any, frames: Any, found: Any) -> int:
+    """Judge the whole frames behind the context in `audio`; returns how many boundaries it put into `found`."""
+    state = states[0]
+    count = 0
+    for start in range(_CONTEXT_SAMPLES, audio.size - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+        for i in range(frames.size - 1):
+            frames[i] = frames[i + 1]
+        _measure(audio, start, thresholds, state, frames[frames.size - 1])
+        candidate = state.frames - 1 - _AFTER
+        if candidate < _LEAST_BEFORE or candidate - state.boundary_frame < thresholds.gap_frames:
+            continue
+        score, speech_after = _judge(frames, thresholds)
+        if score >= thresholds.score:
+            state.boundary_frame = candidate
+            found[count].frame, found[count].speech_after, found[count].score = candidate, speech_after, score
+            count += 1
+    return count
+
+
+class BoundaryDetector:
+    """Finds the boundaries of one stream of int16 samples, mono, 16 kHz; what it finds depends on the samples alone.
+
+    Args:
+        sensitivity: 0 (clear boundaries only) to 1; values beyond are taken as these.
+    """
+
+    def __init__(self, sensitivity: float) -> None:
+        self._thresholds = _thresholds(sensitivity)
+        self._audio = np.zeros(_CONTEXT_SAMPLES, np.int16)  # nothing was said before the stream
+        self._states = np.array([(0, -_LONG_AGO_FRAMES, _FLOOR_START_DB)], _STATE)
+        self._frames = np.zeros(_BEFORE + 1 + _AFTER, _FRAME)
+
+    def push(self, samples: NDArray[np.int16]) -> list[Boundary]:
+        """Hear the next samples, shape (n,), n >= 0; returns the boundaries that they made certain, in order."""
+        audio = np.concatenate((self._audio, samples))
+        frames = (audio.size - _CONTEXT_SAMPLES) // FRAME_SAMPLES
+        found = np.empty(frames // self._thresholds.gap_frames + 1, _FOUND)
+        count = _advance(audio.astype(np.float64), self._thresholds, self._states, self._frames, found)
+        self._audio = audio[frames * FRAME_SAMPLES :].copy()
+        return [_boundary(*row) for row in found[:count].tolist()]
+
+
+def _boundary(frame: int, speech_after: bool, score: float) -> Boundary:
+    return Boundary(
+        sample=frame * FRAME_SAMPLES + FRAME_SAMPLES // 2,
+        decided_sample=(frame + 1 + _AFTER) * FRAME_SAMPLES,
+        reason="vowel-ended" if speech_after else "vowel-to-pause",
+        score=score,
+    )
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from Numba's cache."""
+    BoundaryDetector(0.5).push(np.zeros(FRAME_SAMPLES, np.int16))
