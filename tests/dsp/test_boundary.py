@@ -110,6 +110,7 @@ def reading(seconds: float = 8.0) -> Pcm:
     return pcm(load(moonshine_asset("two_cities.wav")))[: round(seconds * SAMPLE_RATE_HZ)]
 
 
+@pytest.mark.contract("5.3")
 @pytest.mark.parametrize("sensitivity", [0.0, 0.6, 1.0])
 def test_it_finds_what_a_plain_reading_of_the_rules_finds_in_real_speech(sensitivity: float) -> None:
     for name in ("two_cities.wav", "beckett.wav"):
@@ -121,6 +122,7 @@ def test_it_finds_what_a_plain_reading_of_the_rules_finds_in_real_speech(sensiti
         assert len(boundaries) >= samples.size / SAMPLE_RATE_HZ  # people read two to five syllables a second
 
 
+@pytest.mark.contract("5.3")
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 4 * SAMPLE_RATE_HZ), max_size=30))
 def test_any_split_gives_the_same_boundaries(cuts: list[int]) -> None:
@@ -144,6 +146,7 @@ def tone(duration_s: float, amplitude: float, frequency_hz: float = 180.0) -> np
     return 32768 * amplitude * np.sin(2 * np.pi * frequency_hz * time_s)
 
 
+@pytest.mark.contract("5.3")
 def test_a_dip_between_two_tones_is_a_boundary() -> None:
     dip = pcm(np.concatenate((tone(0.18, 0.28), tone(0.04, 0.025), tone(0.18, 0.28))))
     first = found(dip, 0.7)[0]
@@ -151,10 +154,12 @@ def test_a_dip_between_two_tones_is_a_boundary() -> None:
     assert first.reason == "vowel-ended"
 
 
+@pytest.mark.contract("5.3")
 def test_what_follows_a_vowel_is_told() -> None:
     assert [each.reason for each in found(pcm(np.concatenate((tone(0.3, 0.2), silence(0.3)))))] == ["vowel-to-pause"]
 
 
+@pytest.mark.contract("5.3")
 @pytest.mark.parametrize("sensitivity", [0.0, 0.7, 1.0])
 def test_silence_noise_and_an_even_tone_have_no_boundaries(sensitivity: float) -> None:
     noise = np.random.default_rng(1).normal(0, 0.006 * 32768, 10 * SAMPLE_RATE_HZ)
@@ -172,6 +177,7 @@ def voice(pitch_hz: float) -> Pcm:
     return pcm(np.concatenate([piece for _ in range(6) for piece in (syllable, silence(0.08))]))
 
 
+@pytest.mark.contract("5.3", "11/38")
 @pytest.mark.parametrize("pitch_hz", [85.0, 120.0, 220.0])
 def test_every_syllable_of_a_low_voice_is_heard(pitch_hz: float) -> None:
     ends_s = np.arange(6) * 0.33 + 0.25
@@ -185,6 +191,7 @@ def test_lags_that_fit_into_one_frame_would_miss_a_low_voice() -> None:
     assert reference(voice(85.0), 0.6, CONTRACT_LAG) == []
 
 
+@pytest.mark.contract("5.3", "11/38")
 def test_sensitivity_matters() -> None:
     clear, plain, every = (len(found(reading(44.0), sensitivity)) for sensitivity in (0.0, 0.6, 1.0))
     assert clear < 0.75 * plain

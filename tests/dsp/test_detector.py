@@ -38,6 +38,7 @@ def starts_in(segments: list[tuple[int, int]], places: list[tuple[int, int]]) ->
     return [next((s for s, _ in segments if first - 1 <= s <= last), None) for first, last in places]
 
 
+@pytest.mark.contract("4.2")
 @pytest.mark.parametrize("level_dbfs", [-20, -35, -45])
 @pytest.mark.parametrize(("noise_rms", "pause_s"), [(0, 1.5), (5, 4.0), (50, 4.0), (0, 12.0)])
 def test_no_phrase_is_missed_or_found_later_than_by_a_silero_that_is_always_fed(
@@ -51,6 +52,7 @@ def test_no_phrase_is_missed_or_found_later_than_by_a_silero_that_is_always_fed(
     assert [(mine, other) for mine, other in both if mine > other + 1] == []
 
 
+@pytest.mark.contract("4.2", "4.3")
 @pytest.mark.parametrize("level_dbfs", [-20, -35, -45])
 def test_soft_speech_is_found_in_time_for_the_pre_roll(silero: SileroModel, level_dbfs: float) -> None:
     samples, places = talk(level_dbfs, 0, 1.5)
@@ -114,6 +116,7 @@ NO_SPEECH = {
 }
 
 
+@pytest.mark.contract("4.2")
 @pytest.mark.parametrize("sound", NO_SPEECH)
 @pytest.mark.parametrize("after_speech", [False, True])
 def test_a_minute_without_speech_starts_nothing(silero: SileroModel, sound: str, after_speech: bool) -> None:
@@ -216,6 +219,7 @@ def test_reset_is_as_new(silero: SileroModel) -> None:
     assert [detector.verdict(window) for window in windows(samples)[:500]] == first
 
 
+@pytest.mark.contract("11/29")
 def test_the_threshold_passes_what_the_floor_would_stop(silero: SileroModel) -> None:
     noise = windows(pcm(room_noise(320_000, 200)))
     low, high = (SpeechDetector(silero, energy_threshold=t, webrtc_mode=3) for t in (100.0, 250.0))

@@ -12,6 +12,7 @@ from trio_stt.errors import PacketError
 SAMPLE = st.integers(-32768, 32767)
 
 
+@pytest.mark.contract("2.3")
 @settings(deadline=None)
 @given(st.integers(1, 8).flatmap(lambda n: st.lists(st.lists(SAMPLE, min_size=n, max_size=n), max_size=40)))
 def test_downmix_is_the_mean_truncated_toward_zero(frames: list[list[int]]) -> None:

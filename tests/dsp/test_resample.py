@@ -34,6 +34,7 @@ def one_shot(rate_hz: int, samples: np.ndarray) -> np.ndarray:
     return np.concatenate([resampler.push(samples), resampler.flush()])
 
 
+@pytest.mark.contract("2.3", "11/17")
 @settings(deadline=None)
 @given(
     rate_hz=st.sampled_from(RATES_HZ) | st.integers(8_000, 192_000),
@@ -64,6 +65,7 @@ def test_16_khz_passes_untouched() -> None:
     assert np.array_equal(StreamResampler(16_000).push(every), every)
 
 
+@pytest.mark.contract("2.3", "11/17")
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_a_tone_keeps_its_place_in_time_and_has_no_seams(rate_hz: int) -> None:
     seconds = np.arange(rate_hz) / rate_hz
@@ -90,6 +92,7 @@ def test_it_never_holds_back_more_than_an_eighth_of_a_second(rate_hz: int) -> No
         assert pushed * 16_000 / rate_hz - given_back <= 2000
 
 
+@pytest.mark.contract("11/3")
 @pytest.mark.parametrize("rate_hz", [0, 1, 7_999, 192_001, 999_983])
 def test_other_rates_are_refused(rate_hz: int) -> None:
     with pytest.raises(PacketError, match=rf"{rate_hz} Hz; allowed are 8000 to 192000"):

@@ -22,6 +22,7 @@ def alone(model: SileroModel, stream: np.ndarray, state: SileroState) -> list[fl
     return [float(model.score(window[np.newaxis], [state])[0]) for window in stream]
 
 
+@pytest.mark.contract("4.2")
 def test_speech_is_told_from_silence(silero: SileroModel, speech: np.ndarray) -> None:
     assert max(alone(silero, np.zeros((60, 512), np.float32), SileroState())) < 0.1
     assert max(alone(silero, speech, SileroState())) > 0.99

@@ -17,6 +17,7 @@ def test_speech_and_silence(speech: np.ndarray) -> None:
     assert sum(vad.is_speech(window) for window in speech) > 100
 
 
+@pytest.mark.contract("4.2")
 def test_a_higher_mode_passes_less(speech: np.ndarray) -> None:
     passed = []
     for mode in range(4):
@@ -26,6 +27,7 @@ def test_a_higher_mode_passes_less(speech: np.ndarray) -> None:
     assert passed[0] > passed[3]
 
 
+@pytest.mark.contract("4.2")
 def test_the_last_two_milliseconds_are_not_heard(speech: np.ndarray) -> None:
     whole, cut = WebRtcVad(3), WebRtcVad(3)
     for window in speech:

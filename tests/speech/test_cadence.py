@@ -75,17 +75,20 @@ def cadence(configuration: CadenceConfig, *, trigger_sample: int = TRIGGER) -> P
     return PartialCadence(configuration, start_sample=START, trigger_sample=trigger_sample)
 
 
+@pytest.mark.contract("5.1")
 def test_a_fixed_cadence_counts_from_the_start_of_the_pass_before() -> None:
     begun = passes(cadence(FIXED), engine=1600)
     assert begun == [(TRIGGER + n * 3200, Trigger.TIMER) for n in range(1, len(begun) + 1)]
     assert len(begun) == (START + reading().size - TRIGGER) // 3200
 
 
+@pytest.mark.contract("5.1")
 def test_behind_a_slow_engine_the_next_pass_begins_when_it_is_free() -> None:
     begun = of(Trigger.TIMER, passes(cadence(FIXED), engine=8000))
     assert np.unique(np.diff(begun)).tolist() == [8000]
 
 
+@pytest.mark.contract("5.1")
 @pytest.mark.parametrize("pause_s", [0.0, 0.0005])
 def test_without_a_pause_a_fixed_cadence_has_a_pass_for_every_millisecond(pause_s: float) -> None:
     rhythm = cadence(config(realtime_processing_pause=pause_s, realtime_min_audio_seconds=0))
@@ -93,6 +96,7 @@ def test_without_a_pause_a_fixed_cadence_has_a_pass_for_every_millisecond(pause_
     assert begun == list(range(TRIGGER + STEP, START + reading().size + 1, STEP))
 
 
+@pytest.mark.contract("5.4")
 def test_the_first_pass_waits_for_the_least_audio_which_the_pre_roll_does_not_count_for() -> None:
     for chosen in (FIXED, SYLLABLES, replace(SYLLABLES, pause_samples=160)):
         first, _ = passes(cadence(replace(chosen, min_audio_samples=16_000)))[0]
@@ -100,11 +104,13 @@ def test_the_first_pass_waits_for_the_least_audio_which_the_pre_roll_does_not_co
     assert passes(cadence(replace(FIXED, min_audio_samples=16_000)))[0] == (TRIGGER + 16_000, Trigger.TIMER)
 
 
+@pytest.mark.contract("4.14", "5.4")
 @pytest.mark.parametrize("chosen", [replace(FIXED, pause_samples=16), replace(SYLLABLES, pause_samples=16)])
 def test_no_pass_has_less_than_a_twentieth_of_a_second(chosen: CadenceConfig) -> None:
     assert passes(cadence(chosen, trigger_sample=START))[0][0] == START + 800
 
 
+@pytest.mark.contract("5.2")
 def test_every_boundary_is_a_pass_at_once_and_plans_the_passes_after_it() -> None:
     known = [position for position in boundaries() if position > TRIGGER]
     begun = passes(cadence(SYLLABLES, trigger_sample=START))
@@ -120,12 +126,14 @@ def test_every_boundary_is_a_pass_at_once_and_plans_the_passes_after_it() -> Non
     assert of(Trigger.FALLBACK, begun) == of(Trigger.TIMER, begun) == []
 
 
+@pytest.mark.contract("5.2")
 def test_boundaries_of_the_pre_roll_count() -> None:
     trigger = up(boundaries()[1])
     begun = passes(cadence(replace(SYLLABLES, min_audio_samples=160), trigger_sample=trigger))
     assert begun[0] == (trigger + 160, Trigger.BOUNDARY)
 
 
+@pytest.mark.contract("5.2")
 def test_followups_that_expire_while_the_engine_is_busy_are_one_pass() -> None:
     rhythm = cadence(replace(SYLLABLES, followup_samples=(16, 800, 1600, 2400)), trigger_sample=START)
     last = boundaries()[-1]
@@ -142,6 +150,7 @@ def test_followups_that_expire_while_the_engine_is_busy_are_one_pass() -> None:
     assert rhythm.due(last + 10**6) is None
 
 
+@pytest.mark.contract("5.2")
 def test_where_no_syllable_ends_the_pause_is_the_fallback_and_no_pause_means_none() -> None:
     silence = np.zeros(2 * SAMPLE_RATE_HZ, np.int16)
     with_pause, without = cadence(replace(SYLLABLES, pause_samples=3200)), cadence(SYLLABLES)
@@ -171,6 +180,7 @@ def test_only_syllables_want_to_hear_the_audio_and_all_of_it_in_order() -> None:
     assert rhythm.wanted_from_sample == START + 123
 
 
+@pytest.mark.contract("11/40")
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 5 * SAMPLE_RATE_HZ), min_size=1, max_size=40), st.sampled_from([0, 1600]))
 def test_when_a_pass_is_due_does_not_depend_on_how_audio_is_split(cuts: list[int], pause: int) -> None:
@@ -183,6 +193,7 @@ def test_when_a_pass_is_due_does_not_depend_on_how_audio_is_split(cuts: list[int
     assert [split.due(START + n) for n in range(0, 10**5, 80)] == [whole.due(START + n) for n in range(0, 10**5, 80)]
 
 
+@pytest.mark.contract("5.4", "11/33")
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_partial_hears_the_newest_audio_of_the_utterance(longest: int, length: int) -> None:
     clip = cadence(replace(FIXED, max_audio_samples=longest)).clip_start(START + length)

@@ -49,6 +49,7 @@ def starts(events: Iterable[SpeechEvent]) -> list[UtteranceStarted]:
     return [event for event in events if isinstance(event, UtteranceStarted)]
 
 
+@pytest.mark.contract("4.2", "4.3")
 def test_an_utterance_starts_at_the_first_sure_window_with_its_pre_roll() -> None:
     machine = segmenter()
     assert feed(machine, SILENCE, 100) == []
@@ -57,6 +58,7 @@ def test_an_utterance_starts_at_the_first_sure_window_with_its_pre_roll() -> Non
     assert started.trigger_sample - started.start_sample == 0.75 * SAMPLE_RATE_HZ
 
 
+@pytest.mark.contract("4.4", "4.14")
 def test_silence_counts_from_the_last_speech_and_the_confirmation_runs_inside_it() -> None:
     machine = segmenter(post_speech_silence_duration=0.55)
     feed(machine, SPEECH, 20)
@@ -67,6 +69,7 @@ def test_silence_counts_from_the_last_speech_and_the_confirmation_runs_inside_it
     assert ended.end_sample - ended.speech_end_sample == windows(0.55) * WINDOW_SAMPLES
 
 
+@pytest.mark.contract("4.6")
 def test_the_final_covers_exactly_what_was_computed_ahead() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 20)
@@ -76,6 +79,7 @@ def test_the_final_covers_exactly_what_was_computed_ahead() -> None:
     assert (ended.start_sample, ended.clip_end_sample) == (ahead.start_sample, ahead.end_sample)
 
 
+@pytest.mark.contract("4.6")
 def test_the_speculation_counts_from_the_confirmation() -> None:
     machine = segmenter(early_transcription_on_silence=0.2)
     feed(machine, SPEECH, 20)
@@ -90,12 +94,14 @@ def test_without_speculation_the_final_covers_all_of_the_silence() -> None:
     assert ended.clip_end_sample == ended.end_sample
 
 
+@pytest.mark.contract("4.6")
 def test_a_speculation_that_could_not_come_before_the_end_is_never_made() -> None:
     machine = segmenter(early_transcription_on_silence=0.39)
     feed(machine, SPEECH, 20)
     assert kinds(feed(machine, SILENCE, windows(0.55))) == ["SilenceConfirmed", "UtteranceEnded"]
 
 
+@pytest.mark.contract("4.6", "11/6")
 def test_speech_after_a_confirmed_silence_voids_the_speculation_and_allows_another() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 20)
@@ -110,12 +116,14 @@ def test_speech_after_a_confirmed_silence_voids_the_speculation_and_allows_anoth
     ]
 
 
+@pytest.mark.contract("4.4", "4.14")
 def test_a_pause_shorter_than_the_confirmation_is_part_of_speech() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 20)
     assert feed(machine, SILENCE, 4) + feed(machine, SPEECH, 1) == []
 
 
+@pytest.mark.contract("4.5")
 def test_a_young_utterance_is_not_ended_by_silence() -> None:
     machine = segmenter(min_length_of_recording=2.0)
     feed(machine, SPEECH, 1)
@@ -124,6 +132,7 @@ def test_a_young_utterance_is_not_ended_by_silence() -> None:
     assert ended.end_sample - ended.trigger_sample >= 2 * SAMPLE_RATE_HZ
 
 
+@pytest.mark.contract("4.5", "11/11")
 def test_within_the_gap_nothing_starts_but_nothing_is_lost() -> None:
     machine = segmenter(min_gap_between_recordings=0.5)
     feed(machine, SPEECH, 10)
@@ -133,6 +142,7 @@ def test_within_the_gap_nothing_starts_but_nothing_is_lost() -> None:
     assert started.start_sample <= ended.end_sample, "the pre-roll holds what was said in the gap"
 
 
+@pytest.mark.contract("4.7", "11/15")
 def test_a_cut_at_the_maximum_length_loses_and_doubles_nothing() -> None:
     machine = segmenter(max_audio_queue_seconds_per_session=3.0)
     events = feed(machine, SPEECH, windows(2.8))
@@ -155,6 +165,7 @@ def test_a_cut_in_silence_waits_for_a_new_voice() -> None:
     assert ends(events)[0].forced
 
 
+@pytest.mark.contract("4.8", "11/10")
 def test_stop_ends_a_young_utterance() -> None:
     machine = segmenter(min_length_of_recording=2.0)
     feed(machine, SPEECH, 2)
@@ -164,6 +175,7 @@ def test_stop_ends_a_young_utterance() -> None:
     assert machine.stop() == []
 
 
+@pytest.mark.contract("4.8")
 def test_stop_makes_an_utterance_of_speech_that_had_not_triggered() -> None:
     machine = segmenter()
     feed(machine, SILENCE, 40)
@@ -182,12 +194,14 @@ def test_stop_makes_nothing_of_a_click() -> None:
     assert machine.stop() == []
 
 
+@pytest.mark.contract("4.8", "11/9")
 def test_stop_makes_nothing_of_noise() -> None:
     machine = segmenter()
     feed(machine, Verdict(rms=9000.0, gate_open=True, webrtc=True, probability=0.3), 40)
     assert machine.stop() == []
 
 
+@pytest.mark.contract("4.9", "11/19")
 def test_clear_aborts_and_the_next_utterance_holds_nothing_from_before() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 10)
@@ -199,6 +213,7 @@ def test_clear_aborts_and_the_next_utterance_holds_nothing_from_before() -> None
     assert started.utterance == 2
 
 
+@pytest.mark.contract("4.2")
 @pytest.mark.parametrize("sensitivity", [0.05, 0.5])
 def test_the_probability_must_exceed_one_minus_the_sensitivity(sensitivity: float) -> None:
     machine = segmenter(silero_sensitivity=sensitivity)
@@ -285,3 +300,75 @@ def test_every_utterance_that_starts_ends(heard: list[Verdict]) -> None:
     machine = segmenter()
     events = [event for verdict in heard for event in machine.push(verdict)] + machine.stop()
     assert len(starts(events)) == len(ends(events))
+
+
+def test_windows_in_which_nobody_is_listened_to_are_pre_roll_at_most() -> None:
+    machine = segmenter()
+    feed(machine, MURMUR, 10)
+    for _ in range(40):
+        machine.skip(WINDOW_SAMPLES)
+    assert machine.position_sample == 50 * WINDOW_SAMPLES
+    assert machine.stop() == [], "what was murmured before is forgotten"
+    machine.skip(WINDOW_SAMPLES * 40)
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert started.trigger_sample - started.start_sample == 0.75 * SAMPLE_RATE_HZ
+
+
+def after_wake_word(tail: int, *, talking: bool, **changes: object) -> Segmenter:
+    """A segmenter right after a wake word that was heard at window 100."""
+    machine = segmenter(**changes)
+    machine.skip(100 * WINDOW_SAMPLES)
+    machine.cut_wake_word(tail, talking=talking)
+    return machine
+
+
+AFTER_WORD = 100 * WINDOW_SAMPLES
+
+
+def test_nothing_from_before_a_wake_word_is_recorded() -> None:
+    machine = after_wake_word(1600, talking=False)
+    feed(machine, SILENCE, 5)
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert (started.start_sample, started.trigger_sample) == (AFTER_WORD, AFTER_WORD + 5 * WINDOW_SAMPLES)
+
+
+def test_speech_that_begins_after_the_wake_word_starts_within_its_tail() -> None:
+    machine = after_wake_word(SAMPLE_RATE_HZ, talking=False)
+    assert len(starts(feed(machine, SPEECH, 1))) == 1
+    machine = after_wake_word(SAMPLE_RATE_HZ, talking=True)
+    feed(machine, SILENCE, 1)
+    assert len(starts(feed(machine, SPEECH, 1))) == 1, "the tail was over"
+
+
+@pytest.mark.parametrize("tail_s", [0.1, 0.5, 2.0])
+def test_the_tail_of_a_wake_word_starts_nothing_but_talking_on_reaches_back_to_it(tail_s: float) -> None:
+    tail = round(tail_s * SAMPLE_RATE_HZ)
+    machine = after_wake_word(tail, talking=True)
+    events = feed(machine, SPEECH, windows(tail_s))
+    assert events == []
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert started.start_sample == started.speech_sample == AFTER_WORD
+    assert started.trigger_sample == AFTER_WORD + windows(tail_s) * WINDOW_SAMPLES >= AFTER_WORD + tail
+
+
+def test_the_tail_of_a_wake_word_cut_off_by_stop_is_no_utterance() -> None:
+    machine = after_wake_word(SAMPLE_RATE_HZ, talking=True)
+    feed(machine, SPEECH, 20)
+    assert machine.stop() == []
+
+
+def test_talking_on_cut_off_by_stop_is_an_utterance_from_the_wake_word_on() -> None:
+    machine = after_wake_word(SAMPLE_RATE_HZ // 2, talking=True)
+    feed(machine, MURMUR, windows(0.5) + 3)
+    started, ended = machine.stop()
+    assert isinstance(started, UtteranceStarted)
+    assert isinstance(ended, UtteranceEnded)
+    assert started.start_sample == AFTER_WORD
+
+
+def test_the_cut_applies_once() -> None:
+    machine = after_wake_word(SAMPLE_RATE_HZ, talking=True)
+    feed(machine, SPEECH, windows(1.5))
+    feed(machine, SILENCE, windows(3.0))
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert started.trigger_sample - started.start_sample == 0.75 * SAMPLE_RATE_HZ

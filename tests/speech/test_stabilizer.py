@@ -30,6 +30,7 @@ GOOD_CARD = "I would think that the current approach is ready"
 # The reference's cases (6.4), on the audio clock.
 
 
+@pytest.mark.contract("6.1")
 def test_a_first_word_is_committed_by_the_third_hypothesis_over_0_85_s() -> None:
     seen = observe(*HELLO)
     assert stables(seen) == ["", "", "hello"]
@@ -38,10 +39,12 @@ def test_a_first_word_is_committed_by_the_third_hypothesis_over_0_85_s() -> None
     assert seen[-1].stable_normalized_offset == 5
 
 
+@pytest.mark.contract("6.1")
 def test_fast_repeats_are_no_evidence_until_audio_has_passed() -> None:
     assert stables(observe(*repeated("hello", 1.0, 1.05, 1.10, 1.85))) == ["", "", "", "hello"]
 
 
+@pytest.mark.contract("6.3")
 def test_decoding_the_same_audio_again_is_no_evidence() -> None:
     seen = observe(*repeated("set the timer", 1.0, 1.0, 1.0, 2.0))
     assert stables(seen) == ["", "", "", "set"]
@@ -52,12 +55,14 @@ def test_a_first_word_is_committed_before_the_space_behind_it() -> None:
     assert (seen[-1].stable, seen[-1].unstable, seen[-1].display) == ("hello", " world", "hello world")
 
 
+@pytest.mark.contract("6.1")
 def test_a_space_needs_its_fourth_confirmation() -> None:
     seen = observe(*repeated("book now", 1.0, 1.4, 1.85, 1.95))
     assert [text.delta for text in seen] == ["", "", "book", " now"]
     assert (seen[-1].stable, seen[-1].stable_normalized_offset) == ("book now", 8)
 
 
+@pytest.mark.contract("6.1")
 def test_a_space_needs_two_stable_characters_to_its_right() -> None:
     seen = observe(*repeated("book a ", 1.0, 1.3, 1.6, 1.9))
     assert seen[-1].stable == "book"
@@ -65,6 +70,7 @@ def test_a_space_needs_two_stable_characters_to_its_right() -> None:
     assert seen[-1].stable == "book a room now"
 
 
+@pytest.mark.contract("6.3")
 def test_a_wrong_first_word_that_is_corrected_in_time_is_never_committed() -> None:
     wrong = [(1.0, "M now talking"), (1.15, "M now talking"), (1.3, "M now talking into")]
     seen = observe(*wrong, *repeated("I am now talking into", 1.45, 1.85, 2.25, 2.65))
@@ -73,6 +79,7 @@ def test_a_wrong_first_word_that_is_corrected_in_time_is_never_committed() -> No
     assert seen[-1].stable == "I am now talking into"
 
 
+@pytest.mark.contract("6.3")
 def test_one_unrelated_hypothesis_is_an_outlier_and_the_history_recovers() -> None:
     seen = observe((1.0, "turnon"), (1.4, "turnon"), (1.8, "completely unrelated banana"), (1.95, "turnon"))
     assert [text.is_outlier for text in seen] == [False, False, True, False]
@@ -80,6 +87,7 @@ def test_one_unrelated_hypothesis_is_an_outlier_and_the_history_recovers() -> No
     assert seen[3].delta == "turnon"
 
 
+@pytest.mark.contract("6.3")
 def test_unrelated_hypotheses_after_a_commit_stay_outliers() -> None:
     seen = observe(*HELLO, (2.0, "goodbye now"), (2.2, "goodbye now please"))
     for outlier in seen[3:]:
@@ -88,12 +96,14 @@ def test_unrelated_hypotheses_after_a_commit_stay_outliers() -> None:
         assert (outlier.stable, outlier.display) == ("hello", "hello")
 
 
+@pytest.mark.contract("6.3")
 def test_a_second_unrelated_hypothesis_before_any_consensus_switches_the_branch() -> None:
     seen = observe((1.0, "turnon"), (1.4, "big yellow banana"), (1.8, "big yellow banana"), (2.3, "big yellow banana"))
     assert [text.is_outlier for text in seen] == [False, True, False, False]
     assert seen[-1].stable == "big"  # the outlier that was confirmed counts as evidence: 0.9 s of it
 
 
+@pytest.mark.contract("6.3", "6.4")
 def test_stable_text_that_proves_wrong_stays_and_the_consensus_becomes_the_correction() -> None:
     seen = observe(*repeated(BAD_CARD, 1.0, 1.3, 1.6, 1.9), *repeated(GOOD_CARD, 2.2, 2.5, 2.8, 3.1))
     assert seen[3].stable == BAD_CARD
@@ -107,6 +117,7 @@ def test_stable_text_that_proves_wrong_stays_and_the_consensus_becomes_the_corre
     assert last.display == f"{BAD_CARD} ... current approach is ready"
 
 
+@pytest.mark.contract("6.3")
 def test_suppressed_observations_are_evidence_and_keep_their_delta() -> None:
     stabilizer = Stabilizer()
     ends = [round(end_s * SAMPLE_RATE_HZ) for end_s in (1.0, 1.4, 1.85)]
@@ -130,6 +141,7 @@ def test_one_hypothesis_that_differs_starts_a_word_s_evidence_anew() -> None:
     assert seen[-1].stable == "the"
 
 
+@pytest.mark.contract("6.1")
 def test_evidence_older_than_8_s_does_not_count() -> None:
     assert observe((1.0, "hello"), (9.1, "hello"))[-1].stable == ""
     assert observe((1.0, "hello"), (8.9, "hello"))[-1].stable == "hello"
@@ -157,6 +169,7 @@ def test_nothing_remains_of_a_contradiction_without_further_words() -> None:
     assert (seen[-1].unstable, seen[-1].stable_prefix_conflict) == (" ... to", True)
 
 
+@pytest.mark.contract("6.3")
 @pytest.mark.parametrize("blank", ["", "  \n", " ... ", ",,"])
 def test_a_blank_hypothesis_takes_a_number_and_changes_nothing(blank: str) -> None:
     seen = observe(*repeated("one two three", 1.0, 1.3, 1.6), (1.7, blank), (1.9, "one two three"))
@@ -165,6 +178,7 @@ def test_a_blank_hypothesis_takes_a_number_and_changes_nothing(blank: str) -> No
     assert seen[4].stable == "one two three"
 
 
+@pytest.mark.contract("6.4")
 def test_a_new_utterance_starts_with_nothing() -> None:
     assert Stabilizer().observe("", audio_end_sample=0) == StableText(sequence=1)
 
@@ -172,6 +186,7 @@ def test_a_new_utterance_starts_with_nothing() -> None:
 # Defects that the reference has (6.5; 11.3, number 26).
 
 
+@pytest.mark.contract("6.5", "11/26")
 def test_26_punctuation_and_inner_apostrophes_are_kept() -> None:
     text = "“Don\u2019t go,” she said: it's half-past five"
     seen = observe(*repeated(f"{text}.", 1.0, 1.3, 1.6, 1.9))
@@ -187,12 +202,14 @@ def test_26_punctuation_and_case_that_change_do_not_disagree() -> None:
     assert (longer[2].stable, longer[2].unstable, longer[-1].stable) == ("Well", ".", "Well, then now")
 
 
+@pytest.mark.contract("6.5", "11/26")
 def test_26_no_space_is_lost_between_commits() -> None:
     seen = observe(*repeated("number", 1.0, 1.4, 1.85), *repeated("number 5 please", 2.0, 2.3, 2.6, 2.9))
     assert seen[-1].stable == "number 5 please"
     assert "".join(text.delta for text in seen) == "number 5 please"
 
 
+@pytest.mark.contract("6.5", "11/26")
 def test_26_characters_that_fold_to_several_are_not_doubled() -> None:
     text = "Die große Straße ist ½ offen für ﬁve"
     seen = observe(*repeated(text, 1.0, 1.3, 1.6, 1.9))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ said = st.lists(st.sampled_from(["a", "B", "c,", "don't", "é", "Straße", "“y
 observations = st.lists(st.tuples(said.map(" ".join), st.integers(0, 8000), st.booleans()), max_size=40)
 
 
+@pytest.mark.contract("6.4")
 @given(observations)
 def test_stable_text_only_grows_and_the_published_deltas_join_to_it(heard: list[Observation]) -> None:
     stabilizer, end_sample, before, joined = Stabilizer(), 0, "", ""
@@ -37,6 +39,7 @@ def test_stable_text_only_grows_and_the_published_deltas_join_to_it(heard: list[
             assert seen.delta == ""
 
 
+@pytest.mark.contract("6.3")
 @given(observations)
 def test_what_is_shown_holds_together(heard: list[Observation]) -> None:
     stabilizer, end_sample = Stabilizer(), 0
@@ -66,6 +69,7 @@ def test_words_that_never_change_are_all_committed_and_nothing_else(text: str, c
     assert last.stable == (text[:-2] if alone else text)  # one letter at the end is too little for the space before it
 
 
+@pytest.mark.contract("6.5", "11/37")
 def test_37_evidence_is_bounded_however_long_the_utterance() -> None:
     def size_after(observations: int) -> int:
         stabilizer = Stabilizer()
@@ -76,6 +80,7 @@ def test_37_evidence_is_bounded_however_long_the_utterance() -> None:
     assert size_after(5000) <= size_after(500) + 100
 
 
+@pytest.mark.contract("11/37")
 def test_37_an_observation_costs_no_more_than_its_length() -> None:
     def steps(word_count: int, spoken: list[str]) -> int:
         """Lines of Python that a hypothesis takes once its history is full of others that differ at the start."""

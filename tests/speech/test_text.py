@@ -3,6 +3,7 @@ import pytest
 from trio_stt.speech.text import finished
 
 
+@pytest.mark.contract("8.2")
 @pytest.mark.parametrize(
     ("raw", "final"),
     [

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from trio_stt.speech.wording import ends_word, wording, words
 
 
+@pytest.mark.contract("6.2")
 @pytest.mark.parametrize(
     ("raw", "normal"),
     [
@@ -27,6 +28,7 @@ def test_words_are_found_with_and_without_spaces() -> None:
     assert [normal[start:end] for start, end in words(normal)] == ["go", "to", "\u5317", "\u4eac", "now"]
 
 
+@pytest.mark.contract("6.2")
 @given(st.text())
 def test_each_character_knows_where_it_comes_from(text: str) -> None:
     whole = wording(text)

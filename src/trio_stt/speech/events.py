@@ -1,4 +1,4 @@
-"""What the segmenter says about a stream. Positions are samples at 16 kHz from the stream's first one.
+"""What the listener says about a stream. Positions are samples at 16 kHz from the stream's first one.
 
 Frozen data only. `utterance` counts recordings of the stream from 1 and never repeats; it is not the wire's segment id.
 """
@@ -83,4 +83,62 @@ class UtteranceAborted:
     utterance: int
 
 
-SpeechEvent = UtteranceStarted | SilenceConfirmed | SpeculationDue | SpeechResumed | UtteranceEnded | UtteranceAborted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeWaitStarted:
+    """From here on nothing is recorded until a wake word is heard."""
+
+    position_sample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeWaitEnded:
+    """The wait is over: its word was heard, or the client stopped."""
+
+    position_sample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeWordDetected:
+    """A wake word was heard: whoever speaks now is recorded.
+
+    Attributes:
+        word: Its label.
+        position_sample: Position after the last sample that it took to hear it.
+    """
+
+    word: str
+    position_sample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeWordTimedOut:
+    """Nobody spoke in time after a wake word, or in the delay in which none is needed. A wait always follows."""
+
+    position_sample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowupStarted:
+    """An utterance ended; for a while another one needs no wake word.
+
+    Attributes:
+        position_sample: Where that time begins.
+        duration_samples: How long it lasts.
+    """
+
+    position_sample: int
+    duration_samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowupExpired:
+    """Nobody spoke in the time after an utterance. A wait always follows."""
+
+    position_sample: int
+
+
+UtteranceEvent = (
+    UtteranceStarted | SilenceConfirmed | SpeculationDue | SpeechResumed | UtteranceEnded | UtteranceAborted
+)
+WakeEvent = WakeWaitStarted | WakeWaitEnded | WakeWordDetected | WakeWordTimedOut | FollowupStarted | FollowupExpired
+SpeechEvent = UtteranceEvent | WakeEvent

@@ -14,10 +14,10 @@ from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
-    SpeechEvent,
     SpeechResumed,
     UtteranceAborted,
     UtteranceEnded,
+    UtteranceEvent,
     UtteranceStarted,
 )
 
@@ -100,6 +100,7 @@ class Segmenter:
         self._floor_sample = 0  # no utterance reaches back before it
         self._gap_end_sample = 0
         self._run_start_sample: int | None = None  # of the current run of probable speech
+        self._tail_samples = 0  # from the floor on, while that run may be the end of a wake word
         self._heard: deque[tuple[int, int]] = deque()  # (start, end) of probable speech within the pre-roll
         self._levels: deque[tuple[float, int]] = deque(maxlen=_CUT_SEARCH_WINDOWS)  # (RMS, start) of recent windows
 
@@ -120,7 +121,7 @@ class Segmenter:
             return self._recording.start_sample
         return self._preroll_start(self._position)
 
-    def push(self, verdict: Verdict, samples: int = WINDOW_SAMPLES) -> list[SpeechEvent]:
+    def push(self, verdict: Verdict, samples: int = WINDOW_SAMPLES) -> list[UtteranceEvent]:
         """Take one window's verdict.
 
         Args:
@@ -135,14 +136,33 @@ class Segmenter:
             return self._listen(verdict, start)
         return self._record(self._recording, verdict)
 
+    def skip(self, samples: int) -> None:
+        """Take a window in which nobody is listened to; it can only be pre-roll."""
+        self._position += samples
+        self._break_run()
+        self._heard.clear()
+        self._levels.clear()
+
+    def cut_wake_word(self, tail_samples: int, *, talking: bool) -> None:
+        """A wake word was heard up to here: nothing from before is recorded.
+
+        Args:
+            tail_samples: How long speech that goes on is still the wake word. It starts no utterance by itself, but
+                whoever talks on for longer starts one that reaches back to here.
+            talking: Whether speech is going on.
+        """
+        self._floor_sample = self._position
+        if talking:
+            self._run_start_sample, self._tail_samples = self._position, tail_samples
+
     def begin(self) -> None:
         """The client starts streaming: audio from before a pause in the stream is not glued to what comes."""
         if self._recording is None:
             self._forget()
 
-    def stop(self) -> list[SpeechEvent]:
+    def stop(self) -> list[UtteranceEvent]:
         """The client stops: the running utterance ends here, and speech too short to have triggered is one, too."""
-        events: list[SpeechEvent] = []
+        events: list[UtteranceEvent] = []
         if self._recording is None and len(self._heard) >= _LEAST_HEARD_WINDOWS:
             oldest = self._preroll_start(self._position)  # nothing older was kept
             events.append(self._start(self._heard[0][0], oldest, speech_end_sample=self._heard[-1][1]))
@@ -151,7 +171,7 @@ class Segmenter:
         self._forget()
         return events
 
-    def clear(self, unheard_samples: int = 0) -> list[SpeechEvent]:
+    def clear(self, unheard_samples: int = 0) -> list[UtteranceEvent]:
         """Throw the running utterance away, everything heard so far, and `unheard_samples` received after it."""
         self._position += unheard_samples
         aborted = self._recording is not None
@@ -160,19 +180,23 @@ class Segmenter:
         return [UtteranceAborted(utterance=self._utterances)] if aborted else []
 
     def _forget(self) -> None:
+        self.skip(0)
         self._floor_sample = self._position
-        self._run_start_sample = None
-        self._heard.clear()
-        self._levels.clear()
+
+    def _break_run(self) -> None:
+        self._run_start_sample, self._tail_samples = None, 0
+
+    def _is_wake_word(self, window_start: int) -> bool:
+        return window_start < self._floor_sample + self._tail_samples
 
     def _follow_run(self, verdict: Verdict, start: int, end: int) -> None:
         if verdict.probability >= (SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY):
             if self._run_start_sample is None:
                 self._run_start_sample = start
-            if self._recording is None:
+            if self._recording is None and not self._is_wake_word(start):
                 self._heard.append((start, end))
         else:
-            self._run_start_sample = None
+            self._break_run()
         self._forget_heard()
 
     def _forget_heard(self) -> None:
@@ -181,11 +205,12 @@ class Segmenter:
             self._heard.popleft()
 
     def _preroll_start(self, before_sample: int) -> int:
-        return max(self._floor_sample, before_sample - self._config.preroll_samples)
+        return max(self._floor_sample, before_sample - self._config.preroll_samples - self._tail_samples)
 
-    def _listen(self, verdict: Verdict, window_start: int) -> list[SpeechEvent]:
+    def _listen(self, verdict: Verdict, window_start: int) -> list[UtteranceEvent]:
         # WebRTC has its say in the detector: where it hears nothing in loud audio, Silero is not even asked.
-        if verdict.probability <= self._config.start_probability or window_start < self._gap_end_sample:
+        too_early = window_start < self._gap_end_sample or self._is_wake_word(window_start)
+        if verdict.probability <= self._config.start_probability or too_early:
             return []
         return [self._start(window_start, self._preroll_start(window_start), speech_end_sample=self._position)]
 
@@ -201,8 +226,8 @@ class Segmenter:
             speech_sample=min(max(run, start_sample), trigger_sample),
         )
 
-    def _record(self, recording: _Recording, verdict: Verdict) -> list[SpeechEvent]:
-        events: list[SpeechEvent] = []
+    def _record(self, recording: _Recording, verdict: Verdict) -> list[UtteranceEvent]:
+        events: list[UtteranceEvent] = []
         if verdict.probability >= KEEP_PROBABILITY:
             recording.speech_end_sample = self._position
             if recording.confirmed:
@@ -215,8 +240,8 @@ class Segmenter:
             events += self._cut(recording)
         return events
 
-    def _silence(self, recording: _Recording) -> list[SpeechEvent]:
-        events: list[SpeechEvent] = []
+    def _silence(self, recording: _Recording) -> list[UtteranceEvent]:
+        events: list[UtteranceEvent] = []
         silence = self._position - recording.speech_end_sample
         old_enough = self._position - recording.trigger_sample >= self._config.min_length_samples
         if not recording.confirmed:
@@ -259,7 +284,7 @@ class Segmenter:
             forced=forced,
         )
 
-    def _cut(self, recording: _Recording) -> list[SpeechEvent]:
+    def _cut(self, recording: _Recording) -> list[UtteranceEvent]:
         """End an utterance of the maximum length; talk that goes on is the next one, without a gap or an overlap."""
         if recording.speech_end_sample < self._position:  # a pause: whatever comes next is a start of its own
             return [self._end(recording, forced=True)]

@@ -1,0 +1,240 @@
+"""openWakeWord's models, run with onnxruntime: one set of networks for the process, one stream of features per talker.
+
+It owns the networks and what a talker's stream remembers. It must not decide when a detector may sleep. The networks
+come from the installed openwakeword package, which is never imported: it would import tflite-runtime and scipy.
+
+Every 80 ms of audio become 8 mel frames; the last 76 of those become one embedding, and each classifier scores the last
+16 to 34 embeddings. Fed without a gap, the scores are those of the package's own class, for two thirds of its CPU time:
+11 to 14 ms for a second of audio and one word (the package: 20 ms), 0.8 ms more for each further word, on one core of a
+2-core AMD EPYC, idle and busy. Nearly all of it is the embedding network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from trio_stt.dsp import WINDOW_SAMPLES
+from trio_stt.errors import SettingError
+
+FRAME_SAMPLES = 1280
+"""Samples of one step: 80 ms, after which there is a new score."""
+
+_MEL_CONTEXT_SAMPLES = 480
+"""Samples before a step that its first mel frames reach back to."""
+
+_MEL_BINS, _MEL_FRAMES, _MEL_STEP = 32, 76, 8
+_EMBEDDING_WIDTH = 96
+_MOST_EMBEDDINGS = 120  # 9.6 s; no word is longer
+
+_BACKGROUND_SAMPLES = 160 * _MEL_FRAMES + _MEL_CONTEXT_SAMPLES
+"""Audio of as many mel frames as one embedding takes."""
+
+_HUSH_RMS = 5.0
+"""What stands for audio that was never heard: the noise of a quiet room. After true zeros `alexa` is missed twice as
+often, and after loud noise up to half the time, when it comes within the first second."""
+_HUSH: NDArray[np.int16] = (
+    np.random.default_rng(0).normal(scale=_HUSH_RMS, size=_BACKGROUND_SAMPLES).round().astype(np.int16)
+)
+
+_OWN_WORDS = ("alexa", "hey jarvis", "hey mycroft", "hey rhasspy", "timer", "weather")
+_INSTALL = "install it with: pip install --no-deps openwakeword==0.5.1"
+_QUIET_LOG = 3
+
+
+class _Classifier:
+    """One wake word's network."""
+
+    def __init__(self, label: str, path: Path) -> None:
+        """Load it.
+
+        Raises:
+            ValueError: The file is no wake-word model; the message says why, in a few words.
+        """
+        self.label = label
+        self._session = _session(path)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shape = inputs[0].shape
+        fits = len(inputs) == 1 and len(shape) == 3 and shape[2] == _EMBEDDING_WIDTH and isinstance(shape[1], int)  # noqa: PLR2004 - batch, embeddings, width
+        if not fits or not 0 < shape[1] <= _MOST_EMBEDDINGS or len(outputs[0].shape) != 2:  # noqa: PLR2004 - batch, classes
+            raise ValueError(f"it takes {shape}, not [1, embeddings, {_EMBEDDING_WIDTH}]")
+        self.embeddings: int = shape[1]
+        self._input: str = inputs[0].name
+
+    def score(self, embeddings: NDArray[np.float32]) -> float:
+        """The word's score, 0 to 1, after these embeddings, shape (at least `embeddings`, 96)."""
+        scores = self._session.run(None, {self._input: embeddings[np.newaxis, -self.embeddings :]})[0].ravel()
+        # Of several classes the first is "none of them", as in the package's timer model.
+        return float(scores[0] if scores.size == 1 else scores[1:].max())
+
+
+class _Features:
+    """The two networks in front of every classifier."""
+
+    def __init__(self, folder: Path) -> None:
+        self._mel = _session(folder / "melspectrogram.onnx")
+        self._embedding = _session(folder / "embedding_model.onnx")
+
+    def mel(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Mel frames, shape (samples / 160 - 3, 32), of samples, shape (samples,)."""
+        heard = self._mel.run(None, {"input": samples[np.newaxis].astype(np.float32)})[0]
+        frames: NDArray[np.float32] = heard.reshape(-1, _MEL_BINS)
+        return frames / np.float32(10) + np.float32(2)  # what the embedding network was trained on
+
+    def embedding(self, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The embedding, shape (96,), of the mel frames, shape (76, 32)."""
+        embedded: NDArray[np.float32] = self._embedding.run(None, {"input_1": mel[np.newaxis, :, :, np.newaxis]})[0]
+        return embedded.reshape(_EMBEDDING_WIDTH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWakeWords:
+    """Loaded words that any number of talkers may be listened to for."""
+
+    features: _Features
+    classifiers: tuple[_Classifier, ...]
+
+    def new_stream(self, sensitivity: float) -> "OpenWakeWordStream":
+        """A talker's stream; a word is heard where its score is at least `sensitivity`."""
+        return OpenWakeWordStream(self, sensitivity)
+
+
+class OpenWakeWordStream:
+    """One talker. After a gap in the audio call `resume`: without it, both sides of the gap would be one sound."""
+
+    def __init__(self, words: OpenWakeWords, sensitivity: float) -> None:
+        self._words = words
+        self._sensitivity = sensitivity
+        most = max(classifier.embeddings for classifier in words.classifiers)
+        self._embeddings = np.empty((most, _EMBEDDING_WIDTH), np.float32)
+        self._mel = np.empty((_MEL_FRAMES, _MEL_BINS), np.float32)
+        self._audio = np.empty(_MEL_CONTEXT_SAMPLES + FRAME_SAMPLES + WINDOW_SAMPLES, np.int16)
+        self._filled = 0
+        self._scores = (0.0,) * len(words.classifiers)
+        self.resume(np.empty(0, np.int16))
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The newest score of each word, 0 to 1."""
+        return self._scores
+
+    def resume(self, before: NDArray[np.int16]) -> None:
+        """Forget everything and begin anew.
+
+        Args:
+            before: What was to hear just before the next window, int16, shape (samples,), possibly empty: the
+                background. All that would have been heard before it is taken to have been like it.
+        """
+        background = np.concatenate((_HUSH, before))[-_BACKGROUND_SAMPLES:]
+        self._mel[:] = self._words.features.mel(background)
+        self._embeddings[:] = self._words.features.embedding(self._mel)
+        self._audio[:_MEL_CONTEXT_SAMPLES] = background[-_MEL_CONTEXT_SAMPLES:]
+        self._filled = _MEL_CONTEXT_SAMPLES
+        self._scores = (0.0,) * len(self._scores)
+
+    def hear(self, window: NDArray[np.int16]) -> str | None:
+        """The next window, int16 of shape (512,): the label of the word whose score with it is best and high enough."""
+        self._audio[self._filled : self._filled + WINDOW_SAMPLES] = window
+        self._filled += WINDOW_SAMPLES
+        step_end = _MEL_CONTEXT_SAMPLES + FRAME_SAMPLES
+        if self._filled < step_end:
+            return None
+        self._step(self._audio[:step_end])
+        self._filled -= FRAME_SAMPLES
+        self._audio[: self._filled] = self._audio[FRAME_SAMPLES : FRAME_SAMPLES + self._filled].copy()
+        best = int(np.argmax(self._scores))
+        return self._words.classifiers[best].label if self._scores[best] >= self._sensitivity else None
+
+    def _step(self, audio: NDArray[np.int16]) -> None:
+        self._mel[:-_MEL_STEP] = self._mel[_MEL_STEP:].copy()
+        self._mel[-_MEL_STEP:] = self._words.features.mel(audio)
+        self._embeddings[:-1] = self._embeddings[1:].copy()
+        self._embeddings[-1] = self._words.features.embedding(self._mel)
+        self._scores = tuple(classifier.score(self._embeddings) for classifier in self._words.classifiers)
+
+
+def load_words(words: Sequence[str], paths: Sequence[str]) -> OpenWakeWords:
+    """Load models.
+
+    Args:
+        words: Without `paths`, which of the package's own words, in any spelling (`hey_jarvis`, `Jarvis`); none means
+            all. With `paths`, labels for them in order; a path without one is labelled by its file name.
+        paths: `.onnx` files of one's own.
+
+    Raises:
+        SettingError: A word or file is not there, or no model; or the package is missing.
+    """
+    folder = _folder()
+    if paths:
+        chosen = _own_files(words, paths)
+    else:
+        chosen = {word: folder / f"{word.replace(' ', '_')}_v0.1.onnx" for word in _known_words(words)}
+    setting = "openwakeword_model_paths" if paths else "wakeword_backend"
+    classifiers = []
+    for label, path in chosen.items():
+        try:
+            classifiers.append(_Classifier(label, path))
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises a class of its own for each kind of bad file
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SettingError(f"{setting}: {str(path)!r} is no wake-word model: {why[:200]}") from None
+    return OpenWakeWords(features=_features(folder), classifiers=tuple(classifiers))
+
+
+def _known_words(words: Sequence[str]) -> list[str]:
+    spellings = {_squeezed(word): word for word in _OWN_WORDS}
+    spellings |= {_squeezed(word).removeprefix("hey"): word for word in _OWN_WORDS}
+    for word in words:
+        if _squeezed(word) not in spellings:
+            raise SettingError(f"wake_words: openWakeWord has no {word[:80]!r}; there are {', '.join(_OWN_WORDS)}")
+    return list(dict.fromkeys(spellings[_squeezed(word)] for word in words)) or list(_OWN_WORDS)
+
+
+def _squeezed(word: str) -> str:
+    return "".join(character for character in word.lower() if character.isalnum())
+
+
+def _own_files(labels: Sequence[str], paths: Sequence[str]) -> dict[str, Path]:
+    if len(labels) > len(paths):
+        raise SettingError(
+            f"wake_words: {len(labels)} words cannot label {len(paths)} files of openwakeword_model_paths"
+        )
+    chosen: dict[str, Path] = {}
+    for number, name in enumerate(paths):
+        path = Path(name).expanduser()
+        if path.suffix.lower() != ".onnx":
+            raise SettingError(f"openwakeword_model_paths: {name!r} is not allowed; expected .onnx files")
+        if not path.is_file():
+            raise SettingError(f"openwakeword_model_paths: there is no file {name!r}")
+        label = labels[number] if number < len(labels) else path.stem
+        if label in chosen:
+            raise SettingError(f"openwakeword_model_paths: two files are called {label!r}; label them with wake_words")
+        chosen[label] = path
+    return chosen
+
+
+def _folder() -> Path:
+    spec = find_spec("openwakeword")
+    if spec is None or not spec.submodule_search_locations:
+        raise SettingError(f"wakeword_backend: openWakeWord needs the package openwakeword; {_INSTALL}")
+    folder = Path(spec.submodule_search_locations[0]) / "resources" / "models"
+    if not (folder / "embedding_model.onnx").is_file():
+        raise SettingError(f"wakeword_backend: the installed openwakeword has no models in {folder}; {_INSTALL}")
+    return folder
+
+
+@lru_cache(maxsize=1)
+def _features(folder: Path) -> _Features:
+    return _Features(folder)
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _QUIET_LOG
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

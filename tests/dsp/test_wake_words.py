@@ -1,0 +1,211 @@
+"""Which wake words there are, and which windows their detectors hear."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.dsp.sounds import pcm, room_noise, windows
+from tests.support.real import package_folder
+from trio_stt.dsp import WINDOW_SAMPLES
+from trio_stt.dsp.wake_words import GatedDetector, WakeWords
+from trio_stt.errors import SettingError
+from trio_stt.settings import Settings
+
+LEAD = 6
+BACKGROUND = 25
+LISTEN_ON = 40
+BITS = np.arange(12)
+
+
+class Recorder:
+    """A stream that takes down which windows it hears, by their numbers."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+        self.resumed: list[list[int]] = []
+        self.word_at: int | None = None
+
+    def resume(self, before: NDArray[np.int16]) -> None:
+        self.resumed.append([number_of(window) for window in before.reshape(-1, WINDOW_SAMPLES)])
+        self.heard.clear()
+
+    def hear(self, window: NDArray[np.int16]) -> str | None:
+        self.heard.append(number_of(window))
+        return "word" if self.heard[-1] == self.word_at else None
+
+
+def numbered(number: int, level: int) -> NDArray[np.int16]:
+    """A window of this level, with its number in the lowest bits of its first samples."""
+    window = np.full(WINDOW_SAMPLES, level, np.int16)
+    window[BITS] += number >> BITS & 1
+    return window
+
+
+def number_of(window: NDArray[np.int16]) -> int:
+    return int((window[BITS] % 2 << BITS).sum())
+
+
+def heard_of(recorder: Recorder, levels: list[int]) -> list[str | None]:
+    detector = GatedDetector(recorder, energy_threshold=250.0)
+    return [detector.hear(numbered(number, level)) for number, level in enumerate(levels)]
+
+
+QUIET, LOUD = 0, 1000
+
+
+def test_a_quiet_stream_is_never_heard() -> None:
+    recorder = Recorder()
+    heard_of(recorder, [QUIET] * 500)
+    assert recorder.heard == recorder.resumed == []
+
+
+def test_steady_noise_is_soon_never_heard() -> None:
+    for level in (20.0, 200.0):
+        recorder = Recorder()
+        detector = GatedDetector(recorder, energy_threshold=250.0)
+        noise = list(windows(pcm(room_noise(16_000 * 20, level))))
+        for window in noise[:300]:
+            detector.hear(window)
+        recorder.heard.clear()
+        for window in noise[300:]:
+            detector.hear(window)
+        assert len(recorder.heard) <= 0.15 * len(noise[300:]), level
+
+
+def test_a_soft_talker_is_heard_however_long_the_talk() -> None:
+    recorder = Recorder()
+    levels = ([100] * 20 + [10] * 3) * 80
+    heard_of(recorder, levels)
+    assert recorder.heard == list(range(len(levels)))
+
+
+def test_an_open_gate_lets_in_what_came_just_before_and_what_follows() -> None:
+    recorder = Recorder()
+    heard_of(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * 100)
+    assert recorder.resumed == [list(range(100 - LEAD - BACKGROUND, 100 - LEAD))]
+    assert recorder.heard == list(range(100 - LEAD, 100 + LISTEN_ON + 1))
+
+
+def test_a_short_gap_is_heard_too_and_the_stream_goes_on() -> None:
+    recorder = Recorder()
+    gap = LISTEN_ON + LEAD
+    heard_of(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * gap + [LOUD])
+    assert len(recorder.resumed) == 1
+    assert recorder.heard == list(range(100 - LEAD, 100 + gap + 2))
+
+
+def test_a_stream_that_begins_loud_has_no_past() -> None:
+    recorder = Recorder()
+    heard_of(recorder, [LOUD] * 3)
+    assert (recorder.resumed, recorder.heard) == ([[]], [0, 1, 2])
+
+
+def test_after_a_word_everything_is_forgotten() -> None:
+    recorder = Recorder()
+    recorder.word_at = 105
+    words = heard_of(recorder, [QUIET] * 100 + [LOUD] * 10)
+    assert [number for number, word in enumerate(words) if word] == [105]
+    assert recorder.resumed[1:] == [[]]
+    assert recorder.heard == [106, 107, 108, 109]
+
+
+def test_reset_forgets_what_was_heard() -> None:
+    recorder = Recorder()
+    detector = GatedDetector(recorder, energy_threshold=250.0)
+    for number in range(50):
+        detector.hear(numbered(number, QUIET))
+    detector.reset()
+    detector.hear(numbered(50, LOUD))
+    assert (recorder.resumed, recorder.heard) == ([[]], [50])
+
+
+@given(st.lists(st.tuples(st.sampled_from([QUIET, LOUD]), st.integers(1, 90)), max_size=12))
+@settings(deadline=None)
+def test_every_loud_window_is_heard_once_and_in_order_after_what_came_before(stretches: list[tuple[int, int]]) -> None:
+    levels = [level for level, count in stretches for _ in range(count)]
+    heard: list[int] = []
+
+    class Everything(Recorder):
+        def hear(self, window: NDArray[np.int16]) -> str | None:
+            heard.append(number_of(window))
+            return None
+
+    heard_of(Everything(), levels)
+    assert all(earlier < later for earlier, later in itertools.pairwise(heard))
+    for number, level in enumerate(levels):
+        if level == LOUD:
+            assert set(range(max(0, number - LEAD), number + 1)) <= set(heard)
+
+
+@pytest.fixture(scope="module")
+def words() -> WakeWords:
+    package_folder("openwakeword")
+    return WakeWords()
+
+
+@pytest.mark.contract("4.10")
+@pytest.mark.parametrize(
+    "backend", ["openwakeword", "OpenWakeWords", "open-wakeword", "OPEN_WAKEWORDS", "oww", " open_wakeword "]
+)
+def test_openwakeword_goes_by_many_names(words: WakeWords, backend: str) -> None:
+    assert words.new_detector(Settings(wakeword_backend=backend, wake_words=" jarvis , Alexa,")) is not None
+
+
+@pytest.mark.contract("4.10")
+@pytest.mark.parametrize("backend", ["pvporcupine", "Porcupine", "pvp"])
+def test_porcupine_goes_by_many_names(words: WakeWords, backend: str) -> None:
+    package_folder("pvporcupine")
+    words.check(Settings(wakeword_backend=backend, wake_words=" Jarvis , computer,"))
+    with pytest.raises(SettingError, match="Porcupine needs at least one word"):
+        words.check(Settings(wakeword_backend=backend, wake_words=" , "))
+
+
+@pytest.mark.contract("4.10", "11/5")
+def test_words_without_a_backend_are_inactive(words: WakeWords) -> None:
+    settings = Settings(wakeword_backend=" ", wake_words="no such word at all")
+    words.check(settings)
+    assert words.new_detector(settings) is None
+
+
+@pytest.mark.contract("4.10", "11/5")
+@pytest.mark.parametrize(
+    ("message", "changes"),
+    [
+        ("wakeword_backend: 'snowboy' is not allowed; expected openwakeword or pvporcupine", {"backend": "snowboy"}),
+        ("wake_words: openWakeWord has no 'computer'; there are alexa, ", {"words": "alexa, computer"}),
+        ("openwakeword_inference_framework: 'tflite' is not supported; expected onnx", {"framework": "tflite"}),
+        ("openwakeword_model_paths: there is no file 'b.onnx'", {"paths": " , b.onnx"}),
+    ],
+)
+def test_what_there_is_not_is_refused_by_the_check(words: WakeWords, message: str, changes: dict[str, str]) -> None:
+    settings = Settings(
+        wakeword_backend=changes.get("backend", "oww"),
+        wake_words=changes.get("words", ""),
+        openwakeword_inference_framework=changes.get("framework", "onnx"),  # type: ignore[arg-type] # one of the two
+        openwakeword_model_paths=changes.get("paths"),
+    )
+    for attempt in (words.check, words.new_detector, words.check):
+        with pytest.raises(SettingError) as refused:
+            attempt(settings)
+        assert str(refused.value).startswith(message)
+        assert "\n" not in str(refused.value)
+
+
+def test_what_was_checked_needs_no_file_when_a_session_begins(
+    words: WakeWords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = package_folder("openwakeword") / "resources" / "models" / "alexa_v0.1.onnx"
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(model.read_bytes())
+    monkeypatch.chdir(path.parent)
+    settings = Settings(wakeword_backend="oww", openwakeword_model_paths="mine.onnx")
+    words.check(settings)
+    path.unlink()
+    first, second = words.new_detector(settings), words.new_detector(settings)
+    assert first is not None
+    assert first is not second
