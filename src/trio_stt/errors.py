@@ -18,6 +18,9 @@ Every message is one line that a user can act on.
 """
 
 
+from typing import ClassVar
+
+
 class TrioSttError(Exception):
     """Base of every error that trio-stt raises on purpose."""
 
@@ -57,7 +60,7 @@ class JobDropped(LaneError):  # noqa: N818 - as above
 class WireError(TrioSttError):
     """What a client sent cannot be used. `where` is the contract's tag for the `error` event."""
 
-    where = "session"
+    where: ClassVar[str]
 
 
 class CommandError(WireError):

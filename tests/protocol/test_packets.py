@@ -1,7 +1,10 @@
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trio_stt.errors import PacketError
@@ -50,17 +53,114 @@ BROKEN = [
 ]
 
 
+@pytest.mark.contract("2.3")
 @pytest.mark.parametrize(("broken", "message"), BROKEN, ids=[message for _, message in BROKEN])
 def test_a_broken_packet_is_refused_by_the_first_rule_it_breaks(broken: bytes, message: str) -> None:
     with pytest.raises(PacketError, match=message):
         parse_packet(broken, max_pcm_bytes=LIMIT)
 
 
+@dataclass
+class Draft:
+    """A packet to be, sound unless a rule's violation changes it."""
+
+    fields: dict[str, object] = field(default_factory=lambda: dict(GOOD))
+    pcm: bytes = bytes(8)
+    as_list: bool = False
+    tail: bytes = b""
+    announced: int | None = None
+    length: int | None = None
+
+    def frame(self) -> bytes:
+        metadata = json.dumps([self.fields] if self.as_list else self.fields).encode() + self.tail
+        announced = len(metadata) if self.announced is None else self.announced
+        return (announced.to_bytes(4, "little") + metadata.ljust(announced) + self.pcm)[: self.length]
+
+
+def violation(**changes: object) -> Callable[[Draft], None]:
+    def apply(draft: Draft) -> None:
+        for name, value in changes.items():
+            setattr(draft, name, value)
+
+    return apply
+
+
+def longer(by: int) -> Callable[[Draft], None]:
+    def apply(draft: Draft) -> None:
+        draft.pcm += bytes(by)
+
+    return apply
+
+
+def wrong(name: str, value: object) -> Callable[[Draft], None]:
+    def apply(draft: Draft) -> None:
+        draft.fields[name] = value
+
+    return apply
+
+
+# The contract's rules in its order: how a packet breaks one, and what the answer says.
+RULES: dict[int, tuple[Callable[[Draft], None], str]] = {
+    1: (violation(length=3), "missing metadata length"),
+    2: (violation(announced=MAX_METADATA_BYTES + 1), "at most 65536"),
+    3: (violation(length=9), "incomplete"),
+    4: (violation(tail=b","), "invalid JSON"),
+    5: (violation(as_list=True), "must be a JSON object"),
+    6: (longer(LIMIT), "at most 64"),
+    7: (wrong("sampleRate", 1), "sampleRate"),
+    8: (wrong("channels", 0), "channels must be a positive integer"),
+    9: (wrong("channels", 9), "channels must be at most 8"),
+    10: (wrong("format", "f32"), "format must be pcm_s16le"),
+    11: (longer(1), "not a whole number of"),
+    12: (wrong("frames", 0), "frames must be a positive integer"),
+    13: (wrong("frames", 3), "does not match"),
+}
+EXCLUDE_EACH_OTHER = {8, 9}
+
+
+@pytest.mark.contract("2.3")
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_broken_by_its_violation(rule: int) -> None:
+    draft = Draft()
+    assert parse_packet(draft.frame(), max_pcm_bytes=LIMIT).pcm == draft.pcm
+    violate, message = RULES[rule]
+    violate(draft)
+    with pytest.raises(PacketError, match=message):
+        parse_packet(draft.frame(), max_pcm_bytes=LIMIT)
+
+
+@pytest.mark.contract("2.3")
+@given(st.sets(st.sampled_from(sorted(RULES)), min_size=2))
+def test_of_all_the_rules_that_a_packet_breaks_the_first_is_named(broken: set[int]) -> None:
+    assume(not broken >= EXCLUDE_EACH_OTHER)
+    assert_first_is_named(broken)
+
+
+PAIRS = [pair for pair in combinations(RULES, 2) if set(pair) != EXCLUDE_EACH_OTHER]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_of_two_broken_rules_the_earlier_is_named(pair: tuple[int, int]) -> None:
+    assert_first_is_named(set(pair))
+
+
+def assert_first_is_named(broken: set[int]) -> None:
+    draft = Draft()
+    for rule in sorted(
+        broken, reverse=True
+    ):  # 1 and 3, 12 and 13 say the same thing: the earlier one's value breaks both
+        RULES[rule][0](draft)
+    with pytest.raises(PacketError, match=RULES[min(broken)][1]):
+        parse_packet(draft.frame(), max_pcm_bytes=LIMIT)
+
+
+@pytest.mark.contract("2.3")
 def test_absent_fields_take_their_defaults_and_unknown_ones_are_ignored() -> None:
     packet = parse_packet(frame(GOOD | {"sentAt": 12.5, "x": [1]}, b"\1\0\2\0"), max_pcm_bytes=LIMIT)
     assert (packet.rate_hz, packet.channels, bytes(packet.pcm)) == (16000, 1, b"\1\0\2\0")
 
 
+@pytest.mark.contract("2.3")
 def test_an_empty_payload_is_a_packet() -> None:
     assert not parse_packet(build_packet(b"", rate_hz=8000), max_pcm_bytes=LIMIT).pcm
 
@@ -84,6 +184,7 @@ json_values = st.recursive(
 fields = st.fixed_dictionaries({}, optional=dict.fromkeys(["sampleRate", "channels", "format", "frames"], json_values))
 
 
+@pytest.mark.contract("2.3")
 @given(st.binary(max_size=80) | st.builds(frame, fields | json_values, st.binary(max_size=80)))
 def test_any_bytes_are_a_packet_or_an_error_of_its_kind(data: bytes) -> None:
     message, packet = "", None

@@ -3,6 +3,7 @@
 It decides what is a command; it must not carry one out.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from trio_stt.errors import CommandError
@@ -10,12 +11,13 @@ from trio_stt.protocol.json_text import json_object
 
 MAX_COMMAND_BYTES = 65_536
 """Longest text frame that is looked at; every command of the contract is far shorter."""
+MAX_FLUSH_ID_CHARACTERS = 256
 
 _SHOWN_CHARACTERS = 60
 
 
 class Command(StrEnum):
-    """What a client may ask for; the value is the wire's `type`."""
+    """What a client may ask for without further words; the value is the wire's `type`."""
 
     START = "start"
     STOP = "stop"
@@ -24,17 +26,40 @@ class Command(StrEnum):
     METRICS = "metrics"
 
 
-def parse_command(text: str) -> Command:
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """End the running utterance and answer `flushed` with this id when its final is out. Our addition."""
+
+    id: str | int | None
+
+
+_FLUSH = "flush"
+_KNOWN = ", ".join([*Command, _FLUSH])
+
+
+def parse_command(text: str) -> Command | Flush:
     """The command in a text frame.
 
     Raises:
-        CommandError: Not JSON, not an object, or an unknown type; the message says which.
+        CommandError: Not JSON, not an object, an unknown type, or an unfit id; the message says which.
     """
     if len(text) > MAX_COMMAND_BYTES:
         raise CommandError(f"command longer than {MAX_COMMAND_BYTES} characters")
-    kind = json_object(text, "command", CommandError).get("type")
+    fields = json_object(text, "command", CommandError)
+    kind = fields.get("type")
+    if kind == _FLUSH:
+        return Flush(_flush_id(fields.get("id")))
     try:
         return Command(kind)  # type: ignore[arg-type] # any JSON value may stand there; an unknown one raises
     except ValueError:
         shown = repr(kind)[:_SHOWN_CHARACTERS]
-        raise CommandError(f"unknown command type {shown}; known are {', '.join(Command)}") from None
+        raise CommandError(f"unknown command type {shown}; known are {_KNOWN}") from None
+
+
+def _flush_id(value: object) -> str | int | None:
+    if isinstance(value, str) and len(value) <= MAX_FLUSH_ID_CHARACTERS:
+        return value
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63):
+        return value
+    allowed = f"a string of at most {MAX_FLUSH_ID_CHARACTERS} characters, an integer of 64 bits or null"
+    raise CommandError(f"flush id must be {allowed}")

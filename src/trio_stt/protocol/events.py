@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from trio_stt.protocol.reports import Limits, SessionReport
-from trio_stt.protocol.segment import PreRecordingBuffer, Segment
+from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", tag_field="type", kw_only=True):
@@ -27,6 +27,14 @@ class State(StrEnum):
     SILENCE = "silence"
     RECORDING = "recording"
     TRANSCRIBING = "transcribing"
+    WAKEWORD_WAIT = "wakeword_wait"
+    WAKEWORD_DETECTED = "wakeword_detected"
+    WAKEWORD_TIMEOUT = "wakeword_timeout"
+
+    @property
+    def is_about_wake_words(self) -> bool:
+        """Whether `wakeWord.state` of a status repeats it."""
+        return self in (State.WAKEWORD_WAIT, State.WAKEWORD_DETECTED, State.WAKEWORD_TIMEOUT)
 
 
 class Where(StrEnum):
@@ -72,7 +80,10 @@ class WakeWordStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Status(Event, frozen=True, kw_only=True, tag="status"):
-    """The session's state and the counters that go with it."""
+    """The session's state and the counters that go with it.
+
+    `degraded` (our addition) tells that partials come less often because the server is behind.
+    """
 
     session_id: str
     state: State
@@ -86,6 +97,7 @@ class Status(Event, frozen=True, kw_only=True, tag="status"):
     active_speakers: int
     wake_word_enabled: bool = False
     wake_word: WakeWordStatus = WakeWordStatus()
+    degraded: bool = False
     timestamp_iso: str
 
 
@@ -103,6 +115,7 @@ class Timeline(Event, frozen=True, kw_only=True, tag="timeline"):
     reason: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
     sequence: int | UnsetType = UNSET
+    wake_word: WakeWord | UnsetType = UNSET
 
 
 class SegmentTimes(Event, frozen=True, kw_only=True):
@@ -116,6 +129,7 @@ class SegmentTimes(Event, frozen=True, kw_only=True):
     duration_seconds: float | UnsetType = UNSET
     end_reason: str | UnsetType = UNSET
     pre_recording_buffer: PreRecordingBuffer | UnsetType = UNSET
+    wake_word: WakeWord | UnsetType = UNSET
 
 
 class RealtimeTiming(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,17 +160,30 @@ class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
     committed_stable_delta: str
     visual_stable_text: str
     visual_unstable_text: str
+    consensus_text: str
+    consensus_unstable_text: str
+    consensus_display_text: str
+    public_consensus_aligned: bool
+    internal_revision: bool
+    is_outlier: bool
+    stable_prefix_conflict: bool
+    commit_reason: str
+    stable_normalized_offset: int
     timestamp: float
     timestamp_iso: str
     timing: RealtimeTiming
 
 
 class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
-    """The words of a finished utterance; never empty."""
+    """The words of a finished utterance; never empty.
+
+    `stable_text_agreed` (our addition) tells whether they begin with the words that partials had shown as stable.
+    """
 
     session_id: str
     segment_id: int
     text: str
+    stable_text_agreed: bool
     timestamp: float
     timestamp_iso: str
 
@@ -189,6 +216,28 @@ class Pong(Event, frozen=True, kw_only=True, tag="pong"):
 
     session_id: str
     server_time: float
+
+
+class Flushed(Event, frozen=True, kw_only=True, tag="flushed"):
+    """Answer to `flush`, after the final of what was said before it. Our addition."""
+
+    session_id: str
+    id: str | int | None
+
+
+class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
+    """The session lives: sent every few seconds while the client streams. Our addition.
+
+    `audio_received_seconds` counts since connecting; `real_time_factor` is the engines' time for this session divided
+    by that; `queue_delay_ms` is how long this session's latest job waited for its engine.
+    """
+
+    session_id: str
+    timestamp: float
+    timestamp_iso: str
+    audio_received_seconds: float
+    real_time_factor: float
+    queue_delay_ms: float
 
 
 class Metrics(Event, frozen=True, kw_only=True, tag="metrics"):

@@ -18,6 +18,24 @@ class PreRecordingBuffer(msgspec.Struct, frozen=True, rename="camel", kw_only=Tr
     exact: bool = True
 
 
+class WakeWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Where a session is with its wake words, and when it got there. Contract: section 2.7."""
+
+    enabled: bool
+    backend: str
+    wake_words: str
+    state: str
+    word: str | UnsetType = UNSET
+    wait_started_at: float | UnsetType = UNSET
+    wait_started_at_iso: str | UnsetType = UNSET
+    wait_ended_at: float | UnsetType = UNSET
+    wait_ended_at_iso: str | UnsetType = UNSET
+    detected_at: float | UnsetType = UNSET
+    detected_at_iso: str | UnsetType = UNSET
+    timeout_at: float | UnsetType = UNSET
+    timeout_at_iso: str | UnsetType = UNSET
+
+
 class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One utterance and its times.
 
@@ -33,6 +51,7 @@ class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     duration_seconds: float | UnsetType = UNSET
     end_reason: str | UnsetType = UNSET
     pre_recording_buffer: PreRecordingBuffer | UnsetType = UNSET
+    wake_word: WakeWord | UnsetType = UNSET
     audio_start_seconds: float | UnsetType = UNSET
     audio_end_seconds: float | UnsetType = UNSET
 

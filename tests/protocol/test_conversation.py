@@ -1,0 +1,118 @@
+"""What a session and a server really send has the shape of the golden files."""
+
+import json
+from typing import Any
+
+import pytest
+import trio
+
+from tests.lanes.fakes import virtual_time
+from tests.protocol import goldens
+from tests.support.conversation import Batch, Client, household, levels
+from trio_stt.errors import TranscriptionFailed
+from trio_stt.lanes.engines.base import Transcript
+from trio_stt.protocol.events import Error, Final, Flushed, encode
+from trio_stt.protocol.reports import Report, encode_report
+from trio_stt.session.session import HEARTBEAT_S
+
+PAUSE_S = 0.8  # ends an utterance with default settings
+EMPTY, FAILING = 3333, 4444
+
+
+def answer(batch: Batch) -> object:
+    """Levels as words, but silence for one level and a fault for another."""
+    texts = levels(batch)
+    if any(str(FAILING) in text.text for text in texts):
+        raise TranscriptionFailed("engine exploded")
+    return [Transcript(text="") if str(EMPTY) in text.text else text for text in texts]
+
+
+def unlike_all(fields: dict[str, Any], names: list[str]) -> list[str]:
+    """How a message differs from the golden file that it resembles most; empty when it has that shape."""
+    shown, _ = goldens.contract_part(fields, goldens.kind_of(names[0]))
+    return min((goldens.differences(shown, goldens.golden(name), name) for name in names), key=len)
+
+
+def files_of(fields: dict[str, Any]) -> list[str]:
+    if fields["type"] == "timeline":
+        return [f"timeline_{fields['event']}"]
+    return [name for name in goldens.names() if goldens.kind_of(name) == fields["type"]]
+
+
+def assert_shapes(client: Client) -> set[str]:
+    """Compare all that a client was told; returns which kinds of message there were."""
+    seen = set()
+    for event in client.events:
+        fields = json.loads(encode(event))
+        assert unlike_all(fields, files_of(fields)) == []
+        seen.add(f"{fields['type']} {fields.get('event', '')}".strip())
+    return seen
+
+
+async def speak(client: Client, level: int) -> None:
+    """Say something at the pace of a person."""
+    for _ in range(25):
+        client.say(level, 0.04)
+        await trio.sleep(0.04)
+
+
+@pytest.mark.contract("2.4", "2.5", "2.6", "1.7")
+@virtual_time
+async def test_a_conversation_is_told_in_the_contract_s_shapes() -> None:
+    async with household(answer=answer) as home:
+        client = await home.connect()
+        client.say(1111, 0.04)  # before `start`: a warning
+        client.raw("nonsense")
+        client.raw(b"\0")
+        for command in ("ping", "metrics", "start"):
+            client.command(command)
+        await speak(client, 1111)
+        client.command("metrics")
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        for level in (EMPTY, FAILING):
+            await speak(client, level)
+            client.pause(PAUSE_S)
+        await client.until(Error, 3)
+        client.raw('{"type": "flush", "id": "order-17"}')
+        await client.until(Flushed)
+        await trio.sleep(HEARTBEAT_S)
+        client.command("clear")
+        client.command("stop")
+        await client.settled()
+        assert assert_shapes(client) == {
+            *("hello", "ready", "status", "realtime", "final", "warning", "error", "clear", "pong", "metrics"),
+            *("flushed", "heartbeat"),
+            *("timeline recording_started", "timeline recording_ended", "timeline transcription_started"),
+            *("timeline realtime_transcript", "timeline final_transcript", "timeline segment_closed"),
+        }
+
+
+@pytest.mark.contract("1.1", "1.2", "1.4", "1.5", "1.6", "1.7")
+@virtual_time
+async def test_the_shapes_of_a_server_s_reports_are_the_contract_s() -> None:
+    async with household(inference_s=lambda _: 5.0) as home:
+        client = await home.connect()
+        client.command("start")
+        await speak(client, 1111)
+        client.pause(PAUSE_S)
+        await speak(client, 2222)
+        reports: dict[str, Report] = {
+            "http_health": home.house.health(),
+            "http_config": home.house.config(),
+            "http_metrics": home.house.metrics(),
+        }
+        for name, report in reports.items():
+            assert unlike_all(json.loads(encode_report(report)), [name]) == []
+
+
+def test_a_shape_that_differs_is_told() -> None:
+    """The comparison itself: a field more, one less, another JSON type, a null, each at any depth."""
+    pong = goldens.golden("pong")
+    assert unlike_all(pong | {"extra": 1}, ["pong"]) == ["pong.extra is new"]
+    assert unlike_all({"type": "pong", "sessionId": "x"}, ["pong"]) == ["pong.serverTime is missing"]
+    assert len(unlike_all(pong | {"serverTime": 1}, ["pong"])) == 1
+    assert len(unlike_all(pong | {"serverTime": None}, ["pong"])) == 1
+    metrics = goldens.golden("http_metrics")
+    metrics["scheduler"]["workers"]["realtime"]["queueDelay"]["p95Ms"] = 0
+    assert len(unlike_all(metrics, ["http_metrics"])) == 1
