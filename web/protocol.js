@@ -12,7 +12,8 @@
  *            segment?: SegmentTimes}} Realtime
  * @typedef {{type: 'final', segmentId: number, text: string, segment?: SegmentTimes}} Final
  * @typedef {{type: 'closed', segmentId: number, reason: string}} Closed
- *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` (nothing was said) or `failed`.
+ *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` or `no_speech` (nothing was said), or why
+ *   words were lost: `failed`, `repetition`.
  * @typedef {{type: 'clear', nextSegmentId: number}} Clear
  * @typedef {{type: 'warning', message: string}} Warning
  * @typedef {{type: 'error', message: string, where: string}} ServerError

@@ -122,7 +122,7 @@ export class Transcript {
     const { key, block } = this.#find(segmentId);
     this.#sequences.delete(key);
     if (block?.phase !== 'live') return;
-    if (reason === 'empty') this.#remove(key);
+    if (reason === 'empty' || reason === 'no_speech') this.#remove(key);
     else this.#loseLiveBlocks((open) => open.segmentId === segmentId);
   }
 

@@ -49,6 +49,16 @@ class Distribution:
         self._max_s = max(self._max_s, seconds)
         self._recent_s.append(seconds)
 
+    @property
+    def sum_s(self) -> float:
+        """All durations together, in seconds."""
+        return self._sum_s
+
+    @property
+    def latest_s(self) -> float:
+        """The duration added last, in seconds; 0.0 while there is none."""
+        return self._recent_s[-1] if self._recent_s else 0.0
+
     def snapshot(self) -> DistributionSnapshot:
         """The figures as they are now. Sorts up to 256 numbers."""
         if not self._count:

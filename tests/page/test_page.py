@@ -144,6 +144,7 @@ def final_texts(page: Page) -> list[str]:
     return page.locator("[data-testid=segment][data-final=true] .segment-text").all_inner_texts()
 
 
+@pytest.mark.contract("9.3", "9.5", "9.6")
 def test_words_appear_while_spoken_and_become_final_text(server: Served, speech: Path) -> None:
     with open_page(server.url, speech) as page:
         complaints: list[str] = []
@@ -170,6 +171,7 @@ def test_words_appear_while_spoken_and_become_final_text(server: Served, speech:
         assert complaints == []
 
 
+@pytest.mark.contract("9.3", "9.5")
 def test_stop_in_the_middle_of_speech_still_gives_the_final_and_clear_empties_the_page(
     server: Served, speech: Path
 ) -> None:
@@ -192,6 +194,7 @@ def test_stop_in_the_middle_of_speech_still_gives_the_final_and_clear_empties_th
         expect(page.get_by_role("heading", name="Say something.")).to_be_visible()
 
 
+@pytest.mark.contract("9.4", "11/28")
 def test_a_server_that_is_killed_and_comes_back_while_someone_speaks(tmp_path: Path, speech: Path) -> None:
     with Served(tmp_path / "output.txt") as restarted, open_page(restarted.url, speech, repeat=True) as page:
         connection_is(page, "Ready")

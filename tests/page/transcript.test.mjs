@@ -86,7 +86,7 @@ test('a segment that closes without a final goes if it was empty and stays marke
   transcript.closed({ type: 'closed', segmentId: 1, reason: 'empty' });
   assert.equal(transcript.isEmpty, true);
   transcript.realtime(partial(2, 'precious', ' words'));
-  transcript.closed({ type: 'closed', segmentId: 2, reason: 'failed' });
+  transcript.closed({ type: 'closed', segmentId: 2, reason: 'repetition' });
   assert.deepEqual(shown(transcript), ['2 lost precious| words']);
 });
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import trio
@@ -32,6 +32,7 @@ EventT = TypeVar("EventT", bound=Event)
 Batch = Sequence[NDArray[np.float32]]
 
 LOUD = 1000
+WAKE = 7777
 
 
 class LoudnessDetector:
@@ -44,6 +45,23 @@ class LoudnessDetector:
 
     def reset(self) -> None:
         pass
+
+
+class LevelWakeWord:
+    """Hears one word, `computer`: a window in which a sample has the level `WAKE`."""
+
+    def hear(self, window: NDArray[np.int16]) -> str | None:
+        return "computer" if WAKE in window else None
+
+    def reset(self) -> None:
+        pass
+
+
+class LevelWakeWords:
+    """Wakes sessions whose settings have wake words, whatever the words."""
+
+    def new_detector(self, settings: Settings) -> LevelWakeWord | None:
+        return LevelWakeWord() if settings.wake_words else None
 
 
 def levels(batch: Batch) -> list[Transcript]:
@@ -185,11 +203,13 @@ async def household(
     load_s: float = 0.0,
     hops: int = 0,
     detector: Callable[[], LoudnessDetector] = LoudnessDetector,
+    wake: Any = None,
     **changes: object,
 ) -> AsyncIterator[Household]:
     """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top.
 
-    Its results take `hops` ticks to come back; each session hears with a `detector` of its own.
+    Its results take `hops` ticks to come back; each session hears with a `detector` of its own, and its
+    wake words with those of `wake`, the real ones by default.
     """
     settings = Settings(**changes)  # type: ignore[arg-type] # pydantic checks them
 
@@ -200,9 +220,16 @@ async def household(
         )
 
     host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
-    lane = Lane("main", host=host, load=lambda: FakeEngine(answer), limits=limits)
+    threshold_s = settings.realtime_degradation_threshold_ms / 1000
+    lane = Lane(
+        "main",
+        host=host,
+        load=lambda: FakeEngine(answer),
+        limits=limits,
+        degradation_threshold_s=lambda: threshold_s,
+    )
     lanes = Lanes(main=lane, realtime=lane)
-    house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector())
+    house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake)
     async with trio.open_nursery() as nursery:
         await nursery.start(lanes.run)
         yield Household(house, nursery)

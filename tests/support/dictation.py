@@ -108,7 +108,7 @@ async def real_house(**settings: object) -> AsyncIterator[House]:
 async def dictate(house: House, dictation: Dictation, *, partials: bool = False) -> list[Spoken]:
     """Run one session over all of the audio; returns its finals."""
     session_id = house.reserve()
-    session = Session(session_id=session_id, house=house, connection=dictation, partials=partials, sheds=False)
+    session = Session(session_id=session_id, house=house, connection=dictation, partials=partials, live=False)
     dictation.session = session
     house.admit(session)
     try:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
+from trio_stt.configuration import wake_words_enabled
 from trio_stt.lanes.job import JobResult
+from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import (
     Clear,
     Error,
     Final,
+    Flushed,
+    Heartbeat,
     Notice,
     Pong,
     Realtime,
@@ -22,6 +27,7 @@ from trio_stt.protocol.events import (
     State,
     Status,
     Timeline,
+    WakeWordStatus,
     Where,
     segment_times,
 )
@@ -43,6 +49,7 @@ class StatusFacts:
     stale_realtime_discarded: int
     active_sessions: int
     active_speakers: int
+    degraded: bool
 
 
 class Announcer:
@@ -59,6 +66,9 @@ class Announcer:
         self, *, session_id: str, settings: Settings, outbox: Outbox, facts: Callable[[], StatusFacts]
     ) -> None:
         self._id = session_id
+        self._wake_words = WakeWordStatus(
+            enabled=wake_words_enabled(settings), backend=settings.wakeword_backend, wake_words=settings.wake_words
+        )
         self._stabilized = settings.realtime_callback == "stabilized"
         self._outbox = outbox
         self._facts = facts
@@ -87,6 +97,9 @@ class Announcer:
                 stale_realtime_discarded=facts.stale_realtime_discarded,
                 active_sessions=facts.active_sessions,
                 active_speakers=facts.active_speakers,
+                wake_word_enabled=self._wake_words.enabled,
+                wake_word=replace(self._wake_words, state=state if state.is_about_wake_words else None),
+                degraded=facts.degraded,
             )
         )
 
@@ -138,6 +151,15 @@ class Announcer:
                 committed_stable_delta=text.delta,
                 visual_stable_text=text.stable,
                 visual_unstable_text=text.unstable,
+                consensus_text=text.consensus,
+                consensus_unstable_text=text.consensus_unstable,
+                consensus_display_text=text.consensus_display,
+                public_consensus_aligned=text.public_consensus_aligned,
+                internal_revision=text.internal_revision,
+                is_outlier=text.is_outlier,
+                stable_prefix_conflict=text.stable_prefix_conflict,
+                commit_reason=text.commit_reason,
+                stable_normalized_offset=text.stable_normalized_offset,
                 timestamp=now,
                 timestamp_iso=iso(now),
                 timing=RealtimeTiming(
@@ -167,6 +189,7 @@ class Announcer:
                 session_id=self._id,
                 segment_id=recording.segment_id,
                 text=text,
+                stable_text_agreed=recording.stabilizer.agrees_with(text),
                 timestamp=now,
                 timestamp_iso=iso(now),
                 **segment_times(recording.segment),
@@ -175,12 +198,30 @@ class Announcer:
         self._timeline(recording, "final_transcript", now, text=text)
 
     def segment_closed(self, recording: Recording, reason: str) -> None:
-        """A segment will have no final: it was `empty` or it `failed`. Our addition."""
+        """A segment will have no final; `reason` says why. Our addition."""
         self._timeline(recording, "segment_closed", time.time(), reason=reason)
 
     def cleared(self, next_segment_id: int) -> None:
         """Everything was discarded."""
         self._outbox.put(Clear(session_id=self._id, next_segment_id=next_segment_id))
+
+    def flushed(self, flush: Flush) -> None:
+        """What was said before a `flush` has its final."""
+        self._outbox.put(Flushed(session_id=self._id, id=flush.id))
+
+    def heartbeat(self, *, received_s: float, real_time_factor: float, queue_delay_s: float) -> None:
+        """The session lives."""
+        now = time.time()
+        self._outbox.put(
+            Heartbeat(
+                session_id=self._id,
+                timestamp=now,
+                timestamp_iso=iso(now),
+                audio_received_seconds=received_s,
+                real_time_factor=real_time_factor,
+                queue_delay_ms=queue_delay_s * 1000,
+            )
+        )
 
     def warning(self, message: str) -> None:
         """Something the client should know."""
@@ -194,17 +235,16 @@ class Announcer:
         """Answer to `ping`."""
         self._outbox.put(Pong(session_id=self._id, server_time=time.time()))
 
+    def wake(self, event: str, timestamp: float, **extras: Any) -> None:
+        """Something about wake words."""
+        self._put_timeline(event, timestamp, **extras)
+
     def _timeline(self, recording: Recording, event: str, timestamp: object, **extras: Any) -> None:
         if not isinstance(timestamp, float):
             raise TypeError(f"{event} has no time")
+        self._put_timeline(event, timestamp, segment_id=recording.segment_id, segment=recording.segment, **extras)
+
+    def _put_timeline(self, event: str, timestamp: float, **extras: Any) -> None:
         self._outbox.put(
-            Timeline(
-                session_id=self._id,
-                event=event,
-                timestamp=timestamp,
-                timestamp_iso=iso(timestamp),
-                segment_id=recording.segment_id,
-                segment=recording.segment,
-                **extras,
-            )
+            Timeline(session_id=self._id, event=event, timestamp=timestamp, timestamp_iso=iso(timestamp), **extras)
         )

@@ -39,12 +39,30 @@ class SessionCounters:
     stale_realtime_discarded: int = 0
     cancelled_jobs: int = 0
     forced_finalizations: int = 0
+    suppressed_texts: int = 0
+    received_us: int = 0
     final: KindCounters = field(default_factory=KindCounters)
     realtime: KindCounters = field(default_factory=KindCounters)
 
     def of(self, kind: JobKind) -> KindCounters:
         """The counters of a kind of job."""
         return self.final if kind is JobKind.FINAL else self.realtime
+
+    @property
+    def received_s(self) -> float:
+        """Audio taken from the client, in seconds."""
+        return self.received_us / 1_000_000
+
+    @property
+    def real_time_factor(self) -> float:
+        """Engine seconds for each second of audio received; 0.0 before any."""
+        engine_s = self.realtime.inference.sum_s + self.final.inference.sum_s
+        return engine_s / self.received_s if self.received_us else 0.0
+
+    @property
+    def latest_queue_delay_s(self) -> float:
+        """How long the latest jobs waited for their engine: the longer of a partial's and a final's."""
+        return max(self.realtime.queue_delay.latest_s, self.final.queue_delay.latest_s)
 
     def latencies(self) -> tuple[ByKind, ByKind, ByKind]:
         """Queue delay, inference duration and total latency of both kinds."""

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import EngineError, JobDropped, JobRefused
+from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
 from trio_stt.lanes.lane import Lane
+from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import Where
 from trio_stt.session.announcer import Announcer
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.recording import Recording
+from trio_stt.speech.repetition import Refusal, refusal
 from trio_stt.speech.text import finished
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,13 @@ class _Finished:
     recording: Recording
     clip: Clip
     ahead: Ticket | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """Behind the finals that a `flush` waits for."""
+
+    flush: Flush
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,6 +62,7 @@ class Finals:
     Args:
         session_id: The session, as lanes know it.
         lane: Where finals are made.
+        hints: For the engine, with each job.
         counters: Of the session.
         announcer: Of the session.
         settle: Called after each final, to publish what the session does now.
@@ -62,30 +73,34 @@ class Finals:
         *,
         session_id: str,
         lane: Lane,
+        hints: Hints,
         counters: SessionCounters,
         announcer: Announcer,
         settle: Callable[[], None],
     ) -> None:
         self._session_id = session_id
         self._lane = lane
+        self._hints = hints
         self._counters = counters
         self._announcer = announcer
         self._settle = settle
-        self._waiting: deque[_Finished] = deque()
+        self._waiting: deque[_Finished | _Marker] = deque()
         self._arrived = trio.Event()
         self._speculation: _Speculation | None = None
         self._current: trio.CancelScope | None = None
+        self._warned = False  # of the present backlog
         self._progress = trio.Event()
 
     @property
     def depth(self) -> int:
         """Finished utterances that wait, the one being transcribed aside."""
-        return len(self._waiting)
+        return sum(isinstance(item, _Finished) for item in self._waiting)
 
     @property
     def backlog_s(self) -> float:
         """Seconds of audio that wait, the one being transcribed aside."""
-        return sum(item.clip.size for item in self._waiting) / SAMPLE_RATE_HZ
+        waiting = sum(item.clip.size for item in self._waiting if isinstance(item, _Finished))
+        return waiting / SAMPLE_RATE_HZ
 
     @property
     def idle(self) -> bool:
@@ -129,8 +144,16 @@ class Finals:
         self._waiting.append(_Finished(recording=recording, clip=clip, ahead=ticket))
         self._arrived.set()
 
+    def flush(self, flush: Flush) -> None:
+        """Answer a `flush` when every utterance that is complete now has its final."""
+        self._waiting.append(_Marker(flush))
+        self._arrived.set()
+
     def clear(self) -> None:
         """Discard all that waits and what is being transcribed; the caller cancels the jobs in the lanes."""
+        for item in self._waiting:
+            if isinstance(item, _Marker):  # whoever waits for the answer gets it
+                self._announcer.flushed(item.flush)
         self._waiting.clear()
         self._speculation = None
         if self._current is not None:
@@ -142,9 +165,14 @@ class Finals:
             while not self._waiting:
                 self._arrived = trio.Event()
                 await self._arrived.wait()
-            with trio.CancelScope() as self._current:
-                await self._finish(self._waiting.popleft(), self._current)
-            self._current = None
+            item = self._waiting.popleft()
+            if isinstance(item, _Marker):
+                self._announcer.flushed(item.flush)
+            else:
+                with trio.CancelScope() as self._current:
+                    await self._finish(item, self._current)
+                self._current = None
+            self._warned = self._warned and bool(self._waiting)
             self._progress.set()
             self._progress = trio.Event()
 
@@ -164,12 +192,19 @@ class Finals:
             if scope.cancel_called:
                 return
             self._counters.final.deliver(result)
-            text = finished(result.transcript.text)
-            if text:
-                self._announcer.final(recording, text)
-            else:
-                self._announcer.segment_closed(recording, "empty")
+            self._publish(recording, finished(result.transcript.text))
         self._settle()
+
+    def _publish(self, recording: Recording, text: str) -> None:
+        """The final; or, where what the engine returned is not what a person said, the end of the segment."""
+        reason = refusal(text)
+        if reason is None:
+            self._announcer.final(recording, text)
+            return
+        if text:
+            self._counters.suppressed_texts += 1
+            logger.warning("session %s: segment %d withheld: %s", self._session_id, recording.segment_id, reason)
+        self._announcer.segment_closed(recording, "empty" if reason is Refusal.NO_WORDS else reason)
 
     async def _transcribe(self, item: _Finished) -> JobResult:
         """The result, waiting for room in the lane as long as it takes.
@@ -183,18 +218,26 @@ class Finals:
         while ticket is None:
             try:
                 ticket = self._submit(item.clip)
-            except JobRefused as refusal:
+            except JobRefused as reason:
                 if not self._lane.accepting:
-                    raise JobDropped("closed") from refusal
+                    raise JobDropped("closed") from reason
                 self._counters.final.rejected += not was_refused
                 was_refused = True
+                self._warn_of_backlog(reason)
                 await self._lane.wait_room()
         try:
             return await ticket.wait()
         finally:
             ticket.cancel()  # a `clear` may have come between; without it, nothing is left to cancel
 
+    def _warn_of_backlog(self, reason: JobRefused) -> None:
+        if not self._warned:
+            self._warned = True
+            waiting = 1 + self.depth
+            self._announcer.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
+
     def _submit(self, clip: Clip) -> Ticket:
-        ticket = self._lane.submit(Job(session_id=self._session_id, kind=JobKind.FINAL, samples=clip))
+        job = Job(session_id=self._session_id, kind=JobKind.FINAL, samples=clip, hints=self._hints)
+        ticket = self._lane.submit(job)
         self._counters.final.submitted += 1
         return ticket

@@ -1,8 +1,9 @@
-"""What a client sent and nobody has heard yet: audio and the commands between it, in order, bounded.
+"""What a client sent and nobody has heard yet: audio and the markers between it, in order, bounded.
 
 It owns order and bounds only. Audio waits for room; it is shed only when the listener stands still.
 """
 
+import enum
 from collections import deque
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.protocol.commands import Command
+from trio_stt.protocol.commands import Command, Flush
 
 _WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 SHED_AFTER_S = 1.0
@@ -31,8 +32,17 @@ class Audio:
         return self.samples.size * 1_000_000 // self.rate_hz
 
 
+class Gap(enum.Enum):
+    """Audio is missing here: what follows does not continue what came before."""
+
+    GAP = enum.auto()
+
+
+Marker = Command | Flush | Gap
+
+
 class Inbox:
-    """A bounded queue of audio and commands.
+    """A bounded queue of audio and of what stands between it.
 
     Args:
         max_windows: Audio that may wait, in windows; a single packet may exceed it when nothing else waits.
@@ -42,7 +52,7 @@ class Inbox:
     def __init__(self, max_windows: int, *, sheds: bool = True) -> None:
         self._max_us = max_windows * _WINDOW_US
         self._patience_s = SHED_AFTER_S if sheds else float("inf")
-        self._items: deque[Audio | Command] = deque()
+        self._items: deque[Audio | Marker] = deque()
         self._waiting_us = 0
         self._filled = trio.Event()
         self._emptied = trio.Event()
@@ -53,9 +63,9 @@ class Inbox:
         """Audio that waits, in whole windows."""
         return self._waiting_us // _WINDOW_US
 
-    def put_command(self, command: Command) -> None:
-        """Queue a command behind the audio before it; never blocks."""
-        self._items.append(command)
+    def put_marker(self, marker: Marker) -> None:
+        """Queue a command or a gap behind the audio before it; never blocks."""
+        self._items.append(marker)
         self._filled.set()
 
     async def put_audio(self, audio: Audio) -> int:
@@ -74,7 +84,7 @@ class Inbox:
         self._filled.set()
         return -(-shed_us // _WINDOW_US)
 
-    async def get(self) -> Audio | Command:
+    async def get(self) -> Audio | Marker:
         """The next item, in order of arrival."""
         while not self._items:
             self._idle.set()
@@ -95,12 +105,12 @@ class Inbox:
         await self._idle.wait()
 
     def drop_audio(self) -> None:
-        """Forget all waiting audio; commands stay."""
+        """Forget all waiting audio; what stood between it stays."""
         self._shed(self._waiting_us)
 
     def _shed(self, length_us: int) -> int:
         """Drop the oldest audio of at least this length; returns the length dropped."""
-        kept: deque[Audio | Command] = deque()
+        kept: deque[Audio | Marker] = deque()
         shed_us = 0
         for item in self._items:
             if isinstance(item, Audio) and shed_us < length_us:

@@ -10,13 +10,16 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
-from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
 from trio_stt.errors import EngineError, JobDropped, JobRefused
-from trio_stt.lanes.job import Job, JobKind
+from trio_stt.lanes.engines.base import Hints
+from trio_stt.lanes.job import Job, JobKind, JobResult
 from trio_stt.lanes.lane import Lane
+from trio_stt.protocol.events import State
 from trio_stt.session.announcer import Announcer
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.recording import Recording
+from trio_stt.speech.repetition import Refusal, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ class Partials:
     Args:
         session_id: The session, as lanes know it.
         lane: Where partials are made.
+        hints: For the engine, with each job.
         counters: Of the session.
         announcer: Of the session.
         max_age_s: Asked at every job: how long it may wait in the lane.
@@ -41,6 +45,7 @@ class Partials:
         *,
         session_id: str,
         lane: Lane,
+        hints: Hints,
         counters: SessionCounters,
         announcer: Announcer,
         max_age_s: Callable[[], float],
@@ -48,37 +53,76 @@ class Partials:
     ) -> None:
         self._session_id = session_id
         self._lane = lane
+        self._hints = hints
         self._counters = counters
         self._announcer = announcer
         self._max_age_s = max_age_s
         self._read_clip = read_clip
+        self._throttle = lane.throttle
         self._recording: Recording | None = None
         self._heard_to_sample = 0
         self._due = trio.Event()
+        self._degraded = False
+
+    @property
+    def degraded(self) -> bool:
+        """Whether partials come less often because the lane is behind; the client was told."""
+        return self._degraded
 
     def heard(self, recording: Recording | None, end_sample: int) -> None:
         """Audio of the running utterance, or of none, was heard up to `end_sample`."""
         self._recording = recording
         self._heard_to_sample = end_sample
-        if recording is not None and not recording.silent and recording.cadence.is_due(end_sample):
+        self._lane.watch_delay()
+        self._tell_degradation()
+        if recording is None:
+            return
+        wanted = recording.cadence.wanted_from_sample
+        if wanted is not None:
+            recording.cadence.hear(kernels.to_int16(self._read_clip(wanted, end_sample)))
+        if self._is_due(recording):
             self._due.set()
 
     async def run(self) -> None:
         """Publish partials until cancelled."""
-        while True:
-            await self._due.wait()
-            self._due = trio.Event()
-            recording = self._recording
-            if recording is not None and recording.running and not recording.silent:
-                await self._transcribe(recording, self._heard_to_sample)
+        try:
+            while True:
+                await self._due.wait()
+                self._due = trio.Event()
+                recording = self._recording  # maybe not the one for which the event was set
+                if recording is not None and self._is_due(recording):
+                    await self._transcribe(recording, self._heard_to_sample)
+                    await self._rest(recording.cadence.config.usual_pause_s)
+        finally:
+            self._throttle.forget(self._session_id)
+
+    def _is_due(self, recording: Recording) -> bool:
+        resting = recording.silent or not recording.running
+        return not resting and recording.cadence.due(self._heard_to_sample) is not None
+
+    def _tell_degradation(self) -> None:
+        degraded = self._throttle.is_degraded(self._session_id)
+        if degraded is not self._degraded:
+            self._degraded = degraded
+            if degraded:
+                self._announcer.warning("Partials come less often for a while: the server does not keep up.")
+            if self._recording is not None or self._announcer.state is not State.RECORDING:
+                self._announcer.status(self._announcer.state)  # else an end is being told, and a status follows
+
+    async def _rest(self, usual_pause_s: float) -> None:
+        """Leave the lane to others for as long as its throttle says: in wall time, like the engine's work."""
+        if self._throttle.is_degraded(self._session_id):
+            await trio.sleep(self._throttle.pause_s(self._session_id, usual_pause_s))
 
     async def _transcribe(self, recording: Recording, end_sample: int) -> None:
         recording.cadence.taken(end_sample)
+        start_sample = recording.cadence.clip_start(end_sample)
         job = Job(
             session_id=self._session_id,
             kind=JobKind.PARTIAL,
-            samples=self._read_clip(recording.start_sample, end_sample),
+            samples=self._read_clip(start_sample, end_sample),
             deadline_s=trio.current_time() + self._max_age_s(),
+            hints=self._hints,
         )
         try:
             ticket = self._lane.submit(job)
@@ -93,8 +137,24 @@ class Partials:
             logger.debug("session %s: a partial failed: %s", self._session_id, error)
         else:
             self._counters.realtime.deliver(result)
-            text = recording.stabilizer.observe(result.transcript.text, audio_end_sample=end_sample)
-            # The utterance may have ended or been cleared while the engine was at work.
-            young = end_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
-            if text.raw and recording.running and not young:
-                self._announcer.partial(recording, text, result)
+            self._throttle.used(
+                self._session_id,
+                now_s=trio.current_time(),
+                inference_s=result.inference_s,
+                pause_s=recording.cadence.config.usual_pause_s,
+            )
+            self._publish(recording, result, start_sample, end_sample)
+
+    def _publish(self, recording: Recording, result: JobResult, start_sample: int, end_sample: int) -> None:
+        said = result.transcript.text
+        reason = refusal(said)
+        if reason is not None:  # nothing, or nothing that a person says: no evidence either
+            self._counters.suppressed_texts += reason is Refusal.REPETITION
+            return
+        whole = recording.stitcher.stitch(said, clip_start_sample=start_sample, clip_end_sample=end_sample)
+        # The utterance may have ended or been cleared while the engine was at work.
+        young = end_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
+        shown = recording.running and not young
+        text = recording.stabilizer.observe(whole, audio_end_sample=end_sample, publishable=shown)
+        if shown:
+            self._announcer.partial(recording, text, result)

@@ -3,16 +3,18 @@
 It owns that bookkeeping; it must not publish, transcribe or decide where an utterance ends.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import UnsetType
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.protocol.segment import PreRecordingBuffer, Segment, iso
+from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord, iso
 from trio_stt.settings import Settings
-from trio_stt.speech.cadence import PartialCadence
+from trio_stt.speech.cadence import CadenceConfig, PartialCadence
 from trio_stt.speech.events import UtteranceEnded, UtteranceStarted
 from trio_stt.speech.stabilizer import Stabilizer
+from trio_stt.speech.stitching import Stitcher
 
 END_REASON = "recording_stop"  # contract, 2.6: the only one there is
 
@@ -31,6 +33,7 @@ class Recording:
         stabilizer: Its stable text.
         running: Whether it is still being recorded; partials stop with it.
         silent: Whether a confirmed silence lasts; partials rest.
+        stitcher: Joins partials of its newest audio to the text before.
     """
 
     utterance: int
@@ -42,6 +45,7 @@ class Recording:
     stabilizer: Stabilizer
     running: bool = True
     silent: bool = False
+    stitcher: Stitcher = field(default_factory=Stitcher)
 
     @property
     def segment_id(self) -> int:
@@ -49,7 +53,14 @@ class Recording:
         return self.segment.segment_id
 
 
-def open_recording(started: UtteranceStarted, *, segment_id: int, started_at: float, settings: Settings) -> Recording:
+def open_recording(
+    started: UtteranceStarted,
+    *,
+    segment_id: int,
+    started_at: float,
+    wake_word: WakeWord | UnsetType,
+    settings: Settings,
+) -> Recording:
     """Begin the books of an utterance that was detected at the wall-clock time `started_at`."""
     included_s = (started.trigger_sample - started.start_sample) / SAMPLE_RATE_HZ
     preroll = PreRecordingBuffer(
@@ -65,12 +76,11 @@ def open_recording(started: UtteranceStarted, *, segment_id: int, started_at: fl
         recording_started_at=started_at,
         recording_started_at_iso=iso(started_at),
         pre_recording_buffer=preroll,
+        wake_word=wake_word,
         audio_start_seconds=started.speech_sample / SAMPLE_RATE_HZ,
     )
     cadence = PartialCadence(
-        start_sample=started.trigger_sample,
-        pause_s=settings.realtime_processing_pause,
-        min_audio_s=settings.realtime_min_audio_seconds,
+        CadenceConfig.of(settings), start_sample=started.start_sample, trigger_sample=started.trigger_sample
     )
     return Recording(
         utterance=started.utterance,

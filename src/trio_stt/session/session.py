@@ -11,7 +11,7 @@ from trio_stt.configuration import public_settings, runtime_settings
 from trio_stt.dsp import kernels
 from trio_stt.errors import CommandError, PacketError
 from trio_stt.lanes.engines.registry import engine_names
-from trio_stt.protocol.commands import Command, parse_command
+from trio_stt.protocol.commands import Command, Flush, parse_command
 from trio_stt.protocol.events import Error, Hello, Metrics, Ready, Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
@@ -20,10 +20,19 @@ from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.hearing import Hearing
 from trio_stt.session.house import House
-from trio_stt.session.inbox import Audio, Inbox
+from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.session.outbox import ClientStalled, Outbox
+from trio_stt.session.utterances import Utterances
+from trio_stt.speech.listener import Listener
+from trio_stt.speech.segmenter import SegmenterConfig
+from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 
 logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 5.0
+"""Between two heartbeats of a client that streams."""
+_KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
+"""A page sends these by itself: they do not show that somebody is there."""
 
 
 class Session:
@@ -34,11 +43,12 @@ class Session:
         house: What all sessions share.
         connection: To the client.
         partials: Whether partials are made; transcribing a file needs none.
-        sheds: Whether a listener that stands still costs the oldest audio; a file waits instead.
+        live: Whether the client is heard as it speaks: audio that waits too long is shed, and a client that falls
+            silent for too long has stalled. A file waits instead.
     """
 
     def __init__(
-        self, *, session_id: str, house: House, connection: Connection, partials: bool = True, sheds: bool = True
+        self, *, session_id: str, house: House, connection: Connection, partials: bool = True, live: bool = True
     ) -> None:
         self._id = session_id
         self._house = house
@@ -47,19 +57,36 @@ class Session:
         self._makes_partials = partials
         self._accepting = False  # as the receiver sees it, ahead of what is heard
         self._counters = SessionCounters()
-        self._inbox = Inbox(settings.audio_queue_size, sheds=sheds)
+        self._inbox = Inbox(settings.audio_queue_size, sheds=live)
         self._outbox = Outbox()
         self._announcer = Announcer(
             session_id=session_id, settings=settings, outbox=self._outbox, facts=self._status_facts
         )
-        self._hearing = Hearing(
+        wake_words = house.new_wake_word_detector()
+        listener = Listener(
+            SegmenterConfig.of(settings),
+            house.new_detector(),
+            WakeMode(WakeConfig.of(settings), wake_words) if wake_words else None,
+        )
+        self._utterances = Utterances(
             session_id=session_id,
             house=house,
             settings=settings,
-            inbox=self._inbox,
+            listener=listener,
             counters=self._counters,
             announcer=self._announcer,
         )
+        self._hearing = Hearing(
+            session_id=session_id,
+            settings=settings,
+            inbox=self._inbox,
+            listener=listener,
+            utterances=self._utterances,
+            announcer=self._announcer,
+            live=live,
+        )
+        self._refusing_audio = False  # since the backlog is too long
+        self._active_s = trio.current_time()
 
     @property
     def session_id(self) -> str:
@@ -68,19 +95,23 @@ class Session:
 
     async def wait_backlog_below(self, seconds: float) -> None:
         """Wait until less finished speech than this waits for finals."""
-        await self._hearing.finals.wait_backlog_below(seconds)
+        await self._utterances.finals.wait_backlog_below(seconds)
 
     async def wait_drained(self) -> None:
         """Wait until all that was received has been heard, and all that it led to has been sent."""
         await self._inbox.wait_idle()
-        await self._hearing.finals.wait_idle()
+        await self._utterances.finals.wait_idle()
         await self._outbox.wait_idle()
 
-    async def run(self) -> None:
-        """Converse until the client leaves, or does not take what it is sent.
+    async def run(self) -> str:
+        """Converse until the client leaves, does not take what it is sent, or is idle for too long.
 
         Faults are logged here: beside a disconnect they would vanish.
+
+        Returns:
+            Why the server ended the session, for the client; empty when it is gone already.
         """
+        farewell = ""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._outbox.run, self._connection)
@@ -91,10 +122,13 @@ class Session:
                 else:
                     nursery.start_soon(self._publish_ready_when_loaded)
                 nursery.start_soon(self._hearing.run)
-                nursery.start_soon(self._hearing.finals.run)
+                nursery.start_soon(self._utterances.finals.run)
                 if self._makes_partials:
-                    nursery.start_soon(self._hearing.partials.run)
-                await self._receive()
+                    nursery.start_soon(self._utterances.partials.run)
+                nursery.start_soon(self._beat)
+                nursery.start_soon(self._receive)
+                farewell = await self._idle_too_long()
+                nursery.cancel_scope.cancel()
         except* ConnectionClosed:
             logger.debug("session %s: the client left", self._id)
         except* ClientStalled as stalled:
@@ -105,22 +139,23 @@ class Session:
         finally:
             self._house.release_speaker(self._id)
             self._house.lanes.cancel_session(self._id)
+        return farewell
 
     def report(self) -> SessionReport:
         """The session as metrics show it; no transcript text."""
         queue_delay, inference, total = self._counters.latencies()
-        recording = self._hearing.recording
+        recording = self._utterances.recording
         counters = self._counters
         return SessionReport(
             session_id=self._id,
-            streaming=self._hearing.streaming,
+            streaming=self._utterances.streaming,
             recording=recording is not None,
             state=self._announcer.state,
-            wake_word_enabled=False,
-            current_segment_id=self._hearing.current_segment_id,
+            wake_word_enabled=self._utterances.waking.enabled,
+            current_segment_id=self._utterances.current_segment_id,
             current_segment=recording.segment if recording else None,
             queue_depth=self._status_facts().queue_depth,
-            recording_seconds=self._hearing.recorded_s,
+            recording_seconds=self._utterances.recorded_s,
             dropped_audio_chunks=counters.dropped_audio_chunks,
             rejected_audio_chunks=counters.rejected_audio_chunks,
             coalesced_realtime=counters.coalesced_realtime,
@@ -134,6 +169,7 @@ class Session:
             final_rejected=counters.final.rejected,
             forced_finalizations=counters.forced_finalizations,
             dropped_recorded_segments=0,  # finished utterances are never dropped
+            suppressed_texts=counters.suppressed_texts,
             queue_delay=queue_delay,
             inference_duration=inference,
             total_latency=total,
@@ -144,6 +180,8 @@ class Session:
     async def _receive(self) -> None:
         while True:
             message = await self._connection.receive()
+            if not isinstance(message, str):
+                self._active_s = trio.current_time()
             try:
                 if isinstance(message, str):
                     self._obey(parse_command(message))
@@ -152,7 +190,9 @@ class Session:
             except (CommandError, PacketError) as error:
                 self._announcer.error(Where(error.where), str(error))
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: Command | Flush) -> None:
+        if command not in _KEEP_ALIVE:
+            self._active_s = trio.current_time()
         match command:
             case Command.PING:
                 self._announcer.pong()
@@ -160,10 +200,12 @@ class Session:
                 self._outbox.put(Metrics(session_id=self._id, metrics=self.report()))
             case Command.START | Command.STOP:
                 self._accepting = command is Command.START
-                self._inbox.put_command(command)
+                self._inbox.put_marker(command)
             case Command.CLEAR:
                 self._inbox.drop_audio()
-                self._inbox.put_command(command)
+                self._inbox.put_marker(command)
+            case Flush():
+                self._inbox.put_marker(command)
 
     async def _take_packet(self, frame: bytes) -> None:
         packet = parse_packet(frame, max_pcm_bytes=self._house.settings.max_audio_packet_bytes)
@@ -173,20 +215,52 @@ class Session:
             self._counters.rejected_audio_chunks += 1
             self._announcer.warning("Audio was ignored: send the start command first.")
             return
-        longest_s = self._settings.max_backlog_seconds
-        if self._hearing.finals.backlog_s > longest_s:
+        if self._refuses_audio():
             self._counters.rejected_audio_chunks += 1
-            self._announcer.error(
-                Where.AUDIO, f"audio refused: more than {longest_s:g} s of speech wait to be transcribed"
-            )
             return
         samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
-        shed = await self._inbox.put_audio(Audio(samples, packet.rate_hz))
+        audio = Audio(samples, packet.rate_hz)
+        self._counters.received_us += audio.length_us
+        shed = await self._inbox.put_audio(audio)
         if shed:
             self._counters.dropped_audio_chunks += shed
             self._announcer.warning(f"{shed} windows of 32 ms of audio were dropped: the server does not keep up.")
 
+    def _refuses_audio(self) -> bool:
+        """Whether too much speech waits to be transcribed; the client is told once each time that begins."""
+        longest_s = self._settings.max_backlog_seconds
+        refuses = self._utterances.finals.backlog_s > longest_s
+        if refuses and not self._refusing_audio:
+            self._announcer.error(
+                Where.AUDIO, f"audio is refused while more than {longest_s:g} s of speech wait to be transcribed"
+            )
+            self._inbox.put_marker(Gap.GAP)  # what is taken again later does not continue this
+        self._refusing_audio = refuses
+        return refuses
+
+    async def _idle_too_long(self) -> str:
+        """Wait until the client has done nothing for too long and is owed nothing; returns what to tell it."""
+        limit_s = self._settings.idle_timeout_s
+        if not limit_s:
+            await trio.sleep_forever()
+        while True:
+            await trio.sleep_until(self._active_s + limit_s)
+            await self.wait_drained()
+            if trio.current_time() >= self._active_s + limit_s:
+                return f"idle for {limit_s:g} s"
+
     # --- what the client hears ---
+
+    async def _beat(self) -> None:
+        while True:
+            await self._hearing.wait_streaming()
+            await trio.sleep(HEARTBEAT_S)
+            if self._utterances.streaming:
+                self._announcer.heartbeat(
+                    received_s=self._counters.received_s,
+                    real_time_factor=self._counters.real_time_factor,
+                    queue_delay_s=self._counters.latest_queue_delay_s,
+                )
 
     def _greet(self) -> None:
         self._outbox.put(
@@ -220,11 +294,12 @@ class Session:
 
     def _status_facts(self) -> StatusFacts:
         return StatusFacts(
-            streaming=self._hearing.streaming,
-            queue_depth=self._inbox.windows + self._hearing.finals.depth,
+            streaming=self._utterances.streaming,
+            queue_depth=self._inbox.windows + self._utterances.finals.depth,
             dropped_chunks=self._counters.dropped_audio_chunks,
             coalesced_realtime=self._counters.coalesced_realtime,
             stale_realtime_discarded=self._counters.stale_realtime_discarded,
             active_sessions=self._house.active_sessions,
             active_speakers=self._house.active_speakers,
+            degraded=self._utterances.partials.degraded,
         )
