@@ -81,7 +81,7 @@ vad_energy_threshold --vad-energy-threshold N 250.0
 model_warmup --no-model-warmup S True
 """
 ROWS = [line.split() for line in CONTRACT.strip().splitlines()]
-OURS = {"max_backlog_seconds", "stream_stall_timeout_s", "idle_timeout_s"}
+OURS = {"max_backlog_seconds", "stream_stall_timeout_s", "idle_timeout_s", "allowed_hosts", "allowed_origins"}
 CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
 pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
 by_name = pytest.mark.parametrize("declaration", SETTABLE, ids=lambda declaration: declaration.name)
@@ -91,11 +91,13 @@ def lifted(declaration: Declaration) -> dict[str, str]:
     return {name: str(value) for name, value in LIFTED.items() if name != declaration.name}
 
 
+@pytest.mark.contract("3")
 def test_the_contract_names_59_settings_and_each_is_declared() -> None:
     assert len(ROWS) == 59
     assert {d.name for d in declarations()} == {row[0] for row in ROWS} | OURS
 
 
+@pytest.mark.contract("3")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_flags_class_and_default_are_those_of_the_contract(row: list[str]) -> None:
     name, flags, letter, *default = row
@@ -118,6 +120,7 @@ def test_the_classes_are_sorted_and_hold_each_setting_once() -> None:
     assert sorted(name for names in classes.values() for name in names) == sorted(d.name for d in declarations())
 
 
+@pytest.mark.contract("3")
 @by_name
 def test_each_flag_sets_its_setting(declaration: Declaration) -> None:
     others = [part for name, value in lifted(declaration).items() for part in (f"--{name.replace('_', '-')}", value)]
@@ -131,6 +134,7 @@ def test_each_flag_sets_its_setting(declaration: Declaration) -> None:
             assert getattr(settings, declaration.name) == as_held(value)
 
 
+@pytest.mark.contract("3")
 @by_name
 def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in lifted(declaration).items():
@@ -142,6 +146,7 @@ def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: p
         assert type(held) is type(as_held(value))
 
 
+@pytest.mark.contract("3", "11/34")
 @by_name
 def test_a_value_that_is_not_allowed_is_refused_by_name(
     declaration: Declaration, monkeypatch: pytest.MonkeyPatch
@@ -189,6 +194,7 @@ def test_a_variable_that_is_no_setting_is_refused(name: str, monkeypatch: pytest
         load()
 
 
+@pytest.mark.contract("3")
 @pytest.mark.parametrize(
     "text",
     ["[1]", "{", "null", "5", '{"a": 1} x', "[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 5000 + "}"],
@@ -214,6 +220,7 @@ def test_delays_are_sorted_and_each_counts_once(text: str, delays: tuple[float, 
     assert from_flags(f"--realtime-boundary-followup-delays={text}").realtime_boundary_followup_delays == delays
 
 
+@pytest.mark.contract("1.2")
 def test_the_public_settings_hold_all_but_what_may_hold_tokens() -> None:
     shown: dict[str, Any] = public_settings(load({"transcription_engine_options": '{"token": "secret"}'}))
     hidden = {"transcription_engine_options", "realtime_transcription_engine_options"}

@@ -5,6 +5,8 @@ It owns what starts and ends with the server, and in which order. It must not kn
 
 from quart_trio import QuartTrio
 
+from trio_stt.doors.access import Access
+from trio_stt.doors.guard import Guard
 from trio_stt.doors.http import http_routes
 from trio_stt.doors.ws import ws_routes
 from trio_stt.service import prepare_process
@@ -12,8 +14,13 @@ from trio_stt.session.house import House
 
 
 def build_app(house: House) -> QuartTrio:
-    """The app: its routes, and its lanes running for as long as it is served."""
+    """The app: its routes, and its lanes running for as long as it is served.
+
+    Raises:
+        SettingError: What the settings allow to reach the server makes no sense.
+    """
     app = QuartTrio("trio_stt", static_folder=None)
+    app.asgi_app = Guard(app.asgi_app, Access(house.settings))  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(house))
     app.register_blueprint(ws_routes(house))
 

@@ -1,15 +1,24 @@
 """HTTP routes: the page, `/health`, `/api/config`, `/api/metrics`. Contract: section 1.
 
-They serve what the house reports; they must not compute it.
+They read requests and serve what the house reports, sessions only to this machine; they must not compute it.
 """
 
 from pathlib import Path
 
-from quart import Blueprint, Response, jsonify, send_from_directory
-from werkzeug.exceptions import HTTPException
+import msgspec
+import trio
+from quart import Blueprint, Response, jsonify, request, send_from_directory
+from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
 
-from trio_stt.protocol.reports import Report, encode_report
+from trio_stt.doors.access import is_local
+from trio_stt.protocol.reports import HealthReport, MetricsReport, Report, SchedulerReport, encode_report
 from trio_stt.session.house import House
+
+_MAX_BODY_BYTES = 65_536
+"""Ten times what all settings need."""
+_BODY_TIMEOUT_S = 10.0
+_Changes = dict[str, msgspec.Raw]
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def page_folder() -> Path:
@@ -23,6 +32,7 @@ def http_routes(house: House) -> Blueprint:
     """The routes, bound to a house."""
     routes = Blueprint("http", __name__)
     folder = page_folder()
+    _add_config(routes, house)
 
     @routes.get("/")
     async def page() -> Response:
@@ -34,15 +44,13 @@ def http_routes(house: House) -> Blueprint:
 
     @routes.get("/health")
     async def health() -> Response:
-        return _json(house.health())
-
-    @routes.get("/api/config")
-    async def config() -> Response:
-        return _json(house.config())
+        report = house.health()
+        return _json(report if is_local(request.scope) else _health_for_all(report))
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:
-        return _json(house.metrics())
+        report = house.metrics()
+        return _json(report if is_local(request.scope) else _metrics_for_all(report))
 
     @routes.app_errorhandler(HTTPException)
     async def failed(error: HTTPException) -> tuple[Response, int]:
@@ -51,5 +59,57 @@ def http_routes(house: House) -> Blueprint:
     return routes
 
 
-def _json(report: Report) -> Response:
-    return Response(encode_report(report), mimetype="application/json")
+def _add_config(routes: Blueprint, house: House) -> None:
+    revising = trio.Lock()
+
+    @routes.get("/api/config")
+    async def config() -> Response:
+        return _json(house.config())
+
+    @routes.patch("/api/config")
+    async def change_config() -> Response | tuple[Response, int]:
+        if not is_local(request.scope):
+            raise Forbidden("settings change only from the server's own machine, through localhost or 127.0.0.1")
+        try:
+            changes = msgspec.json.decode(await _body(), type=_Changes)
+        except _UNREADABLE as error:
+            return jsonify(detail=[{"type": "json_invalid", "loc": ["body"], "msg": str(error)}]), 422
+        if "settings" in changes:
+            try:
+                changes = msgspec.json.decode(changes["settings"], type=_Changes)
+            except _UNREADABLE as error:
+                return jsonify(error=f"settings must be a JSON object: {error}"), 400
+        async with revising:
+            # It may look at model files, which the event loop must not wait for.
+            revision = await trio.to_thread.run_sync(house.revise, changes)
+            report = house.adopt(revision)
+        return _json(report, 400 if report.rejected else 200)
+
+
+def _health_for_all(report: HealthReport) -> HealthReport:
+    return msgspec.structs.replace(report, scheduler=_without_sessions(report.scheduler))
+
+
+def _metrics_for_all(report: MetricsReport) -> MetricsReport:
+    return msgspec.structs.replace(report, sessions={}, scheduler=_without_sessions(report.scheduler))
+
+
+def _without_sessions(report: SchedulerReport) -> SchedulerReport:
+    queues = {name: msgspec.structs.replace(queue, per_session={}) for name, queue in report.queues.items()}
+    return msgspec.structs.replace(report, queues=queues)
+
+
+def _json(report: Report, status: int = 200) -> Response:
+    return Response(encode_report(report), status, mimetype="application/json")
+
+
+async def _body() -> bytes:
+    """The body of the current request, as far as it is bounded in size and time."""
+    body = bytearray()
+    with trio.move_on_after(_BODY_TIMEOUT_S):
+        async for part in request.body:
+            body += part
+            if len(body) > _MAX_BODY_BYTES:
+                raise RequestEntityTooLarge(f"the body is larger than {_MAX_BODY_BYTES} bytes")
+        return bytes(body)
+    raise RequestTimeout(f"the body did not arrive within {_BODY_TIMEOUT_S:g} s")

@@ -12,6 +12,7 @@ from trio_stt.protocol.events import Error, Event, Where, encode
 from trio_stt.session.house import House
 from trio_stt.session.session import Session
 
+CLOSE_NORMAL = 1000
 CLOSE_INTERNAL_ERROR = 1011
 CLOSE_TRY_AGAIN_LATER = 1013
 _LINGER_S = 2.0
@@ -63,7 +64,9 @@ def ws_routes(house: House) -> Blueprint:
         try:
             session = Session(session_id=session_id, house=house, connection=QuartConnection())
             house.admit(session)
-            await session.run()
+            farewell = await session.run()
+            if farewell:
+                await websocket.close(CLOSE_NORMAL, farewell)
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
             await websocket.close(CLOSE_INTERNAL_ERROR, "internal error")
         finally:

@@ -1,0 +1,232 @@
+"""Who may reach the server: host names it answers to, origins whose pages may use it, and what is its own machine.
+
+It owns these rules. It must not answer anybody (`guard` does), nor know people (there are no keys here) or sessions.
+
+- A browser names the server in `Host`. A page of a stranger whose DNS name was rebound to our address names itself
+  there, so only names that are ours are answered.
+- A browser names the page in `Origin`, and sends WebSocket handshakes and requests for any page that asks. What is not
+  a browser sends none, and could write there what it likes.
+
+Contract: section 11, 41. Sources: RFC 6454 (origins), RFC 6761 (`localhost`).
+"""
+
+import re
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from hypercorn.typing import WWWScope
+
+from trio_stt.errors import SettingError
+from trio_stt.settings import Settings
+
+_AUTHORITY = re.compile(
+    r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*)\.?)(?::(?P<port>[0-9]{1,5}))?"
+)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_HIGHEST_PORT = 65_535
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+_READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROXY_HEADERS = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
+_SHOWN_CHARACTERS = 80
+_Origin = tuple[str, str, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why somebody may not pass.
+
+    Attributes:
+        status: Of the HTTP answer.
+        cause: What about the request, for the log.
+        detail: The cause and what to do about it, for people.
+    """
+
+    status: int
+    cause: str
+    detail: str
+
+
+class Access:
+    """The rules of one server.
+
+    Args:
+        settings: `host`, `allowed_hosts` and `allowed_origins` count.
+
+    Raises:
+        SettingError: An entry of `allowed_hosts` is no host name, or one of `allowed_origins` no origin.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        hosts, origins = _entries(settings.allowed_hosts), _entries(settings.allowed_origins)
+        self._any_host, self._any_origin = "*" in hosts, "*" in origins
+        self._hosts = frozenset(_allowed_host(entry) for entry in hosts if entry != "*")
+        self._origins = frozenset(_allowed_origin(entry) for entry in origins if entry != "*")
+        # An ASGI host may listen elsewhere than the setting says: then the address that a client came to decides.
+        self._is_public = not is_loopback(settings.host)
+        self._own_names = _own_names() | {settings.host.lower()}
+
+    def refusal(self, scope: WWWScope) -> Refusal | None:
+        """Why a request or handshake may not pass; None where it may."""
+        host_header = _header(scope, b"host")
+        shown = _shown(host_header)
+        try:
+            is_ours = not host_header or self._answers_to(_host_and_port(host_header)[0], scope)
+        except ValueError:
+            return Refusal(status=400, cause=f"host name {shown}", detail=f"{shown} is not a host name")
+        if not is_ours:
+            return Refusal(
+                status=421,
+                cause=f"host name {shown}",
+                detail=f"the host name {shown} is not served; name it in the setting allowed_hosts (--allowed-hosts)"
+                " if it should be",
+            )
+        if scope["type"] == "http" and scope["method"] in _READING_METHODS:
+            return None
+        for origin in _headers(scope, b"origin"):
+            if not self._welcomes(origin, scope, host_header):
+                shown = _shown(origin)
+                return Refusal(
+                    status=403,
+                    cause=f"origin {shown}",
+                    detail=f"pages of the origin {shown} may not use this server; name it in the setting"
+                    " allowed_origins (--allowed-origins) if they should",
+                )
+        return None
+
+    def _answers_to(self, host: str, scope: WWWScope) -> bool:
+        if self._any_host or host in self._hosts or _means_this_machine(host):
+            return True
+        if not self._is_public and is_loopback(_address_at(scope.get("server"))):
+            return False
+        # An address cannot be rebound: whoever names it reached it.
+        return _address(host) is not None or host in self._own_names
+
+    def _welcomes(self, origin_header: str, scope: WWWScope, host_header: str) -> bool:
+        if self._any_origin:
+            return True
+        scheme = _HTTP_SCHEMES.get(scope["scheme"], scope["scheme"])
+        try:
+            origin = _origin(origin_header)
+            return origin in self._origins or origin == _origin(f"{scheme}://{host_header}")
+        except ValueError:
+            return False
+
+
+def is_local(scope: WWWScope) -> bool:
+    """Whether it comes from the server's own machine: through a loopback address, and by no proxy that says so."""
+    is_proxied = any(name.lower() in _PROXY_HEADERS for name, _ in scope["headers"])
+    if is_proxied or not is_loopback(_address_at(scope.get("client"))):
+        return False
+    try:
+        # A proxy that says nothing may still tell the name under which people know it.
+        host = _header(scope, b"host")
+        return not host or _means_this_machine(_host_and_port(host)[0])
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or a name that means the same everywhere, is reached from its own machine only."""
+    address = _address(host)
+    return _is_localhost(host.lower()) if address is None else address.is_loopback
+
+
+def _means_this_machine(host: str) -> bool:
+    """As `is_loopback`, for clients: to them 0.0.0.0 and :: are addresses of their own machine."""
+    address = _address(host)
+    return is_loopback(host) or (address is not None and address.is_unspecified)
+
+
+def _is_localhost(name: str) -> bool:
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def _own_names() -> frozenset[str]:
+    full = socket.gethostname().lower()
+    short = full.partition(".")[0]
+    return frozenset({full, short, f"{short}.local"})
+
+
+def _headers(scope: WWWScope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == wanted]
+
+
+def _header(scope: WWWScope, wanted: bytes) -> str:
+    return next(iter(_headers(scope, wanted)), "")
+
+
+def _address_at(end: tuple[str, int] | tuple[str, int | None] | None) -> str:
+    """The address at one end of a connection, as ASGI has it; empty where there is none, as on a Unix socket."""
+    return end[0] if end else ""
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return _unmapped(ip_address(text))
+    except ValueError:
+        return None
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, where it does."""
+    return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
+
+
+def _host_and_port(authority: str) -> tuple[str, int | None]:
+    """Split `host:port`; names come in lower case without a final dot, addresses in their one spelling.
+
+    Raises:
+        ValueError: It is none.
+    """
+    parts = _AUTHORITY.fullmatch(authority.lower())
+    if parts is None:
+        raise ValueError("not a host name")
+    port = int(parts["port"]) if parts["port"] else None
+    if port is not None and port > _HIGHEST_PORT:
+        raise ValueError("not a port")
+    if parts["ipv6"]:
+        return str(_unmapped(IPv6Address(parts["ipv6"]))), port
+    return parts["name"], port
+
+
+def _origin(text: str) -> _Origin:
+    """Scheme, host and port; the port of http and https is always there.
+
+    Raises:
+        ValueError: It is none; `null` is none, too.
+    """
+    scheme, _, authority = text.partition("://")
+    scheme = scheme.lower()
+    if not _SCHEME.fullmatch(scheme):
+        raise ValueError("not an origin")
+    host, port = _host_and_port(authority)
+    return scheme, host, _DEFAULT_PORTS.get(scheme) if port is None else port
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
+
+
+def _allowed_host(entry: str) -> str:
+    bare_ipv6 = ":" in entry and _address(entry) is not None
+    try:
+        host, port = _host_and_port(f"[{entry}]" if bare_ipv6 else entry)
+        if port is None:
+            return host
+    except ValueError:
+        pass
+    raise SettingError(f"allowed_hosts: {_shown(entry)} is not a host name without a port, such as stt.example.org")
+
+
+def _allowed_origin(entry: str) -> _Origin:
+    try:
+        return _origin(entry)
+    except ValueError:
+        message = f"allowed_origins: {_shown(entry)} is not an origin, such as https://example.org"
+        raise SettingError(message) from None
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")

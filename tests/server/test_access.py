@@ -1,0 +1,210 @@
+"""Who may reach a real server: forged Host and Origin headers over real sockets, in both worker classes."""
+
+import http.client
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from trio_websocket import open_websocket
+
+from tests.support.client import PATH, connected
+from tests.support.real import missing
+from tests.support.server import RunningServer, ServerFailed, running_server
+
+pytestmark = pytest.mark.contract("11/41")
+
+WORKERS = ["asyncio", "trio"]
+EVIL = "http://evil.example"
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
+
+def hypercorn(worker: str, address: str = "127.0.0.1") -> list[str]:
+    return ["-m", "hypercorn", "-k", worker, "trio_stt.app:app", "--bind", f"{address}:{{port}}"]
+
+
+def serve(*flags: str) -> list[str]:
+    return ["-m", "trio_stt", "serve", "--port", "{port}", *flags]
+
+
+@asynccontextmanager
+async def server(command: Sequence[str], **settings: str) -> AsyncIterator[RunningServer]:
+    env = {f"TRIO_STT_{name.upper()}": value for name, value in settings.items()}
+    async with running_server(command, {"TRIO_STT_MODEL_WARMUP": "off", **env}) as running:
+        yield running
+
+
+async def ask(
+    running: RunningServer,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
+    address: str = "127.0.0.1",
+) -> tuple[int, Any]:
+    """Status and body, decoded where it is JSON; for the socket's path, of the answer to a handshake."""
+    sent = {"Host": f"127.0.0.1:{running.port}", **(UPGRADE if path == PATH else {}), **(headers or {})}
+
+    def exchange() -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(address, running.port, timeout=30)
+        try:
+            connection.request(method, path, "{}" if method == "PATCH" else None, sent)
+            with connection.getresponse() as answer:
+                body = b"" if answer.status == 101 else answer.read()
+                return answer.status, json.loads(body) if answer.headers["Content-Type"] == "application/json" else body
+        finally:
+            connection.close()
+
+    return await trio.to_thread.run_sync(exchange)
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_a_page_of_a_foreign_origin_gets_no_session(worker: str) -> None:
+    async with server(hypercorn(worker), allowed_origins="https://app.example.org") as running:
+        own = f"http://127.0.0.1:{running.port}"
+        for origin in (EVIL, "null", "http://127.0.0.1:1", f"https://127.0.0.1:{running.port}", f"{own}, {EVIL}"):
+            status, body = await ask(running, PATH, {"Origin": origin})
+            assert (status, list(body)) == (403, ["detail"]), origin
+            assert "allowed_origins" in body["detail"]
+        _, metrics = await ask(running, "/api/metrics")
+        counts = ("activeSessions", "pendingSessionAdmissions", "rejectedSessions", "sessions")
+        assert [metrics[name] for name in counts] == [0, 0, 0, {}]
+
+        for origin in (own, "https://app.example.org"):
+            assert (await ask(running, PATH, {"Origin": origin}))[0] == 101
+            headers = [(b"Origin", origin.encode())]
+            async with open_websocket("127.0.0.1", running.port, PATH, use_ssl=False, extra_headers=headers) as client:
+                assert json.loads(await client.get_message())["type"] == "hello"
+        assert (await ask(running, PATH))[0] == 101
+        assert "Traceback" not in running.output
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_a_page_of_a_foreign_origin_changes_no_setting(worker: str) -> None:
+    async with server(hypercorn(worker)) as running:
+        status, body = await ask(running, "/api/config", {"Origin": EVIL}, method="PATCH")
+        assert (status, "allowed_origins" in body["detail"]) == (403, True)
+        own = f"http://127.0.0.1:{running.port}"
+        assert (await ask(running, "/api/config", {"Origin": own}, method="PATCH"))[0] == 200
+        assert (await ask(running, "/api/config", {"Origin": EVIL}))[0] == 200, "reading is the browser's to refuse"
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_a_name_that_was_rebound_to_the_server_reaches_nothing(worker: str) -> None:
+    async with server(hypercorn(worker), allowed_hosts="stt.example.org") as running:
+        rebound = f"evil.example:{running.port}"
+        for path in ("/", "/web/main.js", "/health", "/api/config", "/api/metrics", "/nowhere", PATH, "/ws/nowhere"):
+            status, body = await ask(running, path, {"Host": rebound, "Origin": f"http://{rebound}"})
+            assert (status, list(body)) == (421, ["detail"]), path
+            assert "allowed_hosts" in body["detail"]
+        assert (await ask(running, "/api/config", {"Host": rebound}, method="PATCH"))[0] == 421
+        for host, status in {"192.168.1.5": 421, "x" * 5000: 400, "a@localhost": 400}.items():
+            assert (await ask(running, "/health", {"Host": host}))[0] == status
+
+        for host in (
+            "localhost",
+            f"localhost:{running.port}",
+            "app.localhost",
+            "[::1]",
+            "127.9.9.9",
+            "stt.example.org",
+        ):
+            assert (await ask(running, "/", {"Host": host}))[0] == 200
+            assert (await ask(running, PATH, {"Host": host, "Origin": f"http://{host}"}))[0] == 101
+        assert "Traceback" not in running.output
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_what_comes_through_a_proxy_is_not_this_machine(worker: str) -> None:
+    async with server(hypercorn(worker), allowed_hosts="stt.example.org") as running, connected(running) as client:
+        session_id = (await client.until("hello"))["sessionId"]
+        _, here = await ask(running, "/api/metrics")
+        assert list(here["sessions"]) == [session_id]
+        assert here["scheduler"]["queues"].keys() == here["scheduler"]["workers"].keys()
+        for headers in ({"X-Forwarded-For": "127.0.0.1"}, {"Host": "stt.example.org"}):
+            for path in ("/api/metrics", "/health"):
+                _, elsewhere = await ask(running, path, headers)
+                assert elsewhere["activeSessions"] == 1
+                assert session_id not in str(elsewhere)
+            status, body = await ask(running, "/api/config", headers, method="PATCH")
+            assert (status, "own machine" in body["detail"]) == (403, True)
+            status, body = await ask(running, "/api/config", {**headers, "Remote-Addr": "127.0.0.1"}, method="PATCH")
+            assert status == 403
+        assert (await ask(running, "/api/config", method="PATCH"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [serve("--host", "0.0.0.0"), hypercorn("asyncio", "0.0.0.0"), hypercorn("trio", "0.0.0.0")],  # noqa: S104 - on purpose
+    ids=["serve", "hypercorn-asyncio", "hypercorn-trio"],
+)
+async def test_a_server_on_all_addresses_serves_the_network_but_obeys_its_own_machine_alone(command: list[str]) -> None:
+    network = _network_address()
+    async with server(command) as running:
+        host = f"{network}:{running.port}"
+        for name in (host, f"{socket.gethostname()}:{running.port}"):
+            status, page = await ask(running, "/", {"Host": name}, address=network)
+            assert (status, b"<!doctype html>" in page.lower()) == (200, True)
+            assert (await ask(running, PATH, {"Host": name, "Origin": f"http://{name}"}, address=network))[0] == 101
+        assert (await ask(running, "/", {"Host": "evil.example"}, address=network))[0] == 421
+        assert (await ask(running, PATH, {"Host": host, "Origin": EVIL}, address=network))[0] == 403
+
+        for name in (host, "127.0.0.1"):
+            assert (await ask(running, "/api/config", {"Host": name}, method="PATCH", address=network))[0] == 403
+        assert (await ask(running, "/api/config", method="PATCH"))[0] == 200
+        async with connected(running) as client:
+            session_id = (await client.until("hello"))["sessionId"]
+            assert session_id in (await ask(running, "/api/metrics"))[1]["sessions"]
+            _, elsewhere = await ask(running, "/api/metrics", {"Host": host}, address=network)
+            assert (elsewhere["activeSessions"] > 0, elsewhere["sessions"]) == (True, {})
+
+
+def _network_address() -> str:
+    """An address of this machine that others would use; nothing is sent."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))
+            address: str = probe.getsockname()[0]
+    except OSError:
+        missing("this machine has no network address")
+    return address
+
+
+async def test_listening_on_the_network_is_warned_of_once() -> None:
+    async with server(serve("--host", "0.0.0.0"), log_level="CRITICAL") as running:  # noqa: S104 - on purpose
+        await running.wait_for_output("trio-stt is ready")
+        assert running.output.count("Warning:") == 1
+        assert f"0.0.0.0:{running.port} is open to the network" in running.output
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_listening_on_this_machine_is_not_warned_of(host: str) -> None:
+    async with server(serve("--host", host)) as running:
+        await running.wait_for_output("trio-stt is ready")
+        assert "Warning" not in running.output
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--allowed-hosts", "https://a.example"], "trio-stt: allowed_hosts: 'https://a.example' is not a host name"),
+        (["--allowed-origins", "a.example"], "trio-stt: allowed_origins: 'a.example' is not an origin"),
+    ],
+)
+async def test_an_entry_that_can_never_fit_ends_the_start_with_one_line(flags: list[str], said: str) -> None:
+    names = {"--allowed-hosts": "allowed_hosts", "--allowed-origins": "allowed_origins"}
+    for command, settings in [(serve(*flags), {}), (hypercorn("trio"), {names[flags[0]]: flags[1]})]:
+        with pytest.raises(ServerFailed) as failed:
+            async with server(command, **settings):
+                pass
+        (note,) = failed.value.__notes__
+        assert said in note
+        assert "Traceback" not in note

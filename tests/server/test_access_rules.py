@@ -1,0 +1,382 @@
+"""Who passes, as tables: host names, origins, and what is the server's own machine; then what becomes of a refusal."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+import trio
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    HTTPScope,
+    Scope,
+    WebsocketScope,
+    WWWScope,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from quart_trio import QuartTrio
+
+from tests.lanes.fakes import virtual_time
+from tests.protocol.report_messages import OTHER_SESSION, REPORTS, SESSION
+from trio_stt.configuration import load
+from trio_stt.doors.access import Access, is_local, is_loopback
+from trio_stt.doors.guard import Guard
+from trio_stt.doors.http import http_routes
+from trio_stt.errors import SettingError
+from trio_stt.session.house import House
+
+pytestmark = pytest.mark.contract("11/41")
+
+LAN = "192.168.1.5"
+STRANGER = "203.0.113.9"
+OWN_NAME = "Box.lan.example"
+PASSES = 200
+Headers = dict[str, str]
+
+
+@pytest.fixture(autouse=True)
+def named_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: OWN_NAME)
+
+
+def access(**settings: str) -> Access:
+    return Access(load(settings))
+
+
+def scope_of(headers: Headers, *, scheme: str, method: str, client: str, server: str) -> WWWScope:
+    shared = {
+        "scheme": scheme,
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
+        "client": (client, 50_000) if client else None,
+        "server": (server, 8010),
+    }
+    if scheme.startswith("ws"):
+        return cast("WebsocketScope", {"type": "websocket", **shared})
+    return cast("HTTPScope", {"type": "http", "method": method, **shared})
+
+
+def status(
+    rules: Access,
+    headers: Headers,
+    *,
+    scheme: str = "http",
+    method: str = "GET",
+    client: str = STRANGER,
+    server: str = "127.0.0.1",
+) -> int:
+    refusal = rules.refusal(scope_of(headers, scheme=scheme, method=method, client=client, server=server))
+    return refusal.status if refusal else PASSES
+
+
+PRIVATE: dict[str, str] = {}
+PUBLIC = {"host": "0.0.0.0"}  # noqa: S104 - a setting under test; nothing listens
+
+LOOPBACK_HOSTS = ["localhost", "LOCALHOST:8010", "localhost.", "app.localhost:8010", "127.0.0.1:8010", "127.8.0.1"]
+LOOPBACK_HOSTS += ["[::1]:8010", "[0:0::1]", "[::ffff:127.0.0.1]", "0.0.0.0:8010", "[::]:8010"]
+OTHER_ADDRESSES = [f"{LAN}:8010", "[fd00::5]:8010", "[::ffff:192.168.1.5]"]
+OWN_HOSTS = ["box.lan.example:8010", "BOX", "box.local:8010", "box.local."]
+FOREIGN_HOSTS = [
+    *("evil.example", "localhost.evil.example", "evillocalhost", "127.0.0.1.evil.example", "192.168.1.5.evil.example"),
+    *("box.evil.example", "127.1", "2130706433", "0x7f.0.0.1", "127.0.0.01", "localhost1", "-"),
+]
+MALFORMED_HOSTS = [
+    *("evil.example@localhost", "localhost@evil.example", "localhost/", "localhost, evil.example", "local host", "*"),
+    *("::1", "[::1", "[localhost]", "[127.0.0.1]", "[fe80::1%25lo]", "localhost:", "localhost:80x", "localhost:1:2"),
+    *("localhost:65536", "..", ":8010", "l\u00f6calhost", "localhost\u00a0", "x" * 64, "x" * 10_000),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "to", "passes", "refused"),
+    [
+        pytest.param(PRIVATE, "127.0.0.1", LOOPBACK_HOSTS, OTHER_ADDRESSES + OWN_HOSTS, id="listens on loopback"),
+        pytest.param(PRIVATE, "::1", LOOPBACK_HOSTS, OTHER_ADDRESSES + OWN_HOSTS, id="listens on IPv6 loopback"),
+        pytest.param(PUBLIC, LAN, LOOPBACK_HOSTS + OTHER_ADDRESSES + OWN_HOSTS, [], id="listens on all"),
+        pytest.param(PUBLIC, "127.0.0.1", OTHER_ADDRESSES + OWN_HOSTS, [], id="listens on all, reached by loopback"),
+        pytest.param(PRIVATE, LAN, LOOPBACK_HOSTS + OTHER_ADDRESSES + OWN_HOSTS, [], id="an ASGI host listens on all"),
+        pytest.param({"host": "stt.lan"}, LAN, ["stt.lan:8010"], ["other.lan"], id="listens on a name"),
+        pytest.param(
+            {"allowed_hosts": "STT.example.org, fd00::7,[fd00::8], box "},
+            "127.0.0.1",
+            ["stt.example.org", "stt.example.org.:8010", "[fd00::7]:1", "[fd00::8]", "box", "localhost"],
+            ["www.stt.example.org", "example.org", "[fd00::9]"],
+            id="names allowed on loopback",
+        ),
+        pytest.param({"allowed_hosts": "*"}, "127.0.0.1", ["evil.example", LAN, "x" * 63], [], id="any name"),
+    ],
+)
+def test_only_names_that_are_the_server_s_are_answered(
+    settings: dict[str, str], to: str, passes: list[str], refused: list[str]
+) -> None:
+    rules = access(**settings)
+    for host in passes:
+        assert status(rules, {"Host": host}, server=to) == PASSES, host
+    for host in refused + ([] if settings.get("allowed_hosts") == "*" else FOREIGN_HOSTS):
+        assert status(rules, {"Host": host}, server=to) == 421, host
+    for host in MALFORMED_HOSTS:
+        assert status(rules, {"Host": host}, server=to) == 400, host
+    assert status(rules, {}, server=to) == PASSES, "no browser sends none"
+
+
+ORIGINS = {
+    "allowed_hosts": "*",
+    "allowed_origins": "https://app.example.org, http://[fd00::7]:3000,chrome-extension://AbC",
+}
+SAME = [
+    ("http", "localhost:8010", "http://localhost:8010"),
+    ("http", "LOCALHOST:8010", "HTTP://localhost:8010"),
+    ("http", "stt.example", "http://stt.example"),
+    ("http", "stt.example:80", "http://stt.example"),
+    ("http", "stt.example", "http://stt.example:80"),
+    ("https", "stt.example", "https://stt.example:443"),
+    ("https", "stt.example:8443", "https://stt.example:8443"),
+    ("http", "[::1]:8010", "http://[::1]:8010"),
+    ("http", "[0:0::1]:8010", "http://[::1]:8010"),
+]
+ALLOWED = ["https://app.example.org", "https://APP.example.org:443", "http://[fd00::7]:3000", "chrome-extension://abc"]
+FOREIGN = [
+    ("http", "localhost:8010", "http://localhost:8011"),
+    ("http", "localhost:8010", "http://localhost"),
+    ("http", "localhost", "http://localhost:8010"),
+    ("http", "localhost:8010", "http://127.0.0.1:8010"),
+    ("http", "localhost:8010", "https://localhost:8010"),
+    ("https", "localhost:8010", "http://localhost:8010"),
+    ("http", "stt.example", "https://stt.example"),
+    ("http", "stt.example", "http://evil.stt.example"),
+    ("http", "stt.example", "http://stt.example.evil"),
+    ("http", "localhost:8010", "ws://localhost:8010"),
+    *(("http", "localhost:8010", bad) for bad in ("null", "", "localhost:8010", "//localhost:8010", "file://", "*")),
+    *(("http", "localhost:8010", bad) for bad in ("http://localhost:8010/", "http://evil@localhost:8010")),
+    ("http", "localhost:8010", "http://localhost:8010, http://evil.example"),
+    *(("http", "app.example.org", bad) for bad in ("http://app.example.org:81", "https://app.example.org:444")),
+    ("http", "localhost", "chrome-extension://abcd"),
+    ("http", "", "http://"),
+    ("http", "", "http://localhost"),
+]
+
+
+@pytest.mark.parametrize(
+    ("expected", "cases"),
+    [(PASSES, SAME + [("http", "localhost", origin) for origin in ALLOWED]), (403, FOREIGN)],
+    ids=["welcome", "foreign"],
+)
+def test_pages_of_foreign_origins_change_nothing_and_open_no_socket(
+    expected: int, cases: list[tuple[str, str, str]]
+) -> None:
+    rules, open_rules = access(**ORIGINS), access(allowed_hosts="*", allowed_origins="*")
+    for scheme, host, origin in cases:
+        headers = {"Host": host, "Origin": origin}
+        for method in ("PATCH", "POST", "DELETE"):
+            assert status(rules, headers, scheme=scheme, method=method) == expected, (scheme, headers)
+        assert status(rules, headers, scheme={"http": "ws", "https": "wss"}[scheme]) == expected, (scheme, headers)
+        assert status(rules, headers, scheme=scheme) == PASSES, "reading is the browser's to refuse"
+        assert status(open_rules, headers, scheme="ws") == PASSES
+
+
+def test_each_of_several_origins_must_be_welcome() -> None:
+    scope = scope_of({"Host": "localhost"}, scheme="ws", method="", client=STRANGER, server="127.0.0.1")
+    own, foreign = (b"origin", b"http://localhost"), (b"origin", b"http://evil.example")
+    for origins, passes in [([own, own], True), ([own, foreign], False), ([foreign, own], False)]:
+        scope["headers"] = [(b"host", b"localhost"), *origins]
+        assert (access().refusal(scope) is None) == passes
+
+
+@pytest.mark.parametrize(("scheme", "method"), [("ws", "GET"), ("http", "PATCH")])
+def test_who_sends_no_origin_is_no_browser_and_passes(scheme: str, method: str) -> None:
+    assert status(access(), {"Host": "localhost"}, scheme=scheme, method=method) == PASSES
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ({"Host": ".".join(["e" * 60] * 50)}, "allowed_hosts"),
+        ({"Host": "localhost", "Origin": "e" * 5000}, "allowed_origins"),
+    ],
+)
+def test_a_refusal_names_the_setting_and_shows_little_of_a_long_value(headers: Headers, name: str) -> None:
+    refusal = access().refusal(scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1"))
+    assert refusal
+    assert name in refusal.detail
+    assert f"--{name.replace('_', '-')}" in refusal.detail
+    assert "eeee" in refusal.detail
+    assert len(refusal.detail) < 300
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "expected"),
+    [
+        ("127.0.0.1", {"Host": "localhost:8010"}, True),
+        ("127.0.0.1", {"Host": "127.0.0.1:8010"}, True),
+        ("127.0.0.1", {"X-Other": "1"}, True),
+        ("::1", {"Host": "[::1]:8010"}, True),
+        ("::ffff:127.0.0.1", {"Host": "0.0.0.0:8010"}, True),
+        (STRANGER, {"Host": "localhost:8010"}, False),
+        ("", {"Host": "localhost"}, False),
+        (STRANGER, {"Host": "localhost", "Remote-Addr": "127.0.0.1"}, False),
+        ("127.0.0.1", {"Host": "stt.example.org"}, False),
+        ("127.0.0.1", {"Host": LAN}, False),
+        ("127.0.0.1", {"Host": "not a name"}, False),
+        *(
+            ("127.0.0.1", {"Host": "localhost", name: "127.0.0.1"}, False)
+            for name in ("X-Forwarded-For", "x-forwarded-host", "Forwarded", "X-Real-IP", "Via")
+        ),
+    ],
+)
+def test_what_counts_as_the_server_s_own_machine(client: str, headers: Headers, expected: bool) -> None:
+    scope = scope_of(headers, scheme="http", method="PATCH", client=client, server="127.0.0.1")
+    assert is_local(scope) == expected
+
+
+@dataclass
+class ReportingHouse:
+    """Reports two sessions with queued jobs."""
+
+    revised: bool = False
+
+    def health(self) -> object:
+        return REPORTS["http_health"]
+
+    def metrics(self) -> object:
+        return REPORTS["http_metrics"]
+
+    def revise(self, _changes: object) -> None:
+        self.revised = True
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/metrics"])
+async def test_only_this_machine_is_told_of_single_sessions(path: str) -> None:
+    app = QuartTrio(__name__)
+    app.register_blueprint(http_routes(cast("House", ReportingHouse())))
+
+    async def report(client: str) -> Any:
+        scope = {"client": (client, 50_000), "server": ("127.0.0.1", 8010)}
+        answer = await app.test_client(use_cookies=False).get(path, headers={"Host": "localhost"}, scope_base=scope)
+        return await answer.get_json()
+
+    here = await report("127.0.0.1")
+    there = await report(STRANGER)
+    assert {SESSION, OTHER_SESSION} & set(here["scheduler"]["queues"]["main"]["perSession"])
+    assert not any(session in str(there) for session in (SESSION, OTHER_SESSION))
+    for queue in here["scheduler"]["queues"].values():
+        queue["perSession"] = {}
+    if path == "/api/metrics":
+        assert here["sessions"]
+        here["sessions"] = {}
+    assert there == here, "all else is the same"
+
+
+async def test_settings_are_not_changed_from_elsewhere() -> None:
+    app, house = QuartTrio(__name__), ReportingHouse()
+    app.register_blueprint(http_routes(cast("House", house)))
+    scope = {"client": (STRANGER, 50_000), "server": (LAN, 8010)}
+    answer = await app.test_client(use_cookies=False).patch(
+        "/api/config", json={}, headers={"Host": LAN}, scope_base=scope
+    )
+    assert answer.status_code == 403
+    assert "own machine" in (await answer.get_json())["detail"]
+    assert not house.revised
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(
+            ("allowed_hosts", bad)
+            for bad in ("https://a.example", "a.example:8010", "a b", "*.example", "a/b", "b\u00fccher")
+        ),
+        *(("allowed_hosts", bad) for bad in ("ok.example,[::1", "[fd00::1]:80", "a..b", ".example")),
+        *(
+            ("allowed_origins", bad)
+            for bad in ("a.example", "null", "https://", "https://a.example/", "https://*.a.org")
+        ),
+        *(
+            ("allowed_origins", bad)
+            for bad in ("*, http://a:b", "https://a.example:99999", "https://a@b", "://a", "é://a")
+        ),
+    ],
+)
+def test_an_entry_that_can_never_fit_is_refused_at_the_start_in_one_line(name: str, text: str) -> None:
+    with pytest.raises(SettingError) as refusal:
+        Access(load({name: text}))
+    message = str(refusal.value)
+    assert message.startswith(f"{name}: ")
+    assert repr(text.rpartition(",")[2].strip()) in message
+    assert "\n" not in message
+
+
+SEEDS = st.sampled_from(["", "http://", "localhost", "[::1]", "127.0.0.1", "a.example:"])
+
+
+@given(st.text(max_size=40), SEEDS)
+def test_no_host_name_that_passes_breaks_the_web_framework(text: str, seed: str) -> None:
+    host = _as_header(seed + text)
+    app = QuartTrio(__name__)
+    app.asgi_app = Guard(app.asgi_app, access(allowed_hosts="*"))  # type: ignore[method-assign]  # Quart's own way
+
+    async def main() -> int:
+        client = app.test_client(use_cookies=False)  # its cookies would fail on host names, too
+        return (await client.get("/", headers={"Host": host, "Origin": host})).status_code
+
+    assert trio.run(main) in {400, 404}
+
+
+@given(st.text(max_size=40), SEEDS)
+def test_no_origin_breaks_the_rules(text: str, seed: str) -> None:
+    headers = {"Host": "localhost", "Origin": _as_header(seed + text)}
+    assert status(access(), headers, scheme="ws") == (PASSES if _is_own(headers["Origin"]) else 403)
+
+
+def _as_header(text: str) -> str:
+    """Any text as a server may hand it over: Latin-1 without line breaks."""
+    return text.encode().decode("latin-1").replace("\r", "").replace("\n", "")
+
+
+def _is_own(origin: str) -> bool:
+    return origin.lower() in {"http://localhost", "http://localhost.", "http://localhost:80"}
+
+
+@given(st.text(max_size=30))
+def test_only_loopback_is_loopback(text: str) -> None:
+    assert not is_loopback(f"{text}.example")
+    assert not is_loopback(f"192.168.{text}")
+
+
+async def knock(guard: Guard, headers: Headers) -> list[ASGISendEvent]:
+    """What the guard sends for a handshake, to a host without the extension for HTTP answers."""
+    sent: list[ASGISendEvent] = []
+
+    async def send(event: ASGISendEvent) -> None:
+        sent.append(event)
+
+    scope = scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1")
+    await guard(scope, cast("ASGIReceiveCallable", None), send)
+    return sent
+
+
+async def _unreachable(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
+    pytest.fail("a refused client got in")
+
+
+@virtual_time
+async def test_a_flood_of_refusals_gives_a_line_now_and_then_that_counts_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    guard = Guard(_unreachable, access())
+    with caplog.at_level(logging.WARNING, logger="trio_stt.doors.guard"):
+        for number in range(500):
+            answer = await knock(guard, {"Host": f"evil{number}.example\x1b[31m"})
+            assert [event["type"] for event in answer] == ["websocket.close"], "a host makes it 403"
+        assert [record.getMessage() for record in caplog.records] == [
+            r"refused a request: the host name 'evil0.example\x1b[31m' is not allowed"
+        ]
+        await trio.sleep(9.9)
+        await knock(guard, {"Host": "evil.example"})
+        assert len(caplog.records) == 1
+        await trio.sleep(0.2)
+        await knock(guard, {"Host": "localhost", "Origin": "http://evil.example"})
+    assert [record.getMessage() for record in caplog.records][1:] == [
+        "refused a request: the origin 'http://evil.example' is not allowed; 500 more refused since the last such line"
+    ]
