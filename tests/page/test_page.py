@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -109,11 +110,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def speech(tmp_path: Path) -> Path:
-    """`beckett.wav` as Chromium's fake microphone wants it: 48 kHz, 16 bit, with a pause after it."""
-    samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"), dtype="float32")
-    at_microphone_rate = soxr.resample(samples, rate_hz, MICROPHONE_HZ)
+    """Six short sentences."""
+    return for_microphone(tmp_path / "speech.wav", "beckett.wav")
+
+
+def for_microphone(path: Path, recording: str, *, seconds: float | None = None) -> Path:
+    """The start of a recording as Chromium's fake microphone wants it: 48 kHz, 16 bit, with a pause after it."""
+    samples, rate_hz = soundfile.read(moonshine_asset(recording), dtype="float32")
+    at_microphone_rate = soxr.resample(
+        samples[: None if seconds is None else round(seconds * rate_hz)], rate_hz, MICROPHONE_HZ
+    )
     pause = np.zeros(2 * MICROPHONE_HZ, dtype=np.float32)
-    path = tmp_path / "speech.wav"
     soundfile.write(path, np.concatenate([at_microphone_rate, pause]), MICROPHONE_HZ, subtype="PCM_16")
     return path
 
@@ -164,11 +171,27 @@ def test_words_appear_while_spoken_and_become_final_text(server: Served, speech:
         assert len(set(ids)) == len(ids)
 
         seen = page.evaluate("window.seen")
-        split = [block for block in seen if not block["final"] and block["stable"] and block["unstable"]]
-        assert split, "no partial was seen with a stable and an unstable part"
-        became_final = {block["id"] for block in seen if block["final"]}
-        assert {block["id"] for block in split} <= became_final
+        live = {block["id"] for block in seen if not block["final"] and block["stable"] + block["unstable"]}
+        assert live, "no words were seen while they were spoken"
+        assert live <= {block["id"] for block in seen if block["final"]}
         assert complaints == []
+
+
+@pytest.mark.contract("9.5")
+def test_in_a_long_sentence_the_words_that_are_settled_are_apart_from_those_that_may_change(
+    server: Served, tmp_path: Path
+) -> None:
+    speech = for_microphone(tmp_path / "long.wav", "two_cities.wav", seconds=8.0)
+    with open_page(server.url, speech) as page:
+        connection_is(page, "Ready")
+        page.get_by_test_id("talk").click()
+        finals = page.locator("[data-testid=segment][data-final=true]")
+        expect(finals.filter(has_text="worst of times")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        shown = [block for block in page.evaluate("window.seen") if not block["final"] and block["stable"]]
+        assert any(block["unstable"] for block in shown)
+        for earlier, later in pairwise(shown):
+            if earlier["id"] == later["id"]:
+                assert later["stable"].startswith(earlier["stable"])
 
 
 @pytest.mark.contract("9.3", "9.5")
