@@ -17,7 +17,6 @@
 Every message is one line that a user can act on.
 """
 
-
 from typing import ClassVar
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.support.real import moonshine_asset, shared_sentences
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.silero import SileroModel, SileroState
@@ -95,10 +96,10 @@ def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], l
 
 
 def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
-    """`segments` by a Silero that hears every window."""
+    """`segments` by a Silero that hears every window of the telephone band."""
     state = SileroState()
     return segments(
-        windows(samples),
+        windows(TelephoneBand().push(samples)),
         lambda window, _: float(model.score((window / np.float32(32768)).astype(np.float32)[np.newaxis], [state])[0]),
     )
 

@@ -49,7 +49,8 @@ def test_no_phrase_is_missed_or_found_later_than_by_a_silero_that_is_always_fed(
     reference = starts_in(always_fed(silero, samples)[0], places)
     assert None not in found
     both = [pair for pair in zip(found, reference, strict=True) if None not in pair]
-    assert [(mine, other) for mine, other in both if mine > other + 1] == []
+    # Two windows: loud speech is heard softer than it is.
+    assert [(mine, other) for mine, other in both if mine > other + 2] == []
 
 
 @pytest.mark.contract("4.2", "4.3")
@@ -97,9 +98,8 @@ def test_soft_speech_after_no_speech(silero: SileroModel, before: str) -> None:
         samples = pcm(np.concatenate([lead, soft, silence(1.0)]))
         place = [(lead.size // 512, (lead.size + soft.size) // 512)]
         (found,) = starts_in(detected(silero, samples)[0], place)
-        (reference,) = starts_in(always_fed(silero, samples)[0], place)
         assert found is not None
-        assert reference is None or found <= reference + 1
+        assert found - place[0][0] < PRE_ROLL_WINDOWS
 
 
 def tone(level_dbfs: float) -> np.ndarray:
@@ -144,24 +144,18 @@ def test_silero_sleeps_where_nobody_speaks(silero: SileroModel, sound: str, most
     assert asked <= most * (len(stream) - learning_windows)
 
 
-@pytest.mark.parametrize("rate_hz", [22_050, 44_100, 48_000])
-def test_the_rate_moves_no_boundary_by_more_than_a_window(silero: SileroModel, rate_hz: int) -> None:
+@pytest.mark.parametrize("level_dbfs", [-20, -38])
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
+def test_the_rate_moves_no_boundary_by_more_than_a_window(silero: SileroModel, rate_hz: int, level_dbfs: float) -> None:
     for path in recordings():
-        reference = detected(silero, pcm(np.concatenate([load(path), silence(1.0)])))[0]
-        found = detected(silero, through(rate_hz, pcm(np.concatenate([load(path, rate_hz), np.zeros(rate_hz)]))))[0]
-        assert len(found) == len(reference)
-        assert np.abs(np.subtract(found, reference)).max() <= 1
+        clip = at_level(np.concatenate([load(path, rate_hz), np.zeros(rate_hz)]), level_dbfs)
+        reference = detected(silero, through(rate_hz, pcm(clip)))[0]
+        same = at_level(np.concatenate([load(path), silence(1.0)]), level_dbfs)
+        assert agree(detected(silero, pcm(same))[0], reference), path
 
 
-def test_at_8_khz_the_same_sentences_are_found(silero: SileroModel) -> None:
-    """No sound above 4 kHz, so no last "s": ends may come 0.3 s early, and starts late within the pre-roll."""
-    for path in recordings():
-        reference = detected(silero, pcm(np.concatenate([load(path), silence(1.0)])))[0]
-        found = detected(silero, through(8_000, pcm(np.concatenate([load(path, 8_000), np.zeros(8_000)]))))[0]
-        assert len(found) == len(reference)
-        for (first, last), (reference_first, reference_last) in zip(found, reference, strict=True):
-            assert -2 <= first - reference_first < PRE_ROLL_WINDOWS
-            assert -9 <= last - reference_last <= 1
+def agree(found: list[tuple[int, int]], reference: list[tuple[int, int]]) -> bool:
+    return len(found) == len(reference) and np.abs(np.subtract(found, reference)).max() <= 1
 
 
 def test_sessions_scored_together_hear_what_they_hear_alone(silero: SileroModel) -> None:

@@ -78,18 +78,11 @@ async def test_the_sample_rate_does_not_move_the_boundaries(spoken: Corpus) -> N
     samples, words = spoken
     async with real_house() as house:
         expected = await dictate(house, Dictation(samples))
-        for rate_hz in (22_050, 44_100, 48_000):
+        for rate_hz in (8_000, 22_050, 44_100, 48_000):
             finals = await dictate(house, Dictation(at_rate(samples, SAMPLE_RATE_HZ, rate_hz), rate_hz))
             assert agree(finals, expected), rate_hz
-            assert word_error_rate(words, texts(finals)) <= MAX_WER
-
-
-async def test_telephone_bandwidth_is_understood(spoken: Corpus) -> None:
-    # A signal of 4 kHz lacks the hiss that ends many English words, so its boundaries are its own.
-    samples, words = spoken
-    async with real_house() as house:
-        finals = await dictate(house, Dictation(at_rate(samples, SAMPLE_RATE_HZ, 8_000), 8_000))
-    assert word_error_rate(words, texts(finals)) <= 2 * MAX_WER
+            most = 2 * MAX_WER if rate_hz == 8_000 else MAX_WER
+            assert word_error_rate(words, texts(finals)) <= most, rate_hz
 
 
 async def test_quiet_speech_is_found_and_understood_like_loud_speech(spoken: Corpus) -> None:

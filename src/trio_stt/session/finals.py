@@ -41,10 +41,17 @@ class _Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class _Marker:
+class _Flush:
     """Behind the finals that a `flush` waits for."""
 
-    flush: Flush
+    command: Flush
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unspoken:
+    """An ended utterance in which nothing was said: it only has its turn."""
+
+    recording: Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +91,7 @@ class Finals:
         self._counters = counters
         self._announcer = announcer
         self._settle = settle
-        self._waiting: deque[_Finished | _Marker] = deque()
+        self._waiting: deque[_Finished | _Unspoken | _Flush] = deque()
         self._arrived = trio.Event()
         self._speculation: _Speculation | None = None
         self._current: trio.CancelScope | None = None
@@ -144,16 +151,22 @@ class Finals:
         self._waiting.append(_Finished(recording=recording, clip=clip, ahead=ticket))
         self._arrived.set()
 
-    def flush(self, flush: Flush) -> None:
+    def add_unspoken(self, recording: Recording) -> None:
+        """An utterance is over in which nothing was said."""
+        self.void_speculation()
+        self._waiting.append(_Unspoken(recording))
+        self._arrived.set()
+
+    def flush(self, command: Flush) -> None:
         """Answer a `flush` when every utterance that is complete now has its final."""
-        self._waiting.append(_Marker(flush))
+        self._waiting.append(_Flush(command))
         self._arrived.set()
 
     def clear(self) -> None:
         """Discard all that waits and what is being transcribed; the caller cancels the jobs in the lanes."""
         for item in self._waiting:
-            if isinstance(item, _Marker):  # whoever waits for the answer gets it
-                self._announcer.flushed(item.flush)
+            if isinstance(item, _Flush):  # whoever waits for the answer gets it
+                self._announcer.flushed(item.command)
         self._waiting.clear()
         self._speculation = None
         if self._current is not None:
@@ -166,12 +179,16 @@ class Finals:
                 self._arrived = trio.Event()
                 await self._arrived.wait()
             item = self._waiting.popleft()
-            if isinstance(item, _Marker):
-                self._announcer.flushed(item.flush)
-            else:
-                with trio.CancelScope() as self._current:
-                    await self._finish(item, self._current)
-                self._current = None
+            match item:
+                case _Flush(command):
+                    self._announcer.flushed(command)
+                case _Unspoken(recording):
+                    self._counters.suppressed_texts += 1
+                    self._announcer.segment_closed(recording, "no_speech")
+                case _Finished():
+                    with trio.CancelScope() as self._current:
+                        await self._finish(item, self._current)
+                    self._current = None
             self._warned = self._warned and bool(self._waiting)
             self._progress.set()
             self._progress = trio.Event()

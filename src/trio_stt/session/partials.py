@@ -5,6 +5,8 @@ It owns the rhythm of asking. It must not publish anything of an utterance that 
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import trio
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
 from trio_stt.errors import EngineError, JobDropped, JobRefused
 from trio_stt.lanes.engines.base import Hints
-from trio_stt.lanes.job import Job, JobKind, JobResult
+from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket, TicketState
 from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.events import State
 from trio_stt.session.announcer import Announcer
@@ -25,6 +27,19 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PUBLICATION_SAMPLES = round(0.2 * SAMPLE_RATE_HZ)
 """No partial is shown of an utterance younger than this. Contract, 4.14."""
+
+_RENEWAL_SAMPLES = SAMPLE_RATE_HZ // 4
+"""A partial that waits for its engine is renewed when there is so much new audio: each renewal copies its clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The partial that was asked for last: its utterance, the audio that it hears, its job."""
+
+    recording: Recording
+    start_sample: int
+    end_sample: int
+    ticket: Ticket
 
 
 class Partials:
@@ -62,6 +77,7 @@ class Partials:
         self._recording: Recording | None = None
         self._heard_to_sample = 0
         self._due = trio.Event()
+        self._pending: _Pending | None = None
         self._degraded = False
 
     @property
@@ -82,6 +98,7 @@ class Partials:
             recording.cadence.hear(kernels.to_int16(self._read_clip(wanted, end_sample)))
         if self._is_due(recording):
             self._due.set()
+            self._renew(recording)
 
     async def run(self) -> None:
         """Publish partials until cancelled."""
@@ -97,7 +114,7 @@ class Partials:
             self._throttle.forget(self._session_id)
 
     def _is_due(self, recording: Recording) -> bool:
-        resting = recording.silent or not recording.running
+        resting = recording.silent or not recording.running or not recording.spoken
         return not resting and recording.cadence.due(self._heard_to_sample) is not None
 
     def _tell_degradation(self) -> None:
@@ -115,6 +132,41 @@ class Partials:
             await trio.sleep(self._throttle.pause_s(self._session_id, usual_pause_s))
 
     async def _transcribe(self, recording: Recording, end_sample: int) -> None:
+        try:
+            self._pending = pending = self._submit(recording, end_sample)
+            while True:
+                try:
+                    result = await pending.ticket.wait()
+                    break
+                except JobDropped as drop:
+                    if drop.reason != "coalesced":
+                        raise
+                    self._counters.coalesced_realtime += 1
+                    pending = self._pending
+        except JobRefused:
+            self._counters.realtime.rejected += 1
+        except JobDropped as drop:
+            self._counters.stale_realtime_discarded += drop.reason == "stale"
+        except EngineError as error:
+            logger.debug("session %s: a partial failed: %s", self._session_id, error)
+        else:
+            self._counters.realtime.deliver(result)
+            self._throttle.used(
+                self._session_id,
+                now_s=trio.current_time(),
+                inference_s=result.inference_s,
+                pause_s=pending.recording.cadence.config.usual_pause_s,
+            )
+            self._publish(pending, result)
+        finally:
+            self._pending = None
+
+    def _submit(self, recording: Recording, end_sample: int) -> _Pending:
+        """Ask for a partial of the audio up to `end_sample`; one of this session that still waits gives its place.
+
+        Raises:
+            JobRefused: The lane does not take it.
+        """
         recording.cadence.taken(end_sample)
         start_sample = recording.cadence.clip_start(end_sample)
         job = Job(
@@ -124,37 +176,33 @@ class Partials:
             deadline_s=trio.current_time() + self._max_age_s(),
             hints=self._hints,
         )
-        try:
-            ticket = self._lane.submit(job)
-            self._counters.realtime.submitted += 1
-            result = await ticket.wait()
-        except JobRefused:
-            self._counters.realtime.rejected += 1
-        except JobDropped as drop:
-            self._counters.stale_realtime_discarded += drop.reason == "stale"
-            self._counters.coalesced_realtime += drop.reason == "coalesced"
-        except EngineError as error:
-            logger.debug("session %s: a partial failed: %s", self._session_id, error)
-        else:
-            self._counters.realtime.deliver(result)
-            self._throttle.used(
-                self._session_id,
-                now_s=trio.current_time(),
-                inference_s=result.inference_s,
-                pause_s=recording.cadence.config.usual_pause_s,
-            )
-            self._publish(recording, result, start_sample, end_sample)
+        ticket = self._lane.submit(job)
+        self._counters.realtime.submitted += 1
+        return _Pending(recording, start_sample, end_sample, ticket)
 
-    def _publish(self, recording: Recording, result: JobResult, start_sample: int, end_sample: int) -> None:
-        said = result.transcript.text
+    def _renew(self, recording: Recording) -> None:
+        """Put newer audio in the place of a partial that still waits for its engine."""
+        older = self._pending
+        if older is None or older.ticket.state is not TicketState.QUEUED:
+            return
+        if recording is older.recording and self._heard_to_sample - older.end_sample < _RENEWAL_SAMPLES:
+            return
+        with suppress(JobRefused):  # the lane closes
+            self._pending = self._submit(recording, self._heard_to_sample)
+            self._pending.ticket.submitted_s = older.ticket.submitted_s  # the place in the queue has its age
+
+    def _publish(self, pending: _Pending, result: JobResult) -> None:
+        recording, said = pending.recording, result.transcript.text
         reason = refusal(said)
         if reason is not None:  # nothing, or nothing that a person says: no evidence either
             self._counters.suppressed_texts += reason is Refusal.REPETITION
             return
-        whole = recording.stitcher.stitch(said, clip_start_sample=start_sample, clip_end_sample=end_sample)
+        whole = recording.stitcher.stitch(
+            said, clip_start_sample=pending.start_sample, clip_end_sample=pending.end_sample
+        )
         # The utterance may have ended or been cleared while the engine was at work.
-        young = end_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
+        young = pending.end_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
         shown = recording.running and not young
-        text = recording.stabilizer.observe(whole, audio_end_sample=end_sample, publishable=shown)
+        text = recording.stabilizer.observe(whole, audio_end_sample=pending.end_sample, publishable=shown)
         if shown:
             self._announcer.partial(recording, text, result)

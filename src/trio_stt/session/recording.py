@@ -33,6 +33,7 @@ class Recording:
         stabilizer: Its stable text.
         running: Whether it is still being recorded; partials stop with it.
         silent: Whether a confirmed silence lasts; partials rest.
+        spoken: Whether it has as much speech as the shortest words; before, what an engine returns is invented.
         stitcher: Joins partials of its newest audio to the text before.
     """
 
@@ -45,6 +46,7 @@ class Recording:
     stabilizer: Stabilizer
     running: bool = True
     silent: bool = False
+    spoken: bool = False
     stitcher: Stitcher = field(default_factory=Stitcher)
 
     @property

@@ -130,6 +130,8 @@ class Utterances:
             self._heard_at_s = time.time()
         for event in events:
             self._react(event)
+        if self._recording is not None:
+            self._recording.spoken = self._listener.spoken
         self.partials.heard(self._recording, self._listener.position_sample)
 
     def abandon(self, reason: str) -> None:
@@ -204,8 +206,11 @@ class Utterances:
             self._announcer.warning(
                 f"Maximum per-session audio buffer reached: the utterance was cut at {longest_s:g} s."
             )
-        clip = self._listener.clip(event.start_sample, event.clip_end_sample)
-        self.finals.add(recording, clip, event.clip_end_sample)
+        if event.spoken:
+            clip = self._listener.clip(event.start_sample, event.clip_end_sample)
+            self.finals.add(recording, clip, event.clip_end_sample)
+        else:
+            self.finals.add_unspoken(recording)
 
     def _abort(self, recording: Recording) -> None:
         recording.running = False

@@ -64,6 +64,7 @@ class UtteranceEnded:
         trigger_sample: Where speech was detected.
         speech_end_sample: Position after the last window of speech.
         end_sample: Position at which the recording ended.
+        spoken: Whether it has as much speech as the shortest words; a click has less, and engines invent words for it.
         forced: Cut at the maximum length.
     """
 
@@ -73,6 +74,7 @@ class UtteranceEnded:
     trigger_sample: int
     speech_end_sample: int
     end_sample: int
+    spoken: bool = True
     forced: bool = False
 
 

@@ -61,6 +61,11 @@ class Listener:
         return self._segmenter.position_sample
 
     @property
+    def spoken(self) -> bool:
+        """Whether the running utterance has as much speech as the shortest words."""
+        return self._segmenter.spoken
+
+    @property
     def wake_state(self) -> WakeState:
         """Where the stream is between waiting for a wake word and listening."""
         return self._wake.state if self._wake else WakeState.OFF

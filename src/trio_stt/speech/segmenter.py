@@ -23,12 +23,13 @@ from trio_stt.speech.events import (
 
 SILENCE_CONFIRMATION_S = 0.16  # contract, 4.14: shorter pauses are part of speech
 SPEECH_PROBABILITY = 0.5
-"""Silero's own threshold: speech that `stop` makes an utterance of, though nothing had started one."""
+"""Silero's own threshold, from which speech begins or goes on after a pause. `stop` makes an utterance of it, though
+nothing had started one."""
 KEEP_PROBABILITY = 0.35
-"""From here on a window is speech while somebody speaks. Silero's own hysteresis; over 25 utterances at 5 levels and
-noises it ended all of them once, within none of their words. Asking for 0.5 lost a short word after a pause."""
-_LEAST_HEARD_WINDOWS = 3
-"""The shortest words have a tenth of a second of it; a click or a breath has one or two windows."""
+"""From here on a window is speech when the window before was. Silero's own hysteresis; the fading end of a word, where
+the probability wavers about one threshold, is then one end at every sample rate and level."""
+_LEAST_SPOKEN_WINDOWS = 3
+"""The shortest words have a tenth of a second of speech; a click or a breath has one or two windows."""
 _CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks back one second
 
 
@@ -85,6 +86,7 @@ class _Recording:
     start_sample: int
     trigger_sample: int
     speech_end_sample: int
+    spoken_windows: int
     confirmed: bool = False
     speculation_end_sample: int | None = None
 
@@ -115,6 +117,11 @@ class Segmenter:
         return self._recording is not None
 
     @property
+    def spoken(self) -> bool:
+        """Whether the running utterance has as much speech as the shortest words."""
+        return self._recording is not None and self._recording.spoken_windows >= _LEAST_SPOKEN_WINDOWS
+
+    @property
     def needed_from_sample(self) -> int:
         """Oldest sample that an utterance, running or yet to start, can contain."""
         if self._recording:
@@ -134,7 +141,7 @@ class Segmenter:
         self._follow_run(verdict, start, end)
         if self._recording is None:
             return self._listen(verdict, start)
-        return self._record(self._recording, verdict)
+        return self._record(self._recording)
 
     def skip(self, samples: int) -> None:
         """Take a window in which nobody is listened to; it can only be pre-roll."""
@@ -163,7 +170,7 @@ class Segmenter:
     def stop(self) -> list[UtteranceEvent]:
         """The client stops: the running utterance ends here, and speech too short to have triggered is one, too."""
         events: list[UtteranceEvent] = []
-        if self._recording is None and len(self._heard) >= _LEAST_HEARD_WINDOWS:
+        if self._recording is None and len(self._heard) >= _LEAST_SPOKEN_WINDOWS:
             oldest = self._preroll_start(self._position)  # nothing older was kept
             events.append(self._start(self._heard[0][0], oldest, speech_end_sample=self._heard[-1][1]))
         if self._recording is not None:
@@ -216,8 +223,10 @@ class Segmenter:
 
     def _start(self, trigger_sample: int, start_sample: int, *, speech_end_sample: int) -> UtteranceStarted:
         self._utterances += 1
-        run = self._run_start_sample if self._run_start_sample is not None else trigger_sample
-        self._recording = _Recording(start_sample, trigger_sample, speech_end_sample)
+        if self._run_start_sample is None:
+            self._run_start_sample = trigger_sample
+        run = self._run_start_sample
+        self._recording = _Recording(start_sample, trigger_sample, speech_end_sample, len(self._heard))
         self._heard.clear()
         return UtteranceStarted(
             utterance=self._utterances,
@@ -226,10 +235,11 @@ class Segmenter:
             speech_sample=min(max(run, start_sample), trigger_sample),
         )
 
-    def _record(self, recording: _Recording, verdict: Verdict) -> list[UtteranceEvent]:
+    def _record(self, recording: _Recording) -> list[UtteranceEvent]:
         events: list[UtteranceEvent] = []
-        if verdict.probability >= KEEP_PROBABILITY:
+        if self._run_start_sample is not None:
             recording.speech_end_sample = self._position
+            recording.spoken_windows += 1
             if recording.confirmed:
                 recording.confirmed = False
                 recording.speculation_end_sample = None
@@ -250,7 +260,7 @@ class Segmenter:
             recording.confirmed = True
             events.append(SilenceConfirmed(utterance=self._utterances))
         due = self._config.speculation_samples
-        if due and silence >= due and recording.speculation_end_sample is None:
+        if due and silence >= due and recording.speculation_end_sample is None and self.spoken:
             recording.speculation_end_sample = self._position
             events.append(
                 SpeculationDue(
@@ -281,6 +291,7 @@ class Segmenter:
             trigger_sample=recording.trigger_sample,
             speech_end_sample=min(recording.speech_end_sample, clip_end),
             end_sample=end,
+            spoken=recording.spoken_windows >= _LEAST_SPOKEN_WINDOWS,
             forced=forced,
         )
 
@@ -292,8 +303,6 @@ class Segmenter:
         cut = max(quietest + WINDOW_SAMPLES // 2, recording.start_sample + 1)
         ended = self._ended(recording, cut, cut, forced=True)
         self._utterances += 1
-        self._recording = _Recording(
-            start_sample=cut, trigger_sample=cut, speech_end_sample=recording.speech_end_sample
-        )
+        self._recording = _Recording(cut, cut, recording.speech_end_sample, _LEAST_SPOKEN_WINDOWS)  # the talk goes on
         started = UtteranceStarted(utterance=self._utterances, start_sample=cut, trigger_sample=cut, speech_sample=cut)
         return [ended, started]

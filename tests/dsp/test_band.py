@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.dsp.sounds import pcm
+from trio_stt.dsp.band import TelephoneBand
+
+
+def level_db(frequency_hz: float) -> float:
+    """How much louder a tone leaves the band than it came."""
+    tone = pcm(20_000 * np.sin(2 * np.pi * frequency_hz * np.arange(16_000) / 16_000))
+    inner = slice(400, -400)
+    out = TelephoneBand().push(tone)[inner].astype(np.float64)
+    return float(10 * np.log10(np.mean(out**2) / np.mean(tone[inner].astype(np.float64) ** 2) + 1e-12))
+
+
+@pytest.mark.parametrize("frequency_hz", [100, 1000, 2000, 3000, 3200])
+def test_telephone_speech_passes(frequency_hz: float) -> None:
+    assert abs(level_db(frequency_hz)) < 0.1
+
+
+@pytest.mark.parametrize("frequency_hz", [3650, 4000, 5000, 7900])
+def test_what_8_khz_cannot_hold_does_not(frequency_hz: float) -> None:
+    assert level_db(frequency_hz) < -70
+
+
+@given(sizes=st.lists(st.integers(0, 700), max_size=20))
+@settings(deadline=None)
+def test_any_split_gives_the_same_samples(sizes: list[int]) -> None:
+    samples = np.random.default_rng(0).integers(-32768, 32768, sum(sizes)).astype(np.int16)
+    band = TelephoneBand()
+    parts = [band.push(part) for part in np.split(samples, np.cumsum(sizes))]
+    assert np.array_equal(np.concatenate(parts), TelephoneBand().push(samples))
+
+
+def test_reset_is_as_new() -> None:
+    samples = np.random.default_rng(0).integers(-32768, 32768, 512).astype(np.int16)
+    band = TelephoneBand()
+    first = band.push(samples)
+    band.reset()
+    assert np.array_equal(band.push(samples), first)
