@@ -17,7 +17,8 @@ from trio_stt.speech.events import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from trio_stt.speech.segmenter import Segmenter, SegmenterConfig
+from trio_stt.speech.segmenter import Segmenter
+from trio_stt.speech.segmenter_config import SegmenterConfig
 
 SPEECH = Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=0.99)
 MURMUR = Verdict(rms=500.0, gate_open=True, webrtc=True, probability=0.6)

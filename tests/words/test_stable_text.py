@@ -22,7 +22,7 @@ from trio_stt.settings import Settings
 from trio_stt.speech.events import SilenceConfirmed, SpeechResumed, UtteranceEnded, UtteranceStarted
 from trio_stt.speech.listener import Listener
 from trio_stt.speech.repetition import Refusal, refusal
-from trio_stt.speech.segmenter import SegmenterConfig
+from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
 

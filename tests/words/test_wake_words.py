@@ -29,7 +29,7 @@ from trio_stt.speech.events import (
     WakeWordTimedOut,
 )
 from trio_stt.speech.listener import Listener
-from trio_stt.speech.segmenter import SegmenterConfig
+from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 
 OPENWAKEWORD = Settings(wakeword_backend="openwakeword")

@@ -9,3 +9,8 @@ SAMPLE_RATE_HZ = 16_000
 
 WINDOW_SAMPLES = 512
 """Samples of one detection window: 32 ms, the size that Silero was trained for."""
+
+
+def samples_of(seconds: float) -> int:
+    """The nearest whole number of samples at 16 kHz."""
+    return round(seconds * SAMPLE_RATE_HZ)

@@ -4,10 +4,26 @@ It owns the numbers; it must not decide when they change.
 """
 
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 from trio_stt.lanes.job import JobKind, JobResult
 from trio_stt.metrics import Distribution
-from trio_stt.protocol.reports import ByKind, Statistics
+from trio_stt.protocol.reports import ByKind, SessionReport, Statistics
+from trio_stt.protocol.segment import Segment
+
+
+class SessionFacts(TypedDict):
+    """What a report tells of a session and is no counter; names and units as in `SessionReport`."""
+
+    session_id: str
+    streaming: bool
+    recording: bool
+    state: str
+    wake_word_enabled: bool
+    current_segment_id: int
+    current_segment: Segment | None
+    queue_depth: int
+    recording_seconds: float
 
 
 @dataclass(slots=True)
@@ -64,13 +80,28 @@ class SessionCounters:
         """How long the latest jobs waited for their engine: the longer of a partial's and a final's."""
         return max(self.realtime.queue_delay.latest_s, self.final.queue_delay.latest_s)
 
-    def latencies(self) -> tuple[ByKind, ByKind, ByKind]:
-        """Queue delay, inference duration and total latency of both kinds."""
+    def report(self, **facts: Unpack[SessionFacts]) -> SessionReport:
+        """The counters, and beside them what else a report tells of the session."""
         partials, finals = self.realtime, self.final
-        return (
-            _by_kind(partials.queue_delay, finals.queue_delay),
-            _by_kind(partials.inference, finals.inference),
-            _by_kind(partials.total, finals.total),
+        return SessionReport(
+            **facts,
+            dropped_audio_chunks=self.dropped_audio_chunks,
+            rejected_audio_chunks=self.rejected_audio_chunks,
+            coalesced_realtime=self.coalesced_realtime,
+            stale_realtime_discarded=self.stale_realtime_discarded,
+            cancelled_jobs=self.cancelled_jobs,
+            realtime_submitted=partials.submitted,
+            final_submitted=finals.submitted,
+            realtime_completed=partials.completed,
+            final_completed=finals.completed,
+            realtime_rejected=partials.rejected,
+            final_rejected=finals.rejected,
+            forced_finalizations=self.forced_finalizations,
+            dropped_recorded_segments=0,  # finished utterances are never dropped
+            suppressed_texts=self.suppressed_texts,
+            queue_delay=_by_kind(partials.queue_delay, finals.queue_delay),
+            inference_duration=_by_kind(partials.inference, finals.inference),
+            total_latency=_by_kind(partials.total, finals.total),
         )
 
 

@@ -141,7 +141,6 @@ class Partials:
                 except JobDropped as drop:
                     if drop.reason != "coalesced":
                         raise
-                    self._counters.coalesced_realtime += 1
                     pending = self._pending
         except JobRefused:
             self._counters.realtime.rejected += 1
@@ -189,6 +188,7 @@ class Partials:
             return
         with suppress(JobRefused):  # the lane closes
             self._pending = self._submit(recording, self._heard_to_sample)
+            self._counters.coalesced_realtime += 1
             self._pending.ticket.submitted_s = older.ticket.submitted_s  # the place in the queue has its age
 
     def _publish(self, pending: _Pending, result: JobResult) -> None:

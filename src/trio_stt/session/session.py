@@ -24,7 +24,7 @@ from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.session.outbox import ClientStalled, Outbox
 from trio_stt.session.utterances import Utterances
 from trio_stt.speech.listener import Listener
-from trio_stt.speech.segmenter import SegmenterConfig
+from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 
 logger = logging.getLogger(__name__)
@@ -143,10 +143,8 @@ class Session:
 
     def report(self) -> SessionReport:
         """The session as metrics show it; no transcript text."""
-        queue_delay, inference, total = self._counters.latencies()
         recording = self._utterances.recording
-        counters = self._counters
-        return SessionReport(
+        return self._counters.report(
             session_id=self._id,
             streaming=self._utterances.streaming,
             recording=recording is not None,
@@ -156,23 +154,6 @@ class Session:
             current_segment=recording.segment if recording else None,
             queue_depth=self._status_facts().queue_depth,
             recording_seconds=self._utterances.recorded_s,
-            dropped_audio_chunks=counters.dropped_audio_chunks,
-            rejected_audio_chunks=counters.rejected_audio_chunks,
-            coalesced_realtime=counters.coalesced_realtime,
-            stale_realtime_discarded=counters.stale_realtime_discarded,
-            cancelled_jobs=counters.cancelled_jobs,
-            realtime_submitted=counters.realtime.submitted,
-            final_submitted=counters.final.submitted,
-            realtime_completed=counters.realtime.completed,
-            final_completed=counters.final.completed,
-            realtime_rejected=counters.realtime.rejected,
-            final_rejected=counters.final.rejected,
-            forced_finalizations=counters.forced_finalizations,
-            dropped_recorded_segments=0,  # finished utterances are never dropped
-            suppressed_texts=counters.suppressed_texts,
-            queue_delay=queue_delay,
-            inference_duration=inference,
-            total_latency=total,
         )
 
     # --- what the client sends ---

@@ -11,12 +11,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.dsp import SAMPLE_RATE_HZ, samples_of
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.settings import Settings
 
 _LEAST_PAUSE_S = 0.001  # contract, 5.1
-_LEAST_CLIP_SAMPLES = round(0.05 * SAMPLE_RATE_HZ)
+_LEAST_CLIP_SAMPLES = samples_of(0.05)
 """Less audio than this is worth no partial. Contract, 5.4."""
 
 
@@ -53,21 +53,17 @@ class CadenceConfig:
         pause_s = settings.realtime_processing_pause
         syllables = settings.realtime_transcription_use_syllable_boundaries
         return cls(
-            pause_samples=_samples(pause_s if syllables else max(pause_s, _LEAST_PAUSE_S)),
+            pause_samples=samples_of(pause_s if syllables else max(pause_s, _LEAST_PAUSE_S)),
             boundary_sensitivity=settings.realtime_boundary_detector_sensitivity if syllables else None,
-            followup_samples=tuple(_samples(delay_s) for delay_s in settings.realtime_boundary_followup_delays),
-            min_audio_samples=_samples(settings.realtime_min_audio_seconds),
-            max_audio_samples=_samples(settings.realtime_max_audio_seconds),
+            followup_samples=tuple(samples_of(delay_s) for delay_s in settings.realtime_boundary_followup_delays),
+            min_audio_samples=samples_of(settings.realtime_min_audio_seconds),
+            max_audio_samples=samples_of(settings.realtime_max_audio_seconds),
         )
 
     @property
     def usual_pause_s(self) -> float:
         """Seconds between two partials while the lane keeps up; 0.0 where syllables say when."""
         return 0.0 if self.boundary_sensitivity is not None else self.pause_samples / SAMPLE_RATE_HZ
-
-
-def _samples(seconds: float) -> int:
-    return round(seconds * SAMPLE_RATE_HZ)
 
 
 class PartialCadence:

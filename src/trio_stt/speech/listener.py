@@ -15,7 +15,8 @@ from trio_stt.dsp.detector import Verdict
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.tape import AudioTape
 from trio_stt.speech.events import SpeechEvent, UtteranceEvent
-from trio_stt.speech.segmenter import KEEP_PROBABILITY, Segmenter, SegmenterConfig
+from trio_stt.speech.segmenter import KEEP_PROBABILITY, Segmenter
+from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeMode, WakeState
 
 _REPLAY_SAMPLES = 16 * WINDOW_SAMPLES

@@ -6,11 +6,9 @@ recognisers or time of day.
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Self
 
-from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, samples_of
 from trio_stt.dsp.detector import Verdict
-from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
@@ -20,8 +18,8 @@ from trio_stt.speech.events import (
     UtteranceEvent,
     UtteranceStarted,
 )
+from trio_stt.speech.segmenter_config import SILENCE_CONFIRMATION_S, SegmenterConfig
 
-SILENCE_CONFIRMATION_S = 0.16  # contract, 4.14: shorter pauses are part of speech
 SPEECH_PROBABILITY = 0.5
 """Silero's own threshold, from which speech begins or goes on after a pause. `stop` makes an utterance of it, though
 nothing had started one."""
@@ -31,52 +29,6 @@ the probability wavers about one threshold, is then one end at every sample rate
 _LEAST_SPOKEN_WINDOWS = 3
 """The shortest words have a tenth of a second of speech; a click or a breath has one or two windows."""
 _CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks back one second
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmenterConfig:
-    """The settings that matter here, in samples and probabilities.
-
-    Attributes:
-        start_probability: Speech starts above it.
-        preroll_samples: Audio kept from before the start.
-        silence_samples: Silence that ends an utterance, counted from the last speech.
-        speculation_samples: Silence, counted from the last speech, after which a final is computed ahead; 0 for never.
-        min_length_samples: Age, counted from the trigger, before which silence ends nothing.
-        min_gap_samples: Distance of a start from the last end.
-        max_length_samples: Length, counted from the trigger, at which an utterance is cut; 0 for never.
-    """
-
-    start_probability: float
-    preroll_samples: int
-    silence_samples: int
-    speculation_samples: int
-    min_length_samples: int
-    min_gap_samples: int
-    max_length_samples: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """What the settings say."""
-        silence_s = settings.post_speech_silence_duration
-        ahead_s = settings.early_transcription_on_silence
-        # It counts from the confirmation, as the contract's 4.6 says; so the soft end of a last word, which can go on
-        # for 0.4 s below the threshold of speech, is in the clip.
-        ahead_of_end_s = SILENCE_CONFIRMATION_S + ahead_s
-        speculates = ahead_s > 0 and ahead_of_end_s < silence_s
-        return cls(
-            start_probability=1.0 - settings.silero_sensitivity,
-            preroll_samples=_samples(settings.pre_recording_buffer_duration),
-            silence_samples=_samples(silence_s),
-            speculation_samples=_samples(ahead_of_end_s) if speculates else 0,
-            min_length_samples=_samples(settings.min_length_of_recording),
-            min_gap_samples=_samples(settings.min_gap_between_recordings),
-            max_length_samples=_samples(settings.max_audio_queue_seconds_per_session),
-        )
-
-
-def _samples(seconds: float) -> int:
-    return round(seconds * SAMPLE_RATE_HZ)
 
 
 @dataclass(slots=True)
@@ -255,7 +207,7 @@ class Segmenter:
         silence = self._position - recording.speech_end_sample
         old_enough = self._position - recording.trigger_sample >= self._config.min_length_samples
         if not recording.confirmed:
-            if silence < _samples(SILENCE_CONFIRMATION_S) or not old_enough:
+            if silence < samples_of(SILENCE_CONFIRMATION_S) or not old_enough:
                 return events
             recording.confirmed = True
             events.append(SilenceConfirmed(utterance=self._utterances))

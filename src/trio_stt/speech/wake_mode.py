@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.dsp import samples_of
 from trio_stt.dsp.wake_words import WakeWordDetector
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
@@ -67,16 +67,12 @@ class WakeConfig:
     def of(cls, settings: Settings) -> Self:
         """What the settings say."""
         return cls(
-            delay_samples=_samples(settings.wake_word_activation_delay),
-            timeout_samples=_samples(settings.wake_word_timeout),
-            tail_samples=_samples(settings.wake_word_buffer_duration),
-            followup_samples=_samples(settings.wake_word_followup_window),
-            silence_samples=_samples(settings.post_speech_silence_duration),
+            delay_samples=samples_of(settings.wake_word_activation_delay),
+            timeout_samples=samples_of(settings.wake_word_timeout),
+            tail_samples=samples_of(settings.wake_word_buffer_duration),
+            followup_samples=samples_of(settings.wake_word_followup_window),
+            silence_samples=samples_of(settings.post_speech_silence_duration),
         )
-
-
-def _samples(seconds: float) -> int:
-    return round(seconds * SAMPLE_RATE_HZ)
 
 
 class WakeMode:

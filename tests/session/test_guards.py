@@ -1,0 +1,110 @@
+"""What nobody said is not published: loops, punctuation, and words for audio without speech."""
+
+import trio
+
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import Batch, household, levels
+from trio_stt.lanes.engines.base import Transcript
+from trio_stt.protocol.events import Final, Realtime, Timeline
+
+PAUSE_S = 0.8
+LOOP = "thank you. " * 30
+
+
+def always(text: str) -> object:
+    return lambda batch: [Transcript(text=text) for _ in batch]
+
+
+@virtual_time
+async def test_a_loop_is_published_neither_as_partial_nor_as_final_and_is_counted() -> None:
+    async with household(answer=always(LOOP)) as home:
+        client = await home.connect()
+        client.command("start")
+        for _ in range(25):
+            client.say(1111, 0.04)
+            await trio.sleep(0.04)
+        client.pause(PAUSE_S)
+        await client.settled()
+        report = client.session.report()
+        assert client.of(Final) == []
+        assert client.of(Realtime) == []
+        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
+        assert closed == ["repetition"]
+        assert report.suppressed_texts == report.realtime_completed + 1 > 2
+
+
+@virtual_time
+async def test_punctuation_alone_is_an_empty_text() -> None:
+    async with household(answer=always(" ,,")) as home:
+        client = await home.connect()
+        client.command("start")
+        for _ in range(25):
+            client.say(1111, 0.04)
+            await trio.sleep(0.04)
+        client.pause(PAUSE_S)
+        await client.settled()
+        assert client.of(Final) == []
+        assert client.of(Realtime) == []
+        assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["empty"]
+        assert client.session.report().suppressed_texts == 1
+
+
+@virtual_time
+async def test_what_a_loop_repeats_is_no_evidence_for_stable_text() -> None:
+    calls = 0
+
+    def answer(batch: Batch) -> object:
+        nonlocal calls
+        calls += 1
+        return [Transcript(text=LOOP if calls % 2 else "thank")] if calls < 40 else levels(batch)
+
+    async with household(answer=answer) as home:
+        client = await home.connect()
+        client.command("start")
+        for _ in range(60):
+            client.say(1111, 0.04)
+            await trio.sleep(0.04)
+        client.pause(PAUSE_S)
+        await client.settled()
+        assert {partial.raw_text for partial in client.of(Realtime)} == {"thank", "1111"}
+
+
+@virtual_time
+async def test_a_click_is_not_transcribed_and_its_segment_is_closed() -> None:
+    heard: list[int] = []
+
+    def answer(batch: Batch) -> object:
+        heard.extend(clip.size for clip in batch)
+        return levels(batch)
+
+    async with household(answer=answer) as home:
+        client = await home.connect()
+        client.command("start")
+        client.pause(1.024)
+        client.say(1111, 0.064)  # two windows
+        client.pause(PAUSE_S)
+        await client.settled()
+        assert heard == []
+        assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["no_speech"]
+        assert client.session.report().suppressed_texts == 1
+        client.pause(1.0)
+        client.say(2222, 0.2)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        assert client.finals == [(2, "2222.")]
+
+
+@virtual_time
+async def test_a_closed_click_keeps_its_turn_behind_a_final_and_before_a_flush() -> None:
+    async with household(inference_s=lambda _: 5.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.024)
+        client.pause(PAUSE_S)
+        client.pause(0.224)
+        client.say(2222, 0.064)
+        client.pause(PAUSE_S)
+        client.raw('{"type": "flush", "id": 1}')
+        await client.settled()
+        ends = ("final", "timeline segment_closed", "flushed")
+        assert [name for name in client.story if name in ends] == list(ends)
