@@ -81,7 +81,14 @@ vad_energy_threshold --vad-energy-threshold N 250.0
 model_warmup --no-model-warmup S True
 """
 ROWS = [line.split() for line in CONTRACT.strip().splitlines()]
-OURS = {"max_backlog_seconds", "stream_stall_timeout_s", "idle_timeout_s", "allowed_hosts", "allowed_origins"}
+OURS = {
+    "max_backlog_seconds",
+    "stream_stall_timeout_s",
+    "idle_timeout_s",
+    "shutdown_grace_s",
+    "allowed_hosts",
+    "allowed_origins",
+}
 CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
 pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
 by_name = pytest.mark.parametrize("declaration", SETTABLE, ids=lambda declaration: declaration.name)

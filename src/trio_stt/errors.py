@@ -12,6 +12,7 @@
      │    ├── CommandError        where `command`
      │    └── PacketError         where `audio_packet`
      ├── ServerFull            no place for another session
+     ├── ServerClosing         the server shuts down and takes no new session
      └── AudioFileError        a file that is not audio, or that cannot be read
 
 Every message is one line that a user can act on.
@@ -76,6 +77,10 @@ class PacketError(WireError):
 
 class ServerFull(TrioSttError):  # noqa: N818 - as above
     """No place for another session."""
+
+
+class ServerClosing(TrioSttError):  # noqa: N818 - as above
+    """The server shuts down and takes no new session."""
 
 
 class AudioFileError(TrioSttError):

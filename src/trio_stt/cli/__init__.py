@@ -21,7 +21,8 @@ _SERVER_ONLY = frozenset(
     declaration.name
     for declaration in declarations()
     if declaration.name in {"host", "port", "allowed_hosts", "allowed_origins", "max_sessions", "max_active_speakers"}
-    or declaration.name in {"stream_stall_timeout_s", "idle_timeout_s", "audio_queue_size", "max_audio_packet_bytes"}
+    or declaration.name
+    in {"stream_stall_timeout_s", "idle_timeout_s", "shutdown_grace_s", "audio_queue_size", "max_audio_packet_bytes"}
     or "realtime" in declaration.name
     or "wake" in declaration.name
 )

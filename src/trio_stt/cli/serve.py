@@ -44,18 +44,23 @@ async def _serve(house: House) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config.bind = [f"{host}:{settings.port}"]
     config.loglevel = settings.log_level
-    stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_on_signal, stop)
-        try:
-            addresses = await nursery.start(partial(serve_app, build_app(house), config, shutdown_trigger=stop.wait))
-        except* OSError as group:
-            reason = first_cause(group)
-            raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
-        _warn_if_public(addresses)
-        nursery.start_soon(_announce, house, addresses)
-        await stop.wait()
-        nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
+    stop, hurry, down = trio.Event(), trio.Event(), trio.Event()
+    async with trio.open_nursery() as watch:
+        watch.start_soon(_note_signals, stop, hurry)
+        async with trio.open_nursery() as nursery:
+            serving = partial(serve_app, build_app(house), config, shutdown_trigger=down.wait)
+            try:
+                addresses = await nursery.start(serving)
+            except* OSError as group:
+                reason = first_cause(group)
+                raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
+            _warn_if_public(addresses)
+            nursery.start_soon(_announce, house, addresses)
+            await stop.wait()
+            await _drain(house, hurry)
+            down.set()
+            nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
+        watch.cancel_scope.cancel()
 
 
 def _warn_if_public(addresses: list[str]) -> None:
@@ -69,11 +74,26 @@ def _warn_if_public(addresses: list[str]) -> None:
         )
 
 
-async def _stop_on_signal(stop: trio.Event) -> None:
+async def _drain(house: House, hurry: trio.Event) -> None:
+    """Let sessions end as they should, unless somebody is in a hurry."""
+
+    async def drain() -> None:
+        await house.drain(house.settings.shutdown_grace_s)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain)
+        await hurry.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def _note_signals(stop: trio.Event, hurry: trio.Event) -> None:
+    """The first signal ends the server when its sessions are done, another one at once."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
+            if stop.is_set():
+                hurry.set()
             stop.set()
-            return
 
 
 async def _announce(house: House, addresses: list[str]) -> None:

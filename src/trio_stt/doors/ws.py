@@ -7,14 +7,17 @@ import trio
 from quart import Blueprint, websocket
 
 from trio_stt.doors.reset import reset_connection
-from trio_stt.errors import ServerFull
+from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Event, Where, encode
 from trio_stt.session.house import House
-from trio_stt.session.session import Session
+from trio_stt.session.session import Farewell, Session
 
 CLOSE_NORMAL = 1000
+CLOSE_GOING_AWAY = 1001
 CLOSE_INTERNAL_ERROR = 1011
+CLOSE_SERVICE_RESTART = 1012
 CLOSE_TRY_AGAIN_LATER = 1013
+_CLOSE_CODES = {Farewell.IDLE: CLOSE_NORMAL, Farewell.SHUTDOWN: CLOSE_GOING_AWAY}
 _LINGER_S = 2.0
 
 
@@ -55,10 +58,11 @@ def ws_routes(house: House) -> Blueprint:
         await websocket.accept()
         try:
             session_id = house.reserve()
-        except ServerFull as full:
-            refusal = Error(message=str(full), where=Where.ADMISSION, limits=house.limits())
+        except (ServerFull, ServerClosing) as reason:
+            refusal = Error(message=str(reason), where=Where.ADMISSION, limits=house.limits())
             await websocket.send(encode(refusal))
-            await websocket.close(CLOSE_TRY_AGAIN_LATER, "server full")
+            full = isinstance(reason, ServerFull)
+            await websocket.close(CLOSE_TRY_AGAIN_LATER if full else CLOSE_SERVICE_RESTART, str(reason))
             await _linger()
             return
         try:
@@ -66,7 +70,7 @@ def ws_routes(house: House) -> Blueprint:
             house.admit(session)
             farewell = await session.run()
             if farewell:
-                await websocket.close(CLOSE_NORMAL, farewell)
+                await websocket.close(_CLOSE_CODES[farewell], farewell)
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
             await websocket.close(CLOSE_INTERNAL_ERROR, "internal error")
         finally:

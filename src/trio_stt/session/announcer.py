@@ -20,6 +20,7 @@ from trio_stt.protocol.events import (
     Final,
     Flushed,
     Heartbeat,
+    Metrics,
     Notice,
     Pong,
     Realtime,
@@ -31,6 +32,7 @@ from trio_stt.protocol.events import (
     Where,
     segment_times,
 )
+from trio_stt.protocol.reports import SessionReport
 from trio_stt.protocol.segment import iso
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.recording import END_REASON, Recording
@@ -230,6 +232,10 @@ class Announcer:
     def error(self, where: Where, message: str) -> None:
         """Something went wrong."""
         self._outbox.put(Error(session_id=self._id, where=where, message=message))
+
+    def metrics(self, report: SessionReport) -> None:
+        """Answer to `metrics`."""
+        self._outbox.put(Metrics(session_id=self._id, metrics=report))
 
     def pong(self) -> None:
         """Answer to `ping`."""

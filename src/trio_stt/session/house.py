@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
+import trio
 
 from trio_stt.configuration import Declaration, notices, public_settings, runtime_settings
 from trio_stt.configuration.revision import Revision, revise
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
-from trio_stt.errors import ServerFull
+from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.lanes.lane import LaneStatistics
 from trio_stt.lanes.scheduler import Lanes
@@ -38,6 +39,9 @@ from trio_stt.speech.listener import Detector
 
 logger = logging.getLogger(__name__)
 
+_PARTING_S = 1.0
+"""For the last words to clients; one that does not read them is left to the carrier."""
+
 
 class Guest(Protocol):
     """What the house needs of a session."""
@@ -48,6 +52,12 @@ class Guest(Protocol):
 
     def report(self) -> SessionReport:
         """The session as metrics show it."""
+
+    async def conclude(self) -> None:
+        """End the utterance, deliver all that the client is owed, and end."""
+
+    def dismiss(self) -> None:
+        """End at once."""
 
 
 class House:
@@ -79,6 +89,8 @@ class House:
         self._reserved: set[str] = set()
         self._speakers: set[str] = set()
         self._rejected_sessions = 0
+        self._closing = False
+        self._departure = trio.Event()
 
     @property
     def active_sessions(self) -> int:
@@ -95,7 +107,11 @@ class House:
 
         Raises:
             ServerFull: Sessions and reservations fill `max_sessions`.
+            ServerClosing: The server shuts down.
         """
+        if self._closing:
+            self._rejected_sessions += 1
+            raise ServerClosing("the server shuts down; try again in a minute")
         if len(self._sessions) + len(self._reserved) >= self.settings.max_sessions:
             self._rejected_sessions += 1
             raise ServerFull(f"the server is full: max_sessions is {self.settings.max_sessions}")
@@ -113,6 +129,25 @@ class House:
         self._reserved.discard(session_id)
         self._sessions.pop(session_id, None)
         self.release_speaker(session_id)
+        self._departure.set()
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new sessions, let the others say what they still owe their clients, and end them.
+
+        Args:
+            grace_s: Seconds until those that are not done are ended all the same.
+        """
+        self._closing = True
+        with trio.move_on_after(grace_s):
+            async with trio.open_nursery() as nursery:
+                for session in self._sessions.values():
+                    nursery.start_soon(session.conclude)
+        for session in list(self._sessions.values()):
+            session.dismiss()
+        with trio.move_on_after(_PARTING_S):
+            while self._sessions:
+                self._departure = trio.Event()
+                await self._departure.wait()
 
     def take_speaker(self, session_id: str) -> bool:
         """Take a speaker slot; False when all are taken."""

@@ -4,24 +4,22 @@ It owns the nursery. It must not know sockets (`connection` does), hear (`hearin
 """
 
 import logging
+from enum import StrEnum
 
 import trio
 
 from trio_stt.configuration import public_settings, runtime_settings
-from trio_stt.dsp import kernels
-from trio_stt.errors import CommandError, PacketError
 from trio_stt.lanes.engines.registry import engine_names
-from trio_stt.protocol.commands import Command, Flush, parse_command
-from trio_stt.protocol.events import Error, Hello, Metrics, Ready, Where
-from trio_stt.protocol.packets import parse_packet
+from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.session.announcer import Announcer, StatusFacts
 from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.hearing import Hearing
 from trio_stt.session.house import House
-from trio_stt.session.inbox import Audio, Gap, Inbox
+from trio_stt.session.inbox import Inbox
 from trio_stt.session.outbox import ClientStalled, Outbox
+from trio_stt.session.receiver import Receiver
 from trio_stt.session.utterances import Utterances
 from trio_stt.speech.listener import Listener
 from trio_stt.speech.segmenter_config import SegmenterConfig
@@ -31,8 +29,13 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
 """Between two heartbeats of a client that streams."""
-_KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
-"""A page sends these by itself: they do not show that somebody is there."""
+
+
+class Farewell(StrEnum):
+    """Why the server ended a session, in words for its client."""
+
+    IDLE = "idle for too long"
+    SHUTDOWN = "the server shuts down"
 
 
 class Session:
@@ -55,7 +58,6 @@ class Session:
         self._settings = settings = house.settings
         self._connection = connection
         self._makes_partials = partials
-        self._accepting = False  # as the receiver sees it, ahead of what is heard
         self._counters = SessionCounters()
         self._inbox = Inbox(settings.audio_queue_size, sheds=live)
         self._outbox = Outbox()
@@ -85,8 +87,18 @@ class Session:
             announcer=self._announcer,
             live=live,
         )
-        self._refusing_audio = False  # since the backlog is too long
-        self._active_s = trio.current_time()
+        self._receiver = Receiver(
+            house=house,
+            settings=settings,
+            connection=connection,
+            inbox=self._inbox,
+            counters=self._counters,
+            announcer=self._announcer,
+            finals=self._utterances.finals,
+            report=self.report,
+        )
+        self._over = trio.Event()
+        self._farewell: Farewell | None = None
 
     @property
     def session_id(self) -> str:
@@ -103,15 +115,29 @@ class Session:
         await self._utterances.finals.wait_idle()
         await self._outbox.wait_idle()
 
-    async def run(self) -> str:
-        """Converse until the client leaves, does not take what it is sent, or is idle for too long.
+    async def conclude(self) -> None:
+        """End the utterance, deliver all that the client is owed, and say goodbye: the server shuts down."""
+        self._announcer.warning("The server shuts down: what was said so far is still written, more is not heard.")
+        self._receiver.close()
+        await self.wait_drained()
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """Say goodbye at once: the server shuts down."""
+        self._end(Farewell.SHUTDOWN)
+
+    def _end(self, farewell: Farewell) -> None:
+        self._farewell = farewell
+        self._over.set()
+
+    async def run(self) -> Farewell | None:
+        """Converse until the client leaves, does not take what it is sent, is idle for too long, or is told to leave.
 
         Faults are logged here: beside a disconnect they would vanish.
 
         Returns:
-            Why the server ended the session, for the client; empty when it is gone already.
+            Why the server ended the session; None when the client is gone already.
         """
-        farewell = ""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._outbox.run, self._connection)
@@ -126,8 +152,9 @@ class Session:
                 if self._makes_partials:
                     nursery.start_soon(self._utterances.partials.run)
                 nursery.start_soon(self._beat)
-                nursery.start_soon(self._receive)
-                farewell = await self._idle_too_long()
+                nursery.start_soon(self._receiver.run)
+                nursery.start_soon(self._end_when_idle)
+                await self._over.wait()
                 nursery.cancel_scope.cancel()
         except* ConnectionClosed:
             logger.debug("session %s: the client left", self._id)
@@ -139,7 +166,7 @@ class Session:
         finally:
             self._house.release_speaker(self._id)
             self._house.lanes.cancel_session(self._id)
-        return farewell
+        return self._farewell
 
     def report(self) -> SessionReport:
         """The session as metrics show it; no transcript text."""
@@ -156,79 +183,14 @@ class Session:
             recording_seconds=self._utterances.recorded_s,
         )
 
-    # --- what the client sends ---
-
-    async def _receive(self) -> None:
-        while True:
-            message = await self._connection.receive()
-            if not isinstance(message, str):
-                self._active_s = trio.current_time()
-            try:
-                if isinstance(message, str):
-                    self._obey(parse_command(message))
-                else:
-                    await self._take_packet(message)
-            except (CommandError, PacketError) as error:
-                self._announcer.error(Where(error.where), str(error))
-
-    def _obey(self, command: Command | Flush) -> None:
-        if command not in _KEEP_ALIVE:
-            self._active_s = trio.current_time()
-        match command:
-            case Command.PING:
-                self._announcer.pong()
-            case Command.METRICS:
-                self._outbox.put(Metrics(session_id=self._id, metrics=self.report()))
-            case Command.START | Command.STOP:
-                self._accepting = command is Command.START
-                self._inbox.put_marker(command)
-            case Command.CLEAR:
-                self._inbox.drop_audio()
-                self._inbox.put_marker(command)
-            case Flush():
-                self._inbox.put_marker(command)
-
-    async def _take_packet(self, frame: bytes) -> None:
-        packet = parse_packet(frame, max_pcm_bytes=self._house.settings.max_audio_packet_bytes)
-        if not packet.pcm:
-            return
-        if not self._accepting:
-            self._counters.rejected_audio_chunks += 1
-            self._announcer.warning("Audio was ignored: send the start command first.")
-            return
-        if self._refuses_audio():
-            self._counters.rejected_audio_chunks += 1
-            return
-        samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
-        audio = Audio(samples, packet.rate_hz)
-        self._counters.received_us += audio.length_us
-        shed = await self._inbox.put_audio(audio)
-        if shed:
-            self._counters.dropped_audio_chunks += shed
-            self._announcer.warning(f"{shed} windows of 32 ms of audio were dropped: the server does not keep up.")
-
-    def _refuses_audio(self) -> bool:
-        """Whether too much speech waits to be transcribed; the client is told once each time that begins."""
-        longest_s = self._settings.max_backlog_seconds
-        refuses = self._utterances.finals.backlog_s > longest_s
-        if refuses and not self._refusing_audio:
-            self._announcer.error(
-                Where.AUDIO, f"audio is refused while more than {longest_s:g} s of speech wait to be transcribed"
-            )
-            self._inbox.put_marker(Gap.GAP)  # what is taken again later does not continue this
-        self._refusing_audio = refuses
-        return refuses
-
-    async def _idle_too_long(self) -> str:
-        """Wait until the client has done nothing for too long and is owed nothing; returns what to tell it."""
+    async def _end_when_idle(self) -> None:
+        """End the session when the client has done nothing for too long and is owed nothing."""
         limit_s = self._settings.idle_timeout_s
-        if not limit_s:
-            await trio.sleep_forever()
-        while True:
-            await trio.sleep_until(self._active_s + limit_s)
+        while limit_s and self._farewell is None:
+            await trio.sleep_until(self._receiver.active_s + limit_s)
             await self.wait_drained()
-            if trio.current_time() >= self._active_s + limit_s:
-                return f"idle for {limit_s:g} s"
+            if trio.current_time() >= self._receiver.active_s + limit_s:
+                self._end(Farewell.IDLE)
 
     # --- what the client hears ---
 

@@ -88,6 +88,15 @@ class ServerSettings(SettingsGroup):
         ),
         new_sessions("--stream-stall-timeout-s"),
     ] = 5.0
+    shutdown_grace_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            description="Seconds that a server told to end leaves to utterances that still need their finals.",
+        ),
+        startup("--shutdown-grace-s"),
+    ] = 10.0
     idle_timeout_s: Annotated[
         float,
         Field(

@@ -1,0 +1,50 @@
+"""SIGTERM in the middle of a sentence: its final still arrives, then the server says goodbye and ends."""
+
+import signal
+
+import pytest
+import trio
+
+from tests.support.client import connected, load_pcm
+from tests.support.real import moonshine_asset
+from tests.support.server import running_server
+
+SERVE = ["-m", "trio_stt", "serve", "--port", "{port}"]
+SERVICE_RESTART = 1012
+GOING_AWAY = 1001
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_sentence_is_finished_before_the_server_ends(number: signal.Signals) -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    async with running_server(SERVE) as server, connected(server) as client:
+        await client.until("ready")
+        await client.command("start")
+        await client.stream(samples[: round(1.5 * rate_hz)], rate_hz)
+        await client.until("realtime")
+        server.process.send_signal(number)
+        await client.until("final")
+        await client.until_closed()
+        assert client.close_code == GOING_AWAY
+        assert client.of("final")[0]["text"].lower().startswith("ever")
+        assert "shuts down" in client.of("warning")[-1]["message"]
+        assert await server.process.wait() == 0
+
+
+async def test_while_it_waits_nobody_new_comes_in_and_a_second_signal_ends_it_at_once() -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("two_cities.wav"))
+    args = [*SERVE, "--shutdown-grace-s", "600", "--max-audio-queue-seconds-per-session", "60"]
+    async with running_server(args) as server, connected(server) as client:
+        await client.until("ready")
+        await client.command("start")
+        for _ in range(8):
+            await client.stream(samples, rate_hz)
+        server.process.send_signal(signal.SIGTERM)
+        await client.until("warning")
+        async with connected(server) as late:
+            await late.until_closed()
+            assert late.close_code == SERVICE_RESTART
+            assert [event["where"] for event in late.of("error")] == ["admission"]
+        server.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(30):
+            assert await server.process.wait() == 0

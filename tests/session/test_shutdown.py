@@ -1,0 +1,77 @@
+"""A server that shuts down: what was said is still written, and nobody new comes in."""
+
+import pytest
+import trio
+
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import household
+from trio_stt.errors import ServerClosing
+from trio_stt.protocol.events import Final, Notice, Realtime
+
+
+@virtual_time
+async def test_the_running_utterance_ends_and_its_final_arrives_before_the_session_ends() -> None:
+    async with household(inference_s=lambda _: 2.0) as home:
+        talking, silent = await home.connect(partials=False), await home.connect()
+        for client in (talking, silent):
+            client.command("start")
+        talking.say(1111, 1.03)
+        await trio.sleep(0.1)
+        begun_s = trio.current_time()
+        await home.house.drain(10.0)
+        assert trio.current_time() - begun_s == pytest.approx(2.0)
+        assert talking.finals == [(1, "1111.")]
+        assert talking.states[-1] == "idle"
+        assert ["shuts down" in notice.message for notice in silent.of(Notice)] == [True]
+        assert home.house.active_sessions == 0
+
+
+@virtual_time
+async def test_what_comes_after_the_warning_is_not_heard() -> None:
+    async with household(inference_s=lambda _: 2.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        await trio.sleep(0.1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(home.house.drain, 10.0)
+            await client.until(Notice)
+            client.say(2222, 1.0)
+            client.command("start")
+            client.say(2222, 1.0)
+        assert client.finals == [(1, "1111.")]
+        assert client.session.report().rejected_audio_chunks == 50
+        assert client.of(Realtime) == []
+
+
+@virtual_time
+async def test_the_grace_is_a_limit() -> None:
+    async with household(inference_s=lambda _: 60.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        await trio.sleep(0.1)
+        begun_s = trio.current_time()
+        await home.house.drain(5.0)
+        assert trio.current_time() - begun_s == pytest.approx(5.0)
+        assert client.of(Final) == []
+        assert home.house.active_sessions == 0
+
+
+@virtual_time
+async def test_a_client_that_does_not_read_holds_nobody_up_for_longer_than_the_grace() -> None:
+    async with household() as home:
+        deaf = await home.connect()
+        deaf.reads = False
+        begun_s = trio.current_time()
+        await home.house.drain(5.0)
+        assert trio.current_time() - begun_s <= 6.0
+
+
+@virtual_time
+async def test_nobody_new_comes_in() -> None:
+    async with household() as home:
+        await home.house.drain(1.0)
+        with pytest.raises(ServerClosing, match="shuts down"):
+            home.house.reserve()
+        assert home.house.health().rejected_sessions == 1
