@@ -52,6 +52,7 @@ def lifted(declaration: Declaration) -> Settings:
     return Settings.model_validate({k: v for k, v in LIFTED.items() if k != declaration.name})
 
 
+@pytest.mark.contract("1.3", "3")
 @by_name
 def test_what_is_allowed_is_taken_and_nothing_else_changes(declaration: Declaration) -> None:
     before = lifted(declaration)
@@ -68,6 +69,7 @@ def test_what_is_allowed_is_taken_and_nothing_else_changes(declaration: Declarat
         Settings.model_validate(revision.settings.model_dump())
 
 
+@pytest.mark.contract("1.3", "11/34")
 @by_name
 def test_what_is_not_allowed_is_refused_with_the_value(declaration: Declaration) -> None:
     for value in bad_values(declaration):
@@ -78,6 +80,7 @@ def test_what_is_not_allowed_is_refused_with_the_value(declaration: Declaration)
         assert len(refusal.message) < 300
 
 
+@pytest.mark.contract("1.3", "11/34")
 @by_name
 def test_a_value_of_another_json_type_is_refused(declaration: Declaration) -> None:
     wrong = [text for text in WRONG_TYPES[kind(declaration)] if text != "null"]
@@ -89,6 +92,7 @@ def test_a_value_of_another_json_type_is_refused(declaration: Declaration) -> No
         assert revision.refused[declaration.name].reason == "invalid_value", text
 
 
+@pytest.mark.contract("1.3")
 @pytest.mark.parametrize("declaration", STARTUP, ids=lambda declaration: declaration.name)
 def test_what_needs_a_restart_is_refused_whatever_the_value(declaration: Declaration) -> None:
     for text in ("1", "null", '"x"', "9" * 5000, "[" * 500 + "]" * 500):
@@ -97,6 +101,7 @@ def test_what_needs_a_restart_is_refused_whatever_the_value(declaration: Declara
         assert revision.refused[declaration.name].reason == "startup_only"
 
 
+@pytest.mark.contract("1.3")
 @pytest.mark.parametrize("name", ["colour", "", "MAX_SESSIONS", "max_sessions ", "wake_word_enabled", "model_config"])
 def test_what_is_no_setting_is_refused_as_unknown(name: str) -> None:
     revision = asked(DEFAULT, {name: 5})
@@ -116,6 +121,7 @@ def test_names_of_choices_are_spelled_freely() -> None:
     assert all(choices(declaration) for declaration in revision.applied)
 
 
+@pytest.mark.contract("1.3")
 def test_good_changes_are_taken_beside_bad_ones() -> None:
     revision = asked(
         DEFAULT,
@@ -197,6 +203,7 @@ REQUESTS = st.lists(
 ).map(dict)
 
 
+@pytest.mark.contract("1.3")
 @given(st.lists(REQUESTS, min_size=1, max_size=4))
 def test_the_settings_stay_possible_and_as_much_as_possible_is_taken(requests: list[dict[str, Any]]) -> None:
     settings = DEFAULT

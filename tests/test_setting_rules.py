@@ -44,6 +44,7 @@ def test_what_is_impossible_together_names_the_variable_that_was_given(monkeypat
 
 
 # 3.1: realtime batch, batch, pause, shortest, silence, early.
+@pytest.mark.contract("3.1")
 @pytest.mark.parametrize(
     ("profile", "values"),
     [
@@ -68,6 +69,7 @@ def test_a_profile_sets_its_values_and_its_description(profile: str, values: tup
     assert settings.tuning_description == PROFILES[profile].description
 
 
+@pytest.mark.contract("3.1")
 @pytest.mark.parametrize("profile", [name for name in PROFILES if PROFILES[name].values])
 def test_what_is_set_on_its_own_wins_over_the_profile(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_TUNING_PROFILE", profile.upper().replace("-", "_"))
@@ -77,6 +79,7 @@ def test_what_is_set_on_its_own_wins_over_the_profile(profile: str, monkeypatch:
     assert settings.realtime_processing_pause == PROFILES[profile].values["realtime_processing_pause"]
 
 
+@pytest.mark.contract("3", "4.10")
 def test_wake_words_on_the_command_line_alone_take_porcupine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert from_flags("--wake-words", "jarvis").wakeword_backend == "pvporcupine"
     assert from_flags("--wake-words", " ").wakeword_backend == ""
@@ -94,6 +97,7 @@ def test_wake_words_in_the_environment_alone_stay_inactive_and_this_is_said(monk
     assert "wakeword_backend" in notice
 
 
+@pytest.mark.contract("1.2", "4.10")
 @pytest.mark.parametrize(
     ("backend", "words", "enabled"),
     [("", "", False), ("", "jarvis", False), ("openwakeword", "", True), ("pvporcupine", "jarvis", True)],

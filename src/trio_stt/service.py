@@ -22,7 +22,8 @@ from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.job import JobKind
-from trio_stt.lanes.lane import Lane, LaneName
+from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.session.house import House
 from trio_stt.settings import Settings

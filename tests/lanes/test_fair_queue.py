@@ -19,6 +19,7 @@ def drain(queue: FairQueue) -> list[Job]:
     return jobs
 
 
+@pytest.mark.contract("7.2")
 def test_sessions_take_turns_whatever_their_order_of_arrival() -> None:
     queue = FairQueue("main", limits())
     jobs = [final("a"), final("a"), final("a"), final("b"), final("b"), final("c")]
@@ -28,6 +29,7 @@ def test_sessions_take_turns_whatever_their_order_of_arrival() -> None:
     assert drain(queue) == [a1, b1, c1, a2, b2, a3]
 
 
+@pytest.mark.contract("7.2")
 def test_a_session_that_comes_back_queues_behind_the_others() -> None:
     queue = FairQueue("main", limits())
     a1, a2, b1, b2 = final("a"), final("a"), final("b"), final("b")
@@ -39,6 +41,7 @@ def test_a_session_that_comes_back_queues_behind_the_others() -> None:
     assert drain(queue) == [b1, a2, b2]
 
 
+@pytest.mark.contract("7.2")
 def test_finals_go_before_the_partial_of_their_session_and_not_of_others() -> None:
     queue = FairQueue("main", limits())
     pa, pb, fa, fb = partial("a"), partial("b"), final("a"), final("b")
@@ -47,6 +50,7 @@ def test_finals_go_before_the_partial_of_their_session_and_not_of_others() -> No
     assert drain(queue) == [fa, fb, pa, pb]
 
 
+@pytest.mark.contract("7.2", "11/32")
 def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -> None:
     queue = FairQueue("main", limits(jobs=2))
     old, new, other = partial("a"), partial("a"), partial("b")
@@ -58,6 +62,7 @@ def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -
     assert drain(queue) == [new, other]
 
 
+@pytest.mark.contract("7.2")
 def test_stale_partials_are_dropped_at_their_turn_and_a_deadline_itself_is_in_time() -> None:
     queue = FairQueue("main", limits())
     late, in_time, after = partial("a", deadline_s=1.9), partial("b", deadline_s=2.0), final("c")
@@ -90,6 +95,7 @@ def test_only_a_job_with_the_wanted_hints_is_taken_and_another_keeps_its_turn() 
     assert queue.take(1.0, hints=prompted).job is last
 
 
+@pytest.mark.contract("7.2")
 def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> None:
     queue = FairQueue("realtime", limits(finals=2, jobs=3))
     for job in (final("a"), final("a"), partial("a")):
@@ -103,6 +109,7 @@ def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> Non
     assert set(queue.statistics().per_session) == {"a"}
 
 
+@pytest.mark.contract("7.2")
 def test_limits_are_read_at_every_put() -> None:
     now = QueueLimits(max_finals_per_session=1, max_jobs=64)
     queue = FairQueue("main", lambda: now)

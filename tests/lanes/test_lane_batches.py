@@ -173,6 +173,7 @@ async def test_one_bad_clip_does_not_cost_its_neighbours(nursery: trio.Nursery) 
     assert (work.completed_jobs, work.failed_jobs, work.inference.count) == (3, 1, 4)
 
 
+@pytest.mark.contract("7.3", "11/12")
 @virtual_time
 async def test_a_failed_final_is_tried_again_and_a_partial_is_not(nursery: trio.Nursery) -> None:
     failures = iter([True, False, True])

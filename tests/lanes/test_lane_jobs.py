@@ -21,9 +21,10 @@ from tests.lanes.fakes import (
 from trio_stt.errors import EngineError, TranscriptionFailed
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.lanes.job import JobResult, TicketState
-from trio_stt.lanes.lane import LaneState
+from trio_stt.lanes.lane_state import LaneState
 
 
+@pytest.mark.contract("7.4")
 @virtual_time
 async def test_jobs_run_one_after_the_other_and_say_what_they_took(nursery: trio.Nursery) -> None:
     served = lane(FakeEngine())
@@ -112,6 +113,7 @@ async def test_what_comes_of_a_cancelled_running_job_is_thrown_away(breaks: bool
     assert engine.clips == ([1, 2, 2] if breaks else [1, 2])  # Nobody wants a second attempt at the first.
 
 
+@pytest.mark.contract("2.9", "7.2")
 @virtual_time
 async def test_a_session_that_goes_takes_all_its_jobs_along(nursery: trio.Nursery) -> None:
     engine = FakeEngine()
@@ -129,6 +131,7 @@ async def test_a_session_that_goes_takes_all_its_jobs_along(nursery: trio.Nurser
     assert dict(served.statistics().queue.per_session) == {}
 
 
+@pytest.mark.contract("7.3", "7.4")
 @virtual_time
 async def test_an_engine_that_raises_fails_that_job_only(nursery: trio.Nursery) -> None:
     def answer(batch: Batch) -> list[Transcript]:

@@ -23,9 +23,11 @@ from tests.lanes.fakes import (
 from trio_stt.errors import EngineUnavailable, JobRefused
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.lanes.job import Ticket, TicketState
-from trio_stt.lanes.lane import Lane, LaneState
+from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneState
 
 
+@pytest.mark.contract("7.5", "11/30")
 @virtual_time
 async def test_jobs_wait_for_the_engine_to_load_and_warm_up(nursery: trio.Nursery) -> None:
     engine = FakeEngine()
@@ -62,6 +64,7 @@ async def fails_every_job(failed: Lane, waiting: Sequence[Ticket], message: str)
     assert shown.work.failed_jobs == len(waiting) + 2
 
 
+@pytest.mark.contract("7.5")
 @virtual_time
 async def test_a_load_that_fails_fails_every_job_with_its_reason(nursery: trio.Nursery) -> None:
     def load() -> FakeEngine:
@@ -102,6 +105,7 @@ async def test_another_warm_up_error_is_logged_and_no_more(
     ]
 
 
+@pytest.mark.contract("7.5")
 @pytest.mark.parametrize("busy_s", [1.0, float("inf")])
 @virtual_time
 async def test_shutdown_drops_every_job_and_closes_the_engine_within_its_deadline(

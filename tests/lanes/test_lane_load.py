@@ -8,7 +8,8 @@ from tests.lanes.fakes import INFO, FakeEngine, VirtualHost, final, lane, limits
 from trio_stt.errors import EngineUnavailable, JobRefused
 from trio_stt.lanes.fair_queue import QueueLimits, SessionDepth
 from trio_stt.lanes.job import TicketState
-from trio_stt.lanes.lane import Lane, LaneState
+from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneState
 
 
 @virtual_time
@@ -42,6 +43,7 @@ async def test_a_chatty_session_delays_nobody_longer_than_a_round(nursery: trio.
     assert max(sessions for _, sessions in rounds) > 50
 
 
+@pytest.mark.contract("7.2", "11/31")
 @virtual_time
 async def test_one_lane_for_both_kinds_keeps_their_rules(nursery: trio.Nursery) -> None:
     engine = FakeEngine()
@@ -63,6 +65,7 @@ async def test_one_lane_for_both_kinds_keeps_their_rules(nursery: trio.Nursery) 
     assert (shown.coalesced, shown.stale, shown.rejected) == (1, 1, 0)
 
 
+@pytest.mark.contract("7.2", "11/32", "11/33")
 @virtual_time
 async def test_behind_a_slow_engine_only_the_latest_partial_is_worked_on(nursery: trio.Nursery) -> None:
     engine = FakeEngine()
@@ -151,6 +154,7 @@ async def test_whoever_waits_for_room_is_told_when_the_load_fails(nursery: trio.
     assert failed.submit(final("b")).state is TicketState.FAILED
 
 
+@pytest.mark.contract("1.5", "7.4")
 @virtual_time
 async def test_statistics_show_the_lane_as_it_is(nursery: trio.Nursery) -> None:
     served = lane(FakeEngine(), host=VirtualHost(inference_s=lambda batch: float(len(batch[0]))))

@@ -19,6 +19,7 @@ def test_one_duration_is_every_figure() -> None:
     assert distribution.snapshot() == DistributionSnapshot(count=1, avg_ms=250, max_ms=250, p50_ms=250, p95_ms=250)
 
 
+@pytest.mark.contract("1.5")
 def test_percentiles_take_the_nearest_rank() -> None:
     distribution = Distribution()
     for milliseconds in range(100, 0, -1):
@@ -29,6 +30,7 @@ def test_percentiles_take_the_nearest_rank() -> None:
     assert snapshot.p95_ms == pytest.approx(95)
 
 
+@pytest.mark.contract("1.5")
 def test_percentiles_forget_what_mean_and_maximum_remember() -> None:
     distribution = Distribution()
     distribution.add(256.0)

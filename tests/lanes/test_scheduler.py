@@ -10,7 +10,8 @@ from trio_stt.errors import EngineUnavailable, JobDropped, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.host import EngineHost
 from trio_stt.lanes.job import JobKind, TicketState
-from trio_stt.lanes.lane import Lane, LaneName, LaneState
+from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
 
 
@@ -25,6 +26,7 @@ def lane(name: LaneName, *, load_s: float = 0.0, engine: FakeEngine | None = Non
     return Lane(name, host=host, load=lambda: chosen, limits=limits())
 
 
+@pytest.mark.contract("7.1")
 @virtual_time
 async def test_finals_and_partials_go_their_own_lanes(nursery: trio.Nursery) -> None:
     lanes = Lanes(main=lane("main"), realtime=lane("realtime"))
@@ -38,6 +40,7 @@ async def test_finals_and_partials_go_their_own_lanes(nursery: trio.Nursery) -> 
     assert [(each.name, each.work.completed_jobs) for each in shown.lanes] == [("main", 1), ("realtime", 1)]
 
 
+@pytest.mark.contract("7.1", "11/31")
 @virtual_time
 async def test_one_lane_may_serve_both(nursery: trio.Nursery) -> None:
     only = lane("main")
@@ -53,6 +56,7 @@ async def test_one_lane_may_serve_both(nursery: trio.Nursery) -> None:
     assert [each.name for each in lanes.statistics().lanes] == ["main"]
 
 
+@pytest.mark.contract("7.5", "2.1")
 @virtual_time
 async def test_ready_when_the_last_lane_is(nursery: trio.Nursery) -> None:
     lanes = Lanes(main=lane("main", load_s=5.0), realtime=lane("realtime", load_s=2.0))
@@ -67,6 +71,7 @@ async def test_ready_when_the_last_lane_is(nursery: trio.Nursery) -> None:
     assert dict(lanes.startup_errors) == {}
 
 
+@pytest.mark.contract("7.5")
 @virtual_time
 async def test_a_lane_that_fails_to_load_is_named_and_the_other_serves(nursery: trio.Nursery) -> None:
     broken = Lane("realtime", host=VirtualHost(), load=unavailable, limits=limits())

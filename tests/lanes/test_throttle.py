@@ -29,6 +29,7 @@ def slowed(watched: Throttle, sessions: str) -> str:
     return "".join(each for each in sessions if watched.is_degraded(each))
 
 
+@pytest.mark.contract("5.4", "11/29")
 def test_past_the_threshold_the_pause_doubles_a_step_a_second_up_to_two_seconds() -> None:
     watched = throttle()
     used(watched, {"a": 5.0}, pause_s=0.3)
@@ -58,6 +59,7 @@ def test_at_the_threshold_nothing_happens() -> None:
     assert not watched.is_degraded("a")
 
 
+@pytest.mark.contract("11/29")
 def test_the_threshold_is_read_live() -> None:
     threshold_s = 1.0
     watched = throttle(lambda: threshold_s)

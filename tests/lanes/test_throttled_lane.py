@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+import pytest
 import trio
 
 from tests.lanes.fakes import FakeEngine, VirtualHost, final, lane, partial, virtual_time
@@ -72,6 +73,7 @@ async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio
     return room, leaving
 
 
+@pytest.mark.contract("11/33")
 @virtual_time
 async def test_a_slow_lane_has_a_shorter_queue_with_some_of_its_talkers_slowed(nursery: trio.Nursery) -> None:
     free, _ = await crowded(nursery, math.inf)

@@ -48,6 +48,7 @@ async def patch(server: RunningServer, body: object) -> tuple[int, Any]:
     return await request(server, "PATCH", json.dumps(body).encode())
 
 
+@pytest.mark.contract("1.2", "1.3")
 async def test_what_is_asked_for_and_what_is_changed() -> None:
     async with server() as running:
         status, config = await request(running, "GET")
@@ -106,6 +107,7 @@ async def test_what_is_asked_for_and_what_is_changed() -> None:
             assert (status, told["applied"], told["rejected"]) == (200, {}, {})
 
 
+@pytest.mark.contract("1.3", "11/5")
 @pytest.mark.parametrize("command", [SERVE, GUEST], ids=["serve", "guest"])
 async def test_wake_words_without_a_backend_are_taken_with_a_warning(command: Sequence[str]) -> None:
     async with server(command) as running:
@@ -128,6 +130,7 @@ async def test_wake_words_without_a_backend_are_taken_with_a_warning(command: Se
             await client.until("ready")
 
 
+@pytest.mark.contract("1.3", "11/29")
 async def test_changes_at_the_same_time_are_all_kept_and_logged_as_the_level_allows() -> None:
     names = [
         *("pre_recording_buffer_duration", "wake_word_timeout", "max_backlog_seconds", "idle_timeout_s"),
@@ -184,6 +187,7 @@ HOSTILE: list[tuple[bytes, int]] = [
 ]
 
 
+@pytest.mark.contract("1.3", "11/34")
 async def test_hostile_requests_change_nothing_and_are_answered_in_kind() -> None:
     async with server() as running:
         _, before = await request(running, "GET")

@@ -42,6 +42,7 @@ async def get(server: RunningServer, path: str, method: str = "GET") -> tuple[in
     return await trio.to_thread.run_sync(ask)
 
 
+@pytest.mark.contract("2.1", "2.8")
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_a_client_talks_and_is_told_everything_in_order(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
@@ -78,6 +79,7 @@ async def test_a_client_talks_and_is_told_everything_in_order(worker: str) -> No
         assert hello["clientId"] == hello["sessionId"]
 
 
+@pytest.mark.contract("2.4")
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_two_clients_at_once_never_see_each_other_s_words(worker: str) -> None:
     beckett, beckett_hz = load_pcm(moonshine_asset("beckett.wav"))
@@ -101,6 +103,7 @@ async def test_two_clients_at_once_never_see_each_other_s_words(worker: str) -> 
             assert {event["sessionId"] for event in client.events} == {client.events[0]["sessionId"]}
 
 
+@pytest.mark.contract("2.9")
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing_behind(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
@@ -121,6 +124,7 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing_beh
         assert (await stays.until("final"))["text"].lower().startswith(BECKETT_FIRST_WORDS)
 
 
+@pytest.mark.contract("2.9", "11/4")
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_a_client_that_never_reads_is_given_up_while_others_are_served(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
@@ -147,6 +151,7 @@ async def _ask_and_never_read(
                 await socket.send_message('{"type": "metrics"}')
 
 
+@pytest.mark.contract("2.1")
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_one_client_too_many_is_told_why_and_closed_with_1013(worker: str) -> None:
     async with hypercorn(worker, max_sessions=1) as server, connected(server) as first:
@@ -163,6 +168,7 @@ async def test_one_client_too_many_is_told_why_and_closed_with_1013(worker: str)
         await first.until("pong")
 
 
+@pytest.mark.contract("2.2", "2.3", "11/3")
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_hostile_input_gets_its_error_and_the_session_lives_on(worker: str) -> None:
     def packet(metadata: bytes) -> bytes:
@@ -205,6 +211,7 @@ async def health(server: RunningServer) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.contract("1.2", "1.4", "1.5")
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_the_http_routes_answer(worker: str) -> None:
     async with hypercorn(worker, max_sessions=3) as server:
@@ -233,6 +240,7 @@ async def test_the_http_routes_answer(worker: str) -> None:
             assert (status, list(json.loads(body))) == (expected, ["detail"])
 
 
+@pytest.mark.contract("1.1", "2.1", "7.5")
 async def test_a_model_that_cannot_load_is_told_to_clients_and_in_health() -> None:
     async with hypercorn("trio", model="/nowhere/model") as server, connected(server) as client:
         ready = await client.until("ready")

@@ -7,22 +7,16 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from tests.contract.home import change
 from tests.lanes.fakes import final, virtual_time
 from tests.support.conversation import household
 from trio_stt.configuration import load, public_settings, runtime_settings
 from trio_stt.errors import JobRefused, ServerFull, SettingError
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
-from trio_stt.protocol.reports import ConfigUpdateReport
 from trio_stt.service import build_house
-from trio_stt.session.house import House
 
 pytestmark = virtual_time
-
-
-def change(house: House, **values: object) -> ConfigUpdateReport:
-    raw = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in values.items()}
-    return house.adopt(house.revise(raw))
 
 
 @pytest.fixture
@@ -33,6 +27,7 @@ def log_level() -> Iterator[logging.Logger]:
     logger.setLevel(before)
 
 
+@pytest.mark.contract("1.3")
 async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
     async with household() as home:
         report = change(home.house, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0)
@@ -61,6 +56,7 @@ async def test_a_report_without_changes_is_complete() -> None:
         assert report.settings == public_settings(home.house.settings)
 
 
+@pytest.mark.contract("2.1", "3", "4.12")
 async def test_places_and_speakers_follow_the_settings_at_once() -> None:
     async with household(max_sessions=2, max_active_speakers=1) as home:
         house = home.house
@@ -78,6 +74,7 @@ async def test_places_and_speakers_follow_the_settings_at_once() -> None:
             house.reserve()
 
 
+@pytest.mark.contract("1.6")
 async def test_limits_show_what_is_in_force() -> None:
     async with household() as home:
         change(
@@ -101,6 +98,7 @@ async def test_limits_show_what_is_in_force() -> None:
         }
 
 
+@pytest.mark.contract("3", "7.2")
 async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
     house = build_house(load({"model_warmup": False}))
     lane = house.lanes.lane_for(JobKind.FINAL)
@@ -115,6 +113,7 @@ async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
     lane.submit(final("b"))
 
 
+@pytest.mark.contract("3", "11/29")
 async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
     async with household() as home:
         log_level.setLevel("INFO")
@@ -124,6 +123,7 @@ async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
         assert not logging.getLogger("trio_stt.session").isEnabledFor(logging.WARNING)
 
 
+@pytest.mark.contract("3")
 async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
     async with household(load_s=1.0, realtime_callback="update") as home:
         first = await home.connect()
@@ -134,6 +134,7 @@ async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
             assert (await client.until(Ready)).settings["realtime_callback"] == value
 
 
+@pytest.mark.contract("1.3", "4.10", "11/5")
 async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
     async with household() as home:
         report = change(home.house, max_sessions=8, wake_words="jarvis")
@@ -144,6 +145,7 @@ async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
         assert report.settings["wake_word_enabled"] is False
 
 
+@pytest.mark.contract("4.10", "11/5")
 @pytest.mark.parametrize(
     ("changes", "refused"),
     [

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import trio
 import trio.testing
 
@@ -16,11 +17,12 @@ async def numbers(inbox: Inbox, count: int) -> list[object]:
     return [int(item.samples[0]) if isinstance(item, Audio) else item for item in items]
 
 
+@pytest.mark.contract("4.1")
 async def test_audio_and_commands_come_out_in_order() -> None:
     inbox = Inbox(10)
-    inbox.put_command(Command.START)
+    inbox.put_marker(Command.START)
     await inbox.put_audio(audio(1))
-    inbox.put_command(Command.STOP)
+    inbox.put_marker(Command.STOP)
     await inbox.put_audio(audio(2))
     assert inbox.windows == 2
     assert await numbers(inbox, 4) == [Command.START, 1, Command.STOP, 2]
@@ -45,12 +47,13 @@ async def test_audio_waits_for_room_and_nothing_is_shed_while_the_listener_moves
     assert shed == [0] * 20
 
 
+@pytest.mark.contract("4.1", "11/13")
 @virtual_time
 async def test_when_the_listener_stands_still_the_oldest_audio_goes_and_is_counted() -> None:
     inbox = Inbox(3)
     for number in (1, 2, 3):
         await inbox.put_audio(audio(number))
-    inbox.put_command(Command.STOP)
+    inbox.put_marker(Command.STOP)
     assert await inbox.put_audio(audio(4)) == 1
     assert trio.current_time() == SHED_AFTER_S
     assert await numbers(inbox, 4) == [2, 3, Command.STOP, 4]
@@ -75,8 +78,8 @@ async def test_a_packet_longer_than_the_bound_passes_alone() -> None:
 async def test_dropped_audio_leaves_the_commands() -> None:
     inbox = Inbox(10)
     await inbox.put_audio(audio(1))
-    inbox.put_command(Command.STOP)
+    inbox.put_marker(Command.STOP)
     inbox.drop_audio()
-    inbox.put_command(Command.CLEAR)
+    inbox.put_marker(Command.CLEAR)
     assert await numbers(inbox, 2) == [Command.STOP, Command.CLEAR]
     assert inbox.windows == 0

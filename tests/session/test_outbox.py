@@ -51,6 +51,15 @@ def partial(segment_id: int, sequence: int, delta: str) -> Realtime:
         committed_stable_delta=delta,
         visual_stable_text="",
         visual_unstable_text="",
+        consensus_text="",
+        consensus_unstable_text="",
+        consensus_display_text="",
+        public_consensus_aligned=True,
+        internal_revision=False,
+        is_outlier=False,
+        stable_prefix_conflict=False,
+        commit_reason="none",
+        stable_normalized_offset=0,
         timestamp=0.0,
         timestamp_iso="",
         timing=TIMING,
@@ -85,7 +94,9 @@ def status(state: State) -> Status:
 
 
 def final(segment_id: int) -> Final:
-    return Final(session_id="s", segment_id=segment_id, text="x.", timestamp=0.0, timestamp_iso="")
+    return Final(
+        session_id="s", segment_id=segment_id, text="x.", stable_text_agreed=True, timestamp=0.0, timestamp_iso=""
+    )
 
 
 def pong(number: int) -> Pong:
@@ -102,6 +113,7 @@ async def deliver(outbox: Outbox) -> list[Event]:
     return reader.events
 
 
+@pytest.mark.contract("2.4")
 async def test_a_client_that_keeps_up_gets_every_event_in_order() -> None:
     outbox = Outbox()
     events: list[Event] = [status(State.VOICE), partial(1, 1, "a"), entry(1, 1), status(State.RECORDING), final(1)]
@@ -149,6 +161,7 @@ async def test_the_entry_of_a_partial_that_was_sent_already_is_kept() -> None:
     assert reader.events[-2:] == [partial(1, 2, " two"), entry(1, 2)]
 
 
+@pytest.mark.contract("11/4")
 @virtual_time
 async def test_a_client_that_takes_nothing_is_given_up_after_the_time_limit() -> None:
     outbox, reader = Outbox(), Reader()
@@ -178,6 +191,7 @@ async def test_a_client_that_is_slow_but_takes_every_event_stays() -> None:
     assert not reader.aborted
 
 
+@pytest.mark.contract("11/4")
 async def test_too_many_events_that_cannot_be_replaced_end_it() -> None:
     outbox = Outbox()
     for number in range(MAX_EVENTS + 1):

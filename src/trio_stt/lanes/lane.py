@@ -4,12 +4,9 @@ Owns the tickets of its jobs and the lane's life: loading, serving, failed, clos
 or what a session does with a transcript, and never logs what was said.
 """
 
-import enum
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import trio
@@ -17,50 +14,17 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Engine, EngineInfo
-from trio_stt.lanes.fair_queue import FairQueue, QueueLimits, QueueStatistics
+from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.host import EngineHost
 from trio_stt.lanes.job import Job, JobKind, Ticket
-from trio_stt.lanes.meter import WorkMeter, WorkStatistics
+from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
+from trio_stt.lanes.meter import WorkMeter
 from trio_stt.lanes.throttle import Throttle
 from trio_stt.lanes.workbench import Workbench
 
 logger = logging.getLogger(__name__)
 
-LaneName = Literal["main", "realtime"]
-
-
-class LaneState(enum.Enum):
-    """Where a lane is in its life."""
-
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneStatistics:
-    """A lane at one moment.
-
-    Attributes:
-        name: `main` or `realtime`.
-        state: Where the lane is in its life.
-        ready: Whether the load attempt is over, whatever came of it, and the lane not closed.
-        healthy: Whether it did not fail.
-        error: Why it failed, or None.
-        engine: What was loaded, or None before.
-        queue: The lane's queue.
-        work: What the engine did so far.
-    """
-
-    name: LaneName
-    state: LaneState
-    ready: bool
-    healthy: bool
-    error: str | None
-    engine: EngineInfo | None
-    queue: QueueStatistics
-    work: WorkStatistics
+_WATCH_EVERY_S = 0.05
 
 
 class Lane:
@@ -106,6 +70,7 @@ class Lane:
         self._throttle = Throttle(degradation_threshold_s)
         self._meter = WorkMeter()
         self._workbench = Workbench(name, host=host, meter=self._meter)
+        self._next_watch_s = -math.inf
         self._ran = False
 
     @property
@@ -182,7 +147,9 @@ class Lane:
             return ticket
         replaced = self._queue.put(job)
         if replaced is not None:
-            self._tickets.pop(replaced).drop("coalesced")
+            older = self._tickets.pop(replaced)
+            ticket.submitted_s = older.submitted_s  # the place in the queue keeps its age
+            older.drop("coalesced")
         self._tickets[job] = ticket
         self._work.set()
         return ticket
@@ -202,12 +169,13 @@ class Lane:
     def watch_delay(self) -> None:
         """Show the throttle how long the oldest queued job has waited.
 
-        The lane does so before every batch. Whoever hears audio does so too: a queue that stands still and one that ran
-        dry have no batches.
+        The lane does so before a batch. Whoever hears audio does so too: a queue that stands still has no batches.
         """
         now_s = trio.current_time()
-        oldest = next(iter(self._tickets.values()), None)
-        self._throttle.observe(now_s, 0.0 if oldest is None else now_s - oldest.submitted_s)
+        if now_s >= self._next_watch_s:
+            self._next_watch_s = now_s + _WATCH_EVERY_S
+            oldest_s = min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
+            self._throttle.observe(now_s, now_s - oldest_s)
 
     def cancel_session(self, session_id: str) -> int:
         """Give up all jobs of a session: queued ones leave at once, the result of a running one is thrown away.

@@ -10,7 +10,8 @@ from typing import Literal
 import trio
 
 from trio_stt.lanes.job import JobKind
-from trio_stt.lanes.lane import Lane, LaneStatistics
+from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneStatistics
 
 Mode = Literal["balanced-main-plus-realtime", "low-memory-one-model"]
 

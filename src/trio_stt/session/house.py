@@ -16,7 +16,7 @@ from trio_stt.configuration.revision import Revision, revise
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.lanes.engines.registry import engine_names
-from trio_stt.lanes.lane import LaneStatistics
+from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.reports import (
     AppliedSetting,
@@ -34,6 +34,7 @@ from trio_stt.protocol.reports import (
     Statistics,
     WorkerReport,
 )
+from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.settings import RuntimeClass, Settings
 from trio_stt.speech.listener import Detector
 
@@ -192,6 +193,7 @@ class House:
             limits=self.limits(),
             supported_engines=engine_names(),
             runtime_settings=runtime_settings(),
+            schema=setting_schemas(),
         )
 
     def revise(self, changes: Mapping[str, msgspec.Raw]) -> Revision:

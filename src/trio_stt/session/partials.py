@@ -189,7 +189,6 @@ class Partials:
         with suppress(JobRefused):  # the lane closes
             self._pending = self._submit(recording, self._heard_to_sample)
             self._counters.coalesced_realtime += 1
-            self._pending.ticket.submitted_s = older.ticket.submitted_s  # the place in the queue has its age
 
     def _publish(self, pending: _Pending, result: JobResult) -> None:
         recording, said = pending.recording, result.transcript.text

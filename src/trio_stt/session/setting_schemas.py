@@ -1,0 +1,46 @@
+"""The schema of the public settings as `/api/config` reports it, from which the page draws its panel.
+
+It must not know values in force, nor what a setting does.
+"""
+
+from functools import cache
+from typing import Any, Literal
+
+from trio_stt.configuration import Declaration, declarations
+from trio_stt.protocol.reports import SettingSchema
+
+_TYPES: dict[str, Literal["boolean", "integer", "number", "text", "numbers"]] = {
+    "boolean": "boolean",
+    "integer": "integer",
+    "number": "number",
+    "string": "text",
+    "array": "numbers",
+}
+
+
+@cache
+def setting_schemas() -> dict[str, SettingSchema]:
+    """One schema for each public setting, by name, in the order of the declarations."""
+    return {declaration.name: _schema(declaration) for declaration in declarations() if declaration.option.public}
+
+
+def _schema(declaration: Declaration) -> SettingSchema:
+    whole = declaration.json_schema
+    kinds: list[dict[str, Any]] = whole.get("anyOf", [whole])
+    kind = next(each for each in kinds if each["type"] != "null")
+    ranged = kind.get("items", kind)
+    return SettingSchema(
+        runtime_class=declaration.option.runtime.value,
+        group=declaration.group,
+        type=_TYPES[kind["type"]],
+        nullable=len(kinds) > 1,
+        minimum=ranged.get("minimum", ranged.get("exclusiveMinimum")),
+        exclusive_minimum="exclusiveMinimum" in ranged,
+        maximum=ranged.get("maximum"),
+        max_length=kind.get("maxLength", kind.get("maxItems")),
+        choices=tuple(kind.get("enum", ())),
+        default=declaration.field.default,
+        help=declaration.help,
+        flag=declaration.option.flags[0] if declaration.is_settable else "",
+        environment=declaration.env if declaration.is_settable else "",
+    )

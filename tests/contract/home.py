@@ -1,0 +1,94 @@
+"""For the tests of the contract: talkers, what an engine heard, and the real composition with a fake engine."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import msgspec
+import numpy as np
+import pytest
+import trio
+from numpy.typing import NDArray
+
+from tests.lanes.fakes import FakeEngine
+from tests.support.conversation import Batch, Client, Household, levels
+from tests.support.real import moonshine_asset
+from tests.support.speech import read_16k
+from trio_stt.configuration import load
+from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
+from trio_stt.lanes.engines import registry
+from trio_stt.protocol.packets import build_packet
+from trio_stt.protocol.reports import ConfigUpdateReport
+from trio_stt.service import build_house
+from trio_stt.session.house import House
+
+PAUSE_S = 0.8
+"""Ends an utterance with default settings."""
+
+
+def change(house: House, **values: object) -> ConfigUpdateReport:
+    """What `PATCH /api/config` with these values does."""
+    raw = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in values.items()}
+    return house.adopt(house.revise(raw))
+
+
+async def talk(client: Client, level: int, seconds: float) -> None:
+    """Say something at the pace of a person: the engine has time between packets."""
+    for _ in range(round(seconds * 25)):
+        client.say(level, 0.04)
+        await trio.sleep(0.04)
+
+
+@dataclass
+class Heard:
+    """The clips that an engine got, answered by their levels or by `answer`."""
+
+    answer: Callable[[Batch], object] = levels
+    clips: list[NDArray[np.int16]] = field(default_factory=list)
+
+    def __call__(self, batch: Batch) -> object:
+        self.clips += [kernels.to_int16(np.asarray(clip)) for clip in batch]
+        return self.answer(batch)
+
+    @property
+    def runs(self) -> list[list[tuple[int, int]]]:
+        """Of each clip: the levels in order, and how many samples each lasts."""
+        return [[(int(level), len(list(run))) for level, run in groupby(clip)] for clip in self.clips]
+
+
+def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: object) -> House:
+    """A house with lanes as the server builds them, where every model is `engine`; nothing runs yet."""
+    monkeypatch.setattr(registry, "load", lambda _: engine)
+    kernels.warm_up()
+    return build_house(load(settings))
+
+
+@asynccontextmanager
+async def served(
+    monkeypatch: pytest.MonkeyPatch, engine: FakeEngine | None = None, **settings: object
+) -> AsyncIterator[Household]:
+    """Such a house with its lanes running, on real threads."""
+    house = composed(monkeypatch, engine or FakeEngine(), **settings)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.lanes.run)
+        await house.lanes.wait_loaded()
+        yield Household(house, nursery)
+        nursery.cancel_scope.cancel()
+
+
+def speech(seconds: float) -> NDArray[np.int16]:
+    """A person who reads, mono, 16 kHz."""
+    return kernels.to_int16(read_16k(moonshine_asset("two_cities.wav"))[: round(seconds * SAMPLE_RATE_HZ)])
+
+
+def send(client: Client, samples: NDArray[np.int16], *, rate_hz: int = SAMPLE_RATE_HZ, packet_ms: int = 40) -> None:
+    """Samples in packets, all at once."""
+    frames = rate_hz * packet_ms // 1000
+    for start in range(0, samples.size, frames):
+        client.raw(build_packet(samples[start : start + frames].astype("<i2").tobytes(), rate_hz=rate_hz))
+
+
+def joined(clips: Sequence[NDArray[np.int16]]) -> NDArray[np.int16]:
+    return np.concatenate([np.empty(0, np.int16), *clips])

@@ -1,0 +1,200 @@
+"""Section 11.1: what froze the reference, or let one client cost the others their server."""
+
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import trio
+import trio.testing
+from numpy.typing import NDArray
+
+from tests.contract.home import PAUSE_S, change, send, served, speech
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import LoudnessDetector, household
+from tests.support.real import package_folder
+from trio_stt.dsp import openwakeword
+from trio_stt.dsp.detector import Verdict
+from trio_stt.protocol.events import Clear, Error, Final, Pong
+from trio_stt.protocol.packets import build_packet
+from trio_stt.session.outbox import MAX_EVENTS
+
+contract = pytest.mark.contract
+
+WATCHED = (
+    *("open", "os.listdir", "os.scandir", "socket.connect"),
+    *("_thread.start_new_thread", "subprocess.Popen", "time.sleep"),
+)
+_seen: list[str] | None = None
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if _seen is not None and event in WATCHED and threading.current_thread() is threading.main_thread():
+        _seen.append(f"{event} {arguments[:1]}")
+
+
+sys.addaudithook(_note)  # it cannot be taken out again; it notes nothing unless a test asks
+
+
+class Steps(trio.abc.Instrument):
+    """The most that a count grows in one step of one task: while the loop does nothing else."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+        self._before = count()
+        self.most = 0
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - as trio calls it
+        self.most, self._before = max(self.most, self._count() - self._before), self._count()
+
+
+@contract("4.9", "11/1")
+@virtual_time
+async def test_11_01_clear_during_a_pending_final_discards_it_and_everybody_goes_on() -> None:
+    async with household(inference_s=lambda _: 5.0) as home:
+        client, other = await home.connect(partials=False), await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        client.pause(PAUSE_S)
+        await trio.sleep(1)
+        client.command("clear")
+        cleared = await client.until(Clear)
+        assert home.house.health().active_sessions == 2
+        other.command("ping")
+        await other.until(Pong)
+        assert trio.current_time() == 1, "nobody waited for the engine"
+        client.say(2222, 1.0)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        await client.settled()
+        assert client.finals == [(2, "2222.")]
+        assert cleared.next_segment_id == 2
+        assert client.story[client.story.index("clear") + 1] == "status listening"
+
+
+@contract("11/2", "11/5")
+async def test_11_02_a_session_comes_and_goes_without_files_threads_network_or_sleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package_folder("openwakeword")
+    words = {"wakeword_backend": "openwakeword", "wake_words": "alexa", "wake_word_activation_delay": 60}
+    async with served(monkeypatch, **words) as home:
+        spoken = speech(2.0)
+        global _seen  # noqa: PLW0603 - the audit hook, which stays for the life of the process, writes there
+        noted: list[str] = []
+        _seen = noted
+        try:
+            for _ in range(5):
+                client = await home.connect()
+                client.command("start")
+                send(client, spoken)
+                client.command("stop")
+                await client.until(Final)
+                client.leave()
+                while home.house.active_sessions:
+                    await trio.testing.wait_all_tasks_blocked()
+        finally:
+            _seen = None
+        assert noted == []
+
+
+@contract("2.3", "11/3")
+@virtual_time
+async def test_11_03_a_hostile_sample_rate_is_refused_before_anything_is_made_of_it() -> None:
+    async with household() as home:
+        client = await home.connect()
+        client.command("start")
+        await client.settled()
+        pcm = bytes(524_288)
+        hostile = [build_packet(pcm, rate_hz=rate_hz) for rate_hz in (1, 999_983, 7_999, 192_001, 10**4000)]
+        tracemalloc.start()
+        try:
+            for number, packet in enumerate(hostile, 1):
+                client.raw(packet)
+                assert (await client.until(Error, number)).where == "audio_packet"
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 2 * len(pcm), "at rate 1 it would be 8 GB"
+        assert client.states == ["listening"]
+
+
+@contract("11/3")
+@virtual_time
+async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_than_a_tenth_of_a_second_of_it() -> None:
+    judged = 0
+
+    class Counting(LoudnessDetector):
+        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+            nonlocal judged
+            judged += 1
+            return super().verdict(window, speaking=speaking)
+
+    async with household(detector=Counting) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        await client.settled()
+        client.raw(build_packet(bytes(524_288), rate_hz=8_000))
+        steps = Steps(lambda: judged)
+        trio.lowlevel.add_instrument(steps)
+        await client.settled()
+        trio.lowlevel.remove_instrument(steps)
+        assert judged > 524_288 // 512 - 8  # the resampler holds back the last
+        assert 0 < steps.most <= 4
+
+
+@contract("11/4", "2.9")
+@virtual_time
+async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_sent_by_one_task() -> None:
+    async with household() as home:
+        deaf = await home.connect()
+        await deaf.settled()
+        deaf.reads = False
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        for _ in range(MAX_EVENTS - 100):
+            deaf.command("ping")
+        await trio.testing.wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().tasks_living == tasks
+        assert not deaf.aborted
+        for _ in range(20 * MAX_EVENTS):
+            deaf.command("ping")
+        await trio.testing.wait_all_tasks_blocked()
+        assert deaf.aborted
+        assert home.house.active_sessions == 0
+        unread = deaf._from_client.statistics().current_buffer_used
+        assert unread > 19 * MAX_EVENTS, "it was given up at the bound"
+
+
+@contract("4.10", "1.3", "11/5")
+@virtual_time
+async def test_11_05_wake_words_without_a_backend_leave_later_sessions_as_they_are() -> None:
+    async with household() as home:
+        assert change(home.house, wake_words="jarvis").rejected == {}
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 1.0)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        await client.settled()
+        assert client.states[0] == "listening"
+        assert client.finals == [(1, "1111.")], "it did not wait for a word"
+        assert not client.session.report().wake_word_enabled
+
+
+@contract("4.10", "1.3", "11/5")
+@virtual_time
+async def test_11_05_a_missing_wake_word_package_is_refused_by_patch_and_sockets_still_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openwakeword, "find_spec", lambda name: None if name == "openwakeword" else find_spec(name))
+    async with household() as home:
+        report = change(home.house, wakeword_backend="openwakeword", wake_words="alexa")
+        assert "pip install" in report.rejected["wakeword_backend"].message
+        assert report.rejected["wakeword_backend"].reason == "invalid_value"
+        client = await home.connect()
+        client.command("start")
+        await client.settled()
+        assert client.story == ["hello", "ready", "status listening"]

@@ -1,0 +1,240 @@
+"""Section 11.5: what sessions of the reference cost, in threads, descriptors, handlers, memory and wake-ups."""
+
+import gc
+import logging
+import sys
+import threading
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pytest
+import trio
+
+from tests.contract.home import PAUSE_S, send, served, speech, talk
+from tests.lanes.fakes import lengths, virtual_time
+from tests.support.conversation import Client, Household, household
+from trio_stt.dsp.boundary import BoundaryDetector
+from trio_stt.protocol.events import Final
+from trio_stt.protocol.segment import Segment
+from trio_stt.session.outbox import SEND_TIMEOUT_S
+from trio_stt.session.session import HEARTBEAT_S
+
+contract = pytest.mark.contract
+
+
+def threads() -> int:
+    """Of the process, those of native libraries included."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def handlers() -> dict[str, int]:
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    return {each.name: len(each.handlers) for each in loggers if isinstance(each, logging.Logger) and each.handlers}
+
+
+async def speak(home: Household, spoken: np.ndarray) -> Client:
+    client = await home.connect()
+    client.command("start")
+    send(client, spoken)
+    client.command("flush")
+    await client.until(Final)
+    return client
+
+
+async def unchanged_by_sessions(monkeypatch: pytest.MonkeyPatch, state: Callable[[], object]) -> None:
+    """Twenty sessions that speak leave this as it was, while they are there and afterwards."""
+    async with served(monkeypatch, early_transcription_on_silence=0.1) as home:
+        spoken = speech(3.0)
+        (await speak(home, spoken)).leave()
+        before = state()
+        clients = [await speak(home, spoken) for _ in range(20)]
+        assert home.house.active_sessions >= 20
+        assert state() == before
+        for client in clients:
+            client.leave()
+        await trio.testing.wait_all_tasks_blocked()
+        assert state() == before
+
+
+@contract("11/35")
+async def test_11_35_sessions_have_no_threads_and_no_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    await unchanged_by_sessions(monkeypatch, lambda: (threads(), descriptors()))
+
+
+@contract("11/36")
+async def test_11_36_sessions_add_no_log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    await unchanged_by_sessions(monkeypatch, handlers)
+
+
+@contract("11/37")
+@virtual_time
+async def test_11_37_nothing_of_old_utterances_is_kept() -> None:
+    async with household(inference_s=lambda _: 0.05, answer=lengths, realtime_processing_pause=0.1) as home:
+        client = await home.connect()
+        client.command("start")
+
+        async def utter(count: int) -> tuple[Counter[str], int]:
+            """Our own objects that live after so many more utterances, and the memory that our own code holds."""
+            for _ in range(count):
+                await talk(client, 1111, 0.4)
+                client.pause(PAUSE_S)
+                await client.settled()
+            client.events.clear()
+            gc.collect()
+            kinds = (type(each) for each in gc.get_objects())
+            ours = Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith("trio_stt."))
+            held = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/trio_stt/*")])
+            return ours, sum(trace.size for trace in held.traces)
+
+        tracemalloc.start()
+        try:
+            objects, memory = await utter(60)
+            later_objects, later_memory = await utter(140)
+        finally:
+            tracemalloc.stop()
+        assert objects == later_objects
+        assert later_memory - memory < 140 * 300, "the statistics remember up to 256 durations of each kind"
+        assert client.session.report().final_completed >= 200
+
+
+@contract("11/37")
+@virtual_time
+async def test_11_37_a_long_utterance_is_kept_once_and_handed_over_without_further_copies() -> None:
+    async with household(early_transcription_on_silence=0.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        await client.settled()
+        tracemalloc.start()
+        try:
+            for _ in range(25):
+                client.say(1111, 1.0)
+                await client.settled()
+            client.command("stop")
+            await client.until(Final)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        samples = 26 * 16_000
+        # Two bytes each on the tape, which may have as much room again; four in the clip and as many while it is made.
+        assert peak < samples * (2 * 2 + 4 + 4)
+
+
+@contract("5.3", "11/38")
+def test_11_38_the_boundary_detector_runs_no_python_for_frames_or_samples() -> None:
+    spoken = speech(8.0)
+
+    def calls(samples: np.ndarray) -> int:
+        count = 0
+
+        def note(frame: FrameType, event: str, argument: object) -> None:  # noqa: ARG001 - as Python calls it
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        detector = BoundaryDetector(0.0)
+        sys.setprofile(note)
+        try:
+            found = detector.push(samples)
+        finally:
+            sys.setprofile(None)
+        return count - 10 * len(found)
+
+    BoundaryDetector(0.0).push(spoken[:1600])  # compiles
+    assert calls(spoken) <= calls(spoken[:16_000]) + 10
+
+
+@contract("5.3", "11/38")
+def test_11_38_the_boundary_detector_hears_low_voices_and_its_sensitivity_matters() -> None:
+    seconds = np.arange(16_000) / 16_000
+    loudness = np.where(seconds % 0.3 < 0.22, 0.28, 0.02)
+    low = sum(np.sin(2 * np.pi * 82 * each * seconds) / each for each in range(1, 30))
+    voice = (low / np.abs(low).max() * loudness * 32767).astype(np.int16)
+    assert len(BoundaryDetector(0.6).push(voice)) >= 3
+    spoken = speech(12.0)
+    found = [len(BoundaryDetector(sensitivity).push(spoken)) for sensitivity in (0.0, 0.6, 1.0)]
+    assert found[0] < found[1] < found[2]
+    assert found[2] > 1.2 * found[0]
+
+
+class Wakeups(trio.abc.Instrument):
+    """Counts the steps of all tasks."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - as trio calls it
+        self.steps += 1
+
+
+@contract("11/39")
+@virtual_time
+@pytest.mark.parametrize("speaking", [False, True])
+async def test_11_39_who_waits_polls_nothing(speaking: bool) -> None:
+    minutes_s = 600.0
+    async with household(inference_s=lambda _: 10_000.0, stream_stall_timeout_s=0.0) as home:
+        clients = [await home.connect() for _ in range(4)]
+        for client in clients:
+            client.command("start")
+            if speaking:
+                client.say(1111, 1.0)  # a partial that waits
+        await trio.sleep(1)
+        for client in clients:
+            assert (client.session.report().realtime_submitted > 0) == speaking
+        counted = Wakeups()
+        trio.lowlevel.add_instrument(counted)
+        await trio.sleep(minutes_s)
+        trio.lowlevel.remove_instrument(counted)
+        beats = minutes_s / HEARTBEAT_S
+        looks = minutes_s / (SEND_TIMEOUT_S / 4)  # whether the client takes what it is sent
+        assert counted.steps <= len(clients) * (4 * beats + 2 * looks)
+
+
+@contract("4.4", "11/40")
+@virtual_time
+async def test_11_40_segments_do_not_depend_on_when_audio_comes() -> None:
+    random = np.random.default_rng(3)
+    levels = [0, 1111, 0, 2222, 0, 3333, 0]
+    spoken = np.concatenate(
+        [
+            np.full(round(s * 16_000), level, np.int16)
+            for level, s in zip(levels, (1, 3, 0.9, 2, 0.4, 2, 1.5), strict=True)
+        ]
+    )
+    packets = np.split(spoken, np.sort(random.choice(spoken.size, 300, replace=False)))
+
+    def at_once(_: int) -> float:
+        return 0.0
+
+    def fifty_times(samples: int) -> float:
+        return samples / 16_000 / 50
+
+    def jitter(samples: int) -> float:
+        return samples / 16_000 + (float(random.uniform(0.5, 3.0)) if random.random() < 0.1 else 0.0)
+
+    told = []
+    for pace in (at_once, fifty_times, jitter):
+        async with household() as home:
+            client = await home.connect(partials=False)
+            client.command("start")
+            for packet in packets:
+                if packet.size:
+                    send(client, packet)
+                    await trio.sleep(pace(packet.size))
+            await client.until(Final, 2)
+            await client.settled()
+            told.append([
+                (final.text, final.duration_seconds, segment.audio_start_seconds, segment.audio_end_seconds)
+                for final in client.of(Final)
+                if isinstance(segment := final.segment, Segment)
+            ])  # fmt: skip
+    assert told[0] == told[1] == told[2]
+    assert [text for text, *_ in told[0]] == ["1111.", "2222 3333."], "ended by silence, at any pace"

@@ -1,0 +1,270 @@
+"""Section 11.4: settings and features of the reference that did nothing."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+import trio
+
+from tests.contract.home import PAUSE_S, Heard, change, served, talk
+from tests.lanes.fakes import Batch, FakeEngine, lengths, partial, virtual_time
+from tests.support.conversation import household
+from tests.support.declared import bad_values
+from trio_stt.configuration import declarations
+from trio_stt.lanes.engines.base import Hints, Request, Transcript
+from trio_stt.lanes.job import JobKind
+from trio_stt.protocol.events import Final, Notice, Realtime, Status
+from trio_stt.settings import RuntimeClass
+
+contract = pytest.mark.contract
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    ours = logging.getLogger("trio_stt")
+    before = ours.level
+    yield ours
+    ours.setLevel(before)
+
+
+@contract("5.4", "3", "11/29", "11/33")
+@virtual_time
+async def test_11_29_least_and_most_audio_of_a_partial_count_for_later_sessions() -> None:
+    heard = Heard()
+    async with household(answer=heard) as home:
+        changed = change(home.house, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
+        assert changed.rejected == {}
+        client = await home.connect()
+        client.command("start")
+        await talk(client, 1111, 4.0)
+        sizes = [clip.size for clip in heard.clips]
+        assert 16_000 <= sizes[0] < 16_000 + 1280, "the first window after a second"
+        assert max(sizes) == sizes[-1] == 32_000
+
+
+@contract("3", "11/29")
+async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(monkeypatch) as home:
+        noise = np.random.default_rng(0).normal(scale=100, size=(900, 512)).round().astype(np.int16)
+        passes = []
+        for threshold in (250.0, 50.0):
+            change(home.house, vad_energy_threshold=threshold)
+            detector = home.house.new_detector()
+            passes.append([detector.verdict(window, speaking=False).gate_open for window in noise][-1])
+        assert passes == [False, True], "steady noise of RMS 100"
+
+
+@contract("3", "11/29")
+@virtual_time
+@pytest.mark.parametrize(("threshold_ms", "degraded"), [(300, True), (600_000, False)])
+async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_this_is_told(
+    threshold_ms: int, degraded: bool
+) -> None:
+    async with household(inference_s=lambda _: 0.4, realtime_degradation_threshold_ms=threshold_ms) as home:
+        clients = [await home.connect() for _ in range(3)]
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                client.command("start")
+                nursery.start_soon(talk, client, 1111, 15.0)
+        told = [notice.message for client in clients for notice in client.of(Notice)]
+        assert any("less often" in message for message in told) == degraded
+        assert any(status.degraded for client in clients for status in client.of(Status)) == degraded
+        assert home.house.limits().realtime_degradation_threshold_ms == threshold_ms
+
+
+@contract("3", "1.3", "11/29")
+@virtual_time
+async def test_11_29_the_log_level_changes_what_is_logged(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with household() as home:
+        logged = []
+        for level in ("DEBUG", "WARNING", "INFO"):
+            change(home.house, log_level=level)
+            caplog.clear()
+            for number in (logging.DEBUG, logging.INFO, logging.WARNING):
+                logging.getLogger("trio_stt.session").log(number, "said")
+            logged.append(len([record for record in caplog.records if record.getMessage() == "said"]))
+        assert logged == [3, 1, 2]
+        assert logger.level == logging.INFO
+
+
+@contract("3", "8.2", "11/29")
+@virtual_time
+async def test_11_29_prompts_and_filter_reach_the_engine_of_later_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    hints: list[Hints] = []
+    transcribe = FakeEngine.transcribe
+
+    def noting(engine: FakeEngine, batch: Sequence[Request]) -> list[Transcript]:
+        hints.extend(request.hints for request in batch)
+        return transcribe(engine, batch)
+
+    monkeypatch.setattr(FakeEngine, "transcribe", noting)
+    async with household() as home:
+        asked: list[set[tuple[str | None, bool]]] = []
+        for changes in ({}, {"initial_prompt": "F", "initial_prompt_realtime": "P", "vad_filter": False}):
+            change(home.house, **changes)
+            hints.clear()
+            client = await home.connect()
+            client.command("start")
+            await talk(client, 1111, 1.0)
+            client.command("stop")
+            await client.until(Final)
+            assert client.of(Realtime)
+            asked.append({(each.prompt, each.vad_filter) for each in hints})
+        assert {prompt for prompt, _ in asked[0]} == {None}
+        assert True in {filtered for _, filtered in asked[0]}
+        assert asked[1] == {("F", False), ("P", False)}
+
+
+@contract("3", "11/29")
+async def test_11_29_the_batch_of_partials_follows_its_setting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Semaphore(0)
+
+    def answer(batch: Batch) -> list[Transcript]:
+        go.acquire()
+        return lengths(batch)
+
+    engine = FakeEngine(answer, max_batch=16)
+    async with served(monkeypatch, engine, model_warmup=False) as home:
+        lane = home.house.lanes.lane_for(JobKind.PARTIAL)
+
+        async def sizes() -> list[int]:
+            """Of the batches of six partials that wait together."""
+            before = len(engine.batches)
+            tickets = [lane.submit(partial("first"))]
+            with trio.fail_after(10):
+                while len(engine.batches) == before:  # noqa: ASYNC110 - the engine's thread cannot set our events
+                    await trio.sleep(0.001)
+                tickets += [lane.submit(partial(f"{number}")) for number in range(6)]
+                for _ in range(7):
+                    go.release()
+                for ticket in tickets:
+                    await ticket.wait()
+            while go.acquire(blocking=False):
+                pass
+            return [len(batch) for batch in engine.batches[before + 1 :]]
+
+        assert await sizes() == [6]
+        change(home.house, realtime_batch_size=2)
+        assert await sizes() == [2, 2, 2]
+
+
+@contract("7.5", "11/30")
+@pytest.mark.parametrize("warms_up", [True, False])
+async def test_11_30_every_engine_transcribes_a_second_before_it_is_ready(
+    monkeypatch: pytest.MonkeyPatch, warms_up: bool
+) -> None:
+    engine = FakeEngine()
+    async with served(monkeypatch, engine, model_warmup=warms_up, realtime_model="another") as home:
+        assert home.house.lanes.ok
+        assert engine.clips == [16_000, 16_000] * warms_up
+
+
+@contract("7.1", "1.5", "11/31")
+async def test_11_31_one_model_for_both_is_one_lane_and_two_models_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(monkeypatch, use_main_model_for_realtime=True, realtime_model="another") as home:
+        scheduler = home.house.health().scheduler
+        assert (scheduler.mode, list(scheduler.queues)) == ("low-memory-one-model", ["main"])
+        assert list(scheduler.workers) == ["main"]
+    async with served(monkeypatch, realtime_model="another") as home:
+        scheduler = home.house.health().scheduler
+        assert (scheduler.mode, list(scheduler.queues)) == ("balanced-main-plus-realtime", ["main", "realtime"])
+        assert list(scheduler.workers) == ["main", "realtime"]
+
+
+@contract("7.1", "5.4", "11/31")
+@virtual_time
+async def test_11_31_partials_on_the_lane_of_finals_stay_partials() -> None:
+    async with household(
+        use_main_model_for_realtime=True,
+        early_transcription_on_silence=0.0,
+        max_final_queue_depth_per_session=1,
+        max_realtime_queue_age_ms=500,
+        inference_s=lambda batch: 3.0 if len(batch[0]) > 40_000 else 0.05,
+    ) as home:
+        client, other = await home.connect(), await home.connect(partials=False)
+        client.command("start")
+        await talk(client, 1111, 1.0)
+        other.command("start")
+        other.say(2222, 3.0)
+        other.command("stop")
+        await talk(client, 1111, 0.4)
+        queue = home.house.health().scheduler.queues["main"]
+        assert [(jobs.final, jobs.realtime) for jobs in queue.per_session.values()] == [(0, 1)]
+        await trio.sleep(3)  # past its deadline
+        client.say(1111, 0.4)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        report = client.session.report()
+        assert report.final_submitted == report.final_completed == 1
+        assert report.realtime_submitted > 5
+        assert report.stale_realtime_discarded == 1
+        assert report.coalesced_realtime > 0
+        assert report.final_rejected == 0
+
+
+@contract("7.2", "5.4", "1.5", "1.7", "11/32")
+@virtual_time
+async def test_11_32_behind_a_busy_engine_the_newest_audio_takes_the_place_of_older_and_each_counts_once() -> None:
+    heard = Heard()
+    async with household(
+        inference_s=lambda batch: 3.0 if 2222 / 32768 in batch[0] else 0.05,
+        answer=heard,
+        early_transcription_on_silence=0.0,
+        max_realtime_queue_age_ms=500,
+    ) as home:
+        client, other = await home.connect(), await home.connect(partials=False)
+        other.command("start")
+        other.say(2222, 1.0)
+        other.command("stop")
+        await trio.sleep(0.5)  # the engine has it
+        client.command("start")
+        await talk(client, 1111, 2.0)
+        assert client.of(Realtime) == []
+        queue = home.house.health().scheduler.queues["main"]
+        report = client.session.report()
+        assert report.coalesced_realtime == queue.coalesced_realtime == report.realtime_submitted - 1 > 3
+        await talk(client, 1111, 1.0)
+        assert heard.clips[1].size >= 2.2 * 16_000, "a quarter of a second old at most"
+        shown = client.of(Realtime)[0]
+        assert shown.timing.queue_delay_seconds is not None
+        assert shown.timing.queue_delay_seconds > 2.0, "the place was waited for as long as that"
+        assert client.session.report().stale_realtime_discarded == 0
+
+
+@contract("5.4", "11/33")
+@virtual_time
+async def test_11_33_the_audio_of_a_partial_is_bounded_however_long_somebody_speaks() -> None:
+    heard = Heard()
+    async with household(answer=heard, realtime_processing_pause=1.0, max_audio_queue_seconds_per_session=0.0) as home:
+        client = await home.connect()
+        client.command("start")
+        await talk(client, 1111, 60.0)
+        sizes = [clip.size for clip in heard.clips]
+        assert len(sizes) > 50
+        assert max(sizes) == 20 * 16_000
+
+
+NUMBERS = [
+    declaration
+    for declaration in declarations()
+    if declaration.option.runtime is not RuntimeClass.STARTUP and bad_values(declaration)
+]
+
+
+@contract("1.3", "3", "11/34")
+@virtual_time
+async def test_11_34_what_is_out_of_range_or_null_in_a_list_is_refused_by_name() -> None:
+    async with household() as home:
+        before = home.house.settings
+        assert len(NUMBERS) > 20
+        for declaration in NUMBERS:
+            for value in bad_values(declaration):
+                refused = change(home.house, **{declaration.name: value}).rejected
+                assert refused[declaration.name].reason == "invalid_value"
+        report = change(home.house, realtime_boundary_followup_delays=[0.1, None])
+        assert report.rejected["realtime_boundary_followup_delays"].reason == "invalid_value"
+        assert home.house.settings == before

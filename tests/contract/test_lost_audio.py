@@ -1,0 +1,128 @@
+"""Section 11.2, lines 14 to 19 but 16: audio that the reference lost, bent or put into the wrong utterance."""
+
+import numpy as np
+import pytest
+import trio
+
+from tests.contract.home import PAUSE_S, Heard, send, talk
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import WAKE, LevelWakeWords, household
+from trio_stt.protocol.events import Clear, Final, Notice, Realtime, Timeline
+
+contract = pytest.mark.contract
+
+WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
+
+
+@contract("4.1", "4.8", "11/14")
+@virtual_time
+async def test_11_14_stop_hears_every_sample_sent_before_it_and_leaves_none_for_what_follows() -> None:
+    heard = Heard()
+    async with household(answer=heard) as home:
+        client = await home.connect(partials=False)
+        for level in (1111, 2222, 3333):
+            client.command("start")
+            client.say(level, 0.5003125)  # no whole window
+            client.command("stop")
+        await client.until(Final, 3)
+        await client.settled()
+        assert heard.runs == [[(level, 8005)] for level in (1111, 2222, 3333)]
+        assert client.finals == [(1, "1111."), (2, "2222."), (3, "3333.")]
+
+
+@contract("4.9", "11/14")
+@virtual_time
+async def test_11_14_clear_empties_what_was_received_and_not_yet_heard() -> None:
+    heard = Heard()
+    async with household(answer=heard) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 0.5003125)
+        client.command("clear")
+        client.say(2222, 0.5003125)
+        client.command("stop")
+        await client.until(Final)
+        await client.settled()
+        assert [level for clip in heard.runs for level, _ in clip if level == 1111] == []
+        assert dict(heard.runs[-1])[2222] == 8005
+
+
+@contract("4.7", "11/15")
+@virtual_time
+async def test_11_15_a_cut_at_the_maximum_length_is_told_and_loses_and_doubles_no_sample() -> None:
+    heard = Heard()
+    async with household(answer=heard, max_audio_queue_seconds_per_session=2.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        ramp = np.arange(22_000, 2_000, -1, dtype=np.int16).repeat(4)  # all differ, and the latest is the quietest
+        send(client, ramp)
+        client.command("stop")
+        await client.until(Final, 3)
+        await client.settled()
+        assert np.array_equal(np.concatenate(heard.clips), ramp)
+        assert [number for number, _ in client.finals] == [1, 2, 3]
+        assert all("Maximum per-session audio buffer" in notice.message for notice in client.of(Notice))
+        assert client.session.report().forced_finalizations == len(client.of(Notice)) == 2
+
+
+@contract("2.3", "11/17")
+@virtual_time
+@pytest.mark.parametrize("rate_hz", [44_100, 48_000])
+async def test_11_17_packets_are_resampled_as_one_stream_without_seams_or_stretch(rate_hz: int) -> None:
+    heard = Heard()
+    async with household(answer=heard) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        seconds = np.arange(10 * rate_hz) / rate_hz
+        send(client, np.rint(10_000 * np.sin(2 * np.pi * 440 * seconds)).astype(np.int16), rate_hz=rate_hz)
+        client.command("stop")
+        await client.until(Final)
+        (clip,) = heard.clips
+        assert abs(clip.size - 160_000) <= 1
+        ideal = 10_000 * np.sin(2 * np.pi * 440 * np.arange(clip.size) / 16_000)
+        inner = slice(1600, -1600)  # the filter rings where the tone is switched on and off
+        assert np.abs(clip[inner] - ideal[inner]).max() <= 2
+
+
+@contract("4.10", "11/18")
+@virtual_time
+@pytest.mark.parametrize("buffer_s", [0.1, 0.00625])
+async def test_11_18_the_wake_word_is_cut_to_the_sample_and_nothing_else_is(buffer_s: float) -> None:
+    heard = Heard()
+    async with household(answer=heard, wake=LevelWakeWords(), **WORDS, wake_word_buffer_duration=buffer_s) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(900, 0.96)  # what the pre-roll would hold
+        client.say(WAKE, 0.032)
+        client.pause(0.48)
+        client.say(2222, 1.0)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        await client.settled()
+        (clip,) = heard.runs
+        assert clip[:2] == [(0, 7680), (2222, 16_000)], "pre-roll back to the detection, and all that was said"
+
+
+@contract("4.9", "11/19")
+@virtual_time
+@pytest.mark.parametrize("age_s", [0.1, 1.0])
+async def test_11_19_clear_aborts_a_recording_of_any_age_and_hears_the_rest_anew(age_s: float) -> None:
+    async with household(min_length_of_recording=2.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, age_s)
+        await trio.sleep(1)
+        assert client.session.report().recording
+        client.command("clear")
+        await client.until(Clear)
+        await client.settled()
+        assert not client.session.report().recording
+        assert home.house.active_speakers == 0
+        await talk(client, 2222, 3.0)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        await client.settled()
+        assert client.finals == [(2, "2222.")]
+        after = client.events[client.events.index(client.of(Clear)[0]) + 1 :]
+        assert all(event.segment_id == 2 for event in after if isinstance(event, Realtime | Timeline))
+        assert "1111" not in "".join(event.text for event in after if isinstance(event, Realtime))

@@ -1,0 +1,226 @@
+"""Section 11.2, lines 6 to 13 and 16: transcripts that the reference lost, doubled or swapped."""
+
+from collections import Counter
+
+import pytest
+import trio
+
+from tests.contract.home import PAUSE_S, Heard, talk
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import Batch, Client, household, levels
+from trio_stt.errors import TranscriptionFailed
+from trio_stt.protocol.events import Error, Final, Notice, Status, Timeline
+from trio_stt.session.hearing import Hearing
+from trio_stt.session.inbox import Audio
+
+contract = pytest.mark.contract
+
+
+def utter(client: Client, *spoken: int) -> None:
+    for level in spoken:
+        client.say(level, 1.0)
+        client.pause(PAUSE_S)
+
+
+@contract("4.6", "11/6")
+@virtual_time
+@pytest.mark.parametrize("end", ["stop", "length", "silence"])
+async def test_11_06_what_was_computed_ahead_in_a_pause_is_not_the_final_of_what_follows(end: str) -> None:
+    async with household(inference_s=lambda _: 0.01, max_audio_queue_seconds_per_session=3.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        await talk(client, 1111, 1.0)
+        await talk(client, 0, 0.45)
+        assert client.session.report().final_completed + client.session.report().final_submitted >= 1, "ahead"
+        await talk(client, 2222, 1.0 if end != "length" else 3.0)
+        if end == "silence":
+            client.pause(PAUSE_S)
+        elif end == "stop":
+            client.command("stop")
+        await client.until(Final)
+        await client.settled()
+        assert client.finals[0] == (1, "1111 2222.")
+
+
+@contract("4.6", "11/7")
+@virtual_time
+async def test_11_07_a_slow_engine_keeps_finals_in_order_and_each_with_its_own_words() -> None:
+    async with household(inference_s=lambda _: 3.2) as home:
+        client = await home.connect()
+        client.command("start")
+        for level in (1111, 2222, 3333):
+            await talk(client, level, 1.0)
+            await talk(client, 0, PAUSE_S)
+        await client.until(Final, 3)
+        await client.settled()
+        assert client.finals == [(1, "1111."), (2, "2222."), (3, "3333.")]
+
+
+@contract("4.12", "11/8")
+@virtual_time
+async def test_11_08_what_the_speaker_limit_refused_is_never_transcribed_nor_published_later() -> None:
+    heard = Heard()
+    async with household(answer=heard, max_active_speakers=1) as home:
+        first, second = await home.connect(partials=False), await home.connect(partials=False)
+        for client in (first, second):
+            client.command("start")
+        first.say(1111, 1.0)
+        await first.settled()
+        await talk(second, 2222, 1.0)
+        await talk(second, 0, PAUSE_S)  # long enough for a final computed ahead
+        first.pause(PAUSE_S)
+        await first.until(Final)
+        utter(second, 3333)
+        await second.until(Final)
+        await second.settled()
+        assert second.finals == [(1, "3333.")]
+        assert [level for clip in heard.runs for level, _ in clip if level] == [1111, 3333]
+
+
+@contract("4.8", "11/9")
+@virtual_time
+async def test_11_09_stop_while_nothing_is_said_yields_nothing_and_doubles_nothing() -> None:
+    async with household() as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(900, 1.0)  # noise, well above the reference's bound of 50
+        client.command("stop")
+        client.command("start")
+        utter(client, 1111)
+        client.command("stop")
+        await client.until(Final)
+        await client.settled()
+        assert client.finals == [(1, "1111.")], "nor is the noise before the first stop in it"
+        assert client.story.count("timeline recording_started") == 1
+
+
+@contract("4.5", "4.8", "11/10")
+@virtual_time
+async def test_11_10_stop_ends_a_young_recording_and_the_next_start_begins_a_new_one() -> None:
+    async with household(min_length_of_recording=1.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 0.1)
+        client.command("stop")
+        await client.until(Final)
+        await client.settled()
+        assert client.finals == [(1, "1111.")]
+        assert (client.states[-1], client.session.report().recording) == ("idle", False)
+        client.command("start")
+        client.say(2222, 0.5)
+        client.command("stop")
+        await client.until(Final, 2)
+        assert client.finals[1] == (2, "2222."), "nothing is glued over the pause"
+
+
+@contract("4.5", "11/11")
+@virtual_time
+async def test_11_11_a_gap_between_recordings_does_not_make_the_session_deaf() -> None:
+    heard = Heard()
+    async with household(answer=heard, min_gap_between_recordings=0.5) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for level in (1111, 2222, 3333):
+            client.say(level, 1.0)
+            client.pause(0.608)  # the next begins inside the gap
+        client.pause(PAUSE_S)
+        await client.until(Final, 3)
+        assert [text for _, text in client.finals] == ["1111.", "2222.", "3333."]
+        spoken = Counter[int]()
+        for clip in heard.runs:
+            spoken.update(dict(clip))
+        assert [spoken[level] for level in (1111, 2222, 3333)] == [16_000] * 3, "what fell into the gap is pre-roll"
+
+
+@contract("7.3", "4.13", "11/12")
+@virtual_time
+async def test_11_12_a_final_that_fails_is_tried_again_and_one_that_is_refused_waits() -> None:
+    failed: set[str] = set()
+
+    def answer(batch: Batch) -> object:
+        (said,) = levels(batch)
+        if said.text not in failed:
+            failed.add(said.text)
+            raise TranscriptionFailed("a bad moment")
+        return [said]
+
+    async with household(inference_s=lambda _: 1.0, answer=answer, max_global_inference_queue_depth=1) as home:
+        clients = [await home.connect(partials=False) for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.command("start")
+            utter(client, 1111 + number, 2222 + number)
+        for number, client in enumerate(clients):
+            await client.until(Final, 2)
+            assert client.finals == [(1, f"{1111 + number}."), (2, f"{2222 + number}.")]
+            assert client.of(Error) == []
+            assert client.session.report().final_rejected <= 4, "a final counts once, and once when computed ahead"
+        assert sum(client.session.report().final_rejected for client in clients) > 0
+        assert len(failed) == 6
+
+
+@contract("7.3", "11/12")
+@virtual_time
+async def test_11_12_a_final_that_fails_for_good_is_told_and_costs_no_other() -> None:
+    def answer(batch: Batch) -> object:
+        if any(2222 / 32768 in clip for clip in batch):
+            raise TranscriptionFailed("the engine stumbled")
+        return levels(batch)
+
+    async with household(answer=answer) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        utter(client, 1111, 2222, 3333)
+        await client.until(Final, 2)
+        await client.settled()
+        assert client.finals == [(1, "1111."), (3, "3333.")]
+        assert [(error.where, error.message) for error in client.of(Error)] == [("recorder", "the engine stumbled")]
+        closed = [event for event in client.of(Timeline) if event.event == "segment_closed"]
+        assert [(event.segment_id, event.reason) for event in closed] == [(2, "failed")]
+
+
+@contract("4.1", "11/13")
+@virtual_time
+async def test_11_13_audio_that_finds_no_room_is_counted_told_and_never_more_than_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hear = Hearing._hear
+
+    async def stands_still(hearing: Hearing, audio: Audio) -> None:
+        if 1111 in audio.samples:
+            await trio.sleep(30)
+        await hear(hearing, audio)
+
+    monkeypatch.setattr(Hearing, "_hear", stands_still)
+    heard = Heard()
+    async with household(answer=heard, audio_queue_size=25) as home:  # 20 packets
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 0.04)
+        client.say(2222, 1.2)
+        client.say(3333, 0.4)
+        client.command("stop")
+        await client.until(Final)
+        await client.settled()
+        missing = 1.64 * 16_000 - sum(clip.size for clip in heard.clips)
+        dropped = client.session.report().dropped_audio_chunks
+        shed = [notice for notice in client.of(Notice) if "dropped" in notice.message]
+        assert shed
+        assert 0 <= dropped * 512 - missing < 512 * len(shed)
+        assert sum(int(notice.message.split()[0]) for notice in shed) == dropped
+        assert client.of(Status)[-1].dropped_chunks == dropped
+        assert dict(heard.runs[-1])[3333] == 6400, "the oldest goes"
+
+
+@contract("4.13", "11/16")
+@virtual_time
+async def test_11_16_no_finished_utterance_is_dropped_however_many_wait() -> None:
+    async with household(inference_s=lambda _: 10.0, max_final_queue_depth_per_session=1) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        utter(client, *range(2001, 2021))
+        await client.until(Final, 20)
+        await client.settled()
+        assert client.finals == [(number, f"{2000 + number}.") for number in range(1, 21)]
+        backlog = [notice.message for notice in client.of(Notice) if "Final transcription backlog" in notice.message]
+        assert len(backlog) == len(client.of(Notice)) <= 1
+        assert client.session.report().dropped_recorded_segments == 0

@@ -1,0 +1,60 @@
+"""Every HTTP answer carries the headers that keep browsers from foreign code, frames and guesses."""
+
+import http.client
+
+import trio
+
+from tests.support.server import RunningServer, running_server
+from trio_stt.doors.headers import CONTENT_SECURITY_POLICY
+
+SERVE = ["-m", "trio_stt", "serve", "--port", "{port}"]
+
+
+def ask(port: int, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()
+
+
+async def headers_of(running: RunningServer, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
+    return await trio.to_thread.run_sync(ask, running.port, path, headers)
+
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+async def test_every_answer_tells_browsers_what_to_refuse() -> None:
+    async with running_server(SERVE) as running:
+        for status, path, headers in [
+            (200, "/", {}),
+            (200, "/web/main.js", {}),
+            (200, "/health", {}),
+            (200, "/api/config", {}),
+            (404, "/nothing-here", {}),
+            (404, "/web/../secret", {}),
+            (421, "/", {"Host": "rebound.example.org"}),
+            (400, "/", {"Host": "not a name"}),
+            (403, "/ws/transcribe", HANDSHAKE | {"Origin": "https://stranger.example.org"}),
+        ]:
+            got, told = await headers_of(running, path, headers)
+            assert got == status, path
+            assert told["content-security-policy"] == CONTENT_SECURITY_POLICY, (status, path)
+            assert told["x-content-type-options"] == "nosniff"
+            assert told["referrer-policy"] == "no-referrer"
+            assert told["x-frame-options"] == "DENY"
+
+
+def test_the_policy_allows_nothing_but_the_server_itself() -> None:
+    directives = dict(part.split(" ", 1) for part in CONTENT_SECURITY_POLICY.split("; "))
+    assert directives["default-src"] == directives["frame-ancestors"] == "'none'"
+    assert set(directives.values()) == {"'self'", "'none'"}

@@ -1,0 +1,91 @@
+"""The `flush` command: the utterance ends here, and the answer comes when all of it has its final."""
+
+import trio
+
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import Client, household
+from trio_stt.protocol.events import Clear, Error, Final, Flushed
+
+
+def flush(client: Client, flush_id: str) -> None:
+    client.raw(f'{{"type": "flush", "id": {flush_id}}}')
+
+
+def told(client: Client) -> list[object]:
+    """Finals and answers, in order."""
+    return [
+        event.text if isinstance(event, Final) else event.id
+        for event in client.events
+        if isinstance(event, Final | Flushed)
+    ]
+
+
+@virtual_time
+async def test_flush_ends_the_utterance_to_the_last_sample_and_is_answered_after_its_final() -> None:
+    async with household(inference_s=lambda _: 2.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 1.03)
+        flush(client, '"a"')
+        client.say(2222, 1.0)
+        client.command("stop")
+        await client.until(Final, 2)
+        await client.settled()
+        assert told(client) == ["1111.", "a", "2222."]
+        assert client.of(Final)[1].segment_id == 2
+
+
+@virtual_time
+async def test_flush_is_answered_at_once_when_nothing_was_said_and_behind_what_still_waits() -> None:
+    async with household(inference_s=lambda _: 5.0) as home:
+        client = await home.connect()
+        flush(client, "1")
+        client.command("start")
+        flush(client, "2")
+        client.say(1111, 1.0)
+        client.pause(0.8)
+        flush(client, "3")
+        flush(client, "null")
+        await client.until(Flushed, 4)
+        assert told(client) == [1, 2, "1111.", 3, None]
+
+
+@virtual_time
+async def test_flush_makes_an_utterance_of_a_word_too_short_to_have_started_one() -> None:
+    async with household(silero_sensitivity=0.0) as home:  # nothing exceeds a probability of 1
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 0.2)
+        flush(client, '"a"')
+        await client.until(Flushed)
+        assert told(client) == ["1111.", "a"]
+
+
+@virtual_time
+async def test_every_flush_is_answered_even_when_clear_takes_its_words() -> None:
+    async with household(inference_s=lambda _: 5.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 1.0)
+        flush(client, '"a"')
+        await trio.sleep(1)
+        client.command("clear")
+        await client.until(Clear)
+        await trio.sleep(20)
+        assert told(client) == ["a"]
+
+
+@virtual_time
+async def test_a_flush_with_an_unfit_id_is_refused_and_nothing_ends() -> None:
+    async with household() as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 0.5)
+        for unfit in ("true", "1.5", "[1]", '"' + "x" * 257 + '"'):
+            flush(client, unfit)
+        client.say(1111, 0.5)
+        client.command("stop")
+        await client.until(Final)
+        assert [error.where for error in client.of(Error)] == ["command"] * 4
+        assert all("flush id" in error.message and "256" in error.message for error in client.of(Error))
+        assert told(client) == ["1111."]

@@ -1,0 +1,151 @@
+"""A session beside others and under load, on virtual time: what it keeps apart, gives up, and survives."""
+
+import numpy as np
+import pytest
+import trio
+import trio.testing
+from numpy.typing import NDArray
+
+from tests.contract.home import PAUSE_S
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import Batch, LoudnessDetector, household, levels
+from trio_stt.dsp.detector import Verdict
+from trio_stt.lanes.engines.base import Transcript
+from trio_stt.protocol.events import Clear, Error, Final, Realtime
+
+
+@pytest.mark.contract("2.1")
+@virtual_time
+async def test_sessions_are_admitted_before_the_models_are_loaded_and_ready_follows() -> None:
+    async with household(load_s=30.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 1.0)
+        client.pause(PAUSE_S)
+        await trio.sleep(10)
+        assert "ready" not in client.story
+        assert client.states[-1] == "transcribing"
+        await client.until(Final)
+        assert client.story.index("ready") < client.story.index("final")
+        assert client.finals == [(1, "1111.")]
+
+
+@pytest.mark.contract("2.4")
+@virtual_time
+async def test_two_clients_never_see_each_other_s_words() -> None:
+    async with household(inference_s=lambda _: 0.5) as home:
+        clients = {level: await home.connect() for level in (1111, 2222)}
+        for level, client in clients.items():
+            client.command("start")
+            client.say(level, 1.0)
+            client.pause(PAUSE_S)
+        for level, client in clients.items():
+            await client.until(Final)
+            await client.settled()
+            assert client.finals == [(1, f"{level}.")]
+            assert all(str(level) in partial.text for partial in client.of(Realtime))
+            assert {getattr(event, "session_id", None) for event in client.events} == {client.session.session_id}
+
+
+@pytest.mark.contract("2.9")
+@virtual_time
+async def test_a_client_that_vanishes_in_the_middle_of_a_word_takes_its_jobs_along() -> None:
+    served: list[object] = []
+
+    def answer(batch: Batch) -> object:
+        served.extend(levels(batch))
+        return levels(batch)
+
+    async with household(inference_s=lambda _: 2.0, answer=answer) as home:
+        stays, vanishes = await home.connect(partials=False), await home.connect(partials=False)
+        stays.command("start")
+        stays.say(1111, 1.0)
+        stays.pause(PAUSE_S)
+        await trio.sleep(0.5)  # the engine is at work for the one who stays
+        vanishes.command("start")
+        vanishes.say(2222, 1.0)
+        vanishes.pause(PAUSE_S)
+        vanishes.say(2222, 0.5)
+        await trio.sleep(0.5)
+        vanishes.leave()
+        await stays.until(Final)
+        await trio.sleep(10)
+        assert (home.house.active_sessions, home.house.active_speakers) == (1, 0)
+        assert served == [Transcript(text="1111")]
+
+
+@pytest.mark.contract("11/4")
+@virtual_time
+async def test_a_client_that_never_reads_is_given_up_and_harms_nobody() -> None:
+    async with household() as home:
+        reads, deaf = await home.connect(), await home.connect()
+        deaf.reads = False
+        for client in (reads, deaf):
+            client.command("start")
+            client.say(1111, 1.0)
+            client.pause(PAUSE_S)
+        await reads.until(Final)
+        await trio.sleep(60)
+        assert (deaf.aborted, reads.aborted) == (True, False)
+        assert home.house.active_sessions == 1
+        reads.say(2222, 1.0)
+        reads.pause(PAUSE_S)
+        await reads.until(Final, 2)
+
+
+@pytest.mark.contract("4.13", "2.5")
+@virtual_time
+async def test_audio_is_refused_while_too_much_speech_waits_and_taken_again_afterwards() -> None:
+    async with household(inference_s=lambda _: 60.0, max_backlog_seconds=3.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for _ in range(6):
+            client.say(1111, 1.0)
+            client.pause(PAUSE_S)
+            await trio.sleep(2)
+        assert [(error.where, "3 s of speech" in error.message) for error in client.of(Error)] == [("audio", True)]
+        assert client.session.report().rejected_audio_chunks > 10
+        await trio.sleep(600)
+        client.say(2222, 1.0)
+        client.pause(PAUSE_S)
+        await trio.sleep(600)
+        assert client.finals[-1][1] == "2222."
+
+
+@pytest.mark.contract("4.9", "2.8", "11/1")
+@virtual_time
+async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> None:
+    # The order of tasks within a tick is random: enough tries, each a little further apart, meet the one that hurts.
+    for attempt in range(60):
+        async with household(inference_s=lambda _: 1.0, hops=attempt % 6) as home:
+            client = await home.connect(partials=False)
+            client.command("start")
+            client.say(1111, 1.0)
+            client.pause(PAUSE_S)
+            await trio.sleep(1.0)
+            client.command("clear")
+            await client.until(Clear)
+            await client.settled()
+            after = client.story[client.story.index("clear") + 1 :]
+            assert after == ["status listening"]
+
+
+@pytest.mark.contract("2.3", "2.5")
+@virtual_time
+async def test_a_fault_in_hearing_is_told_and_the_session_goes_on() -> None:
+    class Stumbling(LoudnessDetector):
+        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+            if 2222 in window:
+                raise RuntimeError("stumbled")
+            return super().verdict(window, speaking=speaking)
+
+    async with household(detector=Stumbling) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for level in (1111, 2222, 3333):
+            client.say(level, 0.5)
+            client.pause(PAUSE_S)
+        await client.until(Final, 2)
+        await client.settled()
+        assert [text for _, text in client.finals] == ["1111.", "3333."]
+        assert {(error.where, "stumbled" in error.message) for error in client.of(Error)} == {("audio", True)}

@@ -1,0 +1,129 @@
+"""What a session says and does as time passes: heartbeats, a stalled stream, an idle client."""
+
+import numpy as np
+import trio
+
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import household
+from trio_stt.protocol.events import Final, Heartbeat, Notice
+from trio_stt.protocol.packets import build_packet
+
+PAUSE_S = 0.8
+
+
+@virtual_time
+async def test_heartbeats_come_every_five_seconds_while_the_client_streams_and_tell_how_it_goes() -> None:
+    async with household(inference_s=lambda _: 0.5) as home:
+        client = await home.connect(partials=False)
+        await trio.sleep(30)
+        assert client.of(Heartbeat) == []
+        client.command("start")
+        client.say(1111, 3.2)
+        client.pause(0.8)
+        await trio.sleep(11)
+        beats = client.of(Heartbeat)
+        assert len(beats) == 2
+        assert beats[0].audio_received_seconds == 4.0
+        assert beats[0].real_time_factor == 0.5 / 4.0
+        assert beats[0].queue_delay_ms == 0.0
+        client.command("stop")
+        await trio.sleep(30)
+        assert len(client.of(Heartbeat)) == 2
+
+
+@virtual_time
+async def test_heartbeat_tells_the_latest_queue_delay() -> None:
+    async with household(inference_s=lambda _: 3.0) as home:
+        first, second = await home.connect(partials=False), await home.connect(partials=False)
+        for client in (first, second):
+            client.command("start")
+            client.say(1111, 1.0)
+            client.command("stop")
+            client.command("start")
+        for client in (first, second):
+            await client.until(Final)
+            await client.until(Heartbeat)
+        await trio.sleep(5)
+        delays_ms = [client.of(Heartbeat)[-1].queue_delay_ms for client in (first, second)]
+        assert sorted(delays_ms) == [0.0, 3000.0]
+
+
+@virtual_time
+async def test_a_stream_that_stalls_inside_an_utterance_ends_it_and_the_session_goes_on() -> None:
+    async with household(stream_stall_timeout_s=5.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 1.0)
+        await trio.sleep(4.9)
+        assert client.finals == []
+        await trio.sleep(0.2)
+        await client.settled()
+        assert client.finals == [(1, "1111.")]
+        assert sum("No audio came for 5 s" in notice.message for notice in client.of(Notice)) == 1
+        client.say(2222, 1.0)
+        client.pause(PAUSE_S)
+        await client.until(Final, 2)
+        assert client.finals == [(1, "1111."), (2, "2222.")]
+
+
+@virtual_time
+async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off_ends_nothing() -> None:
+    async with household(stream_stall_timeout_s=0.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.say(1111, 1.0)
+        await trio.sleep(60)
+        assert client.of(Notice) == []
+        client.say(1111, 1.0)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        assert client.finals == [(1, "1111.")]
+    async with household() as home:
+        client = await home.connect()
+        client.command("start")
+        await trio.sleep(60)
+        assert client.of(Notice) == []
+
+
+@virtual_time
+async def test_slow_packets_inside_the_timeout_end_nothing() -> None:
+    async with household(stream_stall_timeout_s=5.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for _ in range(5):
+            client.say(1111, 0.2)
+            await trio.sleep(4.5)
+        client.command("stop")
+        await client.until(Final)
+        assert client.finals == [(1, "1111.")]
+
+
+@virtual_time
+async def test_an_idle_client_is_let_go_after_what_it_is_owed_and_pings_do_not_count() -> None:
+    async with household(idle_timeout_s=10.0, inference_s=lambda _: 25.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        client.command("stop")
+        for _ in range(12):
+            await trio.sleep(2)
+            client.command("ping")
+        assert home.house.active_sessions == 1
+        await trio.sleep(3)
+        assert client.finals == [(1, "1111.")]
+        assert home.house.active_sessions == 0
+
+
+@virtual_time
+async def test_a_client_that_is_not_idle_stays_and_without_the_setting_everybody_does() -> None:
+    async with household(idle_timeout_s=10.0) as home:
+        client = await home.connect()
+        client.command("start")
+        for _ in range(10):
+            await trio.sleep(9)
+            client.raw(build_packet(np.zeros(640, "<i2").tobytes(), rate_hz=16000))
+        assert home.house.active_sessions == 1
+    async with household() as home:
+        await home.connect()
+        await trio.sleep(80_000)
+        assert home.house.active_sessions == 1

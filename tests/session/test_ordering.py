@@ -1,0 +1,244 @@
+"""Whatever a client does and however the engine fares, events come in the order of the contract's section 2.8."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.contract.home import PAUSE_S, talk
+from tests.lanes.fakes import FakeEngine, virtual_time
+from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, household, levels
+from trio_stt.errors import EngineUnavailable, TranscriptionFailed
+from trio_stt.lanes.engines.base import Transcript
+from trio_stt.protocol.events import (
+    Clear,
+    Error,
+    Event,
+    Final,
+    Flushed,
+    Hello,
+    Ready,
+    Realtime,
+    State,
+    Status,
+    Timeline,
+)
+
+WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
+WAKING = {"wake": LevelWakeWords(), **WORDS, "wake_word_timeout": 1.5}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "short": {"max_audio_queue_seconds_per_session": 3.0},
+    "waking": WAKING,
+    "follow-up": WAKING | {"wake_word_followup_window": 1.0, "wake_word_activation_delay": 1.0},
+    "crowded": {"max_active_speakers": 1},
+    "narrow": {"max_final_queue_depth_per_session": 1, "max_global_inference_queue_depth": 1},
+}
+ACTIONS = [
+    "start",
+    "start",
+    "stop",
+    "clear",
+    "flush",
+    "say",
+    "say",
+    "talk",
+    "talk",
+    "wake",
+    "pause",
+    "pause",
+    "short",
+    "wait",
+]
+
+
+@given(
+    variant=st.sampled_from(sorted(VARIANTS)),
+    actions=st.lists(st.tuples(st.sampled_from(ACTIONS), st.booleans()), min_size=6, max_size=30),
+    inference_s=st.sampled_from([0.0, 0.3, 3.0]),
+    failing=st.sampled_from([0, 3, 5]),
+    load_s=st.sampled_from([0.0, 2.0]),
+)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.contract("2.8", "2.4", "4.9", "4.11")
+def test_the_order_of_the_contract_holds(
+    variant: str, actions: list[tuple[str, bool]], inference_s: float, failing: int, load_s: float
+) -> None:
+    async def converse() -> None:
+        chosen = VARIANTS[variant] | {"answer": moody(failing), "load_s": load_s}
+        async with household(inference_s=lambda _: inference_s, **chosen) as home:
+            clients = [await home.connect(), await home.connect()]
+            flushes = Counter[int]()
+            for client in clients:
+                client.command("start")
+            for number, (action, of_second) in enumerate(actions):
+                await act(clients[of_second], action, number)
+                flushes[of_second] += action == "flush"
+            for number, client in enumerate(clients):
+                client.command("stop")
+                await client.until(Ready)
+                await client.settled()
+                check(client, flushes=flushes[number])
+
+    trio.run(converse, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@virtual_time
+@pytest.mark.contract("2.1", "2.8", "7.5")
+async def test_ready_follows_hello_and_the_errors_of_the_start_follow_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise EngineUnavailable("no such model")
+
+    monkeypatch.setattr(FakeEngine, "__init__", fails)
+    async with household(load_s=2.0) as home:
+        early = await home.connect()
+        await trio.sleep(5)
+        late = await home.connect()
+        await late.settled()
+        for client in (early, late):
+            assert client.story == ["hello", "ready", "error"]
+            (error,) = client.of(Error)
+            assert (error.where, "no such model" in error.message) == ("main_engine", True)
+            assert client.of(Ready)[0].ok is False
+
+
+def moody(every: int) -> Callable[[Batch], object]:
+    """Every so many levels the engine fails for good; and before each of those it hears nothing."""
+
+    def answer(batch: Batch) -> object:
+        heard = levels(batch)
+        mood = max((int(word) for text in heard for word in text.text.split()), default=1) % every if every else 1
+        if mood == 0:
+            raise TranscriptionFailed("the engine has a bad day")
+        return [Transcript(text="") for _ in heard] if mood == every - 1 else heard
+
+    return answer
+
+
+async def act(client: Client, action: str, number: int) -> None:
+    level = 1000 + number
+    match action:
+        case "say":
+            client.say(level, 1.0)
+        case "talk":
+            await talk(client, level, 1.0)
+        case "wake":
+            client.say(WAKE, 0.064)
+        case "short":
+            client.say(level, 0.05)
+        case "pause":
+            client.pause(PAUSE_S)
+        case "wait":
+            await trio.sleep(1)
+        case "flush":
+            client.raw(f'{{"type": "flush", "id": {number}}}')
+        case command:
+            client.command(command)
+
+
+def check(client: Client, *, flushes: int) -> None:
+    begins_with_hello_and_ready(client.events)
+    partials_are_inside_their_recording(client.events)
+    each_partial_and_final_has_its_timeline_entry(client.events)
+    each_segment_goes_through_its_stations_in_order(client.events)
+    finals_come_in_recording_order_and_nothing_is_said_twice(client)
+    nothing_of_the_old_follows_a_clear(client.events)
+    assert len(client.of(Flushed)) == flushes, "each flush is answered once"
+    assert client.states[-1] is State.IDLE
+
+
+def begins_with_hello_and_ready(events: list[Event]) -> None:
+    kinds = [type(event) for event in events]
+    assert kinds[0] is Hello
+    assert kinds.count(Ready) == 1
+
+
+def partials_are_inside_their_recording(events: list[Event]) -> None:
+    """2.8/2 and 2.8/6: after `recording_started` and `status recording`, before the recording's end and final."""
+    recording: int | None = None
+    announced = False
+    for event in events:
+        match event:
+            case Timeline(event="recording_started", segment_id=int(number)):
+                recording, announced = number, False
+            case Status(state=State.RECORDING):
+                assert recording is not None
+                announced = True
+            case Timeline(event="recording_ended") | Clear():
+                recording = None
+            case Realtime(segment_id=number):
+                assert announced
+                assert number == recording
+
+
+def each_partial_and_final_has_its_timeline_entry(events: list[Event]) -> None:
+    """2.8/3 and 2.8/5."""
+    for first, second, third in zip(events, events[1:], events[2:], strict=False):
+        if isinstance(first, Realtime):
+            assert isinstance(second, Timeline)
+            assert (second.event, second.sequence) == ("realtime_transcript", first.sequence)
+        if isinstance(first, Final):
+            assert isinstance(second, Timeline)
+            assert (second.event, second.segment_id) == ("final_transcript", first.segment_id)
+            assert isinstance(third, Status)
+
+
+def each_segment_goes_through_its_stations_in_order(events: list[Event]) -> None:
+    """2.8/4; and a segment that was not cleared has a final, or is told to be closed, and that only once."""
+    cleared_below = 1
+    stations: dict[int, list[str]] = {}
+    for event in events:
+        if isinstance(event, Clear):
+            cleared_below = event.next_segment_id
+        elif isinstance(event, Timeline) and not event.event.startswith(("realtime", "wakeword")):
+            assert isinstance(event.segment_id, int)
+            stations.setdefault(event.segment_id, []).append(event.event)
+    whole = ["recording_started", "recording_ended", "transcription_started"]
+    for number, passed in stations.items():
+        if passed[-1] in ("final_transcript", "segment_closed"):
+            # What was no speech is not transcribed.
+            assert passed[:-1] in ([whole, whole[:2]] if passed[-1] == "segment_closed" else [whole])
+        else:
+            assert passed == whole[: len(passed)]
+            assert number < cleared_below
+
+
+def finals_come_in_recording_order_and_nothing_is_said_twice(client: Client) -> None:
+    """2.8/7 and 4.11."""
+    started = [event.segment_id for event in client.of(Timeline) if event.event == "recording_started"]
+    assert all(earlier < later for earlier, later in pairwise(numbers(started)))
+    finals = [number for number, _ in client.finals]
+    assert finals == sorted(set(finals))
+    spoken = [word for _, text in client.finals for word in text.rstrip(".").split() if word != str(WAKE)]
+    cuts = client.session.report().forced_finalizations  # each may lie inside what has one level
+    assert len(spoken) - len(set(spoken)) <= cuts
+    assert spoken == sorted(spoken, key=int)
+    failed = [event for event in client.of(Timeline) if event.event == "segment_closed" and event.reason == "failed"]
+    assert len(failed) == len(client.of(Error))
+
+
+def nothing_of_the_old_follows_a_clear(events: list[Event]) -> None:
+    """2.8/8."""
+    for position, event in enumerate(events):
+        if isinstance(event, Clear):
+            told = [later for later in events[position + 1 :] if not is_about_waking(later)]
+            assert isinstance(told[0], Status)
+            for later in events[position:]:
+                assert min(numbers([getattr(later, "segment_id", None)]), default=event.next_segment_id) >= (
+                    event.next_segment_id
+                )
+
+
+def is_about_waking(event: Event) -> bool:
+    """An entry of the timeline that belongs to no segment."""
+    return isinstance(event, Timeline) and event.event.startswith("wakeword")
+
+
+def numbers(values: list[object]) -> Iterator[int]:
+    return (value for value in values if isinstance(value, int))

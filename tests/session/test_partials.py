@@ -1,0 +1,232 @@
+"""When a session asks for partials, of which audio, and how it keeps a lane's throttle; on virtual time."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import trio
+from numpy.typing import NDArray
+
+from tests.lanes.fakes import FakeEngine, VirtualHost, final, lane, virtual_time
+from tests.support.real import moonshine_asset
+from tests.support.speech import read_16k
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
+from trio_stt.dsp.boundary import BoundaryDetector
+from trio_stt.lanes.engines.base import NO_HINTS
+from trio_stt.protocol.events import State
+from trio_stt.session.counters import SessionCounters
+from trio_stt.session.partials import Partials
+from trio_stt.settings import Settings
+from trio_stt.speech.cadence import CadenceConfig, PartialCadence
+from trio_stt.speech.stabilizer import Stabilizer
+from trio_stt.speech.stitching import Stitcher
+
+PREROLL = SAMPLE_RATE_HZ // 2
+SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
+
+
+class Client:
+    """What an announcer would tell."""
+
+    def __init__(self) -> None:
+        self.state = State.RECORDING
+        self.told: list[str] = []
+
+    def partial(self, *_: Any) -> None:
+        self.told.append("partial")
+
+    def warning(self, message: str) -> None:
+        self.told.append(message)
+
+    def status(self, state: State) -> None:
+        self.told.append(state)
+
+
+@dataclass
+class Utterance:
+    """What partials need of a recording."""
+
+    cadence: PartialCadence
+    stabilizer: Stabilizer = field(default_factory=Stabilizer)
+    stitcher: Stitcher = field(default_factory=Stitcher)
+    start_sample: int = 0
+    trigger_sample: int = PREROLL
+    running: bool = True
+    silent: bool = False
+    spoken: bool = True
+
+
+class Talk:
+    """An utterance that comes in windows in real time, its pre-roll at once.
+
+    The engine takes `inference_s` for it, and a second for a clip of one sample, somebody else's final.
+    """
+
+    def __init__(self, audio: NDArray[np.float32] = SILENCE, *, inference_s: float = 0.0) -> None:
+        self.audio = audio
+        self.engine = FakeEngine()
+        host = VirtualHost(inference_s=lambda batch: 1.0 if len(batch[0]) == 1 else inference_s)
+        self.lane = lane(self.engine, host=host, degradation_threshold_s=lambda: 0.5)
+        self.client = Client()
+        self.begun_s: list[float] = []
+        self.utterance: Utterance | None = None
+        self.position = 0
+        self.partials = Partials(
+            session_id="a",
+            lane=self.lane,
+            counters=SessionCounters(),
+            announcer=self.client,  # type: ignore[arg-type] # all that partials use of it
+            max_age_s=lambda: 60.0,
+            hints=NO_HINTS,
+            read_clip=self.read,
+        )
+
+    def read(self, start: int, end: int) -> NDArray[np.float32]:
+        assert 0 <= start <= end <= self.position
+        return self.audio[start:end]
+
+    def begin(self, **chosen: Any) -> Utterance:
+        cadence = PartialCadence(CadenceConfig.of(Settings(**chosen)), start_sample=0, trigger_sample=PREROLL)
+        self.utterance = Utterance(cadence)
+        self.hear(PREROLL)
+        return self.utterance
+
+    def hear(self, samples: int) -> None:
+        self.position += samples
+        self.partials.heard(self.utterance, self.position)  # type: ignore[arg-type] # all that partials use of it
+
+    async def go_on(self, seconds: float) -> None:
+        for _ in range(round(seconds * SAMPLE_RATE_HZ / WINDOW_SAMPLES)):
+            await trio.sleep(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
+            self.hear(WINDOW_SAMPLES)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        await nursery.start(self.lane.run)
+        nursery.start_soon(self.partials.run)
+
+
+def windows_from(samples: int) -> int:
+    """The end of the window in which so much audio, counted from the trigger, is reached."""
+    return PREROLL + -(-samples // WINDOW_SAMPLES) * WINDOW_SAMPLES
+
+
+@pytest.mark.contract("5.1", "5.4")
+@virtual_time
+async def test_the_first_partial_waits_for_the_least_audio_and_has_the_pre_roll(nursery: trio.Nursery) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    talk.begin(realtime_min_audio_seconds=0.5, realtime_processing_pause=0.2)
+    await talk.go_on(2.0)
+    assert talk.engine.clips[0] == windows_from(8000)
+    assert np.diff(talk.engine.clips).tolist() == [7 * WINDOW_SAMPLES] * 6  # the first whole windows of 0.2 s
+
+
+@pytest.mark.contract("5.4", "11/33")
+@virtual_time
+async def test_a_partial_hears_the_newest_audio_only(nursery: trio.Nursery) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    talk.begin(realtime_max_audio_seconds=2.0)
+    await talk.go_on(4.0)
+    assert talk.engine.clips[0] == windows_from(4000)
+    assert max(talk.engine.clips) == talk.engine.clips[-1] == 2 * SAMPLE_RATE_HZ
+
+
+@pytest.mark.contract("5.4")
+@virtual_time
+async def test_in_silence_and_after_the_end_no_partial_is_made(nursery: trio.Nursery) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    utterance = talk.begin()
+    utterance.silent = True
+    await talk.go_on(1.0)
+    assert talk.engine.clips == []
+    utterance.silent = False
+    await talk.go_on(0.1)
+    made = len(talk.engine.clips)
+    assert made
+    talk.utterance = None
+    await talk.go_on(1.0)
+    assert len(talk.engine.clips) == made
+
+
+@virtual_time
+async def test_an_utterance_that_follows_at_once_waits_for_its_own_least_audio(nursery: trio.Nursery) -> None:
+    talk = Talk(inference_s=1.0)
+    await talk.start(nursery)
+    talk.begin()
+    await talk.go_on(0.5)  # the engine is at work, and the next partial is due
+    talk.utterance = Utterance(
+        PartialCadence(CadenceConfig.of(Settings()), start_sample=talk.position, trigger_sample=talk.position)
+    )
+    talk.hear(0)
+    await trio.sleep(5.0)
+    assert len(talk.engine.clips) == 1
+
+
+@pytest.mark.contract("5.2")
+@virtual_time
+async def test_with_syllables_partials_are_made_where_they_end(nursery: trio.Nursery) -> None:
+    audio = read_16k(moonshine_asset("two_cities.wav"))[: 6 * SAMPLE_RATE_HZ]
+    talk = Talk(audio)
+    await talk.start(nursery)
+    talk.begin(
+        realtime_transcription_use_syllable_boundaries=True,
+        realtime_boundary_followup_delays=(),
+        realtime_processing_pause=0,
+    )
+    await talk.go_on(5.0)
+    known = [each.decided_sample for each in BoundaryDetector(0.6).push(kernels.to_int16(audio[: talk.position]))]
+    first = windows_from(4000)
+    expected = sorted({max(first, windows_from(position - PREROLL)) for position in known})
+    assert len(expected) > 8
+    assert talk.engine.clips == expected
+
+
+@pytest.mark.contract("5.4", "11/29")
+@virtual_time
+@pytest.mark.parametrize("syllables", [False, True])
+async def test_behind_a_queue_a_session_rests_between_partials_and_its_client_is_told(
+    nursery: trio.Nursery, syllables: bool
+) -> None:
+    talk = Talk(inference_s=0.032)
+    await talk.start(nursery)
+    talk.begin(realtime_transcription_use_syllable_boundaries=syllables, realtime_processing_pause=0.02)
+    await talk.go_on(2.0)
+    assert not talk.partials.degraded
+    talk.client.told.clear()
+    for _ in range(8):
+        talk.lane.submit(final("b"))
+    await talk.go_on(8.5)
+    assert talk.partials.degraded
+    assert [each for each in talk.client.told if each != "partial"] == [
+        "Partials come less often for a while: the server does not keep up.",
+        State.RECORDING,
+    ]
+    # The queue is gone, and the rest is at its longest for another five seconds.
+    made = len(talk.engine.clips)
+    await talk.go_on(4.5)
+    assert 2 <= len(talk.engine.clips) - made <= 3
+    talk.client.told.clear()
+    await talk.go_on(8.0)
+    assert not talk.partials.degraded
+    assert [each for each in talk.client.told if each != "partial"] == [State.RECORDING]
+    assert np.diff(talk.engine.clips[-10:]).max() <= 4 * WINDOW_SAMPLES
+
+
+@virtual_time
+async def test_a_session_that_ends_is_forgotten(nursery: trio.Nursery) -> None:
+    talk = Talk(inference_s=0.032)
+    await nursery.start(talk.lane.run)
+    async with trio.open_nursery() as session:
+        session.start_soon(talk.partials.run)
+        talk.begin()
+        await talk.go_on(1.0)
+        for _ in range(8):
+            talk.lane.submit(final("b"))
+        await talk.go_on(2.0)
+        assert talk.lane.throttle.is_degraded("a")
+        session.cancel_scope.cancel()
+    assert not talk.lane.throttle.is_degraded("a")

@@ -1,0 +1,48 @@
+"""The schema that `/api/config` gives for each setting agrees with its declaration, read in another way."""
+
+import msgspec
+import pytest
+
+from tests.support.declared import bounds, choices, is_optional, kind
+from trio_stt.configuration import Declaration, declarations, public_settings, runtime_settings
+from trio_stt.session.setting_schemas import setting_schemas
+from trio_stt.settings import Settings
+
+PUBLIC = [declaration for declaration in declarations() if declaration.option.public]
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", tuple: "numbers"}
+
+
+@pytest.mark.parametrize("declaration", PUBLIC, ids=lambda declaration: declaration.name)
+def test_a_schema_says_what_the_declaration_allows(declaration: Declaration) -> None:
+    schema, allowed = setting_schemas()[declaration.name], bounds(declaration)
+    assert declaration.name in runtime_settings()[schema.runtime_class]
+    assert schema.type == TYPES[kind(declaration)]
+    assert schema.nullable == is_optional(declaration)
+    assert (schema.minimum, schema.maximum, schema.exclusive_minimum) == (allowed.low, allowed.high, allowed.above_low)
+    assert schema.max_length == allowed.longest
+    assert schema.choices == choices(declaration)
+    assert schema.help == declaration.help
+    assert schema.flag in declaration.option.flags or (not declaration.option.flags and schema.flag == "")
+
+
+def test_what_is_shown_has_a_schema_and_nothing_else_has() -> None:
+    shown = set(public_settings(Settings())) - {"wake_word_enabled"}
+    assert set(setting_schemas()) == shown
+    assert list(setting_schemas()) == [declaration.name for declaration in PUBLIC]
+
+
+def test_settings_are_grouped_by_what_they_belong_to() -> None:
+    groups: dict[str, set[str]] = {}
+    for name, schema in setting_schemas().items():
+        groups.setdefault(schema.group, set()).add(name)
+    assert list(groups) == ["server", "engines", "speech", "wake"]
+    assert "max_sessions" in groups["server"]
+    assert "model" in groups["engines"]
+    assert "silero_sensitivity" in groups["speech"]
+    assert "wake_words" in groups["wake"]
+
+
+def test_defaults_are_json_as_the_settings_show_them() -> None:
+    defaults = {name: schema.default for name, schema in setting_schemas().items()}
+    declared = {declaration.name: declaration.field.default for declaration in PUBLIC}
+    assert msgspec.json.decode(msgspec.json.encode(defaults)) == msgspec.json.decode(msgspec.json.encode(declared))
