@@ -7,6 +7,7 @@ from quart_trio import QuartTrio
 
 from trio_stt.doors.access import Access
 from trio_stt.doors.guard import Guard
+from trio_stt.doors.headers import SecurityHeaders
 from trio_stt.doors.http import http_routes
 from trio_stt.doors.ws import ws_routes
 from trio_stt.service import prepare_process
@@ -20,7 +21,8 @@ def build_app(house: House) -> QuartTrio:
         SettingError: What the settings allow to reach the server makes no sense.
     """
     app = QuartTrio("trio_stt", static_folder=None)
-    app.asgi_app = Guard(app.asgi_app, Access(house.settings))  # type: ignore[method-assign]  # Quart's way of wrapping
+    guard = Guard(app.asgi_app, Access(house.settings))
+    app.asgi_app = SecurityHeaders(guard)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(house))
     app.register_blueprint(ws_routes(house))
 

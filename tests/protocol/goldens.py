@@ -22,6 +22,7 @@ ADDED_FIELDS = {
     "*.workers.*.engine": "which engine a lane runs",
     "*.workers.*.model": "which model it loaded",
     "*.workers.*.device": "on which device",
+    "http_config.schema": "what there is to know of each setting; one is in the file http_config_schema",
     "http_config_update.warnings": "what is allowed but hardly meant",
 }
 """Path of a field in a message (the file's kind first, `*` for any part of it), and what it is there for."""

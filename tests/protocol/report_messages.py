@@ -16,6 +16,7 @@ from trio_stt.protocol.reports import (
     Report,
     SchedulerReport,
     SessionReport,
+    SettingSchema,
     StartupError,
     Statistics,
     WorkerReport,
@@ -166,6 +167,21 @@ def session_report(**changes: Any) -> SessionReport:
     return SessionReport(**facts | changes)
 
 
+SCHEMA = SettingSchema(
+    runtime_class="newSessionOnly",
+    group="speech",
+    type="numbers",
+    nullable=False,
+    minimum=0.0,
+    exclusive_minimum=False,
+    maximum=60.0,
+    max_length=16,
+    choices=(),
+    default=(0.05, 0.2),
+    help="Seconds after a syllable's end.",
+    flag="--realtime-boundary-followup-delays",
+    environment="TRIO_STT_REALTIME_BOUNDARY_FOLLOWUP_DELAYS",
+)
 FAILED = [StartupError(message="engine exploded", where="realtime_engine")]
 
 REPORTS: dict[str, Report] = {
@@ -178,7 +194,14 @@ REPORTS: dict[str, Report] = {
         scheduler=SCHEDULER,
         startup_errors=FAILED,
     ),
-    "http_config": ConfigReport(settings=SETTINGS, limits=LIMITS, supported_engines=ENGINES, runtime_settings=RUNTIME),
+    "http_config": ConfigReport(
+        settings=SETTINGS,
+        limits=LIMITS,
+        supported_engines=ENGINES,
+        runtime_settings=RUNTIME,
+        schema={"realtime_boundary_followup_delays": SCHEMA},
+    ),
+    "http_config_schema": SCHEMA,
     "http_config_update": ConfigUpdateReport(
         applied={
             "max_sessions": AppliedSetting(value=6, applies_to="active_sessions"),

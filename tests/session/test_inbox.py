@@ -5,7 +5,7 @@ import trio.testing
 
 from tests.lanes.fakes import virtual_time
 from trio_stt.protocol.commands import Command
-from trio_stt.session.inbox import SHED_AFTER_S, Audio, Inbox
+from trio_stt.session.inbox import SHED_AFTER_S, Audio, Gap, Inbox
 
 
 def audio(number: int, windows: int = 1) -> Audio:
@@ -56,7 +56,7 @@ async def test_when_the_listener_stands_still_the_oldest_audio_goes_and_is_count
     inbox.put_marker(Command.STOP)
     assert await inbox.put_audio(audio(4)) == 1
     assert trio.current_time() == SHED_AFTER_S
-    assert await numbers(inbox, 4) == [2, 3, Command.STOP, 4]
+    assert await numbers(inbox, 5) == [Gap.GAP, 2, 3, Command.STOP, 4]
 
 
 @virtual_time

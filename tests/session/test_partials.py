@@ -80,6 +80,7 @@ class Talk:
             max_age_s=lambda: 60.0,
             hints=NO_HINTS,
             read_clip=self.read,
+            publish_state=lambda: self.client.status(self.client.state),
         )
 
     def read(self, start: int, end: int) -> NDArray[np.float32]:

@@ -8,9 +8,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from trio_stt.errors import SettingError
@@ -27,6 +27,8 @@ class Declaration:
     name: str
     option: Option
     field: FieldInfo
+    group: str
+    """What it belongs to: the module of `settings` that declares it."""
 
     @property
     def env(self) -> str:
@@ -49,6 +51,12 @@ class Declaration:
         return self.field.description or ""
 
     @property
+    def json_schema(self) -> dict[str, Any]:
+        """Its type and range as JSON Schema has them; what may be null is an `anyOf`."""
+        declared: Any = Annotated[self.field.annotation, *self.field.metadata]
+        return TypeAdapter(declared).json_schema()
+
+    @property
     def default_text(self) -> str:
         """The default as people write it; empty where there is none to speak of."""
         default = self.field.default
@@ -62,10 +70,15 @@ class Declaration:
 @cache
 def declarations() -> tuple[Declaration, ...]:
     """Every setting, in the order of the classes."""
+    groups = {
+        name: declaring.__module__.rpartition(".")[2]
+        for declaring in Settings.__mro__
+        for name in vars(declaring).get("__annotations__", {})
+    }
     found = []
     for name, field in Settings.model_fields.items():
         option = next(item for item in field.metadata if isinstance(item, Option))
-        found.append(Declaration(name, option, field))
+        found.append(Declaration(name, option, field, groups[name]))
     return tuple(found)
 
 

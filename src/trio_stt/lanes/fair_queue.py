@@ -60,7 +60,7 @@ class Taken:
     """What `FairQueue.take` took out.
 
     Attributes:
-        job: The job whose turn it is, or None when no work is left or the job is not of the kind that was asked for.
+        job: The job whose turn it is, or None when no work is left, or the job has other hints.
         stale: Partials met on the way whose deadline had passed; they are dropped.
     """
 

@@ -50,12 +50,11 @@ class WorkMeter:
         """The engine gets work."""
         self._busy_since_s = now_s
 
-    def end(self, now_s: float) -> float:
-        """The engine gave that work back. Returns how long it had it, in seconds."""
-        since_s, self._busy_since_s = self._busy_since_s, None
-        duration_s = 0.0 if since_s is None else now_s - since_s
-        self._busy_s += duration_s
-        return duration_s
+    def end(self, now_s: float) -> None:
+        """The engine gave that work back."""
+        if self._busy_since_s is not None:
+            self._busy_s += now_s - self._busy_since_s
+        self._busy_since_s = None
 
     def count(self, *, completed: bool, queue_delay_s: float, inference_s: float) -> None:
         """One job came back from the engine."""

@@ -229,7 +229,7 @@ class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
     """The session lives: sent every few seconds while the client streams. Our addition.
 
     `audio_received_seconds` counts since connecting; `real_time_factor` is the engines' time for this session divided
-    by that; `queue_delay_ms` is how long this session's latest job waited for its engine.
+    by that; `queue_delay_ms` is the longer of what its latest partial and its latest final waited for their engine.
     """
 
     session_id: str

@@ -103,7 +103,7 @@ class StartupError(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
 class SessionReport(Report, frozen=True, kw_only=True):
     """One session (1.7).
 
-    `suppressed_texts` (our addition) counts what engines returned and nobody can have said.
+    `suppressed_texts` (our addition) counts utterances and texts that nobody can have said.
     """
 
     session_id: str
@@ -146,13 +146,48 @@ class HealthReport(Report, frozen=True, kw_only=True):
     startup_errors: list[StartupError]
 
 
+class SettingSchema(Report, frozen=True, kw_only=True):
+    """What there is to know of one public setting; our addition.
+
+    Attributes:
+        runtime_class: When a change takes effect: a key of `ConfigReport.runtime_settings`.
+        group: What it belongs to, such as `server` or `speech`.
+        type: As JSON has it, with whole numbers apart; `numbers` is a list of numbers.
+        nullable: Whether null is allowed, which stands for none.
+        minimum: Least number, of each in a list; null where there is none to name.
+        exclusive_minimum: Whether `minimum` itself is too little.
+        maximum: Greatest number, likewise.
+        max_length: Of text in characters, of a list in items.
+        choices: All that a text may be; empty where it is free.
+        default: Of the declaration; a tuning profile may have another.
+        help: One sentence for people.
+        flag: Preferred spelling on the command line; empty for what nobody sets.
+        environment: Variable; empty likewise.
+    """
+
+    runtime_class: Literal["activeSessionSafe", "newSessionOnly", "startupOnly"]
+    group: str
+    type: Literal["boolean", "integer", "number", "text", "numbers"]
+    nullable: bool
+    minimum: float | None
+    exclusive_minimum: bool
+    maximum: float | None
+    max_length: int | None
+    choices: tuple[str, ...]
+    default: object
+    help: str
+    flag: str
+    environment: str
+
+
 class ConfigReport(Report, frozen=True, kw_only=True):
-    """Body of `/api/config` (1.2)."""
+    """Body of `/api/config` (1.2). `schema` is our addition: every public setting that is declared, in its order."""
 
     settings: dict[str, object]
     limits: Limits
     supported_engines: tuple[str, ...]
     runtime_settings: dict[str, list[str]]
+    schema: dict[str, SettingSchema]
 
 
 class AppliedSetting(Report, frozen=True, kw_only=True):

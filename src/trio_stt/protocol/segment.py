@@ -39,8 +39,8 @@ class WakeWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One utterance and its times.
 
-    `audio_start_seconds` and `audio_end_seconds` (our addition) place its speech in the audio that the client sent, in
-    seconds from the first sample after connecting; they follow the audio, not the wall clock.
+    `audio_start_seconds` and `audio_end_seconds` (our addition) place its speech in the audio that was taken from the
+    client, in seconds from the first sample after connecting; they follow the audio, not the wall clock.
     """
 
     segment_id: int

@@ -6,7 +6,7 @@ It owns the numbers; it must not decide when they change.
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
-from trio_stt.lanes.job import JobKind, JobResult
+from trio_stt.lanes.job import JobResult
 from trio_stt.metrics import Distribution
 from trio_stt.protocol.reports import ByKind, SessionReport, Statistics
 from trio_stt.protocol.segment import Segment
@@ -57,12 +57,9 @@ class SessionCounters:
     forced_finalizations: int = 0
     suppressed_texts: int = 0
     received_us: int = 0
+    open_flushes: int = 0
     final: KindCounters = field(default_factory=KindCounters)
     realtime: KindCounters = field(default_factory=KindCounters)
-
-    def of(self, kind: JobKind) -> KindCounters:
-        """The counters of a kind of job."""
-        return self.final if kind is JobKind.FINAL else self.realtime
 
     @property
     def received_s(self) -> float:

@@ -166,7 +166,7 @@ class Finals:
         """Discard all that waits and what is being transcribed; the caller cancels the jobs in the lanes."""
         for item in self._waiting:
             if isinstance(item, _Flush):  # whoever waits for the answer gets it
-                self._announcer.flushed(item.command)
+                self._answer(item.command)
         self._waiting.clear()
         self._speculation = None
         if self._current is not None:
@@ -181,7 +181,7 @@ class Finals:
             item = self._waiting.popleft()
             match item:
                 case _Flush(command):
-                    self._announcer.flushed(command)
+                    self._answer(command)
                 case _Unspoken(recording):
                     self._counters.suppressed_texts += 1
                     self._announcer.segment_closed(recording, "no_speech")
@@ -192,6 +192,10 @@ class Finals:
             self._warned = self._warned and bool(self._waiting)
             self._progress.set()
             self._progress = trio.Event()
+
+    def _answer(self, command: Flush) -> None:
+        self._counters.open_flushes -= 1
+        self._announcer.flushed(command)
 
     async def _finish(self, item: _Finished, scope: trio.CancelScope) -> None:
         recording = item.recording

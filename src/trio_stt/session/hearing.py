@@ -60,14 +60,14 @@ class Hearing:
         """Hear what the inbox holds, in order, until cancelled."""
         while True:
             item = await self._next()
-            if isinstance(item, Audio):
-                try:
+            try:
+                if isinstance(item, Audio):
                     await self._hear(item)
-                except Exception as error:  # a fault of ours in one packet must not end the conversation
-                    logger.exception("session %s: audio could not be processed", self._id)
-                    self._abandon(f"audio could not be processed: {error}")
-            else:
-                self._obey(item)
+                else:
+                    self._obey(item)
+            except Exception as error:  # a fault of ours must not end the conversation
+                logger.exception("session %s: audio could not be processed", self._id)
+                self._abandon(f"audio could not be processed: {error}")
             await trio.lowlevel.checkpoint()
 
     async def _next(self) -> Audio | Marker | None:
@@ -117,7 +117,7 @@ class Hearing:
             self._utterances.streaming = True
             self._began_streaming.set()
             events = self._listener.begin()
-            self._utterances.follow(events)
+            self._utterances.follow(events, heard_now=True)
         if not events:  # a wait for a wake word that begins says so itself
             self._utterances.publish_state()
 

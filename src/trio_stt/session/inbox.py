@@ -79,6 +79,8 @@ class Inbox:
                 self._emptied = trio.Event()
                 await self._emptied.wait()
         shed_us = self._shed(self._waiting_us + audio.length_us - self._max_us)
+        if shed_us and not (self._items and self._items[0] is Gap.GAP):
+            self._items.appendleft(Gap.GAP)
         self._items.append(audio)
         self._waiting_us += audio.length_us
         self._filled.set()

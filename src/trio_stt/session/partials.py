@@ -53,6 +53,7 @@ class Partials:
         announcer: Of the session.
         max_age_s: Asked at every job: how long it may wait in the lane.
         read_clip: Gives the audio between two positions of the running utterance.
+        publish_state: Says what the session does now, apart from transcribing.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Partials:
         announcer: Announcer,
         max_age_s: Callable[[], float],
         read_clip: Callable[[int, int], NDArray[np.float32]],
+        publish_state: Callable[[], None],
     ) -> None:
         self._session_id = session_id
         self._lane = lane
@@ -73,6 +75,7 @@ class Partials:
         self._announcer = announcer
         self._max_age_s = max_age_s
         self._read_clip = read_clip
+        self._publish_state = publish_state
         self._throttle = lane.throttle
         self._recording: Recording | None = None
         self._heard_to_sample = 0
@@ -124,7 +127,7 @@ class Partials:
             if degraded:
                 self._announcer.warning("Partials come less often for a while: the server does not keep up.")
             if self._recording is not None or self._announcer.state is not State.RECORDING:
-                self._announcer.status(self._announcer.state)  # else an end is being told, and a status follows
+                self._publish_state()  # else an end is being told, and a status follows
 
     async def _rest(self, usual_pause_s: float) -> None:
         """Leave the lane to others for as long as its throttle says: in wall time, like the engine's work."""

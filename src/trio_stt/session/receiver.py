@@ -21,6 +21,7 @@ from trio_stt.session.house import House
 from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.settings import Settings
 
+MAX_OPEN_FLUSHES = 64
 _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 """A page sends these by itself: they do not show that somebody is there."""
 
@@ -109,6 +110,9 @@ class Receiver:
                 self._inbox.drop_audio()
                 self._inbox.put_marker(command)
             case Flush():
+                if self._counters.open_flushes >= MAX_OPEN_FLUSHES:
+                    raise CommandError(f"more than {MAX_OPEN_FLUSHES} flush commands wait for their answer")
+                self._counters.open_flushes += 1
                 self._inbox.put_marker(command)
 
     async def _take_packet(self, frame: bytes) -> None:

@@ -17,7 +17,7 @@ from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.hearing import Hearing
 from trio_stt.session.house import House
-from trio_stt.session.inbox import Inbox
+from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import ClientStalled, Outbox
 from trio_stt.session.receiver import Receiver
 from trio_stt.session.utterances import Utterances
@@ -188,6 +188,9 @@ class Session:
         limit_s = self._settings.idle_timeout_s
         while limit_s and self._farewell is None:
             await trio.sleep_until(self._receiver.active_s + limit_s)
+            if trio.current_time() < self._receiver.active_s + limit_s:
+                continue
+            self._inbox.put_marker(Gap.GAP)  # what somebody was saying is owed, too
             await self.wait_drained()
             if trio.current_time() >= self._receiver.active_s + limit_s:
                 self._end(Farewell.IDLE)

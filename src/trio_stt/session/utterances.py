@@ -90,6 +90,7 @@ class Utterances:
             announcer=announcer,
             max_age_s=lambda: house.settings.max_realtime_queue_age_ms / 1000,
             read_clip=self._listener.clip,
+            publish_state=self.publish_state,
         )
 
     @property
@@ -182,6 +183,8 @@ class Utterances:
             limit = self._house.settings.max_active_speakers
             self._announcer.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
             return
+        if self._listener.wake_state is WakeState.DELAY:  # it began without a word
+            self.waking.reset()
         self._recording = open_recording(
             event,
             segment_id=self._next_segment_id,

@@ -57,7 +57,7 @@ class Waking:
         return replace(self._facts, state="recording") if self._enabled else msgspec.UNSET
 
     def reset(self) -> None:
-        """The client stops or clears: nothing is waited for."""
+        """Nothing that was heard before counts any more."""
         self._facts = self._initial
 
     def follow(self, event: WakeEvent) -> None:

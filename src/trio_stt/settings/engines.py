@@ -106,7 +106,11 @@ class EngineSettings(SettingsGroup):
     ] = 16
     realtime_batch_size: Annotated[
         int,
-        Field(ge=1, le=1024, description="Partials that the engine may take at once, where it batches."),
+        Field(
+            ge=1,
+            le=1024,
+            description="Partials that the engine may take at once, where it batches; the shared lane follows at once.",
+        ),
         new_sessions("--realtime-batch-size"),
     ] = 16
     vad_filter: Annotated[

@@ -91,7 +91,7 @@ class SpeechSettings(SettingsGroup):
         float,
         Field(
             ge=0,
-            le=MAX_SECONDS,
+            le=60,  # joining the texts of windows costs the square of their words
             description="Seconds of newest audio that a partial is made from; 0 takes the whole utterance.",
         ),
         new_sessions("--realtime-max-audio-seconds"),

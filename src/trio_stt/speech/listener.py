@@ -168,6 +168,8 @@ class Listener:
     def _catch_up(self) -> bool:
         """Wake the speech detector: it hears the newest audio that it has not heard. Returns whether that is speech."""
         end = self.position_sample
+        if end - self._unheard_from_sample > _REPLAY_SAMPLES:
+            self._detector.reset()  # what it remembers, levels and noise, is older than all that it hears now
         oldest = max(self._unheard_from_sample, end - _REPLAY_SAMPLES)
         probability = 0.0
         for start in range(end - (end - oldest) // WINDOW_SAMPLES * WINDOW_SAMPLES, end, WINDOW_SAMPLES):

@@ -26,6 +26,8 @@ nothing had started one."""
 KEEP_PROBABILITY = 0.35
 """From here on a window is speech when the window before was. Silero's own hysteresis; the fading end of a word, where
 the probability wavers about one threshold, is then one end at every sample rate and level."""
+_LEAST_PROBABILITY = 0.1
+"""However sensitive the start is set, what is less probable is silence: an utterance must be able to end."""
 _LEAST_SPOKEN_WINDOWS = 3
 """The shortest words have a tenth of a second of speech; a click or a breath has one or two windows."""
 _CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks back one second
@@ -89,7 +91,8 @@ class Segmenter:
         """
         start = self._position
         self._position = end = start + samples
-        self._levels.append((verdict.rms, start))
+        if samples == WINDOW_SAMPLES:  # a window filled up with zeros is no quiet place to cut
+            self._levels.append((verdict.rms, start))
         self._follow_run(verdict, start, end)
         if self._recording is None:
             return self._listen(verdict, start)
@@ -149,7 +152,9 @@ class Segmenter:
         return window_start < self._floor_sample + self._tail_samples
 
     def _follow_run(self, verdict: Verdict, start: int, end: int) -> None:
-        if verdict.probability >= (SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY):
+        least = SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY
+        # Who lets speech start below that means that it is speech.
+        if verdict.probability >= min(least, max(self._config.start_probability, _LEAST_PROBABILITY)):
             if self._run_start_sample is None:
                 self._run_start_sample = start
             if self._recording is None and not self._is_wake_word(start):
@@ -178,7 +183,8 @@ class Segmenter:
         if self._run_start_sample is None:
             self._run_start_sample = trigger_sample
         run = self._run_start_sample
-        self._recording = _Recording(start_sample, trigger_sample, speech_end_sample, len(self._heard))
+        spoken_windows = max(len(self._heard), (self._position - run) // WINDOW_SAMPLES)
+        self._recording = _Recording(start_sample, trigger_sample, speech_end_sample, spoken_windows)
         self._heard.clear()
         return UtteranceStarted(
             utterance=self._utterances,

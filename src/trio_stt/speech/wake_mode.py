@@ -135,7 +135,7 @@ class WakeMode:
         told: list[WakeEvent] = []
         for event in events:
             if isinstance(event, UtteranceStarted):
-                self._recording, self._cut, self._deadline_sample = True, False, None
+                self._recording, self._refused, self._cut, self._deadline_sample = True, False, False, None
             elif isinstance(event, UtteranceEnded):
                 told += self._utterance_ended(event)
         while self._deadline_sample is not None and self._deadline_sample <= position_sample:

@@ -1,0 +1,39 @@
+"""What every HTTP answer tells browsers to refuse: foreign code, guessed types, frames, and telling others of us.
+
+It stands before everything that answers, the guard included. It must not decide who may pass, nor what an answer says.
+
+Sources: W3C Content Security Policy 3 (`'self'` covers WebSockets of the same host, and an AudioWorklet's module is a
+script), WHATWG Fetch (`nosniff`), W3C Referrer Policy, W3C Permissions Policy.
+"""
+
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"permissions-policy", b"microphone=(self), display-capture=(self), camera=(), geolocation=()"),
+)
+
+
+class SecurityHeaders:
+    """An ASGI app before another one."""
+
+    def __init__(self, app: ASGIFramework) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one scope; refusals of a WebSocket handshake are HTTP answers, too."""
+
+        async def send_with_headers(event: ASGISendEvent) -> None:
+            if event["type"] == "http.response.start" or event["type"] == "websocket.http.response.start":
+                event["headers"] = [*event.get("headers", ()), *_HEADERS]
+            await send(event)
+
+        await self._app(scope, receive, send_with_headers)

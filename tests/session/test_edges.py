@@ -1,0 +1,101 @@
+"""Unlucky moments: a cut in the last scrap of audio, shed audio, idleness in mid-sentence, floods of flushes."""
+
+import numpy as np
+import pytest
+import trio
+
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import WAKE, LevelWakeWords, household
+from trio_stt.protocol.events import Error, Final, Flushed, Notice, Status, Timeline
+from trio_stt.protocol.segment import WakeWord
+from trio_stt.session.inbox import Audio, Gap, Inbox
+
+PAUSE_S = 0.8
+
+
+@virtual_time
+@pytest.mark.parametrize("end", ['{"type": "stop"}', '{"type": "flush", "id": 1}'])
+async def test_the_maximum_length_may_be_reached_in_the_last_scrap_of_a_window(end: str) -> None:
+    async with household(max_audio_queue_seconds_per_session=1.0, pre_recording_buffer_duration=0.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.pause(0.32)
+        client.say(2000, (31 * 512 + 200) / 16_000)
+        client.raw(end)
+        await client.until(Final)
+        await client.settled()
+        assert client.of(Error) == []
+        assert {text for _, text in client.finals} == {"2000."}
+
+
+@virtual_time
+async def test_a_client_that_falls_silent_in_mid_sentence_gets_its_final_before_it_is_let_go() -> None:
+    async with household(idle_timeout_s=3.0, stream_stall_timeout_s=0.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        await trio.sleep(10)
+        assert client.finals == [(1, "1111.")]
+        assert home.house.active_sessions == 0
+
+
+@virtual_time
+async def test_the_words_on_both_sides_of_shed_audio_are_not_joined() -> None:
+    inbox = Inbox(2)
+    for level in range(5):
+        await inbox.put_audio(Audio(np.full(512, level, np.int16), 16_000))
+    assert await inbox.get() is Gap.GAP
+    heard = await inbox.get()
+    assert isinstance(heard, Audio)
+    assert heard.samples[0] == 3
+
+
+@virtual_time
+async def test_the_wait_for_a_wake_word_begins_now() -> None:
+    words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
+    async with household(wake=LevelWakeWords(), **words) as home:
+        client = await home.connect()
+        client.session._utterances._heard_at_s -= 100.0  # as if it had connected long ago
+        client.command("start")
+        status = await client.until(Status)
+        (waiting,) = client.of(Timeline)
+        assert abs(waiting.timestamp - status.timestamp) < 1.0
+
+
+@virtual_time
+async def test_what_is_said_without_a_word_carries_no_older_detection() -> None:
+    words = {"wakeword_backend": "openwakeword", "wake_words": "computer", "wake_word_activation_delay": 2.0}
+    async with household(wake=LevelWakeWords(), **words) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.pause(2.1)
+        client.say(WAKE, 0.032)
+        client.say(1111, 1.0)
+        client.pause(PAUSE_S)
+        client.say(2222, 1.0)  # within the delay that restarts
+        client.pause(PAUSE_S)
+        await client.until(Final, 2)
+        first, second = (final.wake_word for final in client.of(Final))
+        assert isinstance(first, WakeWord)
+        assert isinstance(second, WakeWord)
+        assert (first.word, isinstance(second.word, str)) == ("computer", False)
+
+
+@virtual_time
+async def test_a_flood_of_flushes_is_refused_and_costs_neither_the_final_nor_an_answer() -> None:
+    async with household(inference_s=lambda _: 5.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        for number in range(600):
+            client.raw(f'{{"type": "flush", "id": {number}}}')
+        await client.until(Final)
+        await client.settled()
+        assert client.finals == [(1, "1111.")]
+        assert [answer.id for answer in client.of(Flushed)] == list(range(64))
+        refused = client.of(Error)
+        assert len(refused) == 600 - 64
+        assert {(error.where, "64 flush" in error.message) for error in refused} == {("command", True)}
+        client.raw('{"type": "flush", "id": "again"}')
+        await client.until(Flushed, 65)
+        assert client.of(Notice) == []
