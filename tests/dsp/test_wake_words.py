@@ -178,7 +178,6 @@ def test_words_without_a_backend_are_inactive(words: WakeWords) -> None:
     [
         ("wakeword_backend: 'snowboy' is not allowed; expected openwakeword or pvporcupine", {"backend": "snowboy"}),
         ("wake_words: openWakeWord has no 'computer'; there are alexa, ", {"words": "alexa, computer"}),
-        ("openwakeword_inference_framework: 'tflite' is not supported; expected onnx", {"framework": "tflite"}),
         ("openwakeword_model_paths: there is no file 'b.onnx'", {"paths": " , b.onnx"}),
     ],
 )
@@ -186,7 +185,6 @@ def test_what_there_is_not_is_refused_by_the_check(words: WakeWords, message: st
     settings = Settings(
         wakeword_backend=changes.get("backend", "oww"),
         wake_words=changes.get("words", ""),
-        openwakeword_inference_framework=changes.get("framework", "onnx"),  # type: ignore[arg-type] # one of the two
         openwakeword_model_paths=changes.get("paths"),
     )
     for attempt in (words.check, words.new_detector, words.check):

@@ -99,3 +99,73 @@ async def test_a_flood_of_flushes_is_refused_and_costs_neither_the_final_nor_an_
         client.raw('{"type": "flush", "id": "again"}')
         await client.until(Flushed, 65)
         assert client.of(Notice) == []
+
+
+@virtual_time
+async def test_a_refused_utterance_that_stalls_is_over_and_costs_no_later_one() -> None:
+    async with household(max_active_speakers=1, stream_stall_timeout_s=2.0) as home:
+        first, second = await home.connect(partials=False), await home.connect(partials=False)
+        for client in (first, second):
+            client.command("start")
+        first.say(1111, 1.0)
+        await first.settled()
+        second.say(2222, 1.0)
+        await second.settled()
+        first.command("stop")
+        await trio.sleep(5)
+        second.say(3333, 1.0)
+        second.pause(PAUSE_S)
+        await second.until(Final)
+        assert [text for _, text in second.finals] == ["3333."]
+        assert ["speaker limit" in notice.message for notice in second.of(Notice)] == [True]
+
+
+@virtual_time
+async def test_what_waits_goes_to_the_lane_up_to_its_limit_and_the_rest_is_told_once() -> None:
+    async with household(inference_s=lambda _: 60.0, max_final_queue_depth_per_session=2) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for level in (2001, 2002, 2003):
+            client.say(level, 1.0)
+            client.pause(PAUSE_S)
+        await trio.sleep(1)
+        assert home.house.metrics().scheduler.queues["main"].queued == 2
+        assert client.of(Notice) == []
+        for level in (2004, 2005):
+            client.say(level, 1.0)
+            client.pause(PAUSE_S)
+        await client.until(Final, 5)
+        assert [text for _, text in client.finals] == [f"{level}." for level in range(2001, 2006)]
+        assert ["backlog" in notice.message for notice in client.of(Notice)] == [True]
+        assert client.session.report().final_rejected == 2
+
+
+@virtual_time
+async def test_flushes_while_waiting_for_a_wake_word_cut_nothing_out_of_it() -> None:
+    words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
+    async with household(wake=LevelWakeWords(), **words) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for number in range(20):
+            client.pause(0.01)
+            client.raw(f'{{"type": "flush", "id": {number}}}')
+        client.say(WAKE, 0.064)
+        client.say(1111, 1.0)
+        client.command("stop")
+        await client.until(Final)
+        assert len(client.of(Flushed)) == 20
+        assert client.of(Final)[0].text.endswith("1111.")
+        segment = client.of(Final)[0].segment
+        assert segment.audio_end_seconds == pytest.approx(0.2 + 0.064 + 1.0, abs=0.001)  # type: ignore[union-attr] # set
+
+
+@virtual_time
+async def test_clear_says_the_waiting_state_once() -> None:
+    words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
+    async with household(wake=LevelWakeWords(), **words) as home:
+        client = await home.connect()
+        for command in ("start", "clear"):
+            client.command(command)
+        await client.settled()
+        cleared = client.story.index("clear")
+        assert client.story[cleared + 1 :] == ["timeline wakeword_wait_started", "status wakeword_wait"]

@@ -174,3 +174,10 @@ async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> 
         assert home.house.new_wake_word_detector() is not None
         change(home.house, wakeword_backend="")
         assert home.house.new_wake_word_detector() is None
+
+
+@virtual_time
+async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
+    async with household() as home:
+        assert len(change(home.house, wake_words="jarvis").warnings) == 1
+        assert change(home.house, max_sessions=9).warnings == ()

@@ -18,7 +18,7 @@ from trio_stt.settings import RuntimeClass, Settings
 Check = Callable[[Settings], None]
 """Looks for what `Settings` cannot know, such as files; raises SettingError."""
 
-CHECKED = frozenset({"wakeword_backend", "openwakeword_model_paths", "openwakeword_inference_framework", "wake_words"})
+CHECKED = frozenset({"wakeword_backend", "openwakeword_model_paths", "wake_words"})
 """The settings that a check of wake words is about; without a change of one of them it is not called."""
 
 

@@ -140,7 +140,7 @@ class WakeWords:
     """The wake words of a server: loads each configuration once, and makes the sessions' detectors."""
 
     def __init__(self) -> None:
-        self._load: Callable[[str, str, str, str], _Words] = lru_cache(_CACHED_CONFIGURATIONS)(_load)
+        self._load: Callable[[str, str, str], _Words] = lru_cache(_CACHED_CONFIGURATIONS)(_load)
 
     def check(self, settings: Settings) -> None:
         """Load what the settings ask for, so that no session has to.
@@ -168,17 +168,14 @@ class WakeWords:
             settings.wakeword_backend.strip().lower().replace("-", "_"),
             settings.wake_words,
             settings.openwakeword_model_paths or "",
-            settings.openwakeword_inference_framework,
         )
 
 
-def _load(backend: str, words: str, paths: str, framework: str) -> _Words:
+def _load(backend: str, words: str, paths: str) -> _Words:
     if backend in _PORCUPINE:
         return PorcupineWords(_listed(words))
     if backend not in _OPENWAKEWORD:
         raise SettingError(f"wakeword_backend: {backend[:80]!r} is not allowed; expected openwakeword or pvporcupine")
-    if framework != "onnx":
-        raise SettingError(f"openwakeword_inference_framework: {framework!r} is not supported; expected onnx")
     return load_words(_listed(words), _listed(paths))
 
 

@@ -7,6 +7,7 @@ one utterance, one clip and one silence: it counts only when the utterance ends 
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,13 +32,14 @@ logger = logging.getLogger(__name__)
 Clip = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Finished:
-    """An ended utterance that waits for its final."""
+    """An ended utterance that waits for its final; without a ticket the lane had no room for it yet."""
 
     recording: Recording
     clip: Clip
-    ahead: Ticket | None
+    ticket: Ticket | None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,10 @@ class Finals:
     def speculate(self, recording: Recording, clip: Clip, clip_end_sample: int) -> None:
         """Compute ahead the final of an utterance that may be over; a refusal costs nothing."""
         self.void_speculation()
-        try:
-            ticket = self._submit(clip)
-        except JobRefused:
-            self._counters.final.rejected += 1
-            return
-        self._speculation = _Speculation(utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=ticket)
+        with suppress(JobRefused):
+            self._speculation = _Speculation(
+                utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=self._submit(clip)
+            )
 
     def void_speculation(self) -> None:
         """The person goes on speaking: what was computed ahead is worth nothing."""
@@ -148,7 +148,8 @@ class Finals:
             ticket, self._speculation = ahead.ticket, None
         else:
             self.void_speculation()
-        self._waiting.append(_Finished(recording=recording, clip=clip, ahead=ticket))
+        self._waiting.append(_Finished(recording=recording, clip=clip, ticket=ticket))
+        self._fill_lane()
         self._arrived.set()
 
     def add_unspoken(self, recording: Recording) -> None:
@@ -190,8 +191,27 @@ class Finals:
                         await self._finish(item, self._current)
                     self._current = None
             self._warned = self._warned and bool(self._waiting)
+            self._fill_lane()
             self._progress.set()
             self._progress = trio.Event()
+
+    def _fill_lane(self) -> None:
+        """Give the lane, in order, what it takes of what waits."""
+        for item in self._waiting:
+            if isinstance(item, _Finished) and item.ticket is None and not self._offer(item):
+                return
+
+    def _offer(self, item: _Finished) -> bool:
+        """Submit one utterance; what the lane has no room for waits here, and the client is told."""
+        try:
+            item.ticket = self._submit(item.clip)
+        except JobRefused as reason:
+            if self._lane.accepting:
+                self._counters.final.rejected += not item.refused
+                item.refused = True
+                self._warn_of_backlog(reason)
+            return False
+        return True
 
     def _answer(self, command: Flush) -> None:
         self._counters.open_flushes -= 1
@@ -234,27 +254,20 @@ class Finals:
             EngineError: The engine could not.
             JobDropped: The lane closed.
         """
-        ticket = item.ahead
-        was_refused = False
-        while ticket is None:
-            try:
-                ticket = self._submit(item.clip)
-            except JobRefused as reason:
-                if not self._lane.accepting:
-                    raise JobDropped("closed") from reason
-                self._counters.final.rejected += not was_refused
-                was_refused = True
-                self._warn_of_backlog(reason)
-                await self._lane.wait_room()
+        while item.ticket is None and not self._offer(item):
+            if not self._lane.accepting:
+                raise JobDropped("closed")
+            await self._lane.wait_room()
+        assert item.ticket is not None  # noqa: S101 - for the type checker: the loop ends with one
         try:
-            return await ticket.wait()
+            return await item.ticket.wait()
         finally:
-            ticket.cancel()  # a `clear` may have come between; without it, nothing is left to cancel
+            item.ticket.cancel()  # a `clear` may have come between; without it, nothing is left to cancel
 
     def _warn_of_backlog(self, reason: JobRefused) -> None:
         if not self._warned:
             self._warned = True
-            waiting = 1 + self.depth
+            waiting = self.depth + (self._current is not None)
             self._announcer.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
 
     def _submit(self, clip: Clip) -> Ticket:

@@ -13,6 +13,7 @@ from trio_stt.session.announcer import Announcer
 from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import Settings
+from trio_stt.speech.events import WakeEvent
 from trio_stt.speech.listener import Listener
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Hearing:
 
     async def _next(self) -> Audio | Marker | None:
         """The next item; None when an utterance is running and nothing has come for too long."""
-        if self._utterances.recording is None or not self._stall_timeout_s:
+        if not self._listener.speaking or not self._stall_timeout_s:
             return await self._inbox.get()
         with trio.move_on_after(self._stall_timeout_s):
             return await self._inbox.get()
@@ -92,7 +93,8 @@ class Hearing:
             case Gap.GAP:
                 self._end_utterance()
             case None:
-                self._announcer.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
+                if self._utterances.recording is not None:  # else it was refused, and leaves no trace
+                    self._announcer.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
                 self._end_utterance()
             case Command.PING | Command.METRICS:  # answered on receipt
                 pass
@@ -136,4 +138,5 @@ class Hearing:
         events = self._listener.clear()
         self._utterances.clear()
         self._utterances.follow(events)
-        self._utterances.publish_state()
+        if not any(isinstance(event, WakeEvent) for event in events):  # as above
+            self._utterances.publish_state()

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from trio_stt.configuration import Declaration, notices, public_settings, runtime_settings
-from trio_stt.configuration.revision import Revision, revise
+from trio_stt.configuration.revision import CHECKED, Revision, revise
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.lanes.engines.registry import engine_names
@@ -216,7 +216,7 @@ class House:
             },
             settings=shown,
             runtime_settings=runtime_settings(),
-            warnings=notices(self.settings),
+            warnings=notices(self.settings) if CHECKED & {each.name for each in revision.applied} else (),
         )
 
     def health(self) -> HealthReport:

@@ -247,5 +247,5 @@ class Session:
             stale_realtime_discarded=self._counters.stale_realtime_discarded,
             active_sessions=self._house.active_sessions,
             active_speakers=self._house.active_speakers,
-            degraded=self._utterances.partials.degraded,
+            degraded=self._utterances.streaming and self._utterances.partials.degraded,
         )

@@ -38,7 +38,7 @@ def _schema(declaration: Declaration) -> SettingSchema:
         exclusive_minimum="exclusiveMinimum" in ranged,
         maximum=ranged.get("maximum"),
         max_length=kind.get("maxLength", kind.get("maxItems")),
-        choices=tuple(kind.get("enum", ())),
+        choices=tuple(kind.get("enum", [kind["const"]] if "const" in kind else [])),
         default=declaration.field.default,
         help=declaration.help,
         flag=declaration.option.flags[0] if declaration.is_settable else "",

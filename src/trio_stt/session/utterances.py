@@ -148,7 +148,6 @@ class Utterances:
         number_taken = self._recording is not None or not self.finals.idle
         if self._recording is not None:
             self._abort(self._recording)
-        self.waking.reset()
         self.finals.clear()
         self._counters.cancelled_jobs += self._house.lanes.cancel_session(self._id)
         # An utterance that had no final yet took its number when it began: the next one is new already.

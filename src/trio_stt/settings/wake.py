@@ -28,9 +28,9 @@ class WakeWordSettings(SettingsGroup):
         new_sessions("--openwakeword-model-paths"),
     ] = None
     openwakeword_inference_framework: Annotated[
-        Literal["onnx", "tflite"],
+        Literal["onnx"],
         BeforeValidator(spelled),
-        Field(description="What runs openWakeWord's models."),
+        Field(description="What runs openWakeWord's models; tflite needs a runtime that current Pythons do not have."),
         new_sessions("--openwakeword-inference-framework"),
     ] = "onnx"
     wake_words: Annotated[

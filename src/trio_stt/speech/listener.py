@@ -62,6 +62,11 @@ class Listener:
         return self._segmenter.position_sample
 
     @property
+    def speaking(self) -> bool:
+        """Whether an utterance is running, taken or refused."""
+        return self._segmenter.speaking
+
+    @property
     def spoken(self) -> bool:
         """Whether the running utterance has as much speech as the shortest words."""
         return self._segmenter.spoken
@@ -94,6 +99,8 @@ class Listener:
 
     def flush(self) -> list[SpeechEvent]:
         """Judge all that was received and end the running utterance; the stream goes on."""
+        if self._wake and self._wake.waiting:
+            return []  # none can run, and a window filled up with zeros would cut into the word
         return self._judge_all() + self._with_wake(self._segmenter.stop())
 
     def stop(self) -> list[SpeechEvent]:
