@@ -1,7 +1,7 @@
-"""The engines with real models, loaded once."""
+"""Every engine, with a real model or one that is written here, loaded once."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,30 @@ from numpy.typing import NDArray
 from tests.support.ggml import whisper_tiny_en
 from tests.support.real import missing, moonshine_asset, package_folder
 from tests.support.speech import read_16k
+from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken, tone, write_ctc, write_transducer
+from tests.support.transcription_server import transcription_server
+from tests.support.wer import BECKETT
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineConfig, Hints, Request
 
-NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper")
+REAL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper")
+"""Engines with a real model, that hears speech."""
+
+WRITTEN_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr")
+"""Engines with a model that the tests write, that hears words in tones."""
+
+NAMES = (*REAL_NAMES, *WRITTEN_NAMES, "openai_api")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an engine is given to hear: some words, one of them alone in a third of a second, and the language told."""
+
+    clip: NDArray[np.float32]
+    words: str
+    short_clip: NDArray[np.float32]
+    short_word: str
+    language: str | None
 
 
 def asked(*clips: NDArray[Any], hints: Hints = NO_HINTS) -> list[Request]:
@@ -39,8 +59,46 @@ def real_config(name: str) -> EngineConfig:
         return replace(config, model=str(whisper_tiny_en()))
     if name == "faster_whisper":
         return replace(config, model=str(whisper_folder()))
-    moonshine_asset("tiny-en")
+    if name == "sherpa_onnx_moonshine":
+        moonshine_asset("tiny-en")
     return config
+
+
+@pytest.fixture(scope="session")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EngineConfig]]:
+    """The configuration of every engine whose model or server is made here."""
+    folder = tmp_path_factory.mktemp("models")
+    with transcription_server() as server:
+        yield {
+            "sherpa_onnx_parakeet": EngineConfig(
+                engine="sherpa_onnx_parakeet", model=str(write_transducer(folder / "transducer"))
+            ),
+            "omnilingual_asr": EngineConfig(engine="omnilingual_asr", model=str(write_ctc(folder / "ctc"))),
+            "openai_api": EngineConfig(engine="openai_api", options={"base_url": server.base_url}),
+        }
+
+
+@pytest.fixture(params=NAMES)
+def config(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> EngineConfig:
+    """The configuration of each engine under which it can be loaded."""
+    name: str = request.param
+    return configs[name] if name in configs else real_config(name)
+
+
+@pytest.fixture
+def reading(request: pytest.FixtureRequest, beckett: NDArray[np.float32]) -> Reading:
+    """What the engine of this test is given to hear."""
+    name: str = request.node.callspec.params.get("engine") or request.node.callspec.params["config"]
+    if name in REAL_NAMES:
+        return Reading(clip=beckett, words=BECKETT, short_clip=beckett[5_000:9_800], short_word="ever", language="en")
+    three = (THREE_HZ, END_HZ)
+    return Reading(
+        clip=spoken(ONE_HZ, TWO_HZ, *three, TWO_HZ, ONE_HZ, *three, ONE_HZ, TWO_HZ, ONE_HZ),
+        words="one two three two one three one two one",
+        short_clip=tone(ONE_HZ, 0.3),
+        short_word="one",
+        language=None if name in WRITTEN_NAMES else "en",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +107,8 @@ def beckett() -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="session", params=NAMES)
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    loaded = registry.load(real_config(request.param))
+def engine(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> Iterator[Engine]:
+    name: str = request.param
+    loaded = registry.load(configs[name] if name in configs else real_config(name))
     yield loaded
     loaded.close()

@@ -182,6 +182,7 @@ def test_on_a_cpu_a_batch_would_only_make_the_first_clip_wait(engine: FasterWhis
 # --- hints ---
 
 
+@pytest.mark.contract("8.3")
 def test_a_prompt_primes_its_own_clip_only(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
     clip = beckett[:56_000]
     plain = engine.transcribe(asked(clip))
@@ -200,6 +201,7 @@ def test_what_was_heard_before_changes_nothing(
     assert engine.transcribe(asked(clip)) == alone
 
 
+@pytest.mark.contract("8.3")
 def test_the_filter_cuts_silence_away_and_keeps_times(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
     lead_s = 5
     clip = np.pad(beckett[:56_000], (lead_s * RATE_HZ, 3 * RATE_HZ))

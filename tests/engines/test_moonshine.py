@@ -162,6 +162,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find("~/model").model == str(tmp_path / "model")
 
 
+@pytest.mark.contract("8.3")
 def test_the_v1_layout_is_told_from_the_v2_layout(tmp_path: Path) -> None:
     first = find(str(v1_folder(tmp_path / "one")))
     assert not first.merged
@@ -239,6 +240,7 @@ def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) 
         load_with(options)
 
 
+@pytest.mark.contract("8.3")
 def test_options_of_the_reference_server_are_taken(beckett: NDArray[np.float32]) -> None:
     engine = load_with(
         {

@@ -1,17 +1,33 @@
 """Names of engines."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trio_stt.errors import SettingError
+from tests.support.tone_models import write_transducer
+from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
 
+CONTRACT_NAMES = (
+    *("banafo_kroko", "cohere", "cohere_transcribe", "faster_whisper"),
+    *("funasr", "granite", "granite_speech", "kroko"),
+    *("kroko_onnx", "meta_omnilingual_asr", "moonshine", "moonshine_sherpa_onnx"),
+    *("moonshine_streaming", "nvidia_parakeet", "omni_asr", "omnilingual"),
+    *("omnilingual_asr", "openai_api", "openai_whisper", "parakeet"),
+    *("parakeet_sherpa_onnx", "qwen3_asr", "qwen_asr", "sherpa_moonshine"),
+    *("sherpa_onnx_moonshine", "sherpa_onnx_parakeet", "sherpa_parakeet", "whisper_cpp"),
+)
 
+WITHOUT_ENGINE = ("banafo_kroko", "granite", "granite_speech", "kroko", "kroko_onnx")
+
+
+@pytest.mark.contract("8.1")
 @pytest.mark.parametrize(
     ("spelling", "canonical"),
     [
@@ -21,13 +37,17 @@ from trio_stt.lanes.engines.base import EngineConfig
         ("Whisper-CPP", "whisper_cpp"),
         ("faster-whisper", "faster_whisper"),
         ("OpenAI_Whisper", "faster_whisper"),
+        ("Parakeet", "sherpa_onnx_parakeet"),
+        ("moonshine-streaming", "sherpa_onnx_moonshine"),
+        ("omni-asr", "omnilingual_asr"),
     ],
 )
 def test_spelling_does_not_matter(spelling: str, canonical: str) -> None:
     assert registry.resolve(spelling).name == canonical
 
 
-@pytest.mark.parametrize("name", ["", "moonshine", "whisper", "sherpa onnx moonshine"])
+@pytest.mark.contract("8.1")
+@pytest.mark.parametrize("name", ["", "moonshin", "whisper", "sherpa onnx moonshine"])
 def test_an_unknown_engine_is_named_with_those_that_exist(name: str) -> None:
     with pytest.raises(SettingError) as raised:
         registry.load(EngineConfig(engine=name))
@@ -35,6 +55,47 @@ def test_an_unknown_engine_is_named_with_those_that_exist(name: str) -> None:
     assert all(known in str(raised.value) for known in registry.engine_names())
 
 
+@pytest.mark.contract("8.1")
+@pytest.mark.parametrize("name", CONTRACT_NAMES)
+def test_every_name_of_the_contract_loads_an_engine_or_says_what_to_use_instead(name: str) -> None:
+    # The names with an engine are in the list that clients see, the others are not.
+    if name in registry.engine_names():
+        assert name in (registry.resolve(name).name, *registry.resolve(name).aliases)
+        return
+    assert name in WITHOUT_ENGINE
+    with pytest.raises(EngineUnavailable, match=rf"engine {name}: the package [\w-]+,.* use \w+ ") as raised:
+        registry.load(EngineConfig(engine=name.upper()))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.contract("8.1")
+@pytest.mark.parametrize(
+    ("name", "backend", "package"),
+    [
+        ("parakeet", "nemo", "nemo_toolkit[asr]"),
+        ("nvidia_parakeet", "transformers", "transformers"),
+        ("moonshine", "transformers", "transformers"),
+        ("omnilingual", "package", "omnilingual-asr"),
+        ("qwen_asr", "vllm", "qwen-asr[vllm]"),
+        ("cohere", "transformers", "transformers"),
+        ("funasr", "package", "funasr"),
+    ],
+)
+def test_another_backend_is_refused_with_its_package(name: str, backend: str, package: str) -> None:
+    with pytest.raises(EngineUnavailable, match=rf"backend '{backend}' needs the package {re.escape(package)}, "):
+        registry.load(EngineConfig(engine=name, options={"backend": backend}))
+    with pytest.raises(SettingError, match="option backend must be 'sherpa_onnx', not 'other'"):
+        registry.load(EngineConfig(engine=name, options={"backend": "other"}))
+
+
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize("backend", ["sherpa_onnx", "sherpa-onnx", None])
+def test_the_backend_that_runs_it_may_be_named(backend: str | None, tmp_path: Path) -> None:
+    config = EngineConfig(engine="parakeet", model=str(write_transducer(tmp_path)), options={"backend": backend})
+    assert registry.load(config).info.engine == "sherpa_onnx_parakeet"
+
+
+@pytest.mark.contract("8.1")
 def test_names_are_sorted_and_all_resolve() -> None:
     names = registry.engine_names()
     assert list(names) == sorted(names)
@@ -48,6 +109,9 @@ def test_names_are_sorted_and_all_resolve() -> None:
         ("sherpa_onnx_moonshine", {"model": "other"}, False),
         ("whisper_cpp", {"compute_type": "int8"}, True),
         ("whisper_cpp", {"gpu_device_index": 1}, False),
+        ("sherpa_onnx_parakeet", {"engine": "parakeet", "language": "de"}, True),
+        ("openai_api", {"device": "cuda", "beam_size": 5}, True),
+        ("openai_api", {"language": "de"}, False),
         ("faster_whisper", {"engine": "openai-whisper"}, True),
         ("faster_whisper", {"compute_type": "int8"}, False),
         ("faster_whisper", {"engine": "whisper_cpp"}, False),
@@ -61,7 +125,15 @@ def test_one_engine_serves_both_where_nothing_differs_that_counts(
 
 
 def test_naming_imports_no_backend() -> None:
-    backends = "sherpa_onnx", "pywhispercpp", "_pywhispercpp", "moonshine_voice", "faster_whisper", "ctranslate2"
+    backends = (
+        "sherpa_onnx",
+        "pywhispercpp",
+        "_pywhispercpp",
+        "moonshine_voice",
+        "faster_whisper",
+        "ctranslate2",
+        "httpx2",
+    )
     program = (
         "import sys; from trio_stt.lanes.engines import registry; registry.engine_names();"
         f"print([name for name in {backends!r} if name in sys.modules])"

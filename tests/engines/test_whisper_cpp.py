@@ -105,6 +105,7 @@ def test_a_multilingual_model_finds_the_language_unless_told(tmp_path: Path, bec
     assert told.language == "fr"
 
 
+@pytest.mark.contract("8.3")
 def test_beam_search_prompt_and_options_are_used(beckett: NDArray[np.float32]) -> None:
     options = {
         "model": {"redirect_whispercpp_logs_to": None, "n_threads": 2},
@@ -140,6 +141,7 @@ def test_a_prompt_among_the_options_wins(place: str, beckett: NDArray[np.float32
         assert engine.transcribe(asked(beckett[:56_000], hints=Hints(prompt=prompt)))[0].text.isupper()
 
 
+@pytest.mark.contract("8.3")
 def test_a_call_option_wins_over_the_setting() -> None:
     engine = load_with({"transcribe": {"language": "en"}}, language="de")
     assert engine.transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"

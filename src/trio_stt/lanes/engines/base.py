@@ -54,7 +54,7 @@ class EngineInfo:
     Attributes:
         engine: Canonical engine name.
         model: Name or folder of the loaded model.
-        device: Where it runs, `cpu` or `cuda`.
+        device: Where it runs, `cpu`, `cuda` or `remote`.
         max_batch: Clips that it takes at once with profit; 1 where a batch would only make the first of them wait.
         notice: One line a user should see (a fallback, say), or None.
     """

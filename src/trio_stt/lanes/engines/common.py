@@ -4,6 +4,7 @@ It must not know any backend, and must not import trio or threading.
 """
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,20 @@ class Options:
             number = None
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise self.error(name, f"must be a whole number of at least 1, not {value!r}")
+        return number
+
+    def number(self, name: str, default: float, *, minimum: float, maximum: float = math.inf) -> float:
+        """Return a number between two limits, also from a string; missing or null gives the default."""
+        value = self._get(name)
+        if value is None:
+            return default
+        try:
+            number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+        except (ValueError, OverflowError):
+            number = math.nan
+        if not minimum <= number <= maximum or math.isinf(number):
+            limits = f"of at least {minimum:g}" if math.isinf(maximum) else f"from {minimum:g} to {maximum:g}"
+            raise self.error(name, f"must be a number {limits}, not {value!r}")
         return number
 
     def boolean(self, name: str, *, default: bool) -> bool:

@@ -1,13 +1,14 @@
 """The names of the engines, and how to get from a name to a loaded engine.
 
-It names every engine without importing its backend; a further engine is one more entry of `_SPECS` and its module.
+It names every engine without importing its backend; a further engine is one more entry of `_SPECS` and its module. The
+names of the reference server that nothing here can run are known, too, so that their error says what to use instead.
 """
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
-from trio_stt.errors import SettingError
+from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 
 
@@ -21,6 +22,8 @@ class EngineSpec:
         module: Its adapter, a module with `load(config: EngineConfig) -> Engine`.
         default_model: The model that an empty model name means.
         ignores: Fields of `EngineConfig` that make no difference to it.
+        packages: Where the reference server runs this model family through another package: the value of the option
+            `backend` that asks for it → the package.
     """
 
     name: str
@@ -28,15 +31,66 @@ class EngineSpec:
     module: str
     default_model: str
     ignores: frozenset[str] = frozenset()
+    packages: Mapping[str, str] = field(default_factory=dict)
 
+
+_SHERPA_BACKENDS = ("sherpa_onnx", "sherpa-onnx")
+_SHERPA_IGNORES = frozenset({"beam_size", "compute_type", "gpu_device_index"})
+_OFFLINE = "trio_stt.lanes.engines.sherpa_offline"
 
 _SPECS = (
     EngineSpec(
         name="sherpa_onnx_moonshine",
-        aliases=("moonshine_sherpa_onnx", "sherpa_moonshine"),
+        aliases=("moonshine", "moonshine_sherpa_onnx", "moonshine_streaming", "sherpa_moonshine"),
         module="trio_stt.lanes.engines.sherpa_moonshine",
         default_model="moonshine-tiny-en",
-        ignores=frozenset({"beam_size", "compute_type", "gpu_device_index"}),
+        ignores=_SHERPA_IGNORES,
+        packages={"transformers": "transformers"},
+    ),
+    EngineSpec(
+        name="sherpa_onnx_parakeet",
+        aliases=("nvidia_parakeet", "parakeet", "parakeet_sherpa_onnx", "sherpa_parakeet"),
+        module=_OFFLINE,
+        default_model="nvidia/parakeet-tdt-0.6b-v3",
+        ignores=_SHERPA_IGNORES | {"language"},
+        packages={"nemo": "nemo_toolkit[asr]", "transformers": "transformers"},
+    ),
+    EngineSpec(
+        name="omnilingual_asr",
+        aliases=("meta_omnilingual_asr", "omni_asr", "omnilingual"),
+        module=_OFFLINE,
+        default_model="omniASR_CTC_1B_v2",
+        ignores=_SHERPA_IGNORES | {"language"},
+        packages={"package": "omnilingual-asr"},
+    ),
+    EngineSpec(
+        name="qwen3_asr",
+        aliases=("qwen_asr",),
+        module=_OFFLINE,
+        default_model="Qwen/Qwen3-ASR-0.6B",
+        ignores=_SHERPA_IGNORES,
+        packages={"transformers": "qwen-asr", "vllm": "qwen-asr[vllm]"},
+    ),
+    EngineSpec(
+        name="cohere_transcribe",
+        aliases=("cohere",),
+        module=_OFFLINE,
+        default_model="CohereLabs/cohere-transcribe-03-2026",
+        ignores=_SHERPA_IGNORES,
+        packages={"transformers": "transformers"},
+    ),
+    EngineSpec(
+        name="funasr",
+        module=_OFFLINE,
+        default_model="iic/SenseVoiceSmall",
+        ignores=_SHERPA_IGNORES,
+        packages={"package": "funasr"},
+    ),
+    EngineSpec(
+        name="openai_api",
+        module="trio_stt.lanes.engines.openai_api",
+        default_model="whisper-1",
+        ignores=frozenset({"beam_size", "compute_type", "device", "download_root", "gpu_device_index", "num_threads"}),
     ),
     EngineSpec(
         name="whisper_cpp",
@@ -54,9 +108,23 @@ _SPECS = (
 
 _BY_NAME = {name: spec for spec in _SPECS for name in (spec.name, *spec.aliases)}
 
+_NO_KROKO = (
+    "the package kroko-onnx, which runs these streaming models, is not supported;"
+    " use sherpa_onnx_moonshine or sherpa_onnx_parakeet instead"
+)
+_NO_GRANITE = (
+    "the package transformers, which runs these models, is not supported;"
+    " use openai_api with a server that runs them, such as vLLM, or cohere_transcribe instead"
+)
+_ABSENT = {
+    **dict.fromkeys(("kroko_onnx", "kroko", "banafo_kroko"), _NO_KROKO),
+    **dict.fromkeys(("granite_speech", "granite"), _NO_GRANITE),
+}
+"""What to say of the reference server's engines that are not here."""
+
 
 def engine_names() -> tuple[str, ...]:
-    """Every accepted engine name, aliases included, sorted."""
+    """Every engine name under which something can be run, aliases included, sorted."""
     return tuple(sorted(_BY_NAME))
 
 
@@ -70,8 +138,12 @@ def resolve(name: str) -> EngineSpec:
 
     Raises:
         SettingError: No engine has this name; the message lists all names.
+        EngineUnavailable: Only the reference server has such an engine; the message says what to use instead.
     """
-    spec = _BY_NAME.get(name.strip().lower().replace("-", "_"))
+    spelled = name.strip().lower().replace("-", "_")
+    if spelled in _ABSENT:
+        raise EngineUnavailable(f"engine {spelled}: {_ABSENT[spelled]}")
+    spec = _BY_NAME.get(spelled)
     if spec is None:
         raise SettingError(f"unknown engine {name!r}; there are {', '.join(engine_names())}")
     return spec
@@ -91,5 +163,22 @@ def load(config: EngineConfig) -> Engine:
         SettingError: The engine is unknown, or does not take this language, device or option.
         EngineUnavailable: A package, model or file is missing or unfit; the message says what to do.
     """
-    adapter: Callable[[EngineConfig], Engine] = importlib.import_module(resolve(config.engine).module).load
-    return adapter(config)
+    spec = resolve(config.engine)
+    if spec.packages:
+        config = _without_backend(config, spec)
+    adapter: Callable[[EngineConfig], Engine] = importlib.import_module(spec.module).load
+    return adapter(replace(config, engine=spec.name))
+
+
+def _without_backend(config: EngineConfig, spec: EngineSpec) -> EngineConfig:
+    """Take the option `backend` away, after a look at what it asks for."""
+    options = dict(config.options)
+    backend = options.pop("backend", None)
+    if backend in spec.packages:
+        raise EngineUnavailable(
+            f"engine {spec.name}: backend {backend!r} needs the package {spec.packages[str(backend)]}, which is not"
+            " supported; leave the option backend out to run such models with sherpa-onnx"
+        )
+    if backend not in (None, *_SHERPA_BACKENDS):
+        raise SettingError(f"engine {spec.name}: option backend must be {_SHERPA_BACKENDS[0]!r}, not {backend!r}")
+    return replace(config, options=options)

@@ -1,0 +1,147 @@
+"""The engine `openai_api`: any server with OpenAI's `/v1/audio/transcriptions`, hosted or one's own.
+
+It owns the options and what an answer means; how it is asked for is `openai_client`'s business. It must not import
+trio, and its HTTP client only when an engine is loaded. The key comes from the environment and is never shown.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
+from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
+
+if TYPE_CHECKING:
+    from trio_stt.lanes.engines.openai_client import Answer, Client, Service
+
+ENGINE = "openai_api"
+
+_PACKAGE = "httpx2"
+_DEFAULT_MODEL = "whisper-1"
+_OPENAI_URL = "https://api.openai.com/v1"
+_KEY = "OPENAI_API_KEY"
+_BASE_URL = "OPENAI_BASE_URL"
+_ROUTE = "/audio/transcriptions"
+
+_FORMATS = ("json", "verbose_json")
+_MIN_SAMPLES = SAMPLE_RATE_HZ // 4
+"""Shorter clips are filled up with zeros: OpenAI refuses what is shorter than 0.1 s."""
+
+_CODE_CHARACTERS = (2, 3)
+
+
+class OpenAiApi:
+    """A server somewhere. Made by `load`; implements `Engine`."""
+
+    def __init__(self, client: "Client", *, info: EngineInfo, normalize: bool, language: str | None) -> None:
+        self._client: Client | None = client
+        self._info = info
+        self._normalize = normalize
+        self._language = language
+
+    @property
+    def info(self) -> EngineInfo:
+        """The model and the server's address."""
+        return self._info
+
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Transcribe clips, see `Engine.transcribe`; all of a batch are asked for at once."""
+        if self._client is None:
+            raise TranscriptionFailed(f"engine {ENGINE}: it was closed")
+        clips = prepare_clips(batch, engine=ENGINE, normalize=self._normalize)
+        padded = [np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size))) for clip in clips]
+        prompt = batch[0].hints.prompt
+        extra = (("prompt", prompt),) if prompt else ()
+        answers = self._client.transcribe(padded, extra=extra)
+        return [
+            self._transcript(answer, clip.size / SAMPLE_RATE_HZ) for answer, clip in zip(answers, clips, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close the connections. Calling it again does nothing."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _transcript(self, answer: "Answer", duration_s: float) -> Transcript:
+        found = (answer.language or "").strip().lower()
+        return Transcript(
+            text=answer.text.strip(),
+            language=found if len(found) in _CODE_CHARACTERS else self._language,
+            segments=tuple(
+                TimedText(text=text, start_s=start_s, end_s=max(start_s, min(piece.end, duration_s)))
+                for piece in answer.words or answer.segments or ()
+                if (text := (piece.word or piece.text).strip())
+                for start_s in [min(max(0.0, piece.start), duration_s)]
+            ),
+        )
+
+
+def load(config: EngineConfig) -> OpenAiApi:
+    """Prepare to ask the server that the option `base_url` or the environment names; it is not asked yet.
+
+    Raises:
+        SettingError: The address or an option is unknown, of the wrong type or impossible.
+        EngineUnavailable: The package or the key is missing.
+    """
+    options = Options(config.options, engine=ENGINE)
+    if options.value("api_key") is not None:
+        raise options.error("api_key", f"must not be there: give the key in the environment, as {_KEY}")
+    variable = options.text("api_key_env", _KEY)
+    key = os.environ.get(variable, "").strip() or None
+    base_url = options.text("base_url") or os.environ.get(_BASE_URL, "").strip() or _OPENAI_URL
+    model = options.text("model") or config.model or _DEFAULT_MODEL
+    language = (options.text("language") or config.language or "").strip().lower() or None
+    answer_format = options.text("response_format", _FORMATS[0])
+    if answer_format not in _FORMATS:
+        raise options.error("response_format", f"must be {' or '.join(map(repr, _FORMATS))}, not {answer_format!r}")
+    fields = [("model", model), ("response_format", answer_format)]
+    if language is not None:
+        fields.append(("language", language))
+    if options.value("temperature") is not None:
+        fields.append(("temperature", f"{options.number('temperature', 0.0, minimum=0.0, maximum=1.0):g}"))
+    if options.boolean("word_timestamps", default=False):
+        if answer_format != "verbose_json":
+            raise options.error("word_timestamps", "needs the option response_format 'verbose_json'")
+        fields.append(("timestamp_granularities[]", "word"))
+    deadline_s = options.number("deadline_s", 30.0, minimum=0.1, maximum=600.0)
+    retries = round(options.number("retries", 2, minimum=0, maximum=10))
+    max_batch = options.integer("max_batch", 4)
+    options.done()
+    url = _route(options, base_url)
+    if key is None and (base_url == _OPENAI_URL or variable != _KEY):
+        raise EngineUnavailable(
+            f"engine {ENGINE}: the environment has no {variable}; set it to your key,"
+            f" or give the address of your own server as the option base_url or as {_BASE_URL}"
+        )
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise SettingError(f"engine {ENGINE}: {variable} holds characters that no key has")
+    import_backend(_PACKAGE, engine=ENGINE, package=_PACKAGE)
+    client = import_backend("trio_stt.lanes.engines.openai_client", engine=ENGINE, package=_PACKAGE)
+    service: Service = client.Service(
+        engine=ENGINE, url=url, key=key, fields=tuple(fields), deadline_s=deadline_s, retries=retries
+    )
+    info = EngineInfo(engine=ENGINE, model=f"{model} at {url}", device="remote", max_batch=max_batch)
+    return OpenAiApi(client.Client(service), info=info, normalize=config.normalize_audio, language=language)
+
+
+def _route(options: Options, base_url: str) -> str:
+    """The address of the transcription route; a base without a path gets OpenAI's `/v1`.
+
+    Raises:
+        SettingError: It is no address, or holds a name and password, which would be shown.
+    """
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError as error:
+        raise options.error("base_url", f"is not an address: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise options.error("base_url", f"must be like https://host/v1, not {base_url!r}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise options.error("base_url", f"must hold no password, query or fragment; give a key as {_KEY}")
+    return parts._replace(path=(parts.path.rstrip("/") or "/v1") + _ROUTE).geturl()

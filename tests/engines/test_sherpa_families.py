@@ -1,0 +1,210 @@
+"""The families of sherpa-onnx models: what they are told, what they lack; on directories that only look like models."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import sherpa_onnx
+from onnx import helper
+
+from tests.engines.conftest import asked
+from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import Engine, EngineConfig
+from trio_stt.lanes.engines.common import Options
+from trio_stt.lanes.engines.sherpa_families import (
+    COHERE,
+    FUNASR_NANO,
+    NEMO_TRANSDUCER,
+    OMNILINGUAL,
+    PARAFORMER,
+    QWEN3,
+    SENSE_VOICE,
+)
+from trio_stt.lanes.engines.sherpa_files import Family
+
+FAMILIES = (COHERE, FUNASR_NANO, NEMO_TRANSDUCER, OMNILINGUAL, PARAFORMER, QWEN3, SENSE_VOICE)
+ENGINE_OF = {
+    COHERE.name: "cohere_transcribe",
+    FUNASR_NANO.name: "funasr",
+    NEMO_TRANSDUCER.name: "sherpa_onnx_parakeet",
+    OMNILINGUAL.name: "omnilingual_asr",
+    PARAFORMER.name: "funasr",
+    QWEN3.name: "qwen3_asr",
+    SENSE_VOICE.name: "funasr",
+}
+SENTENCE = spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)
+
+
+def load(engine: str, folder: Path, **options: object) -> Engine:
+    return registry.load(EngineConfig(engine=engine, model=str(folder), options=options))
+
+
+def shell(folder: Path, family: Family, *, metadata: Mapping[str, str] | None = None) -> Path:
+    """Make a directory that looks like a family's model, down to the metadata and the tokens; nothing can load it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = dict.fromkeys(family.metadata, "4") | {key: part for key, part in family.metadata.items() if part}
+    model = helper.make_model(helper.make_graph([], "empty", [], []))
+    helper.set_model_props(model, known | dict(metadata or {}))
+    for option, (name, *_) in family.files.items():
+        if option in family.folder_holds:
+            (folder / name).mkdir(exist_ok=True)
+            for held in family.folder_holds[option]:
+                (folder / name / held).touch()
+        elif option == "tokens":
+            symbols = [*family.tokens, *"abcd", "<blk>"]
+            table = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
+            (folder / name).write_text(table, encoding="utf-8")
+        else:
+            onnx.save(model, folder / name)
+    return folder
+
+
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_the_installed_sherpa_onnx_takes_what_a_family_gives(family: Family) -> None:
+    taken = inspect.signature(getattr(sherpa_onnx.OfflineRecognizer, family.factory)).parameters
+    options = Options({}, engine="e")
+    given = {family.renamed.get(name, name) for name in (*family.files, *family.options)}
+    given |= {"num_threads", "decoding_method", "debug", "provider"}
+    if family.languages and not family.language_by_stream:
+        given.add("language")
+    assert given <= set(taken)
+    required = {name for name, parameter in taken.items() if parameter.default is parameter.empty}
+    assert required == {family.renamed.get(name, name) for name in family.files}
+    for name, read in family.options.items():
+        assert isinstance(read(options, name), type(taken[family.renamed.get(name, name)].default))
+
+
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_missing_file_is_named_with_option_family_path_and_release(family: Family, tmp_path: Path) -> None:
+    for option, (name, *_) in list(family.files.items())[1:]:
+        folder = shell(tmp_path / option, family)
+        missing = folder / name
+        if missing.is_dir():
+            missing /= family.folder_holds[option][0]
+        missing.unlink()
+        with pytest.raises(EngineUnavailable) as raised:
+            load(ENGINE_OF[family.name], folder)
+        message = str(raised.value)
+        assert all(
+            part in message for part in (f"{family.name} file `{option}`", str(missing), family.bundle, "model_dir")
+        )
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.metadata], ids=lambda family: family.name)
+def test_a_model_without_its_metadata_is_refused(family: Family, tmp_path: Path) -> None:
+    folder = shell(tmp_path, family, metadata=dict.fromkeys(family.metadata, ""))
+    with pytest.raises(EngineUnavailable, match="for sherpa-onnx: its metadata has no fitting"):
+        load(ENGINE_OF[family.name], folder)
+
+
+class Recorder:
+    """Stands where sherpa-onnx would load a model, and keeps what it was asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
+        self.keywords: dict[str, Any] = {}
+        self.language = ""
+        original = getattr(sherpa_onnx.OfflineRecognizer, family.factory)
+
+        def record(**keywords: Any) -> "Recorder":
+            self.keywords = keywords
+            return self
+
+        record.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # it must look like the original
+        monkeypatch.setattr(sherpa_onnx.OfflineRecognizer, family.factory, record)
+
+    def create_stream(self) -> "Recorder":
+        return self
+
+    def set_option(self, name: str, value: str) -> None:
+        assert name == "language"
+        self.language = value
+
+    def accept_waveform(self, rate_hz: int, samples: object) -> None:
+        """Take no notice."""
+
+    def decode_stream(self, _stream: "Recorder") -> None:
+        raise RuntimeError("nothing was loaded")
+
+
+class Stage:
+    """Makes directories and recorders for one test."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        self._monkeypatch = monkeypatch
+
+    def recorder(self, family: Family) -> Recorder:
+        return Recorder(self._monkeypatch, family)
+
+    def config(self, family: Family) -> EngineConfig:
+        return EngineConfig(engine=ENGINE_OF[family.name], model=str(shell(self._folder / family.name, family)))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("family", "language", "options", "told"),
+    [
+        (COHERE, "de", {}, "de"),
+        (COHERE, "de", {"language": "FR "}, "fr"),
+        (SENSE_VOICE, "zh", {}, "zh"),
+        (SENSE_VOICE, None, {}, ""),
+        (SENSE_VOICE, "auto", {}, "auto"),
+        (FUNASR_NANO, "ja", {}, "日文"),
+        (QWEN3, "en", {}, "English"),
+        (QWEN3, "german", {}, "German"),
+        (QWEN3, None, {}, ""),
+    ],
+)
+def test_the_language_is_told_as_the_model_calls_it(
+    family: Family, language: str | None, options: dict[str, object], told: str, stage: Stage
+) -> None:
+    recorder = stage.recorder(family)
+    loaded = registry.load(replace(stage.config(family), language=language, options=options))
+    with pytest.raises(TranscriptionFailed, match="nothing was loaded"):
+        loaded.transcribe(asked(SENTENCE))
+    assert recorder.keywords.get("language", recorder.language) == told
+    assert recorder.keywords["provider"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("engine", "family", "language", "complaint"),
+    [
+        ("cohere", COHERE, None, "Cohere Transcribe needs a language; there are ar, de"),
+        ("cohere", COHERE, "tlh", "language 'tlh' is not known to Cohere Transcribe"),
+        ("funasr", SENSE_VOICE, "fr", "language 'fr' is not known to SenseVoice; there are auto, en"),
+        ("qwen3_asr", QWEN3, "tlh", "language 'tlh' is not known to Qwen3-ASR; there are ar, cs"),
+    ],
+)
+def test_a_language_that_the_model_lacks_is_refused(
+    engine: str, family: Family, language: str | None, complaint: str, tmp_path: Path
+) -> None:
+    config = EngineConfig(engine=engine, model=str(shell(tmp_path, family)), language=language)
+    with pytest.raises(SettingError, match=complaint):
+        registry.load(config)
+
+
+def test_the_files_tell_funasr_s_families_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for family in (SENSE_VOICE, PARAFORMER, FUNASR_NANO):
+        recorder = Recorder(monkeypatch, family)
+        load("funasr", shell(tmp_path / family.name, family))
+        assert recorder.keywords
+
+
+def test_a_model_with_a_limit_says_how_much_it_hears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Recorder(monkeypatch, QWEN3)
+    folder = shell(tmp_path, QWEN3)
+    assert "longer than about 37 s" in str(load("qwen3_asr", folder).info.notice)
+    assert "longer than about 76 s" in str(load("qwen3_asr", folder, max_total_len=1_024).info.notice)

@@ -1,0 +1,227 @@
+"""ONNX models small enough to be written here, that hear words in tones: they stand in for models too big for tests.
+
+A tone of `ONE_HZ` is the word "one", one of `TWO_HZ` "two", and one of `THREE_HZ` followed by `END_HZ` the two pieces
+of "three". Between two tones there may be a pause or none.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+ONE_HZ, TWO_HZ, THREE_HZ, END_HZ = 400.0, 1_000.0, 2_200.0, 5_000.0
+TONES_HZ = (ONE_HZ, TWO_HZ, THREE_HZ, END_HZ)
+PIECES = ("▁one", "▁two", "▁th", "ree")
+
+_RATE_HZ = 16_000
+_MELS = 80
+_SUBSAMPLING = 8
+_DURATIONS = 5
+_OPSET = 17
+_IR_VERSION = 9
+
+Floats = NDArray[np.float32]
+
+
+def tone(hz: float, seconds: float, *, level: float = 0.3) -> Floats:
+    """A sine as float32, shape (samples,), 16 kHz."""
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * _RATE_HZ)) / _RATE_HZ)).astype(np.float32)
+
+
+def pause(seconds: float) -> Floats:
+    """Digital silence as float32, shape (samples,), 16 kHz."""
+    return np.zeros(round(seconds * _RATE_HZ), np.float32)
+
+
+def spoken(*tones_hz: float) -> Floats:
+    """Tones of 0.32 s, each after a pause as long, and one more pause."""
+    return np.concatenate([part for hz in tones_hz for part in (pause(0.32), tone(hz, 0.32))] + [pause(0.32)])
+
+
+def write_transducer(folder: Path, *, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write a NeMo token-and-duration transducer as sherpa-onnx expects it; `metadata` changes the encoder's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size = len(PIECES) + 1
+    known = {
+        "vocab_size": str(len(PIECES)),
+        "normalize_type": "",
+        "pred_rnn_layers": "1",
+        "pred_hidden": "1",
+        "subsampling_factor": str(_SUBSAMPLING),
+        "model_type": "EncDecRNNTBPEModel",
+        "url": "tdt",  # by this word sherpa-onnx knows that the joiner also scores durations
+    }
+    _save(folder / "encoder.int8.onnx", _encoder(size), known | dict(metadata or {}))
+    _save(folder / "decoder.int8.onnx", _decoder(), {})
+    _save(folder / "joiner.int8.onnx", _joiner(size), {})
+    _write_tokens(folder, (*PIECES, "<blk>"))
+    return folder
+
+
+def write_ctc(folder: Path) -> Path:
+    """Write an Omnilingual CTC model as sherpa-onnx expects it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(folder / "model.int8.onnx", _ctc(), {"model_type": "omnilingual-asr"})
+    _write_tokens(folder, ("<blk>", *PIECES))
+    return folder
+
+
+def _write_tokens(folder: Path, symbols: Sequence[str]) -> None:
+    table = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
+    (folder / "tokens.txt").write_text(table, encoding="utf-8")
+
+
+def _save(path: Path, graph: onnx.GraphProto, metadata: Mapping[str, str]) -> None:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+    helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _constant(name: str, value: object, dtype: type = np.float32) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(value, dtype), name)
+
+
+def _slaney_mel(hz: float) -> float:
+    return 3 * hz / 200 if hz < 1_000 else 15 + 27 * float(np.log(hz / 1_000) / np.log(6.4))
+
+
+def _bands() -> Floats:
+    """Weights of shape (pieces, mels, frames): how much louder a tone's band is than all others."""
+    top = _slaney_mel(_RATE_HZ / 2)
+    weights = np.zeros((len(TONES_HZ), _MELS, _SUBSAMPLING), np.float32)
+    for row, hz in enumerate(TONES_HZ):
+        centre = round(_slaney_mel(hz) / top * (_MELS + 1)) - 1
+        band = np.zeros(_MELS, bool)
+        band[max(0, centre - 1) : centre + 2] = True
+        weights[row, band] = 1 / (band.sum() * _SUBSAMPLING)
+        weights[row, ~band] = -1 / ((~band).sum() * _SUBSAMPLING)
+    return weights
+
+
+def _encoder(size: int) -> onnx.GraphProto:
+    """1.0 in the row of each tone where it begins, and in the last row always: (batch, size, frames / 8)."""
+    nodes = [
+        helper.make_node("Conv", ["audio_signal", "bands"], ["contrast"], strides=[_SUBSAMPLING]),
+        helper.make_node("Greater", ["contrast", "threshold"], ["is_loud"]),
+        helper.make_node("Cast", ["is_loud"], ["loud"], to=TensorProto.FLOAT),
+        helper.make_node("Pad", ["loud", "one_before"], ["with_before"]),
+        helper.make_node("Slice", ["with_before", "zero", "minus_one", "time"], ["before"]),
+        helper.make_node("Sub", ["loud", "before"], ["step"]),
+        helper.make_node("Relu", ["step"], ["onset"]),
+        helper.make_node("Pad", ["onset", "one_row", "one"], ["outputs"]),
+        helper.make_node("Div", ["length", "subsampling"], ["encoded_lengths"]),
+    ]
+    return helper.make_graph(
+        nodes,
+        "encoder",
+        [
+            helper.make_tensor_value_info("audio_signal", TensorProto.FLOAT, ["N", _MELS, "T"]),
+            helper.make_tensor_value_info("length", TensorProto.INT64, ["N"]),
+        ],
+        [
+            helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["N", size, "S"]),
+            helper.make_tensor_value_info("encoded_lengths", TensorProto.INT64, ["N"]),
+        ],
+        [
+            _constant("bands", _bands()),
+            _constant("threshold", 3.0),
+            _constant("one_before", [0, 0, 1, 0, 0, 0], np.int64),
+            _constant("one_row", [0, 0, 0, 0, 1, 0], np.int64),
+            _constant("zero", [0], np.int64),
+            _constant("minus_one", [-1], np.int64),
+            _constant("time", [2], np.int64),
+            _constant("one", 1.0),
+            _constant("subsampling", [_SUBSAMPLING], np.int64),
+        ],
+    )
+
+
+def _decoder() -> onnx.GraphProto:
+    """Remembers nothing: its output is zero."""
+    state = ["one_layer", "N", "hidden"]
+    nodes = [
+        helper.make_node("Cast", ["targets"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["numbers", "first"], ["wide"]),
+        helper.make_node("Mul", ["wide", "nought"], ["outputs"]),
+        helper.make_node("Identity", ["target_length"], ["prednet_lengths"]),
+        helper.make_node("Identity", ["states.1"], ["states"]),
+        helper.make_node("Identity", ["onnx::Slice_3"], ["162"]),
+    ]
+    return helper.make_graph(
+        nodes,
+        "decoder",
+        [
+            helper.make_tensor_value_info("targets", TensorProto.INT32, ["N", "U"]),
+            helper.make_tensor_value_info("target_length", TensorProto.INT32, ["N"]),
+            helper.make_tensor_value_info("states.1", TensorProto.FLOAT, state),
+            helper.make_tensor_value_info("onnx::Slice_3", TensorProto.FLOAT, state),
+        ],
+        [
+            helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["N", 1, "U"]),
+            helper.make_tensor_value_info("prednet_lengths", TensorProto.INT32, ["N"]),
+            helper.make_tensor_value_info("states", TensorProto.FLOAT, state),
+            helper.make_tensor_value_info("162", TensorProto.FLOAT, state),
+        ],
+        [_constant("first", [1], np.int64), _constant("nought", 0.0)],
+    )
+
+
+def _joiner(size: int) -> onnx.GraphProto:
+    """Scores of the pieces, the blank and the durations; a piece or a blank always lasts one frame."""
+    scale = np.append(np.full(size - 1, 20.0), 10.0).reshape(1, size, 1)
+    durations = np.zeros((1, _DURATIONS, 1))
+    durations[0, 1] = 1.0
+    nodes = [
+        helper.make_node("Mul", ["encoder_outputs", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "decoder_outputs"], ["pieces"]),
+        helper.make_node("Concat", ["pieces", "durations"], ["both"], axis=1),
+        helper.make_node("Transpose", ["both"], ["rows"], perm=[0, 2, 1]),
+        helper.make_node("Unsqueeze", ["rows", "second"], ["outputs"]),
+    ]
+    return helper.make_graph(
+        nodes,
+        "joiner",
+        [
+            helper.make_tensor_value_info("encoder_outputs", TensorProto.FLOAT, [1, size, 1]),
+            helper.make_tensor_value_info("decoder_outputs", TensorProto.FLOAT, [1, 1, 1]),
+        ],
+        [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, [1, 1, 1, size + _DURATIONS])],
+        [
+            _constant("scale", scale),
+            _constant("durations", durations),
+            _constant("second", [2], np.int64),
+        ],
+    )
+
+
+def _ctc() -> onnx.GraphProto:
+    """The power of each tone in windows of 20 ms as the score of its piece: (batch, windows, pieces + 1)."""
+    window = _RATE_HZ // 50
+    phase = 2 * np.pi * np.outer(TONES_HZ, np.arange(window)) / _RATE_HZ
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "first"], ["channel"]),
+        helper.make_node("Conv", ["channel", "cosines"], ["real"], strides=[window]),
+        helper.make_node("Conv", ["channel", "sines"], ["imaginary"], strides=[window]),
+        helper.make_node("Mul", ["real", "real"], ["real_power"]),
+        helper.make_node("Mul", ["imaginary", "imaginary"], ["imaginary_power"]),
+        helper.make_node("Add", ["real_power", "imaginary_power"], ["power"]),
+        helper.make_node("Pad", ["power", "one_row", "blank"], ["scores"]),
+        helper.make_node("Transpose", ["scores"], ["logits"], perm=[0, 2, 1]),
+    ]
+    return helper.make_graph(
+        nodes,
+        "ctc",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", "samples"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", "windows", len(PIECES) + 1])],
+        [
+            _constant("first", [1], np.int64),
+            _constant("cosines", np.cos(phase)[:, None] / window),
+            _constant("sines", np.sin(phase)[:, None] / window),
+            _constant("one_row", [0, 1, 0, 0, 0, 0], np.int64),
+            _constant("blank", 0.1),
+        ],
+    )
