@@ -88,6 +88,12 @@ export class Link {
     socket.onclose = ({ code }) => this.#lose(code);
   }
 
+  /** Give up this connection and make another at once: what holds for new sessions then holds for us, too. */
+  renew() {
+    this.#lose(0);
+    this.connect();
+  }
+
   /**
    * @param {CommandName} command sent only while the link is open
    */

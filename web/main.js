@@ -3,23 +3,21 @@
  * It must not hold state of its own or word messages.
  */
 
+import { drawChip } from './chips.js';
+import { Controls } from './controls.js';
 import { Link } from './link.js';
 import { connectionChip, secondsLabel, stateChip } from './messages.js';
-import { Meter } from './meter.js';
-import { openMicrophone } from './microphone.js';
 import { NoticesView } from './notices-view.js';
 import { Notices } from './notices.js';
+import { Observer } from './observer.js';
 import { meterLevel } from './packets.js';
 import { Session } from './session.js';
+import { TranscriptScroll } from './transcript-scroll.js';
+import { TranscriptTools } from './transcript-tools.js';
 import { TranscriptView } from './transcript-view.js';
 import { Transcript } from './transcript.js';
 
-/** @import { Chip } from './messages.js' */
-/** @import { SessionState, TalkPhase } from './session.js' */
-
-/** @type {Record<TalkPhase, string>} */
-const TALK_LABELS = { off: 'Talk', asking: 'Allow the microphone', live: 'Stop', stopping: 'Stopping' };
-const COPIED_FOR_MS = 2000;
+/** @import { SessionState } from './session.js' */
 
 /**
  * @template {HTMLElement} [T=HTMLElement]
@@ -29,56 +27,16 @@ const COPIED_FOR_MS = 2000;
 const byId = (id) => /** @type {T} */ (document.getElementById(id));
 
 const talkButton = byId('talk');
-const talkLabel = byId('talk-label');
-const copyButton = /** @type {HTMLButtonElement} */ (byId('copy'));
-const clearButton = /** @type {HTMLButtonElement} */ (byId('clear'));
-
-/**
- * Write only what changed: live regions and style recalculation both follow writes.
- *
- * @param {HTMLElement} element
- * @param {Chip} chip an empty label hides it
- */
-function drawChip(element, { label, tone }) {
-  if (element.textContent !== label) element.textContent = label;
-  if (element.dataset.tone !== tone) element.dataset.tone = tone;
-  element.hidden = !label;
-}
 
 /** @param {SessionState} state */
 function drawState(state) {
   drawChip(byId('connection'), connectionChip(state.link, state.model));
-  drawChip(byId('state'), state.recorder ? stateChip(state.recorder) : { label: '', tone: 'quiet' });
+  drawChip(byId('state'), state.recorder ? stateChip(state.recorder, observer.wakeWords) : { label: '', tone: 'quiet' });
   const latency = state.latencyMs === null ? '' : `${Math.round(state.latencyMs)} ms`;
   drawChip(byId('latency'), { label: latency, tone: 'quiet' });
   const unsent = state.unsentS > 0 ? `${secondsLabel(state.unsentS)} not sent` : '';
   drawChip(byId('unsent'), { label: unsent, tone: 'warn' });
-  if (document.body.dataset.talk !== state.talk) {
-    document.body.dataset.talk = state.talk;
-    talkLabel.textContent = TALK_LABELS[state.talk];
-    if (state.talk === 'off') meter.reset();
-  }
-}
-
-function drawEmptiness() {
-  byId('welcome').hidden = !transcript.isEmpty;
-  copyButton.disabled = transcript.isEmpty;
-  clearButton.disabled = transcript.isEmpty;
-}
-
-async function copyTranscript() {
-  try {
-    await navigator.clipboard.writeText(transcript.text);
-    notices.resolve('copy');
-    copyButton.dataset.done = 'true';
-    byId('announcement').textContent = 'Transcript copied.';
-    setTimeout(() => delete copyButton.dataset.done, COPIED_FOR_MS);
-  } catch {
-    notices.show('copy', {
-      level: 'warning',
-      text: 'This browser does not let the page copy. Select the text and copy it by hand.',
-    });
-  }
+  controls.draw(state);
 }
 
 /** @returns {WebSocket} */
@@ -88,41 +46,63 @@ function openSocket() {
   return new WebSocket(url);
 }
 
-const meter = new Meter(byId('meter'));
+const controls = new Controls();
 const transcriptView = new TranscriptView(byId('transcript'));
+const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'));
 const transcript = new Transcript((change) => {
-  transcriptView.apply(change);
-  drawEmptiness();
+  const isNew = transcriptView.apply(change);
+  transcriptTools.changed();
+  transcriptScroll.changed(isNew);
 });
 const notices = new Notices((list) => noticesView.draw(list));
 const noticesView = new NoticesView(byId('notices'), {
   onDismiss: (key) => notices.resolve(key),
   onRetry: () => link.connect(),
 });
+const transcriptTools = new TranscriptTools({
+  transcript,
+  notices,
+  onClear: () => {
+    session.clear();
+    transcriptScroll.follow();
+    talkButton.focus(); // the button that had the focus is disabled now
+  },
+  announce: (text) => {
+    byId('announcement').textContent = text;
+  },
+});
+const observer = new Observer();
 const link = new Link({
   openSocket,
-  onState: (state) => session.linkChanged(state),
-  onEvent: (event) => session.eventArrived(event),
-  onLatency: (latencyMs) => session.latencyMeasured(latencyMs),
+  onState: (state) => {
+    session.linkChanged(state);
+    observer.linkChanged(state);
+  },
+  onEvent: (event) => {
+    observer.eventArrived(event);
+    session.eventArrived(event);
+    if (event.type === 'timeline') transcript.timed(event);
+  },
+  onLatency: (latencyMs) => {
+    session.latencyMeasured(latencyMs);
+    observer.latencyMeasured(latencyMs);
+  },
 });
 const session = new Session({
   link,
-  openMicrophone,
+  openMicrophone: (handlers) => controls.openMicrophone(handlers),
   transcript,
   notices,
   onState: drawState,
   onFinal: (text) => {
     byId('announcement').textContent = text;
   },
-  onSamples: (samples) => meter.push(meterLevel(samples)),
+  onSamples: (samples) => {
+    controls.heard(samples);
+    observer.levelHeard(meterLevel(samples));
+  },
 });
 
-talkButton.addEventListener('click', () => session.toggle());
-clearButton.addEventListener('click', () => {
-  session.clear();
-  talkButton.focus(); // the button that had the focus is disabled now
-});
-copyButton.addEventListener('click', copyTranscript);
+controls.connect(session, link, notices);
 window.addEventListener('online', () => link.connect());
-drawEmptiness();
 link.connect();

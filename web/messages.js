@@ -4,8 +4,8 @@
  */
 
 /** @import { LinkState } from './link.js' */
-/** @import { MicrophoneProblem } from './microphone.js' */
 /** @import { ServerError } from './protocol.js' */
+/** @import { LossReason } from './transcript.js' */
 
 /**
  * @typedef {'good' | 'busy' | 'warn' | 'bad' | 'quiet'} Tone
@@ -14,25 +14,63 @@
  * @typedef {'loading' | 'ready' | 'failed'} ModelState
  */
 
-/** @type {Record<MicrophoneProblem, string>} */
-const MICROPHONE = {
-  insecure:
-    'Browsers give the microphone to secure pages only. Open this page over https, or as localhost on the machine itself.',
-  unsupported: 'This browser cannot stream a microphone. A current Chrome, Edge, Firefox or Safari can.',
-  denied: 'The microphone is blocked for this page. Allow it beside the address bar, then press Talk again.',
-  missing: 'No microphone was found. Connect one, then press Talk again.',
-  busy: 'The microphone is there but does not answer. Another program may be using it.',
-  failed: 'The microphone could not be opened. Press Talk to try again.',
-};
-
 /** @type {Record<string, string>} what an error of each kind means, before the server's own words */
 const SERVER = {
+  admission: 'The server has no room for one more session',
   audio_packet: 'The server refused a piece of sound',
   audio: 'The server could not use a piece of sound',
   command: 'The server did not understand this page; reloading it may help',
   recorder: 'One passage could not be written down',
   main_engine: 'The speech engine failed to start, so no text will come',
   realtime_engine: 'The live engine failed to start, so words may appear only after you pause',
+};
+
+/**
+ * Warnings of our server, and what they mean for the person who talks. `$1` is what the first group caught.
+ *
+ * @type {[RegExp, string][]}
+ */
+const WARNINGS = [
+  [/start command/i, 'Sound arrived while the server was not listening and was ignored. Press Talk to begin again'],
+  [
+    /^([\d,.]+) windows of 32 ms of audio were dropped/i,
+    'The server does not keep up and had to skip sound: $1 pieces of 32 ms. Some words may be missing',
+  ],
+  [
+    /active speaker limit of (\d+)/i,
+    'Others are speaking: the server hears $1 at a time, and what you just said was not written down',
+  ],
+  [/active speaker limit/i, 'Others are speaking, and what you just said was not written down: the server hears only so many at a time'],
+  [
+    /Maximum per-session audio buffer.* cut at ([\d.]+) s/i,
+    'You spoke for $1 s without a pause, so the passage was divided there. Nothing is lost',
+  ],
+  [
+    /Final transcription backlog: (\d+) utterances wait, none is lost/i,
+    'The server is behind: $1 passages wait for their final text. None is lost',
+  ],
+  [/Partials come less often/i, 'The server is busy, so words appear less often while you speak. Final texts are not affected'],
+  [
+    /No audio came for ([\d.]+) s/i,
+    'No sound reached the server for $1 s, so the passage was ended there. What was heard is written down',
+  ],
+];
+
+/** @type {Record<LossReason, string>} why a block will have no final text */
+const LOSSES = {
+  '': 'no final text',
+  failed: 'the engine failed: no final text',
+  repetition: 'withheld: the engine repeated itself',
+  disconnected: 'connection lost: no final text',
+  unknown: 'no final text',
+};
+
+/** @type {Record<string, string>} why a segment ended without a final */
+const CLOSED = {
+  empty: 'No words were heard in it',
+  no_speech: 'It was a noise, not speech',
+  repetition: 'The engine repeated itself, so its text was withheld',
+  failed: 'The engine could not write it down',
 };
 
 /** @type {Record<string, Chip>} */
@@ -43,7 +81,7 @@ const STATES = {
   recording: { label: 'Hearing you', tone: 'busy' },
   silence: { label: 'Pause', tone: 'good' },
   transcribing: { label: 'Writing', tone: 'busy' },
-  wakeword_wait: { label: 'Waiting for the wake word', tone: 'quiet' },
+  wakeword_wait: { label: 'Waiting for $word', tone: 'quiet' },
   wakeword_detected: { label: 'Wake word heard', tone: 'good' },
   wakeword_timeout: { label: 'Nothing after the wake word', tone: 'warn' },
 };
@@ -55,18 +93,6 @@ const STATES = {
 const sentence = (words) => `${words.trim().replace(/[.\s]+$/, '')}.`;
 
 /**
- * @param {MicrophoneProblem} code
- * @returns {Message}
- */
-export const microphoneMessage = (code) => ({ level: 'error', text: MICROPHONE[code] });
-
-/** @returns {Message} */
-export const microphoneLost = () => ({
-  level: 'error',
-  text: 'The microphone was disconnected. What was said until then is kept; press Talk to go on.',
-});
-
-/**
  * @param {ServerError} error
  * @returns {Message}
  */
@@ -76,13 +102,28 @@ export function serverErrorMessage({ where, message }) {
 }
 
 /**
- * @param {string} message the server's own words
+ * @param {string} message the server's own words, which stay as they are where we know none that are clearer
  * @returns {Message}
  */
-export const warningMessage = (message) => ({
-  level: 'warning',
-  text: sentence(message.trim() || 'The server sent a warning without words'),
-});
+export function warningMessage(message) {
+  const known = WARNINGS.find(([pattern]) => pattern.test(message));
+  const caught = known ? (known[0].exec(message)?.[1] ?? '') : '';
+  const words = known ? known[1].replace('$1', caught) : message.trim();
+  return { level: 'warning', text: sentence(words || 'The server sent a warning without words') };
+}
+
+/**
+ * @param {LossReason} loss
+ * @returns {string} a note beside a block
+ */
+export const lossNote = (loss) => LOSSES[loss];
+
+/**
+ * @param {string} reason of a segment without a final
+ * @returns {string}
+ */
+export const closedReason = (reason) =>
+  Object.hasOwn(CLOSED, reason) ? CLOSED[reason] : reason.replaceAll('_', ' ') || 'The server gave no reason';
 
 /** @returns {Message} */
 export const loadingMessage = () => ({
@@ -121,10 +162,15 @@ export function connectionChip({ phase, full, failures }, model) {
 
 /**
  * @param {string} state as `status` names it
+ * @param {string} [wakeWords] those that are listened for, with commas between
  * @returns {Chip}
  */
-export const stateChip = (state) =>
-  Object.hasOwn(STATES, state) ? STATES[state] : { label: state.replaceAll('_', ' '), tone: 'quiet' };
+export function stateChip(state, wakeWords = '') {
+  if (!Object.hasOwn(STATES, state)) return { label: state.replaceAll('_', ' '), tone: 'quiet' };
+  const words = wakeWords.split(',').map((word) => word.trim()).filter(Boolean);
+  const word = words.length > 0 ? words.map((each) => `“${each}”`).join(' or ') : 'the wake word';
+  return { ...STATES[state], label: STATES[state].label.replace('$word', word) };
+}
 
 /**
  * @param {number} seconds more than 0

@@ -1,25 +1,30 @@
 /**
- * The level meter: the last seconds of loudness as a row of bars, newest at the right.
- * It must not hear anything itself: levels are pushed in.
+ * Draws the meter: the waveform of the last seconds, newest at the right, and beside it the level with its peak.
+ * It must not hear anything itself: packets are pushed in.
  */
 
-const BAR_PX = 3;
-const GAP_PX = 2;
-const SILENT_BAR_PX = 2;
+import { FLOOR_DB, MeterModel } from './meter-model.js';
 
-/** One bar gathers this many packets of 40 ms: calm to look at, and still quick. */
-const LEVELS_PER_BAR = 2;
+const COLUMN_PX = 2;
+const GAP_PX = 1;
+const LEVEL_PX = 6;
+const LEVEL_GAP_PX = 8;
+const COLUMNS_PER_PACKET = 1;
+
+/** Quiet speech is a small part of the range; the root shows it without hiding what is loud. */
+const shape = (/** @type {number} */ value) => Math.sign(value) * Math.sqrt(Math.abs(value));
+
+/** Reading aloud the level more often would help nobody. */
+const SPOKEN_EVERY_MS = 1000;
 
 export class Meter {
-  /** @type {number[]} 0 to 1, oldest first */
-  #bars = [];
-  #newest = 0;
-  #levelsInNewest = 0;
+  #model = new MeterModel(COLUMNS_PER_PACKET);
   #isDue = false;
+  #spokenAtMs = 0;
   #canvas;
   #context;
 
-  /** @param {HTMLCanvasElement} canvas its `color` style draws the bars */
+  /** @param {HTMLCanvasElement} canvas drawn in its `color` and the tokens of the page */
   constructor(canvas) {
     this.#canvas = canvas;
     this.#context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
@@ -27,29 +32,28 @@ export class Meter {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#schedule());
   }
 
-  /** @param {number} level 0 to 1 */
-  push(level) {
-    this.#newest = Math.max(this.#newest, level);
-    this.#levelsInNewest += 1;
-    if (this.#levelsInNewest < LEVELS_PER_BAR) return;
-    this.#bars.push(this.#newest);
-    this.#newest = 0;
-    this.#levelsInNewest = 0;
+  /** @param {Float32Array} samples one packet, range -1 to 1 */
+  push(samples) {
+    this.#model.push(samples);
     this.#schedule();
   }
 
-  /** Fall silent; called when the microphone closes. */
+  /** Fall silent; called when the source closes. */
   reset() {
-    this.#bars = [];
+    this.#model.reset();
     this.#schedule();
   }
 
   #schedule() {
     if (this.#isDue) return;
     this.#isDue = true;
-    requestAnimationFrame(() => {
+    requestAnimationFrame((nowMs) => {
       this.#isDue = false;
       this.#draw();
+      if (nowMs - this.#spokenAtMs < SPOKEN_EVERY_MS) return;
+      this.#spokenAtMs = nowMs;
+      this.#canvas.setAttribute('aria-valuenow', String(Math.round(this.#model.level)));
+      this.#canvas.setAttribute('aria-valuetext', `${Math.round(this.#model.level)} decibels`);
     });
   }
 
@@ -59,17 +63,49 @@ export class Meter {
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
     this.#context.scale(scale, scale);
-    this.#context.fillStyle = getComputedStyle(this.#canvas).color;
-    const slots = Math.floor((width + GAP_PX) / (BAR_PX + GAP_PX));
-    this.#bars = this.#bars.slice(-Math.max(slots, 1));
-    const silentSlots = slots - this.#bars.length;
+    const style = getComputedStyle(this.#canvas);
+    this.#drawWave(width - LEVEL_PX - LEVEL_GAP_PX, height, style.color, style.getPropertyValue('--bad'));
+    this.#drawLevel(width, height, style.color, style.getPropertyValue('--line'));
+  }
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   * @param {string} color
+   * @param {string} clippedColor
+   */
+  #drawWave(width, height, color, clippedColor) {
+    const slots = Math.floor((width + GAP_PX) / (COLUMN_PX + GAP_PX));
+    const columns = this.#model.newest(slots);
+    const silent = slots - columns.length;
+    const middle = height / 2;
     for (let slot = 0; slot < slots; slot += 1) {
-      const level = this.#bars[slot - silentSlots] ?? 0;
-      const barHeight = Math.max(SILENT_BAR_PX, level * height);
-      this.#context.globalAlpha = 0.25 + 0.75 * level;
+      const column = columns[slot - silent] ?? { low: 0, high: 0, isClipped: false };
+      const top = Math.min(middle - shape(column.high) * middle, middle - COLUMN_PX / 2);
+      const bottom = Math.max(middle - shape(column.low) * middle, middle + COLUMN_PX / 2);
+      this.#context.globalAlpha = slot < silent ? 0.35 : 1;
+      this.#context.fillStyle = column.isClipped ? clippedColor : color;
       this.#context.beginPath();
-      this.#context.roundRect(slot * (BAR_PX + GAP_PX), (height - barHeight) / 2, BAR_PX, barHeight, BAR_PX / 2);
+      this.#context.roundRect(slot * (COLUMN_PX + GAP_PX), top, COLUMN_PX, bottom - top, COLUMN_PX / 2);
       this.#context.fill();
     }
+    this.#context.globalAlpha = 1;
+  }
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   * @param {string} color
+   * @param {string} trackColor
+   */
+  #drawLevel(width, height, color, trackColor) {
+    const tall = (/** @type {number} */ db) => ((db - FLOOR_DB) / -FLOOR_DB) * height;
+    const x = width - LEVEL_PX;
+    this.#context.fillStyle = trackColor;
+    this.#context.fillRect(x, 0, LEVEL_PX, height);
+    this.#context.fillStyle = color;
+    this.#context.fillRect(x, height - tall(this.#model.level), LEVEL_PX, tall(this.#model.level));
+    const peak = tall(this.#model.peak);
+    if (peak > 0) this.#context.fillRect(x, Math.max(0, height - peak - 2), LEVEL_PX, 2);
   }
 }

@@ -1,42 +1,40 @@
 /**
- * One person's session: what the button does, what each event changes, and what survives a lost connection.
+ * One person's session: what is sent, what each event changes, and what survives a lost connection.
  * It must not touch the DOM, nor open sockets or devices itself: those are handed in.
  */
 
-import {
-  linkMessage,
-  loadingMessage,
-  microphoneLost,
-  microphoneMessage,
-  serverErrorMessage,
-  warningMessage,
-} from './messages.js';
+import { linkMessage, loadingMessage, serverErrorMessage, warningMessage } from './messages.js';
 import { encodePacket, Shedder } from './packets.js';
+import { Talk } from './talk.js';
 
+/** @import { Capture, CaptureHandlers } from './capture.js' */
 /** @import { Link, LinkState } from './link.js' */
 /** @import { ModelState } from './messages.js' */
-/** @import { Capture, CaptureHandlers, MicrophoneError } from './microphone.js' */
 /** @import { Notices } from './notices.js' */
 /** @import { ServerEvent } from './protocol.js' */
+/** @import { TalkState } from './talk.js' */
 /** @import { Transcript } from './transcript.js' */
 
 /** A model that is loaded says so at once; only one that is not deserves a sentence. */
 const LOADING_SENTENCE_AFTER_MS = 500;
 
+/** Unsent sound up to which more is taken from a source that can wait. */
+const READY_BELOW_BYTES = 32_000;
+
 /**
- * @typedef {'off' | 'asking' | 'live' | 'stopping'} TalkPhase
- *
- * @typedef {object} SessionState what the page shows besides words and sentences
- * @property {TalkPhase} talk
+ * @typedef {object} ConnectionState
+ * @property {string} sessionId the server's name for this connection, or '' without one
  * @property {LinkState} link
  * @property {ModelState} model
  * @property {string} recorder the last `status`, or '' without a connection
  * @property {number | null} latencyMs
  * @property {number} unsentS sound of this stream that never left, seconds
  *
+ * @typedef {TalkState & ConnectionState} SessionState what the page shows besides words and sentences
+ *
  * @typedef {object} SessionParts
  * @property {Pick<Link, 'isOpen' | 'bufferedBytes' | 'send' | 'sendPacket'>} link
- * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone
+ * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone as people chose it
  * @property {Transcript} transcript
  * @property {Notices} notices
  * @property {(state: SessionState) => void} onState
@@ -49,19 +47,18 @@ export class Session {
   /** @type {SessionState} */
   #state = {
     talk: 'off',
+    source: null,
+    sourceLabel: '',
+    sessionId: '',
     link: { phase: 'connecting', full: false, failures: 0, retryAtMs: 0 },
     model: 'loading',
     recorder: '',
     latencyMs: null,
     unsentS: 0,
   };
-  /** @type {Capture | null} */
-  #capture = null;
   #shedder = new Shedder();
   /** Sound that was captured since the connection was lost, seconds. */
   #missedS = 0;
-  /** Counts presses of Talk, so that an answer to an earlier one is known as such. */
-  #attempt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #loadingTimer;
   #parts;
@@ -71,14 +68,16 @@ export class Session {
   constructor(parts) {
     this.#parts = parts;
     this.#now = parts.now ?? (() => performance.now());
-  }
-
-  /** Start talking, change one's mind while asked for permission, or stop. Never rejects. */
-  async toggle() {
-    const { talk } = this.#state;
-    if (talk === 'off') await this.#start();
-    else if (talk === 'asking') this.#become({ talk: 'off' });
-    else if (talk === 'live') await this.#stop();
+    const { link, notices, openMicrophone } = parts;
+    this.talk = new Talk({
+      notices,
+      openMicrophone,
+      isReady: () => link.isOpen && link.bufferedBytes < READY_BELOW_BYTES,
+      onState: (change) => this.#become(change),
+      onBegin: () => this.#begin(),
+      onSamples: (samples, sampleRateHz) => this.#captured(samples, sampleRateHz),
+      onEnd: () => link.send('stop'),
+    });
   }
 
   /** Forget what was said; talking goes on. */
@@ -93,7 +92,7 @@ export class Session {
     if (wasOpen && link.phase !== 'open') {
       this.#parts.transcript.disconnected();
       this.#modelSettled();
-      this.#become({ recorder: '', latencyMs: null, model: 'loading' });
+      this.#become({ recorder: '', latencyMs: null, model: 'loading', sessionId: '' });
     }
     const message = linkMessage(link);
     // A first loss usually heals within a second; a sentence that flashes by would only worry people.
@@ -112,6 +111,7 @@ export class Session {
     const { link, transcript, notices } = this.#parts;
     switch (event.type) {
       case 'hello':
+        this.#become({ sessionId: event.sessionId });
         this.#greeted();
         break;
       case 'ready':
@@ -152,7 +152,13 @@ export class Session {
     this.#missedS = 0;
     notices.resolve('error:');
     this.#loadingTimer = setTimeout(() => notices.show('model', loadingMessage()), LOADING_SENTENCE_AFTER_MS);
-    if (this.#capture) link.send('start');
+    if (this.talk.isOpen) link.send('start');
+  }
+
+  #begin() {
+    this.#shedder = new Shedder();
+    this.#become({ unsentS: 0 });
+    this.#parts.link.send('start');
   }
 
   #modelSettled() {
@@ -160,53 +166,11 @@ export class Session {
     this.#parts.notices.resolve('model');
   }
 
-  async #start() {
-    const { link, notices, openMicrophone } = this.#parts;
-    this.#attempt += 1;
-    const attempt = this.#attempt;
-    const isStale = () => attempt !== this.#attempt || this.#state.talk !== 'asking';
-    notices.resolve('microphone');
-    this.#become({ talk: 'asking', unsentS: 0 });
-    try {
-      const capture = await openMicrophone({
-        onSamples: (samples, rateHz) => attempt === this.#attempt && this.#captured(samples, rateHz),
-        onLost: () => this.#microphoneLost(),
-      });
-      if (isStale()) {
-        await capture.stop();
-        return;
-      }
-      this.#capture = capture;
-      this.#shedder = new Shedder();
-      link.send('start');
-      this.#become({ talk: 'live' });
-    } catch (error) {
-      if (isStale()) return;
-      notices.show('microphone', microphoneMessage(/** @type {MicrophoneError} */ (error).code ?? 'failed'));
-      this.#become({ talk: 'off' });
-    }
-  }
-
-  async #stop() {
-    this.#become({ talk: 'stopping' });
-    await this.#capture?.stop(); // its last samples are sent meanwhile
-    this.#capture = null;
-    this.#parts.link.send('stop');
-    this.#become({ talk: 'off' });
-  }
-
-  #microphoneLost() {
-    if (this.#state.talk !== 'live') return;
-    this.#parts.notices.show('microphone', microphoneLost());
-    void this.#stop();
-  }
-
   /**
    * @param {Float32Array} samples
    * @param {number} sampleRateHz
    */
   #captured(samples, sampleRateHz) {
-    if (!this.#capture) return;
     const { link, onSamples } = this.#parts;
     onSamples(samples);
     const isLost = !link.isOpen || this.#shedder.drops(link.bufferedBytes, sampleRateHz);

@@ -1,16 +1,16 @@
 /**
- * Draws the transcript: one element for each entry, kept in step with the model, and scrolled along while the reader is at its end.
- * It must not decide what a block says.
+ * Draws the transcript: one element for each entry, kept in step with the model.
+ * It must not decide what a block says, nor where the page is scrolled to.
  */
 
-import { secondsLabel } from './messages.js';
+import { lossNote, secondsLabel } from './messages.js';
 
 /** @import { Block, Break, Change } from './transcript.js' */
 
-/** How near the end still counts as reading along. */
-const NEAR_END_PX = 96;
-
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+
+/** @param {number} atS seconds since the epoch */
+const clock = (atS) => CLOCK.format(new Date(atS * 1000));
 
 /**
  * @param {string} tag
@@ -24,16 +24,44 @@ function make(tag, className, text = '') {
   return element;
 }
 
+/**
+ * Write only what changed: a text node that is replaced loses what the reader selected in it.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * What is known about a block, in an order that keeps what is written in its place while the rest comes.
+ *
+ * @param {Block} block
+ */
+function metaOf({ phase, loss, times }) {
+  const { durationSeconds, recordingEndedAt, preRollSeconds, wakeWordAt, wakeWord } = times;
+  const parts = [];
+  if (phase === 'lost') parts.push(lossNote(loss));
+  else if (phase === 'live' && recordingEndedAt === undefined) parts.push('speaking');
+  if (durationSeconds !== undefined) parts.push(secondsLabel(durationSeconds));
+  if (recordingEndedAt !== undefined) parts.push(`until ${clock(recordingEndedAt)}`);
+  if (preRollSeconds) parts.push(`pre-roll ${secondsLabel(preRollSeconds)}`);
+  if (wakeWordAt !== undefined) parts.push(`${wakeWord ? `“${wakeWord}”` : 'wake word'} at ${clock(wakeWordAt)}`);
+  return parts.join(' · ');
+}
+
 /** @param {Block} block */
 function drawBlock(block) {
   const element = make('article', 'segment');
   element.dataset.testid = 'segment';
   element.dataset.segmentId = String(block.segmentId);
-  const time = /** @type {HTMLTimeElement} */ (make('time', 'segment-time'));
   const words = make('p', 'segment-text');
   words.dir = 'auto'; // each block finds its own direction: people mix languages
   words.append(make('span', 'stable'), make('span', 'unstable'));
-  element.append(time, words);
+  const meta = make('p', 'segment-meta');
+  meta.dataset.testid = 'segment-meta';
+  element.append(make('time', 'segment-time'), words, meta);
   updateBlock(element, block);
   return element;
 }
@@ -43,19 +71,17 @@ function drawBlock(block) {
  * @param {Block} block
  */
 function updateBlock(element, block) {
-  const [time, words] = element.children;
+  const [time, words, meta] = element.children;
   const [stable, unstable] = words.children;
   element.dataset.final = String(block.phase === 'final');
   element.dataset.phase = block.phase;
-  stable.textContent = block.stable;
-  unstable.textContent = block.unstable;
-  if (block.startedAtS !== null && !time.textContent) {
-    const startedAt = new Date(block.startedAtS * 1000);
-    time.setAttribute('datetime', startedAt.toISOString());
-    time.textContent = CLOCK.format(startedAt);
-  }
-  if (block.phase === 'lost' && words.children.length === 2) {
-    words.append(' ', make('span', 'segment-note', 'no final text'));
+  write(stable, block.stable);
+  write(unstable, block.unstable);
+  write(meta, metaOf(block));
+  const { recordingStartedAt } = block.times;
+  if (recordingStartedAt !== undefined && !time.textContent) {
+    time.setAttribute('datetime', new Date(recordingStartedAt * 1000).toISOString());
+    time.textContent = clock(recordingStartedAt);
   }
 }
 
@@ -73,20 +99,20 @@ export class TranscriptView {
     this.#list = list;
   }
 
-  /** @param {Change} change */
+  /**
+   * @param {Change} change
+   * @returns {boolean} whether an element was added
+   */
   apply(change) {
-    const scroller = document.documentElement;
-    const wasAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END_PX;
+    if (change.type === 'put') return this.#put(change.entry, change.beforeKey);
     if (change.type === 'reset') {
       this.#elements.clear();
       this.#list.replaceChildren();
-    } else if (change.type === 'remove') {
+    } else {
       this.#elements.get(change.key)?.remove();
       this.#elements.delete(change.key);
-    } else {
-      this.#put(change.entry, change.beforeKey);
     }
-    if (wasAtEnd) scroller.scrollTop = scroller.scrollHeight;
+    return false;
   }
 
   /**
@@ -94,13 +120,14 @@ export class TranscriptView {
    * @param {string | null} beforeKey
    */
   #put(entry, beforeKey) {
-    let element = this.#elements.get(entry.key);
-    if (!element) {
-      element = entry.kind === 'block' ? drawBlock(entry) : make('div', 'break');
+    const known = this.#elements.get(entry.key);
+    const element = known ?? (entry.kind === 'block' ? drawBlock(entry) : make('div', 'break'));
+    if (!known) {
       this.#elements.set(entry.key, element);
       this.#list.insertBefore(element, this.#elements.get(beforeKey ?? '') ?? null);
     }
-    if (entry.kind === 'block') updateBlock(element, entry);
-    else element.textContent = breakText(entry);
+    if (entry.kind === 'break') write(element, breakText(entry));
+    else if (known) updateBlock(element, entry);
+    return !known;
   }
 }

@@ -5,20 +5,24 @@
  * Segment ids start again with every connection, so a block is known by its connection and its id together.
  */
 
-/** @import { Closed, Final, Realtime } from './protocol.js' */
+/** @import { Closed, Final, Realtime, SegmentTimes, Timeline } from './protocol.js' */
 
 /**
  * @typedef {'live' | 'final' | 'lost'} BlockPhase
  *   `live`: words may still change; `final`: they will not; `lost`: no final text will ever come.
  *
+ * @typedef {'' | 'failed' | 'repetition' | 'disconnected' | 'unknown'} LossReason why it is lost, or ''
+ *
  * @typedef {object} Block
  * @property {'block'} kind
  * @property {string} key unique in this page
+ * @property {number} connection counts from 1 in this page
  * @property {number} segmentId the server's, unique within one connection
  * @property {BlockPhase} phase
  * @property {string} stable settled words; all of them once final
  * @property {string} unstable words that may still change, with their leading space
- * @property {number | null} startedAtS when the recording began, epoch seconds
+ * @property {LossReason} loss
+ * @property {SegmentTimes} times as far as they are known
  *
  * @typedef {object} Break a new connection began here
  * @property {'break'} kind
@@ -74,7 +78,7 @@ export class Transcript {
 
   /** What is not final now never will be: the next connection knows nothing of it. */
   disconnected() {
-    this.#loseLiveBlocks(() => true);
+    this.#loseLiveBlocks('disconnected', () => true);
   }
 
   /** @param {Realtime} event */
@@ -84,15 +88,7 @@ export class Transcript {
     const isLate = (block && block.phase !== 'live') || event.sequence < (this.#sequences.get(key) ?? 0);
     if (isLate || !(event.stableText + event.unstableText).trim()) return;
     this.#sequences.set(key, event.sequence);
-    this.#put({
-      kind: 'block',
-      key,
-      segmentId: event.segmentId,
-      phase: 'live',
-      stable: event.stableText,
-      unstable: event.unstableText,
-      startedAtS: event.segment?.recordingStartedAt ?? block?.startedAtS ?? null,
-    });
+    this.#put(this.#made(event, block, { phase: 'live', stable: event.stableText, unstable: event.unstableText }));
   }
 
   /**
@@ -104,16 +100,8 @@ export class Transcript {
     const { key, block } = this.#find(event.segmentId);
     this.#sequences.delete(key);
     // Finals come in the order of speech: what is still open before this one was given up by the server.
-    this.#loseLiveBlocks((open) => open.segmentId < event.segmentId);
-    this.#put({
-      kind: 'block',
-      key,
-      segmentId: event.segmentId,
-      phase: 'final',
-      stable: event.text,
-      unstable: '',
-      startedAtS: event.segment?.recordingStartedAt ?? block?.startedAtS ?? null,
-    });
+    this.#loseLiveBlocks('unknown', (open) => open.segmentId < event.segmentId);
+    this.#put(this.#made(event, block, { phase: 'final', stable: event.text, unstable: '' }));
     return true;
   }
 
@@ -123,7 +111,17 @@ export class Transcript {
     this.#sequences.delete(key);
     if (block?.phase !== 'live') return;
     if (reason === 'empty' || reason === 'no_speech') this.#remove(key);
-    else this.#loseLiveBlocks((open) => open.segmentId === segmentId);
+    else {
+      const loss = reason === 'failed' || reason === 'repetition' ? reason : 'unknown';
+      this.#loseLiveBlocks(loss, (open) => open.segmentId === segmentId);
+    }
+  }
+
+  /** @param {Timeline} event the times of a segment, which its next words would bring too */
+  timed({ segmentId, segment }) {
+    if (this.#clearsUnanswered || segmentId === null) return;
+    const { block } = this.#find(segmentId);
+    if (block?.phase === 'live') this.#put({ ...block, times: { ...block.times, ...segment } });
   }
 
   /** @param {boolean} serverWillConfirm until it does, what arrives was said before and is not shown */
@@ -138,11 +136,25 @@ export class Transcript {
     this.#reset();
   }
 
-  /** @param {(block: Block) => boolean} isAffected */
-  #loseLiveBlocks(isAffected) {
+  /**
+   * @param {Realtime | Final} event
+   * @param {Block | null} before the segment's block so far
+   * @param {Pick<Block, 'phase' | 'stable' | 'unstable'>} words
+   * @returns {Block}
+   */
+  #made({ segmentId, segment }, before, words) {
+    const times = { ...before?.times, ...segment };
+    return { kind: 'block', key: this.#keyOf(segmentId), connection: this.#connection, segmentId, ...words, loss: '', times };
+  }
+
+  /**
+   * @param {LossReason} loss
+   * @param {(block: Block) => boolean} isAffected
+   */
+  #loseLiveBlocks(loss, isAffected) {
     for (const entry of this.entries) {
       const isOurs = entry.kind === 'block' && entry.phase === 'live' && entry.key === this.#keyOf(entry.segmentId);
-      if (isOurs && isAffected(entry)) this.#put({ ...entry, phase: 'lost' });
+      if (isOurs && isAffected(entry)) this.#put({ ...entry, phase: 'lost', loss });
     }
   }
 

@@ -146,3 +146,22 @@ test('a server that talks but is slow to answer is not given up', () => {
   assert.equal(sockets.length, 1);
   assert.equal(sockets[0].isClosed, false);
 });
+
+test('a link that is renewed gives up its socket and connects at once', () => {
+  sockets[0].says({ type: 'hello', sessionId: 'a' });
+  link.renew();
+  assert.deepEqual([sockets[0].isClosed, sockets.length, states.at(-1).phase], [true, 2, 'connecting']);
+  sockets[1].says({ type: 'hello', sessionId: 'b' });
+  assert.deepEqual([states.at(-1).phase, states.at(-1).failures], ['open', 0]);
+  pass(PING_EVERY_MS);
+  assert.deepEqual(sockets[1].sent, ['ping']);
+});
+
+test('a link that waits is renewed at once, and its old timer makes no second one', () => {
+  sockets[0].drops();
+  link.renew();
+  assert.equal(sockets.length, 2);
+  sockets[1].says({ type: 'hello', sessionId: 'b' });
+  pass(2000);
+  assert.equal(sockets.length, 2);
+});

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { connectionChip, linkMessage, secondsLabel, serverErrorMessage, stateChip, warningMessage } from '../../web/messages.js';
+import {
+  closedReason, connectionChip, linkMessage, secondsLabel, serverErrorMessage, stateChip, warningMessage,
+} from '../../web/messages.js';
 
 const link = (change) => ({ phase: 'open', full: false, failures: 0, retryAtMs: 0, ...change });
 
@@ -17,6 +19,36 @@ test('every kind of server error is a sentence that keeps the server’s own wor
 test('a warning ends with one full stop', () => {
   assert.equal(warningMessage('Recording cut').text, 'Recording cut.');
   assert.equal(warningMessage('Recording cut.').text, 'Recording cut.');
+});
+
+test('what our server warns of is said as people mean it, with its figures', () => {
+  const texts = [
+    ['12 windows of 32 ms of audio were dropped: the server does not keep up.', /12 pieces/],
+    ['An utterance was ignored: the active speaker limit of 3 is reached.', /hears 3 at a time/],
+    ['Maximum per-session audio buffer reached: the utterance was cut at 30 s.', /spoke for 30 s/],
+    ['Final transcription backlog: 4 utterances wait, none is lost; the lane is full', /4 passages wait/],
+    ['No audio came for 2.5 s: the utterance was ended.', /for 2\.5 s/],
+    ['Partials come less often for a while: the server does not keep up.', /words appear less often/],
+    ['Audio was ignored: send the start command first.', /Press Talk/],
+  ];
+  for (const [message, meaning] of texts) {
+    const { level, text } = warningMessage(message);
+    assert.equal(level, 'warning');
+    assert.match(text, meaning);
+    assert.match(text, /^[A-Z][^$]*[^.]\.$/);
+  }
+});
+
+test('reasons of a newer server are shown as they are', () => {
+  assert.match(closedReason('no_speech'), /noise/);
+  assert.equal(closedReason('too_loud'), 'too loud');
+  assert.equal(closedReason('constructor'), 'constructor');
+});
+
+test('the words that are waited for are named', () => {
+  assert.equal(stateChip('wakeword_wait').label, 'Waiting for the wake word');
+  assert.equal(stateChip('wakeword_wait', 'hey jarvis').label, 'Waiting for “hey jarvis”');
+  assert.equal(stateChip('wakeword_wait', 'alexa, hey jarvis,').label, 'Waiting for “alexa” or “hey jarvis”');
 });
 
 test('the connection chip says the worst that is true', () => {

@@ -27,11 +27,36 @@ test('only an explicit false makes a server not ok', () => {
   assert.equal(parse({ type: 'ready', ok: false }).ok, false);
 });
 
-test('of the timeline, only a closed segment concerns the transcript', () => {
-  assert.deepEqual(parse({ type: 'timeline', event: 'segment_closed', segmentId: 4, reason: 'empty' }), {
-    type: 'closed', segmentId: 4, reason: 'empty',
+test('a closed segment is told apart from the rest of the timeline, and must say which it is', () => {
+  assert.deepEqual(parse({ type: 'timeline', event: 'segment_closed', segmentId: 4, reason: 'empty', timestamp: 9.5 }), {
+    type: 'closed', segmentId: 4, reason: 'empty', at: 9.5, segment: {},
   });
-  assert.equal(parse({ type: 'timeline', event: 'recording_started', segmentId: 4 }), null);
+  assert.equal(parse({ type: 'timeline', event: 'segment_closed', reason: 'empty' }), null);
+  assert.equal(parse({ type: 'timeline', event: 'recording_started', segmentId: 4 }).segmentId, 4);
+  assert.equal(parse({ type: 'timeline', event: 'wakeword_detected', wakeWord: { word: 'alexa' } }).wakeWord, 'alexa');
+});
+
+test('of a segment only what is a number or a word is known', () => {
+  const { segment } = parse({
+    type: 'final', segmentId: 1, text: 'x',
+    segment: {
+      recordingStartedAt: 1.5, recordingEndedAt: '2', durationSeconds: null, audioStartSeconds: 0,
+      preRecordingBuffer: { includedSeconds: 0.75 }, wakeWord: { detectedAt: 1.25, word: 'alexa' },
+    },
+  });
+  assert.deepEqual(segment, {
+    recordingStartedAt: 1.5, audioStartSeconds: 0, preRollSeconds: 0.75, wakeWordAt: 1.25, wakeWord: 'alexa',
+  });
+  assert.deepEqual(parse({ type: 'final', segmentId: 1, text: 'x', segment: 7 }).segment, {});
+});
+
+test('a status tells its queue, and wake words only where they are listened for', () => {
+  const status = parse({
+    type: 'status', state: 'listening', queueDepth: 3, degraded: true, timestamp: 4, wakeWord: { wakeWords: 'alexa' },
+  });
+  assert.deepEqual(status, { type: 'status', state: 'listening', at: 4, queueDepth: 3, degraded: true, wakeWords: '' });
+  const waiting = parse({ type: 'status', state: 'wakeword_wait', wakeWordEnabled: true, wakeWord: { wakeWords: 'alexa' } });
+  assert.deepEqual([waiting.wakeWords, waiting.queueDepth, waiting.degraded], ['alexa', 0, false]);
 });
 
 test('what is no event of ours is passed over', () => {

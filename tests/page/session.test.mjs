@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 
-import { MicrophoneError } from '../../web/microphone.js';
+import { SoundError } from '../../web/capture.js';
 import { Notices } from '../../web/notices.js';
 import { Session } from '../../web/session.js';
 import { Transcript } from '../../web/transcript.js';
@@ -27,7 +27,7 @@ class FakeMicrophone {
   }
   async opens() {
     this.#answer.resolve({
-      sampleRateHz: RATE_HZ,
+      label: 'A microphone',
       stop: async () => {
         await null;
         this.hears(PACKET.subarray(0, 7));
@@ -68,7 +68,7 @@ function disconnects(failures = 1, full = false) {
 }
 
 async function talks() {
-  void session.toggle();
+  void session.talk.toggle();
   await microphones.at(-1).opens();
   return microphones.at(-1);
 }
@@ -106,7 +106,7 @@ test('talking starts the stream, and stopping sends the last samples before the 
   const microphone = await talks();
   microphone.hears();
   assert.equal(state.talk, 'live');
-  await session.toggle();
+  await session.talk.toggle();
   assert.equal(state.talk, 'off');
   assert.equal(microphone.isStopped, true);
   const [start, packet, last, stop] = link.sent;
@@ -117,7 +117,7 @@ test('talking starts the stream, and stopping sends the last samples before the 
 test('the final that comes after the stop is shown and read out', async () => {
   connects();
   await talks();
-  await session.toggle();
+  await session.talk.toggle();
   session.eventArrived({ type: 'final', segmentId: 1, text: 'Good night.' });
   assert.equal(transcript.text, 'Good night.');
   assert.deepEqual(read, ['Good night.']);
@@ -141,7 +141,7 @@ test('a lost link while talking: start is sent again, the stream goes on, and wh
 test('a link that returns while nobody talks starts nothing', async () => {
   connects();
   await talks();
-  await session.toggle();
+  await session.talk.toggle();
   link.sent.length = 0;
   disconnects();
   connects();
@@ -170,8 +170,8 @@ test('a socket that does not drain sheds sound, counts it and recovers', async (
 
 test('a mind changed while the browser asks leaves no open microphone behind', async () => {
   connects();
-  void session.toggle();
-  await session.toggle();
+  void session.talk.toggle();
+  await session.talk.toggle();
   assert.equal(state.talk, 'off');
   await microphones[0].opens();
   assert.equal(microphones[0].isStopped, true);
@@ -180,9 +180,9 @@ test('a mind changed while the browser asks leaves no open microphone behind', a
 
 test('two questions to the browser, answered in any order, make one stream', async () => {
   connects();
-  void session.toggle();
-  await session.toggle();
-  void session.toggle();
+  void session.talk.toggle();
+  await session.talk.toggle();
+  void session.talk.toggle();
   await microphones[1].opens();
   await microphones[0].opens();
   assert.equal(state.talk, 'live');
@@ -190,13 +190,16 @@ test('two questions to the browser, answered in any order, make one stream', asy
   assert.deepEqual(link.sent, ['start']);
 });
 
-for (const code of ['insecure', 'unsupported', 'denied', 'missing', 'busy', 'failed']) {
-  test(`a microphone that is ${code} gives a sentence, and Talk can be pressed again`, async () => {
+for (const code of [
+  ...['insecure', 'unsupported', 'no_worklet', 'denied', 'missing', 'busy', 'failed'],
+  ...['share_denied', 'share_failed', 'share_silent', 'file_large', 'file_unreadable'],
+]) {
+  test(`a source that is ${code} gives a sentence, and Talk can be pressed again`, async () => {
     connects();
-    void session.toggle();
-    await microphones[0].fails(new MicrophoneError(code));
+    void session.talk.toggle();
+    await microphones[0].fails(new SoundError(code));
     assert.equal(state.talk, 'off');
-    assert.deepEqual(keys(), ['microphone']);
+    assert.deepEqual(keys(), ['sound']);
     assert.match(notices.list[0].text, /^[A-Z].{20,}\.$/);
     await talks();
     assert.deepEqual(keys(), []);
@@ -204,14 +207,118 @@ for (const code of ['insecure', 'unsupported', 'denied', 'missing', 'busy', 'fai
   });
 }
 
-test('an unplugged microphone ends the stream properly and says so', async () => {
+test('an unplugged microphone gives way to another one within the same stream', async () => {
   connects();
   const microphone = await talks();
-  microphone.handlers.onLost();
+  microphone.handlers.onEnd();
   await settled();
+  await microphones[1].opens();
+  assert.equal(state.talk, 'live');
+  assert.equal(microphone.isStopped, true);
+  link.sent.length = 0;
+  microphone.hears();
+  microphones[1].hears();
+  assert.equal(link.sent.length, 1, 'only the one that is heard now');
+  assert.deepEqual(keys(), ['sound']);
+  assert.match(notices.list[0].text, /through A microphone\.$/);
+});
+
+test('an unplugged microphone without another one ends the stream properly and says so', async () => {
+  connects();
+  const microphone = await talks();
+  microphone.handlers.onEnd();
+  await settled();
+  await microphones[1].fails(new SoundError('missing'));
   assert.equal(state.talk, 'off');
   assert.equal(link.sent.at(-1), 'stop');
-  assert.deepEqual(keys(), ['microphone']);
+  assert.deepEqual(keys(), ['sound']);
+});
+
+test('another choice of microphone is heard at once, and the stream goes on', async () => {
+  connects();
+  const microphone = await talks();
+  void session.talk.reopenMicrophone();
+  await settled();
+  await microphones[1].opens();
+  assert.deepEqual([microphone.isStopped, microphones[1].isStopped, state.talk], [true, false, 'live']);
+  assert.equal(link.sent.filter((each) => typeof each === 'string').join(), 'start');
+});
+
+test('two changes in a row leave one microphone open', async () => {
+  connects();
+  await talks();
+  void session.talk.reopenMicrophone();
+  void session.talk.reopenMicrophone();
+  await settled();
+  await Promise.all(microphones.slice(1).map((each) => each.opens()));
+  assert.deepEqual(microphones.map((each) => each.isStopped), [true, true, false]);
+});
+
+test('a stop while another microphone opens leaves none open', async () => {
+  connects();
+  await talks();
+  void session.talk.reopenMicrophone();
+  await settled();
+  await session.talk.toggle();
+  await microphones[1].opens();
+  assert.deepEqual(microphones.map((each) => each.isStopped), [true, true]);
+  assert.equal(state.talk, 'off');
+});
+
+test('a microphone that the system mutes is said, until it sounds again', async () => {
+  connects();
+  const microphone = await talks();
+  microphone.handlers.onMuted(true);
+  assert.deepEqual(keys(), ['muted']);
+  microphone.handlers.onMuted(false);
+  assert.deepEqual(keys(), []);
+});
+
+/** A file whose handlers the test drives. */
+function file() {
+  const opened = { isStopped: false };
+  const source = {
+    kind: 'file',
+    open: async (handlers) => {
+      opened.handlers = handlers;
+      return { label: 'talk.wav', stop: async () => (opened.isStopped = true) };
+    },
+  };
+  return { opened, source };
+}
+
+test('a file takes the place of the microphone, waits for the server, and stops by itself at its end', async () => {
+  connects();
+  const microphone = await talks();
+  const { opened, source } = file();
+  await session.talk.hear(source);
+  assert.equal(microphone.isStopped, true);
+  assert.deepEqual([state.talk, state.source, state.sourceLabel], ['live', 'file', 'talk.wav']);
+  assert.deepEqual(link.sent.filter((each) => typeof each === 'string'), ['start', 'stop', 'start']);
+  assert.equal(opened.handlers.isReady(), true);
+  link.bufferedBytes = 100_000;
+  assert.equal(opened.handlers.isReady(), false);
+  disconnects();
+  assert.equal(opened.handlers.isReady(), false);
+  link.bufferedBytes = 0;
+  connects();
+  opened.handlers.onSamples(PACKET, 16_000);
+  opened.handlers.onEnd();
+  await settled();
+  assert.equal(link.sent.at(-1), 'stop');
+  assert.deepEqual([state.talk, state.source, state.unsentS], ['off', null, 0]);
+  assert.deepEqual(keys(), []);
+});
+
+test('the browser that asks gets a reason beside its question, which goes with the answer', async () => {
+  connects();
+  void session.talk.toggle();
+  mock.timers.tick(399);
+  assert.deepEqual(keys(), []);
+  mock.timers.tick(1);
+  assert.deepEqual(keys(), ['reason']);
+  await microphones[0].opens();
+  assert.deepEqual(keys(), []);
 });
 
 test('a model that loads gets its sentence only when it takes a while', () => {

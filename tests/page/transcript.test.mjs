@@ -90,6 +90,30 @@ test('a segment that closes without a final goes if it was empty and stays marke
   assert.deepEqual(shown(transcript), ['2 lost precious| words']);
 });
 
+test('times come with words and with the timeline, and what is known is not lost again', () => {
+  const transcript = connected();
+  transcript.realtime({ ...partial(1, 'one'), segment: { recordingStartedAt: 5, preRollSeconds: 0.5 } });
+  transcript.timed({ type: 'timeline', event: 'recording_ended', segmentId: 1, segment: { recordingEndedAt: 8 } });
+  transcript.timed({ type: 'timeline', event: 'recording_started', segmentId: 2, segment: { recordingStartedAt: 9 } });
+  transcript.timed({ type: 'timeline', event: 'wakeword_wait_started', segmentId: null, segment: {} });
+  assert.deepEqual(shown(transcript), ['1 live one|'], 'times alone make no block');
+  transcript.final({ ...final(1, 'One.'), segment: { audioEndSeconds: 3 } });
+  assert.deepEqual(transcript.entries[0].times, {
+    recordingStartedAt: 5, preRollSeconds: 0.5, recordingEndedAt: 8, audioEndSeconds: 3,
+  });
+});
+
+test('a block that is lost tells why', () => {
+  const transcript = connected();
+  ['failed', 'repetition', 'new'].forEach((reason, i) => {
+    transcript.realtime(partial(i + 1, 'words'));
+    transcript.closed({ type: 'closed', segmentId: i + 1, reason });
+  });
+  transcript.realtime(partial(4, 'words'));
+  transcript.disconnected();
+  assert.deepEqual(transcript.entries.map(({ loss }) => loss), ['failed', 'repetition', 'unknown', 'disconnected']);
+});
+
 test('finals come in order of speech, so an earlier open block is lost and a later one is not', () => {
   const transcript = connected();
   transcript.realtime(partial(1, 'given up'));

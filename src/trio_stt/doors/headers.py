@@ -3,7 +3,7 @@
 It stands before everything that answers, the guard included. It must not decide who may pass, nor what an answer says.
 
 Sources: W3C Content Security Policy 3 (`'self'` covers WebSockets of the same host, and an AudioWorklet's module is a
-script), WHATWG Fetch (`nosniff`), W3C Referrer Policy, W3C Permissions Policy.
+script), WHATWG Fetch (`nosniff`), W3C Referrer Policy, RFC 7034 (`X-Frame-Options`, for browsers without the former).
 """
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -18,7 +18,6 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
-    (b"permissions-policy", b"microphone=(self), display-capture=(self), camera=(), geolocation=()"),
 )
 
 

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { loadPreferences, savePreferences } from '../../web/preferences.js';
+import { mixedDown } from '../../web/sources.js';
+
+/** A browser's storage, holding one text at most. */
+function storage(text = null) {
+  const kept = { text, getItem: () => kept.text, setItem: (_, value) => (kept.text = value) };
+  return kept;
+}
+
+test('what was chosen is there again', () => {
+  const kept = storage();
+  const chosen = { ...loadPreferences(kept), deviceId: 'usb', noiseSuppression: false, holdToTalk: true };
+  savePreferences(chosen, kept);
+  assert.deepEqual(loadPreferences(kept), chosen);
+});
+
+test('whatever another program wrote there, the page has its preferences', () => {
+  const defaults = loadPreferences(storage());
+  for (const text of ['', '{', 'null', '7', '[]', '"x"', '{"deviceId": 7, "holdToTalk": "yes", "echoCancellation": null}']) {
+    assert.deepEqual(loadPreferences(storage(text)), defaults, text);
+  }
+});
+
+test('a browser that forbids storage still has preferences', () => {
+  const forbidden = () => {
+    throw new Error('SecurityError');
+  };
+  assert.equal(loadPreferences({ getItem: forbidden }).echoCancellation, true);
+  savePreferences(loadPreferences(storage()), { setItem: forbidden });
+});
+
+test('the channels of a file become their mean', () => {
+  const channels = [Float32Array.of(1, 0.5, 0), Float32Array.of(0, 0.5, -1)];
+  const decoded = { numberOfChannels: 2, length: 3, getChannelData: (i) => channels[i] };
+  assert.deepEqual([...mixedDown(decoded)], [0.5, 0.5, -0.5]);
+});

@@ -1,0 +1,288 @@
+"""Reading what was said and seeing what the server does, in a real Chromium against the real server and model."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pysubs2
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.espeak import room, say
+from tests.support.page import (
+    HEARD_WITHIN_MS,
+    Served,
+    connection_is,
+    final_texts,
+    for_microphone,
+    open_page,
+    write_microphone,
+)
+from trio_stt.dsp import SAMPLE_RATE_HZ
+
+SPOKEN_S = 13.0
+WAKE_WORD = "hey jarvis"
+WAKE_FLAGS = ["--wakeword-backend", "openwakeword", "--wake-words", WAKE_WORD]
+
+# Notes every time that a block at or above a change was moved by it.
+WATCH_JUMPS = """
+  window.jumps = [];
+  const transcript = document.querySelector('[data-testid=transcript]');
+  let tops = new Map();
+  new MutationObserver((changes) => {
+    const blocks = [...transcript.querySelectorAll('[data-testid=segment]')];
+    const changed = changes.map(({ target }) => {
+      const element = target instanceof Element ? target : target.parentElement;
+      return blocks.indexOf(element?.closest('[data-testid=segment]'));
+    }).filter((index) => index >= 0);
+    const upTo = changed.length > 0 ? Math.min(...changed) : blocks.length - 1;
+    const now = new Map(blocks.map((block) => [block, block.getBoundingClientRect().top + scrollY]));
+    for (const block of blocks.slice(0, upTo + 1)) {
+      const moved = Math.abs((tops.get(block) ?? now.get(block)) - now.get(block));
+      if (moved > 0.5) window.jumps.push(block.dataset.segmentId);
+    }
+    tops = now;
+  }).observe(transcript, { childList: true, subtree: true, characterData: true, attributes: true });
+"""
+
+# How many columns of a lane show something else than its bed: 0 to 4, from top to bottom.
+FILLED = """(lane) => {
+  const canvas = document.querySelector('#timeline-canvas');
+  const row = Math.round((canvas.height * (lane + 0.8)) / 5);
+  const pixels = canvas.getContext('2d').getImageData(0, row, canvas.width, 1).data;
+  const probe = document.createElement('canvas').getContext('2d');
+  probe.fillStyle = getComputedStyle(canvas).getPropertyValue('--lane-bed');
+  probe.fillRect(0, 0, 1, 1);
+  const bed = probe.getImageData(0, 0, 1, 1).data;
+  let filled = 0;
+  for (let at = 0; at < pixels.length; at += 4) filled += [0, 1, 2].some((i) => Math.abs(pixels[at + i] - bed[i]) > 8);
+  return filled;
+}"""
+FROM_END = "document.documentElement.scrollHeight - scrollY - innerHeight"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("server") / "output.txt") as served:
+        yield served
+
+
+def start_talking(page: Page) -> None:
+    connection_is(page, "Ready")
+    page.get_by_test_id("talk").click()
+
+
+def moments(page: Page) -> list[str]:
+    """What the timeline says of each place that the arrow keys reach, newest first."""
+    plot = page.get_by_test_id("timeline-plot")
+    plot.focus()
+    page.keyboard.press("End")
+    told = []
+    for _ in range(60):
+        told.append(plot.get_attribute("aria-valuetext") or "")
+        page.keyboard.press("ArrowLeft")
+    return told
+
+
+@pytest.fixture(scope="class")
+def page(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One reading of several sentences, heard and written."""
+    speech = for_microphone(tmp_path_factory.mktemp("speech") / "speech.wav", "two_cities.wav", seconds=SPOKEN_S)
+    with open_page(server.url, speech, size=(1280, 1000)) as page:
+        page.evaluate(WATCH_JUMPS)
+        start_talking(page)
+        finals = page.locator("[data-testid=segment][data-final=true]")
+        expect(finals.filter(has_text="incredulity")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        page.get_by_test_id("talk").click()
+        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0, timeout=HEARD_WITHIN_MS)
+        yield page
+
+
+class TestWhatWasSaid:
+    """All that can be done with one reading once it is over."""
+
+    def test_each_block_tells_its_times(self, page: Page) -> None:
+        for block in page.get_by_test_id("segment").all():
+            expect(block.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+            expect(block.get_by_test_id("segment-meta")).to_have_text(
+                re.compile(r"^\d+(\.\d)? s · until \d\d:\d\d:\d\d( · pre-roll \d\.\d s)?$")
+            )
+
+    def test_words_that_came_and_settled_moved_no_block_at_or_above_them(self, page: Page) -> None:
+        assert page.evaluate("window.jumps") == []
+
+    def test_the_timeline_shows_and_tells_recording_and_recognition(self, page: Page) -> None:
+        page.get_by_role("radio", name="1 minute").check()
+        page.wait_for_function("!document.querySelector('#timeline-oldest').textContent.startsWith('30')")
+        told = " ".join(moments(page))
+        assert re.search(r"recording 1 \(\d", told)
+        assert re.search(r"wrote \d+: .*incredulity", told)
+        assert "voice" in told
+        expect(page.get_by_test_id("timeline-moment")).to_contain_text(re.compile(r"^\d\d:\d\d:\d\d: "))
+        expect(page.get_by_test_id("timeline-summary")).to_have_text(
+            re.compile(r"\d recordings? of \d+(\.\d)? s in all, \d final texts?\.")
+        )
+        microphone, wake, voice, recording, recognition = (page.evaluate(FILLED, lane) for lane in range(5))
+        assert min(microphone, voice, recording, recognition) > 0
+        assert voice > recognition
+        assert wake <= 2  # the cursor stands there too
+
+    def test_a_longer_timeline_shows_the_same_shorter(self, page: Page) -> None:
+        page.locator("body").click(position={"x": 2, "y": 2})
+        widths = []
+        for name in ("1 minute", "10 minutes"):
+            page.get_by_role("radio", name=name, exact=True).check()
+            page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
+            widths.append(page.evaluate(FILLED, 3))
+        assert 0 < widths[1] < widths[0] / 4
+
+    def test_the_log_is_newest_first_and_shows_live_words_when_asked(self, page: Page) -> None:
+        entries = page.get_by_test_id("log-list").locator("li")
+        expect(entries.last).to_contain_text("Connected")
+        titles = entries.locator(".log-title").all_inner_texts()
+        assert titles.index("Final text of 1") < titles.index("Recording 1 ended") < titles.index("Recording 1 began")
+        assert not any(title.startswith("Words of") for title in titles)
+        page.get_by_role("button", name="Details").click()
+        expect(entries.filter(has_text="Words of 1").first).to_be_attached()
+        page.get_by_role("button", name="Speech", exact=True).click()
+        expect(entries.filter(has_text="Final text of")).to_have_count(0)
+
+    def test_the_figures_tell_how_long_words_take(self, page: Page) -> None:
+        page.get_by_test_id("figures").locator("summary").click()
+        values = dict(
+            zip(*(page.locator(f"#figures-list {tag}").all_inner_texts() for tag in ("dt", "dd")), strict=True)
+        )
+        for name in ("To the server and back", "Engine, for live words", "First words after speech begins"):
+            assert re.fullmatch(r"\d+ ms", values[name]), name
+        expect(page.get_by_test_id("words")).to_have_text(f"words {values['Engine, for live words']}")
+
+    def test_search_counts_marks_and_steps(self, page: Page) -> None:
+        field, count = page.get_by_test_id("search"), page.get_by_test_id("search-count")
+        wanted = len(re.findall("it was", " ".join(final_texts(page)), re.IGNORECASE))
+        assert wanted > 2
+        field.fill("IT  wás")
+        expect(count).to_have_text(f"1 of {wanted}")
+        assert page.evaluate("CSS.highlights.get('found').size") == wanted
+        field.press("Enter")
+        expect(count).to_have_text(f"2 of {wanted}")
+        field.press("Shift+Enter")
+        field.press("Shift+Enter")
+        expect(count).to_have_text(f"{wanted} of {wanted}")
+        marked = page.evaluate("[...CSS.highlights.get('found-now')][0].toString()")
+        assert marked.lower() == "it was"
+        field.fill("nobody said this")
+        expect(count).to_have_text("None")
+        expect(page.get_by_role("button", name="Next match")).to_be_disabled()
+        field.press("Escape")
+        expect(count).to_have_text("")
+
+    def test_copy_gives_every_line(self, page: Page) -> None:
+        page.get_by_test_id("copy").click()
+        expect(page.locator("#announcement")).to_have_text("Transcript copied.")
+        assert page.evaluate("navigator.clipboard.readText()").split("\n") == final_texts(page)
+
+    def test_saved_text_reads_as_the_page_does(self, page: Page) -> None:
+        assert saved(page, "Text .txt", "txt").splitlines() == final_texts(page)
+
+    @pytest.mark.parametrize(("label", "kind"), [("Subtitles .srt", "srt"), ("Web subtitles .vtt", "vtt")])
+    def test_saved_subtitles_lie_where_the_words_were_spoken(self, page: Page, label: str, kind: str) -> None:
+        cues = list(pysubs2.SSAFile.from_string(saved(page, label, kind), format_=kind))
+        assert [cue.plaintext for cue in cues] == final_texts(page)
+        ends = [0, *(cue.end for cue in cues)]
+        for cue, end_before in zip(cues, ends, strict=False):
+            assert end_before <= cue.start < cue.end <= (SPOKEN_S + 5) * 1000
+        assert sum(cue.duration for cue in cues) > SPOKEN_S * 1000 / 2
+
+    def test_saved_json_holds_every_block_with_its_times(self, page: Page) -> None:
+        rows = json.loads(saved(page, "Everything .json", "json"))
+        assert [row["text"] for row in rows] == final_texts(page)
+        for row in rows:
+            assert row["final"] is True
+            assert row["connection"] == 1
+            assert 0 <= row["audioStartSeconds"] < row["audioEndSeconds"]
+            assert row["startedAt"] < row["endedAt"]
+
+
+def saved(page: Page, label: str, kind: str) -> str:
+    """What the menu's entry saves."""
+    page.get_by_test_id("save").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=label, exact=True).click()
+    expect(page.locator("#save-menu")).to_be_hidden()
+    assert re.fullmatch(rf"transcript-\d{{4}}-\d\d-\d\d-\d{{4}}\.{kind}", download.value.suggested_filename)
+    return Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_the_page_follows_the_words_until_the_reader_scrolls_up(server: Served, tmp_path: Path) -> None:
+    speech = for_microphone(tmp_path / "speech.wav", "beckett.wav")
+    with open_page(server.url, speech, repeat=True, size=(900, 420)) as page:
+        start_talking(page)
+        blocks = page.locator("[data-testid=segment][data-final=true]")
+        expect(blocks.nth(3)).to_be_attached(timeout=HEARD_WITHIN_MS)
+        page.wait_for_function(f"scrollY > 100 && {FROM_END} < 2")
+        expect(page.get_by_test_id("newest")).to_be_hidden()
+
+        page.mouse.move(600, 200)
+        page.mouse.wheel(0, -150)
+        expect(page.get_by_test_id("newest")).to_be_visible()
+        page.wait_for_function(f"{FROM_END} > 100")
+        place, before = page.evaluate("scrollY"), blocks.count()
+        expect(blocks.nth(before + 1)).to_be_attached(timeout=HEARD_WITHIN_MS)
+        assert page.evaluate("scrollY") == place
+        expect(page.get_by_test_id("newest")).to_have_text(re.compile(r"^\s*\d+ new\s*$"))
+
+        page.get_by_test_id("newest").click()
+        expect(page.get_by_test_id("newest")).to_be_hidden()
+        page.wait_for_function(f"{FROM_END} < 2")
+        before = blocks.count()
+        expect(blocks.nth(before)).to_be_attached(timeout=HEARD_WITHIN_MS)
+        page.wait_for_function(f"{FROM_END} < 2")
+
+
+def test_on_a_phone_what_the_server_does_is_below_and_opens(server: Served, tmp_path: Path) -> None:
+    speech = for_microphone(tmp_path / "speech.wav", "beckett.wav")
+    with open_page(server.url, speech, size=(360, 740)) as page:
+        start_talking(page)
+        expect(page.locator("[data-testid=segment][data-final=true]").first).to_be_visible(timeout=HEARD_WITHIN_MS)
+        timeline = page.get_by_test_id("timeline")
+        expect(page.get_by_test_id("timeline-plot")).to_be_hidden()
+        timeline.locator("summary").click()
+        expect(page.get_by_test_id("timeline-plot")).to_be_visible()
+        tops = [
+            e.evaluate("(e) => e.getBoundingClientRect().top") for e in (page.get_by_test_id("segment").last, timeline)
+        ]
+        assert tops[0] < tops[1]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_with_a_wake_word_the_page_waits_hears_it_and_records(tmp_path: Path) -> None:
+    talk = np.concatenate([room(1.0), say(f"{WAKE_WORD}."), room(1.0), say("turn on the kitchen light."), room(2.0)])
+    speech = write_microphone(tmp_path / "talk.wav", (talk / 32_768).astype(np.float32), SAMPLE_RATE_HZ)
+    flags = [*WAKE_FLAGS, "--wake-word-followup-window", "2"]
+    with Served(tmp_path / "output.txt", flags) as waiting, open_page(waiting.url, speech) as page:
+        page.evaluate(
+            """() => {
+              window.states = [];
+              const chip = document.querySelector('[data-testid=state]');
+              new MutationObserver(() => window.states.push(chip.textContent)).observe(chip, { childList: true });
+            }"""
+        )
+        start_talking(page)
+        expect(page.get_by_test_id("state")).to_have_text(f"Waiting for “{WAKE_WORD}”")
+        block = page.locator("[data-testid=segment][data-final=true]")
+        expect(block).to_contain_text(re.compile("turn on", re.IGNORECASE), timeout=HEARD_WITHIN_MS)
+        expect(block.get_by_test_id("segment-meta")).to_have_text(re.compile(rf"· “{WAKE_WORD}” at \d\d:\d\d:\d\d$"))
+        states = page.evaluate("window.states")
+        heard = states.index("Wake word heard")
+        assert states[:heard] == [f"Waiting for “{WAKE_WORD}”"]
+        assert "Hearing you" in states[heard:]
+        expect(page.get_by_test_id("log-list")).to_contain_text("Nothing more was said; a wake word is needed again")
+        log = page.locator("#log-list [data-kind=wake] .log-title").all_inner_texts()
+        assert log[-3:] == ["Stopped waiting for the wake word", "Wake word heard", "Waiting for the wake word"]
+        told = " ".join(moments(page))
+        assert f"heard “{WAKE_WORD}”" in told
+        assert "waiting for the wake word" in told
+        assert page.evaluate(FILLED, 1) > 10

@@ -1,0 +1,119 @@
+/**
+ * The server's HTTP side: reading its configuration and figures, and asking for changes.
+ * It must not keep or show anything.
+ */
+
+const TIMEOUT_MS = 10_000;
+
+/**
+ * @typedef {object} SettingSchema one setting, as `/api/config` describes it
+ * @property {'activeSessionSafe' | 'newSessionOnly' | 'startupOnly'} runtimeClass
+ * @property {string} group
+ * @property {'boolean' | 'integer' | 'number' | 'text' | 'numbers'} type
+ * @property {boolean} nullable
+ * @property {number | null} minimum
+ * @property {boolean} exclusiveMinimum
+ * @property {number | null} maximum
+ * @property {number | null} maxLength
+ * @property {string[]} choices
+ * @property {unknown} default
+ * @property {string} help
+ * @property {string} flag
+ * @property {string} environment
+ *
+ * @typedef {{settings: Record<string, unknown>, schema: Record<string, SettingSchema>}} Config
+ *
+ * @typedef {object} ConfigChange what became of a request
+ * @property {Record<string, {value: unknown, appliesTo: string}>} applied
+ * @property {Record<string, {reason: string, message: string}>} rejected
+ * @property {Record<string, unknown>} settings
+ * @property {string[]} warnings
+ *
+ * @typedef {{count: number, avgMs: number, maxMs: number, p50Ms: number, p95Ms: number}} Statistics
+ *
+ * @typedef {object} QueueReport
+ * @property {number} queued
+ * @property {number} coalescedRealtime
+ * @property {number} staleRealtimeDropped
+ * @property {number} rejectedJobs
+ *
+ * @typedef {object} WorkerReport
+ * @property {boolean} ready
+ * @property {boolean} healthy
+ * @property {number} completedJobs
+ * @property {number} failedJobs
+ * @property {number} busyRatio
+ * @property {Statistics} queueDelay
+ * @property {Statistics} inferenceDuration
+ * @property {Statistics} totalLatency
+ * @property {string} [engine]
+ * @property {string} [model]
+ * @property {string} [device]
+ *
+ * @typedef {object} SessionReport
+ * @property {string} sessionId
+ * @property {string} state
+ * @property {boolean} streaming
+ * @property {boolean} recording
+ * @property {number} queueDepth
+ * @property {number} recordingSeconds
+ * @property {number} realtimeCompleted
+ * @property {number} finalCompleted
+ * @property {number} droppedAudioChunks
+ * @property {number} rejectedAudioChunks
+ * @property {{realtime: Statistics, final: Statistics}} totalLatency
+ *
+ * @typedef {object} Metrics
+ * @property {number} activeSessions
+ * @property {number} activeSpeakers
+ * @property {number} rejectedSessions
+ * @property {boolean} ready
+ * @property {boolean} ok
+ * @property {Record<string, SessionReport>} sessions
+ * @property {{mode: string, queues: Record<string, QueueReport>, workers: Record<string, WorkerReport>}} scheduler
+ * @property {{maxSessions: number, maxActiveSpeakers: number}} limits
+ * @property {{message: string, where: string}[]} startupErrors
+ */
+
+/** The server answered, and not with what was asked for; the message is its own. */
+export class ApiError extends Error {}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [init]
+ * @returns {Promise<any>} the JSON body
+ * @throws {ApiError}
+ */
+async function ask(path, init = {}) {
+  /** @type {Response} */
+  let answer;
+  /** @type {any} */
+  let body;
+  try {
+    answer = await fetch(new URL(path, document.baseURI), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    body = await answer.json();
+  } catch (error) {
+    throw new ApiError('The server does not answer.', { cause: error });
+  }
+  const isJudged = answer.status === 400 && 'rejected' in body;
+  if (answer.ok || isJudged) return body;
+  const words = [body.error, body.detail].find((each) => typeof each === 'string');
+  throw new ApiError(words ?? `The server answered with status ${answer.status}.`);
+}
+
+/** @returns {Promise<Config>} */
+export const fetchConfig = () => ask('api/config');
+
+/** @returns {Promise<Metrics>} */
+export const fetchMetrics = () => ask('api/metrics');
+
+/**
+ * @param {Record<string, unknown>} settings values by name
+ * @returns {Promise<ConfigChange>} also where some were refused
+ */
+export const changeConfig = (settings) =>
+  ask('api/config', {
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ settings }),
+  });

@@ -1,0 +1,40 @@
+/**
+ * How loud it was here in the last ten minutes. It must not draw, hear anything itself or read a clock.
+ */
+
+import { KEPT_S } from './timeline.js';
+
+/** Loudness is kept for slots of this length: ten minutes are 6,000 numbers, and no more are ever held. */
+export const SLOT_S = 0.1;
+const SLOTS = KEPT_S / SLOT_S;
+
+export class Levels {
+  #levels = new Float32Array(SLOTS);
+  #newestSlot = -SLOTS;
+
+  /**
+   * @param {number} level 0 to 1
+   * @param {number} nowS seconds, not negative
+   */
+  push(level, nowS) {
+    const slot = Math.floor(nowS / SLOT_S);
+    // What lies between was not listened to. A clock that was set back begins anew.
+    const passed = slot < this.#newestSlot ? SLOTS : Math.min(SLOTS, slot - this.#newestSlot);
+    for (let back = 0; back < passed; back += 1) this.#levels[(slot + SLOTS - back) % SLOTS] = 0;
+    this.#newestSlot = slot;
+    this.#levels[slot % SLOTS] = Math.max(this.#levels[slot % SLOTS], level);
+  }
+
+  /**
+   * @param {number} fromS
+   * @param {number} toS not included
+   * @returns {number} the loudest of that stretch, 0 to 1; 0 where nobody listened
+   */
+  loudest(fromS, toS) {
+    const first = Math.max(Math.round(fromS / SLOT_S), this.#newestSlot - SLOTS + 1, 0);
+    const last = Math.min(this.#newestSlot, Math.round(toS / SLOT_S) - 1);
+    let level = 0;
+    for (let slot = first; slot <= last; slot += 1) level = Math.max(level, this.#levels[slot % SLOTS]);
+    return level;
+  }
+}
