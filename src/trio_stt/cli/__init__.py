@@ -1,4 +1,4 @@
-"""The command line: `serve` and `transcribe`.
+"""The command line: `serve`, `transcribe` and `bench`.
 
 It owns parsing and exit statuses (0 done, 1 it did not work, 2 it was asked for something impossible). What the
 commands do is in the modules beside this one.
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from trio_stt.cli.bench_options import add_bench_arguments, bench_options
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.transcript_formats import FORMATS
 from trio_stt.configuration import declarations, load
@@ -56,8 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    settings = load(given_settings(parsed))
     # Imported here so that `--help` and typing errors answer at once.
+    if parsed.command == "bench":
+        try:
+            from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
+        except ModuleNotFoundError as error:
+            if error.name != "trio_websocket":
+                raise
+            raise SettingError("bench needs the package trio-websocket: pip install 'trio-stt[bench]'") from None
+        return bench(bench_options(parsed))
+    settings = load(given_settings(parsed))
     if parsed.command == "serve":
         from trio_stt.cli.serve import serve  # noqa: PLC0415 - see above
 
@@ -77,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC or OGG; - reads standard input")
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     add_settings(transcribe, without=_SERVER_ONLY)
+    bench = commands.add_parser("bench", help="measure a server with many talkers at once", allow_abbrev=False)
+    add_bench_arguments(bench)
     return parser
 
 
