@@ -1,0 +1,1 @@
+"""Benchmarks of trio-stt: kernels, session cost, load. See README.md beside this file."""

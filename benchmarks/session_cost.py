@@ -1,0 +1,144 @@
+"""What a streaming session costs without recognition: CPU, by step, memory, threads, descriptors.
+
+    uv run --group bench python -m benchmarks.session_cost [--clients 50] [--seconds 20] [--json FILE]
+
+Talkers are real clients in processes of their own, at the pace of speech. The server is `benchmarks.silent_server`.
+CPU is the server's process as Linux counts it, without step timers; the split comes from a second server with them.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from trio_stt.bench.figures import figures
+from trio_stt.bench.load import observe
+from trio_stt.bench.plan import Clip, make_talkers
+from trio_stt.bench.process import process_use
+from trio_stt.bench.record import Observation
+from trio_stt.bench.server import own_server
+from trio_stt.cli.ruler import make_clips, sound_files
+
+WAKE_FLAGS = ("--wakeword-backend", "openwakeword", "--wake-words", "hey jarvis")
+SCENES: Mapping[str, tuple[float, tuple[str, ...]]] = {
+    "silence": (0.0, ()),
+    "speech": (1.0, ()),
+    "wake word, quiet room": (0.0, WAKE_FLAGS),
+    "wake word, somebody talks": (1.0, WAKE_FLAGS),
+}
+RATE_HZ = 48_000
+PACKET_S = 0.04
+CLIP_S = 20.0
+IDLE_S = 5.0
+
+
+async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: float, clips: list[Clip]) -> Observation:
+    """One run."""
+    return await observe(
+        url=url,
+        pid=pid,
+        rate_hz=RATE_HZ,
+        packet_s=PACKET_S,
+        duration_s=seconds,
+        clips=clips,
+        talkers=make_talkers(clients, talking=[talking], stagger_s=2.0, clips=len(clips)),
+    )
+
+
+async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -> dict[str, Any]:
+    """CPU and memory of a scene with one client and with many."""
+    talking, flags = SCENES[scene]
+    command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
+    async with own_server(flags, command=command) as server:
+        idle_from = process_use(server.pid)
+        await trio.sleep(IDLE_S)
+        empty = process_use(server.pid)
+        alone = await watch(server.url, server.pid, clients=1, talking=talking, seconds=seconds, clips=clips)
+        before = process_use(server.pid)
+        many = await watch(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
+        after = process_use(server.pid)
+    seen = figures(many)
+    assert many.after is not None  # its process was given
+    return {
+        "scene": scene,
+        "clients": clients,
+        "cpuMsPerSWithNobody": round((empty.cpu_s - idle_from.cpu_s) / IDLE_S * 1000, 2),
+        "cpuMsPerAudioSAlone": per_audio_ms(before.cpu_s - empty.cpu_s, alone),
+        "cpuMsPerAudioS": per_audio_ms(after.cpu_s - before.cpu_s, many),
+        "kibPerSession": round((many.after.rss_bytes - before.rss_bytes) / 1024 / clients, 1),
+        "threadsPerSession": (many.after.threads - before.threads) / clients,
+        "descriptorsPerSession": (many.after.descriptors - before.descriptors) / clients,
+        "pingP99Ms": seen.ping.p99_ms,
+        "sentLateP99Ms": seen.sent_late.p99_ms,
+        "failures": seen.failures,
+    }
+
+
+def per_audio_ms(cpu_s: float, seen: Observation) -> float:
+    """Milliseconds of CPU for each second of audio that came: all of a run's, so that lateness does not flatter."""
+    return round(cpu_s * 1000 / sum(record.audio_s for record in seen.records), 2)
+
+
+async def split(scene: str, *, clients: int, seconds: float, clips: list[Clip], folder: Path) -> dict[str, float]:
+    """Milliseconds per second of audio and session, by step."""
+    talking, flags = SCENES[scene]
+    steps_file = folder / "steps.json"
+    command = [sys.executable, "-m", "benchmarks.silent_server", str(steps_file)]
+    async with own_server(flags, command=command) as server:
+        before = process_use(server.pid)
+        seen = await watch(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
+        after = process_use(server.pid)
+    steps = msgspec.json.decode(steps_file.read_bytes())
+    rows = {name: per_audio_ms(step["seconds"], seen) for name, step in steps.items()}
+    loop_ms = per_audio_ms(after.main_thread_cpu_s - before.main_thread_cpu_s, seen)
+    total_ms = per_audio_ms(after.cpu_s - before.cpu_s, seen)
+    rows["engine thread, asleep but for its queue"] = round(total_ms - loop_ms, 2)
+    rows["in no step: Hypercorn, wsproto, Quart, Trio"] = round(total_ms - sum(rows.values()), 2)
+    return dict(sorted(rows.items(), key=lambda row: -row[1]))
+
+
+async def measure(scenes: Sequence[str], *, clients: int, seconds: float) -> list[dict[str, Any]]:
+    """All scenes."""
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
+        clips = [msgspec.structs.replace(reading, length_s=CLIP_S)]  # nobody reads the words
+        for scene in scenes:
+            result = await cost(scene, clients=clients, seconds=seconds, clips=clips)
+            result["steps"] = await split(scene, clients=clients, seconds=seconds, clips=clips, folder=Path(name))
+            results.append(result)
+            show(result)
+    return results
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print a scene."""
+    for name, value in result.items():
+        if name != "steps":
+            print(f"{name:>24}  {value}")
+    print("   by step, ms of CPU per second of audio and session, with timers:")
+    for name, value in result["steps"].items():
+        print(f"{value:>24.3f}  {name}")
+    print(flush=True)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--scene", action="append", choices=tuple(SCENES), help="default: all")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    results = trio.run(lambda: measure(asked.scene or list(SCENES), clients=asked.clients, seconds=asked.seconds))
+    if asked.json:
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""`trio-stt serve` whose engine takes 20 ms for everything and hears nothing: what a server costs beside recognition.
+
+    python -m benchmarks.silent_server STEPS_FILE [flags of trio-stt serve]
+
+Unless STEPS_FILE is `-`, the main thread's work is timed step by step, and written there as JSON when the server ends.
+A step's time excludes that of the steps inside it. What is in no step is Hypercorn, wsproto, Quart and Trio.
+"""
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from functools import wraps
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from trio_stt.cli import main
+from trio_stt.doors import ws
+from trio_stt.dsp import kernels
+from trio_stt.dsp.band import TelephoneBand
+from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.resample import StreamResampler
+from trio_stt.dsp.silero import SileroModel
+from trio_stt.dsp.wake_words import GatedDetector
+from trio_stt.dsp.webrtc import WebRtcVad
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
+from trio_stt.protocol.packets import AudioPacket
+from trio_stt.session import hearing, receiver
+from trio_stt.session.partials import Partials
+from trio_stt.session.utterances import Utterances
+from trio_stt.speech.listener import Listener
+from trio_stt.speech.segmenter import Segmenter
+
+ENGINE_S = 0.02
+"""About what Moonshine tiny takes for a second of speech, but asleep."""
+
+
+class SilentEngine:
+    """Hears nothing, slowly, at no cost."""
+
+    info = EngineInfo(engine="silent", model="none", device="cpu")
+
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Nothing was said."""
+        time.sleep(ENGINE_S * len(batch))
+        return [Transcript(text="") for _ in batch]
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class Steps:
+    """Adds up the time of each step; a step inside another pauses it."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.calls: defaultdict[str, int] = defaultdict(int)
+        self._inside: list[float] = []
+
+    def timed(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do some work as a part of a step."""
+        begun_s = time.thread_time()
+        self._inside.append(0.0)
+        try:
+            return work()
+        finally:
+            took_s = time.thread_time() - begun_s
+            self.seconds[name] += took_s - self._inside.pop()
+            if self._inside:
+                self._inside[-1] += took_s
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.seconds.clear()
+        self.calls.clear()
+
+    def follow(self, owner: Any, function: str, name: str) -> None:
+        """Time a function from now on; of a coroutine function the stretches in which it runs, not its waiting."""
+        original = getattr(owner, function)
+
+        @wraps(original)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            return self.timed(name, lambda: original(*args, **kwargs))
+
+        @wraps(original)
+        async def waiting_wrapper(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            return await _Stretches(self, name, original(*args, **kwargs))
+
+        setattr(owner, function, waiting_wrapper if iscoroutinefunction(original) else wrapper)
+
+
+class _Stretches:
+    """A coroutine on its way: an iterator to which `await` passes everything on, timed while it runs."""
+
+    def __init__(self, steps: Steps, name: str, waiting: Coroutine[Any, Any, Any]) -> None:
+        self._steps, self._name, self._waiting = steps, name, waiting
+
+    def __await__(self) -> Self:
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        """Run until it waits again."""
+        return self._steps.timed(self._name, lambda: self._waiting.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        """Run on from an error or a cancellation."""
+        return self._steps.timed(self._name, lambda: self._waiting.throw(*error))
+
+    def close(self) -> None:
+        """Give it up."""
+        self._waiting.close()
+
+
+STEPS: Sequence[tuple[Any, str, str]] = (
+    (receiver.Receiver, "_take_packet", "receive: counters, inbox"),
+    (receiver, "parse_packet", "decode: packet"),
+    (kernels, "downmix_pcm16", "decode: PCM"),
+    (hearing.Hearing, "_hear", "hear: inbox to listener"),
+    (StreamResampler, "push", "resample"),
+    (Listener, "push", "segment: tape, windows"),
+    (SpeechDetector, "verdict", "VAD: gate and the rest"),
+    (TelephoneBand, "push", "VAD: telephone band"),
+    (WebRtcVad, "is_speech", "VAD: WebRTC"),
+    (SileroModel, "score", "VAD: Silero"),
+    (GatedDetector, "hear", "wake words"),
+    (Segmenter, "push", "segment: segmenter"),
+    (Utterances, "follow", "utterances"),
+    (Partials, "heard", "partials: due?"),
+    (Partials, "_submit", "partials: clip and job"),
+    (ws.QuartConnection, "send", "send: Quart"),
+    (ws, "encode", "send: encoding"),
+)
+"""Where each step is entered: an owner, the name of its function, the step's name."""
+
+
+def follow_steps() -> Steps:
+    """Time every step of a session, from the first packet on: the loading of kernels is none."""
+    steps = Steps()
+    for owner, function, name in STEPS:
+        steps.follow(owner, function, name)
+    parse_packet = receiver.parse_packet
+
+    def first_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
+        receiver.parse_packet = parse_packet
+        steps.forget()
+        return parse_packet(frame, max_pcm_bytes=max_pcm_bytes)
+
+    receiver.parse_packet = first_packet
+    return steps
+
+
+def load_silent(config: EngineConfig) -> SilentEngine:  # noqa: ARG001 - as the registry's
+    """In the place of the registry's `load`."""
+    return SilentEngine()
+
+
+if __name__ == "__main__":
+    registry.load = load_silent
+    steps_file = sys.argv[1]
+    followed = None if steps_file == "-" else follow_steps()
+    status = main(["serve", *sys.argv[2:]])
+    if followed is not None:
+        rows = {name: {"seconds": followed.seconds[name], "calls": followed.calls[name]} for name in followed.seconds}
+        Path(steps_file).write_bytes(msgspec.json.encode(rows))
+    sys.exit(status)

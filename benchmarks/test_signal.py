@@ -1,0 +1,155 @@
+"""What happens to every packet and window, against the plain way in NumPy, SciPy or the library itself."""
+
+import json
+import math
+
+import numpy as np
+import onnxruntime
+import pytest
+import webrtcvad
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+from scipy.signal import lfilter, resample_poly
+from tests.dsp.test_boundary import reference
+
+from benchmarks.speech import QUIET, SPEECH_16K, SPEECH_48K, windows
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
+from trio_stt.dsp.band import _LOW_PASS, TelephoneBand
+from trio_stt.dsp.boundary import BoundaryDetector
+from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.gate import EnergyGate
+from trio_stt.dsp.resample import StreamResampler
+from trio_stt.dsp.silero import SileroModel, SileroState
+from trio_stt.dsp.webrtc import WebRtcVad
+from trio_stt.protocol.packets import build_packet, parse_packet
+from trio_stt.settings import Settings
+
+PACKET = SPEECH_48K[48_000 : 48_000 + 1_920]
+WINDOW = windows(SPEECH_16K)[40]
+Pcm = NDArray[np.int16]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    kernels.warm_up()
+    BoundaryDetector(0.6).push(WINDOW)
+
+
+@pytest.fixture(scope="module")
+def silero() -> SileroModel:
+    return SileroModel()
+
+
+@pytest.mark.benchmark(group="packet of 40 ms at 48 kHz, stereo: check, decode, mix down")
+class TestPacket:
+    FRAME = build_packet(np.repeat(PACKET, 2).tobytes(), rate_hz=48_000, channels=2)
+
+    def test_ours(self, benchmark: BenchmarkFixture) -> None:
+        def decode() -> Pcm:
+            packet = parse_packet(self.FRAME, max_pcm_bytes=524_288)
+            return kernels.downmix_pcm16(packet.pcm, packet.channels)
+
+        assert benchmark(decode).size == PACKET.size
+
+    def test_json_and_numpy(self, benchmark: BenchmarkFixture) -> None:
+        def decode() -> Pcm:
+            size = int.from_bytes(self.FRAME[:4], "little")
+            metadata = json.loads(self.FRAME[4 : 4 + size].decode())
+            samples = np.frombuffer(self.FRAME[4 + size :], "<i2").reshape(-1, metadata["channels"])
+            return samples.mean(axis=1).astype(np.int16)
+
+        assert benchmark(decode).size == PACKET.size
+
+
+@pytest.mark.benchmark(group="40 ms from 48 to 16 kHz")
+class TestResample:
+    def test_ours(self, benchmark: BenchmarkFixture) -> None:
+        benchmark(StreamResampler(48_000).push, PACKET)
+
+    def test_scipy_resample_poly(self, benchmark: BenchmarkFixture) -> None:
+        benchmark(lambda: np.clip(np.rint(resample_poly(PACKET, 1, 3)), -32768, 32767).astype(np.int16))
+
+
+@pytest.mark.benchmark(group="telephone band of 32 ms")
+class TestBand:
+    def test_ours(self, benchmark: BenchmarkFixture) -> None:
+        benchmark(TelephoneBand().push, WINDOW)
+
+    def test_numpy_convolve(self, benchmark: BenchmarkFixture) -> None:
+        heard = np.concatenate((np.zeros(_LOW_PASS.size - 1, np.float32), WINDOW / np.float32(32768)))
+        benchmark(lambda: (np.convolve(heard, _LOW_PASS, mode="valid") * 32768).astype(np.int16))
+
+    def test_scipy_lfilter(self, benchmark: BenchmarkFixture) -> None:
+        past = np.zeros(_LOW_PASS.size - 1, np.float32)
+        benchmark(lambda: (lfilter(_LOW_PASS, 1.0, WINDOW / np.float32(32768), zi=past)[0] * 32768).astype(np.int16))
+
+
+@pytest.mark.benchmark(group="energy gate on 32 ms")
+class TestGate:
+    def test_ours(self, benchmark: BenchmarkFixture) -> None:
+        gate = EnergyGate(200.0)
+        benchmark(lambda: gate.passes(kernels.rms(WINDOW)))
+
+    def test_numpy(self, benchmark: BenchmarkFixture) -> None:
+        benchmark(lambda: math.sqrt(np.mean(WINDOW.astype(np.float64) ** 2)) > 200.0)
+
+
+@pytest.mark.benchmark(group="WebRTC on 32 ms")
+class TestWebRtc:
+    def test_ours(self, benchmark: BenchmarkFixture) -> None:
+        benchmark(WebRtcVad(3).is_speech, WINDOW)
+
+    def test_the_library(self, benchmark: BenchmarkFixture) -> None:
+        vad = webrtcvad.Vad(3)
+        frames = [WINDOW[at : at + 160].tobytes() for at in (0, 160, 320)]
+        benchmark(lambda: any([vad.is_speech(frame, SAMPLE_RATE_HZ) for frame in frames]))  # noqa: C419 - all must be heard
+
+
+@pytest.mark.benchmark(group="Silero on 16 windows of 32 ms")
+class TestSilero:
+    WINDOWS = np.stack(windows(SPEECH_16K)[40:56]) / np.float32(32768)
+
+    def test_ours_alone(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
+        states = [SileroState() for _ in self.WINDOWS]
+        benchmark(lambda: [silero.score(row[None], [state]) for row, state in zip(self.WINDOWS, states, strict=True)])
+
+    def test_ours_in_a_batch(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
+        benchmark(silero.score, self.WINDOWS, [SileroState() for _ in self.WINDOWS])
+
+    def test_onnxruntime_as_it_comes(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
+        session = onnxruntime.InferenceSession(str(silero.path), providers=["CPUExecutionProvider"])
+        rate, state = np.array(SAMPLE_RATE_HZ, np.int64), np.zeros((2, 1, 128), np.float32)
+        rows = np.pad(self.WINDOWS, ((0, 0), (64, 0)))
+
+        def score() -> None:
+            for row in rows:
+                session.run(None, {"input": row[None], "state": state, "sr": rate})
+
+        benchmark(score)
+
+
+@pytest.mark.benchmark(group="whole verdict on 1 s, 31 windows")
+class TestVerdict:
+    @pytest.mark.parametrize(("sound", "speaking"), [("quiet room", False), ("speech", False), ("speech", True)])
+    def test_ours(self, benchmark: BenchmarkFixture, silero: SileroModel, sound: str, speaking: bool) -> None:
+        heard = windows(SPEECH_16K if sound == "speech" else QUIET)[31:62]
+        settings = Settings()
+        detector = SpeechDetector(
+            silero, energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
+        )
+        for window in heard:
+            detector.verdict(window, speaking=speaking)
+        benchmark(lambda: [detector.verdict(window, speaking=speaking) for window in heard])
+
+
+@pytest.mark.benchmark(group="syllable boundaries in 1 s of speech")
+class TestBoundaries:
+    SECOND = SPEECH_16K[SAMPLE_RATE_HZ : 2 * SAMPLE_RATE_HZ]
+
+    def test_ours_in_windows(self, benchmark: BenchmarkFixture) -> None:
+        detector = BoundaryDetector(0.6)
+        pieces = [self.SECOND[at : at + WINDOW_SAMPLES] for at in range(0, self.SECOND.size, WINDOW_SAMPLES)]
+        benchmark(lambda: [detector.push(piece) for piece in pieces])
+
+    def test_numpy(self, benchmark: BenchmarkFixture) -> None:
+        benchmark.pedantic(reference, args=(self.SECOND, 0.6), rounds=5)

@@ -1,0 +1,235 @@
+"""Figures of a run, out of what its talkers noticed and where speech lies in what they said.
+
+It owns the arithmetic and what each figure means. Pure: it must not read clocks, files or processes.
+
+A final is late by the time from the last sample that was spoken before it until it came: packets, silence, engine and
+network are all in it. Which sample that is says the ruler, the stretches of speech that were found in the clean clips
+before the run, and not the server.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from trio_stt.bench.plan import Clip
+from trio_stt.bench.record import Observation, Record, Segment
+from trio_stt.bench.words import plain_words, word_errors
+
+_EARLIEST_END_S = 0.3
+"""No server ends an utterance sooner after its last word."""
+_DEFAULT_SILENCE_S = 0.55
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """Times of one kind, in milliseconds: nearest-rank percentiles of all of them; zeros when there are none."""
+
+    count: int = 0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    max_ms: float = 0.0
+
+
+class ServerFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server's process cost while all talkers were there.
+
+    Attributes:
+        cpu_s_per_audio_s: CPU seconds for each second of audio that was sent.
+        cores: CPU seconds for each second.
+        off_loop_share: Share of the CPU time outside the first thread; of a trio-stt server that is its engines.
+        rss_mib: Memory at the end.
+        rss_growth_mib: Memory at the end less that at the beginning.
+        threads: At the end.
+        descriptors: At the end.
+    """
+
+    cpu_s_per_audio_s: float
+    cores: float
+    off_loop_share: float
+    rss_mib: float
+    rss_growth_mib: float
+    threads: int
+    descriptors: int
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in figures.
+
+    Attributes:
+        clients: That were to connect.
+        connected: That got a `hello`.
+        audio_s: Sent by all together.
+        segments: Utterances that the server found.
+        unfinished_segments: That neither got a final nor were closed.
+        cut_segments: That ended while somebody was speaking; they have no figure of lateness.
+        word_error_rate: Wrong words for each word of the references; None where the words are not known.
+        reference_words: Words that were said.
+        silence_ms: The server's setting, or its default where it does not tell.
+        final: From the last spoken sample to the final.
+        first_partial: From the first spoken sample to the first partial.
+        partial_interval: Between two partials of an utterance.
+        partials_per_s: Partials for each second of speech.
+        revised_words_per_shown_word: Words changed or taken away on the screen, for each that was put there.
+        ping: From `ping` to `pong`, one a second from each client.
+        hello: From the attempt to connect to `hello`.
+        sent_late: How late packets left the talkers: the figures are worth as much as this is small.
+        dropped_s: Audio that the server dropped or refused.
+        failures: What went wrong, up to ten.
+        server: None where its process is not known.
+    """
+
+    clients: int
+    connected: int
+    audio_s: float
+    segments: int
+    unfinished_segments: int
+    cut_segments: int
+    word_error_rate: float | None
+    reference_words: int
+    silence_ms: float
+    final: Spread
+    first_partial: Spread
+    partial_interval: Spread
+    partials_per_s: float
+    revised_words_per_shown_word: float
+    ping: Spread
+    hello: Spread
+    sent_late: Spread
+    dropped_s: float
+    failures: list[str]
+    server: ServerFigures | None
+
+
+def spread(times_s: Sequence[float]) -> Spread:
+    """Percentiles of some times."""
+    if not times_s:
+        return Spread()
+    ordered = sorted(times_s)
+
+    def rank_ms(fraction: float) -> float:
+        return round(ordered[round((len(ordered) - 1) * fraction)] * 1000, 1)
+
+    return Spread(
+        count=len(ordered), p50_ms=rank_ms(0.5), p95_ms=rank_ms(0.95), p99_ms=rank_ms(0.99), max_ms=rank_ms(1.0)
+    )
+
+
+class _Lateness:
+    """How late finals and first partials of one talker were."""
+
+    def __init__(self, record: Record, clips: Sequence[Clip], *, from_s: float) -> None:
+        self.finals_s: list[float] = []
+        self.first_partials_s: list[float] = []
+        self.cut = 0
+        stretches = [
+            (at_s + start_s, at_s + end_s) for clip, at_s in record.clips for start_s, end_s in clips[clip].speech
+        ]
+        self._starts = [start for start, _ in stretches]
+        self._ends = [end for _, end in stretches]
+        used = -1
+        for segment in record.segments:
+            if segment.started_s >= from_s:
+                self._judge_end(segment)
+            spoken = bisect_right(self._starts, segment.started_s) - 1
+            if segment.started_s >= from_s and spoken > used and segment.partials_s:
+                self.first_partials_s.append(segment.partials_s[0] - self._starts[spoken])
+            # A cut in running speech begins a segment, too, but nobody began to speak there.
+            used = max(used, bisect_left(self._starts, segment.ended_s or segment.started_s) - 1)
+
+    def _judge_end(self, segment: Segment) -> None:
+        if segment.ended_s is None or segment.final_s is None:
+            return
+        spoken = bisect_right(self._starts, segment.ended_s - _EARLIEST_END_S) - 1
+        if spoken < 0 or self._ends[spoken] > segment.ended_s:
+            self.cut += 1
+        else:
+            self.finals_s.append(segment.final_s - self._ends[spoken])
+
+
+def figures(seen: Observation) -> Figures:
+    """All figures of a run."""
+    clips, records = seen.plan.clips, seen.records
+    lateness = [_Lateness(record, clips, from_s=_steady_from_s(seen, record)) for record in records]
+    segments = [segment for record in records for segment in record.segments]
+    errors, words, known = _wrong_words(records, clips)
+    spoken_s = sum(end - start for record in records for clip, _ in record.clips for start, end in clips[clip].speech)
+    partials = sum(len(segment.partials_s) for segment in segments)
+    silences = [record.silence_s for record in records if record.silence_s is not None]
+    return Figures(
+        clients=len(seen.plan.talkers),
+        connected=sum(record.hello_s is not None for record in records),
+        audio_s=round(sum(record.audio_s for record in records), 2),
+        segments=len(segments),
+        unfinished_segments=sum(segment.final_s is None and not segment.closed for segment in segments),
+        cut_segments=sum(late.cut for late in lateness),
+        word_error_rate=round(errors / words, 4) if known and words else None,
+        reference_words=words,
+        silence_ms=(silences[0] if silences else _DEFAULT_SILENCE_S) * 1000,
+        final=spread([time_s for late in lateness for time_s in late.finals_s]),
+        first_partial=spread([time_s for late in lateness for time_s in late.first_partials_s]),
+        partial_interval=spread(list(_intervals(segments))),
+        partials_per_s=round(partials / spoken_s, 2) if spoken_s else 0.0,
+        revised_words_per_shown_word=_revised(segments),
+        ping=spread([time_s for record in records for time_s in record.pings_s]),
+        hello=spread([record.hello_s for record in records if record.hello_s is not None]),
+        sent_late=spread([time_s for record in records for time_s in record.late_s]),
+        dropped_s=round(sum(record.dropped_s for record in records), 3),
+        failures=[failure for record in records for failure in record.failures][:10],
+        server=_server(seen),
+    )
+
+
+def _steady_from_s(seen: Observation, record: Record) -> float:
+    """When all talkers were there, on this talker's clock."""
+    return seen.plan.begin_s + seen.steady_from_s - (record.begun_s or 0.0)
+
+
+def _intervals(segments: Sequence[Segment]) -> Iterator[float]:
+    for segment in segments:
+        yield from (later - earlier for earlier, later in pairwise(segment.partials_s))
+
+
+def _revised(segments: Sequence[Segment]) -> float:
+    shown = sum(segment.shown_words for segment in segments)
+    return round(sum(segment.revised_words for segment in segments) / shown, 4) if shown else 0.0
+
+
+def _wrong_words(records: Sequence[Record], clips: Sequence[Clip]) -> tuple[int, int, bool]:
+    """Wrong words and words said, each talker's finals against all that it said; and whether all words are known."""
+    errors, words = 0, 0
+    for record in records:
+        said = [word for clip, _ in record.clips for word in plain_words(clips[clip].words or "")]
+        heard = [word for segment in record.segments for word in plain_words(segment.text)]
+        errors += word_errors(said, heard)
+        words += len(said)
+    return errors, words, all(clip.words is not None for clip in clips)
+
+
+def _sent_s(seen: Observation, record: Record) -> float:
+    """Audio that a talker really sent between the two looks at the server: an overloaded one is sent less."""
+    packet_s = seen.plan.packet_samples / seen.plan.rate_hz
+    from_s = _steady_from_s(seen, record)
+    to_s = from_s + seen.plan.duration_s - seen.steady_from_s
+    sent_s = ((number * packet_s + late_s) for number, late_s in enumerate(record.late_s, 1))
+    return packet_s * sum(from_s <= moment_s < to_s for moment_s in sent_s)
+
+
+def _server(seen: Observation) -> ServerFigures | None:
+    before, after = seen.before, seen.after
+    if before is None or after is None:
+        return None
+    seconds = seen.plan.duration_s - seen.steady_from_s
+    audio_s = sum(_sent_s(seen, record) for record in seen.records)
+    cpu_s = after.cpu_s - before.cpu_s
+    loop_s = after.main_thread_cpu_s - before.main_thread_cpu_s
+    return ServerFigures(
+        cpu_s_per_audio_s=round(cpu_s / audio_s, 5) if audio_s else 0.0,
+        cores=round(cpu_s / seconds, 3),
+        off_loop_share=round(max(0.0, cpu_s - loop_s) / cpu_s, 3) if cpu_s else 0.0,
+        rss_mib=round(after.rss_bytes / 2**20, 1),
+        rss_growth_mib=round((after.rss_bytes - before.rss_bytes) / 2**20, 1),
+        threads=after.threads,
+        descriptors=after.descriptors,
+    )

@@ -1,0 +1,131 @@
+"""What talkers are to do: clips of speech, who says which when. Frozen data that travels to the talkers' processes.
+
+It owns the arithmetic of a talker's script. It must not read a clock, connect or read files.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import msgspec
+
+LEAD_IN_S = 1.0
+"""Room noise before the first word, as from a person who has just opened the page."""
+LEAST_PAUSE_S = 1.2
+"""Between two clips: long enough that every server ends an utterance there."""
+LEAD_OUT_S = 2.5
+"""Room noise after the last word, so that it ends like every other and not by the `stop`."""
+_LEAST_SHARE = 0.001
+_GOLDEN = 0.6180339887  # its multiples, less their whole parts, lie evenly in 0 to 1 (Weyl)
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording.
+
+    Attributes:
+        pcm_path: File of raw 16-bit little-endian mono samples at the plan's rate.
+        length_s: Its length in seconds.
+        words: What is said in it; None where nobody knows.
+        speech: Where somebody speaks, in seconds from its start: ascending stretches with real pauses between them.
+    """
+
+    pcm_path: str
+    length_s: float
+    words: str | None
+    speech: tuple[tuple[float, float], ...]
+
+
+class Talker(msgspec.Struct, frozen=True, kw_only=True):
+    """One client.
+
+    Attributes:
+        number: From 0.
+        delay_s: When it connects, in seconds after the plan begins.
+        talking: Share of the time in which it speaks, 0 to 1; the rest is room noise.
+        first_clip: With which clip it begins; the others follow in order.
+    """
+
+    number: int
+    delay_s: float
+    talking: float
+    first_clip: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run.
+
+    Attributes:
+        url: The server's WebSocket.
+        rate_hz: Of the packets.
+        packet_s: Length of a packet in seconds.
+        begin_s: When it begins, on the machine's monotonic clock.
+        duration_s: After so many seconds no talker begins another clip.
+        clips: What there is to say.
+        talkers: Who says it.
+    """
+
+    url: str
+    rate_hz: int
+    packet_s: float
+    begin_s: float
+    duration_s: float
+    clips: tuple[Clip, ...]
+    talkers: tuple[Talker, ...]
+
+    @property
+    def packet_samples(self) -> int:
+        """Samples of a packet."""
+        return round(self.packet_s * self.rate_hz)
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole packets of a clip or, where `clip` is None, of room noise; `start_packet` counts from the first."""
+
+    clip: int | None
+    start_packet: int
+    packets: int
+
+
+def make_talkers(clients: int, *, talking: Sequence[float], stagger_s: float, clips: int) -> tuple[Talker, ...]:
+    """Clients who take turns in the given shares and clips, and connect evenly over `stagger_s` seconds."""
+    return tuple(
+        Talker(
+            number=number,
+            delay_s=stagger_s * number / clients,
+            talking=talking[number % len(talking)],
+            first_clip=number % clips,
+        )
+        for number in range(clients)
+    )
+
+
+def script(plan: Plan, talker: Talker) -> Iterator[Piece]:
+    """What a talker streams, without a gap: room noise, then clips with pauses that keep to its share, then noise."""
+    packet_s = plan.packet_samples / plan.rate_hz
+    spent_s = plan.duration_s - talker.delay_s
+    position = 0
+
+    def piece(clip: int | None, length_s: float) -> Piece:
+        nonlocal position
+        packets = max(1, -int(-length_s // packet_s))
+        made = Piece(clip=clip, start_packet=position, packets=packets)
+        position += packets
+        return made
+
+    def pause_after(clip: Clip) -> float:
+        usual_s = max(LEAST_PAUSE_S, clip.length_s * (1 / max(talker.talking, _LEAST_SHARE) - 1))
+        return min(usual_s, max(LEAST_PAUSE_S, spent_s - position * packet_s))
+
+    if not talker.talking:
+        yield piece(None, max(LEAD_IN_S, spent_s))
+        return
+    # Who pauses for long begins somewhere in a pause, so that talkers do not all speak at first.
+    first = plan.clips[talker.first_clip]
+    into_pause = talker.number * _GOLDEN % 1.0 if talker.talking < 1 else 0.0
+    yield piece(None, LEAD_IN_S + pause_after(first) * into_pause)
+    for number in count(talker.first_clip):
+        if position * packet_s >= spent_s:
+            break
+        clip = plan.clips[number % len(plan.clips)]
+        yield piece(number % len(plan.clips), clip.length_s)
+        yield piece(None, pause_after(clip))
+    yield piece(None, LEAD_OUT_S)

@@ -1,0 +1,206 @@
+"""One talker: connects, streams its script at the pace of speech, pings, and writes down what comes back.
+
+It owns one connection and its pace. It speaks the public protocol and must not judge what it notices.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, connect_websocket_url
+
+from trio_stt.bench.plan import Clip, Plan, Talker, script
+from trio_stt.bench.record import Notebook, Record
+from trio_stt.protocol.packets import build_packet
+
+_READY_WITHIN_S = 120.0
+_PING_EVERY_S = 1.0
+_DRAIN_S = 15.0
+"""With nothing new from the server for so long, what is missing will not come."""
+_ANSWER_WITHIN_S = 5.0
+_CONNECT_WITHIN_S = 60.0
+_ROOM_RMS = 3.0
+"""Of the noise between words, int16 units: a quiet room at a microphone of ordinary gain."""
+_ROOM_S = 10.0
+_MOST_BYTES = 2**24
+
+
+class Tracks:
+    """The plan's sound as packets ready to send, shared by the talkers of a process."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Read every clip.
+
+        Raises:
+            OSError: A clip's file cannot be read.
+        """
+        self._plan = plan
+        noise = np.random.default_rng(0).normal(scale=_ROOM_RMS, size=round(_ROOM_S * plan.rate_hz)).round()
+        self._room = noise.astype("<i2")
+        self._room_packets = self._packets(self._room)
+        self._clips = [self._packets(self._samples(clip)) for clip in plan.clips]
+
+    def _samples(self, clip: Clip) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+        samples = np.fromfile(Path(clip.pcm_path), "<i2")
+        missing = -samples.size % self._plan.packet_samples
+        return np.concatenate((samples, self._room[:missing]))
+
+    def _packets(self, samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> list[bytes]:
+        size = self._plan.packet_samples
+        whole = range(0, samples.size - size + 1, size)
+        return [build_packet(samples[at : at + size].tobytes(), rate_hz=self._plan.rate_hz) for at in whole]
+
+    def packet(self, clip: int | None, number: int) -> bytes:
+        """A packet of a clip or, for None, of the endless noise of the room."""
+        if clip is None:
+            return self._room_packets[number % len(self._room_packets)]
+        return self._clips[clip][number]
+
+
+async def talk(plan: Plan, talker: Talker, tracks: Tracks) -> Record:
+    """Be one client from its connection to its end; what goes wrong is in the record."""
+    client = _Client(plan, talker, tracks)
+    await trio.sleep(max(0.0, plan.begin_s + talker.delay_s - time.monotonic()))
+    try:
+        async with trio.open_nursery() as nursery:
+            await client.converse(nursery)
+            nursery.cancel_scope.cancel()
+    except* (OSError, HandshakeError, ConnectionClosed, trio.TooSlowError) as group:
+        for error in group.exceptions if not client.done else ():
+            client.notes.fail(f"connection: {type(error).__name__} {error}".strip())
+    await client.hang_up()
+    return client.record()
+
+
+class _Client:
+    def __init__(self, plan: Plan, talker: Talker, tracks: Tracks) -> None:
+        self._plan = plan
+        self._talker = talker
+        self._tracks = tracks
+        self._packet_s = plan.packet_samples / plan.rate_hz
+        self._begun_s: float | None = None
+        self._hello_s: float | None = None
+        self._packets = 0
+        self._socket: WebSocketConnection | None = None
+        self.done = False
+        self._late_s: list[float] = []
+        self._clips: list[tuple[int, float]] = []
+        self._news = trio.Event()
+        self.notes = Notebook(packet_s=self._packet_s)
+
+    async def converse(self, nursery: trio.Nursery) -> None:
+        """Connect, talk, wait for what is owed, leave; listens in the nursery until it is cancelled."""
+        called_s = time.monotonic()
+        with trio.fail_after(_CONNECT_WITHIN_S):
+            self._socket = socket = await connect_websocket_url(nursery, self._plan.url, max_message_size=_MOST_BYTES)
+            hello = await socket.get_message()
+        self._hello_s = time.monotonic() - called_s
+        self._take(hello)
+        nursery.start_soon(self._listen, socket)
+        await self._wait_ready()
+        nursery.start_soon(self._ping, socket)
+        await self._speak(socket)
+        await self._settle(socket)
+        self.done = True  # its tasks may still meet the closed connection
+        with trio.move_on_after(_ANSWER_WITHIN_S):
+            await socket.aclose()
+
+    async def hang_up(self) -> None:
+        """Close the connection beneath: the library leaves it open when the server was first to close."""
+        if self._socket is not None:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self._socket._stream)  # noqa: SLF001 - it offers no other way
+
+    def _now_s(self) -> float:
+        return time.monotonic() - (self._begun_s if self._begun_s is not None else time.monotonic())
+
+    def _take(self, message: str | bytes) -> None:
+        self.notes.take(msgspec.json.decode(message), self._now_s())
+        self._news.set()
+        self._news = trio.Event()
+
+    async def _listen(self, socket: WebSocketConnection) -> None:
+        while True:
+            self._take(await socket.get_message())
+
+    async def _wait_ready(self) -> None:
+        with trio.fail_after(_READY_WITHIN_S):
+            while not self.notes.ready:
+                await self._news.wait()
+
+    async def _ping(self, socket: WebSocketConnection) -> None:
+        while True:
+            self.notes.pings_at.append(self._now_s())
+            await socket.send_message('{"type":"ping"}')
+            await trio.sleep(_PING_EVERY_S)
+
+    async def _speak(self, socket: WebSocketConnection) -> None:
+        await socket.send_message('{"type":"start"}')
+        self._begun_s = time.monotonic()
+        for piece in script(self._plan, self._talker):
+            if piece.clip is not None:
+                self._clips.append((piece.clip, piece.start_packet * self._packet_s))
+            for number in range(piece.packets):
+                # A packet can leave the microphone once its last sample is spoken.
+                due_s = (piece.start_packet + number + 1) * self._packet_s
+                await trio.sleep(max(0.0, due_s - self._now_s()))
+                self._late_s.append(self._now_s() - due_s)
+                await socket.send_message(self._tracks.packet(piece.clip, number))
+                self._packets += 1
+
+    async def _settle(self, socket: WebSocketConnection) -> None:
+        """Stop, wait for the finals that are owed and ask what was dropped."""
+        await socket.send_message('{"type":"stop"}')
+        await self._until_finals()
+        await socket.send_message('{"type":"metrics"}')
+        with trio.move_on_after(_ANSWER_WITHIN_S):
+            while self.notes.dropped_s is None:
+                await self._news.wait()
+
+    async def _until_finals(self) -> None:
+        finals = 0
+        while not self.notes.all_final:
+            with trio.move_on_after(_DRAIN_S) as waited:
+                while finals == self._finals():
+                    await self._news.wait()
+            if waited.cancelled_caught:
+                self.notes.fail(f"no final came for {_DRAIN_S:g} s after the stop, though one is missing")
+                return
+            finals = self._finals()
+
+    def _finals(self) -> int:
+        return sum(segment.final_s is not None or segment.closed for segment in self.notes.segments.values())
+
+    def record(self) -> Record:
+        """What was noticed."""
+        notes = self.notes
+        return Record(
+            number=self._talker.number,
+            begun_s=self._begun_s,
+            hello_s=self._hello_s,
+            silence_s=notes.silence_s,
+            audio_s=self._packets * self._packet_s,
+            clips=self._clips,
+            segments=list(notes.segments.values()),
+            pings_s=notes.pings_s,
+            late_s=self._late_s,
+            dropped_s=notes.dropped_s or 0.0,
+            failures=notes.failures,
+        )
+
+
+async def talk_all(plan: Plan, talkers: Sequence[Talker]) -> list[Record]:
+    """Be several clients at once."""
+    tracks = Tracks(plan)
+    records: list[Record] = []
+
+    async def one(talker: Talker) -> None:
+        records.append(await talk(plan, talker, tracks))
+
+    async with trio.open_nursery() as nursery:
+        for talker in talkers:
+            nursery.start_soon(one, talker)
+    return records

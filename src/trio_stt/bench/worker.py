@@ -1,0 +1,24 @@
+"""A process of talkers: `python -m trio_stt.bench.worker` reads a plan from standard input and writes records.
+
+It owns the two ends of the pipe and nothing else. Talkers live in processes of their own so that a server in the same
+machine competes with them for cores, but never for an interpreter.
+"""
+
+import sys
+
+import msgspec
+import trio
+
+from trio_stt.bench.plan import Plan
+from trio_stt.bench.talker import talk_all
+
+
+def main() -> None:
+    """Carry out the plan on standard input; records go to standard output as JSON."""
+    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    records = trio.run(talk_all, plan, plan.talkers)
+    sys.stdout.buffer.write(msgspec.json.encode(records))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""`trio-stt bench`: how many talkers, how late their words, at what cost.
+
+It owns the course of the measurement and where results go. Talkers, figures and the search are in `trio_stt.bench`.
+"""
+
+import os
+import platform
+import shlex
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from trio_stt.bench.figures import Figures, figures
+from trio_stt.bench.load import observe
+from trio_stt.bench.plan import Clip, make_talkers
+from trio_stt.bench.ramp import broken_promises, knee, next_clients
+from trio_stt.bench.report import Result, Run, as_json, as_table
+from trio_stt.bench.server import own_server
+from trio_stt.bench.svg import line_chart
+from trio_stt.cli.bench_options import BenchOptions
+from trio_stt.cli.causes import first_cause
+from trio_stt.cli.ruler import make_clips, sound_files
+from trio_stt.errors import SettingError, TrioSttError
+
+
+def bench(asked: BenchOptions) -> int:
+    """Measure, write, and return the exit status.
+
+    Raises:
+        SettingError: The options are impossible together.
+        AudioFileError: The speech cannot be read.
+        TrioSttError: The measurement did not come about.
+    """
+    if asked.pid is not None and asked.url is None:
+        raise SettingError("--pid: belongs to a running server; give its --url")
+    with tempfile.TemporaryDirectory(prefix="trio-stt-bench-") as folder:
+        clips = make_clips(sound_files(asked.files), rate_hz=asked.rate_hz, folder=Path(folder))
+        try:
+            result = trio.run(_measure_unless_ended, asked, clips)
+        except* TrioSttError as group:
+            raise first_cause(group) from None
+    print(as_table(result.runs), end="")
+    if result.knee is not None:
+        print(f"knee: {result.knee} clients")
+    if asked.json:
+        asked.json.write_text(as_json(result), encoding="utf-8")
+    if asked.plot:
+        asked.plot.write_text(_chart(result.runs), encoding="utf-8")
+    return 0
+
+
+async def _measure_unless_ended(asked: BenchOptions, clips: Sequence[Clip]) -> Result:
+    """Measure; on SIGTERM end the server's and the talkers' processes first, as on an interruption."""
+    result: Result | None = None
+
+    async def end(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+        async for _ in signals:
+            scope.cancel()
+
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end, signals, nursery.cancel_scope)
+            result = await _measure(asked, clips)
+            nursery.cancel_scope.cancel()
+    if result is None:
+        raise KeyboardInterrupt
+    return result
+
+
+async def _measure(asked: BenchOptions, clips: Sequence[Clip]) -> Result:
+    runs: dict[int, Run] = {}
+    async with _server(asked) as (url, pid):
+        clients: int | None = asked.clients if asked.ramp is None else 1
+        while clients is not None:
+            seen = figures(
+                await observe(
+                    url=url,
+                    pid=pid,
+                    rate_hz=asked.rate_hz,
+                    packet_s=asked.packet_ms / 1000,
+                    duration_s=asked.duration_s,
+                    clips=clips,
+                    talkers=make_talkers(clients, talking=asked.talking, stagger_s=asked.stagger_s, clips=len(clips)),
+                )
+            )
+            if not seen.connected:
+                raise TrioSttError(f"no client was let in: {'; '.join(seen.failures)}")
+            runs[clients] = _judged(seen, runs, slack_ms=asked.slack_ms)
+            if asked.ramp is None:
+                break
+            verdict = "; ".join(runs[clients].broken) or "kept"
+            print(f"{clients} clients: p95 of finals {seen.final.p95_ms:.0f} ms: {verdict}", file=sys.stderr)
+            clients = next_clients({number: not run.broken for number, run in runs.items()}, most=asked.ramp)
+    return Result(
+        command=shlex.join(["trio-stt", *sys.argv[1:]]),
+        machine=_machine(),
+        server=asked.url or shlex.join(["trio-stt", "serve", *asked.serve]),
+        talking=asked.talking,
+        packet_ms=asked.packet_ms,
+        rate_hz=asked.rate_hz,
+        duration_s=asked.duration_s,
+        knee=knee({number: not run.broken for number, run in runs.items()}) if asked.ramp else None,
+        runs=[runs[number] for number in sorted(runs)],
+    )
+
+
+@asynccontextmanager
+async def _server(asked: BenchOptions) -> AsyncIterator[tuple[str, int | None]]:
+    if asked.url is not None:
+        yield asked.url, asked.pid
+        return
+    async with own_server(asked.serve) as server:
+        yield server.url, server.pid
+
+
+def _judged(seen: Figures, runs: dict[int, Run], *, slack_ms: float) -> Run:
+    alone = runs[min(runs)].figures if runs else None
+    return Run(clients=seen.clients, figures=seen, broken=broken_promises(seen, alone=alone, slack_ms=slack_ms))
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        names = [line for line in information.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def _chart(runs: Sequence[Run]) -> str:
+    measured = [run for run in runs if run.figures.final.count]
+    return line_chart(
+        {
+            "last word to final, p95": [(run.clients, run.figures.final.p95_ms) for run in measured],
+            "last word to final, p50": [(run.clients, run.figures.final.p50_ms) for run in measured],
+            "between partials, p95": [(run.clients, run.figures.partial_interval.p95_ms) for run in measured],
+            "silence that the server waits for": [(run.clients, run.figures.silence_ms) for run in measured],
+        },
+        title="How late the words are",
+        x_label="clients",
+        y_label="ms",
+    )

@@ -1,0 +1,116 @@
+"""The flags of `trio-stt bench`: declared, checked, and handed on as data. It must not measure."""
+
+import argparse
+import math
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trio_stt.protocol.packets import MAX_RATE_HZ, MIN_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """What the command line asked for; see `add_bench_arguments`."""
+
+    url: str | None
+    serve: list[str]
+    pid: int | None
+    clients: int
+    ramp: int | None
+    talking: list[float]
+    duration_s: float
+    stagger_s: float
+    rate_hz: int
+    packet_ms: float
+    slack_ms: float
+    files: list[str]
+    json: Path | None
+    plot: Path | None
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected a number from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _shares(text: str) -> list[float]:
+    share = _number(0, 1)
+    return [share(item) for item in text.split(",")]
+
+
+def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's flags."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--url", help="WebSocket of a running server, such as ws://127.0.0.1:8010/ws/transcribe")
+    where.add_argument(
+        "--serve",
+        metavar="FLAGS",
+        type=shlex.split,
+        default=[],
+        help="without --url a server is started for the measurement, with these flags of trio-stt serve, as one word",
+    )
+    parser.add_argument("--pid", type=_whole(1, 2**31), help="process of a running server on this machine: its CPU")
+    how_many = parser.add_mutually_exclusive_group()
+    how_many.add_argument("--clients", type=_whole(1, 1000), default=1, help="so many at once; default: 1")
+    how_many.add_argument("--ramp", metavar="MOST", type=_whole(1, 1000), help="find the knee, with up to so many")
+    parser.add_argument(
+        "--talking",
+        metavar="SHARES",
+        type=_shares,
+        default=[1.0],
+        help="share of the time in which clients speak, 0 to 1; several are dealt out in turn: 0.5,1; default: 1",
+    )
+    parser.add_argument("--duration", type=_number(1, 86_400), default=30.0, help="seconds watched; default: 30")
+    parser.add_argument("--stagger", type=_number(0, 600), default=5.0, help="seconds until all came; default: 5")
+    parser.add_argument("--rate", type=_whole(MIN_RATE_HZ, MAX_RATE_HZ), default=48_000, help="default: 48000 Hz")
+    parser.add_argument("--packet-ms", type=_number(5, 1000), default=40.0, help="default: 40")
+    parser.add_argument(
+        "--slack-ms",
+        type=_number(0, 60_000),
+        default=500.0,
+        help="how much later than the silence setting 95 of 100 finals may come, for --ramp; default: 500",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a chart here, as SVG")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="speech, or folders of it, words beside it in .txt; default: our own"
+    )
+
+
+def bench_options(parsed: argparse.Namespace) -> BenchOptions:
+    """The flags as data."""
+    return BenchOptions(
+        url=parsed.url,
+        serve=parsed.serve,
+        pid=parsed.pid,
+        clients=parsed.clients,
+        ramp=parsed.ramp,
+        talking=parsed.talking,
+        duration_s=parsed.duration,
+        stagger_s=parsed.stagger,
+        rate_hz=parsed.rate,
+        packet_ms=parsed.packet_ms,
+        slack_ms=parsed.slack_ms,
+        files=parsed.files,
+        json=parsed.json,
+        plot=parsed.plot,
+    )

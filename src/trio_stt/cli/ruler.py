@@ -1,0 +1,124 @@
+"""Speech for `trio-stt bench`: sound files as clips, with a ruler laid along them that says where somebody speaks.
+
+It owns reading and measuring, before anything is sent. The ruler is Silero alone on the clean clip, without any of the
+server's gates and states: what it calls the last spoken sample does not depend on the server that is measured.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from trio_stt.bench.plan import Clip
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp.silero import SileroModel, SileroState
+from trio_stt.errors import AudioFileError
+
+_SUFFIXES = (".wav", ".flac", ".ogg")
+_SPEECH = 0.5
+"""Silero's probability from which a window is speech, as its authors use it."""
+_PAUSE_S = 0.3
+"""A shorter gap is no pause: the closure of a stop, a breath."""
+
+_LEAST_WORD_S = 0.1
+"""A shorter stretch is no word: a click, a breath."""
+
+READINGS = {
+    "two_cities.wav": (
+        "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of "
+        "foolishness, it was the epoch of belief, it was the epoch of incredulity, it was the season of Light, it was "
+        "the season of Darkness, it was the spring of hope, it was the winter of despair, we had everything before "
+        "us, we had nothing before us, we were all going direct to Heaven, we were all going direct the other way. In "
+        "short, the period was so far like the present period, that some of its noisiest authorities insisted on its "
+        "being received, for good or for evil, in the superlative degree of comparison only."
+    ),
+    "beckett.wav": "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better.",
+}
+"""Readings that are installed with us, and their words."""
+
+
+def sound_files(given: Sequence[str]) -> list[str]:
+    """The files to speak: those given, those in folders given, or without any the readings that are installed with us.
+
+    Raises:
+        AudioFileError: A folder holds none.
+    """
+    if not given:
+        spec = find_spec("moonshine_voice")
+        folders = list(spec.submodule_search_locations or []) if spec else []
+        return [str(Path(folder) / "assets" / name) for folder in folders for name in READINGS]
+    files: list[str] = []
+    for name in given:
+        folder = Path(name)
+        if not folder.is_dir():
+            files.append(name)
+            continue
+        found = [str(file) for file in sorted(folder.iterdir()) if file.suffix.lower() in _SUFFIXES]
+        if not found:
+            raise AudioFileError(f"{name}: holds no sound files")
+        files += found
+    return files
+
+
+def make_clips(files: Sequence[str], *, rate_hz: int, folder: Path) -> list[Clip]:
+    """Measure sound files and write their samples at `rate_hz` into `folder`.
+
+    A text file beside a sound file, with the same name and `.txt`, holds its words.
+
+    Raises:
+        AudioFileError: One cannot be read, or nobody speaks in it.
+    """
+    silero = SileroModel()
+    clips = []
+    for number, name in enumerate(files):
+        samples, file_rate_hz = _read(name)
+        speech = speech_stretches(silero, soxr.resample(samples, file_rate_hz, SAMPLE_RATE_HZ))
+        if not speech:
+            raise AudioFileError(f"{name}: nobody speaks in it")
+        sent = np.clip(np.rint(soxr.resample(samples, file_rate_hz, rate_hz) * 32768), -32768, 32767).astype("<i2")
+        path = folder / f"{number}.pcm"
+        sent.tofile(path)
+        clips.append(
+            Clip(pcm_path=str(path), length_s=sent.size / rate_hz, words=_words(Path(name)), speech=tuple(speech))
+        )
+    return clips
+
+
+def speech_stretches(silero: SileroModel, samples: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """Where somebody speaks in samples of 16 kHz, float32, shape (n,): seconds, with at least 0.3 s between stretches.
+
+    A stretch goes from the beginning of its first window of speech, 32 ms long, to the end of its last.
+    """
+    state = SileroState()
+    window_s = WINDOW_SAMPLES / SAMPLE_RATE_HZ
+    stretches: list[tuple[float, float]] = []
+    padded = np.pad(samples, (0, -samples.size % WINDOW_SAMPLES))
+    for number, window in enumerate(padded.reshape(-1, 1, WINDOW_SAMPLES)):
+        if silero.score(window, (state,))[0] < _SPEECH:
+            continue
+        start_s, end_s = number * window_s, (number + 1) * window_s
+        if stretches and start_s - stretches[-1][1] < _PAUSE_S:
+            start_s = stretches.pop()[0]
+        stretches.append((start_s, end_s))
+    return [(start_s, end_s) for start_s, end_s in stretches if end_s - start_s >= _LEAST_WORD_S]
+
+
+def _read(name: str) -> tuple[NDArray[np.float32], int]:
+    if not Path(name).is_file():
+        raise AudioFileError(f"{name}: there is no such file")
+    try:
+        samples, rate_hz = soundfile.read(name, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioFileError(f"{name}: not a sound file that can be read: {error.error_string}") from None
+    return samples.mean(axis=1), rate_hz
+
+
+def _words(path: Path) -> str | None:
+    text = path.with_suffix(".txt")
+    if text.is_file():
+        return text.read_text(encoding="utf-8").strip()
+    return READINGS.get(path.name)

@@ -1,0 +1,133 @@
+"""The command as a user runs it, against the real server."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+import trio
+
+from tests.support.real import moonshine_asset
+from trio_stt.bench.report import Result
+from trio_stt.cli import main
+from trio_stt.cli.ruler import make_clips, sound_files
+from trio_stt.errors import AudioFileError
+
+
+def sentence(folder: Path) -> Path:
+    """The first two words of a reading, with their text beside it."""
+    samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"), dtype="int16")
+    path = folder / "sentence.wav"
+    soundfile.write(path, samples[: round(1.7 * rate_hz)], rate_hz)
+    path.with_suffix(".txt").write_text("Ever tried.", encoding="utf-8")
+    return path
+
+
+def test_a_server_of_its_own_is_measured(tmp_path: Path) -> None:
+    figures, chart = tmp_path / "figures.json", tmp_path / "chart.svg"
+    command = [sys.executable, "-m", "trio_stt", "bench", str(sentence(tmp_path)), "--clients", "2", "--stagger", "0.5"]
+    command += ["--duration", "3", "--json", str(figures), "--plot", str(chart)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 - our own
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("clients")
+    assert chart.read_text(encoding="utf-8").startswith("<svg")
+    (run,) = msgspec.json.decode(figures.read_bytes(), type=Result).runs
+    seen = run.figures
+    assert (seen.connected, seen.unfinished_segments, seen.dropped_s, seen.failures) == (2, 0, 0.0, [])
+    assert seen.word_error_rate == 0.0
+    assert seen.final.count >= 2
+    assert seen.final.p50_ms >= seen.silence_ms - 200
+    assert seen.server is not None
+    assert seen.server.cpu_s_per_audio_s > 0
+    assert seen.server.rss_mib > 50
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--clients", "0"], "argument --clients: '0' is not allowed; expected a whole number from 1 to 1000"),
+        (["--talking", "0.5,2"], "argument --talking: '2' is not allowed; expected a number from 0 to 1"),
+        (["--duration", "nan"], "argument --duration: 'nan' is not allowed; expected a number from 1 to 86400"),
+        (["--clients", "2", "--ramp", "8"], "argument --ramp: not allowed with argument --clients"),
+        (["--pid", "1"], "--pid: belongs to a running server; give its --url"),
+        (["nothing.wav"], "nothing.wav: there is no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_line(flags: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status = main(["bench", *flags])
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    assert status == 2
+    assert capsys.readouterr().err.strip().endswith(told)
+
+
+def test_a_server_that_does_not_start_is_told_with_its_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", str(sentence(tmp_path)), "--serve=--port nowhere"]) == 1
+    told = capfd.readouterr().err
+    assert "nowhere" in told
+    assert "the server did not start" in told
+
+
+def servers(pid: int) -> list[int]:
+    """The servers among a process's children; imports may start short-lived others."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    commands = {int(child): Path(f"/proc/{child}/cmdline") for child in children}
+    return [child for child, command in commands.items() if command.exists() and b"\0serve\0" in command.read_bytes()]
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
+async def test_a_measurement_that_is_ended_leaves_no_server_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trio_stt", "bench", str(sentence(tmp_path))]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL)
+    with trio.fail_after(100):
+        while not servers(process.pid):  # noqa: ASYNC110 - another process cannot set our events
+            await trio.sleep(0.05)
+        (server,) = servers(process.pid)
+        process.terminate()
+        assert await process.wait() == 130
+    assert not is_there(server)
+
+
+def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "ws://127.0.0.1:1/ws/transcribe"
+    assert main(["bench", str(sentence(tmp_path)), "--url", url, "--duration", "1"]) == 1
+    assert "no client was let in: connection: " in capsys.readouterr().err
+
+
+def test_the_ruler_finds_words_and_pauses(tmp_path: Path) -> None:
+    samples, rate_hz = soundfile.read(sentence(tmp_path), dtype="int16")
+    pause = np.zeros(rate_hz, np.int16)
+    soundfile.write(tmp_path / "twice.wav", np.concatenate((pause, samples, pause, samples, pause)), rate_hz)
+    (clip,) = make_clips([str(tmp_path / "twice.wav")], rate_hz=8_000, folder=tmp_path)
+    assert clip.words is None
+    assert clip.length_s == pytest.approx(3 + 2 * samples.size / rate_hz, abs=0.001)
+    assert Path(clip.pcm_path).stat().st_size == round(clip.length_s * 8_000) * 2
+    (first_start, first_end), (second_start, second_end) = clip.speech
+    assert 1.0 < first_start < first_end <= 2.75
+    assert second_start - first_start == pytest.approx(1 + samples.size / rate_hz, abs=0.07)
+    assert second_end - first_end == pytest.approx(1 + samples.size / rate_hz, abs=0.07)
+
+
+def test_silence_is_no_speech_to_measure_with(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000, np.int16), 16_000)
+    with pytest.raises(AudioFileError, match="nobody speaks"):
+        make_clips([str(tmp_path / "silence.wav")], rate_hz=16_000, folder=tmp_path)
+
+
+def test_a_folder_stands_for_its_sound_files(tmp_path: Path) -> None:
+    path = sentence(tmp_path)
+    assert sound_files([str(tmp_path)]) == [str(path)]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioFileError, match="holds no sound files"):
+        sound_files([str(tmp_path / "empty")])

@@ -1,0 +1,62 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_stt.bench.plan import LEAST_PAUSE_S, Clip, Plan, make_talkers, script
+
+CLIPS = tuple(
+    Clip(pcm_path=f"{length_s}.pcm", length_s=length_s, words=None, speech=((0.1, length_s - 0.1),))
+    for length_s in (3.3, 10.0, 6.01)
+)
+
+
+def plan(*, clients: int = 1, talking: float = 1.0, duration_s: float = 60.0, stagger_s: float = 0.0) -> Plan:
+    return Plan(
+        url="ws://localhost/",
+        rate_hz=48_000,
+        packet_s=0.04,
+        begin_s=0.0,
+        duration_s=duration_s,
+        clips=CLIPS,
+        talkers=make_talkers(clients, talking=[talking], stagger_s=stagger_s, clips=len(CLIPS)),
+    )
+
+
+@given(st.floats(0, 1), st.floats(1, 300), st.integers(1, 5))
+def test_a_script_has_no_gap_and_ends(talking: float, duration_s: float, clients: int) -> None:
+    made = plan(talking=talking, duration_s=duration_s, clients=clients, stagger_s=1.0)
+    for talker in made.talkers:
+        pieces = list(script(made, talker))
+        assert pieces[0].start_packet == 0
+        for piece, following in pairwise(pieces):
+            assert following.start_packet == piece.start_packet + piece.packets
+        assert all(piece.start_packet * 0.04 < duration_s for piece in pieces if piece.clip is not None)
+
+
+@pytest.mark.parametrize("talking", [0.1, 0.2, 0.5])
+def test_a_talker_keeps_to_its_share(talking: float) -> None:
+    made = plan(talking=talking, duration_s=5_000.0)
+    pieces = list(script(made, made.talkers[0]))
+    spoken = sum(piece.packets for piece in pieces if piece.clip is not None)
+    assert spoken / sum(piece.packets for piece in pieces) == pytest.approx(talking, rel=0.02)
+
+
+def test_who_talks_all_the_time_still_pauses_between_clips() -> None:
+    made = plan()
+    pauses = [piece for piece in script(made, made.talkers[0]) if piece.clip is None]
+    assert min(piece.packets for piece in pauses) * 0.04 >= LEAST_PAUSE_S - 0.21  # the lead-in is the shortest
+    assert all(piece.packets * 0.04 >= LEAST_PAUSE_S for piece in pauses[1:])
+
+
+def test_who_never_talks_streams_its_room() -> None:
+    made = plan(talking=0.0)
+    assert {piece.clip for piece in script(made, made.talkers[0])} == {None}
+
+
+def test_talkers_differ_in_share_clip_and_beginning() -> None:
+    talkers = make_talkers(4, talking=[0.5, 1.0], stagger_s=2.0, clips=3)
+    assert [talker.talking for talker in talkers] == [0.5, 1.0, 0.5, 1.0]
+    assert [talker.first_clip for talker in talkers] == [0, 1, 2, 0]
+    assert [talker.delay_s for talker in talkers] == [0.0, 0.5, 1.0, 1.5]

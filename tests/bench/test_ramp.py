@@ -1,0 +1,53 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.bench.scenes import observation, record, segment
+from trio_stt.bench.figures import Figures, Spread, figures
+from trio_stt.bench.ramp import broken_promises, knee, next_clients
+
+GOOD = figures(observation(record(segment(1, 1.7, 6.0, 6.1, "one two three four five"))))
+
+
+@given(st.integers(0, 300), st.integers(1, 200))
+def test_the_search_ends_near_the_knee(true_knee: int, most: int) -> None:
+    kept: dict[int, bool] = {}
+    while (clients := next_clients(kept, most=most)) is not None:
+        assert clients not in kept
+        assert 1 <= clients <= most
+        kept[clients] = clients <= true_knee
+    found, reachable = knee(kept), min(true_knee, most)
+    assert found <= reachable
+    assert reachable - found <= max(1, found // 8)
+    assert len(kept) <= 13
+
+
+def test_a_level_that_was_kept_above_a_broken_one_is_chance() -> None:
+    assert knee({1: True, 2: True, 4: False, 8: True}) == 2
+
+
+def test_a_run_that_keeps_everything() -> None:
+    assert broken_promises(GOOD, alone=GOOD, slack_ms=500) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"connected": 0}, "not let in"),
+        ({"final": Spread(count=1, p95_ms=1_000.1)}, "p95 of finals is 1000 ms, above 1000"),
+        ({"partial_interval": Spread(count=1, p95_ms=2_100)}, "between partials"),
+        ({"dropped_s": 0.032}, "0.032 s of audio"),
+        ({"unfinished_segments": 1}, "no final"),
+        ({"failures": ["audio: broken"]}, "audio: broken"),
+        ({"word_error_rate": 0.0101}, "word error rate"),
+    ],
+)
+def test_each_promise(changes: dict[str, object], told: str) -> None:
+    broken = broken_promises(msgspec.structs.replace(GOOD, **changes), alone=GOOD, slack_ms=500)
+    assert [told in text for text in broken] == [True]
+
+
+def test_the_first_run_is_not_judged_by_its_words() -> None:
+    poor: Figures = msgspec.structs.replace(GOOD, word_error_rate=0.9)
+    assert broken_promises(poor, alone=None, slack_ms=500) == []

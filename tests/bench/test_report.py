@@ -1,0 +1,65 @@
+import xml.etree.ElementTree as ET
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.bench.scenes import observation, record, segment
+from trio_stt.bench.figures import Spread, figures
+from trio_stt.bench.report import Result, Run, as_json, as_table
+from trio_stt.bench.svg import line_chart
+
+SEEN = figures(observation(record(segment(1, 1.7, 6.0, 6.1, "one two three four five"))))
+RUN = Run(clients=1, figures=SEEN, broken=[])
+
+
+def test_a_table_has_a_column_for_each_run() -> None:
+    lines = as_table([RUN, Run(clients=16, figures=SEEN, broken=["2 s of audio were dropped"])]).splitlines()
+    assert lines[0].split() == ["clients", "1", "16"]
+    assert lines[1].split()[-5:] == ["600", "/", "600", "/", "600"]
+    assert lines[-1] == "16 clients: 2 s of audio were dropped"
+    table = lines[:-1]
+    assert len({len(line) for line in table}) == 1
+
+
+def test_talkers_that_were_late_themselves_make_figures_doubtful() -> None:
+    late = msgspec.structs.replace(SEEN, sent_late=Spread(count=9, p99_ms=80.0))
+    assert "80 ms late" in as_table([Run(clients=1, figures=late, broken=[])])
+
+
+def test_json_holds_everything() -> None:
+    result = Result(
+        command="trio-stt bench",
+        machine="a machine",
+        server="trio-stt serve",
+        talking=[1.0],
+        packet_ms=40.0,
+        rate_hz=48_000,
+        duration_s=30.0,
+        knee=None,
+        runs=[RUN],
+    )
+    assert msgspec.json.decode(as_json(result), type=Result) == result
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 1e7)), max_size=20))
+def test_a_chart_keeps_its_points_inside(points: list[tuple[float, float]]) -> None:
+    chart = ET.fromstring(line_chart({"a < b": points}, title="t & t", x_label="x", y_label="y"))  # noqa: S314 - our own
+    dots = chart.findall("{*}circle")
+    assert len(dots) == len(points)
+    for dot in dots:
+        assert 70 <= float(dot.attrib["cx"]) <= 700
+        assert 50 <= float(dot.attrib["cy"]) <= 340
+
+
+def test_higher_is_up_and_more_is_right() -> None:
+    chart = ET.fromstring(line_chart({"a": [(1, 1), (2, 5)]}, title="", x_label="", y_label=""))  # noqa: S314 - our own
+    low, high = chart.findall("{*}circle")
+    assert float(low.attrib["cx"]) < float(high.attrib["cx"])
+    assert float(low.attrib["cy"]) > float(high.attrib["cy"])
+
+
+@pytest.mark.parametrize("series", [{}, {"nothing": []}, {"zero": [(0.0, 0.0)]}])
+def test_a_chart_of_nothing_is_a_chart(series: dict[str, list[tuple[float, float]]]) -> None:
+    assert line_chart(series, title="t", x_label="x", y_label="y").startswith("<svg")

@@ -1,0 +1,128 @@
+"""A talker against a server that knows the protocol and nothing else: none of our additions."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import trio
+from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
+
+from trio_stt.bench.figures import figures
+from trio_stt.bench.plan import Clip, Plan, make_talkers
+from trio_stt.bench.record import Notebook, Observation, Record
+from trio_stt.bench.talker import talk_all
+from trio_stt.protocol.packets import parse_packet
+
+RATE_HZ = 16_000
+LEVEL = 5_000
+
+
+class PlainServer:
+    """Ends an utterance 0.5 s after the last loud packet, and says `hello world`."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self.commands: list[str] = []
+
+    async def serve(self, request: WebSocketRequest) -> None:
+        socket = await request.accept()
+        await socket.send_message(json.dumps({"type": "hello", "settings": {"post_speech_silence_duration": 0.5}}))
+        await socket.send_message('{"type": "ready"}')
+        quiet, number = 0, 0
+        try:
+            while True:
+                message = await socket.get_message()
+                answers = []
+                if isinstance(message, str):
+                    kind = json.loads(message)["type"]
+                    self.commands.append(kind)
+                    if kind == "ping":
+                        answers = [{"type": "pong"}]
+                    if kind == "metrics":
+                        counters = {"droppedAudioChunks": 2, "rejectedAudioChunks": 1}
+                        answers = [{"type": "metrics", "metrics": counters}]
+                else:
+                    self.packets += 1
+                    packet = parse_packet(message, max_pcm_bytes=2**20)
+                    loud = np.abs(np.frombuffer(packet.pcm, "<i2")).max() > LEVEL // 2
+                    quiet = 0 if loud else quiet + 1
+                    if loud and number == 0:
+                        number = 1
+                        answers = [{"type": "timeline", "event": "recording_started", "segmentId": 1}]
+                        answers += [{"type": "realtime", "segmentId": 1, "displayText": "hallo"}]
+                    if number == 1 and quiet == 12:
+                        answers = [{"type": "timeline", "event": "recording_ended", "segmentId": 1}]
+                        answers += [{"type": "final", "segmentId": 1, "text": "Hello, world."}]
+                for answer in answers:
+                    await socket.send_message(json.dumps(answer))
+        except ConnectionClosed:
+            return
+
+
+def plan_for(port: int, folder: Path) -> Plan:
+    path = folder / "clip.pcm"
+    np.full(RATE_HZ, LEVEL, "<i2").tofile(path)
+    return Plan(
+        url=f"ws://127.0.0.1:{port}/ws/transcribe",
+        rate_hz=RATE_HZ,
+        packet_s=0.04,
+        begin_s=time.monotonic(),
+        duration_s=1.5,
+        clips=(Clip(pcm_path=str(path), length_s=1.0, words="hello world", speech=((0.0, 1.0),)),),
+        talkers=make_talkers(1, talking=[1.0], stagger_s=0.0, clips=1),
+    )
+
+
+async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None:
+    server = PlainServer()
+    async with trio.open_nursery() as nursery:
+        listening = await nursery.start(serve_websocket, server.serve, "127.0.0.1", 0, None)
+        plan = plan_for(listening.port, tmp_path)
+        (record,) = await talk_all(plan, plan.talkers)
+        nursery.cancel_scope.cancel()
+    assert record.failures == []
+    assert set(server.commands) == {"start", "ping", "stop", "metrics"}
+    assert server.commands[-1] == "metrics"
+    assert record.audio_s == server.packets * 0.04
+    seen = figures(Observation(plan=plan, steady_from_s=0.0, records=[record], before=None, after=None))
+    assert (seen.word_error_rate, seen.silence_ms, seen.segments, seen.final.count) == (0.0, 500.0, 1, 1)
+    assert seen.final.p50_ms >= 480  # twelve packets of silence: no server of this kind can be faster
+    assert seen.first_partial.p50_ms >= 40  # nor before its first packet
+    assert round(seen.dropped_s, 3) == 0.104
+    assert seen.revised_words_per_shown_word == round(1 / 3, 4)
+
+
+async def one_record(port: int, folder: Path) -> Record:
+    plan = plan_for(port, folder)
+    (record,) = await talk_all(plan, plan.talkers)
+    return record
+
+
+async def test_nobody_at_home(tmp_path: Path) -> None:
+    record = await one_record(1, tmp_path)
+    assert record.hello_s is None
+    assert "connection: " in record.failures[0]
+
+
+async def test_a_server_that_hangs_up(tmp_path: Path) -> None:
+    async def refuse(request: WebSocketRequest) -> None:
+        socket = await request.accept()
+        await socket.send_message('{"type": "error", "where": "admission", "message": "the server is full"}')
+        await socket.aclose(1013)
+
+    async with trio.open_nursery() as nursery:
+        listening = await nursery.start(serve_websocket, refuse, "127.0.0.1", 0, None)
+        record = await one_record(listening.port, tmp_path)
+        nursery.cancel_scope.cancel()
+    assert record.begun_s is None
+    assert record.failures[0] == "admission: the server is full"
+    assert "ConnectionClosed" in record.failures[1]
+
+
+def test_pongs_answer_pings_in_order() -> None:
+    notes = Notebook(packet_s=0.04)
+    notes.pings_at.extend([1.0, 2.0])
+    for now_s in (1.5, 2.25, 3.0):
+        notes.take({"type": "pong"}, now_s)
+    assert notes.pings_s == [0.5, 0.25]
