@@ -152,9 +152,11 @@ class TestWhatWasSaid:
 
     def test_the_figures_tell_how_long_words_take(self, page: Page) -> None:
         page.get_by_test_id("figures").locator("summary").click()
-        values = dict(
-            zip(*(page.locator(f"#figures-list {tag}").all_inner_texts() for tag in ("dt", "dd")), strict=True)
+        # Read in one go: the list is written anew while the server speaks.
+        names, figures = page.locator("#figures-list").evaluate(
+            "list => ['dt', 'dd'].map((tag) => [...list.querySelectorAll(tag)].map((each) => each.innerText))"
         )
+        values = dict(zip(names, figures, strict=True))
         for name in ("To the server and back", "Engine, for live words", "First words after speech begins"):
             assert re.fullmatch(r"\d+ ms", values[name]), name
         expect(page.get_by_test_id("words")).to_have_text(f"words {values['Engine, for live words']}")

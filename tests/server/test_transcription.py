@@ -224,7 +224,7 @@ async def test_the_http_routes_answer(worker: str) -> None:
         status, body = await get(server, "/api/config")
         config = json.loads(body)
         assert status == 200
-        assert set(config) == {"settings", "limits", "supportedEngines", "runtimeSettings"}
+        assert set(config) == {"settings", "limits", "supportedEngines", "runtimeSettings", "schema"}
         assert config["settings"]["max_sessions"] == config["limits"]["maxSessions"] == 3
         assert not {"transcription_engine_options", "realtime_transcription_engine_options"} & set(config["settings"])
         assert config["supportedEngines"] == sorted(config["supportedEngines"])
