@@ -8,7 +8,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from tests.lanes.fakes import final, limits, partial
 from trio_stt.errors import JobRefused
 from trio_stt.lanes.engines.base import NO_HINTS, Hints
-from trio_stt.lanes.fair_queue import FairQueue, QueueLimits, SessionDepth
+from trio_stt.lanes.fair_queue import FINALS_IN_A_ROW, FairQueue, QueueLimits, SessionDepth
 from trio_stt.lanes.job import Job, JobKind
 
 
@@ -42,12 +42,23 @@ def test_a_session_that_comes_back_queues_behind_the_others() -> None:
 
 
 @pytest.mark.contract("7.2")
-def test_finals_go_before_the_partial_of_their_session_and_not_of_others() -> None:
+def test_finals_go_before_partials() -> None:
     queue = FairQueue("main", limits())
-    pa, pb, fa, fb = partial("a"), partial("b"), final("a"), final("b")
-    for job in (pa, pb, fa, fb):
+    pa, pb, fa, fc = partial("a"), partial("b"), final("a"), final("c")
+    for job in (pa, pb, fa, fc):
         queue.put(job)
-    assert drain(queue) == [fa, fb, pa, pb]
+    assert drain(queue) == [fa, fc, pa, pb]
+
+
+def test_many_finals_leave_partials_a_turn_and_those_of_one_session_stay_before_its_own_partial() -> None:
+    queue = FairQueue("main", limits(finals=20))
+    finals = [final("a") for _ in range(3 * FINALS_IN_A_ROW)]
+    pa, pb, pc = partial("a"), partial("b"), partial("c")
+    for job in (pa, *finals, pb, pc):
+        queue.put(job)
+    # The first turn for a partial would be that of "a", which has finals: it goes on with these.
+    first, second = FINALS_IN_A_ROW + 1, 2 * FINALS_IN_A_ROW + 1
+    assert drain(queue) == [*finals[:first], pb, *finals[first:second], pc, *finals[second:], pa]
 
 
 @pytest.mark.contract("7.2", "11/32")
@@ -65,7 +76,7 @@ def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -
 @pytest.mark.contract("7.2")
 def test_stale_partials_are_dropped_at_their_turn_and_a_deadline_itself_is_in_time() -> None:
     queue = FairQueue("main", limits())
-    late, in_time, after = partial("a", deadline_s=1.9), partial("b", deadline_s=2.0), final("c")
+    late, in_time, after = partial("a", deadline_s=1.9), partial("b", deadline_s=2.0), partial("c")
     for job in (late, in_time, after):
         queue.put(job)
     taken = queue.take(2.0)
@@ -81,8 +92,8 @@ def test_only_a_job_with_the_wanted_hints_is_taken_and_another_keeps_its_turn() 
     first, late, other, last = (
         final("a", hints=prompted),
         partial("b", deadline_s=0.5),
-        final("c"),
-        final("d", hints=Hints(prompt="Names: Ada")),
+        partial("c"),
+        partial("d", hints=Hints(prompt="Names: Ada")),
     )
     for job in (first, late, other, last):
         queue.put(job)
@@ -149,7 +160,7 @@ HINTS = st.sampled_from([NO_HINTS, Hints(vad_filter=True)])
 
 
 class Model(RuleBasedStateMachine):
-    """One list of turns and one flat list of jobs, searched from end to end."""
+    """Two lists of turns and one flat list of jobs, searched from end to end."""
 
     jobs = Bundle("jobs")
 
@@ -158,7 +169,8 @@ class Model(RuleBasedStateMachine):
         self.limits = QueueLimits(max_finals_per_session=2, max_jobs=5)
         self.queue = FairQueue("main", lambda: self.limits)
         self.now_s = 0.0
-        self.turns: list[str] = []
+        self.turns: dict[JobKind, list[str]] = {JobKind.FINAL: [], JobKind.PARTIAL: []}
+        self.in_a_row = 0
         self.waiting: list[Job] = []
         self.coalesced = self.stale = self.rejected = 0
 
@@ -166,8 +178,14 @@ class Model(RuleBasedStateMachine):
         return [job for job in self.waiting if job.session_id == session_id and job.kind is kind]
 
     def settle(self) -> None:
-        busy = {job.session_id for job in self.waiting}
-        self.turns = [session_id for session_id in self.turns if session_id in busy]
+        for kind, turns in self.turns.items():
+            turns[:] = [session_id for session_id in turns if self.of(session_id, kind)]
+
+    def next(self) -> Job | None:
+        finals, partials = self.turns[JobKind.FINAL], self.turns[JobKind.PARTIAL]
+        if partials and (not finals or self.in_a_row >= FINALS_IN_A_ROW) and partials[0] not in finals:
+            return self.of(partials[0], JobKind.PARTIAL)[0]
+        return self.of(finals[0], JobKind.FINAL)[0] if finals else None
 
     @rule(finals=st.integers(1, 3), total=st.integers(1, 8))
     def change_limits(self, finals: int, total: int) -> None:
@@ -201,8 +219,8 @@ class Model(RuleBasedStateMachine):
         if replaced is not None:
             self.waiting.remove(replaced)
         self.waiting.append(job)
-        if job.session_id not in self.turns:
-            self.turns.append(job.session_id)
+        if job.session_id not in self.turns[job.kind]:
+            self.turns[job.kind].append(job.session_id)
 
     def refuse(self, job: Job) -> None:
         self.rejected += 1
@@ -213,19 +231,23 @@ class Model(RuleBasedStateMachine):
     def take(self, pass_s: int, hints: Hints | None) -> None:
         self.now_s += pass_s
         expected, stale = None, []
-        while self.turns and expected is None:
-            session_id = self.turns[0]
-            job = (self.of(session_id, JobKind.FINAL) + self.of(session_id, JobKind.PARTIAL))[0]
+        while expected is None and (job := self.next()) is not None:
             late = job.deadline_s is not None and job.deadline_s < self.now_s
             if not late and hints not in (None, job.hints):
                 break
             self.waiting.remove(job)
-            self.turns.append(self.turns.pop(0))
             self.settle()
             if late:
                 stale.append(job)
-            else:
-                expected = job
+                continue
+            expected = job
+            partials = self.turns[JobKind.PARTIAL]
+            if job.kind is JobKind.FINAL and self.in_a_row >= FINALS_IN_A_ROW:
+                partials.extend([partials.pop(0)] if partials else [])
+            self.in_a_row = 0 if job.kind is JobKind.PARTIAL else self.in_a_row + 1
+            if job.kind is JobKind.FINAL and job.session_id in self.turns[JobKind.FINAL]:
+                self.turns[JobKind.FINAL].remove(job.session_id)
+                self.turns[JobKind.FINAL].append(job.session_id)
         self.stale += len(stale)
         taken = self.queue.take(self.now_s, hints=hints)
         assert taken.job is expected
@@ -257,7 +279,7 @@ class Model(RuleBasedStateMachine):
                     finals=len(self.of(session_id, JobKind.FINAL)), partials=len(self.of(session_id, JobKind.PARTIAL))
                 ),
             )
-            for session_id in self.turns
+            for session_id in dict.fromkeys(self.turns[JobKind.FINAL] + self.turns[JobKind.PARTIAL])
         ]
         assert (shown.coalesced, shown.stale, shown.rejected) == (self.coalesced, self.stale, self.rejected)
 

@@ -61,7 +61,7 @@ async def test_a_batch_follows_the_turns_and_may_mix_kinds() -> None:
     engine = FakeEngine(max_batch=3)
     jobs = [partial("a", 1), final("a", 2), final("a", 3), final("b", 4), partial("c", 5)]
     await run_all(engine, jobs)
-    assert engine.batches == [[2, 4, 5], [3, 1]]
+    assert engine.batches == [[2, 4, 3], [1, 5]]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=12), st.integers(1, 5))
@@ -120,7 +120,7 @@ async def test_a_batch_never_waits_for_more_and_its_size_is_read_live(nursery: t
     sizes[JobKind.PARTIAL] = 2
     await trio.sleep(10.0)
     # The first job's kind decides, and partials had two by the time it was their turn.
-    assert engine.batches == [[1], [2, 5], [5, 5], [3, 4]]
+    assert engine.batches == [[1], [2, 3], [4, 5], [5, 5]]
 
 
 @virtual_time
@@ -168,7 +168,7 @@ async def test_one_bad_clip_does_not_cost_its_neighbours(nursery: trio.Nursery) 
     assert (await tickets[3].wait()).inference_s == 5.0  # One second each: the batch, then four alone.
     with pytest.raises(TranscriptionFailed, match="ArithmeticError: thirteen"):
         await tickets[2].wait()
-    assert engine.batches == [[1, 2, BAD, 4], [1], [2], [BAD], [4]]
+    assert engine.batches == [[1, BAD, 2, 4], [1], [BAD], [2], [4]]
     work = served.statistics().work
     assert (work.completed_jobs, work.failed_jobs, work.inference.count) == (3, 1, 4)
 

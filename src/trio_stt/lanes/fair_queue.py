@@ -1,16 +1,22 @@
-"""The queue of one lane: round robin over sessions; within a session, finals in order before its one partial.
+"""The queue of one lane: finals first, round robin over sessions, then the one partial of each, round robin as well.
 
 Pure and synchronous: the time comes in as a number. It must not know tickets, engines, threads or trio.
-The rules are section 7.2 of the protocol; every operation on one job takes constant time.
+The rules are section 7.2 of the protocol, but for one: there a session's partial has a turn before another one's final.
+Somebody who has finished speaking waits for the final, and a partial is soon replaced; so finals go first, and every
+`FINALS_IN_A_ROW` of them leave one turn to a partial, lest someone with many finals stop all others' live text. Every
+operation on one job takes constant time.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trio_stt.errors import JobRefused
 from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind
+
+FINALS_IN_A_ROW = 4
+"""Then a partial has its turn, if one waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,22 +74,6 @@ class Taken:
     stale: tuple[Job, ...] = ()
 
 
-@dataclass(slots=True)
-class _Work:
-    """One session's queued jobs; `finals` is an ordered set, so that any of them leaves in constant time."""
-
-    finals: OrderedDict[Job, None] = field(default_factory=OrderedDict)
-    partial: Job | None = None
-
-    def __len__(self) -> int:
-        return len(self.finals) + (self.partial is not None)
-
-    def first(self) -> Job:
-        job = next(iter(self.finals), self.partial)
-        assert job is not None  # noqa: S101 - for the type checker: sessions without work are not kept
-        return job
-
-
 class FairQueue:
     """Jobs that wait for one lane.
 
@@ -95,8 +85,10 @@ class FairQueue:
     def __init__(self, name: str, limits: Callable[[], QueueLimits]) -> None:
         self._name = name
         self._limits = limits
-        # Sessions with work, and no others; the first has the next turn.
-        self._turns: OrderedDict[str, _Work] = OrderedDict()
+        # Sessions with such work, and no others; the first has the next turn.
+        self._finals: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
+        self._partials: OrderedDict[str, Job] = OrderedDict()
+        self._in_a_row = 0  # finals taken since the last partial's turn
         self._queued = 0
         self._coalesced = 0
         self._stale = 0
@@ -117,24 +109,23 @@ class FairQueue:
             JobRefused: A limit is reached, or the queue is closed; the message says which.
             ValueError: The very job is queued already.
         """
-        work = self._turns.get(job.session_id)
-        if work is not None and (job in work.finals or job is work.partial):
+        session_id = job.session_id
+        partial, finals = self._partials.get(session_id), self._finals.get(session_id)
+        if job is partial or (finals is not None and job in finals):
             raise ValueError("this job is queued already")
         if self._closed:
             raise self._refusal(f"the {self._name} lane is closed")
-        replaced = work.partial if work is not None and job.kind is JobKind.PARTIAL else None
-        if replaced is None:
-            self._check_limits(job, work)
-            self._queued += 1
-        else:
+        if job.kind is JobKind.PARTIAL and partial is not None:
             self._coalesced += 1
-        if work is None:
-            work = self._turns[job.session_id] = _Work()
+            self._partials[session_id] = job
+            return partial
+        self._check_limits(job, len(finals or ()))
+        self._queued += 1
         if job.kind is JobKind.PARTIAL:
-            work.partial = job
+            self._partials[session_id] = job
         else:
-            work.finals[job] = None
-        return replaced
+            self._finals.setdefault(session_id, OrderedDict())[job] = None
+        return None
 
     def take(self, now_s: float, *, hints: Hints | None = None) -> Taken:
         """Take out the job whose turn it is, dropping the stale partials met on the way.
@@ -144,65 +135,82 @@ class FairQueue:
             hints: Take only a job with these hints, else leave it its turn; None takes any.
         """
         stale: list[Job] = []
-        while self._turns:
-            session_id, work = next(iter(self._turns.items()))
-            job = work.first()
+        while (job := self._next()) is not None:
             in_time = job.deadline_s is None or now_s <= job.deadline_s
             if in_time and hints is not None and job.hints != hints:
                 break
             self.remove(job)
-            if work:
-                self._turns.move_to_end(session_id)
-            if in_time:
-                return Taken(job=job, stale=tuple(stale))
-            self._stale += 1
-            stale.append(job)
+            if not in_time:
+                self._stale += 1
+                stale.append(job)
+                continue
+            if job.kind is JobKind.PARTIAL:
+                self._in_a_row = 0
+            else:
+                if self._partials and self._in_a_row >= FINALS_IN_A_ROW:  # the first one's turn, left to the next
+                    self._partials.move_to_end(next(iter(self._partials)))
+                self._in_a_row += 1
+                if job.session_id in self._finals:
+                    self._finals.move_to_end(job.session_id)
+            return Taken(job=job, stale=tuple(stale))
         return Taken(job=None, stale=tuple(stale))
 
     def remove(self, job: Job) -> bool:
         """Take one job out, wherever it is. Returns whether it was here."""
-        work = self._turns.get(job.session_id)
-        if work is None:
-            return False
-        if job in work.finals:
-            del work.finals[job]
-        elif job is work.partial:
-            work.partial = None
+        finals = self._finals.get(job.session_id)
+        if finals is not None and job in finals:
+            del finals[job]
+            if not finals:
+                del self._finals[job.session_id]
+        elif job is self._partials.get(job.session_id):
+            del self._partials[job.session_id]
         else:
             return False
         self._queued -= 1
-        if not work:
-            del self._turns[job.session_id]
         return True
 
     def cancel(self, session_id: str) -> list[Job]:
         """Take out all jobs of one session, finals first."""
-        work = self._turns.pop(session_id, None)
-        if work is None:
-            return []
-        jobs = [*work.finals] + ([work.partial] if work.partial is not None else [])
+        jobs = [*self._finals.pop(session_id, ())]
+        partial = self._partials.pop(session_id, None)
+        if partial is not None:
+            jobs.append(partial)
         self._queued -= len(jobs)
         return jobs
 
     def close(self) -> list[Job]:
         """Refuse every job from now on, and take out those that wait. Calling it again returns nothing."""
         self._closed = True
-        return [job for session_id in list(self._turns) for job in self.cancel(session_id)]
+        return [job for session_id in [*self._finals, *self._partials] for job in self.cancel(session_id)]
 
     def statistics(self) -> QueueStatistics:
         """The queue as it is now."""
         return QueueStatistics(
             name=self._name,
             queued=self._queued,
-            per_session={session_id: _depth(work) for session_id, work in self._turns.items()},
+            per_session={
+                session_id: SessionDepth(
+                    finals=len(self._finals.get(session_id, ())), partials=int(session_id in self._partials)
+                )
+                for session_id in (*self._finals, *self._partials)
+            },
             coalesced=self._coalesced,
             stale=self._stale,
             rejected=self._rejected,
         )
 
-    def _check_limits(self, job: Job, work: _Work | None) -> None:
+    def _next(self) -> Job | None:
+        """The job whose turn it is. A session with finals as well leaves the partials' turn to another session."""
+        if self._partials and (not self._finals or self._in_a_row >= FINALS_IN_A_ROW):
+            session_id, partial = next(iter(self._partials.items()))
+            if session_id not in self._finals:
+                return partial
+        if self._finals:
+            return next(iter(next(iter(self._finals.values()))))
+        return None
+
+    def _check_limits(self, job: Job, finals: int) -> None:
         limits = self._limits()
-        finals = len(work.finals) if work is not None else 0
         if job.kind is JobKind.FINAL and finals >= limits.max_finals_per_session:
             raise self._refusal(
                 f"the {self._name} lane already holds {finals} finals of this session "
@@ -217,7 +225,3 @@ class FairQueue:
     def _refusal(self, message: str) -> JobRefused:
         self._rejected += 1
         return JobRefused(message)
-
-
-def _depth(work: _Work) -> SessionDepth:
-    return SessionDepth(finals=len(work.finals), partials=int(work.partial is not None))

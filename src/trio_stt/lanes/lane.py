@@ -19,6 +19,7 @@ from trio_stt.lanes.host import EngineHost
 from trio_stt.lanes.job import Job, JobKind, Ticket
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
 from trio_stt.lanes.meter import WorkMeter
+from trio_stt.lanes.pace import Pace
 from trio_stt.lanes.throttle import Throttle
 from trio_stt.lanes.workbench import Workbench
 
@@ -68,6 +69,7 @@ class Lane:
         self._work = trio.Event()
         self._room = trio.lowlevel.ParkingLot()  # first come, first served
         self._throttle = Throttle(degradation_threshold_s)
+        self._pace = Pace()
         self._meter = WorkMeter()
         self._workbench = Workbench(name, host=host, meter=self._meter)
         self._next_watch_s = -math.inf
@@ -92,6 +94,11 @@ class Lane:
     def throttle(self) -> Throttle:
         """Says how often the lane's sessions may ask for partials."""
         return self._throttle
+
+    @property
+    def pace(self) -> Pace:
+        """Says how often the lane's sessions ask for partials while it keeps up."""
+        return self._pace
 
     @property
     def ready(self) -> bool:

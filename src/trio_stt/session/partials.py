@@ -77,9 +77,11 @@ class Partials:
         self._read_clip = read_clip
         self._publish_state = publish_state
         self._throttle = lane.throttle
+        self._pace = lane.pace
         self._recording: Recording | None = None
         self._heard_to_sample = 0
         self._due = trio.Event()
+        self._changed = trio.Event()  # which utterance runs, since the last partial
         self._pending: _Pending | None = None
         self._degraded = False
 
@@ -90,6 +92,9 @@ class Partials:
 
     def heard(self, recording: Recording | None, end_sample: int) -> None:
         """Audio of the running utterance, or of none, was heard up to `end_sample`."""
+        if recording is not self._recording:
+            self._pace.rests(self._session_id)
+            self._changed.set()
         self._recording = recording
         self._heard_to_sample = end_sample
         self._lane.watch_delay()
@@ -111,10 +116,12 @@ class Partials:
                 self._due = trio.Event()
                 recording = self._recording  # maybe not the one for which the event was set
                 if recording is not None and self._is_due(recording):
+                    self._changed, begun_s = trio.Event(), trio.current_time()
                     await self._transcribe(recording, self._heard_to_sample)
-                    await self._rest(recording.cadence.config.usual_pause_s)
+                    await self._rest(begun_s, recording.cadence.config.usual_pause_s)
         finally:
             self._throttle.forget(self._session_id)
+            self._pace.rests(self._session_id)
 
     def _is_due(self, recording: Recording) -> bool:
         resting = recording.silent or not recording.running or not recording.spoken
@@ -129,10 +136,14 @@ class Partials:
             if self._recording is not None or self._announcer.state is not State.RECORDING:
                 self._publish_state()  # else an end is being told, and a status follows
 
-    async def _rest(self, usual_pause_s: float) -> None:
-        """Leave the lane to others for as long as its throttle says: in wall time, like the engine's work."""
+    async def _rest(self, begun_s: float, usual_pause_s: float) -> None:
+        """Leave the lane to others, in wall time, like the engine's work; the first of an utterance comes at once."""
+        now_s = trio.current_time()
+        until_s = begun_s + self._pace.interval_s(now_s)
         if self._throttle.is_degraded(self._session_id):
-            await trio.sleep(self._throttle.pause_s(self._session_id, usual_pause_s))
+            until_s = max(until_s, now_s + self._throttle.pause_s(self._session_id, usual_pause_s))
+        with trio.move_on_at(until_s):
+            await self._changed.wait()
 
     async def _transcribe(self, recording: Recording, end_sample: int) -> None:
         try:
@@ -153,6 +164,7 @@ class Partials:
             logger.debug("session %s: a partial failed: %s", self._session_id, error)
         else:
             self._counters.realtime.deliver(result)
+            self._pace.used(self._session_id, now_s=trio.current_time(), inference_s=result.inference_s)
             self._throttle.used(
                 self._session_id,
                 now_s=trio.current_time(),

@@ -1,0 +1,74 @@
+"""Many talkers on one lane whose engine has no time to spare, on virtual time."""
+
+from statistics import quantiles
+
+import numpy as np
+import trio
+from numpy.typing import NDArray
+
+from tests.lanes.fakes import virtual_time
+from tests.support.conversation import Batch, Client, household
+from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.protocol.events import Event, Final, Realtime
+
+TALKERS = 16
+PACKET_S = 0.04
+
+
+def moonshine_s(batch: Batch) -> float:
+    """What Moonshine tiny takes on one core of a small server, in seconds."""
+    return sum(0.01 + 0.0165 * clip.size / SAMPLE_RATE_HZ for clip in batch)
+
+
+class Talker:
+    """Speaks for two or three seconds, is silent for one, and notes when what came."""
+
+    def __init__(self, client: Client, number: int) -> None:
+        self._client = client
+        self._rng = np.random.default_rng(number)
+        self._ends_s: list[float] = []
+        self.final_delays_s: list[float] = []
+        self.partials_s: dict[int, list[float]] = {}
+        send = client.send
+
+        async def noted(event: Event) -> None:
+            if isinstance(event, Final):
+                self.final_delays_s.append(trio.current_time() - self._ends_s[len(self.final_delays_s)])
+            elif isinstance(event, Realtime):
+                self.partials_s.setdefault(event.segment_id, []).append(trio.current_time())
+            await send(event)
+
+        client.send = noted  # type: ignore[method-assign] # the client under test listens
+
+    async def talk(self, utterances: int) -> None:
+        self._client.command("start")
+        await trio.sleep(self._rng.uniform(0.0, 3.0))
+        for length_s in self._rng.uniform(2.0, 3.0, utterances):
+            await self._speak(1500, length_s)
+            self._ends_s.append(trio.current_time())
+            await self._speak(0, 1.0)
+
+    async def _speak(self, level: int, length_s: float) -> None:
+        for _ in range(round(length_s / PACKET_S)):
+            await trio.sleep(PACKET_S)
+            self._client.say(level, PACKET_S)
+
+    @property
+    def intervals_s(self) -> NDArray[np.float64]:
+        return np.concatenate([np.diff(times_s) for times_s in self.partials_s.values()])
+
+
+@virtual_time
+async def test_finals_of_many_talkers_come_as_soon_as_those_of_one_and_live_text_goes_on() -> None:
+    async with household(inference_s=moonshine_s, max_sessions=TALKERS, max_active_speakers=TALKERS) as home:
+        talkers = [Talker(await home.connect(), number) for number in range(TALKERS)]
+        async with trio.open_nursery() as nursery:
+            for talker in talkers:
+                nursery.start_soon(talker.talk, 8)
+        await trio.sleep(5.0)
+    assert [len(talker.final_delays_s) for talker in talkers] == [8] * TALKERS
+    delays_s = [delay_s for talker in talkers for delay_s in talker.final_delays_s]
+    assert quantiles(delays_s, n=20)[-1] < home.house.settings.post_speech_silence_duration + 0.15
+    intervals_s = np.concatenate([talker.intervals_s for talker in talkers])
+    assert np.quantile(intervals_s, 0.95) < 2.0
+    assert all(len(talker.partials_s) == 8 for talker in talkers)
