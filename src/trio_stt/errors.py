@@ -10,7 +10,8 @@
      │    └── JobDropped          a lane took a job and gave it up: replaced, stale or cancelled
      ├── WireError             what a client sent cannot be used; becomes an `error` event
      │    ├── CommandError        where `command`
-     │    └── PacketError         where `audio_packet`
+     │    ├── PacketError         where `audio_packet`
+     │    └── ResumeError         where `resume`
      ├── ServerFull            no place for another session
      ├── ServerClosing         the server shuts down and takes no new session
      └── AudioFileError        a file that is not audio, or that cannot be read
@@ -73,6 +74,12 @@ class PacketError(WireError):
     """A binary frame is not an audio packet."""
 
     where = "audio_packet"
+
+
+class ResumeError(WireError):
+    """A client asks for a session that it cannot have back."""
+
+    where = "resume"
 
 
 class ServerFull(TrioSttError):  # noqa: N818 - as above

@@ -29,7 +29,7 @@ def build_app(house: House) -> QuartTrio:
     @app.before_serving
     async def start() -> None:
         prepare_process()
-        await app.nursery.start(house.lanes.run)
+        await app.nursery.start(house.run)
 
     @app.after_serving
     async def end() -> None:

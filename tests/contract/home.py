@@ -72,7 +72,7 @@ async def served(
     """Such a house with its lanes running, on real threads."""
     house = composed(monkeypatch, engine or FakeEngine(), **settings)
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.lanes.run)
+        await nursery.start(house.run)
         await house.lanes.wait_loaded()
         yield Household(house, nursery)
         nursery.cancel_scope.cancel()

@@ -32,6 +32,7 @@ from trio_stt.protocol.events import (
     Ready,
     Realtime,
     RealtimeTiming,
+    Resumed,
     State,
     Status,
     Timeline,
@@ -137,6 +138,9 @@ EVENTS: dict[str, Event] = {
         limits=LIMITS,
         supported_engines=ENGINES,
         runtime_settings=RUNTIME,
+        seq=1,
+        resume_token=f"{SESSION}.secret",
+        resume_grace_seconds=10.0,
     ),
     "ready": Ready(session_id=SESSION, settings=SETTINGS, limits=LIMITS, runtime_settings=RUNTIME, ok=True),
     "status": status(State.RECORDING),
@@ -211,6 +215,9 @@ EVENTS: dict[str, Event] = {
             queue_depth=0,
             recording_seconds=0.0,
         ),
+    ),
+    "resumed": Resumed(
+        session_id=SESSION, seq=41, received_packets=125, received_commands=2, streaming=True, missed_events=0
     ),
     "flushed": Flushed(session_id=SESSION, id="order-17"),
     "heartbeat": Heartbeat(

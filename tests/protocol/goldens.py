@@ -12,6 +12,9 @@ from typing import Any
 FOLDER = Path(__file__).parent / "golden"
 
 ADDED_FIELDS = {
+    "*.seq": "numbers the events of a session",
+    "hello.resumeToken": "shows, on a later connection, who may go on with the session",
+    "hello.resumeGraceSeconds": "how long it is kept for that",
     "status.degraded": "partials come less often because the server is behind",
     "final.stableTextAgreed": "whether the final begins with the words that partials had shown as stable",
     "*egment.audioStartSeconds": "where the speech begins in the audio that the client sent",
@@ -30,6 +33,7 @@ ADDED_FIELDS = {
 ADDED_MESSAGES = {
     "flushed": "answers our command `flush`",
     "heartbeat": "tells a streaming client that the session lives",
+    "resumed": "answers our command `resume`",
     "timeline_segment_closed": "ends a segment that has no final",
 }
 """Files that the contract does not know, and what the message is for."""

@@ -1,10 +1,12 @@
+import msgspec
 import pytest
 import trio
 import trio.testing
 
 from tests.lanes.fakes import virtual_time
 from trio_stt.protocol.events import Event, Final, Pong, Realtime, RealtimeTiming, State, Status, Timeline
-from trio_stt.session.outbox import LAG_EVENTS, MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Outbox
+from trio_stt.session.event_log import LAG_EVENTS
+from trio_stt.session.outbox import MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Delivery, Outbox
 
 TIMING = RealtimeTiming(
     created_at_monotonic=0.0,
@@ -19,8 +21,11 @@ TIMING = RealtimeTiming(
 class Reader:
     """A client that reads when it is told to."""
 
+    closed_cleanly = True
+
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.seqs: list[object] = []
         self.reads = trio.Event()
         self.aborted = False
 
@@ -29,7 +34,8 @@ class Reader:
 
     async def send(self, event: Event) -> None:
         await self.reads.wait()
-        self.events.append(event)
+        self.seqs.append(event.seq)
+        self.events.append(msgspec.structs.replace(event, seq=msgspec.UNSET))
 
     def abort(self) -> None:
         self.aborted = True
@@ -103,27 +109,32 @@ def pong(number: int) -> Pong:
     return Pong(session_id="s", server_time=float(number))
 
 
-async def deliver(outbox: Outbox) -> list[Event]:
-    reader = Reader()
+def connected() -> tuple[Outbox, Reader, Delivery]:
+    outbox, reader = Outbox(), Reader()
+    return outbox, reader, outbox.attach(reader)
+
+
+async def deliver(outbox: Outbox, reader: Reader, delivery: Delivery) -> list[Event]:
     reader.reads.set()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(outbox.run, reader)
+        nursery.start_soon(delivery.run)
         await outbox.wait_idle()
         nursery.cancel_scope.cancel()
+    assert reader.seqs == list(range(1, len(reader.events) + 1))
     return reader.events
 
 
 @pytest.mark.contract("2.4")
 async def test_a_client_that_keeps_up_gets_every_event_in_order() -> None:
-    outbox = Outbox()
+    outbox, reader, delivery = connected()
     events: list[Event] = [status(State.VOICE), partial(1, 1, "a"), entry(1, 1), status(State.RECORDING), final(1)]
     for event in events:
         outbox.put(event)
-    assert await deliver(outbox) == events
+    assert await deliver(outbox, reader, delivery) == events
 
 
 async def test_for_a_client_that_lags_new_status_and_partials_replace_old_ones_and_deltas_are_joined() -> None:
-    outbox = Outbox()
+    outbox, reader, delivery = connected()
     for number in range(LAG_EVENTS):
         outbox.put(pong(number))
     for sequence, delta in ((1, "one"), (2, ""), (3, " two")):
@@ -133,22 +144,22 @@ async def test_for_a_client_that_lags_new_status_and_partials_replace_old_ones_a
     outbox.put(final(1))
     outbox.put(partial(2, 1, "other"))
     outbox.put(status(State.IDLE))
-    lagged = (await deliver(outbox))[LAG_EVENTS:]
+    lagged = (await deliver(outbox, reader, delivery))[LAG_EVENTS:]
     assert lagged == [partial(1, 3, "one two"), entry(1, 3), final(1), partial(2, 1, "other"), status(State.IDLE)]
 
 
-async def serve(outbox: Outbox, reader: Reader) -> None:
+async def serve(delivery: Delivery) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(outbox.run, reader)
-        nursery.start_soon(outbox.watch, reader)
+        nursery.start_soon(delivery.run)
+        nursery.start_soon(delivery.watch)
 
 
 async def test_the_entry_of_a_partial_that_was_sent_already_is_kept() -> None:
-    outbox, reader = Outbox(), Reader()
+    outbox, reader, delivery = connected()
     outbox.put(partial(1, 1, "one"))
     outbox.put(entry(1, 1))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(outbox.run, reader)
+        nursery.start_soon(delivery.run)
         await trio.testing.wait_all_tasks_blocked()  # the first partial is on its way
         for number in range(LAG_EVENTS):
             outbox.put(pong(number))
@@ -164,17 +175,17 @@ async def test_the_entry_of_a_partial_that_was_sent_already_is_kept() -> None:
 @pytest.mark.contract("11/4")
 @virtual_time
 async def test_a_client_that_takes_nothing_is_given_up_after_the_time_limit() -> None:
-    outbox, reader = Outbox(), Reader()
+    outbox, reader, delivery = connected()
     outbox.put(final(1))
     with pytest.RaisesGroup(pytest.RaisesExc(ClientStalled, match="took no event")):
-        await serve(outbox, reader)
+        await serve(delivery)
     assert trio.current_time() == SEND_TIMEOUT_S
     assert reader.aborted
 
 
 @virtual_time
 async def test_a_client_that_is_slow_but_takes_every_event_stays() -> None:
-    outbox, reader = Outbox(), Reader()
+    outbox, reader, delivery = connected()
     reader.reads.set()
 
     async def speak() -> None:
@@ -183,7 +194,7 @@ async def test_a_client_that_is_slow_but_takes_every_event_stays() -> None:
             outbox.put(pong(number))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve, outbox, reader)
+        nursery.start_soon(serve, delivery)
         await speak()
         await outbox.wait_idle()
         nursery.cancel_scope.cancel()
@@ -193,16 +204,16 @@ async def test_a_client_that_is_slow_but_takes_every_event_stays() -> None:
 
 @pytest.mark.contract("11/4")
 async def test_too_many_events_that_cannot_be_replaced_end_it() -> None:
-    outbox = Outbox()
+    outbox, _, delivery = connected()
     for number in range(MAX_EVENTS + 1):
         outbox.put(final(number))
     with pytest.RaisesGroup(pytest.RaisesExc(ClientStalled, match="more than 512")):
-        await serve(outbox, Reader())
+        await serve(delivery)
 
 
 async def test_status_and_partials_alone_never_fill_it() -> None:
-    outbox = Outbox()
+    outbox, reader, delivery = connected()
     for sequence in range(3 * MAX_EVENTS):
         outbox.put(partial(1, sequence, ""))
         outbox.put(status(State.RECORDING))
-    assert len(await deliver(outbox)) <= LAG_EVENTS + 2
+    assert len(await deliver(outbox, reader, delivery)) <= LAG_EVENTS + 2

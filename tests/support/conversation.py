@@ -4,6 +4,7 @@ Speech is a constant level; the engine's text lists the levels of a clip in orde
 got. Pauses are zeros.
 """
 
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,9 +22,10 @@ from trio_stt.lanes.engines.base import Transcript
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.scheduler import Lanes
-from trio_stt.protocol.events import Event, Final, State, Status, Timeline
+from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline
 from trio_stt.protocol.packets import build_packet
 from trio_stt.session.connection import ConnectionClosed
+from trio_stt.session.ending import Farewell
 from trio_stt.session.house import House
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
@@ -95,10 +97,14 @@ class Client:
     events: list[Event] = field(default_factory=list)
     reads: bool = True
     aborted: bool = False
+    closed_cleanly: bool = True
+    farewell: Farewell | None = None
+    token: str = ""
 
     def __post_init__(self) -> None:
         self._to_server, self._from_client = trio.open_memory_channel[str | bytes](float("inf"))
         self._arrived = trio.Event()
+        self.line = trio.CancelScope()
 
     # As the session's connection.
 
@@ -113,6 +119,8 @@ class Client:
         if not self.reads:
             await trio.sleep_forever()
         self.events.append(event)
+        if isinstance(event, Hello) and isinstance(event.resume_token, str):
+            self.token = event.resume_token
         self._arrived.set()
         self._arrived = trio.Event()
 
@@ -123,6 +131,9 @@ class Client:
 
     def command(self, kind: str) -> None:
         self._to_server.send_nowait(f'{{"type": "{kind}"}}')
+
+    def resume(self, token: str, seq: int) -> None:
+        self.raw(json.dumps({"type": "resume", "token": token, "seq": seq}))
 
     def raw(self, message: str | bytes) -> None:
         self._to_server.send_nowait(message)
@@ -136,7 +147,13 @@ class Client:
         self.say(0, seconds)
 
     def leave(self) -> None:
+        """Say goodbye."""
         self._to_server.close()
+
+    def drop(self) -> None:
+        """Be cut off: what was sent and not received yet is lost, and the server's handler is cancelled."""
+        self.closed_cleanly = False
+        self.line.cancel()
 
     def of(self, kind: type[EventT]) -> list[EventT]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -152,6 +169,22 @@ class Client:
         """Wait until all that was sent has had its effect."""
         await trio.testing.wait_all_tasks_blocked()
         await self.session.wait_drained()
+
+    @property
+    def heard(self) -> list[Event]:
+        """The events of the session that the client is in at last."""
+        begins = [index for index, event in enumerate(self.events) if isinstance(event, Resumed)]
+        return self.events[begins[-1] + 1 :] if begins else self.events
+
+    @property
+    def seqs(self) -> list[int]:
+        """Their numbers."""
+        return [event.seq for event in self.heard if isinstance(event.seq, int)]
+
+    @property
+    def seq(self) -> int:
+        """The number of the event that came last."""
+        return self.seqs[-1] if self.seqs else self.of(Resumed)[-1].seq if self.of(Resumed) else 0  # type: ignore[return-value] # always a number there
 
     @property
     def finals(self) -> list[tuple[int, str]]:
@@ -181,18 +214,22 @@ class Household:
 
     async def connect(self, *, partials: bool = True) -> Client:
         session_id = self.house.reserve()
-        client = Client.__new__(Client)
-        session = Session(session_id=session_id, house=self.house, connection=client, partials=partials)
-        Client.__init__(client, session)
-        self.house.admit(session)
-        self.nursery.start_soon(self._run, session)
+        client = Client(Session(session_id=session_id, house=self.house, partials=partials))
+        self.house.start(client.session)
+        self.nursery.start_soon(self._converse, client)
         return client
 
-    async def _run(self, session: Session) -> None:
-        try:
-            await session.run()
-        finally:
-            self.house.leave(session.session_id)
+    async def resume(self, lost: Client, *, seq: int | None = None, partials: bool = True) -> Client:
+        """Connect, and ask for the session of a client that was cut off; `seq` is the last event that it saw."""
+        client = await self.connect(partials=partials)
+        client.resume(lost.token, lost.seq if seq is None else seq)
+        (await client.until(Resumed))
+        client.session, client.token = lost.session, lost.token
+        return client
+
+    async def _converse(self, client: Client) -> None:
+        with client.line:
+            client.farewell = await client.session.converse(client)
 
 
 @asynccontextmanager
@@ -231,6 +268,6 @@ async def household(
     lanes = Lanes(main=lane, realtime=lane)
     house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake)
     async with trio.open_nursery() as nursery:
-        await nursery.start(lanes.run)
+        await nursery.start(house.run)
         yield Household(house, nursery)
         nursery.cancel_scope.cancel()

@@ -47,6 +47,7 @@ class Dictation:
     finals: list[Spoken] = field(default_factory=list)
     partials: int = 0
     session: Session | None = None
+    closed_cleanly = True
 
     def messages(self) -> Iterator[tuple[float, str | bytes]]:
         yield 0.0, '{"type": "start"}'
@@ -108,11 +109,13 @@ async def real_house(**settings: object) -> AsyncIterator[House]:
 async def dictate(house: House, dictation: Dictation, *, partials: bool = False) -> list[Spoken]:
     """Run one session over all of the audio; returns its finals."""
     session_id = house.reserve()
-    session = Session(session_id=session_id, house=house, connection=dictation, partials=partials, live=False)
+    session = Session(session_id=session_id, house=house, partials=partials, live=False)
     dictation.session = session
     house.admit(session)
     try:
-        await session.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await session.converse(dictation)
     finally:
         house.leave(session_id)
     return dictation.finals

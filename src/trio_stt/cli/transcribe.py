@@ -89,10 +89,12 @@ async def _transcribe(house: House, sound: SoundFile) -> list[SpokenSegment]:
     session_id = house.reserve()
     conversation = _FileConversation(sound, max_backlog_s=min(_MAX_BACKLOG_S, house.settings.max_backlog_seconds))
     try:
-        session = Session(session_id=session_id, house=house, connection=conversation, partials=False, live=False)
+        session = Session(session_id=session_id, house=house, partials=False, live=False)
         house.admit(session)
         conversation.session = session
-        await session.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            await session.converse(conversation)
     finally:
         house.leave(session_id)
     return conversation.segments
@@ -100,6 +102,8 @@ async def _transcribe(house: House, sound: SoundFile) -> list[SpokenSegment]:
 
 class _FileConversation:
     """A client that reads a file out to its session and takes down the finals."""
+
+    closed_cleanly = True
 
     def __init__(self, sound: SoundFile, *, max_backlog_s: float) -> None:
         self._max_backlog_s = max_backlog_s

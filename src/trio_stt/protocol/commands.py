@@ -3,7 +3,7 @@
 It decides what is a command; it must not carry one out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from trio_stt.errors import CommandError
@@ -12,6 +12,7 @@ from trio_stt.protocol.json_text import json_object
 MAX_COMMAND_BYTES = 65_536
 """Longest text frame that is looked at; every command of the contract is far shorter."""
 MAX_FLUSH_ID_CHARACTERS = 256
+MAX_TOKEN_CHARACTERS = 256
 
 _SHOWN_CHARACTERS = 60
 
@@ -33,15 +34,24 @@ class Flush:
     id: str | int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with an earlier session, of which this client has had every event up to `seq`. Our addition."""
+
+    token: str = field(repr=False)
+    seq: int
+
+
 _FLUSH = "flush"
-_KNOWN = ", ".join([*Command, _FLUSH])
+_RESUME = "resume"
+_KNOWN = ", ".join([*Command, _FLUSH, _RESUME])
 
 
-def parse_command(text: str) -> Command | Flush:
+def parse_command(text: str) -> Command | Flush | Resume:
     """The command in a text frame.
 
     Raises:
-        CommandError: Not JSON, not an object, an unknown type, or an unfit id; the message says which.
+        CommandError: Not JSON, not an object, an unknown type, or an unfit id, token or number; the message says which.
     """
     if len(text) > MAX_COMMAND_BYTES:
         raise CommandError(f"command longer than {MAX_COMMAND_BYTES} characters")
@@ -49,6 +59,8 @@ def parse_command(text: str) -> Command | Flush:
     kind = fields.get("type")
     if kind == _FLUSH:
         return Flush(_flush_id(fields.get("id")))
+    if kind == _RESUME:
+        return Resume(_token(fields.get("token")), _seq(fields.get("seq")))
     try:
         return Command(kind)  # type: ignore[arg-type] # any JSON value may stand there; an unknown one raises
     except ValueError:
@@ -63,3 +75,15 @@ def _flush_id(value: object) -> str | int | None:
         return value
     allowed = f"a string of at most {MAX_FLUSH_ID_CHARACTERS} characters, an integer of 64 bits or null"
     raise CommandError(f"flush id must be {allowed}")
+
+
+def _token(value: object) -> str:
+    if isinstance(value, str) and len(value) <= MAX_TOKEN_CHARACTERS:
+        return value
+    raise CommandError(f"resume token must be a string of at most {MAX_TOKEN_CHARACTERS} characters")
+
+
+def _seq(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+        return value
+    raise CommandError("resume seq must be an integer of 0 or more")

@@ -15,7 +15,13 @@ from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", tag_field="type", kw_only=True):
-    """Base of all events; its tag is the wire's `type`."""
+    """Base of all events; its tag is the wire's `type`.
+
+    `seq` (our addition) numbers the events of a session as they are sent: 1, 2, and so on. Only what is said before
+    there is a session has none.
+    """
+
+    seq: int | UnsetType = UNSET
 
 
 class State(StrEnum):
@@ -47,13 +53,20 @@ class Where(StrEnum):
     RECORDER = "recorder"
     MAIN_ENGINE = "main_engine"
     REALTIME_ENGINE = "realtime_engine"
+    RESUME = "resume"  # our addition
 
 
 class Hello(Event, frozen=True, kw_only=True, tag="hello"):
-    """First frame of every session."""
+    """First frame of every session.
+
+    `resume_grace_seconds` (our addition) is how long the session is kept for a client that was cut off, and
+    `resume_token` what that client then shows; absent where none is kept.
+    """
 
     client_id: str
     session_id: str
+    resume_token: str | UnsetType = UNSET
+    resume_grace_seconds: float = 0.0
     settings: dict[str, object]
     limits: Limits
     supported_engines: tuple[str, ...]
@@ -68,6 +81,21 @@ class Ready(Event, frozen=True, kw_only=True, tag="ready"):
     limits: Limits
     runtime_settings: dict[str, list[str]]
     ok: bool
+
+
+class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
+    """Answer to `resume`, in the words of the session that goes on. Our addition.
+
+    `seq` repeats the client's; what it has missed since follows. `received_packets` and `received_commands` count the
+    binary and the text frames that the session took, a `resume` aside; `streaming` tells whether it takes audio.
+    `missed_events` is how many events after `seq` are lost because too many had to be kept.
+    """
+
+    session_id: str
+    received_packets: int
+    received_commands: int
+    streaming: bool
+    missed_events: int
 
 
 class WakeWordStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -257,5 +285,5 @@ def encode(event: Event) -> str:
 
 def segment_times(segment: Segment) -> dict[str, Any]:
     """Keyword arguments of `SegmentTimes` for a segment: itself and the copies of what is known of it."""
-    names = set(SegmentTimes.__struct_fields__) - {"segment"}
+    names = set(SegmentTimes.__struct_fields__) - {"segment", "seq"}
     return {"segment": segment} | {name: getattr(segment, name) for name in names}

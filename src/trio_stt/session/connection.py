@@ -12,6 +12,10 @@ class ConnectionClosed(Exception):  # noqa: N818 - it is how a conversation ends
 class Connection(Protocol):
     """A conversation with one client."""
 
+    @property
+    def closed_cleanly(self) -> bool:
+        """Whether the other side said goodbye and will not be back; asked when the connection is over."""
+
     async def receive(self) -> str | bytes:
         """The next message: text for commands, bytes for audio packets.
 

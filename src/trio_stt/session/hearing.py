@@ -11,6 +11,7 @@ from trio_stt.protocol.commands import Command, Flush
 from trio_stt.protocol.events import State
 from trio_stt.session.announcer import Announcer
 from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
+from trio_stt.session.presence import Presence
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import Settings
 from trio_stt.speech.events import WakeEvent
@@ -31,6 +32,7 @@ class Hearing:
         listener: Hears it.
         utterances: What comes of it.
         announcer: Of the session.
+        presence: Of the client: nobody stalls who is not there.
         live: Whether silence on the line means that the client stalls; a file is read as fast as finals allow.
     """
 
@@ -43,6 +45,7 @@ class Hearing:
         listener: Listener,
         utterances: Utterances,
         announcer: Announcer,
+        presence: Presence,
         live: bool,
     ) -> None:
         self._id = session_id
@@ -50,6 +53,7 @@ class Hearing:
         self._listener = listener
         self._utterances = utterances
         self._announcer = announcer
+        self._presence = presence
         self._stall_timeout_s = settings.stream_stall_timeout_s if live else 0.0
         self._began_streaming = trio.Event()
 
@@ -75,9 +79,12 @@ class Hearing:
         """The next item; None when an utterance is running and nothing has come for too long."""
         if not self._listener.speaking or not self._stall_timeout_s:
             return await self._inbox.get()
-        with trio.move_on_after(self._stall_timeout_s):
-            return await self._inbox.get()
-        return None
+        while True:
+            since_s = trio.current_time()
+            with trio.move_on_after(self._stall_timeout_s):
+                return await self._inbox.get()
+            if self._presence.was_here_since(since_s):
+                return None
 
     def _obey(self, marker: Marker | None) -> None:
         match marker:

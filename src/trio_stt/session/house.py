@@ -1,12 +1,11 @@
 """What all sessions of a server share: settings, lanes, the VAD model, the places and the speaker slots.
 
-It owns admission and the server's reports. It must not run a session, nor know how one is reached.
+It owns admission, the nursery of all sessions, and the server's reports. It must not know how a session is reached.
 """
 
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import msgspec
 import trio
@@ -14,10 +13,10 @@ import trio
 from trio_stt.configuration import Declaration, notices, public_settings, runtime_settings
 from trio_stt.configuration.revision import CHECKED, Revision, revise
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
-from trio_stt.errors import ServerClosing, ServerFull
+from trio_stt.errors import ResumeError, ServerClosing, ServerFull
 from trio_stt.lanes.engines.registry import engine_names
-from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import Lanes
+from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.reports import (
     AppliedSetting,
     ConfigReport,
@@ -25,40 +24,20 @@ from trio_stt.protocol.reports import (
     HealthReport,
     Limits,
     MetricsReport,
-    QueuedJobs,
-    QueueReport,
     RejectedSetting,
-    SchedulerReport,
-    SessionReport,
     StartupError,
-    Statistics,
-    WorkerReport,
 )
+from trio_stt.session.guest import Guest
+from trio_stt.session.scheduler_report import scheduler_report
 from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.settings import RuntimeClass, Settings
 from trio_stt.speech.listener import Detector
 
 logger = logging.getLogger(__name__)
 
+NO_SUCH_SESSION = "there is no such session to resume, or no longer"
 _PARTING_S = 1.0
 """For the last words to clients; one that does not read them is left to the carrier."""
-
-
-class Guest(Protocol):
-    """What the house needs of a session."""
-
-    @property
-    def session_id(self) -> str:
-        """32 hexadecimal digits."""
-
-    def report(self) -> SessionReport:
-        """The session as metrics show it."""
-
-    async def conclude(self) -> None:
-        """End the utterance, deliver all that the client is owed, and end."""
-
-    def dismiss(self) -> None:
-        """End at once."""
 
 
 class House:
@@ -66,7 +45,7 @@ class House:
 
     Args:
         settings: In force.
-        lanes: Of the server; somebody else runs them.
+        lanes: Of the server.
         new_detector: Makes the speech detector of one session from the settings in force.
         wake_words: Of the server; those of the settings were checked.
 
@@ -92,10 +71,18 @@ class House:
         self._rejected_sessions = 0
         self._closing = False
         self._departure = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the lanes, and the sessions that `start` begins, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.lanes.run)
+            self._nursery = nursery
+            task_status.started()
 
     @property
     def active_sessions(self) -> int:
-        """Admitted sessions."""
+        """Admitted sessions, those included whose client was cut off and may come back."""
         return len(self._sessions)
 
     @property
@@ -106,14 +93,17 @@ class House:
     def reserve(self) -> str:
         """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
 
+        Sessions without a client are in nobody's way: `settle` ends them when their place is needed, and not before it
+        is known that the new client is none of theirs.
+
         Raises:
-            ServerFull: Sessions and reservations fill `max_sessions`.
+            ServerFull: Sessions with a client and reservations fill `max_sessions`.
             ServerClosing: The server shuts down.
         """
         if self._closing:
             self._rejected_sessions += 1
             raise ServerClosing("the server shuts down; try again in a minute")
-        if len(self._sessions) + len(self._reserved) >= self.settings.max_sessions:
+        if len(self._sessions) - len(self._kept()) + len(self._reserved) >= self.settings.max_sessions:
             self._rejected_sessions += 1
             raise ServerFull(f"the server is full: max_sessions is {self.settings.max_sessions}")
         session_id = uuid.uuid4().hex
@@ -124,6 +114,49 @@ class House:
         """The session takes the place that was reserved under its id."""
         self._reserved.remove(session.session_id)
         self._sessions[session.session_id] = session
+
+    def start(self, session: Guest) -> None:
+        """Admit a session, and let it live in the house's nursery until its end.
+
+        Raises:
+            RuntimeError: The house does not run.
+        """
+        if self._nursery is None:
+            raise RuntimeError("the house does not run")
+        self.admit(session)
+        self._nursery.start_soon(self._host, session)
+
+    async def _host(self, session: Guest) -> None:
+        try:
+            await session.run()
+        except Exception:  # noqa: BLE001 - the session logged it, and its client is told; others go on
+            logger.debug("session %s ended by a fault", session.session_id)
+        finally:
+            self.leave(session.session_id)
+
+    def find(self, resume: Resume, *, other_than: str) -> Guest:
+        """The session that a client asks for, kept for it for the whole grace from now on.
+
+        Raises:
+            ResumeError: There is none of that token but the asking one, or no longer.
+        """
+        session_id = resume.token.partition(".")[0]
+        session = self._sessions.get(session_id)
+        if session is None or session_id == other_than:
+            raise ResumeError(NO_SUCH_SESSION)
+        session.expect(resume)
+        return session
+
+    def settle(self) -> None:
+        """A new session stays: if it is one too many, the one whose client has been away for longest gives way."""
+        kept = self._kept()
+        for session in kept[: max(0, len(self._sessions) + len(self._reserved) - self.settings.max_sessions)]:
+            session.dismiss()
+
+    def _kept(self) -> list[Guest]:
+        """Sessions whose client was cut off, the longest absence first."""
+        since = {s.session_id: s.away_since_s for s in self._sessions.values() if s.away_since_s is not None}
+        return [self._sessions[session_id] for session_id in sorted(since, key=since.__getitem__)]
 
     def leave(self, session_id: str) -> None:
         """Give the place back, admitted or only reserved."""
@@ -227,7 +260,7 @@ class House:
             active_sessions=self.active_sessions,
             active_speakers=self.active_speakers,
             rejected_sessions=self._rejected_sessions,
-            scheduler=self._scheduler(),
+            scheduler=scheduler_report(self.lanes.statistics()),
             startup_errors=self.startup_errors(),
         )
 
@@ -241,55 +274,12 @@ class House:
             sessions={session_id: session.report() for session_id, session in self._sessions.items()},
             ready=self.lanes.ready,
             ok=self.lanes.ok,
-            scheduler=self._scheduler(),
+            scheduler=scheduler_report(self.lanes.statistics()),
             limits=self.limits(),
             startup_errors=self.startup_errors(),
-        )
-
-    def _scheduler(self) -> SchedulerReport:
-        now = self.lanes.statistics()
-        return SchedulerReport(
-            mode=now.mode,
-            queues={lane.name: _queue(lane) for lane in now.lanes},
-            workers={lane.name: _worker(lane) for lane in now.lanes},
         )
 
 
 def _applied(declaration: Declaration, shown: Mapping[str, object]) -> AppliedSetting:
     at_once = declaration.option.runtime is RuntimeClass.ACTIVE
     return AppliedSetting(value=shown[declaration.name], applies_to="active_sessions" if at_once else "new_sessions")
-
-
-def _queue(lane: LaneStatistics) -> QueueReport:
-    queue = lane.queue
-    per_session: Mapping[str, QueuedJobs] = {
-        session_id: QueuedJobs(final=depth.finals, realtime=depth.partials)
-        for session_id, depth in queue.per_session.items()
-    }
-    return QueueReport(
-        name=lane.name,
-        queued=queue.queued,
-        sessions=len(per_session),
-        per_session=dict(per_session),
-        coalesced_realtime=queue.coalesced,
-        stale_realtime_dropped=queue.stale,
-        rejected_jobs=queue.rejected,
-    )
-
-
-def _worker(lane: LaneStatistics) -> WorkerReport:
-    engine, work = lane.engine, lane.work
-    return WorkerReport(
-        name=lane.name,
-        ready=lane.ready,
-        healthy=lane.healthy,
-        completed_jobs=work.completed_jobs,
-        failed_jobs=work.failed_jobs,
-        busy_ratio=work.busy_ratio,
-        queue_delay=Statistics.of(work.queue_delay),
-        inference_duration=Statistics.of(work.inference),
-        total_latency=Statistics.of(work.total),
-        engine=engine.engine if engine else "",
-        model=engine.model if engine else "",
-        device=engine.device if engine else "",
-    )

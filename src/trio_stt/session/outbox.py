@@ -1,23 +1,20 @@
-"""The events of one session on their way to its client: bounded, in order, sent by one task.
+"""The events of one session on their way to its client, over whichever connection it has now.
 
-While a client keeps up, every event is sent. When it lags, a newer status or partial takes the place of an older one;
-finals, errors and the rest are kept. A client that lags beyond the bound is given up. It must not block whoever
-publishes.
+While a client keeps up, every event is sent. A client that lags beyond the bound, or takes nothing for too long, is
+given up; what it did not get stays in the log for its next connection. It must not block whoever publishes.
 """
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Iterable
 
-import msgspec
 import trio
 
-from trio_stt.protocol.events import Event, Realtime, Status, Timeline
+from trio_stt.protocol.events import Event
 from trio_stt.session.connection import Connection
+from trio_stt.session.event_log import EventLog
 
-LAG_EVENTS = 32
-"""More waiting events than this mean that the client does not keep up."""
 MAX_EVENTS = 512
-"""More than this, after replacement, and the client is given up."""
+"""More waiting events than this, after replacement, and the client is given up."""
 SEND_TIMEOUT_S = 20.0
 """A client that takes no event for this long is given up."""
 
@@ -27,41 +24,104 @@ class ClientStalled(Exception):  # noqa: N818 - what became of the client, not a
 
 
 class Outbox:
-    """Publish with `put` from any task; `run` delivers and `watch` guards it, both until cancelled."""
+    """Publish with `put` from any task; what `attach` returns delivers.
 
-    def __init__(self) -> None:
-        self._waiting: deque[Event] = deque()
+    Args:
+        keeps: Whether events are kept after they were sent, for a client that comes back.
+        tap: Is handed every event when it is published.
+    """
+
+    def __init__(self, *, keeps: bool = False, tap: Callable[[Event], None] | None = None) -> None:
+        self._log = EventLog(keeps=keeps)
+        self._tap = tap
+        self._delivery: Delivery | None = None
         self._filled = trio.Event()
-        self._idle = trio.Event()
-        self._overflowed = trio.Event()
-        self._sending_since_s: float | None = None
+        self._rested = trio.Event()
+
+    @property
+    def seq(self) -> int:
+        """Number of the event that was sent last; 0 before any."""
+        return self._log.seq
 
     def put(self, event: Event) -> None:
         """Queue an event; never blocks."""
-        if len(self._waiting) >= LAG_EVENTS:
-            event = self._replace(event)
-        self._waiting.append(event)
-        self._idle = trio.Event() if self._idle.is_set() else self._idle
-        if len(self._waiting) > MAX_EVENTS:
-            self._overflowed.set()
+        if self._tap:
+            self._tap(event)
+        self._log.put(event, away=self._delivery is None)
+        if self._delivery and self._log.waiting > MAX_EVENTS:
+            self._delivery.overflowed.set()
         self._filled.set()
 
-    async def run(self, connection: Connection) -> None:
-        """Deliver in order.
+    def since(self, seq: int) -> tuple[list[Event], int]:
+        """What was sent after number `seq`, as far as it is kept; and how many events are lost for good."""
+        return self._log.since(seq)
+
+    def attach(self, connection: Connection, first: Iterable[Event] = ()) -> "Delivery":
+        """Deliver over this connection from now on: `first` these events, as they are, then what waits."""
+        self._delivery = Delivery(self, connection, first)
+        return self._delivery
+
+    def detach(self, delivery: "Delivery") -> None:
+        """Nobody is there any more, unless another connection took the place of this one."""
+        if self._delivery is delivery:
+            self._delivery = None
+            self.rested()
+
+    def is_current(self, delivery: "Delivery") -> bool:
+        """Whether no other connection took its place."""
+        return self._delivery is delivery
+
+    def take(self) -> Event | None:
+        """The next event to send; None when none waits."""
+        return self._log.take()
+
+    async def wait_filled(self) -> None:
+        """Wait until an event waits."""
+        while not self._log.waiting:
+            self._filled = trio.Event()
+            await self._filled.wait()
+
+    async def wait_idle(self) -> None:
+        """Wait until everything that was put is delivered, or nobody is there to take it."""
+        while self._delivery is not None and not (self._delivery.at_rest and not self._log.waiting):
+            await self._rested.wait()
+
+    def rested(self) -> None:
+        """Nothing is on its way now."""
+        self._rested.set()
+        self._rested = trio.Event()
+
+
+class Delivery:
+    """The way of events over one connection; `run` delivers and `watch` guards it, both until cancelled."""
+
+    def __init__(self, outbox: Outbox, connection: Connection, first: Iterable[Event]) -> None:
+        self._outbox = outbox
+        self._connection = connection
+        self._first = deque(first)
+        self._sending_since_s: float | None = None
+        self.at_rest = False
+        self.overflowed = trio.Event()
+
+    async def run(self) -> None:
+        """Deliver in order, until another connection takes the place of this one.
 
         Raises:
             ConnectionClosed: The client is gone.
         """
-        while True:
-            while not self._waiting:
-                self._idle.set()
-                self._filled = trio.Event()
-                await self._filled.wait()
+        while self._outbox.is_current(self):
+            event = self._first.popleft() if self._first else self._outbox.take()
+            if event is None:
+                self.at_rest = True
+                self._outbox.rested()
+                await self._outbox.wait_filled()
+                self.at_rest = False
+                continue
             self._sending_since_s = trio.current_time()
-            await connection.send(self._waiting.popleft())
+            await self._connection.send(event)
             self._sending_since_s = None
 
-    async def watch(self, connection: Connection) -> None:
+    async def watch(self) -> None:
         """Give up a client that stalls; and, when the session ends, a delivery that hangs.
 
         A carrier may shield its sends from cancellation, so a time limit around `send` alone would not end it.
@@ -72,37 +132,11 @@ class Outbox:
         try:
             while True:
                 with trio.move_on_after(SEND_TIMEOUT_S / 4):
-                    await self._overflowed.wait()
+                    await self.overflowed.wait()
                     raise ClientStalled(f"more than {MAX_EVENTS} events wait for the client")
                 since_s = self._sending_since_s
                 if since_s is not None and trio.current_time() - since_s >= SEND_TIMEOUT_S:
                     raise ClientStalled(f"the client took no event for {SEND_TIMEOUT_S:g} s")
         finally:
             if self._sending_since_s is not None:
-                connection.abort()
-
-    async def wait_idle(self) -> None:
-        """Wait until everything that was put is delivered."""
-        await self._idle.wait()
-
-    def _replace(self, event: Event) -> Event:
-        """Take out what `event` makes superfluous; the partial that replaces another carries its delta, too."""
-        if isinstance(event, Status):
-            self._waiting = deque(other for other in self._waiting if not isinstance(other, Status))
-        elif isinstance(event, Realtime):
-            older = {
-                other.sequence: other
-                for other in self._waiting
-                if isinstance(other, Realtime) and other.segment_id == event.segment_id
-            }
-            self._waiting = deque(other for other in self._waiting if not _belongs(other, event.segment_id, older))
-            delta = "".join(other.stable_delta for other in older.values()) + event.stable_delta
-            event = msgspec.structs.replace(event, stable_delta=delta, committed_stable_delta=delta)
-        return event
-
-
-def _belongs(event: Event, segment_id: int, partials: Container[int]) -> bool:
-    """Whether an event is one of these partials of a segment, named by sequence, or the timeline entry of one."""
-    if isinstance(event, Timeline) and event.event != "realtime_transcript":
-        return False
-    return isinstance(event, Realtime | Timeline) and event.segment_id == segment_id and event.sequence in partials
+                self._connection.abort()

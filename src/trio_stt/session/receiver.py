@@ -4,12 +4,13 @@ It owns what is refused and why. It never waits for recognition, and must not he
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
 from trio_stt.dsp import kernels
-from trio_stt.errors import CommandError, PacketError
-from trio_stt.protocol.commands import Command, Flush, parse_command
+from trio_stt.errors import CommandError, ResumeError, WireError
+from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
@@ -17,6 +18,7 @@ from trio_stt.session.announcer import Announcer
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.finals import Finals
+from trio_stt.session.guest import Guest
 from trio_stt.session.house import House
 from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.settings import Settings
@@ -26,13 +28,25 @@ _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 """A page sends these by itself: they do not show that somebody is there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The client belongs to another session, and asked for it."""
+
+    guest: Guest
+    resume: Resume
+
+
 class Receiver:
-    """The receiving side of a session.
+    """The receiving side of a session, over whichever connection it has.
+
+    Attributes:
+        packets: Binary frames that were taken.
+        commands: Text frames that were taken.
 
     Args:
+        session_id: The session, as the house knows it.
         house: What all sessions share.
         settings: Of the session.
-        connection: To the client.
         inbox: Where audio and commands go.
         counters: Of the session.
         announcer: Of the session.
@@ -43,18 +57,20 @@ class Receiver:
     def __init__(
         self,
         *,
+        session_id: str,
         house: House,
         settings: Settings,
-        connection: Connection,
         inbox: Inbox,
         counters: SessionCounters,
         announcer: Announcer,
         finals: Finals,
         report: Callable[[], SessionReport],
     ) -> None:
+        self.packets = 0
+        self.commands = 0
+        self._id = session_id
         self._house = house
         self._longest_backlog_s = settings.max_backlog_seconds
-        self._connection = connection
         self._inbox = inbox
         self._counters = counters
         self._announcer = announcer
@@ -70,28 +86,47 @@ class Receiver:
         """When the client last did something that a page does not do by itself, on trio's clock."""
         return self._active_s
 
+    @property
+    def accepting(self) -> bool:
+        """Whether audio is taken, as of what was received."""
+        return self._accepting
+
     def close(self) -> None:
         """Take nothing more: what was received ends here, and the client was told."""
         self._closed = True
         self._accepting = False
         self._inbox.put_marker(Command.STOP)
 
-    async def run(self) -> None:
-        """Receive until cancelled.
+    async def run(self, connection: Connection) -> Handover:
+        """Receive until cancelled, or until the client asks for another session than this new one.
 
         Raises:
             ConnectionClosed: The client is gone.
         """
+        self._active_s = trio.current_time()
         while True:
-            message = await self._connection.receive()
+            message = await connection.receive()
             try:
                 if isinstance(message, str):
-                    self._obey(parse_command(message))
+                    command = parse_command(message)
+                    if isinstance(command, Resume):
+                        return self._hand_over(command)
+                    self._obey(command)
                 else:
                     self._active_s = trio.current_time()
                     await self._take_packet(message)
-            except (CommandError, PacketError) as error:
+            except WireError as error:
                 self._announcer.error(Where(error.where), str(error))
+            # Counted when it was taken: what a lost connection interrupts is sent again.
+            self.commands += isinstance(message, str)
+            self.packets += not isinstance(message, str)
+            if self.commands + self.packets == 1:
+                self._house.settle()
+
+    def _hand_over(self, resume: Resume) -> Handover:
+        if self.commands + self.packets:
+            raise ResumeError("resume must be the first message of a connection")
+        return Handover(self._house.find(resume, other_than=self._id), resume)
 
     def _obey(self, command: Command | Flush) -> None:
         if command not in _KEEP_ALIVE:
@@ -131,8 +166,8 @@ class Receiver:
             return
         samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
         audio = Audio(samples, packet.rate_hz)
-        self._counters.received_us += audio.length_us
         shed = await self._inbox.put_audio(audio)
+        self._counters.received_us += audio.length_us
         if shed:
             self._counters.dropped_audio_chunks += shed
             self._announcer.warning(f"{shed} windows of 32 ms of audio were dropped: the server does not keep up.")

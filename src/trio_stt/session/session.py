@@ -1,26 +1,30 @@
 """One client's session: its tasks, what it takes from the client, and the reports about it.
 
-It owns the nursery. It must not know sockets (`connection` does), hear (`hearing`) or word events (`announcer`).
+It owns the nursery. It must not know connections (`visits` does), hear (`hearing`) or word events (`announcer`).
 """
 
 import logging
-from enum import StrEnum
 
 import trio
+from msgspec import UNSET
 
 from trio_stt.configuration import public_settings, runtime_settings
 from trio_stt.lanes.engines.registry import engine_names
+from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.session.announcer import Announcer, StatusFacts
-from trio_stt.session.connection import Connection, ConnectionClosed
+from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
+from trio_stt.session.ending import Ending, Farewell
 from trio_stt.session.hearing import Hearing
 from trio_stt.session.house import House
 from trio_stt.session.inbox import Gap, Inbox
-from trio_stt.session.outbox import ClientStalled, Outbox
+from trio_stt.session.outbox import Outbox
+from trio_stt.session.presence import Presence
 from trio_stt.session.receiver import Receiver
 from trio_stt.session.utterances import Utterances
+from trio_stt.session.visits import Visits
 from trio_stt.speech.listener import Listener
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
@@ -31,36 +35,28 @@ HEARTBEAT_S = 5.0
 """Between two heartbeats of a client that streams."""
 
 
-class Farewell(StrEnum):
-    """Why the server ended a session, in words for its client."""
-
-    IDLE = "idle for too long"
-    SHUTDOWN = "the server shuts down"
-
-
 class Session:
-    """A conversation with one client; `run` is the whole of it.
+    """A conversation with one client: `run` lives it, `converse` connects the client to it, as often as need be.
 
     Args:
         session_id: 32 hexadecimal digits.
         house: What all sessions share.
-        connection: To the client.
         partials: Whether partials are made; transcribing a file needs none.
         live: Whether the client is heard as it speaks: audio that waits too long is shed, and a client that falls
-            silent for too long has stalled. A file waits instead.
+            silent for too long has stalled, and one that is cut off may come back. A file waits instead.
     """
 
-    def __init__(
-        self, *, session_id: str, house: House, connection: Connection, partials: bool = True, live: bool = True
-    ) -> None:
+    def __init__(self, *, session_id: str, house: House, partials: bool = True, live: bool = True) -> None:
         self._id = session_id
         self._house = house
         self._settings = settings = house.settings
-        self._connection = connection
         self._makes_partials = partials
         self._counters = SessionCounters()
         self._inbox = Inbox(settings.audio_queue_size, sheds=live)
-        self._outbox = Outbox()
+        grace_s = settings.resume_grace_s if live else 0.0
+        self._outbox = Outbox(keeps=grace_s > 0)
+        self._presence = Presence()
+        self._ending = Ending()
         self._announcer = Announcer(
             session_id=session_id, settings=settings, outbox=self._outbox, facts=self._status_facts
         )
@@ -85,32 +81,60 @@ class Session:
             listener=listener,
             utterances=self._utterances,
             announcer=self._announcer,
+            presence=self._presence,
             live=live,
         )
         self._receiver = Receiver(
+            session_id=session_id,
             house=house,
             settings=settings,
-            connection=connection,
             inbox=self._inbox,
             counters=self._counters,
             announcer=self._announcer,
             finals=self._utterances.finals,
             report=self.report,
         )
-        self._over = trio.Event()
-        self._farewell: Farewell | None = None
+        self._visits = Visits(
+            session_id=session_id,
+            grace_s=grace_s,
+            presence=self._presence,
+            outbox=self._outbox,
+            receiver=self._receiver,
+            ending=self._ending,
+        )
+        self._greet(grace_s)
 
     @property
     def session_id(self) -> str:
         """32 hexadecimal digits."""
         return self._id
 
+    @property
+    def away_since_s(self) -> float | None:
+        """When the client was cut off, on trio's clock; None while it is there."""
+        return self._presence.away_since_s
+
+    def expect(self, resume: Resume) -> None:
+        """The client is coming back: wait for it for the whole grace once more.
+
+        Raises:
+            ResumeError: It is not this session's client, or too late, or was never told what it says.
+        """
+        self._visits.expect(resume)
+
+    async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+        """Serve the client over this connection, in the place of an earlier one; returns why the server left it.
+
+        Returns None when the client did. A client that shows that it belongs to another session goes on there.
+        """
+        return await self._visits.converse(connection, resume)
+
     async def wait_backlog_below(self, seconds: float) -> None:
         """Wait until less finished speech than this waits for finals."""
         await self._utterances.finals.wait_backlog_below(seconds)
 
     async def wait_drained(self) -> None:
-        """Wait until all that was received has been heard, and all that it led to has been sent."""
+        """Wait until all that was received has been heard, and all that it led to has been sent to who is there."""
         await self._inbox.wait_idle()
         await self._utterances.finals.wait_idle()
         await self._outbox.wait_idle()
@@ -123,26 +147,13 @@ class Session:
         self.dismiss()
 
     def dismiss(self) -> None:
-        """Say goodbye at once: the server shuts down."""
-        self._end(Farewell.SHUTDOWN)
+        """Say goodbye at once: the server shuts down, or another client needs the place of one that is away."""
+        self._ending.come(Farewell.SHUTDOWN)
 
-    def _end(self, farewell: Farewell) -> None:
-        self._farewell = farewell
-        self._over.set()
-
-    async def run(self) -> Farewell | None:
-        """Converse until the client leaves, does not take what it is sent, is idle for too long, or is told to leave.
-
-        Faults are logged here: beside a disconnect they would vanish.
-
-        Returns:
-            Why the server ended the session; None when the client is gone already.
-        """
+    async def run(self) -> None:
+        """Live until the client leaves, stays away or is idle for too long, or is told to leave."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._outbox.run, self._connection)
-                nursery.start_soon(self._outbox.watch, self._connection)
-                self._greet()
                 if self._house.lanes.ready:
                     self._publish_ready()
                 else:
@@ -152,21 +163,18 @@ class Session:
                 if self._makes_partials:
                     nursery.start_soon(self._utterances.partials.run)
                 nursery.start_soon(self._beat)
-                nursery.start_soon(self._receiver.run)
                 nursery.start_soon(self._end_when_idle)
-                await self._over.wait()
+                nursery.start_soon(self._end_when_left)
+                await self._ending.wait()
                 nursery.cancel_scope.cancel()
-        except* ConnectionClosed:
-            logger.debug("session %s: the client left", self._id)
-        except* ClientStalled as stalled:
-            logger.warning("session %s: given up: %s", self._id, stalled.exceptions[0])
         except* Exception:
             logger.exception("session %s failed", self._id)
+            self._ending.come(Farewell.FAILED)
             raise
         finally:
+            self._ending.come(Farewell.SHUTDOWN)
             self._house.release_speaker(self._id)
             self._house.lanes.cancel_session(self._id)
-        return self._farewell
 
     def report(self) -> SessionReport:
         """The session as metrics show it; no transcript text."""
@@ -186,14 +194,21 @@ class Session:
     async def _end_when_idle(self) -> None:
         """End the session when the client has done nothing for too long and is owed nothing."""
         limit_s = self._settings.idle_timeout_s
-        while limit_s and self._farewell is None:
+        while limit_s and not self._ending.is_over:
             await trio.sleep_until(self._receiver.active_s + limit_s)
             if trio.current_time() < self._receiver.active_s + limit_s:
                 continue
             self._inbox.put_marker(Gap.GAP)  # what somebody was saying is owed, too
             await self.wait_drained()
             if trio.current_time() >= self._receiver.active_s + limit_s:
-                self._end(Farewell.IDLE)
+                self._ending.come(Farewell.IDLE)
+
+    async def _end_when_left(self) -> None:
+        """End the session when its client stays away for too long, with the finals of what it said."""
+        await self._visits.wait_given_up()
+        self._receiver.close()
+        await self.wait_drained()
+        self._ending.come(Farewell.OVER)
 
     # --- what the client hears ---
 
@@ -208,11 +223,13 @@ class Session:
                     queue_delay_s=self._counters.latest_queue_delay_s,
                 )
 
-    def _greet(self) -> None:
+    def _greet(self, grace_s: float) -> None:
         self._outbox.put(
             Hello(
                 client_id=self._id,
                 session_id=self._id,
+                resume_token=self._visits.token if grace_s else UNSET,
+                resume_grace_seconds=grace_s,
                 settings=public_settings(self._settings),
                 limits=self._house.limits(),
                 supported_engines=engine_names(),

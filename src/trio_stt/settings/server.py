@@ -97,6 +97,15 @@ class ServerSettings(SettingsGroup):
         ),
         startup("--shutdown-grace-s"),
     ] = 10.0
+    resume_grace_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            description="Seconds for which a session is kept for a client that was cut off; 0 ends it at once.",
+        ),
+        new_sessions("--resume-grace-s"),
+    ] = 10.0
     idle_timeout_s: Annotated[
         float,
         Field(

@@ -1,0 +1,43 @@
+"""Why and when a session is over: told once, known to all its parts. It must not end anything itself."""
+
+from enum import StrEnum
+
+import trio
+
+
+class Farewell(StrEnum):
+    """Why the server ended a session or left a connection, in words for the client."""
+
+    IDLE = "idle for too long"
+    SHUTDOWN = "the server shuts down"
+    RESUMED = "the session goes on over another connection"
+    FAILED = "internal error"
+    OVER = "the session is over"
+
+
+class Ending:
+    """The end of one session."""
+
+    def __init__(self) -> None:
+        self._over = trio.Event()
+        self._farewell = Farewell.OVER
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it came."""
+        return self._over.is_set()
+
+    @property
+    def farewell(self) -> Farewell:
+        """Why."""
+        return self._farewell
+
+    def come(self, farewell: Farewell) -> None:
+        """The session is over; the first reason counts."""
+        if not self.is_over:
+            self._farewell = farewell
+            self._over.set()
+
+    async def wait(self) -> None:
+        """Wait until the session is over."""
+        await self._over.wait()

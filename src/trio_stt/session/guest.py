@@ -1,0 +1,42 @@
+"""What the house needs of a session. It must not know how one works."""
+
+from typing import Protocol
+
+from trio_stt.protocol.commands import Resume
+from trio_stt.protocol.reports import SessionReport
+from trio_stt.session.connection import Connection
+from trio_stt.session.ending import Farewell
+
+
+class Guest(Protocol):
+    """A session."""
+
+    @property
+    def session_id(self) -> str:
+        """32 hexadecimal digits."""
+
+    @property
+    def away_since_s(self) -> float | None:
+        """When its client was cut off, on trio's clock; None while it is there."""
+
+    async def run(self) -> None:
+        """Live until the end."""
+
+    async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+        """Serve the client over this connection."""
+
+    def expect(self, resume: Resume) -> None:
+        """Its client is coming back.
+
+        Raises:
+            ResumeError: It is not its client, or too late.
+        """
+
+    def report(self) -> SessionReport:
+        """The session as metrics show it."""
+
+    async def conclude(self) -> None:
+        """End the utterance, deliver all that the client is owed, and end."""
+
+    def dismiss(self) -> None:
+        """End at once."""

@@ -1,0 +1,36 @@
+"""Whether a session's client is there, and since when. It must not decide what follows from that."""
+
+import trio
+
+
+class Presence:
+    """Begins with the client there: a session is made for one that is."""
+
+    def __init__(self) -> None:
+        self._since_s = trio.current_time()
+        self._here = True
+        self._changed = trio.Event()
+
+    @property
+    def away_since_s(self) -> float | None:
+        """When the client was cut off, on trio's clock; None while it is there."""
+        return None if self._here else self._since_s
+
+    def change(self, *, here: bool) -> None:
+        """The client came, or was cut off; either counts anew when it is so already."""
+        self._here = here
+        self._since_s = trio.current_time()
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def was_here_since(self, time_s: float) -> bool:
+        """Whether the client has been there since before this time, on trio's clock, over one connection."""
+        return self._here and self._since_s <= time_s
+
+    async def wait_away_for(self, seconds: float) -> None:
+        """Wait until the client has been away for this long."""
+        while True:
+            with trio.move_on_after(float("inf") if self._here else seconds):
+                await self._changed.wait()
+                continue
+            return

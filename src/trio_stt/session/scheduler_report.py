@@ -1,0 +1,51 @@
+"""The lanes as `/health` and `/api/metrics` show them. Contract: section 1.5. It must not change what it reports."""
+
+from collections.abc import Mapping
+
+from trio_stt.lanes.lane_state import LaneStatistics
+from trio_stt.lanes.scheduler import LanesStatistics
+from trio_stt.protocol.reports import QueuedJobs, QueueReport, SchedulerReport, Statistics, WorkerReport
+
+
+def scheduler_report(now: LanesStatistics) -> SchedulerReport:
+    """The `scheduler` object."""
+    return SchedulerReport(
+        mode=now.mode,
+        queues={lane.name: _queue(lane) for lane in now.lanes},
+        workers={lane.name: _worker(lane) for lane in now.lanes},
+    )
+
+
+def _queue(lane: LaneStatistics) -> QueueReport:
+    queue = lane.queue
+    per_session: Mapping[str, QueuedJobs] = {
+        session_id: QueuedJobs(final=depth.finals, realtime=depth.partials)
+        for session_id, depth in queue.per_session.items()
+    }
+    return QueueReport(
+        name=lane.name,
+        queued=queue.queued,
+        sessions=len(per_session),
+        per_session=dict(per_session),
+        coalesced_realtime=queue.coalesced,
+        stale_realtime_dropped=queue.stale,
+        rejected_jobs=queue.rejected,
+    )
+
+
+def _worker(lane: LaneStatistics) -> WorkerReport:
+    engine, work = lane.engine, lane.work
+    return WorkerReport(
+        name=lane.name,
+        ready=lane.ready,
+        healthy=lane.healthy,
+        completed_jobs=work.completed_jobs,
+        failed_jobs=work.failed_jobs,
+        busy_ratio=work.busy_ratio,
+        queue_delay=Statistics.of(work.queue_delay),
+        inference_duration=Statistics.of(work.inference),
+        total_latency=Statistics.of(work.total),
+        engine=engine.engine if engine else "",
+        model=engine.model if engine else "",
+        device=engine.device if engine else "",
+    )

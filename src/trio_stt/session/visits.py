@@ -1,0 +1,160 @@
+"""The connections of one session, one after the other: greeting, taking over, being cut off, and coming back.
+
+It owns who is connected, and for how long a client that was cut off is waited for. It must not know sockets, nor what
+is said over them.
+"""
+
+import logging
+import secrets
+
+import trio
+
+from trio_stt.errors import ResumeError
+from trio_stt.protocol.commands import Resume
+from trio_stt.protocol.events import Event, Resumed
+from trio_stt.session.connection import Connection, ConnectionClosed
+from trio_stt.session.ending import Ending, Farewell
+from trio_stt.session.house import NO_SUCH_SESSION
+from trio_stt.session.outbox import ClientStalled, Outbox
+from trio_stt.session.presence import Presence
+from trio_stt.session.receiver import Handover, Receiver
+
+logger = logging.getLogger(__name__)
+
+_SECRET_BYTES = 24
+
+
+class Visits:
+    """All connections of one session.
+
+    Args:
+        session_id: Of the session.
+        grace_s: For how long it is kept for a client that was cut off; 0 keeps none.
+        presence: Of its client.
+        outbox: Of the session.
+        receiver: Of the session.
+        ending: Of the session.
+    """
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        grace_s: float,
+        presence: Presence,
+        outbox: Outbox,
+        receiver: Receiver,
+        ending: Ending,
+    ) -> None:
+        self._id = session_id
+        self._grace_s = grace_s
+        self._presence = presence
+        self._outbox = outbox
+        self._receiver = receiver
+        self._ending = ending
+        # The id in it finds the session at once; only the secret behind it has to be kept.
+        self.token = f"{session_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
+        self._given_up = not grace_s
+        self._current: trio.CancelScope | None = None
+        self._turn = trio.Lock()  # one connection is received from at a time
+
+    def expect(self, resume: Resume) -> None:
+        """Wait for its client for the whole grace once more: it is coming back.
+
+        Raises:
+            ResumeError: The token is not this session's, its time is over, or that number was never sent.
+        """
+        same = secrets.compare_digest(resume.token.encode(errors="replace"), self.token.encode())
+        if not same or self._given_up or self._ending.is_over:
+            raise ResumeError(NO_SUCH_SESSION)
+        if resume.seq > self._outbox.seq:
+            raise ResumeError(f"event {resume.seq} was never sent: the last one is {self._outbox.seq}")
+        if self._presence.away_since_s is not None:
+            self._presence.change(here=False)
+
+    async def wait_given_up(self) -> None:
+        """Wait until the client has been away for too long; it cannot come back from then on."""
+        await self._presence.wait_away_for(self._grace_s)
+        self._given_up = True
+
+    async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+        """Serve the client over this connection, taking the place of an earlier one.
+
+        Args:
+            connection: To the client.
+            resume: What it asked for, if this is not its first.
+
+        Returns:
+            Why the server left the connection; None when the client did.
+        """
+        visit = trio.CancelScope()
+        previous, self._current = self._current, visit
+        if previous is not None:
+            previous.cancel()
+        handover: Handover | None = None
+        gone = True
+        try:
+            with visit:
+                handover = await self._visit(connection, resume)
+                gone = False
+        except* ConnectionClosed:
+            logger.debug("session %s: the client left", self._id)
+        except* ClientStalled as stalled:
+            logger.warning("session %s: connection given up: %s", self._id, stalled.exceptions[0])
+        except* Exception:
+            logger.exception("session %s failed", self._id)
+            self._ending.come(Farewell.FAILED)
+            raise
+        finally:
+            replaced = self._current is not visit
+            if not replaced:
+                self._current = None
+                self._leave(connection, for_good=handover is not None)
+        if replaced:
+            return Farewell.RESUMED
+        if handover is not None:
+            return await handover.guest.converse(connection, handover.resume)
+        return None if gone else self._ending.farewell
+
+    async def _visit(self, connection: Connection, resume: Resume | None) -> Handover | None:
+        """Serve one connection until the session is over, or the client asks for another one."""
+        handover = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._leave_when_over, nursery.cancel_scope)
+            async with self._turn:
+                self._presence.change(here=True)
+                delivery = self._outbox.attach(connection, self._first_words(resume))
+                try:
+                    nursery.start_soon(delivery.run)
+                    nursery.start_soon(delivery.watch)
+                    handover = await self._receiver.run(connection)
+                    await self._outbox.wait_idle()  # the other session's words come behind these
+                finally:
+                    self._outbox.detach(delivery)
+            nursery.cancel_scope.cancel()
+        return handover
+
+    async def _leave_when_over(self, scope: trio.CancelScope) -> None:
+        await self._ending.wait()
+        scope.cancel()
+
+    def _leave(self, connection: Connection, *, for_good: bool) -> None:
+        if for_good or self._given_up or connection.closed_cleanly:
+            self._ending.come(Farewell.OVER)
+        else:
+            self._presence.change(here=False)
+
+    def _first_words(self, resume: Resume | None) -> list[Event]:
+        """What a client that comes back hears before all that is new."""
+        if resume is None:
+            return []
+        events, missed = self._outbox.since(resume.seq)
+        resumed = Resumed(
+            session_id=self._id,
+            seq=resume.seq,
+            received_packets=self._receiver.packets,
+            received_commands=self._receiver.commands,
+            streaming=self._receiver.accepting,
+            missed_events=missed,
+        )
+        return [resumed, *events]
