@@ -88,6 +88,10 @@ OURS = {
     "shutdown_grace_s",
     "allowed_hosts",
     "allowed_origins",
+    "resume_grace_s",
+    "record",
+    "record_max_mb",
+    "record_max_age_h",
 }
 CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
 pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)

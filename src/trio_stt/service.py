@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.scheduler import Lanes
+from trio_stt.session.archive import Archive
 from trio_stt.session.house import House
 from trio_stt.settings import Settings
 
@@ -42,7 +44,8 @@ def build_house(settings: Settings) -> House:
     """Everything that sessions share; nothing runs yet.
 
     Raises:
-        SettingError: An engine or a wake word is unknown, or cannot be what the settings ask for.
+        SettingError: An engine or a wake word is unknown, or cannot be what the settings ask for; or the folder for
+            recordings cannot be written to.
         EngineUnavailable: The VAD model is missing.
     """
     settings = _with_models(settings)
@@ -59,8 +62,17 @@ def build_house(settings: Settings) -> House:
 
     # Lanes ask for limits once they run, when there is a house to ask.
     lanes = _build_lanes(settings, current=lambda: house.settings)
-    house = House(settings=settings, lanes=lanes, new_detector=new_detector, wake_words=wake_words)
+    house = House(
+        settings=settings, lanes=lanes, new_detector=new_detector, wake_words=wake_words, archive=_archive(settings)
+    )
     return house
+
+
+def _archive(settings: Settings) -> Archive | None:
+    if settings.record is None:
+        return None
+    folder = Path(settings.record).expanduser()
+    return Archive(folder, max_mb=settings.record_max_mb, max_age_h=settings.record_max_age_h)
 
 
 def start_logging(level: str) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 import trio
+import trio.testing
 
 from tests.contract.home import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
@@ -67,8 +68,7 @@ async def test_nobody_is_told_partials_and_states_that_newer_ones_replaced() -> 
         await talk(first, 1111, 1.0)
         for _ in range(80):
             first.say(1111, 0.04)
-        while first.session.report().recording_seconds < 1.5:
-            await trio.sleep(0.001)
+        await trio.testing.wait_all_tasks_blocked()
         first.drop()
         await trio.sleep(9.0)
         second = await home.resume(first)

@@ -24,6 +24,7 @@ from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline
 from trio_stt.protocol.packets import build_packet
+from trio_stt.session.archive import Archive
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.ending import Farewell
 from trio_stt.session.house import House
@@ -241,6 +242,7 @@ async def household(
     hops: int = 0,
     detector: Callable[[], LoudnessDetector] = LoudnessDetector,
     wake: Any = None,
+    archive: Archive | None = None,
     **changes: object,
 ) -> AsyncIterator[Household]:
     """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top.
@@ -266,7 +268,7 @@ async def household(
         degradation_threshold_s=lambda: threshold_s,
     )
     lanes = Lanes(main=lane, realtime=lane)
-    house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake)
+    house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake, archive=archive)
     async with trio.open_nursery() as nursery:
         await nursery.start(house.run)
         yield Household(house, nursery)

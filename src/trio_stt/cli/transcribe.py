@@ -44,7 +44,9 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
     # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words.
-    house = build_house(settings.model_copy(update={"use_main_model_for_realtime": True, "wakeword_backend": ""}))
+    # Nor is it recorded: it is there already.
+    changes = {"use_main_model_for_realtime": True, "wakeword_backend": "", "record": None}
+    house = build_house(settings.model_copy(update=changes))
     sounds = [open_sound(name) for name in files]
     try:
         segments = trio.run(_transcribe_all, house, sounds)

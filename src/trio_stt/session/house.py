@@ -27,6 +27,7 @@ from trio_stt.protocol.reports import (
     RejectedSetting,
     StartupError,
 )
+from trio_stt.session.archive import Archive
 from trio_stt.session.guest import Guest
 from trio_stt.session.scheduler_report import scheduler_report
 from trio_stt.session.setting_schemas import setting_schemas
@@ -48,6 +49,7 @@ class House:
         lanes: Of the server.
         new_detector: Makes the speech detector of one session from the settings in force.
         wake_words: Of the server; those of the settings were checked.
+        archive: Where sessions are recorded, if they are.
 
     Attributes:
         settings: In force. They are frozen and replaced as a whole: who keeps them keeps what was in force then.
@@ -60,9 +62,11 @@ class House:
         lanes: Lanes,
         new_detector: Callable[[Settings], Detector],
         wake_words: WakeWords | None = None,
+        archive: Archive | None = None,
     ) -> None:
         self.settings = settings
         self.lanes = lanes
+        self.archive = archive
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
         self._sessions: dict[str, Guest] = {}
@@ -74,11 +78,18 @@ class House:
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the lanes, and the sessions that `start` begins, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self.lanes.run)
-            self._nursery = nursery
-            task_status.started()
+        """Run the lanes, and the sessions that `start` begins, until cancelled; what they record is written then."""
+        async with trio.open_nursery() as base:
+            if self.archive:
+                await base.start(self.archive.run)
+            try:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(self.lanes.run)
+                    self._nursery = nursery
+                    task_status.started()
+            finally:
+                if self.archive:
+                    self.archive.end()
 
     @property
     def active_sessions(self) -> int:

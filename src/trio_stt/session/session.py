@@ -54,7 +54,8 @@ class Session:
         self._counters = SessionCounters()
         self._inbox = Inbox(settings.audio_queue_size, sheds=live)
         grace_s = settings.resume_grace_s if live else 0.0
-        self._outbox = Outbox(keeps=grace_s > 0)
+        self._record = house.archive.open(session_id) if house.archive else None
+        self._outbox = Outbox(keeps=grace_s > 0, tap=self._record.event if self._record else None)
         self._presence = Presence()
         self._ending = Ending()
         self._announcer = Announcer(
@@ -65,6 +66,7 @@ class Session:
             SegmenterConfig.of(settings),
             house.new_detector(),
             WakeMode(WakeConfig.of(settings), wake_words) if wake_words else None,
+            self._record.audio if self._record else None,
         )
         self._utterances = Utterances(
             session_id=session_id,
@@ -175,6 +177,8 @@ class Session:
             self._ending.come(Farewell.SHUTDOWN)
             self._house.release_speaker(self._id)
             self._house.lanes.cancel_session(self._id)
+            if self._record:
+                self._record.close()
 
     def report(self) -> SessionReport:
         """The session as metrics show it; no transcript text."""
@@ -204,10 +208,11 @@ class Session:
                 self._ending.come(Farewell.IDLE)
 
     async def _end_when_left(self) -> None:
-        """End the session when its client stays away for too long, with the finals of what it said."""
+        """End the session when its client stays away for too long; what it said last is written if it is recorded."""
         await self._visits.wait_given_up()
-        self._receiver.close()
-        await self.wait_drained()
+        if self._record:
+            self._receiver.close()
+            await self.wait_drained()
         self._ending.come(Farewell.OVER)
 
     # --- what the client hears ---

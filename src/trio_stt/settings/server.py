@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from trio_stt.settings.option import MAX_SECONDS, SettingsGroup, active, new_sessions, startup
+from trio_stt.settings.option import MAX_SECONDS, OptionalText, SettingsGroup, active, new_sessions, startup
 from trio_stt.settings.profiles import PROFILES, ProfileName, profile_spelled
 
 _LogLevel = Annotated[
@@ -106,6 +106,25 @@ class ServerSettings(SettingsGroup):
         ),
         new_sessions("--resume-grace-s"),
     ] = 10.0
+    record: Annotated[
+        OptionalText,
+        Field(description="Folder in which each session's audio and events are recorded; empty records nothing."),
+        startup("--record"),
+    ] = None
+    record_max_mb: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000_000,
+            description="Megabytes that all recordings may take, the oldest go first; 0 for no limit.",
+        ),
+        startup("--record-max-mb"),
+    ] = 10_000
+    record_max_age_h: Annotated[
+        float,
+        Field(ge=0, le=1_000_000, description="Hours after which a recording is removed; 0 for no limit."),
+        startup("--record-max-age-h"),
+    ] = 720.0
     idle_timeout_s: Annotated[
         float,
         Field(

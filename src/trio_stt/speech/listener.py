@@ -4,7 +4,7 @@ It owns the stream's audio and positions. It must not know of clients, clocks or
 same events however they are split.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -40,18 +40,26 @@ class Listener:
     While it waits for a wake word, the speech detector sleeps.
     """
 
-    def __init__(self, config: SegmenterConfig, detector: Detector, wake: WakeMode | None = None) -> None:
+    def __init__(
+        self,
+        config: SegmenterConfig,
+        detector: Detector,
+        wake: WakeMode | None = None,
+        tap: Callable[[NDArray[np.int16]], None] | None = None,
+    ) -> None:
         """Make a listener that has heard nothing.
 
         Args:
             config: Where utterances begin and end.
             detector: Of this stream.
             wake: Of this stream; without one, speech always counts. With one, only from `begin` to `stop`.
+            tap: Is handed all audio at 16 kHz: int16, shape (n,), mono.
         """
         self._segmenter = Segmenter(config)
         self._detector = detector
         self._wake = wake
         self._unheard_from_sample = 0  # by the speech detector
+        self._tap = tap
         self._tape = AudioTape()
         self._resampler: StreamResampler | None = None
         self._rate_hz = 0
@@ -94,7 +102,7 @@ class Listener:
             self._flush_resampler()
             self._resampler = StreamResampler(rate_hz)
             self._rate_hz = rate_hz
-        self._tape.append(self._resampler.push(samples))
+        self._append(self._resampler.push(samples))
         return self._judge_whole_windows()
 
     def flush(self) -> list[SpeechEvent]:
@@ -133,7 +141,12 @@ class Listener:
 
     def _flush_resampler(self) -> None:
         if self._resampler is not None:
-            self._tape.append(self._resampler.flush())
+            self._append(self._resampler.flush())
+
+    def _append(self, samples: NDArray[np.int16]) -> None:
+        self._tape.append(samples)
+        if self._tap:
+            self._tap(samples)
 
     def _judge_all(self) -> list[SpeechEvent]:
         self._flush_resampler()

@@ -1,0 +1,180 @@
+"""What is recorded of sessions: complete, private, in bounded room, and never in the way of recognition."""
+
+import json
+import logging
+import os
+import resource
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import trio
+from numpy.typing import NDArray
+
+from tests.contract.home import PAUSE_S
+from tests.support.conversation import household
+from trio_stt.configuration import load
+from trio_stt.errors import SettingError
+from trio_stt.protocol.events import Final, Notice, Pong
+from trio_stt.service import build_house
+from trio_stt.session import archive as archive_module
+from trio_stt.session.archive import Archive
+from trio_stt.session.archive_files import make_room
+
+
+def archive(folder: Path, **limits: Any) -> Archive:
+    return Archive(folder, **{"max_mb": 0, "max_age_h": 0, **limits})
+
+
+def events_of(folder: Path) -> list[dict[str, Any]]:
+    (path,) = folder.glob("*.jsonl*")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def audio_of(folder: Path) -> NDArray[np.int16]:
+    (path,) = folder.glob("*.flac*")
+    with path.open("rb") as file:
+        samples, rate_hz = soundfile.read(file, dtype="int16")
+    assert rate_hz == 16_000
+    return np.asarray(samples)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+async def test_a_session_s_audio_and_events_are_written_to_the_sample_and_named_at_its_end(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    async with household(archive=archive(folder)) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        client.pause(PAUSE_S)
+        await client.until(Final)
+        await client.settled()
+        client.leave()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = files_in(folder)
+    assert [path.suffix for path in files] == [".flac", ".jsonl"]
+    assert {path.stem.rpartition("_")[2] for path in files} == {client.session.session_id}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert np.array_equal(audio_of(folder), np.repeat(np.int16([1111, 0]), [16_000, round(PAUSE_S * 16_000)]))
+    told = events_of(folder)
+    assert [event["type"] for event in told] == [str(event.__struct_config__.tag) for event in client.events]
+    assert [event["text"] for event in told if event["type"] == "final"] == ["1111."]
+    assert client.token not in json.dumps(told)
+
+
+async def test_what_a_client_that_never_came_back_said_last_is_recorded(tmp_path: Path) -> None:
+    async with household(archive=archive(tmp_path), resume_grace_s=0.1) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        await client.settled()
+        client.drop()
+        with trio.fail_after(10):
+            while home.house.active_sessions:  # noqa: ASYNC110 - a real clock's grace
+                await trio.sleep(0.01)
+    assert [event["text"] for event in events_of(tmp_path) if event["type"] == "final"] == ["1111."]
+    assert client.finals == []
+
+
+async def test_a_session_without_audio_leaves_nothing(tmp_path: Path) -> None:
+    async with household(archive=archive(tmp_path)) as home:
+        client = await home.connect()
+        client.command("ping")
+        await client.until(Pong)
+        client.leave()
+    assert files_in(tmp_path) == []
+
+
+def test_what_was_written_before_a_crash_can_be_read(tmp_path: Path) -> None:
+    record = archive_module.RecordFiles(tmp_path, "crashed")
+    samples = np.arange(32_000, dtype=np.int16)
+    record.add(samples)
+    record.add(Notice(session_id="s", message="x"))
+    record.flush()
+    with (tmp_path / "crashed.flac.part").open("rb") as file, soundfile.SoundFile(file) as sound:
+        heard = sound.read(24_000, dtype="int16")
+    assert np.array_equal(heard, samples[:24_000])
+    assert [event["message"] for event in events_of(tmp_path)] == ["x"]
+    record.close()
+
+
+async def test_where_the_disk_does_not_keep_up_silence_stands_for_what_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(archive_module, "MAX_QUEUED_BYTES", 50_000)
+    kept = archive(tmp_path)
+    record = kept.open("0" * 32)
+    for level in (1, 2, 3):
+        record.audio(np.full(16_000, level, np.int16))  # the first fits
+    async with trio.open_nursery() as nursery:
+        await nursery.start(kept.run)
+        with trio.fail_after(10):
+            while kept._queue:  # noqa: ASYNC110 - a thread takes it
+                await trio.sleep(0.01)
+        record.audio(np.full(8_000, 4, np.int16))
+        record.close()
+        kept.end()
+    assert np.array_equal(audio_of(tmp_path), np.repeat(np.int16([1, 0, 4]), [16_000, 32_000, 8_000]))
+    assert "2.0 s are not recorded" in caplog.text
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond a few pages: writes fail for real."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("full_disk")
+async def test_a_full_disk_ends_the_recording_with_a_warning_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "trio_stt")
+    async with household(archive=archive(tmp_path)) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for level in (1111, 2222):
+            for step in range(25):
+                client.say(level + 37 * step, 0.04)
+            client.pause(PAUSE_S)
+            await client.until(Final, level // 1111)
+            await trio.sleep(0.5)
+        client.leave()
+    assert [segment for segment, _ in client.finals] == [1, 2]
+    assert caplog.text.count("no longer recorded") == 1
+    assert "2222" not in caplog.text
+    assert {path.suffix for path in files_in(tmp_path)} == {".part"}
+
+
+def test_the_oldest_gives_way_to_size_and_age_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    def have() -> list[str]:
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    now = time.time()
+    for hours, name in enumerate(["open.flac.part", "a.flac", "a.jsonl", "crashed.flac.part", "new.flac", "notes.txt"]):
+        (tmp_path / name).write_bytes(bytes(1000))
+        age_s = (10 - hours) * 3600
+        os.utime(tmp_path / name, (now - age_s, now - age_s))
+    in_use = frozenset({tmp_path / "open.flac.part"})
+    make_room(tmp_path, max_bytes=float("inf"), max_age_s=8.5 * 3600, in_use=in_use)
+    assert have() == ["a.jsonl", "crashed.flac.part", "new.flac", "notes.txt", "open.flac.part"]
+    make_room(tmp_path, max_bytes=2_500, max_age_s=float("inf"), in_use=in_use)
+    assert have() == ["new.flac", "notes.txt", "open.flac.part"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingError, match=r"record: cannot write to .*file"):
+        build_house(load({"record": str(tmp_path / "file")}))
