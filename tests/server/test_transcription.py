@@ -107,7 +107,7 @@ async def test_two_clients_at_once_never_see_each_other_s_words(worker: str) -> 
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing_behind(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    async with hypercorn(worker) as server, connected(server) as stays:
+    async with hypercorn(worker, resume_grace_s=0.5) as server, connected(server) as stays:
         await stays.until("ready")
         async with connected(server) as vanishes:
             await vanishes.until("ready")

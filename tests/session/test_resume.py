@@ -11,7 +11,7 @@ from tests.contract.home import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import household
 from trio_stt.dsp import WINDOW_SAMPLES
-from trio_stt.errors import ServerFull
+from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Final, Heartbeat, Hello, Notice, Realtime, Resumed, Status
 from trio_stt.session.ending import Farewell
 from trio_stt.session.outbox import SEND_TIMEOUT_S
@@ -308,3 +308,20 @@ async def test_a_thousand_abandoned_sessions_leave_nothing() -> None:
 
         before = await abandon(20)
         assert await abandon(1000) == before
+
+
+@virtual_time
+async def test_a_server_that_ends_does_not_wait_for_who_is_away() -> None:
+    async with household(inference_s=lambda _: 5.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        await client.settled()
+        client.drop()
+        await trio.testing.wait_all_tasks_blocked()
+        begun_s = trio.current_time()
+        await home.house.drain(10.0)
+        assert trio.current_time() == begun_s
+        assert home.house.active_sessions == 0
+        with pytest.raises(ServerClosing):
+            home.house.reserve()

@@ -144,8 +144,7 @@ class Session:
     async def conclude(self) -> None:
         """End the utterance, deliver all that the client is owed, and say goodbye: the server shuts down."""
         self._announcer.warning("The server shuts down: what was said so far is still written, more is not heard.")
-        self._receiver.close()
-        await self.wait_drained()
+        await self._finish()
         self.dismiss()
 
     def dismiss(self) -> None:
@@ -210,10 +209,14 @@ class Session:
     async def _end_when_left(self) -> None:
         """End the session when its client stays away for too long; what it said last is written if it is recorded."""
         await self._visits.wait_given_up()
-        if self._record:
+        await self._finish()
+        self._ending.come(Farewell.OVER)
+
+    async def _finish(self) -> None:
+        """End the utterance and bring all to its end that somebody will see: a client that is there, or the record."""
+        if self._record or self.away_since_s is None:
             self._receiver.close()
             await self.wait_drained()
-        self._ending.come(Farewell.OVER)
 
     # --- what the client hears ---
 

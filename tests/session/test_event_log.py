@@ -1,0 +1,81 @@
+"""The log of a session's events: what it keeps, forgets first, and says of what it lost."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.session.test_outbox import entry, final, partial, pong, status
+from trio_stt.protocol.events import Event, Heartbeat, Notice, State, encode
+from trio_stt.session.event_log import MAX_AWAY_EVENTS, MAX_KEPT_BYTES, EventLog
+
+LONG = "x" * 20_000
+
+
+def notice(text: str = "") -> Notice:
+    return Notice(session_id="s", message=text)
+
+
+events = st.sampled_from(
+    [pong(1), notice(), notice(LONG), partial(1, 1, LONG), entry(1, 1), status(State.IDLE), final(1)]
+)
+
+
+def sent(log: EventLog, said: list[Event]) -> list[Event]:
+    taken = []
+    for event in said:
+        log.put(event, away=False)
+        taken.append(log.take())
+    return [event for event in taken if event is not None]
+
+
+@given(st.lists(events, max_size=120), st.data())
+def test_what_is_kept_is_in_order_bounded_and_lasting_outlives_passing(said: list[Event], data: st.DataObject) -> None:
+    log = EventLog(keeps=True)
+    everything = sent(log, said)
+    seq = data.draw(st.integers(0, len(said)))
+    kept, missed = log.since(seq)
+    assert [event.seq for event in everything] == list(range(1, len(said) + 1))
+    assert all(event in everything[seq:] for event in kept)
+    numbers = [event.seq for event in kept if isinstance(event.seq, int)]
+    assert numbers == sorted(set(numbers))
+    assert missed == len(everything) - seq - len(kept)
+    assert sum(len(encode(event)) for event in kept) <= 2 * MAX_KEPT_BYTES
+    if sum(len(encode(event)) for event in everything[seq:]) <= MAX_KEPT_BYTES:
+        assert missed == 0
+    lost = [event for event in everything[seq:] if event not in kept]
+    oldest_lasting_lost = max((e.seq for e in lost if isinstance(e, Notice) and isinstance(e.seq, int)), default=0)
+    assert all(number > oldest_lasting_lost for number in numbers)
+
+
+def test_without_a_client_the_newest_state_waits_and_what_lasts_waits_up_to_a_bound() -> None:
+    log = EventLog(keeps=True)
+    said = len(sent(log, [notice()]))
+    for number in range(3):
+        log.put(status(State.RECORDING), away=True)
+        log.put(partial(1, number, "x"), away=True)
+        log.put(entry(1, number), away=True)
+        log.put(
+            Heartbeat(
+                session_id="s",
+                timestamp=0.0,
+                timestamp_iso="",
+                audio_received_seconds=0.0,
+                real_time_factor=0.0,
+                queue_delay_ms=0.0,
+            ),
+            away=True,
+        )
+    assert log.waiting == 4
+    for number in range(MAX_AWAY_EVENTS):
+        log.put(final(number), away=True)
+    assert log.waiting == MAX_AWAY_EVENTS
+    assert log.since(said) == ([], 4)
+    first = log.take()
+    assert first is not None
+    assert (type(first).__name__, first.seq) == ("Final", said + 5), "what was lost leaves a hole"
+    assert log.since(said) == ([first], 4)
+
+
+def test_where_nobody_may_come_back_nothing_is_kept() -> None:
+    log = EventLog(keeps=False)
+    sent(log, [notice(), final(1)])
+    assert log.since(0) == ([], 2)

@@ -1,0 +1,155 @@
+"""However a conversation is cut up, it ends as if it had not been: the same words and numbers, each event once."""
+
+from dataclasses import dataclass, field
+
+import trio
+import trio.testing
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.support.conversation import Client, Household, household
+from trio_stt.protocol.events import Event, Final, Flushed, Hello, Resumed, Timeline
+
+PACKETS_PER_S = 25
+PLAN = [
+    ("start", 0),
+    *[("say", 1111)] * 20,
+    *[("say", 0)] * 20,
+    *[("say", 2222)] * 15,
+    ("flush", 0),
+    *[("say", 3333)] * 12,
+    ("stop", 0),
+    *[("say", 9999)] * 3,  # refused
+    ("start", 0),
+    *[("say", 4444)] * 25,
+    *[("say", 0)] * 20,
+]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The connection is lost when `after` messages were sent, the last `unread` of them at once.
+
+    Of what the server sent, the client loses the last `unseen` events. It is back after `away_s`.
+    """
+
+    after: int
+    unread: int
+    unseen: int
+    away_s: float
+    half_open: bool
+
+
+@dataclass
+class Talker:
+    """Says the plan through any number of connections."""
+
+    home: Household
+    client: Client
+    seen: list[Event] = field(default_factory=list)
+
+    def send(self, position: int) -> None:
+        kind, level = PLAN[position]
+        if kind == "say":
+            self.client.say(level, 1 / PACKETS_PER_S)
+        else:
+            self.client.command(kind)
+
+    async def say_all(self, cuts: list[Cut]) -> None:
+        await self.client.until(Hello)
+        position = 0
+        for cut in sorted(cuts, key=lambda cut: cut.after):
+            while position < cut.after:
+                self.send(position)
+                position += 1
+                if position < cut.after - cut.unread:
+                    await trio.sleep(1 / PACKETS_PER_S)
+            position = await self.lose(cut)
+        while position < len(PLAN):
+            self.send(position)
+            position += 1
+            await trio.sleep(1 / PACKETS_PER_S)
+        await trio.sleep(5.0)
+        await self.client.settled()
+        self.seen += self.client.heard
+
+    async def lose(self, cut: Cut) -> int:
+        """Be cut off and come back; returns how many messages the server has taken."""
+        lost = self.client
+        if not cut.half_open:
+            lost.drop()
+        heard = lost.heard
+        kept = heard[: max(0, len(heard) - cut.unseen)]
+        self.seen += kept
+        last = self.seen[-1].seq if self.seen else 0
+        assert isinstance(last, int)
+        await trio.sleep(cut.away_s)
+        self.client = await self.home.resume(lost, seq=last)
+        told = self.client.of(Resumed)[-1]
+        assert told.missed_events == 0
+        return told.received_packets + told.received_commands
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a conversation comes to: all that partials, states and times leave out.
+
+    How the steps of two utterances lie to each other is a matter of time: the engine works while the next one begins.
+    """
+
+    words: list[object]
+    """Finals, and answers to `flush`, in order."""
+    steps: dict[object, list[str]]
+    """What happened to each segment, in order."""
+
+
+def outcome(events: list[Event]) -> Outcome:
+    words: list[object] = []
+    steps: dict[object, list[str]] = {}
+    for event in events:
+        if isinstance(event, Final):
+            words.append((event.segment_id, event.text, event.duration_seconds))
+        elif isinstance(event, Flushed):
+            words.append("flushed")
+        if isinstance(event, Final | Timeline) and getattr(event, "event", "final") != "realtime_transcript":
+            steps.setdefault(event.segment_id, []).append(getattr(event, "event", "final"))
+    return Outcome(words, steps)
+
+
+def converse(cuts: list[Cut]) -> list[Event]:
+    """All events that the client saw, over all its connections."""
+
+    async def main() -> list[Event]:
+        with trio.fail_after(1e6):
+            # A client whose connection only seems open stalls, as far as anybody can tell: here that ends nothing.
+            async with household(inference_s=lambda _: 0.1, stream_stall_timeout_s=0.0) as home:
+                talker = Talker(home, await home.connect())
+                await talker.say_all(cuts)
+                assert home.house.active_sessions == 1
+                return talker.seen
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+UNDISTURBED = outcome(converse([]))
+cuts = st.builds(
+    Cut,
+    after=st.integers(1, len(PLAN)),
+    unread=st.integers(0, 12),
+    unseen=st.integers(0, 30),
+    away_s=st.floats(0, 9.5),
+    half_open=st.booleans(),
+)
+
+
+@given(st.lists(cuts, max_size=6))
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_any_number_of_lost_connections_changes_nothing_that_lasts(cuts: list[Cut]) -> None:
+    seen = converse(cuts)
+    assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
+    assert outcome(seen) == UNDISTURBED
+
+
+def test_the_undisturbed_conversation_is_what_was_said() -> None:
+    assert [each[1] for each in UNDISTURBED.words if isinstance(each, tuple)] == ["1111.", "2222.", "3333.", "4444."]
+    assert list(UNDISTURBED.steps) == [1, 2, 3, 4]
