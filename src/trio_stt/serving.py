@@ -6,6 +6,7 @@ It owns what starts and ends with the server, and in which order. It must not kn
 from quart_trio import QuartTrio
 
 from trio_stt.doors.access import Access
+from trio_stt.doors.direct import DirectWebsocket
 from trio_stt.doors.guard import Guard
 from trio_stt.doors.headers import SecurityHeaders
 from trio_stt.doors.http import http_routes
@@ -21,6 +22,7 @@ def build_app(house: House) -> QuartTrio:
         SettingError: What the settings allow to reach the server makes no sense.
     """
     app = QuartTrio("trio_stt", static_folder=None)
+    app.asgi_websocket_class = DirectWebsocket
     guard = Guard(app.asgi_app, Access(house.settings))
     app.asgi_app = SecurityHeaders(guard)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(house))

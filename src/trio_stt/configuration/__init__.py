@@ -151,8 +151,9 @@ def public_settings(settings: Settings) -> dict[str, object]:
     return shown | {"wake_word_enabled": wake_words_enabled(settings)}
 
 
+@cache
 def runtime_settings() -> dict[str, list[str]]:
-    """Names by runtime class, sorted. Contract: section 1.2."""
+    """Names by runtime class, sorted; always the same object, to read only. Contract: section 1.2."""
     return {
         runtime.value: sorted(d.name for d in declarations() if d.option.runtime is runtime) for runtime in RuntimeClass
     }

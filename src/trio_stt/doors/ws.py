@@ -39,6 +39,7 @@ class QuartConnection:
 
     def __init__(self) -> None:
         self._scope = websocket.scope
+        self._receive, self._send = websocket.receive, websocket.send  # looked up once, not for each message
 
     @property
     def closed_cleanly(self) -> bool:
@@ -47,12 +48,11 @@ class QuartConnection:
 
     async def receive(self) -> str | bytes:
         """The next message; the handler is cancelled when the client leaves."""
-        message: str | bytes | None = await websocket.receive()
-        return b"" if message is None else message  # an empty binary frame arrives as None
+        return await self._receive()
 
     async def send(self, event: Event) -> None:
         """Send one text frame."""
-        await websocket.send(encode(event))
+        await self._send(encode(event))
 
     def abort(self) -> None:
         """Reset the TCP connection beneath: Hypercorn shields a send that hangs, and closing would wait for it."""

@@ -74,11 +74,17 @@ class _Classifier:
 
 
 class _Features:
-    """The two networks in front of every classifier."""
+    """The two networks in front of every classifier; `hush` is what they make of the noise of a quiet room."""
 
     def __init__(self, folder: Path) -> None:
         self._mel = _session(folder / "melspectrogram.onnx")
         self._embedding = _session(folder / "embedding_model.onnx")
+        self.hush = self.of_background(_HUSH)
+
+    def of_background(self, background: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mel frames, shape (76, 32), and embedding, shape (96,), of samples, shape (`_BACKGROUND_SAMPLES`,)."""
+        mel = self.mel(background)
+        return mel, self.embedding(mel)
 
     def mel(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
         """Mel frames, shape (samples / 160 - 3, 32), of samples, shape (samples,)."""
@@ -131,8 +137,8 @@ class OpenWakeWordStream:
                 background. All that would have been heard before it is taken to have been like it.
         """
         background = np.concatenate((_HUSH, before))[-_BACKGROUND_SAMPLES:]
-        self._mel[:] = self._words.features.mel(background)
-        self._embeddings[:] = self._words.features.embedding(self._mel)
+        features = self._words.features
+        self._mel[:], self._embeddings[:] = features.of_background(background) if before.size else features.hush
         self._audio[:_MEL_CONTEXT_SAMPLES] = background[-_MEL_CONTEXT_SAMPLES:]
         self._filled = _MEL_CONTEXT_SAMPLES
         self._scores = (0.0,) * len(self._scores)

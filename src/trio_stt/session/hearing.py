@@ -73,7 +73,6 @@ class Hearing:
             except Exception as error:  # a fault of ours must not end the conversation
                 logger.exception("session %s: audio could not be processed", self._id)
                 self._abandon(f"audio could not be processed: {error}")
-            await trio.lowlevel.checkpoint()
 
     async def _next(self) -> Audio | Marker | None:
         """The next item; None when an utterance is running and nothing has come for too long."""
@@ -109,9 +108,10 @@ class Hearing:
     async def _hear(self, audio: Audio) -> None:
         piece = max(1, round(_PIECE_S * audio.rate_hz))
         for start in range(0, audio.samples.size, piece):
+            if start:
+                await trio.lowlevel.checkpoint()
             events = self._listener.push(audio.samples[start : start + piece], audio.rate_hz)
             self._utterances.follow(events, heard_now=True)
-            await trio.lowlevel.checkpoint()
 
     def _abandon(self, reason: str) -> None:
         """Give up the running utterance, tell the client, and go on with what comes."""

@@ -74,20 +74,27 @@ class Inbox:
         Returns:
             Windows of the oldest waiting audio that were shed to make room; 0 normally.
         """
-        with trio.move_on_after(self._patience_s):
-            while self._waiting_us and self._waiting_us + audio.length_us > self._max_us:
-                self._emptied = trio.Event()
-                await self._emptied.wait()
-        shed_us = self._shed(self._waiting_us + audio.length_us - self._max_us)
-        if shed_us and not (self._items and self._items[0] is Gap.GAP):
-            self._items.appendleft(Gap.GAP)
+        shed_us = 0
+        if not self._fits(audio):
+            with trio.move_on_after(self._patience_s):
+                while not self._fits(audio):
+                    self._emptied = trio.Event()
+                    await self._emptied.wait()
+            shed_us = self._shed(self._waiting_us + audio.length_us - self._max_us)
+            if shed_us and not (self._items and self._items[0] is Gap.GAP):
+                self._items.appendleft(Gap.GAP)
         self._items.append(audio)
         self._waiting_us += audio.length_us
         self._filled.set()
         return -(-shed_us // _WINDOW_US)
 
+    def _fits(self, audio: Audio) -> bool:
+        return not self._waiting_us or self._waiting_us + audio.length_us <= self._max_us
+
     async def get(self) -> Audio | Marker:
-        """The next item, in order of arrival."""
+        """The next item, in order of arrival; others have their turn first, also where one waits already."""
+        if self._items:
+            await trio.lowlevel.checkpoint()
         while not self._items:
             self._idle.set()
             self._filled = trio.Event()
