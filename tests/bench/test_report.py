@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ET
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.bench.scenes import observation, record, segment
@@ -44,6 +44,7 @@ def test_json_holds_everything() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 1e7)), max_size=20))
+@example([(1, 5e-324)])
 def test_a_chart_keeps_its_points_inside(points: list[tuple[float, float]]) -> None:
     chart = ET.fromstring(line_chart({"a < b": points}, title="t & t", x_label="x", y_label="y"))  # noqa: S314 - our own
     dots = chart.findall("{*}circle")

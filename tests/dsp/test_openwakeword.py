@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +102,10 @@ def test_unfit_files_are_refused_in_one_line(
 
 @pytest.mark.contract("4.10", "11/5")
 def test_a_missing_package_names_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    monkeypatch.setattr(module, "package_folder", lambda _: None)
     with pytest.raises(SettingError, match=r"needs the package openwakeword; install it with: pip install"):
         load_words([], [])
-    spec = ModuleSpec("openwakeword", None, is_package=True)
-    spec.submodule_search_locations = [str(tmp_path)]
-    monkeypatch.setattr(module, "find_spec", lambda _: spec)
+    monkeypatch.setattr(module, "package_folder", lambda _: tmp_path)
     with pytest.raises(SettingError, match=r"the installed openwakeword has no models in .*pip install"):
         load_words([], [])
 

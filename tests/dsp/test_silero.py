@@ -63,14 +63,10 @@ def test_neither_torch_nor_the_package_is_imported() -> None:
 
 
 def test_a_missing_package_names_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(silero_module, "find_spec", lambda _: None)
+    monkeypatch.setattr(silero_module, "package_folder", lambda _: None)
     with pytest.raises(EngineUnavailable, match=r"needs the package silero-vad; install it with: pip install"):
         SileroModel()
-
-    class Empty:
-        submodule_search_locations = (str(tmp_path),)
-
-    monkeypatch.setattr(silero_module, "find_spec", lambda _: Empty)
+    monkeypatch.setattr(silero_module, "package_folder", lambda _: tmp_path)
     with pytest.raises(
         EngineUnavailable, match=r"has no silero_vad_op18_ifless.onnx or silero_vad.onnx in .*pip install"
     ):

@@ -1,6 +1,7 @@
 """Which wake words there are, and which windows their detectors hear."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,19 @@ def test_porcupine_goes_by_many_names(words: WakeWords, backend: str) -> None:
     words.check(Settings(wakeword_backend=backend, wake_words=" Jarvis , computer,"))
     with pytest.raises(SettingError, match="Porcupine needs at least one word"):
         words.check(Settings(wakeword_backend=backend, wake_words=" , "))
+
+
+def test_what_is_in_use_stays_loaded_however_many_others_are_checked(tmp_path: Path) -> None:
+    model = tmp_path / "mine.onnx"
+    shutil.copyfile(package_folder("openwakeword") / "resources" / "models" / "alexa_v0.1.onnx", model)
+    in_use = Settings(wakeword_backend="oww", openwakeword_model_paths=str(model))
+    words = WakeWords()
+    words.check(in_use)
+    model.unlink()
+    for number in range(1, 4):
+        for others in itertools.permutations(["alexa", "timer", "weather"], number):
+            words.check(Settings(wakeword_backend="oww", wake_words=",".join(others)))
+    assert words.new_detector(in_use) is not None
 
 
 @pytest.mark.contract("4.10", "11/5")

@@ -1,7 +1,7 @@
 """A line chart as SVG, without a library. Pure: points in, text out."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 _WIDTH, _HEIGHT = 720, 400
@@ -9,14 +9,16 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 50, 60
 _COLOURS = ("#1f5fa8", "#c2410c", "#15803d", "#7e22ce")
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _TICKS = 6
+_LEAST = 1e-9
+"""What is less is nothing."""
 
 Points = Sequence[tuple[float, float]]
 
 
 def line_chart(series: Mapping[str, Points], *, title: str, x_label: str, y_label: str) -> str:
     """A chart of named series, both axes from zero; a series of one point is a dot."""
-    most_x = max((x for points in series.values() for x, _ in points), default=0.0) or 1.0
-    most_y = max((y for points in series.values() for _, y in points), default=0.0) or 1.0
+    most_x = _most(x for points in series.values() for x, _ in points)
+    most_y = _most(y for points in series.values() for _, y in points)
     step_x, step_y = _step(most_x), _step(most_y)
     end_x, end_y = math.ceil(most_x / step_x) * step_x, math.ceil(most_y / step_y) * step_y
 
@@ -49,6 +51,12 @@ def line_chart(series: Mapping[str, Points], *, title: str, x_label: str, y_labe
         parts += [f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>' for x, y in placed]
         parts.append(_text(_LEFT + 12, _TOP + 16 * number + 4, name, anchor="start", colour=colour))
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _most(values: Iterable[float]) -> float:
+    """The highest value of an axis; 1 where there is nothing to see."""
+    most = max(values, default=0.0)
+    return most if most >= _LEAST else 1.0
 
 
 def _step(most: float) -> float:

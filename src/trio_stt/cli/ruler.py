@@ -5,7 +5,6 @@ server's gates and states: what it calls the last spoken sample does not depend 
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from trio_stt.bench.plan import Clip
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.silero import SileroModel, SileroState
 from trio_stt.errors import AudioFileError
+from trio_stt.packages import package_folder
 
 _SUFFIXES = (".wav", ".flac", ".ogg")
 _SPEECH = 0.5
@@ -48,9 +48,8 @@ def sound_files(given: Sequence[str]) -> list[str]:
         AudioFileError: A folder holds none.
     """
     if not given:
-        spec = find_spec("moonshine_voice")
-        folders = list(spec.submodule_search_locations or []) if spec else []
-        return [str(Path(folder) / "assets" / name) for folder in folders for name in READINGS]
+        package = package_folder("moonshine_voice")
+        return [str(package / "assets" / name) for name in READINGS] if package else []
     files: list[str] = []
     for name in given:
         folder = Path(name)

@@ -108,7 +108,7 @@ async def _announce(house: House, addresses: list[str]) -> None:
     await lanes.wait_loaded()
     if not lanes.ready:  # ended before it began
         return
-    # What was loaded stays: collections that walk through all of it would hold the event loop up to a tenth of a second.
+    # What was loaded stays: collections that walk through all of it would hold up the event loop time and again.
     gc.collect()
     gc.freeze()
     shared = lanes.mode == "low-memory-one-model"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.dsp.kernels import filtered, to_float32, to_int16
+from trio_stt.dsp.kernels import filtered
 
 _EDGE_HZ = 3_400
 """Where telephony ends (ITU-T G.712), and so far below 4 kHz that no resampler's own edge shows."""
@@ -54,6 +54,4 @@ class TelephoneBand:
         Raises:
             ValueError: The samples have another type or shape.
         """
-        heard = np.concatenate((self._heard, to_float32(samples)))
-        self._heard = heard[samples.size :]
-        return to_int16(filtered(heard, _LOW_PASS))
+        return filtered(samples, self._heard, _LOW_PASS)

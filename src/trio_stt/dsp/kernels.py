@@ -48,14 +48,23 @@ def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 @njit(cache=True, nogil=True)
-def _filtered(samples: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.float32]:
-    total = np.zeros(samples.size - taps.size + 1, np.float32)
-    # Tap by tap, so that the inner loop runs over many samples at once: three times as fast as `numpy.convolve`.
-    for offset in range(taps.size):
-        weight = taps[taps.size - 1 - offset]
+def _filtered(samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.int16]:
+    heard = np.concatenate((past, _to_float32(samples)))
+    backward = taps[::-1]
+    total = np.zeros(samples.size, np.float32)
+    # Four taps at a time: the inner loop runs over many samples at once, and loads no sum for each tap, which is
+    # twice as fast as `numpy.convolve`. The sums are rounded tap by tap all the same.
+    fours = taps.size // 4 * 4
+    for at in range(0, fours, 4):
+        first, second, third, fourth = backward[at], backward[at + 1], backward[at + 2], backward[at + 3]
         for i in range(total.size):
-            total[i] += weight * samples[i + offset]
-    return total
+            start = total[i] + first * heard[i + at]
+            total[i] = start + second * heard[i + at + 1] + third * heard[i + at + 2] + fourth * heard[i + at + 3]
+    for at in range(fours, taps.size):
+        for i in range(total.size):
+            total[i] += backward[at] * heard[i + at]
+    past[:] = heard[samples.size :]
+    return _to_int16(total)
 
 
 @njit(cache=True, nogil=True)
@@ -128,19 +137,24 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return rounded
 
 
-def filtered(samples: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Convolve float32 samples, shape (n,), with float32 taps, shape (k,), where they overlap whole.
+def filtered(samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.int16]:
+    """The next samples of a stream through a FIR filter.
+
+    Args:
+        samples: int16, shape (n,).
+        past: float32, shape (taps - 1,), -1 to 1: what came before, oldest first. It is brought up to date in place.
+        taps: float32, shape (taps,), at least one.
 
     Returns:
-        float32, shape (n - k + 1,), empty for n = k - 1; each depends on its own k samples alone, to the last bit.
+        int16, shape (n,): the convolution at each sample, rounded half to even and clipped.
 
     Raises:
-        ValueError: They have another type or shape, or there are fewer samples than that.
+        ValueError: One has another type or shape.
     """
-    if samples.size < taps.size - 1:
-        raise ValueError(f"{samples.size} samples are too few for {taps.size} taps")
-    result: NDArray[np.float32] = _filtered(
-        _checked(samples, np.float32, "filtered"), _checked(taps, np.float32, "filtered")
+    if past.dtype != np.float32 or past.shape != (taps.size - 1,) or not past.flags.c_contiguous:
+        raise ValueError(f"the past of {taps.size} taps is float32 of shape ({taps.size - 1},)")
+    result: NDArray[np.int16] = _filtered(
+        _checked(samples, np.int16, "filtered"), past, _checked(taps, np.float32, "filtered")
     )
     return result
 
@@ -162,5 +176,5 @@ def warm_up() -> None:
         mono = downmix_pcm16(payload, 1)
         downmix_pcm16(payload, 2)
         rms(mono)
-        scaled = to_float32(mono)
-        to_int16(filtered(scaled, scaled))
+        filtered(mono, np.zeros(1, np.float32), np.ones(2, np.float32))
+        to_int16(to_float32(mono))

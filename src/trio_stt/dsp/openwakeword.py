@@ -12,15 +12,15 @@ Every 80 ms of audio become 8 mel frames; the last 76 of those become one embedd
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from trio_stt.dsp import WINDOW_SAMPLES
+from trio_stt.dsp.onnx import open_model
 from trio_stt.errors import SettingError
+from trio_stt.packages import package_folder
 
 FRAME_SAMPLES = 1280
 """Samples of one step: 80 ms, after which there is a new score."""
@@ -44,7 +44,6 @@ _HUSH: NDArray[np.int16] = (
 
 _OWN_WORDS = ("alexa", "hey jarvis", "hey mycroft", "hey rhasspy", "timer", "weather")
 _INSTALL = "install it with: pip install --no-deps openwakeword==0.5.1"
-_QUIET_LOG = 3
 
 
 class _Classifier:
@@ -57,7 +56,7 @@ class _Classifier:
             ValueError: The file is no wake-word model; the message says why, in a few words.
         """
         self.label = label
-        self._session = _session(path)
+        self._session = open_model(path)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shape = inputs[0].shape
         fits = len(inputs) == 1 and len(shape) == 3 and shape[2] == _EMBEDDING_WIDTH and isinstance(shape[1], int)  # noqa: PLR2004 - batch, embeddings, width
@@ -77,8 +76,8 @@ class _Features:
     """The two networks in front of every classifier; `hush` is what they make of the noise of a quiet room."""
 
     def __init__(self, folder: Path) -> None:
-        self._mel = _session(folder / "melspectrogram.onnx")
-        self._embedding = _session(folder / "embedding_model.onnx")
+        self._mel = open_model(folder / "melspectrogram.onnx")
+        self._embedding = open_model(folder / "embedding_model.onnx")
         self.hush = self.of_background(_HUSH)
 
     def of_background(self, background: NDArray[np.int16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -224,10 +223,10 @@ def _own_files(labels: Sequence[str], paths: Sequence[str]) -> dict[str, Path]:
 
 
 def _folder() -> Path:
-    spec = find_spec("openwakeword")
-    if spec is None or not spec.submodule_search_locations:
+    package = package_folder("openwakeword")
+    if package is None:
         raise SettingError(f"wakeword_backend: openWakeWord needs the package openwakeword; {_INSTALL}")
-    folder = Path(spec.submodule_search_locations[0]) / "resources" / "models"
+    folder = package / "resources" / "models"
     if not (folder / "embedding_model.onnx").is_file():
         raise SettingError(f"wakeword_backend: the installed openwakeword has no models in {folder}; {_INSTALL}")
     return folder
@@ -236,11 +235,3 @@ def _folder() -> Path:
 @lru_cache(maxsize=1)
 def _features(folder: Path) -> _Features:
     return _Features(folder)
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _QUIET_LOG
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

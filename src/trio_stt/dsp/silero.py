@@ -5,15 +5,15 @@ The model file comes from the installed silero-vad package, which is never impor
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp.onnx import open_model
 from trio_stt.errors import EngineUnavailable
+from trio_stt.packages import package_folder
 
 CONTEXT_SAMPLES = 64
 """Samples of the window before that Silero hears again ahead of each window."""
@@ -27,7 +27,6 @@ probabilities agree within 1e-6. The half-precision file is no faster and disagr
 _SILENCE_WINDOWS = 20 * SAMPLE_RATE_HZ // WINDOW_SAMPLES
 
 _INSTALL = "install it with: pip install --no-deps 'silero-vad>=6.0'"
-_QUIET_LOG = 3
 
 
 class SileroState:
@@ -65,12 +64,8 @@ class SileroModel:
         Raises:
             EngineUnavailable: The package or its model file is missing.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _QUIET_LOG
         self.path = _model_path()
-        self._session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
+        self._session = open_model(self.path)
         self._rate = np.array(SAMPLE_RATE_HZ, np.int64)
         self.silence = self._hear_silence()
 
@@ -113,10 +108,10 @@ class SileroModel:
 
 
 def _model_path() -> Path:
-    spec = find_spec("silero_vad")
-    if spec is None or not spec.submodule_search_locations:
+    package = package_folder("silero_vad")
+    if package is None:
         raise EngineUnavailable(f"voice detection needs the package silero-vad; {_INSTALL}")
-    folder = Path(spec.submodule_search_locations[0]) / "data"
+    folder = package / "data"
     for name in _MODEL_FILES:
         if (folder / name).is_file():
             return folder / name

@@ -141,6 +141,7 @@ class WakeWords:
 
     def __init__(self) -> None:
         self._load: Callable[[str, str, str], _Words] = lru_cache(_CACHED_CONFIGURATIONS)(_load)
+        self._in_use: tuple[tuple[str, str, str], _Words] | None = None
 
     def check(self, settings: Settings) -> None:
         """Load what the settings ask for, so that no session has to.
@@ -148,7 +149,8 @@ class WakeWords:
         Raises:
             SettingError: It is not there or not allowed: one line that names the setting, its value and what there is.
         """
-        self._loaded(settings)
+        loaded = self._loaded(settings)
+        self._in_use = self._in_use or loaded
 
     def new_detector(self, settings: Settings) -> GatedDetector | None:
         """A detector for one session; None where the settings name no backend.
@@ -156,19 +158,20 @@ class WakeWords:
         Raises:
             SettingError: The settings were never checked and are not possible.
         """
-        words = self._loaded(settings)
-        if words is None:
+        loaded = self._loaded(settings)
+        if loaded is None:
             return None
-        return GatedDetector(words.new_stream(settings.wake_words_sensitivity), settings.vad_energy_threshold)
+        self._in_use = loaded  # however many others are checked, the next session need not load it
+        return GatedDetector(loaded[1].new_stream(settings.wake_words_sensitivity), settings.vad_energy_threshold)
 
-    def _loaded(self, settings: Settings) -> _Words | None:
+    def _loaded(self, settings: Settings) -> tuple[tuple[str, str, str], _Words] | None:
         if not wake_words_enabled(settings):
             return None
-        return self._load(
-            settings.wakeword_backend.strip().lower().replace("-", "_"),
-            settings.wake_words,
-            settings.openwakeword_model_paths or "",
-        )
+        backend = settings.wakeword_backend.strip().lower().replace("-", "_")
+        asked = (backend, settings.wake_words, settings.openwakeword_model_paths or "")
+        if self._in_use is not None and self._in_use[0] == asked:
+            return self._in_use
+        return asked, self._load(*asked)
 
 
 def _load(backend: str, words: str, paths: str) -> _Words:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.dsp import samples_of
 from trio_stt.speech.wording import Wording, common_length, ends_word, wording, words
 
 
@@ -34,7 +34,7 @@ class _Threshold:
 
 
 def _threshold(confirmations: int, span_s: float) -> _Threshold:
-    return _Threshold(confirmations=confirmations, span_samples=round(span_s * SAMPLE_RATE_HZ))
+    return _Threshold(confirmations=confirmations, span_samples=samples_of(span_s))
 
 
 _FIRST_WORD = _threshold(2, 0.80)
@@ -50,7 +50,7 @@ contradict as much.
 _LAST_WORD = _threshold(2, 0.80)
 """For the last word of a hypothesis: the one that the engine guesses at."""
 _LEAST_RIGHT_OF_SPACE = 2
-_WINDOW_SAMPLES = round(8.0 * SAMPLE_RATE_HZ)
+_WINDOW_SAMPLES = samples_of(8.0)
 _REMEMBERED = 128
 _SIMILARITY = 0.35
 _COMPARED_ACCEPTED = 5

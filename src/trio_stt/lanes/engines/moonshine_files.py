@@ -5,12 +5,12 @@ It must not import sherpa-onnx, nor moonshine-voice, whose package pulls in audi
 
 import base64
 import binascii
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.common import Options, resolve_relative
+from trio_stt.packages import package_folder
 
 EMBEDDED_MODEL = "moonshine-tiny-en"
 """Name of the model inside the installed package moonshine-voice 0.1.0 (later versions no longer carry it)."""
@@ -151,9 +151,8 @@ def check_token_table(text: str, *, merged: bool) -> None:
 
 
 def _embedded_folder(engine: str) -> Path:
-    spec = importlib.util.find_spec("moonshine_voice")
-    folders = spec.submodule_search_locations if spec else None
-    folder = Path(folders[0]) / "assets" / "tiny-en" if folders else None
+    package = package_folder("moonshine_voice")
+    folder = package / "assets" / "tiny-en" if package else None
     if folder is None or not folder.is_dir():
         raise EngineUnavailable(
             f"engine {engine}: the embedded model {EMBEDDED_MODEL} needs the package moonshine-voice 0.1.0;"

@@ -1,0 +1,19 @@
+import sys
+
+import pytest
+
+from trio_stt.packages import package_folder
+
+
+def test_a_package_is_found_without_being_imported() -> None:
+    folder = package_folder("silero_vad")
+    assert folder is None or (folder / "__init__.py").is_file()
+    assert "silero_vad" not in sys.modules
+    json_folder = package_folder("json")
+    assert json_folder is not None
+    assert (json_folder / "decoder.py").is_file()
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "bisect"])
+def test_there_is_no_folder_of_what_is_no_package(name: str) -> None:
+    assert package_folder(name) is None
