@@ -83,3 +83,20 @@ async def test_dropped_audio_leaves_the_commands() -> None:
     inbox.put_marker(Command.CLEAR)
     assert await numbers(inbox, 2) == [Command.STOP, Command.CLEAR]
     assert inbox.windows == 0
+
+
+async def test_a_reader_of_a_full_inbox_lets_others_have_their_turn() -> None:
+    inbox = Inbox(100)
+    for number in range(20):
+        await inbox.put_audio(audio(number))
+    left: list[int] = []
+
+    async def watch() -> None:
+        while inbox.windows:
+            left.append(inbox.windows)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        assert await numbers(inbox, 20) == list(range(20))
+    assert len(left) >= 10
