@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.support.ggml import whisper_tiny_en
 from tests.support.real import missing, moonshine_asset, package_folder
 from tests.support.speech import read_16k
+from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken, tone, write_ctc, write_transducer
 from tests.support.transcription_server import transcription_server
 from tests.support.wer import BECKETT
@@ -21,7 +22,7 @@ from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineConfig, Hints, R
 REAL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper")
 """Engines with a real model, that hears speech."""
 
-WRITTEN_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr")
+WRITTEN_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streaming", "kroko_onnx")
 """Engines with a model that the tests write, that hears words in tones."""
 
 NAMES = (*REAL_NAMES, *WRITTEN_NAMES, "openai_api")
@@ -68,8 +69,11 @@ def real_config(name: str) -> EngineConfig:
 def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EngineConfig]]:
     """The configuration of every engine whose model or server is made here."""
     folder = tmp_path_factory.mktemp("models")
+    streaming = write_stream_transducer(folder / "streaming")
     with transcription_server() as server:
         yield {
+            "sherpa_onnx_streaming": EngineConfig(engine="sherpa_onnx_streaming", model=str(streaming)),
+            "kroko_onnx": EngineConfig(engine="kroko_onnx", model=str(pack_kroko(streaming, folder / "tones.data"))),
             "sherpa_onnx_parakeet": EngineConfig(
                 engine="sherpa_onnx_parakeet", model=str(write_transducer(folder / "transducer"))
             ),

@@ -24,13 +24,15 @@ PACKAGES = {
     "sherpa_onnx_moonshine": "sherpa_onnx",
     "sherpa_onnx_parakeet": "sherpa_onnx",
     "omnilingual_asr": "sherpa_onnx",
+    "sherpa_onnx_streaming": "sherpa_onnx",
+    "kroko_onnx": "sherpa_onnx",
     "whisper_cpp": "pywhispercpp.model",
     "faster_whisper": "faster_whisper",
     "openai_api": "httpx2",
 }
 """The module without which an engine cannot be."""
 
-ANY_LANGUAGE = ("sherpa_onnx_parakeet", "omnilingual_asr", "openai_api")
+ANY_LANGUAGE = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streaming", "kroko_onnx", "openai_api")
 """Engines that leave the language to the model or the server."""
 
 REMOTE = ("openai_api",)

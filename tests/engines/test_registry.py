@@ -24,7 +24,7 @@ CONTRACT_NAMES = (
     *("sherpa_onnx_moonshine", "sherpa_onnx_parakeet", "sherpa_parakeet", "whisper_cpp"),
 )
 
-WITHOUT_ENGINE = ("banafo_kroko", "granite", "granite_speech", "kroko", "kroko_onnx")
+WITHOUT_ENGINE = ("granite", "granite_speech")
 
 
 @pytest.mark.contract("8.1")

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ import trio.testing
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, JobDropped
-from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineInfo, Hints, Request, Transcript
+from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineInfo, EngineStream, Hints, Request, Transcript
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.host import load_guarded, transcribe_guarded
 from trio_stt.lanes.job import Job, JobKind, JobResult
@@ -100,6 +101,58 @@ class FakeEngine:
         self.threads.append(threading.current_thread())
         self.closed += 1
         self._on_close()
+
+
+class FakeStream:
+    """A stream whose words are the lengths that it was fed, and a full stop where it heard the end."""
+
+    def __init__(self, engine: "FakeStreamingEngine") -> None:
+        self._engine = engine
+        self.fed: list[int] = []
+        self.decoded: list[int] = []
+        self.finished = False
+
+    def feed(self, samples: NDArray[np.float32]) -> None:
+        assert samples.size
+        assert not self.finished
+        self.fed.append(samples.size)
+        self._engine.fed.append(samples.size)
+
+    def finish(self) -> None:
+        assert not self.finished
+        self.finished = True
+
+    def result(self) -> Transcript:
+        return Transcript(text=" ".join(map(str, self.decoded)) + "." * self.finished)
+
+
+class FakeStreamingEngine(FakeEngine):
+    """An engine whose streams say what they were fed; it remembers them, and fails where a test says so."""
+
+    def __init__(self, answer: Callable[[Batch], object] = lengths, *, max_batch: int = 1) -> None:
+        super().__init__(answer, max_batch=max_batch)
+        self.fed: list[int] = []
+        self.decoded: list[int] = []
+        self.failures: list[Exception] = []
+        self.streams: weakref.WeakSet[FakeStream] = weakref.WeakSet()
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, streaming=True)
+
+    def open_stream(self) -> FakeStream:
+        stream = FakeStream(self)
+        self.streams.add(stream)
+        return stream
+
+    def decode(self, streams: Sequence[EngineStream]) -> None:
+        assert len({id(stream) for stream in streams}) == len(streams) > 0
+        self.decoded.append(len(streams))
+        if self.failures:
+            raise self.failures.pop()
+        for stream in streams:
+            assert isinstance(stream, FakeStream)
+            stream.decoded = list(stream.fed)
 
 
 class VirtualHost:

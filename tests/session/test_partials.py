@@ -13,6 +13,7 @@ from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
+from trio_stt.lanes.engines import base
 from trio_stt.lanes.engines.base import NO_HINTS
 from trio_stt.protocol.events import State
 from trio_stt.session.counters import SessionCounters
@@ -55,6 +56,7 @@ class Utterance:
     running: bool = True
     silent: bool = False
     spoken: bool = True
+    heard: base.Utterance = field(default_factory=base.Utterance)
 
 
 class Talk:

@@ -54,34 +54,37 @@ def write_transducer(folder: Path, *, metadata: Mapping[str, str] | None = None)
         "model_type": "EncDecRNNTBPEModel",
         "url": "tdt",  # by this word sherpa-onnx knows that the joiner also scores durations
     }
-    _save(folder / "encoder.int8.onnx", _encoder(size), known | dict(metadata or {}))
-    _save(folder / "decoder.int8.onnx", _decoder(), {})
-    _save(folder / "joiner.int8.onnx", _joiner(size), {})
-    _write_tokens(folder, (*PIECES, "<blk>"))
+    save(folder / "encoder.int8.onnx", _encoder(size), known | dict(metadata or {}))
+    save(folder / "decoder.int8.onnx", _decoder(), {})
+    save(folder / "joiner.int8.onnx", _joiner(size), {})
+    write_tokens(folder, (*PIECES, "<blk>"))
     return folder
 
 
 def write_ctc(folder: Path) -> Path:
     """Write an Omnilingual CTC model as sherpa-onnx expects it."""
     folder.mkdir(parents=True, exist_ok=True)
-    _save(folder / "model.int8.onnx", _ctc(), {"model_type": "omnilingual-asr"})
-    _write_tokens(folder, ("<blk>", *PIECES))
+    save(folder / "model.int8.onnx", _ctc(), {"model_type": "omnilingual-asr"})
+    write_tokens(folder, ("<blk>", *PIECES))
     return folder
 
 
-def _write_tokens(folder: Path, symbols: Sequence[str]) -> None:
+def write_tokens(folder: Path, symbols: Sequence[str]) -> None:
+    """Write a model's token table, the symbols numbered from 0."""
     table = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
     (folder / "tokens.txt").write_text(table, encoding="utf-8")
 
 
-def _save(path: Path, graph: onnx.GraphProto, metadata: Mapping[str, str]) -> None:
+def save(path: Path, graph: onnx.GraphProto, metadata: Mapping[str, str]) -> None:
+    """Write a graph as a model that every ONNX runtime of the last years reads."""
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
-def _constant(name: str, value: object, dtype: type = np.float32) -> onnx.TensorProto:
+def constant(name: str, value: object, dtype: type = np.float32) -> onnx.TensorProto:
+    """A tensor that a graph carries."""
     return numpy_helper.from_array(np.asarray(value, dtype), name)
 
 
@@ -127,15 +130,15 @@ def _encoder(size: int) -> onnx.GraphProto:
             helper.make_tensor_value_info("encoded_lengths", TensorProto.INT64, ["N"]),
         ],
         [
-            _constant("bands", _bands()),
-            _constant("threshold", 3.0),
-            _constant("one_before", [0, 0, 1, 0, 0, 0], np.int64),
-            _constant("one_row", [0, 0, 0, 0, 1, 0], np.int64),
-            _constant("zero", [0], np.int64),
-            _constant("minus_one", [-1], np.int64),
-            _constant("time", [2], np.int64),
-            _constant("one", 1.0),
-            _constant("subsampling", [_SUBSAMPLING], np.int64),
+            constant("bands", _bands()),
+            constant("threshold", 3.0),
+            constant("one_before", [0, 0, 1, 0, 0, 0], np.int64),
+            constant("one_row", [0, 0, 0, 0, 1, 0], np.int64),
+            constant("zero", [0], np.int64),
+            constant("minus_one", [-1], np.int64),
+            constant("time", [2], np.int64),
+            constant("one", 1.0),
+            constant("subsampling", [_SUBSAMPLING], np.int64),
         ],
     )
 
@@ -166,7 +169,7 @@ def _decoder() -> onnx.GraphProto:
             helper.make_tensor_value_info("states", TensorProto.FLOAT, state),
             helper.make_tensor_value_info("162", TensorProto.FLOAT, state),
         ],
-        [_constant("first", [1], np.int64), _constant("nought", 0.0)],
+        [constant("first", [1], np.int64), constant("nought", 0.0)],
     )
 
 
@@ -191,9 +194,9 @@ def _joiner(size: int) -> onnx.GraphProto:
         ],
         [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, [1, 1, 1, size + _DURATIONS])],
         [
-            _constant("scale", scale),
-            _constant("durations", durations),
-            _constant("second", [2], np.int64),
+            constant("scale", scale),
+            constant("durations", durations),
+            constant("second", [2], np.int64),
         ],
     )
 
@@ -218,10 +221,10 @@ def _ctc() -> onnx.GraphProto:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", "samples"])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", "windows", len(PIECES) + 1])],
         [
-            _constant("first", [1], np.int64),
-            _constant("cosines", np.cos(phase)[:, None] / window),
-            _constant("sines", np.sin(phase)[:, None] / window),
-            _constant("one_row", [0, 1, 0, 0, 0, 0], np.int64),
-            _constant("blank", 0.1),
+            constant("first", [1], np.int64),
+            constant("cosines", np.cos(phase)[:, None] / window),
+            constant("sines", np.sin(phase)[:, None] / window),
+            constant("one_row", [0, 1, 0, 0, 0, 0], np.int64),
+            constant("blank", 0.1),
         ],
     )

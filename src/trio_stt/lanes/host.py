@@ -9,7 +9,8 @@ from typing import Protocol
 import outcome
 
 from trio_stt.errors import EngineError, EngineUnavailable, TranscriptionFailed, TrioSttError
-from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
+from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, StreamingEngine, Transcript
+from trio_stt.lanes.streams import Streams
 
 
 class EngineHost(Protocol):
@@ -84,7 +85,10 @@ def transcribe_guarded(engine: Engine, name: str, batch: Sequence[Request]) -> l
 
 def _load(load: Callable[[], Engine]) -> tuple[Engine, EngineInfo]:
     engine = load()
-    return engine, engine.info
+    info = engine.info
+    if info.streaming and isinstance(engine, StreamingEngine):
+        engine = Streams(engine)
+    return engine, info
 
 
 def _told(error: BaseException) -> str:

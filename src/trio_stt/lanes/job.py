@@ -13,7 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineError, JobDropped, LaneError
-from trio_stt.lanes.engines.base import NO_HINTS, Hints, Transcript
+from trio_stt.lanes.engines.base import NO_HINTS, Hints, Transcript, Utterance
 
 
 class JobKind(enum.Enum):
@@ -32,6 +32,7 @@ class Job:
         kind: Final or partial.
         samples: float32, shape (n,) with n > 0, mono, 16 kHz, range -1 to 1. Not copied: it must not change any more.
         hints: How its session wants it heard.
+        utterance: The utterance from whose first sample on this is all that was said, or None. A final ends it.
         deadline_s: The moment on trio's clock after which nobody wants it, or None. Partials only.
 
     Raises:
@@ -42,6 +43,7 @@ class Job:
     kind: JobKind
     samples: NDArray[np.float32]
     hints: Hints = NO_HINTS
+    utterance: Utterance | None = None
     deadline_s: float | None = None
 
     def __post_init__(self) -> None:

@@ -101,6 +101,12 @@ class Lane:
         return self._pace
 
     @property
+    def streaming(self) -> bool:
+        """Whether the engine hears utterances as they grow; not before it is loaded."""
+        info = self._host.info
+        return info is not None and info.streaming
+
+    @property
     def ready(self) -> bool:
         """Whether the load attempt is over, whatever came of it, and the lane not closed."""
         return self._state in {LaneState.READY, LaneState.FAILED}

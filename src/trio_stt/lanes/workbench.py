@@ -112,4 +112,7 @@ class Workbench:
 
 
 def _asked(tickets: Sequence[Ticket]) -> list[Request]:
-    return [Request(samples=ticket.job.samples, hints=ticket.job.hints) for ticket in tickets]
+    return [
+        Request(samples=job.samples, hints=job.hints, utterance=job.utterance, ends=job.kind is JobKind.FINAL)
+        for job in (ticket.job for ticket in tickets)
+    ]

@@ -127,11 +127,16 @@ class Finals:
             await self._progress.wait()
 
     def speculate(self, recording: Recording, clip: Clip, clip_end_sample: int) -> None:
-        """Compute ahead the final of an utterance that may be over; a refusal costs nothing."""
+        """Compute ahead the final of an utterance that may be over; a refusal costs nothing.
+
+        Not where the engine hears utterances as they grow: finals are cheap there, and an end cannot be taken back.
+        """
         self.void_speculation()
+        if self._lane.streaming:
+            return
         with suppress(JobRefused):
             self._speculation = _Speculation(
-                utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=self._submit(clip)
+                utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=self._submit(recording, clip)
             )
 
     def void_speculation(self) -> None:
@@ -190,6 +195,7 @@ class Finals:
                     with trio.CancelScope() as self._current:
                         await self._finish(item, self._current)
                     self._current = None
+            del item  # or its audio, and its stream in an engine, would stay until the next one
             self._warned = self._warned and bool(self._waiting)
             self._fill_lane()
             self._progress.set()
@@ -204,7 +210,7 @@ class Finals:
     def _offer(self, item: _Finished) -> bool:
         """Submit one utterance; what the lane has no room for waits here, and the client is told."""
         try:
-            item.ticket = self._submit(item.clip)
+            item.ticket = self._submit(item.recording, item.clip)
         except JobRefused as reason:
             if self._lane.accepting:
                 self._counters.final.rejected += not item.refused
@@ -270,8 +276,14 @@ class Finals:
             waiting = self.depth + (self._current is not None)
             self._announcer.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
 
-    def _submit(self, clip: Clip) -> Ticket:
-        job = Job(session_id=self._session_id, kind=JobKind.FINAL, samples=clip, hints=self._hints)
+    def _submit(self, recording: Recording, clip: Clip) -> Ticket:
+        job = Job(
+            session_id=self._session_id,
+            kind=JobKind.FINAL,
+            samples=clip,
+            hints=self._hints,
+            utterance=recording.heard,
+        )
         ticket = self._lane.submit(job)
         self._counters.final.submitted += 1
         return ticket

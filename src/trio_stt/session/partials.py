@@ -189,6 +189,7 @@ class Partials:
             samples=self._read_clip(start_sample, end_sample),
             deadline_s=trio.current_time() + self._max_age_s(),
             hints=self._hints,
+            utterance=recording.heard if start_sample == recording.start_sample else None,
         )
         ticket = self._lane.submit(job)
         self._counters.realtime.submitted += 1

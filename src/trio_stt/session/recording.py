@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UnsetType
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.lanes.engines.base import Utterance
 from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord, iso
 from trio_stt.settings import Settings
 from trio_stt.speech.cadence import CadenceConfig, PartialCadence
@@ -34,6 +35,7 @@ class Recording:
         running: Whether it is still being recorded; partials stop with it.
         silent: Whether a confirmed silence lasts; partials rest.
         spoken: Whether it has as much speech as the shortest words; before, what an engine returns is invented.
+        heard: Stands for it in the streams of engines that hear it as it grows.
         stitcher: Joins partials of its newest audio to the text before.
     """
 
@@ -47,6 +49,7 @@ class Recording:
     running: bool = True
     silent: bool = False
     spoken: bool = False
+    heard: Utterance = field(default_factory=Utterance)
     stitcher: Stitcher = field(default_factory=Stitcher)
 
     @property
@@ -62,8 +65,18 @@ def open_recording(
     started_at: float,
     wake_word: WakeWord | UnsetType,
     settings: Settings,
+    streamed: bool,
 ) -> Recording:
-    """Begin the books of an utterance that was detected at the wall-clock time `started_at`."""
+    """Begin the books of an utterance that was detected at the wall-clock time `started_at`.
+
+    Args:
+        started: The utterance.
+        segment_id: Its number on the wire.
+        started_at: Seconds since the epoch.
+        wake_word: The word that opened it.
+        settings: Of the session.
+        streamed: Whether its partials come from an engine that hears it as it grows.
+    """
     included_s = (started.trigger_sample - started.start_sample) / SAMPLE_RATE_HZ
     preroll = PreRecordingBuffer(
         configured_seconds=settings.pre_recording_buffer_duration,
@@ -82,7 +95,9 @@ def open_recording(
         audio_start_seconds=started.speech_sample / SAMPLE_RATE_HZ,
     )
     cadence = PartialCadence(
-        CadenceConfig.of(settings), start_sample=started.start_sample, trigger_sample=started.trigger_sample
+        CadenceConfig.of(settings, streamed=streamed),
+        start_sample=started.start_sample,
+        trigger_sample=started.trigger_sample,
     )
     return Recording(
         utterance=started.utterance,

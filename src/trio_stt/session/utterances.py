@@ -190,6 +190,7 @@ class Utterances:
             started_at=self._wall_time(event.trigger_sample),
             wake_word=self.waking.of_recording,
             settings=self._settings,
+            streamed=self._house.lanes.lane_for(JobKind.PARTIAL).streaming,
         )
         self._next_segment_id += 1
         self._announcer.recording_started(self._recording)

@@ -16,6 +16,8 @@ from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.settings import Settings
 
 _LEAST_PAUSE_S = 0.001  # contract, 5.1
+_LEAST_STREAM_PAUSE_S = 0.1
+"""Streaming models hear chunks of 0.3 s and more: partials that come more often say the same again."""
 _LEAST_CLIP_SAMPLES = samples_of(0.05)
 """Less audio than this is worth no partial. Contract, 5.4."""
 
@@ -48,16 +50,17 @@ class CadenceConfig:
     max_audio_samples: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """What the settings say."""
+    def of(cls, settings: Settings, *, streamed: bool = False) -> Self:
+        """What the settings say; an engine that hears the utterance as it grows hears all of it, chunk by chunk."""
         pause_s = settings.realtime_processing_pause
         syllables = settings.realtime_transcription_use_syllable_boundaries
+        least_s = _LEAST_STREAM_PAUSE_S if streamed else _LEAST_PAUSE_S
         return cls(
-            pause_samples=samples_of(pause_s if syllables else max(pause_s, _LEAST_PAUSE_S)),
+            pause_samples=samples_of(pause_s if syllables else max(pause_s, least_s)),
             boundary_sensitivity=settings.realtime_boundary_detector_sensitivity if syllables else None,
             followup_samples=tuple(samples_of(delay_s) for delay_s in settings.realtime_boundary_followup_delays),
             min_audio_samples=samples_of(settings.realtime_min_audio_seconds),
-            max_audio_samples=samples_of(settings.realtime_max_audio_seconds),
+            max_audio_samples=0 if streamed else samples_of(settings.realtime_max_audio_seconds),
         )
 
     @property

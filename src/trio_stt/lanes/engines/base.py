@@ -7,13 +7,15 @@ An engine is created, used and closed on one OS thread, the one that its lane ow
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
 """Every engine receives mono audio at this rate."""
+
+Times = Literal["none", "segments", "words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,11 @@ class EngineInfo:
         device: Where it runs, `cpu`, `cuda` or `remote`.
         max_batch: Clips that it takes at once with profit; 1 where a batch would only make the first of them wait.
         notice: One line a user should see (a fallback, say), or None.
+        streaming: Whether it hears an utterance as it grows, see `StreamingEngine`; else each clip anew.
+        devices: Where it could run here.
+        languages: Codes of the languages that can be asked of it; empty where that is the model's own affair.
+        prompt: Whether it takes `Hints.prompt`.
+        times: What it gives times of.
     """
 
     engine: str
@@ -64,6 +71,11 @@ class EngineInfo:
     device: str
     max_batch: int = 1
     notice: str | None = None
+    streaming: bool = False
+    devices: tuple[str, ...] = ("cpu",)
+    languages: tuple[str, ...] = ()
+    prompt: bool = False
+    times: Times = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +94,29 @@ class Hints:
 NO_HINTS = Hints()
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Utterance:
+    """Stands for an utterance of which an engine hears more with each clip; no two are equal.
+
+    What an engine keeps of it is given up when nobody else holds this object any more.
+    """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
-    """One clip for an engine: `samples` as float32, shape (n,), mono, 16 kHz, range -1 to 1, and `hints` for it."""
+    """One clip for an engine.
+
+    Attributes:
+        samples: float32, shape (n,), mono, 16 kHz, range -1 to 1.
+        hints: How it is to be heard.
+        utterance: The utterance from whose first sample on the clip is all that was said; None for a clip of its own.
+        ends: Whether nothing follows in that utterance.
+    """
 
     samples: NDArray[np.float32]
     hints: Hints = NO_HINTS
+    utterance: Utterance | None = None
+    ends: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +162,43 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model. Calling it again does nothing."""
+
+
+class EngineStream(Protocol):
+    """One utterance in a streaming engine, which hears each sample once."""
+
+    def feed(self, samples: NDArray[np.float32]) -> None:
+        """Take the samples that follow, float32, shape (n,); copied. They are heard by `StreamingEngine.decode`.
+
+        Raises:
+            TranscriptionFailed: A sample is not a finite number; none was taken.
+        """
+
+    def finish(self) -> None:
+        """Take the end of the utterance, and whatever the model needs behind it to tell the last word."""
+
+    def result(self) -> Transcript:
+        """What was heard so far.
+
+        Raises:
+            TranscriptionFailed: The model could not say.
+        """
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """A recogniser that also hears utterances as they grow. Its `info` says whether it does so as it was loaded."""
+
+    def open_stream(self) -> EngineStream:
+        """Begin an utterance.
+
+        Raises:
+            TranscriptionFailed: It was closed.
+        """
+
+    def decode(self, streams: Sequence[EngineStream]) -> None:
+        """Hear what was fed to these streams, all of them different, as many at once as have something to hear.
+
+        Raises:
+            TranscriptionFailed: The model could not; none of the streams can be used any more.
+        """

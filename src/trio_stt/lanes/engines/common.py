@@ -20,8 +20,14 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
 
-def import_backend(module: str, *, engine: str, package: str) -> Any:
+def import_backend(module: str, *, engine: str, package: str, install: str = "") -> Any:
     """Import a backend's module.
+
+    Args:
+        module: Its name.
+        engine: Canonical engine name, for messages.
+        package: The package that has it, for messages.
+        install: The command that installs it, where that is not `pip install` with its name.
 
     Raises:
         EngineUnavailable: It is not installed, or cannot be loaded; the message says what to install.
@@ -31,7 +37,7 @@ def import_backend(module: str, *, engine: str, package: str) -> Any:
     except ImportError as error:
         reason = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be loaded ({error})"
         raise EngineUnavailable(
-            f"engine {engine}: the package {package} {reason}; run `pip install {package}`"
+            f"engine {engine}: the package {package} {reason}; run `{install or f'pip install {package}'}`"
         ) from error
 
 

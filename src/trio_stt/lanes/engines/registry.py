@@ -36,6 +36,7 @@ class EngineSpec:
 
 _SHERPA_BACKENDS = ("sherpa_onnx", "sherpa-onnx")
 _SHERPA_IGNORES = frozenset({"beam_size", "compute_type", "gpu_device_index"})
+_STREAMS_IGNORE = frozenset({"beam_size", "compute_type", "language"})
 _OFFLINE = "trio_stt.lanes.engines.sherpa_offline"
 
 _SPECS = (
@@ -87,6 +88,19 @@ _SPECS = (
         packages={"package": "funasr"},
     ),
     EngineSpec(
+        name="sherpa_onnx_streaming",
+        module="trio_stt.lanes.engines.sherpa_streaming",
+        default_model="sherpa-onnx-streaming-zipformer-en-2023-06-26",
+        ignores=_STREAMS_IGNORE,
+    ),
+    EngineSpec(
+        name="kroko_onnx",
+        aliases=("banafo_kroko", "kroko"),
+        module="trio_stt.lanes.engines.kroko",
+        default_model="Kroko-EN-Community-64-L-Streaming-001.data",
+        ignores=_STREAMS_IGNORE,
+    ),
+    EngineSpec(
         name="openai_api",
         module="trio_stt.lanes.engines.openai_api",
         default_model="whisper-1",
@@ -108,18 +122,11 @@ _SPECS = (
 
 _BY_NAME = {name: spec for spec in _SPECS for name in (spec.name, *spec.aliases)}
 
-_NO_KROKO = (
-    "the package kroko-onnx, which runs these streaming models, is not supported;"
-    " use sherpa_onnx_moonshine or sherpa_onnx_parakeet instead"
-)
 _NO_GRANITE = (
     "the package transformers, which runs these models, is not supported;"
     " use openai_api with a server that runs them, such as vLLM, or cohere_transcribe instead"
 )
-_ABSENT = {
-    **dict.fromkeys(("kroko_onnx", "kroko", "banafo_kroko"), _NO_KROKO),
-    **dict.fromkeys(("granite_speech", "granite"), _NO_GRANITE),
-}
+_ABSENT = dict.fromkeys(("granite_speech", "granite"), _NO_GRANITE)
 """What to say of the reference server's engines that are not here."""
 
 

@@ -10,7 +10,9 @@ from trio_stt.lanes.engines.sherpa_files import Family, Reader
 from trio_stt.lanes.engines.sherpa_runtime import existing_paths
 
 
-def _text(default: str = "", *, one_of: tuple[str, ...] = ()) -> Reader:
+def text_option(default: str = "", *, one_of: tuple[str, ...] = ()) -> Reader:
+    """Read a string, maybe one of a few."""
+
     def read(options: Options, name: str) -> object:
         value = options.text(name, default)
         if one_of and value not in one_of:
@@ -20,26 +22,37 @@ def _text(default: str = "", *, one_of: tuple[str, ...] = ()) -> Reader:
     return read
 
 
-def _number(default: float, *, minimum: float = 0.0, maximum: float = float("inf")) -> Reader:
+def number_option(default: float, *, minimum: float = 0.0, maximum: float = float("inf")) -> Reader:
+    """Read a number between two limits."""
     return lambda options, name: options.number(name, default, minimum=minimum, maximum=maximum)
 
 
-def _count(default: int) -> Reader:
+def count_option(default: int) -> Reader:
+    """Read a whole number of at least 1."""
     return lambda options, name: options.integer(name, default)
 
 
-def _flag(*, default: bool) -> Reader:
+def flag_option(*, default: bool) -> Reader:
+    """Read a boolean."""
     return lambda options, name: options.boolean(name, default=default)
 
 
 _EITHER_MODEL = ("model.int8.onnx", "model.onnx")
 
+HOTWORD_OPTIONS: Mapping[str, Reader] = {
+    "hotwords_file": existing_paths,
+    "hotwords_score": number_option(1.5),
+    "modeling_unit": text_option("cjkchar", one_of=("cjkchar", "bpe", "cjkchar+bpe")),
+    "bpe_vocab": existing_paths,
+}
+"""The options of a transducer that prefers some words, with beam search only."""
+
 _SAMPLING: Mapping[str, Reader] = {
-    "max_new_tokens": _count(512),
-    "temperature": _number(1e-6),
-    "top_p": _number(0.8, maximum=1.0),
-    "seed": _count(42),
-    "hotwords": _text(),
+    "max_new_tokens": count_option(512),
+    "temperature": number_option(1e-6),
+    "top_p": number_option(0.8, maximum=1.0),
+    "seed": count_option(42),
+    "hotwords": text_option(),
 }
 
 NEMO_TRANSDUCER = Family(
@@ -57,20 +70,17 @@ NEMO_TRANSDUCER = Family(
     blank_is_last=True,
     methods=("greedy_search", "modified_beam_search"),
     options={
-        "feature_dim": _count(80),
-        "dither": _number(0.0),
-        "max_active_paths": _count(4),
-        "hotwords_file": existing_paths,
-        "hotwords_score": _number(1.5),
-        "blank_penalty": _number(0.0),
-        "modeling_unit": _text("cjkchar", one_of=("cjkchar", "bpe", "cjkchar+bpe")),
-        "bpe_vocab": existing_paths,
-        "model_type": _text("nemo_transducer", one_of=("nemo_transducer",)),
+        "feature_dim": count_option(80),
+        "dither": number_option(0.0),
+        "max_active_paths": count_option(4),
+        **HOTWORD_OPTIONS,
+        "blank_penalty": number_option(0.0),
+        "model_type": text_option("nemo_transducer", one_of=("nemo_transducer",)),
         # sherpa-onnx gives no language model to a NeMo transducer, so only their defaults can be had.
-        "lm": _text(one_of=("",)),
-        "lm_scale": _number(0.1),
-        "lodr_fst": _text(one_of=("",)),
-        "lodr_scale": _number(0.0),
+        "lm": text_option(one_of=("",)),
+        "lm_scale": number_option(0.1),
+        "lodr_fst": text_option(one_of=("",)),
+        "lodr_scale": number_option(0.0),
     },
 )
 
@@ -127,7 +137,7 @@ QWEN3 = Family(
         "tokenizer": ("tokenizer",),
     },
     folder_holds={"tokenizer": ("vocab.json", "merges.txt", "tokenizer_config.json")},
-    options={**_SAMPLING, "max_total_len": _count(512), "max_new_tokens": _count(128)},
+    options={**_SAMPLING, "max_total_len": count_option(512), "max_new_tokens": count_option(128)},
     languages=_QWEN3_LANGUAGES | {name.lower(): name for name in _QWEN3_LANGUAGES.values()},
     language_by_stream=True,
     audio_tokens_per_s=13,
@@ -147,7 +157,7 @@ COHERE = Family(
     renamed={"punctuation": "use_punct"},
     metadata={"model_type": "cohere-transcribe"},
     tokens=("<|startofcontext|>", "<|startoftranscript|>", "<|endoftext|>"),
-    options={"punctuation": _flag(default=True), "use_itn": _flag(default=True)},
+    options={"punctuation": flag_option(default=True), "use_itn": flag_option(default=True)},
     languages={code: code for code in _COHERE_LANGUAGES},
     language_required=True,
 )
@@ -164,7 +174,7 @@ SENSE_VOICE = Family(
         ),
         "",
     ),
-    options={"use_itn": _flag(default=True)},
+    options={"use_itn": flag_option(default=True)},
     languages={code: code for code in ("auto", "en", "ja", "ko", "yue", "zh")},
 )
 
@@ -188,6 +198,10 @@ FUNASR_NANO = Family(
         "tokenizer": ("Qwen3-0.6B",),
     },
     folder_holds={"tokenizer": ("vocab.json", "merges.txt", "tokenizer.json")},
-    options={**_SAMPLING, "itn": _flag(default=True), "system_prompt": _text("You are a helpful assistant.")},
+    options={
+        **_SAMPLING,
+        "itn": flag_option(default=True),
+        "system_prompt": text_option("You are a helpful assistant."),
+    },
     languages={"en": "英文", "ja": "日文", "zh": "中文"},
 )

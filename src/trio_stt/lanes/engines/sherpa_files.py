@@ -4,8 +4,10 @@ sherpa-onnx ends the process where a piece of metadata or a token that it needs 
 before it gets them. It must not import sherpa-onnx, and knows no kind of model itself.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from trio_stt.errors import EngineUnavailable
@@ -13,6 +15,8 @@ from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.moonshine_files import RELEASES_URL, check_token_table
 from trio_stt.lanes.engines.onnx_files import metadata
 from trio_stt.lanes.engines.sherpa_runtime import first_line
+
+_COUNTS = re.compile("[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 
 Reader = Callable[[Options, str], object]
 """Reads one option by its name."""
@@ -24,20 +28,25 @@ class Family:
 
     Attributes:
         name: For people.
-        factory: The class method of `sherpa_onnx.OfflineRecognizer` that loads it.
+        factory: The class method of sherpa-onnx's offline or, for streaming, online recogniser that loads it.
         bundle: A release that is such a model, without its ending.
-        files: Option that names a file → what it is called unless the option says so; the first file tells the family.
+        files: Option that names a file → what it is called unless the option says so, maybe with a `*`, which means the
+            first by name; the first file tells the family.
         folder_holds: Where a file is a folder: what must lie in it.
         renamed: Option → the factory's own name for it, where they differ.
         metadata: What the first file's metadata must hold: a key → what its value must contain.
         metadata_one_of: The values that a key may have there, if it is there at all.
+        counts: Keys there that must hold a whole number of at least 1, or several separated by commas.
+        further_metadata: What the metadata of further files must hold, by their options: keys.
         tokens: Symbols that `tokens.txt` must hold.
+        blanks: Symbols of which `tokens.txt` must hold one.
         blank_is_last: The last token must be `<blk>`, and there must be one more of them than `vocab_size` says.
         methods: Decoding methods, the default first.
         options: Further options of the factory.
         languages: Code or name, in lower case → what the model calls the language; None if it takes none.
         language_required: There is no letting the model decide.
         language_by_stream: The language is told for each clip, not to the factory.
+        advice: Where to get such a model, instead of the bundle.
         audio_tokens_per_s: What a second of audio takes of `max_total_len`, or 0 where there is no such limit.
     """
 
@@ -49,13 +58,17 @@ class Family:
     renamed: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     metadata_one_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counts: tuple[str, ...] = ()
+    further_metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tokens: tuple[str, ...] = ()
+    blanks: tuple[str, ...] = ()
     blank_is_last: bool = False
     methods: tuple[str, ...] = ("greedy_search",)
     options: Mapping[str, Reader] = field(default_factory=dict)
     languages: Mapping[str, str] | None = None
     language_required: bool = False
     language_by_stream: bool = False
+    advice: str = ""
     audio_tokens_per_s: int = 0
 
     def fits(self, folder: Path, overrides: Mapping[str, str]) -> bool:
@@ -68,9 +81,10 @@ class Family:
 
     def find(self, folder: Path, overrides: Mapping[str, str], option: str) -> Path:
         """The file that an option means; it need not exist."""
-        names = (overrides[option],) if overrides.get(option) else self.files[option]
-        candidates = [folder / Path(name).expanduser() for name in names]
-        return next((path for path in candidates if path.exists()), candidates[0])
+        if overrides.get(option):
+            return folder / Path(overrides[option]).expanduser()
+        found = (path for name in self.files[option] for path in sorted(folder.glob(name)))
+        return next(found, folder / self.files[option][0])
 
     def check(self, folder: Path, overrides: Mapping[str, str], *, engine: str) -> dict[str, Path]:
         """Return every file of a model by its option, after a look into those that could end the process.
@@ -85,24 +99,32 @@ class Family:
                     raise EngineUnavailable(
                         f"engine {engine}: {self.name} file `{option}` is missing: {needed}; {self._advice()}"
                     )
-        first = next(iter(paths.values()))
-        try:
-            known = metadata(first)
-            if lacks := self._lacks(known):
-                raise ValueError(f"its metadata has no fitting {lacks[0]}")  # noqa: TRY301 - one message for all of this
-        except (OSError, ValueError) as error:
-            raise EngineUnavailable(
-                f"engine {engine}: {first} is not a {self.name} model for sherpa-onnx: {first_line(error)};"
-                f" {self._advice()}"
-            ) from error
+        known = self._metadata_of(next(iter(paths.values())), self._lacks, engine=engine)
+        for option, keys in self.further_metadata.items():
+            self._metadata_of(paths[option], partial(_lacking, keys), engine=engine)
         if "tokens" in paths:
             self._check_tokens(paths["tokens"], vocabulary=known.get("vocab_size", ""), engine=engine)
         return paths
 
+    def _metadata_of(
+        self, path: Path, lacks: Callable[[Mapping[str, str]], list[str]], *, engine: str
+    ) -> dict[str, str]:
+        try:
+            known = metadata(path)
+            if lacking := lacks(known):
+                raise ValueError(f"its metadata has no fitting {lacking[0]}")  # noqa: TRY301 - one message for all of this
+        except (OSError, ValueError) as error:
+            raise EngineUnavailable(
+                f"engine {engine}: {path} is not a {self.name} model for sherpa-onnx: {first_line(error)};"
+                f" {self._advice()}"
+            ) from error
+        return known
+
     def _lacks(self, known: Mapping[str, str]) -> list[str]:
         lacking = [key for key, part in self.metadata.items() if not known.get(key) or part not in known[key]]
         strange = [key for key, values in self.metadata_one_of.items() if known.get(key, values[0]) not in values]
-        return lacking + strange
+        uncounted = [key for key in self.counts if not _COUNTS.fullmatch(known.get(key, ""))]
+        return lacking + strange + uncounted
 
     def _check_tokens(self, path: Path, *, vocabulary: str, engine: str) -> None:
         try:
@@ -112,13 +134,19 @@ class Family:
             for needed in self.tokens:
                 if needed not in symbols:
                     raise ValueError(f"it has no {needed}")  # noqa: TRY301 - one message for all of this
+            if self.blanks and not set(self.blanks) & set(symbols):
+                raise ValueError(f"it has no {' or '.join(self.blanks)}")  # noqa: TRY301 - as above
             if self.blank_is_last and (symbols[-1] != "<blk>" or str(len(symbols) - 1) != vocabulary):
                 raise ValueError(f"it must hold {vocabulary} tokens and then <blk>, as the model does")  # noqa: TRY301 - as above
         except (OSError, ValueError) as error:
             raise EngineUnavailable(f"engine {engine}: cannot use the tokens of {path}: {first_line(error)}") from error
 
     def _advice(self) -> str:
-        return (
+        return self.advice or (
             f"fetch {self.bundle}.tar.bz2 (or another one) from {RELEASES_URL}, unpack it and give its folder as model"
             " or as the engine option model_dir"
         )
+
+
+def _lacking(keys: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    return [key for key in keys if not known.get(key)]

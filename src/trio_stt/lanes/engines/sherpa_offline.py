@@ -6,15 +6,13 @@ It owns the recogniser and what it is fed; what each family of models needs is `
 import trio, and sherpa-onnx only when an engine is loaded.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips, resolve_relative
 from trio_stt.lanes.engines.sherpa_families import (
@@ -27,7 +25,8 @@ from trio_stt.lanes.engines.sherpa_families import (
     SENSE_VOICE,
 )
 from trio_stt.lanes.engines.sherpa_files import Family
-from trio_stt.lanes.engines.sherpa_runtime import first_line, provider, recognizer_options, words
+from trio_stt.lanes.engines.sherpa_loading import choose_family, file_options, keywords_of, open_recognizer
+from trio_stt.lanes.engines.sherpa_runtime import first_line, provider, words
 
 _MIN_SAMPLES = SAMPLE_RATE_HZ // 2
 """Shorter clips are filled up with zeros: encoders fail on less than a frame or two, and sherpa-onnx then writes to
@@ -137,20 +136,9 @@ def load(config: EngineConfig) -> SherpaOffline:
     card = options.text(kind.model_option) if kind.model_option else ""
     name = options.text("model_dir") or card or config.model or kind.families[0].bundle
     folder = resolve_relative(kind.directories.get(name, name), download_root=config.download_root, kind="folder")
-    overrides = _overrides(options, kind)
-    family = next((each for each in kind.families if each.fits(folder, overrides)), None) or next(
-        (each for each in kind.families if each.find(folder, overrides, next(iter(each.files))).exists()),
-        kind.families[0],
-    )
-    if strange := sorted(option for option, value in overrides.items() if value and option not in family.files):
-        raise options.error(strange[0], f"has no place in the {family.name} model {folder}")
-    keywords = recognizer_options(options, num_threads=config.num_threads, methods=family.methods)
-    keywords |= {option: read(options, option) for option, read in family.options.items()}
-    if keywords.get("hotwords_file"):
-        if keywords["decoding_method"] != "modified_beam_search":
-            raise options.error("hotwords_file", "needs the option decoding_method 'modified_beam_search'")
-        if "bpe" in str(keywords["modeling_unit"]) and not keywords["bpe_vocab"]:
-            raise options.error("hotwords_file", "needs the option bpe_vocab with this modeling_unit")
+    overrides = file_options(options, kind.families)
+    family = choose_family(kind.families, folder, overrides, options=options)
+    keywords = keywords_of(options, family, num_threads=config.num_threads)
     language = _language(options, config.language, family, engine=engine)
     wanted = options.text("provider") or config.device
     options.done()
@@ -162,7 +150,9 @@ def load(config: EngineConfig) -> SherpaOffline:
     called = (family.languages or {}).get(language or "", "")
     if family.languages and not family.language_by_stream:
         keywords["language"] = called
-    recognizer = _open(sherpa, family, keywords, options=options, engine=engine, folder=folder)
+    recognizer = open_recognizer(
+        sherpa.OfflineRecognizer, family, keywords, options=options, engine=engine, model=folder
+    )
     info = EngineInfo(engine=engine, model=str(folder), device=device, notice="; ".join(filter(None, notices)) or None)
     return SherpaOffline(
         recognizer,
@@ -171,15 +161,6 @@ def load(config: EngineConfig) -> SherpaOffline:
         language=None if language == "auto" else language,
         stream_language=called if family.language_by_stream else "",
     )
-
-
-def _overrides(options: Options, kind: _Kind) -> dict[str, str]:
-    """What the options say of files, by option. `model` names a file only inside `files`."""
-    nested = options.nested("files")
-    names = sorted({option for family in kind.families for option in family.files})
-    overrides = {name: nested.text(name) or ("" if name == "model" else options.text(name)) for name in names}
-    nested.done()
-    return overrides
 
 
 def _language(options: Options, configured: str | None, family: Family, *, engine: str) -> str | None:
@@ -211,23 +192,3 @@ def _length_notice(engine: str, family: Family, keywords: Mapping[str, object]) 
         f"engine {engine}: of a clip longer than about {seconds} s it hears the beginning only; the option"
         " max_total_len raises that where the model's files allow it"
     )
-
-
-def _open(
-    sherpa: Any, family: Family, keywords: Mapping[str, object], *, options: Options, engine: str, folder: Path
-) -> Any:
-    """Load the recogniser with what this version of sherpa-onnx takes."""
-    factory = getattr(sherpa.OfflineRecognizer, family.factory, None)
-    if factory is None:
-        raise EngineUnavailable(
-            f"engine {engine}: the installed sherpa-onnx has no {family.name}; run `pip install -U sherpa-onnx`"
-        )
-    taken = inspect.signature(factory).parameters
-    named = {family.renamed.get(option, option): value for option, value in keywords.items()}
-    for option, value in keywords.items():
-        if family.renamed.get(option, option) not in taken and value:
-            raise options.error(option, f"has no effect on {family.name} in the installed sherpa-onnx")
-    try:
-        return factory(**{name: value for name, value in named.items() if name in taken})
-    except (RuntimeError, ValueError) as error:
-        raise EngineUnavailable(f"engine {engine}: sherpa-onnx cannot load {folder}: {first_line(error)}") from error

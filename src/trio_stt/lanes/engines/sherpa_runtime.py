@@ -21,18 +21,30 @@ _TOKEN_S = 0.08
 def provider(wanted: str, *, engine: str, index: int, sherpa: Any) -> tuple[str, str | None]:
     """Return where to run, and a notice if that is not what was asked.
 
+    Args:
+        wanted: `auto`, `cpu` or `cuda`.
+        engine: Canonical name, for messages.
+        index: The CUDA device that was asked for where only the first can be had, else 0.
+        sherpa: The module.
+
     Raises:
         SettingError: `wanted` is not `auto`, `cpu` or `cuda`.
     """
     if wanted not in ("auto", *_PROVIDERS):
         raise SettingError(f"engine {engine}: device {wanted!r} must be auto, {' or '.join(_PROVIDERS)}")
-    offers_cuda = any((Path(sherpa.__file__).parent / "lib").glob("*onnxruntime_providers_cuda*"))
+    offers_cuda = "cuda" in devices(sherpa)
     if wanted == "cuda" and not offers_cuda:
         return "cpu", f"engine {engine}: the installed sherpa-onnx has no CUDA, so it runs on the CPU"
     if wanted == "cpu" or not offers_cuda:
         return "cpu", None
     notice = f"engine {engine}: sherpa-onnx takes the first CUDA device; choose with CUDA_VISIBLE_DEVICES, not by index"
     return "cuda", notice if index else None
+
+
+def devices(sherpa: Any) -> tuple[str, ...]:
+    """Where the installed sherpa-onnx could run."""
+    offers_cuda = any((Path(sherpa.__file__).parent / "lib").glob("*onnxruntime_providers_cuda*"))
+    return _PROVIDERS if offers_cuda else ("cpu",)
 
 
 def recognizer_options(options: Options, *, num_threads: int, methods: Sequence[str]) -> dict[str, object]:
@@ -78,7 +90,7 @@ def existing_paths(options: Options, name: str) -> str:
     return value
 
 
-def words(result: Any, *, text: str, duration_s: float) -> tuple[TimedText, ...]:
+def words(result: Any, *, text: str, duration_s: float, times_scale: float = 1.0) -> tuple[TimedText, ...]:
     """Put a result's tokens together to words with times inside the clip.
 
     A word begins at its first token's time and ends after its last one's, but not after the next word begins. There
@@ -86,14 +98,16 @@ def words(result: Any, *, text: str, duration_s: float) -> tuple[TimedText, ...]
 
     Args:
         result: sherpa-onnx's result: `tokens`, with a space before each that begins a word, `timestamps` in seconds,
-            and `durations` in seconds or nothing.
+            and `durations` in seconds; all or some of them may be missing.
         text: The words of the transcript.
         duration_s: The clip's length.
+        times_scale: By what the times must be multiplied.
     """
-    tokens, starts_s = list(result.tokens), list(result.timestamps)
+    tokens = list(getattr(result, "tokens", ()))
+    starts_s = [start_s * times_scale for start_s in getattr(result, "timestamps", ())]
     if not tokens or len(tokens) != len(starts_s):
         return ()
-    durations_s = list(result.durations)
+    durations_s = list(getattr(result, "durations", ()))
     if len(durations_s) != len(tokens):
         durations_s = [_TOKEN_S] * len(tokens)
     spelled: list[str] = []

@@ -1,0 +1,168 @@
+"""An engine over an online recogniser of sherpa-onnx, or of a library with its interface: streams, and whole clips.
+
+It owns the recogniser and what it is fed. It must not know model families, must not import trio or sherpa-onnx.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trio_stt.errors import TranscriptionFailed
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, EngineStream, Request, TimedText, Transcript
+from trio_stt.lanes.engines.common import Options, prepare_clips
+from trio_stt.lanes.engines.sherpa_runtime import first_line, words
+
+FRAME_S = 0.01
+"""Between two frames of features, in seconds."""
+
+MAX_BATCH = 32
+"""Streams in one call. More gain little on a CPU: each chunk of a batch waits for all of it."""
+
+_LEAST_TAIL_S = 0.66
+"""What sherpa-onnx's own examples feed after the end: it also covers a model that tells a word late."""
+
+_LONGEST_TAIL_S = 10.0
+
+
+def asked_tail_s(options: Options, *names: str) -> float | None:
+    """Read how many seconds of silence are to be fed after the end; None for `auto`, which is the default.
+
+    Raises:
+        SettingError: It is neither `auto` nor such a number.
+    """
+    asked = [
+        options.number(name, 0.0, minimum=0.0, maximum=_LONGEST_TAIL_S)
+        for name in names
+        if options.value(name) not in (None, "auto")
+    ]
+    return asked[0] if asked else None
+
+
+def needed_tail_s(window_frames: int) -> float:
+    """How many seconds of silence a model needs after the end, which sherpa-onnx hears only in whole windows.
+
+    The last chunk with audio may have one frame of it: all others of its window are missing then, and sherpa-onnx wants
+    one frame more than a window.
+    """
+    return max(_LEAST_TAIL_S, (window_frames + 1) * FRAME_S)
+
+
+class SherpaStreams:
+    """A loaded streaming model; implements `StreamingEngine`.
+
+    Args:
+        recognizer: The online recogniser.
+        info: What was loaded; streaming if `normalize` is off, for a peak is known at the end only.
+        tail_s: Seconds of silence after the end of an utterance, without which the model would not tell its last word.
+        language: Told with each transcript.
+        normalize: Scale each clip's peak to 0.95.
+        times_scale: By what the recogniser's times must be multiplied.
+    """
+
+    def __init__(
+        self,
+        recognizer: Any,
+        *,
+        info: EngineInfo,
+        tail_s: float,
+        language: str | None = None,
+        normalize: bool = False,
+        times_scale: float = 1.0,
+    ) -> None:
+        self._recognizer = recognizer
+        self._normalize = normalize
+        self._info = _without_streams(info) if normalize else info
+        self.language = language
+        self.tail: NDArray[np.float32] = np.zeros(round(tail_s * SAMPLE_RATE_HZ), np.float32)
+        self.times_scale = times_scale
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was loaded, and where."""
+        return self._info
+
+    def open_stream(self) -> "SherpaStream":
+        """Begin an utterance, see `StreamingEngine.open_stream`."""
+        return SherpaStream(self, self.recognizer.create_stream())
+
+    def decode(self, streams: Sequence[EngineStream]) -> None:
+        """Hear what was fed, see `StreamingEngine.decode`."""
+        recognizer = self.recognizer
+        natives = [stream.native for stream in streams if isinstance(stream, SherpaStream)]
+        try:
+            while ready := [native for native in natives if recognizer.is_ready(native)]:
+                recognizer.decode_streams(ready)
+        except (RuntimeError, ValueError) as error:
+            raise self.failure(error) from error
+
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Transcribe clips, see `Engine.transcribe`, each on a stream of its own."""
+        streams = [self.open_stream() for _ in batch]
+        clips = prepare_clips(batch, engine=self._info.engine, normalize=self._normalize)
+        for stream, clip in zip(streams, clips, strict=True):
+            stream.feed(clip)
+            stream.finish()
+        self.decode(streams)
+        return [stream.result() for stream in streams]
+
+    def close(self) -> None:
+        """Free the model. Calling it again does nothing."""
+        self._recognizer = None
+
+    @property
+    def recognizer(self) -> Any:
+        """The recogniser.
+
+        Raises:
+            TranscriptionFailed: It was closed.
+        """
+        if self._recognizer is None:
+            raise TranscriptionFailed(f"engine {self._info.engine}: it was closed")
+        return self._recognizer
+
+    def failure(self, error: Exception) -> TranscriptionFailed:
+        """What to raise for an error of the library's."""
+        return TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}")
+
+
+class SherpaStream:
+    """One utterance of a `SherpaStreams`; implements `EngineStream`."""
+
+    def __init__(self, engine: SherpaStreams, native: Any) -> None:
+        self._engine = engine
+        self.native = native
+        self._samples = 0
+
+    def feed(self, samples: NDArray[np.float32]) -> None:
+        """Take the samples that follow, see `EngineStream.feed`."""
+        (clip,) = prepare_clips([Request(samples=samples)], engine=self._engine.info.engine, normalize=False)
+        self.native.accept_waveform(SAMPLE_RATE_HZ, clip)
+        self._samples += clip.size
+
+    def finish(self) -> None:
+        """Take the end of the utterance, see `EngineStream.finish`."""
+        self.native.accept_waveform(SAMPLE_RATE_HZ, self._engine.tail)
+        self.native.input_finished()
+
+    def result(self) -> Transcript:
+        """What was heard so far, see `EngineStream.result`."""
+        recognizer = self._engine.recognizer
+        try:
+            # sherpa-onnx has times in the one, and mere text in the other, which is all that its relatives have.
+            result = getattr(recognizer, "get_result_all", recognizer.get_result)(self.native)
+            text = " ".join((result if isinstance(result, str) else result.text).split())
+            segments = () if isinstance(result, str) else self._words(result, text)
+        except (RuntimeError, IndexError, ValueError) as error:  # native errors; ValueError: text that is not UTF-8
+            raise self._engine.failure(error) from error
+        return Transcript(text=text, language=self._engine.language, segments=segments)
+
+    def _words(self, result: Any, text: str) -> tuple[TimedText, ...]:
+        return words(result, text=text, duration_s=self._samples / SAMPLE_RATE_HZ, times_scale=self._engine.times_scale)
+
+
+def _without_streams(info: EngineInfo) -> EngineInfo:
+    notice = f"engine {info.engine}: with normalize_audio each partial hears its utterance from the start again"
+    return replace(info, streaming=False, notice="; ".join(filter(None, (info.notice, notice))))

@@ -1,0 +1,253 @@
+"""sherpa-onnx's online models, on those that are written here: files, options, words with times, damaged models."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engines.conftest import asked
+from tests.support.stream_models import (
+    write_nemo_ctc,
+    write_paraformer,
+    write_stream_transducer,
+    write_wenet_ctc,
+    write_zipformer2_ctc,
+)
+from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, pause, spoken, tone
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import EngineConfig, StreamingEngine, TimedText
+
+SENTENCE = spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)
+WORDS = "one two three one"
+
+CTC_WRITERS = (write_zipformer2_ctc, write_nemo_ctc, write_wenet_ctc)
+TIMED_WRITERS = (write_stream_transducer, *CTC_WRITERS)
+WRITERS = (*TIMED_WRITERS, write_paraformer)
+
+every_family = pytest.mark.parametrize("write", WRITERS)
+
+
+def load(folder: Path, **options: object) -> StreamingEngine:
+    engine = registry.load(EngineConfig(engine="sherpa_onnx_streaming", model=str(folder), options=options))
+    assert isinstance(engine, StreamingEngine)
+    return engine
+
+
+@every_family
+def test_a_directory_tells_its_family(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    engine = load(write(tmp_path))
+    assert engine.transcribe(asked(SENTENCE))[0].text == WORDS
+    assert (engine.info.streaming, engine.info.model) == (True, str(tmp_path))
+
+
+@every_family
+@pytest.mark.parametrize("piece", [160, 1_000, 7_777])
+def test_pieces_of_any_size_give_what_the_whole_gives(
+    write: Callable[[Path], Path], piece: int, tmp_path: Path
+) -> None:
+    engine = load(write(tmp_path))
+    stream = engine.open_stream()
+    said = [""]
+    for start in range(0, SENTENCE.size, piece):
+        stream.feed(SENTENCE[start : start + piece])
+        engine.decode([stream])
+        said.append(stream.result().text)
+    stream.finish()
+    engine.decode([stream])
+    assert stream.result() == engine.transcribe(asked(SENTENCE))[0]
+    # Streaming greedily takes nothing back; only Paraformer leaves the first half of a word without its `@@`.
+    assert all(WORDS.startswith(text) or text.endswith(" th") for text in said)
+    assert len(set(said)) >= 3
+
+
+@every_family
+def test_the_last_word_is_heard_wherever_the_clip_ends(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    engine = load(write(tmp_path))
+    ends = range(16_000, 16_000 + 12_000, 480)
+    clips = [np.concatenate([pause((end - 4_800) / 16_000), tone(ONE_HZ, 0.3)]) for end in ends]
+    assert {transcript.text for transcript in engine.transcribe(asked(*clips))} == {"one"}
+
+
+@every_family
+def test_without_silence_behind_it_a_last_word_is_lost(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    engine = load(write(tmp_path), tail_padding_seconds=0)
+    clips = [np.concatenate([pause(end / 16_000), tone(ONE_HZ, 0.15)]) for end in range(16_000, 28_000, 480)]
+    assert "" in {transcript.text for transcript in engine.transcribe(asked(*clips))}
+
+
+@pytest.mark.parametrize("write", TIMED_WRITERS)
+def test_words_have_times_in_the_clip(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    (transcript,) = load(write(tmp_path)).transcribe(asked(SENTENCE))
+    assert [piece.text for piece in transcript.segments] == ["one", "two", "three", "one"]
+    # Every tone begins 0.64 s after the one before; "three" is two of them.
+    assert np.allclose([piece.start_s for piece in transcript.segments], [0.32, 0.96, 1.60, 2.88], atol=0.09)
+
+
+def test_the_last_word_ends_with_what_was_fed(tmp_path: Path) -> None:
+    engine = load(write_stream_transducer(tmp_path))
+    stream = engine.open_stream()
+    stream.feed(spoken(ONE_HZ)[: round(0.39 * 16_000)])
+    stream.finish()
+    engine.decode([stream])
+    (piece,) = stream.result().segments
+    assert piece == TimedText(text="one", start_s=piece.start_s, end_s=0.39)
+
+
+def test_streams_of_different_lengths_are_decoded_together(tmp_path: Path) -> None:
+    engine = load(write_stream_transducer(tmp_path))
+    clips = [SENTENCE[:size] for size in (100, 16_000, 30_000, SENTENCE.size)]
+    together = engine.transcribe(asked(*clips))
+    assert together == [engine.transcribe(asked(clip))[0] for clip in clips]
+
+
+def test_a_sample_that_is_no_number_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    engine = load(write_stream_transducer(tmp_path))
+    stream = engine.open_stream()
+    stream.feed(SENTENCE[:20_000])
+    with pytest.raises(TranscriptionFailed, match="finite"):
+        stream.feed(np.full(100, np.nan, np.float32))
+    stream.feed(SENTENCE[20_000:])
+    stream.finish()
+    engine.decode([stream])
+    assert stream.result().text == WORDS
+
+
+def test_a_closed_engine_opens_and_decodes_nothing(tmp_path: Path) -> None:
+    engine = load(write_stream_transducer(tmp_path))
+    stream = engine.open_stream()
+    engine.close()
+    for use in (engine.open_stream, lambda: engine.decode([stream]), stream.result):
+        with pytest.raises(TranscriptionFailed, match="closed"):
+            use()
+
+
+def test_normalised_audio_is_heard_clip_by_clip_and_says_so(tmp_path: Path) -> None:
+    config = EngineConfig(engine="sherpa_onnx_streaming", model=str(write_stream_transducer(tmp_path)))
+    info = registry.load(EngineConfig(engine=config.engine, model=config.model, normalize_audio=True)).info
+    assert not info.streaming
+    assert "normalize_audio" in (info.notice or "")
+
+
+def test_hotwords_are_preferred(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = write_stream_transducer(tmp_path)
+    hotwords, vocabulary = tmp_path / "hotwords.txt", tmp_path / "bpe.vocab"
+    hotwords.write_text("one\n", encoding="utf-8")
+    vocabulary.write_text("<blk>\t0\n▁one\t-1\n▁two\t-2\n▁th\t-3\nree\t-4\n", encoding="utf-8")
+    engine = load(
+        folder,
+        decoding_method="modified_beam_search",
+        hotwords_file=str(hotwords),
+        hotwords_score=2.5,
+        modeling_unit="bpe",
+        bpe_vocab=str(vocabulary),
+    )
+    (transcript,) = engine.transcribe(asked(SENTENCE))
+    assert transcript.text == WORDS
+    stream = engine.open_stream()
+    stream.feed(SENTENCE)
+    stream.finish()
+    engine.decode([stream])
+    scores = engine.recognizer.get_result_all(stream.native).context_scores  # type: ignore[attr-defined] # sherpa-onnx's own view
+    assert scores == [2.5, 0.0, 0.0, 0.0, 2.5]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_options_override_model_directory_and_files(tmp_path: Path) -> None:
+    folder = write_stream_transducer(tmp_path / "model")
+    elsewhere = tmp_path / "tokens-elsewhere.txt"
+    shutil.move(folder / "tokens.txt", elsewhere)
+    shutil.move(next(folder.glob("encoder*")), folder / "other.onnx")
+    engine = load(tmp_path / "none", model_dir=str(folder), encoder="other.onnx", files={"tokens": str(elsewhere)})
+    assert engine.transcribe(asked(SENTENCE))[0].text == WORDS
+
+
+def test_a_model_by_name_lies_in_the_download_root(tmp_path: Path) -> None:
+    config = EngineConfig(engine="sherpa_onnx_streaming", download_root=tmp_path)
+    default = "sherpa-onnx-streaming-zipformer-en-2023-06-26"
+    with pytest.raises(
+        EngineUnavailable, match=re.escape(f"{tmp_path / default}/encoder*.onnx; fetch {default}.tar.bz2")
+    ):
+        registry.load(EngineConfig(engine=config.engine, model=default, download_root=tmp_path))
+    write_stream_transducer(tmp_path / default)
+    loaded = registry.load(EngineConfig(engine=config.engine, model=default, download_root=tmp_path))
+    assert loaded.info.model == str(tmp_path / default)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model_type", ""),
+        ("model_type", "zipformer3"),
+        ("T", "0"),
+        ("T", "many"),
+        ("decode_chunk_len", "-32"),
+        ("decode_chunk_len", ""),
+        ("encoder_dims", "4,x"),
+        ("left_context_len", "99999999999"),
+    ],
+)
+def test_metadata_that_would_end_or_hang_the_process_is_refused(key: str, value: str, tmp_path: Path) -> None:
+    folder = write_stream_transducer(tmp_path, metadata={key: value})
+    with pytest.raises(EngineUnavailable, match=f"encoder-.*onnx is not a streaming .* no fitting {key}"):
+        load(folder)
+
+
+@pytest.mark.parametrize("key", ["vocab_size", "context_size"])
+def test_a_decoder_that_would_end_the_process_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match=f"decoder-.*onnx is not a streaming .* no fitting {key}"):
+        load(write_stream_transducer(tmp_path, decoder={key: ""}))
+
+
+@pytest.mark.parametrize("write", CTC_WRITERS)
+def test_tokens_without_a_blank_are_refused(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    tokens = folder / "tokens.txt"
+    tokens.write_text(re.sub("<.*>", "nought", tokens.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(EngineUnavailable, match=f"tokens of {tokens}: it has no <blk> or <eps> or <blank>"):
+        load(folder)
+
+
+def test_tokens_too_few_for_the_model_fail_a_clip(tmp_path: Path) -> None:
+    folder = write_stream_transducer(tmp_path)
+    (folder / "tokens.txt").write_text("<blk> 0\n▁one 1\n", encoding="utf-8")
+    with pytest.raises(TranscriptionFailed, match="engine sherpa_onnx_streaming: "):
+        load(folder).transcribe(asked(SENTENCE))
+
+
+def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
+    folder = write_stream_transducer(tmp_path)
+    joiner = next(folder.glob("joiner*"))
+    joiner.write_bytes(joiner.read_bytes()[:100])
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder}: "):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"num_threads": 0}, "num_threads must be a whole number"),
+        ({"decoding_method": "beam"}, "must be 'greedy_search' or 'modified_beam_search'"),
+        ({"hotwords_file": "/no/such"}, "hotwords_file names /no/such"),
+        ({"hotwords_file": __file__}, "hotwords_file needs the option decoding_method"),
+        ({"rule1_min_trailing_silence": 1.0}, "rule1_min_trailing_silence can only be 2.4"),
+        ({"enable_endpoint_detection": "perhaps"}, "enable_endpoint_detection must be true or false"),
+        ({"tail_padding_seconds": "long"}, "tail_padding_seconds must be a number from 0 to 10"),
+        ({"tail_padding_seconds": 11}, "tail_padding_seconds must be a number from 0 to 10"),
+        ({"chunk_size": 8}, "chunk_size does not exist"),
+        ({"files": {"model": "x.onnx"}}, "option model has no place in the streaming zipformer2 transducer"),
+        ({"sample_rate": 8000}, "sample_rate must be 16000"),
+        ({"provider": "tpu"}, "'tpu' must be"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, object], complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=complaint):
+        load(write_stream_transducer(tmp_path), **options)
+
+
+def test_a_wenet_model_takes_its_chunks_from_the_options(tmp_path: Path) -> None:
+    engine = load(write_wenet_ctc(tmp_path), chunk_size=16, num_left_chunks=2, tail_padding_seconds="auto")
+    assert engine.transcribe(asked(SENTENCE))[0].text == WORDS

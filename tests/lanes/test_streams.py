@@ -1,0 +1,159 @@
+"""Utterances in a streaming engine: each sample is heard once, and whatever is lost is heard again."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, clip
+from trio_stt.errors import EngineUnavailable, TranscriptionFailed
+from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript, Utterance
+from trio_stt.lanes.host import load_guarded
+from trio_stt.lanes.streams import Streams
+
+
+def so_far(utterance: Utterance, samples: int, *, ends: bool = False) -> Request:
+    return Request(samples=clip(samples), utterance=utterance, ends=ends)
+
+
+def texts(transcripts: list[Transcript]) -> list[str]:
+    return [transcript.text for transcript in transcripts]
+
+
+def test_each_sample_is_heard_once_and_the_final_hears_the_end() -> None:
+    engine, one = FakeStreamingEngine(), Utterance()
+    streams = Streams(engine)
+    said = [streams.transcribe([so_far(one, samples)])[0].text for samples in (10, 30, 35)]
+    assert said == ["10", "10 20", "10 20 5"]
+    assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["10 20 5 15."]
+    assert len(engine.streams) == 0  # what it heard to the end needs no stream
+
+
+def test_a_final_without_partials_is_fed_as_a_whole() -> None:
+    streams = Streams(FakeStreamingEngine())
+    assert texts(streams.transcribe([so_far(Utterance(), 50, ends=True)])) == ["50."]
+
+
+def test_a_final_that_brings_nothing_new_only_hears_the_end() -> None:
+    engine, one = FakeStreamingEngine(), Utterance()
+    streams = Streams(engine)
+    streams.transcribe([so_far(one, 50)])
+    assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["50."]
+    assert engine.fed == [50]
+
+
+def test_a_final_shorter_than_its_partials_is_heard_anew() -> None:
+    streams, one = Streams(FakeStreamingEngine()), Utterance()
+    streams.transcribe([so_far(one, 50)])
+    assert texts(streams.transcribe([so_far(one, 40, ends=True)])) == ["40."]
+
+
+def test_a_late_partial_gets_what_is_known_and_is_not_heard() -> None:
+    engine, one = FakeStreamingEngine(), Utterance()
+    streams = Streams(engine)
+    streams.transcribe([so_far(one, 50, ends=True)])
+    assert texts(streams.transcribe([so_far(one, 40), so_far(one, 60)])) == ["50.", "50."]
+    assert (engine.fed, engine.decoded) == ([50], [1])
+
+
+def test_a_second_final_of_an_utterance_is_heard_anew() -> None:
+    streams, one = Streams(FakeStreamingEngine()), Utterance()
+    for samples in (50, 60):
+        assert texts(streams.transcribe([so_far(one, samples, ends=True)])) == [f"{samples}."]
+
+
+def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> None:
+    engine, one, two = FakeStreamingEngine(), Utterance(), Utterance()
+    streams = Streams(engine)
+    streams.transcribe([so_far(one, 10)])
+    batch = [so_far(two, 7), Request(samples=clip(3)), so_far(one, 30, ends=True), Request(samples=clip(4))]
+    assert texts(streams.transcribe(batch)) == ["7", "3", "10 20.", "4"]
+    assert engine.decoded == [1, 2]
+    assert engine.batches == [[3, 4]]
+
+
+def test_a_final_and_a_late_partial_of_one_utterance_may_come_together() -> None:
+    engine, one = FakeStreamingEngine(), Utterance()
+    assert texts(Streams(engine).transcribe([so_far(one, 50, ends=True), so_far(one, 40)])) == ["50.", "50."]
+    assert engine.decoded == [1]
+
+
+@pytest.mark.parametrize("error", [TranscriptionFailed("fake"), EngineUnavailable("fake"), MemoryError()])
+def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
+    engine, one, two = FakeStreamingEngine(), Utterance(), Utterance()
+    streams = Streams(engine)
+    streams.transcribe([so_far(one, 10), so_far(two, 10)])
+    engine.failures.append(error)
+    with pytest.raises(type(error)):
+        streams.transcribe([so_far(one, 20, ends=True)])
+    assert texts(streams.transcribe([so_far(one, 20, ends=True), so_far(two, 20)])) == ["20.", "10 10"]
+
+
+def test_streams_end_with_their_utterances_and_with_the_engine() -> None:
+    engine = FakeStreamingEngine()
+    streams = Streams(engine)
+    held = Utterance()
+    streams.transcribe([so_far(held, 10)])
+    for _ in range(5_000):
+        streams.transcribe([so_far(Utterance(), 10)])
+        assert len(engine.streams) <= 2
+    assert len(streams._heard) == 2
+    streams.close()
+    assert len(engine.streams) == 0
+    streams.close()
+    assert engine.closed == 2
+
+
+def test_only_an_engine_that_says_so_streams() -> None:
+    class Whole(FakeStreamingEngine):
+        @property
+        def info(self) -> EngineInfo:
+            return FakeEngine.info.fget(self)  # type: ignore[attr-defined, no-any-return] # a property has it
+
+    assert isinstance(load_guarded(FakeStreamingEngine)[0], Streams)
+    for kind in (Whole, FakeEngine):
+        assert isinstance(load_guarded(kind)[0], kind)
+
+
+@dataclass
+class Talker:
+    """An utterance as its session sees it."""
+
+    utterance: Utterance = field(default_factory=Utterance)
+    samples: int = 1
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from(["partial", "partial", "late", "final", "short final", "fail"]),
+        st.integers(0, 9),
+    ),
+    max_size=40,
+)
+
+
+@given(ACTIONS)
+def test_whatever_is_dropped_late_or_failing_a_transcript_is_that_of_the_whole_clip(
+    actions: list[tuple[int, str, int]],
+) -> None:
+    engine = FakeStreamingEngine()
+    streams = Streams(engine)
+    talkers = [Talker() for _ in range(3)]
+    for number, action, more in actions:
+        talker = talkers[number]
+        if action == "fail":
+            engine.failures = [TranscriptionFailed("fake")]
+            with pytest.raises(TranscriptionFailed):
+                streams.transcribe([so_far(talker.utterance, talker.samples, ends=True)])
+            continue
+        talker.samples += more if action in ("partial", "final") else 0
+        asked = max(1, talker.samples - more) if action in ("late", "short final") else talker.samples
+        ends = action.endswith("final")
+        (transcript,) = streams.transcribe([so_far(talker.utterance, asked, ends=ends)])
+        heard = sum(map(int, transcript.text.rstrip(".").split()))
+        assert heard == asked if action != "late" else asked <= heard <= talker.samples
+        assert transcript.text.endswith(".") is ends
+        if ends:
+            talkers[number] = Talker()
