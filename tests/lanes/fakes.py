@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class FakeEngine:
 
 
 class FakeStream:
-    """A stream whose words are the lengths that it was fed, and a full stop where it heard the end."""
+    """A stream whose words are where the pieces ended that it was fed, and a full stop where it heard the end."""
 
     def __init__(self, engine: "FakeStreamingEngine") -> None:
         self._engine = engine
@@ -123,7 +124,7 @@ class FakeStream:
         self.finished = True
 
     def result(self) -> Transcript:
-        return Transcript(text=" ".join(map(str, self.decoded)) + "." * self.finished)
+        return Transcript(text=" ".join(map(str, accumulate(self.decoded))) + "." * self.finished)
 
 
 class FakeStreamingEngine(FakeEngine):

@@ -25,8 +25,8 @@ def test_each_sample_is_heard_once_and_the_final_hears_the_end() -> None:
     engine, one = FakeStreamingEngine(), Utterance()
     streams = Streams(engine)
     said = [streams.transcribe([so_far(one, samples)])[0].text for samples in (10, 30, 35)]
-    assert said == ["10", "10 20", "10 20 5"]
-    assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["10 20 5 15."]
+    assert said == ["10", "10 30", "10 30 35"]
+    assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["10 30 35 50."]
     assert len(engine.streams) == 0  # what it heard to the end needs no stream
 
 
@@ -68,7 +68,7 @@ def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> No
     streams = Streams(engine)
     streams.transcribe([so_far(one, 10)])
     batch = [so_far(two, 7), Request(samples=clip(3)), so_far(one, 30, ends=True), Request(samples=clip(4))]
-    assert texts(streams.transcribe(batch)) == ["7", "3", "10 20.", "4"]
+    assert texts(streams.transcribe(batch)) == ["7", "3", "10 30.", "4"]
     assert engine.decoded == [1, 2]
     assert engine.batches == [[3, 4]]
 
@@ -87,7 +87,7 @@ def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
     engine.failures.append(error)
     with pytest.raises(type(error)):
         streams.transcribe([so_far(one, 20, ends=True)])
-    assert texts(streams.transcribe([so_far(one, 20, ends=True), so_far(two, 20)])) == ["20.", "10 10"]
+    assert texts(streams.transcribe([so_far(one, 20, ends=True), so_far(two, 20)])) == ["20.", "10 20"]
 
 
 def test_streams_end_with_their_utterances_and_with_the_engine() -> None:
@@ -152,7 +152,7 @@ def test_whatever_is_dropped_late_or_failing_a_transcript_is_that_of_the_whole_c
         asked = max(1, talker.samples - more) if action in ("late", "short final") else talker.samples
         ends = action.endswith("final")
         (transcript,) = streams.transcribe([so_far(talker.utterance, asked, ends=ends)])
-        heard = sum(map(int, transcript.text.rstrip(".").split()))
+        heard = int(transcript.text.rstrip(".").split()[-1])
         assert heard == asked if action != "late" else asked <= heard <= talker.samples
         assert transcript.text.endswith(".") is ends
         if ends:

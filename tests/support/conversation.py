@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from tests.lanes.fakes import FakeEngine, VirtualHost
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.dsp.detector import Verdict
-from trio_stt.lanes.engines.base import Transcript
+from trio_stt.lanes.engines.base import Engine, Transcript
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline
 from trio_stt.protocol.packets import build_packet
@@ -243,12 +244,15 @@ async def household(
     detector: Callable[[], LoudnessDetector] = LoudnessDetector,
     wake: Any = None,
     archive: Archive | None = None,
+    load: Callable[[], Engine] | None = None,
+    load_partials: Callable[[], Engine] | None = None,
     **changes: object,
 ) -> AsyncIterator[Household]:
     """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top.
 
     Its results take `hops` ticks to come back; each session hears with a `detector` of its own, and its
-    wake words with those of `wake`, the real ones by default.
+    wake words with those of `wake`, the real ones by default. `load` makes another engine than that, and
+    `load_partials` one for partials alone, on a lane of its own.
     """
     settings = Settings(**changes)  # type: ignore[arg-type] # pydantic checks them
 
@@ -258,16 +262,14 @@ async def household(
             max_jobs=settings.max_global_inference_queue_depth,
         )
 
-    host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
     threshold_s = settings.realtime_degradation_threshold_ms / 1000
-    lane = Lane(
-        "main",
-        host=host,
-        load=lambda: FakeEngine(answer),
-        limits=limits,
-        degradation_threshold_s=lambda: threshold_s,
-    )
-    lanes = Lanes(main=lane, realtime=lane)
+
+    def lane(name: LaneName, load: Callable[[], Engine]) -> Lane:
+        host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
+        return Lane(name, host=host, load=load, limits=limits, degradation_threshold_s=lambda: threshold_s)
+
+    main = lane("main", load or (lambda: FakeEngine(answer)))
+    lanes = Lanes(main=main, realtime=lane("realtime", load_partials) if load_partials else main)
     house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake, archive=archive)
     async with trio.open_nursery() as nursery:
         await nursery.start(house.run)

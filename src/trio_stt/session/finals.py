@@ -178,6 +178,10 @@ class Finals:
         if self._current is not None:
             self._current.cancel()
 
+    def close(self) -> None:
+        """The session is over."""
+        self._waiting.clear()
+
     async def run(self) -> None:
         """Publish finals, one after the other, until cancelled."""
         while True:

@@ -108,6 +108,10 @@ class Partials:
             self._due.set()
             self._renew(recording)
 
+    def close(self) -> None:
+        """The session is over."""
+        self._recording = None
+
     async def run(self) -> None:
         """Publish partials until cancelled."""
         try:
@@ -119,6 +123,7 @@ class Partials:
                     self._changed, begun_s = trio.Event(), trio.current_time()
                     await self._transcribe(recording, self._heard_to_sample)
                     await self._rest(begun_s, recording.cadence.config.usual_pause_s)
+                del recording  # or its stream in an engine would stay until the next one
         finally:
             self._throttle.forget(self._session_id)
             self._pace.rests(self._session_id)

@@ -174,7 +174,7 @@ class Session:
             raise
         finally:
             self._ending.come(Farewell.SHUTDOWN)
-            self._house.release_speaker(self._id)
+            self._utterances.close()
             self._house.lanes.cancel_session(self._id)
             if self._record:
                 self._record.close()

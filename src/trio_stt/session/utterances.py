@@ -154,6 +154,12 @@ class Utterances:
         self._next_segment_id += not number_taken
         self._announcer.cleared(self._next_segment_id)
 
+    def close(self) -> None:
+        """The session is over: give up what was said, and with it the streams of engines that heard it."""
+        self._leave_recording()
+        self.partials.close()
+        self.finals.close()
+
     def _react(self, event: SpeechEvent) -> None:
         if isinstance(event, WakeEvent):
             self.waking.follow(event)

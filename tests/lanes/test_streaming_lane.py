@@ -1,0 +1,144 @@
+"""A lane with a real streaming model on its own thread, many sessions at once, against sherpa-onnx driven alone."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate, cycle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sherpa_onnx
+import trio
+from numpy.typing import NDArray
+
+from tests.lanes.fakes import limits
+from tests.support.stream_models import write_stream_transducer, write_zipformer2_ctc
+from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
+from trio_stt.errors import JobDropped
+from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import EngineConfig, Request, Utterance
+from trio_stt.lanes.host import load_guarded
+from trio_stt.lanes.job import Job, JobKind
+from trio_stt.lanes.lane import Lane
+
+SESSIONS = 8
+TAIL_S = 0.66
+
+Clip = NDArray[np.float32]
+
+
+def talk(session: int) -> Clip:
+    """What a session says: other words than its neighbours, a little noise, and no silence at the end."""
+    words = ((ONE_HZ,), (TWO_HZ,), (THREE_HZ, END_HZ))
+    tones = [hz for turn in range(3 + session % 3) for hz in words[(session + turn * (1 + session // 3)) % 3]]
+    clip = spoken(*tones)[: -3_000 - 100 * session]
+    noise = np.random.default_rng(session).normal(0.0, 1e-4, clip.size)
+    return (clip + noise).astype(np.float32)
+
+
+def pieces(clip: Clip, session: int) -> list[int]:
+    """Where the clips of a session's partials end."""
+    sizes = cycle([1_024, 3_000 + 500 * session, 160 * (session + 1)])
+    return [end for end in accumulate(next(sizes) for _ in range(200)) if end < clip.size]
+
+
+class Alone:
+    """sherpa-onnx itself, one stream at a time."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        found = {name: str(next(folder.glob(f"{name}*"))) for name in ("encoder", "decoder", "joiner") if kind != "ctc"}
+        tokens = str(folder / "tokens.txt")
+        if kind == "ctc":
+            model = str(next(folder.glob("*.onnx")))
+            self._recognizer = sherpa_onnx.OnlineRecognizer.from_zipformer2_ctc(tokens=tokens, model=model)
+        else:
+            self._recognizer = sherpa_onnx.OnlineRecognizer.from_transducer(tokens=tokens, **found)
+
+    def hear(self, clip: Clip, ends: Sequence[int]) -> list[str]:
+        """The text after each end, and after the last word."""
+        stream = self._recognizer.create_stream()
+        said = []
+        for start, end in zip([0, *ends], [*ends, clip.size], strict=True):
+            stream.accept_waveform(16_000, clip[start:end])
+            if end == clip.size:
+                stream.accept_waveform(16_000, np.zeros(round(TAIL_S * 16_000), np.float32))
+                stream.input_finished()
+            while self._recognizer.is_ready(stream):
+                self._recognizer.decode_stream(stream)
+            said.append(self._recognizer.get_result(stream).strip())
+        return said
+
+
+async def converse(lane: Lane, session: int, heard: dict[int, list[str]]) -> None:
+    """One utterance: partials, of which some are replaced while they wait, and the final."""
+    clip, utterance = talk(session), Utterance()
+
+    def job(end: int, kind: JobKind = JobKind.PARTIAL) -> Job:
+        return Job(session_id=str(session), kind=kind, samples=clip[:end], utterance=utterance)
+
+    said = heard[session] = []
+    for number, end in enumerate(pieces(clip, session)):
+        replaced = lane.submit(job(end)) if number % 3 == 0 else None
+        ticket = lane.submit(job(end))
+        if replaced is not None:
+            with pytest.raises(JobDropped, match="coalesced"):
+                await replaced.wait()
+        said.append((await ticket.wait()).transcript.text)
+    said.append((await lane.submit(job(clip.size, JobKind.FINAL)).wait()).transcript.text)
+
+
+@pytest.mark.parametrize(("kind", "write"), [("transducer", write_stream_transducer), ("ctc", write_zipformer2_ctc)])
+async def test_interleaved_sessions_hear_what_sherpa_onnx_hears_alone(
+    kind: str, write: Callable[[Path], Path], tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    folder = write(tmp_path)
+    config = EngineConfig(engine="sherpa_onnx_streaming", model=str(folder))
+    lane = Lane(
+        "main",
+        host=EngineThread("main"),
+        load=partial(registry.load, config),
+        limits=limits(),
+        batch_size=lambda _: SESSIONS,
+    )
+    await nursery.start(lane.run)
+    await lane.wait_loaded()
+    assert lane.streaming
+    heard: dict[int, list[str]] = {}
+    async with trio.open_nursery() as sessions:
+        for session in range(SESSIONS):
+            sessions.start_soon(converse, lane, session, heard)
+    alone = Alone(kind, folder)
+    for session in range(SESSIONS):
+        clip = talk(session)
+        expected = alone.hear(clip, pieces(clip, session))
+        assert heard[session] == expected
+        assert len(set(expected)) >= 3
+        assert expected[-1].count(" ") >= 2
+    nursery.cancel_scope.cancel()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_thousands_of_streams_leave_no_memory_behind(tmp_path: Path) -> None:
+    config = EngineConfig(engine="sherpa_onnx_streaming", model=str(write_stream_transducer(tmp_path)))
+    engine, _ = load_guarded(partial(registry.load, config))
+    clip = talk(0)
+
+    def speak() -> None:
+        for ends in (False, True):
+            utterance = Utterance()
+            engine.transcribe([Request(samples=clip[:8_000], utterance=utterance, ends=False)])
+            engine.transcribe([Request(samples=clip[:16_000], utterance=utterance, ends=ends)])
+
+    sizes = []
+    for _ in range(5):
+        for _ in range(200):
+            speak()
+        sizes.append(resident_bytes())
+    # A stream of this model is some 40 kB of states and frames: 1600 of them would be 60 MB.
+    assert sizes[-1] - sizes[0] < 8 * 2**20
+    engine.close()
