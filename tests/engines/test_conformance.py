@@ -16,7 +16,7 @@ from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise, word_error_rate
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
-from trio_stt.lanes.engines.base import Engine, EngineConfig
+from trio_stt.lanes.engines.base import Engine, EngineConfig, StreamingEngine
 
 WER_BOUND = 0.08
 
@@ -114,6 +114,18 @@ def test_is_silent_says_what_it_loaded_and_closes_twice(
     with pytest.raises(TranscriptionFailed, match="closed"):
         loaded.transcribe(asked(np.zeros(100, np.float32)))
     assert capfd.readouterr() == ("", "")
+
+
+def test_does_what_it_says_it_can(engine: Engine, reading: Reading) -> None:
+    info = engine.info
+    (transcript,) = engine.transcribe(asked(reading.clip))
+    assert bool(transcript.segments) is (info.times != "none")
+    if info.times == "words":
+        assert [piece.text for piece in transcript.segments] == transcript.text.split()
+    assert info.device in info.devices
+    assert reading.language in (None, *info.languages) or engine.info.engine in REMOTE
+    assert info.streaming is isinstance(engine, StreamingEngine)
+    assert info.max_batch >= 1
 
 
 def test_loading_and_closing_ten_times_leaves_nothing_behind(config: EngineConfig) -> None:

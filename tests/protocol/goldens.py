@@ -25,6 +25,7 @@ ADDED_FIELDS = {
     "*.workers.*.engine": "which engine a lane runs",
     "*.workers.*.model": "which model it loaded",
     "*.workers.*.device": "on which device",
+    "*.workers.*.capabilities": "what that engine can do",
     "http_config.schema": "what there is to know of each setting; one is in the file http_config_schema",
     "http_config_update.warnings": "what is allowed but hardly meant",
 }

@@ -5,6 +5,7 @@ from typing import Any
 from trio_stt.protocol.reports import (
     AppliedSetting,
     ByKind,
+    Capabilities,
     ConfigReport,
     ConfigUpdateReport,
     HealthReport,
@@ -118,6 +119,9 @@ SCHEDULER = SchedulerReport(
             engine="sherpa_onnx_moonshine",
             model="tiny-en",
             device="cpu",
+            capabilities=Capabilities(
+                streaming=False, max_batch=1, devices=("cpu",), languages=("en",), prompt=False, times="none"
+            ),
         ),
         "realtime": WorkerReport(
             name="realtime",

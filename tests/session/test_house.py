@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.contract.home import change
-from tests.lanes.fakes import final, virtual_time
+from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, final, virtual_time
 from tests.support.conversation import household
 from trio_stt.configuration import load, public_settings, runtime_settings
 from trio_stt.errors import JobRefused, ServerFull, SettingError
@@ -181,3 +181,20 @@ async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
     async with household() as home:
         assert len(change(home.house, wake_words="jarvis").warnings) == 1
         assert change(home.house, max_sessions=9).warnings == ()
+
+
+@pytest.mark.contract("1.1", "1.5")
+async def test_health_tells_what_each_lane_s_engine_can_do_once_it_is_loaded() -> None:
+    async with household(load=FakeEngine, load_partials=lambda: FakeStreamingEngine(max_batch=8), load_s=5.0) as home:
+
+        def told() -> dict[str, object]:
+            workers = json.loads(msgspec.json.encode(home.house.health()))["scheduler"]["workers"]
+            return {name: worker["capabilities"] for name, worker in workers.items()}
+
+        assert told() == {"main": None, "realtime": None}
+        await home.house.lanes.wait_loaded()
+        known = {"devices": ["cpu"], "languages": [], "prompt": False, "times": "none"}
+        assert told() == {
+            "main": known | {"streaming": False, "maxBatch": 1},
+            "realtime": known | {"streaming": True, "maxBatch": 8},
+        }

@@ -68,8 +68,22 @@ class QueueReport(Report, frozen=True, kw_only=True):
     rejected_jobs: int
 
 
+class Capabilities(Report, frozen=True, kw_only=True):
+    """What a loaded engine can do (our addition): `languages` is empty where that is the model's own affair."""
+
+    streaming: bool
+    max_batch: int
+    devices: tuple[str, ...]
+    languages: tuple[str, ...]
+    prompt: bool
+    times: str
+
+
 class WorkerReport(Report, frozen=True, kw_only=True):
-    """One lane's worker (1.5). `engine`, `model` and `device` (our addition) are empty until the engine is loaded."""
+    """One lane's worker (1.5).
+
+    `engine`, `model`, `device` and `capabilities` (our addition) are empty until the engine is loaded.
+    """
 
     name: str
     ready: bool
@@ -83,6 +97,7 @@ class WorkerReport(Report, frozen=True, kw_only=True):
     engine: str = ""
     model: str = ""
     device: str = ""
+    capabilities: Capabilities | None = None
 
 
 class SchedulerReport(Report, frozen=True, kw_only=True):

@@ -2,9 +2,18 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import LanesStatistics
-from trio_stt.protocol.reports import QueuedJobs, QueueReport, SchedulerReport, Statistics, WorkerReport
+from trio_stt.protocol.reports import (
+    Capabilities,
+    QueuedJobs,
+    QueueReport,
+    SchedulerReport,
+    Statistics,
+    WorkerReport,
+)
 
 
 def scheduler_report(now: LanesStatistics) -> SchedulerReport:
@@ -48,4 +57,5 @@ def _worker(lane: LaneStatistics) -> WorkerReport:
         engine=engine.engine if engine else "",
         model=engine.model if engine else "",
         device=engine.device if engine else "",
+        capabilities=msgspec.convert(engine, Capabilities, from_attributes=True) if engine else None,
     )

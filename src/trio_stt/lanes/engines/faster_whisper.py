@@ -158,7 +158,8 @@ def load(config: EngineConfig) -> FasterWhisper:
     native = import_backend("ctranslate2", engine=ENGINE, package=_PACKAGE)
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it reports each call at INFO
     native.set_log_level(logging.ERROR)  # it warns on standard error of the precisions that it converts
-    device, notice = _device(wanted, index=config.gpu_device_index, count=native.get_cuda_device_count())
+    cuda_devices = native.get_cuda_device_count()
+    device, notice = _device(wanted, index=config.gpu_device_index, count=cuda_devices)
     path = find_model(
         config.model or _DEFAULT_MODEL,
         engine=ENGINE,
@@ -185,6 +186,10 @@ def load(config: EngineConfig) -> FasterWhisper:
             device=device,
             max_batch=_MAX_BATCH_ON_CUDA if device == "cuda" and chosen is not None else 1,
             notice="; ".join(filter(None, (notice, warning))) or None,
+            devices=("cpu", "cuda") if cuda_devices else ("cpu",),
+            languages=tuple(sorted(model.supported_languages)),
+            prompt=True,
+            times="words" if call_options.get("word_timestamps") else "segments",
         )
         beams = {"beam_size": config.beam_size}
         return FasterWhisper(

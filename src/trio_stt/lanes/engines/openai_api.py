@@ -125,7 +125,16 @@ def load(config: EngineConfig) -> OpenAiApi:
     service: Service = client.Service(
         engine=ENGINE, url=url, key=key, fields=tuple(fields), deadline_s=deadline_s, retries=retries
     )
-    info = EngineInfo(engine=ENGINE, model=f"{model} at {url}", device="remote", max_batch=max_batch)
+    words = any(value == "word" for _, value in fields)
+    info = EngineInfo(
+        engine=ENGINE,
+        model=f"{model} at {url}",
+        device="remote",
+        max_batch=max_batch,
+        devices=("remote",),
+        prompt=True,
+        times="words" if words else "segments" if answer_format == "verbose_json" else "none",
+    )
     return OpenAiApi(client.Client(service), info=info, normalize=config.normalize_audio, language=language)
 
 

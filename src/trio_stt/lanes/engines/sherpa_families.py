@@ -141,6 +141,7 @@ QWEN3 = Family(
     languages=_QWEN3_LANGUAGES | {name.lower(): name for name in _QWEN3_LANGUAGES.values()},
     language_by_stream=True,
     audio_tokens_per_s=13,
+    times="none",
 )
 
 _COHERE_LANGUAGES = ("ar", "de", "el", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "vi", "zh")
@@ -160,6 +161,7 @@ COHERE = Family(
     options={"punctuation": flag_option(default=True), "use_itn": flag_option(default=True)},
     languages={code: code for code in _COHERE_LANGUAGES},
     language_required=True,
+    times="none",
 )
 
 SENSE_VOICE = Family(
@@ -204,4 +206,5 @@ FUNASR_NANO = Family(
         "system_prompt": text_option("You are a helpful assistant."),
     },
     languages={"en": "英文", "ja": "日文", "zh": "中文"},
+    times="none",
 )

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.base import Times
 from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.moonshine_files import RELEASES_URL, check_token_table
 from trio_stt.lanes.engines.onnx_files import metadata
@@ -46,6 +47,7 @@ class Family:
         languages: Code or name, in lower case → what the model calls the language; None if it takes none.
         language_required: There is no letting the model decide.
         language_by_stream: The language is told for each clip, not to the factory.
+        times: What it gives times of.
         advice: Where to get such a model, instead of the bundle.
         audio_tokens_per_s: What a second of audio takes of `max_total_len`, or 0 where there is no such limit.
     """
@@ -68,6 +70,7 @@ class Family:
     languages: Mapping[str, str] | None = None
     language_required: bool = False
     language_by_stream: bool = False
+    times: Times = "words"
     advice: str = ""
     audio_tokens_per_s: int = 0
 

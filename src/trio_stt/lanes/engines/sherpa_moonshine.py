@@ -16,7 +16,7 @@ from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
 from trio_stt.lanes.engines.moonshine_files import MoonshineFiles, check_token_table, find_files, token_table
-from trio_stt.lanes.engines.sherpa_runtime import first_line, provider, recognizer_options
+from trio_stt.lanes.engines.sherpa_runtime import devices, first_line, provider, recognizer_options
 
 ENGINE = "sherpa_onnx_moonshine"
 
@@ -97,7 +97,14 @@ def load(config: EngineConfig) -> SherpaMoonshine:
             raise EngineUnavailable(
                 f"engine {ENGINE}: sherpa-onnx cannot load {files.model}: {first_line(error)}"
             ) from error
-    info = EngineInfo(engine=ENGINE, model=files.model, device=device, notice=notice)
+    info = EngineInfo(
+        engine=ENGINE,
+        model=files.model,
+        device=device,
+        notice=notice,
+        devices=devices(sherpa),
+        languages=("en",),
+    )
     return SherpaMoonshine(recognizer, info=info, normalize=config.normalize_audio)
 
 

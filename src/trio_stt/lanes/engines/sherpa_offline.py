@@ -26,7 +26,7 @@ from trio_stt.lanes.engines.sherpa_families import (
 )
 from trio_stt.lanes.engines.sherpa_files import Family
 from trio_stt.lanes.engines.sherpa_loading import choose_family, file_options, keywords_of, open_recognizer
-from trio_stt.lanes.engines.sherpa_runtime import first_line, provider, words
+from trio_stt.lanes.engines.sherpa_runtime import devices, first_line, provider, words
 
 _MIN_SAMPLES = SAMPLE_RATE_HZ // 2
 """Shorter clips are filled up with zeros: encoders fail on less than a frame or two, and sherpa-onnx then writes to
@@ -153,7 +153,15 @@ def load(config: EngineConfig) -> SherpaOffline:
     recognizer = open_recognizer(
         sherpa.OfflineRecognizer, family, keywords, options=options, engine=engine, model=folder
     )
-    info = EngineInfo(engine=engine, model=str(folder), device=device, notice="; ".join(filter(None, notices)) or None)
+    info = EngineInfo(
+        engine=engine,
+        model=str(folder),
+        device=device,
+        notice="; ".join(filter(None, notices)) or None,
+        devices=devices(sherpa),
+        languages=tuple(sorted(_codes(family).values())),
+        times=family.times,
+    )
     return SherpaOffline(
         recognizer,
         info=info,
@@ -169,9 +177,7 @@ def _language(options: Options, configured: str | None, family: Family, *, engin
         return None
     chosen = options.text("language") or configured or ""
     language = chosen.strip().lower()
-    codes: dict[str, str] = {}
-    for code, called in family.languages.items():  # a code stands before its name
-        codes.setdefault(called, code)
+    codes = _codes(family)
     if language in family.languages:
         return codes[family.languages[language]]
     if language or family.language_required:
@@ -180,6 +186,14 @@ def _language(options: Options, configured: str | None, family: Family, *, engin
         )
         raise SettingError(f"engine {engine}: {problem}; there are {', '.join(sorted(codes.values()))}")
     return None
+
+
+def _codes(family: Family) -> dict[str, str]:
+    """What the model calls each of its languages → its code."""
+    codes: dict[str, str] = {}
+    for code, called in (family.languages or {}).items():  # a code stands before its name
+        codes.setdefault(called, code)
+    return codes
 
 
 def _length_notice(engine: str, family: Family, keywords: Mapping[str, object]) -> str | None:

@@ -189,6 +189,7 @@ ONLINE_FAMILIES = (
                 *("encoder_output_size", "decoder_num_blocks", "decoder_kernel_size"),
             ),
             options={**_ENDPOINTS, **_FEATURES},
+            times="none",
         ),
         window_frames=lambda *_: _PARAFORMER_FRAMES,
     ),

@@ -106,7 +106,7 @@ def open_model(
             notice=notice,
             streaming=True,
             devices=devices(sherpa),
-            times="words",
+            times=online.family.times,
         ),
         tail_s=needed_tail_s(online.window_frames(known, keywords)) if tail_s is None else tail_s,
         language=language,

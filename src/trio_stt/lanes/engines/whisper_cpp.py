@@ -120,8 +120,10 @@ def load(config: EngineConfig) -> WhisperCpp:
     atexit.register(native.whisper_log_set, None)  # else the binding drops the function after the interpreter has ended
 
     path = _model_path(config, model_options, constants)
-    language = _language(config, call_options, path, known=whisper.Model.available_languages())
-    device, use_gpu, notice = _device(config.device, offers_cuda="CUDA" in str(whisper.Model.system_info()))
+    known = whisper.Model.available_languages()
+    language = _language(config, call_options, path, known=known)
+    offers_cuda = "CUDA" in str(whisper.Model.system_info())
+    device, use_gpu, notice = _device(config.device, offers_cuda=offers_cuda)
     beams = config.beam_size > 1
     decode: dict[str, object] = {
         "n_threads": config.num_threads,
@@ -155,7 +157,17 @@ def load(config: EngineConfig) -> WhisperCpp:
     if errors:
         # The binding hands out a model even then, and using it would end the process.
         raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {errors[0]}")
-    info = EngineInfo(engine=ENGINE, model=str(path), device=device, notice=notice)
+    languages = sorted(known) if is_multilingual(path, engine=ENGINE) else [_LANGUAGE_OF_ENGLISH_MODELS]
+    info = EngineInfo(
+        engine=ENGINE,
+        model=str(path),
+        device=device,
+        notice=notice,
+        devices=("cpu", "cuda") if offers_cuda else ("cpu",),
+        languages=tuple(languages),
+        prompt=True,
+        times="segments",
+    )
     return WhisperCpp(model, info=info, normalize=config.normalize_audio, language=language, call_options=call_options)
 
 
