@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.engines.conftest import asked
-from tests.support.stream_models import (
+from tests.support.stream_families import (
     write_nemo_ctc,
+    write_nemo_stream_transducer,
     write_paraformer,
-    write_stream_transducer,
     write_wenet_ctc,
-    write_zipformer2_ctc,
 )
+from tests.support.stream_models import write_stream_transducer, write_zipformer2_ctc
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, pause, spoken, tone
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
@@ -25,7 +25,7 @@ SENTENCE = spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)
 WORDS = "one two three one"
 
 CTC_WRITERS = (write_zipformer2_ctc, write_nemo_ctc, write_wenet_ctc)
-TIMED_WRITERS = (write_stream_transducer, *CTC_WRITERS)
+TIMED_WRITERS = (write_stream_transducer, write_nemo_stream_transducer, *CTC_WRITERS)
 WRITERS = (*TIMED_WRITERS, write_paraformer)
 
 every_family = pytest.mark.parametrize("write", WRITERS)

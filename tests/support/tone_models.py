@@ -92,8 +92,8 @@ def _slaney_mel(hz: float) -> float:
     return 3 * hz / 200 if hz < 1_000 else 15 + 27 * float(np.log(hz / 1_000) / np.log(6.4))
 
 
-def _bands() -> Floats:
-    """Weights of shape (pieces, mels, frames): how much louder a tone's band is than all others."""
+def slaney_bands() -> Floats:
+    """Weights of shape (pieces, mels, frames): how much louder a tone's band is than all others, as NeMo hears."""
     top = _slaney_mel(_RATE_HZ / 2)
     weights = np.zeros((len(TONES_HZ), _MELS, _SUBSAMPLING), np.float32)
     for row, hz in enumerate(TONES_HZ):
@@ -130,7 +130,7 @@ def _encoder(size: int) -> onnx.GraphProto:
             helper.make_tensor_value_info("encoded_lengths", TensorProto.INT64, ["N"]),
         ],
         [
-            constant("bands", _bands()),
+            constant("bands", slaney_bands()),
             constant("threshold", 3.0),
             constant("one_before", [0, 0, 1, 0, 0, 0], np.int64),
             constant("one_row", [0, 0, 0, 0, 1, 0], np.int64),
