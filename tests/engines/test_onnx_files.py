@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from tests.support.tone_models import write_ctc, write_transducer
-from trio_stt.lanes.engines.onnx_files import metadata
+from trio_stt.lanes.engines.onnx_files import metadata, output_count
 
 
 def model_file(folder: Path, entries: dict[str, str]) -> Path:
@@ -29,6 +29,15 @@ def test_it_equals_what_onnx_reads(tmp_path_factory: pytest.TempPathFactory, ent
 def test_real_layouts_are_read(tmp_path: Path) -> None:
     assert metadata(write_transducer(tmp_path) / "encoder.int8.onnx")["subsampling_factor"] == "8"
     assert metadata(write_ctc(tmp_path) / "model.int8.onnx")["model_type"] == "omnilingual-asr"
+
+
+def test_outputs_are_counted(tmp_path: Path) -> None:
+    folder = write_transducer(tmp_path)
+    for path in folder.glob("*.onnx"):
+        assert output_count(path) == len(onnx.load(path).graph.output) > 0
+    (folder / "tokens.txt").write_bytes(b"\x3a\x05\x62\x7f")  # a graph that ends early
+    with pytest.raises(ValueError, match="ends early"):
+        output_count(folder / "tokens.txt")
 
 
 def test_weights_are_not_read(tmp_path: Path) -> None:

@@ -202,6 +202,17 @@ def test_a_decoder_that_would_end_the_process_is_refused(key: str, tmp_path: Pat
         load(write_stream_transducer(tmp_path, decoder={key: ""}))
 
 
+def test_a_decoder_of_another_family_would_end_the_process_and_is_refused(tmp_path: Path) -> None:
+    icefall = write_stream_transducer(tmp_path / "icefall")
+    nemo = write_nemo_stream_transducer(tmp_path / "nemo")
+    for folder, other, complaint in (
+        (icefall, nemo, "vocab_size"),
+        (nemo, icefall, "does not belong to a streaming NeMo transducer"),
+    ):
+        with pytest.raises(EngineUnavailable, match=complaint):
+            load(folder, decoder=str(next(other.glob("decoder*"))))
+
+
 @pytest.mark.parametrize("write", CTC_WRITERS)
 def test_tokens_without_a_blank_are_refused(write: Callable[[Path], Path], tmp_path: Path) -> None:
     folder = write(tmp_path)
@@ -224,6 +235,12 @@ def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
     joiner.write_bytes(joiner.read_bytes()[:100])
     with pytest.raises(EngineUnavailable, match=f"cannot load {folder}: "):
         load(folder)
+    for writer in (write_stream_transducer, write_nemo_stream_transducer):
+        for name in ("encoder", "decoder"):
+            damaged = next(writer(tmp_path / writer.__name__).glob(f"{name}*"))
+            damaged.write_bytes(damaged.read_bytes()[:100])
+            with pytest.raises(EngineUnavailable, match=str(damaged)):
+                load(damaged.parent)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 _METADATA = 14
+_GRAPH, _OUTPUT = 7, 12
 _KEY, _VALUE = 1, 2
-"""Field numbers of `ModelProto.metadata_props` and of its entries, as onnx.proto numbers them."""
+"""Field numbers of `ModelProto.metadata_props`, of its `graph` and that one's `output`, of entries of metadata; all as
+onnx.proto numbers them."""
 
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _FIXED_BYTES = {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}
@@ -31,6 +33,19 @@ def metadata(path: Path) -> dict[str, str]:
         end = file.seek(0, os.SEEK_END)
         entries = [(start, stop) for number, start, stop in _fields(file, 0, end) if number == _METADATA]
         return dict(_entry(file, start, stop) for start, stop in entries)
+
+
+def output_count(path: Path) -> int:
+    """Return how many outputs a model has.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not an ONNX model, or ends early.
+    """
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        graphs = [(start, stop) for number, start, stop in _fields(file, 0, end) if number == _GRAPH]
+        return sum(number == _OUTPUT for graph in graphs for number, _, _ in _fields(file, *graph))
 
 
 def _entry(file: BinaryIO, start: int, stop: int) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Times
 from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.moonshine_files import RELEASES_URL, check_token_table
-from trio_stt.lanes.engines.onnx_files import metadata
+from trio_stt.lanes.engines.onnx_files import metadata, output_count
 from trio_stt.lanes.engines.sherpa_runtime import first_line
 
 _COUNTS = re.compile("[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
@@ -39,6 +39,7 @@ class Family:
         metadata_one_of: The values that a key may have there, if it is there at all.
         counts: Keys there that must hold a whole number of at least 1, or several separated by commas.
         further_metadata: What the metadata of further files must hold, by their options: keys.
+        outputs: How many outputs further models have, by their options: by that sherpa-onnx tells families apart.
         tokens: Symbols that `tokens.txt` must hold.
         blanks: Symbols of which `tokens.txt` must hold one.
         blank_is_last: The last token must be `<blk>`, and there must be one more of them than `vocab_size` says.
@@ -62,6 +63,7 @@ class Family:
     metadata_one_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counts: tuple[str, ...] = ()
     further_metadata: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    outputs: Mapping[str, range] = field(default_factory=dict)
     tokens: tuple[str, ...] = ()
     blanks: tuple[str, ...] = ()
     blank_is_last: bool = False
@@ -105,6 +107,12 @@ class Family:
         known = self._metadata_of(next(iter(paths.values())), self._lacks, engine=engine)
         for option, keys in self.further_metadata.items():
             self._metadata_of(paths[option], partial(_lacking, keys), engine=engine)
+        for option, expected in self.outputs.items():
+            if _outputs(paths[option]) not in expected:
+                raise EngineUnavailable(
+                    f"engine {engine}: {paths[option]} does not belong to a {self.name}: it has another number of"
+                    f" outputs; {self._advice()}"
+                )
         if "tokens" in paths:
             self._check_tokens(paths["tokens"], vocabulary=known.get("vocab_size", ""), engine=engine)
         return paths
@@ -149,6 +157,13 @@ class Family:
             f"fetch {self.bundle}.tar.bz2 (or another one) from {RELEASES_URL}, unpack it and give its folder as model"
             " or as the engine option model_dir"
         )
+
+
+def _outputs(path: Path) -> int:
+    try:
+        return output_count(path)
+    except (OSError, ValueError):
+        return 0
 
 
 def _lacking(keys: Sequence[str], known: Mapping[str, str]) -> list[str]:

@@ -92,6 +92,7 @@ def _transducer(model_type: str, *keys: str, counts: tuple[str, ...]) -> OnlineF
             metadata_one_of={"model_type": (model_type,)},
             counts=("T", "decode_chunk_len", *counts),
             further_metadata={"decoder": ("vocab_size", "context_size")},
+            outputs={"decoder": range(1, 2)},
             methods=("greedy_search", "modified_beam_search"),
             options={
                 **_ENDPOINTS,
@@ -172,6 +173,7 @@ ONLINE_FAMILIES = (
             metadata=dict.fromkeys(_NEMO_CACHES, ""),
             metadata_one_of={"normalize_type": ("", "NA", "per_feature")},
             counts=(*_NEMO_COUNTS, "pred_rnn_layers", "pred_hidden"),
+            outputs={"decoder": range(2, 100)},
             blank_is_last=True,
             options={**_ENDPOINTS, "blank_penalty": number_option(0.0)},
         ),
