@@ -32,10 +32,10 @@ def provider(wanted: str, *, engine: str, index: int, sherpa: Any) -> tuple[str,
     """
     if wanted not in ("auto", *_PROVIDERS):
         raise SettingError(f"engine {engine}: device {wanted!r} must be auto, {' or '.join(_PROVIDERS)}")
-    offers_cuda = "cuda" in devices(sherpa)
-    if wanted == "cuda" and not offers_cuda:
+    has_cuda = "cuda" in devices(sherpa)
+    if wanted == "cuda" and not has_cuda:
         return "cpu", f"engine {engine}: the installed sherpa-onnx has no CUDA, so it runs on the CPU"
-    if wanted == "cpu" or not offers_cuda:
+    if wanted == "cpu" or not has_cuda:
         return "cpu", None
     notice = f"engine {engine}: sherpa-onnx takes the first CUDA device; choose with CUDA_VISIBLE_DEVICES, not by index"
     return "cuda", notice if index else None
@@ -43,8 +43,12 @@ def provider(wanted: str, *, engine: str, index: int, sherpa: Any) -> tuple[str,
 
 def devices(sherpa: Any) -> tuple[str, ...]:
     """Where the installed sherpa-onnx could run."""
-    offers_cuda = any((Path(sherpa.__file__).parent / "lib").glob("*onnxruntime_providers_cuda*"))
-    return _PROVIDERS if offers_cuda else ("cpu",)
+    return _PROVIDERS if offers_cuda(Path(sherpa.__file__).parent) else ("cpu",)
+
+
+def offers_cuda(package: Path) -> bool:
+    """Whether the sherpa-onnx that lies in this folder was built with CUDA."""
+    return any((package / "lib").glob("*onnxruntime_providers_cuda*"))
 
 
 def recognizer_options(options: Options, *, num_threads: int, methods: Sequence[str]) -> dict[str, object]:

@@ -1,0 +1,155 @@
+"""What each family of engines can run on here, and why not; found out without loading a model.
+
+It must not import a package that is absent, nor decide where an engine runs: the adapters do.
+"""
+
+import ctypes
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.sherpa_runtime import offers_cuda
+
+_GUIDE = "see docs/engines.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceReport:
+    """Whether one family of engines can run on one device here.
+
+    Attributes:
+        engine: The family: `sherpa_onnx`, `whisper_cpp`, `faster_whisper`, `transformers` or `openai_api`.
+        device: `cpu`, `cuda` or `remote`.
+        available: Whether it can.
+        reason: One line: what there is, or what is missing and how to get it.
+    """
+
+    engine: str
+    device: Literal["cpu", "cuda", "remote"]
+    available: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What an installed family offers: its precisions on the CPU, and CUDA or the reason why not."""
+
+    cpu: str
+    cuda: str
+    has_cuda: bool
+
+
+def device_report() -> tuple[DeviceReport, ...]:
+    """What every family of engines can run on. Loads the native libraries of those that are installed."""
+    driver = cuda_driver()
+    return (
+        *_local("sherpa_onnx", "sherpa-onnx", _sherpa_onnx, driver),
+        *_local("whisper_cpp", "pywhispercpp", _whisper_cpp, driver),
+        *_local("faster_whisper", "trio-stt[faster-whisper]", _faster_whisper, driver),
+        *_local("transformers", "trio-stt[transformers] torch", _transformers, driver),
+        _openai_api(),
+    )
+
+
+def cuda_driver() -> str | None:
+    """Why no CUDA can run on this machine, or None where the driver finds a device."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return f"no NVIDIA driver ({name} cannot be loaded)"
+    count = ctypes.c_int()
+    code = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if code or not count.value:
+        return f"the NVIDIA driver finds no device{f' (CUDA error {code})' if code else ''}"
+    return None
+
+
+def _local(
+    engine: str, package: str, look: Callable[[str | None], _Found], driver: str | None
+) -> tuple[DeviceReport, DeviceReport]:
+    on_cpu = True
+    try:
+        found = look(driver)
+    except EngineUnavailable as missing:
+        on_cpu, found = False, _Found(cpu=str(missing), cuda=str(missing), has_cuda=False)
+    except (ImportError, OSError, RuntimeError) as error:
+        why = f"{package} cannot be loaded: {' '.join(str(error).split())}"
+        on_cpu, found = False, _Found(cpu=why, cuda=why, has_cuda=False)
+    return (
+        DeviceReport(engine=engine, device="cpu", available=on_cpu, reason=found.cpu),
+        DeviceReport(engine=engine, device="cuda", available=found.has_cuda, reason=found.cuda),
+    )
+
+
+def _sherpa_onnx(driver: str | None) -> _Found:
+    return _found(driver, built=offers_cuda(_folder("sherpa_onnx", package="sherpa-onnx")), package="sherpa-onnx")
+
+
+def _whisper_cpp(driver: str | None) -> _Found:
+    _folder("_pywhispercpp", package="pywhispercpp")
+    told = str(importlib.import_module("_pywhispercpp").whisper_print_system_info())
+    return _found(driver, built="CUDA" in told, package="pywhispercpp")
+
+
+def _faster_whisper(driver: str | None) -> _Found:
+    package = "trio-stt[faster-whisper]"
+    _folder("faster_whisper", package=package)
+    _folder("ctranslate2", package=package)
+    native = importlib.import_module("ctranslate2")
+    count = native.get_cuda_device_count() if driver is None else 0
+    cuda = f"precisions: {_listed(native.get_supported_compute_types('cuda'))}" if count else ""
+    return _found(
+        driver,
+        built=count > 0 or driver is not None,  # without a driver it cannot tell
+        package="ctranslate2",
+        cpu=f"precisions: {_listed(native.get_supported_compute_types('cpu'))}",
+        cuda=cuda,
+    )
+
+
+def _transformers(driver: str | None) -> _Found:
+    for module in ("transformers", "torch"):
+        _folder(module, package="trio-stt[transformers] torch")
+    torch = importlib.import_module("torch")
+    built = torch.version.cuda is not None
+    works = built and bool(torch.cuda.is_available())
+    if built and driver is None and not works:
+        driver = "torch finds no CUDA device that it can use"
+    return _found(driver, built=built, package="torch")
+
+
+def _openai_api() -> DeviceReport:
+    try:
+        _folder("httpx2", package="trio-stt[openai-api]")
+    except EngineUnavailable as missing:
+        return DeviceReport(engine="openai_api", device="remote", available=False, reason=str(missing))
+    return DeviceReport(engine="openai_api", device="remote", available=True, reason="the server's device")
+
+
+def _found(driver: str | None, *, built: bool, package: str, cpu: str = "", cuda: str = "") -> _Found:
+    """Put together what a package offers; `driver` says why there is no CUDA, `built` whether the package has it."""
+    why_not = "" if built else f"the installed {package} has no CUDA; {_GUIDE}"
+    reasons = [reason for reason in (why_not, driver) if reason]
+    return _Found(cpu=cpu or "available", cuda="; ".join(reasons) or cuda or "available", has_cuda=not reasons)
+
+
+def _folder(module: str, *, package: str) -> Path:
+    """Where a module lies, without importing it.
+
+    Raises:
+        EngineUnavailable: It is not installed; the message says how to install it.
+    """
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise EngineUnavailable(f"the package {module} is not installed; run `pip install {package}`")
+    return Path(spec.origin).parent
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
