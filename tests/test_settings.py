@@ -92,6 +92,7 @@ OURS = {
     "record",
     "record_max_mb",
     "record_max_age_h",
+    "offline",
 }
 CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
 pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)

@@ -4,6 +4,7 @@
      ├── SettingError          a setting that is unknown, of the wrong type, out of range or impossible
      ├── EngineError
      │    ├── EngineUnavailable   its package, model or file is missing; the message says how to get it
+     │    │    └── ModelMissing     there is no such model on this machine, nothing else
      │    └── TranscriptionFailed the engine raised or returned rubbish for one job
      ├── LaneError
      │    ├── JobRefused          a lane did not take a job: a limit was reached, or it is closed
@@ -14,7 +15,8 @@
      │    └── ResumeError         where `resume`
      ├── ServerFull            no place for another session
      ├── ServerClosing         the server shuts down and takes no new session
-     └── AudioFileError        a file that is not audio, or that cannot be read
+     ├── AudioFileError        a file that is not audio, or that cannot be read
+     └── ModelError            a model cannot be found in the catalogue, fetched, kept or removed
 
 Every message is one line that a user can act on.
 """
@@ -36,6 +38,14 @@ class EngineError(TrioSttError):
 
 class EngineUnavailable(EngineError):  # noqa: N818 - it names a state, as OSError's children do
     """The engine's package, model or file is missing or unfit; the message says what to do about it."""
+
+
+class ModelMissing(EngineUnavailable):
+    """There is no such model on this machine; nothing else is known to be wrong. `model` is its name."""
+
+    def __init__(self, message: str, *, model: str) -> None:
+        super().__init__(message)
+        self.model = model
 
 
 class TranscriptionFailed(EngineError):  # noqa: N818 - as above
@@ -92,3 +102,7 @@ class ServerClosing(TrioSttError):  # noqa: N818 - as above
 
 class AudioFileError(TrioSttError):
     """A file is not audio, or cannot be read."""
+
+
+class ModelError(TrioSttError):
+    """A model cannot be found in the catalogue, fetched, kept or removed."""

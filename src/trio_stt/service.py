@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trio_stt import provision
 from trio_stt.configuration import notices
 from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, kernels
 from trio_stt.dsp.detector import SpeechDetector
@@ -24,7 +25,7 @@ from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane
-from trio_stt.lanes.lane_state import LaneName
+from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.session.archive import Archive
 from trio_stt.session.house import House
@@ -104,6 +105,18 @@ def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lane
     )
 
 
+def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | None]:
+    """What a server with these settings would load for its finals, and for its partials unless it is the same.
+
+    Raises:
+        SettingError: An engine is unknown.
+        EngineUnavailable: Only the reference server has such an engine.
+    """
+    final_config, partial_config = _engine_configs(_with_models(settings))
+    shared = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
+    return final_config, None if shared else partial_config
+
+
 def _with_models(settings: Settings) -> Settings:
     """The settings with every engine and model named as they will be loaded, so that clients see what there is."""
     final = registry.resolve(settings.transcription_engine)
@@ -121,6 +134,7 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
         model=settings.model,
         language=settings.language_code,
         download_root=settings.download_folder,
+        offline=settings.offline,
         device=settings.device,
         gpu_device_index=settings.gpu_device_index,
         compute_type=settings.compute_type,
@@ -144,15 +158,16 @@ def _lane(name: LaneName, config: EngineConfig, *, lanes: int, warmup: bool, cur
     # One core stays with the event loop; more than four threads no longer help models of this size.
     threads = min(_MAX_ENGINE_THREADS, max(1, (cores - 1) // lanes))
     config = replace(config, num_threads=threads)
-    return Lane(
+    lane: Lane = Lane(
         name,
         host=EngineThread(name),
-        load=partial(registry.load, config),
+        load=partial(provision.load, config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: _queue_limits(current()),
         batch_size=lambda kind: _batch_size(current(), kind),
         degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
         warmup_clips=[_WARMUP_CLIP] if warmup else [],
     )
+    return lane
 
 
 def _batch_size(settings: Settings, kind: JobKind) -> int:

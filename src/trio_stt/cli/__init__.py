@@ -1,4 +1,4 @@
-"""The command line: `serve`, `transcribe` and `bench`.
+"""The command line: `serve`, `transcribe`, `models` and `bench`.
 
 It owns parsing and exit statuses (0 done, 1 it did not work, 2 it was asked for something impossible). What the
 commands do is in the modules beside this one.
@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
+from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.transcript_formats import FORMATS
 from trio_stt.configuration import declarations, load
@@ -67,6 +68,10 @@ def _run(parsed: argparse.Namespace) -> int:
             raise SettingError("bench needs the package trio-websocket: pip install 'trio-stt[bench]'") from None
         return bench(bench_options(parsed))
     settings = load(given_settings(parsed))
+    if parsed.command == "models":
+        from trio_stt.cli.models import models  # noqa: PLC0415 - see above
+
+        return models(parsed, settings)
     if parsed.command == "serve":
         from trio_stt.cli.serve import serve  # noqa: PLC0415 - see above
 
@@ -86,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC or OGG; - reads standard input")
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     add_settings(transcribe, without=_SERVER_ONLY)
+    models = commands.add_parser("models", help="show, fetch and delete models", allow_abbrev=False)
+    add_models_arguments(models)
     bench = commands.add_parser("bench", help="measure a server with many talkers at once", allow_abbrev=False)
     add_bench_arguments(bench)
     return parser

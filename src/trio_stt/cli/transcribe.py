@@ -3,6 +3,7 @@
 It owns the pace and the progress bar. Formats are in `transcript_formats`, reading is in `sound`.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
         raise AudioFileError("-: standard input can be read once")
     # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
+    logging.getLogger("trio_stt.provision").setLevel("INFO")  # a download of gigabytes is no noise
     # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words.
     # Nor is it recorded: it is there already.
     changes = {"use_main_model_for_realtime": True, "wakeword_backend": "", "record": None}

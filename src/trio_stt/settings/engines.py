@@ -73,9 +73,17 @@ class EngineSettings(SettingsGroup):
     ] = "en"
     download_root: Annotated[
         OptionalText,
-        Field(description="Folder in which relative model names are looked up."),
+        Field(
+            description="Folder in which relative model names are looked up, and to which models are downloaded; "
+            "empty downloads to the user's cache."
+        ),
         startup("--download-root"),
     ] = None
+    offline: Annotated[
+        bool,
+        Field(description="Never download a model; say how to fetch one that is missing."),
+        startup("--offline"),
+    ] = False
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         BeforeValidator(spelled),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import resolve_relative
 
 _NEEDED = ("model.bin", "tokenizer.json")
@@ -34,6 +34,7 @@ def find_model(
         offline: Take only what is on this machine.
 
     Raises:
+        ModelMissing: It may exist, but not on this machine.
         EngineUnavailable: There is no such model, or it cannot be downloaded; the message says what to do.
     """
     folder = resolve_relative(name, download_root=download_root, kind="folder")
@@ -64,10 +65,11 @@ def find_model(
         if not lacks:
             return folder
         problem = f"{folder} has no {' and no '.join(lacks)}"
+    advice = "download it where there is a network, and give its folder as model"
+    if offline:
+        raise ModelMissing(f"engine {engine}: the model {name} is not on this machine; {advice}", model=name)
     raise EngineUnavailable(
-        f"engine {engine}: the model {name} is not on this machine"
-        + ("" if offline else f" and cannot be downloaded ({problem})")
-        + "; download it where there is a network, and give its folder as model"
+        f"engine {engine}: the model {name} is not on this machine and cannot be downloaded ({problem}); {advice}"
     )
 
 

@@ -144,7 +144,7 @@ def load(config: EngineConfig) -> FasterWhisper:
     precision = loading.text("compute_type") or config.compute_type
     threads = loading.integer("cpu_threads", config.num_threads)
     root = loading.text("download_root")
-    offline = loading.boolean("local_files_only", default=False)
+    offline = loading.boolean("local_files_only", default=config.offline)
     loading.done()
     calling = Options(options.mapping("transcribe"), engine=ENGINE, prefix="transcribe.")
     half = calling.boolean("fp16", default=False)  # how openai-whisper spells a precision

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Collection
 from pathlib import Path
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import resolve_relative
 
 DOWNLOAD_URL = "https://huggingface.co/ggerganov/whisper.cpp"
@@ -30,7 +30,8 @@ def find_model(
         default_folder: Where the backend keeps its models.
 
     Raises:
-        EngineUnavailable: There is no such file; the message says where to get it and where to put it.
+        ModelMissing: whisper.cpp publishes such a model, but there is none here.
+        EngineUnavailable: There is no such file; the message says what to give.
     """
     folder = default_folder if download_root is None else download_root.expanduser()
     if name not in known:
@@ -43,9 +44,10 @@ def find_model(
     candidates = [folder / f"ggml-{name}.bin", folder / f"{name}.bin", folder / name]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise EngineUnavailable(
+        raise ModelMissing(
             f"engine {engine}: the model {name} is not in {folder}; fetch ggml-{name}.bin from {DOWNLOAD_URL} and put"
-            " it there, or give its path as model, or its folder as download_root"
+            " it there, or give its path as model, or its folder as download_root",
+            model=name,
         )
     return found
 

@@ -8,7 +8,7 @@ import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import Options, resolve_relative
 from trio_stt.packages import package_folder
 
@@ -68,6 +68,7 @@ def find_files(*, engine: str, model: str, download_root: Path | None, options: 
 
     Raises:
         SettingError: An option is not a string.
+        ModelMissing: There is no such folder.
         EngineUnavailable: The embedded model's package or a file is missing.
     """
     name = options.text("model_dir") or model or EMBEDDED_MODEL
@@ -92,12 +93,13 @@ def find_files(*, engine: str, model: str, download_root: Path | None, options: 
         candidates = [folder / Path(file).expanduser() for file in names]
         found = next((path for path in candidates if path.is_file()), None)
         if found is None:
-            raise EngineUnavailable(
+            message = (
                 f"engine {engine}: Moonshine {'v2' if merged else 'v1'} file `{option}` is missing: {candidates[0]};"
                 f" fetch {_V2_BUNDLE if merged else _V1_BUNDLE}.tar.bz2 (or another one) from {RELEASES_URL},"
                 f" unpack it and give its folder as model or as the engine option model_dir,"
                 f" or leave the model empty for the embedded {EMBEDDED_MODEL}"
             )
+            raise EngineUnavailable(message) if folder.exists() else ModelMissing(message, model=name)
         paths[option] = found
     return MoonshineFiles(model=name if name == EMBEDDED_MODEL else str(folder), merged=merged, paths=paths)
 

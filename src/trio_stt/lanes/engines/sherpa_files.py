@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.base import Times
 from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.moonshine_files import RELEASES_URL, check_token_table
@@ -91,19 +91,25 @@ class Family:
         found = (path for name in self.files[option] for path in sorted(folder.glob(name)))
         return next(found, folder / self.files[option][0])
 
-    def check(self, folder: Path, overrides: Mapping[str, str], *, engine: str) -> dict[str, Path]:
+    def check(self, folder: Path, overrides: Mapping[str, str], *, engine: str, model: str) -> dict[str, Path]:
         """Return every file of a model by its option, after a look into those that could end the process.
 
+        Args:
+            folder: Of the model.
+            overrides: Option that names a file → what it says.
+            engine: Canonical engine name, for messages.
+            model: The name that led to the folder.
+
         Raises:
+            ModelMissing: There is no such folder.
             EngineUnavailable: A file is missing or unfit; the message says which, and what to fetch.
         """
         paths = {option: self.find(folder, overrides, option) for option in self.files}
         for option, path in paths.items():
             for needed in (path, *(path / name for name in self.folder_holds.get(option, ()))):
                 if not needed.exists():
-                    raise EngineUnavailable(
-                        f"engine {engine}: {self.name} file `{option}` is missing: {needed}; {self._advice()}"
-                    )
+                    message = f"engine {engine}: {self.name} file `{option}` is missing: {needed}; {self._advice()}"
+                    raise EngineUnavailable(message) if folder.exists() else ModelMissing(message, model=model)
         known = self._metadata_of(next(iter(paths.values())), self._lacks, engine=engine)
         for option, keys in self.further_metadata.items():
             self._metadata_of(paths[option], partial(_lacking, keys), engine=engine)

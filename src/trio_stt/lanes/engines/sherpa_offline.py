@@ -144,7 +144,7 @@ def load(config: EngineConfig) -> SherpaOffline:
     options.done()
     sherpa = import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
     device, notice = provider(wanted, engine=engine, index=config.gpu_device_index, sherpa=sherpa)
-    paths = family.check(folder, overrides, engine=engine)
+    paths = family.check(folder, overrides, engine=engine, model=name)
     notices = (notice, _length_notice(engine, family, keywords))
     keywords |= {option: str(path) for option, path in paths.items()} | {"provider": device}
     called = (family.languages or {}).get(language or "", "")

@@ -1,0 +1,151 @@
+"""`trio-stt models`: what can be fetched, fetching it, where it lies, and deleting it.
+
+It owns what people read and the progress bar. The catalogue and the store are in `trio_stt.models`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from tqdm import tqdm
+
+from trio_stt.errors import ModelError, SettingError
+from trio_stt.lanes.engines import registry
+from trio_stt.models.catalogue import ENTRIES, choose
+from trio_stt.models.entry import Entry
+from trio_stt.models.store import Store, default_root, in_words
+from trio_stt.settings import Settings
+
+INTERRUPTED = 130  # what shells say of SIGINT
+
+
+class ListedModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One line of `models list --json`."""
+
+    engine: str
+    name: str
+    other_names: tuple[str, ...]
+    languages: str
+    licence: str
+    size_bytes: int | None
+    has_checksum: bool
+    addresses: tuple[str, ...]
+    path: str | None
+
+
+def models(parsed: argparse.Namespace, settings: Settings) -> int:
+    """Do what was asked; returns the exit status.
+
+    Raises:
+        SettingError: There is no such engine, or offline is on and something is to be fetched.
+        ModelError: There is no such model, or it cannot be had.
+    """
+    store = store_of(settings)
+    engine = registry.resolve(parsed.engine).name if parsed.engine else None
+    if parsed.action == "list":
+        entries = [entry for entry in ENTRIES if engine in (None, entry.engine)]
+        print(_as_json(entries, store) if parsed.json else _as_table(entries, store))
+        return 0
+    entry = choose(parsed.name, engine=engine)
+    if parsed.action == "pull":
+        return _pull(entry, store, offline=settings.offline)
+    if parsed.action == "path":
+        path = store.find(entry)
+        if path is None:
+            raise ModelError(f"{entry.name} is not in {store.root}; `trio-stt models pull` fetches it")
+        print(path)
+        return 0
+    with Bar(entry) as bar:
+        if not store.remove(entry, bar):
+            raise ModelError(f"{entry.name} is not in {store.root}")
+    return 0
+
+
+def store_of(settings: Settings) -> Store:
+    """Where these settings keep models."""
+    return Store(settings.download_folder or default_root())
+
+
+def _pull(entry: Entry, store: Store, *, offline: bool) -> int:
+    if offline and store.find(entry) is None:
+        raise SettingError(f"TRIO_STT_OFFLINE: is on, so {entry.name} cannot be fetched")
+    print(f"{entry.name} for {entry.engine}, licence: {entry.licence}", file=sys.stderr)
+    try:
+        with Bar(entry) as bar:
+            path = store.pull(entry, bar)
+    except KeyboardInterrupt:
+        print("trio-stt: stopped; what came is kept, and the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    print(path)
+    return 0
+
+
+class Bar:
+    """A progress bar on a terminal, and sentences above it."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._bar: Any = tqdm(
+            desc=entry.name, unit="B", unit_scale=True, leave=False, delay=0.2, disable=not sys.stderr.isatty()
+        )
+
+    def __enter__(self) -> Self:
+        """Show the bar until the block ends."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+    def say(self, text: str) -> None:
+        """Write a sentence to standard error."""
+        tqdm.write(f"trio-stt: {text}", file=sys.stderr)
+
+    def advance(self, done_bytes: int, total_bytes: int | None) -> None:
+        """Move the bar."""
+        self._bar.total = total_bytes
+        self._bar.update(done_bytes - self._bar.n)
+
+
+def _as_table(entries: list[Entry], store: Store) -> str:
+    heads = ("engine", "model", "size", "languages", "licence", "here")
+    rows = [
+        (
+            entry.engine,
+            entry.name,
+            in_words(entry.size_bytes),
+            entry.languages,
+            entry.licence,
+            "yes" if store.find(entry) else "",
+        )
+        for entry in entries
+    ]
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
+    return "\n".join(line.rstrip() for line in (*lines, f"Models are kept in {store.root}."))
+
+
+def _as_json(entries: list[Entry], store: Store) -> str:
+    listed = [
+        ListedModel(
+            engine=entry.engine,
+            name=entry.name,
+            other_names=entry.aliases,
+            languages=entry.languages,
+            licence=entry.licence,
+            size_bytes=entry.size_bytes,
+            has_checksum=entry.is_pinned,
+            addresses=tuple(source.url for source in entry.sources),
+            path=_shown(store.find(entry)),
+        )
+        for entry in entries
+    ]
+    return msgspec.json.format(msgspec.json.encode(listed)).decode()
+
+
+def _shown(path: Path | None) -> str | None:
+    return str(path) if path else None

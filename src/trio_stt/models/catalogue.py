@@ -1,0 +1,35 @@
+"""Every model that can be fetched, and how to find one by its name. It must not fetch anything."""
+
+from trio_stt.errors import ModelError
+from trio_stt.models.entry import Entry
+from trio_stt.models.sherpa_releases import SHERPA_RELEASES, STREAMING_MODELS
+from trio_stt.models.whisper_ct2 import WHISPER_CT2
+from trio_stt.models.whisper_ggml import WHISPER_GGML
+
+ENTRIES: tuple[Entry, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_GGML, *WHISPER_CT2)
+
+
+def find(engine: str, name: str) -> Entry | None:
+    """The model of an engine that a name means, or None.
+
+    Args:
+        engine: Canonical engine name.
+        name: As a user writes it after `--model`.
+    """
+    return next((entry for entry in ENTRIES if entry.engine == engine and name in entry.names), None)
+
+
+def choose(name: str, *, engine: str | None = None) -> Entry:
+    """The one model that a name means, of one engine or of all.
+
+    Raises:
+        ModelError: No model has this name, or models of several engines do.
+    """
+    found = [entry for entry in ENTRIES if name in entry.names and engine in (None, entry.engine)]
+    if not found:
+        of_engine = f" of {engine}" if engine else ""
+        raise ModelError(f"the catalogue has no model {name!r}{of_engine}; `trio-stt models list` shows what it has")
+    if len(found) > 1:
+        engines = " and of ".join(entry.engine for entry in found)
+        raise ModelError(f"{name} is a model of {engines}; say which with --engine")
+    return found[0]

@@ -1,0 +1,125 @@
+"""Archives that somebody else packed."""
+
+import bz2
+import hashlib
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.models.conftest import packed
+from trio_stt.errors import ModelError
+from trio_stt.models.archive import unpack
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE, *, target: str = "", size: int = 0) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.size = kind, target, size
+    return member
+
+
+def written(tmp_path: Path, content: bytes) -> tuple[Path, Path]:
+    archive, folder = tmp_path / "bundle.tar.bz2.part", tmp_path / "out" / "ready"
+    archive.write_bytes(content)
+    folder.mkdir(parents=True)
+    return archive, folder
+
+
+def test_files_come_out_as_they_went_in(tmp_path: Path) -> None:
+    weights = os.urandom(300_000)
+    archive, folder = written(
+        tmp_path,
+        packed(
+            header("bundle", tarfile.DIRTYPE), ("bundle/model.onnx", weights), ("bundle/deep/down/tokens.txt", b"a")
+        ),
+    )
+    digests = unpack(archive, folder)
+    assert (folder / "bundle/model.onnx").read_bytes() == weights
+    assert (folder / "bundle/deep/down/tokens.txt").read_bytes() == b"a"
+    assert digests == {
+        "bundle/model.onnx": hashlib.sha256(weights).hexdigest(),
+        "bundle/deep/down/tokens.txt": hashlib.sha256(b"a").hexdigest(),
+    }
+    assert archive.exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([("../escaped", b"x")], "'../escaped', which lies outside its folder"),
+        ([("bundle/../../escaped", b"x")], "which lies outside its folder"),
+        ([("/tmp/escaped", b"x")], "'/tmp/escaped', which lies outside its folder"),  # noqa: S108 - refused, not used
+        ([("C:\\escaped", b"x")], "which lies outside its folder"),
+        ([header("bundle/link", tarfile.SYMTYPE, target="../../escaped")], "neither a file nor a folder"),
+        ([header("bundle/link", tarfile.SYMTYPE, target="model.onnx")], "neither a file nor a folder"),
+        ([header("bundle/link", tarfile.LNKTYPE, target="/etc/passwd")], "neither a file nor a folder"),
+        ([header("bundle/pipe", tarfile.FIFOTYPE)], "neither a file nor a folder"),
+        ([header("bundle/device", tarfile.CHRTYPE)], "neither a file nor a folder"),
+        ([("alone.onnx", b"x")], "does not hold one folder and nothing else"),
+        ([("one/a", b"x"), ("two/a", b"x")], "does not hold one folder and nothing else"),
+        ([header("empty", tarfile.DIRTYPE)], "does not hold one folder and nothing else"),
+    ],
+)
+def test_what_has_no_place_in_a_model_is_refused(
+    tmp_path: Path, members: list[tarfile.TarInfo | tuple[str, bytes]], reason: str
+) -> None:
+    archive, folder = written(
+        tmp_path, packed(("bundle/first", b"x"), *members) if "one folder" not in reason else packed(*members)
+    )
+    with pytest.raises(ModelError) as raised:
+        unpack(archive, folder)
+    assert str(raised.value).startswith(
+        "bundle.tar.bz2 holds " if "one folder" not in reason else "bundle.tar.bz2 does"
+    )
+    assert reason in str(raised.value)
+    assert not archive.exists()
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_link_does_not_lead_a_later_file_outside(tmp_path: Path) -> None:
+    link = header("bundle/out", tarfile.SYMTYPE, target=str(tmp_path))
+    archive, folder = written(tmp_path, packed(link, ("bundle/out/escaped", b"x")))
+    with pytest.raises(ModelError, match="neither a file nor a folder"):
+        unpack(archive, folder)
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_a_file_does_not_take_the_place_of_an_earlier_one(tmp_path: Path) -> None:
+    archive, folder = written(tmp_path, packed(("bundle/a", b"first"), ("bundle/a", b"second")))
+    with pytest.raises(ModelError):
+        unpack(archive, folder)
+    assert (folder / "bundle/a").read_bytes() == b"first"
+
+
+def test_a_bomb_of_size_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
+    archive, folder = written(tmp_path, packed(("bundle/a", b"x" * 1000), ("bundle/bomb", bytes(80 << 20))))
+    assert archive.stat().st_size < 10_000
+    with pytest.raises(ModelError, match="holds more than 10000 files or 64 MiB, as no model of its size"):
+        unpack(archive, folder)
+    assert not (folder / "bundle/bomb").exists()
+
+
+def test_a_bomb_of_names_is_refused(tmp_path: Path) -> None:
+    archive, folder = written(tmp_path, packed(*[header(f"bundle/{n}", tarfile.DIRTYPE) for n in range(10_001)]))
+    with pytest.raises(ModelError, match="holds more than 10000 files"):
+        unpack(archive, folder)
+
+
+@pytest.mark.parametrize("damage", ["short", "flipped", "not packed", "empty", "not tar"])
+def test_an_archive_that_is_not_whole_is_refused(tmp_path: Path, damage: str) -> None:
+    whole = packed(("bundle/model.onnx", os.urandom(3_000_000)))
+    middle = len(whole) // 2
+    archive, folder = written(
+        tmp_path,
+        {
+            "short": whole[:middle],
+            "flipped": whole[:middle] + bytes(100) + whole[middle + 100 :],
+            "not packed": os.urandom(10_000),
+            "empty": b"",
+            "not tar": bz2.compress(os.urandom(10_000)),
+        }[damage],
+    )
+    with pytest.raises(ModelError, match=r"bundle\.tar\.bz2 (is not a whole \.tar\.bz2 archive|does not hold)"):
+        unpack(archive, folder)
+    assert not archive.exists()

@@ -1,0 +1,184 @@
+"""`trio-stt models` as processes: what people see, interruptions, a full disk, two at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.file_server import FileServer, ServedFile
+from trio_stt.cli import main
+from trio_stt.models.catalogue import ENTRIES
+
+ROOT = Path(__file__).parents[2]
+RELEASES_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/download/asr-models"
+WEIGHTS = os.urandom(3_000_000)
+
+
+@pytest.fixture(autouse=True)
+def served(web: FileServer) -> ServedFile:
+    return web.serve("weights.bin", WEIGHTS)
+
+
+def environment(web: FileServer, tmp_path: Path, **more: str) -> Mapping[str, str]:
+    file = web.files["/weights.bin"]
+    given = {
+        "TEST_URL": web.url("weights.bin"),
+        "TEST_SIZE": str(len(file.content)),
+        "TEST_SHA256": file.sha256,
+        "TRIO_STT_DOWNLOAD_ROOT": str(tmp_path / "models"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return os.environ | given | more
+
+
+def begun(web: FileServer, tmp_path: Path, *words: str, **more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own words; `done` ends it
+        [sys.executable, "-m", "tests.support.models_command", "models", *words],
+        cwd=ROOT,
+        env=environment(web, tmp_path, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def done(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Status, standard output and standard error."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return process.returncode, out, err
+
+
+def test_pull_path_and_rm(web: FileServer, tmp_path: Path) -> None:
+    path = tmp_path / "models" / "weights.bin"
+    status, out, err = done(begun(web, tmp_path, "path", "mine"))
+    assert (status, out) == (1, "")
+    assert err == f"trio-stt: mine is not in {tmp_path / 'models'}; `trio-stt models pull` fetches it\n"
+    status, out, err = done(begun(web, tmp_path, "pull", "mine"))
+    assert (status, out) == (0, f"{path}\n"), err
+    assert "mine for whisper_cpp, licence: MIT" in err
+    assert path.read_bytes() == WEIGHTS
+    assert done(begun(web, tmp_path, "path", "mine", "--engine", "whisper-cpp"))[:2] == (0, f"{path}\n")
+    assert done(begun(web, tmp_path, "rm", "mine"))[0] == 0
+    assert not path.exists()
+    assert done(begun(web, tmp_path, "rm", "mine"))[0] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_pull_that_is_stopped_half_way_goes_on_from_there(
+    web: FileServer, served: ServedFile, tmp_path: Path, number: signal.Signals
+) -> None:
+    served.hold_after = 1_000_000
+    process = begun(web, tmp_path, "pull", "mine")
+    assert served.held.wait(30)
+    part = tmp_path / "models" / ".unfinished" / "weights.bin" / "weights.bin.part"
+    while not part.exists() or part.stat().st_size < 1_000_000:
+        assert process.poll() is None
+    process.send_signal(number)
+    status, out, err = done(process)
+    assert out == ""
+    if number is signal.SIGINT:
+        assert status == 130
+        assert err.endswith("trio-stt: stopped; what came is kept, and the same command goes on from there\n")
+    else:
+        assert status == -number
+    assert not (tmp_path / "models" / "weights.bin").exists()
+    served.release.set()
+    status, _, err = done(begun(web, tmp_path, "pull", "mine"))
+    assert status == 0, err
+    assert (tmp_path / "models" / "weights.bin").read_bytes() == WEIGHTS
+    assert web.asked == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
+
+
+def test_two_pulls_at_once_fetch_once(web: FileServer, served: ServedFile, tmp_path: Path) -> None:
+    served.hold_after = 1_000_000
+    first = begun(web, tmp_path, "pull", "mine")
+    assert served.held.wait(30)
+    second = begun(web, tmp_path, "pull", "mine")
+    assert second.stderr is not None
+    said = [second.stderr.readline() for _ in range(2)]
+    assert said[1] == "trio-stt: mine is being pulled by somebody else; waiting\n"
+    served.release.set()
+    path = f"{tmp_path / 'models' / 'weights.bin'}\n"
+    assert done(first)[:2] == (0, path)
+    assert done(second)[:2] == (0, path)
+    assert len(web.asked) == 1
+
+
+def test_a_full_disk_is_said_and_what_came_is_kept(web: FileServer, tmp_path: Path) -> None:
+    status, out, err = done(begun(web, tmp_path, "pull", "mine", TEST_LIMIT="1000000"))
+    assert (status, out) == (1, "")
+    assert err.count("\n") == 2
+    assert "trio-stt: the disk is full: no more room in" in err
+    assert "Traceback" not in err
+    assert done(begun(web, tmp_path, "pull", "mine"))[0] == 0
+    assert web.asked == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
+
+
+def test_offline_forbids_pulling(web: FileServer, tmp_path: Path) -> None:
+    status, _, err = done(begun(web, tmp_path, "pull", "mine", TRIO_STT_OFFLINE="1"))
+    assert status == 2
+    assert err == "trio-stt: TRIO_STT_OFFLINE: is on, so mine cannot be fetched\n"
+    assert not web.asked
+
+
+def test_the_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["models", "list", "--download-root", str(tmp_path)]) == 0
+    heads, *rows, last = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["engine", "model", "size", "languages", "licence", "here"]
+    assert [row.split()[:2] for row in rows] == [[entry.engine, entry.name] for entry in ENTRIES]
+    assert last == f"Models are kept in {tmp_path}."
+
+
+def test_the_list_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["models", "list", "--json", "--engine", "parakeet", "--download-root", str(tmp_path)]
+    assert main(words) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {each["engine"] for each in listed} == {"sherpa_onnx_parakeet"}
+    assert listed[0] == {
+        "engine": "sherpa_onnx_parakeet",
+        "name": "nvidia/parakeet-tdt-0.6b-v3",
+        "otherNames": ["sherpa-onnx-nemo-parakeet-tdt-0.6b-v3-int8"],
+        "languages": "25 European",
+        "licence": "CC-BY-4.0",
+        "sizeBytes": 487170055,
+        "hasChecksum": True,
+        "addresses": [f"{RELEASES_URL}/sherpa-onnx-nemo-parakeet-tdt-0.6b-v3-int8.tar.bz2"],
+        "path": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "reason"),
+    [
+        ("pull no-such-model", 1, "the catalogue has no model 'no-such-model'"),
+        ("pull tiny.en", 1, "say which with --engine"),
+        ("pull tiny.en --engine no_such", 2, "unknown engine 'no_such'"),
+        ("rm tiny.en-q5_1", 1, "tiny.en-q5_1 is not in"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: str, status: int, reason: str
+) -> None:
+    root = tmp_path / "models"
+    assert main(["models", *words.split(), "--download-root", str(root)]) == status
+    err = capsys.readouterr().err
+    assert reason in err
+    assert err.count("\n") == 1
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(("words", "lacks"), [(["models"], "ACTION"), (["models", "pull"], "NAME")])
+def test_words_that_lack_are_named(capsys: pytest.CaptureFixture[str], words: list[str], lacks: str) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(words)
+    assert raised.value.code == 2
+    assert f"the following arguments are required: {lacks}" in capsys.readouterr().err

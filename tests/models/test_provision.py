@@ -1,0 +1,161 @@
+"""Engines whose model is known but not here: fetched, found again, or refused."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.models.conftest import one_archive, packed
+from tests.support.file_server import FileServer
+from tests.support.server import running_server
+from tests.support.tone_models import ONE_HZ, spoken, write_transducer
+from trio_stt import provision
+from trio_stt.errors import EngineUnavailable, ModelMissing
+from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engines.base import EngineConfig, Request
+from trio_stt.lanes.fair_queue import QueueLimits
+from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneState
+from trio_stt.models import catalogue
+from trio_stt.models.entry import Entry
+from trio_stt.models.store import in_words
+
+ENGINE = "sherpa_onnx_parakeet"
+NAME = "tones"
+
+
+@pytest.fixture(autouse=True)
+def entry(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
+    """A model that hears words in tones, as a release that the catalogue knows."""
+    folder = write_transducer(tmp_path / "written")
+    files = [(f"bundle/{path.name}", path.read_bytes()) for path in sorted(folder.iterdir())]
+    release = one_archive(web, packed(*files))
+    known = Entry(
+        engine=ENGINE,
+        name=NAME,
+        languages="tones",
+        licence="MIT",
+        form=release.form,
+        place=release.place,
+        sources=release.sources,
+    )
+    monkeypatch.setattr(catalogue, "ENTRIES", (known,))
+    return known
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> EngineConfig:
+    return EngineConfig(engine=ENGINE, model=NAME, download_root=tmp_path / "models")
+
+
+def test_a_known_model_is_fetched_loaded_and_found_by_the_next_start(
+    web: FileServer, entry: Entry, config: EngineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="trio_stt"):
+        engine = provision.load(config)
+    assert engine.transcribe([Request(samples=spoken(ONE_HZ))])[0].text == "one"
+    assert engine.info.model == str(tmp_path / "models" / "bundle")
+    assert [record.message for record in caplog.records] == [
+        f"tones is not on this machine: fetching it ({in_words(entry.size_bytes)}) to {tmp_path / 'models'}",
+        f"tones is here: {tmp_path / 'models' / 'bundle'}",
+    ]
+    web.asked.clear()
+    provision.load(config).close()
+    assert not web.asked
+
+
+def test_offline_names_the_command_and_asks_nobody(web: FileServer, config: EngineConfig) -> None:
+    with pytest.raises(ModelMissing) as raised:
+        provision.load(replace(config, offline=True))
+    assert str(raised.value) == (
+        f"engine {ENGINE}: the model tones is not on this machine, and offline is on;"
+        f" run `trio-stt models pull tones --engine {ENGINE} --download-root {config.download_root}`"
+    )
+    assert not web.asked
+
+
+def test_offline_takes_a_model_that_was_pulled(web: FileServer, config: EngineConfig) -> None:
+    provision.load(config).close()
+    web.asked.clear()
+    provision.load(replace(config, offline=True)).close()
+    assert not web.asked
+
+
+def test_the_users_own_model_of_that_name_comes_first(web: FileServer, config: EngineConfig, tmp_path: Path) -> None:
+    mine = write_transducer(tmp_path / "models" / NAME)
+    engine = provision.load(config)
+    assert engine.info.model == str(mine)
+    assert not web.asked
+
+
+def test_a_model_that_cannot_be_fetched_makes_the_engine_unavailable(web: FileServer, config: EngineConfig) -> None:
+    web.files.clear()
+    with pytest.raises(EngineUnavailable, match=r"the model tones could not be fetched: http.* answers 404 Not Found"):
+        provision.load(config)
+
+
+def test_a_model_that_an_option_names_is_the_users_affair(web: FileServer, config: EngineConfig) -> None:
+    with pytest.raises(EngineUnavailable, match="is missing"):
+        provision.load(replace(config, options={"model_dir": "elsewhere"}))
+    assert not web.asked
+
+
+def test_what_the_catalogue_does_not_know_is_the_engines_affair(web: FileServer, config: EngineConfig) -> None:
+    with pytest.raises(EngineUnavailable, match="is missing"):
+        provision.load(replace(config, model="no-such-model"))
+    assert not web.asked
+
+
+async def test_a_lane_loads_while_its_model_comes_and_then_serves(web: FileServer, config: EngineConfig) -> None:
+    file = web.files["/bundle.tar.bz2"]
+    file.hold_after = 1000
+    lane = _lane(config)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lane.run)
+        with trio.fail_after(30):
+            await trio.to_thread.run_sync(file.held.wait, 30)
+        assert lane.state is LaneState.LOADING
+        file.release.set()
+        with trio.fail_after(60):
+            await lane.wait_loaded()
+        assert lane.state is LaneState.READY
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_lane_that_is_closed_gives_up_its_download_and_keeps_what_came(
+    web: FileServer, config: EngineConfig
+) -> None:
+    file = web.files["/bundle.tar.bz2"]
+    file.hold_after = 1000
+    lane = _lane(config)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lane.run)
+        await trio.to_thread.run_sync(file.held.wait, 30)
+        nursery.cancel_scope.cancel()
+        file.release.set()
+    assert config.download_root is not None
+    assert (config.download_root / ".unfinished" / "bundle" / "bundle.tar.bz2.part").stat().st_size >= 1000
+    assert not (config.download_root / "bundle").exists()
+
+
+async def test_a_server_that_is_offline_starts_and_says_what_to_run(tmp_path: Path) -> None:
+    words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]
+    words += ["--engine", "whisper_cpp", "--model", "tiny.en", "--download-root", str(tmp_path)]
+    command = f"trio-stt models pull tiny.en --engine whisper_cpp --download-root {tmp_path}"
+    async with running_server(words) as server:
+        with trio.fail_after(60):
+            await server.wait_for_output("but cannot transcribe")
+        assert f"run `{command}`" in server.output
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - the server has ended, nothing else runs
+
+
+def _lane(config: EngineConfig) -> Lane:
+    lane: Lane = Lane(
+        "main",
+        host=EngineThread("main"),
+        load=lambda: provision.load(config, unwanted=lambda: lane.state is LaneState.CLOSED),
+        limits=lambda: QueueLimits(max_finals_per_session=1, max_jobs=1),
+    )
+    return lane

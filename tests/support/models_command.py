@@ -1,0 +1,36 @@
+"""`trio-stt` with a catalogue of one model, for tests that need its process: `python -m tests.support.models_command`.
+
+The environment says which model (`TEST_URL`, `TEST_SIZE`, `TEST_SHA256`) and how large a file may be (`TEST_LIMIT`).
+"""
+
+import os
+import sys
+
+from trio_stt import cli
+from trio_stt.models import catalogue
+from trio_stt.models.entry import Entry, Form, Source
+
+if __name__ == "__main__":
+    url = os.environ.pop("TEST_URL")
+    source = Source(
+        name=url.rpartition("/")[2],
+        url=url,
+        size_bytes=int(os.environ.pop("TEST_SIZE")),
+        sha256=os.environ.pop("TEST_SHA256"),
+    )
+    catalogue.ENTRIES = (
+        Entry(
+            engine="whisper_cpp",
+            name="mine",
+            languages="en",
+            licence="MIT",
+            form=Form.FILE,
+            place=source.name,
+            sources=(source,),
+        ),
+    )
+    if limit := os.environ.pop("TEST_LIMIT", ""):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    sys.exit(cli.main())
