@@ -112,7 +112,13 @@ def test_a_file_without_sound_is_said_to_have_none(tmp_path: Path) -> None:
 
 def test_a_missing_model_ends_with_status_1_and_says_where_to_get_it(tmp_path: Path) -> None:
     done = trio_stt(
-        "transcribe", moonshine_asset("beckett.wav"), "--engine", "whisper_cpp", "--download-root", tmp_path, "--offline"
+        "transcribe",
+        moonshine_asset("beckett.wav"),
+        "--engine",
+        "whisper_cpp",
+        "--download-root",
+        tmp_path,
+        "--offline",
     )
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()

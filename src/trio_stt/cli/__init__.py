@@ -1,4 +1,4 @@
-"""The command line: `serve`, `transcribe`, `models` and `bench`.
+"""The command line: `serve`, `transcribe`, `models`, `doctor` and `bench`.
 
 It owns parsing and exit statuses (0 done, 1 it did not work, 2 it was asked for something impossible). What the
 commands do is in the modules beside this one.
@@ -72,6 +72,10 @@ def _run(parsed: argparse.Namespace) -> int:
         from trio_stt.cli.models import models  # noqa: PLC0415 - see above
 
         return models(parsed, settings)
+    if parsed.command == "doctor":
+        from trio_stt.cli.doctor import doctor  # noqa: PLC0415 - see above
+
+        return doctor(settings, as_json=parsed.json)
     if parsed.command == "serve":
         from trio_stt.cli.serve import serve  # noqa: PLC0415 - see above
 
@@ -93,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(transcribe, without=_SERVER_ONLY)
     models = commands.add_parser("models", help="show, fetch and delete models", allow_abbrev=False)
     add_models_arguments(models)
+    doctor = commands.add_parser("doctor", help="look for what a server needs, and what is wrong", allow_abbrev=False)
+    doctor.add_argument("--json", action="store_true", help="as JSON, for programs")
+    add_settings(doctor)
     bench = commands.add_parser("bench", help="measure a server with many talkers at once", allow_abbrev=False)
     add_bench_arguments(bench)
     return parser

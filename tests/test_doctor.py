@@ -1,0 +1,166 @@
+"""`trio-stt doctor`: what it finds, what it says is wrong, and its exit status."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.support.file_server import file_server
+from tests.support.real import moonshine_asset
+from tests.support.server import running_server
+from trio_stt.cli import checkup, main
+from trio_stt.lanes.engines.devices import device_report
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRIO_STT_DOWNLOAD_ROOT", str(tmp_path / "models"))
+    monkeypatch.setenv("TRIO_STT_PORT", "0")
+    moonshine_asset("tiny-en")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with file_server() as other:
+        yield other.port
+
+
+def examined(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    status = main(["doctor", "--json", *words])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_whole_installation_has_nothing_wrong(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    status, found = examined(capsys)
+    assert (status, found["ok"]) == (0, True)
+    assert found["lanes"] == [
+        {
+            "use": "finals and partials",
+            "engine": "sherpa_onnx_moonshine",
+            "model": "moonshine-tiny-en",
+            "ok": True,
+            "said": "runs moonshine-tiny-en on cpu",
+        }
+    ]
+    versions = {package["name"]: package["version"] for package in found["packages"]}
+    assert versions["trio"] == trio.__version__
+    assert {"sherpa-onnx", "hypercorn"} <= versions.keys()
+    extras = {package["name"]: package["extra"] for package in found["packages"]}
+    assert extras["faster-whisper"] == "faster-whisper"
+    assert extras["trio"] is None
+    assert [(each["engine"], each["device"]) for each in found["devices"]] == [
+        (each.engine, each.device) for each in device_report()
+    ]
+    assert found["modelsFolder"] == str(place)
+    assert found["models"] == [
+        {
+            "engine": "sherpa_onnx_moonshine",
+            "name": "moonshine-tiny-en",
+            "path": str(moonshine_asset("tiny-en")),
+        }
+    ]
+    assert found["environment"] == {"TRIO_STT_DOWNLOAD_ROOT": str(place), "TRIO_STT_PORT": "0"}
+    assert found["server"]["state"] == "free"
+    assert found["server"]["page"]
+
+
+def test_people_read_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("trio-stt ")
+    heads = [line for line in lines if line and not line.startswith((" ", "!"))]
+    assert heads[1:6] == ["Packages", "Devices", "Engines", "Models", "Settings from the environment"]
+    assert (
+        "  finals and partials          sherpa_onnx_moonshine, moonshine-tiny-en: runs moonshine-tiny-en on cpu"
+        in lines
+    )
+    assert lines[-1] == "Nothing is wrong."
+
+
+def test_a_port_of_another_program_is_wrong(capsys: pytest.CaptureFixture[str], taken_port: int) -> None:
+    status, found = examined(capsys, "--port", str(taken_port))
+    assert (status, found["ok"]) == (1, False)
+    assert found["server"]["state"] == "taken"
+    assert found["server"]["said"] == "cannot be listened on: Address already in use"
+
+
+def test_an_engine_that_does_not_load_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["doctor", "--engine", "whisper_cpp", "--model", str(tmp_path / "none.bin")]) == 1
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if line.startswith("! finals"))
+    assert f"no model file {tmp_path / 'none.bin'}" in line
+    assert out.endswith("Lines with ! say what is wrong.\n")
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_model_that_is_not_here_is_wrong_where_it_may_not_be_fetched(
+    capsys: pytest.CaptureFixture[str], place: Path, offline: bool
+) -> None:
+    words = ["--engine", "parakeet", *(["--offline"] if offline else [])]
+    status, found = examined(capsys, *words)
+    assert status == int(offline)
+    said = found["lanes"][0]["said"]
+    if offline:
+        assert "run `trio-stt models pull nvidia/parakeet-tdt-0.6b-v3 --engine sherpa_onnx_parakeet" in said
+    else:
+        assert said == "is fetched at the next start (487 MB)"
+    assert not place.exists()
+
+
+def test_what_clients_may_not_see_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIO_STT_TRANSCRIPTION_ENGINE_OPTIONS", '{"num_threads": 3}')
+    _, found = examined(capsys)
+    assert found["environment"]["TRIO_STT_TRANSCRIPTION_ENGINE_OPTIONS"] == "(set)"
+
+
+def test_a_required_package_that_lacks_is_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkup, "requires", lambda _: ["no-such-package>=1", "no-such-extra>=1; extra == 'more'"])
+    assert main(["doctor"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "! no-such-package              not installed" in lines
+    assert "  no-such-extra                not installed; trio-stt[more] brings it" in lines
+
+
+@pytest.mark.parametrize("words", [["--engine", "no_such"], ["--port", "70000"]])
+def test_impossible_settings_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(["doctor", *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_a_running_server_is_asked_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    async with running_server(["-m", "trio_stt", "serve", "--port", "{port}", "--no-model-warmup"]) as server:
+        with trio.fail_after(60):
+            await server.wait_for_output("trio-stt is ready")
+        status, found = await trio.to_thread.run_sync(examined, capsys, "--port", str(server.port))
+    assert status == 0
+    assert found["lanes"] == []
+    assert found["server"] == {
+        "address": f"http://127.0.0.1:{server.port}",
+        "state": "running",
+        "ok": True,
+        "said": "trio-stt runs there and transcribes",
+        "page": True,
+    }
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on(capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = examined(capsys, "--host", "192.0.2.1", "--port", "8010")
+    assert status == 1
+    assert found["server"]["said"].startswith("cannot be listened on: ")
+
+
+def test_an_address_for_every_network_is_asked_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+    _, found = examined(capsys, "--host", "0.0.0.0", "--port", str(port))  # noqa: S104 - nothing listens
+    assert found["server"]["address"] == f"http://127.0.0.1:{port}"
