@@ -81,7 +81,7 @@ def open_model(
     engine = config.engine
     sherpa = import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
     device, notice = provider(wanted, engine=engine, index=0, sherpa=sherpa)
-    paths = online.family.check(folder, overrides, engine=engine)
+    paths = online.family.check(folder, overrides, engine=engine, model=config.model)
     known = metadata(next(iter(paths.values())))
     recognizer = open_recognizer(
         sherpa.OnlineRecognizer,
