@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.ggml import whisper_tiny_en
+from tests.support.hf_whisper import whisper_checkpoint
 from tests.support.real import missing, moonshine_asset, package_folder
 from tests.support.speech import read_16k
 from tests.support.stream_models import pack_kroko, write_stream_transducer
@@ -19,7 +20,7 @@ from tests.support.wer import BECKETT
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineConfig, Hints, Request
 
-REAL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper")
+REAL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper", "transformers")
 """Engines with a real model, that hears speech."""
 
 WRITTEN_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streaming", "kroko_onnx")
@@ -60,6 +61,8 @@ def real_config(name: str) -> EngineConfig:
         return replace(config, model=str(whisper_tiny_en()))
     if name == "faster_whisper":
         return replace(config, model=str(whisper_folder()))
+    if name == "transformers":
+        return replace(config, model=str(whisper_checkpoint()))
     if name == "sherpa_onnx_moonshine":
         moonshine_asset("tiny-en")
     return config

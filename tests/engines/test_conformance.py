@@ -29,6 +29,7 @@ PACKAGES = {
     "whisper_cpp": "pywhispercpp.model",
     "faster_whisper": "faster_whisper",
     "openai_api": "httpx2",
+    "transformers": "transformers",
 }
 """The module without which an engine cannot be."""
 

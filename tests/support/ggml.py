@@ -38,7 +38,7 @@ _Tensors = Iterator[tuple[str, _Array]]
 
 def whisper_tiny_en() -> Path:
     """Path of `ggml-tiny.en.bin`, written at the first call into the folder TRIO_STT_TEST_CACHE or a user cache."""
-    folder = _cache_folder() / f"ggml-{_VERSION}"
+    folder = cache_folder() / f"ggml-{_VERSION}"
     target = folder / "ggml-tiny.en.bin"
     if target.exists():
         return target
@@ -86,7 +86,7 @@ def write_ggml(source: Path, out: BinaryIO, *, multilingual: bool = False) -> No
     out.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
     out.write(struct.pack("<i", len(tokens)))
     out.writelines(struct.pack("<i", len(token)) + token for token in tokens)
-    for name, array in _whisper_tensors(arrays, audio_layers, text_layers):
+    for name, array in whisper_tensors(arrays, audio_layers, text_layers):
         kind = _F16 if array.dtype == np.float16 else _F32
         encoded = name.encode()
         out.write(struct.pack("<3i", array.ndim, len(encoded), kind))
@@ -150,7 +150,8 @@ def mel_filters(mels: int) -> NDArray[np.float32]:
     return bank.astype(np.float32)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where tests keep models that they wrote: TRIO_STT_TEST_CACHE, or a folder of the user's cache."""
     named = os.environ.get("TRIO_STT_TEST_CACHE")
     if named:
         return Path(named)
@@ -167,7 +168,7 @@ def _base_vocabulary(path: Path) -> list[bytes]:
     return [bytes(byte_of[character] for character in line) for line in lines[: lines.index("<|endoftext|>") + 1]]
 
 
-def _whisper_tensors(arrays: _Arrays, audio_layers: int, text_layers: int) -> _Tensors:
+def whisper_tensors(arrays: _Arrays, audio_layers: int, text_layers: int) -> _Tensors:
     """Yield Whisper's own tensor names with their values: matrices in f16, biases, norms and position tables in f32."""
     for side, layers in (("encoder", audio_layers), ("decoder", text_layers)):
         yield f"{side}.positional_embedding", arrays[f"{side}/position_encodings/encodings"].astype(np.float32)

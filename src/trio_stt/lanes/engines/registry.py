@@ -13,6 +13,21 @@ from trio_stt.lanes.engines.base import Engine, EngineConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """Another adapter that runs an engine's models, where the option `backend` asks for it.
+
+    Attributes:
+        module: The adapter, as in `EngineSpec`.
+        default_model: What it takes for the engine's default model; empty for the same name.
+        ignores: As in `EngineSpec`.
+    """
+
+    module: str
+    default_model: str = ""
+    ignores: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
     """What is known of an engine before anything of it is imported.
 
@@ -22,8 +37,9 @@ class EngineSpec:
         module: Its adapter, a module with `load(config: EngineConfig) -> Engine`.
         default_model: The model that an empty model name means.
         ignores: Fields of `EngineConfig` that make no difference to it.
+        backends: Values of the option `backend` → the adapter that then runs the model.
         packages: Where the reference server runs this model family through another package: the value of the option
-            `backend` that asks for it → the package.
+            `backend` that asks for it → the package. Nothing here runs these.
     """
 
     name: str
@@ -31,6 +47,7 @@ class EngineSpec:
     module: str
     default_model: str
     ignores: frozenset[str] = frozenset()
+    backends: Mapping[str, Backend] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -38,6 +55,7 @@ _SHERPA_BACKENDS = ("sherpa_onnx", "sherpa-onnx")
 _SHERPA_IGNORES = frozenset({"beam_size", "compute_type", "gpu_device_index"})
 _STREAMS_IGNORE = frozenset({"beam_size", "compute_type", "language"})
 _OFFLINE = "trio_stt.lanes.engines.sherpa_offline"
+_TRANSFORMERS = "trio_stt.lanes.engines.transformers_engine"
 
 _SPECS = (
     EngineSpec(
@@ -46,7 +64,13 @@ _SPECS = (
         module="trio_stt.lanes.engines.sherpa_moonshine",
         default_model="moonshine-tiny-en",
         ignores=_SHERPA_IGNORES,
-        packages={"transformers": "transformers"},
+        backends={
+            "transformers": Backend(
+                module=_TRANSFORMERS,
+                default_model="UsefulSensors/moonshine-streaming-medium",
+                ignores=frozenset({"language"}),
+            )
+        },
     ),
     EngineSpec(
         name="sherpa_onnx_parakeet",
@@ -54,7 +78,12 @@ _SPECS = (
         module=_OFFLINE,
         default_model="nvidia/parakeet-tdt-0.6b-v3",
         ignores=_SHERPA_IGNORES | {"language"},
-        packages={"nemo": "nemo_toolkit[asr]", "transformers": "transformers"},
+        backends={
+            "nemo": Backend(
+                module="trio_stt.lanes.engines.nemo", ignores=frozenset({"beam_size", "language", "num_threads"})
+            ),
+            "transformers": Backend(module=_TRANSFORMERS, ignores=frozenset({"beam_size", "language"})),
+        },
     ),
     EngineSpec(
         name="omnilingual_asr",
@@ -62,7 +91,11 @@ _SPECS = (
         module=_OFFLINE,
         default_model="omniASR_CTC_1B_v2",
         ignores=_SHERPA_IGNORES | {"language"},
-        packages={"package": "omnilingual-asr"},
+        backends={
+            "package": Backend(
+                module="trio_stt.lanes.engines.omnilingual_package", ignores=frozenset({"beam_size", "num_threads"})
+            )
+        },
     ),
     EngineSpec(
         name="qwen3_asr",
@@ -118,16 +151,16 @@ _SPECS = (
         module="trio_stt.lanes.engines.faster_whisper",
         default_model="tiny.en",
     ),
+    EngineSpec(name="transformers", module=_TRANSFORMERS, default_model="openai/whisper-tiny.en"),
+    EngineSpec(
+        name="granite_speech",
+        aliases=("granite",),
+        module=_TRANSFORMERS,
+        default_model="ibm-granite/granite-speech-4.1-2b",
+    ),
 )
 
 _BY_NAME = {name: spec for spec in _SPECS for name in (spec.name, *spec.aliases)}
-
-_NO_GRANITE = (
-    "the package transformers, which runs these models, is not supported;"
-    " use openai_api with a server that runs them, such as vLLM, or cohere_transcribe instead"
-)
-_ABSENT = dict.fromkeys(("granite_speech", "granite"), _NO_GRANITE)
-"""What to say of the reference server's engines that are not here."""
 
 
 def engine_names() -> tuple[str, ...]:
@@ -145,11 +178,8 @@ def resolve(name: str) -> EngineSpec:
 
     Raises:
         SettingError: No engine has this name; the message lists all names.
-        EngineUnavailable: Only the reference server has such an engine; the message says what to use instead.
     """
     spelled = name.strip().lower().replace("-", "_")
-    if spelled in _ABSENT:
-        raise EngineUnavailable(f"engine {spelled}: {_ABSENT[spelled]}")
     spec = _BY_NAME.get(spelled)
     if spec is None:
         raise SettingError(f"unknown engine {name!r}; there are {', '.join(engine_names())}")
@@ -159,7 +189,8 @@ def resolve(name: str) -> EngineSpec:
 def same_engine(first: EngineConfig, second: EngineConfig) -> bool:
     """Whether one loaded engine could serve both: they differ at most in what their engine ignores."""
     spec = resolve(first.engine)
-    neutral = replace(second, **{name: getattr(first, name) for name in spec.ignores})
+    chosen = spec.backends.get(str(first.options.get("backend")), spec)
+    neutral = replace(second, **{name: getattr(first, name) for name in chosen.ignores})
     return resolve(second.engine) is spec and replace(neutral, engine=first.engine) == first
 
 
@@ -171,21 +202,31 @@ def load(config: EngineConfig) -> Engine:
         EngineUnavailable: A package, model or file is missing or unfit; the message says what to do.
     """
     spec = resolve(config.engine)
-    if spec.packages:
-        config = _without_backend(config, spec)
-    adapter: Callable[[EngineConfig], Engine] = importlib.import_module(spec.module).load
-    return adapter(replace(config, engine=spec.name))
+    config = replace(config, engine=spec.name, model=config.model or spec.default_model)
+    chosen: EngineSpec | Backend = spec
+    if spec.backends or spec.packages:
+        config, chosen = _with_backend(config, spec)
+    adapter: Callable[[EngineConfig], Engine] = importlib.import_module(chosen.module).load
+    return adapter(config)
 
 
-def _without_backend(config: EngineConfig, spec: EngineSpec) -> EngineConfig:
-    """Take the option `backend` away, after a look at what it asks for."""
+def _with_backend(config: EngineConfig, spec: EngineSpec) -> tuple[EngineConfig, EngineSpec | Backend]:
+    """Take the option `backend` away, and find what it asks for."""
     options = dict(config.options)
-    backend = options.pop("backend", None)
-    if backend in spec.packages:
+    wanted = options.pop("backend", None)
+    config = replace(config, options=options)
+    if wanted in (None, *_SHERPA_BACKENDS):
+        return config, spec
+    name = str(wanted)
+    if name in spec.packages:
         raise EngineUnavailable(
-            f"engine {spec.name}: backend {backend!r} needs the package {spec.packages[str(backend)]}, which is not"
-            " supported; leave the option backend out to run such models with sherpa-onnx"
+            f"engine {spec.name}: backend {name!r} needs the package {spec.packages[name]}, which is not supported;"
+            " leave the option backend out to run such models with sherpa-onnx"
         )
-    if backend not in (None, *_SHERPA_BACKENDS):
-        raise SettingError(f"engine {spec.name}: option backend must be {_SHERPA_BACKENDS[0]!r}, not {backend!r}")
-    return replace(config, options=options)
+    if name not in spec.backends:
+        known = " or ".join(map(repr, (_SHERPA_BACKENDS[0], *sorted(spec.backends))))
+        raise SettingError(f"engine {spec.name}: option backend must be {known}, not {wanted!r}")
+    backend = spec.backends[name]
+    if backend.default_model and config.model == spec.default_model:
+        config = replace(config, model=backend.default_model)
+    return config, backend

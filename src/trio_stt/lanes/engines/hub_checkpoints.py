@@ -1,0 +1,174 @@
+"""How a checkpoint that Transformers reads is opened: from a folder, the Hugging Face hub's cache, or the hub.
+
+It knows where checkpoints lie and which class opens which; what they are fed is `transformers_families`' business. It
+must not import trio, and gets its libraries from its caller.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.common import resolve_relative
+from trio_stt.lanes.engines.sherpa_runtime import first_line
+
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+_AUTO_CLASSES = (
+    ("AutoModelForTDT", "MODEL_FOR_TDT_MAPPING"),
+    ("AutoModelForRNNT", "MODEL_FOR_RNNT_MAPPING"),
+    ("AutoModelForCTC", "MODEL_FOR_CTC_MAPPING"),
+    ("AutoModelForSpeechSeq2Seq", "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING"),
+)
+"""The classes that open speech recognisers, and what tells which; the installed version may lack some."""
+
+_TRAINING_ONLY = re.compile(r"(^|\.)masked_spec_embed$")
+"""Weights that published checkpoints may leave out, because nothing needs them to recognise."""
+
+_HALF = ("float16", "bfloat16")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a checkpoint comes from, and how it is opened.
+
+    Attributes:
+        engine: Canonical engine name, for messages.
+        name: A path (relative: from `download_root`, then from here), or `owner/name` on the hub.
+        download_root: Cache folder for downloads instead of the hub's own, or None.
+        offline: Take only what is on this machine.
+        trust_remote_code: Run Python that comes with the checkpoint.
+        processor_options: Further arguments of the processor's `from_pretrained`.
+        model_options: Further arguments of the model's `from_pretrained`.
+    """
+
+    engine: str
+    name: str
+    download_root: Path | None
+    offline: bool
+    trust_remote_code: bool
+    processor_options: Mapping[str, object] = field(default_factory=dict)
+    model_options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """An opened checkpoint: its folder or name, the name of the class that opened it, the processor and the model."""
+
+    name: str
+    auto_class: str
+    processor: Any
+    model: Any
+
+
+def open_checkpoint(source: Source, *, device: str, dtype: str, transformers: Any) -> Checkpoint:
+    """Open a checkpoint on `device`, in `dtype` (`default`: float32 on a CPU, else its own half or float16).
+
+    What the hub's cache holds is taken without a request; only what it lacks is downloaded.
+
+    Raises:
+        EngineUnavailable: There is no such checkpoint, it is damaged or for something else, or it needs a package.
+    """
+    folder = resolve_relative(source.name, download_root=source.download_root, kind="folder")
+    if folder.is_dir():
+        return _open(source, str(folder), device=device, dtype=dtype, transformers=transformers, cached_only=True)
+    if not _HUB_NAME.fullmatch(source.name):
+        raise EngineUnavailable(
+            f"engine {source.engine}: no model folder {folder}; give the folder of a checkpoint for Transformers, or"
+            " owner/name on the Hugging Face hub"
+        )
+    problem = ""
+    for cached_only in (True,) if source.offline else (True, False):
+        if not cached_only:
+            _logger.info("engine %s: downloading the model %s", source.engine, source.name)
+        try:
+            return _open(
+                source, source.name, device=device, dtype=dtype, transformers=transformers, cached_only=cached_only
+            )
+        except _NotHere as error:
+            problem = str(error)
+    raise EngineUnavailable(
+        f"engine {source.engine}: the model {source.name} is not on this machine"
+        + ("" if source.offline else f" and cannot be downloaded ({problem})")
+        + "; download it where there is a network, and give its folder as model"
+    )
+
+
+class _NotHere(Exception):  # noqa: N818 - a state, and never seen outside
+    """A part of a checkpoint of the hub is not in the cache, or cannot be fetched."""
+
+
+def _open(source: Source, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool) -> Checkpoint:
+    """Read a checkpoint, and say in one line what is wrong with it."""
+    try:
+        return _read(source, name, device=device, dtype=dtype, transformers=transformers, cached_only=cached_only)
+    except EngineUnavailable:
+        raise
+    except ImportError as error:  # torchaudio, sentencepiece ...: the message names it
+        raise EngineUnavailable(
+            f"engine {source.engine}: {name} needs another package: {' '.join(str(error).split())}"
+        ) from error
+    except Exception as error:  # damaged files end in errors of every kind
+        if isinstance(error, OSError) and not Path(name).is_dir():
+            raise _NotHere(first_line(error)) from error
+        raise EngineUnavailable(
+            f"engine {source.engine}: Transformers cannot load {name}: {first_line(error)}"
+        ) from error
+
+
+def _read(source: Source, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool) -> Checkpoint:
+    """Read configuration, processor and model, all from a folder, the cache or the hub."""
+    common = {
+        "local_files_only": cached_only,
+        "cache_dir": None if source.download_root is None else str(source.download_root.expanduser()),
+        # Never None: Transformers would then ask on the terminal.
+        "trust_remote_code": source.trust_remote_code,
+    }
+    config = transformers.AutoConfig.from_pretrained(name, **common)
+    auto_class = _auto_class(config, transformers, trusted=source.trust_remote_code)
+    if auto_class is None:
+        raise EngineUnavailable(
+            f"engine {source.engine}: {name} is of the type {config.model_type!r}, which the installed transformers"
+            f" {transformers.__version__} does not know as a speech recogniser"
+        )
+    if getattr(config, "has_lora_adapter", False) and not transformers.utils.is_peft_available():
+        raise ImportError("peft, for its adapter; run `pip install peft`")  # Transformers would leave the adapter out
+    processor = transformers.AutoProcessor.from_pretrained(name, **common, **source.processor_options)
+    model, loading = getattr(transformers, auto_class).from_pretrained(
+        name,
+        dtype=_dtype(config, dtype, device=device),
+        output_loading_info=True,
+        **common,
+        **source.model_options,
+    )
+    missing = sorted(key for key in loading["missing_keys"] if not _TRAINING_ONLY.search(key))
+    if missing:  # Transformers would fill them with noise
+        raise EngineUnavailable(
+            f"engine {source.engine}: {name} has no weights for {missing[0]}"
+            + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        )
+    return Checkpoint(name=name, auto_class=auto_class, processor=processor, model=model.to(device))
+
+
+def _auto_class(config: Any, transformers: Any, *, trusted: bool) -> str | None:
+    """The name of the class that opens such a checkpoint, or None."""
+    own = getattr(config, "auto_map", None) or {}
+    for name, mapping in _AUTO_CLASSES:
+        if type(config) in getattr(transformers, mapping, ()) or (trusted and name in own):
+            return name
+    return None
+
+
+def _dtype(config: Any, wanted: str, *, device: str) -> str:
+    """The precision to load in: what was asked for; else float32 on a CPU, and on a GPU the model's own half."""
+    if wanted != "default":
+        return wanted
+    own = str(getattr(config, "dtype", None)).removeprefix("torch.")
+    if device == "cpu":
+        return "float32"
+    return own if own in _HALF else "float16"
