@@ -14,6 +14,7 @@ from typing import Any
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.common import resolve_relative
 from trio_stt.lanes.engines.sherpa_runtime import first_line
+from trio_stt.lanes.engines.torch_runtime import HALVES
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
@@ -27,8 +28,6 @@ _AUTO_CLASSES = (
 
 _TRAINING_ONLY = re.compile(r"(^|\.)masked_spec_embed$")
 """Weights that published checkpoints may leave out, because nothing needs them to recognise."""
-
-_HALF = ("float16", "bfloat16")
 
 _logger = logging.getLogger(__name__)
 
@@ -116,9 +115,10 @@ def _open(source: Source, name: str, *, device: str, dtype: str, transformers: A
     except Exception as error:  # damaged files end in errors of every kind
         if isinstance(error, OSError) and not Path(name).is_dir():
             raise _NotHere(first_line(error)) from error
-        raise EngineUnavailable(
-            f"engine {source.engine}: Transformers cannot load {name}: {first_line(error)}"
-        ) from error
+        problem = first_line(error)
+        if "trust_remote_code" in str(error):
+            problem = "it comes with code of its own, which the option trust_remote_code would run; read it first"
+        raise EngineUnavailable(f"engine {source.engine}: Transformers cannot load {name}: {problem}") from error
 
 
 def _read(source: Source, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool) -> Checkpoint:
@@ -171,4 +171,4 @@ def _dtype(config: Any, wanted: str, *, device: str) -> str:
     own = str(getattr(config, "dtype", None)).removeprefix("torch.")
     if device == "cpu":
         return "float32"
-    return own if own in _HALF else "float16"
+    return own if own in HALVES else "float16"

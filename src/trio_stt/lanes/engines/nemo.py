@@ -4,8 +4,6 @@ It owns the loaded model and what NeMo is asked. It must not import trio, and Ne
 loaded. Written against NeMo's documented interface (`ASRModel.from_pretrained`, `restore_from`, `transcribe`).
 """
 
-import contextlib
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +13,7 @@ from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips, resolve_relative
 from trio_stt.lanes.engines.sherpa_runtime import first_line
 from trio_stt.lanes.engines.torch_runtime import (
+    HALVES,
     MAX_BATCH_ON_CUDA,
     check_sample_rate,
     choose_device,
@@ -34,9 +33,18 @@ class Nemo:
     """A loaded NeMo model. Made by `load`; implements `Engine`."""
 
     def __init__(
-        self, model: Any, *, info: EngineInfo, normalize: bool, timestamps: bool, call: Mapping[str, object], torch: Any
+        self,
+        model: Any,
+        *,
+        info: EngineInfo,
+        normalize: bool,
+        half: str | None,
+        timestamps: bool,
+        call: Mapping[str, object],
+        torch: Any,
     ) -> None:
         self._model = model
+        self._half = half
         self._info = info
         self._normalize = normalize
         self._timestamps = timestamps
@@ -54,7 +62,10 @@ class Nemo:
             raise TranscriptionFailed(f"engine {self._info.engine}: it was closed")
         clips = prepare_clips(batch, engine=self._info.engine, normalize=self._normalize)
         try:
-            with self._torch.inference_mode():
+            half = getattr(self._torch, self._half) if self._half else None
+            # NeMo computes its features in float32 whatever the model is, so halves are a matter of each operation.
+            autocast = self._torch.autocast(self._info.device, dtype=half, enabled=half is not None)
+            with self._torch.inference_mode(), autocast:
                 answer = self._model.transcribe(
                     audio=[pad_short(clip) for clip in clips],
                     batch_size=min(len(clips), MAX_BATCH_ON_CUDA),
@@ -69,7 +80,7 @@ class Nemo:
                 _transcript(hypothesis, clip.size / SAMPLE_RATE_HZ) if clip.any() else Transcript(text="")
                 for hypothesis, clip in zip(best, clips, strict=True)
             ]
-        except Exception as error:  # noqa: BLE001 - models raise errors of every kind; none may end the lane
+        except Exception as error:
             raise TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}") from error
 
     def close(self) -> None:
@@ -112,14 +123,11 @@ def load(config: EngineConfig) -> Nemo:
             f"engine {engine}: no model {file}; give a .nemo file, or owner/name on the Hugging Face hub"
         )
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            if local:
-                model = asr.models.ASRModel.restore_from(str(file), map_location=device, **loading)
-            else:
-                model = asr.models.ASRModel.from_pretrained(config.model, map_location=device, **loading)
+        if local:
+            model = asr.models.ASRModel.restore_from(str(file), map_location=device, **loading)
+        else:
+            model = asr.models.ASRModel.from_pretrained(config.model, map_location=device, **loading)
         model.eval()
-        if dtype != "default":
-            model.to(getattr(torch, dtype))
     except Exception as error:
         raise EngineUnavailable(f"engine {engine}: NeMo cannot load {config.model}: {first_line(error)}") from error
     info = EngineInfo(
@@ -129,7 +137,15 @@ def load(config: EngineConfig) -> Nemo:
         max_batch=MAX_BATCH_ON_CUDA if device != "cpu" else 1,
         notice=notice,
     )
-    return Nemo(model, info=info, normalize=config.normalize_audio, timestamps=timestamps, call=call, torch=torch)
+    return Nemo(
+        model,
+        info=info,
+        normalize=config.normalize_audio,
+        half=dtype if dtype in HALVES else None,
+        timestamps=timestamps,
+        call=call,
+        torch=torch,
+    )
 
 
 def _transcript(hypothesis: Any, duration_s: float) -> Transcript:

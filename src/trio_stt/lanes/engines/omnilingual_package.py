@@ -30,10 +30,25 @@ _WHISPERS_NAMES = ("tiny", "tiny.en")
 _MAX_AUDIO_S = 39.9
 """The package refuses what is longer than 40 s, but for its `Unlimited` cards."""
 
+_NO_LIMIT = ("none", "null", "false", "off")
+
 _LANGUAGES = {
-    **{"ar": "arb_Arab", "de": "deu_Latn", "en": "eng_Latn", "es": "spa_Latn", "fr": "fra_Latn", "hi": "hin_Deva"},
-    **{"it": "ita_Latn", "ja": "jpn_Jpan", "ko": "kor_Hang", "nl": "nld_Latn", "pl": "pol_Latn", "pt": "por_Latn"},
-    **{"ru": "rus_Cyrl", "tr": "tur_Latn", "uk": "ukr_Cyrl", "zh": "cmn_Hans"},
+    "ar": "arb_Arab",
+    "de": "deu_Latn",
+    "en": "eng_Latn",
+    "es": "spa_Latn",
+    "fr": "fra_Latn",
+    "hi": "hin_Deva",
+    "it": "ita_Latn",
+    "ja": "jpn_Jpan",
+    "ko": "kor_Hang",
+    "nl": "nld_Latn",
+    "pl": "pol_Latn",
+    "pt": "por_Latn",
+    "ru": "rus_Cyrl",
+    "tr": "tur_Latn",
+    "uk": "ukr_Cyrl",
+    "zh": "cmn_Hans",
 }
 """Two-letter codes → the package's: ISO 639-3 and the script, as Flores-200 spells them."""
 
@@ -84,7 +99,7 @@ class Omnilingual:
             heard: list[list[str]] = [[] for _ in clips]
             for (number, _), text in zip(parts, texts, strict=True):
                 heard[number] += str(text).split()
-        except Exception as error:  # noqa: BLE001 - models raise errors of every kind; none may end the lane
+        except Exception as error:
             raise TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}") from error
         return [
             Transcript(text=" ".join(words) if clip.any() else "", language=None)
@@ -109,9 +124,9 @@ class Omnilingual:
 def load(config: EngineConfig) -> Omnilingual:
     """Make the pipeline of the card that `config` names.
 
-    Options: `model_card` (wins over the model), `language` or `lang`, `language_aliases` (further codes → the package's),
-    `batch_size`, `max_audio_seconds` (null, false or off: no limit), `device`, `dtype` or `torch_dtype`, `sample_rate`,
-    `pipeline` and `transcribe` (further arguments of the package's).
+    Options: `model_card` (wins over the model), `language` or `lang`, `language_aliases` (further codes → the
+    package's), `batch_size`, `max_audio_seconds` (null, false or off: no limit), `device`, `dtype` or `torch_dtype`,
+    `sample_rate`, `pipeline` and `transcribe` (further arguments of the package's).
 
     Raises:
         SettingError: The language, the device, the precision or an option is unknown, of the wrong type or impossible.
@@ -123,10 +138,11 @@ def load(config: EngineConfig) -> Omnilingual:
     card = options.text("model_card") or config.model
     card = _DEFAULT_CARD if card in ("", *_WHISPERS_NAMES) else card
     language = _language(options, config.language, card)
-    max_audio_s = _max_audio_s(options)
+    max_audio_s = _max_audio_s(options, given="max_audio_seconds" in config.options)
     batch_size = options.integer("batch_size", MAX_BATCH_ON_CUDA)
     wanted = options.text("device") or config.device
-    dtype = precision(options.text("dtype") or options.text("torch_dtype") or config.compute_type, engine=engine)
+    spelled = options.text("dtype") or options.text("torch_dtype")
+    dtype = precision(spelled or config.compute_type, engine=engine)
     making, call = options.mapping("pipeline"), options.mapping("transcribe")
     options.done()
     torch = import_torch(engine=engine)
@@ -180,10 +196,9 @@ def _language(options: Options, configured: str | None, card: str) -> str | None
     )
 
 
-def _max_audio_s(options: Options) -> float | None:
+def _max_audio_s(options: Options, *, given: bool) -> float | None:
     """The longest part that the package gets at once, in seconds; None for no limit."""
     value = options.value("max_audio_seconds")
-    off = value is False or (isinstance(value, str) and value.strip().lower() in ("off", "false", "none", "null"))
-    if off or (value is None and options.has("max_audio_seconds")):
+    if given and str(value).strip().lower() in _NO_LIMIT:
         return None
     return options.number("max_audio_seconds", _MAX_AUDIO_S, minimum=1.0, maximum=_MAX_AUDIO_S)

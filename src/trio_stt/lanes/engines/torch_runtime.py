@@ -21,7 +21,10 @@ MAX_BATCH_ON_CUDA = 32
 `benchmarks/torch_batches.py`: a clip of a batch costs what it costs alone), so there it is 1."""
 
 _SPELLINGS = {"fp16": "float16", "half": "float16", "fp32": "float32", "bf16": "bfloat16"}
-_PRECISIONS = ("default", "auto", "float32", "float16", "bfloat16")
+HALVES = ("float16", "bfloat16")
+"""Precisions of half the size."""
+
+_PRECISIONS = ("default", "auto", "float32", *HALVES)
 _QUANTISED = ("int8", "int16")
 
 

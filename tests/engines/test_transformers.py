@@ -1,0 +1,414 @@
+"""Transformers' families: what each hears in a batch and alone, its times, languages, options and precisions."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.engines.conftest import asked
+from tests.support.hf_random import write_granite, write_moonshine, write_parakeet, write_wav2vec2, write_whisper
+from tests.support.hf_whisper import needs_torch, whisper_checkpoint
+from tests.support.real import moonshine_asset
+from tests.support.speech import read_16k
+from tests.support.wer import TWO_CITIES, word_error_rate
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import Engine, EngineConfig, Hints
+
+RATE_HZ = 16_000
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "parakeet_ctc": write_parakeet,
+    "parakeet_rnnt": lambda folder: write_parakeet(folder, "RNNT"),
+    "parakeet_tdt": lambda folder: write_parakeet(folder, "TDT"),
+    "wav2vec2": lambda folder: write_wav2vec2(folder, masked=True),
+    "wav2vec2_old": lambda folder: write_wav2vec2(folder, masked=False),
+    "moonshine": write_moonshine,
+    "whisper": write_whisper,
+}
+TIMED = ("parakeet_ctc", "parakeet_rnnt", "parakeet_tdt", "wav2vec2", "wav2vec2_old")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random checkpoint of each family."""
+    needs_torch()
+    import transformers  # noqa: PLC0415 - few tests need it
+
+    transformers.utils.logging.disable_progress_bar()
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name, write in WRITERS.items():
+        write(folder / name)
+    return folder
+
+
+def load_from(folder: Path, options: Mapping[str, object] | None = None, **changes: Any) -> Engine:
+    config = EngineConfig(engine="transformers", model=str(folder), language=None, options=options or {})
+    return registry.load(replace(config, **changes))
+
+
+@pytest.fixture
+def clips(beckett: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [beckett[:56_000], beckett[5_000:21_000], beckett[56_000:108_000], beckett[2_000:4_000]]
+
+
+# --- every family ---
+
+
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_batch_of_mixed_lengths_equals_its_clips_one_by_one(
+    name: str, written: Path, clips: list[NDArray[np.float32]]
+) -> None:
+    engine = load_from(written / name)
+    alone = [engine.transcribe(asked(clip))[0] for clip in clips]
+    assert engine.transcribe(asked(*clips)) == alone
+    assert engine.transcribe(asked(*reversed(clips))) == alone[::-1]
+    assert len({transcript.text for transcript in alone}) > 1, "such a checkpoint shows nothing"
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_words_have_times_in_order_and_inside_the_clip(
+    name: str, written: Path, clips: list[NDArray[np.float32]]
+) -> None:
+    for clip in clips:
+        (transcript,) = load_from(written / name).transcribe(asked(clip))
+        assert " ".join(word.text for word in transcript.segments) == transcript.text
+        assert transcript.segments
+        assert all(0.0 <= word.start_s <= word.end_s <= clip.size / RATE_HZ for word in transcript.segments)
+        assert all(first.end_s <= second.start_s for first, second in pairwise(transcript.segments))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("samples", [1, 160, 1_600, 30 * RATE_HZ])
+def test_silence_of_any_length_has_no_words(name: str, samples: int, written: Path) -> None:
+    (transcript,) = load_from(written / name).transcribe(asked(np.zeros(samples, np.float32)))
+    assert (transcript.text, transcript.segments) == ("", ())
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_half_precision_is_what_was_asked_for(name: str, written: Path, clips: list[NDArray[np.float32]]) -> None:
+    import torch  # noqa: PLC0415 - as above
+
+    for spelled, dtype in (("bfloat16", torch.bfloat16), ("fp16", torch.float16), ("default", torch.float32)):
+        engine = load_from(written / name, compute_type=spelled)
+        assert engine._family._model.dtype == dtype  # type: ignore[attr-defined] # only the adapter has it
+        engine.transcribe(asked(*clips))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_loading_and_closing_ten_times_leaves_nothing_behind(name: str, written: Path) -> None:
+    threads: list[int] = []
+    resident_bytes: list[int] = []
+    for _ in range(10):
+        engine = load_from(written / name)
+        engine.transcribe(asked(np.ones(1_600, np.float32)))
+        engine.close()
+        threads.append(len(list(Path("/proc/self/task").iterdir())))
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        resident_bytes.append(pages * os.sysconf("SC_PAGESIZE"))
+    assert threads[-1] - threads[2] <= 0
+    assert resident_bytes[-1] - resident_bytes[2] < 16 * 2**20
+
+
+def test_what_parakeet_hears_is_what_transformers_hears(written: Path, clips: list[NDArray[np.float32]]) -> None:
+    import torch  # noqa: PLC0415 - as above
+    from transformers import AutoProcessor, ParakeetForCTC  # noqa: PLC0415 - as above
+
+    processor = AutoProcessor.from_pretrained(written / "parakeet_ctc")
+    model = ParakeetForCTC.from_pretrained(written / "parakeet_ctc", dtype=torch.float32)
+    features = processor(clips[:3], sampling_rate=RATE_HZ)
+    texts = processor.batch_decode(model.generate(**features), skip_special_tokens=True)
+    heard = load_from(written / "parakeet_ctc").transcribe(asked(*clips[:3]))
+    assert [transcript.text for transcript in heard] == texts
+
+
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize("name", ["parakeet_ctc", "parakeet_tdt"])
+def test_parakeet_runs_here_where_its_option_says_so(
+    name: str, written: Path, clips: list[NDArray[np.float32]]
+) -> None:
+    config = EngineConfig(engine="parakeet", model=name, download_root=written, options={"backend": "transformers"})
+    engine = registry.load(config)
+    assert engine.info.engine == "sherpa_onnx_parakeet"
+    assert engine.transcribe(asked(*clips)) == load_from(written / name).transcribe(asked(*clips))
+
+
+# --- Whisper ---
+
+
+def test_a_language_is_found_for_each_clip_unless_told(written: Path, clips: list[NDArray[np.float32]]) -> None:
+    found = load_from(written / "whisper").transcribe(asked(*clips))
+    assert {transcript.language for transcript in found} <= {"en", "de", "fr"}
+    told = load_from(written / "whisper", language="DE").transcribe(asked(*clips))
+    assert {transcript.language for transcript in told} == {"de"}
+    with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to the model"):
+        load_from(written / "whisper", language="tlh")
+
+
+def test_a_reading_longer_than_a_window_beside_a_short_one(beckett: NDArray[np.float32]) -> None:
+    engine = load_from(whisper_checkpoint(), language="en")
+    long = read_16k(moonshine_asset("two_cities.wav"))
+    transcript, short = engine.transcribe(asked(long, beckett[:56_000]))
+    assert word_error_rate(TWO_CITIES, transcript.text) <= 0.08
+    starts = [segment.start_s for segment in transcript.segments]
+    assert len(starts) > 1
+    assert starts == sorted(starts)
+    assert transcript.segments[-1].end_s <= long.size / RATE_HZ
+    assert word_error_rate("ever tried ever failed", short.text) == 0.0
+    assert short.segments == ()
+
+
+@pytest.mark.contract("8.3")
+def test_a_prompt_primes_its_own_clip_and_times_are_given_when_asked_for(beckett: NDArray[np.float32]) -> None:
+    engine = load_from(whisper_checkpoint(), {"timestamps": True}, language="en", beam_size=2)
+    clip = beckett[:56_000]
+    plain = engine.transcribe(asked(clip))
+    (prompted,) = engine.transcribe(asked(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
+    assert prompted.text.isupper()
+    assert engine.transcribe(asked(clip)) == plain
+    assert not plain[0].text.isupper()
+    assert " ".join(segment.text for segment in plain[0].segments) == plain[0].text
+    assert 0.0 < plain[0].segments[-1].end_s <= 3.5
+
+
+# --- Granite ---
+
+
+class _Mel:
+    """torchaudio's mel spectrogram, as far as a random model needs one."""
+
+    def __init__(self, *, n_fft: int, win_length: int, hop_length: int, n_mels: int, sample_rate: int) -> None:
+        assert sample_rate == RATE_HZ
+        self._sizes = (n_fft, hop_length, win_length)
+        self._mels = n_mels
+
+    def to(self, device: str) -> "_Mel":
+        assert device == "cpu"
+        return self
+
+    def __call__(self, audio: Any) -> Any:
+        import torch  # noqa: PLC0415 - as above
+
+        window = torch.hann_window(self._sizes[2])
+        power = torch.stft(audio, *self._sizes, window=window, return_complex=True).abs() ** 2
+        return power[..., 1 : 1 + self._mels, :]
+
+
+@pytest.mark.contract("8.3")
+def test_granite_is_asked_in_its_chat_with_prompt_and_language(
+    tmp_path: Path, clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_torch()
+    from transformers.models.granite_speech import feature_extraction_granite_speech as features  # noqa: PLC0415 - as above
+    from transformers.models.granite_speech.processing_granite_speech import GraniteSpeechProcessor  # noqa: PLC0415 - as above
+
+    monkeypatch.setattr(features, "requires_backends", lambda *_: None)
+    monkeypatch.setattr(
+        features, "torchaudio", SimpleNamespace(transforms=SimpleNamespace(MelSpectrogram=_Mel)), raising=False
+    )
+    chats: list[str] = []
+    call = GraniteSpeechProcessor.__call__
+
+    def listening(self: Any, text: list[str], *args: Any, **kwargs: Any) -> Any:
+        chats.extend(text)
+        return call(self, text, *args, **kwargs)
+
+    monkeypatch.setattr(GraniteSpeechProcessor, "__call__", listening)
+    options = {"generate": {"max_new_tokens": 12}, "prompt": "write it down.", "include_language_in_prompt": True}
+    config = EngineConfig(engine="granite", model=str(write_granite(tmp_path)), language="en", options=options)
+    engine = registry.load(config)
+    heard = engine.transcribe(asked(*clips))
+    assert heard == [engine.transcribe(asked(clip))[0] for clip in clips]
+    assert all(transcript.text for transcript in heard)
+    engine.transcribe(asked(clips[0], hints=Hints(prompt="Beckett")))
+    assert chats[-2].startswith("<|audio|>write it down. The language is en.")
+    assert "Context: Beckett" in chats[-1]
+    assert "write it down" not in heard[0].text
+
+
+def test_granite_without_torchaudio_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_torch()
+    from transformers.models.granite_speech import feature_extraction_granite_speech as features  # noqa: PLC0415 - as above
+
+    with monkeypatch.context() as patched:
+        patched.setattr(features, "requires_backends", lambda *_: None)
+        patched.setattr(
+            features, "torchaudio", SimpleNamespace(transforms=SimpleNamespace(MelSpectrogram=_Mel)), raising=False
+        )
+        write_granite(tmp_path)
+    if find_spec("torchaudio") is not None:
+        pytest.skip("torchaudio is here")
+    with pytest.raises(EngineUnavailable, match=r"needs another package: .*torchaudio"):
+        registry.load(EngineConfig(engine="granite_speech", model=str(tmp_path)))
+
+
+# --- what cannot be loaded ---
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"generate": []}, "option generate must be an object"),
+        ({"generate": {"nonsense": 1}}, "an option of `generate` is not fit"),
+        ({"model": {"trust_remote_code": True}}, r"option model\.trust_remote_code has no place here"),
+        ({"trust_remote_code": "perhaps"}, "trust_remote_code must be true or false"),
+        ({"prompt": "Write."}, "option prompt has no effect on a model of the type 'whisper'"),
+        ({"sample_rate": 8_000}, "sample_rate must be 16000"),
+        ({"device": "tpu"}, "device 'tpu'"),
+    ],
+)
+def test_wrong_options_are_named(options: Mapping[str, object], complaint: str, written: Path) -> None:
+    with pytest.raises(SettingError, match=f"engine transformers: .*{complaint}"):
+        load_from(written / "whisper", options)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [({"timestamps": True}, "timestamps"), ({"generate": {"num_beams": 2}}, "generate")]
+)
+def test_an_option_that_a_family_does_not_take_is_named(
+    options: Mapping[str, object], name: str, written: Path
+) -> None:
+    with pytest.raises(SettingError, match=f"option {name} has no effect on a model of the type 'parakeet_ctc'"):
+        load_from(written / "parakeet_ctc", options)
+
+
+@pytest.mark.parametrize("spelled", ["int8", "int8_float16", "float64"])
+def test_a_precision_that_torch_does_not_make_is_named(spelled: str, written: Path) -> None:
+    with pytest.raises(SettingError, match=f"compute_type '{spelled}'"):
+        load_from(written / "whisper", compute_type=spelled)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "processor_config.json", "tokenizer.json"])
+def test_a_folder_without_a_file_is_refused_in_one_line(file: str, written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written / "parakeet_ctc", tmp_path / "model")
+    (tmp_path / "model" / file).unlink()
+    with pytest.raises(EngineUnavailable, match=f"engine transformers: .*{tmp_path / 'model'}") as raised:
+        load_from(tmp_path / "model")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("file", "kept"), [("model.safetensors", 1_000), ("config.json", 40), ("tokenizer.json", 40)])
+def test_a_truncated_file_is_refused_in_one_line(file: str, kept: int, written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written / "parakeet_ctc", tmp_path / "model")
+    whole = (tmp_path / "model" / file).read_bytes()
+    (tmp_path / "model" / file).write_bytes(whole[:kept])
+    with pytest.raises(EngineUnavailable, match=f"engine transformers: .*{tmp_path / 'model'}") as raised:
+        load_from(tmp_path / "model")
+    assert "\n" not in str(raised.value)
+
+
+def test_missing_weights_are_not_made_up(written: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file  # noqa: PLC0415 - as above
+
+    shutil.copytree(written / "parakeet_ctc", tmp_path / "model")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    del weights["ctc_head.weight"]
+    save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EngineUnavailable, match=r"has no weights for ctc_head\.weight$"):
+        load_from(tmp_path / "model")
+
+
+def test_a_model_for_something_else_is_named(tmp_path: Path) -> None:
+    needs_torch()
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    with pytest.raises(EngineUnavailable, match=r"of the type 'bert', which .* does not know as a speech recogniser"):
+        load_from(tmp_path)
+
+
+def test_code_that_comes_with_a_checkpoint_runs_only_if_an_option_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_torch()
+    config = '{"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}'
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    (tmp_path / "own.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n"
+        "from transformers import PretrainedConfig\n\n\nclass OwnConfig(PretrainedConfig):\n    model_type = 'own'\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("sys.path", sys.path.copy())
+    with pytest.raises(EngineUnavailable, match="code of its own, which the option trust_remote_code would run"):
+        load_from(tmp_path)
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(EngineUnavailable, match="of the type 'own'"):
+        load_from(tmp_path, {"trust_remote_code": True})
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "complaint"),
+    [
+        ({"HF_ENDPOINT": "http://127.0.0.1:1"}, {}, "is not on this machine and cannot be downloaded"),
+        ({"HF_HUB_OFFLINE": "1"}, {}, "is not on this machine; download it"),
+        ({}, {"local_files_only": True}, "is not on this machine; download it"),
+    ],
+)
+def test_a_model_of_the_hub_that_is_not_here_is_named(
+    environment: Mapping[str, str], options: Mapping[str, object], complaint: str, tmp_path: Path
+) -> None:
+    needs_torch()
+    program = (
+        "from trio_stt.errors import EngineUnavailable\n"
+        "from trio_stt.lanes.engines import registry\n"
+        "from trio_stt.lanes.engines.base import EngineConfig\n"
+        "try:\n"
+        f"    registry.load(EngineConfig(engine='transformers', options={dict(options)!r}))\n"
+        "except EngineUnavailable as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"HF_HOME": str(tmp_path)} | environment,
+        timeout=120,
+    )
+    (line,) = done.stdout.splitlines()
+    assert f"engine transformers: the model openai/whisper-tiny.en {complaint}" in line
+
+
+# --- devices ---
+
+
+def test_cuda_that_does_not_work_gives_way_to_the_cpu(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch  # noqa: PLC0415 - as above
+
+    if torch.cuda.is_available():
+        pytest.skip("CUDA works here")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
+    engine = load_from(written / "parakeet_ctc")
+    assert (engine.info.device, engine.info.max_batch) == ("cpu", 1)
+    assert engine.info.notice is not None
+    assert "CUDA does not work, so it runs on the CPU: " in engine.info.notice
+    with pytest.raises(SettingError, match="gpu_device_index 2 is beyond the 2 CUDA devices"):
+        load_from(written / "parakeet_ctc", gpu_device_index=2)
+
+
+def test_what_a_model_raises_fails_the_clip_alone(
+    written: Path, clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load_from(written / "parakeet_ctc")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "transformers.models.parakeet.modeling_parakeet.ParakeetForCTC.forward",
+            lambda *_, **__: (_ for _ in ()).throw(RuntimeError("CUDA out of memory.\nTried to allocate")),
+        )
+        with pytest.raises(TranscriptionFailed, match=r"^engine transformers: CUDA out of memory\.$"):
+            engine.transcribe(asked(clips[0]))
+    assert engine.transcribe(asked(clips[0]))[0].text
