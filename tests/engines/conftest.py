@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.engines.checkpoints import WRITERS
 from tests.support.ggml import whisper_tiny_en
-from tests.support.hf_whisper import whisper_checkpoint
+from tests.support.hf_whisper import needs_torch, whisper_checkpoint
 from tests.support.real import missing, moonshine_asset, package_folder
 from tests.support.speech import read_16k
 from tests.support.stream_models import pack_kroko, write_stream_transducer
@@ -83,6 +84,19 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engi
             "omnilingual_asr": EngineConfig(engine="omnilingual_asr", model=str(write_ctc(folder / "ctc"))),
             "openai_api": EngineConfig(engine="openai_api", options={"base_url": server.base_url}),
         }
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random checkpoint of each family."""
+    needs_torch()
+    import transformers  # noqa: PLC0415 - few tests need it
+
+    transformers.utils.logging.disable_progress_bar()
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name, write in WRITERS.items():
+        write(folder / name)
+    return folder
 
 
 @pytest.fixture(params=NAMES)

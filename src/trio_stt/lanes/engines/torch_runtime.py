@@ -21,6 +21,7 @@ MAX_BATCH_ON_CUDA = 32
 one core: 0.28, 0.27 and 0.25 s for a second of audio in batches of 1, 4 and 8), so there a batch would only make the
 first wait for the last. `benchmarks/engine_batches.py` measures both."""
 
+_SPELLINGS = {"fp16": "float16", "half": "float16", "fp32": "float32", "bf16": "bfloat16"}
 HALVES = ("float16", "bfloat16")
 """Precisions of half the size."""
 
