@@ -3,15 +3,20 @@
  * It must not know blocks or the DOM.
  */
 
-/** @typedef {{text: number, start: number, end: number}} Match which text, and where in it: code units, `end` excluded */
+/** @typedef {{start: number, end: number}} Match where in a text: code units, `end` excluded */
+
+/** Most of English: nothing to fold but case. */
+const PLAIN = /^(?:[!-~]| (?! ))*$/;
 
 /**
  * A text as it is compared, and where each of its characters came from.
  *
  * @param {string} text
- * @returns {{folded: string, starts: number[], ends: number[]}} for each code unit of `folded`, its origin's bounds
+ * @returns {{folded: string, starts?: number[], ends?: number[]}} for each code unit of `folded`, its origin's bounds;
+ *   absent where every character stands in its own place
  */
 function fold(text) {
+  if (PLAIN.test(text)) return { folded: text.toLowerCase() };
   let folded = '';
   /** @type {number[]} */
   const starts = [];
@@ -37,23 +42,22 @@ function fold(text) {
 }
 
 /**
- * @param {string[]} texts
+ * @param {string} text
  * @param {string} query
  * @returns {Match[]} in order, none overlapping; none for a query without characters
  */
-export function findMatches(texts, query) {
+export function findMatches(text, query) {
   const wanted = fold(query.trim()).folded;
   if (!wanted) return [];
-  return texts.flatMap((text, index) => {
-    const { folded, starts, ends } = fold(text);
-    /** @type {Match[]} */
-    const found = [];
-    for (let at = folded.indexOf(wanted); at >= 0; at = folded.indexOf(wanted, at + wanted.length)) {
-      const match = { text: index, start: starts[at], end: ends[at + wanted.length - 1] };
-      if (match.start >= (found.at(-1)?.end ?? 0)) found.push(match); // one letter may fold to two: ﬀ
-    }
-    return found;
-  });
+  const { folded, starts, ends } = fold(text);
+  /** @type {Match[]} */
+  const found = [];
+  for (let at = folded.indexOf(wanted); at >= 0; at = folded.indexOf(wanted, at + wanted.length)) {
+    const last = at + wanted.length - 1;
+    const match = { start: starts?.[at] ?? at, end: ends?.[last] ?? last + 1 };
+    if (match.start >= (found.at(-1)?.end ?? 0)) found.push(match); // one letter may fold to two: ﬀ
+  }
+  return found;
 }
 
 /**

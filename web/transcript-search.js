@@ -5,15 +5,15 @@
 
 import { findMatches, stepMatch } from './search.js';
 
+/** @import { Match } from './search.js' */
+
+/** @typedef {Match & {element: Element}} Place */
+
 const ALL = 'found';
 const CURRENT = 'found-now';
 
-/**
- * @param {Element} element
- * @param {number} start code units in its text
- * @param {number} end
- */
-function rangeIn(element, start, end) {
+/** @param {Place} place */
+function rangeOf({ element, start, end }) {
   const range = document.createRange();
   const nodes = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
   let at = 0;
@@ -37,8 +37,12 @@ function rangeIn(element, start, end) {
  */
 
 export class TranscriptSearch {
-  /** @type {Range[]} */
-  #ranges = [];
+  /** @type {Place[]} */
+  #places = [];
+  /** @type {WeakMap<Element, {state: string, places: Place[]}>} what was found in each text while it read so */
+  #found = new WeakMap();
+  /** @type {WeakSet<Element>} stretches of the transcript that the browser does not draw */
+  #far = new WeakSet();
   #current = -1;
   #isDue = false;
   #elements;
@@ -67,6 +71,8 @@ export class TranscriptSearch {
     });
     previous.addEventListener('click', () => this.#step(-1));
     next.addEventListener('click', () => this.#step(1));
+    const moved = (/** @type {any} */ event) => this.#stretchMoved(event); // a name that TypeScript does not know yet
+    elements.transcript.addEventListener('contentvisibilityautostatechange', moved, { capture: true });
   }
 
   /** The transcript reads differently now. */
@@ -88,20 +94,38 @@ export class TranscriptSearch {
 
   #find() {
     const { transcript, input } = this.#elements;
-    const texts = [...transcript.querySelectorAll('.segment-text')];
-    const matches = findMatches(texts.map(({ textContent }) => textContent ?? ''), input.value);
-    this.#ranges = matches.map(({ text, start, end }) => rangeIn(texts[text], start, end));
-    this.#current = Math.min(this.#current, this.#ranges.length - 1);
+    const texts = input.value.trim() ? [...transcript.querySelectorAll('.segment-text')] : [];
+    const places = texts.flatMap((text) => this.#placesIn(text, input.value));
+    const isSame = places.length === this.#places.length && places.every((place, i) => place === this.#places[i]);
+    if (isSame) return;
+    this.#places = places;
+    this.#current = Math.min(this.#current, places.length - 1);
     this.#draw();
+  }
+
+  /**
+   * Hours of transcript are searched at every word that comes: what did not change is not searched again.
+   *
+   * @param {Element} element
+   * @param {string} query
+   */
+  #placesIn(element, query) {
+    const parts = [...element.children].map(({ textContent }) => textContent ?? '');
+    const state = [query, ...parts].join('\0'); // words that settle stay the same, and move to another part
+    const known = this.#found.get(element);
+    if (known?.state === state) return known.places;
+    const places = findMatches(parts.join(''), query).map((match) => ({ ...match, element }));
+    this.#found.set(element, { state, places });
+    return places;
   }
 
   /** @param {1 | -1} step */
   #step(step) {
-    this.#current = stepMatch(this.#current, this.#ranges.length, step);
+    this.#current = stepMatch(this.#current, this.#places.length, step);
     this.#draw();
-    const range = this.#ranges[this.#current];
-    if (!range) return;
-    const { top, bottom } = range.getBoundingClientRect();
+    const place = this.#places[this.#current];
+    if (!place) return;
+    const { top, bottom } = rangeOf(place).getBoundingClientRect();
     if (top < innerHeight / 5 || bottom > (innerHeight * 3) / 5) {
       scrollBy({ top: top - innerHeight / 3, behavior: 'instant' });
     }
@@ -109,15 +133,28 @@ export class TranscriptSearch {
 
   #draw() {
     const { input, count, previous, next } = this.#elements;
-    const total = this.#ranges.length;
+    const total = this.#places.length;
     let label = '';
     if (input.value.trim()) label = total > 0 ? `${this.#current + 1} of ${total}` : 'None';
     if (count.textContent !== label) count.textContent = label;
     previous.disabled = total === 0;
     next.disabled = total === 0;
+    this.#mark();
+  }
+
+  /** @param {ContentVisibilityAutoStateChangeEvent} event */
+  #stretchMoved({ target, skipped }) {
+    if (skipped) this.#far.add(/** @type {Element} */ (target));
+    else this.#far.delete(/** @type {Element} */ (target));
+    if (this.#places.length > 0) this.#mark();
+  }
+
+  /** Mark what is near the window: browsers look at every mark whenever any text changes. */
+  #mark() {
     if (!('highlights' in CSS)) return; // older browsers still count and scroll
-    const current = this.#ranges[this.#current];
-    CSS.highlights.set(ALL, new Highlight(...this.#ranges));
-    CSS.highlights.set(CURRENT, current ? new Highlight(current) : new Highlight());
+    const isNear = (/** @type {Place} */ { element }) => !this.#far.has(/** @type {Element} */ (element.closest('.stretch')));
+    const current = this.#places[this.#current];
+    CSS.highlights.set(ALL, new Highlight(...this.#places.filter(isNear).map(rangeOf)));
+    CSS.highlights.set(CURRENT, current && isNear(current) ? new Highlight(rangeOf(current)) : new Highlight());
   }
 }

@@ -1,11 +1,17 @@
 /**
  * Draws the transcript: one element for each entry, kept in step with the model.
  * It must not decide what a block says, nor where the page is scrolled to.
+ *
+ * Entries stand in stretches, each of which the browser lays out only while it is near the window: hours of talk then
+ * cost no more than minutes. Single entries as such units would be thousands to watch.
  */
 
 import { lossNote, secondsLabel } from './messages.js';
 
 /** @import { Block, Break, Change } from './transcript.js' */
+
+/** Of entries; a few screens high. */
+const STRETCH = 40;
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
@@ -109,7 +115,10 @@ export class TranscriptView {
       this.#elements.clear();
       this.#list.replaceChildren();
     } else {
-      this.#elements.get(change.key)?.remove();
+      const element = this.#elements.get(change.key);
+      const stretch = element?.parentElement;
+      element?.remove();
+      if (stretch?.childElementCount === 0) stretch.remove();
       this.#elements.delete(change.key);
     }
     return false;
@@ -124,10 +133,21 @@ export class TranscriptView {
     const element = known ?? (entry.kind === 'block' ? drawBlock(entry) : make('div', 'break'));
     if (!known) {
       this.#elements.set(entry.key, element);
-      this.#list.insertBefore(element, this.#elements.get(beforeKey ?? '') ?? null);
+      const before = this.#elements.get(beforeKey ?? '');
+      if (before) before.before(element);
+      else this.#lastStretch().append(element);
     }
     if (entry.kind === 'break') write(element, breakText(entry));
     else if (known) updateBlock(element, entry);
     return !known;
+  }
+
+  /** @returns {Element} one with room for one more */
+  #lastStretch() {
+    const last = this.#list.lastElementChild;
+    if (last && last.childElementCount < STRETCH) return last;
+    const stretch = make('div', 'stretch');
+    this.#list.append(stretch);
+    return stretch;
   }
 }

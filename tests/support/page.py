@@ -43,7 +43,7 @@ addEventListener('DOMContentLoaded', () => {
   window.seen = [];
   const transcript = document.querySelector('[data-testid=transcript]');
   new MutationObserver(() => {
-    const block = transcript.querySelector('[data-testid=segment]:last-of-type');
+    const block = [...transcript.querySelectorAll('[data-testid=segment]')].at(-1);
     if (block) window.seen.push({
       id: block.dataset.segmentId,
       final: block.dataset.final === 'true',
