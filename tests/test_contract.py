@@ -121,10 +121,13 @@ PARTS = SECTIONS | {f"11/{number}": about for number, about in enumerate(DEFECTS
 
 SCRIPTS = {
     "page/link.test.mjs": ("9.4", "9.6", "11/28"),
+    "page/log.test.mjs": ("9.5", "11/28"),
     "page/messages.test.mjs": ("9.5", "11/28"),
     "page/packets.test.mjs": ("2.3", "9.3"),
+    "page/pacer.test.mjs": ("9.3",),
     "page/protocol.test.mjs": ("9.5", "11/28"),
     "page/session.test.mjs": ("9.3", "9.4", "9.6", "11/28"),
+    "page/timeline.test.mjs": ("9.5",),
     "page/transcript.test.mjs": ("9.5", "11/28"),
     "page/worklet.test.mjs": ("9.3",),
 }
@@ -137,7 +140,7 @@ def marks(path: Path) -> Iterator[tuple[str, str]]:
     """The parts that a file covers, each with the name of the test, or of the file where all of it does."""
     name = path.relative_to(ROOT / "tests").as_posix()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             marked, test = node.decorator_list, f"{name}::{node.name}"
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
             marked, test = node.value.elts if isinstance(node.value, ast.List) else [node.value], name

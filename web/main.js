@@ -48,7 +48,7 @@ function openSocket() {
 
 const controls = new Controls();
 const transcriptView = new TranscriptView(byId('transcript'));
-const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'));
+const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'), byId('dock'));
 const transcript = new Transcript((change) => {
   const isNew = transcriptView.apply(change);
   transcriptTools.changed();
@@ -57,6 +57,7 @@ const transcript = new Transcript((change) => {
 const notices = new Notices((list) => noticesView.draw(list));
 const noticesView = new NoticesView(byId('notices'), {
   onDismiss: (key) => notices.resolve(key),
+  onLastDismissed: () => talkButton.focus(),
   onRetry: () => link.connect(),
 });
 const transcriptTools = new TranscriptTools({

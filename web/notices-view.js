@@ -20,8 +20,19 @@ function makeButton(label, className, onClick) {
 }
 
 /**
+ * A screen reader reads what changes: an untouched sentence must stay untouched.
+ *
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
  * @typedef {object} NoticeActions
  * @property {(key: string) => void} onDismiss
+ * @property {() => void} onLastDismissed
  * @property {() => void} onRetry
  */
 
@@ -30,6 +41,7 @@ export class NoticesView {
   #elements = new Map();
   #area;
   #actions;
+  #more = makeButton('', 'quiet-button more', () => this.#unfold(true));
 
   /**
    * @param {HTMLElement} area
@@ -38,10 +50,16 @@ export class NoticesView {
   constructor(area, actions) {
     this.#area = area;
     this.#actions = actions;
+    this.#more.hidden = true;
+    area.append(this.#more);
   }
 
   /** @param {Notice[]} notices oldest first */
   draw(notices) {
+    const others = notices.length - 1;
+    this.#more.hidden = others < 1;
+    write(this.#more, others === 1 ? 'One more message' : `${others} more messages`);
+    if (others < 1) this.#unfold(false);
     const shown = new Set(notices.map((notice) => notice.key));
     for (const [key, element] of this.#elements) {
       if (shown.has(key)) continue;
@@ -53,9 +71,13 @@ export class NoticesView {
       element.dataset.level = notice.level;
       const text = /** @type {HTMLElement} */ (element.firstElementChild);
       const words = notice.count > 1 ? `${notice.text} (${notice.count} times)` : notice.text;
-      // A screen reader reads what changes: an untouched sentence must stay untouched.
-      if (text.textContent !== words) text.textContent = words;
+      write(text, words);
     }
+  }
+
+  /** @param {boolean} isUnfolded whether all are shown where there is little room, instead of the newest only */
+  #unfold(isUnfolded) {
+    this.#area.toggleAttribute('data-unfolded', isUnfolded);
   }
 
   /** @param {Notice} notice */
@@ -65,7 +87,13 @@ export class NoticesView {
     element.dataset.testid = 'notice';
     element.append(document.createElement('p'));
     if (notice.canRetry) element.append(makeButton('Try now', 'quiet-button', this.#actions.onRetry));
-    const dismiss = makeButton('×', 'quiet-button dismiss', () => this.#actions.onDismiss(notice.key));
+    const dismiss = makeButton('×', 'quiet-button dismiss', () => {
+      this.#actions.onDismiss(notice.key);
+      // The focus goes on to the next message, or to where everything began.
+      const next = /** @type {HTMLElement | null} */ (this.#area.querySelector('.notice:last-child .dismiss'));
+      if (next) next.focus();
+      else this.#actions.onLastDismissed();
+    });
     dismiss.setAttribute('aria-label', 'Dismiss this message');
     element.append(dismiss);
     this.#elements.set(notice.key, element);

@@ -36,10 +36,12 @@ export class Observer {
 
   constructor() {
     const card = /** @type {HTMLDetailsElement} */ (byId('log'));
-    if (matchMedia(WIDE).matches) {
-      card.open = true;
-      /** @type {HTMLDetailsElement} */ (byId('timeline')).open = true;
-    }
+    const wide = matchMedia(WIDE);
+    const openWhereWide = () => {
+      for (const each of [card, /** @type {HTMLDetailsElement} */ (byId('timeline'))]) each.open = wide.matches;
+    };
+    openWhereWide();
+    wide.addEventListener('change', openWhereWide); // a tablet that is turned
     this.#logView = new LogView(this.#log, { card, list: byId('log-list'), filters: byId('log-filters') });
     this.#figuresCard.addEventListener('toggle', () => this.#draw());
     // Chips come and go, and may fill a second line: what sticks below the bar must know how high it is.

@@ -19,8 +19,8 @@
  * @typedef {{type: 'status', state: string, at: number | null, queueDepth: number, degraded: boolean,
  *            wakeWords: string}} Status `wakeWords` is empty where none are listened for
  * @typedef {{type: 'realtime', segmentId: number, sequence: number, stableText: string, unstableText: string,
- *            at: number | null, latencyS: number | null, segment: SegmentTimes}} Realtime
- *   `latencyS` is what queue and engine took for these words.
+ *            isDoubtful: boolean, at: number | null, latencyS: number | null, segment: SegmentTimes}} Realtime
+ *   `isDoubtful`: what was heard last contradicts what is shown. `latencyS` is what queue and engine took for these words.
  * @typedef {{type: 'final', segmentId: number, text: string, at: number | null, segment: SegmentTimes}} Final
  * @typedef {{type: 'closed', segmentId: number, reason: string, at: number | null, segment: SegmentTimes}} Closed
  *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` or `no_speech` (nothing was said), or why
@@ -131,6 +131,7 @@ const readers = {
           segmentId: Number(raw.segmentId),
           sequence: Number(raw.sequence) || 0,
           ...splitOf(raw),
+          isDoubtful: raw.isOutlier === true || raw.stablePrefixConflict === true,
           at: figure(raw.timestamp),
           latencyS: figure(fieldsOf(raw.timing).total_latency_seconds),
           segment: times(raw.segment),

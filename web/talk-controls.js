@@ -41,6 +41,7 @@ export function connectTalkControls(button, actions) {
   button.addEventListener('click', (event) => {
     // A click without a pointer comes from a screen reader or a script, which cannot hold.
     const isFromPointer = event.detail > 0;
+    if (event.detail > 1) return; // the rest of a double click, which means one
     if (!actions.isHold() || !isFromPointer) actions.toggle();
   });
   button.addEventListener('contextmenu', (event) => {

@@ -68,7 +68,7 @@ export class Timeline {
     } else if (event.type === 'realtime') {
       this.#mark('recognition', 'quiet', `live words of ${event.segmentId}`, nowS);
     } else if (event.type === 'final') {
-      this.#close(`write-${event.segmentId}`, nowS, { tone: 'good', label: `wrote ${event.segmentId}: ${event.text}` });
+      this.#close(`write-${event.segmentId}`, nowS, { tone: 'good', label: `wrote ${event.segmentId}: \u2068${event.text}\u2069` });
     } else if (event.type === 'closed') {
       const label = `no text for ${event.segmentId}: ${closedReason(event.reason)}`;
       this.#close(`write-${event.segmentId}`, nowS, { tone: 'bad', label });

@@ -3,8 +3,11 @@
  * It must not change what is on the page besides its own button.
  */
 
-/** How near the end counts as being there. */
+/** How near the newest words count as being there. */
 const NEAR_END_PX = 48;
+
+/** What may stand below the newest words and still be in sight with them: a row of closed cards. */
+const BELOW_PX = 80;
 
 export class TranscriptScroll {
   #isFollowing = true;
@@ -13,14 +16,17 @@ export class TranscriptScroll {
   #button;
   #label;
   #transcript;
+  #dock;
 
   /**
    * @param {HTMLElement} button leads to the newest words; shown while they are out of sight
    * @param {HTMLElement} transcript gets the focus when the button that had it goes
+   * @param {HTMLElement} dock covers the lower edge of the window
    */
-  constructor(button, transcript) {
+  constructor(button, transcript, dock) {
     this.#button = button;
     this.#transcript = transcript;
+    this.#dock = dock;
     this.#label = /** @type {HTMLElement} */ (button.querySelector('span'));
     button.addEventListener('click', () => {
       transcript.focus({ preventScroll: true });
@@ -55,17 +61,26 @@ export class TranscriptScroll {
   #settle() {
     if (!this.#isFollowing || !this.#isOnShow) return;
     const page = document.documentElement;
-    page.scrollTop = page.scrollHeight;
+    page.scrollTop = this.#wantedTopPx;
     this.#lastTopPx = page.scrollTop;
+  }
+
+  /** Where the page stands while the newest words are just above the dock, with a row of cards, or the page's end. */
+  get #wantedTopPx() {
+    const { scrollTop, scrollHeight, clientHeight } = document.documentElement;
+    const endPx = this.#transcript.getBoundingClientRect().bottom + scrollTop;
+    const endInSightPx = endPx + BELOW_PX + this.#dock.offsetHeight - clientHeight;
+    return Math.max(0, Math.min(scrollHeight - clientHeight, endInSightPx));
   }
 
   #scrolled() {
     if (!this.#isOnShow) return;
-    const { scrollTop, scrollHeight, clientHeight } = document.documentElement;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    // Content that grows moves the end away without any scrolling: only a way up is the reader's wish.
-    if (isAtEnd) this.#isFollowing = true;
-    else if (scrollTop < this.#lastTopPx) this.#isFollowing = false;
+    const { scrollTop } = document.documentElement;
+    const beyondPx = scrollTop - this.#wantedTopPx;
+    // Content that grows moves the end away without any scrolling: only a way up, or past the words, is the reader's wish.
+    if (Math.abs(beyondPx) < NEAR_END_PX) this.#isFollowing = true;
+    else if (scrollTop < this.#lastTopPx || beyondPx > 0) this.#isFollowing = false;
+    this.#button.toggleAttribute('data-above', beyondPx > 0);
     this.#lastTopPx = scrollTop;
     if (this.#isFollowing) this.#unread = 0;
     this.#draw();

@@ -45,11 +45,11 @@ function write(element, text) {
  *
  * @param {Block} block
  */
-function metaOf({ phase, loss, times }) {
+function metaOf({ phase, loss, isDoubtful, times }) {
   const { durationSeconds, recordingEndedAt, preRollSeconds, wakeWordAt, wakeWord } = times;
   const parts = [];
   if (phase === 'lost') parts.push(lossNote(loss));
-  else if (phase === 'live' && recordingEndedAt === undefined) parts.push('speaking');
+  else if (phase === 'live' && recordingEndedAt === undefined) parts.push(isDoubtful ? 'speaking, hard to understand' : 'speaking');
   if (durationSeconds !== undefined) parts.push(secondsLabel(durationSeconds));
   if (recordingEndedAt !== undefined) parts.push(`until ${clock(recordingEndedAt)}`);
   if (preRollSeconds) parts.push(`pre-roll ${secondsLabel(preRollSeconds)}`);
@@ -81,6 +81,7 @@ function updateBlock(element, block) {
   const [stable, unstable] = words.children;
   element.dataset.final = String(block.phase === 'final');
   element.dataset.phase = block.phase;
+  element.toggleAttribute('data-doubtful', block.phase === 'live' && block.isDoubtful);
   write(stable, block.stable);
   write(unstable, block.unstable);
   write(meta, metaOf(block));

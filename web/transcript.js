@@ -21,6 +21,7 @@
  * @property {BlockPhase} phase
  * @property {string} stable settled words; all of them once final
  * @property {string} unstable words that may still change, with their leading space
+ * @property {boolean} isDoubtful what was heard last contradicts them
  * @property {LossReason} loss
  * @property {SegmentTimes} times as far as they are known
  *
@@ -88,7 +89,7 @@ export class Transcript {
     const isLate = (block && block.phase !== 'live') || event.sequence < (this.#sequences.get(key) ?? 0);
     if (isLate || !(event.stableText + event.unstableText).trim()) return;
     this.#sequences.set(key, event.sequence);
-    this.#put(this.#made(event, block, { phase: 'live', stable: event.stableText, unstable: event.unstableText }));
+    this.#put(this.#made(event, block, { phase: 'live', stable: event.stableText, unstable: event.unstableText, isDoubtful: event.isDoubtful }));
   }
 
   /**
@@ -101,7 +102,7 @@ export class Transcript {
     this.#sequences.delete(key);
     // Finals come in the order of speech: what is still open before this one was given up by the server.
     this.#loseLiveBlocks('unknown', (open) => open.segmentId < event.segmentId);
-    this.#put(this.#made(event, block, { phase: 'final', stable: event.text, unstable: '' }));
+    this.#put(this.#made(event, block, { phase: 'final', stable: event.text, unstable: '', isDoubtful: false }));
     return true;
   }
 
@@ -139,7 +140,7 @@ export class Transcript {
   /**
    * @param {Realtime | Final} event
    * @param {Block | null} before the segment's block so far
-   * @param {Pick<Block, 'phase' | 'stable' | 'unstable'>} words
+   * @param {Pick<Block, 'phase' | 'stable' | 'unstable' | 'isDoubtful'>} words
    * @returns {Block}
    */
   #made({ segmentId, segment }, before, words) {

@@ -1,7 +1,6 @@
 """The page in a real Chromium, its fake microphone playing real speech, against the real server and model."""
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,18 +9,6 @@ from playwright.sync_api import expect
 
 from tests.support.page import HEARD_WITHIN_MS, Served, connection_is, final_texts, for_microphone, open_page
 from tests.support.wer import BECKETT, word_error_rate
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("server") / "output.txt") as served:
-        yield served
-
-
-@pytest.fixture
-def speech(tmp_path: Path) -> Path:
-    """Six short sentences."""
-    return for_microphone(tmp_path / "speech.wav", "beckett.wav")
 
 
 @pytest.mark.contract("9.3", "9.5", "9.6")

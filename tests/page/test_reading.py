@@ -63,12 +63,6 @@ FILLED = """(lane) => {
 FROM_END = "document.documentElement.scrollHeight - scrollY - innerHeight"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with Served(tmp_path_factory.mktemp("server") / "output.txt") as served:
-        yield served
-
-
 def start_talking(page: Page) -> None:
     connection_is(page, "Ready")
     page.get_by_test_id("talk").click()
@@ -101,6 +95,7 @@ def page(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         yield page
 
 
+@pytest.mark.contract("9.5")
 class TestWhatWasSaid:
     """All that can be done with one reading once it is over."""
 
@@ -218,6 +213,7 @@ def saved(page: Page, label: str, kind: str) -> str:
     return Path(download.value.path()).read_text(encoding="utf-8")
 
 
+@pytest.mark.contract("9.5")
 def test_the_page_follows_the_words_until_the_reader_scrolls_up(server: Served, tmp_path: Path) -> None:
     speech = for_microphone(tmp_path / "speech.wav", "beckett.wav")
     with open_page(server.url, speech, repeat=True, size=(900, 420)) as page:
@@ -260,6 +256,7 @@ def test_on_a_phone_what_the_server_does_is_below_and_opens(server: Served, tmp_
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.contract("9.5", "9.6")
 def test_with_a_wake_word_the_page_waits_hears_it_and_records(tmp_path: Path) -> None:
     talk = np.concatenate([room(1.0), say(f"{WAKE_WORD}."), room(1.0), say("turn on the kitchen light."), room(2.0)])
     speech = write_microphone(tmp_path / "talk.wav", (talk / 32_768).astype(np.float32), SAMPLE_RATE_HZ)

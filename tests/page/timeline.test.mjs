@@ -111,7 +111,7 @@ test('a moment tells what was there, and short things are found around their pla
   says(3, 2, 5, 5.1);
   const at = (seconds) => momentAt(timeline, { atS: T0 + seconds, spanS: 30, nowS: T0 + 20 }).map(({ label }) => label);
   assert.deepEqual(at(3), ['voice (3.0 s)', 'recording 3 (3.0 s)']);
-  assert.deepEqual(at(5.3), ['voice (3.0 s)', 'recording 3 (3.0 s)', 'wrote 3: text 3 (0.1 s)']);
+  assert.deepEqual(at(5.3), ['voice (3.0 s)', 'recording 3 (3.0 s)', 'wrote 3: \u2068text 3\u2069 (0.1 s)']);
   assert.deepEqual(at(12), []);
   arrives(told('recording_started', { segmentId: 4 }), 18);
   assert.deepEqual(at(19), ['recording 4 (2.0 s so far)']);

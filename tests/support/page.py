@@ -1,5 +1,6 @@
 """The page in a real browser for tests: a server of its own, and a Chromium whose microphone plays a sound file."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -10,20 +11,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.support.real import missing, moonshine_asset
 
 MICROPHONE_HZ = 48_000
 READY_WITHIN_S = 120
 HEARD_WITHIN_MS = 60_000
+
+SPOKEN_AT = 1_900_000_000.0
+HELLO = {"type": "hello", "sessionId": "0" * 32}
+READY = {"type": "ready", "ok": True}
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -167,3 +172,87 @@ def connection_is(page: Page, label: str) -> None:
 def final_texts(page: Page) -> list[str]:
     """The words of the blocks that are final, oldest first."""
     return page.locator("[data-testid=segment][data-final=true] .segment-text").all_inner_texts()
+
+
+def talk_is(page: Page, phase: str) -> None:
+    """Wait until talking is `off`, `asking`, `live` or `stopping`."""
+    expect(page.locator("body")).to_have_attribute("data-talk", phase)
+
+
+def setting(page: Page, name: str) -> Locator:
+    """A field of the settings panel."""
+    return page.locator(f"[data-setting={name}]")
+
+
+def becomes(page: Page, condition: str) -> None:
+    """Wait for a condition; Playwright's own `wait_for_function` needs what the page's policy forbids."""
+    page.evaluate(f"""() => new Promise((done, fail) => {{
+      setTimeout(fail, {HEARD_WITHIN_MS}, new Error('it did not happen'));
+      const look = () => ({condition}) ? done() : requestAnimationFrame(look);
+      look();
+    }})""")
+
+
+def asked(server: Served, path: str, changes: dict[str, Any] | None = None) -> Any:
+    """The server's answer to a GET, or to a PATCH with these changes."""
+    body = None if changes is None else json.dumps(changes).encode()
+    request = urllib.request.Request(  # noqa: S310 - the url is our own
+        f"{server.url}{path}",
+        body,
+        {"Content-Type": "application/json"},
+        method="GET" if body is None else "PATCH",
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
+        return json.load(answer)
+
+
+class ScriptedServer:
+    """Plays the server's end of the page's socket: it answers pings, and says what the test wants said.
+
+    Args:
+        page: Before it is loaded; its HTTP side stays the real server's.
+        greeting: What each new connection is told at once.
+
+    Attributes:
+        commands: What each connection was told to do, pings aside.
+        is_silent: Whether pings go unanswered until the next connection.
+    """
+
+    def __init__(self, page: Page, greeting: Sequence[dict[str, Any]] = ()) -> None:
+        self.commands: list[list[str]] = []
+        self.is_silent = False
+        self._greeting = greeting or [HELLO, READY]
+        self._sockets: list[WebSocketRoute] = []
+        page.route_web_socket(lambda url: url.endswith("/ws/transcribe"), self._opened)
+
+    def says(self, kind: str, /, **fields: Any) -> None:
+        """Send an event over the newest connection."""
+        self._sockets[-1].send(json.dumps({"type": kind, **fields}))
+
+    def final(self, segment_id: int, text: str) -> None:
+        """Send a final text of 4 s, each 5 s after the one before it."""
+        at = SPOKEN_AT + 5 * segment_id
+        times = {"recordingStartedAt": at, "recordingEndedAt": at + 4, "durationSeconds": 4.0}
+        self.says("final", segmentId=segment_id, text=text, timestamp=at + 4, segment=times)
+
+    def partial(self, segment_id: int, sequence: int, stable: str, unstable: str = "", **fields: Any) -> None:
+        """Send live words."""
+        words = {"segmentId": segment_id, "sequence": sequence, "stableText": stable, "unstableText": unstable}
+        self.says("realtime", **words, **fields)
+
+    def _opened(self, socket: WebSocketRoute) -> None:
+        commands: list[str] = []
+        self.is_silent = False
+        self._sockets.append(socket)
+        self.commands.append(commands)
+
+        def heard(frame: str | bytes) -> None:
+            kind = json.loads(frame)["type"] if isinstance(frame, str) else ""
+            if kind not in {"", "ping"}:
+                commands.append(kind)
+            elif kind and not self.is_silent:
+                socket.send(json.dumps({"type": "pong"}))
+
+        socket.on_message(heard)
+        for event in self._greeting:
+            socket.send(json.dumps(event))

@@ -1,0 +1,164 @@
+"""Where the sound comes from, and what is told where none comes, in a real Chromium against the real server."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.page import HEARD_WITHIN_MS, Served, becomes, connection_is, final_texts, open_page, talk_is
+from tests.support.real import moonshine_asset
+from tests.support.wer import BECKETT, word_error_rate
+
+# Drops a file on the page as a person's drag would: through the events of the window.
+DROP = """async ([name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  for (const type of ['dragenter', 'dragover', 'drop']) {
+    document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }
+}"""
+KEEP_TRACKS = """
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.tracks = [];
+  navigator.mediaDevices.getUserMedia = async (constraints) => {
+    const stream = await ask(constraints);
+    window.tracks.push(...stream.getTracks());
+    return stream;
+  };
+"""
+REFUSE = """(name) => {
+  navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); };
+}"""
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    page.evaluate(DROP, [name, base64.b64encode(content).decode()])
+
+
+def test_a_file_that_is_dropped_is_streamed_and_becomes_finals(server: Served, speech: Path) -> None:
+    with open_page(server.url, speech) as page:
+        connection_is(page, "Ready")
+        drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
+        talk_is(page, "live")
+        expect(page.get_by_test_id("source")).to_contain_text("beckett.wav · 0:0")
+        talk_is(page, "live")
+        expect(page.get_by_test_id("talk")).to_have_text("Talk", timeout=HEARD_WITHIN_MS)  # by itself, at its end
+        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0)
+        assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
+        expect(page.get_by_test_id("source")).to_have_text("The space bar starts and stops")
+        expect(page.get_by_test_id("unsent")).to_be_hidden()
+
+        # Who looks at the operations meanwhile comes back to where they were reading.
+        page.set_viewport_size({"width": 400, "height": 400})
+        becomes(page, "scrollY > 100")
+        page.evaluate("scrollTo(0, 40)")
+        expect(page.get_by_test_id("newest")).to_be_visible()
+        # By script, as Playwright scrolls a little before it clicks.
+        page.get_by_test_id("operations-open").evaluate("link => link.click()")
+        expect(page.get_by_test_id("lane")).to_be_visible()
+        page.get_by_role("link", name="Talk").evaluate("link => link.click()")
+        becomes(page, "scrollY === 40")
+
+
+def test_what_is_no_sound_is_told(server: Served, speech: Path) -> None:
+    with open_page(server.url, speech) as page:
+        page.locator("input[type=file]").set_input_files(
+            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no sound at all"}
+        )
+        expect(page.get_by_test_id("notice")).to_contain_text("could not be read as sound")
+        talk_is(page, "off")
+
+
+@pytest.mark.contract("9.6")
+@pytest.mark.parametrize(
+    ("lacking", "sentence"),
+    [
+        ("Object.defineProperty(window, 'isSecureContext', { value: false })", "secure pages only"),
+        ("delete window.AudioWorkletNode", "lacks AudioWorklet"),
+    ],
+    ids=["no HTTPS", "no AudioWorklet"],
+)
+def test_without_what_it_needs_the_page_says_so_at_once_and_still_takes_files(
+    server: Served, speech: Path, lacking: str, sentence: str
+) -> None:
+    with open_page("about:blank", speech) as page:
+        page.add_init_script(lacking)
+        page.goto(server.url)
+        connection_is(page, "Ready")
+        expect(page.get_by_test_id("notice")).to_contain_text(sentence)
+        page.get_by_test_id("talk").click()
+        talk_is(page, "off")
+        drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
+        talk_is(page, "live")
+        page.get_by_test_id("talk").click()
+        talk_is(page, "off")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "sentence"),
+    [
+        ("NotFoundError", "No microphone was found."),
+        ("NotAllowedError", "The microphone is blocked for this page."),
+        ("NotReadableError", "Another program may be using it."),
+        ("UnknownError", "The sound could not be opened."),
+    ],
+)
+def test_a_microphone_that_the_browser_does_not_give_is_told_with_what_to_do(
+    server: Served, speech: Path, refusal: str, sentence: str
+) -> None:
+    with open_page(server.url, speech) as page:
+        page.evaluate(REFUSE, refusal)
+        page.get_by_test_id("talk").click()
+        expect(page.get_by_test_id("notice")).to_contain_text(sentence)
+        talk_is(page, "off")
+        page.reload()
+        page.get_by_test_id("talk").click()
+        talk_is(page, "live")
+
+
+def test_the_sound_of_a_tab_is_streamed_until_nobody_shares_it_any_more(server: Served, speech: Path) -> None:
+    with open_page(server.url, speech) as page:
+        connection_is(page, "Ready")
+        page.evaluate(KEEP_TRACKS.replace("getUserMedia", "getDisplayMedia"))
+        page.get_by_test_id("sound-open").click()
+        page.get_by_role("button", name="Share a tab or the screen").click()
+        talk_is(page, "live")
+        expect(page.get_by_test_id("sound")).to_be_hidden()
+        expect(page.get_by_test_id("source")).to_have_text("Shared sound")
+        expect(page.get_by_test_id("state")).not_to_have_text("Idle")
+        page.evaluate("for (const track of tracks) { track.stop(); track.dispatchEvent(new Event('ended')); }")
+        talk_is(page, "off")
+        expect(page.get_by_test_id("notice")).to_contain_text("Nothing is shared any more.")
+        expect(page.get_by_test_id("state")).to_have_text("Idle")
+
+
+def test_a_microphone_that_is_unplugged_gives_way_to_the_one_that_is_left(server: Served, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.add_init_script(KEEP_TRACKS)
+        page.goto(server.url)
+        connection_is(page, "Ready")
+        page.get_by_test_id("talk").click()
+        talk_is(page, "live")
+        page.evaluate("window.tracks[0].stop(); window.tracks[0].dispatchEvent(new Event('ended'))")
+        expect(page.get_by_test_id("notice")).to_contain_text("You are now heard through Fake Default Audio Input.")
+        talk_is(page, "live")
+        assert page.evaluate("window.tracks.map((track) => track.readyState)") == ["ended", "live"]
+
+
+@pytest.mark.contract("9.3")
+def test_how_the_microphone_is_treated_changes_while_talking(server: Served, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.add_init_script(KEEP_TRACKS)
+        page.goto(server.url)
+        connection_is(page, "Ready")
+        page.get_by_test_id("talk").click()
+        talk_is(page, "live")
+        page.get_by_test_id("sound-open").click()
+        expect(page.get_by_label("Microphone", exact=True).get_by_role("option")).not_to_have_count(1)
+        page.get_by_role("switch", name="Noise suppression").uncheck()
+        becomes(page, "tracks.at(-1).getSettings().noiseSuppression === false")
+        becomes(page, "tracks.filter((track) => track.readyState === 'live').length === 1")
+        talk_is(page, "live")
