@@ -89,6 +89,7 @@ export class TranscriptSearch {
     this.#elements.input.value = '';
     this.#current = -1;
     this.#find();
+    this.#draw();
     this.#elements.input.blur();
   }
 
