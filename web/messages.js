@@ -25,6 +25,8 @@ const SERVER = {
   realtime_engine: 'The live engine failed to start, so words may appear only after you pause',
 };
 
+const BUSY = /Partials come less often/i;
+
 /**
  * Warnings of our server, and what they mean for the person who talks. `$1` is what the first group caught.
  *
@@ -49,7 +51,7 @@ const WARNINGS = [
     /Final transcription backlog: (\d+) utterances wait, none is lost/i,
     'The server is behind: $1 passages wait for their final text. None is lost',
   ],
-  [/Partials come less often/i, 'The server is busy, so words appear less often while you speak. Final texts are not affected'],
+  [BUSY, 'The server is busy, so words appear less often while you speak. Final texts are not affected'],
   [
     /No audio came for ([\d.]+) s/i,
     'No sound reached the server for $1 s, so the passage was ended there. What was heard is written down',
@@ -111,6 +113,12 @@ export function warningMessage(message) {
   const words = known ? known[1].replace('$1', caught) : message.trim();
   return { level: 'warning', text: sentence(words || 'The server sent a warning without words') };
 }
+
+/**
+ * @param {string} message the server's own words
+ * @returns {boolean} whether it is about a load that passes, whose end `status` tells
+ */
+export const isBusyWarning = (message) => BUSY.test(message);
 
 /**
  * @param {LossReason} loss

@@ -3,7 +3,7 @@
  * It must not touch the DOM, nor open sockets or devices itself: those are handed in.
  */
 
-import { linkMessage, loadingMessage, serverErrorMessage, warningMessage } from './messages.js';
+import { isBusyWarning, linkMessage, loadingMessage, serverErrorMessage, warningMessage } from './messages.js';
 import { encodePacket, Shedder } from './packets.js';
 import { Talk } from './talk.js';
 
@@ -17,6 +17,9 @@ import { Talk } from './talk.js';
 
 /** A model that is loaded says so at once; only one that is not deserves a sentence. */
 const LOADING_SENTENCE_AFTER_MS = 500;
+
+/** What is said of a busy server goes when it no longer is, or is another one. */
+const BUSY = 'busy';
 
 /** Unsent sound up to which more is taken from a source that can wait. */
 const READY_BELOW_BYTES = 32_000;
@@ -59,6 +62,7 @@ export class Session {
   #shedder = new Shedder();
   /** Sound that was captured since the connection was lost, seconds. */
   #missedS = 0;
+  #isDegraded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #loadingTimer;
   #parts;
@@ -91,6 +95,8 @@ export class Session {
     const wasOpen = this.#state.link.phase === 'open';
     if (wasOpen && link.phase !== 'open') {
       this.#parts.transcript.disconnected();
+      this.#parts.notices.resolve(BUSY);
+      this.#isDegraded = false;
       this.#modelSettled();
       this.#become({ recorder: '', latencyMs: null, model: 'loading', sessionId: '' });
     }
@@ -119,6 +125,8 @@ export class Session {
         this.#become({ model: event.ok ? 'ready' : 'failed' });
         break;
       case 'status':
+        if (this.#isDegraded && !event.degraded) notices.resolve(BUSY);
+        this.#isDegraded = event.degraded;
         this.#become({ recorder: event.state });
         break;
       case 'realtime':
@@ -134,7 +142,7 @@ export class Session {
         transcript.cleared();
         break;
       case 'warning':
-        notices.show(`warning:${event.message}`, warningMessage(event.message));
+        notices.show(isBusyWarning(event.message) ? BUSY : `warning:${event.message}`, warningMessage(event.message));
         break;
       case 'error':
         // The link's own sentence covers a full server.

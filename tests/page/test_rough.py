@@ -137,6 +137,20 @@ def test_while_the_model_loads_people_are_told_and_can_talk_already(server: Serv
         assert scripted.commands == [["start"]]
 
 
+def test_a_busy_server_is_told_for_as_long_as_it_is(server: Served, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        scripted = open_scripted(page, server)
+        connection_is(page, "Ready")
+        scripted.says("warning", message="Partials come less often: the engine is behind")
+        scripted.says("warning", message="Something else")
+        scripted.says("status", state="recording", degraded=True)
+        expect(page.get_by_test_id("degraded")).to_be_visible()
+        expect(page.get_by_test_id("notice")).to_have_count(2)
+        scripted.says("status", state="recording", degraded=False)
+        expect(page.get_by_test_id("degraded")).to_be_hidden()
+        expect(page.get_by_test_id("notice")).to_have_text(["Something else.×"])
+
+
 def test_who_talks_before_the_connection_stands_is_heard_once_it_does(server: Served, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         scripted = open_scripted(page, server, [{"type": "heartbeat"}])  # connected, and not greeted yet
