@@ -82,6 +82,10 @@ model_warmup --no-model-warmup S True
 """
 ROWS = [line.split() for line in CONTRACT.strip().splitlines()]
 OURS = {
+    "lane_workers",
+    "realtime_lane_workers",
+    "job_deadline_s",
+    "engine_outage_limit_s",
     "max_backlog_seconds",
     "stream_stall_timeout_s",
     "idle_timeout_s",

@@ -4,10 +4,11 @@ It owns what is built from what. It must not hold logic of its own.
 """
 
 import logging
+import math
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,15 @@ _SWITCH_INTERVAL_S = 0.0005
 _MAX_ENGINE_THREADS = 4
 _WARMUP_CLIP = np.zeros(SAMPLE_RATE_HZ, np.float32)
 """A second of silence: enough for an engine to allocate and compile what the first talker would wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """What one lane shall have: engines of this kind, and how many of them."""
+
+    name: LaneName
+    config: EngineConfig
+    workers: int
 
 
 def build_house(settings: Settings) -> House:
@@ -96,13 +106,12 @@ def prepare_process() -> None:
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
     """One lane where finals and partials come from the same model, else two."""
     final_config, partial_config = _engine_configs(settings)
-    if settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config):
-        main = _lane("main", final_config, lanes=1, warmup=settings.model_warmup, current=current)
-        return Lanes(main=main, realtime=main)
-    return Lanes(
-        main=_lane("main", final_config, lanes=2, warmup=settings.model_warmup, current=current),
-        realtime=_lane("realtime", partial_config, lanes=2, warmup=settings.model_warmup, current=current),
-    )
+    crews = [_Crew("main", final_config, _workers(final_config, settings.lane_workers))]
+    if not (settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)):
+        crews.append(_Crew("realtime", partial_config, _workers(partial_config, settings.realtime_lane_workers)))
+    threads = _threads_each(crews)
+    main, *rest = (_lane(crew, threads=threads, warmup=settings.model_warmup, current=current) for crew in crews)
+    return Lanes(main=main, realtime=rest[0] if rest else main)
 
 
 def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | None]:
@@ -153,18 +162,37 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
     return final_config, partial_config
 
 
-def _lane(name: LaneName, config: EngineConfig, *, lanes: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
-    cores = os.cpu_count() or 1
-    # One core stays with the event loop; more than four threads no longer help models of this size.
-    threads = min(_MAX_ENGINE_THREADS, max(1, (cores - 1) // lanes))
-    config = replace(config, num_threads=threads)
+def _workers(config: EngineConfig, wanted: int) -> int:
+    if wanted > 1 and registry.workers(config) == "one":
+        logger.warning("engine %s has one worker only, not %d: it hears all utterances at once", config.engine, wanted)
+        return 1
+    return wanted
+
+
+def _threads_each(crews: Sequence[_Crew]) -> int:
+    """Threads for each call of an engine, so that all that may run at the same time find a core.
+
+    One core stays with the event loop; more than four threads no longer help models of this size. Engines that have no
+    use for threads, as they ask somebody else, take none away.
+    """
+    calls = sum(crew.workers for crew in crews if "num_threads" not in registry.resolve(crew.config.engine).ignores)
+    return min(_MAX_ENGINE_THREADS, max(1, ((os.cpu_count() or 1) - 1) // max(1, calls)))
+
+
+def _lane(crew: _Crew, *, threads: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
+    shared = registry.workers(crew.config) == "shared"
+    config = replace(crew.config, num_threads=threads, num_workers=crew.workers if shared else 1)
     lane: Lane = Lane(
-        name,
-        host=EngineThread(name),
+        crew.name,
+        new_host=partial(EngineThread, crew.name),
         load=partial(provision.load, config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: _queue_limits(current()),
+        workers=crew.workers,
+        shared=shared and crew.workers > 1,
         batch_size=lambda kind: _batch_size(current(), kind),
         degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
+        job_deadline_s=lambda: current().job_deadline_s or math.inf,
+        outage_limit_s=lambda: current().engine_outage_limit_s,
         warmup_clips=[_WARMUP_CLIP] if warmup else [],
     )
     return lane

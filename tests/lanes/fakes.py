@@ -1,12 +1,13 @@
 """Engines and hosts that do as they are told, for tests of lanes."""
 
+import copy
 import math
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -169,6 +170,7 @@ class VirtualHost:
         self._load_s = load_s
         self._inference_s = inference_s
         self._shutdown_timeout_s = shutdown_timeout_s
+        self.left_behind: list[VirtualHost] = []
         self._busy_until_s = 0.0
         self._engine: Engine | None = None
         self._info: EngineInfo | None = None
@@ -199,6 +201,24 @@ class VirtualHost:
                 except RuntimeError:
                     return
 
+    def anew(self) -> Self:
+        """Another host like this one."""
+        other = copy.copy(self)
+        other._busy_until_s, other._engine, other._info, other._closed = 0.0, None, None, False
+        return other
+
+    def abandon(self, returned: Callable[[], None]) -> None:
+        async def come_back() -> None:
+            await trio.sleep_until(self._busy_until_s)
+            if self._engine is not None:
+                self._engine.close()
+            returned()
+
+        self._closed = True
+        self.left_behind.append(self)
+        if self._busy_until_s < math.inf:
+            trio.lowlevel.spawn_system_task(come_back)
+
     async def _take(self, duration_s: float) -> None:
         # A native call goes on when its waiter leaves: whoever comes next waits for it as well.
         self._busy_until_s = max(self._busy_until_s, trio.current_time()) + duration_s
@@ -210,24 +230,16 @@ def _clips(batch: Sequence[Request]) -> Batch:
 
 
 def lane(
-    engine: FakeEngine,
+    engine: FakeEngine | Callable[[], Engine],
     *,
     host: VirtualHost | None = None,
     limits: Callable[[], QueueLimits] = limits(),  # noqa: B008 - always the same
-    batch_size: Callable[[JobKind], int] = lambda _: 1,
-    degradation_threshold_s: Callable[[], float] = lambda: math.inf,
-    warmup_clips: Sequence[NDArray[np.float32]] = (),
+    **options: Any,
 ) -> Lane:
-    """A lane whose engine takes one second for a clip, unless `host` says otherwise."""
-    return Lane(
-        "main",
-        host=host or VirtualHost(inference_s=lambda _: 1.0),
-        load=lambda: engine,
-        limits=limits,
-        batch_size=batch_size,
-        degradation_threshold_s=degradation_threshold_s,
-        warmup_clips=warmup_clips,
-    )
+    """A lane whose engine takes one second for a clip, unless `host` says otherwise; all hosts are like it."""
+    model = host or VirtualHost(inference_s=lambda _: 1.0)
+    load = (lambda: engine) if isinstance(engine, FakeEngine) else engine
+    return Lane("main", **{"new_host": model.anew, "load": load, "limits": limits, **options})
 
 
 async def reason(waiting: Awaitable[JobResult]) -> str:

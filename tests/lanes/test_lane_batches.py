@@ -196,7 +196,7 @@ async def test_a_failed_final_is_tried_again_and_a_partial_is_not(nursery: trio.
 
 
 @virtual_time
-async def test_an_engine_that_is_unfit_is_not_asked_again(nursery: trio.Nursery) -> None:
+async def test_finals_of_an_unfit_engine_get_one_attempt_on_another(nursery: trio.Nursery) -> None:
     def answer(_: Batch) -> list[Transcript]:
         raise EngineUnavailable("the card has gone")
 
@@ -207,7 +207,7 @@ async def test_an_engine_that_is_unfit_is_not_asked_again(nursery: trio.Nursery)
     for ticket in tickets:
         with pytest.raises(EngineUnavailable, match="the card has gone"):
             await ticket.wait()
-    assert engine.batches == [[1, 2]]
+    assert engine.batches == [[1, 2], [1], [2]]
 
 
 @virtual_time

@@ -1,6 +1,7 @@
 """The lanes together, on virtual time; and one lane on the product's own thread, on the real clock."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -23,7 +24,7 @@ def lane(name: LaneName, *, load_s: float = 0.0, engine: FakeEngine | None = Non
     """A lane whose engine takes a second for a clip."""
     chosen = engine or FakeEngine()
     host = VirtualHost(load_s=load_s, inference_s=lambda _: 1.0)
-    return Lane(name, host=host, load=lambda: chosen, limits=limits())
+    return Lane(name, new_host=host.anew, load=lambda: chosen, limits=limits())
 
 
 @pytest.mark.contract("7.1")
@@ -74,7 +75,7 @@ async def test_ready_when_the_last_lane_is(nursery: trio.Nursery) -> None:
 @pytest.mark.contract("7.5")
 @virtual_time
 async def test_a_lane_that_fails_to_load_is_named_and_the_other_serves(nursery: trio.Nursery) -> None:
-    broken = Lane("realtime", host=VirtualHost(), load=unavailable, limits=limits())
+    broken = Lane("realtime", new_host=VirtualHost, load=unavailable, limits=limits())
     lanes = Lanes(main=lane("main", load_s=1.0), realtime=broken)
     await nursery.start(lanes.run)
     await lanes.wait_loaded()
@@ -115,14 +116,14 @@ async def test_lanes_close_side_by_side(nursery: trio.Nursery) -> None:
 
 
 @pytest.fixture(params=["virtual", "thread"])
-def host(request: pytest.FixtureRequest) -> EngineHost:
-    return VirtualHost() if request.param == "virtual" else EngineThread("main")
+def new_host(request: pytest.FixtureRequest) -> Callable[[], EngineHost]:
+    return VirtualHost if request.param == "virtual" else lambda: EngineThread("main")
 
 
-async def test_a_lane_lives_and_ends_alike_on_either_host(host: EngineHost) -> None:
+async def test_a_lane_lives_and_ends_alike_on_either_host(new_host: Callable[[], EngineHost]) -> None:
     before = threading.enumerate()
     engine = FakeEngine(lambda batch: None if len(batch[0]) == 13 else lengths(batch))
-    served = Lane("main", host=host, load=lambda: engine, limits=limits(), warmup_clips=[clip(100)])
+    served = Lane("main", new_host=new_host, load=lambda: engine, limits=limits(), warmup_clips=[clip(100)])
     async with trio.open_nursery() as nursery:
         early = served.submit(final("a", 1))
         await nursery.start(served.run)
@@ -137,9 +138,9 @@ async def test_a_lane_lives_and_ends_alike_on_either_host(host: EngineHost) -> N
     assert threading.enumerate() == before
 
 
-async def test_a_lane_without_an_engine_lives_and_ends_alike_on_either_host(host: EngineHost) -> None:
+async def test_a_lane_without_an_engine_lives_and_ends_alike_on_either_host(new_host: Callable[[], EngineHost]) -> None:
     before = threading.enumerate()
-    failed = Lane("main", host=host, load=unavailable, limits=limits())
+    failed = Lane("main", new_host=new_host, load=unavailable, limits=limits())
     async with trio.open_nursery() as nursery:
         await nursery.start(failed.run)
         with pytest.raises(EngineUnavailable, match="the main lane has no engine: install the fake package"):
@@ -158,7 +159,7 @@ async def test_a_lane_whose_native_call_hangs_ends_without_it() -> None:
 
     served = Lane(
         "main",
-        host=EngineThread("main", shutdown_timeout_s=0.01),
+        new_host=lambda: EngineThread("main", shutdown_timeout_s=0.01),
         load=lambda: FakeEngine(hang),
         limits=limits(),
     )

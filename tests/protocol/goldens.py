@@ -26,6 +26,13 @@ ADDED_FIELDS = {
     "*.workers.*.model": "which model it loaded",
     "*.workers.*.device": "on which device",
     "*.workers.*.capabilities": "what that engine can do",
+    "*.workers.*.state": "whether the lane has an engine, waits for one, or is failed",
+    "*.workers.*.workers": "how many engines it shall have",
+    "*.workers.*.serving": "how many it has",
+    "*.workers.*.restarts": "how many were given up",
+    "*.workers.*.hungThreads": "how many of them hang",
+    "*.workers.*.droppedPartials": "how many partials were lost with their engine",
+    "*.workers.*.lastError": "why an engine was lost or could not be loaded, the last time",
     "http_config.schema": "what there is to know of each setting; one is in the file http_config_schema",
     "http_config_update.warnings": "what is allowed but hardly meant",
 }

@@ -266,7 +266,7 @@ async def household(
 
     def lane(name: LaneName, load: Callable[[], Engine]) -> Lane:
         host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
-        return Lane(name, host=host, load=load, limits=limits, degradation_threshold_s=lambda: threshold_s)
+        return Lane(name, new_host=host.anew, load=load, limits=limits, degradation_threshold_s=lambda: threshold_s)
 
     main = lane("main", load or (lambda: FakeEngine(answer)))
     lanes = Lanes(main=main, realtime=lane("realtime", load_partials) if load_partials else main)

@@ -67,6 +67,7 @@ class EngineThread:
         self._shutdown_timeout_s = shutdown_timeout_s
         self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
         self._ended = trio.Event()
+        self._on_end: Callable[[], None] = lambda: None
         self._closing = False
         self._thread: threading.Thread | None = None
         self._token: trio.lowlevel.TrioToken
@@ -131,6 +132,12 @@ class EngineThread:
         else:
             thread.join()  # It has said its last word and returns at once.
 
+    def abandon(self, returned: Callable[[], None]) -> None:
+        """Leave a thread that hangs to itself, instead of `aclose`; see `EngineHost.abandon`."""
+        self._closing, self._on_end = True, returned
+        self._calls.put(None)
+        logger.warning("%s lane: the engine hangs; its thread is left behind", self._name)
+
     async def _call(self, work: Callable[[], T]) -> T:
         call = _Call(work)
         self._calls.put(call)
@@ -146,7 +153,11 @@ class EngineThread:
             if isinstance(closed, outcome.Error):
                 logger.error("%s lane: the engine raised while it was closed", self._name, exc_info=closed.error)
             self._engine = None
-        self._post(self._ended.set)
+        self._post(self._has_ended)
+
+    def _has_ended(self) -> None:
+        self._ended.set()
+        self._on_end()
 
     def _load(self, load: Callable[[], Engine]) -> EngineInfo:
         self._engine, info = load_guarded(load)

@@ -181,6 +181,10 @@ class FairQueue:
     def close(self) -> list[Job]:
         """Refuse every job from now on, and take out those that wait. Calling it again returns nothing."""
         self._closed = True
+        return self.clear()
+
+    def clear(self) -> list[Job]:
+        """Take out all jobs."""
         return [job for session_id in [*self._finals, *self._partials] for job in self.cancel(session_id)]
 
     def statistics(self) -> QueueStatistics:

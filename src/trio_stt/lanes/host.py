@@ -40,6 +40,12 @@ class EngineHost(Protocol):
     async def aclose(self) -> None:
         """Free the engine, within the host's own deadline and even in a cancelled scope. Again does nothing."""
 
+    def abandon(self, returned: Callable[[], None]) -> None:
+        """Leave an engine that hangs to itself, instead of `aclose`.
+
+        Should it ever come back, it is closed, and `returned` is called once in trio's thread; it must not raise.
+        """
+
 
 def load_guarded(load: Callable[[], Engine]) -> tuple[Engine, EngineInfo]:
     """Load an engine and ask what it is; turn whatever is raised, even a SystemExit, into one kind of error.

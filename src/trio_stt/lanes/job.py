@@ -94,11 +94,17 @@ class Ticket:
         job: The submitted job.
         submitted_s: When it was submitted, on trio's clock.
         withdraw: Called once when the submitter cancels the job while it is queued; takes it out of the queue.
+
+    Attributes:
+        started_s: When an engine got it first, or None.
+        attempts: How often an engine got it.
     """
 
     def __init__(self, job: Job, *, submitted_s: float, withdraw: Callable[[Job], None]) -> None:
         self.job = job
         self.submitted_s = submitted_s
+        self.started_s: float | None = None
+        self.attempts = 0
         self._withdraw = withdraw
         self._state = TicketState.QUEUED
         self._settled = trio.Event()
@@ -113,7 +119,8 @@ class Ticket:
         """Wait until the job is transcribed or given up. Always a checkpoint.
 
         Raises:
-            JobDropped: The lane gave the job up; `reason` is `coalesced`, `stale`, `cancelled` or `closed`.
+            JobDropped: The lane gave the job up; `reason` is `coalesced`, `stale`, `cancelled`, `engine lost` or
+                `closed`.
             TranscriptionFailed: The engine could not transcribe it.
             EngineUnavailable: The lane has no engine.
         """
@@ -139,9 +146,11 @@ class Ticket:
         self.drop("cancelled")
         return True
 
-    def start(self) -> None:
-        """The engine gets the job now. For the lane only."""
+    def start(self, now_s: float) -> None:
+        """An engine gets the job now. For the lane only."""
         self._state = TicketState.RUNNING
+        self.started_s = now_s if self.started_s is None else self.started_s
+        self.attempts += 1
 
     def complete(self, result: JobResult) -> None:
         """The engine transcribed the job; ignored when it was given up meanwhile. For the lane only."""

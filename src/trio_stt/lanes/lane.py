@@ -1,11 +1,11 @@
-"""One lane: a fair queue, the task that empties it, and the host that runs the lane's engine.
+"""One lane: a fair queue, and the workers that empty it, each with an engine.
 
-Owns the tickets of its jobs and the lane's life: loading, serving, failed, closed. It must not know sockets, settings
-or what a session does with a transcript, and never logs what was said.
+Owns the tickets of its jobs. It must not know sockets, settings or what a session does with a transcript, and never
+logs what was said.
 """
 
-import logging
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,35 +13,43 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engines.base import Engine, EngineInfo
+from trio_stt.lanes.crew import Crew
+from trio_stt.lanes.engines.base import Engine
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.host import EngineHost
-from trio_stt.lanes.job import Job, JobKind, Ticket
+from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
+from trio_stt.lanes.keeper import EngineKeeper
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
 from trio_stt.lanes.meter import WorkMeter
+from trio_stt.lanes.model import Model
 from trio_stt.lanes.pace import Pace
 from trio_stt.lanes.throttle import Throttle
 from trio_stt.lanes.workbench import Workbench
-
-logger = logging.getLogger(__name__)
 
 _WATCH_EVERY_S = 0.05
 
 
 class Lane:
-    """Transcribes the jobs of all sessions on one engine, a batch at a time.
+    """Transcribes the jobs of all sessions, a batch at a time on each of its engines.
 
-    A batch is what waits when the engine is free, in the order of the turns: up to the lane's batch size and the
+    A batch is what waits when an engine is free, in the order of the turns: up to the lane's batch size and the
     engine's `max_batch`, and to the first job whose hints differ. It may mix sessions and kinds, and never waits for
-    more.
+    more. Several workers take turns at the same queue, so that jobs begin in its order and may end in another.
+
+    An engine that is lost is replaced, see `Crew`; jobs wait meanwhile. Its finals come first, each alone, as any of
+    them may be what it died of.
 
     Args:
         name: `main` or `realtime`.
-        host: Runs the engine; the lane starts and closes it.
-        load: Makes the engine; the host calls it where the engine will live.
+        new_host: Makes what runs one engine; the lane starts and closes it.
+        load: Makes an engine; a host calls it where the engine will live.
         limits: Asked at every `submit`, so that a changed setting counts at once.
+        workers: How many engines work at the same time.
+        shared: Whether all of them may be one, called on several threads at once.
         batch_size: Asked before every batch, with the kind of its first job: how many jobs it may hold, at least 1.
         degradation_threshold_s: Asked at every look at the queue: how long a job may wait before partials slow down.
+        job_deadline_s: Asked before every batch: how long an engine may take for one without audio, see `EngineKeeper`.
+        outage_limit_s: Asked when the last engine is lost: how long jobs wait for another one.
         warmup_clips: Transcribed before the first job, so that the first talker does not pay for it; may be empty.
     """
 
@@ -49,29 +57,46 @@ class Lane:
         self,
         name: LaneName,
         *,
-        host: EngineHost,
+        new_host: Callable[[], EngineHost],
         load: Callable[[], Engine],
         limits: Callable[[], QueueLimits],
+        workers: int = 1,
+        shared: bool = False,
         batch_size: Callable[[JobKind], int] = lambda _: 1,
         degradation_threshold_s: Callable[[], float] = lambda: math.inf,
+        job_deadline_s: Callable[[], float] = lambda: math.inf,
+        outage_limit_s: Callable[[], float] = lambda: math.inf,
         warmup_clips: Sequence[NDArray[np.float32]] = (),
     ) -> None:
         self._name = name
-        self._host = host
-        self._load = load
-        self._warmup_clips = warmup_clips
         self._queue = FairQueue(name, limits)
         self._tickets: dict[Job, Ticket] = {}  # Of the queued jobs.
+        self._orphans: deque[Ticket] = deque()  # Finals whose engine was lost.
         self._batch_size = batch_size
-        self._state = LaneState.LOADING
-        self._error: str | None = None
-        self._loaded = trio.Event()
-        self._work = trio.Event()
+        self._idle = trio.lowlevel.ParkingLot()  # workers
         self._room = trio.lowlevel.ParkingLot()  # first come, first served
         self._throttle = Throttle(degradation_threshold_s)
-        self._pace = Pace()
-        self._meter = WorkMeter()
-        self._workbench = Workbench(name, host=host, meter=self._meter)
+        self._pace = Pace(workers=workers)
+        self._meter = WorkMeter(workers=workers)
+        model = Model(load, shared=shared)
+        self._benches = [
+            Workbench(
+                name,
+                keeper=EngineKeeper(
+                    name,
+                    new_host=new_host,
+                    source=model.source(),
+                    job_deadline_s=job_deadline_s,
+                    warmup_clips=warmup_clips,
+                ),
+                meter=self._meter,
+                hand_back=self._take_back,
+            )
+            for _ in range(workers)
+        ]
+        self._crew = Crew(
+            name, benches=self._benches, serve=self._serve, outage_limit_s=outage_limit_s, failed=self._fail_all
+        )
         self._next_watch_s = -math.inf
         self._ran = False
 
@@ -83,12 +108,12 @@ class Lane:
     @property
     def state(self) -> LaneState:
         """Where the lane is in its life."""
-        return self._state
+        return self._crew.state
 
     @property
     def error(self) -> str | None:
-        """Why the lane failed, or None."""
-        return self._error
+        """Why the lane is failed, or None."""
+        return self._crew.error
 
     @property
     def throttle(self) -> Throttle:
@@ -103,18 +128,19 @@ class Lane:
     @property
     def streaming(self) -> bool:
         """Whether the engine hears utterances as they grow; not before it is loaded."""
-        info = self._host.info
+        info = self._crew.info
         return info is not None and info.streaming
 
     @property
     def ready(self) -> bool:
-        """Whether the load attempt is over, whatever came of it, and the lane not closed."""
-        return self._state in {LaneState.READY, LaneState.FAILED}
+        """Whether the first load attempt is over, whatever came of it, and the lane not closed."""
+        return self.state not in (LaneState.LOADING, LaneState.CLOSED)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Load the engine, warm it up, then serve jobs until cancelled. Reports started before it loads.
+        """Load the engines, warm them up, and serve jobs until cancelled. Reports started before it loads.
 
-        However it ends, the queue closes, waiters get JobDropped(`closed`), and the host is closed within its deadline.
+        However it ends, the queue closes, waiters get JobDropped(`closed`), and the engines are closed within their
+        hosts' deadline.
 
         Raises:
             RuntimeError: It was run before.
@@ -124,38 +150,25 @@ class Lane:
         self._ran = True
         self._meter.open(trio.current_time())
         task_status.started()
-        try:
-            try:
-                info = await self._host.start(self._load)
-                for clip in self._warmup_clips:
-                    await self._workbench.warm_up(clip)
-            except EngineUnavailable as error:
-                self._fail(error)
-            else:
-                self._open(info)
-                await self._serve(info.max_batch)
-            # Only a failed lane gets here. It lives on to answer its jobs, but what was loaded may go.
-            await self._host.aclose()
-            await trio.sleep_forever()
-        finally:
-            self._close()
-            await self._host.aclose()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._close_at_the_end)
+            nursery.start_soon(self._crew.run)
 
     async def wait_loaded(self) -> None:
-        """Wait until the load attempt is over, whatever came of it, or the lane is closed."""
-        await self._loaded.wait()
+        """Wait until there is an engine, or every load attempt failed, or the lane is closed."""
+        await self._crew.wait_loaded()
 
     def submit(self, job: Job) -> Ticket:
         """Queue a job; a partial takes the place of the session's queued one. Fine before the engine is loaded.
 
-        On a lane whose engine failed to load, the ticket has failed already.
+        On a failed lane, the ticket has failed already.
 
         Raises:
             JobRefused: A limit is reached, or the lane is closed; the message says which limit and its value.
             ValueError: The very job is queued already.
         """
         ticket = Ticket(job, submitted_s=trio.current_time(), withdraw=self._withdraw)
-        if self._state is LaneState.FAILED:
+        if self.state is LaneState.FAILED:
             self._fail_unserved(ticket)
             return ticket
         replaced = self._queue.put(job)
@@ -164,13 +177,13 @@ class Lane:
             ticket.submitted_s = older.submitted_s  # the place in the queue keeps its age
             older.drop("coalesced")
         self._tickets[job] = ticket
-        self._work.set()
+        self._idle.unpark()
         return ticket
 
     @property
     def accepting(self) -> bool:
         """Whether `submit` takes jobs while there is room."""
-        return self._state in (LaneState.LOADING, LaneState.READY)
+        return self.state in (LaneState.LOADING, LaneState.READY, LaneState.RESTARTING)
 
     async def wait_room(self) -> None:
         """Wait until a queued job leaves, or the lane stops accepting; a refused job may then be submitted again."""
@@ -200,48 +213,37 @@ class Lane:
         for ticket in queued:
             ticket.drop("cancelled")
         self._departed(len(queued))
-        return len(queued) + self._workbench.cancel_session(session_id)
+        running = sum(bench.cancel_session(session_id) for bench in self._benches)
+        orphans = sum(ticket.cancel() for ticket in self._orphans if ticket.job.session_id == session_id)
+        return len(queued) + running + orphans
 
     def statistics(self) -> LaneStatistics:
         """The lane as it is now. To be called within trio's run."""
         return LaneStatistics(
             name=self._name,
-            state=self._state,
+            state=self.state,
             ready=self.ready,
-            healthy=self._error is None,
-            error=self._error,
-            engine=self._host.info,
+            healthy=self.error is None,
+            error=self.error,
+            engines=self._crew.statistics(),
             queue=self._queue.statistics(),
             work=self._meter.statistics(trio.current_time()),
         )
 
-    def _open(self, info: EngineInfo) -> None:
-        self._state = LaneState.READY
-        self._loaded.set()
-        logger.info("%s lane: %s, model %s, on %s", self._name, info.engine, info.model, info.device)
-        if info.notice is not None:
-            logger.warning("%s lane: %s", self._name, info.notice)
-
-    def _fail(self, error: EngineUnavailable) -> None:
-        self._state, self._error = LaneState.FAILED, str(error)
-        self._loaded.set()
-        logger.error("%s lane: %s", self._name, error)
-        logger.debug("%s lane: why it failed to load", self._name, exc_info=error)
-        for job in self._queue.close():
-            self._fail_unserved(self._tickets.pop(job))
-        self._departed()
-
-    async def _serve(self, max_batch: int) -> None:
-        while True:
+    async def _serve(self, bench: Workbench, max_batch: int) -> None:
+        while bench.keeper.lost is None:
             batch = self._take_batch(max_batch)
             if batch:
-                await self._workbench.run(batch)
+                await bench.run(batch)
             else:
-                self._work = trio.Event()
-                await self._work.wait()
+                await self._idle.park()
 
     def _take_batch(self, max_batch: int) -> list[Ticket]:
         self.watch_delay()
+        while self._orphans:
+            orphan = self._orphans.popleft()
+            if orphan.state is TicketState.RUNNING:  # else it was given up meanwhile
+                return [orphan]
         now_s, waiting = trio.current_time(), len(self._queue)
         batch: list[Ticket] = []
         size = 1
@@ -267,14 +269,36 @@ class Lane:
         else:  # nobody else would wake the rest
             self._room.unpark_all()
 
+    def _take_back(self, ticket: Ticket) -> None:
+        self._orphans.append(ticket)
+        self._idle.unpark()
+
+    def _fail_all(self) -> None:
+        for ticket in self._take_all():
+            self._fail_unserved(ticket)
+        self._departed()
+
     def _fail_unserved(self, ticket: Ticket) -> None:
         self._meter.count_unserved()
-        ticket.fail(EngineUnavailable(f"the {self._name} lane has no engine: {self._error}"))
+        ticket.fail(EngineUnavailable(f"the {self._name} lane has no engine: {self.error}"))
+
+    def _take_all(self) -> list[Ticket]:
+        """Take out all that waits."""
+        waiting = [*self._orphans, *(self._tickets.pop(job) for job in self._queue.clear())]
+        self._orphans.clear()
+        return [ticket for ticket in waiting if ticket.state in (TicketState.QUEUED, TicketState.RUNNING)]
+
+    async def _close_at_the_end(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._close()
 
     def _close(self) -> None:
-        self._state = LaneState.CLOSED
-        self._workbench.close()
-        for job in self._queue.close():
-            self._tickets.pop(job).drop("closed")
+        self._crew.close()
+        for bench in self._benches:
+            bench.close()
+        for ticket in self._take_all():
+            ticket.drop("closed")
+        self._queue.close()
         self._departed()
-        self._loaded.set()

@@ -15,7 +15,8 @@ class WorkStatistics:
     Attributes:
         completed_jobs: Jobs that the engine transcribed, also when nobody wanted the result any more.
         failed_jobs: Jobs that the engine, or the lack of one, failed.
-        busy_ratio: Share of the time since the lane began to run in which the engine had a job, 0 to 1.
+        dropped_partials: Partials given up because their engine was lost.
+        busy_ratio: Share of the time since the lane began to run in which a worker had a job, 0 to 1.
         queue_delay: Submission until the engine got the job; completed and failed jobs, as the next two.
         inference: What the engine took for it.
         total: The sum of both.
@@ -23,6 +24,7 @@ class WorkStatistics:
 
     completed_jobs: int
     failed_jobs: int
+    dropped_partials: int
     busy_ratio: float
     queue_delay: DistributionSnapshot
     inference: DistributionSnapshot
@@ -30,14 +32,21 @@ class WorkStatistics:
 
 
 class WorkMeter:
-    """Collects `WorkStatistics`."""
+    """Collects `WorkStatistics`.
 
-    def __init__(self) -> None:
+    Args:
+        workers: How many work at the same time.
+    """
+
+    def __init__(self, *, workers: int = 1) -> None:
+        self._workers = workers
         self._opened_s: float | None = None
-        self._busy_since_s: float | None = None
-        self._busy_s = 0.0
+        self._busy = 0  # workers
+        self._busy_s = 0.0  # of all workers, up to the next
+        self._counted_s = 0.0
         self._completed = 0
         self._failed = 0
+        self._dropped = 0
         self._queue_delay = Distribution()
         self._inference = Distribution()
         self._total = Distribution()
@@ -47,14 +56,14 @@ class WorkMeter:
         self._opened_s = now_s
 
     def begin(self, now_s: float) -> None:
-        """The engine gets work."""
-        self._busy_since_s = now_s
+        """A worker's engine gets work."""
+        self._count_busy(now_s)
+        self._busy += 1
 
     def end(self, now_s: float) -> None:
-        """The engine gave that work back."""
-        if self._busy_since_s is not None:
-            self._busy_s += now_s - self._busy_since_s
-        self._busy_since_s = None
+        """That work came back."""
+        self._count_busy(now_s)
+        self._busy -= 1
 
     def count(self, *, completed: bool, queue_delay_s: float, inference_s: float) -> None:
         """One job came back from the engine."""
@@ -70,19 +79,28 @@ class WorkMeter:
         """One job failed because there is no engine."""
         self._failed += 1
 
+    def count_dropped(self) -> None:
+        """One partial was given up with its engine."""
+        self._dropped += 1
+
     def statistics(self, now_s: float) -> WorkStatistics:
         """The figures as they are now."""
         return WorkStatistics(
             completed_jobs=self._completed,
             failed_jobs=self._failed,
+            dropped_partials=self._dropped,
             busy_ratio=self._busy_ratio(now_s),
             queue_delay=self._queue_delay.snapshot(),
             inference=self._inference.snapshot(),
             total=self._total.snapshot(),
         )
 
+    def _count_busy(self, now_s: float) -> None:
+        self._busy_s += self._busy * (now_s - self._counted_s)
+        self._counted_s = now_s
+
     def _busy_ratio(self, now_s: float) -> float:
         if self._opened_s is None or now_s <= self._opened_s:
             return 0.0
-        running_s = 0.0 if self._busy_since_s is None else now_s - self._busy_since_s
-        return min(1.0, (self._busy_s + running_s) / (now_s - self._opened_s))
+        self._count_busy(now_s)
+        return min(1.0, self._busy_s / self._workers / (now_s - self._opened_s))

@@ -25,9 +25,14 @@ class _Use:
 
 
 class Pace:
-    """Every session that speaks gets a partial as often as every other: in one round all together take their share."""
+    """Every session that speaks gets a partial as often as every other: in one round all together take their share.
 
-    def __init__(self) -> None:
+    Args:
+        workers: Engines that work at the same time.
+    """
+
+    def __init__(self, *, workers: int = 1) -> None:
+        self._share = SHARE * workers
         self._uses: dict[str, _Use] = {}
 
     def used(self, session_id: str, *, now_s: float, inference_s: float) -> None:
@@ -42,4 +47,4 @@ class Pace:
         """Seconds from one partial of an utterance to its next, at most `LONGEST_S`."""
         for session_id in [each for each, use in self._uses.items() if now_s - use.at_s > _FORGOTTEN_S]:
             del self._uses[session_id]
-        return min(LONGEST_S, sum(use.inference_s for use in self._uses.values()) / SHARE)
+        return min(LONGEST_S, sum(use.inference_s for use in self._uses.values()) / self._share)

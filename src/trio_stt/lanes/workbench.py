@@ -1,71 +1,66 @@
-"""The place where a lane's engine gets its jobs, a batch at a time, and where they get their results.
+"""The place where a worker's engine gets its jobs, a batch at a time, and where they get their results.
 
-Owns the jobs that run and what happens when an engine fails. It must not know queues, nor decide what runs next, and
-never logs what was said.
+Owns the jobs that run and what happens to them when the engine fails. It must not know queues, nor decide what runs
+next, and never logs what was said.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import trio
-from numpy.typing import NDArray
 
-from trio_stt.errors import EngineError, EngineUnavailable, TranscriptionFailed
+from trio_stt.errors import EngineError, TranscriptionFailed
 from trio_stt.lanes.engines.base import Request, Transcript
-from trio_stt.lanes.host import EngineHost
 from trio_stt.lanes.job import JobKind, JobResult, Ticket, TicketState
+from trio_stt.lanes.keeper import EngineKeeper
 from trio_stt.lanes.meter import WorkMeter
 
 logger = logging.getLogger(__name__)
 
+_MAX_ATTEMPTS = 2
+
 
 class Workbench:
-    """Runs tickets on an engine, and settles each of them.
+    """Runs tickets on an engine, and settles each of them, or hands it back.
 
     No job is tried more than twice. Those of a batch that failed are tried again, each alone, so that one bad clip
     costs its neighbours no words. A job that failed alone is tried again when it is a final: nothing will replace it.
+    When the engine is lost on the way, finals that were tried once are handed back, and partials are dropped.
 
     Args:
         lane: The lane's name, for messages.
-        host: Runs the engine.
+        keeper: Has the engine.
         meter: Counts each job once, whatever it took.
+        hand_back: Gets the finals that want another engine, one after the other; they still count as running.
     """
 
-    def __init__(self, lane: str, *, host: EngineHost, meter: WorkMeter) -> None:
+    def __init__(
+        self, lane: str, *, keeper: EngineKeeper, meter: WorkMeter, hand_back: Callable[[Ticket], None]
+    ) -> None:
+        self.keeper = keeper
         self._lane = lane
-        self._host = host
         self._meter = meter
+        self._hand_back = hand_back
         self._running: Sequence[Ticket] = ()
-
-    async def warm_up(self, clip: NDArray[np.float32]) -> None:
-        """Transcribe a clip for nobody.
-
-        Raises:
-            EngineUnavailable: The engine says that it is unfit. Another failure says little about the next clip: it is
-                logged, and the jobs show what is wrong.
-        """
-        attempt = await self._attempt("warm-up", [Request(samples=clip)])
-        if isinstance(attempt, EngineUnavailable):
-            raise attempt
 
     async def run(self, tickets: Sequence[Ticket]) -> None:
         """Transcribe one batch of at least one job, all with equal hints, and settle their tickets."""
-        self._running, begun_s = tickets, trio.current_time()
-        self._meter.begin(begun_s)
+        now_s = trio.current_time()
+        self._running = tickets
+        self._meter.begin(now_s)
         for ticket in tickets:
-            ticket.start()
-        attempt = await self._attempt("job" if len(tickets) == 1 else f"batch of {len(tickets)} jobs", _asked(tickets))
+            ticket.start(now_s)
+        attempt = await self._attempt("job" if len(tickets) == 1 else f"batch of {len(tickets)} jobs", tickets)
         for index, ticket in enumerate(tickets):
-            result: Transcript | EngineError
             if not isinstance(attempt, EngineError):
-                result = attempt[index]
-            elif self._again(ticket, attempt, alone=len(tickets) == 1):
-                second = await self._attempt("second attempt", _asked([ticket]))
+                self._settle(ticket, attempt[index])
+                continue
+            result: Transcript | EngineError = attempt
+            if self._again(ticket, alone=len(tickets) == 1):
+                ticket.start(now_s)
+                second = await self._attempt("second attempt", [ticket])
                 result = second if isinstance(second, EngineError) else second[0]
-            else:
-                result = attempt
-            self._settle(ticket, result, begun_s)
+            self._settle(ticket, result)
         self._running = ()
         self._meter.end(trio.current_time())
 
@@ -79,19 +74,32 @@ class Workbench:
             ticket.drop("closed")
         self._running = ()
 
-    @staticmethod
-    def _again(ticket: Ticket, error: EngineError, *, alone: bool) -> bool:
-        wanted = ticket.state is TicketState.RUNNING  # else it was given up meanwhile
-        return isinstance(error, TranscriptionFailed) and wanted and (not alone or ticket.job.kind is JobKind.FINAL)
+    def _again(self, ticket: Ticket, *, alone: bool) -> bool:
+        """Whether the engine shall try a job again that it failed; not one that was given up meanwhile."""
+        if self.keeper.lost is not None or ticket.attempts >= _MAX_ATTEMPTS:
+            return False
+        return ticket.state is TicketState.RUNNING and (not alone or ticket.job.kind is JobKind.FINAL)
 
-    def _settle(self, ticket: Ticket, result: Transcript | EngineError, begun_s: float) -> None:
-        queue_delay_s = begun_s - ticket.submitted_s
-        inference_s = trio.current_time() - begun_s
+    def _settle(self, ticket: Ticket, result: Transcript | EngineError) -> None:
+        if isinstance(result, EngineError) and self.keeper.lost is not None and ticket.state is TicketState.RUNNING:
+            if ticket.job.kind is JobKind.PARTIAL:
+                self._meter.count_dropped()
+                ticket.drop("engine lost")
+                return
+            if ticket.attempts < _MAX_ATTEMPTS:
+                self._hand_back(ticket)
+                return
+        assert ticket.started_s is not None  # noqa: S101 - for the type checker: every job of a batch was started
+        queue_delay_s = ticket.started_s - ticket.submitted_s
+        inference_s = trio.current_time() - ticket.started_s
         completed = not isinstance(result, EngineError)
         self._meter.count(completed=completed, queue_delay_s=queue_delay_s, inference_s=inference_s)
         if isinstance(result, EngineError):
+            if isinstance(result, TranscriptionFailed):
+                self.keeper.job_failed(result)
             ticket.fail(result)
             return
+        self.keeper.job_done()
         ticket.complete(
             JobResult(
                 transcript=result,
@@ -101,9 +109,9 @@ class Workbench:
             )
         )
 
-    async def _attempt(self, what: str, batch: list[Request]) -> list[Transcript] | EngineError:
+    async def _attempt(self, what: str, tickets: Sequence[Ticket]) -> list[Transcript] | EngineError:
         try:
-            return await self._host.transcribe(batch)
+            return await self.keeper.transcribe(_asked(tickets))
         except EngineError as error:
             logger.warning("%s lane: %s failed: %s", self._lane, what, error, exc_info=error.__cause__)
             # A host may refuse without a checkpoint: a queue full of refusals must not hold up everybody else.

@@ -80,9 +80,18 @@ class Capabilities(Report, frozen=True, kw_only=True):
 
 
 class WorkerReport(Report, frozen=True, kw_only=True):
-    """One lane's worker (1.5).
+    """One lane's workers (1.5), as if they were one.
 
-    `engine`, `model`, `device` and `capabilities` (our addition) are empty until the engine is loaded.
+    From `engine` on, all is our addition. The first four of that are empty until an engine is loaded.
+
+    Attributes:
+        state: `loading`, `ready`, `restarting`, `failed` or `closed`.
+        workers: How many engines there shall be.
+        serving: How many there are.
+        restarts: Engines that were given up, ever.
+        hung_threads: Engines that hang.
+        dropped_partials: Partials that were lost with their engine, ever.
+        last_error: Why an engine was lost or could not be loaded, the last time, or null.
     """
 
     name: str
@@ -98,6 +107,13 @@ class WorkerReport(Report, frozen=True, kw_only=True):
     model: str = ""
     device: str = ""
     capabilities: Capabilities | None = None
+    state: Literal["loading", "ready", "restarting", "failed", "closed"] = "loading"
+    workers: int = 1
+    serving: int = 0
+    restarts: int = 0
+    hung_threads: int = 0
+    dropped_partials: int = 0
+    last_error: str | None = None
 
 
 class SchedulerReport(Report, frozen=True, kw_only=True):

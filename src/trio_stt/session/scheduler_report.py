@@ -43,7 +43,8 @@ def _queue(lane: LaneStatistics) -> QueueReport:
 
 
 def _worker(lane: LaneStatistics) -> WorkerReport:
-    engine, work = lane.engine, lane.work
+    engines, work = lane.engines, lane.work
+    engine = engines.info
     return WorkerReport(
         name=lane.name,
         ready=lane.ready,
@@ -57,5 +58,12 @@ def _worker(lane: LaneStatistics) -> WorkerReport:
         engine=engine.engine if engine else "",
         model=engine.model if engine else "",
         device=engine.device if engine else "",
+        state=lane.state.value,
+        workers=engines.workers,
+        serving=engines.serving,
+        restarts=engines.restarts,
+        hung_threads=engines.hung_threads,
+        dropped_partials=work.dropped_partials,
+        last_error=engines.last_error,
         capabilities=msgspec.convert(engine, Capabilities, from_attributes=True) if engine else None,
     )

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from trio_stt.settings.option import (
+    MAX_SECONDS,
     OptionalText,
     SettingsGroup,
     active,
@@ -121,6 +122,40 @@ class EngineSettings(SettingsGroup):
         ),
         new_sessions("--realtime-batch-size"),
     ] = 16
+    lane_workers: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Jobs that the lane of the finals does at the same time; they share one loaded model where the "
+            "engine allows it, and the cores.",
+        ),
+        startup("--lane-workers"),
+    ] = 1
+    realtime_lane_workers: Annotated[
+        int,
+        Field(ge=1, le=64, description="The same for the lane of the partials, where they have one of their own."),
+        startup("--realtime-lane-workers"),
+    ] = 1
+    job_deadline_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=MAX_SECONDS,
+            description="Seconds that an engine may take for a job, and as long again for each 10 s of its audio, "
+            "before it is taken to hang and replaced; 0 waits forever.",
+        ),
+        active("--job-deadline-s"),
+    ] = 30.0
+    engine_outage_limit_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=MAX_SECONDS,
+            description="Seconds that finals wait for another engine when theirs is lost; after that they fail.",
+        ),
+        active("--engine-outage-limit-s"),
+    ] = 60.0
     vad_filter: Annotated[
         bool,
         Field(description="The engine's own voice detector skips silence inside a clip, where it has one."),

@@ -33,6 +33,8 @@ class EngineConfig:
         beam_size: Beam width, at least 1; engines without beam search ignore it.
         normalize_audio: Scale each clip's peak to 0.95 before inference.
         num_threads: CPU threads that one inference may use, at least 1.
+        num_workers: How many threads may call `Engine.transcribe` at once, at least 1; more than 1 only where the
+            registry says that an engine is shared.
         offline: Take only models that are on this machine; what is missing is a `ModelMissing`.
         options: The engine's own options, as the user gave them.
     """
@@ -47,6 +49,7 @@ class EngineConfig:
     beam_size: int = 1
     normalize_audio: bool = False
     num_threads: int = 1
+    num_workers: int = 1
     offline: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
 

@@ -175,7 +175,12 @@ def load(config: EngineConfig) -> FasterWhisper:
             known = native.get_supported_compute_types(device, index)
             compute_type, warning = _compute_type(precision, device=device, known=known)
             model = whisper.WhisperModel(
-                str(path), device=device, device_index=index, compute_type=compute_type, cpu_threads=threads
+                str(path),
+                device=device,
+                device_index=index,
+                compute_type=compute_type,
+                cpu_threads=threads,
+                num_workers=config.num_workers,
             )
         except (RuntimeError, ValueError, MemoryError) as error:
             raise EngineUnavailable(f"engine {ENGINE}: CTranslate2 cannot load {path}: {_first_line(error)}") from error

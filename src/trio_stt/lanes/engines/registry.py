@@ -7,9 +7,12 @@ names of the reference server that nothing here can run are known, too, so that 
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import Engine, EngineConfig
+
+Workers = Literal["shared", "own", "one"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class EngineSpec:
         module: Its adapter, a module with `load(config: EngineConfig) -> Engine`.
         default_model: The model that an empty model name means.
         ignores: Fields of `EngineConfig` that make no difference to it.
+        workers: Whether several workers of a lane share one loaded engine, load one each, or there is only one worker.
         backends: Values of the option `backend` → the adapter that then runs the model.
         packages: Where the reference server runs this model family through another package: the value of the option
             `backend` that asks for it → the package. Nothing here runs these.
@@ -47,6 +51,7 @@ class EngineSpec:
     module: str
     default_model: str
     ignores: frozenset[str] = frozenset()
+    workers: Workers = "own"
     backends: Mapping[str, Backend] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
 
@@ -64,6 +69,7 @@ _SPECS = (
         module="trio_stt.lanes.engines.sherpa_moonshine",
         default_model="moonshine-tiny-en",
         ignores=_SHERPA_IGNORES,
+        workers="shared",
         backends={
             "transformers": Backend(
                 module=_TRANSFORMERS,
@@ -78,6 +84,7 @@ _SPECS = (
         module=_OFFLINE,
         default_model="nvidia/parakeet-tdt-0.6b-v3",
         ignores=_SHERPA_IGNORES | {"language"},
+        workers="shared",
         backends={
             "nemo": Backend(
                 module="trio_stt.lanes.engines.nemo", ignores=frozenset({"beam_size", "language", "num_threads"})
@@ -91,6 +98,7 @@ _SPECS = (
         module=_OFFLINE,
         default_model="omniASR_CTC_1B_v2",
         ignores=_SHERPA_IGNORES | {"language"},
+        workers="shared",
         backends={
             "package": Backend(
                 module="trio_stt.lanes.engines.omnilingual_package", ignores=frozenset({"beam_size", "num_threads"})
@@ -138,6 +146,7 @@ _SPECS = (
         module="trio_stt.lanes.engines.openai_api",
         default_model="whisper-1",
         ignores=frozenset({"beam_size", "compute_type", "device", "download_root", "gpu_device_index", "num_threads"}),
+        workers="shared",
     ),
     EngineSpec(
         name="whisper_cpp",
@@ -150,6 +159,7 @@ _SPECS = (
         aliases=("openai_whisper",),
         module="trio_stt.lanes.engines.faster_whisper",
         default_model="tiny.en",
+        workers="shared",
     ),
     EngineSpec(name="transformers", module=_TRANSFORMERS, default_model="openai/whisper-tiny.en"),
     EngineSpec(
@@ -192,6 +202,12 @@ def same_engine(first: EngineConfig, second: EngineConfig) -> bool:
     chosen = spec.backends.get(str(first.options.get("backend")), spec)
     neutral = replace(second, **{name: getattr(first, name) for name in chosen.ignores})
     return resolve(second.engine) is spec and replace(neutral, engine=first.engine) == first
+
+
+def workers(config: EngineConfig) -> Workers:
+    """How several workers of a lane get this engine; with another backend, each loads its own."""
+    spec = resolve(config.engine)
+    return "own" if config.options.get("backend") in spec.backends else spec.workers
 
 
 def load(config: EngineConfig) -> Engine:
