@@ -10,7 +10,7 @@ import trio.testing
 from trio.lowlevel import current_trio_token
 
 from tests.lanes.fakes import Batch, FakeEngine, asked, lengths
-from trio_stt.errors import TranscriptionFailed
+from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
 
@@ -177,6 +177,30 @@ async def test_a_thread_that_hangs_is_left_behind_and_ends_when_it_can(
     left.join(GIVE_UP_S)
     assert set(threading.enumerate()) == before
     assert engine.closed == 1
+
+
+async def test_a_thread_that_is_abandoned_tells_when_it_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    before = set(threading.enumerate())
+    call, returned = NativeCall(), trio.Event()
+    engine = FakeEngine(blocking_on_one_sample(call))
+    host = EngineThread("main")
+    await host.start(lambda: engine)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host.transcribe, asked(1))
+        await call.begun.wait()
+        nursery.cancel_scope.cancel()
+    host.abandon(returned.set)
+    with pytest.raises(EngineUnavailable):
+        await host.transcribe(asked(2))
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon
+    assert not returned.is_set()
+    call.release()
+    await returned.wait()
+    left.join(GIVE_UP_S)
+    assert set(threading.enumerate()) == before
+    assert (engine.clips, engine.closed) == ([1], 1)
+    assert "main lane: the engine hangs; its thread is left behind" in caplog.messages
 
 
 def test_a_thread_may_outlive_the_loop() -> None:

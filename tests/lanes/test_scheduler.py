@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from tests.lanes.fakes import FakeEngine, VirtualHost, clip, final, lengths, limits, partial, virtual_time
+from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, clip, final, lengths, limits, partial, virtual_time
 from trio_stt.errors import EngineUnavailable, JobDropped, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engines.base import Transcript
 from trio_stt.lanes.host import EngineHost
 from trio_stt.lanes.job import JobKind, TicketState
 from trio_stt.lanes.lane import Lane
@@ -174,3 +175,68 @@ async def test_a_lane_whose_native_call_hangs_ends_without_it() -> None:
     release.set()
     left.join(30)
     assert set(threading.enumerate()) == before
+
+
+async def test_a_native_call_that_hangs_costs_its_lane_a_thread_and_no_final() -> None:
+    """Real threads: one really blocks, the others answer at once."""
+    before = set(threading.enumerate())
+    release = threading.Event()
+    engines: list[FakeEngine] = []
+
+    def hang_once(batch: Batch) -> list[Transcript]:
+        if len(batch[0]) == 13 and len(engines) == 1:
+            assert release.wait(30)
+        return lengths(batch)
+
+    def load() -> FakeEngine:
+        engines.append(FakeEngine(hang_once))
+        return engines[-1]
+
+    served = Lane(
+        "main",
+        new_host=lambda: EngineThread("main"),
+        load=load,
+        limits=limits(),
+        job_deadline_s=lambda: 0.05 if len(engines) == 1 else 30.0,
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(served.run)
+        unlucky, waiting = served.submit(final("a", 13)), served.submit(final("b", 2))
+        assert (await unlucky.wait()).transcript.text == "13"
+        assert (await waiting.wait()).transcript.text == "2"
+        shown = served.statistics().engines
+        assert (shown.restarts, shown.hung_threads, shown.serving) == (1, 1, 1)
+        assert [engine.clips for engine in engines] == [[13], [13, 2]]
+        release.set()
+        while served.statistics().engines.hung_threads:
+            await trio.lowlevel.checkpoint()
+        assert [engine.closed for engine in engines] == [1, 0]
+        nursery.cancel_scope.cancel()
+    assert [engine.closed for engine in engines] == [1, 1]
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+    assert set(threading.enumerate()) == before
+
+
+async def test_workers_really_work_side_by_side_on_one_shared_model() -> None:
+    """Each of two calls waits for the other one to have begun."""
+    before = threading.enumerate()
+    together = threading.Barrier(2, timeout=30)
+    engines: list[FakeEngine] = []
+
+    def meet(batch: Batch) -> list[Transcript]:
+        together.wait()
+        return lengths(batch)
+
+    def load() -> FakeEngine:
+        engines.append(FakeEngine(meet))
+        return engines[-1]
+
+    served = Lane("main", new_host=lambda: EngineThread("main"), load=load, limits=limits(), workers=2, shared=True)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(served.run)
+        tickets = [served.submit(final("a", samples)) for samples in (1, 2)]
+        assert [(await ticket.wait()).transcript.text for ticket in tickets] == ["1", "2"]
+        nursery.cancel_scope.cancel()
+    assert [engine.closed for engine in engines] == [1]
+    assert threading.enumerate() == before
