@@ -1,0 +1,174 @@
+"""Whatever engines do to a lane, whoever leaves: nothing is lost, and each job comes to its own end once."""
+
+import enum
+import math
+from collections import Counter
+from functools import partial as partial_call
+
+import trio
+import trio.testing
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, final, lane, lengths, partial
+from trio_stt.errors import EngineError, EngineUnavailable, JobDropped
+from trio_stt.lanes.crew import MAX_HUNG_THREADS
+from trio_stt.lanes.engines.base import Transcript
+from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
+from trio_stt.lanes.lane_state import LaneState
+
+
+class Clip(enum.IntEnum):
+    """What a clip does to the engine that gets it; its length says which one it is, modulo their number."""
+
+    GOOD = 0
+    FAILS_ONCE = 1
+    FAILS = 2
+    HANGS_ONCE = 3
+    HANGS = 4
+    HANGS_LONG = 5
+    UNFIT = 6
+
+
+ALWAYS_BAD = (Clip.FAILS, Clip.HANGS, Clip.HANGS_LONG, Clip.UNFIT)
+HANGS_FOR_S = {Clip.HANGS_ONCE: math.inf, Clip.HANGS: math.inf, Clip.HANGS_LONG: 400.0}
+AILING = st.sampled_from([Clip.GOOD] * 3 + list(Clip))
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("final"), st.sampled_from("abc"), AILING),
+        st.tuples(st.just("partial"), st.sampled_from("abc"), AILING),
+        st.tuples(st.just("cancel"), st.integers(0, 30), st.none()),
+        st.tuples(st.just("leave"), st.sampled_from("abc"), st.none()),
+        st.tuples(st.just("sleep"), st.sampled_from([0.0, 0.5, 1.0, 7.0, 40.0, 300.0]), st.none()),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+class Storm:
+    """A lane, its jobs, and what its engines were asked."""
+
+    def __init__(self, *, workers: int, shared: bool, max_batch: int, bad_loads: set[int]) -> None:
+        self.asked: Counter[int] = Counter()
+        self.loads = 0
+        self.bad_loads = bad_loads
+        self.max_batch = max_batch
+        self.workers = workers
+        self.tickets: list[Ticket] = []
+        self.ends: Counter[Ticket] = Counter()
+        self.lane = lane(
+            self.load,
+            host=VirtualHost(inference_s=self.inference_s),
+            workers=workers,
+            shared=shared,
+            batch_size=lambda _: 8,
+            job_deadline_s=lambda: 5.0,
+            outage_limit_s=lambda: 20.0,
+        )
+
+    def load(self) -> FakeEngine:
+        self.loads += 1
+        if self.loads in self.bad_loads:
+            raise EngineUnavailable("no memory left")
+        return FakeEngine(self.answer, max_batch=self.max_batch)
+
+    def inference_s(self, batch: Batch) -> float:
+        taken_s = 1.0
+        for each in batch:
+            self.asked[len(each)] += 1
+            kind = Clip(len(each) % len(Clip))
+            if kind is not Clip.HANGS_ONCE or self.asked[len(each)] == 1:
+                taken_s = max(taken_s, HANGS_FOR_S.get(kind, 0.0))
+        return taken_s
+
+    def answer(self, batch: Batch) -> list[Transcript]:
+        for each in batch:
+            match Clip(len(each) % len(Clip)):
+                case Clip.UNFIT:
+                    raise EngineUnavailable("the card has gone")
+                case Clip.FAILS:
+                    raise ArithmeticError
+                case Clip.FAILS_ONCE if self.asked[len(each)] == 1:
+                    raise ArithmeticError
+        return lengths(batch)
+
+    async def submit(self, kind: str, session_id: str, clip: Clip, nursery: trio.Nursery) -> None:
+        samples = (len(self.tickets) + 1) * len(Clip) + clip
+        job = final(session_id, samples) if kind == "final" else partial(session_id, samples)
+        ticket = self.lane.submit(job)
+        self.tickets.append(ticket)
+        nursery.start_soon(self.watch, ticket)
+
+    async def watch(self, ticket: Ticket) -> None:
+        try:
+            ended: object = (await ticket.wait()).transcript.text
+        except JobDropped as dropped:
+            ended = dropped.reason
+        except EngineError as error:
+            ended = error
+        assert may_end(ticket.job, ended)
+        self.ends[ticket] += 1
+
+
+def may_end(job: Job, ended: object) -> bool:
+    """Whether a job may have ended with this text, drop reason or error: good finals with nothing but their text."""
+    clip, is_partial = Clip(job.samples.size % len(Clip)), job.kind is JobKind.PARTIAL
+    if isinstance(ended, EngineError):
+        no_engine = str(ended).startswith("the main lane has no engine")
+        return no_engine or clip in ALWAYS_BAD or (clip is Clip.FAILS_ONCE and is_partial)
+    if ended in ("coalesced", "engine lost"):
+        return is_partial
+    return ended == "cancelled" or ended == str(job.samples.size)
+
+
+async def weather(storm: Storm, steps: list[tuple[str, object, Clip | None]]) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(storm.lane.run)
+        for action, what, clip in steps:
+            match action:
+                case "final" | "partial":
+                    assert isinstance(what, str)
+                    assert clip is not None
+                    await storm.submit(action, what, clip, nursery)
+                case "cancel":
+                    assert isinstance(what, int)
+                    if storm.tickets:
+                        storm.tickets[what % len(storm.tickets)].cancel()
+                case "leave":
+                    assert isinstance(what, str)
+                    storm.lane.cancel_session(what)
+                case "sleep":
+                    assert isinstance(what, float)
+                    await trio.sleep(what)
+        await trio.sleep(5_000.0)
+        assert [storm.ends[ticket] for ticket in storm.tickets] == [1] * len(storm.tickets)
+        assert all(count <= 2 for count in storm.asked.values())
+        shown = storm.lane.statistics()
+        assert shown.queue.queued == 0
+        assert shown.engines.hung_threads <= MAX_HUNG_THREADS - 1 + storm.workers
+        # Afterwards all is as before, unless too many engines hang.
+        if shown.engines.hung_threads < MAX_HUNG_THREADS:
+            assert storm.lane.state is LaneState.READY
+            assert shown.engines.serving == storm.workers
+        event(f"{storm.lane.state.value}, {min(shown.engines.restarts, 3)} restarts")
+        if storm.lane.state is LaneState.READY:
+            await storm.submit("final", "z", Clip.GOOD, nursery)
+            await trio.sleep(2.0)
+            assert storm.tickets[-1].state is TicketState.DONE
+        nursery.cancel_scope.cancel()
+
+
+@settings(max_examples=200)
+@given(
+    steps=STEPS,
+    workers=st.integers(1, 3),
+    shared=st.booleans(),
+    max_batch=st.integers(1, 4),
+    bad_loads=st.sets(st.integers(1, 8), max_size=4),
+)
+def test_nothing_is_lost_in_a_storm(
+    steps: list[tuple[str, object, Clip | None]], workers: int, shared: bool, max_batch: int, bad_loads: set[int]
+) -> None:
+    storm = Storm(workers=workers, shared=shared, max_batch=max_batch, bad_loads=bad_loads)
+    trio.run(partial_call(weather, storm, steps), clock=trio.testing.MockClock(autojump_threshold=0))
