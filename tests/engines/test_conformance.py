@@ -2,6 +2,8 @@
 
 import os
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise, word_error_rate
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
-from trio_stt.lanes.engines.base import Engine, EngineConfig, StreamingEngine
+from trio_stt.lanes.engines.base import Engine, EngineConfig, StreamingEngine, Transcript
 
 WER_BOUND = 0.08
 
@@ -39,12 +41,34 @@ ANY_LANGUAGE = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streamin
 REMOTE = ("openai_api",)
 """Engines whose model and device are a server's business."""
 
+SHARED = [spec.name for spec in registry.engine_specs() if spec.workers == "shared" and spec.name in NAMES]
+
 
 @pytest.mark.contract("8.2", "8.3")
 def test_hears_a_reading(engine: Engine, reading: Reading) -> None:
     (transcript,) = engine.transcribe(asked(reading.clip))
     assert normalise(transcript.text) == normalise(reading.words)
     assert transcript.language == reading.language
+
+
+@pytest.mark.parametrize("config", SHARED, indirect=True)
+def test_a_shared_engine_hears_the_same_on_several_threads(config: EngineConfig, reading: Reading) -> None:
+    engine = registry.load(replace(config, num_workers=3))
+    clips = [reading.clip, reading.short_clip, np.concatenate([reading.clip, reading.short_clip])]
+    expected = [engine.transcribe(asked(clip)) for clip in clips]
+    together = threading.Barrier(3, timeout=60)
+
+    def transcribe(first: int) -> list[list[Transcript]]:
+        heard = []
+        for turn in range(3):
+            together.wait()
+            heard.append(engine.transcribe(asked(clips[(first + turn) % 3])))
+        return heard
+
+    with ThreadPoolExecutor(3) as threads:
+        for first, heard in enumerate(threads.map(transcribe, range(3))):
+            assert heard == [expected[(first + turn) % 3] for turn in range(3)]
+    engine.close()
 
 
 @pytest.mark.parametrize("engine", REAL_NAMES, indirect=True)

@@ -69,10 +69,10 @@ async def test_a_worker_that_is_lost_leaves_its_finals_to_the_other_one(nursery:
     )
     await nursery.start(served.run)
     unlucky = served.submit(final("a", 1))
-    await trio.sleep(4.5)
+    await trio.sleep(2.0)
     assert (await served.submit(final("b", 2)).wait()).total_s == 1.0
-    assert served.state is LaneState.READY
-    assert (await unlucky.wait()).inference_s < 7.0  # Nobody waited for the restart: the other one had it at once.
+    # Nobody waits for the restart: the other one has it at once.
+    assert (await unlucky.wait()).inference_s == pytest.approx(6.0, abs=0.01)
     assert served.state is LaneState.READY
     await trio.sleep(10.0)
     assert served.statistics().engines.serving == 2

@@ -1,0 +1,160 @@
+"""Lanes as the server builds them: workers, threads, deadlines and what is reported; fake engines on real threads."""
+
+import json
+import logging
+import os
+import threading
+from dataclasses import replace
+
+import msgspec
+import pytest
+import trio
+
+from tests.contract.home import change
+from tests.lanes.fakes import Batch, FakeEngine, final, lengths
+from trio_stt.configuration import load
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import EngineConfig, Transcript
+from trio_stt.lanes.job import JobKind
+from trio_stt.service import build_house
+from trio_stt.session.house import House
+
+HANG = 13
+TWO_LANES = {"realtime_model": "another"}
+REMOTE_FINALS = {"transcription_engine": "openai_api", "realtime_transcription_engine": "whisper_cpp"}
+
+
+class Loads:
+    """Every load that the lanes asked for; from the second on, they fail if told so. `release` ends what hangs."""
+
+    def __init__(self, *, once: bool = False) -> None:
+        self.configs: list[EngineConfig] = []
+        self.release = threading.Event()
+        self._once = once
+
+    def __call__(self, config: EngineConfig) -> FakeEngine:
+        self.configs.append(config)
+        if self._once and len(self.configs) > 1:
+            raise EngineUnavailable("no memory left")
+        return FakeEngine(self._answer)
+
+    def _answer(self, batch: Batch) -> list[Transcript]:
+        if len(batch[0]) == HANG:
+            assert self.release.wait(30)
+        return lengths(batch)
+
+
+def built(monkeypatch: pytest.MonkeyPatch, loads: Loads, *, cores: int = 8, **settings: object) -> House:
+    monkeypatch.setattr(registry, "load", loads)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    return build_house(load({"model_warmup": False, **settings}))
+
+
+async def loaded(house: House, loads: Loads, count: int) -> list[EngineConfig]:
+    """Run the lanes until they have loaded so often, and every worker serves."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.lanes.run)
+        while any(lane.engines.serving < lane.engines.workers for lane in house.lanes.statistics().lanes):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert len(loads.configs) == count
+    return loads.configs
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores", "threads"),
+    [
+        ({}, 8, 4),
+        ({}, 4, 3),
+        ({}, 1, 1),
+        (TWO_LANES, 8, 3),
+        ({"lane_workers": 3}, 8, 2),
+        (TWO_LANES | {"lane_workers": 2, "realtime_lane_workers": 5}, 16, 2),
+        (TWO_LANES | {"lane_workers": 2, "realtime_lane_workers": 5}, 2, 1),
+        ({"transcription_engine": "openai_api", "realtime_transcription_engine": "whisper_cpp"}, 4, 3),
+        (
+            {
+                "transcription_engine": "openai_api",
+                "lane_workers": 9,
+                "realtime_transcription_engine": "faster_whisper",
+            },
+            5,
+            4,
+        ),
+    ],
+)
+async def test_all_calls_that_may_run_together_share_the_cores_but_one(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], cores: int, threads: int
+) -> None:
+    loads = Loads()
+    house = built(monkeypatch, loads, cores=cores, **settings)
+    configs = await loaded(house, loads, len(house.lanes.statistics().lanes))
+    assert {config.num_threads for config in configs} == {threads}
+
+
+@pytest.mark.parametrize(
+    ("engine", "loads_each", "num_workers"),
+    [("sherpa_onnx_moonshine", 1, 3), ("faster_whisper", 1, 3), ("whisper_cpp", 3, 1)],
+)
+async def test_workers_share_a_model_where_the_engine_allows_it(
+    monkeypatch: pytest.MonkeyPatch, engine: str, loads_each: int, num_workers: int
+) -> None:
+    loads = Loads()
+    house = built(monkeypatch, loads, use_main_model_for_realtime=True, transcription_engine=engine, lane_workers=3)
+    configs = await loaded(house, loads, loads_each)
+    assert {config.num_workers for config in configs} == {num_workers}
+    assert house.health().scheduler.workers["main"].workers == 3
+
+
+async def test_an_engine_that_has_one_worker_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = "sherpa_onnx_moonshine"
+    monkeypatch.setitem(registry._BY_NAME, name, replace(registry.resolve(name), workers="one"))
+    with caplog.at_level(logging.WARNING):
+        house = built(monkeypatch, Loads(), lane_workers=4)
+    assert house.health().scheduler.workers["main"].workers == 1
+    assert f"engine {name} has one worker only, not 4: it hears all utterances at once" in caplog.messages
+
+
+async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = Loads(once=True)
+    house = built(monkeypatch, loads, job_deadline_s=0.0)
+    lane = house.lanes.lane_for(JobKind.FINAL)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.lanes.run)
+        await house.lanes.wait_loaded()
+        change(house, job_deadline_s=0.05, engine_outage_limit_s=3600.0)
+        ticket = lane.submit(final("a", HANG))
+        while not house.health().scheduler.workers["main"].restarts:
+            await trio.lowlevel.checkpoint()
+        shown = json.loads(msgspec.json.encode(house.health()))
+        worker = shown["scheduler"]["workers"]["main"]
+        assert (worker["state"], worker["serving"], worker["hungThreads"]) == ("restarting", 0, 1)
+        assert worker["lastError"].startswith("the engine did not answer within 0.05")
+        assert (shown["ok"], shown["ready"], shown["startupErrors"]) == (True, True, [])
+        assert ticket.cancel()
+        loads.release.set()
+        while house.health().scheduler.workers["main"].hung_threads:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_outage_that_lasts_is_told_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = Loads(once=True)
+    house = built(monkeypatch, loads, job_deadline_s=0.05, engine_outage_limit_s=0.0)
+    lane = house.lanes.lane_for(JobKind.FINAL)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.lanes.run)
+        with pytest.raises(EngineUnavailable, match=r"no engine for 0 s \(engine_outage_limit_s\); the engine did not"):
+            await lane.submit(final("a", HANG)).wait()
+        shown = house.health()
+        assert (shown.ok, shown.ready, shown.scheduler.workers["main"].state) == (False, True, "failed")
+        assert [error.where for error in shown.startup_errors] == ["main_engine"]
+        loads.release.set()
+        while house.health().scheduler.workers["main"].hung_threads:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
