@@ -5,6 +5,7 @@ got. Pauses are zeros.
 """
 
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -266,7 +267,15 @@ async def household(
 
     def lane(name: LaneName, load: Callable[[], Engine]) -> Lane:
         host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
-        return Lane(name, new_host=host.anew, load=load, limits=limits, degradation_threshold_s=lambda: threshold_s)
+        return Lane(
+            name,
+            new_host=host.anew,
+            load=load,
+            limits=limits,
+            degradation_threshold_s=lambda: threshold_s,
+            job_deadline_s=lambda: settings.job_deadline_s if "job_deadline_s" in changes else math.inf,
+            outage_limit_s=lambda: settings.engine_outage_limit_s,
+        )
 
     main = lane("main", load or (lambda: FakeEngine(answer)))
     lanes = Lanes(main=main, realtime=lane("realtime", load_partials) if load_partials else main)
