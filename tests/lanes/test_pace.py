@@ -21,6 +21,12 @@ def test_in_one_interval_the_partials_of_all_take_their_share_and_no_more(costs_
     assert interval_s == pytest.approx(min(LONGEST_S, sum(costs_s) / SHARE))
 
 
+def test_each_further_engine_has_its_own_share() -> None:
+    pace = Pace(workers=3)
+    pace.used("a", now_s=0.0, inference_s=0.1)
+    assert pace.interval_s(0.0) == pytest.approx(0.1 / SHARE / 3)
+
+
 def test_nobody_waits_for_ever_and_who_rests_or_asks_no_more_does_not_count() -> None:
     pace = Pace()
     for number in range(100):
