@@ -36,7 +36,7 @@ class Lane:
     engine's `max_batch`, and to the first job whose hints differ. It may mix sessions and kinds, and never waits for
     more. Several workers take turns at the same queue, so that jobs begin in its order and may end in another.
 
-    Jobs wait while a lost engine is replaced, see `Crew`. Its finals come first, each alone: any may be what it died of.
+    Jobs wait while a lost engine is replaced, see `Crew`. Its finals come first, each alone: any may have killed it.
 
     Args:
         name: `main` or `realtime`.

@@ -16,6 +16,8 @@ from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.sherpa_runtime import offers_cuda
 
 _GUIDE = "see docs/engines.md"
+_OF_THE_FILE = "precision of the model file"
+_OF_TORCH = "precisions: bfloat16, float16, float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +90,15 @@ def _local(
 
 
 def _sherpa_onnx(driver: str | None) -> _Found:
-    return _found(driver, built=offers_cuda(_folder("sherpa_onnx", package="sherpa-onnx")), package="sherpa-onnx")
+    built = offers_cuda(_folder("sherpa_onnx", package="sherpa-onnx"))
+    cuda = f"{_OF_THE_FILE}; the first device, choose it with CUDA_VISIBLE_DEVICES"
+    return _found(driver, built=built, package="sherpa-onnx", cpu=_OF_THE_FILE, cuda=cuda)
 
 
 def _whisper_cpp(driver: str | None) -> _Found:
     _folder("_pywhispercpp", package="pywhispercpp")
     told = str(importlib.import_module("_pywhispercpp").whisper_print_system_info())
-    return _found(driver, built="CUDA" in told, package="pywhispercpp")
+    return _found(driver, built="CUDA" in told, package="pywhispercpp", cpu=_OF_THE_FILE, cuda=_OF_THE_FILE)
 
 
 def _faster_whisper(driver: str | None) -> _Found:
@@ -121,7 +125,7 @@ def _transformers(driver: str | None) -> _Found:
     works = built and bool(torch.cuda.is_available())
     if built and driver is None and not works:
         driver = "torch finds no CUDA device that it can use"
-    return _found(driver, built=built, package="torch")
+    return _found(driver, built=built, package="torch", cpu=_OF_TORCH, cuda=_OF_TORCH)
 
 
 def _openai_api() -> DeviceReport:
@@ -132,11 +136,11 @@ def _openai_api() -> DeviceReport:
     return DeviceReport(engine="openai_api", device="remote", available=True, reason="the server's device")
 
 
-def _found(driver: str | None, *, built: bool, package: str, cpu: str = "", cuda: str = "") -> _Found:
+def _found(driver: str | None, *, built: bool, package: str, cpu: str, cuda: str) -> _Found:
     """Put together what a package offers; `driver` says why there is no CUDA, `built` whether the package has it."""
     why_not = "" if built else f"the installed {package} has no CUDA; {_GUIDE}"
     reasons = [reason for reason in (why_not, driver) if reason]
-    return _Found(cpu=cpu or "available", cuda="; ".join(reasons) or cuda or "available", has_cuda=not reasons)
+    return _Found(cpu=cpu, cuda="; ".join(reasons) or cuda, has_cuda=not reasons)
 
 
 def _folder(module: str, *, package: str) -> Path:
