@@ -122,7 +122,7 @@ class Crew:
                 error = unavailable
             finally:
                 self._hung += keeper.hangs
-                await keeper.release(self._came_back)
+                await keeper.release(self._came_back)  # noqa: ASYNC102 - hosts shield themselves, up to a deadline of their own
             self._went(error, nursery)
             if isinstance(error.__cause__, SettingError):
                 await trio.sleep_forever()
