@@ -247,3 +247,11 @@ async def reason(waiting: Awaitable[JobResult]) -> str:
     with pytest.raises(JobDropped) as caught:
         await waiting
     return caught.value.reason
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread does."""
+    while True:
+        if condition():
+            return
+        await trio.lowlevel.checkpoint()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, clip, final, lengths, limits, partial, virtual_time
+from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, clip, final, lengths, limits, partial, until, virtual_time
 from trio_stt.errors import EngineUnavailable, JobDropped, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
@@ -208,8 +208,7 @@ async def test_a_native_call_that_hangs_costs_its_lane_a_thread_and_no_final() -
         assert (shown.restarts, shown.hung_threads, shown.serving) == (1, 1, 1)
         assert [engine.clips for engine in engines] == [[13], [13, 2]]
         release.set()
-        while served.statistics().engines.hung_threads:  # noqa: ASYNC110 - counters have no event
-            await trio.lowlevel.checkpoint()
+        await until(lambda: not served.statistics().engines.hung_threads)
         assert [engine.closed for engine in engines] == [1, 0]
         nursery.cancel_scope.cancel()
     assert [engine.closed for engine in engines] == [1, 1]

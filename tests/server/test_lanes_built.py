@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.contract.home import change
-from tests.lanes.fakes import Batch, FakeEngine, final, lengths
+from tests.lanes.fakes import Batch, FakeEngine, final, lengths, until
 from trio_stt.configuration import load
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines import registry
@@ -55,8 +55,9 @@ async def loaded(house: House, loads: Loads, count: int) -> list[EngineConfig]:
     """Run the lanes until they have loaded so often, and every worker serves."""
     async with trio.open_nursery() as nursery:
         await nursery.start(house.lanes.run)
-        while any(lane.engines.serving < lane.engines.workers for lane in house.lanes.statistics().lanes):  # noqa: ASYNC110 - counters have no event
-            await trio.lowlevel.checkpoint()
+        await until(
+            lambda: not any(lane.engines.serving < lane.engines.workers for lane in house.lanes.statistics().lanes)
+        )
         nursery.cancel_scope.cancel()
     assert len(loads.configs) == count
     return loads.configs
@@ -129,8 +130,7 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
         await house.lanes.wait_loaded()
         change(house, job_deadline_s=0.05, engine_outage_limit_s=3600.0)
         ticket = lane.submit(final("a", HANG))
-        while not house.health().scheduler.workers["main"].restarts:  # noqa: ASYNC110 - counters have no event
-            await trio.lowlevel.checkpoint()
+        await until(lambda: house.health().scheduler.workers["main"].restarts)
         shown = json.loads(msgspec.json.encode(house.health()))
         worker = shown["scheduler"]["workers"]["main"]
         assert (worker["state"], worker["serving"], worker["hungThreads"]) == ("restarting", 0, 1)
@@ -138,8 +138,7 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
         assert (shown["ok"], shown["ready"], shown["startupErrors"]) == (True, True, [])
         assert ticket.cancel()
         loads.release.set()
-        while house.health().scheduler.workers["main"].hung_threads:  # noqa: ASYNC110 - counters have no event
-            await trio.lowlevel.checkpoint()
+        await until(lambda: not house.health().scheduler.workers["main"].hung_threads)
         nursery.cancel_scope.cancel()
 
 
@@ -155,6 +154,5 @@ async def test_an_outage_that_lasts_is_told_with_its_limit(monkeypatch: pytest.M
         assert (shown.ok, shown.ready, shown.scheduler.workers["main"].state) == (False, True, "failed")
         assert [error.where for error in shown.startup_errors] == ["main_engine"]
         loads.release.set()
-        while house.health().scheduler.workers["main"].hung_threads:  # noqa: ASYNC110 - counters have no event
-            await trio.lowlevel.checkpoint()
+        await until(lambda: not house.health().scheduler.workers["main"].hung_threads)
         nursery.cancel_scope.cancel()

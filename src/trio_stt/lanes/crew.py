@@ -49,6 +49,8 @@ class Crew:
         self._serve = serve
         self._outage_limit_s = outage_limit_s
         self._failed = failed
+        for bench in benches:
+            bench.keeper.on_return = self._came_back
         self._state = LaneState.LOADING
         self._error: str | None = None
         self._last_error: str | None = None
@@ -122,7 +124,7 @@ class Crew:
                 error = unavailable
             finally:
                 self._hung += keeper.hangs
-                await keeper.release(self._came_back)  # noqa: ASYNC102 - hosts shield themselves, up to a deadline of their own
+                await keeper.aclose()
             self._went(error, nursery)
             if isinstance(error.__cause__, SettingError):
                 await trio.sleep_forever()

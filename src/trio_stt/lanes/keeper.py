@@ -47,6 +47,9 @@ class EngineKeeper:
         job_deadline_s: Asked before every call: seconds that an engine may take for one of next to no audio; infinite
             if it may take for ever.
         warmup_clips: Transcribed after each load; may be empty.
+
+    Attributes:
+        on_return: Called when an engine that was left behind came back after all.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class EngineKeeper:
         self._source = source
         self._job_deadline_s = job_deadline_s
         self._warmup_clips = warmup_clips
+        self.on_return: Callable[[], None] = lambda: None
         self._host: EngineHost | None = None
         self._remote = False
         self._lost: EngineUnavailable | None = None
@@ -81,7 +85,7 @@ class EngineKeeper:
         return self._hangs
 
     async def start(self) -> EngineInfo:
-        """Load an engine and warm it up; `release` is due afterwards, also when this raises.
+        """Load an engine and warm it up; `aclose` is due afterwards, also when this raises.
 
         Raises:
             EngineUnavailable: It could not be loaded, or its first call hangs or says that it is unfit. Another failure
@@ -120,10 +124,10 @@ class EngineKeeper:
         if self._failed_jobs >= MAX_FAILED_JOBS and self._lost is None:
             self._lost = EngineUnavailable(f"{self._failed_jobs} jobs failed in a row; the last one: {error}")
 
-    async def release(self, returned: Callable[[], None]) -> None:
-        """Free what was loaded, within the host's deadline and even in a cancelled scope.
+    async def aclose(self) -> None:
+        """Free what was loaded, within the host's deadline and even in a cancelled scope; `start` may follow.
 
-        An engine that hangs is left behind instead; `returned` is called if it comes back.
+        An engine that hangs is left behind instead.
         """
         host, self._host = self._host, None
         if self._lost is not None:
@@ -131,7 +135,7 @@ class EngineKeeper:
         if host is None:
             return
         if self._hangs:
-            host.abandon(returned)
+            host.abandon(self.on_return)
         else:
             await host.aclose()
 
