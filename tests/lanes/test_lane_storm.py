@@ -159,7 +159,7 @@ async def weather(storm: Storm, steps: list[tuple[str, object, Clip | None]]) ->
         nursery.cancel_scope.cancel()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     steps=STEPS,
     workers=st.integers(1, 3),
