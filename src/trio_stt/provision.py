@@ -5,6 +5,7 @@ which files an engine wants.
 """
 
 import logging
+import os
 import shlex
 import time
 from collections.abc import Callable
@@ -36,7 +37,9 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
         ModelMissing: The model is known, but not here, and `config.offline` is on.
         EngineUnavailable: As the engine says, or the model cannot be fetched.
     """
-    entry = catalogue.find(registry.resolve(config.engine).name, config.model)
+    if config.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # for libraries that would ask the hub by themselves
+    entry = _entry(config)
     if entry is None:
         return registry.load(config)
     local = replace(config, offline=True)
@@ -64,6 +67,14 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
             ) from error
         logger.info("%s is here: %s", entry.name, path)
     return registry.load(replace(local, model=str(path)))
+
+
+def _entry(config: EngineConfig) -> Entry | None:
+    """What the catalogue has for a configuration; nothing where another package runs the model, from its own files."""
+    spec = registry.resolve(config.engine)
+    if str(config.options.get("backend")) in spec.backends.keys() | spec.packages.keys():
+        return None
+    return catalogue.find(spec.name, config.model)
 
 
 def pull_command(entry: Entry, config: EngineConfig) -> str:

@@ -1,7 +1,9 @@
 """Engines whose model is known but not here: fetched, found again, or refused."""
 
 import logging
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,11 @@ def entry(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> E
     )
     monkeypatch.setattr(catalogue, "ENTRIES", (known,))
     return known
+
+
+@pytest.fixture(autouse=True)
+def hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
 
 
 @pytest.fixture
@@ -102,6 +109,37 @@ def test_a_model_that_an_option_names_is_the_users_affair(web: FileServer, confi
     assert not web.asked
 
 
+@pytest.mark.parametrize("backend", ["nemo", "transformers"])
+def test_another_backend_gets_no_files_of_sherpa_onnx(web: FileServer, config: EngineConfig, backend: str) -> None:
+    asked = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("trio_stt.lanes.engines.registry.load", asked.append)
+        provision.load(replace(config, options={"backend": backend}))
+    assert [each.model for each in asked] == [NAME]
+    assert not web.asked
+
+
+def test_offline_holds_for_libraries_that_ask_the_hub_themselves(config: EngineConfig) -> None:
+    with pytest.raises(ModelMissing):
+        provision.load(replace(config, offline=True))
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize("engine", ["kroko_onnx", "sherpa_onnx_streaming"])
+def test_streaming_models_are_missed_by_their_name(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the real catalogue
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    entry = next(each for each in catalogue.ENTRIES if each.engine == engine)
+    config = EngineConfig(engine=engine, model=entry.name, download_root=tmp_path / "models", offline=True)
+    with pytest.raises(ModelMissing, match="run `trio-stt models pull"):
+        provision.load(config)
+    with pytest.raises(EngineUnavailable) as raised:
+        provision.load(replace(config, options={"model_dir": "elsewhere"}))
+    assert "models pull" not in str(raised.value)
+
+
 def test_what_the_catalogue_does_not_know_is_the_engines_affair(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match="is missing"):
         provision.load(replace(config, model="no-such-model"))
@@ -141,20 +179,21 @@ async def test_a_lane_that_is_closed_gives_up_its_download_and_keeps_what_came(
 
 
 async def test_a_server_that_is_offline_starts_and_says_what_to_run(tmp_path: Path) -> None:
+    root = tmp_path / "models"
     words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]
-    words += ["--engine", "whisper_cpp", "--model", "tiny.en", "--download-root", str(tmp_path)]
-    command = f"trio-stt models pull tiny.en --engine whisper_cpp --download-root {tmp_path}"
+    words += ["--engine", "whisper_cpp", "--model", "tiny.en", "--download-root", str(root)]
+    command = f"trio-stt models pull tiny.en --engine whisper_cpp --download-root {root}"
     async with running_server(words) as server:
         with trio.fail_after(60):
             await server.wait_for_output("but cannot transcribe")
         assert f"run `{command}`" in server.output
-    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - the server has ended, nothing else runs
+    assert not root.exists()
 
 
 def _lane(config: EngineConfig) -> Lane:
     lane: Lane = Lane(
         "main",
-        host=EngineThread("main"),
+        new_host=partial(EngineThread, "main"),
         load=lambda: provision.load(config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: QueueLimits(max_finals_per_session=1, max_jobs=1),
     )

@@ -60,7 +60,8 @@ def load(config: EngineConfig) -> SherpaStreams:
         options.boolean(name, default=False)
     keywords = keywords_of(options, ZIPFORMER2.family, num_threads=config.num_threads)
     options.done()
-    file = read_file(path, engine=engine)
+    by_option = any(options.text(name) for name in ("model_path", "model_file", "model_dir"))
+    file = read_file(path, engine=engine, model=str(path) if by_option else config.model)
     if file.free:
         return _load_free(config, options, file, keywords, wanted=wanted, tail_s=tail_s, language=language)
     if not key:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import Options, resolve_relative
 
 DEFAULT_MODEL = "Kroko-EN-Community-64-L-Streaming-001.data"
@@ -61,11 +61,12 @@ class KrokoFile:
                     _copy(source, target, length)
 
 
-def read_file(path: Path, *, engine: str) -> KrokoFile:
-    """Read a file's header and the places of its blocks.
+def read_file(path: Path, *, engine: str, model: str) -> KrokoFile:
+    """Read a file's header and the places of its blocks; `model` is the name that led to it.
 
     Raises:
-        EngineUnavailable: It is missing, cannot be read, ends early, or is no such file.
+        ModelMissing: There is no such file.
+        EngineUnavailable: It cannot be read, ends early, or is no such file.
     """
     try:
         with path.open("rb") as file:
@@ -77,9 +78,10 @@ def read_file(path: Path, *, engine: str) -> KrokoFile:
             kind = header.get("type", "")
             return KrokoFile(path=path, free=free, model_type=kind if isinstance(kind, str) else "", blocks=blocks)
     except FileNotFoundError as error:
-        raise EngineUnavailable(
+        raise ModelMissing(
             f"engine {engine}: there is no model file {path}; fetch {DEFAULT_MODEL} (or another one) from {HUB_URL}"
-            " and give its path as model"
+            " and give its path as model",
+            model=model,
         ) from error
     except (OSError, ValueError) as error:
         raise EngineUnavailable(f"engine {engine}: {path} is not a Kroko model: {error}") from error

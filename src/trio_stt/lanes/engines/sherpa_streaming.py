@@ -81,7 +81,8 @@ def open_model(
     engine = config.engine
     sherpa = import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
     device, notice = provider(wanted, engine=engine, index=0, sherpa=sherpa)
-    paths = online.family.check(folder, overrides, engine=engine, model=config.model)
+    named = str(config.options.get("model_dir") or config.model)
+    paths = online.family.check(folder, overrides, engine=engine, model=named)
     known = metadata(next(iter(paths.values())))
     recognizer = open_recognizer(
         sherpa.OnlineRecognizer,
