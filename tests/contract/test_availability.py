@@ -4,7 +4,6 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -189,7 +188,7 @@ async def test_11_05_wake_words_without_a_backend_leave_later_sessions_as_they_a
 async def test_11_05_a_missing_wake_word_package_is_refused_by_patch_and_sockets_still_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(openwakeword, "find_spec", lambda name: None if name == "openwakeword" else find_spec(name))
+    monkeypatch.setattr(openwakeword, "package_folder", lambda _: None)
     async with household() as home:
         report = change(home.house, wakeword_backend="openwakeword", wake_words="alexa")
         assert "pip install" in report.rejected["wakeword_backend"].message

@@ -40,7 +40,7 @@ async def test_11_29_least_and_most_audio_of_a_partial_count_for_later_sessions(
         client.command("start")
         await talk(client, 1111, 4.0)
         sizes = [clip.size for clip in heard.clips]
-        assert 16_000 <= sizes[0] < 16_000 + 1280, "the first window after a second"
+        assert 16_000 - 1024 <= sizes[0] < 16_000 - 1024 + 1280, "ahead of the first window after a second"
         assert max(sizes) == sizes[-1] == 32_000
 
 
@@ -62,7 +62,7 @@ async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch:
 async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_this_is_told(
     threshold_ms: int, degraded: bool
 ) -> None:
-    async with household(inference_s=lambda _: 0.4, realtime_degradation_threshold_ms=threshold_ms) as home:
+    async with household(inference_s=lambda _: 1.0, realtime_degradation_threshold_ms=threshold_ms) as home:
         clients = [await home.connect() for _ in range(3)]
         async with trio.open_nursery() as nursery:
             for client in clients:

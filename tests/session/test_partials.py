@@ -24,6 +24,8 @@ from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
 
 PREROLL = SAMPLE_RATE_HZ // 2
+AHEAD = 2 * WINDOW_SAMPLES
+"""The first partial is made so much before it may be shown."""
 SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
 
 
@@ -90,7 +92,9 @@ class Talk:
         return self.audio[start:end]
 
     def begin(self, **chosen: Any) -> Utterance:
-        cadence = PartialCadence(CadenceConfig.of(Settings(**chosen)), start_sample=0, trigger_sample=PREROLL)
+        cadence = PartialCadence(
+            CadenceConfig.of(Settings(**chosen)), start_sample=0, trigger_sample=PREROLL, speech_sample=PREROLL
+        )
         self.utterance = Utterance(cadence)
         self.hear(PREROLL)
         return self.utterance
@@ -122,8 +126,39 @@ async def test_the_first_partial_waits_for_the_least_audio_and_has_the_pre_roll(
     await talk.start(nursery)
     talk.begin(realtime_min_audio_seconds=0.5, realtime_processing_pause=0.2)
     await talk.go_on(2.0)
-    assert talk.engine.clips[0] == windows_from(8000)
+    assert talk.engine.clips[0] == windows_from(8000 - AHEAD)
     assert np.diff(talk.engine.clips).tolist() == [7 * WINDOW_SAMPLES] * 6  # the first whole windows of 0.2 s
+
+
+@pytest.mark.contract("5.4")
+@virtual_time
+@pytest.mark.parametrize("inference_s", [0.0, 0.06, 0.2])
+async def test_the_first_partial_is_shown_with_the_least_speech_or_when_it_is_made(
+    nursery: trio.Nursery, inference_s: float
+) -> None:
+    talk = Talk(inference_s=inference_s)
+    await talk.start(nursery)
+    talk.begin(realtime_min_audio_seconds=0.5)
+    window_s = WINDOW_SAMPLES / SAMPLE_RATE_HZ
+    begun_s = trio.current_time()
+    while not talk.client.told:
+        await talk.go_on(window_s)
+    made_s = (windows_from(8000 - AHEAD) - PREROLL) / SAMPLE_RATE_HZ + inference_s
+    shown_s = (windows_from(8000) - PREROLL) / SAMPLE_RATE_HZ
+    assert trio.current_time() - begun_s == pytest.approx(max(shown_s, -(-made_s // window_s) * window_s))
+
+
+@virtual_time
+async def test_an_utterance_that_ends_before_its_first_partial_may_be_shown_shows_none(nursery: trio.Nursery) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    utterance = talk.begin(realtime_min_audio_seconds=0.5)
+    await talk.go_on(0.46)
+    assert talk.engine.clips == [windows_from(8000 - AHEAD)]
+    utterance.running = False
+    talk.utterance = None
+    await talk.go_on(1.0)
+    assert talk.client.told == []
 
 
 @pytest.mark.contract("5.4", "11/33")
@@ -133,7 +168,7 @@ async def test_a_partial_hears_the_newest_audio_only(nursery: trio.Nursery) -> N
     await talk.start(nursery)
     talk.begin(realtime_max_audio_seconds=2.0)
     await talk.go_on(4.0)
-    assert talk.engine.clips[0] == windows_from(4000)
+    assert talk.engine.clips[0] == windows_from(4000 - AHEAD)
     assert max(talk.engine.clips) == talk.engine.clips[-1] == 2 * SAMPLE_RATE_HZ
 
 
@@ -162,7 +197,12 @@ async def test_an_utterance_that_follows_at_once_waits_for_its_own_least_audio(n
     talk.begin()
     await talk.go_on(0.5)  # the engine is at work, and the next partial is due
     talk.utterance = Utterance(
-        PartialCadence(CadenceConfig.of(Settings()), start_sample=talk.position, trigger_sample=talk.position)
+        PartialCadence(
+            CadenceConfig.of(Settings()),
+            start_sample=talk.position,
+            trigger_sample=talk.position,
+            speech_sample=talk.position,
+        )
     )
     talk.hear(0)
     await trio.sleep(5.0)

@@ -72,7 +72,9 @@ def of(trigger: Trigger, begun: list[Pass]) -> list[int]:
 
 
 def cadence(configuration: CadenceConfig, *, trigger_sample: int = TRIGGER) -> PartialCadence:
-    return PartialCadence(configuration, start_sample=START, trigger_sample=trigger_sample)
+    return PartialCadence(
+        configuration, start_sample=START, trigger_sample=trigger_sample, speech_sample=trigger_sample
+    )
 
 
 @pytest.mark.contract("5.1")
@@ -97,11 +99,14 @@ def test_without_a_pause_a_fixed_cadence_has_a_pass_for_every_millisecond(pause_
 
 
 @pytest.mark.contract("5.4")
-def test_the_first_pass_waits_for_the_least_audio_which_the_pre_roll_does_not_count_for() -> None:
+def test_the_first_pass_is_made_ahead_of_the_least_speech_which_the_pre_roll_does_not_count_for() -> None:
+    ahead = 1024
     for chosen in (FIXED, SYLLABLES, replace(SYLLABLES, pause_samples=160)):
-        first, _ = passes(cadence(replace(chosen, min_audio_samples=16_000)))[0]
-        assert first >= TRIGGER + 16_000
-    assert passes(cadence(replace(FIXED, min_audio_samples=16_000)))[0] == (TRIGGER + 16_000, Trigger.TIMER)
+        rhythm = cadence(replace(chosen, min_audio_samples=16_000))
+        assert rhythm.shown_from_sample == TRIGGER + 16_000
+        assert passes(rhythm)[0][0] >= TRIGGER + 16_000 - ahead
+    rhythm = cadence(replace(FIXED, min_audio_samples=16_000))
+    assert passes(rhythm)[0] == (TRIGGER + 16_000 - ahead, Trigger.TIMER)
 
 
 @pytest.mark.contract("4.14", "5.4")
@@ -129,7 +134,7 @@ def test_every_boundary_is_a_pass_at_once_and_plans_the_passes_after_it() -> Non
 @pytest.mark.contract("5.2")
 def test_boundaries_of_the_pre_roll_count() -> None:
     trigger = up(boundaries()[1])
-    begun = passes(cadence(replace(SYLLABLES, min_audio_samples=160), trigger_sample=trigger))
+    begun = passes(cadence(replace(SYLLABLES, min_audio_samples=1184), trigger_sample=trigger))
     assert begun[0] == (trigger + 160, Trigger.BOUNDARY)
 
 

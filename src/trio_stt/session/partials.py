@@ -12,7 +12,7 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
-from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
+from trio_stt.dsp import SAMPLE_RATE_HZ, kernels, samples_of
 from trio_stt.errors import EngineError, JobDropped, JobRefused
 from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket, TicketState
@@ -25,7 +25,7 @@ from trio_stt.speech.repetition import Refusal, refusal
 
 logger = logging.getLogger(__name__)
 
-_FIRST_PUBLICATION_SAMPLES = round(0.2 * SAMPLE_RATE_HZ)
+_FIRST_PUBLICATION_SAMPLES = samples_of(0.2)
 """No partial is shown of an utterance younger than this. Contract, 4.14."""
 
 _RENEWAL_SAMPLES = SAMPLE_RATE_HZ // 4
@@ -81,6 +81,7 @@ class Partials:
         self._recording: Recording | None = None
         self._heard_to_sample = 0
         self._due = trio.Event()
+        self._more = trio.Event()  # audio, since somebody last waited for some
         self._changed = trio.Event()  # which utterance runs, since the last partial
         self._pending: _Pending | None = None
         self._degraded = False
@@ -97,6 +98,7 @@ class Partials:
             self._changed.set()
         self._recording = recording
         self._heard_to_sample = end_sample
+        self._more.set()
         self._lane.watch_delay()
         self._tell_degradation()
         if recording is None:
@@ -176,9 +178,16 @@ class Partials:
                 inference_s=result.inference_s,
                 pause_s=pending.recording.cadence.config.usual_pause_s,
             )
+            await self._ripe(pending.recording)
             self._publish(pending, result)
         finally:
             self._pending = None
+
+    async def _ripe(self, recording: Recording) -> None:
+        """Wait until an utterance is long enough for its first partial, or over: the partial was made ahead."""
+        while recording is self._recording and self._heard_to_sample < recording.cadence.shown_from_sample:
+            self._more = trio.Event()
+            await self._more.wait()
 
     def _submit(self, recording: Recording, end_sample: int) -> _Pending:
         """Ask for a partial of the audio up to `end_sample`; one of this session that still waits gives its place.
@@ -221,7 +230,7 @@ class Partials:
             said, clip_start_sample=pending.start_sample, clip_end_sample=pending.end_sample
         )
         # The utterance may have ended or been cleared while the engine was at work.
-        young = pending.end_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
+        young = self._heard_to_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
         shown = recording.running and not young
         text = recording.stabilizer.observe(whole, audio_end_sample=pending.end_sample, publishable=shown)
         if shown:

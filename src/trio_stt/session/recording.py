@@ -98,6 +98,7 @@ def open_recording(
         CadenceConfig.of(settings, streamed=streamed),
         start_sample=started.start_sample,
         trigger_sample=started.trigger_sample,
+        speech_sample=started.speech_sample,
     )
     return Recording(
         utterance=started.utterance,

@@ -84,7 +84,7 @@ class SpeechSettings(SettingsGroup):
     ] = 0.02
     realtime_min_audio_seconds: Annotated[
         float,
-        Field(ge=0, le=60, description="Seconds of recorded audio before the first partial."),
+        Field(ge=0, le=60, description="Seconds of speech before the first partial is shown."),
         new_sessions("--realtime-min-audio-seconds"),
     ] = 0.25
     realtime_max_audio_seconds: Annotated[

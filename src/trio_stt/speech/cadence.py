@@ -20,6 +20,8 @@ _LEAST_STREAM_PAUSE_S = 0.1
 """Streaming models hear chunks of 0.3 s and more: partials that come more often say the same again."""
 _LEAST_CLIP_SAMPLES = samples_of(0.05)
 """Less audio than this is worth no partial. Contract, 5.4."""
+_AHEAD_SAMPLES = samples_of(0.064)
+"""The first partial of an utterance is made so much before it may be shown: about what an engine takes for it."""
 
 
 class Trigger(StrEnum):
@@ -39,7 +41,7 @@ class CadenceConfig:
         pause_samples: From the start of one partial to that of the next; 0 for partials at syllables only.
         boundary_sensitivity: Of the boundary detector, 0 to 1; None where the pause alone rules.
         followup_samples: Distances from a boundary at which further partials are due, ascending.
-        min_audio_samples: Recorded audio, counted from the trigger, before the first partial.
+        min_audio_samples: Recorded audio, counted from where speech began, before the first partial is shown.
         max_audio_samples: Newest audio that a partial hears; 0 for the whole utterance.
     """
 
@@ -76,12 +78,16 @@ class PartialCadence:
         config: What the settings say.
         start_sample: Where the utterance's audio begins, its pre-roll included.
         trigger_sample: Where the utterance was detected.
+        speech_sample: Where the speech began that led to it.
     """
 
-    def __init__(self, config: CadenceConfig, *, start_sample: int, trigger_sample: int) -> None:
+    def __init__(self, config: CadenceConfig, *, start_sample: int, trigger_sample: int, speech_sample: int) -> None:
         self.config = config
         self._start_sample = start_sample
-        self._first_sample = max(trigger_sample + config.min_audio_samples, start_sample + _LEAST_CLIP_SAMPLES)
+        self.shown_from_sample = speech_sample + config.min_audio_samples
+        self._first_sample = max(
+            trigger_sample, self.shown_from_sample - _AHEAD_SAMPLES, start_sample + _LEAST_CLIP_SAMPLES
+        )
         self._taken_sample = trigger_sample  # as if a partial had begun there
         sensitivity = config.boundary_sensitivity
         self._detector = None if sensitivity is None else BoundaryDetector(sensitivity)
