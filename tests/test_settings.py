@@ -97,6 +97,18 @@ OURS = {
     "record_max_mb",
     "record_max_age_h",
     "offline",
+    "keys_file",
+    "keys",
+    "certfile",
+    "keyfile",
+    "trusted_proxies",
+    "root_path",
+    "max_connections_per_address",
+    "max_failed_logins_per_address",
+    "max_commands_per_second",
+    "max_packets_per_second",
+    "max_audio_speed",
+    "liveness_timeout_s",
 }
 CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
 pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
@@ -240,7 +252,8 @@ def test_delays_are_sorted_and_each_counts_once(text: str, delays: tuple[float, 
 def test_the_public_settings_hold_all_but_what_may_hold_tokens() -> None:
     shown: dict[str, Any] = public_settings(load({"transcription_engine_options": '{"token": "secret"}'}))
     hidden = {"transcription_engine_options", "realtime_transcription_engine_options"}
-    assert set(shown) == {row[0] for row in ROWS} - hidden | OURS | {"wake_word_enabled"}
+    hidden |= {"keys_file", "keys", "certfile", "keyfile"}
+    assert set(shown) == ({row[0] for row in ROWS} | OURS | {"wake_word_enabled"}) - hidden
     assert "secret" not in repr(shown)
 
 

@@ -8,6 +8,7 @@ import sys
 
 from trio_stt.asgi import HostBridge, shelter_trio_worker
 from trio_stt.configuration import load
+from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import TrioSttError
 from trio_stt.service import build_house, start_logging
 from trio_stt.serving import build_app
@@ -18,7 +19,9 @@ def _build() -> HostBridge:
         settings = load()
         start_logging(settings.log_level)
         shelter_trio_worker()
-        return HostBridge(build_app(build_house(settings)))
+        house = build_house(settings)
+        guard_wire(lambda: WireLimits.of(house.settings))
+        return HostBridge(build_app(house))
     except TrioSttError as error:
         sys.exit(f"trio-stt: {error}")
 

@@ -7,9 +7,12 @@ from quart_trio import QuartTrio
 
 from trio_stt.doors.access import Access
 from trio_stt.doors.direct import DirectWebsocket
+from trio_stt.doors.entrance import Entrance
 from trio_stt.doors.guard import Guard
 from trio_stt.doors.headers import SecurityHeaders
 from trio_stt.doors.http import http_routes
+from trio_stt.doors.keyring import Keyring
+from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.ws import ws_routes
 from trio_stt.service import prepare_process
 from trio_stt.session.house import House
@@ -23,10 +26,11 @@ def build_app(house: House) -> QuartTrio:
     """
     app = QuartTrio("trio_stt", static_folder=None)
     app.asgi_websocket_class = DirectWebsocket
-    guard = Guard(app.asgi_app, Access(house.settings))
+    keyring = Keyring(house.settings, lambda: house.settings.max_failed_logins_per_address)
+    guard = Guard(app.asgi_app, Access(house.settings), Proxies(house.settings), keyring)
     app.asgi_app = SecurityHeaders(guard)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(house))
-    app.register_blueprint(ws_routes(house))
+    app.register_blueprint(ws_routes(house, Entrance(house, keyring)))
 
     @app.before_serving
     async def start() -> None:

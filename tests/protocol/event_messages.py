@@ -19,6 +19,7 @@ from tests.protocol.report_messages import (
     session_report,
 )
 from trio_stt.protocol.events import (
+    AuthRequired,
     Clear,
     Error,
     Event,
@@ -202,6 +203,7 @@ EVENTS: dict[str, Event] = {
     "error_admission": Error(message="the server is full", where=Where.ADMISSION, limits=LIMITS),
     "error_startup": Error(message="engine exploded", where=Where.MAIN_ENGINE),
     "clear": Clear(session_id=SESSION, next_segment_id=4),
+    "auth_required": AuthRequired(timeout_seconds=5.0),
     "pong": Pong(session_id=SESSION, server_time=1900000004.0),
     "metrics": Metrics(session_id=SESSION, metrics=session_report()),
     "metrics_idle": Metrics(

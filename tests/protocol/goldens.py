@@ -39,6 +39,7 @@ ADDED_FIELDS = {
 """Path of a field in a message (the file's kind first, `*` for any part of it), and what it is there for."""
 
 ADDED_MESSAGES = {
+    "auth_required": "asks for a key, where one is needed and none came with the handshake",
     "flushed": "answers our command `flush`",
     "heartbeat": "tells a streaming client that the session lives",
     "resumed": "answers our command `resume`",

@@ -20,6 +20,7 @@ _READY = "trio-stt is ready on"
 _ENVIRONMENT = {
     "TRIO_STT_MAX_SESSIONS": "1000",
     "TRIO_STT_MAX_ACTIVE_SPEAKERS": "1000",
+    "TRIO_STT_MAX_CONNECTIONS_PER_ADDRESS": "1000",
     "TRIO_STT_LOG_LEVEL": "WARNING",
 }
 """A measurement finds the limit of the machine, not of a setting; flags win over the environment."""

@@ -1,4 +1,4 @@
-"""The command line: `serve`, `transcribe`, `models`, `doctor` and `bench`.
+"""The command line: `serve`, `transcribe`, `models`, `keys`, `doctor` and `bench`.
 
 It owns parsing and exit statuses (0 done, 1 it did not work, 2 it was asked for something impossible). What the
 commands do is in the modules beside this one.
@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
+from trio_stt.cli.keys import add_keys_arguments, keys
 from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.transcript_formats import FORMATS
@@ -22,7 +23,8 @@ _INTERRUPTED = 130  # what shells say of SIGINT
 _SERVER_ONLY = frozenset(
     declaration.name
     for declaration in declarations()
-    if declaration.name in {"host", "port", "allowed_hosts", "allowed_origins", "max_sessions", "max_active_speakers"}
+    if declaration.group == "access"
+    or declaration.name in {"host", "port", "max_sessions", "max_active_speakers"}
     or declaration.name
     in {"stream_stall_timeout_s", "idle_timeout_s", "shutdown_grace_s", "audio_queue_size", "max_audio_packet_bytes"}
     or "realtime" in declaration.name
@@ -67,6 +69,8 @@ def _run(parsed: argparse.Namespace) -> int:
                 raise
             raise SettingError("bench needs the package trio-websocket: pip install 'trio-stt[bench]'") from None
         return bench(bench_options(parsed))
+    if parsed.command == "keys":
+        return keys(parsed)
     settings = load(given_settings(parsed))
     if parsed.command == "models":
         from trio_stt.cli.models import models  # noqa: PLC0415 - see above
@@ -100,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="look for what a server needs, and what is wrong", allow_abbrev=False)
     doctor.add_argument("--json", action="store_true", help="as JSON, for programs")
     add_settings(doctor)
+    add_keys_arguments(commands.add_parser("keys", help="make, list and revoke API keys", allow_abbrev=False))
     bench = commands.add_parser("bench", help="measure a server with many talkers at once", allow_abbrev=False)
     add_bench_arguments(bench)
     return parser

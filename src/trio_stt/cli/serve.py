@@ -4,23 +4,27 @@ It owns the process: listening, signals, and what a person reads at the start. W
 """
 
 import gc
+import logging
 import signal
 import sys
 from functools import partial
 from urllib.parse import urlsplit
 
 import trio
-from hypercorn.config import Config
 from hypercorn.trio import serve as serve_app
 
 from trio_stt.asgi import shelter_trio_worker
 from trio_stt.cli.causes import first_cause
+from trio_stt.cli.tls import ServerConfig
 from trio_stt.doors.access import is_loopback
+from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import SettingError
 from trio_stt.service import build_house, start_logging
 from trio_stt.serving import build_app
 from trio_stt.session.house import House
 from trio_stt.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 4096
 """Connections that the kernel holds until they are accepted. Of those beyond, it drops the first packet, and clients
@@ -35,17 +39,19 @@ def serve(settings: Settings) -> int:
     """
     start_logging(settings.log_level)
     shelter_trio_worker()
+    config = ServerConfig()
+    config.use_certificate(settings)
     house = build_house(settings)
+    guard_wire(lambda: WireLimits.of(house.settings))
     try:
-        trio.run(_serve, house, strict_exception_groups=True)
+        trio.run(_serve, house, config, strict_exception_groups=True)
     except* SettingError as group:
         raise first_cause(group) from None
     return 0
 
 
-async def _serve(house: House) -> None:
+async def _serve(house: House, config: ServerConfig) -> None:
     settings = house.settings
-    config = Config()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config.bind = [f"{host}:{settings.port}"]
     config.loglevel = settings.log_level
@@ -53,6 +59,8 @@ async def _serve(house: House) -> None:
     stop, hurry, down = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as watch:
         watch.start_soon(_note_signals, stop, hurry)
+        if config.ssl_enabled and hasattr(signal, "SIGHUP"):  # Windows has none
+            watch.start_soon(_note_new_certificates, config)
         async with trio.open_nursery() as nursery:
             serving = partial(serve_app, build_app(house), config, shutdown_trigger=down.wait)
             try:
@@ -60,7 +68,7 @@ async def _serve(house: House) -> None:
             except* OSError as group:
                 reason = first_cause(group)
                 raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
-            _warn_if_public(addresses)
+            _warn_if_public(addresses, settings)
             nursery.start_soon(_announce, house, addresses)
             await stop.wait()
             await _drain(house, hurry)
@@ -69,15 +77,17 @@ async def _serve(house: House) -> None:
         watch.cancel_scope.cancel()
 
 
-def _warn_if_public(addresses: list[str]) -> None:
+def _warn_if_public(addresses: list[str], settings: Settings) -> None:
     public = [address for address in addresses if not is_loopback(urlsplit(address).hostname or "")]
-    if public:
-        print(
-            f"Warning: {' and '.join(public)} is open to the network: whoever reaches it may talk to this server and"
-            " read its settings, without a key and without encryption.",
-            file=sys.stderr,
-            flush=True,
-        )
+    has_keys, is_encrypted = bool(settings.keys_file or settings.keys), bool(settings.certfile)
+    if not public or (has_keys and is_encrypted):
+        return
+    if has_keys:
+        risk = "keys and what is said travel without encryption unless a proxy before it adds it (see --certfile)"
+    else:
+        lacks = "without a key" if is_encrypted else "without a key and without encryption"
+        risk = f"whoever reaches it may talk to this server and read its settings, {lacks} (see --keys-file)"
+    print(f"Warning: {' and '.join(public)} is open to the network: {risk}.", file=sys.stderr, flush=True)
 
 
 async def _drain(house: House, hurry: trio.Event) -> None:
@@ -100,6 +110,17 @@ async def _note_signals(stop: trio.Event, hurry: trio.Event) -> None:
             if stop.is_set():
                 hurry.set()
             stop.set()
+
+
+async def _note_new_certificates(config: ServerConfig) -> None:
+    """SIGHUP: the certificate was renewed. Connections that stand keep theirs."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            try:
+                config.reload_certificate()
+                logger.info("the certificate was read again")
+            except SettingError as error:
+                logger.error("the old certificate stays: %s", error)  # noqa: TRY400 - the message says it all
 
 
 async def _announce(house: House, addresses: list[str]) -> None:

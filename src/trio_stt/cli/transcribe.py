@@ -45,9 +45,9 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
     logging.getLogger("trio_stt.provision").setLevel("INFO")  # a download of gigabytes is no noise
-    # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words.
+    # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words, or come too fast.
     # Nor is it recorded: it is there already.
-    changes = {"use_main_model_for_realtime": True, "wakeword_backend": "", "record": None}
+    changes = {"use_main_model_for_realtime": True, "wakeword_backend": "", "record": None, "max_audio_speed": 0.0}
     house = build_house(settings.model_copy(update=changes))
     sounds = [open_sound(name) for name in files]
     try:

@@ -1,6 +1,6 @@
 """Who may reach the server: host names it answers to, origins whose pages may use it, and what is its own machine.
 
-It owns these rules. It must not answer anybody (`guard` does), nor know people (there are no keys here) or sessions.
+It owns these rules. It must not answer anybody (`guard` does), nor know people (`keyring` does) or sessions.
 
 - A browser names the server in `Host`. A page of a stranger whose DNS name was rebound to our address names itself
   there, so only names that are ours are answered.
@@ -41,11 +41,13 @@ class Refusal:
         status: Of the HTTP answer.
         cause: What about the request, for the log.
         detail: The cause and what to do about it, for people.
+        headers: Of the HTTP answer, beside those of its body.
     """
 
     status: int
     cause: str
     detail: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Access:
@@ -69,6 +71,10 @@ class Access:
 
     def refusal(self, scope: WWWScope) -> Refusal | None:
         """Why a request or handshake may not pass; None where it may."""
+        return self.host_refusal(scope) or self._origin_refusal(scope)
+
+    def host_refusal(self, scope: WWWScope) -> Refusal | None:
+        """Why the name that a client used for the server is not answered; None where it is."""
         host_header = _header(scope, b"host")
         shown = _shown(host_header)
         try:
@@ -82,9 +88,13 @@ class Access:
                 detail=f"the host name {shown} is not served; name it in the setting allowed_hosts (--allowed-hosts)"
                 " if it should be",
             )
+        return None
+
+    def _origin_refusal(self, scope: WWWScope) -> Refusal | None:
+        host_header = _header(scope, b"host")
         if scope["type"] == "http" and scope["method"] in _READING_METHODS:
             return None
-        for origin in _headers(scope, b"origin"):
+        for origin in header_values(scope, b"origin"):
             if not self._welcomes(origin, scope, host_header):
                 shown = _shown(origin)
                 return Refusal(
@@ -149,12 +159,13 @@ def _own_names() -> frozenset[str]:
     return frozenset({full, short, f"{short}.local"})
 
 
-def _headers(scope: WWWScope, wanted: bytes) -> list[str]:
+def header_values(scope: WWWScope, wanted: bytes) -> list[str]:
+    """Every value of a header; `wanted` is in lower case."""
     return [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == wanted]
 
 
 def _header(scope: WWWScope, wanted: bytes) -> str:
-    return next(iter(_headers(scope, wanted)), "")
+    return next(iter(header_values(scope, wanted)), "")
 
 
 def _address_at(end: tuple[str, int] | tuple[str, int | None] | None) -> str:

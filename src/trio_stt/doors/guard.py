@@ -1,53 +1,133 @@
 """The guard before all routes: who may not reach the server gets an HTTP answer, and no session begins.
 
-It owns refusing and logging it. It must not decide who may pass: `access` does. It stands before the web framework,
-which fails on some host names before any of its own hooks.
+It owns the order of the checks, refusing and logging it. It must not decide who may pass: `access` and `keyring` do. It
+stands before the web framework, which fails on some host names before any of its own hooks. Keys of sockets are left to
+`entrance`, which can tell browsers what is wrong.
 """
 
 import logging
 
 import msgspec
 import trio
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope, WWWScope
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WWWScope
 
 from trio_stt.doors.access import Access, Refusal
+from trio_stt.doors.credentials import IN_URL, NO_KEY, key_in_url, presented_key
+from trio_stt.doors.keyring import Keyring
+from trio_stt.doors.keys import KeyRecord, KeyScope
+from trio_stt.doors.proxies import Proxies
+from trio_stt.doors.visitor import introduce, visitor_with_key, visitor_without_key
 
-logger = logging.getLogger(__name__)
+_READING_METHODS = frozenset({"GET", "HEAD"})
+_NEEDS_ADMIN = Refusal(
+    status=403,
+    cause="scope of the key",
+    detail="the scope of this key is talk; here it must be admin",
+    headers=((b"www-authenticate", b'Bearer error="insufficient_scope", scope="admin"'),),
+)
 
-_LOG_EVERY_S = 10.0
 
+class RefusalLog:
+    """Logs refusals, at most one in `EVERY_S`, and counts the others: nobody can flood the log."""
 
-class Guard:
-    """An ASGI app before another one."""
+    EVERY_S = 10.0
 
-    def __init__(self, app: ASGIFramework, access: Access) -> None:
-        self._app = app
-        self._access = access
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
         self._quiet_until_s = float("-inf")
         self._unsaid = 0
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Serve one scope, or refuse it."""
-        if scope["type"] == "lifespan" or (refusal := self._access.refusal(scope)) is None:
-            await self._app(scope, receive, send)
-        else:
-            self._log(refusal)
-            await _answer(refusal, scope, send)
-
-    def _log(self, refusal: Refusal) -> None:
-        """Log a refusal, or count it for the next line: nobody can flood the log."""
+    def note(self, refusal: Refusal) -> None:
+        """Log it, or count it for the next line."""
         now_s = trio.current_time()
         if now_s < self._quiet_until_s:
             self._unsaid += 1
             return
         others = f"; {self._unsaid} more refused since the last such line" if self._unsaid else ""
-        logger.warning("refused a request: the %s is not allowed%s", refusal.cause, others)
-        self._quiet_until_s, self._unsaid = now_s + _LOG_EVERY_S, 0
+        self._logger.warning("refused a request: the %s is not allowed%s", refusal.cause, others)
+        self._quiet_until_s, self._unsaid = now_s + self.EVERY_S, 0
+
+
+class Guard:
+    """An ASGI app before another one.
+
+    Args:
+        app: Served behind it.
+        access: The rules of host names and origins.
+        proxies: Who is believed about clients; nobody when None.
+        keyring: The keys; None lets everybody in.
+    """
+
+    def __init__(
+        self, app: ASGIFramework, access: Access, proxies: Proxies | None = None, keyring: Keyring | None = None
+    ) -> None:
+        self._app = app
+        self._access = access
+        self._proxies = proxies
+        self._keyring = keyring if keyring is not None and keyring.is_needed else None
+        self._log = RefusalLog(logging.getLogger(__name__))
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve one scope, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        passed = await self._judge(scope)
+        if isinstance(passed, Refusal):
+            self._log.note(passed)
+            await _answer(passed, scope, send)
+        else:
+            scope.update(passed)  # type: ignore[typeddict-item]  # the same one: the host goes on writing there
+            await self._app(scope, receive, send)
+
+    async def _judge(self, scope: WWWScope) -> WWWScope | Refusal:
+        """The scope for the routes, with who it is from; or why they may not see it."""
+        # The name in `Host` counts, whatever a proxy says: a page on a name that was rebound can send any other header.
+        seen = self._access.host_refusal(scope) or (self._proxies.seen(scope) if self._proxies else scope)
+        if isinstance(seen, Refusal):
+            return seen
+        if refusal := self._access.refusal(seen):
+            return refusal
+        peer = scope.get("client")
+        if self._keyring is None:
+            return introduce(seen, visitor_without_key(seen, peer=peer))
+        if seen["type"] == "websocket":
+            return introduce(seen, visitor_with_key(seen, None, peer=peer))
+        record = await self._owner(seen, self._keyring)
+        if isinstance(record, Refusal):
+            return record
+        return introduce(seen, visitor_with_key(seen, record, peer=peer))
+
+    async def _owner(self, scope: HTTPScope, keyring: Keyring) -> KeyRecord | Refusal | None:
+        """Whose key a request shows; None where there is none and none is needed."""
+        if key_in_url(scope):
+            return IN_URL
+        needed, key = _needed_scope(scope), presented_key(scope)
+        if key is None:
+            return NO_KEY if needed else None
+        client = scope.get("client")
+        record = await keyring.check(key, client[0] if client else "")
+        if isinstance(record, KeyRecord) and needed and not record.scope.includes(needed):
+            return _NEEDS_ADMIN
+        return record
+
+
+def _needed_scope(scope: HTTPScope) -> KeyScope | None:
+    """What a key must allow for this request; None where it needs no key."""
+    path, reads = scope["path"], scope["method"] in _READING_METHODS
+    if reads and (path in {"/", "/health"} or path.startswith(("/web/", "/health/"))):
+        return None
+    changes_config = path == "/api/config" and not reads
+    return KeyScope.ADMIN if changes_config or path == "/api/metrics" else KeyScope.TALK
 
 
 async def _answer(refusal: Refusal, scope: WWWScope, send: ASGISendCallable) -> None:
     body = msgspec.json.encode({"detail": refusal.detail})
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        *refusal.headers,
+    ]
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,6 +1,6 @@
 """HTTP routes: the page, `/health`, `/api/config`, `/api/metrics`. Contract: section 1.
 
-They read requests and serve what the house reports, sessions only to this machine; they must not compute it.
+They read requests and serve what the house reports, sessions only to administrators; they must not compute it.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import trio
 from quart import Blueprint, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
 
-from trio_stt.doors.access import is_local
+from trio_stt.doors.visitor import visitor_of
 from trio_stt.protocol.reports import HealthReport, MetricsReport, Report, SchedulerReport, encode_report
 from trio_stt.session.house import House
 
@@ -45,12 +45,12 @@ def http_routes(house: House) -> Blueprint:
     @routes.get("/health")
     async def health() -> Response:
         report = house.health()
-        return _json(report if is_local(request.scope) else _health_for_all(report))
+        return _json(report if visitor_of(request.scope).may_administer else _health_for_all(report))
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:
         report = house.metrics()
-        return _json(report if is_local(request.scope) else _metrics_for_all(report))
+        return _json(report if visitor_of(request.scope).may_administer else _metrics_for_all(report))
 
     @routes.app_errorhandler(HTTPException)
     async def failed(error: HTTPException) -> tuple[Response, int]:
@@ -68,8 +68,11 @@ def _add_config(routes: Blueprint, house: House) -> None:
 
     @routes.patch("/api/config")
     async def change_config() -> Response | tuple[Response, int]:
-        if not is_local(request.scope):
-            raise Forbidden("settings change only from the server's own machine, through localhost or 127.0.0.1")
+        if not visitor_of(request.scope).may_administer:
+            raise Forbidden(
+                "settings change only from the server's own machine, through localhost or 127.0.0.1, or where there"
+                " are keys with one of the scope admin"
+            )
         try:
             changes = msgspec.json.decode(await _body(), type=_Changes)
         except _UNREADABLE as error:

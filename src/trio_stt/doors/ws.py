@@ -1,4 +1,6 @@
-"""The WebSocket route: admission, then a session over this connection for as long as it holds. Contract: section 2.1.
+"""The WebSocket route: a place, then a session over this connection for as long as it holds. Contract: section 2.1.
+
+Who may come this far, `entrance` decides.
 
 It carries messages; it must not understand them.
 """
@@ -8,10 +10,15 @@ import logging
 import trio
 from quart import Blueprint, websocket
 
+from trio_stt.doors.access import Refusal
 from trio_stt.doors.closing import note_close_codes, said_goodbye
+from trio_stt.doors.entrance import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER, Entrance, linger, turn_away
+from trio_stt.doors.flow import Flow
 from trio_stt.doors.reset import reset_connection
+from trio_stt.doors.visitor import visitor_of
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Event, Where, encode
+from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.ending import Farewell
 from trio_stt.session.house import House
 from trio_stt.session.session import Session
@@ -20,62 +27,72 @@ logger = logging.getLogger(__name__)
 
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
-CLOSE_POLICY_VIOLATION = 1008
 CLOSE_INTERNAL_ERROR = 1011
 CLOSE_SERVICE_RESTART = 1012
-CLOSE_TRY_AGAIN_LATER = 1013
 _CLOSE_CODES = {
     Farewell.IDLE: CLOSE_NORMAL,
     Farewell.SHUTDOWN: CLOSE_GOING_AWAY,
-    Farewell.RESUMED: CLOSE_POLICY_VIOLATION,
+    Farewell.RESUMED: CLOSE_POLICY,
     Farewell.FAILED: CLOSE_INTERNAL_ERROR,
     Farewell.OVER: CLOSE_NORMAL,
 }
-_LINGER_S = 2.0
+REVOKED = Refusal(status=401, cause="key", detail="the key was revoked")
 
 
 class QuartConnection:
     """The current WebSocket as a session's connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, entrance: Entrance, flow: Flow) -> None:
+        self._entrance = entrance
+        self._flow = flow
         self._scope = websocket.scope
+        self._visitor = visitor_of(self._scope)
+        self._is_turned_away = False
         self._receive, self._send = websocket.receive, websocket.send  # looked up once, not for each message
 
     @property
     def closed_cleanly(self) -> bool:
-        """Whether the client closed the WebSocket to stay away."""
-        return said_goodbye(self._scope)
+        """Whether the client closed the WebSocket to stay away, or was turned away: it is not waited for."""
+        return self._is_turned_away or said_goodbye(self._scope)
 
     async def receive(self) -> str | bytes:
-        """The next message; the handler is cancelled when the client leaves."""
-        return await self._receive()
+        """The next message; the handler is cancelled when the client leaves.
+
+        Raises:
+            ConnectionClosed: The client was turned away.
+        """
+        message: str | bytes = await self._receive()
+        refusal = await self._flow.admit(message)
+        if refusal is None and not self._entrance.holds(self._visitor):
+            refusal = REVOKED
+        if refusal is not None:
+            self._is_turned_away = True
+            await turn_away(refusal)
+            raise ConnectionClosed(refusal.detail)
+        return message
 
     async def send(self, event: Event) -> None:
-        """Send one text frame."""
-        await self._send(encode(event))
+        """Send one text frame; nothing more to a client that is turned away: Hypercorn fails on it."""
+        if self._is_turned_away:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._send(encode(event))
 
     def abort(self) -> None:
         """Reset the TCP connection beneath: Hypercorn shields a send that hangs, and closing would wait for it."""
-        client = self._scope["client"]
-        if client is not None:
-            reset_connection(client[0], client[1])
+        peer = self._visitor.peer
+        if peer is not None and peer[1] is not None:
+            reset_connection(peer[0], peer[1])
 
 
-async def _linger() -> None:
-    """Take what still arrives after a close: Hypercorn never frees a connection whose messages nobody takes."""
-    with trio.move_on_after(_LINGER_S):
-        while True:
-            await websocket.receive()
-
-
-def ws_routes(house: House) -> Blueprint:
-    """The route, bound to a house."""
+def ws_routes(house: House, entrance: Entrance) -> Blueprint:
+    """The route, bound to a house, behind its entrance."""
     routes = Blueprint("ws", __name__)
     note_close_codes()
 
     @routes.websocket("/ws/transcribe")
+    @entrance.guards
     async def transcribe() -> None:
-        await websocket.accept()
         try:
             session_id = house.reserve()
         except (ServerFull, ServerClosing) as reason:
@@ -83,7 +100,7 @@ def ws_routes(house: House) -> Blueprint:
             await websocket.send(encode(refusal))
             full = isinstance(reason, ServerFull)
             await websocket.close(CLOSE_TRY_AGAIN_LATER if full else CLOSE_SERVICE_RESTART, str(reason))
-            await _linger()
+            await linger()
             return
         try:
             session = Session(session_id=session_id, house=house)
@@ -91,15 +108,15 @@ def ws_routes(house: House) -> Blueprint:
             house.leave(session_id)
             logger.exception("session %s could not be made", session_id)
             await websocket.close(CLOSE_INTERNAL_ERROR, Farewell.FAILED)
-            await _linger()
+            await linger()
             return
         house.start(session)
         try:
-            farewell = await session.converse(QuartConnection())
+            farewell = await session.converse(QuartConnection(entrance, Flow(house.settings)))
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
             farewell = Farewell.FAILED
         if farewell:
             await websocket.close(_CLOSE_CODES[farewell], farewell)
-        await _linger()
+        await linger()
 
     return routes

@@ -56,6 +56,12 @@ class Where(StrEnum):
     RESUME = "resume"  # our addition
 
 
+class AuthRequired(Event, frozen=True, kw_only=True, tag="auth_required"):
+    """First frame where a key is needed and none came with the handshake: the client must `auth` in time. Ours."""
+
+    timeout_seconds: float
+
+
 class Hello(Event, frozen=True, kw_only=True, tag="hello"):
     """First frame of every session.
 

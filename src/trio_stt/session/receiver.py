@@ -14,6 +14,7 @@ from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
+from trio_stt.rates import Bucket
 from trio_stt.session.announcer import Announcer
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
@@ -24,6 +25,8 @@ from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.settings import Settings
 
 MAX_OPEN_FLUSHES = 64
+PACE_WINDOW_S = 10.0
+"""Audio may come faster than `max_audio_speed` in a burst, not over a window of this length."""
 _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 """A page sends these by itself: they do not show that somebody is there."""
 
@@ -78,6 +81,7 @@ class Receiver:
         self._report = report
         self._accepting = False  # as of what was received, ahead of what is heard
         self._refusing_audio = False  # since the backlog is too long
+        self._pace = Bucket(settings.max_audio_speed, PACE_WINDOW_S) if settings.max_audio_speed else None
         self._closed = False
         self._active_s = trio.current_time()
 
@@ -166,6 +170,8 @@ class Receiver:
             return
         samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
         audio = Audio(samples, packet.rate_hz)
+        if self._pace and (wait_s := self._pace.spend(audio.length_us / 1_000_000, trio.current_time())):
+            await trio.sleep(wait_s)  # its sender waits on the socket
         shed = await self._inbox.put_audio(audio)
         self._counters.received_us += audio.length_us
         if shed:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import field_validator, model_validator
 
+from trio_stt.settings.access import AccessSettings
 from trio_stt.settings.engines import EngineSettings
 from trio_stt.settings.option import ENV_PREFIX, MAX_SECONDS, Option, RuntimeClass
 from trio_stt.settings.profiles import PROFILES, profile_spelled
@@ -37,7 +38,7 @@ class Conflict(ValueError):  # noqa: N818 - it names a state, as those of `error
 
 
 # Pydantic lists the fields of the last base first.
-class Settings(WakeWordSettings, SpeechSettings, EngineSettings, ServerSettings):
+class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings, ServerSettings):
     """The whole configuration of one server. Frozen; `configuration.load` builds it."""
 
     @model_validator(mode="before")

@@ -20,23 +20,6 @@ class ServerSettings(SettingsGroup):
     port: Annotated[
         int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one."), startup("--port")
     ] = 8010
-    allowed_hosts: Annotated[
-        str,
-        Field(
-            max_length=1024,
-            description="Host names of the server beside this machine's own, separated by commas; * for any name.",
-        ),
-        startup("--allowed-hosts"),
-    ] = ""
-    allowed_origins: Annotated[
-        str,
-        Field(
-            max_length=1024,
-            description="Origins, such as https://example.org, whose pages may use the server beside its own, "
-            "separated by commas; * for any.",
-        ),
-        startup("--allowed-origins"),
-    ] = ""
     tuning_profile: Annotated[
         ProfileName,
         BeforeValidator(profile_spelled),

@@ -1,0 +1,69 @@
+"""Where a request carries its key: in a header, or among the subprotocols of a handshake; never in its URL.
+
+It finds keys. It must not judge them (`keyring` does).
+
+Sources: RFC 6750 section 2.1 (bearer header) and 5.3 (never in URLs: logs, histories and `Referer` keep them).
+"""
+
+import re
+
+import msgspec
+from hypercorn.typing import WWWScope
+
+from trio_stt.doors.access import Refusal
+from trio_stt.doors.keys import KEY_PREFIX
+
+SUBPROTOCOL = "trio-stt"
+_KEY_SUBPROTOCOL = "trio-stt.key."
+_IN_QUERY = re.compile(
+    rb"(?:^|[&;])(?:[\w-]*key|(?:access_?)?token|auth(?:orization)?|secret)=|" + KEY_PREFIX.encode(), re.IGNORECASE
+)
+MAX_AUTH_CHARACTERS = 1024
+
+IN_URL = Refusal(
+    status=400,
+    cause="key in a URL",
+    detail="a key must never be in a URL, which logs and histories keep: send it in the header `Authorization: Bearer`,"
+    " as the subprotocol `trio-stt.key.` followed by it, or in a first message of the type auth; and make a new one,"
+    " for this one was shown",
+)
+NO_KEY = Refusal(
+    status=401,
+    cause="missing key",
+    detail="a key is needed: send it in the header `Authorization: Bearer`",
+    headers=((b"www-authenticate", b"Bearer"),),
+)
+
+
+class _Auth(msgspec.Struct, tag="auth", tag_field="type"):
+    """The first message of a client that carries its key there."""
+
+    key: str
+
+
+def key_in_url(scope: WWWScope) -> bool:
+    """Whether the URL seems to carry a key."""
+    return bool(_IN_QUERY.search(scope["query_string"]) or KEY_PREFIX in scope["path"])
+
+
+def presented_key(scope: WWWScope) -> str | None:
+    """The key in a request's header or a handshake's subprotocols; None where there is none."""
+    for name, value in scope["headers"]:
+        if name.lower() == b"authorization":
+            scheme, _, key = value.decode("latin-1").strip().partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else ""
+    if scope["type"] == "websocket":
+        for offered in scope["subprotocols"]:
+            if offered.startswith(_KEY_SUBPROTOCOL):
+                return offered.removeprefix(_KEY_SUBPROTOCOL)
+    return None
+
+
+def key_in_message(message: str | bytes | None) -> str | None:
+    """The key in a first message; None where it is no message of the type `auth`."""
+    if not isinstance(message, str) or len(message) > MAX_AUTH_CHARACTERS:
+        return None
+    try:
+        return msgspec.json.decode(message, type=_Auth).key
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None

@@ -1,0 +1,127 @@
+"""The entrance of sockets: it takes a handshake, asks for a key where there are keys, and counts who is inside.
+
+It owns what happens before a session: refusals there are an `error` event and a close code, for browsers show scripts
+nothing of a refused handshake. It must not know sessions.
+
+A refused login closes with 1008, like every breach of a rule; what may be tried again later closes with 1013.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+import trio
+from quart import websocket
+
+from trio_stt.doors.access import Refusal
+from trio_stt.doors.addresses import client_of
+from trio_stt.doors.credentials import IN_URL, SUBPROTOCOL, key_in_message, key_in_url, presented_key
+from trio_stt.doors.guard import RefusalLog
+from trio_stt.doors.keyring import Keyring
+from trio_stt.doors.keys import KeyRecord
+from trio_stt.doors.visitor import Visitor, introduce, visitor_of, visitor_with_key
+from trio_stt.protocol.events import AuthRequired, Error, Where, encode
+from trio_stt.session.house import House
+
+AUTH_TIMEOUT_S = 5.0
+"""From the handshake to the key."""
+CLOSE_POLICY = 1008
+CLOSE_TRY_AGAIN_LATER = 1013
+_MAX_REASON_BYTES = 123  # what fits into a close frame (RFC 6455 section 5.5)
+_LATER = frozenset({429, 503})
+_LINGER_S = 2.0
+_NO_KEY = Refusal(
+    status=401,
+    cause="missing key",
+    detail=f"a key is needed within {AUTH_TIMEOUT_S:g} s: in the header `Authorization: Bearer`, as the subprotocol"
+    f' `{SUBPROTOCOL}.key.KEY` beside `{SUBPROTOCOL}`, or as a first message `{{"type":"auth","key":"KEY"}}`',
+)
+
+
+class Entrance:
+    """The way in for sockets.
+
+    Args:
+        house: Whose limits count.
+        keyring: The keys.
+    """
+
+    def __init__(self, house: House, keyring: Keyring) -> None:
+        self._house = house
+        self._keyring = keyring
+        self._open: Counter[str] = Counter()
+        self._log = RefusalLog(logging.getLogger(__name__))
+
+    def guards(self, route: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """A route that only those reach who may come in; their handshake is accepted then."""
+
+        @wraps(route)
+        async def guarded() -> None:
+            # What was offered is answered: a browser fails a socket whose subprotocols are all passed over.
+            await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in websocket.requested_subprotocols else None)
+            visitor = visitor_of(websocket.scope)
+            client = client_of(visitor.address)
+            self._open[client] += 1
+            try:
+                refusal = self._too_many(client) or await self._identify(visitor)
+                if refusal is None:
+                    await route()
+                else:
+                    self._log.note(refusal)
+                    await turn_away(refusal)
+                    await linger()
+            finally:
+                self._open[client] -= 1
+                if not self._open[client]:
+                    del self._open[client]
+
+        return guarded
+
+    def holds(self, visitor: Visitor) -> bool:
+        """Whether a visitor may stay: its key was not revoked meanwhile."""
+        return visitor.record is None or self._keyring.holds(visitor.record)
+
+    def _too_many(self, client: str) -> Refusal | None:
+        most = self._house.settings.max_connections_per_address
+        if self._open[client] <= most:
+            return None
+        return Refusal(
+            status=429,
+            cause="number of connections from an address",
+            detail=f"too many connections from this address: max_connections_per_address is {most}",
+        )
+
+    async def _identify(self, visitor: Visitor) -> Refusal | None:
+        """Find out whose key it is, and tell the routes; or why there is no way in."""
+        if not self._keyring.is_needed:
+            return None
+        if key_in_url(websocket.scope):
+            return IN_URL
+        key = presented_key(websocket.scope)
+        if key is None:
+            await websocket.send(encode(AuthRequired(timeout_seconds=AUTH_TIMEOUT_S)))
+            with trio.move_on_after(AUTH_TIMEOUT_S):
+                key = key_in_message(await websocket.receive())
+            if key is None:
+                return _NO_KEY
+        record = await self._keyring.check(key, visitor.address)
+        if not isinstance(record, KeyRecord):
+            return record
+        known = visitor_with_key(websocket.scope, record, peer=visitor.peer)
+        websocket.scope["state"] = introduce(websocket.scope, known)["state"]
+        return None
+
+
+async def turn_away(refusal: Refusal) -> None:
+    """Tell the client of the current socket why it may not stay, and close."""
+    await websocket.send(encode(Error(message=refusal.detail, where=Where.ADMISSION)))
+    code = CLOSE_TRY_AGAIN_LATER if refusal.status in _LATER else CLOSE_POLICY
+    await websocket.close(code, refusal.detail.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
+
+
+async def linger() -> None:
+    """Take what still arrives after a close: Hypercorn never frees a connection whose messages nobody takes."""
+    with trio.move_on_after(_LINGER_S):
+        while True:
+            await websocket.receive()

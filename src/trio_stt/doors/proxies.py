@@ -1,0 +1,147 @@
+"""What reverse proxies say of their clients, where they are trusted, and the path under which they show the server.
+
+It owns who is believed and what follows from it for a scope. It must not decide who may pass: `access` does.
+
+Every proxy appends the address that it was reached from, so a list is true from its end up to the first address that is
+not a trusted proxy's: that is the client. What stands before it is the client's own invention.
+
+Sources: RFC 7239 (`Forwarded`), and the `X-Forwarded-` headers as nginx, Caddy, Apache and HAProxy write them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import cast
+from urllib.parse import urlsplit
+
+from hypercorn.typing import WWWScope
+
+from trio_stt.doors.access import Refusal, header_values
+from trio_stt.doors.addresses import parse_address
+from trio_stt.errors import SettingError
+from trio_stt.settings import Settings
+
+_SCHEMES = {"http": ("http", "ws"), "https": ("https", "wss"), "ws": ("http", "ws"), "wss": ("https", "wss")}
+_ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_PAIR = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(\"(?:[^\"\\]|\\.)*\"|[^\s\";,]*)\s*")
+_WITH_PORT = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<ipv4>[0-9.]+))(?::[0-9]{1,5})?")
+CONFLICT = Refusal(
+    status=400,
+    cause="pair of headers Forwarded and X-Forwarded-For",
+    detail="Forwarded and X-Forwarded-For name different clients: the proxy must drop the one that it does not write",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """What one proxy says of whom it was reached by; empty where it does not say."""
+
+    address: str = ""
+    scheme: str = ""
+    host: str = ""
+
+
+class Proxies:
+    """The proxies of one server.
+
+    Args:
+        settings: `trusted_proxies` and `root_path` count.
+
+    Raises:
+        SettingError: An entry of `trusted_proxies` is no address or network, or `root_path` is no path.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        entries = [entry.strip() for entry in settings.trusted_proxies.split(",") if entry.strip()]
+        self._trusted = [_network(entry) for entry in entries]
+        trimmed = settings.root_path.strip().strip("/")
+        self._root = f"/{trimmed}" if trimmed else ""
+        if not _ROOT_PATH.fullmatch(self._root):
+            raise SettingError(f"root_path: {settings.root_path!r} is not a path, such as /stt")
+
+    def seen(self, scope: WWWScope) -> WWWScope | Refusal:
+        """A scope as its client meant it: from its address, by its scheme and host name, below our root."""
+        changes: dict[str, object] = {"path": self._below_root(scope["path"])}
+        client = scope.get("client")
+        if client is not None and self._trusts(client[0]):
+            hops = _x_forwarded(scope), _forwarded(scope)
+            found = [self._client_among(each) for each in hops if each]
+            if len({hop.address for hop in found}) > 1:
+                return CONFLICT
+            if found:
+                changes |= _as_seen(found[0], scope)
+        return cast("WWWScope", {**scope, **changes})
+
+    def _below_root(self, path: str) -> str:
+        """The path as routes know it; a proxy may have taken the root off already, or a client written a whole URL."""
+        path = path if path.startswith("/") else urlsplit(path).path or "/"
+        return path.removeprefix(self._root) if path.startswith(f"{self._root}/") else path
+
+    def _trusts(self, text: str) -> bool:
+        address = parse_address(text)
+        return address is not None and any(address in network for network in self._trusted)
+
+    def _client_among(self, hops: Sequence[_Hop]) -> _Hop:
+        for hop in reversed(hops):
+            if not self._trusts(hop.address):
+                return hop
+        return hops[0]
+
+
+def _as_seen(hop: _Hop, scope: WWWScope) -> dict[str, object]:
+    changes: dict[str, object] = {}
+    if hop.address:
+        changes["client"] = (hop.address, 0)
+    if schemes := _SCHEMES.get(hop.scheme.lower()):
+        changes["scheme"] = schemes[scope["type"] == "websocket"]
+    if hop.host:
+        others = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
+        changes["headers"] = [*others, (b"host", hop.host.encode("latin-1"))]
+    return changes
+
+
+def _x_forwarded(scope: WWWScope) -> list[_Hop]:
+    addresses = _items(scope, b"x-forwarded-for")
+    schemes, hosts = _items(scope, b"x-forwarded-proto"), _items(scope, b"x-forwarded-host")
+    return [
+        _Hop(_bare(address), _beside(schemes, place, addresses), _beside(hosts, place, addresses))
+        for place, address in enumerate(addresses)
+    ]
+
+
+def _beside(values: Sequence[str], place: int, addresses: Sequence[str]) -> str:
+    """What was said along with an address: most proxies append addresses only, and say the rest once."""
+    if len(values) == len(addresses):
+        return values[place]
+    return values[-1] if values else ""
+
+
+def _forwarded(scope: WWWScope) -> list[_Hop]:
+    hops = []
+    for element in _items(scope, b"forwarded"):
+        pairs = {name.lower(): value.strip('"') for name, value in _PAIR.findall(element)}
+        hops.append(_Hop(_bare(pairs.get("for", "")), pairs.get("proto", ""), pairs.get("host", "")))
+    return hops
+
+
+def _items(scope: WWWScope, name: bytes) -> list[str]:
+    return [item.strip() for value in header_values(scope, name) for item in value.split(",") if item.strip()]
+
+
+def _bare(text: str) -> str:
+    """An address without a port; any other text is what a proxy calls a client that it does not name."""
+    parts = _WITH_PORT.fullmatch(text)
+    bare = (parts["ipv6"] or parts["ipv4"]) if parts else text
+    return bare[:_MAX_ADDRESS_CHARACTERS]
+
+
+_MAX_ADDRESS_CHARACTERS = 64
+
+
+def _network(entry: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(entry, strict=False)
+    except ValueError:
+        message = f"trusted_proxies: {entry[:80]!r} is not an address or a network, such as 10.0.0.0/8"
+        raise SettingError(message) from None

@@ -1,0 +1,52 @@
+"""Who is at the door: what the guard found out about a request, for the routes behind it. It must not ask anybody."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from hypercorn.typing import WWWScope
+
+from trio_stt.doors.access import is_local
+from trio_stt.doors.keys import KeyRecord, KeyScope
+
+_PLACE = "trio_stt.visitor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """A client that passed the guard.
+
+    Attributes:
+        address: Its own, behind trusted proxies, too; empty on a Unix socket.
+        peer: Address and port at the other end of the TCP connection; None on a Unix socket.
+        may_administer: Whether it may change settings and see single sessions.
+        record: Of its key; None where it showed none.
+    """
+
+    address: str
+    peer: tuple[str, int | None] | None
+    may_administer: bool
+    record: KeyRecord | None = None
+
+
+def introduce(scope: WWWScope, visitor: Visitor) -> WWWScope:
+    """The scope for the routes, with its visitor."""
+    return cast("WWWScope", {**scope, "state": {**(scope.get("state") or {}), _PLACE: visitor}})
+
+
+def visitor_of(scope: WWWScope) -> Visitor:
+    """Who a request is from; without a guard before the routes, what the connection tells."""
+    known = cast("dict[str, object]", scope.get("state") or {}).get(_PLACE)
+    return known if isinstance(known, Visitor) else visitor_without_key(scope, peer=scope.get("client"))
+
+
+def visitor_without_key(scope: WWWScope, *, peer: tuple[str, int | None] | None) -> Visitor:
+    """Who it is where nobody needs a key: only the server's own machine administers."""
+    client = scope.get("client")
+    return Visitor(address=client[0] if client else "", peer=peer, may_administer=is_local(scope))
+
+
+def visitor_with_key(scope: WWWScope, record: KeyRecord | None, *, peer: tuple[str, int | None] | None) -> Visitor:
+    """Who it is where keys count: nobody administers without one, not even this machine."""
+    client = scope.get("client")
+    may_administer = record is not None and record.scope.includes(KeyScope.ADMIN)
+    return Visitor(address=client[0] if client else "", peer=peer, may_administer=may_administer, record=record)
