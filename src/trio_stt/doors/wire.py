@@ -119,6 +119,9 @@ class _GuardedStream(WSStream):
                     await self._break_off(CloseReason.POLICY_VIOLATION, limit)
                 elif isinstance(event, Ping):
                     await self._send_wsproto_event(event.response())
+            elif isinstance(event, CloseConnection) and self.connection.state is ConnectionState.OPEN:
+                # Nobody closed: this is how a frame that is none is told.
+                await self._break_off(CloseReason(event.code), event.reason or "not a WebSocket frame")
             elif isinstance(event, CloseConnection):
                 if self.connection.state is ConnectionState.REMOTE_CLOSING:
                     await self._send_wsproto_event(event.response())

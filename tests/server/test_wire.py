@@ -1,0 +1,187 @@
+"""What a socket may cost below its messages: raw bytes against the app on real sockets."""
+
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from tests.contract.home import composed
+from tests.lanes.fakes import FakeEngine
+from tests.support.in_process import serving
+from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
+from trio_stt.doors.wire import MAX_FRAGMENTS
+from trio_stt.session.house import House
+
+POLICY, TOO_BIG = 1008, 1009
+Rig = tuple[House, int]
+
+
+@asynccontextmanager
+async def rig(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[Rig]:
+    house = composed(monkeypatch, FakeEngine(), **settings)
+    async with serving(monkeypatch, house) as port:
+        yield house, port
+
+
+async def still_served(port: int) -> None:
+    async with raw_client(port) as other:
+        await other.open(port)
+        await other.until("ready")
+        await other.send(frame(TEXT, b'{"type": "ping"}'))
+        await other.until("pong")
+
+
+async def until_empty(house: House) -> None:
+    with trio.fail_after(30):
+        while house.active_sessions:  # noqa: ASYNC110 - the house tells nobody
+            await trio.sleep(0.01)
+
+
+async def test_a_message_that_is_too_big_ends_with_1009_before_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(monkeypatch) as (house, port):
+        async with raw_client(port) as client:
+            await client.open(port)
+            await client.until("hello")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.flood, frame(BINARY, bytes(2_000_000), announced=2**40))
+                await client.read_to_the_end()
+                nursery.cancel_scope.cancel()
+            assert client.close_code == TOO_BIG
+            assert client.close_reason == f"a message is larger than {2 * 524_288 + 65_536} bytes"
+        await until_empty(house)
+        await still_served(port)
+
+
+async def test_what_is_sent_after_a_refusal_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(monkeypatch) as (_, port), raw_client(port) as client:
+        await client.open(port)
+        await client.until("hello")
+        tracemalloc.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_pour, client)
+            await client.read_to_the_end()
+            nursery.cancel_scope.cancel()
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert client.close_code == TOO_BIG
+        assert most_bytes < 8 * 2**20
+
+
+async def _pour(client: RawClient) -> None:
+    """Two hundred megabytes of one message, as fast as they are taken."""
+    await client.send(frame(BINARY, announced=2**40))
+    part = bytes(100_000)
+    for _ in range(2000):
+        await client.flood(part)
+
+
+async def test_a_packet_somewhat_over_its_limit_gets_its_error_and_the_socket_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with rig(monkeypatch) as (_, port), raw_client(port) as client:
+        await client.open(port)
+        metadata = b'{"sampleRate": 16000}'
+        packet = len(metadata).to_bytes(4, "little") + metadata + bytes(524_290)
+        await client.send(frame(BINARY, packet))
+        assert (await client.until("error"))["where"] == "audio_packet"
+        await client.send(frame(TEXT, b'{"type": "ping"}'))
+        await client.until("pong")
+
+
+@pytest.mark.parametrize("size", [0, 1])
+async def test_a_message_in_too_many_fragments_ends_with_1008(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    async with rig(monkeypatch) as (house, port):
+        async with raw_client(port) as client:
+            await client.open(port)
+            await client.until("hello")
+            async with trio.open_nursery() as nursery:
+                pieces = frame(TEXT, b" " * size, fin=False) + frame(CONTINUATION, b" " * size, fin=False) * 300_000
+                nursery.start_soon(client.flood, pieces)
+                await client.read_to_the_end()
+                nursery.cancel_scope.cancel()
+            assert client.close_code == POLICY
+            assert client.close_reason == f"a message has more than {MAX_FRAGMENTS} fragments"
+        await until_empty(house)
+        await still_served(port)
+
+
+async def test_a_message_in_as_many_fragments_as_are_allowed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(monkeypatch) as (_, port), raw_client(port) as client:
+        await client.open(port)
+        text = b'{"type":"ping"}'.ljust(MAX_FRAGMENTS)
+        for _ in range(2):
+            pieces = [
+                frame(CONTINUATION if at else TEXT, text[at : at + 1], fin=at == MAX_FRAGMENTS - 1)
+                for at in range(MAX_FRAGMENTS)
+            ]
+            await client.send(b"".join(pieces))
+        with trio.fail_after(30):
+            while sum(event["type"] == "pong" for event in client.events) < 2:
+                assert await client.read_on()
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_a_flood_of_pings_or_pongs_ends_with_1008(monkeypatch: pytest.MonkeyPatch, opcode: int) -> None:
+    async with rig(monkeypatch) as (_, port), raw_client(port) as client:
+        await client.open(port)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.flood, frame(opcode, b"x") * 100_000)
+            await client.read_to_the_end()
+            nursery.cancel_scope.cancel()
+        assert (client.close_code, client.close_reason) == (POLICY, "more than 10 pings and pongs a second")
+
+
+async def test_nothing_is_compressed_so_no_bomb_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(monkeypatch) as (_, port), raw_client(port) as client:
+        await client.open(port, headers={"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"})
+        assert "101" in client.answer.splitlines()[0]
+        assert "permessage-deflate" not in client.answer.lower()
+        bomb = zlib.compress(bytes(10**7), wbits=-15)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.flood, frame(BINARY | 0x40, bomb))  # RSV1: compressed
+            await client.read_to_the_end()
+            nursery.cancel_scope.cancel()
+        assert client.close_code == 1002
+
+
+async def test_a_client_of_which_nothing_comes_is_pinged_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(monkeypatch, liveness_timeout_s=0.6) as (house, port):  # noqa: SIM117 - the port is known inside
+        async with raw_client(port) as dead, raw_client(port) as lives:
+            for client in (dead, lives):
+                await client.open(port)
+                await client.until("hello")
+            assert house.active_sessions == 2
+            with trio.fail_after(30):
+                while house.active_sessions > 1:
+                    await lives.read_on()
+                    await lives.send(frame(PONG))
+            assert lives.pings >= 3
+            await dead.read_to_the_end()
+            assert dead.pings >= 1
+            await lives.send(frame(TEXT, b'{"type": "ping"}'))
+            await lives.until("pong")
+
+
+async def test_a_socket_that_leaves_leaves_no_task_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(monkeypatch) as (house, port):
+        await still_served(port)
+        await until_empty(house)
+        await trio.testing.wait_all_tasks_blocked()
+        before = trio.lowlevel.current_statistics().tasks_living
+        for _ in range(10):
+            await still_served(port)
+        await until_empty(house)
+        with trio.fail_after(30):
+            while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.01)
+
+
+async def test_half_a_handshake_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rig(monkeypatch) as (_, port), raw_client(port) as silent, raw_client(port) as slow:
+        await slow.send(b"GET /ws/transcribe HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upg")
+        for client in (silent, slow):
+            await client.read_to_the_end(within_s=30)
+            assert client.answer == ""
