@@ -78,7 +78,7 @@ async def running_server(
 
     Every error that leaves the block carries the server's output as a note.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryFile() as output:
         process = await trio.lowlevel.open_process(
             [sys.executable, *(arg.replace("{port}", str(port)) for arg in args)],
@@ -126,7 +126,8 @@ async def _answers_http(port: int) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,0 +1,196 @@
+"""What a running server makes of keys: right, wrong, revoked and too many."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from tests.support.keys import allowing
+from trio_stt.configuration import load
+from trio_stt.doors import keyring as keyring_module
+from trio_stt.doors.access import Refusal
+from trio_stt.doors.keyring import WRONG_KEY, Keyring
+from trio_stt.doors.keys import KeyRecord, KeyScope, add_to_file, create_key, remove_from_file
+from trio_stt.errors import SettingError
+
+HERE, THERE = "203.0.113.9", "198.51.100.7"
+
+
+def ring(tmp_path: Path, *, most: int = 3, entries: str = "") -> tuple[Keyring, Path]:
+    path = tmp_path / "keys"
+    path.touch()
+    return Keyring(load({"keys_file": str(path), "keys": entries}), lambda: most), path
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the records against which a key was hashed."""
+    seen: list[str] = []
+    real = KeyRecord.matches
+
+    def matches(self: KeyRecord, key: str) -> bool:
+        seen.append(self.id)
+        return real(self, key)
+
+    monkeypatch.setattr(KeyRecord, "matches", matches)
+    return seen
+
+
+async def test_a_right_key_is_hashed_once_and_known_afterwards(tmp_path: Path, hashed: list[str]) -> None:
+    keys, path = ring(tmp_path)
+    key = allowing(path, KeyScope.TALK)
+    for _ in range(5):
+        record = await keys.check(key, HERE)
+        assert isinstance(record, KeyRecord)
+        assert record.scope is KeyScope.TALK
+    assert hashed == [record.id]
+
+
+async def test_keys_of_the_environment_count_too(tmp_path: Path) -> None:
+    key, record = create_key(KeyScope.ADMIN)
+    keys, _ = ring(tmp_path, entries=f"{record.entry}, {create_key(KeyScope.TALK)[1].entry}")
+    assert await keys.check(key, HERE) == record
+    alone = Keyring(load({"keys": record.entry}), lambda: 3)
+    assert await alone.check(key, HERE) == record
+    assert alone.is_needed
+    assert not Keyring(load(), lambda: 3).is_needed
+
+
+async def test_a_wrong_secret_under_a_right_id_is_refused(tmp_path: Path, hashed: list[str]) -> None:
+    keys, path = ring(tmp_path)
+    key = allowing(path, KeyScope.TALK)
+    forged = key[:-4] + ("AAAA" if not key.endswith("AAAA") else "BBBB")
+    assert await keys.check(forged, HERE) is WRONG_KEY
+    assert isinstance(await keys.check(key, HERE), KeyRecord)
+    assert await keys.check(forged, HERE) is WRONG_KEY
+    assert len(hashed) == 3
+
+
+@pytest.mark.parametrize("key", ["", "x", "tstt_", "tstt_00000000_" + "A" * 43, "é" * 50, "\udcff", "x" * 100_000])
+async def test_a_key_that_nobody_made_is_refused_without_hashing(tmp_path: Path, hashed: list[str], key: str) -> None:
+    keys, path = ring(tmp_path)
+    allowing(path, KeyScope.TALK)
+    assert await keys.check(key, HERE) is WRONG_KEY
+    assert hashed == []
+
+
+async def test_after_so_many_wrong_keys_an_address_is_not_heard_for_a_while(
+    tmp_path: Path, hashed: list[str], mock_clock: trio.testing.MockClock
+) -> None:
+    keys, path = ring(tmp_path, most=3)
+    known, fresh = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
+    assert isinstance(await keys.check(known, HERE), KeyRecord)
+    for _ in range(3):
+        assert await keys.check("wrong", HERE) is WRONG_KEY
+    for key in ("wrong", fresh, known[:-1]):
+        refusal = await keys.check(key, HERE)
+        assert isinstance(refusal, Refusal)
+        assert (refusal.status, "max_failed_logins_per_address is 3" in refusal.detail) == (429, True)
+        assert (b"retry-after", b"21") in refusal.headers
+    assert len(hashed) == 1
+    assert isinstance(await keys.check(known, HERE), KeyRecord), "who was in before still is"
+    assert isinstance(await keys.check(fresh, THERE), KeyRecord), "others do not suffer"
+    mock_clock.jump(21)
+    assert isinstance(await keys.check(fresh, HERE), KeyRecord)
+    assert await keys.check("wrong", HERE) is WRONG_KEY
+    assert (await keys.check("wrong", HERE)).status == 429  # type: ignore[union-attr] # a refusal
+
+
+async def test_addresses_of_one_ipv6_network_are_one_client(tmp_path: Path) -> None:
+    keys, _ = ring(tmp_path, most=2)
+    answers = [await keys.check("wrong", f"2001:db8::{number:x}") for number in range(4)]
+    assert [answer.status for answer in answers if isinstance(answer, Refusal)] == [401, 401, 429, 429]
+    assert (await keys.check("wrong", "2001:db8:0:1::1")) is WRONG_KEY
+
+
+async def test_guesses_at_once_are_hashed_one_at_a_time_and_no_more_than_allowed(
+    tmp_path: Path, hashed: list[str]
+) -> None:
+    keys, path = ring(tmp_path, most=4)
+    key = allowing(path, KeyScope.TALK)
+    answers: list[object] = []
+
+    async def guess() -> None:
+        answers.append(await keys.check(key[:-4] + "....".replace(".", "-"), HERE))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(guess)
+    assert sorted(answer.status for answer in answers if isinstance(answer, Refusal)) == [401] * 4 + [429] * 16
+    assert len(hashed) == 4
+
+
+async def test_when_too_many_keys_wait_the_next_is_told_to_come_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring_module, "_MAX_WAITING_CHECKS", 2)
+    keys, path = ring(tmp_path, most=100)
+    made = [allowing(path, KeyScope.TALK) for _ in range(5)]
+    answers: list[object] = []
+
+    async def log_in(key: str) -> None:
+        answers.append(await keys.check(key, HERE))
+
+    async with trio.open_nursery() as nursery:
+        for key in made:
+            nursery.start_soon(log_in, key)
+    assert sum(isinstance(answer, KeyRecord) for answer in answers) == 2
+    assert [answer.status for answer in answers if isinstance(answer, Refusal)] == [503] * 3
+
+
+async def test_a_file_that_changes_is_read_again(
+    tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys, path = ring(tmp_path)
+    key, record = create_key(KeyScope.TALK)
+    assert await keys.check(key, HERE) is WRONG_KEY
+    add_to_file(path, record)
+    mock_clock.jump(1)
+    assert await keys.check(key, HERE) == record
+    remove_from_file(path, record.id)
+    assert keys.holds(record), "looked at once a second"
+    mock_clock.jump(1)
+    assert not keys.holds(record)
+    assert await keys.check(key, HERE) is WRONG_KEY
+    add_to_file(path, record)
+    mock_clock.jump(1)
+    assert keys.holds(record)
+    with caplog.at_level(logging.ERROR, logger="trio_stt"):
+        path.unlink()
+        mock_clock.jump(1)
+        assert not keys.holds(record)
+        path.write_text(f"what is this\n{record.entry}\n")
+        mock_clock.jump(1)
+        assert keys.holds(record)
+    assert ["no key of the file holds any more" in caplog.text, "line 1 of" in caplog.text] == [True, True]
+
+
+async def test_a_key_with_another_scope_or_secret_under_the_same_id_is_another_key(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    keys, path = ring(tmp_path)
+    key, record = create_key(KeyScope.ADMIN)
+    add_to_file(path, record)
+    mock_clock.jump(1)
+    assert await keys.check(key, HERE) == record
+    path.write_text(record.entry.replace(":admin:", ":talk:"))
+    mock_clock.jump(1)
+    assert not keys.holds(record)
+    lowered = await keys.check(key, HERE)
+    assert isinstance(lowered, KeyRecord)
+    assert lowered.scope is KeyScope.TALK
+
+
+@pytest.mark.parametrize("settings", [{"keys": "nonsense"}, {"keys_file": "{folder}/none"}, {"keys_file": "{folder}"}])
+def test_what_can_never_open_ends_the_start_with_one_line(tmp_path: Path, settings: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match=r"^keys(_file)?: [^\n]+$"):
+        Keyring(load({name: value.format(folder=tmp_path) for name, value in settings.items()}), lambda: 1)
+
+
+def test_a_line_that_is_no_entry_ends_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("# fine\nnot fine\n")
+    with pytest.raises(SettingError, match="line 2 of"):
+        Keyring(load({"keys_file": str(path)}), lambda: 1)

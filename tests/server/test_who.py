@@ -1,0 +1,368 @@
+"""Who may do what: every kind of client, at every route, from every origin, over real sockets."""
+
+import http.client
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.contract.home import composed
+from tests.lanes.fakes import FakeEngine
+from tests.support.client import PATH
+from tests.support.in_process import serving
+from tests.support.keys import allowing
+from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
+from trio_stt.doors import entrance
+from trio_stt.doors.keys import KeyScope, create_key, key_id_of, remove_from_file
+from trio_stt.protocol.packets import build_packet
+from trio_stt.session.house import House
+
+POLICY, TRY_AGAIN_LATER = 1008, 1013
+EVIL = "http://evil.example"
+NETWORK = "203.0.113.9"
+
+
+@dataclass
+class Rig:
+    """A server, and the keys to it."""
+
+    house: House
+    port: int
+    file: Path
+    talk: str
+    admin: str
+
+    @property
+    def own(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def rig(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *, keyed: bool = True, **settings: object
+) -> AsyncIterator[Rig]:
+    path = folder / "keys"
+    talk, admin = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
+    house = composed(monkeypatch, FakeEngine(), **({"keys_file": str(path)} if keyed else {}), **settings)
+    async with serving(monkeypatch, house) as port:
+        yield Rig(house, port, path, talk, admin)
+
+
+async def ask(rig: Rig, route: str, **headers: str) -> tuple[int, dict[str, str], Any]:
+    """Status, headers and body of `METHOD /path`."""
+    method, _, path = route.partition(" ")
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def exchange() -> tuple[int, dict[str, str], Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=30)
+        try:
+            connection.request(method, path, "{}" if method == "PATCH" else None, fields)
+            with connection.getresponse() as answer:
+                content, told = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+                return answer.status, told, _read(told, content)
+        finally:
+            connection.close()
+
+    return await trio.to_thread.run_sync(exchange)
+
+
+def _read(told: dict[str, str], content: bytes) -> Any:
+    return json.loads(content) if content and told["content-type"] == "application/json" else content
+
+
+async def knock(rig: Rig, **headers: str) -> str:
+    """What a handshake comes to: its status, or the first event, or the close code."""
+    async with raw_client(rig.port) as client:
+        await client.open(rig.port, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        status = client.answer.split()[1]
+        if status != "101":
+            return status
+        while not client.events or client.events[0]["type"] == "error":
+            if not await client.read_on():
+                return str(client.close_code)
+        first: str = client.events[0]["type"]
+        return first
+
+
+ROUTES = [
+    "GET /",
+    "HEAD /",
+    "GET /web/main.js",
+    "GET /health",
+    "GET /api/config",
+    "PATCH /api/config",
+    "GET /api/metrics",
+]
+ROUTES += ["GET /nowhere", "POST /health", "GET /api/config/", "socket"]
+ROUTES += ["GET http://x/api/metrics", "PATCH http://x/api/config"]
+WITH_KEYS = {
+    #            /    HEAD web  health get  PATCH metr nowh POST conf/ socket           whole URLs
+    "nobody":   "200 200 200 200    401  401  401  401  401  401   auth_required    401 401",
+    "wrong":    "401 401 401 401    401  401  401  401  401  401   1008             401 401",
+    "basic":    "401 401 401 401    401  401  401  401  401  401   1008             401 401",
+    "revoked":  "401 401 401 401    401  401  401  401  401  401   1008             401 401",
+    "talk":     "200 200 200 200    200  403  403  404  405  404   hello            403 403",
+    "admin":    "200 200 200 200    200  200  200  404  405  404   hello            200 200",
+}  # fmt: skip
+WITHOUT_KEYS = {
+    "here":     "200 200 200 200    200  200  200  404  405  404   hello            200 200",
+    "elsewhere": "200 200 200 200   200  403  200  404  405  404   hello            200 403",
+}  # fmt: skip
+CHANGES = {"PATCH /api/config", "POST /health", "socket", "PATCH http://x/api/config"}
+ORIGINS = ["none", "own", "foreign"]
+
+
+async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) -> None:
+    expected = dict(zip(ROUTES, row.split(), strict=True))
+    if origin == "foreign":
+        expected |= dict.fromkeys(CHANGES, "403")
+    headers = headers | {"none": {}, "own": {"origin": rig.own}, "foreign": {"origin": EVIL}}[origin]
+    found = {}
+    for route in ROUTES:
+        found[route] = await knock(rig, **headers) if route == "socket" else str((await ask(rig, route, **headers))[0])
+    assert found == expected
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize("who", WITH_KEYS)
+async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
+    async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100) as server:
+        revoked = allowing(server.file, KeyScope.ADMIN)
+        remove_from_file(server.file, key_id_of(revoked) or "")
+        keys = {"wrong": create_key(KeyScope.ADMIN)[0], "revoked": revoked, "talk": server.talk, "admin": server.admin}
+        headers = {"authorization": f"Bearer {keys[who]}"} if who in keys else {}
+        if who == "basic":
+            headers = {"authorization": f"Basic {server.admin}"}
+        await check_row(server, WITH_KEYS[who], origin, headers)
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize("who", WITHOUT_KEYS)
+async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
+    headers = {"x_forwarded_for": NETWORK} if who == "elsewhere" else {}
+    async with rig(monkeypatch, tmp_path, keyed=False, trusted_proxies="127.0.0.1") as server:
+        await check_row(server, WITHOUT_KEYS[who], origin, headers)
+
+
+async def test_refusals_say_what_they_want_as_http_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=1) as server:
+        status, headers, body = await ask(server, "GET /api/config")
+        assert (status, headers["www-authenticate"], list(body)) == (401, "Bearer", ["detail"])
+        status, headers, body = await ask(server, "GET /api/metrics", authorization=f"bearer  {server.talk} ")
+        assert (status, 'scope="admin"' in headers["www-authenticate"], "admin" in body["detail"]) == (403, True, True)
+        status, headers, body = await ask(server, "GET /api/config", authorization="Bearer x")
+        assert (status, headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+        status, headers, body = await ask(server, "GET /api/config", authorization="Bearer x")
+        assert (status, headers["retry-after"], "max_failed_logins_per_address is 1" in body["detail"]) == (
+            429,
+            "61",
+            True,
+        )
+
+
+async def test_sessions_are_shown_to_admin_keys_and_no_longer_to_the_machine_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
+        await client.open(server.port, headers={"Authorization": f"Bearer {server.talk}"})
+        session_id = (await client.until("hello"))["sessionId"]
+        _, _, metrics = await ask(server, "GET /api/metrics", authorization=f"Bearer {server.admin}")
+        assert list(metrics["sessions"]) == [session_id]
+        for headers in ({}, {"authorization": f"Bearer {server.talk}"}):
+            _, _, health = await ask(server, "GET /health", **headers)
+            assert health["activeSessions"] == 1
+            assert session_id not in str(health)
+
+
+@pytest.mark.parametrize("offered", ["trio-stt, trio-stt.key.KEY", "trio-stt.key.KEY,trio-stt"])
+async def test_a_browser_shows_its_key_as_a_subprotocol_and_never_reads_it_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, offered: str
+) -> None:
+    async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
+        await client.open(server.port, headers={"Sec-WebSocket-Protocol": offered.replace("KEY", server.talk)})
+        assert "sec-websocket-protocol: trio-stt\r\n" in client.answer.lower() + "\r\n"
+        assert server.talk not in client.answer
+        await client.until("hello")
+        assert client.events[0]["type"] == "hello"
+
+
+async def test_without_keys_an_offered_subprotocol_is_answered_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with rig(monkeypatch, tmp_path, keyed=False) as server, raw_client(server.port) as client:
+        await client.open(server.port, headers={"Sec-WebSocket-Protocol": "other, trio-stt"})
+        assert "sec-websocket-protocol: trio-stt\r\n" in client.answer.lower() + "\r\n"
+        await client.until("hello")
+
+
+async def test_a_key_may_come_as_the_first_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
+        await client.open(server.port)
+        assert await client.until("auth_required") == {"type": "auth_required", "timeoutSeconds": 5.0}
+        assert server.house.active_sessions == 0
+        await client.send(frame(TEXT, json.dumps({"type": "auth", "key": server.talk}).encode()))
+        await client.until("hello")
+        await client.send(frame(TEXT, b'{"type": "ping"}'))
+        await client.until("pong")
+
+
+def first_messages(key: str) -> list[bytes]:
+    texts = [{"type": "auth"}, {"type": "auth", "key": None}, {"type": "auth", "key": [key]}, {"type": "start"}, [key]]
+    bad = [frame(TEXT, json.dumps(text).encode()) for text in texts]
+    long = frame(TEXT, json.dumps({"type": "auth", "key": key, "more": "x" * 2000}).encode())
+    return [
+        *bad,
+        long,
+        frame(TEXT),
+        frame(TEXT, b"[" * 100_000),
+        frame(BINARY, b'{"type":"auth","key":"k"}'),
+        frame(BINARY),
+    ]
+
+
+async def test_a_first_message_without_a_right_key_ends_with_1008(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100) as server:
+        wrong = json.dumps({"type": "auth", "key": server.talk[:-1]}).encode()
+        for message in [*first_messages(server.talk), frame(TEXT, wrong)]:
+            async with raw_client(server.port) as client:
+                await client.open(server.port)
+                await client.send(message)
+                await client.read_to_the_end()
+                assert [event["type"] for event in client.events] == ["auth_required", "error"], message[:60]
+                assert client.events[1]["where"] == "admission"
+                assert "key" in client.events[1]["message"]
+                assert "limits" not in client.events[1]
+                assert (client.close_code, "key" in client.close_reason) == (POLICY, True)
+        assert server.house.active_sessions == 0
+
+
+async def test_who_shows_no_key_in_time_is_closed_with_1008(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(entrance, "AUTH_TIMEOUT_S", 0.2)
+    async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
+        await client.open(server.port)
+        await client.read_to_the_end()
+        assert (client.close_code, client.events[-1]["type"]) == (POLICY, "error")
+
+
+async def test_too_many_wrong_keys_are_closed_with_1013(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=1) as server:
+        wrong = {"authorization": f"Bearer {create_key(KeyScope.TALK)[0]}"}
+        assert [await knock(server, **wrong) for _ in range(2)] == [str(POLICY), str(TRY_AGAIN_LATER)]
+
+
+@pytest.mark.parametrize(
+    "query", ["key={}", "api_key={}", "x=1&token=abc", "access_token=x", "Authorization=x", "q={}"]
+)
+async def test_a_key_in_a_url_is_refused_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, query: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with rig(monkeypatch, tmp_path) as server:
+            query = query.format(server.talk)
+            status, _, body = await ask(server, f"GET /api/config?{query}", authorization=f"Bearer {server.talk}")
+            assert (status, "never be in a URL" in body["detail"]) == (400, True)
+            async with raw_client(server.port) as client:
+                await client.open(server.port, f"{PATH}?{query}", {"Authorization": f"Bearer {server.talk}"})
+                await client.read_to_the_end()
+                assert client.close_code == POLICY
+                assert "never be in a URL" in client.events[0]["message"]
+            status, _, _ = await ask(server, "GET /api/config?keys=2&q=key", authorization=f"Bearer {server.talk}")
+            assert status == 200, "not every word is a key"
+    assert server.talk not in caplog.text
+
+
+async def test_a_revoked_key_ends_its_running_sessions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as gone, raw_client(server.port) as stays:
+        for client, key in ((gone, server.talk), (stays, server.admin)):
+            await client.open(server.port, headers={"Authorization": f"Bearer {key}"})
+            await client.until("ready")
+        remove_from_file(server.file, key_id_of(server.talk) or "")
+        with trio.fail_after(30):
+            while gone.close_code is None:
+                await gone.flood(frame(TEXT, b'{"type": "ping"}'))
+                await gone.read_on()
+                await trio.sleep(0.05)
+        assert (gone.close_code, gone.close_reason) == (POLICY, "the key was revoked")
+        await stays.send(frame(TEXT, b'{"type": "ping"}'))
+        await stays.until("pong")
+        assert await knock(server, authorization=f"Bearer {server.talk}") == str(POLICY)
+
+
+# --- limits ---
+
+
+async def test_one_address_has_so_many_sockets_and_another_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = {"max_connections_per_address": 2, "trusted_proxies": "127.0.0.1"}
+    async with rig(monkeypatch, tmp_path, keyed=False, **settings) as server, trio.open_nursery() as nursery:
+
+        async def stay(address: str, task_status: trio.TaskStatus[None]) -> None:
+            async with raw_client(server.port) as client:
+                await client.open(server.port, headers={"X-Forwarded-For": address})
+                await client.until("hello")
+                task_status.started()
+                await trio.sleep_forever()
+
+        with trio.CancelScope() as two:
+            for _ in range(2):
+                await nursery.start(stay, NETWORK)
+            async with raw_client(server.port) as third:
+                await third.open(server.port, headers={"X-Forwarded-For": f"9.9.9.9, {NETWORK}"})
+                await third.read_to_the_end()
+                assert [event["type"] for event in third.events] == ["error"]
+                assert "max_connections_per_address is 2" in third.events[0]["message"]
+                assert third.close_code == TRY_AGAIN_LATER
+            assert await knock(server, x_forwarded_for="198.51.100.7") == "hello"
+            two.cancel()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_flood_of_commands_ends_with_1008_and_names_its_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with rig(monkeypatch, tmp_path, keyed=False, max_commands_per_second=10) as server:
+        async with raw_client(server.port) as client:
+            await client.open(server.port)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.flood, frame(TEXT, b'{"type":"ping"}') * 5000)
+                await client.read_to_the_end()
+            assert client.close_code == POLICY
+            assert "max_commands_per_second is 10" in client.close_reason
+            assert 50 <= sum(event["type"] == "pong" for event in client.events) <= 60
+        with trio.fail_after(30):
+            while server.house.active_sessions:  # noqa: ASYNC110 - the house tells nobody
+                await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "packet"),
+    [
+        ({"max_packets_per_second": 100, "max_audio_speed": 0}, build_packet(b"", rate_hz=16_000)),
+        ({"max_audio_speed": 50}, build_packet(bytes(32_000), rate_hz=16_000)),
+    ],
+    ids=["packets", "audio"],
+)
+async def test_what_comes_too_fast_is_taken_later_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, object], packet: bytes
+) -> None:
+    async with rig(monkeypatch, tmp_path, keyed=False, **settings) as server, raw_client(server.port) as client:
+        await client.open(server.port)
+        await client.until("ready")
+        begun_s = trio.current_time()
+        await client.send(frame(TEXT, b'{"type":"start"}'))
+        async with trio.open_nursery() as nursery:
+            # 550 packets: 5.5 s where 5 are free, or 550 s of sound at 50 times its speed: 11 s where 10 are free.
+            nursery.start_soon(client.send, frame(BINARY, packet) * 550 + frame(TEXT, b'{"type":"metrics"}'))
+            report = (await client.until("metrics"))["metrics"]
+        passed_s = trio.current_time() - begun_s
+        assert passed_s >= {"max_packets_per_second": 0.5, "max_audio_speed": 1.0}[next(iter(settings))]
+        assert (report["rejectedAudioChunks"], report["droppedAudioChunks"]) == (0, 0)
