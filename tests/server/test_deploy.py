@@ -1,6 +1,5 @@
 """Behind real nginx and real Caddy, as `docs/deploy.md` writes them: the page, the socket, and whose address counts."""
 
-import json
 import re
 import shutil
 import ssl
@@ -12,11 +11,11 @@ from pathlib import Path
 import pytest
 import trio
 import trustme
-from trio_websocket import ConnectionClosed, HandshakeError, open_websocket
 
 from tests.contract.home import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
+from tests.support.raw_socket import RawClient
 from tests.support.real import missing
 from tests.support.server import ROOT, free_port
 
@@ -34,7 +33,7 @@ http {{
 {site}
 }}
 """
-CADDY = "{{\n admin off\n auto_https off\n skip_install_trust\n}}\n{site}"
+CADDY = "{\n admin off\n auto_https off\n skip_install_trust\n}\n"
 
 
 def example(language: str) -> str:
@@ -57,7 +56,7 @@ def caddy_site(folder: Path, own: int, behind: int, root: str) -> str:
     proxied = f"reverse_proxy 127.0.0.1:{behind}"
     if root:
         proxied = f"redir {root} {root}/ 308\n    handle {root}/* {{\n        {proxied}\n    }}"
-    return CADDY.format() + site.replace("reverse_proxy 127.0.0.1:8010", proxied)
+    return CADDY + site.replace("reverse_proxy 127.0.0.1:8010", proxied)
 
 
 @asynccontextmanager
@@ -80,11 +79,10 @@ async def proxy(kind: str, folder: Path, behind: int, root: str) -> AsyncIterato
     authority.configure_trust(trusting)
     async with trio.open_nursery() as nursery:
         env = {"HOME": str(folder), "PATH": "/usr/bin:/bin"}
-        run = nursery.start_soon
         process = await trio.lowlevel.open_process(
             [program, *flags], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        run(process.wait)
+        nursery.start_soon(process.wait)
         try:
             with trio.fail_after(30):
                 while not await _listens(port):
@@ -103,19 +101,20 @@ async def _listens(port: int) -> bool:
     return True
 
 
+@asynccontextmanager
+async def tls_client(port: int, trusting: ssl.SSLContext) -> AsyncIterator[RawClient]:
+    tcp = await trio.open_tcp_stream("127.0.0.1", port)
+    async with trio.SSLStream(tcp, trusting, server_hostname=NAME, https_compatible=True) as stream:
+        yield RawClient(stream)
+
+
 async def fetch(port: int, trusting: ssl.SSLContext, path: str) -> tuple[str, str]:
     """The first line and the rest of the answer to a GET over TLS."""
-    stream = trio.SSLStream(
-        await trio.open_tcp_stream("127.0.0.1", port), trusting, server_hostname=NAME, https_compatible=True
-    )
-    async with stream:
-        request = (
-            f"GET {path} HTTP/1.1\r\nHost: {NAME}:{port}\r\nX-Forwarded-For: 127.0.0.1\r\nConnection: close\r\n\r\n"
-        )
-        await stream.send_all(request.encode())
+    async with tls_client(port, trusting) as client:
+        await client.send(f"GET {path} HTTP/1.1\r\nHost: {NAME}:{port}\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         with trio.fail_after(30):
-            while received := await stream.receive_some():
+            while received := await client.stream.receive_some():
                 answer += received
     first, _, rest = answer.decode().partition("\r\n")
     return first, rest
@@ -146,28 +145,13 @@ async def test_behind_a_proxy(kind: str, root: str, monkeypatch: pytest.MonkeyPa
             assert " 308" in first
             assert re.search(rf"(?i)location: .*{root}/\r\n", rest)
 
-        async def talk(origin: str, pretended: str) -> str:
-            monkeypatch.setattr("socket.getaddrinfo", _only_here)
-            headers = [(b"Origin", origin.encode()), (b"X-Forwarded-For", pretended.encode())]
-            async with open_websocket(
-                NAME, port, f"{root}/ws/transcribe", use_ssl=trusting, extra_headers=headers
-            ) as client:
-                try:
-                    first_event: str = json.loads(await client.get_message())["type"]
-                    if first_event == "hello":
-                        async with open_websocket(
-                            NAME, port, f"{root}/ws/transcribe", use_ssl=trusting, extra_headers=headers
-                        ) as second:
-                            assert "max_connections_per_address" in json.loads(await second.get_message())["message"]
-                except ConnectionClosed:
-                    return "closed"
-                return first_event
-
-        # The page's origin is the proxy's, with its scheme and port; what a client says of its address does not count.
-        assert await talk(f"https://{NAME}:{port}", "198.51.100.1") == "hello"
-        with pytest.raises(HandshakeError):
-            await talk("https://evil.example", "")
-
-
-def _only_here(_host: object, port: object, *_: object, **__: object) -> list[object]:
-    return [(2, 1, 6, "", ("127.0.0.1", int(str(port))))]
+        own = {"Host": f"{NAME}:{port}", "Origin": f"https://{NAME}:{port}"}
+        async with tls_client(port, trusting) as client, tls_client(port, trusting) as second:
+            # The page's origin is the proxy's, with its scheme and port; what a client says of its address is not.
+            await client.open(port, f"{root}/ws/transcribe", own | {"X-Forwarded-For": "198.51.100.1"})
+            await client.until("hello")
+            await second.open(port, f"{root}/ws/transcribe", own | {"X-Forwarded-For": "198.51.100.2"})
+            assert "max_connections_per_address" in (await second.until("error"))["message"]
+        async with tls_client(port, trusting) as stranger:
+            await stranger.open(port, f"{root}/ws/transcribe", own | {"Origin": "https://evil.example"})
+            assert " 403" in stranger.answer.splitlines()[0]

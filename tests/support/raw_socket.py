@@ -46,7 +46,7 @@ def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, announced: int
 class RawClient:
     """A TCP connection to a server."""
 
-    stream: trio.SocketStream
+    stream: trio.abc.Stream
     answer: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
     close_code: int | None = None
@@ -55,6 +55,7 @@ class RawClient:
 
     def __post_init__(self) -> None:
         self._frames = Connection(ConnectionType.CLIENT)
+        self._text = ""
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
@@ -104,7 +105,10 @@ class RawClient:
         self._frames.receive_data(data)
         for event in self._frames.events():
             if isinstance(event, TextMessage):
-                self.events.append(json.loads(event.data))
+                self._text += event.data
+                if event.message_finished:
+                    self.events.append(json.loads(self._text))
+                    self._text = ""
             elif isinstance(event, CloseConnection):
                 self.close_code, self.close_reason = event.code, event.reason or ""
             elif isinstance(event, Ping):

@@ -1,0 +1,180 @@
+"""TLS of a real `trio-stt serve`: encrypted sockets, and a certificate that changes beneath them."""
+
+import json
+import signal
+import ssl
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+
+from tests.support.raw_socket import TEXT, RawClient, frame
+from tests.support.server import RunningServer, ServerFailed, running_server
+from trio_stt.cli import main
+from trio_stt.cli.serve import _warn_if_public
+from trio_stt.cli.tls import ServerConfig
+from trio_stt.configuration import load
+from trio_stt.errors import SettingError
+
+SERVE = ["-m", "trio_stt", "serve", "--port", "{port}", "--certfile", "{cert}", "--keyfile", "{key}"]
+
+
+def issue(folder: Path, authority: trustme.CA) -> None:
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+async def connect(port: int, authority: trustme.CA) -> trio.SSLStream[trio.SocketStream]:
+    tcp = await trio.open_tcp_stream("127.0.0.1", port)
+    stream = trio.SSLStream(tcp, trusting(authority), server_hostname="localhost", https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
+
+
+def command(folder: Path) -> list[str]:
+    return [part.replace("{cert}", f"{folder}/cert.pem").replace("{key}", f"{folder}/key.pem") for part in SERVE]
+
+
+class TlsServer(RunningServer):
+    """One that is ready when it says so."""
+
+    async def wait_until_ready(self, within_s: float) -> None:
+        with trio.move_on_after(within_s):
+            while "trio-stt is ready on https://" not in self.output:
+                if self.process.poll() is not None:
+                    raise ServerFailed(f"the server ended with status {self.process.returncode}")
+                await trio.sleep(0.05)
+
+
+async def test_a_new_certificate_is_taken_on_sighup_and_sessions_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.support.server.RunningServer", TlsServer)
+    old, new = trustme.CA(), trustme.CA()
+    issue(tmp_path, old)
+    async with running_server(command(tmp_path)) as server, await connect(server.port, old) as stream:
+        talker = RawClient(stream)
+        await talker.open(server.port)
+        await talker.until("ready")
+        with pytest.raises(trio.BrokenResourceError):
+            await connect(server.port, new)
+
+        (tmp_path / "key.pem").write_text("half a key")
+        server.process.send_signal(signal.SIGHUP)
+        await server.wait_for_output("the old certificate stays")
+        await (await connect(server.port, old)).aclose()
+
+        issue(tmp_path, new)
+        server.process.send_signal(signal.SIGHUP)
+        await server.wait_for_output("the certificate was read again")
+        await (await connect(server.port, new)).aclose()
+        with pytest.raises(trio.BrokenResourceError):
+            await connect(server.port, old)
+        await talker.send(frame(TEXT, b'{"type": "ping"}'))
+        await talker.until("pong")
+        assert await server.stop() == 0
+        await talker.read_to_the_end()
+        assert talker.close_code == 1001
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--certfile", "a.pem"], "trio-stt: keyfile: is needed as well"),
+        (["--keyfile", "a.pem"], "trio-stt: certfile: is needed as well"),
+        (["--certfile", "/nowhere/a.pem", "--keyfile", "b.pem"], "/nowhere/a.pem and b.pem: No such file"),
+    ],
+)
+def test_files_that_cannot_be_used_end_the_start_with_one_line(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trio_stt.cli.serve.start_logging", lambda _: None)
+    assert main(["serve", *flags]) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_key_that_does_not_fit_or_is_encrypted_is_refused(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issue(tmp_path, authority)
+    settings = load({"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
+    config = ServerConfig()
+    config.use_certificate(settings)
+    context = config.create_ssl_context()
+    assert context is not None
+    authority.issue_cert("localhost").private_key_pem.write_to_path(tmp_path / "key.pem")
+    with pytest.raises(SettingError, match=r"^certfile, keyfile: .*mismatch"):
+        config.reload_certificate()
+    (tmp_path / "key.pem").write_text(_encrypted_key())
+    with pytest.raises(SettingError, match="without a password"):
+        config.reload_certificate()
+
+
+def _encrypted_key() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")).decode()
+
+
+@pytest.mark.parametrize(("keyed", "encrypted"), [(False, False), (True, False), (False, True), (True, True)])
+def test_what_a_network_may_see_is_warned_of(keyed: bool, encrypted: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load(({"keys_file": "k"} if keyed else {}) | ({"certfile": "c"} if encrypted else {}))
+    _warn_if_public(["http://0.0.0.0:8010", "http://127.0.0.1:8010"], settings)
+    printed = capsys.readouterr().err
+    assert ("without a key" in printed) == (not keyed)
+    assert ("without encryption" in printed) == (not encrypted)
+    assert printed.count("Warning") == (0 if keyed and encrypted else 1)
+    assert "127.0.0.1" not in printed
+
+
+async def test_with_and_without_a_key_and_nothing_secret_is_logged(tmp_path: Path) -> None:
+    """As a person does it: make a key, start the server, connect with it and without."""
+    path = tmp_path / "keys"
+    made = await trio.run_process(
+        [sys.executable, "-m", "trio_stt", "keys", "create", "--scope", "talk", "--keys-file", str(path)],
+        capture_stdout=True,
+        capture_stderr=True,
+    )
+    key = made.stdout.decode().strip()
+    args = ["-m", "trio_stt", "serve", "--port", "{port}", "--keys-file", str(path), "--log-level", "DEBUG"]
+    async with running_server(args) as server:
+        ways = [
+            ("/ws/transcribe", {"Authorization": f"Bearer {key}"}, None, "hello"),
+            ("/ws/transcribe", {"Sec-WebSocket-Protocol": f"trio-stt, trio-stt.key.{key}"}, None, "hello"),
+            ("/ws/transcribe", {}, json.dumps({"type": "auth", "key": key}), "hello"),
+            ("/ws/transcribe", {}, json.dumps({"type": "auth", "key": key[:-1]}), "error"),
+            ("/ws/transcribe", {}, json.dumps({"type": "login", "key": key}), "error"),
+            ("/ws/transcribe", {"Authorization": f"Bearer {key}x"}, None, "error"),
+            (f"/ws/transcribe?key={key}", {}, None, "error"),
+            (f"/ws/{key}", {"Authorization": f"Bearer {key}"}, None, None),
+        ]
+        for target, headers, message, outcome in ways:
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+                client = RawClient(stream)
+                await client.open(server.port, target, headers)
+                if message:
+                    await client.send(frame(TEXT, message.encode()))
+                if outcome:
+                    await client.until(outcome)
+                    await client.send(frame(TEXT, json.dumps({"type": key, "key": key}).encode()))
+        await server.wait_for_output("refused a request")
+        assert await server.stop() == 0
+        secret = key.rpartition("_")[2]
+        for part in (key, secret, secret[:12], secret[-12:]):
+            assert part not in server.output
+        assert path.read_text().split(":")[4] not in server.output
