@@ -57,7 +57,7 @@ async def rig(
 async def ask(rig: Rig, route: str, **headers: str) -> tuple[int, dict[str, str], Any]:
     """Status, headers and body of `METHOD /path`."""
     method, _, path = route.partition(" ")
-    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    fields = {"Host": f"127.0.0.1:{rig.port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
 
     def exchange() -> tuple[int, dict[str, str], Any]:
         connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=30)
@@ -92,7 +92,6 @@ async def knock(rig: Rig, **headers: str) -> str:
 
 ROUTES = [
     "GET /",
-    "HEAD /",
     "GET /web/main.js",
     "GET /health",
     "GET /api/config",
@@ -102,17 +101,17 @@ ROUTES = [
 ROUTES += ["GET /nowhere", "POST /health", "GET /api/config/", "socket"]
 ROUTES += ["GET http://x/api/metrics", "PATCH http://x/api/config"]
 WITH_KEYS = {
-    #            /    HEAD web  health get  PATCH metr nowh POST conf/ socket           whole URLs
-    "nobody":   "200 200 200 200    401  401  401  401  401  401   auth_required    401 401",
-    "wrong":    "401 401 401 401    401  401  401  401  401  401   1008             401 401",
-    "basic":    "401 401 401 401    401  401  401  401  401  401   1008             401 401",
-    "revoked":  "401 401 401 401    401  401  401  401  401  401   1008             401 401",
-    "talk":     "200 200 200 200    200  403  403  404  405  404   hello            403 403",
-    "admin":    "200 200 200 200    200  200  200  404  405  404   hello            200 200",
+    #            /    web  health get  PATCH metr nowh POST conf/ socket           whole URLs
+    "nobody":   "200 200 200    401  401  401  401  401  401   auth_required    401 401",
+    "wrong":    "401 401 401    401  401  401  401  401  401   1008             401 401",
+    "basic":    "401 401 401    401  401  401  401  401  401   1008             401 401",
+    "revoked":  "401 401 401    401  401  401  401  401  401   1008             401 401",
+    "talk":     "200 200 200    200  403  403  404  405  404   hello            403 403",
+    "admin":    "200 200 200    200  200  200  404  405  404   hello            200 200",
 }  # fmt: skip
 WITHOUT_KEYS = {
-    "here":     "200 200 200 200    200  200  200  404  405  404   hello            200 200",
-    "elsewhere": "200 200 200 200   200  403  200  404  405  404   hello            200 403",
+    "here":     "200 200 200    200  200  200  404  405  404   hello            200 200",
+    "elsewhere": "200 200 200   200  403  200  404  405  404   hello            200 403",
 }  # fmt: skip
 CHANGES = {"PATCH /api/config", "POST /health", "socket", "PATCH http://x/api/config"}
 ORIGINS = ["none", "own", "foreign"]
@@ -159,11 +158,8 @@ async def test_refusals_say_what_they_want_as_http_has_it(monkeypatch: pytest.Mo
         status, headers, body = await ask(server, "GET /api/config", authorization="Bearer x")
         assert (status, headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
         status, headers, body = await ask(server, "GET /api/config", authorization="Bearer x")
-        assert (status, headers["retry-after"], "max_failed_logins_per_address is 1" in body["detail"]) == (
-            429,
-            "61",
-            True,
-        )
+        assert (status, "max_failed_logins_per_address is 1" in body["detail"]) == (429, True)
+        assert 0 < int(headers["retry-after"]) <= 61
 
 
 async def test_sessions_are_shown_to_admin_keys_and_no_longer_to_the_machine_itself(
@@ -332,12 +328,16 @@ async def test_a_flood_of_commands_ends_with_1008_and_names_its_limit(
     async with rig(monkeypatch, tmp_path, keyed=False, max_commands_per_second=10) as server:
         async with raw_client(server.port) as client:
             await client.open(server.port)
+            await client.send(frame(TEXT, b'{"type":"ping"}') * 40)
+            with trio.fail_after(30):
+                while sum(event["type"] == "pong" for event in client.events) < 40:
+                    assert await client.read_on()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(client.flood, frame(TEXT, b'{"type":"ping"}') * 5000)
                 await client.read_to_the_end()
             assert client.close_code == POLICY
             assert "max_commands_per_second is 10" in client.close_reason
-            assert 50 <= sum(event["type"] == "pong" for event in client.events) <= 60
+            assert client.events[-1]["type"] == "error"
         with trio.fail_after(30):
             while server.house.active_sessions:  # noqa: ASYNC110 - the house tells nobody
                 await trio.sleep(0.01)
