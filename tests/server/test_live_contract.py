@@ -2,28 +2,24 @@
 
 import http.client
 import json
-import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pytest
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as serve_app
 from trio_websocket import open_websocket_url
 
 from tests.contract.home import composed, speech
 from tests.lanes.fakes import Batch, FakeEngine
 from tests.protocol.test_conversation import files_of, unlike_all
 from tests.support.client import PATH, SocketClient, connected, load_pcm
+from tests.support.in_process import serving
 from tests.support.real import moonshine_asset
 from tests.support.server import running_server
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.serving import build_app
 from trio_stt.session.session import HEARTBEAT_S
 
 
@@ -119,19 +115,12 @@ class Gate:
 @asynccontextmanager
 async def busy_server(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> AsyncIterator[int]:
     """The port of a server in this process, whose engine waits for the gate."""
-    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # of this process, for good
-    app = build_app(
-        composed(monkeypatch, FakeEngine(gate), early_transcription_on_silence=0.0, realtime_max_audio_seconds=1.0)
-    )
-    config, stop = Config(), trio.Event()
-    config.bind = ["127.0.0.1:0"]
-    async with trio.open_nursery() as nursery:
-        (address,) = await nursery.start(partial(serve_app, app, config, shutdown_trigger=stop.wait))
+    settings = {"early_transcription_on_silence": 0.0, "realtime_max_audio_seconds": 1.0}
+    async with serving(monkeypatch, composed(monkeypatch, FakeEngine(gate), **settings)) as port:
         try:
-            yield int(address.rpartition(":")[2])
+            yield port
         finally:
             gate.may_go.set()
-            stop.set()
 
 
 @pytest.mark.contract("1.1", "2.1", "9.6", "11/1")

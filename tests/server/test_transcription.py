@@ -128,7 +128,11 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing_beh
 @pytest.mark.parametrize("worker", WORKERS)
 async def test_a_client_that_never_reads_is_given_up_while_others_are_served(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    async with hypercorn(worker) as server, connected(server) as reads, trio.open_nursery() as nursery:
+    async with (
+        hypercorn(worker, max_commands_per_second=100_000) as server,
+        connected(server) as reads,
+        trio.open_nursery() as nursery,
+    ):
         await reads.until("ready")
         await nursery.start(_ask_and_never_read, server)
         await reads.command("start")

@@ -128,6 +128,7 @@ async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) ->
     assert found == expected
 
 
+@pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("who", WITH_KEYS)
 async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
@@ -141,6 +142,7 @@ async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: s
         await check_row(server, WITH_KEYS[who], origin, headers)
 
 
+@pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("who", WITHOUT_KEYS)
 async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
