@@ -1,93 +1,22 @@
 """Who may do what: every kind of client, at every route, from every origin, over real sockets."""
 
-import http.client
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 
-from tests.contract.home import composed
-from tests.lanes.fakes import FakeEngine
 from tests.support.client import PATH
-from tests.support.in_process import serving
+from tests.support.keyed_server import Rig, ask, knock, rig
 from tests.support.keys import allowing
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
 from trio_stt.doors import entrance
 from trio_stt.doors.keys import KeyScope, create_key, key_id_of, remove_from_file
-from trio_stt.protocol.packets import build_packet
-from trio_stt.session.house import House
 
 POLICY, TRY_AGAIN_LATER = 1008, 1013
 EVIL = "http://evil.example"
 NETWORK = "203.0.113.9"
-
-
-@dataclass
-class Rig:
-    """A server, and the keys to it."""
-
-    house: House
-    port: int
-    file: Path
-    talk: str
-    admin: str
-
-    @property
-    def own(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-@asynccontextmanager
-async def rig(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, *, keyed: bool = True, **settings: object
-) -> AsyncIterator[Rig]:
-    path = folder / "keys"
-    talk, admin = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
-    house = composed(monkeypatch, FakeEngine(), **({"keys_file": str(path)} if keyed else {}), **settings)
-    async with serving(monkeypatch, house) as port:
-        yield Rig(house, port, path, talk, admin)
-
-
-async def ask(rig: Rig, route: str, **headers: str) -> tuple[int, dict[str, str], Any]:
-    """Status, headers and body of `METHOD /path`."""
-    method, _, path = route.partition(" ")
-    fields = {"Host": f"127.0.0.1:{rig.port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
-
-    def exchange() -> tuple[int, dict[str, str], Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=30)
-        try:
-            connection.request(method, path, "{}" if method == "PATCH" else None, fields)
-            with connection.getresponse() as answer:
-                content, told = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
-                return answer.status, told, _read(told, content)
-        finally:
-            connection.close()
-
-    return await trio.to_thread.run_sync(exchange)
-
-
-def _read(told: dict[str, str], content: bytes) -> Any:
-    return json.loads(content) if content and told["content-type"] == "application/json" else content
-
-
-async def knock(rig: Rig, **headers: str) -> str:
-    """What a handshake comes to: its status, or the first event, or the close code."""
-    async with raw_client(rig.port) as client:
-        await client.open(rig.port, headers={name.replace("_", "-"): value for name, value in headers.items()})
-        status = client.answer.split()[1]
-        if status != "101":
-            return status
-        while not client.events or client.events[0]["type"] == "error":
-            if not await client.read_on():
-                return str(client.close_code)
-        first: str = client.events[0]["type"]
-        return first
 
 
 ROUTES = [
@@ -292,79 +221,3 @@ async def test_a_revoked_key_ends_its_running_sessions(monkeypatch: pytest.Monke
         await stays.send(frame(TEXT, b'{"type": "ping"}'))
         await stays.until("pong")
         assert await knock(server, authorization=f"Bearer {server.talk}") == str(POLICY)
-
-
-# --- limits ---
-
-
-async def test_one_address_has_so_many_sockets_and_another_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    settings = {"max_connections_per_address": 2, "trusted_proxies": "127.0.0.1"}
-    async with rig(monkeypatch, tmp_path, keyed=False, **settings) as server, trio.open_nursery() as nursery:
-
-        async def stay(address: str, task_status: trio.TaskStatus[None]) -> None:
-            async with raw_client(server.port) as client:
-                await client.open(server.port, headers={"X-Forwarded-For": address})
-                await client.until("hello")
-                task_status.started()
-                await trio.sleep_forever()
-
-        with trio.CancelScope() as two:
-            for _ in range(2):
-                await nursery.start(stay, NETWORK)
-            async with raw_client(server.port) as third:
-                await third.open(server.port, headers={"X-Forwarded-For": f"9.9.9.9, {NETWORK}"})
-                await third.read_to_the_end()
-                assert [event["type"] for event in third.events] == ["error"]
-                assert "max_connections_per_address is 2" in third.events[0]["message"]
-                assert third.close_code == TRY_AGAIN_LATER
-            assert await knock(server, x_forwarded_for="198.51.100.7") == "hello"
-            two.cancel()
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_flood_of_commands_ends_with_1008_and_names_its_limit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    async with rig(monkeypatch, tmp_path, keyed=False, max_commands_per_second=10) as server:
-        async with raw_client(server.port) as client:
-            await client.open(server.port)
-            await client.send(frame(TEXT, b'{"type":"ping"}') * 40)
-            with trio.fail_after(30):
-                while sum(event["type"] == "pong" for event in client.events) < 40:
-                    assert await client.read_on()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(client.flood, frame(TEXT, b'{"type":"ping"}') * 5000)
-                await client.read_to_the_end()
-            assert client.close_code == POLICY
-            assert "max_commands_per_second is 10" in client.close_reason
-            assert client.events[-1]["type"] == "error"
-        with trio.fail_after(30):
-            while server.house.active_sessions:  # noqa: ASYNC110 - the house tells nobody
-                await trio.sleep(0.01)
-
-
-@pytest.mark.parametrize(
-    ("settings", "packet"),
-    [
-        ({"max_packets_per_second": 100, "max_audio_speed": 0}, build_packet(b"", rate_hz=16_000)),
-        ({"max_audio_speed": 50}, build_packet(bytes(32_000), rate_hz=16_000)),
-    ],
-    ids=["packets", "audio"],
-)
-async def test_what_comes_too_fast_is_taken_later_and_nothing_is_lost(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, object], packet: bytes
-) -> None:
-    async with rig(monkeypatch, tmp_path, keyed=False, **settings) as server, raw_client(server.port) as client:
-        await client.open(server.port)
-        await client.until("ready")
-        begun_s = trio.current_time()
-        await client.send(frame(TEXT, b'{"type":"start"}'))
-        async with trio.open_nursery() as nursery:
-            # 550 packets: 5.5 s where 5 are free, or 550 s of sound at 50 times its speed: 11 s where 10 are free.
-            nursery.start_soon(client.send, frame(BINARY, packet) * 550 + frame(TEXT, b'{"type":"metrics"}'))
-            report = (await client.until("metrics"))["metrics"]
-        passed_s = trio.current_time() - begun_s
-        assert passed_s >= {"max_packets_per_second": 0.5, "max_audio_speed": 1.0}[next(iter(settings))]
-        assert (report["rejectedAudioChunks"], report["droppedAudioChunks"]) == (0, 0)

@@ -1,0 +1,82 @@
+"""A server with keys on real sockets, and short ways to ask it something."""
+
+import http.client
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.contract.home import composed
+from tests.lanes.fakes import FakeEngine
+from tests.support.in_process import serving
+from tests.support.keys import allowing
+from tests.support.raw_socket import raw_client
+from trio_stt.doors.keys import KeyScope
+from trio_stt.session.house import House
+
+
+@dataclass
+class Rig:
+    """A server, and the keys to it."""
+
+    house: House
+    port: int
+    file: Path
+    talk: str
+    admin: str
+
+    @property
+    def own(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def rig(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *, keyed: bool = True, **settings: object
+) -> AsyncIterator[Rig]:
+    path = folder / "keys"
+    talk, admin = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
+    house = composed(monkeypatch, FakeEngine(), **({"keys_file": str(path)} if keyed else {}), **settings)
+    async with serving(monkeypatch, house) as port:
+        yield Rig(house, port, path, talk, admin)
+
+
+async def ask(rig: Rig, route: str, **headers: str) -> tuple[int, dict[str, str], Any]:
+    """Status, headers and body of `METHOD /path`."""
+    method, _, path = route.partition(" ")
+    fields = {"Host": f"127.0.0.1:{rig.port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+
+    def exchange() -> tuple[int, dict[str, str], Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=30)
+        try:
+            connection.request(method, path, "{}" if method == "PATCH" else None, fields)
+            with connection.getresponse() as answer:
+                content, told = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+                return answer.status, told, _read(told, content)
+        finally:
+            connection.close()
+
+    return await trio.to_thread.run_sync(exchange)
+
+
+def _read(told: dict[str, str], content: bytes) -> Any:
+    return json.loads(content) if content and told["content-type"] == "application/json" else content
+
+
+async def knock(rig: Rig, **headers: str) -> str:
+    """What a handshake comes to: its status, or the first event, or the close code."""
+    async with raw_client(rig.port) as client:
+        await client.open(rig.port, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        status = client.answer.split()[1]
+        if status != "101":
+            return status
+        while not client.events or client.events[0]["type"] == "error":
+            if not await client.read_on():
+                return str(client.close_code)
+        first: str = client.events[0]["type"]
+        return first
