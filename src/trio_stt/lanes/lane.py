@@ -78,20 +78,18 @@ class Lane:
         self._pace = Pace(workers=workers)
         self._meter = WorkMeter(workers=workers)
         model = Model(load, shared=shared)
-        self._benches = [
-            Workbench(
+        keepers = [
+            EngineKeeper(
                 name,
-                keeper=EngineKeeper(
-                    name,
-                    new_host=new_host,
-                    source=model.source(),
-                    job_deadline_s=job_deadline_s,
-                    warmup_clips=warmup_clips,
-                ),
-                meter=self._meter,
-                hand_back=self._take_back,
+                new_host=new_host,
+                source=model.source(),
+                job_deadline_s=job_deadline_s,
+                warmup_clips=warmup_clips,
             )
             for _ in range(workers)
+        ]
+        self._benches = [
+            Workbench(name, keeper=keeper, meter=self._meter, hand_back=self._take_back) for keeper in keepers
         ]
         self._crew = Crew(
             name, benches=self._benches, serve=self._serve, outage_limit_s=outage_limit_s, failed=self._fail_all
@@ -212,9 +210,8 @@ class Lane:
         for ticket in queued:
             ticket.drop("cancelled")
         self._departed(len(queued))
-        running = sum(bench.cancel_session(session_id) for bench in self._benches)
-        orphans = sum(ticket.cancel() for ticket in self._orphans if ticket.job.session_id == session_id)
-        return len(queued) + running + orphans
+        ended = len(queued) + sum(bench.cancel_session(session_id) for bench in self._benches)
+        return ended + sum(ticket.cancel() for ticket in self._orphans if ticket.job.session_id == session_id)
 
     def statistics(self) -> LaneStatistics:
         """The lane as it is now. To be called within trio's run."""

@@ -133,6 +133,7 @@ _SPECS = (
         module="trio_stt.lanes.engines.sherpa_streaming",
         default_model="sherpa-onnx-streaming-zipformer-en-2023-06-26",
         ignores=_STREAMS_IGNORE,
+        workers="one",
     ),
     EngineSpec(
         name="kroko_onnx",
@@ -140,6 +141,7 @@ _SPECS = (
         module="trio_stt.lanes.engines.kroko",
         default_model="Kroko-EN-Community-64-L-Streaming-001.data",
         ignores=_STREAMS_IGNORE,
+        workers="one",
     ),
     EngineSpec(
         name="openai_api",
