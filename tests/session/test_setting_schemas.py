@@ -35,7 +35,8 @@ def test_settings_are_grouped_by_what_they_belong_to() -> None:
     groups: dict[str, set[str]] = {}
     for name, schema in setting_schemas().items():
         groups.setdefault(schema.group, set()).add(name)
-    assert list(groups) == ["server", "engines", "speech", "wake"]
+    assert list(groups) == ["server", "access", "engines", "speech", "wake"]
+    assert "max_audio_speed" in groups["access"]
     assert "max_sessions" in groups["server"]
     assert "model" in groups["engines"]
     assert "silero_sensitivity" in groups["speech"]
