@@ -86,6 +86,8 @@ OURS = {
     "realtime_lane_workers",
     "job_deadline_s",
     "engine_outage_limit_s",
+    "log_format",
+    "stall_warning_ms",
     "max_backlog_seconds",
     "stream_stall_timeout_s",
     "idle_timeout_s",

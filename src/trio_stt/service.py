@@ -86,16 +86,6 @@ def _archive(settings: Settings) -> Archive | None:
     return Archive(folder, max_mb=settings.record_max_mb, max_age_h=settings.record_max_age_h)
 
 
-def start_logging(level: str) -> None:
-    """Write this package's log lines to standard error; the host's own logging is the host's business."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("trio_stt")
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(level)
-
-
 def prepare_process() -> None:
     """Compile the kernels and shorten the interpreter's switch interval, before anybody waits for either."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)

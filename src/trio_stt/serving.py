@@ -16,6 +16,7 @@ from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.ws import ws_routes
 from trio_stt.service import prepare_process
 from trio_stt.session.house import House
+from trio_stt.stalls import watch_for_stalls
 
 
 def build_app(house: House) -> QuartTrio:
@@ -36,6 +37,8 @@ def build_app(house: House) -> QuartTrio:
     async def start() -> None:
         prepare_process()
         await app.nursery.start(house.run)
+        if house.settings.stall_warning_ms:
+            app.nursery.start_soon(watch_for_stalls, house.settings.stall_warning_ms / 1000)
 
     @app.after_serving
     async def end() -> None:

@@ -19,10 +19,13 @@ from trio_stt.cli.tls import ServerConfig
 from trio_stt.doors.access import is_loopback
 from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import SettingError
-from trio_stt.service import build_house, start_logging
+from trio_stt.logs import start_logging
+from trio_stt.service import build_house
 from trio_stt.serving import build_app
 from trio_stt.session.house import House
+from trio_stt.session.probes import fault
 from trio_stt.settings import Settings
+from trio_stt.systemd import keep_alive, notify
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ def serve(settings: Settings) -> int:
     Raises:
         SettingError: The settings are impossible together, or the address cannot be listened on.
     """
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     shelter_trio_worker()
     config = ServerConfig()
     config.use_certificate(settings)
@@ -59,6 +62,7 @@ async def _serve(house: House, config: ServerConfig) -> None:
     stop, hurry, down = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as watch:
         watch.start_soon(_note_signals, stop, hurry)
+        watch.start_soon(keep_alive, lambda: fault(house) is None)
         if config.ssl_enabled and hasattr(signal, "SIGHUP"):  # Windows has none
             watch.start_soon(_note_new_certificates, config)
         async with trio.open_nursery() as nursery:
@@ -71,6 +75,7 @@ async def _serve(house: House, config: ServerConfig) -> None:
             _warn_if_public(addresses, settings)
             nursery.start_soon(_announce, house, addresses)
             await stop.wait()
+            await notify("STOPPING=1")
             await _drain(house, hurry)
             down.set()
             nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
@@ -130,7 +135,6 @@ async def _announce(house: House, addresses: list[str]) -> None:
     if not lanes.ready:  # ended before it began
         return
     # What was loaded stays: collections that walk through all of it would hold up the event loop time and again.
-    gc.collect()
     gc.freeze()
     shared = lanes.mode == "low-memory-one-model"
     for lane in lanes.statistics().lanes:
@@ -139,6 +143,7 @@ async def _announce(house: House, addresses: list[str]) -> None:
             print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}", flush=True)
         else:
             print(f"{use}: not available. {lane.error}", flush=True)
+    await notify("READY=1")
     where = " and ".join(addresses)
     if lanes.ok:
         print(f"trio-stt is ready on {where}", flush=True)

@@ -16,9 +16,10 @@ from trio_stt.cli.causes import first_cause
 from trio_stt.cli.sound import SoundFile, open_sound
 from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.logs import start_logging
 from trio_stt.protocol.commands import Command
 from trio_stt.protocol.events import Error, Event, Final
-from trio_stt.service import build_house, prepare_process, start_logging
+from trio_stt.service import build_house, prepare_process
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House
 from trio_stt.session.session import Session
@@ -43,7 +44,7 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     if files.count("-") > 1:
         raise AudioFileError("-: standard input can be read once")
     # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
-    start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level)
+    start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level, settings.log_format)
     logging.getLogger("trio_stt.provision").setLevel("INFO")  # a download of gigabytes is no noise
     # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words, or come too fast.
     # Nor is it recorded: it is there already.

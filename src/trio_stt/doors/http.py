@@ -1,4 +1,4 @@
-"""HTTP routes: the page, `/health`, `/api/config`, `/api/metrics`. Contract: section 1.
+"""HTTP routes: the page, `/health` and its probes, `/api/config`, `/api/metrics`. Contract: section 1.
 
 They read requests and serve what the house reports, sessions only to administrators; they must not compute it.
 """
@@ -11,8 +11,9 @@ from quart import Blueprint, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
 
 from trio_stt.doors.visitor import visitor_of
-from trio_stt.protocol.reports import HealthReport, MetricsReport, Report, SchedulerReport, encode_report
+from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
 from trio_stt.session.house import House
+from trio_stt.session.probes import fault, unready
 
 _MAX_BODY_BYTES = 65_536
 """Ten times what all settings need."""
@@ -46,6 +47,14 @@ def http_routes(house: House) -> Blueprint:
     async def health() -> Response:
         report = house.health()
         return _json(report if visitor_of(request.scope).may_administer else _health_for_all(report))
+
+    @routes.get("/health/live")
+    async def live() -> Response:
+        return _probe(fault(house))
+
+    @routes.get("/health/ready")
+    async def ready() -> Response:
+        return _probe(unready(house))
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:
@@ -104,6 +113,10 @@ def _without_sessions(report: SchedulerReport) -> SchedulerReport:
 
 def _json(report: Report, status: int = 200) -> Response:
     return Response(encode_report(report), status, mimetype="application/json")
+
+
+def _probe(reason: str | None) -> Response:
+    return _json(ProbeReport(ok=reason is None, reason=reason), 503 if reason else 200)
 
 
 async def _body() -> bytes:

@@ -165,6 +165,13 @@ class SessionReport(Report, frozen=True, kw_only=True):
     total_latency: ByKind
 
 
+class ProbeReport(Report, frozen=True, kw_only=True):
+    """Body of `/health/live` and `/health/ready`: whether all is well, and what is not, in one line."""
+
+    ok: bool
+    reason: str | None
+
+
 class HealthReport(Report, frozen=True, kw_only=True):
     """Body of `/health` (1.1)."""
 

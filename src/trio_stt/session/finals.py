@@ -235,7 +235,7 @@ class Finals:
         except (EngineError, JobDropped) as error:
             if scope.cancel_called:
                 return
-            logger.warning("session %s: segment %d failed: %s", self._session_id, recording.segment_id, error)
+            logger.warning("segment %d failed: %s", recording.segment_id, error)
             self._announcer.error(Where.RECORDER, str(error))
             self._announcer.segment_closed(recording, "failed")
         else:
@@ -254,7 +254,7 @@ class Finals:
             return
         if text:
             self._counters.suppressed_texts += 1
-            logger.warning("session %s: segment %d withheld: %s", self._session_id, recording.segment_id, reason)
+            logger.warning("segment %d withheld: %s", recording.segment_id, reason)
         self._announcer.segment_closed(recording, "empty" if reason is Refusal.NO_WORDS else reason)
 
     async def _transcribe(self, item: _Finished) -> JobResult:

@@ -26,7 +26,6 @@ class Hearing:
     """The listening side of a session.
 
     Args:
-        session_id: For the log.
         settings: Of the session.
         inbox: What the client sent.
         listener: Hears it.
@@ -39,7 +38,6 @@ class Hearing:
     def __init__(
         self,
         *,
-        session_id: str,
         settings: Settings,
         inbox: Inbox,
         listener: Listener,
@@ -48,7 +46,6 @@ class Hearing:
         presence: Presence,
         live: bool,
     ) -> None:
-        self._id = session_id
         self._inbox = inbox
         self._listener = listener
         self._utterances = utterances
@@ -71,7 +68,7 @@ class Hearing:
                 else:
                     self._obey(item)
             except Exception as error:  # a fault of ours must not end the conversation
-                logger.exception("session %s: audio could not be processed", self._id)
+                logger.exception("audio could not be processed")
                 self._abandon(f"audio could not be processed: {error}")
 
     async def _next(self) -> Audio | Marker | None:

@@ -101,6 +101,16 @@ class House:
         """Sessions that record an utterance."""
         return len(self._speakers)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server shuts down."""
+        return self._closing
+
+    @property
+    def is_full(self) -> bool:
+        """Whether sessions with a client and reservations fill `max_sessions`."""
+        return len(self._sessions) - len(self._kept()) + len(self._reserved) >= self.settings.max_sessions
+
     def reserve(self) -> str:
         """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
 
@@ -114,7 +124,7 @@ class House:
         if self._closing:
             self._rejected_sessions += 1
             raise ServerClosing("the server shuts down; try again in a minute")
-        if len(self._sessions) - len(self._kept()) + len(self._reserved) >= self.settings.max_sessions:
+        if self.is_full:
             self._rejected_sessions += 1
             raise ServerFull(f"the server is full: max_sessions is {self.settings.max_sessions}")
         session_id = uuid.uuid4().hex

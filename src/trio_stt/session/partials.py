@@ -168,7 +168,7 @@ class Partials:
         except JobDropped as drop:
             self._counters.stale_realtime_discarded += drop.reason == "stale"
         except EngineError as error:
-            logger.debug("session %s: a partial failed: %s", self._session_id, error)
+            logger.debug("a partial failed: %s", error)
         else:
             self._counters.realtime.deliver(result)
             self._pace.used(self._session_id, now_s=trio.current_time(), inference_s=result.inference_s)

@@ -7,6 +7,7 @@ import logging
 
 import trio
 from msgspec import UNSET
+from structlog.contextvars import bound_contextvars
 
 from trio_stt.configuration import public_settings, runtime_settings
 from trio_stt.lanes.engines.registry import engine_names
@@ -77,7 +78,6 @@ class Session:
             announcer=self._announcer,
         )
         self._hearing = Hearing(
-            session_id=session_id,
             settings=settings,
             inbox=self._inbox,
             listener=listener,
@@ -129,7 +129,8 @@ class Session:
 
         Returns None when the client did. A client that shows that it belongs to another session goes on there.
         """
-        return await self._visits.converse(connection, resume)
+        with bound_contextvars(session=self._id):
+            return await self._visits.converse(connection, resume)
 
     async def wait_backlog_below(self, seconds: float) -> None:
         """Wait until less finished speech than this waits for finals."""
@@ -153,6 +154,19 @@ class Session:
 
     async def run(self) -> None:
         """Live until the client leaves, stays away or is idle for too long, or is told to leave."""
+        with bound_contextvars(session=self._id):
+            try:
+                await self._live()
+            finally:
+                counters = self._counters
+                logger.info(
+                    "%s; %g s of audio, %d finals",
+                    self._ending.farewell,
+                    counters.received_s,
+                    counters.final.completed,
+                )
+
+    async def _live(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
                 if self._house.lanes.ready:
@@ -169,7 +183,7 @@ class Session:
                 await self._ending.wait()
                 nursery.cancel_scope.cancel()
         except* Exception:
-            logger.exception("session %s failed", self._id)
+            logger.exception("the session failed")
             self._ending.come(Farewell.FAILED)
             raise
         finally:

@@ -98,11 +98,11 @@ class Visits:
                 handover = await self._visit(connection, resume)
                 gone = False
         except* ConnectionClosed:
-            logger.debug("session %s: the client left", self._id)
+            logger.debug("the client left")
         except* ClientStalled as stalled:
-            logger.warning("session %s: connection given up: %s", self._id, stalled.exceptions[0])
+            logger.warning("the connection is given up: %s", stalled.exceptions[0])
         except* Exception:
-            logger.exception("session %s failed", self._id)
+            logger.exception("the session failed")
             self._ending.come(Farewell.FAILED)
             raise
         finally:

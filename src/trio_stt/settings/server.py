@@ -32,6 +32,16 @@ class ServerSettings(SettingsGroup):
     log_level: Annotated[
         _LogLevel, Field(description="Least severe log lines that are written."), active("--log-level")
     ] = "INFO"
+    log_format: Annotated[
+        Literal["console", "json"],
+        Field(description="Form of log lines: for people, or one JSON object a line."),
+        startup("--log-format"),
+    ] = "console"
+    stall_warning_ms: Annotated[
+        int,
+        Field(ge=0, le=60_000, description="A longer stall of the event loop is logged with what ran; 0 logs none."),
+        startup("--stall-warning-ms"),
+    ] = 50
     max_sessions: Annotated[
         int,
         Field(ge=1, le=100_000, description="Connected sessions; more are refused."),

@@ -1,0 +1,55 @@
+"""What a supervisor is told; on virtual time."""
+
+import math
+
+import trio
+
+from tests.contract.home import PAUSE_S, change, talk
+from tests.lanes.fakes import FakeEngine, virtual_time
+from tests.support.conversation import Batch, household, levels
+from trio_stt.errors import EngineUnavailable
+from trio_stt.session.probes import fault, unready
+
+
+@virtual_time
+async def test_ready_is_who_has_loaded_and_has_room() -> None:
+    async with household(load_s=5.0, max_sessions=1) as home:
+        assert unready(home.house) == "models are loading"
+        await trio.sleep(6.0)
+        assert unready(home.house) is None
+        client = await home.connect()
+        assert unready(home.house) == "the server is full: max_sessions is 1"
+        change(home.house, max_sessions=2)
+        assert unready(home.house) is None
+        await home.house.drain(0.0)
+        assert client.farewell is not None
+        assert unready(home.house) == "the server shuts down"
+        assert fault(home.house) is None
+
+
+@virtual_time
+async def test_a_lane_that_cannot_load_is_no_reason_for_a_restart() -> None:
+    def load() -> FakeEngine:
+        raise EngineUnavailable("the model is missing")
+
+    async with household(load=load) as home:
+        await trio.sleep(1.0)
+        assert "the model is missing" in (unready(home.house) or "")
+        assert fault(home.house) is None
+
+
+@virtual_time
+async def test_engines_that_all_hang_are() -> None:
+    def hangs(batch: Batch) -> float:
+        return math.inf if any("2222" in heard.text for heard in levels(batch)) else 0.05
+
+    async with household(job_deadline_s=5.0, inference_s=hangs, early_transcription_on_silence=0.0) as home:
+        client = await home.connect(partials=False)
+        client.command("start")
+        for _ in range(2):
+            assert fault(home.house) is None
+            await talk(client, 2222, 1.0)
+            client.pause(PAUSE_S)
+            await trio.sleep(1000.0)
+        assert "3 engines hang" in (fault(home.house) or "")
+        assert "3 engines hang" in (unready(home.house) or "")
