@@ -29,7 +29,7 @@ from trio_stt.protocol.reports import (
 )
 from trio_stt.session.archive import Archive
 from trio_stt.session.guest import Guest
-from trio_stt.session.scheduler_report import scheduler_report
+from trio_stt.session.reports import limits_report, scheduler_report
 from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.settings import RuntimeClass, Settings
 from trio_stt.speech.listener import Detector
@@ -225,16 +225,7 @@ class House:
 
     def limits(self) -> Limits:
         """Limits in force (1.6)."""
-        settings = self.settings
-        return Limits(
-            max_sessions=settings.max_sessions,
-            max_active_speakers=settings.max_active_speakers,
-            max_audio_queue_seconds_per_session=settings.max_audio_queue_seconds_per_session,
-            max_realtime_queue_age_ms=settings.max_realtime_queue_age_ms,
-            max_final_queue_depth_per_session=settings.max_final_queue_depth_per_session,
-            max_global_inference_queue_depth=settings.max_global_inference_queue_depth,
-            realtime_degradation_threshold_ms=settings.realtime_degradation_threshold_ms,
-        )
+        return limits_report(self.settings)
 
     def startup_errors(self) -> list[StartupError]:
         """One entry for each lane that could not load."""

@@ -1,4 +1,7 @@
-"""The lanes as `/health` and `/api/metrics` show them. Contract: section 1.5. It must not change what it reports."""
+"""The lanes and the limits as reports and events show them. Contract: sections 1.5 and 1.6.
+
+It must not change what it reports.
+"""
 
 from collections.abc import Mapping
 
@@ -8,12 +11,14 @@ from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import LanesStatistics
 from trio_stt.protocol.reports import (
     Capabilities,
+    Limits,
     QueuedJobs,
     QueueReport,
     SchedulerReport,
     Statistics,
     WorkerReport,
 )
+from trio_stt.settings import Settings
 
 
 def scheduler_report(now: LanesStatistics) -> SchedulerReport:
@@ -22,6 +27,19 @@ def scheduler_report(now: LanesStatistics) -> SchedulerReport:
         mode=now.mode,
         queues={lane.name: _queue(lane) for lane in now.lanes},
         workers={lane.name: _worker(lane) for lane in now.lanes},
+    )
+
+
+def limits_report(settings: Settings) -> Limits:
+    """The `limits` object."""
+    return Limits(
+        max_sessions=settings.max_sessions,
+        max_active_speakers=settings.max_active_speakers,
+        max_audio_queue_seconds_per_session=settings.max_audio_queue_seconds_per_session,
+        max_realtime_queue_age_ms=settings.max_realtime_queue_age_ms,
+        max_final_queue_depth_per_session=settings.max_final_queue_depth_per_session,
+        max_global_inference_queue_depth=settings.max_global_inference_queue_depth,
+        realtime_degradation_threshold_ms=settings.realtime_degradation_threshold_ms,
     )
 
 
