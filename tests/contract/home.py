@@ -1,7 +1,7 @@
 """For the tests of the contract: talkers, what an engine heard, and the real composition with a fake engine."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -88,7 +88,3 @@ def send(client: Client, samples: NDArray[np.int16], *, rate_hz: int = SAMPLE_RA
     frames = rate_hz * packet_ms // 1000
     for start in range(0, samples.size, frames):
         client.raw(build_packet(samples[start : start + frames].astype("<i2").tobytes(), rate_hz=rate_hz))
-
-
-def joined(clips: Sequence[NDArray[np.int16]]) -> NDArray[np.int16]:
-    return np.concatenate([np.empty(0, np.int16), *clips])

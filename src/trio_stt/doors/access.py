@@ -19,6 +19,7 @@ from hypercorn.typing import WWWScope
 
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
+from trio_stt.settings.option import listed
 
 _AUTHORITY = re.compile(
     r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*)\.?)(?::(?P<port>[0-9]{1,5}))?"
@@ -61,7 +62,7 @@ class Access:
     """
 
     def __init__(self, settings: Settings) -> None:
-        hosts, origins = _entries(settings.allowed_hosts), _entries(settings.allowed_origins)
+        hosts, origins = listed(settings.allowed_hosts), listed(settings.allowed_origins)
         self._any_host, self._any_origin = "*" in hosts, "*" in origins
         self._hosts = frozenset(_allowed_host(entry) for entry in hosts if entry != "*")
         self._origins = frozenset(_allowed_origin(entry) for entry in origins if entry != "*")
@@ -214,10 +215,6 @@ def _origin(text: str) -> _Origin:
         raise ValueError("not an origin")
     host, port = _host_and_port(authority)
     return scheme, host, _DEFAULT_PORTS.get(scheme) if port is None else port
-
-
-def _entries(text: str) -> list[str]:
-    return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 def _allowed_host(entry: str) -> str:

@@ -21,6 +21,7 @@ from trio_stt.doors.access import Refusal, header_values
 from trio_stt.doors.addresses import parse_address
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
+from trio_stt.settings.option import listed
 
 _SCHEMES = {"http": ("http", "ws"), "https": ("https", "wss"), "ws": ("http", "ws"), "wss": ("https", "wss")}
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -53,7 +54,7 @@ class Proxies:
     """
 
     def __init__(self, settings: Settings) -> None:
-        entries = [entry.strip() for entry in settings.trusted_proxies.split(",") if entry.strip()]
+        entries = listed(settings.trusted_proxies)
         self._trusted = [_network(entry) for entry in entries]
         trimmed = settings.root_path.strip().strip("/")
         self._root = f"/{trimmed}" if trimmed else ""
@@ -126,7 +127,7 @@ def _forwarded(scope: WWWScope) -> list[_Hop]:
 
 
 def _items(scope: WWWScope, name: bytes) -> list[str]:
-    return [item.strip() for value in header_values(scope, name) for item in value.split(",") if item.strip()]
+    return [item for value in header_values(scope, name) for item in listed(value)]
 
 
 def _bare(text: str) -> str:

@@ -19,6 +19,7 @@ from trio_stt.dsp.openwakeword import load_words
 from trio_stt.dsp.porcupine import PorcupineWords
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
+from trio_stt.settings.option import listed
 
 _OPENWAKEWORD = frozenset({"openwakeword", "openwakewords", "open_wakeword", "open_wakewords", "oww"})
 _PORCUPINE = frozenset({"pvporcupine", "porcupine", "pvp"})
@@ -167,8 +168,7 @@ class WakeWords:
     def _loaded(self, settings: Settings) -> tuple[tuple[str, str, str], _Words] | None:
         if not wake_words_enabled(settings):
             return None
-        backend = settings.wakeword_backend.strip().lower().replace("-", "_")
-        asked = (backend, settings.wake_words, settings.openwakeword_model_paths or "")
+        asked = (settings.wakeword_backend, settings.wake_words, settings.openwakeword_model_paths or "")
         if self._in_use is not None and self._in_use[0] == asked:
             return self._in_use
         return asked, self._load(*asked)
@@ -176,11 +176,7 @@ class WakeWords:
 
 def _load(backend: str, words: str, paths: str) -> _Words:
     if backend in _PORCUPINE:
-        return PorcupineWords(_listed(words))
+        return PorcupineWords(listed(words))
     if backend not in _OPENWAKEWORD:
         raise SettingError(f"wakeword_backend: {backend[:80]!r} is not allowed; expected openwakeword or pvporcupine")
-    return load_words(_listed(words), _listed(paths))
-
-
-def _listed(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
+    return load_words(listed(words), listed(paths))

@@ -69,6 +69,11 @@ def spelled(value: object) -> object:
     return value.strip().lower().replace("-", "_") if isinstance(value, str) else value
 
 
+def listed(text: str) -> list[str]:
+    """What a list separated by commas holds, without the space around it; empty places count for nothing."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
 def blank_is_none(value: object) -> object:
     """None for text that is empty, as an empty variable is."""
     return None if isinstance(value, str) and not value.strip() else value
