@@ -16,8 +16,6 @@ from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
 from trio_stt.service import build_house
 
-pytestmark = virtual_time
-
 
 @pytest.fixture
 def log_level() -> Iterator[logging.Logger]:
@@ -28,6 +26,7 @@ def log_level() -> Iterator[logging.Logger]:
 
 
 @pytest.mark.contract("1.3")
+@virtual_time
 async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
     async with household() as home:
         report = change(home.house, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0)
@@ -49,6 +48,7 @@ async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
         assert json.loads(msgspec.json.encode(home.house.config()))["settings"] == told["settings"]
 
 
+@virtual_time
 async def test_a_report_without_changes_is_complete() -> None:
     async with household() as home:
         report = change(home.house)
@@ -57,6 +57,7 @@ async def test_a_report_without_changes_is_complete() -> None:
 
 
 @pytest.mark.contract("2.1", "3", "4.12")
+@virtual_time
 async def test_places_and_speakers_follow_the_settings_at_once() -> None:
     async with household(max_sessions=2, max_active_speakers=1) as home:
         house = home.house
@@ -75,6 +76,7 @@ async def test_places_and_speakers_follow_the_settings_at_once() -> None:
 
 
 @pytest.mark.contract("1.6")
+@virtual_time
 async def test_limits_show_what_is_in_force() -> None:
     async with household() as home:
         change(
@@ -99,6 +101,7 @@ async def test_limits_show_what_is_in_force() -> None:
 
 
 @pytest.mark.contract("3", "7.2")
+@virtual_time
 async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
     house = build_house(load({"model_warmup": False}))
     lane = house.lanes.lane_for(JobKind.FINAL)
@@ -114,6 +117,7 @@ async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
 
 
 @pytest.mark.contract("3", "11/29")
+@virtual_time
 async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
     async with household() as home:
         log_level.setLevel("INFO")
@@ -124,6 +128,7 @@ async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
 
 
 @pytest.mark.contract("3")
+@virtual_time
 async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
     async with household(load_s=1.0, realtime_callback="update") as home:
         first = await home.connect()
@@ -135,6 +140,7 @@ async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
 
 
 @pytest.mark.contract("1.3", "4.10", "11/5")
+@virtual_time
 async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
     async with household() as home:
         report = change(home.house, max_sessions=8, wake_words="jarvis")
@@ -154,6 +160,7 @@ async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
         ({"wakeword_backend": "openwakeword", "openwakeword_model_paths": "/nowhere.onnx"}, "/nowhere.onnx"),
     ],
 )
+@virtual_time
 async def test_wake_words_that_there_are_not_are_refused_when_configured(changes: dict[str, str], refused: str) -> None:
     async with household() as home:
         report = change(home.house, max_sessions=5, **changes)
@@ -165,6 +172,7 @@ async def test_wake_words_that_there_are_not_are_refused_when_configured(changes
         build_house(load(changes))
 
 
+@virtual_time
 async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> None:
     async with household() as home:
         assert home.house.new_wake_word_detector() is None
@@ -177,6 +185,7 @@ async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> 
 
 
 @virtual_time
+@virtual_time
 async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
     async with household() as home:
         assert len(change(home.house, wake_words="jarvis").warnings) == 1
@@ -184,6 +193,7 @@ async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
 
 
 @pytest.mark.contract("1.1", "1.5")
+@virtual_time
 async def test_health_tells_what_each_lane_s_engine_can_do_once_it_is_loaded() -> None:
     async with household(load=FakeEngine, load_partials=lambda: FakeStreamingEngine(max_batch=8), load_s=5.0) as home:
 
