@@ -39,7 +39,7 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
     """
     if config.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # for libraries that would ask the hub by themselves
-    entry = _entry(config)
+    entry = known_model(config)
     if entry is None:
         return registry.load(config)
     local = replace(config, offline=True)
@@ -69,7 +69,7 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
     return registry.load(replace(local, model=str(path)))
 
 
-def _entry(config: EngineConfig) -> Entry | None:
+def known_model(config: EngineConfig) -> Entry | None:
     """What the catalogue has for a configuration; nothing where another package runs the model, from its own files."""
     spec = registry.resolve(config.engine)
     if str(config.options.get("backend")) in spec.backends.keys() | spec.packages.keys():

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.hf_asked import write_cohere, write_qwen3
 from tests.support.hf_random import write_moonshine, write_parakeet, write_wav2vec2, write_whisper
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig
@@ -19,9 +20,12 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "wav2vec2_old": lambda folder: write_wav2vec2(folder, masked=False),
     "moonshine": write_moonshine,
     "whisper": write_whisper,
+    "cohere": write_cohere,
+    "qwen3": write_qwen3,
 }
 
 
 def load_from(folder: Path, options: Mapping[str, object] | None = None, **changes: Any) -> Engine:
-    config = EngineConfig(engine="transformers", model=str(folder), language=None, options=options or {})
+    language = "en" if folder.name == "cohere" else None  # it must be told
+    config = EngineConfig(engine="transformers", model=str(folder), language=language, options=options or {})
     return registry.load(replace(config, **changes))

@@ -108,15 +108,16 @@ def test_code_that_comes_with_a_checkpoint_runs_only_if_an_option_says_so(
 
 
 @pytest.mark.parametrize(
-    ("environment", "options", "complaint"),
+    ("environment", "settings", "complaint"),
     [
         ({"HF_ENDPOINT": "http://127.0.0.1:1"}, {}, "is not on this machine and cannot be downloaded"),
         ({"HF_HUB_OFFLINE": "1"}, {}, "is not on this machine; download it"),
-        ({}, {"local_files_only": True}, "is not on this machine; download it"),
+        ({}, {"options": {"local_files_only": True}}, "is not on this machine; download it"),
+        ({}, {"offline": True}, "is not on this machine; download it"),
     ],
 )
 def test_a_model_of_the_hub_that_is_not_here_is_named(
-    environment: Mapping[str, str], options: Mapping[str, object], complaint: str, tmp_path: Path
+    environment: Mapping[str, str], settings: Mapping[str, object], complaint: str, tmp_path: Path
 ) -> None:
     needs_torch()
     program = (
@@ -124,7 +125,7 @@ def test_a_model_of_the_hub_that_is_not_here_is_named(
         "from trio_stt.lanes.engines import registry\n"
         "from trio_stt.lanes.engines.base import EngineConfig\n"
         "try:\n"
-        f"    registry.load(EngineConfig(engine='transformers', options={dict(options)!r}))\n"
+        f"    registry.load(EngineConfig(engine='transformers', **{dict(settings)!r}))\n"
         "except EngineUnavailable as error:\n"
         "    print(error)\n"
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tests.engines.conftest import asked
 from tests.support.hf_whisper import needs_torch
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import EngineUnavailable, ModelMissing, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig, TimedText
 
@@ -247,6 +247,7 @@ def test_the_limit_may_be_lifted_for_cards_that_have_none(off: object) -> None:
         ({"dtype": "int8"}, {}, SettingError, "compute_type 'int8' needs a quantised model"),
         ({"device": "tpu"}, {}, SettingError, "device 'tpu'"),
         ({"batch_size": 0}, {}, SettingError, "batch_size must be a whole number"),
+        ({}, {"offline": True}, ModelMissing, "might download the card omniASR_CTC_1B_v2, and offline is on"),
         (
             {},
             {"model": "no_such"},

@@ -223,6 +223,81 @@ def test_granite_without_torchaudio_names_it(tmp_path: Path, monkeypatch: pytest
         registry.load(EngineConfig(engine="granite_speech", model=str(tmp_path)))
 
 
+# --- Cohere Transcribe and Qwen3-ASR ---
+
+
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize(("engine", "name"), [("cohere", "cohere"), ("qwen_asr", "qwen3")])
+def test_models_of_sherpa_onnx_run_here_where_the_option_says_so(
+    engine: str, name: str, written: Path, clips: list[NDArray[np.float32]]
+) -> None:
+    config = EngineConfig(engine=engine, model=name, download_root=written, options={"backend": "transformers"})
+    loaded = registry.load(config)
+    assert loaded.info.engine == registry.resolve(engine).name
+    assert loaded.transcribe(asked(*clips)) == load_from(written / name, language="en").transcribe(asked(*clips))
+
+
+@pytest.mark.contract("8.3")
+def test_cohere_is_told_language_and_punctuation(written: Path, clips: list[NDArray[np.float32]]) -> None:
+    heard = {
+        (language, punctuation): load_from(
+            written / "cohere", {"punctuation": punctuation}, language=language
+        ).transcribe(asked(clips[0]))[0]
+        for language in ("en", "de")
+        for punctuation in (True, False)
+    }
+    assert len({transcript.text for transcript in heard.values()}) == len(heard)
+    assert all(transcript.language == language for (language, _), transcript in heard.items())
+    for language, complaint in ((None, "Cohere Transcribe needs a language"), ("tlh", "language 'tlh' is unknown")):
+        with pytest.raises(SettingError, match=f"engine transformers: {complaint}"):
+            load_from(written / "cohere", language=language)
+
+
+def test_cohere_hears_a_clip_that_is_too_long_for_it_in_parts(
+    written: Path, beckett: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import CohereAsrProcessor  # noqa: PLC0415 - as above
+
+    parts: list[Any] = []
+    reassemble = CohereAsrProcessor._reassemble_chunk_texts
+
+    def listening(texts: list[str], cuts: Any, separator: str) -> list[str]:
+        parts.extend(texts)
+        return reassemble(texts, cuts, separator)
+
+    monkeypatch.setattr(CohereAsrProcessor, "_reassemble_chunk_texts", staticmethod(listening))
+    long = np.resize(beckett, 70 * RATE_HZ)
+    engine = load_from(written / "cohere", {"generate": {"max_new_tokens": 8}})
+    parts.clear()
+    (transcript,) = engine.transcribe(asked(long))
+    assert len(parts) > 1
+    assert transcript.text == " ".join(" ".join(parts).split())
+
+
+@pytest.mark.contract("8.3")
+def test_qwen3_is_asked_in_its_chat_with_prompt_and_language(
+    written: Path, clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import Qwen3ASRProcessor  # noqa: PLC0415 - as above
+
+    chats: list[str] = []
+    call = Qwen3ASRProcessor.__call__
+
+    def listening(self: Any, text: list[str], *args: Any, **kwargs: Any) -> Any:
+        chats.extend(text)
+        return call(self, text, *args, **kwargs)
+
+    monkeypatch.setattr(Qwen3ASRProcessor, "__call__", listening)
+    engine = load_from(written / "qwen3", {"generate": {"max_new_tokens": 4}}, language="de")
+    engine.transcribe(asked(clips[0], hints=Hints(prompt="Beckett")))
+    assert chats[-1].startswith("Beckett")
+    assert chats[-1].endswith("language German<asr_text>")
+    load_from(written / "qwen3", {"generate": {"max_new_tokens": 4}}).transcribe(asked(clips[0]))
+    assert "language" not in chats[-1]
+    with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to the model"):
+        load_from(written / "qwen3", language="tlh")
+
+
 # --- devices ---
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.models.conftest import one_archive, packed
+from tests.models.conftest import one_archive, one_file, packed
 from tests.support.file_server import FileServer
 from tests.support.server import running_server
+from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import ONE_HZ, spoken, write_transducer
 from trio_stt import provision
 from trio_stt.errors import EngineUnavailable, ModelMissing
@@ -101,6 +102,45 @@ def test_a_model_that_cannot_be_fetched_makes_the_engine_unavailable(web: FileSe
     web.files.clear()
     with pytest.raises(EngineUnavailable, match=r"the model tones could not be fetched: http.* answers 404 Not Found"):
         provision.load(config)
+
+
+def test_another_backend_does_not_get_the_files_of_the_first(web: FileServer, config: EngineConfig) -> None:
+    with pytest.raises(EngineUnavailable, match=r"nemo|torch"):
+        provision.load(replace(config, options={"backend": "nemo"}))
+    assert not web.asked
+
+
+@pytest.fixture
+def kroko(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineConfig:
+    """A Kroko model that the catalogue knows."""
+    packed_model = pack_kroko(write_stream_transducer(tmp_path / "streaming"), tmp_path / "packed.data")
+    release = one_file(web, packed_model.read_bytes(), name="Kroko-EN-Tones.data")
+    known = replace(release, engine="kroko_onnx", name="Kroko-EN-Tones.data")
+    monkeypatch.setattr(catalogue, "ENTRIES", (known,))
+    return EngineConfig(engine="kroko_onnx", model=known.name, download_root=tmp_path / "models")
+
+
+def test_a_kroko_model_is_fetched(kroko: EngineConfig, tmp_path: Path) -> None:
+    engine = provision.load(kroko)
+    assert engine.info.model == str(tmp_path / "models" / kroko.model)
+    assert engine.transcribe([Request(samples=spoken(ONE_HZ))])[0].text == "one"
+
+
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize("option", ["auto_download_model", "download_model"])
+def test_kroko_s_own_options_forbid_it(option: str, kroko: EngineConfig, web: FileServer) -> None:
+    with pytest.raises(EngineUnavailable, match="there is no model file"):
+        provision.load(replace(kroko, options={option: False}))
+    assert not web.asked
+
+
+@pytest.mark.parametrize("option", ["model_path", "model_dir"])
+def test_a_kroko_file_that_an_option_names_is_the_users_affair(
+    option: str, kroko: EngineConfig, web: FileServer
+) -> None:
+    with pytest.raises(ModelMissing, match="there is no model file"):
+        provision.load(replace(kroko, options={option: "elsewhere.data"}))
+    assert not web.asked
 
 
 def test_a_model_that_an_option_names_is_the_users_affair(web: FileServer, config: EngineConfig) -> None:

@@ -14,7 +14,7 @@ _GAIN = 2.0
 """What weights amplify, so that different sounds come out as different words."""
 
 
-def _seeded(model_class: Any, config: Any) -> Any:
+def seeded(model_class: Any, config: Any) -> Any:
     import torch  # noqa: PLC0415 - few tests need it
 
     with torch.random.fork_rng(devices=[]):
@@ -26,7 +26,7 @@ def _seeded(model_class: Any, config: Any) -> Any:
     return model.eval()
 
 
-def _word_pieces(special: list[str]) -> Any:
+def word_pieces(special: list[str]) -> Any:
     """A tokenizer of words' beginnings (`▁a`) and middles (`a`), then the special tokens."""
     from tokenizers import Tokenizer, decoders, models  # noqa: PLC0415 - as above
 
@@ -42,7 +42,7 @@ def write_parakeet(folder: Path, kind: str = "CTC") -> Path:
     import transformers  # noqa: PLC0415 - as above
 
     special = ["<pad>"] if kind == "CTC" else ["<pad>", "<blank>"]
-    inner = _word_pieces(special)
+    inner = word_pieces(special)
     tokenizer = transformers.ParakeetTokenizer(tokenizer_object=inner, pad_token="<pad>", unk_token="<unk>")  # noqa: S106 - no secret
     extractor = transformers.ParakeetFeatureExtractor(feature_size=16)
     transformers.ParakeetProcessor(extractor, tokenizer, decoder_type=kind.lower()).save_pretrained(folder)
@@ -60,7 +60,7 @@ def write_parakeet(folder: Path, kind: str = "CTC") -> Path:
         shared |= {"decoder_hidden_size": 16, "num_decoder_layers": 1, "blank_token_id": size - 1}
         shared |= {"decoder_start_token_id": size - 1}
     config = getattr(transformers, f"Parakeet{kind}Config")(**shared)
-    _seeded(getattr(transformers, f"ParakeetFor{kind}"), config).save_pretrained(folder)
+    seeded(getattr(transformers, f"ParakeetFor{kind}"), config).save_pretrained(folder)
     return folder
 
 
@@ -89,7 +89,7 @@ def write_wav2vec2(folder: Path, *, masked: bool) -> Path:
         feat_extract_norm="layer" if masked else "group",
         do_stable_layer_norm=masked,
     )
-    _seeded(transformers.Wav2Vec2ForCTC, config).save_pretrained(folder)
+    seeded(transformers.Wav2Vec2ForCTC, config).save_pretrained(folder)
     return folder
 
 
@@ -97,7 +97,7 @@ def write_moonshine(folder: Path) -> Path:
     """Write a Moonshine. Returns `folder`."""
     import transformers  # noqa: PLC0415 - as above
 
-    inner = _word_pieces(["<s>", "</s>"])
+    inner = word_pieces(["<s>", "</s>"])
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=inner,
         bos_token="<s>",  # noqa: S106 - no secret
@@ -120,7 +120,7 @@ def write_moonshine(folder: Path) -> Path:
         decoder_start_token_id=size - 2,
         pad_token_id=size - 1,
     )
-    _seeded(transformers.MoonshineForConditionalGeneration, config).save_pretrained(folder)
+    seeded(transformers.MoonshineForConditionalGeneration, config).save_pretrained(folder)
     return folder
 
 
@@ -157,7 +157,7 @@ def write_whisper(folder: Path) -> Path:
         decoder_start_token_id=start,
         max_target_positions=64,
     )
-    model = _seeded(transformers.WhisperForConditionalGeneration, config)
+    model = seeded(transformers.WhisperForConditionalGeneration, config)
     model.generation_config = transformers.GenerationConfig(
         bos_token_id=end,
         eos_token_id=end,
@@ -179,8 +179,8 @@ def write_granite(folder: Path) -> Path:
     """Write a Granite Speech with a chat template; its feature extractor needs torchaudio. Returns `folder`."""
     import transformers  # noqa: PLC0415 - as above
 
-    inner = _word_pieces(["<s>", "</s>", "<|audio|>"])
-    inner.pre_tokenizer = _letters()
+    inner = word_pieces(["<s>", "</s>", "<|audio|>"])
+    inner.pre_tokenizer = letters()
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=inner,
         bos_token="<s>",  # noqa: S106 - no secret
@@ -203,13 +203,13 @@ def write_granite(folder: Path) -> Path:
         audio_token_index=size - 1,
         has_lora_adapter=False,
     )
-    model = _seeded(transformers.GraniteSpeechForConditionalGeneration, config)
+    model = seeded(transformers.GraniteSpeechForConditionalGeneration, config)
     model.generation_config = transformers.GenerationConfig(**ends)
     model.save_pretrained(folder)
     return folder
 
 
-def _letters() -> Any:
+def letters() -> Any:
     """Splits text into letters, so that any text has tokens."""
     from tokenizers import Regex, pre_tokenizers  # noqa: PLC0415 - as above
 

@@ -22,7 +22,6 @@ from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.moonshine_files import EMBEDDED_MODEL, find_files
-from trio_stt.models import catalogue
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.models.store import Store, in_words
 from trio_stt.service import engine_configs
@@ -165,7 +164,7 @@ def _lane(use: Literal["finals", "partials", "finals and partials"], config: Eng
     try:
         engine = provision.load(replace(config, offline=True))
     except ModelMissing as error:
-        entry = catalogue.find(config.engine, config.model)
+        entry = provision.known_model(config)
         ok = entry is not None and not config.offline
         said = f"is fetched at the next start ({in_words(entry.size_bytes)})" if ok and entry else str(error)
     except TrioSttError as error:

@@ -84,6 +84,11 @@ def resolve_relative(name: str, *, download_root: Path | None, kind: str) -> Pat
     return next((candidate for candidate in candidates if exists(candidate)), candidates[0])
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message that is not blank."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 class Options:
     """Reads an engine's own options by type, and refuses those that nobody asked for.
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engines.common import resolve_relative
-from trio_stt.lanes.engines.sherpa_runtime import first_line
+from trio_stt.errors import EngineUnavailable, ModelMissing
+from trio_stt.lanes.engines.common import first_line, resolve_relative
 from trio_stt.lanes.engines.torch_runtime import HALVES
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -71,15 +70,17 @@ def open_checkpoint(source: Source, *, device: str, dtype: str, transformers: An
     What the hub's cache holds is taken without a request; only what it lacks is downloaded.
 
     Raises:
-        EngineUnavailable: There is no such checkpoint, it is damaged or for something else, or it needs a package.
+        ModelMissing: There is no such checkpoint here, nor can it be downloaded.
+        EngineUnavailable: It is damaged or for something else, or it needs a package.
     """
     folder = resolve_relative(source.name, download_root=source.download_root, kind="folder")
     if folder.is_dir():
         return _open(source, str(folder), device=device, dtype=dtype, transformers=transformers, cached_only=True)
     if not _HUB_NAME.fullmatch(source.name):
-        raise EngineUnavailable(
+        raise ModelMissing(
             f"engine {source.engine}: no model folder {folder}; give the folder of a checkpoint for Transformers, or"
-            " owner/name on the Hugging Face hub"
+            " owner/name on the Hugging Face hub",
+            model=source.name,
         )
     problem = ""
     for cached_only in (True,) if source.offline else (True, False):
@@ -91,10 +92,11 @@ def open_checkpoint(source: Source, *, device: str, dtype: str, transformers: An
             )
         except _NotHere as error:
             problem = str(error)
-    raise EngineUnavailable(
+    raise ModelMissing(
         f"engine {source.engine}: the model {source.name} is not on this machine"
         + ("" if source.offline else f" and cannot be downloaded ({problem})")
-        + "; download it where there is a network, and give its folder as model"
+        + "; download it where there is a network, and give its folder as model",
+        model=source.name,
     )
 
 

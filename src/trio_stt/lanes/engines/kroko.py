@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.errors import EngineUnavailable, ModelMissing, SettingError
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
 from trio_stt.lanes.engines.common import Options, import_backend
 from trio_stt.lanes.engines.kroko_files import (
@@ -39,6 +39,7 @@ _LOOK_AHEAD_FRAMES = 13
 
 _USUAL_CHUNK = 64
 _QUIET_OPTIONS = ("suppress_native_output", "suppress_output", "quiet", "silent")
+_FILE_OPTIONS = ("model_path", "model_file", "model_dir")
 _DOWNLOAD_OPTIONS = ("auto_download_model", "download_model")
 
 
@@ -47,21 +48,28 @@ def load(config: EngineConfig) -> SherpaStreams:
 
     Raises:
         SettingError: An option is unknown, of the wrong type or impossible.
+        ModelMissing: There is no such file, and the options do not forbid to fetch it.
         EngineUnavailable: The file is missing or unfit, or needs a key or a package that is not there.
     """
     engine = config.engine
     options = _flat(config, engine)
     path = find_file(options, model=config.model or DEFAULT_MODEL, download_root=config.download_root)
+    by_option = any(options.text(name) for name in _FILE_OPTIONS)
     key, referral_code = options.text("key"), options.text("referralcode")
     language = options.text("language").strip().lower() or language_of(path)
     tail_s = asked_tail_s(options, "tail_padding_seconds", "finalization_padding_seconds")
     wanted = options.text("provider") or config.device
-    for name in (*_QUIET_OPTIONS, *_DOWNLOAD_OPTIONS):  # nothing is printed here, and nothing downloaded
+    may_fetch = {options.boolean(name, default=True) for name in _DOWNLOAD_OPTIONS} == {True}
+    for name in _QUIET_OPTIONS:  # nothing is printed here
         options.boolean(name, default=False)
     keywords = keywords_of(options, ZIPFORMER2.family, num_threads=config.num_threads)
     options.done()
-    by_option = any(options.text(name) for name in ("model_path", "model_file", "model_dir"))
-    file = read_file(path, engine=engine, model=str(path) if by_option else config.model)
+    try:
+        file = read_file(path, engine=engine, model=str(path) if by_option else config.model)
+    except ModelMissing as error:
+        if may_fetch:
+            raise
+        raise EngineUnavailable(str(error)) from error  # a file that is missing for good: nobody fetches it
     if file.free:
         return _load_free(config, options, file, keywords, wanted=wanted, tail_s=tail_s, language=language)
     if not key:

@@ -8,10 +8,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable, TranscriptionFailed
+from trio_stt.errors import EngineUnavailable, ModelMissing, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips, resolve_relative
-from trio_stt.lanes.engines.sherpa_runtime import first_line
+from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips, resolve_relative
 from trio_stt.lanes.engines.torch_runtime import (
     HALVES,
     MAX_BATCH_ON_CUDA,
@@ -98,7 +97,8 @@ def load(config: EngineConfig) -> Nemo:
 
     Raises:
         SettingError: The device, the precision or an option is unknown, of the wrong type or impossible.
-        EngineUnavailable: The package or the model is missing or unfit.
+        ModelMissing: There is no such file.
+        EngineUnavailable: The package is missing, or the model unfit.
     """
     engine = config.engine
     options = Options(config.options, engine=engine)
@@ -117,7 +117,9 @@ def load(config: EngineConfig) -> Nemo:
     file = resolve_relative(config.model, download_root=config.download_root, kind="file")
     local = config.model.endswith(".nemo")
     if local and not file.is_file():
-        raise EngineUnavailable(f"engine {engine}: no model file {file}; give a .nemo file, or a name that NeMo knows")
+        raise ModelMissing(
+            f"engine {engine}: no model file {file}; give a .nemo file, or a name that NeMo knows", model=config.model
+        )
     if not local and "/" not in config.model:
         raise EngineUnavailable(
             f"engine {engine}: no model {file}; give a .nemo file, or owner/name on the Hugging Face hub"

@@ -8,10 +8,9 @@ import trio, and the package and torch only when an engine is loaded. Written ag
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import EngineUnavailable, ModelMissing, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
-from trio_stt.lanes.engines.sherpa_runtime import first_line
+from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips
 from trio_stt.lanes.engines.torch_runtime import (
     MAX_BATCH_ON_CUDA,
     check_sample_rate,
@@ -130,6 +129,7 @@ def load(config: EngineConfig) -> Omnilingual:
 
     Raises:
         SettingError: The language, the device, the precision or an option is unknown, of the wrong type or impossible.
+        ModelMissing: `config.offline` is on, and the package would not heed it.
         EngineUnavailable: The package or the card is missing or unfit.
     """
     engine = config.engine
@@ -149,6 +149,12 @@ def load(config: EngineConfig) -> Omnilingual:
     package = import_backend("omnilingual_asr.models.inference.pipeline", engine=engine, package=_PACKAGE)
     device, notice = choose_device(wanted, engine=engine, index=config.gpu_device_index, torch=torch)
     kind = dtype if dtype != "default" else "float32" if device == "cpu" else "bfloat16"
+    if config.offline:  # the package has no way to be told not to download
+        raise ModelMissing(
+            f"engine {engine}: {_PACKAGE} might download the card {card}, and offline is on; leave the option backend"
+            " out to run Omnilingual with sherpa-onnx",
+            model=config.model,
+        )
     try:
         pipeline = package.ASRInferencePipeline(
             model_card=card, **{"device": device, "dtype": getattr(torch, kind), **making}

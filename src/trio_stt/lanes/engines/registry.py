@@ -1,7 +1,7 @@
 """The names of the engines, and how to get from a name to a loaded engine.
 
 It names every engine without importing its backend; a further engine is one more entry of `_SPECS` and its module. The
-names of the reference server that nothing here can run are known, too, so that their error says what to use instead.
+packages of the reference server that nothing here runs are known, too, so that their error says what to use instead.
 """
 
 import importlib
@@ -111,7 +111,8 @@ _SPECS = (
         module=_OFFLINE,
         default_model="Qwen/Qwen3-ASR-0.6B",
         ignores=_SHERPA_IGNORES,
-        packages={"transformers": "qwen-asr", "vllm": "qwen-asr[vllm]"},
+        backends={"transformers": Backend(module=_TRANSFORMERS, default_model="Qwen/Qwen3-ASR-1.7B-hf")},
+        packages={"vllm": "qwen-asr[vllm]"},
     ),
     EngineSpec(
         name="cohere_transcribe",
@@ -119,7 +120,7 @@ _SPECS = (
         module=_OFFLINE,
         default_model="CohereLabs/cohere-transcribe-03-2026",
         ignores=_SHERPA_IGNORES,
-        packages={"transformers": "transformers"},
+        backends={"transformers": Backend(module=_TRANSFORMERS)},
     ),
     EngineSpec(
         name="funasr",

@@ -1,21 +1,17 @@
-"""What every adapter over sherpa-onnx does alike: where it runs, the options that all models share, words with times.
+"""What every adapter over sherpa-onnx does alike: where it runs, and the options that all models share.
 
 It must not know any model family, must not import trio, and gets sherpa-onnx from its caller.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from trio_stt.errors import SettingError
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, TimedText
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.common import Options
 
 _PROVIDERS = ("cpu", "cuda")
-
-_TOKEN_S = 0.08
-"""How long a token is taken to sound where the model does not say: one frame of NeMo's encoders, the coarsest ones."""
 
 
 def provider(wanted: str, *, engine: str, index: int, sherpa: Any) -> tuple[str, str | None]:
@@ -92,45 +88,3 @@ def existing_paths(options: Options, name: str) -> str:
         if not Path(part).exists():
             raise options.error(name, f"names {part}, which does not exist")
     return value
-
-
-def words(result: Any, *, text: str, duration_s: float, times_scale: float = 1.0) -> tuple[TimedText, ...]:
-    """Put a result's tokens together to words with times inside the clip.
-
-    A word begins at its first token's time and ends after its last one's, but not after the next word begins. There
-    are none where the model gives no times, or where the tokens do not spell the text (a rule has rewritten it).
-
-    Args:
-        result: sherpa-onnx's result: `tokens`, with a space before each that begins a word, `timestamps` in seconds,
-            and `durations` in seconds; all or some of them may be missing.
-        text: The words of the transcript.
-        duration_s: The clip's length.
-        times_scale: By what the times must be multiplied.
-    """
-    tokens = list(getattr(result, "tokens", ()))
-    starts_s = [start_s * times_scale for start_s in getattr(result, "timestamps", ())]
-    if not tokens or len(tokens) != len(starts_s):
-        return ()
-    durations_s = list(getattr(result, "durations", ()))
-    if len(durations_s) != len(tokens):
-        durations_s = [_TOKEN_S] * len(tokens)
-    spelled: list[str] = []
-    times_s: list[tuple[float, float]] = []
-    for token, start_s, lasts_s in zip(tokens, starts_s, durations_s, strict=True):
-        if token.startswith(" ") or not spelled:
-            spelled.append("")
-            times_s.append((start_s, start_s))
-        spelled[-1] += token
-        times_s[-1] = (times_s[-1][0], start_s + lasts_s)
-    if " ".join(word.strip() for word in spelled) != text:
-        return ()
-    limits_s = [min(following[0], duration_s) for _, following in pairwise(times_s)] + [duration_s]
-    return tuple(
-        TimedText(text=word.strip(), start_s=(start := min(start_s, limit_s)), end_s=max(start, min(end_s, limit_s)))
-        for word, (start_s, end_s), limit_s in zip(spelled, times_s, limits_s, strict=True)
-    )
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message that is not blank."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

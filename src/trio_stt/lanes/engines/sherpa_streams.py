@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, EngineStream, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import Options, prepare_clips
-from trio_stt.lanes.engines.sherpa_runtime import first_line, words
+from trio_stt.lanes.engines.common import Options, first_line, prepare_clips
+from trio_stt.lanes.engines.word_times import words
 
 FRAME_S = 0.01
 """Between two frames of features, in seconds."""

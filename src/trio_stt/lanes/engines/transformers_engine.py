@@ -12,9 +12,8 @@ import numpy as np
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Request, Transcript
-from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
+from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips
 from trio_stt.lanes.engines.hub_checkpoints import Checkpoint, Source, open_checkpoint
-from trio_stt.lanes.engines.sherpa_runtime import first_line
 from trio_stt.lanes.engines.torch_runtime import (
     MAX_BATCH_ON_CUDA,
     check_sample_rate,
@@ -24,6 +23,7 @@ from trio_stt.lanes.engines.torch_runtime import (
     pad_short,
     precision,
 )
+from trio_stt.lanes.engines.transformers_asked import Cohere, Qwen3
 from trio_stt.lanes.engines.transformers_families import FAMILY_OPTIONS, Family, Granite, Sequences, Wishes
 from trio_stt.lanes.engines.transformers_frames import Ctc, Transducer
 from trio_stt.lanes.engines.transformers_whisper import Whisper
@@ -37,6 +37,8 @@ _FAMILIES: Mapping[str, Callable[[Checkpoint, Wishes], Family]] = {
     "AutoModelForTDT": Transducer,
     "AutoModelForRNNT": Transducer,
     "whisper": Whisper,
+    "cohere_asr": Cohere,
+    "qwen3_asr": Qwen3,
     "granite_speech": Granite,
     "granite_speech_plus": Granite,
 }
@@ -97,7 +99,7 @@ def load(config: EngineConfig) -> TransformersEngine:
 
     Options: `generate`, an object, wins at each call; `model` and `processor` are further arguments of their
     `from_pretrained`; `device`, `language`, `sample_rate`, `trust_remote_code`, `local_files_only`, `timestamps`
-    (Whisper), `prompt` and `include_language_in_prompt` (Granite).
+    (Whisper), `punctuation` (Cohere), `prompt` and `include_language_in_prompt` (Granite).
 
     CUDA that does not work gives way to the CPU; the notice says so.
 
@@ -116,12 +118,13 @@ def load(config: EngineConfig) -> TransformersEngine:
         generate=options.mapping("generate"),
         prompt=options.text("prompt", _GRANITE_PROMPT),
         name_language=options.boolean("include_language_in_prompt", default=False),
+        punctuation=options.boolean("punctuation", default=True),
     )
     source = Source(
         engine=engine,
         name=config.model,
         download_root=config.download_root,
-        offline=options.boolean("local_files_only", default=False) or _hub_is_offline(),
+        offline=options.boolean("local_files_only", default=False) or config.offline or _hub_is_offline(),
         trust_remote_code=options.boolean("trust_remote_code", default=False),
         processor_options=_free(options, "processor"),
         model_options=_free(options, "model"),

@@ -1,7 +1,8 @@
 """What a family of checkpoints for Transformers is, and those that write freely: Moonshine, Granite Speech, others.
 
-It owns how they are fed and how their answers are read; `transformers_frames` and `transformers_whisper` do so for
-other families. It must not import trio, torch or Transformers: an opened checkpoint brings them along.
+It owns how they are fed and how their answers are read; `transformers_frames`, `transformers_whisper` and
+`transformers_asked` do so for other families. It must not import trio, torch or Transformers: an opened checkpoint
+brings them along.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,10 @@ from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
 
 Clip = NDArray[np.float32]
 
-FAMILY_OPTIONS = ("generate", "timestamps", "prompt", "include_language_in_prompt")
+FAMILY_OPTIONS = ("generate", "timestamps", "prompt", "include_language_in_prompt", "punctuation")
 """Options that only some families take."""
 
-_DEFAULT_NEW_TOKENS = 256
+DEFAULT_NEW_TOKENS = 256
 """Where neither checkpoint nor user says how many tokens a clip may become: what the reference server takes."""
 
 _TOKENS_PER_S = 6.5
@@ -37,6 +38,7 @@ class Wishes:
         generate: Further arguments of `generate`; they win.
         prompt: Granite's instruction.
         name_language: Tell Granite the language, too.
+        punctuation: Whether Cohere Transcribe shall write it.
     """
 
     language: str | None = None
@@ -45,6 +47,7 @@ class Wishes:
     generate: Mapping[str, object] = field(default_factory=dict)
     prompt: str = ""
     name_language: bool = False
+    punctuation: bool = True
 
 
 class Family(Protocol):
@@ -96,7 +99,7 @@ class Sequences:
         return [Transcript(text=" ".join(text.split())) for text in _decoded(self._processor, ids)]
 
     def _new_tokens(self, duration_s: float) -> int:
-        return max(1, int(duration_s * _TOKENS_PER_S)) if self._rated else _DEFAULT_NEW_TOKENS
+        return max(1, int(duration_s * _TOKENS_PER_S)) if self._rated else DEFAULT_NEW_TOKENS
 
 
 class Granite:

@@ -12,8 +12,8 @@ from typing import Any
 
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Transcript
 from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.sherpa_runtime import words
 from trio_stt.lanes.engines.transformers_families import Clip, Wishes
+from trio_stt.lanes.engines.word_times import words
 
 _FRAME_MASKS = ("_get_output_attention_mask", "_get_feature_vector_attention_mask")
 """How a model tells which of its frames are a clip's own: it has no public name for that, and only it knows."""

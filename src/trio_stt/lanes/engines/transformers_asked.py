@@ -1,0 +1,93 @@
+"""The families of checkpoints for Transformers that are asked in a form of their own: Cohere Transcribe and Qwen3-ASR.
+
+It owns how they are fed and how their answers are read. It must not import trio, torch or Transformers: an opened
+checkpoint brings them along.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from trio_stt.errors import SettingError
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Transcript
+from trio_stt.lanes.engines.common import first_line
+from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
+from trio_stt.lanes.engines.transformers_families import DEFAULT_NEW_TOKENS, Clip, Wishes
+
+
+class Cohere:
+    """Cohere Transcribe: it must be told the language, and takes no prompt."""
+
+    options = frozenset({"generate", "punctuation"})
+
+    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+        self._model = checkpoint.model
+        self._processor = checkpoint.processor
+        self._told = {"language": (wishes.language or "").strip().lower(), "punctuation": wishes.punctuation}
+        if not self._told["language"]:
+            raise SettingError("Cohere Transcribe needs a language")
+        try:
+            self._processor.get_decoder_prompt_ids(**self._told)
+        except ValueError as error:
+            raise SettingError(f"language {wishes.language!r} is unknown to the model: {first_line(error)}") from None
+        self._generate = _defaults(wishes)
+
+    @property
+    def together(self) -> bool:
+        """Nobody has shown that its clips do not change each other."""
+        return False
+
+    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `Family.hear`; its processor cuts a clip that is too long for it, and puts the texts together."""
+        del durations_s, hints
+        features = self._processor(list(clips), sampling_rate=SAMPLE_RATE_HZ, **self._told)
+        cuts = features.pop("audio_chunk_index", None)
+        features = features.to(self._model.device, dtype=self._model.dtype)
+        ids = self._model.generate(**features, **self._generate)
+        language = self._told["language"]
+        texts = self._processor.decode(
+            ids[:, features["decoder_input_ids"].shape[-1] :],
+            skip_special_tokens=True,
+            audio_chunk_index=cuts,
+            language=language,
+        )
+        return [Transcript(text=" ".join(text.split()), language=str(language)) for text in texts]
+
+
+class Qwen3:
+    """Qwen3-ASR: a language model that is asked in its own chat; it finds the language unless it is told."""
+
+    options = frozenset({"generate"})
+
+    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+        self._model = checkpoint.model
+        self._processor = checkpoint.processor
+        self._language = (wishes.language or "").strip() or None
+        try:
+            self._processor.apply_transcription_request(
+                np.zeros(1, np.float32), language=self._language, tokenize=False
+            )
+        except ValueError as error:
+            raise SettingError(f"language {wishes.language!r} is unknown to the model: {first_line(error)}") from None
+        self._generate = _defaults(wishes)
+
+    @property
+    def together(self) -> bool:
+        """Nobody has shown that its clips do not change each other."""
+        return False
+
+    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `Family.hear`; the prompt is the context that its chat has a place for."""
+        del durations_s
+        (clip,) = clips
+        features = self._processor.apply_transcription_request(clip, language=self._language, prompt=hints.prompt)
+        features = features.to(self._model.device, dtype=self._model.dtype)
+        ids = self._model.generate(**features, **self._generate)
+        answers = self._processor.decode(ids[:, features["input_ids"].shape[-1] :], return_format="transcription_only")
+        return [Transcript(text=" ".join(answer.split())) for answer in answers]
+
+
+def _defaults(wishes: Wishes) -> dict[str, Any]:
+    defaults = {"max_new_tokens": DEFAULT_NEW_TOKENS, "do_sample": False, "num_beams": wishes.beam_size}
+    return defaults | dict(wishes.generate)
