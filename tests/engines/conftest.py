@@ -14,6 +14,7 @@ from tests.support.ggml import whisper_tiny_en
 from tests.support.hf_whisper import needs_torch, whisper_checkpoint
 from tests.support.real import missing, moonshine_asset, package_folder
 from tests.support.speech import read_16k
+from tests.support.stand_ins import UNLOADABLE, shell, stand_in
 from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken, tone, write_ctc, write_transducer
 from tests.support.transcription_server import transcription_server
@@ -27,7 +28,16 @@ REAL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper", "transfo
 WRITTEN_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streaming", "kroko_onnx")
 """Engines with a model that the tests write, that hears words in tones."""
 
-NAMES = (*REAL_NAMES, *WRITTEN_NAMES, "openai_api")
+STAND_IN_NAMES = (*UNLOADABLE, "parakeet, nemo", "omnilingual_asr, package")
+"""Engines whose library, or whose call into it, is a stand-in that hears words in tones; after a comma: which."""
+
+NAMES = (*REAL_NAMES, *WRITTEN_NAMES, *STAND_IN_NAMES, "openai_api")
+
+ANY_LANGUAGE = (
+    *WRITTEN_NAMES,
+    *("parakeet, nemo", "omnilingual_asr, package", "funasr, Paraformer", "openai_api"),
+)
+"""Engines that leave the language to the model or the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +86,14 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engi
     streaming = write_stream_transducer(folder / "streaming")
     with transcription_server() as server:
         yield {
+            **{
+                name: EngineConfig(engine=name.partition(",")[0], model=str(shell(folder / name, family)))
+                for name, family in UNLOADABLE.items()
+            },
+            "parakeet, nemo": EngineConfig(
+                engine="sherpa_onnx_parakeet", model="nvidia/parakeet-tdt-0.6b-v3", options={"backend": "nemo"}
+            ),
+            "omnilingual_asr, package": EngineConfig(engine="omnilingual_asr", options={"backend": "package"}),
             "sherpa_onnx_streaming": EngineConfig(engine="sherpa_onnx_streaming", model=str(streaming)),
             "kroko_onnx": EngineConfig(engine="kroko_onnx", model=str(pack_kroko(streaming, folder / "tones.data"))),
             "sherpa_onnx_parakeet": EngineConfig(
@@ -100,10 +118,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=NAMES)
-def config(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> EngineConfig:
+def config(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> Iterator[EngineConfig]:
     """The configuration of each engine under which it can be loaded."""
     name: str = request.param
-    return configs[name] if name in configs else real_config(name)
+    with stand_in(name):
+        yield configs[name] if name in configs else real_config(name)
 
 
 @pytest.fixture
@@ -118,7 +137,7 @@ def reading(request: pytest.FixtureRequest, beckett: NDArray[np.float32]) -> Rea
         words="one two three two one three one two one",
         short_clip=tone(ONE_HZ, 0.3),
         short_word="one",
-        language=None if name in WRITTEN_NAMES else "en",
+        language="en" if name not in ANY_LANGUAGE or name == "openai_api" else None,
     )
 
 
@@ -130,6 +149,7 @@ def beckett() -> NDArray[np.float32]:
 @pytest.fixture(scope="session", params=NAMES)
 def engine(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> Iterator[Engine]:
     name: str = request.param
-    loaded = registry.load(configs[name] if name in configs else real_config(name))
+    with stand_in(name):
+        loaded = registry.load(configs[name] if name in configs else real_config(name))
     yield loaded
     loaded.close()

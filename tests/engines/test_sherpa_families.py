@@ -1,17 +1,15 @@
 """The families of sherpa-onnx models: what they are told, what they lack; on directories that only look like models."""
 
 import inspect
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 import sherpa_onnx
-from onnx import helper
 
 from tests.engines.conftest import asked
+from tests.support.stand_ins import ENGINE_OF, FAMILIES, shell
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
@@ -20,49 +18,17 @@ from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.sherpa_families import (
     COHERE,
     FUNASR_NANO,
-    NEMO_TRANSDUCER,
-    OMNILINGUAL,
     PARAFORMER,
     QWEN3,
     SENSE_VOICE,
 )
 from trio_stt.lanes.engines.sherpa_files import Family
 
-FAMILIES = (COHERE, FUNASR_NANO, NEMO_TRANSDUCER, OMNILINGUAL, PARAFORMER, QWEN3, SENSE_VOICE)
-ENGINE_OF = {
-    COHERE.name: "cohere_transcribe",
-    FUNASR_NANO.name: "funasr",
-    NEMO_TRANSDUCER.name: "sherpa_onnx_parakeet",
-    OMNILINGUAL.name: "omnilingual_asr",
-    PARAFORMER.name: "funasr",
-    QWEN3.name: "qwen3_asr",
-    SENSE_VOICE.name: "funasr",
-}
 SENTENCE = spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)
 
 
 def load(engine: str, folder: Path, **options: object) -> Engine:
     return registry.load(EngineConfig(engine=engine, model=str(folder), options=options))
-
-
-def shell(folder: Path, family: Family, *, metadata: Mapping[str, str] | None = None) -> Path:
-    """Make a directory that looks like a family's model, down to the metadata and the tokens; nothing can load it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    known = dict.fromkeys(family.metadata, "4") | {key: part for key, part in family.metadata.items() if part}
-    model = helper.make_model(helper.make_graph([], "empty", [], []))
-    helper.set_model_props(model, known | dict(metadata or {}))
-    for option, (name, *_) in family.files.items():
-        if option in family.folder_holds:
-            (folder / name).mkdir(exist_ok=True)
-            for held in family.folder_holds[option]:
-                (folder / name / held).touch()
-        elif option == "tokens":
-            symbols = [*family.tokens, *"abcd", "<blk>"]
-            table = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
-            (folder / name).write_text(table, encoding="utf-8")
-        else:
-            onnx.save(model, folder / name)
-    return folder
 
 
 @pytest.mark.contract("8.3")

@@ -13,10 +13,15 @@ _PRESENT = 0.25
 
 def heard(samples: NDArray[np.float32]) -> str:
     """The words of a clip, float32, shape (samples,), 16 kHz."""
+    return "".join(piece for piece, _ in pieces(samples)).replace("▁", " ").strip()
+
+
+def pieces(samples: NDArray[np.float32]) -> list[tuple[str, float]]:
+    """The pieces of a clip's words, and when each begins, in seconds."""
     windows = samples[: samples.size // _WINDOW * _WINDOW].reshape(-1, _WINDOW).astype(np.float64)
     phase = 2 * np.pi * np.outer(np.arange(_WINDOW), TONES_HZ) / _RATE_HZ
     power = np.abs(windows @ np.exp(-1j * phase)) ** 2 / _WINDOW
     energy = np.sum(windows**2, axis=1, keepdims=True)
     numbers = np.where((power / np.maximum(energy, 1e-9)).max(axis=1) > _PRESENT, power.argmax(axis=1), -1)
-    onsets = numbers[np.flatnonzero(np.diff(numbers, prepend=-1))]
-    return "".join(PIECES[number] for number in onsets if number >= 0).replace("▁", " ").strip()
+    onsets = np.flatnonzero(np.diff(numbers, prepend=-1))
+    return [(PIECES[numbers[at]], float(at) * _WINDOW / _RATE_HZ) for at in onsets if numbers[at] >= 0]

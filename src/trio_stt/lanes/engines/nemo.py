@@ -16,6 +16,7 @@ from trio_stt.lanes.engines.torch_runtime import (
     MAX_BATCH_ON_CUDA,
     check_sample_rate,
     choose_device,
+    devices,
     give_memory_back,
     import_torch,
     pad_short,
@@ -138,6 +139,8 @@ def load(config: EngineConfig) -> Nemo:
         device=device.partition(":")[0],
         max_batch=MAX_BATCH_ON_CUDA if device != "cpu" else 1,
         notice=notice,
+        devices=devices(torch),
+        times="words" if timestamps else "none",
     )
     return Nemo(
         model,

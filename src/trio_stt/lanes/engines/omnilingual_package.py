@@ -15,6 +15,7 @@ from trio_stt.lanes.engines.torch_runtime import (
     MAX_BATCH_ON_CUDA,
     check_sample_rate,
     choose_device,
+    devices,
     give_memory_back,
     import_torch,
     pad_short,
@@ -169,6 +170,7 @@ def load(config: EngineConfig) -> Omnilingual:
         device=device.partition(":")[0],
         max_batch=batch_size if device != "cpu" else 1,
         notice=notice,
+        devices=devices(torch),
     )
     return Omnilingual(
         pipeline,

@@ -46,13 +46,18 @@ def choose_device(wanted: str, *, engine: str, index: int, torch: Any) -> tuple[
     """
     if wanted not in ("auto", "cpu", "cuda"):
         raise SettingError(f"engine {engine}: device {wanted!r} must be auto, cpu or cuda")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count() if "cuda" in devices(torch) else 0
     if wanted == "cpu" or not count:
         notice = f"engine {engine}: PyTorch finds no CUDA device, so it runs on the CPU"
         return "cpu", notice if wanted == "cuda" else None
     if index >= count:
         raise SettingError(f"engine {engine}: gpu_device_index {index} is beyond the {count} CUDA devices, from 0 on")
     return f"cuda:{index}", None
+
+
+def devices(torch: Any) -> tuple[str, ...]:
+    """Where the installed torch could run."""
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
 def precision(wanted: str, *, engine: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trio_stt.errors import SettingError
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
 from trio_stt.lanes.engines.common import first_line
 from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
 from trio_stt.lanes.engines.transformers_families import DEFAULT_NEW_TOKENS, Clip, Wishes
@@ -20,6 +20,9 @@ class Cohere:
     """Cohere Transcribe: it must be told the language, and takes no prompt."""
 
     options = frozenset({"generate", "punctuation"})
+    prompt = False
+    languages: tuple[str, ...] = ()
+    times: Times = "none"
 
     def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
         self._model = checkpoint.model
@@ -59,6 +62,9 @@ class Qwen3:
     """Qwen3-ASR: a language model that is asked in its own chat; it finds the language unless it is told."""
 
     options = frozenset({"generate"})
+    prompt = True
+    languages: tuple[str, ...] = ()
+    times: Times = "none"
 
     def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
         self._model = checkpoint.model

@@ -18,6 +18,7 @@ from trio_stt.lanes.engines.torch_runtime import (
     MAX_BATCH_ON_CUDA,
     check_sample_rate,
     choose_device,
+    devices,
     give_memory_back,
     import_torch,
     pad_short,
@@ -156,6 +157,10 @@ def load(config: EngineConfig) -> TransformersEngine:
             device=place,
             max_batch=MAX_BATCH_ON_CUDA if place == "cuda" and family.together else 1,
             notice=notice,
+            devices=devices(torch),
+            languages=family.languages,
+            prompt=family.prompt,
+            times=family.times,
         )
         loaded = TransformersEngine(family, info=info, normalize=config.normalize_audio, torch=torch)
         if place == "cuda" or wishes.generate or not family.together:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
 from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
 
 Clip = NDArray[np.float32]
@@ -61,6 +61,18 @@ class Family(Protocol):
     def options(self) -> frozenset[str]:
         """Those of `FAMILY_OPTIONS` that make a difference to it."""
 
+    @property
+    def prompt(self) -> bool:
+        """Whether it takes `Hints.prompt`."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages that can be asked of it; empty where that is the model's own affair."""
+
+    @property
+    def times(self) -> Times:
+        """What it gives times of."""
+
     def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
         """Transcribe clips; with one only unless `together`.
 
@@ -75,6 +87,9 @@ class Sequences:
     """A model that turns features into a sequence of tokens and needs to be told nothing else, such as Moonshine."""
 
     options = frozenset({"generate"})
+    prompt = False
+    languages: tuple[str, ...] = ()
+    times: Times = "none"
 
     def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
         self._model = checkpoint.model
@@ -106,6 +121,9 @@ class Granite:
     """Granite Speech: a language model that is asked in its own chat to write down what it hears."""
 
     options = frozenset({"generate", "prompt", "include_language_in_prompt"})
+    prompt = True
+    languages: tuple[str, ...] = ()
+    times: Times = "none"
 
     def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
         self._model = checkpoint.model

@@ -10,7 +10,7 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
 from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
 from trio_stt.lanes.engines.transformers_families import Clip, Wishes
 from trio_stt.lanes.engines.word_times import words
@@ -31,12 +31,16 @@ class _Tokens:
 class _Frames:
     """What CTC models and transducers share: features with a mask, and tokens that lie on frames."""
 
+    prompt = False
+    languages: tuple[str, ...] = ()
+
     def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
         self._tokenizer = checkpoint.processor.tokenizer
         self._generate = wishes.generate
         self._frame_s = _frame_s(checkpoint)
+        self.times: Times = "none" if self._frame_s is None else "words"
         extractor = checkpoint.processor.feature_extractor
         # The old Wav2Vec2 models were trained without a mask: they hear what clips are filled up with.
         self._masked = getattr(extractor, "return_attention_mask", True) is not False or "input_features" in (

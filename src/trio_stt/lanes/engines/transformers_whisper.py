@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trio_stt.errors import SettingError
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Times, Transcript
 from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
 from trio_stt.lanes.engines.transformers_families import Clip, Wishes
 from trio_stt.lanes.engines.whisper_windows import WINDOW_S
@@ -23,6 +23,7 @@ class Whisper:
     """A Whisper checkpoint; a clip longer than a window is decoded alone, window after window, by its own times."""
 
     options = frozenset({"generate", "timestamps"})
+    prompt = True
 
     def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
         self._model = checkpoint.model
@@ -34,6 +35,8 @@ class Whisper:
         if getattr(config, "is_multilingual", False):
             self._codes = {number: token.strip("<|>") for token, number in config.lang_to_id.items()}
         self._language = _language(wishes.language, list(self._codes.values()))
+        self.languages = tuple(sorted(self._codes.values())) or (_LANGUAGE_OF_ENGLISH_MODELS,)
+        self.times: Times = "segments" if wishes.timestamps else "none"
         self._silence = _SILENCE if getattr(config, "no_timestamps_token_id", None) else {}
 
     @property

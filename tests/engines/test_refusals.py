@@ -1,0 +1,114 @@
+"""What every engine refuses, and how it says so: packages, models and files that are missing, impossible settings."""
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines.conftest import ANY_LANGUAGE, NAMES, WRITTEN_NAMES
+from tests.support.stand_ins import UNLOADABLE
+from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.base import EngineConfig
+
+PACKAGES = {
+    "whisper_cpp": ("pywhispercpp.model", "pywhispercpp"),
+    "faster_whisper": ("faster_whisper", "faster-whisper"),
+    "openai_api": ("httpx2", "httpx2"),
+    "transformers": ("transformers", "transformers"),
+    "parakeet, nemo": ("nemo.collections.asr", "nemo_toolkit[asr]"),
+    "omnilingual_asr, package": ("omnilingual_asr.models.inference.pipeline", "omnilingual-asr"),
+}
+"""The module without which an engine cannot be, and its package; all others need sherpa-onnx."""
+
+WRONG_OPTIONS: dict[str, dict[str, object]] = {
+    "whisper_cpp": {"model": "fast"},
+    "faster_whisper": {"model": "fast"},
+    "openai_api": {"retries": "many"},
+    "transformers": {"generate": "fast"},
+    "parakeet, nemo": {"transcribe": "fast"},
+    "omnilingual_asr, package": {"batch_size": "many"},
+}
+"""An option of the wrong type; all others get a number of threads that is none."""
+
+REMOTE = ("openai_api",)
+"""Engines whose model and device are a server's business."""
+
+IN_A_FOLDER = [name for name in (*WRITTEN_NAMES, *UNLOADABLE, "faster_whisper", "transformers") if name != "kroko_onnx"]
+"""Engines whose model is a folder that the tests know."""
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of this test's engine, as `NAMES` has it."""
+    known: str = request.node.callspec.params["config"]
+    return known
+
+
+@pytest.mark.contract("8.2")
+def test_a_missing_package_is_named(config: EngineConfig, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, package = PACKAGES.get(name, ("sherpa_onnx", "sherpa-onnx"))
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        EngineUnavailable,
+        match=rf"{config.engine}: the package {re.escape(package)} .*pip install {re.escape(package)}",
+    ):
+        registry.load(config)
+
+
+@pytest.mark.parametrize(
+    "config", [name for name in NAMES if name not in (*REMOTE, "omnilingual_asr, package")], indirect=True
+)
+def test_a_model_that_is_not_there_is_named(config: EngineConfig, tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match=str(tmp_path / "no-such-model")):
+        registry.load(replace(config, model="no-such-model", download_root=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint", "careless"),
+    [
+        ({"language": "tlh"}, "language 'tlh'", ANY_LANGUAGE),
+        ({"device": "tpu"}, "device 'tpu'", REMOTE),
+        ({"options": {"nonsense": 1}}, "option nonsense does not exist", ()),
+    ],
+)
+def test_impossible_settings_are_named(
+    config: EngineConfig, name: str, changes: dict[str, Any], complaint: str, careless: tuple[str, ...]
+) -> None:
+    options = {**config.options, **changes.get("options", {})}
+    changed = replace(config, **{**changes, "options": options})
+    if name in careless:
+        registry.load(changed).close()
+        return
+    with pytest.raises(SettingError, match=f"engine {config.engine}: .*{complaint}"):
+        registry.load(changed)
+
+
+def test_an_option_of_the_wrong_type_is_named(config: EngineConfig, name: str) -> None:
+    wrong = WRONG_OPTIONS.get(name, {"num_threads": "many"})
+    (option,) = wrong
+    with pytest.raises(SettingError, match=f"engine {config.engine}: option {option} must be .*, not '(many|fast)'"):
+        registry.load(replace(config, options={**config.options, **wrong}))
+
+
+@pytest.mark.parametrize("config", IN_A_FOLDER, indirect=True)
+def test_every_file_of_a_model_may_be_missing(
+    config: EngineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    refused: list[tuple[Path, str]] = []
+    for number, missing in enumerate(sorted(Path(config.model).iterdir())):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for other in Path(config.model).iterdir():
+            if other != missing:
+                (folder / other.name).symlink_to(other)
+        try:
+            registry.load(replace(config, model=str(folder), offline=True)).close()
+        except EngineUnavailable as error:
+            refused.append((folder, str(error)))
+    assert refused
+    assert all(str(folder) in message and "\n" not in message for folder, message in refused)

@@ -1,0 +1,151 @@
+"""Engines of every kind on the two lanes of a real server, over a real socket, on real speech.
+
+The streaming model is one that the tests write: it hears words of its own in anything loud, and so tells which lane a
+text comes from.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.server.test_live_contract import ask
+from tests.support.client import SocketClient, connected, load_pcm
+from tests.support.ggml import whisper_tiny_en
+from tests.support.real import moonshine_asset
+from tests.support.server import running_server
+from tests.support.stream_models import write_stream_transducer
+from tests.support.wer import normalise
+
+SAID = "ever tried ever failed"
+OF_TONES = re.compile(r"((one|two|th|ree)+ ?)+")
+
+
+@asynccontextmanager
+async def talked(*flags: str) -> AsyncIterator[tuple[SocketClient, dict[str, Any]]]:
+    """A client that said some words and has its finals, and the server's scheduler report after that."""
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    said = samples[: round(3.5 * rate_hz)]
+    words = ["-m", "trio_stt", "serve", "--port", "{port}", *flags]
+    async with running_server(words) as server, connected(server) as client:
+        await client.until("ready", within_s=120.0)
+        await client.command("start")
+        await client.stream(said, rate_hz, speed=1.0)
+        await client.command("stop")
+        await client.until_all_final(within_s=120.0)
+        _, health = await ask(server.port, "/health")
+        assert health["ok"], health
+        yield client, health["scheduler"]
+
+
+def partials(client: SocketClient) -> dict[int, list[str]]:
+    """The partials of each utterance that had any, in order."""
+    heard: dict[int, list[str]] = {}
+    for event in client.of("realtime"):
+        if event["text"]:
+            heard.setdefault(event["segmentId"], []).append(event["text"])
+    return heard
+
+
+def last_partials(client: SocketClient) -> str:
+    return normalise(" ".join(texts[-1] for texts in partials(client).values()))
+
+
+def lanes(scheduler: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Each lane's engine, and whether it streams."""
+    return {
+        name: (worker["engine"], worker["capabilities"]["streaming"]) for name, worker in scheduler["workers"].items()
+    }
+
+
+@pytest.fixture
+def tones(tmp_path: Path) -> str:
+    return str(write_stream_transducer(tmp_path / "streaming"))
+
+
+@pytest.mark.contract("7.1", "8.1")
+async def test_finals_of_whisper_cpp_beside_partials_of_moonshine() -> None:
+    flags = ("--engine", "whisper_cpp", "--model", str(whisper_tiny_en()), "--realtime-engine", "moonshine")
+    async with talked(*flags) as (client, scheduler):
+        assert normalise(client.text) == SAID
+        assert last_partials(client) == SAID
+        assert scheduler["mode"] == "balanced-main-plus-realtime"
+        assert lanes(scheduler) == {"main": ("whisper_cpp", False), "realtime": ("sherpa_onnx_moonshine", False)}
+        assert scheduler["workers"]["realtime"]["completedJobs"] >= len(client.of("realtime"))
+
+
+@pytest.mark.contract("7.1")
+async def test_partials_of_a_streaming_engine_beside_finals_of_whole_clips(tones: str) -> None:
+    options = json.dumps({"num_threads": 1, "tail_padding_seconds": 1.0})
+    flags = ("--realtime-engine", "sherpa_onnx_streaming", "--realtime-model", tones)
+    async with talked(*flags, "--realtime-engine-options", options) as (client, scheduler):
+        assert normalise(client.text) == SAID
+        heard = partials(client)
+        assert heard
+        for texts in heard.values():
+            assert all(OF_TONES.fullmatch(text) for text in texts)
+            assert all(later.startswith(text) for text, later in pairwise(texts))
+        assert lanes(scheduler) == {
+            "main": ("sherpa_onnx_moonshine", False),
+            "realtime": ("sherpa_onnx_streaming", True),
+        }
+
+
+@pytest.mark.contract("7.1")
+async def test_one_streaming_lane_for_both(tones: str) -> None:
+    async with talked("--engine", "sherpa_onnx_streaming", "--model", tones) as (client, scheduler):
+        heard = partials(client)
+        assert heard
+        for event in client.of("final"):
+            final = event["text"].casefold().rstrip(".")
+            assert OF_TONES.fullmatch(final)
+            assert all(final.startswith(text) for text in heard.get(event["segmentId"], ()))
+        assert scheduler["mode"] == "low-memory-one-model"
+        assert lanes(scheduler) == {"main": ("sherpa_onnx_streaming", True)}
+
+
+@pytest.mark.contract("7.1")
+async def test_the_final_model_makes_the_partials_too_where_it_is_told_so(tones: str) -> None:
+    flags = ("--realtime-engine", "sherpa_onnx_streaming", "--realtime-model", tones, "--use-main-model-for-realtime")
+    async with talked(*flags) as (client, scheduler):
+        assert normalise(client.text) == SAID
+        assert last_partials(client) == SAID
+        assert scheduler["mode"] == "low-memory-one-model"
+        assert lanes(scheduler) == {"main": ("sherpa_onnx_moonshine", False)}
+
+
+@pytest.mark.contract("8.2")
+async def test_one_engine_with_other_options_for_partials_is_two_lanes() -> None:
+    async with talked("--realtime-engine-options", '{"num_threads": 2}') as (client, scheduler):
+        assert normalise(client.text) == SAID
+        assert list(lanes(scheduler)) == ["main", "realtime"]
+
+
+@pytest.mark.contract("8.2")
+async def test_partials_take_the_options_of_the_finals_unless_they_have_their_own() -> None:
+    async with talked("--engine-options", '{"num_threads": 2}') as (client, scheduler):
+        assert normalise(client.text) == SAID
+        assert list(lanes(scheduler)) == ["main"]
+
+
+async def test_an_engine_that_cannot_load_leaves_the_other_lane_at_work(tmp_path: Path) -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    words = ["-m", "trio_stt", "serve", "--port", "{port}", "--realtime-engine", "parakeet", "--offline"]
+    async with running_server([*words, "--download-root", str(tmp_path)]) as server, connected(server) as client:
+        error = await client.until("error")
+        assert error["where"] == "realtime_engine"
+        assert "run `trio-stt models pull nvidia/parakeet-tdt-0.6b-v3 " in error["message"]
+        await client.command("start")
+        await client.stream(samples[: round(3.5 * rate_hz)], rate_hz, speed=4.0)
+        await client.command("stop")
+        await client.until_all_final()
+        assert normalise(client.text) == SAID
+        with trio.fail_after(30):
+            status, health = await ask(server.port, "/health")
+        assert (status, health["ready"], health["ok"]) == (200, True, False)

@@ -1,0 +1,174 @@
+"""What stands where engines would load models or packages that no test can have: all of them hear words in tones.
+
+The adapters run as they are, down to the call into the library. Directories look like the model down to the metadata
+and the tokens, but nothing could load them.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import sherpa_onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from tests.support.hf_whisper import needs_torch
+from tests.support.tone_ear import heard, pieces
+from trio_stt.lanes.engines.sherpa_families import (
+    COHERE,
+    FUNASR_NANO,
+    NEMO_TRANSDUCER,
+    OMNILINGUAL,
+    PARAFORMER,
+    QWEN3,
+    SENSE_VOICE,
+)
+from trio_stt.lanes.engines.sherpa_files import Family
+
+FAMILIES = (COHERE, FUNASR_NANO, NEMO_TRANSDUCER, OMNILINGUAL, PARAFORMER, QWEN3, SENSE_VOICE)
+ENGINE_OF = {
+    COHERE.name: "cohere_transcribe",
+    FUNASR_NANO.name: "funasr",
+    NEMO_TRANSDUCER.name: "sherpa_onnx_parakeet",
+    OMNILINGUAL.name: "omnilingual_asr",
+    PARAFORMER.name: "funasr",
+    QWEN3.name: "qwen3_asr",
+    SENSE_VOICE.name: "funasr",
+}
+
+UNLOADABLE = {
+    "cohere_transcribe": COHERE,
+    "funasr, SenseVoice": SENSE_VOICE,
+    "funasr, Paraformer": PARAFORMER,
+    "funasr, FunASR-Nano": FUNASR_NANO,
+    "qwen3_asr": QWEN3,
+}
+"""Families of sherpa-onnx that the tests do not write a model of, by a name for each."""
+
+
+def shell(folder: Path, family: Family, *, metadata: Mapping[str, str] | None = None) -> Path:
+    """Make a directory that looks like a family's model, down to the metadata and the tokens; nothing can load it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = dict.fromkeys(family.metadata, "4") | {key: part for key, part in family.metadata.items() if part}
+    model = helper.make_model(helper.make_graph([], "empty", [], []))
+    helper.set_model_props(model, known | dict(metadata or {}))
+    for option, (name, *_) in family.files.items():
+        if option in family.folder_holds:
+            (folder / name).mkdir(exist_ok=True)
+            for held in family.folder_holds[option]:
+                (folder / name / held).touch()
+        elif option == "tokens":
+            symbols = [*family.tokens, *"abcd", "<blk>"]
+            table = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
+            (folder / name).write_text(table, encoding="utf-8")
+        else:
+            onnx.save(model, folder / name)
+    return folder
+
+
+def stand_in(name: str) -> AbstractContextManager[None]:
+    """What must stand in while the engine of this name is loaded; for most, nothing."""
+    if name in UNLOADABLE:
+        return _sherpa_factory(UNLOADABLE[name])
+    return {"parakeet, nemo": _nemo, "omnilingual_asr, package": _omnilingual}.get(name, nullcontext)()
+
+
+class _Ear:
+    """A recogniser of sherpa-onnx that hears tones."""
+
+    def create_stream(self) -> "_Stream":
+        return _Stream()
+
+    def decode_stream(self, stream: "_Stream") -> None:
+        stream.hear()
+
+
+class _Stream:
+    """One clip of `_Ear`."""
+
+    def __init__(self) -> None:
+        self.result = SimpleNamespace(text="", lang="", tokens=[], timestamps=[])
+        self._samples: NDArray[np.float32]
+
+    def set_option(self, name: str, value: str) -> None:
+        assert (name, value) == ("language", "English")
+
+    def accept_waveform(self, rate_hz: int, samples: NDArray[np.float32]) -> None:
+        assert rate_hz == 16_000
+        self._samples = samples
+
+    def hear(self) -> None:
+        told = pieces(self._samples)
+        self.result.text = heard(self._samples)
+        self.result.tokens = [piece.replace("▁", " ") for piece, _ in told]
+        self.result.timestamps = [start_s for _, start_s in told]
+
+
+@contextmanager
+def _sherpa_factory(family: Family) -> Iterator[None]:
+    original = getattr(sherpa_onnx.OfflineRecognizer, family.factory)
+
+    def make(**_: Any) -> _Ear:
+        ear = _Ear()
+        if family.times == "none":  # such a model gives text only
+            ear.create_stream = _TextOnly  # type: ignore[method-assign, assignment]  # one of its kind
+        return ear
+
+    make.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # it must look like the original
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sherpa_onnx.OfflineRecognizer, family.factory, make)
+        yield
+
+
+class _TextOnly(_Stream):
+    def hear(self) -> None:
+        self.result.text = heard(self._samples)
+
+
+@contextmanager
+def _modules(made: Mapping[str, ModuleType]) -> Iterator[None]:
+    needs_torch()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in made.items():
+            patch.setitem(sys.modules, name, module)
+        yield
+
+
+class _NemoModel:
+    def eval(self) -> None:
+        """Nothing to do."""
+
+    def transcribe(self, audio: list[NDArray[np.float32]], **_: Any) -> list[SimpleNamespace]:
+        return [SimpleNamespace(text=heard(clip), timestamp=None) for clip in audio]
+
+
+def _nemo() -> AbstractContextManager[None]:
+    make: Callable[..., _NemoModel] = lambda *_, **__: _NemoModel()  # noqa: E731 - both ways to load are the same
+    asr = ModuleType("nemo.collections.asr")
+    asr.models = SimpleNamespace(  # type: ignore[attr-defined]  # a module made here
+        ASRModel=SimpleNamespace(from_pretrained=make, restore_from=make)
+    )
+    empty = {name: ModuleType(name) for name in ("nemo", "nemo.collections")}
+    return _modules(empty | {asr.__name__: asr})
+
+
+class _Pipeline:
+    def __init__(self, **_: Any) -> None:
+        """Loads nothing."""
+
+    def transcribe(self, audio: list[dict[str, Any]], **_: Any) -> list[str]:
+        return [heard(each["waveform"]) for each in audio]
+
+
+def _omnilingual() -> AbstractContextManager[None]:
+    pipeline = ModuleType("omnilingual_asr.models.inference.pipeline")
+    pipeline.ASRInferencePipeline = _Pipeline  # type: ignore[attr-defined]  # a module made here
+    parents = ("omnilingual_asr", "omnilingual_asr.models", "omnilingual_asr.models.inference")
+    return _modules({name: ModuleType(name) for name in parents} | {pipeline.__name__: pipeline})
