@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.tone_models import write_transducer
+from trio_stt import provision
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
@@ -59,6 +60,37 @@ def test_an_unknown_engine_is_named_with_those_that_exist(name: str) -> None:
 def test_every_name_of_the_contract_is_in_the_list_that_clients_see(name: str) -> None:
     assert name in registry.engine_names()
     assert name in (registry.resolve(name).name, *registry.resolve(name).aliases)
+
+
+def runs_or_says_why(config: EngineConfig) -> None:
+    """Load an engine, or be told in one line what it lacks and how to get that."""
+    try:
+        provision.load(config).close()
+    except EngineUnavailable as error:
+        message = str(error)
+    else:
+        return
+    assert message.startswith((f"engine {config.engine}: ", f"engine {registry.resolve(config.engine).name}: "))
+    assert "\n" not in message
+    assert re.search(
+        r"run `(pip install|trio-stt models pull) |download it where there is a network|set it to your key", message
+    ), message
+
+
+@pytest.mark.contract("8.1")
+@pytest.mark.parametrize("name", registry.engine_names())
+def test_every_name_runs_or_says_in_one_line_what_it_lacks(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    spec = registry.resolve(name)
+    root = tmp_path / "models"
+    runs_or_says_why(EngineConfig(engine=name, model=spec.default_model, download_root=root, offline=True))
+    for backend, chosen in spec.backends.items():
+        model = chosen.default_model or spec.default_model
+        config = EngineConfig(engine=name, model=model, options={"backend": backend}, download_root=root, offline=True)
+        runs_or_says_why(config)
 
 
 @pytest.mark.contract("8.1")
