@@ -103,7 +103,7 @@ async def test_a_new_certificate_is_taken_on_sighup_and_sessions_go_on(
 def test_files_that_cannot_be_used_end_the_start_with_one_line(
     flags: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_stt.cli.serve.start_logging", lambda _: None)
+    monkeypatch.setattr("trio_stt.cli.serve.start_logging", lambda *_, **__: None)
     assert main(["serve", *flags]) == 2
     printed = capsys.readouterr().err
     assert said in printed
