@@ -54,12 +54,8 @@ async def test_what_is_asked_for_and_what_is_changed() -> None:
         status, config = await request(running, "GET")
         assert status == 200
         assert sorted(config) == ["limits", "runtimeSettings", "schema", "settings", "supportedEngines"]
-        hidden = {"transcription_engine_options", "realtime_transcription_engine_options"} | {
-            "keys",
-            "keys_file",
-            "certfile",
-            "keyfile",
-        }
+        hidden = {"transcription_engine_options", "realtime_transcription_engine_options"}
+        hidden |= {"keys", "keys_file", "certfile", "keyfile"}
         assert set(config["settings"]) == {d.name for d in declarations()} - hidden | {"wake_word_enabled"}
         assert config["settings"]["realtime_boundary_followup_delays"] == [0.05, 0.2]
         assert config["settings"]["tuning_profile"] == "custom"
