@@ -109,7 +109,6 @@ def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | Non
 
     Raises:
         SettingError: An engine is unknown.
-        EngineUnavailable: Only the reference server has such an engine.
     """
     final_config, partial_config = _engine_configs(_with_models(settings))
     shared = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)

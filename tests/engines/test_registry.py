@@ -84,6 +84,7 @@ def test_every_name_runs_or_says_in_one_line_what_it_lacks(
 ) -> None:
     for variable in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")  # loading sets it
     spec = registry.resolve(name)
     root = tmp_path / "models"
     runs_or_says_why(EngineConfig(engine=name, model=spec.default_model, download_root=root, offline=True))
@@ -185,6 +186,20 @@ def test_one_engine_serves_both_where_nothing_differs_that_counts(
 ) -> None:
     config = EngineConfig(engine=engine)
     assert registry.same_engine(config, replace(config, **changes)) is same
+
+
+@pytest.mark.parametrize(
+    ("engine", "backend", "workers"),
+    [
+        ("parakeet", None, "shared"),
+        ("parakeet", "nemo", "own"),
+        ("parakeet", ["nemo"], "shared"),  # refused when it is loaded
+        ("kroko", None, "one"),
+        ("cohere", "transformers", "own"),
+    ],
+)
+def test_workers_share_an_engine_only_where_it_is_known_to_be_safe(engine: str, backend: object, workers: str) -> None:
+    assert registry.workers(EngineConfig(engine=engine, options={"backend": backend})) == workers
 
 
 def test_another_backend_ignores_other_settings() -> None:

@@ -105,7 +105,6 @@ def lanes(settings: Settings) -> tuple[Lane, ...]:
 
     Raises:
         SettingError: There is no such engine.
-        EngineUnavailable: There is no such engine here.
     """
     final, partial = engine_configs(settings)
     if partial is None:

@@ -62,7 +62,6 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 
     Raises:
         SettingError: The settings name an engine that does not exist.
-        EngineUnavailable: They name one that only the reference server has.
     """
     report = _look(settings)
     if as_json:
@@ -102,7 +101,8 @@ def _lines(report: Report, *, is_public: bool) -> Iterator[str]:
     yield _line(True, "libsndfile", report.libsndfile or "cannot be loaded: `trio-stt transcribe` will not read files")
     yield from ("", "Devices")
     for device in report.devices:
-        yield _line(True, f"{device.engine} on {device.device}", ("" if device.available else "no: ") + device.reason)
+        can = "yes" if device.available else "no"
+        yield _line(True, f"{device.engine} on {device.device}", f"{can}: {device.reason}")
     yield from ("", "Engines")
     for lane in report.lanes:
         yield _line(lane.ok, lane.use, f"{lane.engine}, {lane.model}: {lane.said}")

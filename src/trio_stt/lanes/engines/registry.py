@@ -210,7 +210,7 @@ def same_engine(first: EngineConfig, second: EngineConfig) -> bool:
 def workers(config: EngineConfig) -> Workers:
     """How several workers of a lane get this engine; with another backend, each loads its own."""
     spec = resolve(config.engine)
-    return "own" if config.options.get("backend") in spec.backends else spec.workers
+    return "own" if str(config.options.get("backend")) in spec.backends else spec.workers
 
 
 def load(config: EngineConfig) -> Engine:
