@@ -30,6 +30,7 @@ from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.session.archive import Archive
 from trio_stt.session.house import House
+from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -87,10 +88,14 @@ def _archive(settings: Settings) -> Archive | None:
 
 
 def prepare_process() -> None:
-    """Compile the kernels and shorten the interpreter's switch interval, before anybody waits for either."""
+    """Compile the kernels, draw up the settings' schema and shorten the interpreter's switch interval.
+
+    Before anybody waits for any of it.
+    """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     kernels.warm_up()
     boundary.warm_up()
+    setting_schemas()
 
 
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:

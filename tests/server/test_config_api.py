@@ -148,7 +148,7 @@ async def test_changes_at_the_same_time_are_all_kept_and_logged_as_the_level_all
         await patch(running, {"log_level": "info"})
         await patch(running, {"max_sessions": 3, "initial_prompt": "a secret"})
         assert running.output.count("settings changed") == 2
-        assert "settings changed: max_sessions, initial_prompt\n" in running.output
+        assert "settings changed: max_sessions, initial_prompt [" in running.output
         await patch(running, {"log_level": "ERROR"})
         await patch(running, {"max_sessions": 4})
         assert running.output.count("settings changed") == 2
