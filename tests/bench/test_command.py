@@ -53,6 +53,10 @@ def test_a_server_of_its_own_is_measured(tmp_path: Path) -> None:
         (["--duration", "nan"], "argument --duration: 'nan' is not allowed; expected a number from 1 to 86400"),
         (["--clients", "2", "--ramp", "8"], "argument --ramp: not allowed with argument --clients"),
         (["--pid", "1"], "--pid: belongs to a running server; give its --url"),
+        (
+            ["--url", "http://127.0.0.1:8010"],
+            "argument --url: 'http://127.0.0.1:8010' is no address of a WebSocket, such as ws://127.0.0.1:8010/ws/transcribe",
+        ),
         (["nothing.wav"], "nothing.wav: there is no such file"),
     ],
 )
@@ -63,6 +67,16 @@ def test_what_cannot_be_done_is_told_in_a_line(flags: list[str], told: str, caps
         status = int(ended.code or 0)
     assert status == 2
     assert capsys.readouterr().err.strip().endswith(told)
+
+
+def test_without_its_package_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trio_websocket", None)
+    assert main(["bench"]) == 2
+    assert capsys.readouterr().err == (
+        "trio-stt: bench needs the package trio-websocket: pip install 'trio-stt[bench]'\n"
+    )
 
 
 def test_a_server_that_does_not_start_is_told_with_its_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

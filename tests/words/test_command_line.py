@@ -65,6 +65,8 @@ def test_a_wav_on_standard_input_is_read() -> None:
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], b"", "--format srt: takes one FILE"),
         (["transcribe", "a.wav", "--engine", "nonsense"], b"", "nonsense"),
         (["transcribe", "a.wav", "--port", "1"], b"", "--port"),
+        (["transcribe", "a.wav", "--record", "here"], b"", "--record"),
+        (["transcribe", "a.wav", "--resume-grace-s", "1"], b"", "--resume-grace-s"),
         (["serve", "--prot", "1"], b"", "--prot"),
         (["serve", "--port", "1e3"], b"", "--port: '1e3' is not allowed; expected a valid integer"),
         (

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
@@ -29,8 +30,9 @@ _SERVER_ONLY = frozenset(
     in {"stream_stall_timeout_s", "idle_timeout_s", "shutdown_grace_s", "audio_queue_size", "max_audio_packet_bytes"}
     or "realtime" in declaration.name
     or "wake" in declaration.name
+    or declaration.name.startswith(("record", "resume"))
 )
-"""A file is read by one session that makes no partials and waits for nobody."""
+"""A file is read by one session that makes no partials, waits for nobody and is not recorded: it is a file already."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,12 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     # Imported here so that `--help` and typing errors answer at once.
     if parsed.command == "bench":
-        try:
-            from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
-        except ModuleNotFoundError as error:
-            if error.name != "trio_websocket":
-                raise
-            raise SettingError("bench needs the package trio-websocket: pip install 'trio-stt[bench]'") from None
+        if find_spec("trio_websocket") is None:  # only its talkers' processes import it
+            raise SettingError("bench needs the package trio-websocket: pip install 'trio-stt[bench]'")
+        from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
+
         return bench(bench_options(parsed))
     if parsed.command == "keys":
         return keys(parsed)

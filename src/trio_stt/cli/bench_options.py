@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from trio_stt.protocol.packets import MAX_RATE_HZ, MIN_RATE_HZ
 
@@ -52,6 +53,19 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def _socket_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_socket = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_socket = False
+    if not is_socket:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address of a WebSocket, such as ws://127.0.0.1:8010/ws/transcribe"
+        )
+    return text
+
+
 def _shares(text: str) -> list[float]:
     share = _number(0, 1)
     return [share(item) for item in text.split(",")]
@@ -60,7 +74,9 @@ def _shares(text: str) -> list[float]:
 def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's flags."""
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--url", help="WebSocket of a running server, such as ws://127.0.0.1:8010/ws/transcribe")
+    where.add_argument(
+        "--url", type=_socket_url, help="WebSocket of a running server, such as ws://127.0.0.1:8010/ws/transcribe"
+    )
     where.add_argument(
         "--serve",
         metavar="FLAGS",
