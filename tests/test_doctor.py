@@ -136,6 +136,24 @@ def test_impossible_settings_are_one_line(capsys: pytest.CaptureFixture[str], wo
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--keys-file", "no-keys", "keys_file: there is no no-keys; `trio-stt keys create` makes one"),
+        ("--certfile", "cert.pem", "keyfile: is needed as well: TLS takes --certfile and --keyfile together"),
+        ("--trusted-proxies", "nginx", "trusted_proxies: 'nginx' is not an address"),
+        ("--allowed-origins", "example.org", "allowed_origins: 'example.org' is not an origin"),
+        ("--record", __file__, f"record: cannot write to {__file__}"),
+    ],
+)
+def test_what_would_keep_a_server_from_starting_is_wrong(
+    capsys: pytest.CaptureFixture[str], flag: str, value: str, told: str
+) -> None:
+    status, found = examined(capsys, flag, value)
+    assert (status, found["ok"]) == (1, False)
+    assert found["refusal"].startswith(told)
+
+
 async def test_a_running_server_is_asked_instead(capsys: pytest.CaptureFixture[str]) -> None:
     async with running_server(["-m", "trio_stt", "serve", "--port", "{port}", "--no-model-warmup"]) as server:
         with trio.fail_after(60):

@@ -1,4 +1,4 @@
-"""What `trio-stt doctor` finds out: packages, devices, models, libraries, the server and its page.
+"""What `trio-stt doctor` finds out: packages, devices, models, libraries, settings, the server and its page.
 
 Each function looks at one thing and returns what it saw, as data; it must not print, nor judge the whole.
 """
@@ -16,6 +16,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 import msgspec
 
 from trio_stt import provision
+from trio_stt.cli.tls import ServerConfig
 from trio_stt.configuration import declarations
 from trio_stt.doors.http import page_folder
 from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
@@ -24,7 +25,8 @@ from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.moonshine_files import EMBEDDED_MODEL, find_files
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.models.store import Store, in_words
-from trio_stt.service import engine_configs
+from trio_stt.service import build_house, engine_configs
+from trio_stt.serving import build_app
 from trio_stt.settings import Settings
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?")
@@ -110,6 +112,19 @@ def lanes(settings: Settings) -> tuple[Lane, ...]:
     if partial is None:
         return (_lane("finals and partials", final),)
     return _lane("finals", final), _lane("partials", partial)
+
+
+def start_refusal(settings: Settings) -> str | None:
+    """Why a server with these settings would not start, apart from engines and the address; None where it would.
+
+    The folder for recordings is made, as at a start.
+    """
+    try:
+        ServerConfig().use_certificate(settings)
+        build_app(build_house(settings))
+    except TrioSttError as error:
+        return str(error)
+    return None
 
 
 def from_environment() -> dict[str, str]:

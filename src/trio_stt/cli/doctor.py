@@ -20,6 +20,7 @@ from trio_stt.cli.checkup import (
     libsndfile,
     packages,
     server,
+    start_refusal,
 )
 from trio_stt.cli.models import store_of
 from trio_stt.doors.access import is_loopback
@@ -41,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         models: The embedded one, and those that were pulled.
         environment: Settings that come from the environment.
         libsndfile: Version of the library that reads sound files, or None.
+        refusal: Why a server with these settings would not start, or None.
         server: The server's address.
     """
 
@@ -54,6 +56,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     models: tuple[KeptModel, ...]
     environment: dict[str, str]
     libsndfile: str | None
+    refusal: str | None
     server: Server
 
 
@@ -74,9 +77,10 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 def _look(settings: Settings) -> Report:
     store, address = store_of(settings), server(settings)
     loaded = () if address.state == "running" else lanes(settings)
-    installed = packages()
+    installed, refusal = packages(), start_refusal(settings)
     return Report(
         ok=address.ok
+        and refusal is None
         and all(lane.ok for lane in loaded)
         and all(package.version or package.extra for package in installed),
         version=version("trio-stt"),
@@ -88,6 +92,7 @@ def _look(settings: Settings) -> Report:
         models=kept_models(store),
         environment=from_environment(),
         libsndfile=libsndfile(),
+        refusal=refusal,
         server=address,
     )
 
@@ -118,6 +123,7 @@ def _lines(report: Report, *, is_public: bool) -> Iterator[str]:
     if not report.environment:
         yield _line(True, "none", "")
     yield from ("", "Server")
+    yield _line(report.refusal is None, "settings", report.refusal or "a server takes them")
     yield _line(report.server.ok, report.server.address, report.server.said)
     if is_public:
         yield _line(True, "microphone", "from other machines, browsers give it to pages that come over HTTPS only")
