@@ -1,5 +1,6 @@
 """A loop that stands still, on the real clock and with the real watchdog."""
 
+import faulthandler
 import time
 
 import pytest
@@ -27,6 +28,15 @@ async def test_a_late_loop_is_logged_with_what_ran(caplog: pytest.LogCaptureFixt
     await watched(1.0)
     assert "the event loop was late by" in caplog.text
     assert "in hold_the_loop_up" in caplog.text
+    assert "Timeout" not in caplog.text
+
+
+async def test_where_the_watchdog_saw_nothing_nothing_is_promised(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: None)
+    await watched(1.0)
+    assert [record.getMessage().endswith(" ms") for record in caplog.records] == [True]
 
 
 async def test_two_stalls_have_a_line_each_with_their_own_stacks(caplog: pytest.LogCaptureFixture) -> None:
