@@ -218,6 +218,15 @@ async def test_a_lane_that_is_closed_gives_up_its_download_and_keeps_what_came(
     assert not (config.download_root / "bundle").exists()
 
 
+async def test_a_server_whose_partials_alone_lack_their_model_says_so(tmp_path: Path) -> None:
+    words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]
+    words += ["--realtime-engine", "whisper_cpp", "--realtime-model", "tiny.en", "--download-root", str(tmp_path)]
+    async with running_server(words) as server:
+        with trio.fail_after(60):
+            await server.wait_for_output("but shows no words before their final")
+        assert "Finals: sherpa_onnx_moonshine" in server.output
+
+
 async def test_a_server_that_is_offline_starts_and_says_what_to_run(tmp_path: Path) -> None:
     root = tmp_path / "models"
     words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]

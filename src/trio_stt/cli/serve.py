@@ -137,15 +137,18 @@ async def _announce(house: House, addresses: list[str]) -> None:
     # What was loaded stays: collections that walk through all of it would hold up the event loop time and again.
     gc.freeze()
     shared = lanes.mode == "low-memory-one-model"
+    failed = []
     for lane in lanes.statistics().lanes:
         use = "Finals and partials" if shared else {"main": "Finals", "realtime": "Partials"}[lane.name]
         if lane.engine:
             print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}", flush=True)
         else:
             print(f"{use}: not available. {lane.error}", flush=True)
+            failed.append(lane.name)
     await notify("READY=1")
     where = " and ".join(addresses)
     if lanes.ok:
         print(f"trio-stt is ready on {where}", flush=True)
     else:
-        print(f"trio-stt listens on {where}, but cannot transcribe: see above", flush=True)
+        lacks = "cannot transcribe" if "main" in failed else "shows no words before their final"
+        print(f"trio-stt listens on {where}, but {lacks}: see above", flush=True)
