@@ -99,13 +99,19 @@ async def test_all_calls_that_may_run_together_share_the_cores_but_one(
     [("sherpa_onnx_moonshine", 1, 3), ("faster_whisper", 1, 3), ("whisper_cpp", 3, 1)],
 )
 async def test_workers_share_a_model_where_the_engine_allows_it(
-    monkeypatch: pytest.MonkeyPatch, engine: str, loads_each: int, num_workers: int
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    engine: str,
+    loads_each: int,
+    num_workers: int,
 ) -> None:
+    caplog.set_level(logging.INFO, "trio_stt")
     loads = Loads()
     house = built(monkeypatch, loads, use_main_model_for_realtime=True, transcription_engine=engine, lane_workers=3)
     configs = await loaded(house, loads, loads_each)
     assert {config.num_workers for config in configs} == {num_workers}
     assert house.health().scheduler.workers["main"].workers == 3
+    assert "there again" not in caplog.text, "none was away"
 
 
 async def test_an_engine_that_has_one_worker_says_so(

@@ -141,7 +141,7 @@ class Crew:
             logger.info("%s lane: %s, model %s, on %s", self._lane, info.engine, info.model, info.device)
             if info.notice is not None:
                 logger.warning("%s lane: %s", self._lane, info.notice)
-        else:
+        elif self._last_error is not None:  # else a further worker's first one
             logger.info("%s lane: an engine is there again", self._lane)
         self._state, self._error = LaneState.READY, None
         self._loaded.set()
