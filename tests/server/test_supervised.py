@@ -56,4 +56,5 @@ async def test_a_supervisor_hears_of_a_server_s_life_and_reads_its_log(tmp_path:
             lines = [json.loads(line) for line in server.output.splitlines() if line.startswith("{")]
             assert [line for line in lines if line.get("session") == hello["sessionId"]], server.output
             assert not [line for line in lines if "ever tried" in json.dumps(line).lower()], "what was said"
+            assert any("Running on" in line["event"] for line in lines), "Hypercorn's lines are like all others"
             assert {"timestamp", "level", "logger", "event"} <= lines[0].keys()

@@ -57,7 +57,7 @@ async def _serve(house: House, config: ServerConfig) -> None:
     settings = house.settings
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config.bind = [f"{host}:{settings.port}"]
-    config.loglevel = settings.log_level
+    config.errorlog = logging.getLogger("trio_stt.hypercorn")  # in the form of all other lines
     config.backlog = _BACKLOG
     stop, hurry, down = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as watch:
