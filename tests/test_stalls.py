@@ -1,7 +1,9 @@
 """A loop that stands still, on the real clock and with the real watchdog."""
 
 import faulthandler
+import threading
 import time
+from functools import partial
 
 import pytest
 import trio
@@ -39,9 +41,36 @@ async def test_where_the_watchdog_saw_nothing_nothing_is_promised(
     assert [record.getMessage().endswith(" ms") for record in caplog.records] == [True]
 
 
+async def test_the_loop_is_shown_however_deep_other_threads_are(caplog: pytest.LogCaptureFixture) -> None:
+    over = threading.Event()
+
+    def deep(calls: int) -> None:
+        if calls:
+            deep(calls - 1)
+        else:
+            over.wait()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, deep, 60)
+        await watched(1.0)
+        over.set()
+    assert "in hold_the_loop_up" in caplog.text
+
+
+async def test_stalls_soon_after_one_have_no_line_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(watch_for_stalls, LIMIT_S, quiet_s=600.0))
+        for _ in range(3):
+            await trio.sleep(0.1)
+            hold_the_loop_up(0.5)
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert len(caplog.records) == 1
+
+
 async def test_two_stalls_have_a_line_each_with_their_own_stacks(caplog: pytest.LogCaptureFixture) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_for_stalls, LIMIT_S)
+        nursery.start_soon(partial(watch_for_stalls, LIMIT_S, quiet_s=0.0))
         for _ in range(2):
             await trio.sleep(0.1)
             hold_the_loop_up(1.0)
