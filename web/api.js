@@ -1,6 +1,6 @@
 /**
  * The server's HTTP side: reading its configuration and figures, and asking for changes.
- * It must not keep or show anything.
+ * It must not keep or show anything: the key that it shows the server is asked for each time.
  */
 
 const TIMEOUT_MS = 10_000;
@@ -75,8 +75,25 @@ const TIMEOUT_MS = 10_000;
  * @property {{message: string, where: string}[]} startupErrors
  */
 
-/** The server answered, and not with what was asked for; the message is its own. */
-export class ApiError extends Error {}
+/** The server answered, and not with what was asked for; the message is its own, or for people in its stead. */
+export class ApiError extends Error {
+  /** That of the answer, or 0 without one. */
+  status = 0;
+}
+
+/** @type {() => string} */
+let key = () => '';
+
+/** @param {() => string} current gives the key that requests are sent with, or '' */
+export function authorizeWith(current) {
+  key = current;
+}
+
+/** @type {Record<number, string>} what an answer means where there are keys */
+const WITH_KEYS = {
+  401: 'The server asks for a key, and has no right one from this page.',
+  403: 'The key in use is for talking only: this needs an admin key.',
+};
 
 /**
  * @param {string} path
@@ -89,16 +106,21 @@ async function ask(path, init = {}) {
   let answer;
   /** @type {any} */
   let body;
+  const headers = new Headers(init.headers);
   try {
-    answer = await fetch(new URL(path, document.baseURI), { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (key()) headers.set('Authorization', `Bearer ${key()}`);
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    answer = await fetch(new URL(path, document.baseURI), { ...init, headers, signal });
     body = await answer.json();
   } catch (error) {
     throw new ApiError('The server does not answer.', { cause: error });
   }
   const isJudged = answer.status === 400 && 'rejected' in body;
   if (answer.ok || isJudged) return body;
-  const words = [body.error, body.detail].find((each) => typeof each === 'string');
-  throw new ApiError(words ?? `The server answered with status ${answer.status}.`);
+  const own = [body.error, body.detail].find((each) => typeof each === 'string');
+  const isOfKeys = answer.status === 401 || (answer.status === 403 && key() !== '');
+  const words = isOfKeys ? WITH_KEYS[answer.status] : (own ?? `The server answered with status ${answer.status}.`);
+  throw Object.assign(new ApiError(words), { status: answer.status });
 }
 
 /** @returns {Promise<Config>} */
@@ -106,6 +128,17 @@ export const fetchConfig = () => ask('api/config');
 
 /** @returns {Promise<Metrics>} */
 export const fetchMetrics = () => ask('api/metrics');
+
+/** @returns {Promise<boolean>} whether the key in use may only talk */
+export async function mayOnlyTalk() {
+  if (!key()) return false;
+  try {
+    await fetchMetrics();
+    return false;
+  } catch (error) {
+    return error instanceof ApiError && error.status === 403;
+  }
+}
 
 /**
  * @param {Record<string, unknown>} settings values by name

@@ -90,6 +90,11 @@ export class Controls {
     if (problem) notices.show('sound', soundMessage(problem));
   }
 
+  /** The server may tell more than before, or less. */
+  keyChanged() {
+    this.#showView();
+  }
+
   /** @param {CaptureHandlers} handlers */
   openMicrophone(handlers) {
     return openMicrophone(this.#preferences, handlers);

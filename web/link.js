@@ -1,10 +1,12 @@
 /**
- * The link to the server: one WebSocket at a time, its heart-beat, and a new one after a loss.
- * It must not know what is said over it beyond `hello`, admission and `pong`, and never touches the DOM.
+ * The link to the server: one WebSocket at a time, its heart-beat, the key where one is asked for, and after a loss a new
+ * socket in the same session, where the server still has it.
+ * It must not know what is said over it beyond what opens it, and never touches the DOM.
  */
 
 import { retryDelayMs } from './backoff.js';
-import { encodeCommand, parseEvent } from './protocol.js';
+import { Continuity } from './continuity.js';
+import { encodeAuth, encodeCommand, parseEvent } from './protocol.js';
 
 /** @import { CommandName, ServerEvent } from './protocol.js' */
 
@@ -13,25 +15,38 @@ export const PING_EVERY_MS = 2500;
 /** With no frame for this long although we asked, the other end is gone: a sleeping laptop's socket says nothing. */
 export const SILENCE_LIMIT_MS = 10_000;
 
+/** What was kept goes out as fast as the socket takes it, and live sound comes behind it. */
+const CATCH_UP_BELOW_BYTES = 96_000;
+const CATCH_UP_EVERY_MS = 40;
+
+const CLOSE_BROKEN = 1006;
+const CLOSE_POLICY = 1008;
 const CLOSE_TRY_AGAIN_LATER = 1013;
 
+/** To the server every code below 4000, and none, is a goodbye that ends the session. */
+const CLOSE_COMING_BACK = 4000;
+
 /**
- * @typedef {'connecting' | 'open' | 'waiting'} LinkPhase
- *   `open` once `hello` came; `waiting` until the next attempt.
+ * @typedef {'connecting' | 'open' | 'waiting' | 'locked'} LinkPhase
+ *   `open` once `hello` or `resumed` came; `waiting` until the next attempt; `locked` until there is a (right) key.
  *
  * @typedef {object} LinkState
  * @property {LinkPhase} phase
  * @property {boolean} full the server had no room at the last attempt
+ * @property {string} refusal the server's words at the last attempt, where it refused us
  * @property {number} failures attempts that failed in a row
  * @property {number} retryAtMs when the next attempt is due, on the clock of `now`; 0 unless waiting
+ * @property {number} keepsS seconds of sound that are kept while not connected; 0 where no session waits for us
  *
  * @typedef {object} LinkHandlers
  * @property {(state: LinkState) => void} onState
- * @property {(event: ServerEvent) => void} onEvent every event but `pong`
+ * @property {(event: ServerEvent) => void} onEvent every event but `pong` and what asks for a key
  * @property {(latencyMs: number) => void} onLatency
+ * @property {(seconds: number) => void} onMissed sound that was to be sent, and never will be
  *
  * @typedef {object} LinkParts what a test replaces
  * @property {() => WebSocket} openSocket
+ * @property {() => string} [key] the key to the server, or ''
  * @property {() => number} [now] milliseconds, monotonic
  * @property {() => number} [random]
  */
@@ -40,25 +55,31 @@ export class Link {
   /** @type {WebSocket | null} */
   #socket = null;
   /** @type {LinkState} */
-  #state = { phase: 'connecting', full: false, failures: 0, retryAtMs: 0 };
+  #state = { phase: 'connecting', full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0 };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pingTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #catchUpTimer;
   /** When the oldest unanswered ping left, or 0. */
   #askedAtMs = 0;
   /** When the last frame came; any frame shows that the other end lives. */
   #heardAtMs = 0;
-  /** Whether this attempt was refused for want of room. */
-  #refused = false;
+  /** Whether this attempt showed a key. */
+  #showedKey = false;
+  #session = new Continuity();
+  #isCatchingUp = false;
   #openSocket;
+  #key;
   #now;
   #random;
   #handlers;
 
   /** @param {LinkParts & LinkHandlers} parts */
-  constructor({ openSocket, now = () => performance.now(), random = Math.random, ...handlers }) {
+  constructor({ openSocket, key = () => '', now = () => performance.now(), random = Math.random, ...handlers }) {
     this.#openSocket = openSocket;
+    this.#key = key;
     this.#now = now;
     this.#random = random;
     this.#handlers = handlers;
@@ -66,6 +87,16 @@ export class Link {
 
   get isOpen() {
     return this.#state.phase === 'open';
+  }
+
+  /** Whether what is sent now arrives, be it over a later connection. */
+  get takes() {
+    return this.isOpen || this.#session.canResume;
+  }
+
+  /** Whether sound from before a loss still goes out, with all that comes now behind it. */
+  get isCatchingUp() {
+    return this.#isCatchingUp;
   }
 
   /** Bytes that were handed over and not sent yet. */
@@ -77,33 +108,67 @@ export class Link {
   connect() {
     if (this.#socket) return;
     clearTimeout(this.#retryTimer);
-    this.#become({ phase: 'connecting', retryAtMs: 0 });
+    this.#become({ phase: 'connecting', retryAtMs: 0, refusal: '' });
     const socket = this.#openSocket();
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
-    this.#refused = false;
+    this.#showedKey = false;
     this.#askedAtMs = this.#now(); // the connection itself is a question that must be answered in time
     this.#pingTimer = setInterval(() => this.#beat(), PING_EVERY_MS);
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code }) => this.#lose(code);
+    socket.onclose = ({ code }) => this.#closed(code);
   }
 
-  /** Give up this connection and make another at once: what holds for new sessions then holds for us, too. */
+  /** Give up this connection and its session, and make another at once: what holds for new sessions then holds for us. */
   renew() {
-    this.#lose(0);
+    this.#leave();
+    this.#session.abandon();
+    this.#become({ phase: 'waiting' }); // the session is over for those who follow it, too
     this.connect();
   }
 
-  /**
-   * @param {CommandName} command sent only while the link is open
-   */
+  /** @param {CommandName} command sent where the link `takes` it */
   send(command) {
-    if (this.isOpen) this.#socket?.send(encodeCommand(command));
+    if (!this.takes) return;
+    this.#session.journal.add(encodeCommand(command));
+    this.#pump();
   }
 
-  /** @param {ArrayBuffer} packet sent only while the link is open */
-  sendPacket(packet) {
-    if (this.isOpen) this.#socket?.send(packet);
+  /**
+   * @param {ArrayBuffer} packet
+   * @param {number} durationS
+   * @returns {boolean} whether it is sent, or kept to be sent
+   */
+  sendPacket(packet, durationS) {
+    if (!this.takes) return false;
+    this.#session.journal.add(packet, durationS);
+    this.#pump();
+    return true;
+  }
+
+  /**
+   * Leave a packet out, for the socket is slow; should it turn out to be dead, the packet is sent over the next one.
+   *
+   * @param {ArrayBuffer} packet
+   * @param {number} durationS
+   */
+  shed(packet, durationS) {
+    this.#session.journal.add(packet, durationS, true);
+  }
+
+  #pump() {
+    clearTimeout(this.#catchUpTimer);
+    if (!this.isOpen) return;
+    while (!this.#isCatchingUp || this.bufferedBytes < CATCH_UP_BELOW_BYTES) {
+      const frame = this.#session.journal.take();
+      if (frame === null) {
+        this.#isCatchingUp = false;
+        break;
+      }
+      this.#socket?.send(frame);
+    }
+    this.#tellMissed();
+    if (this.#isCatchingUp) this.#catchUpTimer = setTimeout(() => this.#pump(), CATCH_UP_EVERY_MS);
   }
 
   #beat() {
@@ -112,7 +177,8 @@ export class Link {
       this.#lose(0);
     } else if (this.isOpen && !this.#askedAtMs) {
       this.#askedAtMs = now;
-      this.send('ping');
+      this.#session.journal.passing();
+      this.#socket?.send(encodeCommand('ping'));
     }
   }
 
@@ -121,39 +187,99 @@ export class Link {
     this.#heardAtMs = this.#now();
     const event = typeof data === 'string' ? parseEvent(data) : null;
     if (!event) return;
-    if (event.type === 'pong') {
-      if (this.#askedAtMs) this.#handlers.onLatency(this.#now() - this.#askedAtMs);
-      this.#askedAtMs = 0;
+    if (event.type === 'auth_required') {
+      this.#showKey();
       return;
     }
-    if (event.type === 'hello') {
-      this.#askedAtMs = 0;
-      this.#become({ phase: 'open', full: false, failures: 0 });
-    } else if (event.type === 'error' && event.where === 'admission') {
-      this.#refused = true;
+    const { events, answer } = this.#session.arrived(event);
+    if (answer) this.#socket?.send(answer);
+    events.forEach((each) => this.#hear(each));
+  }
+
+  /** @param {ServerEvent} event */
+  #hear(event) {
+    switch (event.type) {
+      case 'pong':
+        if (this.#askedAtMs) this.#handlers.onLatency(this.#now() - this.#askedAtMs);
+        this.#askedAtMs = 0;
+        return;
+      case 'hello':
+        this.#tellMissed(); // it is the end of the session before
+        this.#opened();
+        break;
+      case 'resumed':
+        this.#opened();
+        this.#isCatchingUp = true;
+        break;
+      case 'error':
+        if (event.where === 'admission') this.#state.refusal = event.message;
+        break;
     }
     this.#handlers.onEvent(event);
+    if (event.type === 'resumed') this.#pump();
+  }
+
+  #opened() {
+    this.#askedAtMs = 0;
+    this.#isCatchingUp = false;
+    this.#become({ phase: 'open', full: false, refusal: '', failures: 0 });
+  }
+
+  #tellMissed() {
+    const missedS = this.#session.takeMissedS();
+    if (missedS > 0) this.#handlers.onMissed(missedS);
+  }
+
+  #showKey() {
+    const key = this.#key();
+    if (!key) return this.#lock();
+    this.#showedKey = true;
+    this.#socket?.send(encodeAuth(key));
+  }
+
+  /** There is no right key, and trying again with a wrong one would only count against us. */
+  #lock() {
+    this.#leave();
+    this.#become({ phase: 'locked', full: false });
+  }
+
+  /** @param {number} code the server's, or the browser's for a connection that broke */
+  #closed(code) {
+    // Who says why it closes has ended the session; the others never did.
+    if (this.isOpen && code !== CLOSE_BROKEN) this.#session.abandon();
+    if (this.#showedKey && !this.isOpen && code === CLOSE_POLICY) this.#lock();
+    else this.#lose(code);
   }
 
   /** @param {number} code the close code, or 0 where we gave up on a silent socket */
   #lose(code) {
-    const socket = this.#socket;
-    if (!socket) return;
-    this.#socket = null;
-    clearInterval(this.#pingTimer);
-    socket.onmessage = null;
-    socket.onclose = null;
-    socket.close();
-    const full = this.#refused || (code === CLOSE_TRY_AGAIN_LATER && !this.isOpen);
+    if (!this.#socket) return;
+    const isRefused = this.#state.refusal !== '' || code === CLOSE_TRY_AGAIN_LATER;
+    const full = isRefused && !this.isOpen;
+    this.#leave(CLOSE_COMING_BACK);
     const failures = this.#state.failures + 1;
     const delayMs = retryDelayMs(failures, { full, random: this.#random });
     this.#retryTimer = setTimeout(() => this.connect(), delayMs);
     this.#become({ phase: 'waiting', full, failures, retryAtMs: this.#now() + delayMs });
   }
 
+  /** @param {number} [code] */
+  #leave(code) {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#session.disconnected();
+    clearInterval(this.#pingTimer);
+    clearTimeout(this.#catchUpTimer);
+    clearTimeout(this.#retryTimer);
+    if (!socket) return;
+    socket.onmessage = null;
+    socket.onclose = null;
+    socket.close(code);
+  }
+
   /** @param {Partial<LinkState>} change */
   #become(change) {
-    this.#state = { ...this.#state, ...change };
+    this.#state = { ...this.#state, ...change, keepsS: this.#session.keepsS };
     this.#handlers.onState({ ...this.#state });
   }
 }

@@ -47,6 +47,10 @@ export function logLine(event) {
   switch (event.type) {
     case 'hello':
       return line('server', 'Connected', event.sessionId && `session ${event.sessionId.slice(0, 8)}`, 'good');
+    case 'resumed': {
+      const lost = event.missedEvents > 0 ? `, ${event.missedEvents} messages lost` : '';
+      return line('server', 'Connected again', `the same session goes on${lost}`, 'good');
+    }
     case 'ready':
       return event.ok ? line('server', 'Speech model ready', '', 'good') : line('trouble', 'The speech engine failed to start', '', 'error');
     case 'timeline':
@@ -83,6 +87,7 @@ export function logLine(event) {
  * @returns {LogLine | null} null for what the server's own events tell
  */
 export function linkLine(before, { phase, full }) {
+  if (phase === 'locked' && before !== 'locked') return line('server', 'The server asks for a key', '', 'warning');
   if (phase !== 'waiting' || before === 'waiting') return null;
   if (full) return line('server', 'The server is full', '', 'warning');
   return before === 'open' ? line('server', 'Connection lost', '', 'error') : line('server', 'The server does not answer', '', 'warning');

@@ -3,10 +3,13 @@
  * It must not hold state of its own or word messages.
  */
 
+import { authorizeWith } from './api.js';
 import { drawChip } from './chips.js';
 import { Controls } from './controls.js';
+import { KeyPanel } from './key-panel.js';
+import { Keys } from './keys.js';
 import { Link } from './link.js';
-import { connectionChip, secondsLabel, stateChip } from './messages.js';
+import { connectionChip, keptChip, secondsLabel, stateChip } from './messages.js';
 import { NoticesView } from './notices-view.js';
 import { Notices } from './notices.js';
 import { Observer } from './observer.js';
@@ -31,10 +34,12 @@ const talkButton = byId('talk');
 /** @param {SessionState} state */
 function drawState(state) {
   drawChip(byId('connection'), connectionChip(state.link, state.model));
-  drawChip(byId('state'), state.recorder ? stateChip(state.recorder, observer.wakeWords) : { label: '', tone: 'quiet' });
+  const isHeard = state.recorder && state.link.phase === 'open';
+  drawChip(byId('state'), isHeard ? stateChip(state.recorder, observer.wakeWords) : { label: '', tone: 'quiet' });
   const latency = state.latencyMs === null ? '' : `${Math.round(state.latencyMs)} ms`;
   drawChip(byId('latency'), { label: latency, tone: 'quiet' });
   const unsent = state.unsentS > 0 ? `${secondsLabel(state.unsentS)} not sent` : '';
+  drawChip(byId('kept'), keptChip(state.link, state.talk === 'live'));
   drawChip(byId('unsent'), { label: unsent, tone: 'warn' });
   controls.draw(state);
 }
@@ -46,6 +51,8 @@ function openSocket() {
   return new WebSocket(url);
 }
 
+const keys = new Keys();
+authorizeWith(() => keys.current);
 const controls = new Controls();
 const transcriptView = new TranscriptView(byId('transcript'));
 const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'), byId('dock'));
@@ -58,7 +65,7 @@ const notices = new Notices((list) => noticesView.draw(list));
 const noticesView = new NoticesView(byId('notices'), {
   onDismiss: (key) => notices.resolve(key),
   onLastDismissed: () => talkButton.focus(),
-  onRetry: () => link.connect(),
+  onRetry: () => (isLocked ? keyPanel.open() : link.connect()),
 });
 const transcriptTools = new TranscriptTools({
   transcript,
@@ -73,11 +80,17 @@ const transcriptTools = new TranscriptTools({
   },
 });
 const observer = new Observer();
+/** Whether the server waits for a key. */
+let isLocked = false;
 const link = new Link({
   openSocket,
+  key: () => keys.current,
   onState: (state) => {
     session.linkChanged(state);
     observer.linkChanged(state);
+    const wasLocked = isLocked;
+    isLocked = state.phase === 'locked';
+    if (isLocked && !wasLocked) keyPanel.ask();
   },
   onEvent: (event) => {
     observer.eventArrived(event);
@@ -87,6 +100,13 @@ const link = new Link({
   onLatency: (latencyMs) => {
     session.latencyMeasured(latencyMs);
     observer.latencyMeasured(latencyMs);
+  },
+  onMissed: (seconds) => session.missed(seconds),
+});
+const keyPanel = new KeyPanel(/** @type {HTMLDialogElement} */ (byId('key')), byId('key-open'), keys, {
+  onChange: () => {
+    link.renew();
+    controls.keyChanged();
   },
 });
 const session = new Session({
@@ -105,5 +125,7 @@ const session = new Session({
 });
 
 controls.connect(session, link, notices);
-window.addEventListener('online', () => link.connect());
+window.addEventListener('online', () => {
+  if (!isLocked) link.connect();
+});
 link.connect();

@@ -10,7 +10,7 @@
 /**
  * @typedef {'good' | 'busy' | 'warn' | 'bad' | 'quiet'} Tone
  * @typedef {{label: string, tone: Tone}} Chip
- * @typedef {{level: 'error' | 'warning' | 'info', text: string, canRetry?: boolean}} Message
+ * @typedef {{level: 'error' | 'warning' | 'info', text: string, retry?: string}} Message `retry`: what the button says that tries again
  * @typedef {'loading' | 'ready' | 'failed'} ModelState
  */
 
@@ -20,6 +20,7 @@ const SERVER = {
   audio_packet: 'The server refused a piece of sound',
   audio: 'The server could not use a piece of sound',
   command: 'The server did not understand this page; reloading it may help',
+  resume: 'The session could not be continued, so a new one began',
   recorder: 'One passage could not be written down',
   main_engine: 'The speech engine failed to start, so no text will come',
   realtime_engine: 'The live engine failed to start, so words may appear only after you pause',
@@ -140,18 +141,46 @@ export const loadingMessage = () => ({
 });
 
 /**
+ * @param {number} missedEvents events of the server that it no longer has
+ * @returns {Message}
+ */
+export const resumedMessage = (missedEvents) => ({
+  level: 'warning',
+  text: `The connection is back, but ${missedEvents === 1 ? 'one message' : `${missedEvents} messages`} of the server got lost. Some words may be missing.`,
+});
+
+/** @type {[RegExp, string][]} why the server lets nobody in for now, by its own words */
+const REFUSALS = [
+  [/wrong keys from this address/i, 'Too many wrong keys came from this address, so the server lets nobody in for a minute.'],
+  [/connections from this address/i, 'The server takes no more connections from this address. Closing other tabs of this page helps.'],
+  [/keys wait to be checked/i, 'The server has too many keys to check at once.'],
+];
+
+/**
  * @param {LinkState} link
  * @returns {Message | null} null while there is nothing to say
  */
-export function linkMessage({ phase, full, failures }) {
+export function linkMessage({ phase, full, refusal, failures, keepsS }) {
+  if (phase === 'locked') return { level: 'error', text: 'The server asks for a key.', retry: 'Enter the key' };
   if (phase === 'open' || failures === 0) return null;
-  return full
-    ? { level: 'error', text: 'The server is full. This page asks again until there is room.', canRetry: true }
-    : {
-        level: 'error',
-        text: 'The server cannot be reached. This page tries again by itself, and what was said stays here.',
-        canRetry: true,
-      };
+  const retry = 'Try now';
+  if (full) {
+    const known = REFUSALS.find(([pattern]) => pattern.test(refusal));
+    return { level: 'error', text: `${known?.[1] ?? 'The server is full.'} This page asks again until there is room.`, retry };
+  }
+  const kept = keepsS > 0 ? ` While you talk, the last ${Math.round(keepsS)} s are kept for it.` : '';
+  const text = `The server cannot be reached. This page tries again by itself, and what was said stays here.${kept}`;
+  return { level: 'error', text, retry };
+}
+
+/**
+ * @param {LinkState} link
+ * @param {boolean} isTalking
+ * @returns {Chip} an empty label while there is nothing to say
+ */
+export function keptChip({ phase, keepsS }, isTalking) {
+  const isKept = phase !== 'open' && keepsS > 0 && isTalking;
+  return { label: isKept ? `Not connected: the last ${Math.round(keepsS)} s are kept` : '', tone: 'warn' };
 }
 
 /**
@@ -160,6 +189,7 @@ export function linkMessage({ phase, full, failures }) {
  * @returns {Chip}
  */
 export function connectionChip({ phase, full, failures }, model) {
+  if (phase === 'locked') return { label: 'Key needed', tone: 'warn' };
   if (phase !== 'open') {
     if (full) return { label: 'Server full', tone: 'bad' };
     return failures ? { label: 'Reconnecting', tone: 'warn' } : { label: 'Connecting', tone: 'busy' };

@@ -86,7 +86,7 @@ export class NoticesView {
     element.className = 'notice';
     element.dataset.testid = 'notice';
     element.append(document.createElement('p'));
-    if (notice.canRetry) element.append(makeButton('Try now', 'quiet-button', this.#actions.onRetry));
+    if (notice.retry) element.append(makeButton(notice.retry, 'quiet-button', this.#actions.onRetry));
     const dismiss = makeButton('×', 'quiet-button dismiss', () => {
       this.#actions.onDismiss(notice.key);
       // The focus goes on to the next message, or to where everything began.

@@ -119,6 +119,7 @@ export class OperationsView {
   /** @param {string} why there are no figures */
   fail(why) {
     this.#say(why, 'bad');
+    this.#table.hidden = this.#rows.childElementCount === 0;
   }
 
   /**
@@ -167,7 +168,7 @@ export class OperationsView {
     this.#table.hidden = reports.length === 0;
     this.#noSessions.hidden = reports.length > 0;
     this.#noSessions.textContent =
-      activeSessions > 0 ? 'Single sessions are shown on the server’s own machine only.' : 'Nobody is connected.';
+      activeSessions > 0 ? 'Single sessions are shown on the server’s own machine only, or with an admin key.' : 'Nobody is connected.';
     this.#rows.replaceChildren(...reports.map((report) => sessionRow(report, report.sessionId === ownSession)));
   }
 

@@ -3,11 +3,13 @@
  * It must not draw them.
  */
 
-import { fetchMetrics } from './api.js';
+import { ApiError, fetchMetrics } from './api.js';
 import { LaneHistory } from './operations-model.js';
 import { OperationsView } from './operations-view.js';
 
 const ASK_EVERY_MS = 2000;
+
+const REFUSED = new Set([401, 403]);
 
 export class Operations {
   #history = new LaneHistory();
@@ -56,6 +58,7 @@ export class Operations {
       if (round !== this.#round) return;
       this.#history.interrupt();
       this.#view.fail(/** @type {Error} */ (error).message);
+      if (error instanceof ApiError && REFUSED.has(error.status)) return; // until there is another key
     }
     this.#timer = setTimeout(() => void this.#ask(round), ASK_EVERY_MS);
   }

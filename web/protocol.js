@@ -14,7 +14,11 @@
  * @property {number} [audioStartSeconds] where its speech lies in the sound sent since connecting
  * @property {number} [audioEndSeconds]
  *
- * @typedef {{type: 'hello', sessionId: string}} Hello
+ * @typedef {{type: 'auth_required'}} AuthRequired a key must be shown before anything else
+ * @typedef {{type: 'hello', sessionId: string, resumeToken: string, resumeGraceS: number}} Hello `resumeToken` is empty
+ *   where the server does not keep sessions
+ * @typedef {{type: 'resumed', sessionId: string, receivedPackets: number, receivedCommands: number, missedEvents: number,
+ *            recoveredS: number}} Resumed the session goes on; `recoveredS`: sound of what we send now that had been shed
  * @typedef {{type: 'ready', ok: boolean}} Ready
  * @typedef {{type: 'status', state: string, at: number | null, queueDepth: number, degraded: boolean,
  *            wakeWords: string}} Status `wakeWords` is empty where none are listened for
@@ -32,8 +36,9 @@
  * @typedef {{type: 'warning', message: string}} Warning
  * @typedef {{type: 'error', message: string, where: string}} ServerError
  * @typedef {{type: 'pong'}} Pong
- * @typedef {Hello | Ready | Status | Realtime | Final | Closed | Timeline | Heartbeat | Clear | Warning | ServerError
- *           | Pong} ServerEvent
+ * @typedef {AuthRequired | Hello | Resumed | Ready | Status | Realtime | Final | Closed | Timeline | Heartbeat | Clear
+ *           | Warning | ServerError | Pong} Told
+ * @typedef {Told & {seq?: number}} ServerEvent `seq` numbers the events of a session
  * @typedef {'start' | 'stop' | 'clear' | 'ping'} CommandName
  */
 
@@ -112,9 +117,23 @@ function readTimeline(raw) {
   };
 }
 
-/** @type {Record<string, (raw: Raw) => ServerEvent | null>} */
+/** @type {Record<string, (raw: Raw) => Told | null>} */
 const readers = {
-  hello: (raw) => ({ type: 'hello', sessionId: text(raw.sessionId) }),
+  auth_required: () => ({ type: 'auth_required' }),
+  hello: (raw) => ({
+    type: 'hello',
+    sessionId: text(raw.sessionId),
+    resumeToken: text(raw.resumeToken),
+    resumeGraceS: figure(raw.resumeGraceSeconds) ?? 0,
+  }),
+  resumed: (raw) => ({
+    type: 'resumed',
+    sessionId: text(raw.sessionId),
+    receivedPackets: figure(raw.receivedPackets) ?? 0,
+    receivedCommands: figure(raw.receivedCommands) ?? 0,
+    missedEvents: figure(raw.missedEvents) ?? 0,
+    recoveredS: 0,
+  }),
   ready: (raw) => ({ type: 'ready', ok: raw.ok !== false }),
   status: (raw) => ({
     type: 'status',
@@ -176,7 +195,9 @@ export function parseEvent(frame) {
   }
   const fields = fieldsOf(raw);
   const type = text(fields.type);
-  return Object.hasOwn(readers, type) ? readers[type](fields) : null;
+  const event = Object.hasOwn(readers, type) ? readers[type](fields) : null;
+  const seq = figure(fields.seq);
+  return event && seq !== null ? { ...event, seq } : event;
 }
 
 /**
@@ -184,3 +205,16 @@ export function parseEvent(frame) {
  * @returns {string} the text frame
  */
 export const encodeCommand = (type) => JSON.stringify({ type });
+
+/**
+ * @param {string} key
+ * @returns {string} the text frame
+ */
+export const encodeAuth = (key) => JSON.stringify({ type: 'auth', key });
+
+/**
+ * @param {string} token
+ * @param {number} seq of the last event that we have
+ * @returns {string} the text frame
+ */
+export const encodeResume = (token, seq) => JSON.stringify({ type: 'resume', token, seq });

@@ -3,7 +3,7 @@
  * It must not touch the DOM, nor open sockets or devices itself: those are handed in.
  */
 
-import { isBusyWarning, linkMessage, loadingMessage, serverErrorMessage, warningMessage } from './messages.js';
+import { isBusyWarning, linkMessage, loadingMessage, resumedMessage, serverErrorMessage, warningMessage } from './messages.js';
 import { encodePacket, Shedder } from './packets.js';
 import { Talk } from './talk.js';
 
@@ -11,7 +11,7 @@ import { Talk } from './talk.js';
 /** @import { Link, LinkState } from './link.js' */
 /** @import { ModelState } from './messages.js' */
 /** @import { Notices } from './notices.js' */
-/** @import { ServerEvent } from './protocol.js' */
+/** @import { Resumed, ServerEvent } from './protocol.js' */
 /** @import { TalkState } from './talk.js' */
 /** @import { Transcript } from './transcript.js' */
 
@@ -36,7 +36,7 @@ const READY_BELOW_BYTES = 32_000;
  * @typedef {TalkState & ConnectionState} SessionState what the page shows besides words and sentences
  *
  * @typedef {object} SessionParts
- * @property {Pick<Link, 'isOpen' | 'bufferedBytes' | 'send' | 'sendPacket'>} link
+ * @property {Pick<Link, 'isOpen' | 'takes' | 'isCatchingUp' | 'bufferedBytes' | 'send' | 'sendPacket' | 'shed'>} link
  * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone as people chose it
  * @property {Transcript} transcript
  * @property {Notices} notices
@@ -53,15 +53,17 @@ export class Session {
     source: null,
     sourceLabel: '',
     sessionId: '',
-    link: { phase: 'connecting', full: false, failures: 0, retryAtMs: 0 },
+    link: { phase: 'connecting', full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0 },
     model: 'loading',
     recorder: '',
     latencyMs: null,
     unsentS: 0,
   };
   #shedder = new Shedder();
-  /** Sound that was captured since the connection was lost, seconds. */
+  /** Sound of before the next connection that nobody will hear, seconds. */
   #missedS = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} when the server has given us up, as far as we know */
+  #graceTimer;
   #isDegraded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #loadingTimer;
@@ -76,7 +78,7 @@ export class Session {
     this.talk = new Talk({
       notices,
       openMicrophone,
-      isReady: () => link.isOpen && link.bufferedBytes < READY_BELOW_BYTES,
+      isReady: () => link.isOpen && !link.isCatchingUp && link.bufferedBytes < READY_BELOW_BYTES,
       onState: (change) => this.#become(change),
       onBegin: () => this.#begin(),
       onSamples: (samples, sampleRateHz) => this.#captured(samples, sampleRateHz),
@@ -86,7 +88,7 @@ export class Session {
 
   /** Forget what was said; talking goes on. */
   clear() {
-    this.#parts.transcript.clear(this.#parts.link.isOpen);
+    this.#parts.transcript.clear(this.#parts.link.takes);
     this.#parts.link.send('clear');
   }
 
@@ -94,11 +96,12 @@ export class Session {
   linkChanged(link) {
     const wasOpen = this.#state.link.phase === 'open';
     if (wasOpen && link.phase !== 'open') {
-      this.#parts.transcript.disconnected();
       this.#parts.notices.resolve(BUSY);
       this.#isDegraded = false;
       this.#modelSettled();
-      this.#become({ recorder: '', latencyMs: null, model: 'loading', sessionId: '' });
+      this.#become({ latencyMs: null });
+      if (link.keepsS > 0) this.#graceTimer = setTimeout(() => this.#parts.transcript.disconnected(), link.keepsS * 1000);
+      else this.#sessionEnded();
     }
     const message = linkMessage(link);
     // A first loss usually heals within a second; a sentence that flashes by would only worry people.
@@ -112,13 +115,24 @@ export class Session {
     this.#become({ latencyMs });
   }
 
+  /** @param {number} seconds of sound that the link was to send, and never will */
+  missed(seconds) {
+    this.#become({ unsentS: this.#state.unsentS + seconds });
+    if (this.#parts.link.isOpen) this.#parts.transcript.missed(seconds);
+    else this.#missedS += seconds;
+  }
+
   /** @param {ServerEvent} event */
   eventArrived(event) {
     const { link, transcript, notices } = this.#parts;
     switch (event.type) {
       case 'hello':
+        this.#sessionEnded();
         this.#become({ sessionId: event.sessionId });
         this.#greeted();
+        break;
+      case 'resumed':
+        this.#resumed(event);
         break;
       case 'ready':
         this.#modelSettled();
@@ -163,6 +177,20 @@ export class Session {
     if (this.talk.isOpen) link.send('start');
   }
 
+  /** @param {Resumed} event */
+  #resumed({ missedEvents, recoveredS }) {
+    clearTimeout(this.#graceTimer);
+    this.#become({ unsentS: Math.max(0, this.#state.unsentS - recoveredS) });
+    if (missedEvents > 0) this.#parts.notices.show('resumed', resumedMessage(missedEvents));
+  }
+
+  /** What is not final now never will be: the next session knows nothing of it. */
+  #sessionEnded() {
+    clearTimeout(this.#graceTimer);
+    this.#parts.transcript.disconnected();
+    this.#become({ recorder: '', model: 'loading', sessionId: '' });
+  }
+
   #begin() {
     this.#shedder = new Shedder();
     this.#become({ unsentS: 0 });
@@ -181,14 +209,14 @@ export class Session {
   #captured(samples, sampleRateHz) {
     const { link, onSamples } = this.#parts;
     onSamples(samples);
-    const isLost = !link.isOpen || this.#shedder.drops(link.bufferedBytes, sampleRateHz);
-    if (!isLost) {
-      link.sendPacket(encodePacket(samples, sampleRateHz, this.#now()));
-      return;
-    }
+    const packet = encodePacket(samples, sampleRateHz, this.#now());
     const durationS = samples.length / sampleRateHz;
-    if (!link.isOpen) this.#missedS += durationS;
-    this.#become({ unsentS: this.#state.unsentS + durationS });
+    if (link.isOpen && !link.isCatchingUp && this.#shedder.drops(link.bufferedBytes, sampleRateHz)) {
+      link.shed(packet, durationS);
+      this.#become({ unsentS: this.#state.unsentS + durationS });
+    } else if (!link.sendPacket(packet, durationS)) {
+      this.missed(durationS);
+    }
   }
 
   /**

@@ -3,7 +3,7 @@
  * It must not judge values: what the server refuses is shown beside its field, in the server's words.
  */
 
-import { changeConfig, fetchConfig } from './api.js';
+import { changeConfig, fetchConfig, mayOnlyTalk } from './api.js';
 import { SettingField } from './settings-field.js';
 import { groupsOf, matches } from './settings-model.js';
 
@@ -64,6 +64,7 @@ export class SettingsPanel {
     this.#renew.hidden = true;
     try {
       this.#draw(groupsOf(await fetchConfig()));
+      if (await mayOnlyTalk()) this.#say('The key in use is for talking only: changes need an admin key.', true);
     } catch (error) {
       this.#say(/** @type {Error} */ (error).message, true);
     }

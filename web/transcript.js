@@ -25,7 +25,7 @@
  * @property {LossReason} loss
  * @property {SegmentTimes} times as far as they are known
  *
- * @typedef {object} Break a new connection began here
+ * @typedef {object} Break a connection was lost here
  * @property {'break'} kind
  * @property {string} key
  * @property {number} missedS speech that could not be sent meanwhile, seconds
@@ -41,6 +41,7 @@ export class Transcript {
   /** @type {Map<string, number>} highest `sequence` shown of each live block */
   #sequences = new Map();
   #connection = 0;
+  #breaks = 0;
   #clearsUnanswered = 0;
   #onChange;
 
@@ -70,11 +71,15 @@ export class Transcript {
   connected(missedS) {
     this.#connection += 1;
     this.#clearsUnanswered = 0;
+    if (!this.isEmpty) this.missed(missedS);
+  }
+
+  /** @param {number} missedS speech that was not sent because the connection was lost */
+  missed(missedS) {
     const last = this.entries.at(-1);
-    if (!last) return;
-    const merged = last.kind === 'break' ? last : null;
-    const key = merged?.key ?? `break-${this.#connection}`;
-    this.#put({ kind: 'break', key, missedS: missedS + (merged?.missedS ?? 0) });
+    const merged = last?.kind === 'break' ? last : null;
+    this.#breaks += merged ? 0 : 1;
+    this.#put({ kind: 'break', key: merged?.key ?? `break-${this.#breaks}`, missedS: missedS + (merged?.missedS ?? 0) });
   }
 
   /** What is not final now never will be: the next connection knows nothing of it. */
@@ -86,7 +91,8 @@ export class Transcript {
   realtime(event) {
     if (this.#clearsUnanswered) return;
     const { key, block } = this.#find(event.segmentId);
-    const isLate = (block && block.phase !== 'live') || event.sequence < (this.#sequences.get(key) ?? 0);
+    const isOver = block && block.phase !== 'live' && block.loss !== 'disconnected'; // the connection may come back
+    const isLate = isOver || event.sequence < (this.#sequences.get(key) ?? 0);
     if (isLate || !(event.stableText + event.unstableText).trim()) return;
     this.#sequences.set(key, event.sequence);
     this.#put(this.#made(event, block, { phase: 'live', stable: event.stableText, unstable: event.unstableText, isDoubtful: event.isDoubtful }));

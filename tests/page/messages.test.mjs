@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  closedReason, connectionChip, linkMessage, secondsLabel, serverErrorMessage, stateChip, warningMessage,
+  closedReason, connectionChip, keptChip, linkMessage, secondsLabel, serverErrorMessage, stateChip, warningMessage,
 } from '../../web/messages.js';
 
-const link = (change) => ({ phase: 'open', full: false, failures: 0, retryAtMs: 0, ...change });
+const link = (change) => ({ phase: 'open', full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0, ...change });
 
 test('every kind of server error is a sentence that keeps the server’s own words', () => {
   const kinds = ['admission', 'audio_packet', 'audio', 'command', 'recorder', 'main_engine', 'realtime_engine', 'newer', 'constructor'];
@@ -63,7 +63,7 @@ test('the connection chip says the worst that is true', () => {
 test('nothing is said about a link that stands', () => {
   assert.equal(linkMessage(link({})), null);
   assert.equal(linkMessage(link({ phase: 'connecting' })), null);
-  assert.equal(linkMessage(link({ phase: 'waiting', failures: 1 })).canRetry, true);
+  assert.equal(linkMessage(link({ phase: 'waiting', failures: 1 })).retry, 'Try now');
 });
 
 test('a state of a newer server is shown as it is', () => {
@@ -74,4 +74,22 @@ test('a state of a newer server is shown as it is', () => {
 
 test('seconds are precise while they are few', () => {
   assert.deepEqual([0.04, 0.36, 9.94, 9.96, 12.4].map(secondsLabel), ['0.1 s', '0.4 s', '9.9 s', '10 s', '12 s']);
+});
+
+test('what is kept is said while somebody talks into a lost connection', () => {
+  const lost = link({ phase: 'waiting', failures: 2, keepsS: 10 });
+  assert.equal(keptChip(lost, true).label, 'Not connected: the last 10 s are kept');
+  for (const quiet of [keptChip(lost, false), keptChip({ ...lost, phase: 'open' }, true), keptChip({ ...lost, keepsS: 0 }, true)]) {
+    assert.equal(quiet.label, '');
+  }
+  assert.match(linkMessage(lost).text, /last 10 s are kept/);
+});
+
+test('a server that lets nobody in says why, each in words of its own', () => {
+  const refused = (refusal) => linkMessage(link({ phase: 'waiting', full: true, failures: 1, refusal })).text;
+  assert.match(refused('too many wrong keys from this address: max_failed_logins_per_address is 10 a minute'), /wrong keys/);
+  assert.match(refused('too many connections from this address: max_connections_per_address is 64'), /other tabs/);
+  assert.match(refused('No room: max_sessions is 4'), /^The server is full\./);
+  assert.equal(linkMessage(link({ phase: 'locked' })).retry, 'Enter the key');
+  assert.equal(connectionChip(link({ phase: 'locked' }), 'loading').label, 'Key needed');
 });
