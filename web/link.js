@@ -123,7 +123,6 @@ export class Link {
   renew() {
     this.#leave();
     this.#session.abandon();
-    this.#become({ phase: 'waiting' }); // the session is over for those who follow it, too
     this.connect();
   }
 

@@ -16,7 +16,7 @@
 
 /** @type {Record<string, string>} what an error of each kind means, before the server's own words */
 const SERVER = {
-  admission: 'The server has no room for one more session',
+  admission: 'The server did not let this page in',
   audio_packet: 'The server refused a piece of sound',
   audio: 'The server could not use a piece of sound',
   command: 'The server did not understand this page; reloading it may help',

@@ -105,8 +105,10 @@ export class Session {
     }
     const message = linkMessage(link);
     // A first loss usually heals within a second; a sentence that flashes by would only worry people.
-    if (message && (link.full || link.failures > 1)) this.#showOnce('link', message);
-    else if (link.phase === 'open') this.#parts.notices.resolve('link');
+    const isLocked = link.phase === 'locked';
+    if (isLocked || link.phase === 'open') this.#parts.notices.resolve('link');
+    if (message && (isLocked || link.full || link.failures > 1)) this.#showOnce(isLocked ? 'key' : 'link', message);
+    else if (link.phase === 'open') this.#parts.notices.resolve('key');
     this.#become({ link });
   }
 

@@ -463,6 +463,14 @@ test('a full server has one sentence until there is room', () => {
   assert.deepEqual(keys(), []);
 });
 
+test('a server that asks for a key is said at once, in the place of one that cannot be reached', () => {
+  disconnects(2);
+  session.linkChanged({ ...LINK, phase: 'locked', failures: 2 });
+  assert.deepEqual(notices.list.map(({ key, retry }) => [key, retry]), [['key', 'Enter the key']]);
+  connects();
+  assert.deepEqual(keys(), []);
+});
+
 test('one short loss says nothing, a longer one does', () => {
   connects();
   disconnects(1);

@@ -1,0 +1,98 @@
+"""A TCP proxy on 127.0.0.1 that swallows what clients send, cuts connections, and lets nobody through, as a test says.
+
+It must not know what passes through it.
+"""
+
+import select
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+_POLL_S = 0.05
+
+
+class CutProxy:
+    """Passes bytes between its own port and another one, on threads of its own.
+
+    Args:
+        port: Where connections lead.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._links: list[tuple[socket.socket, socket.socket]] = []
+        self._guard = threading.Lock()
+        self._open = threading.Event()
+        self._open.set()
+        self._swallows = threading.Event()
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._accept)]
+
+    @property
+    def url(self) -> str:
+        """The server's, by way of here."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def swallow(self) -> None:
+        """Take what clients send, and pass none of it on, until `mend`."""
+        self._swallows.set()
+
+    def cut(self) -> None:
+        """End every connection, on both sides and without a word, and let none through until `mend`."""
+        self._open.clear()
+        with self._guard:
+            links, self._links = self._links, []
+        for link in links:
+            for side in link:
+                with suppress(OSError):
+                    side.shutdown(socket.SHUT_RDWR)
+                side.close()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._swallows.clear()
+        self._open.set()
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            ready, _, _ = select.select([self._listener], [], [], _POLL_S)
+            if not ready:
+                continue
+            client, _ = self._listener.accept()
+            if not self._open.is_set():
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                client.close()
+                continue
+            with self._guard:
+                self._links.append((client, server))
+            for source, sink, loses in ((client, server, self._swallows), (server, client, threading.Event())):
+                thread = threading.Thread(target=_pass_on, args=(source, sink, loses))
+                self._threads.append(thread)
+                thread.start()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket, loses: threading.Event) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            if not loses.is_set():
+                sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
