@@ -161,8 +161,8 @@ export class Session {
         notices.show(isBusyWarning(event.message) ? BUSY : `warning:${event.message}`, warningMessage(event.message));
         break;
       case 'error':
-        // The link's own sentence covers a full server.
-        if (event.where === 'admission' && !link.isOpen) break;
+        // The link's own sentence covers a full server, and the break in the transcript a session that is gone.
+        if ((event.where === 'admission' && !link.isOpen) || event.where === 'resume') break;
         notices.show(`error:${event.where}`, serverErrorMessage(event));
         break;
       case 'pong':
