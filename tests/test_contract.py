@@ -122,6 +122,7 @@ PARTS = SECTIONS | {f"11/{number}": about for number, about in enumerate(DEFECTS
 SCRIPTS = {
     "page/continuity.test.mjs": ("9.4", "11/28"),
     "page/journal.test.mjs": ("9.4", "11/28"),
+    "page/link-sessions.test.mjs": ("9.4", "11/28"),
     "page/link.test.mjs": ("9.4", "9.6", "11/28"),
     "page/log.test.mjs": ("9.5", "11/28"),
     "page/messages.test.mjs": ("9.5", "11/28"),
