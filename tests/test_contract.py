@@ -129,6 +129,7 @@ SCRIPTS = {
     "page/packets.test.mjs": ("2.3", "9.3"),
     "page/pacer.test.mjs": ("9.3",),
     "page/protocol.test.mjs": ("9.5", "11/28"),
+    "page/session-losses.test.mjs": ("9.4", "11/28"),
     "page/session.test.mjs": ("9.3", "9.4", "9.6", "11/28"),
     "page/timeline.test.mjs": ("9.5",),
     "page/transcript.test.mjs": ("9.5", "11/28"),
