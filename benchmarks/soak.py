@@ -1,24 +1,28 @@
 """Hours of audio from clients who come and go, as fast as the server takes it: does it keep what it should give back?
 
-    uv run --group bench python -m benchmarks.soak [--hours 10] [--clients 20] [--json FILE]
+    uv run --group bench python -m benchmarks.soak [--hours 10 | --minutes 60] [--clients 20] [--json FILE]
 
 The server is `benchmarks.silent_server`: engines have leaks of their own. Each client says a reading with its pauses,
 in stretches of a few seconds, and goes on when the server has heard them. It stays for up to a minute of audio, then
-leaves, every other time in the middle of a word. Growth is the slope of the line through the server's memory, threads
-and descriptors over all but the first third, for each hour of audio.
+says that it stops, leaves in the middle of a word, or is cut off without a goodbye, and then every other time comes
+back to its session. Growth is the slope of the line through the server's memory, threads and descriptors over all but
+the first third, for each hour of audio. It ends after so many hours of audio, or minutes on the clock.
 """
 
 import argparse
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
 import trio
-from trio_websocket import WebSocketConnection, open_websocket_url
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from benchmarks.speech import SPEECH_48K
 from trio_stt.bench.process import ProcessUse, process_use
@@ -34,13 +38,27 @@ SAMPLES_PER_RUN = 240
 MOST_BYTES = 2**24
 
 
-class Soak:
-    """Clients of one server, and what they have said."""
+@asynccontextmanager
+async def line(url: str) -> AsyncIterator[WebSocketConnection]:
+    """A connection that is cut at the end of the block; closing it before is a goodbye."""
+    place = urlsplit(url)
+    assert place.hostname
+    assert place.port
+    async with await trio.open_tcp_stream(place.hostname, place.port) as stream, trio.open_nursery() as nursery:
+        yield await wrap_client_stream(nursery, stream, place.netloc, place.path, max_message_size=MOST_BYTES)
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
 
-    def __init__(self, url: str, pid: int, hours: float) -> None:
+
+class Soak:
+    """Clients of one server, and what they have said. It ends after `hours` of audio, or `minutes` of time if given."""
+
+    def __init__(self, url: str, pid: int, *, hours: float, minutes: float | None) -> None:
         self._url = url
         self._pid = pid
-        self._goal_s = hours * 3600
+        self._hours = hours
+        self._minutes = minutes
+        self._begun_s = trio.current_time()
         self._packets = [
             build_packet(SPEECH_48K[at : at + PACKET_SAMPLES].tobytes(), rate_hz=RATE_HZ)
             for at in range(0, SPEECH_48K.size - PACKET_SAMPLES + 1, PACKET_SAMPLES)
@@ -48,25 +66,46 @@ class Soak:
         self.said_s = 0.0
         self.seen: list[tuple[float, ProcessUse]] = []  # after so many hours of audio
         self.calls = 0
+        self.returns = 0
 
     @property
-    def done(self) -> bool:
-        return self.said_s >= self._goal_s
+    def done(self) -> float:
+        """Which part of the run is over; 1 at its end."""
+        if self._minutes is None:
+            return self.said_s / (self._hours * 3600)
+        return (trio.current_time() - self._begun_s) / (self._minutes * 60)
 
     async def client(self, number: int) -> None:
         dice = random.Random(number)  # noqa: S311 - no secrets
-        while not self.done:
-            async with open_websocket_url(self._url, max_message_size=MOST_BYTES) as socket:
+        resume = ""
+        while self.done < 1:
+            async with line(self._url) as socket:
                 self.calls += 1
+                hello = msgspec.json.decode(await socket.get_message())
+                if resume:
+                    await socket.send_message(resume)
+                    while (event := msgspec.json.decode(await socket.get_message()))["type"] != "resumed":
+                        if event["type"] == "error":
+                            raise RuntimeError(event["message"])
+                    self.returns += 1
+                else:
+                    token = hello["resumeToken"]
+                resume = ""
                 await socket.send_message('{"type":"start"}')
                 for _ in range(dice.randint(1, round(LONGEST_STAY_S / STRETCH_S))):
-                    await self._speak(socket, dice.randrange(len(self._packets)))
-                if dice.random() < 0.5:
-                    await socket.send_message(self._packets[0])
-                else:
-                    await socket.send_message('{"type":"stop"}')
+                    seq = await self._speak(socket, dice.randrange(len(self._packets)))
+                match dice.choice(["stop", "leave", "cut", "return"]):
+                    case "stop":
+                        await socket.send_message('{"type":"stop"}')
+                        await socket.aclose()
+                    case "leave":
+                        await socket.send_message(self._packets[0])
+                        await socket.aclose()
+                    case "return":
+                        resume = msgspec.json.encode({"type": "resume", "token": token, "seq": seq}).decode()
 
-    async def _speak(self, socket: WebSocketConnection, start: int) -> None:
+    async def _speak(self, socket: WebSocketConnection, start: int) -> int:
+        """Say a stretch; returns the number of the event that told that it was heard."""
         count = round(STRETCH_S * RATE_HZ / PACKET_SAMPLES)
         for number in range(start, start + count):
             await socket.send_message(self._packets[number % len(self._packets)])
@@ -75,15 +114,17 @@ class Soak:
             if event["type"] == "error":
                 raise RuntimeError(event["message"])
         self.said_s += STRETCH_S
-        if self.said_s * SAMPLES_PER_RUN >= self._goal_s * (len(self.seen) + 1):
+        if self.done * SAMPLES_PER_RUN >= len(self.seen) + 1:
             self.seen.append((self.said_s / 3600, process_use(self._pid)))
+        seq: int = event["seq"]
+        return seq
 
 
-async def soak(hours: float, clients: int) -> dict[str, Any]:
+async def soak(*, hours: float, minutes: float | None, clients: int) -> dict[str, Any]:
     """Growth for each hour of audio, and the first and last third in figures."""
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
     async with own_server((), command=command) as server:
-        work = Soak(server.url, server.pid, hours)
+        work = Soak(server.url, server.pid, hours=hours, minutes=minutes)
         begun_s = trio.current_time()
         async with trio.open_nursery() as nursery:
             for number in range(clients):
@@ -94,7 +135,9 @@ async def soak(hours: float, clients: int) -> dict[str, Any]:
     return {
         "audioHours": round(work.said_s / 3600, 2),
         "clients": clients,
+        "minutes": round(took_s / 60, 1),
         "connections": work.calls,
+        "resumed": work.returns,
         "timesRealTime": round(work.said_s / took_s, 1),
         "cpuMsPerAudioS": round(last.cpu_s * 1000 / work.said_s, 2),
         "rssMib": [round(use.rss_bytes / 2**20, 1) for use in (first, last)],
@@ -114,11 +157,13 @@ def growth(points: Sequence[tuple[float, float]]) -> float:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hours", type=float, default=10.0, help="of audio, all clients together")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--hours", type=float, default=10.0, help="of audio, all clients together")
+    length.add_argument("--minutes", type=float, help="on the clock instead")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    result = trio.run(soak, asked.hours, asked.clients)
+    result = trio.run(partial(soak, hours=asked.hours, minutes=asked.minutes, clients=asked.clients))
     for name, value in result.items():
         print(f"{name:>24}  {value}")
     if asked.json:
