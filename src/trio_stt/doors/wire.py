@@ -7,6 +7,8 @@ than Hypercorn have limits of their own.
 - Nothing is compressed: audio hardly shrinks, and a few bytes could stand for gigabytes.
 - A message has a bounded number of fragments, and control frames a rate: each costs as much as a message, and a read
   of 64 KiB holds ten thousand of them.
+- When a handler has ended, nobody waits for it: Hypercorn would hold a connection for good whose reader has one message
+  more than the queue to the handler takes, as one that is killed while it floods.
 - Hypercorn sends pings and never looks for their answers. Here, a client of which nothing at all comes for too long is
   given up: its cable was pulled, or it sleeps.
 
@@ -22,7 +24,7 @@ from typing import Any
 from hypercorn.protocol import h2, h11
 from hypercorn.protocol.events import Body, Data, Event, StreamClosed
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
-from hypercorn.typing import WebsocketAcceptEvent
+from hypercorn.typing import AppWrapper, ASGIReceiveCallable, Scope, WebsocketAcceptEvent
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
@@ -80,7 +82,9 @@ class _GuardedStream(WSStream):
         self._control_frames = Bucket(_CONTROL_FRAMES_PER_S, _CONTROL_WINDOW_S)
         self._heard_s = self.context.time()
         self._is_reading = False
-        self._is_over = False  # it was told why; only its leaving is waited for
+        self._is_putting = False
+        self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
+        self.app = partial(self._serve, self.app)
         self._clock = self.context.single_task_class()
         self._clock_ends = False
 
@@ -101,6 +105,15 @@ class _GuardedStream(WSStream):
             if isinstance(event, StreamClosed) and not self._clock_ends:
                 await self._clock.stop()
             await super().handle(event)
+
+    async def _serve(self, app: AppWrapper, scope: Scope, receive: ASGIReceiveCallable, *rest: Any) -> None:
+        try:
+            await app(scope, receive, *rest)
+        finally:
+            self._is_over = True
+            self.app_put = None
+            if self._is_putting:
+                await receive()  # the queue is full: room for the one that waits
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
         self.handshake.extensions = None  # no compression
@@ -146,7 +159,11 @@ class _GuardedStream(WSStream):
             self.buffer.clear()
             self._fragments = 0
             if self.app_put is not None:
-                await self.app_put(whole)
+                self._is_putting = True
+                try:
+                    await self.app_put(whole)
+                finally:
+                    self._is_putting = False
 
     async def _break_off(self, code: CloseReason, reason: str) -> None:
         """Say why, forget what was collected, and leave when the client does, or soon."""

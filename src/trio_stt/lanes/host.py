@@ -9,8 +9,13 @@ from typing import Protocol
 import outcome
 
 from trio_stt.errors import EngineError, EngineUnavailable, TranscriptionFailed, TrioSttError
-from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, StreamingEngine, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Engine, EngineInfo, Request, StreamingEngine, Transcript
 from trio_stt.lanes.streams import Streams
+
+_CHARACTERS_PER_S = 100
+"""Four times what the fastest talkers say, in any script."""
+_SPARE_CHARACTERS = 10_000
+"""For loops of an engine on a short clip, which are refused as such later; what is longer would hold up the event loop."""
 
 
 class EngineHost(Protocol):
@@ -70,7 +75,8 @@ def transcribe_guarded(engine: Engine, name: str, batch: Sequence[Request]) -> l
     Raises:
         EngineError: As the engine raised it.
         TranscriptionFailed: It raised anything else, even a SystemExit, which is the cause, or returned something
-            else than one transcript for each clip. The message begins with the engine's `name`.
+            else than one transcript for each clip, or text that nobody could say or no message can carry. The message
+            begins with the engine's `name`.
     """
     captured = outcome.capture(engine.transcribe, batch)
     if isinstance(captured, outcome.Error):
@@ -86,6 +92,14 @@ def transcribe_guarded(engine: Engine, name: str, batch: Sequence[Request]) -> l
         raise TranscriptionFailed(
             f"{name} returned {len(returned)} items, {len(transcripts)} of them transcripts, for {len(batch)} clips"
         )
+    for transcript, request in zip(transcripts, batch, strict=True):
+        most = _SPARE_CHARACTERS + _CHARACTERS_PER_S * request.samples.size // SAMPLE_RATE_HZ
+        if len(transcript.text) > most:
+            raise TranscriptionFailed(
+                f"{name} returned {len(transcript.text)} characters; nobody says more than {most}"
+            )
+        if any("\ud800" <= character <= "\udfff" for character in transcript.text):
+            raise TranscriptionFailed(f"{name} returned text with half of a surrogate pair, which is no Unicode")
     return transcripts
 
 

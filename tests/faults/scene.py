@@ -1,0 +1,211 @@
+"""Where faults are tried: the real server with a bystander who speaks throughout, and what the server holds."""
+
+import http.client
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trio
+from numpy.typing import NDArray
+
+from tests.support.client import SocketClient, connected, load_pcm
+from tests.support.raw_socket import BINARY, TEXT, frame
+from tests.support.real import moonshine_asset
+from tests.support.server import RunningServer, running_server
+from trio_stt.bench.process import process_use
+from trio_stt.protocol.packets import build_packet
+
+RATE_HZ = 16_000
+GRACE_S = 1
+FLAGS = ("--port", "{port}", "--resume-grace-s", str(GRACE_S), "--max-connections-per-address", "1000")
+SETTLES_WITHIN_S = 30.0
+"""Sessions are kept for their grace; then Trio keeps an idle thread for ten seconds."""
+MARGIN_BYTES = 48 * 2**20
+"""What a server may hold more than before: pages that its allocator keeps in each thread's arena after a burst of
+large buffers. One session's buffers take about 100 KB, so 500 sessions that were not given back would show."""
+
+
+def sentence() -> NDArray[np.int16]:
+    """Two short sentences, five seconds with a pause behind."""
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    assert rate_hz == RATE_HZ
+    return np.concatenate([samples[: 4 * RATE_HZ], np.zeros(RATE_HZ, np.int16)])
+
+
+def shouted() -> NDArray[np.int16]:
+    """The same, so loud that the engine of `faulty_server` does what the test says."""
+    return np.clip(sentence().astype(np.int32) * 40, -32_768, 32_767).astype(np.int16)
+
+
+def frames_of(samples: NDArray[np.int16]) -> bytes:
+    """`start` and the samples in packets of 40 ms, as they go over the wire."""
+    pieces = [samples[at : at + 640].astype("<i2").tobytes() for at in range(0, len(samples), 640)]
+    packets = b"".join(frame(BINARY, build_packet(piece, rate_hz=RATE_HZ)) for piece in pieces)
+    return frame(TEXT, b'{"type":"start"}') + packets
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a server holds."""
+
+    descriptors: list[str]
+    threads: int
+    tasks: int
+    sessions: int
+    speakers: int
+    jobs: int
+
+    def is_within(self, before: "Held") -> bool:
+        """Whether nothing was added. A connection that asked a moment ago may be gone meanwhile."""
+        return len(self.descriptors) <= len(before.descriptors) and all(
+            getattr(self, name) <= getattr(before, name)
+            for name in ("threads", "tasks", "sessions", "speakers", "jobs")
+        )
+
+
+@dataclass
+class Scene:
+    """A server, and the folder in which it is told what to do."""
+
+    server: RunningServer
+    folder: Path
+
+    @property
+    def pid(self) -> int:
+        return self.server.process.pid
+
+    def mood(self, mood: str) -> None:
+        """What becomes of shouted clips from now on."""
+        part = self.folder / "mood.part"
+        part.write_text(mood)
+        part.rename(self.folder / "mood")
+
+    def metrics(self) -> Any:
+        """`/api/metrics`; blocks."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        try:
+            connection.request("GET", "/api/metrics", headers={"Connection": "close"})
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+    async def held(self) -> Held:
+        metrics = await trio.to_thread.run_sync(self.metrics)
+        pid = self.pid
+        told = self.folder / "tasks"
+        told.unlink(missing_ok=True)
+        os.kill(pid, signal.SIGUSR1)
+        with trio.fail_after(30):
+            while not told.exists():  # noqa: ASYNC110 - another process cannot set our events
+                await trio.sleep(0.01)
+        return Held(
+            descriptors=_descriptors(pid),
+            threads=process_use(pid).threads,
+            tasks=int(told.read_text()),
+            sessions=metrics["activeSessions"],
+            speakers=metrics["activeSpeakers"],
+            jobs=sum(queue["queued"] for queue in metrics["scheduler"]["queues"].values()),
+        )
+
+    async def settled(self, before: Held) -> None:
+        """Return once the server holds no more than before, and its memory came back."""
+        deadline_s = time.monotonic() + SETTLES_WITHIN_S
+        while not (now := await self.held()).is_within(before):
+            assert time.monotonic() < deadline_s, f"before: {before}\nafter: {now}\n{self.server.output[-5000:]}"
+            await trio.sleep(0.2)
+
+
+def _descriptors(pid: int) -> list[str]:
+    return sorted(_target(path) for path in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _target(path: Path) -> str:
+    try:
+        return str(path.readlink()).split(":")[0]
+    except OSError:  # closed meanwhile
+        return ""
+
+
+@asynccontextmanager
+async def scene(folder: Path, *flags: str, before: Sequence[str] = ()) -> AsyncIterator[Scene]:
+    """A server that can be told to misbehave, its engine loaded.
+
+    Args:
+        folder: For what it is told.
+        flags: More of its command line.
+        before: A command that becomes it.
+    """
+    args = ["-m", "tests.support.faulty_server", str(folder), *FLAGS, *flags]
+    if before:
+        args = ["-c", f"import os; os.execvp({before[0]!r}, {[*before]!r} + __import__('sys').argv[1:])", *args]
+    async with running_server(args) as server:
+        await server.wait_for_output("trio-stt is ready on")
+        yield Scene(server, folder)
+
+
+@dataclass
+class Bystander:
+    """Says the sentence again and again, at the pace of speech, until told that it is enough."""
+
+    client: SocketClient
+    enough: bool = False
+    said: int = 0
+    done: trio.Event = field(default_factory=trio.Event)
+
+    async def speak(self, *, speed: float = 1.0, times: int | None = None) -> None:
+        samples = sentence()
+        await self.client.until("ready")
+        await self.client.command("start")
+        while self.said != times and not (times is None and self.enough and self.said):
+            await self.client.stream(samples, RATE_HZ, speed=speed)
+            await self.client.command("flush")
+            self.said += 1
+            await self.client.until("flushed", self.said)
+        self.done.set()
+
+    @property
+    def words(self) -> list[tuple[int, str]]:
+        return [(event["segmentId"], event["text"]) for event in self.client.of("final")]
+
+
+@asynccontextmanager
+async def disturbed(stage: Scene) -> AsyncIterator[Held]:
+    """Run a fault beside the bystander; afterwards all is as before.
+
+    Yields:
+        What the server held before, the bystander not counted.
+    """
+    await undisturbed(stage, 1)  # the first talker's memory is nobody's leak
+    before = await stage.held()
+    memory = process_use(stage.pid).rss_bytes
+    async with connected(stage.server) as client, trio.open_nursery() as nursery:
+        bystander = Bystander(client)
+        nursery.start_soon(bystander.speak)
+        yield before
+        bystander.enough = True
+        with trio.fail_after(120):
+            await bystander.done.wait()
+        await client.command("stop")
+    assert not client.of("error")
+    assert not [notice for notice in client.of("warning") if "dropped" in notice["message"]]
+    assert bystander.words == await undisturbed(stage, bystander.said)
+    await stage.settled(before)
+    assert process_use(stage.pid).rss_bytes - memory < MARGIN_BYTES
+
+
+async def undisturbed(stage: Scene, times: int) -> list[tuple[int, str]]:
+    """What a talker is told who is alone with the server."""
+    async with connected(stage.server) as client:
+        alone = Bystander(client)
+        with trio.fail_after(120):
+            await alone.speak(speed=20.0, times=times)
+        assert len(alone.words) >= times
+        assert "ever tried" in client.text.lower()
+        return alone.words

@@ -1,0 +1,114 @@
+"""Whatever clients do to the real server over real sockets: a bystander has every word, and nothing of them is left."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.faults.scene import Scene, disturbed, frames_of, scene, sentence
+from tests.support.raw_socket import BINARY, CONTINUATION, TEXT, frame, handshake, raw_client
+from trio_stt.protocol.packets import build_packet
+
+PROCESSES, SOCKETS = 2, 8
+RETURNS, RETURNS_PER_S = 500, 200
+DEAF = 3
+DOOMED = Path(__file__).parents[1] / "support" / "doomed_client.py"
+
+
+async def are_killed(stage: Scene) -> None:
+    """kill -9 of clients while they talk."""
+    frames = stage.folder / "frames"
+    frames.write_bytes(frames_of(sentence()))
+    command = [sys.executable, "-I", str(DOOMED), str(stage.server.port), str(SOCKETS), str(frames)]
+    doomed = [await trio.lowlevel.open_process(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
+    for process in doomed:
+        assert process.stdout is not None
+        async with process.stdout as said:
+            assert await said.receive_some() == b"connected\n"
+    while (await trio.to_thread.run_sync(stage.metrics))["activeSpeakers"] < PROCESSES * SOCKETS / 2:  # noqa: ASYNC110 - another process
+        await trio.sleep(0.05)
+    for process in doomed:
+        process.kill()
+        await process.wait()
+
+
+PIECES = {
+    "nothing": b"",
+    "half a request": handshake(1)[:60],
+    "half a header": b"opened" + frame(BINARY, bytes(70_000))[:5],
+    "half a packet": b"opened" + frame(BINARY, b"1234", announced=40_000),
+    "half a message": b"opened" + frame(TEXT, b'{"type":', fin=False) + frame(CONTINUATION, b'"sta', fin=False),
+    "half a character": b"opened" + frame(TEXT, b"\xe2\x82", fin=False),
+    "half a command": b"opened" + frame(TEXT, b'{"type":"sta'),
+}
+
+
+async def write_half(stage: Scene) -> None:
+    """Requests, frames and messages that end in the middle."""
+
+    async def write(sent: bytes, *, resets: bool) -> None:
+        async with raw_client(stage.server.port) as client:
+            if sent.startswith(b"opened"):
+                await client.open(stage.server.port)
+                await client.until("hello")
+                sent = sent.removeprefix(b"opened")
+            if sent:
+                await client.send(sent)
+            await trio.sleep(0.5)
+            if resets:
+                assert isinstance(client.stream, trio.SocketStream)
+                client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    async with trio.open_nursery() as nursery:
+        for sent in PIECES.values():
+            for resets in (False, True):
+                nursery.start_soon(lambda sent=sent, resets=resets: write(sent, resets=resets))
+
+
+async def never_read(stage: Scene) -> None:
+    """Clients that ask and ask and take no answer, until the server has enough of them."""
+    ignored = frame(BINARY, build_packet(bytes(64), rate_hz=16_000)) * 100
+
+    async def ask() -> None:
+        raw = trio.socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await raw.connect(("127.0.0.1", stage.server.port))
+        async with trio.SocketStream(raw) as stream:
+            await stream.send_all(handshake(stage.server.port))
+            with trio.fail_after(60), suppress(trio.BrokenResourceError):
+                while True:
+                    await stream.send_all(ignored)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(DEAF):
+            nursery.start_soon(ask)
+
+
+async def keep_coming_back(stage: Scene) -> None:
+    """200 connections a second; every other one ends without a goodbye, all of them in the middle of a word."""
+    begun_s = trio.current_time()
+    packet = frame(TEXT, b'{"type":"start"}') + frame(BINARY, build_packet(bytes(1280), rate_hz=16_000))
+
+    async def visit(number: int) -> None:
+        with suppress(trio.BrokenResourceError):  # places are taken for a moment: the server may say so and close
+            async with raw_client(stage.server.port) as client:
+                await client.open(stage.server.port)
+                await client.send(packet + (frame(8, b"\3\xe8") if number % 2 else b""))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(RETURNS):
+            await trio.sleep_until(begun_s + number / RETURNS_PER_S)
+            nursery.start_soon(visit, number)
+
+
+@pytest.mark.parametrize("fault", [are_killed, write_half, never_read, keep_coming_back])
+async def test_a_bystander_notices_nothing_of_clients_that(
+    fault: Callable[[Scene], Awaitable[None]], tmp_path: Path
+) -> None:
+    async with scene(tmp_path) as stage, disturbed(stage):
+        await fault(stage)

@@ -1,0 +1,38 @@
+"""A client that is about to be killed: it streams to a server over some sockets, as fast as they take it, for ever.
+
+    python tests/support/doomed_client.py PORT SOCKETS FRAMES_FILE
+
+The file holds what to send after the handshake, as it goes over the wire. Only the standard library: many of them start
+fast.
+"""
+
+import contextlib
+import socket
+import sys
+from pathlib import Path
+
+
+def main(port: int, count: int, frames: bytes) -> None:
+    """Connect all sockets, say so on standard output, and stream."""
+    head = (
+        f"GET /ws/transcribe HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+    for each in sockets:
+        each.sendall(head.encode())
+        each.recv(4096)
+        each.setblocking(False)
+    sys.stdout.write("connected\n")
+    sys.stdout.flush()
+    rests = [frames] * count
+    while True:
+        for number, each in enumerate(sockets):
+            with contextlib.suppress(BlockingIOError):
+                rests[number] = rests[number][each.send(rests[number][:4096]) :] or frames
+            with contextlib.suppress(BlockingIOError):
+                each.recv(65_536)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]).read_bytes())
