@@ -15,7 +15,7 @@ from trio_stt.lanes.streams import Streams
 _CHARACTERS_PER_S = 100
 """Four times what the fastest talkers say, in any script."""
 _SPARE_CHARACTERS = 10_000
-"""For loops of an engine on a short clip, which are refused as such later; what is longer would hold up the event loop."""
+"""For loops of an engine on a short clip, which are refused later; longer ones would hold up the event loop."""
 
 
 class EngineHost(Protocol):

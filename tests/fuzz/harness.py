@@ -1,0 +1,85 @@
+"""Bytes of strangers, put to the packet parser and the command decoder: they answer or refuse, and nothing else.
+
+    uv run --with atheris python -m tests.fuzz.harness [--seconds 300]
+
+atheris (libFuzzer for Python) finds bytes that reach new code; `.ci/run --long` runs it. What fails is printed, and kept
+in a file of libFuzzer's in the current folder.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from trio_stt.errors import CommandError, PacketError
+from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
+from trio_stt.protocol.events import Flushed, encode
+from trio_stt.protocol.packets import build_packet, parse_packet
+
+MAX_PCM_BYTES = 4096
+_LONGEST_MESSAGE = 400
+SEEDS = (
+    build_packet(bytes(64), rate_hz=16_000),
+    build_packet(bytes(64), rate_hz=48_000, channels=2),
+    *(json.dumps({"type": kind}).encode() for kind in Command),
+    b'{"type":"flush","id":"one"}',
+    b'{"type":"resume","token":"a.b","seq":1}',
+)
+WORDS = ("type", "flush", "resume", "token", "seq", "sampleRate", "channels", "frames", "format", "pcm_s16le", "null")
+
+
+def one(data: bytes) -> None:
+    """Put bytes to both; any other error than theirs leaves this."""
+    try:
+        packet = parse_packet(data, max_pcm_bytes=MAX_PCM_BYTES)
+    except PacketError as error:
+        _check_message(str(error))
+    else:
+        assert len(packet.pcm) % (2 * packet.channels) == 0
+        again = parse_packet(
+            build_packet(bytes(packet.pcm), rate_hz=packet.rate_hz, channels=packet.channels),
+            max_pcm_bytes=MAX_PCM_BYTES,
+        )
+        assert (again.rate_hz, again.channels, again.pcm) == (packet.rate_hz, packet.channels, packet.pcm)
+    try:
+        command = parse_command(data.decode(errors="surrogatepass" if len(data) % 2 else "replace"))
+    except CommandError as error:
+        _check_message(str(error))
+    except UnicodeDecodeError:
+        pass  # no text frame has such bytes
+    else:
+        assert isinstance(command, Command | Flush | Resume)
+        if isinstance(command, Flush):
+            encode(Flushed(session_id="", id=command.id))
+
+
+def _check_message(message: str) -> None:
+    """What a client is told is one short line that can be sent."""
+    assert message
+    assert len(message.splitlines()) == 1, message
+    assert len(message) <= _LONGEST_MESSAGE
+    message.encode()
+
+
+def main() -> None:
+    """Fuzz for some time; ends with another status than 0 when something failed."""
+    import atheris  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - installed for the long run alone
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=300)
+    asked = parser.parse_args()
+    # JSON is read by compiled code, of which libFuzzer sees nothing: whole messages to begin with take it past that.
+    with tempfile.TemporaryDirectory() as corpus, tempfile.NamedTemporaryFile("w") as words:
+        for number, seed in enumerate(SEEDS):
+            Path(corpus, str(number)).write_bytes(seed)
+        words.writelines(json.dumps(word) + "\n" for word in WORDS)
+        words.flush()
+        limits = [f"-max_total_time={asked.seconds}", "-max_len=8192", "-timeout=10", f"-dict={words.name}"]
+        atheris.instrument_all()
+        atheris.Setup([sys.argv[0], *limits, corpus], one)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

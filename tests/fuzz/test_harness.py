@@ -1,0 +1,37 @@
+"""The harness that `.ci/run --long` feeds for minutes finds what it looks for, and nothing in ordinary messages."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz import harness
+from trio_stt.errors import PacketError
+
+
+@pytest.mark.parametrize("seed", harness.SEEDS)
+def test_ordinary_messages_pass(seed: bytes) -> None:
+    harness.one(seed)
+
+
+@given(st.sampled_from(harness.SEEDS), st.integers(0, 100), st.binary(max_size=8))
+def test_bytes_in_the_middle_of_ordinary_messages_pass(seed: bytes, at: int, inserted: bytes) -> None:
+    harness.one(seed[:at] + inserted + seed[at + len(inserted) :])
+
+
+def test_another_error_than_a_refusal_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(frame: bytes, **_: object) -> object:
+        return frame[3]
+
+    monkeypatch.setattr(harness, "parse_packet", careless)
+    with pytest.raises(IndexError):
+        harness.one(b"")
+
+
+@pytest.mark.parametrize("message", ["", "two\nlines", "x" * 1000, "half \ud800"])
+def test_a_refusal_that_no_client_could_read_is_found(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    def refuse(frame: bytes, **_: object) -> object:
+        raise PacketError(message)
+
+    monkeypatch.setattr(harness, "parse_packet", refuse)
+    with pytest.raises((AssertionError, UnicodeEncodeError)):
+        harness.one(b"")
