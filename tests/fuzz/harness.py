@@ -2,8 +2,8 @@
 
     uv run --with atheris python -m tests.fuzz.harness [--seconds 300]
 
-atheris (libFuzzer for Python) finds bytes that reach new code; `.ci/run --long` runs it. What fails is printed, and kept
-in a file of libFuzzer's in the current folder.
+atheris (libFuzzer for Python) finds bytes that reach new code; `.ci/run --long` runs it. What fails is printed, and
+kept in a file of libFuzzer's in the current folder.
 """
 
 import argparse

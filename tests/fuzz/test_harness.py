@@ -29,7 +29,7 @@ def test_another_error_than_a_refusal_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("message", ["", "two\nlines", "x" * 1000, "half \ud800"])
 def test_a_refusal_that_no_client_could_read_is_found(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
-    def refuse(frame: bytes, **_: object) -> object:
+    def refuse(*_: object, **__: object) -> object:
         raise PacketError(message)
 
     monkeypatch.setattr(harness, "parse_packet", refuse)

@@ -129,7 +129,7 @@ class Talker:
         back = await self.home.connect()
         back.resume(lost.token, len(kept))
         with trio.fail_after(1000):
-            while not (back.of(Resumed) or [error for error in back.of(Error) if error.where == "resume"]):
+            while not (back.of(Resumed) or [error for error in back.of(Error) if error.where == "resume"]):  # noqa: ASYNC110 - either one
                 await trio.sleep(0.01)
         self.is_here = True
         if back.of(Resumed):

@@ -1,0 +1,145 @@
+"""Does the event loop ever stand still? A ping 20 times a second, while 100 clients connect, talk, clear and vanish.
+
+    uv run --group bench python -m benchmarks.stall_probe [--clients 100] [--seconds 30] [--engine] [--json FILE]
+
+The server is `benchmarks.silent_server`, or with `--engine` the default engine. The prober is a process of its own and
+does nothing else; the clients share another one. Each client connects, says 2 s of a reading at the pace of speech,
+clears in the middle of a word, says some more, and is gone without a goodbye; 6 s later it comes again as somebody
+else. So a quarter of them talk at a time, and a dozen come each second.
+Pings leave by the clock, whether or not the last one was answered, so a loop that stands still is asked several times.
+A run without clients comes first. `loadAverage` tells what else the machine did.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trio
+from trio_websocket import ConnectionClosed, HandshakeError
+
+from benchmarks.soak import PACKET_SAMPLES, RATE_HZ, line
+from benchmarks.speech import SPEECH_48K
+from trio_stt.bench.server import own_server
+from trio_stt.protocol.packets import build_packet
+
+PINGS_PER_S = 20
+PACKETS = [
+    build_packet(SPEECH_48K[at : at + PACKET_SAMPLES].tobytes(), rate_hz=RATE_HZ)
+    for at in range(0, 2 * RATE_HZ, PACKET_SAMPLES)
+]
+PACKET_S = PACKET_SAMPLES / RATE_HZ
+SETTLED_S = 8.0
+AWAY_S = 6.0
+
+
+async def probe(url: str, seconds: float) -> list[float]:
+    """Milliseconds from each ping, when it was due, to its pong."""
+    waits_ms: list[float] = []
+    count = round(seconds * PINGS_PER_S)
+    async with line(url) as socket, trio.open_nursery() as nursery:
+        begun_s = trio.current_time()
+
+        async def ping() -> None:
+            for number in range(count):
+                await trio.sleep_until(begun_s + number / PINGS_PER_S)
+                await socket.send_message('{"type":"ping"}')
+
+        nursery.start_soon(ping)
+        while len(waits_ms) < count:
+            if json.loads(await socket.get_message())["type"] == "pong":
+                due_s = begun_s + len(waits_ms) / PINGS_PER_S
+                waits_ms.append((trio.current_time() - due_s) * 1000)
+    return waits_ms
+
+
+async def visit(url: str, number: int, clients: int) -> None:
+    """One client who never stops coming back."""
+    await trio.sleep(number / clients * (len(PACKETS) * PACKET_S + AWAY_S))
+    while True:
+        with suppress(OSError, HandshakeError, ConnectionClosed):
+            async with line(url) as socket:
+                await socket.send_message('{"type":"start"}')
+                for sent, packet in enumerate(PACKETS):
+                    await socket.send_message(packet)
+                    if sent == len(PACKETS) * 3 // 4:
+                        await socket.send_message('{"type":"clear"}')
+                    await trio.sleep(PACKET_S)
+        await trio.sleep(AWAY_S)
+
+
+async def crowd(url: str, clients: int) -> None:
+    """All clients, until somebody ends the process."""
+    async with trio.open_nursery() as nursery:
+        for number in range(clients):
+            nursery.start_soon(visit, url, number, clients)
+
+
+async def measured(url: str, seconds: float) -> list[float]:
+    """What a prober in another process waited."""
+    command = [sys.executable, "-m", "benchmarks.stall_probe", "--probe", url, "--seconds", str(seconds)]
+    ran = await trio.run_process(command, capture_stdout=True)
+    waits_ms: list[float] = json.loads(ran.stdout)
+    return waits_ms
+
+
+async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, Any]:
+    """Milliseconds from ping to pong, alone and among the clients."""
+    command = [sys.executable, "-m", *(("trio_stt", "serve") if engine else ("benchmarks.silent_server", "-"))]
+    async with own_server(("--resume-grace-s", "2"), command=command) as server:
+        alone = await measured(server.url, seconds)
+        come = [sys.executable, "-m", "benchmarks.stall_probe", "--crowd", server.url, "--clients", str(clients)]
+        others = await trio.lowlevel.open_process(come, stdin=subprocess.DEVNULL)
+        try:
+            await trio.sleep(SETTLED_S)
+            among = await measured(server.url, seconds)
+        finally:
+            others.kill()
+            await others.wait()
+    return {
+        "clients": clients,
+        "pings": len(among),
+        **{f"alone{name}Ms": value for name, value in spread(alone).items()},
+        **{f"among{name}Ms": value for name, value in spread(among).items()},
+        "loadAverage": round(os.getloadavg()[0], 1),
+    }
+
+
+def spread(waits_ms: list[float]) -> dict[str, float]:
+    """Median, 99 of 100, and the longest."""
+    return {f"P{part}": round(float(np.percentile(waits_ms, part)), 1) for part in (50, 99, 100)}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each of the two runs")
+    parser.add_argument("--engine", action="store_true", help="ask the default engine, not a silent one")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--probe", help=argparse.SUPPRESS)
+    parser.add_argument("--crowd", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.probe:
+        print(json.dumps(trio.run(probe, asked.probe, asked.seconds)))
+    elif asked.crowd:
+        trio.run(crowd, asked.crowd, asked.clients)
+    else:
+
+        async def run() -> dict[str, Any]:
+            return await compare(clients=asked.clients, seconds=asked.seconds, engine=asked.engine)
+
+        result = trio.run(run)
+        for name, value in result.items():
+            print(f"{name:>14}  {value}")
+        if asked.json:
+            asked.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
