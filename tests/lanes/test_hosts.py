@@ -76,6 +76,8 @@ async def test_anything_else_that_is_raised_fails_the_call_and_not_the_host(
         [Transcript(text="a"), Transcript(text="b")],
         (Transcript(text="a"),),
         [Transcript(text=None)],  # type: ignore[arg-type] # what an adapter might pass on from a native library
+        [Transcript(text="half a pair \ud800")],
+        [Transcript(text="on and on " * 2_000)],
     ],
 )
 async def test_a_wrong_result_fails_the_call(host: EngineHost, rubbish: object) -> None:
