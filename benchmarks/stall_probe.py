@@ -101,7 +101,8 @@ async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, An
             among = await measured(server.url, seconds)
         finally:
             others.kill()
-            await others.wait()
+            with trio.move_on_after(5, shield=True):
+                await others.wait()
     return {
         "clients": clients,
         "pings": len(among),
