@@ -102,6 +102,7 @@ def test_segments_lie_in_the_clip_and_hold_its_text(engine: Engine, reading: Rea
     (transcript,) = engine.transcribe(asked(reading.clip[:14_000]))
     assert " ".join(s.text for s in transcript.segments) in ("", transcript.text)
     assert all(0.0 <= s.start_s <= s.end_s <= 14_000 / 16_000 for s in transcript.segments)
+    assert all(s.confidence is None or 0.0 <= s.confidence <= 1.0 for s in transcript.segments)
 
 
 @pytest.mark.contract("8.2")

@@ -202,6 +202,11 @@ def test_what_was_heard_before_changes_nothing(
 
 
 @pytest.mark.contract("8.3")
+def test_words_and_phrases_have_their_probability(beckett: NDArray[np.float32], engine: FasterWhisper) -> None:
+    (phrases,) = engine.transcribe(asked(beckett))
+    assert all(piece.confidence is not None and 0.3 < piece.confidence <= 1.0 for piece in phrases.segments)
+
+
 def test_the_filter_cuts_silence_away_and_keeps_times(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
     lead_s = 5
     clip = np.pad(beckett[:56_000], (lead_s * RATE_HZ, 3 * RATE_HZ))

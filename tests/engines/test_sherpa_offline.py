@@ -37,7 +37,7 @@ def test_the_last_word_ends_with_the_clip(tmp_path: Path) -> None:
     clip = spoken(ONE_HZ)[: round(0.35 * 16_000)]
     (transcript,) = load("parakeet", write_transducer(tmp_path)).transcribe(asked(clip))
     (piece,) = transcript.segments
-    assert piece == TimedText(text="one", start_s=piece.start_s, end_s=0.35)
+    assert piece == TimedText(text="one", start_s=piece.start_s, end_s=0.35, confidence=piece.confidence)
 
 
 def test_beam_search_hears_the_same(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_the_last_word_ends_with_what_was_fed(tmp_path: Path) -> None:
     stream.finish()
     engine.decode([stream])
     (piece,) = stream.result().segments
-    assert piece == TimedText(text="one", start_s=piece.start_s, end_s=0.39)
+    assert piece == TimedText(text="one", start_s=piece.start_s, end_s=0.39, confidence=piece.confidence)
 
 
 def test_streams_of_different_lengths_are_decoded_together(tmp_path: Path) -> None:

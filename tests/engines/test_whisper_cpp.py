@@ -153,6 +153,7 @@ def test_segments_are_timed(beckett: NDArray[np.float32]) -> None:
     assert len(starts) > 1
     assert starts == sorted(starts)
     assert " ".join(segment.text for segment in transcript.segments) == transcript.text
+    assert all(segment.confidence is not None and 0.1 < segment.confidence < 1.0 for segment in transcript.segments)
 
 
 def test_what_whisper_calls_an_error_fails_the_job(beckett: NDArray[np.float32]) -> None:

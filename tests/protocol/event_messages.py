@@ -41,7 +41,7 @@ from trio_stt.protocol.events import (
     Where,
     segment_times,
 )
-from trio_stt.protocol.segment import Segment, WakeWord
+from trio_stt.protocol.segment import Piece, Segment, WakeWord
 
 PARTIAL = "please book the blue"
 FINAL = "Please book the blue room."
@@ -122,6 +122,7 @@ def final(segment: Segment) -> Final:
         segment_id=3,
         text=FINAL,
         stable_text_agreed=True,
+        pieces=(Piece(text=FINAL, start_seconds=1.6, end_seconds=2.9, confidence=0.93),),
         **at("timestamp", FINAL_AT),
         **segment_times(segment),
     )

@@ -17,6 +17,7 @@ ADDED_FIELDS = {
     "hello.resumeGraceSeconds": "how long it is kept for that",
     "status.degraded": "partials come less often because the server is behind",
     "final.stableTextAgreed": "whether the final begins with the words that partials had shown as stable",
+    "final.pieces": "when its words were spoken, as far as the engine says, and how sure it is",
     "*egment.audioStartSeconds": "where the speech begins in the audio that the client sent",
     "*egment.audioEndSeconds": "where it ends there",
     "*.wakeWord.word": "which of the wake words was heard",

@@ -7,10 +7,11 @@ import trio
 
 from tests.contract.home import PAUSE_S
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import household
-from trio_stt.lanes.engines.base import Transcript
+from tests.support.conversation import Batch, household
+from trio_stt.lanes.engines.base import TimedText, Transcript
 from trio_stt.protocol.events import Clear, Error, Final, Metrics, Notice, Pong, Realtime, Timeline
 from trio_stt.protocol.packets import build_packet
+from trio_stt.protocol.segment import Piece, Segment
 
 
 @pytest.mark.contract("2.5", "2.8")
@@ -201,3 +202,28 @@ async def test_a_cut_is_told_in_the_contract_s_order() -> None:
             "timeline recording_started",
             "status recording",
         ]
+
+
+@virtual_time
+async def test_a_final_says_when_its_words_were_spoken_and_how_sure_the_engine_is() -> None:
+    def timed(batch: Batch) -> list[Transcript]:
+        pieces = (
+            TimedText(text="so", start_s=0.25, end_s=0.5, confidence=0.87654),
+            TimedText(text="it goes", start_s=0.5, end_s=1.0),
+        )
+        return [Transcript(text="so it goes", segments=pieces) for _ in batch]
+
+    async with household(answer=timed, pre_recording_buffer_duration=0.0) as home:
+        client = await home.connect()
+        client.command("start")
+        client.pause(2.048)  # whole windows
+        client.say(1111, 1.0)
+        client.pause(PAUSE_S)
+        final = await client.until(Final)
+        assert isinstance(final.segment, Segment)
+        begun_s = 2.048
+        assert final.segment.audio_start_seconds == begun_s
+        assert final.pieces == (
+            Piece(text="so", start_seconds=begun_s + 0.25, end_seconds=begun_s + 0.5, confidence=0.877),
+            Piece(text="it goes", start_seconds=begun_s + 0.5, end_seconds=begun_s + 1.0),
+        )

@@ -155,7 +155,12 @@ class _FileConversation:
             assert isinstance(end_s, float)  # noqa: S101 - as above
             self.segments.append(
                 SpokenSegment(
-                    file=self._sound.name, segment_id=event.segment_id, start=start_s, end=end_s, text=event.text
+                    file=self._sound.name,
+                    segment_id=event.segment_id,
+                    start=start_s,
+                    end=end_s,
+                    text=event.text,
+                    pieces=event.pieces or (),
                 )
             )
 

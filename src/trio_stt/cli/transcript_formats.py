@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from trio_stt.protocol.segment import Piece
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpokenSegment:
@@ -16,6 +18,7 @@ class SpokenSegment:
         start: Where its speech begins, in seconds from the start of the file.
         end: Where its speech ends, in seconds.
         text: Its words.
+        pieces: When each was spoken, as far as the engine says.
     """
 
     file: str
@@ -23,14 +26,16 @@ class SpokenSegment:
     start: float
     end: float
     text: str
+    pieces: tuple[Piece, ...] = ()
 
 
-class _JsonSegment(msgspec.Struct, frozen=True, rename="camel"):
+class _JsonSegment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     file: str
     segment_id: int
     start: float
     end: float
     text: str
+    pieces: tuple[Piece, ...] = ()
 
 
 def as_text(segments: Sequence[SpokenSegment]) -> str:
@@ -39,8 +44,8 @@ def as_text(segments: Sequence[SpokenSegment]) -> str:
 
 
 def as_json(segments: Sequence[SpokenSegment]) -> str:
-    """A JSON array with one object for each utterance: `file`, `segmentId`, `start`, `end`, `text`."""
-    rows = [_JsonSegment(s.file, s.segment_id, round(s.start, 3), round(s.end, 3), s.text) for s in segments]
+    """A JSON array with one object for each utterance: `file`, `segmentId`, `start`, `end`, `text`, maybe `pieces`."""
+    rows = [_JsonSegment(s.file, s.segment_id, round(s.start, 3), round(s.end, 3), s.text, s.pieces) for s in segments]
     return msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n"
 
 

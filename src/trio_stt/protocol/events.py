@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from trio_stt.protocol.reports import Limits, SessionReport
-from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord
+from trio_stt.protocol.segment import Piece, PreRecordingBuffer, Segment, WakeWord
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", tag_field="type", kw_only=True):
@@ -211,13 +211,15 @@ class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
 class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
     """The words of a finished utterance; never empty.
 
-    `stable_text_agreed` (our addition) tells whether they begin with the words that partials had shown as stable.
+    `stable_text_agreed` (our addition) tells whether they begin with the words that partials had shown as stable, and
+    `pieces` (our addition) when each was spoken, as far as the engine says.
     """
 
     session_id: str
     segment_id: int
     text: str
     stable_text_agreed: bool
+    pieces: tuple[Piece, ...] | UnsetType = UNSET
     timestamp: float
     timestamp_iso: str
 

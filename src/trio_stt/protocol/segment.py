@@ -56,6 +56,15 @@ class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     audio_end_seconds: float | UnsetType = UNSET
 
 
+class Piece(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A word or a phrase of a final, placed like the segment's speech; `confidence` from 0 to 1, where it is known."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    confidence: float | UnsetType = UNSET
+
+
 def iso(timestamp: float) -> str:
     """UTC with milliseconds and a trailing Z."""
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -4,14 +4,17 @@ It owns wording and order within one announcement; it must not decide when somet
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import trio
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from trio_stt.configuration import wake_words_enabled
+from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.lanes.engines.base import TimedText
 from trio_stt.lanes.job import JobResult
 from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import (
@@ -33,7 +36,7 @@ from trio_stt.protocol.events import (
     segment_times,
 )
 from trio_stt.protocol.reports import SessionReport
-from trio_stt.protocol.segment import iso
+from trio_stt.protocol.segment import Piece, iso
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.recording import END_REASON, Recording
 from trio_stt.settings import Settings
@@ -183,15 +186,26 @@ class Announcer:
             sequence=text.sequence,
         )
 
-    def final(self, recording: Recording, text: str) -> None:
-        """The words of a finished utterance."""
+    def final(self, recording: Recording, text: str, timed: Sequence[TimedText] = ()) -> None:
+        """The words of a finished utterance, and those that the engine timed, from the utterance's first sample."""
         now = time.time()
+        begun_s = recording.start_sample / SAMPLE_RATE_HZ
+        pieces = tuple(
+            Piece(
+                text=each.text,
+                start_seconds=round(begun_s + each.start_s, 3),
+                end_seconds=round(begun_s + each.end_s, 3),
+                confidence=UNSET if each.confidence is None else round(each.confidence, 3),
+            )
+            for each in timed
+        )
         self._outbox.put(
             Final(
                 session_id=self._id,
                 segment_id=recording.segment_id,
                 text=text,
                 stable_text_agreed=recording.stabilizer.agrees_with(text),
+                pieces=pieces or UNSET,
                 timestamp=now,
                 timestamp_iso=iso(now),
                 **segment_times(recording.segment),

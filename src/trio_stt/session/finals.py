@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import EngineError, JobDropped, JobRefused
-from trio_stt.lanes.engines.base import Hints
+from trio_stt.lanes.engines.base import Hints, Transcript
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
 from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.commands import Flush
@@ -243,14 +243,15 @@ class Finals:
             if scope.cancel_called:
                 return
             self._counters.final.deliver(result)
-            self._publish(recording, finished(result.transcript.text))
+            self._publish(recording, result.transcript)
         self._settle()
 
-    def _publish(self, recording: Recording, text: str) -> None:
+    def _publish(self, recording: Recording, heard: Transcript) -> None:
         """The final; or, where what the engine returned is not what a person said, the end of the segment."""
+        text = finished(heard.text)
         reason = refusal(text)
         if reason is None:
-            self._announcer.final(recording, text)
+            self._announcer.final(recording, text, heard.segments)
             return
         if text:
             self._counters.suppressed_texts += 1

@@ -126,11 +126,20 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedText:
-    """A piece of a transcript with its place in the clip: `start_s` and `end_s` in seconds from its first sample."""
+    """A piece of a transcript, a word or a phrase, with its place in the clip.
+
+    Attributes:
+        text: Its words, stripped, not empty.
+        start_s: Where it begins, in seconds from the clip's first sample.
+        end_s: Where it ends there.
+        confidence: How probable the model found it, 0 to 1: the geometric mean over its tokens, or the model's own
+            figure; None where the model gives none.
+    """
 
     text: str
     start_s: float
     end_s: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ trio, and faster-whisper only when an engine is loaded.
 """
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -263,7 +264,10 @@ def _timed(window: Window, segment: Any) -> Iterator[TimedText]:
         text = (timed.text if timed is segment else timed.word).strip()
         start_s, end_s = window.clip_time_s(float(timed.start)), window.clip_time_s(float(timed.end))
         if text:
-            yield TimedText(text=text, start_s=start_s, end_s=max(start_s, end_s))
+            probability = math.exp(timed.avg_logprob) if timed is segment else float(timed.probability)
+            yield TimedText(
+                text=text, start_s=start_s, end_s=max(start_s, end_s), confidence=min(1.0, max(0.0, probability))
+            )
 
 
 def _first_line(error: Exception) -> str:

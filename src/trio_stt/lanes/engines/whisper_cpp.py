@@ -8,6 +8,7 @@ loaded.
 import atexit
 import inspect
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -85,14 +86,19 @@ class WhisperCpp:
             with _collect_native_errors() as errors:
                 if language is None:
                     (language, _probability), _all = self._model.auto_detect_language(padded)
-                heard = self._model.transcribe(padded, language=language, **call_options)
+                heard = self._model.transcribe(padded, language=language, extract_probability=True, **call_options)
         except RuntimeError as error:
             raise TranscriptionFailed(f"engine {ENGINE}: {error}") from error
         if errors:
             raise TranscriptionFailed(f"engine {ENGINE}: {errors[0]}")
         duration_s = clip.size / SAMPLE_RATE_HZ
         segments = tuple(
-            TimedText(text=text, start_s=start_s, end_s=max(start_s, min(segment.t1 / 100, duration_s)))
+            TimedText(
+                text=text,
+                start_s=start_s,
+                end_s=max(start_s, min(segment.t1 / 100, duration_s)),
+                confidence=None if math.isnan(segment.probability) else float(min(1.0, segment.probability)),
+            )
             for segment in heard
             if (text := segment.text.strip()) and text != _NO_SPEECH
             for start_s in [max(0.0, min(segment.t0 / 100, duration_s))]
