@@ -74,6 +74,7 @@ async def test_tasks_of_a_session_inherit_its_name_and_others_do_not(capsys: pyt
         with structlog.contextvars.bound_contextvars(session=name):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(task)
+                await trio.lowlevel.checkpoint()
 
     async def task() -> None:
         await trio.lowlevel.checkpoint()

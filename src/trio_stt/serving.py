@@ -3,6 +3,7 @@
 It owns what starts and ends with the server, and in which order. It must not know sessions or settings.
 """
 
+import trio
 from quart_trio import QuartTrio
 
 from trio_stt.doors.access import Access
@@ -16,7 +17,7 @@ from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.ws import ws_routes
 from trio_stt.service import prepare_process
 from trio_stt.session.house import House
-from trio_stt.stalls import watch_for_stalls
+from trio_stt.stalls import StallWatch
 
 
 def build_app(house: House) -> QuartTrio:
@@ -38,7 +39,7 @@ def build_app(house: House) -> QuartTrio:
         prepare_process()
         await app.nursery.start(house.run)
         if house.settings.stall_warning_ms:
-            app.nursery.start_soon(watch_for_stalls, house.settings.stall_warning_ms / 1000)
+            trio.lowlevel.add_instrument(StallWatch(house.settings.stall_warning_ms / 1000))
 
     @app.after_serving
     async def end() -> None:

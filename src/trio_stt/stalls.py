@@ -1,66 +1,65 @@
-"""Notices when the event loop is late, and says in the log what ran meanwhile.
+"""Notices which task holds the event loop up, and says so in the log.
 
-It owns that one instrument. It must not run code of its own while the loop stands still: a second Python thread would
-wait for the interpreter that the culprit holds. `faulthandler` has a native watchdog that needs no interpreter; it is
-wound up anew at every tick, and writes the stacks to a file when a tick does not come in time.
+It owns that one instrument. It must not use a thread: pure Python beside the loop would slow it, and what reads the
+stacks of running threads without the interpreter's lock, as `faulthandler`'s watchdog does, can end the process.
 """
 
-import faulthandler
 import logging
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+import time
+from pathlib import Path
 
 import trio
 
 logger = logging.getLogger(__name__)
 
-_TICK_S = 0.05
-_QUIET_S = 10.0
-_LINES = 40
-"""Of the stacks: the event loop's own thread first, in each the newest calls first."""
+_TRIO = str(Path(trio.__file__).parent)
+_FRAMES = 8
+"""Of where a task stands, the innermost first."""
 
 
-async def watch_for_stalls(limit_s: float = 0.05, *, quiet_s: float = _QUIET_S) -> None:
-    """Look at the event loop twenty times a second, and log a warning when it was late by more than `limit_s` seconds.
+class StallWatch(trio.abc.Instrument):
+    """Times every step of every task; one that is too long is logged with the task's name and where it stands now.
 
-    After a warning there is none for `quiet_s` seconds, for a busy machine would fill its disk with them; the next one
-    counts those between. It holds the stacks of all threads as they were when the loop had been late for about so long.
-    One such watch may run in a process: the native watchdog is the process's only one.
+    That is the next place where it gives the loop back: what took so long lies before it. Time is wall time: on a
+    machine that does too much else, the loop is held up as well.
+
+    Args:
+        limit_s: A longer step is a stall.
+        quiet_s: After a line, no other comes for so long, for a busy machine would fill its disk; the next one counts
+            those between.
     """
-    unsaid, quiet_until_s = 0, 0.0
-    with tempfile.TemporaryFile("w+") as stacks, _watchdog():
-        while True:
-            due_s = trio.current_time() + _TICK_S
-            faulthandler.dump_traceback_later(_TICK_S + limit_s, file=stacks)
-            await trio.sleep_until(due_s)
-            late_s = trio.current_time() - due_s
-            if late_s > limit_s:
-                faulthandler.cancel_dump_traceback_later()
-                ran = _taken(stacks)  # nothing where it came just before the watchdog
-                if trio.current_time() < quiet_until_s:
-                    unsaid += 1
-                    continue
-                more = f", and {unsaid} times since the last such line" if unsaid else ""
-                meanwhile = f"; while it was:\n{ran}" if ran else ""
-                logger.warning("the event loop was late by %.0f ms%s%s", late_s * 1000, more, meanwhile)
-                unsaid, quiet_until_s = 0, trio.current_time() + quiet_s
+
+    def __init__(self, limit_s: float, *, quiet_s: float = 10.0) -> None:
+        self._limit_s = limit_s
+        self._quiet_s = quiet_s
+        self._begun_s = time.perf_counter()
+        self._quiet_until_s = 0.0
+        self._unsaid = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - as trio calls it
+        """A task gets the loop."""
+        self._begun_s = time.perf_counter()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """It gave the loop back."""
+        now_s = time.perf_counter()
+        if now_s - self._begun_s <= self._limit_s:
+            return
+        if now_s < self._quiet_until_s:
+            self._unsaid += 1
+            return
+        more = f" (and {self._unsaid} more since the last such line)" if self._unsaid else ""
+        self._unsaid, self._quiet_until_s = 0, now_s + self._quiet_s
+        held_ms = (now_s - self._begun_s) * 1000
+        logger.warning("%s held the event loop up for %.0f ms%s%s", task.name, held_ms, more, _stands(task))
 
 
-@contextmanager
-def _watchdog() -> Iterator[None]:
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-def _taken(stacks: IO[str]) -> str:
-    """What was written since the last time, without the watchdog's own first line, which reads like an error."""
-    stacks.seek(0)
-    _, _, threads = stacks.read().strip().partition("\n")
-    stacks.seek(0)
-    stacks.truncate()
-    oldest_first = "\n\n".join(reversed(threads.split("\n\n")))  # the main thread, which began first, came last
-    return "\n".join(oldest_first.splitlines()[:_LINES])
+def _stands(task: trio.lowlevel.Task) -> str:
+    """Where a task waits, but for trio's own frames; nothing where it has ended."""
+    frames = [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+        for frame, line in task.iter_await_frames()
+        if not frame.f_code.co_filename.startswith(_TRIO)
+    ]
+    innermost = frames[: -_FRAMES - 1 : -1]
+    return "; now it stands at\n  " + "\n  ".join(innermost) if innermost else ""

@@ -113,7 +113,8 @@ class _GuardedStream(WSStream):
             self._is_over = True
             self.app_put = None
             if self._is_putting:
-                await receive()  # the queue is full: room for the one that waits
+                # The queue is full: room for the one that waits, who is cancelled as well where this is.
+                await receive()  # noqa: ASYNC102 - it never waits
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
         self.handshake.extensions = None  # no compression

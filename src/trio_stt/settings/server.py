@@ -39,7 +39,7 @@ class ServerSettings(SettingsGroup):
     ] = "console"
     stall_warning_ms: Annotated[
         int,
-        Field(ge=0, le=60_000, description="A longer stall of the event loop is logged with what ran; 0 logs none."),
+        Field(ge=0, le=60_000, description="A task that holds the event loop for longer is logged; 0 logs none."),
         startup("--stall-warning-ms"),
     ] = 50
     max_sessions: Annotated[
