@@ -1,23 +1,15 @@
 /**
- * The link to the server: one WebSocket at a time, its heart-beat, the key where one is asked for, and after a loss a new
- * socket in the same session, where the server still has it.
+ * The link to the server: one WebSocket at a time, and after a loss a new one in the same session, where there still is one.
  * It must not know what is said over it beyond what opens it, and never touches the DOM.
  */
 
-import { retryDelayMs } from './backoff.js';
+import { Retry } from './backoff.js';
 import { Continuity } from './continuity.js';
+import { Heartbeat } from './heartbeat.js';
+import { Outflow } from './outflow.js';
 import { encodeAuth, encodeCommand, parseEvent } from './protocol.js';
 
 /** @import { CommandName, ServerEvent } from './protocol.js' */
-
-export const PING_EVERY_MS = 2500;
-
-/** With no frame for this long although we asked, the other end is gone: a sleeping laptop's socket says nothing. */
-export const SILENCE_LIMIT_MS = 10_000;
-
-/** What was kept goes out as fast as the socket takes it, and live sound comes behind it. */
-const CATCH_UP_BELOW_BYTES = 96_000;
-const CATCH_UP_EVERY_MS = 40;
 
 const CLOSE_BROKEN = 1006;
 const CLOSE_POLICY = 1008;
@@ -29,7 +21,6 @@ const CLOSE_COMING_BACK = 4000;
 /**
  * @typedef {'connecting' | 'open' | 'waiting' | 'locked'} LinkPhase
  *   `open` once `hello` or `resumed` came; `waiting` until the next attempt; `locked` until there is a (right) key.
- *
  * @typedef {object} LinkState
  * @property {LinkPhase} phase
  * @property {boolean} full the server had no room at the last attempt
@@ -37,13 +28,11 @@ const CLOSE_COMING_BACK = 4000;
  * @property {number} failures attempts that failed in a row
  * @property {number} retryAtMs when the next attempt is due, on the clock of `now`; 0 unless waiting
  * @property {number} keepsS seconds of sound that are kept while not connected; 0 where no session waits for us
- *
  * @typedef {object} LinkHandlers
  * @property {(state: LinkState) => void} onState
  * @property {(event: ServerEvent) => void} onEvent every event but `pong` and what asks for a key
  * @property {(latencyMs: number) => void} onLatency
  * @property {(seconds: number) => void} onMissed sound that was to be sent, and never will be
- *
  * @typedef {object} LinkParts what a test replaces
  * @property {() => WebSocket} openSocket
  * @property {() => string} [key] the key to the server, or ''
@@ -56,33 +45,33 @@ export class Link {
   #socket = null;
   /** @type {LinkState} */
   #state = { phase: 'connecting', full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0 };
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #retryTimer;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #pingTimer;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #catchUpTimer;
-  /** When the oldest unanswered ping left, or 0. */
-  #askedAtMs = 0;
-  /** When the last frame came; any frame shows that the other end lives. */
-  #heardAtMs = 0;
+  #retry;
+  #heartbeat;
   /** Whether this attempt showed a key. */
   #showedKey = false;
   #session = new Continuity();
-  #isCatchingUp = false;
+  #outflow;
   #openSocket;
   #key;
-  #now;
-  #random;
   #handlers;
 
   /** @param {LinkParts & LinkHandlers} parts */
   constructor({ openSocket, key = () => '', now = () => performance.now(), random = Math.random, ...handlers }) {
     this.#openSocket = openSocket;
     this.#key = key;
-    this.#now = now;
-    this.#random = random;
+    this.#retry = new Retry(() => this.connect(), now, random);
     this.#handlers = handlers;
+    this.#outflow = new Outflow({
+      socket: () => (this.isOpen ? this.#socket : null),
+      take: () => this.#session.journal.take(),
+      onPumped: () => this.#tellMissed(),
+    });
+    this.#heartbeat = new Heartbeat({
+      now,
+      ask: () => this.#ping(),
+      onSilence: () => this.#lose(0),
+      onLatency: (latencyMs) => handlers.onLatency(latencyMs),
+    });
   }
 
   get isOpen() {
@@ -96,7 +85,7 @@ export class Link {
 
   /** Whether sound from before a loss still goes out, with all that comes now behind it. */
   get isCatchingUp() {
-    return this.#isCatchingUp;
+    return this.#outflow.isCatchingUp;
   }
 
   /** Bytes that were handed over and not sent yet. */
@@ -107,14 +96,13 @@ export class Link {
   /** Connect now; does nothing while a connection stands or is being made. */
   connect() {
     if (this.#socket) return;
-    clearTimeout(this.#retryTimer);
+    this.#retry.cancel();
     this.#become({ phase: 'connecting', retryAtMs: 0, refusal: '' });
     const socket = this.#openSocket();
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     this.#showedKey = false;
-    this.#askedAtMs = this.#now(); // the connection itself is a question that must be answered in time
-    this.#pingTimer = setInterval(() => this.#beat(), PING_EVERY_MS);
+    this.#heartbeat.start();
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code }) => this.#closed(code);
   }
@@ -130,7 +118,7 @@ export class Link {
   send(command) {
     if (!this.takes) return;
     this.#session.journal.add(encodeCommand(command));
-    this.#pump();
+    this.#outflow.pump();
   }
 
   /**
@@ -141,7 +129,7 @@ export class Link {
   sendPacket(packet, durationS) {
     if (!this.takes) return false;
     this.#session.journal.add(packet, durationS);
-    this.#pump();
+    this.#outflow.pump();
     return true;
   }
 
@@ -155,35 +143,16 @@ export class Link {
     this.#session.journal.add(packet, durationS, true);
   }
 
-  #pump() {
-    clearTimeout(this.#catchUpTimer);
-    if (!this.isOpen) return;
-    while (!this.#isCatchingUp || this.bufferedBytes < CATCH_UP_BELOW_BYTES) {
-      const frame = this.#session.journal.take();
-      if (frame === null) {
-        this.#isCatchingUp = false;
-        break;
-      }
-      this.#socket?.send(frame);
-    }
-    this.#tellMissed();
-    if (this.#isCatchingUp) this.#catchUpTimer = setTimeout(() => this.#pump(), CATCH_UP_EVERY_MS);
-  }
-
-  #beat() {
-    const now = this.#now();
-    if (this.#askedAtMs && now - Math.max(this.#askedAtMs, this.#heardAtMs) > SILENCE_LIMIT_MS) {
-      this.#lose(0);
-    } else if (this.isOpen && !this.#askedAtMs) {
-      this.#askedAtMs = now;
-      this.#session.journal.passing();
-      this.#socket?.send(encodeCommand('ping'));
-    }
+  #ping() {
+    if (!this.isOpen) return false;
+    this.#session.journal.passing();
+    this.#socket?.send(encodeCommand('ping'));
+    return true;
   }
 
   /** @param {unknown} data */
   #receive(data) {
-    this.#heardAtMs = this.#now();
+    this.#heartbeat.heard();
     const event = typeof data === 'string' ? parseEvent(data) : null;
     if (!event) return;
     if (event.type === 'auth_required') {
@@ -199,28 +168,27 @@ export class Link {
   #hear(event) {
     switch (event.type) {
       case 'pong':
-        if (this.#askedAtMs) this.#handlers.onLatency(this.#now() - this.#askedAtMs);
-        this.#askedAtMs = 0;
+        this.#heartbeat.answered();
         return;
       case 'hello':
         this.#tellMissed(); // it is the end of the session before
-        this.#opened();
+        this.#opened(false);
         break;
       case 'resumed':
-        this.#opened();
-        this.#isCatchingUp = true;
+        this.#opened(true);
         break;
       case 'error':
         if (event.where === 'admission') this.#state.refusal = event.message;
         break;
     }
     this.#handlers.onEvent(event);
-    if (event.type === 'resumed') this.#pump();
+    if (event.type === 'resumed') this.#outflow.pump();
   }
 
-  #opened() {
-    this.#askedAtMs = 0;
-    this.#isCatchingUp = false;
+  /** @param {boolean} behind whether there are frames from before */
+  #opened(behind) {
+    this.#heartbeat.opened();
+    this.#outflow.opened(behind);
     this.#become({ phase: 'open', full: false, refusal: '', failures: 0 });
   }
 
@@ -257,9 +225,7 @@ export class Link {
     const full = isRefused && !this.isOpen;
     this.#leave(CLOSE_COMING_BACK);
     const failures = this.#state.failures + 1;
-    const delayMs = retryDelayMs(failures, { full, random: this.#random });
-    this.#retryTimer = setTimeout(() => this.connect(), delayMs);
-    this.#become({ phase: 'waiting', full, failures, retryAtMs: this.#now() + delayMs });
+    this.#become({ phase: 'waiting', full, failures, retryAtMs: this.#retry.plan(failures, full) });
   }
 
   /** @param {number} [code] */
@@ -267,9 +233,9 @@ export class Link {
     const socket = this.#socket;
     this.#socket = null;
     this.#session.disconnected();
-    clearInterval(this.#pingTimer);
-    clearTimeout(this.#catchUpTimer);
-    clearTimeout(this.#retryTimer);
+    this.#heartbeat.stop();
+    this.#outflow.stop();
+    this.#retry.cancel();
     if (!socket) return;
     socket.onmessage = null;
     socket.onclose = null;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 
-import { Link, PING_EVERY_MS, SILENCE_LIMIT_MS } from '../../web/link.js';
+import { PING_EVERY_MS, SILENCE_LIMIT_MS } from '../../web/heartbeat.js';
+import { Link } from '../../web/link.js';
 import { FakeSocket } from './fake-socket.mjs';
 
 let nowMs;
