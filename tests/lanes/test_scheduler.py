@@ -17,6 +17,11 @@ from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
 
 
+def our_threads() -> list[threading.Thread]:
+    """All but trio's own, which come and go."""
+    return [thread for thread in threading.enumerate() if not thread.name.startswith("Trio")]
+
+
 def unavailable() -> FakeEngine:
     raise EngineUnavailable("install the fake package")
 
@@ -122,7 +127,7 @@ def new_host(request: pytest.FixtureRequest) -> Callable[[], EngineHost]:
 
 
 async def test_a_lane_lives_and_ends_alike_on_either_host(new_host: Callable[[], EngineHost]) -> None:
-    before = threading.enumerate()
+    before = our_threads()
     engine = FakeEngine(lambda batch: None if len(batch[0]) == 13 else lengths(batch))
     served = Lane("main", new_host=new_host, load=lambda: engine, limits=limits(), warmup_clips=[clip(100)])
     async with trio.open_nursery() as nursery:
@@ -136,22 +141,22 @@ async def test_a_lane_lives_and_ends_alike_on_either_host(new_host: Callable[[],
     assert engine.clips == [100, 1, 13, 13, 2]
     assert engine.closed == 1
     assert served.state is LaneState.CLOSED
-    assert threading.enumerate() == before
+    assert our_threads() == before
 
 
 async def test_a_lane_without_an_engine_lives_and_ends_alike_on_either_host(new_host: Callable[[], EngineHost]) -> None:
-    before = threading.enumerate()
+    before = our_threads()
     failed = Lane("main", new_host=new_host, load=unavailable, limits=limits())
     async with trio.open_nursery() as nursery:
         await nursery.start(failed.run)
         with pytest.raises(EngineUnavailable, match="the main lane has no engine: install the fake package"):
             await failed.submit(final("a")).wait()
         nursery.cancel_scope.cancel()
-    assert threading.enumerate() == before
+    assert our_threads() == before
 
 
 async def test_a_lane_whose_native_call_hangs_ends_without_it() -> None:
-    before = set(threading.enumerate())
+    before = set(our_threads())
     token, begun, release = trio.lowlevel.current_trio_token(), trio.Event(), threading.Event()
 
     def hang(_: object) -> None:
@@ -171,15 +176,15 @@ async def test_a_lane_whose_native_call_hangs_ends_without_it() -> None:
         nursery.cancel_scope.cancel()
     with pytest.raises(JobDropped, match="closed"):
         await ticket.wait()
-    (left,) = set(threading.enumerate()) - before
+    (left,) = set(our_threads()) - before
     release.set()
     left.join(30)
-    assert set(threading.enumerate()) == before
+    assert set(our_threads()) == before
 
 
 async def test_a_native_call_that_hangs_costs_its_lane_a_thread_and_no_final() -> None:
     """Real threads: one really blocks, the others answer at once."""
-    before = set(threading.enumerate())
+    before = set(our_threads())
     release = threading.Event()
     engines: list[FakeEngine] = []
 
@@ -212,14 +217,14 @@ async def test_a_native_call_that_hangs_costs_its_lane_a_thread_and_no_final() -
         assert [engine.closed for engine in engines] == [1, 0]
         nursery.cancel_scope.cancel()
     assert [engine.closed for engine in engines] == [1, 1]
-    for thread in set(threading.enumerate()) - before:
+    for thread in set(our_threads()) - before:
         thread.join(30)
-    assert set(threading.enumerate()) == before
+    assert set(our_threads()) == before
 
 
 async def test_workers_really_work_side_by_side_on_one_shared_model() -> None:
     """Each of two calls waits for the other one to have begun."""
-    before = threading.enumerate()
+    before = our_threads()
     together = threading.Barrier(2, timeout=30)
     engines: list[FakeEngine] = []
 
@@ -238,4 +243,4 @@ async def test_workers_really_work_side_by_side_on_one_shared_model() -> None:
         assert [(await ticket.wait()).transcript.text for ticket in tickets] == ["1", "2"]
         nursery.cancel_scope.cancel()
     assert [engine.closed for engine in engines] == [1]
-    assert threading.enumerate() == before
+    assert our_threads() == before

@@ -208,13 +208,17 @@ async def test_a_lane_that_is_closed_gives_up_its_download_and_keeps_what_came(
     file = web.files["/bundle.tar.bz2"]
     file.hold_after = 1000
     lane = _lane(config)
+    assert config.download_root is not None
+    part = config.download_root / ".unfinished" / "bundle" / "bundle.tar.bz2.part"
     async with trio.open_nursery() as nursery:
         await nursery.start(lane.run)
         await trio.to_thread.run_sync(file.held.wait, 30)
+        with trio.fail_after(30):
+            while not await trio.Path(part).exists():  # noqa: ASYNC110 - no file tells that it is there
+                await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
         file.release.set()
-    assert config.download_root is not None
-    assert (config.download_root / ".unfinished" / "bundle" / "bundle.tar.bz2.part").stat().st_size >= 1000
+    assert part.stat().st_size >= 1000
     assert not (config.download_root / "bundle").exists()
 
 
