@@ -7,6 +7,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 import trio
 
 from tests.faults.scene import (
@@ -22,6 +23,8 @@ from tests.faults.scene import (
 )
 from tests.support.client import SocketClient, connected
 from tests.support.real import missing, moonshine_asset
+
+pytestmark = pytest.mark.long  # some of them take a quarter of a minute
 
 GOING_AWAY = 1001
 FAILURES = ["raise", "exit", "nothing", "too-few", "too-many", "no-text", "no-unicode", "flood"]
