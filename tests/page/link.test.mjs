@@ -1,42 +1,19 @@
 import assert from 'node:assert/strict';
-import { beforeEach, mock, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 
 import { PING_EVERY_MS, SILENCE_LIMIT_MS } from '../../web/heartbeat.js';
-import { Link } from '../../web/link.js';
-import { FakeSocket } from './fake-socket.mjs';
+import { makeLink } from './link-harness.mjs';
 
-let nowMs;
 let sockets;
 let states;
 let events;
 let latencies;
 let link;
-
-/** Lets time pass on the timers and on the link's clock together. */
-function pass(ms) {
-  for (let left = ms; left > 0; left -= 50) {
-    nowMs += Math.min(50, left);
-    mock.timers.tick(Math.min(50, left));
-  }
-}
+let pass;
 
 beforeEach(() => {
-  mock.timers.reset();
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
-  [nowMs, sockets, states, events, latencies] = [1000, [], [], [], []];
-  link = new Link({
-    openSocket: () => {
-      sockets.push(new FakeSocket());
-      return sockets.at(-1);
-    },
-    now: () => nowMs,
-    random: () => 1,
-    onState: (state) => states.push(state),
-    onEvent: (event) => events.push(event),
-    onLatency: (ms) => latencies.push(ms),
-    onMissed: () => {},
-  });
-  link.connect();
+  latencies = [];
+  ({ link, sockets, states, events, pass } = makeLink({ onLatency: (ms) => latencies.push(ms) }));
 });
 
 test('the link is open once the server said hello, and nothing is sent before', () => {
