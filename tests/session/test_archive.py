@@ -2,11 +2,9 @@
 
 import json
 import logging
-import os
 import resource
 import signal
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ from trio_stt.protocol.events import Final, Notice, Pong
 from trio_stt.service import build_house
 from trio_stt.session import archive as archive_module
 from trio_stt.session.archive import Archive
-from trio_stt.session.archive_files import make_room
 
 
 def archive(folder: Path, **limits: Any) -> Archive:
@@ -156,22 +153,6 @@ async def test_a_full_disk_ends_the_recording_with_a_warning_and_nothing_else(
     assert caplog.text.count("no longer recorded") == 1
     assert "2222" not in caplog.text
     assert {path.suffix for path in files_in(tmp_path)} == {".part"}
-
-
-def test_the_oldest_gives_way_to_size_and_age_and_what_is_in_use_stays(tmp_path: Path) -> None:
-    def have() -> list[str]:
-        return sorted(path.name for path in tmp_path.iterdir())
-
-    now = time.time()
-    for hours, name in enumerate(["open.flac.part", "a.flac", "a.jsonl", "crashed.flac.part", "new.flac", "notes.txt"]):
-        (tmp_path / name).write_bytes(bytes(1000))
-        age_s = (10 - hours) * 3600
-        os.utime(tmp_path / name, (now - age_s, now - age_s))
-    in_use = frozenset({tmp_path / "open.flac.part"})
-    make_room(tmp_path, max_bytes=float("inf"), max_age_s=8.5 * 3600, in_use=in_use)
-    assert have() == ["a.jsonl", "crashed.flac.part", "new.flac", "notes.txt", "open.flac.part"]
-    make_room(tmp_path, max_bytes=2_500, max_age_s=float("inf"), in_use=in_use)
-    assert have() == ["new.flac", "notes.txt", "open.flac.part"]
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_at_the_start(tmp_path: Path) -> None:

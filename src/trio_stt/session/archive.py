@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Event, Hello
-from trio_stt.session.archive_files import RecordFiles, make_room
+from trio_stt.session.archive_files import RecordFiles, Room
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ class Archive:
 
     Args:
         folder: Made if it is not there.
-        max_mb: Megabytes that all recordings may take; the oldest go first. 0 for no limit.
-        max_age_h: Hours after which a recording goes. 0 for no limit.
+        max_mb: Megabytes that all recordings may take; the oldest go first, at most a minute late. 0 for no limit.
+        max_age_h: Hours after its end after which a recording goes. 0 for no limit.
 
     Raises:
         SettingError: The folder cannot be made or written to.
@@ -92,8 +92,7 @@ class Archive:
         except OSError as error:
             raise SettingError(f"record: cannot write to {folder}: {error.strerror}") from None
         self._folder = folder
-        self._max_bytes = max_mb * 1e6 or float("inf")
-        self._max_age_s = max_age_h * 3600 or float("inf")
+        self._room = Room(folder, max_bytes=max_mb * 1e6 or float("inf"), max_age_s=max_age_h * 3600 or float("inf"))
         self._queue: deque[tuple[Record, _Item]] = deque()
         self._queued_bytes = 0
         self._filled = trio.Event()
@@ -173,8 +172,17 @@ class Archive:
                 files.abandon()
 
     def _tidy(self) -> None:
-        in_use = frozenset(part for files in self._files.values() if files for part in files.parts)
+        now_s = time.monotonic()
         try:
-            make_room(self._folder, max_bytes=self._max_bytes, max_age_s=self._max_age_s, in_use=in_use)
+            for name in self._room.overlong(self._written(), now_s):
+                self._try(name, partial(self._continue, name))
+            in_use = frozenset(part for files in self._written().values() for part in files.parts)
+            self._room.make(in_use, now_s)
         except OSError as error:
             logger.warning("old recordings could not be removed: %s", error)
+
+    def _written(self) -> dict[str, RecordFiles]:
+        return {name: files for name, files in self._files.items() if files}
+
+    def _continue(self, name: str) -> None:
+        self._files[name] = self._written()[name].continued()

@@ -115,7 +115,7 @@ class ServerSettings(SettingsGroup):
     ] = 10_000
     record_max_age_h: Annotated[
         float,
-        Field(ge=0, le=1_000_000, description="Hours after which a recording is removed; 0 for no limit."),
+        Field(ge=0, le=1_000_000, description="Hours after its end at which a recording is removed; 0 for no limit."),
         startup("--record-max-age-h"),
     ] = 720.0
     idle_timeout_s: Annotated[
