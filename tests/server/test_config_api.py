@@ -166,10 +166,12 @@ HOSTILE: list[tuple[bytes, int]] = [
     (b'{"max_sessions": 1', 422),
     (b'{"max_sessions": 01}', 422),
     (b"\xff\xfe{", 422),
+    (b'{"max_sessions": "x", "max_sessions": 7}', 422),
     (b"[" * 60_000, 422),
     (b'{"a":' * 12_000, 422),
     (b'{"settings": null}', 400),
     (b'{"settings": []}', 400),
+    (b'{"settings": {"max_sessions": 7, "max_sessions": 7}}', 400),
     (b'{"settings": "max_sessions"}', 400),
     (b'{"settings": 5, "max_sessions": 7}', 400),
     (b'{"max_sessions": ' + b"9" * 60_000 + b"}", 400),
@@ -211,9 +213,6 @@ async def test_hostile_requests_change_nothing_and_are_answered_in_kind() -> Non
             status, told = await request(running, method, b"{}")
             assert (status, bool(told["detail"])) == (405, True)
 
-        # The last of several values counts.
-        status, told = await request(running, "PATCH", b'{"max_sessions": "x", "max_sessions": 7}')
-        assert (status, told["settings"]["max_sessions"]) == (200, 7)
         assert "Traceback" not in running.output
 
 

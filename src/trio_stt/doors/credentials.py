@@ -12,6 +12,7 @@ from hypercorn.typing import WWWScope
 
 from trio_stt.doors.access import Refusal
 from trio_stt.doors.keys import KEY_PREFIX
+from trio_stt.protocol.json_text import repeats_key
 
 SUBPROTOCOL = "trio-stt"
 _KEY_SUBPROTOCOL = "trio-stt.key."
@@ -64,6 +65,7 @@ def key_in_message(message: str | bytes | None) -> str | None:
     if not isinstance(message, str) or len(message) > MAX_AUTH_CHARACTERS:
         return None
     try:
-        return msgspec.json.decode(message, type=_Auth).key
+        fields = msgspec.json.decode(message)
+        return None if repeats_key(message, fields) else msgspec.convert(fields, _Auth).key
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

@@ -11,6 +11,7 @@ from quart import Blueprint, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
 
 from trio_stt.doors.visitor import visitor_of
+from trio_stt.protocol.json_text import KEY_TWICE, repeats_key
 from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
 from trio_stt.session.house import House
 from trio_stt.session.probes import fault, unready
@@ -83,12 +84,12 @@ def _add_config(routes: Blueprint, house: House) -> None:
                 " are keys with one of the scope admin"
             )
         try:
-            changes = msgspec.json.decode(await _body(), type=_Changes)
+            changes = _changes(await _body())
         except _UNREADABLE as error:
             return jsonify(detail=[{"type": "json_invalid", "loc": ["body"], "msg": str(error)}]), 422
         if "settings" in changes:
             try:
-                changes = msgspec.json.decode(changes["settings"], type=_Changes)
+                changes = _changes(bytes(changes["settings"]))
             except _UNREADABLE as error:
                 return jsonify(error=f"settings must be a JSON object: {error}"), 400
         async with revising:
@@ -117,6 +118,13 @@ def _json(report: Report, status: int = 200) -> Response:
 
 def _probe(reason: str | None) -> Response:
     return _json(ProbeReport(ok=reason is None, reason=reason), 503 if reason else 200)
+
+
+def _changes(text: bytes) -> _Changes:
+    changes = msgspec.json.decode(text, type=_Changes)
+    if repeats_key(text, changes):
+        raise msgspec.DecodeError(KEY_TWICE)
+    return changes
 
 
 async def _body() -> bytes:

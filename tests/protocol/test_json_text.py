@@ -1,0 +1,75 @@
+"""JSON of strangers: a key that comes twice in an object is found however it is written, and nothing else is."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_stt.errors import CommandError, PacketError
+from trio_stt.protocol.commands import parse_command
+from trio_stt.protocol.json_text import repeats_key
+from trio_stt.protocol.packets import parse_packet
+
+TWICE = [
+    '{"type":"ping","type":"stop"}',
+    '{"type":"ping","type":"ping"}',
+    '{"type":"ping","more":{"a":1,"a":1}}',
+    '{"type":"ping","more":[{},{"a":{},"a":{}}]}',
+    r'{"type":"ping","\u0074ype":"stop"}',
+    r'{"type":"stop","more":"\u003a","type":"ping"}',
+    r'{"type":"stop","more":"\\\u003A","more":"\\u003a"}',
+    '{"type":"stop","":1,"":2}',
+]
+
+
+@pytest.mark.contract("2.2")
+@pytest.mark.parametrize("text", TWICE)
+def test_a_command_with_a_key_twice_is_refused(text: str) -> None:
+    with pytest.raises(CommandError, match=r"^invalid JSON in command: a key comes twice in an object$"):
+        parse_command(text)
+
+
+@pytest.mark.contract("2.3")
+def test_a_packet_whose_metadata_has_a_key_twice_is_refused() -> None:
+    metadata = b'{"sampleRate":16000,"channels":1,"sampleRate":48000}'
+    with pytest.raises(PacketError, match=r"^invalid JSON in audio packet metadata: a key comes twice in an object$"):
+        parse_packet(len(metadata).to_bytes(4, "little") + metadata, max_pcm_bytes=0)
+
+
+class Members(list[tuple[str, object]]):
+    """An object as it is written: keys may repeat."""
+
+
+KEYS = st.text(alphabet='ab:\\"u03A', max_size=3)
+VALUES = st.recursive(
+    st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(alphabet=':\\"u03a\u00e9', max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(KEYS, inner), max_size=3).map(Members),
+    max_leaves=8,
+)
+
+
+def written(value: object, escape: bool) -> str:
+    match value:
+        case Members():
+            return "{" + ",".join(f"{written(key, escape)}: {written(inner, escape)}" for key, inner in value) + "}"
+        case list():
+            return "[" + ", ".join(written(inner, escape) for inner in value) + "]"
+        case str() if escape:
+            return json.dumps(value).replace(":", r"\u003A")
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def repeats(value: object) -> bool:
+    if isinstance(value, Members):
+        return len(dict(value)) < len(value) or any(repeats(inner) for _, inner in value)
+    return isinstance(value, list) and any(map(repeats, value))
+
+
+@given(VALUES, st.booleans(), st.booleans())
+def test_a_key_twice_is_found_wherever_it_is_and_nothing_else_is(value: object, escape: bool, as_bytes: bool) -> None:
+    text = written(value, escape)
+    given_text = text.encode() if as_bytes else text
+    assert repeats_key(given_text, msgspec.json.decode(text)) == repeats(value)
