@@ -29,7 +29,7 @@ def build_app(house: House) -> QuartTrio:
     app = QuartTrio("trio_stt", static_folder=None)
     app.asgi_websocket_class = DirectWebsocket
     keyring = Keyring(house.settings, lambda: house.settings.max_failed_logins_per_address)
-    guard = Guard(app.asgi_app, Access(house.settings), Proxies(house.settings), keyring)
+    guard = Guard(app.asgi_app, Access(house.settings), Proxies(house.settings), keyring, house.count_rejected)
     app.asgi_app = SecurityHeaders(guard)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(house))
     app.register_blueprint(ws_routes(house, Entrance(house, keyring)))

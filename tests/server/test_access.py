@@ -76,7 +76,7 @@ async def test_a_page_of_a_foreign_origin_gets_no_session(worker: str) -> None:
             assert "allowed_origins" in body["detail"]
         _, metrics = await ask(running, "/api/metrics")
         counts = ("activeSessions", "pendingSessionAdmissions", "rejectedSessions", "sessions")
-        assert [metrics[name] for name in counts] == [0, 0, 0, {}]
+        assert [metrics[name] for name in counts] == [0, 0, 5, {}]
 
         for origin in (own, "https://app.example.org"):
             assert (await ask(running, PATH, {"Origin": origin}))[0] == 101

@@ -31,6 +31,7 @@ async def test_one_address_has_so_many_sockets_and_another_its_own(
         assert [event["type"] for event in third.events] == ["error"]
         assert "max_connections_per_address is 2" in third.events[0]["message"]
         assert third.close_code == TRY_AGAIN_LATER
+        assert server.house.health().rejected_sessions == 1
         assert await knock(server, x_forwarded_for="198.51.100.7") == "hello"
 
 

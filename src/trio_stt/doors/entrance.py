@@ -68,6 +68,7 @@ class Entrance:
                 if refusal is None:
                     await route()
                 else:
+                    self._house.count_rejected()
                     self._log.note(refusal)
                     await turn_away(refusal)
                     await linger()

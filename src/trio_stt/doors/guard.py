@@ -6,6 +6,7 @@ stands before the web framework, which fails on some host names before any of it
 """
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 import trio
@@ -56,15 +57,22 @@ class Guard:
         access: The rules of host names and origins.
         proxies: Who is believed about clients; nobody when None.
         keyring: The keys; None lets everybody in.
+        on_refused_socket: Called when a handshake was refused.
     """
 
     def __init__(
-        self, app: ASGIFramework, access: Access, proxies: Proxies | None = None, keyring: Keyring | None = None
+        self,
+        app: ASGIFramework,
+        access: Access,
+        proxies: Proxies | None = None,
+        keyring: Keyring | None = None,
+        on_refused_socket: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._access = access
         self._proxies = proxies
         self._keyring = keyring if keyring is not None and keyring.is_needed else None
+        self._on_refused_socket = on_refused_socket
         self._log = RefusalLog(logging.getLogger(__name__))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -75,6 +83,8 @@ class Guard:
         passed = await self._judge(scope)
         if isinstance(passed, Refusal):
             self._log.note(passed)
+            if scope["type"] == "websocket":
+                self._on_refused_socket()
             await _answer(passed, scope, send)
         else:
             scope.update(passed)  # type: ignore[typeddict-item]  # the same one: the host goes on writing there

@@ -114,8 +114,7 @@ class House:
     def reserve(self) -> str:
         """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
 
-        Sessions without a client are in nobody's way: `settle` ends them when their place is needed, and not before it
-        is known that the new client is none of theirs.
+        Sessions without a client are in nobody's way: `settle` ends them, once the new client is known to be another.
 
         Raises:
             ServerFull: Sessions with a client and reservations fill `max_sessions`.
@@ -130,6 +129,10 @@ class House:
         session_id = uuid.uuid4().hex
         self._reserved.add(session_id)
         return session_id
+
+    def count_rejected(self) -> None:
+        """Somebody who wanted a session was turned away at the door."""
+        self._rejected_sessions += 1
 
     def admit(self, session: Guest) -> None:
         """The session takes the place that was reserved under its id."""
