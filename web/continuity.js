@@ -4,9 +4,11 @@
  */
 
 import { Journal } from './journal.js';
-import { encodeResume } from './protocol.js';
+import { encodeCommand, encodeResume } from './protocol.js';
 
 /** @import { Resumed, ServerEvent } from './protocol.js' */
+
+const [START, CLEAR] = [encodeCommand('start'), encodeCommand('clear')];
 
 export class Continuity {
   #token = '';
@@ -62,7 +64,7 @@ export class Continuity {
 
   /** The session is over for us. */
   abandon() {
-    this.#missedS += this.#journal.unheardS();
+    this.#missedS = this.#journal.unsent().reduce((sum, { durationS }) => sum + durationS, this.takeMissedS());
     [this.#token, this.#graceS, this.#seq, this.#journal] = ['', 0, 0, new Journal(0)];
   }
 
@@ -79,11 +81,15 @@ export class Continuity {
     return true;
   }
 
-  /** @param {ServerEvent[]} events of the new session that goes on, for the old one is gone */
+  /** @param {ServerEvent[]} events of the new session that goes on and hears what waits, for the old one is gone */
   #beginAnew(events) {
     this.#meanwhile = null;
+    const unsent = this.#journal.unsent();
+    const wanted = unsent.slice(unsent.findLastIndex(({ frame }) => frame === CLEAR) + 1);
     const news = events.filter((event) => this.#isNews(event));
     this.#journal.passing(); // the server counts the `resume` that it refused
+    if (wanted.length > 0 && typeof wanted[0].frame !== 'string') this.#journal.add(START);
+    wanted.forEach(({ frame, durationS }) => this.#journal.add(frame, durationS));
     return news;
   }
 

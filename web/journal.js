@@ -98,9 +98,16 @@ export class Journal {
     return forgottenS;
   }
 
-  /** @returns {number} seconds of sound that nobody got, where the session does not go on */
-  unheardS() {
-    return this.#entries.filter(waits).reduce((sum, { durationS }) => sum + durationS, this.forgottenS());
+  /** Whether anything waits to be sent. */
+  get isBehind() {
+    return this.#entries.some(waits);
+  }
+
+  /** @returns {Entry[]} what was never sent and now never is, where the session does not go on */
+  unsent() {
+    const unsent = this.#entries.filter(waits);
+    this.#entries = [];
+    return unsent;
   }
 
   /**

@@ -172,7 +172,7 @@ export class Link {
         return;
       case 'hello':
         this.#tellMissed(); // it is the end of the session before
-        this.#opened(false);
+        this.#opened(this.#session.journal.isBehind);
         break;
       case 'resumed':
         this.#opened(true);
@@ -182,7 +182,7 @@ export class Link {
         break;
     }
     this.#handlers.onEvent(event);
-    if (event.type === 'resumed') this.#outflow.pump();
+    if (event.type === 'resumed' || event.type === 'hello') this.#outflow.pump();
   }
 
   /** @param {boolean} behind whether there are frames from before */

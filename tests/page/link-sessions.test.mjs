@@ -63,23 +63,64 @@ test('of a session that goes on, what came before is not heard twice, and what a
   assert.deepEqual(events.map(({ type, text }) => text ?? type), ['hello', 'One.', 'resumed', 'Two.']);
 });
 
-test('a session that is refused gives way to the new one, and its unheard sound is counted', () => {
+test('a session that is refused gives way to the new one, which hears what was never sent', () => {
   const socket = cutOff();
   socket.says({ type: 'ready', ok: true, seq: 2 });
   socket.says({ type: 'error', where: 'resume', message: 'no such session', seq: 3 });
   assert.deepEqual(events.slice(2).map(({ type }) => type), ['hello', 'ready', 'error']);
   assert.equal(events[2].sessionId, 'b');
-  assert.equal(missedS.toFixed(2), '0.04');
   assert.equal(link.isOpen, true);
-  link.send('start');
-  assert.deepEqual(sent(socket), ['resume', 'start']);
+  assert.deepEqual([sent(socket), missedS], [['resume', 'start', 4], 0]);
+  says(5);
+  assert.deepEqual(sent(socket), ['resume', 'start', 4, 5]);
   // The server counted that `resume`: the next loss must know.
   socket.drops();
   pass(500);
   sockets[2].says(HELLO);
   assert.deepEqual(JSON.parse(sockets[2].frames[0]), { type: 'resume', token: 'b.secret', seq: 3 });
-  sockets[2].says(resumed({ receivedCommands: 2 }));
-  assert.deepEqual(sent(sockets[2]), ['resume']);
+  sockets[2].says(resumed({ receivedCommands: 2, receivedPackets: 1 }));
+  assert.deepEqual(sent(sockets[2]), ['resume', 5]);
+});
+
+/** What the new session is sent, where these things happened while the old one was asked for and is refused. */
+function afterRefusal(happens) {
+  sockets[0].says(HELLO);
+  link.send('start');
+  says(1);
+  sockets[0].drops();
+  happens();
+  pass(500);
+  sockets[1].says({ ...HELLO, sessionId: 'b', resumeToken: 'b.secret' });
+  sockets[1].says({ type: 'error', where: 'resume', message: 'no such session', seq: 3 });
+  return sent(sockets[1]).slice(1);
+}
+
+for (const [name, happens, expected] of [
+  ['nothing', () => {}, []],
+  ['the end of what was said', () => [says(2), link.send('stop')], ['start', 2, 'stop']],
+  ['something new', () => [link.send('stop'), link.send('start'), says(2)], ['stop', 'start', 2]],
+  ['what was cleared', () => [says(2), link.send('clear'), says(3)], ['start', 3]],
+  ['what was all cleared', () => [says(2), link.send('clear')], []],
+]) {
+  test(`a new session in the place of one that is refused hears what was never sent: ${name}`, () => {
+    assert.deepEqual([afterRefusal(happens), missedS], [expected, 0]);
+  });
+}
+
+test('what waited too long for any session is counted, and the new one hears the rest as fast as the socket takes it', () => {
+  sockets[0].says(HELLO);
+  link.send('start');
+  sockets[0].drops();
+  for (let number = 1; number <= 30; number += 1) link.sendPacket(packet(number), 1);
+  pass(500);
+  sockets[1].bufferedAmount = 200_000;
+  sockets[1].says({ ...HELLO, sessionId: 'b', resumeToken: 'b.secret' });
+  sockets[1].says({ type: 'error', where: 'resume', message: 'no such session', seq: 3 });
+  assert.deepEqual([sent(sockets[1]), link.isCatchingUp], [['resume'], true]);
+  sockets[1].bufferedAmount = 0;
+  pass(50);
+  assert.deepEqual([sent(sockets[1]).length, sent(sockets[1])[2], link.isCatchingUp], [27, 6, false]);
+  assert.equal(missedS, 5);
 });
 
 test('a new connection that breaks before the answer is no loss: the next one asks again', () => {
