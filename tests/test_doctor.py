@@ -13,6 +13,7 @@ from tests.support.file_server import file_server
 from tests.support.real import moonshine_asset
 from tests.support.server import running_server
 from trio_stt.cli import checkup, main
+from trio_stt.configuration import load
 from trio_stt.lanes.engines.devices import device_report
 
 
@@ -127,7 +128,7 @@ def test_a_required_package_that_lacks_is_wrong(
     assert main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "! no-such-package              not installed" in lines
-    assert "  no-such-extra                not installed; trio-stt[more] brings it" in lines
+    assert "  no-such-extra                not installed; run `pip install 'trio-stt[more]'`" in lines
 
 
 @pytest.mark.parametrize("words", [["--engine", "no_such"], ["--port", "70000"]])
@@ -182,3 +183,8 @@ def test_an_address_for_every_network_is_asked_on_this_machine(capsys: pytest.Ca
         port = other.getsockname()[1]
     _, found = examined(capsys, "--host", "0.0.0.0", "--port", str(port))  # noqa: S104 - nothing listens
     assert found["server"]["address"] == f"http://127.0.0.1:{port}"
+
+
+def test_the_address_of_a_server_with_a_certificate_is_shown_as_its_clients_type_it() -> None:
+    settings = load({"port": "0", "certfile": "cert.pem", "keyfile": "key.pem"})
+    assert checkup.server(settings).address == "https://127.0.0.1:0"

@@ -150,7 +150,8 @@ def server(settings: Settings) -> Server:
     """Who answers at the server's address: this server, nobody, or another program."""
     host = _ANY_ADDRESS.get(settings.host, settings.host)
     place = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
-    for scheme in ("http", "https"):
+    schemes = ("https", "http") if settings.certfile else ("http", "https")
+    for scheme in schemes:
         address = f"{scheme}://{place}"
         try:
             health = msgspec.json.decode(_get(f"{address}/health"), type=_Health)
@@ -165,7 +166,7 @@ def server(settings: Settings) -> Server:
     refusal = _refusal(settings.host, settings.port)
     said = refusal or f"free; the page's files are {'there' if page else 'missing'}"
     return Server(
-        address=f"http://{place}",
+        address=f"{schemes[0]}://{place}",
         state="taken" if refusal else "free",
         ok=refusal is None and page,
         said=said,

@@ -101,8 +101,8 @@ def _lines(report: Report, *, is_public: bool) -> Iterator[str]:
     yield f"trio-stt {report.version}, {report.python}"
     yield from ("", "Packages")
     for package in report.packages:
-        brings = f"not installed; trio-stt[{package.extra}] brings it" if package.extra else "not installed"
-        yield _line(bool(package.version or package.extra), package.name, package.version or brings)
+        lacks = f"not installed; run `pip install 'trio-stt[{package.extra}]'`" if package.extra else "not installed"
+        yield _line(bool(package.version or package.extra), package.name, package.version or lacks)
     yield _line(True, "libsndfile", report.libsndfile or "cannot be loaded: `trio-stt transcribe` will not read files")
     yield from ("", "Devices")
     for device in report.devices:
