@@ -91,19 +91,24 @@ async def never_read(stage: Scene) -> None:
 
 async def keep_coming_back(stage: Scene) -> None:
     """200 connections a second; every other one ends without a goodbye, all of them in the middle of a word."""
-    begun_s = trio.current_time()
+    begun_s, greeted = trio.current_time(), 0
     packet = frame(TEXT, b'{"type":"start"}') + frame(BINARY, build_packet(bytes(1280), rate_hz=16_000))
 
     async def visit(number: int) -> None:
-        with suppress(trio.BrokenResourceError):  # places are taken for a moment: the server may say so and close
-            async with raw_client(stage.server.port) as client:
-                await client.open(stage.server.port)
+        nonlocal greeted
+        async with raw_client(stage.server.port) as client:
+            await client.open(stage.server.port)
+            while not client.events:
+                assert await client.read_on()
+            greeted += client.events[0]["type"] in ("hello", "error")
+            with suppress(trio.BrokenResourceError):  # places are taken for a moment: the server said so and closed
                 await client.send(packet + (frame(8, b"\3\xe8") if number % 2 else b""))
 
     async with trio.open_nursery() as nursery:
         for number in range(RETURNS):
             await trio.sleep_until(begun_s + number / RETURNS_PER_S)
             nursery.start_soon(visit, number)
+    assert greeted == RETURNS
 
 
 @pytest.mark.parametrize("fault", [are_killed, write_half, never_read, keep_coming_back])

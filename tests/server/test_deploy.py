@@ -1,9 +1,10 @@
-"""Behind real nginx and real Caddy, as `docs/deploy.md` writes them: the page, the socket, and whose address counts."""
+"""What `docs/deploy.md` writes: the unit; behind nginx and Caddy the page, the socket, and whose address counts."""
 
 import re
 import shutil
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -156,3 +157,13 @@ async def test_behind_a_proxy(kind: str, root: str, monkeypatch: pytest.MonkeyPa
         async with tls_client(port, trusting) as stranger:
             await stranger.open(port, f"{root}/ws/transcribe", own | {"Origin": "https://evil.example"})
             assert " 403" in stranger.answer.splitlines()[0]
+
+
+async def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    unit = tmp_path / "trio-stt.service"
+    unit.write_text(example("ini").replace("/opt/trio-stt/bin/trio-stt", sys.executable))
+    verified = await trio.run_process([program, "verify", str(unit)], capture_stderr=True, check=False)
+    assert not [line for line in verified.stderr.decode().splitlines() if unit.name in line]  # others are the machine's

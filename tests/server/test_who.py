@@ -16,6 +16,7 @@ from trio_stt.doors.keys import KeyScope, create_key, key_id_of, remove_from_fil
 
 POLICY, TRY_AGAIN_LATER = 1008, 1013
 EVIL = "http://evil.example"
+ALLOWED = "https://app.example.org"
 NETWORK = "203.0.113.9"
 
 
@@ -23,34 +24,39 @@ ROUTES = [
     "GET /",
     "GET /web/main.js",
     "GET /health",
+    "GET /health/live",
+    "GET /health/ready",
     "GET /api/config",
     "PATCH /api/config",
+    "OPTIONS /api/config",
     "GET /api/metrics",
+    "HEAD /api/metrics",
 ]
 ROUTES += ["GET /nowhere", "POST /health", "GET /api/config/", "socket"]
 ROUTES += ["GET http://x/api/metrics", "PATCH http://x/api/config"]
 WITH_KEYS = {
-    #            /    web  health get  PATCH metr nowh POST conf/ socket           whole URLs
-    "nobody":   "200 200 200    401  401  401  401  401  401   auth_required    401 401",
-    "wrong":    "401 401 401    401  401  401  401  401  401   1008             401 401",
-    "basic":    "401 401 401    401  401  401  401  401  401   1008             401 401",
-    "revoked":  "401 401 401    401  401  401  401  401  401   1008             401 401",
-    "talk":     "200 200 200    200  403  403  404  405  404   hello            403 403",
-    "admin":    "200 200 200    200  200  200  404  405  404   hello            200 200",
+    #            /    web  health live ready  get  PATCH OPT.  metr HEAD  nowh POST conf/ socket           whole URLs
+    "nobody":   "200 200 200    200  200    401  401  401   401  401   401  401  401   auth_required    401 401",
+    "wrong":    "401 401 401    401  401    401  401  401   401  401   401  401  401   1008             401 401",
+    "basic":    "401 401 401    401  401    401  401  401   401  401   401  401  401   1008             401 401",
+    "revoked":  "401 401 401    401  401    401  401  401   401  401   401  401  401   1008             401 401",
+    "talk":     "200 200 200    200  200    200  403  403   403  403   404  405  404   hello            403 403",
+    "admin":    "200 200 200    200  200    200  200  200   200  200   404  405  404   hello            200 200",
 }  # fmt: skip
 WITHOUT_KEYS = {
-    "here":     "200 200 200    200  200  200  404  405  404   hello            200 200",
-    "elsewhere": "200 200 200   200  403  200  404  405  404   hello            200 403",
+    "here":     "200 200 200    200  200    200  200  200   200  200   404  405  404   hello            200 200",
+    "elsewhere": "200 200 200   200  200    200  403  200   200  200   404  405  404   hello            200 403",
 }  # fmt: skip
 CHANGES = {"PATCH /api/config", "POST /health", "socket", "PATCH http://x/api/config"}
-ORIGINS = ["none", "own", "foreign"]
+ORIGINS = ["none", "own", "allowed", "foreign"]
 
 
 async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) -> None:
     expected = dict(zip(ROUTES, row.split(), strict=True))
     if origin == "foreign":
         expected |= dict.fromkeys(CHANGES, "403")
-    headers = headers | {"none": {}, "own": {"origin": rig.own}, "foreign": {"origin": EVIL}}[origin]
+    if origin != "none":
+        headers = headers | {"origin": {"own": rig.own, "allowed": ALLOWED, "foreign": EVIL}[origin]}
     found = {}
     for route in ROUTES:
         found[route] = await knock(rig, **headers) if route == "socket" else str((await ask(rig, route, **headers))[0])
@@ -61,7 +67,7 @@ async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) ->
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("who", WITH_KEYS)
 async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
-    async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100) as server:
+    async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100, allowed_origins=ALLOWED) as server:
         revoked = allowing(server.file, KeyScope.ADMIN)
         remove_from_file(server.file, key_id_of(revoked) or "")
         keys = {"wrong": create_key(KeyScope.ADMIN)[0], "revoked": revoked, "talk": server.talk, "admin": server.admin}
@@ -76,7 +82,7 @@ async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: s
 @pytest.mark.parametrize("who", WITHOUT_KEYS)
 async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
     headers = {"x_forwarded_for": NETWORK} if who == "elsewhere" else {}
-    async with rig(monkeypatch, tmp_path, keyed=False, trusted_proxies="127.0.0.1") as server:
+    async with rig(monkeypatch, tmp_path, keyed=False, trusted_proxies="127.0.0.1", allowed_origins=ALLOWED) as server:
         await check_row(server, WITHOUT_KEYS[who], origin, headers)
 
 
@@ -183,6 +189,7 @@ async def test_too_many_wrong_keys_are_closed_with_1013(monkeypatch: pytest.Monk
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=1) as server:
         wrong = {"authorization": f"Bearer {create_key(KeyScope.TALK)[0]}"}
         assert [await knock(server, **wrong) for _ in range(2)] == [str(POLICY), str(TRY_AGAIN_LATER)]
+        assert server.house.health().rejected_sessions == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+"""What a socket may cost holds under plain `hypercorn`, too, whose worker is asyncio's: a real server, raw bytes."""
+
+import zlib
+
+import trio
+
+from tests.server.test_transcription import hypercorn, until_sessions
+from tests.support.raw_socket import BINARY, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
+from tests.support.server import RunningServer
+from trio_stt.doors.wire import MAX_FRAGMENTS
+
+PROTOCOL, POLICY, TOO_BIG = 1002, 1008, 1009
+FLOODS = {
+    "a message without end": (frame(BINARY, bytes(4_000_000), announced=2**40), TOO_BIG, "a message is larger than"),
+    "fragments of one byte": (
+        frame(TEXT, b" ", fin=False) + frame(CONTINUATION, b" ", fin=False) * 300_000,
+        POLICY,
+        f"more than {MAX_FRAGMENTS} fragments",
+    ),
+    "pings": (frame(PING, b"x") * 100_000, POLICY, "pings and pongs"),
+    "commands": (frame(TEXT, b'{"type":"ping"}') * 20_000, POLICY, "max_commands_per_second"),
+    "a bomb": (frame(BINARY | 0x40, zlib.compress(bytes(10**7), wbits=-15)), PROTOCOL, ""),
+    "a frame that is none": (b"\xff" * 1000, PROTOCOL, ""),
+}
+
+
+async def flood(server: RunningServer, sent: bytes) -> RawClient:
+    """A client that sends this as soon as it was greeted, and reads until it is closed."""
+    async with raw_client(server.port) as client:
+        await client.open(server.port, headers={"Sec-WebSocket-Extensions": "permessage-deflate"})
+        assert "permessage-deflate" not in client.answer.lower()
+        await client.until("hello")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.flood, sent)
+            await client.read_to_the_end()
+            nursery.cancel_scope.cancel()
+    return client
+
+
+async def test_hostile_sockets_end_with_their_code_and_leave_nothing() -> None:
+    async with hypercorn("asyncio", liveness_timeout_s=1, resume_grace_s=0) as server:
+        ended: dict[str, RawClient] = {}
+
+        async def attack(name: str, sent: bytes) -> None:
+            ended[name] = await flood(server, sent)
+
+        async with trio.open_nursery() as nursery, raw_client(server.port) as silent:
+            for name, (sent, _, _) in FLOODS.items():
+                nursery.start_soon(attack, name, sent)
+            await silent.open(server.port)
+            await silent.until("hello")
+            await silent.read_to_the_end()
+            assert silent.pings >= 1, "it was asked for a sign of life"
+        for name, (_, code, reason) in FLOODS.items():
+            assert (ended[name].close_code, reason in ended[name].close_reason) == (code, True), name
+        await until_sessions(server, 0)
+        async with raw_client(server.port) as other:
+            await other.open(server.port)
+            await other.until("ready")
+            await other.send(frame(TEXT, b'{"type":"ping"}'))
+            await other.until("pong")
+        assert await server.stop() == 0
+        assert "Traceback" not in server.output
+        assert "never retrieved" not in server.output
