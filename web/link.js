@@ -11,6 +11,7 @@ import { encodeAuth, encodeCommand, parseEvent } from './protocol.js';
 
 /** @import { CommandName, ServerEvent } from './protocol.js' */
 
+const CLOSE_GOING_AWAY = 1001;
 const CLOSE_BROKEN = 1006;
 const CLOSE_POLICY = 1008;
 const CLOSE_TRY_AGAIN_LATER = 1013;
@@ -212,8 +213,8 @@ export class Link {
 
   /** @param {number} code the server's, or the browser's for a connection that broke */
   #closed(code) {
-    // Who says why it closes has ended the session; the others never did.
-    if (this.isOpen && code !== CLOSE_BROKEN) this.#session.abandon();
+    // Who says why it closes has ended the session. A server that goes away has, too, but the next one hears what is kept.
+    if (this.isOpen && code !== CLOSE_BROKEN && code !== CLOSE_GOING_AWAY) this.#session.abandon();
     if (this.#showedKey && !this.isOpen && code === CLOSE_POLICY) this.#lock();
     else this.#lose(code);
   }

@@ -21,7 +21,7 @@ Rig = tuple[House, int]
 
 @asynccontextmanager
 async def rig(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[Rig]:
-    house = composed(monkeypatch, FakeEngine(), **settings)
+    house = composed(monkeypatch, FakeEngine(), resume_grace_s=0, **settings)  # who is ended is gone, not waited for
     async with serving(monkeypatch, house) as port:
         yield house, port
 

@@ -76,7 +76,7 @@ async def knock(rig: Rig, **headers: str) -> str:
         if status != "101":
             return status
         while not client.events or client.events[0]["type"] == "error":
-            if not await client.read_on():
+            if client.close_code or not await client.read_on():
                 return str(client.close_code)
         first: str = client.events[0]["type"]
         return first

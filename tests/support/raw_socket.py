@@ -84,8 +84,12 @@ class RawClient:
             received = await self.stream.receive_some()
         except trio.BrokenResourceError:
             return False
-        if received:
-            self._take(received)
+        was_open = self.close_code is None
+        self._take(received)
+        if was_open and self.close_code is not None:
+            # As RFC 6455 has it, and as far as nothing else is being sent; the server waits for it a while.
+            with suppress(trio.BrokenResourceError, trio.BusyResourceError):
+                await self.send(frame(CLOSE))
         return bool(received)
 
     async def read_to_the_end(self, within_s: float = 30.0) -> None:
