@@ -163,8 +163,8 @@ async def test_a_first_message_without_a_right_key_ends_with_1008(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100) as server:
-        wrong = json.dumps({"type": "auth", "key": server.talk[:-1]}).encode()
-        for message in [*first_messages(server.talk), frame(TEXT, wrong)]:
+
+        async def is_turned_away(message: bytes) -> None:
             async with raw_client(server.port) as client:
                 await client.open(server.port)
                 await client.send(message)
@@ -174,6 +174,11 @@ async def test_a_first_message_without_a_right_key_ends_with_1008(
                 assert "key" in client.events[1]["message"]
                 assert "limits" not in client.events[1]
                 assert (client.close_code, "key" in client.close_reason) == (POLICY, True)
+
+        wrong = json.dumps({"type": "auth", "key": server.talk[:-1]}).encode()
+        async with trio.open_nursery() as nursery:
+            for message in [*first_messages(server.talk), frame(TEXT, wrong)]:
+                nursery.start_soon(is_turned_away, message)
         assert server.house.active_sessions == 0
 
 
