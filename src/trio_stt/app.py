@@ -6,13 +6,17 @@ build one with other settings.
 
 import sys
 
+import trio
+
 from trio_stt.asgi import HostBridge, shelter_trio_worker
 from trio_stt.configuration import load
+from trio_stt.doors.termination import note_termination
 from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import TrioSttError
 from trio_stt.logs import start_logging
 from trio_stt.service import build_house
 from trio_stt.serving import build_app
+from trio_stt.session.house import House
 
 
 def _build() -> HostBridge:
@@ -22,9 +26,21 @@ def _build() -> HostBridge:
         shelter_trio_worker()
         house = build_house(settings)
         guard_wire(lambda: WireLimits.of(house.settings))
-        return HostBridge(build_app(house))
+        app, told_to_end = build_app(house), trio.Event()
+        note_termination(told_to_end.set)
+
+        @app.before_serving
+        async def watch() -> None:
+            app.nursery.start_soon(_drain_at, told_to_end, house)
+
+        return HostBridge(app)
     except TrioSttError as error:
         sys.exit(f"trio-stt: {error}")
+
+
+async def _drain_at(told_to_end: trio.Event, house: House) -> None:
+    await told_to_end.wait()
+    await house.drain(house.settings.shutdown_grace_s)
 
 
 app = _build()

@@ -10,14 +10,23 @@ from tests.support.real import moonshine_asset
 from tests.support.server import running_server
 
 SERVE = ["-m", "trio_stt", "serve", "--port", "{port}"]
+HYPERCORN = ["-m", "hypercorn", "--bind", "127.0.0.1:{port}", "trio_stt.app:app", "-k"]
 SERVICE_RESTART = 1012
 GOING_AWAY = 1001
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_sentence_is_finished_before_the_server_ends(number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (SERVE, signal.SIGTERM),
+        (SERVE, signal.SIGINT),
+        ([*HYPERCORN, "asyncio"], signal.SIGTERM),
+        ([*HYPERCORN, "trio"], signal.SIGINT),
+    ],
+)
+async def test_a_sentence_is_finished_before_the_server_ends(command: list[str], number: signal.Signals) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    async with running_server(SERVE) as server, connected(server) as client:
+    async with running_server(command) as server, connected(server) as client:
         await client.until("ready")
         await client.command("start")
         await client.stream(samples[: round(1.5 * rate_hz)], rate_hz)
@@ -29,6 +38,7 @@ async def test_a_sentence_is_finished_before_the_server_ends(number: signal.Sign
         assert client.of("final")[0]["text"].lower().startswith("ever")
         assert "shuts down" in client.of("warning")[-1]["message"]
         assert await server.process.wait() == 0
+        assert "Traceback" not in server.output
 
 
 async def test_while_it_waits_nobody_new_comes_in_and_a_second_signal_ends_it_at_once() -> None:

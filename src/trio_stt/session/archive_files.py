@@ -60,8 +60,8 @@ class RecordFiles:
 
     @property
     def size_bytes(self) -> int:
-        """Of both files as they are on the disk; 0 while they hold no audio and could not be continued."""
-        return sum(part.stat().st_size for part in self.parts) if self._samples else 0
+        """Of both files as they are on the disk; 0 while they hold no audio, so that nothing is there to continue."""
+        return sum(part.stat().st_size for part in self.parts if part.exists()) if self._samples else 0
 
     def age_s(self, now_s: float) -> float:
         """For how long they have been written, on the monotonic clock."""
