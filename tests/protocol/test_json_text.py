@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_stt.errors import CommandError, PacketError
-from trio_stt.protocol.commands import parse_command
+from trio_stt.protocol.commands import Command, parse_command
 from trio_stt.protocol.json_text import repeats_key
 from trio_stt.protocol.packets import parse_packet
 
@@ -36,6 +36,18 @@ def test_a_packet_whose_metadata_has_a_key_twice_is_refused() -> None:
     metadata = b'{"sampleRate":16000,"channels":1,"sampleRate":48000}'
     with pytest.raises(PacketError, match=r"^invalid JSON in audio packet metadata: a key comes twice in an object$"):
         parse_packet(len(metadata).to_bytes(4, "little") + metadata, max_pcm_bytes=0)
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])
+def test_whatever_the_depth_there_is_a_command_or_a_refusal(opens: str, closes: str) -> None:
+    outcomes = set()
+    for depth in range(1, 1200):
+        text = f'{{"type":"ping","x":":","n":{opens * depth}0{closes * depth}}}'
+        try:
+            outcomes.add(parse_command(text))
+        except CommandError:
+            outcomes.add(None)
+    assert outcomes == {Command.PING, None}
 
 
 class Members(list[tuple[str, object]]):

@@ -17,11 +17,12 @@ def json_object(text: str | bytes, what: str, error: type[WireError]) -> dict[st
     """
     try:
         value = msgspec.json.decode(text)
+        is_ambiguous = repeats_key(text, value)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as reason:
         raise error(f"invalid JSON in {what}: {str(reason)[:_SHOWN_CHARACTERS]}") from None
     if not isinstance(value, dict):
         raise error(f"{what} must be a JSON object")
-    if repeats_key(text, value):
+    if is_ambiguous:
         raise error(f"invalid JSON in {what}: {KEY_TWICE}")
     return value
 
@@ -34,6 +35,9 @@ def repeats_key(text: str | bytes, value: object) -> bool:
     Args:
         text: JSON.
         value: What msgspec read in it, as a whole or with parts left raw; raw parts are not looked into.
+
+    Raises:
+        RecursionError: It is nested so deep that it could only just be read.
     """
     raw = text if isinstance(text, bytes) else text.encode()
     if isinstance(value, dict) and raw.count(b":") == len(value):
