@@ -39,6 +39,8 @@ _SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while the event loop waits; Python's 5 ms would show in every event."""
 
 _MAX_ENGINE_THREADS = 4
+_MAX_CHOSEN_WORKERS = 4
+"""With more, the event loop is what limits a server."""
 _WARMUP_CLIP = np.zeros(SAMPLE_RATE_HZ, np.float32)
 """A second of silence: enough for an engine to allocate and compile what the first talker would wait for."""
 
@@ -101,9 +103,12 @@ def prepare_process() -> None:
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
     """One lane where finals and partials come from the same model, else two."""
     final_config, partial_config = _engine_configs(settings)
-    crews = [_Crew("main", final_config, _workers(final_config, settings.lane_workers))]
-    if not (settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)):
-        crews.append(_Crew("realtime", partial_config, _workers(partial_config, settings.realtime_lane_workers)))
+    one = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
+    cores = (os.cpu_count() or 1) // (1 if one else 2)
+    crews = [_Crew("main", final_config, _workers(final_config, settings.lane_workers, cores=cores))]
+    if not one:
+        wanted = settings.realtime_lane_workers
+        crews.append(_Crew("realtime", partial_config, _workers(partial_config, wanted, cores=cores)))
     threads = _threads_each(crews)
     main, *rest = (_lane(crew, threads=threads, warmup=settings.model_warmup, current=current) for crew in crews)
     return Lanes(main=main, realtime=rest[0] if rest else main)
@@ -156,7 +161,11 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
     return final_config, partial_config
 
 
-def _workers(config: EngineConfig, wanted: int) -> int:
+def _workers(config: EngineConfig, wanted: int, *, cores: int) -> int:
+    """How many workers a lane gets that has so many cores; the engines stand back behind the event loop on all."""
+    if not wanted:
+        many = registry.single_threaded(config) and config.device != "cuda"
+        return max(1, min(_MAX_CHOSEN_WORKERS, cores)) if many else 1
     if wanted > 1 and registry.workers(config) == "one":
         logger.warning("engine %s has one worker only, not %d: it hears all utterances at once", config.engine, wanted)
         return 1
@@ -175,7 +184,11 @@ def _threads_each(crews: Sequence[_Crew]) -> int:
 
 def _lane(crew: _Crew, *, threads: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
     shared = registry.workers(crew.config) == "shared"
-    config = replace(crew.config, num_threads=threads, num_workers=crew.workers if shared else 1)
+    config = replace(
+        crew.config,
+        num_threads=1 if registry.single_threaded(crew.config) else threads,
+        num_workers=crew.workers if shared else 1,
+    )
     lane: Lane = Lane(
         crew.name,
         new_host=partial(EngineThread, crew.name),

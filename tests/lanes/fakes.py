@@ -40,8 +40,22 @@ def final(session_id: str, samples: int = 1, *, hints: Hints = NO_HINTS) -> Job:
     return Job(session_id=session_id, kind=JobKind.FINAL, samples=clip(samples), hints=hints)
 
 
-def partial(session_id: str, samples: int = 1, *, deadline_s: float | None = None, hints: Hints = NO_HINTS) -> Job:
-    return Job(session_id=session_id, kind=JobKind.PARTIAL, samples=clip(samples), deadline_s=deadline_s, hints=hints)
+def partial(
+    session_id: str,
+    samples: int = 1,
+    *,
+    deadline_s: float | None = None,
+    hints: Hints = NO_HINTS,
+    first: bool = False,
+) -> Job:
+    return Job(
+        session_id=session_id,
+        kind=JobKind.PARTIAL,
+        samples=clip(samples),
+        deadline_s=deadline_s,
+        hints=hints,
+        first=first,
+    )
 
 
 def limits(finals: int = 8, jobs: int = 64) -> Callable[[], QueueLimits]:

@@ -1,5 +1,7 @@
 """The engine's thread, with real threads on the real clock."""
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -232,3 +234,25 @@ async def test_it_starts_once() -> None:
     await host.aclose()
     with pytest.raises(RuntimeError, match="starts once"):
         await host.start(FakeEngine)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness belongs to the whole process")
+async def test_an_engine_and_the_threads_that_it_starts_stand_back_behind_the_event_loop() -> None:
+    found: list[int] = []
+
+    def note() -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def load() -> FakeEngine:
+        note()
+        pool = threading.Thread(target=note)
+        pool.start()
+        pool.join()
+        return FakeEngine()
+
+    host = EngineThread("main")
+    await host.start(load)
+    await host.aclose()
+    note()
+    of_engine, of_pool, of_loop = found
+    assert of_engine == of_pool > of_loop

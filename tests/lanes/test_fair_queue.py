@@ -1,5 +1,7 @@
 """The fair queue: its rules one by one, then any order of operations against a model that is too simple to be wrong."""
 
+from itertools import chain
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -71,6 +73,26 @@ def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -
     assert len(queue) == 2
     assert queue.statistics().coalesced == 1
     assert drain(queue) == [new, other]
+
+
+def test_the_first_partials_of_utterances_go_before_the_others_in_their_own_order() -> None:
+    queue = FairQueue("realtime", limits())
+    jobs = [partial("a"), partial("b", first=True), final("c"), partial("d"), partial("e", first=True)]
+    for job in jobs:
+        queue.put(job)
+    a, b, c, d, e = jobs
+    assert drain(queue) == [c, b, e, a, d]
+
+
+def test_a_first_partial_keeps_its_place_when_renewed_and_takes_another_for_another_utterance() -> None:
+    queue = FairQueue("realtime", limits())
+    for job in (partial("a"), partial("b", first=True), partial("c", first=True)):
+        queue.put(job)
+    renewed, a_first, c_later = partial("b", first=True), partial("a", first=True), partial("c")
+    for job in (renewed, a_first, c_later):
+        queue.put(job)
+    assert len(queue) == 3
+    assert drain(queue) == [renewed, a_first, c_later]
 
 
 @pytest.mark.contract("7.2")
@@ -159,8 +181,12 @@ SESSIONS = st.sampled_from(["a", "b", "c", "d"])
 HINTS = st.sampled_from([NO_HINTS, Hints(vad_filter=True)])
 
 
+def line_of(job: Job) -> str:
+    return "first" if job.first else job.kind.value
+
+
 class Model(RuleBasedStateMachine):
-    """Two lists of turns and one flat list of jobs, searched from end to end."""
+    """Three lists of turns and one flat list of jobs, searched from end to end."""
 
     jobs = Bundle("jobs")
 
@@ -169,7 +195,7 @@ class Model(RuleBasedStateMachine):
         self.limits = QueueLimits(max_finals_per_session=2, max_jobs=5)
         self.queue = FairQueue("main", lambda: self.limits)
         self.now_s = 0.0
-        self.turns: dict[JobKind, list[str]] = {JobKind.FINAL: [], JobKind.PARTIAL: []}
+        self.turns: dict[str, list[str]] = {"final": [], "first": [], "partial": []}
         self.in_a_row = 0
         self.waiting: list[Job] = []
         self.coalesced = self.stale = self.rejected = 0
@@ -178,14 +204,21 @@ class Model(RuleBasedStateMachine):
         return [job for job in self.waiting if job.session_id == session_id and job.kind is kind]
 
     def settle(self) -> None:
-        for kind, turns in self.turns.items():
-            turns[:] = [session_id for session_id in turns if self.of(session_id, kind)]
+        for line, turns in self.turns.items():
+            turns[:] = [
+                session_id
+                for session_id in turns
+                if any(job.session_id == session_id and line_of(job) == line for job in self.waiting)
+            ]
 
     def next(self) -> Job | None:
-        finals, partials = self.turns[JobKind.FINAL], self.turns[JobKind.PARTIAL]
+        finals, partials = self.turns["final"], self.partials()
         if partials and (not finals or self.in_a_row >= FINALS_IN_A_ROW) and partials[0] not in finals:
             return self.of(partials[0], JobKind.PARTIAL)[0]
         return self.of(finals[0], JobKind.FINAL)[0] if finals else None
+
+    def partials(self) -> list[str]:
+        return self.turns["first"] or self.turns["partial"]
 
     @rule(finals=st.integers(1, 3), total=st.integers(1, 8))
     def change_limits(self, finals: int, total: int) -> None:
@@ -201,9 +234,10 @@ class Model(RuleBasedStateMachine):
             self.accept(job, replaced=None)
         return job
 
-    @rule(target=jobs, session_id=SESSIONS, life_s=st.none() | st.integers(0, 3), hints=HINTS)
-    def put_partial(self, session_id: str, life_s: int | None, hints: Hints) -> Job:
-        job = partial(session_id, deadline_s=None if life_s is None else self.now_s + life_s, hints=hints)
+    @rule(target=jobs, session_id=SESSIONS, life_s=st.none() | st.integers(0, 3), hints=HINTS, first=st.booleans())
+    def put_partial(self, session_id: str, life_s: int | None, hints: Hints, *, first: bool) -> Job:
+        deadline_s = None if life_s is None else self.now_s + life_s
+        job = partial(session_id, deadline_s=deadline_s, hints=hints, first=first)
         queued = self.of(session_id, JobKind.PARTIAL)
         if queued:
             self.coalesced += 1
@@ -219,8 +253,9 @@ class Model(RuleBasedStateMachine):
         if replaced is not None:
             self.waiting.remove(replaced)
         self.waiting.append(job)
-        if job.session_id not in self.turns[job.kind]:
-            self.turns[job.kind].append(job.session_id)
+        self.settle()
+        if job.session_id not in self.turns[line_of(job)]:
+            self.turns[line_of(job)].append(job.session_id)
 
     def refuse(self, job: Job) -> None:
         self.rejected += 1
@@ -241,13 +276,13 @@ class Model(RuleBasedStateMachine):
                 stale.append(job)
                 continue
             expected = job
-            partials = self.turns[JobKind.PARTIAL]
+            partials = self.partials()
             if job.kind is JobKind.FINAL and self.in_a_row >= FINALS_IN_A_ROW:
                 partials.extend([partials.pop(0)] if partials else [])
             self.in_a_row = 0 if job.kind is JobKind.PARTIAL else self.in_a_row + 1
-            if job.kind is JobKind.FINAL and job.session_id in self.turns[JobKind.FINAL]:
-                self.turns[JobKind.FINAL].remove(job.session_id)
-                self.turns[JobKind.FINAL].append(job.session_id)
+            if job.kind is JobKind.FINAL and job.session_id in self.turns["final"]:
+                self.turns["final"].remove(job.session_id)
+                self.turns["final"].append(job.session_id)
         self.stale += len(stale)
         taken = self.queue.take(self.now_s, hints=hints)
         assert taken.job is expected
@@ -279,7 +314,7 @@ class Model(RuleBasedStateMachine):
                     finals=len(self.of(session_id, JobKind.FINAL)), partials=len(self.of(session_id, JobKind.PARTIAL))
                 ),
             )
-            for session_id in dict.fromkeys(self.turns[JobKind.FINAL] + self.turns[JobKind.PARTIAL])
+            for session_id in dict.fromkeys(chain.from_iterable(self.turns.values()))
         ]
         assert (shown.coalesced, shown.stale, shown.rejected) == (self.coalesced, self.stale, self.rejected)
 

@@ -21,7 +21,8 @@ from trio_stt.service import build_house
 from trio_stt.session.house import House
 
 HANG = 13
-TWO_LANES = {"realtime_model": "another"}
+ONE_LANE = {"transcription_engine": "faster_whisper", "use_main_model_for_realtime": True}
+TWO_LANES = {"transcription_engine": "faster_whisper", "realtime_model": "another"}
 REMOTE_FINALS = {"transcription_engine": "openai_api", "realtime_transcription_engine": "whisper_cpp"}
 
 
@@ -66,11 +67,12 @@ async def loaded(house: House, loads: Loads, count: int) -> list[EngineConfig]:
 @pytest.mark.parametrize(
     ("settings", "cores", "threads"),
     [
-        ({}, 8, 4),
-        ({}, 4, 3),
-        ({}, 1, 1),
+        (ONE_LANE, 8, 4),
+        (ONE_LANE, 4, 3),
+        (ONE_LANE, 1, 1),
+        (ONE_LANE | {"lane_workers": 3}, 8, 2),
+        ({}, 8, 1),  # Moonshine is fastest so
         (TWO_LANES, 8, 3),
-        ({"lane_workers": 3}, 8, 2),
         (TWO_LANES | {"lane_workers": 2, "realtime_lane_workers": 5}, 16, 2),
         (TWO_LANES | {"lane_workers": 2, "realtime_lane_workers": 5}, 2, 1),
         ({"transcription_engine": "openai_api", "realtime_transcription_engine": "whisper_cpp"}, 4, 3),
@@ -92,6 +94,27 @@ async def test_all_calls_that_may_run_together_share_the_cores_but_one(
     house = built(monkeypatch, loads, cores=cores, **settings)
     configs = await loaded(house, loads, len(house.lanes.statistics().lanes))
     assert {config.num_threads for config in configs} == {threads}
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores", "workers"),
+    [
+        ({}, 2, (2,)),
+        ({}, 1, (1,)),
+        ({}, 64, (4,)),
+        ({"lane_workers": 1}, 64, (1,)),
+        ({"device": "cuda"}, 64, (1,)),
+        ({"realtime_model": "another"}, 6, (3, 3)),
+        ({"realtime_model": "another", "realtime_lane_workers": 2}, 2, (1, 2)),
+        (ONE_LANE, 64, (1,)),
+        ({"transcription_engine_options": {"backend": "transformers"}, "use_main_model_for_realtime": True}, 64, (1,)),
+    ],
+)
+async def test_a_lane_chooses_as_many_workers_as_its_engine_and_the_cores_are_good_for(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], cores: int, workers: tuple[int, ...]
+) -> None:
+    house = built(monkeypatch, Loads(), cores=cores, **settings)
+    assert tuple(lane.engines.workers for lane in house.lanes.statistics().lanes) == workers
 
 
 @pytest.mark.parametrize(
@@ -129,7 +152,7 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loads = Loads(once=True)
-    house = built(monkeypatch, loads, job_deadline_s=0.0)
+    house = built(monkeypatch, loads, job_deadline_s=0.0, lane_workers=1)
     lane = house.lanes.lane_for(JobKind.FINAL)
     async with trio.open_nursery() as nursery:
         await nursery.start(house.lanes.run)
@@ -150,7 +173,7 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
 
 async def test_an_outage_that_lasts_is_told_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     loads = Loads(once=True)
-    house = built(monkeypatch, loads, job_deadline_s=0.05, engine_outage_limit_s=0.0)
+    house = built(monkeypatch, loads, job_deadline_s=0.05, engine_outage_limit_s=0.0, lane_workers=1)
     lane = house.lanes.lane_for(JobKind.FINAL)
     async with trio.open_nursery() as nursery:
         await nursery.start(house.lanes.run)

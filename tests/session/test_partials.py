@@ -8,7 +8,7 @@ import pytest
 import trio
 from numpy.typing import NDArray
 
-from tests.lanes.fakes import FakeEngine, VirtualHost, final, lane, virtual_time
+from tests.lanes.fakes import FakeEngine, VirtualHost, final, lane, partial, virtual_time
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
@@ -51,6 +51,7 @@ class Utterance:
     """What partials need of a recording."""
 
     cadence: PartialCadence
+    utterance: int = 1
     stabilizer: Stabilizer = field(default_factory=Stabilizer)
     stitcher: Stitcher = field(default_factory=Stitcher)
     start_sample: int = 0
@@ -170,6 +171,58 @@ async def test_a_partial_hears_the_newest_audio_only(nursery: trio.Nursery) -> N
     await talk.go_on(4.0)
     assert talk.engine.clips[0] == windows_from(4000 - AHEAD)
     assert max(talk.engine.clips) == talk.engine.clips[-1] == 2 * SAMPLE_RATE_HZ
+
+
+@virtual_time
+async def test_on_a_full_lane_a_partial_hears_less_and_never_reaches_back_when_others_have_left(
+    nursery: trio.Nursery,
+) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    talk.begin()
+    await talk.go_on(10.0)
+    assert talk.engine.clips[-1] >= 10 * SAMPLE_RATE_HZ
+    for number in range(10):  # 10 more who take 0.4 s each for 10 s of audio: more than fits into two seconds
+        talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=10.0, whole_s=10.0)
+    await talk.go_on(2.5)
+    narrow = talk.engine.clips[-1]
+    assert narrow < 5 * SAMPLE_RATE_HZ
+    for number in range(10):
+        talk.lane.pace.rests(str(number))
+    await talk.go_on(3.0)
+    assert narrow < talk.engine.clips[-1] <= narrow + 5 * SAMPLE_RATE_HZ, "what it had left it does not hear again"
+
+
+@virtual_time
+async def test_on_a_full_lane_who_wants_the_whole_utterance_gets_it(nursery: trio.Nursery) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    talk.begin(realtime_max_audio_seconds=0)
+    for number in range(10):
+        talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=10.0, whole_s=10.0)
+    await talk.go_on(10.0)
+    assert talk.engine.clips[-1] >= 9 * SAMPLE_RATE_HZ
+
+
+@virtual_time
+async def test_until_one_came_back_the_partials_of_an_utterance_go_before_those_of_others(
+    nursery: trio.Nursery,
+) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+
+    async def order_behind_others() -> list[str]:
+        """Who has a turn after the others' jobs are queued: they first keep the engine busy for a second."""
+        made = len(talk.engine.clips)
+        for job in (final("b"), partial("c", 2), partial("d", 3)):
+            talk.lane.submit(job)
+        if talk.utterance is None:
+            talk.begin()
+        await talk.go_on(1.5)
+        return ["bcd"[samples - 1] if samples <= 3 else "a" for samples in talk.engine.clips[made : made + 4]]
+
+    assert await order_behind_others() == ["b", "a", "c", "d"]
+    assert await order_behind_others() == ["b", "c", "d", "a"]
 
 
 @pytest.mark.contract("5.4")

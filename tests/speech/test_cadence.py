@@ -205,6 +205,23 @@ def test_a_partial_hears_the_newest_audio_of_the_utterance(longest: int, length:
     assert clip == (START if longest == 0 else START + max(0, length - longest))
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 10**5), st.none() | st.integers(0, 10**5)), max_size=20), st.integers(1, 10**5)
+)
+def test_a_window_narrows_what_a_partial_hears_and_audio_that_was_left_is_not_heard_again(
+    steps: list[tuple[int, int | None]], longest: int
+) -> None:
+    narrowed, whole = cadence(replace(FIXED, max_audio_samples=longest)), cadence(replace(FIXED, max_audio_samples=0))
+    end, before = START, START
+    for more, window in steps:
+        end += more
+        start = narrowed.clip_start(end, window_samples=window)
+        most = narrowed.whole_samples(end) if window is None else min(narrowed.whole_samples(end), window)
+        assert start == max(before, end - most)
+        assert whole.clip_start(end, window_samples=window) == START
+        before = start
+
+
 @pytest.mark.parametrize(
     ("chosen", "read", "expected"),
     [

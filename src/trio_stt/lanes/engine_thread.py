@@ -6,6 +6,8 @@ sessions, nor decide what runs next.
 
 import contextlib
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -21,6 +23,9 @@ from trio_stt.lanes.host import load_guarded, transcribe_guarded
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_NICENESS = 5
+"""How far engines stand back behind the event loop where they leave it no core of its own."""
 
 
 class _Call(Generic[T]):
@@ -144,6 +149,7 @@ class EngineThread:
         return await call.wait()
 
     def _main(self) -> None:
+        _stand_back()
         while (call := self._calls.get()) is not None:
             call.run()
             self._post(call.came_back)
@@ -172,3 +178,14 @@ class EngineThread:
         # A thread that was left behind may outlive trio's loop; then nobody listens any more.
         with contextlib.suppress(trio.RunFinishedError):
             self._token.run_sync_soon(callback)
+
+
+def _stand_back() -> None:
+    """Let the event loop go first where cores are short; threads that the engine starts from here inherit it.
+
+    On Linux only: elsewhere niceness belongs to the whole process.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with contextlib.suppress(OSError):  # a container may forbid it
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)

@@ -1,10 +1,11 @@
 """The queue of one lane: finals first, round robin over sessions, then the one partial of each, round robin as well.
 
 Pure and synchronous: the time comes in as a number. It must not know tickets, engines, threads or trio.
-The rules are section 7.2 of the protocol, but for one: there a session's partial has a turn before another one's final.
+The rules are section 7.2 of the protocol, but for two: there a session's partial has a turn before another one's final.
 Somebody who has finished speaking waits for the final, and a partial is soon replaced; so finals go first, and every
-`FINALS_IN_A_ROW` of them leave one turn to a partial, lest someone with many finals stop all others' live text. Every
-operation on one job takes constant time.
+`FINALS_IN_A_ROW` of them leave one turn to a partial, lest someone with many finals stop all others' live text. And
+partials of utterances of which nothing is shown yet, short and longed for, go before the others. Every operation on one
+job takes constant time.
 """
 
 from collections import OrderedDict
@@ -87,6 +88,7 @@ class FairQueue:
         self._limits = limits
         # Sessions with such work, and no others; the first has the next turn.
         self._finals: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
+        self._firsts: OrderedDict[str, Job] = OrderedDict()  # partials; a session is in one of the two at most
         self._partials: OrderedDict[str, Job] = OrderedDict()
         self._in_a_row = 0  # finals taken since the last partial's turn
         self._queued = 0
@@ -110,19 +112,21 @@ class FairQueue:
             ValueError: The very job is queued already.
         """
         session_id = job.session_id
-        partial, finals = self._partials.get(session_id), self._finals.get(session_id)
+        partial, finals = self._partial_of(session_id), self._finals.get(session_id)
         if job is partial or (finals is not None and job in finals):
             raise ValueError("this job is queued already")
         if self._closed:
             raise self._refusal(f"the {self._name} lane is closed")
         if job.kind is JobKind.PARTIAL and partial is not None:
             self._coalesced += 1
-            self._partials[session_id] = job
+            if job.first is not partial.first:  # of another utterance
+                del self._line(partial)[session_id]
+            self._line(job)[session_id] = job
             return partial
         self._check_limits(job, len(finals or ()))
         self._queued += 1
         if job.kind is JobKind.PARTIAL:
-            self._partials[session_id] = job
+            self._line(job)[session_id] = job
         else:
             self._finals.setdefault(session_id, OrderedDict())[job] = None
         return None
@@ -147,8 +151,9 @@ class FairQueue:
             if job.kind is JobKind.PARTIAL:
                 self._in_a_row = 0
             else:
-                if self._partials and self._in_a_row >= FINALS_IN_A_ROW:  # the first one's turn, left to the next
-                    self._partials.move_to_end(next(iter(self._partials)))
+                line = self._firsts or self._partials
+                if line and self._in_a_row >= FINALS_IN_A_ROW:  # the first one's turn, left to the next
+                    line.move_to_end(next(iter(line)))
                 self._in_a_row += 1
                 if job.session_id in self._finals:
                     self._finals.move_to_end(job.session_id)
@@ -162,8 +167,8 @@ class FairQueue:
             del finals[job]
             if not finals:
                 del self._finals[job.session_id]
-        elif job is self._partials.get(job.session_id):
-            del self._partials[job.session_id]
+        elif job is self._partial_of(job.session_id):
+            del self._line(job)[job.session_id]
         else:
             return False
         self._queued -= 1
@@ -172,9 +177,9 @@ class FairQueue:
     def cancel(self, session_id: str) -> list[Job]:
         """Take out all jobs of one session, finals first."""
         jobs = [*self._finals.pop(session_id, ())]
-        partial = self._partials.pop(session_id, None)
+        partial = self._partial_of(session_id)
         if partial is not None:
-            jobs.append(partial)
+            jobs.append(self._line(partial).pop(session_id))
         self._queued -= len(jobs)
         return jobs
 
@@ -185,7 +190,7 @@ class FairQueue:
 
     def clear(self) -> list[Job]:
         """Take out all jobs."""
-        return [job for session_id in [*self._finals, *self._partials] for job in self.cancel(session_id)]
+        return [job for session_id in self._sessions() for job in self.cancel(session_id)]
 
     def statistics(self) -> QueueStatistics:
         """The queue as it is now."""
@@ -194,9 +199,10 @@ class FairQueue:
             queued=self._queued,
             per_session={
                 session_id: SessionDepth(
-                    finals=len(self._finals.get(session_id, ())), partials=int(session_id in self._partials)
+                    finals=len(self._finals.get(session_id, ())),
+                    partials=int(self._partial_of(session_id) is not None),
                 )
-                for session_id in (*self._finals, *self._partials)
+                for session_id in self._sessions()
             },
             coalesced=self._coalesced,
             stale=self._stale,
@@ -205,13 +211,23 @@ class FairQueue:
 
     def _next(self) -> Job | None:
         """The job whose turn it is. A session with finals as well leaves the partials' turn to another session."""
-        if self._partials and (not self._finals or self._in_a_row >= FINALS_IN_A_ROW):
-            session_id, partial = next(iter(self._partials.items()))
+        line = self._firsts or self._partials
+        if line and (not self._finals or self._in_a_row >= FINALS_IN_A_ROW):
+            session_id, partial = next(iter(line.items()))
             if session_id not in self._finals:
                 return partial
         if self._finals:
             return next(iter(next(iter(self._finals.values()))))
         return None
+
+    def _sessions(self) -> list[str]:
+        return [*self._finals, *self._firsts, *self._partials]
+
+    def _line(self, partial: Job) -> OrderedDict[str, Job]:
+        return self._firsts if partial.first else self._partials
+
+    def _partial_of(self, session_id: str) -> Job | None:
+        return self._firsts.get(session_id) or self._partials.get(session_id)
 
     def _check_limits(self, job: Job, finals: int) -> None:
         limits = self._limits()

@@ -34,9 +34,10 @@ class Job:
         hints: How its session wants it heard.
         utterance: The utterance from whose first sample on this is all that was said, or None. A final ends it.
         deadline_s: The moment on trio's clock after which nobody wants it, or None. Partials only.
+        first: Whether nothing is shown of its utterance yet. Partials only.
 
     Raises:
-        ValueError: The samples have another type or shape, or a final has a deadline.
+        ValueError: The samples have another type or shape, or a final has a deadline or is a first partial.
     """
 
     session_id: str
@@ -45,6 +46,7 @@ class Job:
     hints: Hints = NO_HINTS
     utterance: Utterance | None = None
     deadline_s: float | None = None
+    first: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no engine could take."""
@@ -53,8 +55,8 @@ class Job:
                 "a job needs float32 samples of shape (n,) with n > 0, "
                 f"not {self.samples.dtype} of shape {self.samples.shape}"
             )
-        if self.deadline_s is not None and self.kind is not JobKind.PARTIAL:
-            raise ValueError("only a partial may have a deadline")
+        if (self.deadline_s is not None or self.first) and self.kind is not JobKind.PARTIAL:
+            raise ValueError("only a partial may have a deadline or be an utterance's first")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ It owns the rhythm of asking. It must not publish anything of an utterance that 
 """
 
 import logging
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,11 +35,12 @@ _RENEWAL_SAMPLES = SAMPLE_RATE_HZ // 4
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """The partial that was asked for last: its utterance, the audio that it hears, its job."""
+    """The partial that was asked for last: its utterance, the audio that it hears and would hear alone, its job."""
 
     recording: Recording
     start_sample: int
     end_sample: int
+    whole_samples: int
     ticket: Ticket
 
 
@@ -84,6 +86,7 @@ class Partials:
         self._more = trio.Event()  # audio, since somebody last waited for some
         self._changed = trio.Event()  # which utterance runs, since the last partial
         self._pending: _Pending | None = None
+        self._answered: int | None = None  # the utterance of the last partial that came back
         self._degraded = False
 
     @property
@@ -146,7 +149,7 @@ class Partials:
     async def _rest(self, begun_s: float, usual_pause_s: float) -> None:
         """Leave the lane to others, in wall time, like the engine's work; the first of an utterance comes at once."""
         now_s = trio.current_time()
-        until_s = begun_s + self._pace.interval_s(now_s)
+        until_s = begun_s + self._pace.interval_s(self._session_id, now_s)
         if self._throttle.is_degraded(self._session_id):
             until_s = max(until_s, now_s + self._throttle.pause_s(self._session_id, usual_pause_s))
         with trio.move_on_at(until_s):
@@ -171,7 +174,14 @@ class Partials:
             logger.debug("a partial failed: %s", error)
         else:
             self._counters.realtime.deliver(result)
-            self._pace.used(self._session_id, now_s=trio.current_time(), inference_s=result.inference_s)
+            self._answered = pending.recording.utterance
+            self._pace.used(
+                self._session_id,
+                now_s=trio.current_time(),
+                inference_s=result.inference_s,
+                clip_s=pending.ticket.job.samples.size / SAMPLE_RATE_HZ,
+                whole_s=pending.whole_samples / SAMPLE_RATE_HZ,
+            )
             self._throttle.used(
                 self._session_id,
                 now_s=trio.current_time(),
@@ -196,7 +206,10 @@ class Partials:
             JobRefused: The lane does not take it.
         """
         recording.cadence.taken(end_sample)
-        start_sample = recording.cadence.clip_start(end_sample)
+        window_s = self._pace.window_s(trio.current_time())
+        start_sample = recording.cadence.clip_start(
+            end_sample, window_samples=None if math.isinf(window_s) else samples_of(window_s)
+        )
         job = Job(
             session_id=self._session_id,
             kind=JobKind.PARTIAL,
@@ -204,10 +217,11 @@ class Partials:
             deadline_s=trio.current_time() + self._max_age_s(),
             hints=self._hints,
             utterance=recording.heard if start_sample == recording.start_sample else None,
+            first=recording.utterance != self._answered,
         )
         ticket = self._lane.submit(job)
         self._counters.realtime.submitted += 1
-        return _Pending(recording, start_sample, end_sample, ticket)
+        return _Pending(recording, start_sample, end_sample, recording.cadence.whole_samples(end_sample), ticket)
 
     def _renew(self, recording: Recording) -> None:
         """Put newer audio in the place of a partial that still waits for its engine."""

@@ -125,18 +125,19 @@ class EngineSettings(SettingsGroup):
     lane_workers: Annotated[
         int,
         Field(
-            ge=1,
+            ge=0,
             le=64,
             description="Jobs that the lane of the finals does at the same time; they share one loaded model where the "
-            "engine allows it, and the cores.",
+            "engine allows it, and the cores. 0 chooses: up to 4 where one model serves all and a single thread is "
+            "fastest, else 1.",
         ),
         startup("--lane-workers"),
-    ] = 1
+    ] = 0
     realtime_lane_workers: Annotated[
         int,
-        Field(ge=1, le=64, description="The same for the lane of the partials, where they have one of their own."),
+        Field(ge=0, le=64, description="The same for the lane of the partials, where they have one of their own."),
         startup("--realtime-lane-workers"),
-    ] = 1
+    ] = 0
     job_deadline_s: Annotated[
         float,
         Field(

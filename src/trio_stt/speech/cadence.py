@@ -89,6 +89,7 @@ class PartialCadence:
             trigger_sample, self.shown_from_sample - _AHEAD_SAMPLES, start_sample + _LEAST_CLIP_SAMPLES
         )
         self._taken_sample = trigger_sample  # as if a partial had begun there
+        self._clip_start = start_sample  # of the last partial
         sensitivity = config.boundary_sensitivity
         self._detector = None if sensitivity is None else BoundaryDetector(sensitivity)
         self._heard_sample = start_sample
@@ -129,7 +130,21 @@ class PartialCadence:
         self._boundary = False
         self._followups = [position for position in self._followups if position > end_sample]
 
-    def clip_start(self, end_sample: int) -> int:
-        """First sample that a partial of the audio up to `end_sample` hears."""
-        longest = self.config.max_audio_samples
-        return max(self._start_sample, end_sample - longest) if longest else self._start_sample
+    def whole_samples(self, end_sample: int) -> int:
+        """Samples that a partial of the audio up to `end_sample` hears where nothing else limits it."""
+        heard, longest = end_sample - self._start_sample, self.config.max_audio_samples
+        return min(heard, longest) if longest else heard
+
+    def clip_start(self, end_sample: int, *, window_samples: int | None = None) -> int:
+        """First sample that a partial of the audio up to `end_sample` hears; never one before that of the last partial.
+
+        Args:
+            end_sample: Position after its last sample.
+            window_samples: Newest audio that a lane with much to do lets it hear; a setting that wants the whole
+                utterance stands above that. None for no such limit.
+        """
+        samples = self.whole_samples(end_sample)
+        if window_samples is not None and self.config.max_audio_samples:
+            samples = min(samples, window_samples)
+        self._clip_start = max(self._clip_start, end_sample - samples)
+        return self._clip_start
