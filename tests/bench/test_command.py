@@ -1,5 +1,6 @@
 """The command as a user runs it, against the real server."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,19 @@ def test_a_server_of_its_own_is_measured(tmp_path: Path) -> None:
     assert seen.server.rss_mib > 50
 
 
+@pytest.mark.parametrize("content", ["one\ntwo", "schl\N{LATIN SMALL LETTER U WITH DIAERESIS}ssel", "k" * 513])
+def test_a_file_that_holds_no_key_is_refused_and_not_shown(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "key"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["bench", "--api-key-file", str(path)])
+    told = capsys.readouterr().err
+    assert f"{path} must hold one key" in told
+    assert content not in told
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
@@ -56,6 +70,11 @@ def test_a_server_of_its_own_is_measured(tmp_path: Path) -> None:
         (
             ["--url", "http://127.0.0.1:8010"],
             "argument --url: 'http://127.0.0.1:8010' is no address of a WebSocket, such as ws://127.0.0.1:8010/ws/transcribe",
+        ),
+        (["--api-key-file", "nowhere"], "argument --api-key-file: nowhere cannot be read: No such file or directory"),
+        (
+            ["--api-key-file", os.devnull],
+            f"argument --api-key-file: {os.devnull} must hold one key: a line of 1 to 512 ASCII characters",
         ),
         (["nothing.wav"], "nothing.wav: there is no such file"),
     ],

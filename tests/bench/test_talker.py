@@ -4,10 +4,13 @@ import json
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pytest
 import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
+from tests.support.keyed_server import rig
 from trio_stt.bench.figures import figures
 from trio_stt.bench.plan import Clip, Plan, make_talkers
 from trio_stt.bench.record import Notebook, Observation, Record
@@ -24,8 +27,10 @@ class PlainServer:
     def __init__(self) -> None:
         self.packets = 0
         self.commands: list[str] = []
+        self.headers: list[tuple[bytes, bytes]] = []
 
     async def serve(self, request: WebSocketRequest) -> None:
+        self.headers = request.headers
         socket = await request.accept()
         await socket.send_message(json.dumps({"type": "hello", "settings": {"post_speech_silence_duration": 0.5}}))
         await socket.send_message('{"type": "ready"}')
@@ -82,6 +87,7 @@ async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None
         (record,) = await talk_all(plan, plan.talkers)
         nursery.cancel_scope.cancel()
     assert record.failures == []
+    assert all(name.lower() != b"authorization" for name, _ in server.headers)
     assert set(server.commands) == {"start", "ping", "stop", "metrics"}
     assert server.commands[-1] == "metrics"
     assert record.audio_s == server.packets * 0.04
@@ -91,6 +97,18 @@ async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None
     assert seen.first_partial.p50_ms >= 40  # nor before its first packet
     assert round(seen.dropped_s, 3) == 0.104
     assert seen.revised_words_per_shown_word == round(1 / 3, 4)
+
+
+async def test_a_talker_shows_its_key_in_the_handshake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with rig(monkeypatch, tmp_path) as server:
+        plan = msgspec.structs.replace(plan_for(server.port, tmp_path), duration_s=0.1)
+        let_in, refused = [
+            (await talk_all(msgspec.structs.replace(plan, api_key=key), plan.talkers))[0]
+            for key in (server.talk, "wrong")
+        ]
+    assert (let_in.failures, let_in.audio_s > 0) == ([], True)
+    assert (refused.hello_s, refused.begun_s) == (None, None)
+    assert refused.failures[0] == "admission: the key is wrong or was revoked"
 
 
 async def one_record(port: int, folder: Path) -> Record:
@@ -115,7 +133,7 @@ async def test_a_server_that_hangs_up(tmp_path: Path) -> None:
         listening = await nursery.start(serve_websocket, refuse, "127.0.0.1", 0, None)
         record = await one_record(listening.port, tmp_path)
         nursery.cancel_scope.cancel()
-    assert record.begun_s is None
+    assert (record.hello_s, record.begun_s) == (None, None)
     assert record.failures[0] == "admission: the server is full"
     assert "ConnectionClosed" in record.failures[1]
 

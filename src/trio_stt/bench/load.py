@@ -30,6 +30,7 @@ async def observe(
     duration_s: float,
     clips: Sequence[Clip],
     talkers: Sequence[Talker],
+    api_key: str = "",
 ) -> Observation:
     """Carry out a run.
 
@@ -46,6 +47,7 @@ async def observe(
         duration_s=steady_from_s + duration_s,
         clips=tuple(clips),
         talkers=tuple(talkers),
+        api_key=api_key,
     )
     records: list[Record] = []
     uses: list[ProcessUse] = []

@@ -61,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         duration_s: After so many seconds no talker begins another clip.
         clips: What there is to say.
         talkers: Who says it.
+        api_key: That each shows the server; empty for none.
     """
 
     url: str
@@ -70,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     clips: tuple[Clip, ...]
     talkers: tuple[Talker, ...]
+    api_key: str = ""
 
     @property
     def packet_samples(self) -> int:

@@ -86,6 +86,7 @@ async def _measure(asked: BenchOptions, clips: Sequence[Clip]) -> Result:
                     duration_s=asked.duration_s,
                     clips=clips,
                     talkers=make_talkers(clients, talking=asked.talking, stagger_s=asked.stagger_s, clips=len(clips)),
+                    api_key=asked.api_key,
                 )
             )
             if not seen.connected:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from trio_stt.protocol.packets import MAX_RATE_HZ, MIN_RATE_HZ
 
+_MOST_KEY = 512
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
@@ -18,6 +20,7 @@ class BenchOptions:
     url: str | None
     serve: list[str]
     pid: int | None
+    api_key: str
     clients: int
     ramp: int | None
     talking: list[float]
@@ -66,6 +69,18 @@ def _socket_url(text: str) -> str:
     return text
 
 
+def _api_key(text: str) -> str:
+    try:
+        key = Path(text).read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        key = ""
+    if not key.isprintable() or not 0 < len(key) <= _MOST_KEY:
+        raise argparse.ArgumentTypeError(f"{text} must hold one key: a line of 1 to {_MOST_KEY} ASCII characters")
+    return key
+
+
 def _shares(text: str) -> list[float]:
     share = _number(0, 1)
     return [share(item) for item in text.split(",")]
@@ -85,6 +100,13 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         help="without --url a server is started for the measurement, with these flags of trio-stt serve, as one word",
     )
     parser.add_argument("--pid", type=_whole(1, 2**31), help="process of a running server on this machine: its CPU")
+    parser.add_argument(
+        "--api-key-file",
+        metavar="FILE",
+        dest="api_key",
+        type=_api_key,
+        help="a file with the API key that clients show the server; on a command line everybody could read it",
+    )
     how_many = parser.add_mutually_exclusive_group()
     how_many.add_argument("--clients", type=_whole(1, 1000), default=1, help="so many at once; default: 1")
     how_many.add_argument("--ramp", metavar="MOST", type=_whole(1, 1000), help="find the knee, with up to so many")
@@ -118,6 +140,7 @@ def bench_options(parsed: argparse.Namespace) -> BenchOptions:
         url=parsed.url,
         serve=parsed.serve,
         pid=parsed.pid,
+        api_key=parsed.api_key or "",
         clients=parsed.clients,
         ramp=parsed.ramp,
         talking=parsed.talking,
