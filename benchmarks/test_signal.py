@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -17,10 +19,13 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.band import _LOW_PASS, TelephoneBand
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.embedding import MEL_BINS, MEL_STEP, Embedding, StepwiseEmbedding, WholeEmbedding
 from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.silero import SileroModel, SileroState
+from trio_stt.dsp.wake_words import WakeWords
 from trio_stt.dsp.webrtc import WebRtcVad
+from trio_stt.packages import package_folder
 from trio_stt.protocol.packets import build_packet, parse_packet
 from trio_stt.settings import Settings
 
@@ -140,6 +145,28 @@ class TestVerdict:
         for window in heard:
             detector.verdict(window, speaking=speaking)
         benchmark(lambda: [detector.verdict(window, speaking=speaking) for window in heard])
+
+
+@pytest.mark.benchmark(group="openWakeWord's embedding of 80 ms")
+class TestEmbedding:
+    @pytest.mark.parametrize("network", [StepwiseEmbedding, WholeEmbedding])
+    def test_step(self, benchmark: BenchmarkFixture, network: Callable[[Path], Embedding]) -> None:
+        package = package_folder("openwakeword")
+        assert package is not None
+        embedding = network(package / "resources" / "models" / "embedding_model.onnx")
+        mel = np.random.default_rng(0).normal(6.0, 3.0, (10 * MEL_STEP, MEL_BINS)).astype(np.float32)
+        _, state = embedding.hear(mel, embedding.blank)
+        benchmark(embedding.hear, mel[-MEL_STEP:], state)
+
+
+@pytest.mark.benchmark(group="waiting for one wake word on 10 s")
+class TestWakeWord:
+    @pytest.mark.parametrize("sound", ["quiet room", "speech"])
+    def test_ours(self, benchmark: BenchmarkFixture, sound: str) -> None:
+        heard = windows(SPEECH_16K if sound == "speech" else QUIET)
+        detector = WakeWords().new_detector(Settings(wakeword_backend="openwakeword", wake_words="hey jarvis"))
+        assert detector is not None
+        benchmark(lambda: [detector.hear(window) for window in heard])
 
 
 @pytest.mark.benchmark(group="syllable boundaries in 1 s of speech")

@@ -14,6 +14,7 @@ from tests.dsp.sounds import load, pcm, room_noise, windows
 from tests.support.espeak import room, say
 from tests.support.real import missing, moonshine_asset, package_folder
 from trio_stt.dsp import openwakeword as module
+from trio_stt.dsp.embedding import WholeEmbedding
 from trio_stt.dsp.openwakeword import FRAME_SAMPLES, OpenWakeWords, load_words
 from trio_stt.errors import SettingError
 
@@ -162,6 +163,33 @@ def test_a_stream_that_resumes_remembers_nothing_but_the_background(own: OpenWak
         assert stream.scores == (0.0,) * 6
         heard = [[one.hear(window) for window in windows(spoken)] + [one.scores] for one in (stream, fresh)]
         assert heard[0] == heard[1]
+
+
+def test_a_network_that_cannot_go_stepwise_hears_the_same(
+    own: OpenWakeWords, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "load_embedding", WholeEmbedding)
+    whole = OpenWakeWords(features=module._Features(models), classifiers=own.classifiers)
+    spoken = np.concatenate([say("hey jarvis.", "en-gb"), room(0.5)])
+    streams = [words.new_stream(2.0) for words in (own, whole)]
+    for background in (np.empty(0, np.int16), pcm(room_noise(32_000, 50.0))):
+        for stream in streams:
+            stream.rest()
+            stream.resume(background)
+        for window in windows(spoken):
+            for stream in streams:
+                stream.hear(window)
+            np.testing.assert_allclose(streams[0].scores, streams[1].scores, rtol=0, atol=1e-5)
+
+
+def test_a_stream_that_rests_holds_no_state_of_its_own(own: OpenWakeWords) -> None:
+    stream = own.new_stream(2.0)
+    _, shared = own.features.hush
+    for window in windows(room(1.0)):
+        stream.hear(window)
+    assert stream._state is not shared
+    stream.rest()
+    assert stream._state is shared
 
 
 @pytest.mark.contract("4.10")

@@ -121,8 +121,10 @@ def test_native_detectors_live_no_longer_than_their_streams(monkeypatch: pytest.
         stream.hear(WINDOW)
     assert Handle.alive == 3
     streams[0].resume(WINDOW)
-    assert Handle.alive == 2
+    streams[1].rest()
+    assert Handle.alive == 1
     streams[0].hear(WINDOW)
+    streams[1].hear(WINDOW)
     assert Handle.alive == 3
     del stream, streams
     gc.collect()

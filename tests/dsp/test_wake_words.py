@@ -29,13 +29,19 @@ class Recorder:
     def __init__(self) -> None:
         self.heard: list[int] = []
         self.resumed: list[list[int]] = []
+        self.resting = False
         self.word_at: int | None = None
 
     def resume(self, before: NDArray[np.int16]) -> None:
         self.resumed.append([number_of(window) for window in before.reshape(-1, WINDOW_SAMPLES)])
         self.heard.clear()
+        self.resting = False
+
+    def rest(self) -> None:
+        self.resting = True
 
     def hear(self, window: NDArray[np.int16]) -> str | None:
+        assert not self.resting, "it was to resume first"
         self.heard.append(number_of(window))
         return "word" if self.heard[-1] == self.word_at else None
 
@@ -100,6 +106,20 @@ def test_a_short_gap_is_heard_too_and_the_stream_goes_on() -> None:
     assert recorder.heard == list(range(100 - LEAD, 100 + gap + 2))
 
 
+def test_a_stream_rests_whenever_it_will_begin_anew() -> None:
+    recorder = Recorder()
+    recorder.word_at = 220
+    detector = GatedDetector(recorder, energy_threshold=250.0)
+    resting = []
+    for number, level in enumerate([QUIET] * 100 + [LOUD] + [QUIET] * 100 + [LOUD] * 20):
+        detector.hear(numbered(number, level))
+        resting.append(recorder.resting)
+    asleep_from = 100 + LISTEN_ON + LEAD + 1
+    assert resting == [True] * 100 + [False] * (asleep_from - 100) + [True] * (201 - asleep_from) + [False] * 19 + [
+        True
+    ]
+
+
 def test_a_stream_that_begins_loud_has_no_past() -> None:
     recorder = Recorder()
     heard_of(recorder, [LOUD] * 3)
@@ -133,6 +153,7 @@ def test_every_loud_window_is_heard_once_and_in_order_after_what_came_before(str
 
     class Everything(Recorder):
         def hear(self, window: NDArray[np.int16]) -> str | None:
+            assert not self.resting
             heard.append(number_of(window))
             return None
 

@@ -7,7 +7,7 @@ import onnxruntime
 _QUIET_LOG = 3
 
 
-def open_model(path: Path) -> onnxruntime.InferenceSession:
+def open_model(model: Path | bytes) -> onnxruntime.InferenceSession:
     """Load a model for calls on the CPU that stay on the thread that makes them.
 
     Raises:
@@ -17,4 +17,4 @@ def open_model(path: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET_LOG
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -36,6 +36,10 @@ class PorcupineStream:
     def resume(self, before: NDArray[np.int16]) -> None:
         """Forget everything; what was to hear just before is of no use to it."""
         del before
+        self.rest()
+
+    def rest(self) -> None:
+        """Forget everything, and hold no detector until the next window."""
         self._release()
         self._handle = None
 

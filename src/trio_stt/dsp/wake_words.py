@@ -65,6 +65,9 @@ class WakeWordStream(Protocol):
     def hear(self, window: NDArray[np.int16]) -> str | None:
         """The next window; the label of a word that is heard with it, perhaps for several windows in a row."""
 
+    def rest(self) -> None:
+        """Let go of memory: nothing is heard until `resume`."""
+
 
 class _Words(Protocol):
     def new_stream(self, sensitivity: float) -> WakeWordStream: ...
@@ -94,6 +97,7 @@ class GatedDetector:
         self._recent.clear()
         self._skipped = _LEAD_WINDOWS + 1  # more than can be made up for: begin anew
         self._listen_on = 0
+        self._stream.rest()
 
     def hear(self, window: NDArray[np.int16]) -> str | None:
         """The next window, int16 of shape (512,), mono, 16 kHz; it is copied.
@@ -112,6 +116,8 @@ class GatedDetector:
             word = self._stream.hear(window)
         else:
             self._skipped += 1
+            if self._skipped == _LEAD_WINDOWS + 1:
+                self._stream.rest()
         self._recent.append(window)
         if word is not None:
             self.reset()

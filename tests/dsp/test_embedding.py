@@ -1,0 +1,117 @@
+"""The embedding network a step at a time: it says what the whole network says, or is not used."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper, save
+
+from tests.support.real import package_folder
+from trio_stt.dsp.embedding import (
+    MEL_BINS,
+    MEL_FRAMES,
+    MEL_STEP,
+    Embedding,
+    StepwiseEmbedding,
+    WholeEmbedding,
+    load_embedding,
+)
+
+STEPS = 24
+SETTLED = 10
+"""Steps until there are 76 frames."""
+
+
+def mel(seed: int, steps: int = STEPS) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(6.0, 3.0, (steps * MEL_STEP, MEL_BINS)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def path() -> Path:
+    return package_folder("openwakeword") / "resources" / "models" / "embedding_model.onnx"
+
+
+@pytest.fixture(scope="module")
+def stepwise(path: Path) -> StepwiseEmbedding:
+    network = load_embedding(path)
+    assert isinstance(network, StepwiseEmbedding), "the package's network can be rewritten"
+    return network
+
+
+@pytest.fixture(scope="module")
+def expected(path: Path) -> NDArray[np.float32]:
+    """What the whole network says after each settled step of the first talker."""
+    whole = WholeEmbedding(path)
+    ends = range(SETTLED * MEL_STEP, STEPS * MEL_STEP + 1, MEL_STEP)
+    return np.array([whole.hear(mel(0)[end - MEL_FRAMES : end], whole.blank)[0] for end in ends])
+
+
+@given(pieces=st.lists(st.integers(1, SETTLED), min_size=1, max_size=STEPS))
+@settings(deadline=None, max_examples=20)
+def test_steps_say_what_the_whole_network_says_however_many_come_at_once(
+    stepwise: StepwiseEmbedding, expected: NDArray[np.float32], pieces: list[int]
+) -> None:
+    state, at = stepwise.blank, 0
+    for piece in pieces:
+        heard = mel(0)[at * MEL_STEP : (at + piece) * MEL_STEP]
+        if heard.size:
+            embedding, state = stepwise.hear(heard, state)
+            at += len(heard) // MEL_STEP
+            if at >= SETTLED:
+                np.testing.assert_allclose(embedding, expected[at - SETTLED], rtol=0, atol=1e-4)
+    assert not stepwise.blank.any()
+
+
+def test_talkers_who_share_it_do_not_disturb_each_other(
+    stepwise: StepwiseEmbedding, expected: NDArray[np.float32]
+) -> None:
+    states = [stepwise.blank, stepwise.blank]
+    for at in range(0, STEPS * MEL_STEP, MEL_STEP):
+        for talker in (0, 1):
+            said, states[talker] = stepwise.hear(mel(talker)[at : at + MEL_STEP], states[talker])
+            if talker == 0 and at >= (SETTLED - 1) * MEL_STEP:
+                np.testing.assert_allclose(said, expected[at // MEL_STEP + 1 - SETTLED], rtol=0, atol=1e-4)
+
+
+def averaging() -> tuple[list[object], dict[str, NDArray[np.generic]]]:
+    """It averages over all time, so that no step can know what the others said."""
+    weights = np.random.default_rng(0).normal(size=(96, 1, 3, MEL_BINS)).astype(np.float32)
+    return [
+        helper.make_node("Reshape", ["mel", "shape"], ["frames"]),
+        helper.make_node("Conv", ["frames", "weights"], ["heard"], kernel_shape=[3, MEL_BINS]),
+        helper.make_node("GlobalAveragePool", ["heard"], ["average"]),
+        helper.make_node("Reshape", ["average", "out"], ["embedding"]),
+    ], {"weights": weights}
+
+
+def without_convolutions() -> tuple[list[object], dict[str, NDArray[np.generic]]]:
+    weights = np.random.default_rng(0).normal(size=(MEL_FRAMES * MEL_BINS, 96)).astype(np.float32)
+    return [
+        helper.make_node("Flatten", ["mel"], ["frames"]),
+        helper.make_node("MatMul", ["frames", "weights"], ["heard"]),
+        helper.make_node("Reshape", ["heard", "out"], ["embedding"]),
+    ], {"weights": weights}
+
+
+@pytest.mark.parametrize("network", [averaging, without_convolutions])
+def test_a_network_that_cannot_go_stepwise_is_used_as_it_comes(
+    tmp_path: Path, network: Callable[[], tuple[list[object], dict[str, NDArray[np.generic]]]]
+) -> None:
+    nodes, constants = network()
+    constants |= {"shape": np.array([-1, 1, MEL_FRAMES, MEL_BINS]), "out": np.array([-1, 1, 1, 96])}
+    graph = helper.make_graph(
+        nodes,
+        "other",
+        [helper.make_tensor_value_info("mel", TensorProto.FLOAT, ["batch", MEL_FRAMES, MEL_BINS, 1])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 1, 1, 96])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    path = tmp_path / "other.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), path)
+    found: Embedding = load_embedding(path)
+    assert isinstance(found, WholeEmbedding)
+    assert found.hear(mel(0), found.blank)[0].shape == (96,)
