@@ -12,6 +12,7 @@ import webrtcvad
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy.signal import lfilter, resample_poly
+from tests.dsp.sounds import heard_by_silero
 from tests.dsp.test_boundary import reference
 
 from benchmarks.speech import QUIET, SPEECH_16K, SPEECH_48K, windows
@@ -22,7 +23,8 @@ from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.embedding import MEL_BINS, MEL_STEP, Embedding, StepwiseEmbedding, WholeEmbedding
 from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.resample import StreamResampler
-from trio_stt.dsp.silero import SileroModel, SileroState
+from trio_stt.dsp.silero import SileroModel, new_state
+from trio_stt.dsp.silero_network import HEARD_SAMPLES
 from trio_stt.dsp.wake_words import WakeWords
 from trio_stt.dsp.webrtc import WebRtcVad
 from trio_stt.packages import package_folder
@@ -75,10 +77,10 @@ class TestResample:
         benchmark(lambda: np.clip(np.rint(resample_poly(PACKET, 1, 3)), -32768, 32767).astype(np.int16))
 
 
-@pytest.mark.benchmark(group="telephone band of 32 ms")
+@pytest.mark.benchmark(group="telephone band of 32 ms, and its level")
 class TestBand:
     def test_ours(self, benchmark: BenchmarkFixture) -> None:
-        benchmark(TelephoneBand().push, WINDOW)
+        benchmark(TelephoneBand(2_624).push, WINDOW)
 
     def test_numpy_convolve(self, benchmark: BenchmarkFixture) -> None:
         heard = np.concatenate((np.zeros(_LOW_PASS.size - 1, np.float32), WINDOW / np.float32(32768)))
@@ -112,25 +114,24 @@ class TestWebRtc:
 
 @pytest.mark.benchmark(group="Silero on 16 windows of 32 ms")
 class TestSilero:
-    WINDOWS = np.stack(windows(SPEECH_16K)[40:56]) / np.float32(32768)
+    HEARD = heard_by_silero(SPEECH_16K)[40:56]
 
-    def test_ours_alone(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
-        states = [SileroState() for _ in self.WINDOWS]
-        benchmark(lambda: [silero.score(row[None], [state]) for row, state in zip(self.WINDOWS, states, strict=True)])
+    def test_ours(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
+        states = new_state()[np.newaxis]
+        benchmark(lambda: [silero.score(heard, states) for heard in self.HEARD])
 
-    def test_ours_in_a_batch(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
-        benchmark(silero.score, self.WINDOWS, [SileroState() for _ in self.WINDOWS])
+    def test_ours_in_two_states(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
+        states = np.stack((new_state(), silero.silence))
+        benchmark(lambda: [silero.score(heard, states) for heard in self.HEARD])
 
-    def test_onnxruntime_as_it_comes(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
-        session = onnxruntime.InferenceSession(str(silero.path), providers=["CPUExecutionProvider"])
-        rate, state = np.array(SAMPLE_RATE_HZ, np.int64), np.zeros((2, 1, 128), np.float32)
-        rows = np.pad(self.WINDOWS, ((0, 0), (64, 0)))
-
-        def score() -> None:
-            for row in rows:
-                session.run(None, {"input": row[None], "state": state, "sr": rate})
-
-        benchmark(score)
+    @pytest.mark.parametrize("talkers", [1, 16])
+    def test_onnxruntime(self, benchmark: BenchmarkFixture, silero: SileroModel, talkers: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(silero.path, options, providers=["CPUExecutionProvider"])
+        heard = np.stack([kernels.to_float32(each) for each in self.HEARD]).reshape(-1, talkers, HEARD_SAMPLES)
+        rate, state = np.array(SAMPLE_RATE_HZ, np.int64), np.zeros((2, talkers, 128), np.float32)
+        benchmark(lambda: [session.run(None, {"input": rows, "state": state, "sr": rate}) for rows in heard])
 
 
 @pytest.mark.benchmark(group="whole verdict on 1 s, 31 windows")

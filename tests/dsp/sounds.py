@@ -14,7 +14,8 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.resample import StreamResampler
-from trio_stt.dsp.silero import SileroModel, SileroState
+from trio_stt.dsp.silero import SileroModel, new_state
+from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, HEARD_SAMPLES
 
 START_ABOVE = 0.95
 END_BELOW = 0.35
@@ -95,13 +96,17 @@ def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], l
     return segments(windows(samples), lambda window, speaking: detector.verdict(window, speaking=speaking).probability)
 
 
+def heard_by_silero(samples: Pcm) -> list[Pcm]:
+    """What Silero takes for each whole window: the window, and before it the end of the one before."""
+    padded = np.concatenate((np.zeros(CONTEXT_SAMPLES, np.int16), samples))
+    return [padded[at : at + HEARD_SAMPLES] for at in range(0, padded.size - HEARD_SAMPLES + 1, WINDOW_SAMPLES)]
+
+
 def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
     """`segments` by a Silero that hears every window of the telephone band."""
-    state = SileroState()
-    return segments(
-        windows(TelephoneBand().push(samples)),
-        lambda window, _: float(model.score((window / np.float32(32768)).astype(np.float32)[np.newaxis], [state])[0]),
-    )
+    band, states = TelephoneBand(samples.size), new_state()[np.newaxis]
+    band.push(samples)
+    return segments(heard_by_silero(band.recent), lambda heard, _: float(model.score(heard, states)[0]))
 
 
 def through(rate_hz: int, samples: Pcm, packet_ms: int = 40) -> Pcm:

@@ -5,13 +5,20 @@ from hypothesis import strategies as st
 
 from tests.dsp.sounds import pcm
 from trio_stt.dsp.band import TelephoneBand
+from trio_stt.dsp.kernels import rms
+
+
+def in_band(samples: np.ndarray) -> np.ndarray:
+    band = TelephoneBand(samples.size)
+    band.push(samples)
+    return band.recent
 
 
 def level_db(frequency_hz: float) -> float:
     """How much louder a tone leaves the band than it came."""
     tone = pcm(20_000 * np.sin(2 * np.pi * frequency_hz * np.arange(16_000) / 16_000))
     inner = slice(400, -400)
-    out = TelephoneBand().push(tone)[inner].astype(np.float64)
+    out = in_band(tone)[inner].astype(np.float64)
     return float(10 * np.log10(np.mean(out**2) / np.mean(tone[inner].astype(np.float64) ** 2) + 1e-12))
 
 
@@ -29,14 +36,30 @@ def test_what_8_khz_cannot_hold_does_not(frequency_hz: float) -> None:
 @settings(deadline=None)
 def test_any_split_gives_the_same_samples(sizes: list[int]) -> None:
     samples = np.random.default_rng(0).integers(-32768, 32768, sum(sizes)).astype(np.int16)
-    band = TelephoneBand()
-    parts = [band.push(part) for part in np.split(samples, np.cumsum(sizes))]
-    assert np.array_equal(np.concatenate(parts), TelephoneBand().push(samples))
+    band = TelephoneBand(samples.size)
+    for part in np.split(samples, np.cumsum(sizes)):
+        level = band.push(part)
+        assert level == rms(band.recent[band.recent.size - part.size :])
+    assert np.array_equal(band.recent, in_band(samples))
+
+
+def test_the_newest_are_kept() -> None:
+    samples = np.random.default_rng(0).integers(-32768, 32768, 1000).astype(np.int16)
+    band = TelephoneBand(300)
+    for part in np.split(samples, range(0, 1000, 100)):
+        band.push(part)
+    assert np.array_equal(band.recent, in_band(samples)[-300:])
+
+
+def test_what_it_cannot_take_is_refused() -> None:
+    for wrong in (np.zeros(301, np.int16), np.zeros(300, np.float32), np.zeros((1, 300), np.int16)):
+        with pytest.raises(ValueError, match="int16"):
+            TelephoneBand(300).push(wrong)
 
 
 def test_reset_is_as_new() -> None:
     samples = np.random.default_rng(0).integers(-32768, 32768, 512).astype(np.int16)
-    band = TelephoneBand()
-    first = band.push(samples)
+    band = TelephoneBand(1024)
+    first = band.push(samples), band.recent.copy()
     band.reset()
-    assert np.array_equal(band.push(samples), first)
+    assert (band.push(samples), band.recent.tolist()) == (first[0], first[1].tolist())

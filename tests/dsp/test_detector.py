@@ -15,11 +15,23 @@ from tests.dsp.sounds import (
     windows,
 )
 from tests.support.real import moonshine_asset
-from trio_stt.dsp.detector import SpeechDetector, Verdict
+from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
 
 PRE_ROLL_WINDOWS = 23
 """What the default pre-roll of 0.75 s holds."""
+
+
+class Listening(SileroModel):
+    """Silero, and of how many states each score was."""
+
+    def __init__(self, model: SileroModel) -> None:
+        self._model, self.silence = model, model.silence
+        self.states_asked: list[int] = []
+
+    def score(self, samples: np.ndarray, states: np.ndarray, *gain: np.float32) -> np.ndarray:
+        self.states_asked.append(len(states))
+        return self._model.score(samples, states, *gain)
 
 
 def talk(level_dbfs: float, noise_rms: float, pause_s: float) -> tuple[np.ndarray, list[tuple[int, int]]]:
@@ -132,15 +144,15 @@ def test_a_minute_without_speech_starts_nothing(silero: SileroModel, sound: str,
 )
 def test_silero_sleeps_where_nobody_speaks(silero: SileroModel, sound: str, most: float) -> None:
     learning_windows = 160
-    detector = SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
-    asked = 0
+    listening = Listening(silero)
+    detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
     stream = windows(pcm(NO_SPEECH[sound]))
-    for i, window in enumerate(stream):
-        probabilities: list[float] = []
-        for heard in detector.prepare(window):
-            asked += i >= learning_windows
-            probabilities = silero.score(np.stack([heard] * len(detector.ears)), detector.ears).tolist()
-        detector.complete(probabilities)
+    for window in stream[:learning_windows]:
+        detector.verdict(window)
+    learnt = len(listening.states_asked)
+    for window in stream[learning_windows:]:
+        detector.verdict(window)
+    asked = len(listening.states_asked) - learnt
     assert asked <= most * (len(stream) - learning_windows)
 
 
@@ -158,36 +170,6 @@ def agree(found: list[tuple[int, int]], reference: list[tuple[int, int]]) -> boo
     return len(found) == len(reference) and np.abs(np.subtract(found, reference)).max() <= 1
 
 
-def test_sessions_scored_together_hear_what_they_hear_alone(silero: SileroModel) -> None:
-    samples, _ = talk(-20, 30, 2.0)
-    streams = [np.roll(windows(samples), shift, axis=0)[:500] for shift in (0, 70, 140)]
-
-    def new() -> SpeechDetector:
-        return SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
-
-    alone = []
-    for stream in streams:
-        detector = new()
-        alone.append([detector.verdict(window) for window in stream])
-
-    detectors = [new() for _ in streams]
-    together: list[list[Verdict]] = [[] for _ in streams]
-    for tick in zip(*streams, strict=True):
-        waiting = [list(d.prepare(window)) for d, window in zip(detectors, tick, strict=True)]
-        last: list[list[float]] = [[] for _ in detectors]
-        while rows := [(i, ear) for i, parts in enumerate(waiting) if parts for ear in detectors[i].ears]:
-            heard = {i: waiting[i].pop(0) for i in dict.fromkeys(i for i, _ in rows)}
-            scores = silero.score(np.stack([heard[i] for i, _ in rows]), [ear for _, ear in rows])
-            for i in heard:
-                last[i] = [float(score) for (row, _), score in zip(rows, scores, strict=True) if row == i]
-        for i, detector in enumerate(detectors):
-            together[i].append(detector.complete(last[i]))
-
-    for one, other in zip(alone, together, strict=True):
-        assert [(v.rms, v.gate_open, v.webrtc) for v in one] == [(v.rms, v.gate_open, v.webrtc) for v in other]
-        assert max(abs(v.probability - w.probability) for v, w in zip(one, other, strict=True)) < 1e-4
-
-
 def test_windows_may_lie_in_a_buffer_that_is_used_again(silero: SileroModel) -> None:
     samples, _ = talk(-35, 5, 1.5)
     one, other = (SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3) for _ in range(2))
@@ -197,12 +179,12 @@ def test_windows_may_lie_in_a_buffer_that_is_used_again(silero: SileroModel) -> 
         assert one.verdict(window) == other.verdict(buffer)
 
 
-def test_while_speaking_silero_hears_every_window(silero: SileroModel) -> None:
-    detector = SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
+def test_while_speaking_silero_hears_every_window_once_in_one_state(silero: SileroModel) -> None:
+    listening = Listening(silero)
+    detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
     for _ in range(50):
-        assert len(detector.prepare(np.zeros(512, np.int16), speaking=True)) == 1
-        assert len(detector.ears) == 1
-        detector.complete([0.0])
+        detector.verdict(np.zeros(512, np.int16), speaking=True)
+    assert listening.states_asked == [1] * 50
 
 
 def test_reset_is_as_new(silero: SileroModel) -> None:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from trio_stt.bench.plan import Clip
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.dsp.silero import SileroModel, SileroState
+from trio_stt.dsp.kernels import to_int16
+from trio_stt.dsp.silero import SileroModel, new_state
+from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, HEARD_SAMPLES
 from trio_stt.errors import AudioFileError
 from trio_stt.packages import package_folder
 
@@ -92,12 +94,12 @@ def speech_stretches(silero: SileroModel, samples: NDArray[np.float32]) -> list[
 
     A stretch goes from the beginning of its first window of speech, 32 ms long, to the end of its last.
     """
-    state = SileroState()
+    states = new_state()[np.newaxis]
     window_s = WINDOW_SAMPLES / SAMPLE_RATE_HZ
     stretches: list[tuple[float, float]] = []
-    padded = np.pad(samples, (0, -samples.size % WINDOW_SAMPLES))
-    for number, window in enumerate(padded.reshape(-1, 1, WINDOW_SAMPLES)):
-        if silero.score(window, (state,))[0] < _SPEECH:
+    padded = np.pad(to_int16(samples), (CONTEXT_SAMPLES, -samples.size % WINDOW_SAMPLES))
+    for number, at in enumerate(range(0, padded.size - CONTEXT_SAMPLES, WINDOW_SAMPLES)):
+        if silero.score(padded[at : at + HEARD_SAMPLES], states)[0] < _SPEECH:
             continue
         start_s, end_s = number * window_s, (number + 1) * window_s
         if stretches and start_s - stretches[-1][1] < _PAUSE_S:

@@ -1,6 +1,6 @@
 """The telephone band of one stream: what a sound holds below 3.4 kHz, at whatever rate it was sampled.
 
-It owns the filter and the end of what it heard. It must not judge what it lets through.
+It owns the filter, the end of what it heard and the end of what it let through. It must not judge what it lets through.
 
 A stream at 8 kHz has nothing above 4 kHz, so no hiss of an "s". Silero, shown the full band of faster streams, ends
 words in "s" up to nine windows later there. Shown this band alone, it hears the same at every rate.
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.dsp.kernels import filtered
+from trio_stt.dsp.kernels import append_filtered
 
 _EDGE_HZ = 3_400
 """Where telephony ends (ITU-T G.712), and so far below 4 kHz that no resampler's own edge shows."""
@@ -31,27 +31,33 @@ _LOW_PASS = _low_pass()
 
 
 class TelephoneBand:
-    """The low-pass of one talker. It answers 80 samples, 5 ms, late."""
+    """The low-pass of one talker. It answers 80 samples, 5 ms, late.
 
-    def __init__(self) -> None:
+    Attributes:
+        recent: int16, shape (kept_samples,): the newest samples of the band, oldest first; zeros before there are any.
+            `push` moves them on in place.
+    """
+
+    def __init__(self, kept_samples: int) -> None:
         """Start with nothing heard."""
-        self._heard: NDArray[np.float32]
-        self.reset()
+        self.recent = np.zeros(kept_samples, np.int16)
+        self._heard = np.zeros(_TAPS - 1, np.float32)
 
     def reset(self) -> None:
         """Forget everything heard."""
-        self._heard = np.zeros(_TAPS - 1, np.float32)
+        self.recent[:] = 0
+        self._heard[:] = 0
 
-    def push(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
-        """The band of the stream's next samples.
+    def push(self, samples: NDArray[np.int16]) -> float:
+        """Hear the stream's next samples; their band is then the end of `recent`.
 
         Args:
-            samples: int16, shape (n,), mono, 16 kHz.
+            samples: int16, shape (n,), mono, 16 kHz; no more than are kept.
 
         Returns:
-            int16, shape (n,): a new array.
+            The level of their band: root mean square in int16 units, 0.0 to 32768.0.
 
         Raises:
             ValueError: The samples have another type or shape.
         """
-        return filtered(samples, self._heard, _LOW_PASS)
+        return append_filtered(self.recent, samples, self._heard, _LOW_PASS)

@@ -21,17 +21,16 @@ windows of the phrase, after loud speech within 21, where that one at times need
 long digital silence soft speech may be found 12 windows later. Noise, clicks and chimes start nothing.
 """
 
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.gate import EnergyGate
-from trio_stt.dsp.kernels import rms, to_float32
-from trio_stt.dsp.silero import CONTEXT_SAMPLES, SileroModel, SileroState
+from trio_stt.dsp.silero import SileroModel, new_state
+from trio_stt.dsp.silero_network import HEARD_SAMPLES
 from trio_stt.dsp.webrtc import WebRtcVad
 
 # Starts move by less than half a window on average from half to twice these counts.
@@ -90,9 +89,6 @@ class SpeechDetector:
     WebRTC is asked when the gate is open, Silero when besides that WebRTC has heard speech within the last second.
     WebRTC has no say on windows below the energy threshold: it misses soft speech that Silero hears. While somebody
     speaks, and until what was heard has faded, both are always asked.
-
-    A caller that scores many sessions together calls `prepare`, scores each of the windows that it names, in order,
-    with each of the `ears`, and calls `complete` with the last window's probabilities; `verdict` does that for one.
     """
 
     def __init__(self, model: SileroModel, *, energy_threshold: float, webrtc_mode: int) -> None:
@@ -108,26 +104,21 @@ class SpeechDetector:
         """
         self._model = model
         self._threshold = energy_threshold
-        self._band = TelephoneBand()
+        self._band = TelephoneBand(_REPLAY * WINDOW_SAMPLES + HEARD_SAMPLES)
         self._gate = EnergyGate(energy_threshold)
         self._webrtc = WebRtcVad(webrtc_mode)
         self._forget()
 
     def _forget(self) -> None:
-        self._first, self._second = SileroState(), SileroState()
-        self._kept = self._first.recurrent
-        self._second.recurrent = self._model.silence
+        self._ears = np.stack((new_state(), self._model.silence))
+        self._kept = new_state()
         self._second_is_better = False
-        self._recent: deque[NDArray[np.int16]] = deque(maxlen=_REPLAY + 2)
         self._skipped = 0
         self._quiet_run = _LISTEN_ON
         self._spoke = False
         self._since_webrtc = _WEBRTC_RECENT
         self._speaking = False
-        self._awake = False
         self._loudest = _HEARD_RMS
-        self._gain = np.float32(1.0)
-        self._facts = (0.0, False, False)
 
     def reset(self) -> None:
         """Forget everything heard, the noise floor too."""
@@ -136,111 +127,80 @@ class SpeechDetector:
         self._webrtc.reset()
         self._forget()
 
-    @property
-    def ears(self) -> tuple[SileroState, ...]:
-        """The states that must hear the windows of the last `prepare`: one while speaking, otherwise two."""
-        return (self._first,) if self._speaking else (self._first, self._second)
-
-    def prepare(self, window: NDArray[np.int16], *, speaking: bool = False) -> tuple[NDArray[np.float32], ...]:
-        """First half of a verdict: band, gate and WebRTC.
+    def verdict(self, window: NDArray[np.int16], *, speaking: bool = False) -> Verdict:
+        """The verdict on the session's next window.
 
         Args:
             window: int16, shape (512,), mono, 16 kHz; the session's windows in order.
             speaking: The session is inside an utterance, so that Silero must hear every window.
 
-        Returns:
-            The windows that Silero must hear now, in order, float32 of shape (512,). Empty when it is not asked;
-            otherwise that of `window` comes last, and is alone unless windows before it had been skipped.
-
         Raises:
             ValueError: The window has another type or shape.
         """
-        window = self._band.push(window)
-        level = rms(window)
+        level = self._band.push(window)
         gate_open = self._gate.passes(level)
         listening = self._quiet_run < (_KEEP_AFTER if self._spoke else _LISTEN_ON)
-        active = (gate_open or listening or speaking) and self._webrtc.is_speech(window)
+        active = (gate_open or listening or speaking) and self._webrtc.is_speech(self._band.recent[-WINDOW_SAMPLES:])
         self._since_webrtc = 0 if active else self._since_webrtc + 1
-        voiced = level < self._threshold or self._since_webrtc < _WEBRTC_RECENT
-        self._awake = speaking or listening or (gate_open and voiced)
-        self._facts = (level, gate_open, active)
-        self._recent.append(window)
         if speaking != self._speaking:
             self._turn(speaking=speaking)
-        self._adapt(level)
-        if not self._awake:
+        self._loudest = max(level, self._loudest if speaking else self._loudest * _FADE)
+        voiced = level < self._threshold or self._since_webrtc < _WEBRTC_RECENT
+        probability = 0.0
+        if speaking or listening or (gate_open and voiced):
+            probability = self._hear()
+            self._learn(level, probability)
+        else:
             self._skipped += 1
-            return ()
-        return self._wake()
+            if not gate_open:
+                self._gate.follow(level)
+        return Verdict(rms=level, gate_open=gate_open, webrtc=active, probability=probability)
 
     def _turn(self, *, speaking: bool) -> None:
         """An utterance begins, and the better ear goes on alone; or it ends, and the second ear joins in."""
         if speaking and self._second_is_better:
-            self._first, self._second = self._second, self._first
+            self._ears[0] = self._ears[1]
         elif not speaking:
-            self._second.recurrent = self._model.silence
-            self._second.context = self._first.context
+            self._ears[1] = self._model.silence
         self._speaking = speaking
 
-    def _adapt(self, level: float) -> None:
-        """Set the gain; what the ears still hear of the window before changes with it."""
-        self._loudest = max(level, self._loudest if self._speaking else self._loudest * _FADE)
-        gain = np.float32(min(_HEARD_RMS / max(self._loudest, 1.0), _MAX_GAIN))
-        if gain != self._gain:
-            for ear in self.ears:
-                ear.context = ear.context * (gain / self._gain)
-            self._gain = gain
-
-    def _wake(self) -> tuple[NDArray[np.float32], ...]:
-        """The windows to hear now; after a stretch too long to make up for, with ears that start afresh."""
+    def _hear(self) -> float:
+        """The window's probability of speech; after a stretch too long to make up for, by ears that start afresh."""
         replayed = min(self._skipped, _REPLAY)
-        windows = list(self._recent)
         if self._skipped > _REPLAY:
             self._start_afresh()
-            context = to_float32(windows[-replayed - 2][-CONTEXT_SAMPLES:]) * self._gain
-            self._first.context = self._second.context = context
             self._quiet_run = 0
         self._skipped = 0
-        return tuple(to_float32(window) * self._gain for window in windows[-replayed - 1 :])
+        gain = np.float32(min(_HEARD_RMS / max(self._loudest, 1.0), _MAX_GAIN))
+        ears = self._ears[:1] if self._speaking else self._ears
+        for windows in range(replayed, 0, -1):
+            self._model.score(self._newest(windows), ears, gain)
+        probabilities: list[float] = self._model.score(self._newest(0), ears, gain).tolist()
+        probability = max(probabilities)
+        if probability >= _SURELY_QUIET:
+            self._second_is_better = probabilities[0] < probability
+        return probability
+
+    def _newest(self, windows: int) -> NDArray[np.int16]:
+        """The newest window but so many, and the context before it."""
+        start = (_REPLAY - windows) * WINDOW_SAMPLES
+        return self._band.recent[start : start + HEARD_SAMPLES]
 
     def _start_afresh(self) -> None:
-        self._first.recurrent = self._kept
-        self._second.recurrent = self._model.silence
+        self._ears[0] = self._kept
+        self._ears[1] = self._model.silence
 
-    def complete(self, probabilities: Sequence[float] = ()) -> Verdict:
-        """Second half of a verdict.
-
-        Args:
-            probabilities: Silero's for the last window that `prepare` returned, one for each of the `ears`; none when
-                it returned no window.
-        """
-        level, gate_open, active = self._facts
-        probability = max(probabilities, default=0.0)
-        if not self._awake:
-            if not gate_open:
-                self._gate.follow(level)
-        elif probability >= _SURELY_QUIET:
-            self._second_is_better = probabilities[0] < probability
+    def _learn(self, level: float, probability: float) -> None:
+        """What follows from a window that Silero heard, for the noise floor and what it remembers."""
+        if probability >= _SURELY_QUIET:
             self._quiet_run = 0
             self._spoke = self._spoke or probability > _SURELY_SPEECH
-        else:
-            self._gate.follow(level)
-            self._fade()
-        return Verdict(rms=level, gate_open=gate_open, webrtc=active, probability=probability)
-
-    def _fade(self) -> None:
-        """One more quiet window that Silero heard: keep its state, or return to where the ears start from."""
+            return
+        self._gate.follow(level)
         self._quiet_run += 1
         if self._spoke:
             if self._quiet_run >= _KEEP_AFTER:
-                self._kept = self._first.recurrent
+                self._kept[:] = self._ears[0]
                 self._spoke = False
         elif not self._speaking and self._quiet_run % _RETURN_EVERY == 0:
             self._start_afresh()
-
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool = False) -> Verdict:
-        """The verdict on the session's next window: `prepare`, Silero and `complete`; arguments and errors as there."""
-        probabilities: list[float] = []
-        for heard in self.prepare(window, speaking=speaking):
-            probabilities = self._model.score(np.stack([heard] * len(self.ears)), self.ears).tolist()
-        return self.complete(probabilities)

@@ -48,7 +48,21 @@ def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 @njit(cache=True, nogil=True)
-def _filtered(samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.int16]:
+def _sum_of_squares(samples: NDArray[np.int16]) -> np.int64:
+    total = np.int64(0)
+    for i in range(samples.size):
+        value = np.int64(samples[i])
+        total += value * value
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _append_filtered(
+    recent: NDArray[np.int16], samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]
+) -> np.int64:
+    kept = recent.size - samples.size
+    for i in range(kept):
+        recent[i] = recent[samples.size + i]
     heard = np.concatenate((past, _to_float32(samples)))
     backward = taps[::-1]
     total = np.zeros(samples.size, np.float32)
@@ -64,16 +78,8 @@ def _filtered(samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArr
         for i in range(total.size):
             total[i] += backward[at] * heard[i + at]
     past[:] = heard[samples.size :]
-    return _to_int16(total)
-
-
-@njit(cache=True, nogil=True)
-def _sum_of_squares(samples: NDArray[np.int16]) -> np.int64:
-    total = np.int64(0)
-    for i in range(samples.size):
-        value = np.int64(samples[i])
-        total += value * value
-    return total
+    recent[kept:] = _to_int16(total)
+    return _sum_of_squares(recent[kept:])
 
 
 def _checked(samples: NDArray[Any], dtype: type[np.generic], name: str) -> NDArray[Any]:
@@ -137,26 +143,31 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return rounded
 
 
-def filtered(samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.int16]:
-    """The next samples of a stream through a FIR filter.
+def append_filtered(
+    recent: NDArray[np.int16], samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]
+) -> float:
+    """Put the next samples of a stream, through a FIR filter, behind those before.
 
     Args:
-        samples: int16, shape (n,).
+        recent: int16, shape (m,), contiguous: what was filtered before, oldest first; the oldest n give way. The new
+            ones are the convolution at each sample, rounded half to even and clipped.
+        samples: int16, shape (n,), at most m.
         past: float32, shape (taps - 1,), -1 to 1: what came before, oldest first. It is brought up to date in place.
         taps: float32, shape (taps,), at least one.
 
     Returns:
-        int16, shape (n,): the convolution at each sample, rounded half to even and clipped.
+        The root mean square of the new ones, as `rms` gives it.
 
     Raises:
         ValueError: One has another type or shape.
     """
     if past.dtype != np.float32 or past.shape != (taps.size - 1,) or not past.flags.c_contiguous:
         raise ValueError(f"the past of {taps.size} taps is float32 of shape ({taps.size - 1},)")
-    result: NDArray[np.int16] = _filtered(
-        _checked(samples, np.int16, "filtered"), past, _checked(taps, np.float32, "filtered")
-    )
-    return result
+    if recent.dtype != np.int16 or recent.size < samples.size or not recent.flags.c_contiguous:
+        raise ValueError(f"filtered samples are int16, and no more than {recent.size} are kept: {samples.size} came")
+    samples = _checked(samples, np.int16, "append_filtered")
+    total = int(_append_filtered(recent, samples, past, _checked(taps, np.float32, "append_filtered")))
+    return math.sqrt(total / samples.size) if samples.size else 0.0
 
 
 def rms(samples: NDArray[np.int16]) -> float:
@@ -176,5 +187,5 @@ def warm_up() -> None:
         mono = downmix_pcm16(payload, 1)
         downmix_pcm16(payload, 2)
         rms(mono)
-        filtered(mono, np.zeros(1, np.float32), np.ones(2, np.float32))
+        append_filtered(np.zeros(8, np.int16), mono, np.zeros(1, np.float32), np.ones(2, np.float32))
         to_int16(to_float32(mono))

@@ -1,59 +1,60 @@
-"""Silero's voice detector: one model for the process, one state for each talker.
+"""Silero's voice detector: one model for the process, one state for each ear of a talker.
 
-It owns the onnxruntime session and what a talker's state is. It must not decide which windows are worth a score.
+It owns the weights and what a state is. It must not decide which windows are worth a score.
 The model file comes from the installed silero-vad package, which is never imported: it would import torch.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx.numpy_helper import to_array
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.dsp.onnx import open_model
+from trio_stt.dsp.silero_network import HEARD_SAMPLES, STATE_WIDTH, Weights, scores
 from trio_stt.errors import EngineUnavailable
 from trio_stt.packages import package_folder
 
-CONTEXT_SAMPLES = 64
-"""Samples of the window before that Silero hears again ahead of each window."""
+_MODEL_FILE = "silero_vad_16k_op15.onnx"
 
-_STATE_LAYERS, _STATE_WIDTH = 2, 128
-
-_MODEL_FILES = ("silero_vad_op18_ifless.onnx", "silero_vad.onnx")
-"""Best first. Measured on one core: 74 and 81 us for one window, 34 and 35 us per window in a batch of 16; their
-probabilities agree within 1e-6. The half-precision file is no faster and disagrees by up to 0.7."""
+_SHAPES = {
+    "stft.forward_basis_buffer": (258, 1, 256),
+    "encoder.0.reparam_conv.weight": (128, 129, 3),
+    "encoder.0.reparam_conv.bias": (128,),
+    "encoder.1.reparam_conv.weight": (64, 128, 3),
+    "encoder.1.reparam_conv.bias": (64,),
+    "encoder.2.reparam_conv.weight": (64, 64, 3),
+    "encoder.2.reparam_conv.bias": (64,),
+    "encoder.3.reparam_conv.weight": (128, 64, 3),
+    "encoder.3.reparam_conv.bias": (128,),
+    "decoder.rnn.weight_ih": (512, 128),
+    "decoder.rnn.weight_hh": (512, 128),
+    "decoder.rnn.bias_ih": (512,),
+    "decoder.rnn.bias_hh": (512,),
+    "decoder.decoder.2.weight": (1, 128, 1),
+    "decoder.decoder.2.bias": (1,),
+}
+"""What the file holds, by its own names, in the order of `Weights`."""
 
 _SILENCE_WINDOWS = 20 * SAMPLE_RATE_HZ // WINDOW_SAMPLES
 
-_INSTALL = "install it with: pip install --no-deps 'silero-vad>=6.0'"
+_AS_IT_IS = np.float32(1)
+
+_INSTALL = "install it with: pip install --no-deps 'silero-vad>=6.0,<7'"
 
 
-class SileroState:
-    """What Silero remembers of one talker: its recurrent state and the end of the window before."""
-
-    __slots__ = ("context", "recurrent")
-
-    def __init__(self) -> None:
-        """Start with nothing heard."""
-        self.recurrent: NDArray[np.float32]
-        self.context: NDArray[np.float32]
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything heard."""
-        self.recurrent = np.zeros((_STATE_LAYERS, _STATE_WIDTH), np.float32)
-        self.context = np.zeros(CONTEXT_SAMPLES, np.float32)
+def new_state() -> NDArray[np.float32]:
+    """What Silero remembers when it has heard nothing: float32, shape (2, 128)."""
+    return np.zeros((2, STATE_WIDTH), np.float32)
 
 
 class SileroModel:
-    """Silero for all talkers, on the CPU, one thread for each call.
-
-    It keeps nothing of a talker, so `score` may run on several threads at once as long as no state is in two calls.
+    """Silero for all talkers. It keeps nothing of them, so `score` may run on several threads at once.
 
     Attributes:
         path: The model file.
-        silence: The recurrent state after 20 s of digital silence; float32, shape (2, 128). From there Silero catches
+        silence: The state after 20 s of digital silence; float32, shape (2, 128). From there Silero catches
             first words better than from nothing: 8 windows into a phrase on average instead of 10, and none missed of
             198 at -20 to -45 dBFS. Read it only.
     """
@@ -62,48 +63,43 @@ class SileroModel:
         """Load the model.
 
         Raises:
-            EngineUnavailable: The package or its model file is missing.
+            EngineUnavailable: The package or its model file is missing, or the file holds another model.
         """
         self.path = _model_path()
-        self._session = open_model(self.path)
-        self._rate = np.array(SAMPLE_RATE_HZ, np.int64)
+        self._weights = _read_weights(self.path)
         self.silence = self._hear_silence()
 
     def _hear_silence(self) -> NDArray[np.float32]:
-        state = SileroState()
-        nothing = np.zeros((1, WINDOW_SAMPLES), np.float32)
+        states = new_state()[np.newaxis]
+        nothing = np.zeros(HEARD_SAMPLES, np.int16)
         for _ in range(_SILENCE_WINDOWS):
-            self.score(nothing, (state,))
-        return state.recurrent
+            self.score(nothing, states)
+        silence: NDArray[np.float32] = states[0]
+        return silence
 
-    def score(self, windows: NDArray[np.float32], states: Sequence[SileroState]) -> NDArray[np.float32]:
-        """Hear one window of each of several talkers.
-
-        A batch gives the probabilities that one call for each talker would give, within 1e-6: the order of float32
-        additions differs.
+    def score(
+        self, samples: NDArray[np.int16], states: NDArray[np.float32], gain: np.float32 = _AS_IT_IS
+    ) -> NDArray[np.float32]:
+        """Hear one window, in one or several states.
 
         Args:
-            windows: float32, shape (talkers, 512), mono, 16 kHz, range -1 to 1; at least one talker.
-            states: The talkers' states in the same order, no state twice; they are brought up to date.
+            samples: int16, shape (576,), mono, 16 kHz: the last 64 samples of the window before, zeros if there was
+                none, and the window.
+            states: float32, shape (n, 2, 128); they are brought up to date in place.
+            gain: What the samples are multiplied by first.
 
         Returns:
-            float32, shape (talkers,): each window's probability of speech, 0 to 1.
+            float32, shape (n,): the window's probability of speech by each state, 0 to 1. No state changes what
+            another says.
 
         Raises:
-            ValueError: The windows have another type or shape, or there is not one state for each.
+            ValueError: The samples or states have another type or shape.
         """
-        if windows.dtype != np.float32 or windows.ndim != 2 or windows.shape[1] != WINDOW_SAMPLES:  # noqa: PLR2004 - talkers by samples
-            raise ValueError(f"windows are float32 of shape (talkers, 512), not {windows.dtype} {windows.shape}")
-        if not len(states) == len(windows) > 0:
-            raise ValueError(f"{len(windows)} windows came with {len(states)} states")
-        heard = np.concatenate((np.stack([state.context for state in states]), windows), axis=1)
-        recurrent = np.stack([state.recurrent for state in states], axis=1)
-        outputs = self._session.run(None, {"input": heard, "state": recurrent, "sr": self._rate})
-        probabilities: NDArray[np.float32] = outputs[0][:, 0]
-        for row, state in enumerate(states):
-            # Copies: a view would keep the whole batch alive for as long as one talker is quiet.
-            state.recurrent = outputs[1][:, row].copy()
-            state.context = heard[row, -CONTEXT_SAMPLES:].copy()
+        if samples.dtype != np.int16 or samples.shape != (HEARD_SAMPLES,) or not samples.flags.c_contiguous:
+            raise ValueError(f"Silero takes int16 of shape ({HEARD_SAMPLES},), not {samples.dtype} {samples.shape}")
+        if states.dtype != np.float32 or states.shape[1:] != (2, STATE_WIDTH) or not states.flags.c_contiguous:
+            raise ValueError(f"states are float32 of shape (n, 2, {STATE_WIDTH}), not {states.dtype} {states.shape}")
+        probabilities: NDArray[np.float32] = scores(samples, gain, states, self._weights)
         return probabilities
 
 
@@ -111,8 +107,20 @@ def _model_path() -> Path:
     package = package_folder("silero_vad")
     if package is None:
         raise EngineUnavailable(f"voice detection needs the package silero-vad; {_INSTALL}")
-    folder = package / "data"
-    for name in _MODEL_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise EngineUnavailable(f"silero-vad has no {' or '.join(_MODEL_FILES)} in {folder}; {_INSTALL}")
+    path = package / "data" / _MODEL_FILE
+    if not path.is_file():
+        raise EngineUnavailable(f"silero-vad has no {_MODEL_FILE} in {path.parent}; {_INSTALL}")
+    return path
+
+
+def _read_weights(path: Path) -> Weights:
+    found = {each.name.removeprefix("model."): each for each in onnx.load(path).graph.initializer}
+    arrays = []
+    for name, shape in _SHAPES.items():
+        if name not in found or tuple(found[name].dims) != shape:
+            raise EngineUnavailable(f"{path} holds another model than Silero's: {name} of shape {shape}; {_INSTALL}")
+        array = np.asarray(to_array(found[name]), np.float32)
+        if array.ndim > 1:  # outputs, inputs, and for a convolution time
+            array = array.T.reshape(-1, len(array))
+        arrays.append(np.ascontiguousarray(array))
+    return Weights._make(arrays)
