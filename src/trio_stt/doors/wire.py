@@ -7,6 +7,8 @@ than Hypercorn have limits of their own.
 - Nothing is compressed: audio hardly shrinks, and a few bytes could stand for gigabytes.
 - A message has a bounded number of fragments, and control frames a rate: each costs as much as a message, and a read
   of 64 KiB holds ten thousand of them.
+- Plain messages are read in `frames`, past wsproto, and where it can the app reads its socket itself (`loan`): each
+  task and queue on the way of a message costs as much as the message.
 - When a handler has ended, nobody waits for it: Hypercorn would hold a connection for good whose reader has one message
   more than the queue to the handler takes, as one that is killed while it floods.
 - Hypercorn sends pings and never looks for their answers. Here, a client of which nothing at all comes for too long is
@@ -16,19 +18,30 @@ Source: RFC 6455 (frames, close codes), RFC 7692 (what compression can cost).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+import trio
 from hypercorn.protocol import h2, h11
 from hypercorn.protocol.events import Body, Data, Event, StreamClosed
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
-from hypercorn.typing import AppWrapper, ASGIReceiveCallable, Scope, WebsocketAcceptEvent
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    Scope,
+    WebsocketAcceptEvent,
+    WebsocketReceiveEvent,
+)
+from wsproto import events as ws
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
+from trio_stt.doors.frames import Frames, Odd
+from trio_stt.doors.loan import Loan
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
 from trio_stt.rates import Bucket
 from trio_stt.settings import Settings
@@ -44,6 +57,8 @@ _PINGS_IN_A_TIMEOUT = 3
 _IDLE_LOOK_S = 5.0
 _FAREWELL_S = 2.0
 """For a client to read why it is closed: data that nobody takes would reset the connection before."""
+_READ_ON = cast(ASGIReceiveEvent, {"type": "trio_stt.read_on"})
+"""To the app's side of the queue: behind all messages in it, nobody but the app reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,48 +88,108 @@ def guard_wire(limits: Callable[[], WireLimits]) -> None:
 
 
 class _GuardedStream(WSStream):
-    """One WebSocket."""
+    """One WebSocket.
+
+    Hypercorn reads the socket until something has come. Where it can, it lends the socket to the app then, and waits
+    until the app has ended or nothing more comes.
+    """
 
     def __init__(self, limits: Callable[[], WireLimits], *args: Any) -> None:
         super().__init__(*args)
         self._limits = limits
+        self._frames = Frames()
+        self._events: Iterator[ws.Event] = iter(())  # of what wsproto was given
         self._fragments = 0
         self._control_frames = Bucket(_CONTROL_FRAMES_PER_S, _CONTROL_WINDOW_S)
         self._heard_s = self.context.time()
-        self._is_reading = False
+        self._is_busy = False  # what came waits for its turn
         self._is_putting = False
         self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
+        self._loan = Loan(self.send)
         self.app = partial(self._serve, self.app)
         self._clock = self.context.single_task_class()
         self._clock_ends = False
 
+    @property
+    def _ignores(self) -> bool:
+        """Whether nothing is made of what comes."""
+        return self._is_over or self.closed or self.connection.state is ConnectionState.CLOSED
+
+    # --- Hypercorn's side ---
+
     async def handle(self, event: Event) -> None:
-        if isinstance(event, Body | Data) and not self.handshake.accepted:
-            await super().handle(event)
-        elif isinstance(event, Body | Data):
+        if isinstance(event, Body | Data) and self.handshake.accepted:
+            if not self._ignores:
+                await self._read(event.data)
+            return
+        if isinstance(event, StreamClosed) and not self._clock_ends:
+            await self._clock.stop()
+        await super().handle(event)
+
+    async def _read(self, data: bytes) -> None:
+        """Queue for the app what came, and lend it the socket."""
+        self._is_busy = True
+        try:
+            self._frames.feed(data)
+            while (message := await self._next_message()) is not None:
+                await self._put(_receive_event(message))
+            if self._loan.is_possible and not self._ignores:
+                await self._put(_READ_ON)
+                await self._loan.wait_ended()
+        finally:
+            self._is_busy = False
             self._heard_s = self.context.time()
-            if self._is_over or self.connection.state is ConnectionState.CLOSED:
-                return  # nothing more is made of it
-            self._is_reading = True  # messages may wait here for their turn
+
+    async def _put(self, event: ASGIReceiveEvent) -> None:
+        if self.app_put is not None:
+            self._is_putting = True
             try:
-                await super().handle(event)
+                await self.app_put(event)
             finally:
-                self._is_reading = False
-                self._heard_s = self.context.time()
-        else:
-            if isinstance(event, StreamClosed) and not self._clock_ends:
-                await self._clock.stop()
-            await super().handle(event)
+                self._is_putting = False
+
+    # --- the app's side ---
 
     async def _serve(self, app: AppWrapper, scope: Scope, receive: ASGIReceiveCallable, *rest: Any) -> None:
         try:
-            await app(scope, receive, *rest)
+            await app(scope, partial(self._receive, receive), *rest)
         finally:
             self._is_over = True
             self.app_put = None
+            self._loan.end()
             if self._is_putting:
                 # The queue is full: room for the one that waits, who is cancelled as well where this is.
                 await receive()  # noqa: ASYNC102 - it never waits
+
+    async def _receive(self, from_queue: ASGIReceiveCallable) -> ASGIReceiveEvent:
+        """The app's next event; others have their turn first, however much there is to read."""
+        waited = False
+        while True:
+            while self._loan.is_out:
+                message = await self._next_message()
+                if message is not None:
+                    if not waited:
+                        await trio.lowlevel.checkpoint()
+                    return _receive_event(message)
+                await self._read_on()
+                waited = True
+            event = await from_queue()
+            if event is not _READ_ON:
+                return event
+            self._loan.is_out = True
+
+    async def _read_on(self) -> None:
+        """Read once more; give the socket back where nothing will come of it."""
+        self._is_busy = False
+        data = b"" if self._ignores else await self._loan.read()
+        self._is_busy = True
+        self._heard_s = self.context.time()
+        if data:
+            self._frames.feed(data)
+        else:
+            self._loan.end()
+
+    # --- frames ---
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
         self.handshake.extensions = None  # no compression
@@ -122,49 +197,57 @@ class _GuardedStream(WSStream):
         if not self.closed:
             await self._clock.restart(self.task_group, self._watch)
 
-    async def _handle_events(self) -> None:
-        self.buffer.max_length = self._limits().max_message_bytes
-        for event in self.connection.events():
-            if isinstance(event, TextMessage | BytesMessage):
-                await self._take(event)
-            elif isinstance(event, Ping | Pong):
-                if self._control_frames.spend(1, self.context.time()):
-                    limit = f"more than {_CONTROL_FRAMES_PER_S} pings and pongs a second"
-                    await self._break_off(CloseReason.POLICY_VIOLATION, limit)
-                elif isinstance(event, Ping):
-                    await self._send_wsproto_event(event.response())
-            elif isinstance(event, CloseConnection) and self.connection.state is ConnectionState.OPEN:
-                # Nobody closed: this is how a frame that is none is told.
-                await self._break_off(CloseReason(event.code), event.reason or "not a WebSocket frame")
-            elif isinstance(event, CloseConnection):
-                if self.connection.state is ConnectionState.REMOTE_CLOSING:
-                    await self._send_wsproto_event(event.response())
-                await self.send(StreamClosed(stream_id=self.stream_id))
-            if self._is_over:
-                return
+    async def _next_message(self) -> str | bytes | None:
+        """The next whole message of what came; None when there is none, or it is over."""
+        while not self._ignores:
+            for event in self._events:
+                if (message := await self._take(event)) is not None or self._is_over:
+                    return message
+            read = self._frames.next()
+            if not isinstance(read, Odd):
+                return read
+            self.buffer.max_length = self._limits().max_message_bytes
+            self.connection.receive_data(read.data)
+            self._events = self.connection.events()
+        return None
 
-    async def _take(self, event: TextMessage | BytesMessage) -> None:
-        """Collect a message, and hand it over when it is whole."""
+    async def _take(self, event: ws.Event) -> str | bytes | None:
+        """Do what an event of wsproto's asks for; returns a message that is whole now."""
+        if isinstance(event, TextMessage | BytesMessage):
+            return await self._collect(event)
+        if isinstance(event, Ping | Pong):
+            if self._control_frames.spend(1, self.context.time()):
+                limit = f"more than {_CONTROL_FRAMES_PER_S} pings and pongs a second"
+                await self._break_off(CloseReason.POLICY_VIOLATION, limit)
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+        elif isinstance(event, CloseConnection) and self.connection.state is ConnectionState.OPEN:
+            # Nobody closed: this is how a frame that is none is told.
+            await self._break_off(CloseReason(event.code), event.reason or "not a WebSocket frame")
+        elif isinstance(event, CloseConnection):
+            if self.connection.state is ConnectionState.REMOTE_CLOSING:
+                await self._send_wsproto_event(event.response())
+            await self.send(StreamClosed(stream_id=self.stream_id))
+        return None
+
+    async def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
+        """Collect a message; returns it when it is whole."""
         self._fragments += event.frame_finished
         if self._fragments > MAX_FRAGMENTS:
             await self._break_off(CloseReason.POLICY_VIOLATION, f"a message has more than {MAX_FRAGMENTS} fragments")
-            return
+            return None
         try:
             self.buffer.extend(event)
         except FrameTooLargeError:
             limit = f"a message is larger than {self.buffer.max_length} bytes"
             await self._break_off(CloseReason.MESSAGE_TOO_BIG, limit)
-            return
-        if event.message_finished:
-            whole = self.buffer.to_message()
-            self.buffer.clear()
-            self._fragments = 0
-            if self.app_put is not None:
-                self._is_putting = True
-                try:
-                    await self.app_put(whole)
-                finally:
-                    self._is_putting = False
+            return None
+        if not event.message_finished or self.buffer.value is None:
+            return None
+        whole = self.buffer.value.getvalue()
+        self.buffer.clear()
+        self._fragments = 0
+        return whole
 
     async def _break_off(self, code: CloseReason, reason: str) -> None:
         """Say why, forget what was collected, and leave when the client does, or soon."""
@@ -185,7 +268,7 @@ class _GuardedStream(WSStream):
             await self.context.sleep(timeout_s / _PINGS_IN_A_TIMEOUT or _IDLE_LOOK_S)
             if not timeout_s:
                 continue
-            if not self._is_reading and self.context.time() - self._heard_s >= timeout_s:
+            if not self._is_busy and self.context.time() - self._heard_s >= timeout_s:
                 logger.info("gave up a client that gave no sign of life for %g s", timeout_s)
                 await self._leave()
                 return
@@ -196,3 +279,8 @@ class _GuardedStream(WSStream):
         """Close the connection beneath, and tell the app."""
         self._clock_ends = True  # it cannot wait for its own end
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+def _receive_event(message: str | bytes) -> WebsocketReceiveEvent:
+    text, binary = (message, None) if isinstance(message, str) else (None, message)
+    return {"type": "websocket.receive", "bytes": binary, "text": text}

@@ -1,0 +1,51 @@
+"""A socket that its host lends to the app: whoever receives reads, and no task or queue is between them.
+
+It owns whose turn it is to read, and the one place that knows where Hypercorn keeps its socket. It must not look into
+what is read. Only Hypercorn's Trio worker can lend, and only a connection that carries one stream, as HTTP/1.1's do.
+"""
+
+from contextlib import suppress
+
+import trio
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+
+
+class Loan:
+    """Of one socket, once.
+
+    Args:
+        send: With which the host has a stream send: what can be lent is found behind it.
+
+    Attributes:
+        is_out: Whether it is the app that reads.
+    """
+
+    def __init__(self, send: object) -> None:
+        protocol = getattr(send, "__self__", None)
+        server = getattr(getattr(protocol, "send", None), "__self__", None)
+        can_lend = isinstance(protocol, H11Protocol) and isinstance(server, TCPServer)
+        self._socket: trio.abc.ReceiveStream | None = server.stream if can_lend else None  # type: ignore[union-attr]  # as was asked
+        self.is_out = False
+        self._ended = trio.Event()
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is a socket to lend that was not lent before."""
+        return self._socket is not None and not self._ended.is_set()
+
+    async def wait_ended(self) -> None:
+        """Wait until it is the host's turn to read again."""
+        await self._ended.wait()
+
+    async def read(self) -> bytes:
+        """What comes next; nothing where no more comes."""
+        assert self._socket is not None  # noqa: S101 - it was lent
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            return bytes(await self._socket.receive_some(MAX_RECV))
+        return b""
+
+    def end(self) -> None:
+        """Give the socket back, if it was lent; from now on it is not."""
+        self.is_out = False
+        self._ended.set()

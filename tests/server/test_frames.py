@@ -1,0 +1,123 @@
+"""Frames read in passing: whatever a client sends, and however it is cut, wsproto alone would have read the same."""
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
+
+from trio_stt.doors.frames import Frames, Odd
+
+Said = tuple[object, ...]
+
+
+def frame(first: int, payload: bytes, key: bytes = b"\1\2\3\4", form: int = 0) -> bytes:
+    """Any first byte; `form` is the least number of bytes of the size: 2 and 8 may be more than are needed."""
+    size = len(payload)
+    if form == 8 or size > 65_535:
+        head = bytes([first, 0xFF]) + size.to_bytes(8)
+    elif form == 2 or size > 125:
+        head = bytes([first, 0xFE]) + size.to_bytes(2)
+    else:
+        head = bytes([first, 0x80 | size])
+    mask = (key * (size // 4 + 1))[:size]
+    return head + key + (int.from_bytes(payload) ^ int.from_bytes(mask)).to_bytes(size)
+
+
+class Alone:
+    """wsproto, and nothing before it."""
+
+    def __init__(self) -> None:
+        self.connection = Connection(ConnectionType.SERVER)
+
+    def feed(self, data: bytes) -> Iterable[str | bytes | Event]:
+        self.connection.receive_data(data)
+        yield from self.connection.events()
+
+
+class Behind:
+    """wsproto behind `Frames`, and how many messages passed it by."""
+
+    def __init__(self) -> None:
+        self.connection = Connection(ConnectionType.SERVER)
+        self.passed = 0
+        self._frames = Frames()
+
+    def feed(self, data: bytes) -> Iterable[str | bytes | Event]:
+        self._frames.feed(data)
+        while (read := self._frames.next()) is not None:
+            if isinstance(read, Odd):
+                if self.connection.state is ConnectionState.OPEN:
+                    self.connection.receive_data(read.data)
+                    yield from self.connection.events()
+            else:
+                self.passed += 1
+                yield read
+
+
+def heard(reader: Alone | Behind, parts: Iterable[bytes]) -> list[Said]:
+    """All that comes of some parts, up to the end that a close or a breach of the rules makes."""
+    said: list[Said] = []
+    collected: list[str | bytes] = []
+    for part in parts:
+        for event in reader.feed(part):
+            match event:
+                case str() | bytes():
+                    said.append(("message", event))
+                case TextMessage() | BytesMessage():
+                    collected.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
+                    if event.message_finished:
+                        said.append(("message", type(collected[0])().join(collected)))  # type: ignore[arg-type]  # of one kind
+                        collected = []
+                case Ping() | Pong():
+                    said.append((type(event), bytes(event.payload)))
+                case CloseConnection():
+                    return [*said, ("close", event.code, event.reason, reader.connection.state)]
+    return said
+
+
+sizes = st.one_of(st.integers(0, 12), st.sampled_from([125, 126, 127, 65_535]))
+keys = st.binary(min_size=4, max_size=4)
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> bytes:
+    """Mostly as clients send them, often wrong."""
+    first = draw(st.one_of(st.sampled_from([0x81, 0x82, 0x82]), st.sampled_from([0x01, 0x02, 0x00, 0x80])))
+    size = draw(sizes)
+    payload = draw(
+        st.one_of(
+            st.text(max_size=6).map(str.encode), st.binary(max_size=6), st.just(b"\xc3" * size), st.just(b"." * 65_536)
+        )
+    )
+    if draw(st.integers(0, 7)) == 0:
+        first = draw(st.integers(0, 255))
+    if first in {0x88, 0x89, 0x8A}:
+        payload = payload[:100]
+    whole = frame(first, payload, draw(keys), draw(st.sampled_from([0, 0, 0, 0, 2, 8])))
+    return draw(st.sampled_from([whole] * 9 + [bytes([whole[0], whole[1] & 0x7F]) + whole[2:]]))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[bytes]:
+    """Bytes as a socket gives them: any number of frames, cut anywhere, also off."""
+    stream = b"".join(draw(st.lists(st.one_of(frames(), frames(), frames(), st.binary(max_size=9)), max_size=8)))
+    cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    return [stream[start:end] for start, end in zip([0, *cuts], cuts, strict=False) if end > start]
+
+
+@given(streams())
+def test_any_bytes_cut_anywhere_are_read_as_wsproto_alone_reads_them(parts: list[bytes]) -> None:
+    assert heard(Behind(), parts) == heard(Alone(), parts)
+
+
+@given(st.data())
+def test_plain_frames_pass_wsproto_by_however_they_are_cut(data: st.DataObject) -> None:
+    messages = data.draw(st.lists(st.one_of(st.binary(max_size=300), sizes.map(lambda size: b"\7" * size)), max_size=5))
+    stream = b"".join(frame(0x82, message, data.draw(keys)) for message in messages)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    parts = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    reader = Behind()
+    assert heard(reader, parts) == [("message", message) for message in messages]
+    assert reader.passed == len(messages)
