@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.lanes.fakes import virtual_time
 from trio_stt.protocol.commands import Command
@@ -100,3 +102,49 @@ async def test_a_reader_of_a_full_inbox_lets_others_have_their_turn() -> None:
         nursery.start_soon(watch)
         assert await numbers(inbox, 20) == list(range(20))
     assert len(left) >= 10
+
+
+@pytest.mark.contract("4.1")
+@given(st.lists(st.sampled_from(["short", "long", "marker", "turns"]), max_size=30))
+def test_what_is_heard_at_once_keeps_its_place(steps: list[str]) -> None:
+    """Short audio that nothing stands before is heard where it is put; all else, and all behind it, waits its turn."""
+    heard: list[object] = []
+    sent: list[object] = []
+    at_once = 0
+
+    async def read(inbox: Inbox) -> None:
+        def hear(audio: Audio) -> bool:
+            nonlocal at_once
+            if audio.samples.size > 512:
+                return False
+            at_once += 1
+            heard.append(int(audio.samples[0]))
+            return True
+
+        while True:
+            item = await inbox.get(hear)
+            heard.append(int(item.samples[0]) if isinstance(item, Audio) else item)
+
+    async def play() -> None:
+        inbox = Inbox(10_000)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, inbox)
+            for number, step in enumerate(steps):
+                if step == "turns":
+                    await trio.testing.wait_all_tasks_blocked()
+                    continue
+                sent.append(Command.STOP if step == "marker" else number)
+                if step == "marker":
+                    inbox.put_marker(Command.STOP)
+                    continue
+                reader_waits = inbox.windows == 0 and heard == sent[:-1] and "turns" in steps[:number]
+                before = at_once
+                await inbox.put_audio(audio(number, windows=1 if step == "short" else 2))
+                assert at_once - before == (step == "short" and reader_waits)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert await inbox.put_audio(audio(7)) == 0
+        assert inbox.windows == 1  # nobody hears any more
+
+    trio.run(play)
+    assert heard == sent

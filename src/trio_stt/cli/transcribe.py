@@ -131,6 +131,7 @@ class _FileConversation:
         if not self._started:
             self._started = True
             return _command(Command.START)
+        await trio.lowlevel.checkpoint()
         await self.session.wait_backlog_below(self._max_backlog_s)
         for seconds, packet in self._packets:
             self._progress.update(seconds)

@@ -17,7 +17,7 @@ class Connection(Protocol):
         """Whether the other side said goodbye and will not be back; asked when the connection is over."""
 
     async def receive(self) -> str | bytes:
-        """The next message: text for commands, bytes for audio packets.
+        """The next message: text for commands, bytes for audio packets. Others have their turn first, always.
 
         Raises:
             ConnectionClosed: No more will come.

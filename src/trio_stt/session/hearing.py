@@ -4,6 +4,7 @@ It owns the order and the listener; what becomes of utterances is up to `utteran
 """
 
 import logging
+import math
 
 import trio
 
@@ -53,6 +54,8 @@ class Hearing:
         self._presence = presence
         self._stall_timeout_s = settings.stream_stall_timeout_s if live else 0.0
         self._began_streaming = trio.Event()
+        self._patience = trio.CancelScope()
+        self._waits_since_s = 0.0
 
     async def wait_streaming(self) -> None:
         """Wait until the client streams."""
@@ -67,20 +70,26 @@ class Hearing:
                     await self._hear(item)
                 else:
                     self._obey(item)
-            except Exception as error:  # a fault of ours must not end the conversation
-                logger.exception("audio could not be processed")
-                self._abandon(f"audio could not be processed: {error}")
+            except Exception as error:  # noqa: BLE001 - logged there
+                self._abandon(error)
 
     async def _next(self) -> Audio | Marker | None:
         """The next item; None when an utterance is running and nothing has come for too long."""
-        if not self._listener.speaking or not self._stall_timeout_s:
-            return await self._inbox.get()
         while True:
-            since_s = trio.current_time()
-            with trio.move_on_after(self._stall_timeout_s):
-                return await self._inbox.get()
-            if self._presence.was_here_since(since_s):
+            self._patience = trio.CancelScope()
+            self._wait_anew()
+            with self._patience:
+                return await self._inbox.get(self._hear_at_once)
+            if self._presence.was_here_since(self._waits_since_s):
                 return None
+
+    def _wait_anew(self) -> None:
+        """From now on, a client in the middle of an utterance that sends nothing stalls."""
+        self._waits_since_s = trio.current_time()
+        if self._listener.speaking and self._stall_timeout_s:
+            self._patience.deadline = self._waits_since_s + self._stall_timeout_s
+        else:
+            self._patience.deadline = math.inf
 
     def _obey(self, marker: Marker | None) -> None:
         match marker:
@@ -110,10 +119,22 @@ class Hearing:
             events = self._listener.push(audio.samples[start : start + piece], audio.rate_hz)
             self._utterances.follow(events, heard_now=True)
 
-    def _abandon(self, reason: str) -> None:
-        """Give up the running utterance, tell the client, and go on with what comes."""
+    def _hear_at_once(self, audio: Audio) -> bool:
+        """Hear a packet in its receiver's turn, if it is short."""
+        if audio.samples.size > _PIECE_S * audio.rate_hz:
+            return False
+        try:
+            self._utterances.follow(self._listener.push(audio.samples, audio.rate_hz), heard_now=True)
+        except Exception as error:  # noqa: BLE001 - logged there
+            self._abandon(error)
+        self._wait_anew()
+        return True
+
+    def _abandon(self, error: Exception) -> None:
+        """Give up the running utterance, tell the client, and go on: a fault of ours must not end the conversation."""
+        logger.error("audio could not be processed", exc_info=error)
         events = self._listener.clear()
-        self._utterances.abandon(reason)
+        self._utterances.abandon(f"audio could not be processed: {error}")
         self._utterances.follow(events)
         self._utterances.publish_state()
 
