@@ -128,6 +128,7 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (receiver, "parse_packet", "decode: packet"),
     (kernels, "downmix_pcm16", "decode: PCM"),
     (hearing.Hearing, "_hear", "hear: inbox to listener"),
+    (hearing.Hearing, "_hear_at_once", "hear: inbox to listener"),
     (StreamResampler, "push", "resample"),
     (Listener, "push", "segment: tape, windows"),
     (SpeechDetector, "verdict", "VAD: gate and the rest"),

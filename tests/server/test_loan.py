@@ -1,0 +1,167 @@
+"""Who reads a WebSocket: an app on real sockets, to which Hypercorn lends its own, and one to which it cannot."""
+
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+import trio
+from hypercorn.config import Config
+from hypercorn.protocol import h2, h11
+from hypercorn.trio import serve
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from tests.support.raw_socket import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
+from trio_stt.doors.loan import Loan
+from trio_stt.doors.wire import WireLimits, guard_wire
+
+Message = str | bytes | None
+LIMITS = WireLimits(max_message_bytes=2**20, liveness_timeout_s=0.0)
+MESSAGES: list[Message] = ["text", b"binary" * 20_000, b"", "in parts", b"\7" * 3900, "the last"]
+FRAMES = [
+    frame(TEXT, b"text"),
+    frame(BINARY, b"binary" * 20_000),
+    frame(BINARY),
+    frame(TEXT, b"in ", fin=False) + frame(PING, b"between") + frame(CONTINUATION, b"parts"),
+    frame(BINARY, b"\7" * 3900),
+    frame(TEXT, b"the last"),
+]
+lending = pytest.mark.parametrize("lends", [True, False], ids=["lent", "not lent"])
+
+
+class Listener:
+    """An app that takes messages until the client leaves; each lets a neighbour's turns be counted."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.turns = 0
+        self.took = trio.Event()
+        self.left = trio.Event()
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        if scope["type"] == "lifespan":
+            await send({"type": "lifespan.startup.complete"})
+            await trio.sleep_forever()
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._take_turns)
+            while (event := await receive())["type"] == "websocket.receive":
+                self.messages.append(event["text"] if event["bytes"] is None else event["bytes"])
+                self.took.set()
+                self.took = trio.Event()
+            nursery.cancel_scope.cancel()
+        self.left.set()
+
+    async def _take_turns(self) -> None:
+        while True:
+            self.turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async def until(self, count: int) -> None:
+        with trio.fail_after(30):
+            while len(self.messages) < count:
+                await self.took.wait()
+
+
+@asynccontextmanager
+async def talking(monkeypatch: pytest.MonkeyPatch, app: Listener, *, lends: bool) -> AsyncIterator[RawClient]:
+    """A client in an open WebSocket to the app."""
+    for protocol in (h11, h2):
+        monkeypatch.setattr(protocol, "WSStream", protocol.WSStream)  # type: ignore[attr-defined]  # put back after it
+    guard_wire(lambda: LIMITS)
+    if not lends:
+        monkeypatch.setattr(Loan, "is_possible", False)
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    async with trio.open_nursery() as nursery:
+        (address,) = await nursery.start(partial(serve, app, config))
+        port = int(address.rpartition(":")[2])
+        async with raw_client(port) as client:
+            await client.open(port)
+            yield client
+        nursery.cancel_scope.cancel()
+
+
+@lending
+@pytest.mark.parametrize("cut", [1, 7, 1000, 10**6])
+async def test_messages_arrive_whole_however_they_are_cut(
+    monkeypatch: pytest.MonkeyPatch, cut: int, lends: bool
+) -> None:
+    app = Listener()
+    async with talking(monkeypatch, app, lends=lends) as client:
+        stream = b"".join(FRAMES)
+        ends = len(stream) - 200
+        parts = [stream[:200], stream[200:ends], stream[ends:]]
+        for part in [parts[0][at : at + cut] for at in range(0, 200, cut)] + [parts[1]]:
+            await client.send(part)
+            await trio.lowlevel.checkpoint()
+        for at in range(0, 200, cut):
+            await client.send(parts[2][at : at + cut])
+        await app.until(len(MESSAGES))
+    assert app.messages == MESSAGES
+
+
+async def test_the_app_itself_reads_under_this_hypercorn(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers = []
+    read = Loan.read
+
+    async def noted(loan: Loan) -> bytes:
+        readers.append(trio.lowlevel.current_task().name)
+        return await read(loan)
+
+    monkeypatch.setattr(Loan, "read", noted)
+    app = Listener()
+    async with talking(monkeypatch, app, lends=True) as client:
+        for count in (1, 2, 3):
+            await client.send(frame(TEXT, b"x"))
+            await app.until(count)
+    assert len(readers) >= 2
+    assert len(set(readers)) == 1
+
+
+@lending
+async def test_others_have_their_turn_between_messages_that_came_together(
+    monkeypatch: pytest.MonkeyPatch, lends: bool
+) -> None:
+    app = Listener()
+    async with talking(monkeypatch, app, lends=lends) as client:
+        await client.send(frame(TEXT, b"x"))
+        await app.until(1)
+        before = app.turns
+        await client.send(frame(BINARY, b"x") * 1000)
+        await app.until(1001)
+        assert app.turns - before >= 1000
+
+
+async def _goodbye(client: RawClient) -> None:
+    await client.send(frame(CLOSE, (1000).to_bytes(2)))
+
+
+async def _hang_up(client: RawClient) -> None:
+    await client.stream.aclose()
+
+
+async def _reset(client: RawClient) -> None:
+    assert isinstance(client.stream, trio.SocketStream)
+    client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.stream.socket.close()
+
+
+@lending
+@pytest.mark.parametrize("leave", [_goodbye, _hang_up, _reset], ids=["goodbye", "hangs up", "reset"])
+async def test_the_app_hears_that_its_client_left(
+    monkeypatch: pytest.MonkeyPatch,
+    leave: Callable[[RawClient], Awaitable[None]],
+    lends: bool,
+) -> None:
+    app = Listener()
+    async with talking(monkeypatch, app, lends=lends) as client:
+        await client.send(frame(TEXT, b"x"))
+        await app.until(1)
+        await leave(client)
+        with trio.fail_after(30):
+            await app.left.wait()
+    assert app.messages == ["x"]
