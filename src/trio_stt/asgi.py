@@ -73,6 +73,8 @@ class _ShelteredConnection(TCPServer):
             await super().run()
         except* Exception:  # noqa: BLE001 - whatever went wrong, it concerns this connection only
             _log.exception("a connection failed")
+        finally:
+            vars(self).pop("protocol", None)  # they hold each other, and all that the connection did
 
 
 def shelter_trio_worker() -> None:

@@ -6,23 +6,32 @@ look into messages.
 
 from typing import cast
 
-import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketSendEvent
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, WebsocketSendEvent
+from quart.asgi import ASGIWebsocketConnection
 from quart_trio.asgi import TrioASGIWebsocketConnection
+
+from trio_stt.session.connection import ConnectionClosed
 
 
 class DirectWebsocket(TrioASGIWebsocketConnection):
     """In the place of Quart's `asgi_websocket_class`.
 
-    A handler that receives takes the host's next message itself; when the client has left, it is cancelled there. One
-    that does not receive does not notice that its client left.
+    A handler that receives takes the host's next message itself; when the client has left, `receive` says so, then and
+    ever after. One that does not receive does not notice that its client left. Nothing is cancelled: the frames through
+    which a cancellation leaves Quart hold each other, and the session, until the garbage collector comes by.
     """
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one WebSocket."""
-        async with trio.open_nursery() as nursery:
-            self.receive_channel = _Messages(receive, nursery.cancel_scope)  # type: ignore[assignment]  # as far as Quart uses it
-            await self.handle_websocket(nursery, self._create_websocket_from_scope(send), send)
+        messages = _Messages(receive)
+
+        async def send_while_there(event: ASGISendEvent) -> None:
+            if not messages.over:  # Quart closes after the handler, and not every host takes that then
+                await send(event)
+
+        self.receive_channel = messages  # type: ignore[assignment]  # as far as Quart uses it
+        websocket = self._create_websocket_from_scope(send_while_there)
+        await ASGIWebsocketConnection.handle_websocket(self, websocket, send_while_there)
 
     async def send_data(self, send: ASGISendCallable, data: str | bytes) -> None:
         """Send a message."""
@@ -31,19 +40,22 @@ class DirectWebsocket(TrioASGIWebsocketConnection):
 
 
 class _Messages:
-    """The receiving end of a channel, as far as Quart uses it."""
+    """The receiving end of a channel, as far as Quart uses it; `over` when the client left."""
 
-    def __init__(self, receive: ASGIReceiveCallable, connected: trio.CancelScope) -> None:
+    def __init__(self, receive: ASGIReceiveCallable) -> None:
         self._receive = receive
-        self._connected = connected
+        self.over = False
 
     async def receive(self) -> str | bytes:
-        """The next message; `connected` is cancelled when the client left."""
-        while True:
+        """The next message.
+
+        Raises:
+            ConnectionClosed: The client left.
+        """
+        while not self.over:
             event = await self._receive()
             if event["type"] == "websocket.receive":
                 binary = event.get("bytes")
                 return event["text"] or "" if binary is None else binary
-            if event["type"] == "websocket.disconnect":
-                self._connected.cancel()
-                await trio.sleep_forever()
+            self.over = event["type"] == "websocket.disconnect"
+        raise ConnectionClosed("the client left")

@@ -9,6 +9,7 @@ A refused login closes with 1008, like every breach of a rule; what may be tried
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
 
 import trio
@@ -22,6 +23,7 @@ from trio_stt.doors.keyring import Keyring
 from trio_stt.doors.keys import KeyRecord
 from trio_stt.doors.visitor import Visitor, introduce, visitor_of, visitor_with_key
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
+from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House
 
 AUTH_TIMEOUT_S = 5.0
@@ -72,6 +74,8 @@ class Entrance:
                     self._log.note(refusal)
                     await turn_away(refusal)
                     await linger()
+            except ConnectionClosed:
+                pass  # it left before there was a session
             finally:
                 self._open[client] -= 1
                 if not self._open[client]:
@@ -123,6 +127,6 @@ async def turn_away(refusal: Refusal) -> None:
 
 async def linger() -> None:
     """Take what still arrives after a close: Hypercorn never frees a connection whose messages nobody takes."""
-    with trio.move_on_after(_LINGER_S):
+    with trio.move_on_after(_LINGER_S), suppress(ConnectionClosed):
         while True:
             await websocket.receive()

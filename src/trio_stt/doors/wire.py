@@ -157,6 +157,7 @@ class _GuardedStream(WSStream):
             self._is_over = True
             self.app_put = None
             self._loan.end()
+            del self.app  # by which it holds itself
             if self._is_putting:
                 # The queue is full: room for the one that waits, who is cancelled as well where this is.
                 await receive()  # noqa: ASYNC102 - it never waits

@@ -56,10 +56,10 @@ class QuartConnection:
         return self._is_turned_away or said_goodbye(self._scope)
 
     async def receive(self) -> str | bytes:
-        """The next message; the handler is cancelled when the client leaves.
+        """The next message.
 
         Raises:
-            ConnectionClosed: The client was turned away.
+            ConnectionClosed: The client left, or was turned away.
         """
         message: str | bytes = await self._receive()
         refusal = await self._flow.admit(message)

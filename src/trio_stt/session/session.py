@@ -24,6 +24,7 @@ from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.presence import Presence
 from trio_stt.session.receiver import Receiver
+from trio_stt.session.ties import loosely
 from trio_stt.session.utterances import Utterances
 from trio_stt.session.visits import Visits
 from trio_stt.speech.listener import Listener
@@ -60,7 +61,7 @@ class Session:
         self._presence = Presence()
         self._ending = Ending()
         self._announcer = Announcer(
-            session_id=session_id, settings=settings, outbox=self._outbox, facts=self._status_facts
+            session_id=session_id, settings=settings, outbox=self._outbox, facts=loosely(self._status_facts)
         )
         wake_words = house.new_wake_word_detector()
         listener = Listener(
@@ -94,7 +95,7 @@ class Session:
             counters=self._counters,
             announcer=self._announcer,
             finals=self._utterances.finals,
-            report=self.report,
+            report=loosely(self.report),
         )
         self._visits = Visits(
             session_id=session_id,

@@ -16,6 +16,7 @@ from trio_stt.session.finals import Finals
 from trio_stt.session.house import House
 from trio_stt.session.partials import Partials
 from trio_stt.session.recording import Recording, close_recording, open_recording
+from trio_stt.session.ties import loosely
 from trio_stt.session.waking import Waking
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
@@ -73,14 +74,14 @@ class Utterances:
         self._recording: Recording | None = None
         self._next_segment_id = 1
         self._heard_at_s = time.time()
-        self.waking = Waking(settings=settings, announcer=announcer, wall_time=self._wall_time)
+        self.waking = Waking(settings=settings, announcer=announcer, wall_time=loosely(self._wall_time))
         self.finals = Finals(
             session_id=session_id,
             lane=house.lanes.lane_for(JobKind.FINAL),
             hints=Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter),
             counters=counters,
             announcer=announcer,
-            settle=self.publish_state,
+            settle=loosely(self.publish_state),
         )
         self.partials = Partials(
             session_id=session_id,
@@ -90,7 +91,7 @@ class Utterances:
             announcer=announcer,
             max_age_s=lambda: house.settings.max_realtime_queue_age_ms / 1000,
             read_clip=self._listener.clip,
-            publish_state=self.publish_state,
+            publish_state=loosely(self.publish_state),
         )
 
     @property
