@@ -1,15 +1,16 @@
-"""Many talkers on one lane whose engine has no time to spare, on virtual time."""
+"""Many talkers on one lane whose engine has no time to spare, and many who leave at once, on virtual time."""
 
 from statistics import quantiles
 
 import numpy as np
+import pytest
 import trio
 from numpy.typing import NDArray
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, Client, household
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.protocol.events import Event, Final, Realtime
+from trio_stt.protocol.events import Event, Final, Hello, Pong, Realtime
 
 TALKERS = 16
 PACKET_S = 0.04
@@ -72,3 +73,42 @@ async def test_finals_of_many_talkers_come_as_soon_as_those_of_one_and_live_text
     intervals_s = np.concatenate([talker.intervals_s for talker in talkers])
     assert np.quantile(intervals_s, 0.95) < 2.0
     assert all(len(talker.partials_s) == 8 for talker in talkers)
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often any task had its turn: how much work there was, whatever the machine."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - as trio calls it
+        self.taken += 1
+
+
+CROWD = 100
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+@virtual_time
+async def test_a_ping_waits_for_no_more_than_the_waking_of_a_crowd_that_vanishes(*, goodbye: bool) -> None:
+    async with household(max_sessions=CROWD + 1) as home:
+        crowd = [await home.connect() for _ in range(CROWD)]
+        bystander = await home.connect()
+        await bystander.until(Hello)
+        await trio.testing.wait_all_tasks_blocked()
+        for client in crowd:
+            client.closed_cleanly = goodbye
+            client.leave()
+        if not goodbye:  # they are waited for, and then all given up at once
+            await trio.testing.wait_all_tasks_blocked()
+            assert home.house.active_sessions == CROWD + 1
+            await trio.sleep(home.house.settings.resume_grace_s)
+        steps = Steps()
+        trio.lowlevel.add_instrument(steps)
+        bystander.command("ping")
+        await bystander.until(Pong)
+        trio.lowlevel.remove_instrument(steps)
+        assert home.house.active_sessions > CROWD / 2, "the pong came while they were leaving"
+        assert steps.taken < 2 * CROWD
+        await trio.testing.wait_all_tasks_blocked()
+        assert home.house.active_sessions == 1

@@ -35,9 +35,9 @@ try again a second later: with Hypercorn's 100, of 200 clients at once the last 
 
 _COLLECTIONS = (2000, 5, 100)
 """When Python looks for garbage: through what is new, after so many new objects; through what is as new as the last
-five looks; and through everything, after a hundred of those. A client that comes is some 500 objects, which need no look
-to be free when it leaves. With Python's own 700, 10 and 10, a crowd of 200 has everything looked through twice, which
-holds the event loop up for 50 to 100 ms each time; and looking is a third of what it costs to let the crowd in."""
+five looks; and through everything, after a hundred of those. A client that comes is some 500 objects, which are free
+without a look when it leaves. With Python's own 700, 10 and 10, a crowd of 200 makes it look through everything twice,
+for which the event loop waits 50 to 100 ms each time; and looking is a third of what it costs to let the crowd in."""
 
 
 def serve(settings: Settings) -> int:

@@ -31,6 +31,7 @@ from trio_stt.session.archive import Archive
 from trio_stt.session.guest import Guest
 from trio_stt.session.reports import limits_report, scheduler_report
 from trio_stt.session.setting_schemas import setting_schemas
+from trio_stt.session.turnstile import Turnstile
 from trio_stt.settings import RuntimeClass, Settings
 from trio_stt.speech.listener import Detector
 
@@ -53,6 +54,7 @@ class House:
 
     Attributes:
         settings: In force. They are frozen and replaced as a whole: who keeps them keeps what was in force then.
+        exit: Through it go connections and sessions that end by themselves: a crowd that vanishes at once delays nobody.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class House:
         self._rejected_sessions = 0
         self._closing = False
         self._departure = trio.Event()
+        self.exit = Turnstile()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

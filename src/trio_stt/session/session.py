@@ -104,6 +104,7 @@ class Session:
             outbox=self._outbox,
             receiver=self._receiver,
             ending=self._ending,
+            way_out=house.exit,
         )
         self._greet(grace_s)
 
@@ -225,6 +226,7 @@ class Session:
         """End the session when its client stays away for too long; what it said last is written if it is recorded."""
         await self._visits.wait_given_up()
         await self._finish()
+        await self._house.exit.pass_through()
         self._ending.come(Farewell.OVER)
 
     async def _finish(self) -> None:

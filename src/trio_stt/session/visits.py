@@ -18,6 +18,7 @@ from trio_stt.session.house import NO_SUCH_SESSION
 from trio_stt.session.outbox import ClientStalled, Outbox
 from trio_stt.session.presence import Presence
 from trio_stt.session.receiver import Handover, Receiver
+from trio_stt.session.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Visits:
         outbox: Of the session.
         receiver: Of the session.
         ending: Of the session.
+        way_out: What clients that left pass.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Visits:
         outbox: Outbox,
         receiver: Receiver,
         ending: Ending,
+        way_out: Turnstile,
     ) -> None:
         self._id = session_id
         self._grace_s = grace_s
@@ -52,6 +55,7 @@ class Visits:
         self._outbox = outbox
         self._receiver = receiver
         self._ending = ending
+        self._way_out = way_out
         # The id in it finds the session at once; only the secret behind it has to be kept.
         self.token = f"{session_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
         self._given_up = not grace_s
@@ -131,6 +135,7 @@ class Visits:
                     await self._outbox.wait_idle()  # the other session's words come behind these
                 except ConnectionClosed:
                     left = True
+                    await self._way_out.pass_through()
                 finally:
                     self._outbox.detach(delivery)
             nursery.cancel_scope.cancel()
