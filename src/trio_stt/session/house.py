@@ -54,7 +54,7 @@ class House:
 
     Attributes:
         settings: In force. They are frozen and replaced as a whole: who keeps them keeps what was in force then.
-        exit: Through it go connections and sessions that end by themselves: a crowd that vanishes at once delays nobody.
+        exit: Through it go connections and sessions that end by themselves: a crowd that vanishes delays nobody.
     """
 
     def __init__(
