@@ -59,10 +59,13 @@ class Heard:
 
 
 def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: object) -> House:
-    """A house with lanes as the server builds them, where every model is `engine`; nothing runs yet."""
+    """A house with lanes as the server builds them, where every model is `engine`; nothing runs yet.
+
+    One worker asks it: what it is scripted to answer depends on the order.
+    """
     monkeypatch.setattr(registry, "load", lambda _: engine)
     kernels.warm_up()
-    return build_house(load(settings))
+    return build_house(load({"lane_workers": 1} | settings))
 
 
 @asynccontextmanager

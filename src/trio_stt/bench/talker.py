@@ -74,7 +74,14 @@ async def talk(plan: Plan, talker: Talker, tracks: Tracks) -> Record:
         async with trio.open_nursery() as nursery:
             await client.converse(nursery)
             nursery.cancel_scope.cancel()
-    except* (OSError, HandshakeError, ConnectionClosed, trio.BrokenResourceError, trio.TooSlowError) as group:
+    except* (
+        OSError,
+        HandshakeError,
+        ConnectionClosed,
+        trio.BrokenResourceError,
+        trio.ClosedResourceError,
+        trio.TooSlowError,
+    ) as group:
         for error in group.exceptions if not client.done else ():
             client.notes.fail(f"connection: {type(error).__name__} {error}".strip())
     await client.hang_up()
@@ -213,6 +220,7 @@ async def _send_frame(socket: WebSocketConnection, frame: bytes) -> None:
     Raises:
         ConnectionClosed: It is closed.
         trio.BrokenResourceError: It broke.
+        trio.ClosedResourceError: It is being closed.
     """
     if socket.closed:
         raise ConnectionClosed(socket.closed)
