@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.lanes.pace import LEAST_WINDOW_S, LONGEST_S, SHARE, Pace
+from trio_stt.lanes.pace import LEAST_WINDOW_S, LONGEST_S, ROUND_S, SHARE, Pace
 
 COST = 0.02
 """Seconds of an engine for a second of audio."""
@@ -63,9 +63,9 @@ def test_nobody_waits_for_ever_and_who_rests_or_asks_no_more_does_not_count() ->
 
 def test_while_a_round_fits_partials_hear_all() -> None:
     pace = Pace()
-    for number in range(8):
+    for number in range(6):
         hear(pace, str(number), whole_s=5.0)
-    assert sum(COST * 5.0 for _ in range(8)) < LONGEST_S * SHARE
+    assert sum(COST * 5.0 for _ in range(6)) < ROUND_S * SHARE
     assert pace.window_s(0.0) == math.inf
 
 
@@ -75,7 +75,7 @@ def test_a_round_that_would_not_fit_hears_the_longest_window_that_does(wholes_s:
     for _ in range(2):  # what one round heard does not change what the next one may hear
         for number, whole_s in enumerate(wholes_s):
             hear(pace, str(number), whole_s=whole_s)
-    window_s, room_s = pace.window_s(0.0), LONGEST_S * SHARE * workers
+    window_s, room_s = pace.window_s(0.0), ROUND_S * SHARE * workers
     needed_s = sum(COST * min(whole_s, window_s) for whole_s in wholes_s)
     if math.isinf(window_s):
         assert needed_s <= room_s * 1.000001

@@ -13,6 +13,9 @@ SHARE = 0.45
 LONGEST_S = 2.0
 """No session waits longer than this between two partials for the sake of others."""
 
+ROUND_S = 1.4
+"""Before a round takes longer, long partials hear less: behind finals, some sessions wait half as long again."""
+
 LEAST_WINDOW_S = 4.0
 """However full a lane is, partials hear so much: with less, too many words come out otherwise."""
 
@@ -33,7 +36,7 @@ class _Use:
 class Pace:
     """Every session that speaks gets a partial as often as every other: in one round all together take their share.
 
-    Where that would be too seldom, long partials hear less, so that a round fits into `LONGEST_S`.
+    Where that would be too seldom, long partials hear less, so that a round fits into `ROUND_S`.
 
     Args:
         workers: Engines that work at the same time.
@@ -72,7 +75,7 @@ class Pace:
         The longest window with which a round of all sessions fits: those who have said less leave theirs to the others.
         """
         self._forget(now_s)
-        left_s = LONGEST_S * self._share
+        left_s = ROUND_S * self._share
         cost = sum(use.cost for use in self._uses.values())
         for use in sorted(self._uses.values(), key=lambda use: use.whole_s):
             if cost * use.whole_s > left_s:
