@@ -15,6 +15,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
 from trio_stt.lanes.engines.base import NO_HINTS
+from trio_stt.lanes.pace import LEAST_WINDOW_S
 from trio_stt.protocol.events import State
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.partials import Partials
@@ -182,11 +183,11 @@ async def test_on_a_full_lane_a_partial_hears_less_and_never_reaches_back_when_o
     talk.begin()
     await talk.go_on(10.0)
     assert talk.engine.clips[-1] >= 10 * SAMPLE_RATE_HZ
-    for number in range(10):  # 10 more who take 0.4 s each for 10 s of audio: more than fits into two seconds
+    for number in range(10):  # 10 more who take 0.4 s each for 10 s of audio: more than fits into a round
         talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=10.0, whole_s=10.0)
     await talk.go_on(2.5)
     narrow = talk.engine.clips[-1]
-    assert narrow < 5 * SAMPLE_RATE_HZ
+    assert narrow == LEAST_WINDOW_S * SAMPLE_RATE_HZ
     for number in range(10):
         talk.lane.pace.rests(str(number))
     await talk.go_on(3.0)

@@ -16,8 +16,10 @@ LONGEST_S = 2.0
 ROUND_S = 1.4
 """Before a round takes longer, long partials hear less: behind finals, some sessions wait half as long again."""
 
-LEAST_WINDOW_S = 4.0
-"""However full a lane is, partials hear so much: with less, too many words come out otherwise."""
+LEAST_WINDOW_S = 6.0
+"""However full a lane is, partials hear so much. Of partials every 1.4 s on seven spans of 10 s of a reading, Moonshine
+heard 0.8 % of the words otherwise than on the whole with 6 s, 4.1 % with 5 s and 4.6 % with 4 s.
+"""
 
 _FORGOTTEN_S = 3.0
 """Whose last partial is older than this asks for none at the moment."""
