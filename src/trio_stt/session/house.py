@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import trio
 
-from trio_stt.configuration import Declaration, notices, public_settings, runtime_settings
+from trio_stt.configuration import notices, public_settings, runtime_settings
 from trio_stt.configuration.revision import CHECKED, Revision, revise
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ResumeError, ServerClosing, ServerFull
@@ -18,7 +18,6 @@ from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.reports import (
-    AppliedSetting,
     ConfigReport,
     ConfigUpdateReport,
     HealthReport,
@@ -29,10 +28,10 @@ from trio_stt.protocol.reports import (
 )
 from trio_stt.session.archive import Archive
 from trio_stt.session.guest import Guest
-from trio_stt.session.reports import limits_report, scheduler_report
+from trio_stt.session.reports import applied_report, limits_report, scheduler_report
 from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.session.turnstile import Turnstile
-from trio_stt.settings import RuntimeClass, Settings
+from trio_stt.settings import Settings
 from trio_stt.speech.listener import Detector
 
 logger = logging.getLogger(__name__)
@@ -260,7 +259,7 @@ class House:
             logger.info("settings changed: %s", ", ".join(declaration.name for declaration in revision.applied))
         shown = public_settings(self.settings)
         return ConfigUpdateReport(
-            applied={declaration.name: _applied(declaration, shown) for declaration in revision.applied},
+            applied={declaration.name: applied_report(declaration, shown) for declaration in revision.applied},
             rejected={
                 name: RejectedSetting(reason=refusal.reason, message=refusal.message)
                 for name, refusal in revision.refused.items()
@@ -296,8 +295,3 @@ class House:
             limits=self.limits(),
             startup_errors=self.startup_errors(),
         )
-
-
-def _applied(declaration: Declaration, shown: Mapping[str, object]) -> AppliedSetting:
-    at_once = declaration.option.runtime is RuntimeClass.ACTIVE
-    return AppliedSetting(value=shown[declaration.name], applies_to="active_sessions" if at_once else "new_sessions")

@@ -1,4 +1,4 @@
-"""The lanes and the limits as reports and events show them. Contract: sections 1.5 and 1.6.
+"""The lanes, the limits and changed settings as reports and events show them. Contract: sections 1.3, 1.5 and 1.6.
 
 It must not change what it reports.
 """
@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from trio_stt.configuration import Declaration
 from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import LanesStatistics
 from trio_stt.protocol.reports import (
+    AppliedSetting,
     Capabilities,
     Limits,
     QueuedJobs,
@@ -18,7 +20,18 @@ from trio_stt.protocol.reports import (
     Statistics,
     WorkerReport,
 )
-from trio_stt.settings import Settings
+from trio_stt.settings import RuntimeClass, Settings
+
+
+def applied_report(declaration: Declaration, shown: Mapping[str, object]) -> AppliedSetting:
+    """A setting that was changed: its value, and for which sessions it holds.
+
+    Args:
+        declaration: Of the setting.
+        shown: The values of public settings by name.
+    """
+    at_once = declaration.option.runtime is RuntimeClass.ACTIVE
+    return AppliedSetting(value=shown[declaration.name], applies_to="active_sessions" if at_once else "new_sessions")
 
 
 def scheduler_report(now: LanesStatistics) -> SchedulerReport:
