@@ -4,6 +4,7 @@ It owns whose turn it is to read, and the one place that knows where Hypercorn k
 what is read. Only Hypercorn's Trio worker can lend, and only a connection that carries one stream, as HTTP/1.1's do.
 """
 
+import os
 from contextlib import suppress
 
 import trio
@@ -25,14 +26,18 @@ class Loan:
         protocol = getattr(send, "__self__", None)
         server = getattr(getattr(protocol, "send", None), "__self__", None)
         can_lend = isinstance(protocol, H11Protocol) and isinstance(server, TCPServer)
-        self._socket: trio.abc.ReceiveStream | None = server.stream if can_lend else None  # type: ignore[union-attr]  # as was asked
+        self._stream: trio.abc.ReceiveStream | None = server.stream if can_lend else None  # type: ignore[union-attr]  # as was asked
+        # Read past its stream where the system lets one: that saves a call in vain for each packet.
+        self._socket = (
+            self._stream.socket if isinstance(self._stream, trio.SocketStream) and os.name == "posix" else None
+        )
         self.is_out = False
         self._ended = trio.Event()
 
     @property
     def is_possible(self) -> bool:
         """Whether there is a socket to lend that was not lent before."""
-        return self._socket is not None and not self._ended.is_set()
+        return self._stream is not None and not self._ended.is_set()
 
     async def wait_ended(self) -> None:
         """Wait until it is the host's turn to read again."""
@@ -40,9 +45,14 @@ class Loan:
 
     async def read(self) -> bytes:
         """What comes next; nothing where no more comes."""
-        assert self._socket is not None  # noqa: S101 - it was lent
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            return bytes(await self._socket.receive_some(MAX_RECV))
+        assert self._stream is not None  # noqa: S101 - it was lent
+        with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            if self._socket is None:
+                return bytes(await self._stream.receive_some(MAX_RECV))
+            while True:
+                await trio.lowlevel.wait_readable(self._socket)
+                with suppress(BlockingIOError):
+                    return os.read(self._socket.fileno(), MAX_RECV)
         return b""
 
     def end(self) -> None:

@@ -88,7 +88,7 @@ class Hearing:
         self._waits_since_s = trio.current_time()
         if self._listener.speaking and self._stall_timeout_s:
             self._patience.deadline = self._waits_since_s + self._stall_timeout_s
-        else:
+        elif self._patience.deadline < math.inf:
             self._patience.deadline = math.inf
 
     def _obey(self, marker: Marker | None) -> None:
