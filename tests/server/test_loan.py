@@ -11,7 +11,7 @@ import trio
 from hypercorn.config import Config
 from hypercorn.protocol import h2, h11
 from hypercorn.trio import serve
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
 
 from tests.support.raw_socket import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
 from trio_stt.doors.loan import Loan
@@ -34,7 +34,8 @@ lending = pytest.mark.parametrize("lends", [True, False], ids=["lent", "not lent
 class Listener:
     """An app that takes messages until the client leaves; each lets a neighbour's turns be counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hesitates: bool = False) -> None:
+        self._hesitates = hesitates
         self.messages: list[Message] = []
         self.turns = 0
         self.took = trio.Event()
@@ -48,12 +49,19 @@ class Listener:
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._take_turns)
-            while (event := await receive())["type"] == "websocket.receive":
+            while (event := await self._next(receive))["type"] == "websocket.receive":
                 self.messages.append(event["text"] if event["bytes"] is None else event["bytes"])
                 self.took.set()
                 self.took = trio.Event()
             nursery.cancel_scope.cancel()
         self.left.set()
+
+    async def _next(self, receive: ASGIReceiveCallable) -> ASGIReceiveEvent:
+        if self._hesitates:
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                return await receive()
+        return await receive()
 
     async def _take_turns(self) -> None:
         while True:
@@ -134,6 +142,17 @@ async def test_others_have_their_turn_between_messages_that_came_together(
         await client.send(frame(BINARY, b"x") * 1000)
         await app.until(1001)
         assert app.turns - before >= 1000
+
+
+@lending
+async def test_a_receive_that_is_cancelled_loses_nothing(monkeypatch: pytest.MonkeyPatch, lends: bool) -> None:
+    app = Listener(hesitates=True)
+    async with talking(monkeypatch, app, lends=lends) as client:
+        await client.send(b"".join(FRAMES))
+        await app.until(len(MESSAGES))
+        await client.send(b"".join(FRAMES))
+        await app.until(2 * len(MESSAGES))
+    assert app.messages == 2 * MESSAGES
 
 
 async def _goodbye(client: RawClient) -> None:

@@ -1,4 +1,4 @@
-"""WebSocket frames: whole messages out of bytes as they come, for a tenth of what wsproto takes.
+"""WebSocket frames: whole messages out of bytes as they come, for a quarter of what wsproto takes.
 
 It reads plain frames only: a message in one frame of at most 64 KiB, as clients send audio and commands. All else -
 control frames, fragments, large frames and what is no frame - it hands over as it came, for wsproto to judge. It must
@@ -20,8 +20,8 @@ _FIRST_BYTES = frozenset({_TEXT, _BINARY, _CONTINUATION, *_WHOLE, _FINAL | _CONT
 """That a frame may have: an opcode that exists, no reserved bit, control frames in one piece."""
 _MASKED = 0x80
 _KEY_BYTES = 4
-_LONG, _LONGEST = 126, 127
-"""Sizes that say that the size follows, in 2 or 8 bytes."""
+_LONG = 126
+"""This size says that the size follows in 2 bytes, the next one in 8."""
 _MOST_BYTES = 65_535
 
 

@@ -36,7 +36,7 @@ class Loan:
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is a socket to lend that was not lent before."""
+        """Whether there is a socket to lend, and it was not given back already."""
         return self._stream is not None and not self._ended.is_set()
 
     async def wait_ended(self) -> None:

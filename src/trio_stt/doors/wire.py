@@ -167,10 +167,12 @@ class _GuardedStream(WSStream):
         waited = False
         while True:
             while self._loan.is_out:
+                if not waited:
+                    await trio.lowlevel.checkpoint_if_cancelled()
                 message = await self._next_message()
                 if message is not None:
                     if not waited:
-                        await trio.lowlevel.checkpoint()
+                        await trio.lowlevel.cancel_shielded_checkpoint()  # a message that is taken is not lost
                     return _receive_event(message)
                 await self._read_on()
                 waited = True
