@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import msgspec
 
+from benchmarks.inside import tell_when_asked
 from trio_stt.cli import main
 from trio_stt.doors import ws
 from trio_stt.dsp import kernels
@@ -169,6 +170,7 @@ def load_silent(config: EngineConfig) -> SilentEngine:  # noqa: ARG001 - as the 
 
 if __name__ == "__main__":
     registry.load = load_silent
+    tell_when_asked()
     steps_file = sys.argv[1]
     followed = None if steps_file == "-" else follow_steps()
     status = main(["serve", *sys.argv[2:]])

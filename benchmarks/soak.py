@@ -5,17 +5,20 @@
 The server is `benchmarks.silent_server`: engines have leaks of their own. Each client says a reading with its pauses,
 in stretches of a few seconds, and goes on when the server has heard them. It stays for up to a minute of audio, then
 says that it stops, leaves in the middle of a word, or is cut off without a goodbye, and then every other time comes
-back to its session. Growth is the slope of the line through the server's memory, threads and descriptors over all but
-the first third, for each hour of audio. It ends after so many hours of audio, or minutes on the clock.
+back to its session. Growth is the slope of the line through what the server holds over all but the first third, for
+each hour of audio: memory (of the process, on the C library's heap, and in Python's own pieces), threads, descriptors
+and tasks. It ends after so many hours of audio, or minutes on the clock.
 """
 
 import argparse
+import os
 import random
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +28,7 @@ import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 from wsproto.utilities import LocalProtocolError
 
+from benchmarks.inside import FOLDER, Inside, ask
 from benchmarks.speech import SPEECH_48K
 from trio_stt.bench.process import ProcessUse, process_use
 from trio_stt.bench.server import own_server
@@ -57,9 +61,10 @@ async def line(url: str) -> AsyncIterator[WebSocketConnection]:
 class Soak:
     """Clients of one server, and what they have said. It ends after `hours` of audio, or `minutes` of time if given."""
 
-    def __init__(self, url: str, pid: int, *, hours: float, minutes: float | None) -> None:
+    def __init__(self, url: str, pid: int, told: Path, *, hours: float, minutes: float | None) -> None:
         self._url = url
         self._pid = pid
+        self._told = told
         self._hours = hours
         self._minutes = minutes
         self._begun_s = trio.current_time()
@@ -68,7 +73,7 @@ class Soak:
             for at in range(0, SPEECH_48K.size - PACKET_SAMPLES + 1, PACKET_SAMPLES)
         ]
         self.said_s = 0.0
-        self.seen: list[tuple[float, ProcessUse]] = []  # after so many hours of audio
+        self.seen: list[tuple[float, ProcessUse, Inside]] = []  # after so many hours of audio
         self.calls = 0
         self.returns = 0
 
@@ -118,24 +123,48 @@ class Soak:
             if event["type"] == "error":
                 raise RuntimeError(event["message"])
         self.said_s += STRETCH_S
-        if self.done * SAMPLES_PER_RUN >= len(self.seen) + 1:
-            self.seen.append((self.said_s / 3600, process_use(self._pid)))
         seq: int = event["seq"]
         return seq
+
+    async def look(self) -> None:
+        """Note what the server holds, every so often, until the end."""
+        while self.done < 1:
+            await trio.sleep(0.05)
+            if self.done * SAMPLES_PER_RUN >= len(self.seen) + 1:
+                inside = await ask(self._pid, self._told)
+                self.seen.append((self.said_s / 3600, process_use(self._pid), inside))
 
 
 async def soak(*, hours: float, minutes: float | None, clients: int) -> dict[str, Any]:
     """Growth for each hour of audio, and the first and last third in figures."""
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
+    with TemporaryDirectory() as told:
+        os.environ[FOLDER] = told
+        return await run(command, Path(told), hours=hours, minutes=minutes, clients=clients)
+
+
+async def run(
+    command: Sequence[str], told: Path, *, hours: float, minutes: float | None, clients: int
+) -> dict[str, Any]:
+    """The same with a server that tells in a folder."""
     async with own_server((), command=command) as server:
-        work = Soak(server.url, server.pid, hours=hours, minutes=minutes)
+        work = Soak(server.url, server.pid, told, hours=hours, minutes=minutes)
         begun_s = trio.current_time()
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(work.look)
             for number in range(clients):
                 nursery.start_soon(work.client, number)
         took_s = trio.current_time() - begun_s
     settled = work.seen[len(work.seen) // 3 :]
-    first, last = settled[0][1], settled[-1][1]
+    held = {
+        "rssMib": [use.rss_bytes / 2**20 for _, use, _ in settled],
+        "heapMib": [inside.heap_mib for _, _, inside in settled],
+        "pythonBlocks": [inside.python_blocks for _, _, inside in settled],
+        "threads": [use.threads for _, use, _ in settled],
+        "descriptors": [use.descriptors for _, use, _ in settled],
+        "tasks": [inside.tasks for _, _, inside in settled],
+    }
+    hours_said = [at for at, _, _ in settled]
     return {
         "audioHours": round(work.said_s / 3600, 2),
         "clients": clients,
@@ -143,19 +172,15 @@ async def soak(*, hours: float, minutes: float | None, clients: int) -> dict[str
         "connections": work.calls,
         "resumed": work.returns,
         "timesRealTime": round(work.said_s / took_s, 1),
-        "cpuMsPerAudioS": round(last.cpu_s * 1000 / work.said_s, 2),
-        "rssMib": [round(use.rss_bytes / 2**20, 1) for use in (first, last)],
-        "threads": [use.threads for use in (first, last)],
-        "descriptors": [use.descriptors for use in (first, last)],
-        "rssMibPerAudioHour": growth([(at, use.rss_bytes / 2**20) for at, use in settled]),
-        "threadsPerAudioHour": growth([(at, use.threads) for at, use in settled]),
-        "descriptorsPerAudioHour": growth([(at, use.descriptors) for at, use in settled]),
+        "cpuMsPerAudioS": round(settled[-1][1].cpu_s * 1000 / work.said_s, 2),
+        **{name: [round(seen[0], 1), round(seen[-1], 1)] for name, seen in held.items()},
+        **{f"{name}PerAudioHour": growth(hours_said, seen) for name, seen in held.items()},
     }
 
 
-def growth(points: Sequence[tuple[float, float]]) -> float:
+def growth(at: Sequence[float], held: Sequence[float]) -> float:
     """Slope of the straight line that lies nearest to the points."""
-    return round(float(np.polyfit(*np.transpose(points), 1)[0]), 3)
+    return round(float(np.polyfit(at, held, 1)[0]), 3)
 
 
 def main() -> None:

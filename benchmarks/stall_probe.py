@@ -7,7 +7,9 @@ does nothing else; the clients share another one. Each client connects, says 2 s
 clears in the middle of a word, says some more, and is gone without a goodbye; 6 s later it comes again as somebody
 else. So a quarter of them talk at a time, and a dozen come each second.
 Pings leave by the clock, whether or not the last one was answered, so a loop that stands still is asked several times.
-A run without clients comes first. `loadAverage` tells what else the machine did.
+A run without clients comes first. Three figures tell whose delay it is: `sentLate` is the prober's own, before a ping
+left; `serverTurn` how long tasks of the silent server that could go on waited for their turn, whatever came before and
+after; `loadAverage` what else the machine did. A pong takes some five turns, and CPU that others use delays them all.
 """
 
 import argparse
@@ -16,12 +18,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError
 
+from benchmarks.inside import FOLDER, ask, time_turns
 from benchmarks.soak import PACKET_SAMPLES, RATE_HZ, line
 from benchmarks.speech import SPEECH_48K
 from trio_stt.bench.server import own_server
@@ -37,16 +41,19 @@ SETTLED_S = 8.0
 AWAY_S = 6.0
 
 
-async def probe(url: str, seconds: float) -> list[float]:
-    """Milliseconds from each ping, when it was due, to its pong."""
+async def probe(url: str, seconds: float) -> dict[str, list[float]]:
+    """Milliseconds from each ping, when it was due, to its pong, and until it left."""
     waits_ms: list[float] = []
+    late_ms: list[float] = []
     count = round(seconds * PINGS_PER_S)
     async with line(url) as socket, trio.open_nursery() as nursery:
         begun_s = trio.current_time()
 
         async def ping() -> None:
             for number in range(count):
-                await trio.sleep_until(begun_s + number / PINGS_PER_S)
+                due_s = begun_s + number / PINGS_PER_S
+                await trio.sleep_until(due_s)
+                late_ms.append((trio.current_time() - due_s) * 1000)
                 await socket.send_message('{"type":"ping"}')
 
         nursery.start_soon(ping)
@@ -54,7 +61,7 @@ async def probe(url: str, seconds: float) -> list[float]:
             if json.loads(await socket.get_message())["type"] == "pong":
                 due_s = begun_s + len(waits_ms) / PINGS_PER_S
                 waits_ms.append((trio.current_time() - due_s) * 1000)
-    return waits_ms
+    return {"": waits_ms, "SentLate": late_ms}
 
 
 async def visit(url: str, number: int, clients: int) -> None:
@@ -81,33 +88,41 @@ async def crowd(url: str, clients: int) -> None:
             nursery.start_soon(visit, url, number, clients)
 
 
-async def measured(url: str, seconds: float) -> list[float]:
-    """What a prober in another process waited."""
+async def measured(url: str, seconds: float) -> dict[str, list[float]]:
+    """What a prober in another process waited, and how late it was."""
     command = [sys.executable, "-m", "benchmarks.stall_probe", "--probe", url, "--seconds", str(seconds)]
     ran = await trio.run_process(command, capture_stdout=True)
-    waits_ms: list[float] = json.loads(ran.stdout)
-    return waits_ms
+    seen: dict[str, list[float]] = json.loads(ran.stdout)
+    return seen
 
 
 async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, Any]:
     """Milliseconds from ping to pong, alone and among the clients."""
     command = [sys.executable, "-m", *(("trio_stt", "serve") if engine else ("benchmarks.silent_server", "-"))]
-    async with own_server(("--resume-grace-s", "2", "--log-level", "ERROR"), command=command) as server:
-        alone = await measured(server.url, seconds)
-        come = [sys.executable, "-m", "benchmarks.stall_probe", "--crowd", server.url, "--clients", str(clients)]
-        others = await trio.lowlevel.open_process(come, stdin=subprocess.DEVNULL)
-        try:
-            await trio.sleep(SETTLED_S)
-            among = await measured(server.url, seconds)
-        finally:
-            others.kill()
-            with trio.move_on_after(5, shield=True):
-                await others.wait()
+    inside: dict[str, float] = {}
+    with TemporaryDirectory() as told:
+        os.environ[FOLDER] = told
+        async with own_server(("--resume-grace-s", "2", "--log-level", "ERROR"), command=command) as server:
+            alone = await measured(server.url, seconds)
+            come = [sys.executable, "-m", "benchmarks.stall_probe", "--crowd", server.url, "--clients", str(clients)]
+            others = await trio.lowlevel.open_process(come, stdin=subprocess.DEVNULL)
+            try:
+                await trio.sleep(SETTLED_S)
+                if not engine:
+                    time_turns(server.pid)
+                among = await measured(server.url, seconds)
+                if not engine:
+                    inside = dict(zip(("P50", "P99", "P100"), (await ask(server.pid, Path(told))).turn_ms, strict=True))
+            finally:
+                others.kill()
+                with trio.move_on_after(5, shield=True):
+                    await others.wait()
     return {
         "clients": clients,
-        "pings": len(among),
-        **{f"alone{name}Ms": value for name, value in spread(alone).items()},
-        **{f"among{name}Ms": value for name, value in spread(among).items()},
+        "pings": len(among[""]),
+        **{f"alone{what}{part}Ms": value for what, each in alone.items() for part, value in spread(each).items()},
+        **{f"among{what}{part}Ms": value for what, each in among.items() for part, value in spread(each).items()},
+        **{f"serverTurn{part}Ms": value for part, value in inside.items()},
         "loadAverage": round(os.getloadavg()[0], 1),
     }
 
@@ -138,7 +153,7 @@ def main() -> None:
 
         result = trio.run(run)
         for name, value in result.items():
-            print(f"{name:>14}  {value}")
+            print(f"{name:>22}  {value}")
         if asked.json:
             asked.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -19,6 +19,7 @@ import trio
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
 from trio_stt.lanes.host import load_guarded, transcribe_guarded
+from trio_stt.lanes.memory import give_back
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +168,7 @@ class EngineThread:
 
     def _load(self, load: Callable[[], Engine]) -> EngineInfo:
         self._engine, info = load_guarded(load)
+        give_back()
         return info
 
     def _transcribe(self, name: str, batch: Sequence[Request]) -> list[Transcript]:

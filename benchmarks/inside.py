@@ -1,0 +1,116 @@
+"""What a server under a benchmark holds, and how long its tasks wait for their turn: told in a file when it is asked.
+
+`tell_when_asked` is for the server, `ask` for the benchmark. It must not decide what is too much.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from array import array
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import trio
+
+FOLDER = "BENCHMARK_TELLS_IN"
+"""The environment variable that names the folder in which a server tells."""
+_ANSWER_WITHIN_S = 30.0
+
+
+class Inside(msgspec.Struct, frozen=True, kw_only=True):
+    """A server at one moment.
+
+    Attributes:
+        tasks: Of Trio.
+        python_blocks: Pieces of memory that Python has handed out.
+        heap_mib: What is in use of the C library's heap, of all arenas; 0 where it does not say.
+        turn_ms: How long tasks that could go on waited for their turn since `time_turns`: the median, 99 of 100, and
+            the longest.
+    """
+
+    tasks: int
+    python_blocks: int
+    heap_mib: float
+    turn_ms: tuple[float, float, float]
+
+
+class _Turns(trio.abc.Instrument):
+    """Times from when a task could go on until it did."""
+
+    def __init__(self) -> None:
+        self._since_s: dict[trio.lowlevel.Task, float] = {}
+        self.waits_s = array("d")
+
+    def task_scheduled(self, task: trio.lowlevel.Task) -> None:
+        self._since_s[task] = time.perf_counter()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.waits_s.append(time.perf_counter() - self._since_s.pop(task, time.perf_counter()))
+
+
+def tell_when_asked() -> None:
+    """Answer SIGUSR1 and time turns from SIGUSR2 on, if somebody wants to hear; call it before the server runs."""
+    if FOLDER not in os.environ:
+        return
+    turns = _Turns()
+
+    def tell(*_: object) -> None:
+        told = Inside(
+            tasks=trio.lowlevel.current_statistics().tasks_living,
+            python_blocks=sys.getallocatedblocks(),
+            heap_mib=_heap_mib(),
+            turn_ms=_spread_ms(turns.waits_s),
+        )
+        part = Path(os.environ[FOLDER]) / "part"
+        part.write_bytes(msgspec.json.encode(told))
+        part.rename(part.with_name("told"))
+
+    signal.signal(signal.SIGUSR1, tell)
+    signal.signal(signal.SIGUSR2, lambda *_: trio.lowlevel.add_instrument(turns))
+
+
+def time_turns(pid: int) -> None:
+    """Have a server time the turns of its tasks from now on; it costs about a microsecond each."""
+    os.kill(pid, signal.SIGUSR2)
+
+
+async def ask(pid: int, folder: Path) -> Inside:
+    """What a server holds now, and how its tasks fared."""
+    told = folder / "told"
+    told.unlink(missing_ok=True)
+    os.kill(pid, signal.SIGUSR1)
+    with trio.fail_after(_ANSWER_WITHIN_S):
+        while not told.exists():  # noqa: ASYNC110 - another process cannot set our events
+            await trio.sleep(0.01)
+    return msgspec.json.decode(told.read_bytes(), type=Inside)
+
+
+def _spread_ms(waits_s: "array[float]") -> tuple[float, float, float]:
+    if not waits_s:
+        return 0.0, 0.0, 0.0
+    median, most, longest = np.percentile(np.frombuffer(waits_s), (50, 99, 100)) * 1000
+    return round(float(median), 2), round(float(most), 2), round(float(longest), 2)
+
+
+class _Mallinfo2(ctypes.Structure):
+    """As `mallinfo2` of glibc 2.33 returns it."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def _heap_mib() -> float:
+    ask_library = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if ask_library is None:
+        return 0.0
+    ask_library.restype = _Mallinfo2
+    info = ask_library()
+    return round((info.uordblks + info.hblkhd) / 2**20, 1)
