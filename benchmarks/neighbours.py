@@ -4,10 +4,12 @@
 
 Talkers in processes of their own speak at the pace of speech and ping once a second; the nuisance runs in a process
 beside them. The server is `benchmarks.silent_server`. The figure is the time from `ping` to `pong`, against a run in
-which nobody is a nuisance.
+which nobody is a nuisance. `sentLateP99Ms` is how late talkers were themselves, and `serverTurn…` how long tasks of the
+server that could go on waited for their turn while there was a nuisance.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +22,7 @@ import numpy as np
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, connect_websocket_url
 
+from benchmarks.inside import FOLDER, ask, time_turns
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.plan import make_talkers
@@ -143,22 +146,24 @@ async def measure(clients: int, seconds: float) -> list[dict[str, Any]]:
         reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
         clips = [msgspec.structs.replace(reading, length_s=CLIP_S)]  # nobody reads the words
         for scene, nuisance in NUISANCES.items():
-            result = await measured(nuisance, clients=clients, seconds=seconds, clips=clips)
+            result = await measured(nuisance, Path(name), clients=clients, seconds=seconds, clips=clips)
             result = {"scene": scene, **result}
             results.append(result)
             print("  ".join(f"{key}: {value}" for key, value in result.items()), flush=True)
     return results
 
 
-async def measured(nuisance: Nuisance, *, clients: int, seconds: float, clips: list[Any]) -> dict[str, Any]:
-    """Pings of the talkers beside a nuisance; of a crowd also when it was greeted."""
+async def measured(nuisance: Nuisance, told: Path, *, clients: int, seconds: float, clips: list[Any]) -> dict[str, Any]:
+    """Pings of the talkers beside a nuisance, whose server tells in a folder; of a crowd also when it was greeted."""
     greeted_s: object = None
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
+    os.environ[FOLDER] = str(told)
     async with own_server((), command=command) as server, trio.open_nursery() as nursery:
 
         async def disturb() -> None:
             nonlocal greeted_s
             await trio.sleep(SETTLED_S)
+            time_turns(server.pid)
             greeted_s = await nuisance(server.url)
 
         nursery.start_soon(disturb)
@@ -173,12 +178,15 @@ async def measured(nuisance: Nuisance, *, clients: int, seconds: float, clips: l
                 talkers=make_talkers(clients, talking=[1.0], stagger_s=1.0, clips=len(clips)),
             )
         )
+        _, turn_p99_ms, turn_max_ms = (await ask(server.pid, told)).turn_ms
         nursery.cancel_scope.cancel()
     result: dict[str, Any] = {
         "pingP50Ms": seen.ping.p50_ms,
         "pingP99Ms": seen.ping.p99_ms,
         "pingMaxMs": seen.ping.max_ms,
         "sentLateP99Ms": seen.sent_late.p99_ms,
+        "serverTurnP99Ms": turn_p99_ms,
+        "serverTurnMaxMs": turn_max_ms,
         "droppedS": seen.dropped_s,
         "failures": seen.failures,
     }
