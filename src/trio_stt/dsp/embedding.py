@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.dsp.onnx import open_model
+from trio_stt.dsp.stepwise import stepwise
 
 MEL_BINS, MEL_FRAMES, MEL_STEP = 32, 76, 8
 EMBEDDING_WIDTH = 96
@@ -65,8 +66,6 @@ class StepwiseEmbedding:
         Raises:
             Exception: It cannot be rewritten; onnx and onnxruntime have a class for each reason.
         """
-        from trio_stt.dsp.stepwise import stepwise  # noqa: PLC0415 - it takes memory, see there
-
         self._session = open_model(stepwise(path))
         new, state = self._session.get_inputs()
         self._inputs: tuple[str, str] = (new.name, state.name)

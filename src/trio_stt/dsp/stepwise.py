@@ -1,7 +1,6 @@
 """Rewrites a network that slides over time into one that computes only what each step adds.
 
-It owns the rewriting of the graph. It must not run networks, nor know what they hear. It imports onnx, which takes
-15 MB and 0.15 s: import it where a network is to be rewritten.
+It owns the rewriting of the graph. It must not run networks, nor know what they hear.
 
 A convolution that pads nothing in time makes each new row of what is new and a few rows before it. So each is given
 those few from a state, and hands the newest on. That is the whole truth where a step moves each layer by whole rows:
