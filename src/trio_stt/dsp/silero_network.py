@@ -80,6 +80,25 @@ def _add_products(rows: Floats, step: int, weights: Floats, totals: Floats) -> N
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
+def _add_products_to_four(rows: Floats, step: int, weights: Floats, totals: Floats) -> None:
+    """The same for `totals` of four rows, in half the time: a weight is loaded once for all."""
+    fours = weights.shape[0] // 4 * 4
+    for at in range(0, fours, 4):
+        a, b, c, d = rows[at:], rows[step + at :], rows[2 * step + at :], rows[3 * step + at :]
+        a0, a1, a2, a3 = a[0], a[1], a[2], a[3]
+        b0, b1, b2, b3 = b[0], b[1], b[2], b[3]
+        c0, c1, c2, c3 = c[0], c[1], c[2], c[3]
+        d0, d1, d2, d3 = d[0], d[1], d[2], d[3]
+        for n in range(weights.shape[1]):
+            w0, w1, w2, w3 = weights[at, n], weights[at + 1, n], weights[at + 2, n], weights[at + 3, n]
+            totals[0, n] += a0 * w0 + a1 * w1 + a2 * w2 + a3 * w3
+            totals[1, n] += b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
+            totals[2, n] += c0 * w0 + c1 * w1 + c2 * w2 + c3 * w3
+            totals[3, n] += d0 * w0 + d1 * w1 + d2 * w2 + d3 * w3
+    _add_products(rows[fours:], step, weights[fours:], totals)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _convolved(frames: Floats, stride: int, weights: Floats, bias: Floats) -> Floats:
     """A convolution over three frames, zero where it is negative; with a frame of zeros at either end, in and out."""
     count = (frames.shape[0] - 3) // stride + 1
@@ -87,7 +106,10 @@ def _convolved(frames: Floats, stride: int, weights: Floats, bias: Floats) -> Fl
     inner = result[1:-1]
     for t in range(count):
         inner[t] = bias
-    _add_products(frames.reshape(-1), stride * frames.shape[1], weights, inner)
+    if count == 4:  # noqa: PLR2004 - that is what it is for
+        _add_products_to_four(frames.reshape(-1), stride * frames.shape[1], weights, inner)
+    else:
+        _add_products(frames.reshape(-1), stride * frames.shape[1], weights, inner)
     for t in range(count):
         for n in range(bias.size):
             inner[t, n] = max(inner[t, n], np.float32(0))
@@ -103,7 +125,7 @@ def _cell_input(samples: NDArray[np.int16], gain: np.float32, weights: Weights) 
     for i in range(CONTEXT_SAMPLES):  # the end mirrored, so that the last frame is whole
         heard[HEARD_SAMPLES + i] = heard[HEARD_SAMPLES - 2 - i]
     spectrum = np.zeros((4, 2 * _BINS), np.float32)
-    _add_products(heard, _FRAME_STEP, weights.transform, spectrum)
+    _add_products_to_four(heard, _FRAME_STEP, weights.transform, spectrum)
     frames = np.zeros((6, _BINS), np.float32)
     for t in range(4):
         for n in range(_BINS):
