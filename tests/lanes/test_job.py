@@ -1,10 +1,15 @@
-"""What may be a job."""
+"""What may be a job, and what its ticket tells."""
+
+import gc
+import weakref
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from tests.lanes.fakes import clip, final
-from trio_stt.lanes.job import Job, JobKind
+from trio_stt.errors import JobDropped, ModelMissing
+from trio_stt.lanes.job import Job, JobKind, Ticket
 
 
 @pytest.mark.parametrize(
@@ -22,3 +27,36 @@ def test_a_final_has_no_deadline() -> None:
 
 def test_jobs_are_equal_only_to_themselves() -> None:
     assert len({final("a"), final("a")}) == 2
+
+
+def ticket() -> Ticket:
+    return Ticket(final("a"), submitted_s=0.0, withdraw=lambda _: None)
+
+
+async def test_every_waiter_gets_an_error_of_its_own_with_all_that_it_says() -> None:
+    told, cause = ModelMissing("there is no tiny", model="tiny"), OSError("no such file")
+    told.__cause__ = cause
+    failed, got = ticket(), []
+    failed.fail(told)
+    for _ in range(2):
+        try:
+            await failed.wait()
+        except ModelMissing as error:
+            got.append(error)
+    assert [(str(error), error.model, error.__cause__) for error in got] == [("there is no tiny", "tiny", cause)] * 2
+    assert len({*map(id, got), id(told)}) == 3
+
+
+async def test_a_dropped_job_and_who_waited_for_it_are_free_without_the_garbage_collector() -> None:
+    async def wait_in_vain() -> weakref.ref[Ticket]:
+        dropped = ticket()
+        dropped.drop("stale")
+        with suppress(JobDropped):
+            await dropped.wait()
+        return weakref.ref(dropped)
+
+    gc.disable()
+    try:
+        assert (await wait_in_vain())() is None
+    finally:
+        gc.enable()

@@ -130,8 +130,7 @@ class Ticket:
         if isinstance(self._outcome, JobResult):
             return self._outcome
         assert self._outcome is not None  # noqa: S101 - for the type checker: settling sets it first
-        # Several waiters raise the same object: without this its traceback would grow with each of them.
-        raise self._outcome.with_traceback(None)
+        raise _anew(self._outcome)
 
     def cancel(self) -> bool:
         """Give the job up: a queued job leaves the queue at once, the result of a running one will be thrown away.
@@ -171,3 +170,15 @@ class Ticket:
             self._state = state
             self._outcome = outcome
             self._settled.set()
+
+
+def _anew(error: EngineError | LaneError) -> EngineError | LaneError:
+    """The same error for one waiter: one that the ticket keeps would keep whoever waited by its traceback, and they it.
+
+    Such a ring, with a clip in it, stays until the garbage collector comes by.
+    """
+    kind = type(error)
+    fresh = kind.__new__(kind, *error.args)
+    fresh.__dict__.update(vars(error))
+    fresh.__cause__ = error.__cause__
+    return fresh
