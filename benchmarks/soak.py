@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 import trio
-from trio_websocket import WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 from wsproto.utilities import LocalProtocolError
 
 from benchmarks.inside import FOLDER, Inside, ask
@@ -58,6 +58,10 @@ async def line(url: str) -> AsyncIterator[WebSocketConnection]:
         pass  # trio-websocket's answer to a ping that came behind its own goodbye
 
 
+class RefusedError(Exception):
+    """The server answered with an error."""
+
+
 class Soak:
     """Clients of one server, and what they have said. It ends after `hours` of audio, or `minutes` of time if given."""
 
@@ -76,6 +80,7 @@ class Soak:
         self.seen: list[tuple[float, ProcessUse, Inside]] = []  # after so many hours of audio
         self.calls = 0
         self.returns = 0
+        self.failures: list[str] = []
 
     @property
     def done(self) -> float:
@@ -85,33 +90,49 @@ class Soak:
         return (trio.current_time() - self._begun_s) / (self._minutes * 60)
 
     async def client(self, number: int) -> None:
+        """Call again and again; what fails is counted, and told, for an hour's figures are worth keeping."""
         dice = random.Random(number)  # noqa: S311 - no secrets
         resume = ""
         while self.done < 1:
-            async with line(self._url) as socket:
-                self.calls += 1
-                hello = msgspec.json.decode(await socket.get_message())
-                if resume:
-                    await socket.send_message(resume)
-                    while (event := msgspec.json.decode(await socket.get_message()))["type"] != "resumed":
-                        if event["type"] == "error":
-                            raise RuntimeError(event["message"])
-                    self.returns += 1
-                else:
-                    token = hello["resumeToken"]
+            try:
+                async with line(self._url) as socket:
+                    resume = await self._call(socket, dice, resume)
+            except* (OSError, trio.BrokenResourceError, HandshakeError, ConnectionClosed, RefusedError) as failed:
+                self.failures.append(repr(failed.exceptions[0]))
+                print(f"client {number}: {self.failures[-1]}", file=sys.stderr)
                 resume = ""
-                await socket.send_message('{"type":"start"}')
-                for _ in range(dice.randint(1, round(LONGEST_STAY_S / STRETCH_S))):
-                    seq = await self._speak(socket, dice.randrange(len(self._packets)))
-                match dice.choice(["stop", "leave", "cut", "return"]):
-                    case "stop":
-                        await socket.send_message('{"type":"stop"}')
-                        await socket.aclose()
-                    case "leave":
-                        await socket.send_message(self._packets[0])
-                        await socket.aclose()
-                    case "return":
-                        resume = msgspec.json.encode({"type": "resume", "token": token, "seq": seq}).decode()
+
+    async def _call(self, socket: WebSocketConnection, dice: random.Random, resume: str) -> str:
+        """One connection; returns with what the next goes on in the same session, or nothing."""
+        self.calls += 1
+        token = msgspec.json.decode(await socket.get_message())["resumeToken"]
+        if resume:
+            token = msgspec.json.decode(resume)["token"]
+            await socket.send_message(resume)
+            await self._until(socket, "resumed")
+            self.returns += 1
+        await socket.send_message('{"type":"start"}')
+        for _ in range(dice.randint(1, round(LONGEST_STAY_S / STRETCH_S))):
+            seq = await self._speak(socket, dice.randrange(len(self._packets)))
+        match dice.choice(["stop", "leave", "cut", "return"]):
+            case "stop":
+                await socket.send_message('{"type":"stop"}')
+                await socket.aclose()
+            case "leave":
+                await socket.send_message(self._packets[0])
+                await socket.aclose()
+            case "return":
+                return msgspec.json.encode({"type": "resume", "token": token, "seq": seq}).decode()
+        return ""
+
+    async def _until(self, socket: WebSocketConnection, kind: str) -> dict[str, Any]:
+        """The next event of a kind."""
+        while True:
+            event: dict[str, Any] = msgspec.json.decode(await socket.get_message())
+            if event["type"] == kind:
+                return event
+            if event["type"] == "error":
+                raise RefusedError(event["message"])
 
     async def _speak(self, socket: WebSocketConnection, start: int) -> int:
         """Say a stretch; returns the number of the event that told that it was heard."""
@@ -119,11 +140,8 @@ class Soak:
         for number in range(start, start + count):
             await socket.send_message(self._packets[number % len(self._packets)])
         await socket.send_message('{"type":"flush"}')
-        while (event := msgspec.json.decode(await socket.get_message()))["type"] != "flushed":
-            if event["type"] == "error":
-                raise RuntimeError(event["message"])
+        seq: int = (await self._until(socket, "flushed"))["seq"]
         self.said_s += STRETCH_S
-        seq: int = event["seq"]
         return seq
 
     async def look(self) -> None:
@@ -156,7 +174,7 @@ async def run(
                 nursery.start_soon(work.client, number)
         took_s = trio.current_time() - begun_s
     settled = work.seen[len(work.seen) // 3 :]
-    held = {
+    held: dict[str, Sequence[float]] = {
         "rssMib": [use.rss_bytes / 2**20 for _, use, _ in settled],
         "heapMib": [inside.heap_mib for _, _, inside in settled],
         "pythonBlocks": [inside.python_blocks for _, _, inside in settled],
@@ -171,6 +189,7 @@ async def run(
         "minutes": round(took_s / 60, 1),
         "connections": work.calls,
         "resumed": work.returns,
+        "failures": work.failures,
         "timesRealTime": round(work.said_s / took_s, 1),
         "cpuMsPerAudioS": round(settled[-1][1].cpu_s * 1000 / work.said_s, 2),
         **{name: [round(seen[0], 1), round(seen[-1], 1)] for name, seen in held.items()},
