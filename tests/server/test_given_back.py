@@ -20,7 +20,9 @@ from trio_stt.session.session import Session
 
 def held() -> list[str]:
     """Which connections and sessions are still in memory."""
-    return [type(each).__name__ for each in gc.get_objects() if isinstance(each, Session | WSStream | TCPServer)]
+    # Not `isinstance`: some packages have objects that warn when they are asked for their class.
+    kinds = (type(each) for each in gc.get_objects())
+    return [kind.__name__ for kind in kinds if issubclass(kind, Session | WSStream | TCPServer)]
 
 
 @asynccontextmanager

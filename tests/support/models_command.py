@@ -4,6 +4,7 @@ The environment says which model (`TEST_URL`, `TEST_SIZE`, `TEST_SHA256`) and ho
 """
 
 import os
+import signal
 import sys
 
 from trio_stt import cli
@@ -11,6 +12,7 @@ from trio_stt.models import catalogue
 from trio_stt.models.entry import Entry, Form, Source
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
     url = os.environ.pop("TEST_URL")
     source = Source(
         name=url.rpartition("/")[2],
