@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from tests.models.conftest import one_archive, one_file, packed
 from tests.support.file_server import FileServer
@@ -210,14 +211,19 @@ async def test_a_lane_that_is_closed_gives_up_its_download_and_keeps_what_came(
     lane = _lane(config)
     assert config.download_root is not None
     part = config.download_root / ".unfinished" / "bundle" / "bundle.tar.bz2.part"
-    async with trio.open_nursery() as nursery:
+
+    async def release_when_all_is_told() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        file.release.set()
+
+    async with trio.open_nursery() as others, trio.open_nursery() as nursery:
         await nursery.start(lane.run)
         await trio.to_thread.run_sync(file.held.wait, 30)
         with trio.fail_after(30):
             while not await trio.Path(part).exists():  # noqa: ASYNC110 - no file tells that it is there
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
-        file.release.set()
+        others.start_soon(release_when_all_is_told)
     assert part.stat().st_size >= 1000
     assert not (config.download_root / "bundle").exists()
 
