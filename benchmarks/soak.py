@@ -41,6 +41,7 @@ STRETCH_S = 4.0
 LONGEST_STAY_S = 60.0
 SAMPLES_PER_RUN = 240
 MOST_BYTES = 2**24
+GREETED_WITHIN_S = 60.0
 
 
 @asynccontextmanager
@@ -51,7 +52,9 @@ async def line(url: str) -> AsyncIterator[WebSocketConnection]:
     assert place.port
     try:
         async with await trio.open_tcp_stream(place.hostname, place.port) as stream, trio.open_nursery() as nursery:
-            yield await wrap_client_stream(nursery, stream, place.netloc, place.path, max_message_size=MOST_BYTES)
+            with trio.fail_after(GREETED_WITHIN_S):  # trio-websocket waits for good where a handshake is broken off
+                socket = await wrap_client_stream(nursery, stream, place.netloc, place.path, max_message_size=MOST_BYTES)
+            yield socket
             await stream.aclose()
             nursery.cancel_scope.cancel()
     except* LocalProtocolError:
@@ -97,7 +100,7 @@ class Soak:
             try:
                 async with line(self._url) as socket:
                     resume = await self._call(socket, dice, resume)
-            except* (OSError, trio.BrokenResourceError, HandshakeError, ConnectionClosed, RefusedError) as failed:
+            except* (OSError, trio.BrokenResourceError, trio.TooSlowError, HandshakeError, ConnectionClosed, RefusedError) as failed:
                 self.failures.append(repr(failed.exceptions[0]))
                 print(f"client {number}: {self.failures[-1]}", file=sys.stderr)
                 resume = ""
