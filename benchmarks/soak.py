@@ -52,8 +52,9 @@ async def line(url: str) -> AsyncIterator[WebSocketConnection]:
     assert place.port
     try:
         async with await trio.open_tcp_stream(place.hostname, place.port) as stream, trio.open_nursery() as nursery:
+            greeting = partial(wrap_client_stream, max_message_size=MOST_BYTES)
             with trio.fail_after(GREETED_WITHIN_S):  # trio-websocket waits for good where a handshake is broken off
-                socket = await wrap_client_stream(nursery, stream, place.netloc, place.path, max_message_size=MOST_BYTES)
+                socket = await greeting(nursery, stream, place.netloc, place.path)
             yield socket
             await stream.aclose()
             nursery.cancel_scope.cancel()
@@ -63,6 +64,9 @@ async def line(url: str) -> AsyncIterator[WebSocketConnection]:
 
 class RefusedError(Exception):
     """The server answered with an error."""
+
+
+_FAILURES = (OSError, trio.BrokenResourceError, trio.TooSlowError, HandshakeError, ConnectionClosed, RefusedError)
 
 
 class Soak:
@@ -100,7 +104,7 @@ class Soak:
             try:
                 async with line(self._url) as socket:
                     resume = await self._call(socket, dice, resume)
-            except* (OSError, trio.BrokenResourceError, trio.TooSlowError, HandshakeError, ConnectionClosed, RefusedError) as failed:
+            except* _FAILURES as failed:
                 self.failures.append(repr(failed.exceptions[0]))
                 print(f"client {number}: {self.failures[-1]}", file=sys.stderr)
                 resume = ""
