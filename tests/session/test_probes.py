@@ -3,6 +3,7 @@
 import math
 
 import trio
+import trio.testing
 
 from tests.contract.home import PAUSE_S, change, talk
 from tests.lanes.fakes import FakeEngine, virtual_time
@@ -22,6 +23,7 @@ async def test_ready_is_who_has_loaded_and_has_room() -> None:
         change(home.house, max_sessions=2)
         assert unready(home.house) is None
         await home.house.drain(0.0)
+        await trio.testing.wait_all_tasks_blocked()  # the client reads why it was closed
         assert client.farewell is not None
         assert unready(home.house) == "the server shuts down"
         assert fault(home.house) is None
