@@ -170,7 +170,8 @@ def test_loading_and_closing_ten_times_leaves_nothing_behind(config: EngineConfi
             int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
         )
     assert threads[-1] - threads[2] <= 2
-    assert resident_bytes[-1] - resident_bytes[2] < 64 * 2**20
+    # What a leak leaves stays; what other threads hold for a moment does not.
+    assert min(resident_bytes[-3:]) - min(resident_bytes[2:5]) < 64 * 2**20
 
 
 @pytest.mark.contract("8.2")
