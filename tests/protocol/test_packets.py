@@ -165,6 +165,18 @@ def test_an_empty_payload_is_a_packet() -> None:
     assert not parse_packet(build_packet(b"", rate_hz=8000), max_pcm_bytes=LIMIT).pcm
 
 
+@pytest.mark.contract("2.3")
+def test_metadata_that_was_right_before_is_wrong_for_another_payload() -> None:
+    announced = {**GOOD, "frames": 4}
+    assert parse_packet(frame(announced, b"\0" * 8), max_pcm_bytes=LIMIT).rate_hz == 16_000
+    with pytest.raises(PacketError, match="does not match"):
+        parse_packet(frame(announced, b"\0" * 10), max_pcm_bytes=LIMIT)
+    with pytest.raises(PacketError, match="at most 4 are allowed"):
+        parse_packet(frame(announced, b"\0" * 8), max_pcm_bytes=4)
+    with pytest.raises(PacketError, match="not a whole number"):
+        parse_packet(frame(GOOD, b"\0" * 9), max_pcm_bytes=LIMIT)
+
+
 @given(
     rate_hz=st.integers(8_000, 192_000),
     channels=st.integers(1, 8),

@@ -101,7 +101,7 @@ class _GuardedStream(WSStream):
         self._events: Iterator[ws.Event] = iter(())  # of what wsproto was given
         self._fragments = 0
         self._control_frames = Bucket(_CONTROL_FRAMES_PER_S, _CONTROL_WINDOW_S)
-        self._heard_s = self.context.time()
+        self._silent_looks = 0  # of the clock, since something came
         self._is_busy = False  # what came waits for its turn
         self._is_putting = False
         self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
@@ -138,7 +138,7 @@ class _GuardedStream(WSStream):
                 await self._loan.wait_ended()
         finally:
             self._is_busy = False
-            self._heard_s = self.context.time()
+            self._silent_looks = 0
 
     async def _put(self, event: ASGIReceiveEvent) -> None:
         if self.app_put is not None:
@@ -186,7 +186,7 @@ class _GuardedStream(WSStream):
         self._is_busy = False
         data = b"" if self._ignores else await self._loan.read()
         self._is_busy = True
-        self._heard_s = self.context.time()
+        self._silent_looks = 0
         if data:
             self._frames.feed(data)
         else:
@@ -271,7 +271,8 @@ class _GuardedStream(WSStream):
             await self.context.sleep(timeout_s / _PINGS_IN_A_TIMEOUT or _IDLE_LOOK_S)
             if not timeout_s:
                 continue
-            if not self._is_busy and self.context.time() - self._heard_s >= timeout_s:
+            self._silent_looks += not self._is_busy
+            if self._silent_looks > _PINGS_IN_A_TIMEOUT:
                 logger.info("gave up a client that gave no sign of life for %g s", timeout_s)
                 await self._leave()
                 return

@@ -15,6 +15,7 @@ from trio_stt.errors import PacketError
 
 MAX_CHANNELS = 8
 """The most interleaved channels that are mixed down."""
+_PCM = np.dtype("<i2")
 
 
 @njit(cache=True, nogil=True)
@@ -113,8 +114,9 @@ def downmix_pcm16(payload: bytes | bytearray | memoryview, channels: int) -> NDA
         raise PacketError(f"channels is {channels}; allowed are 1 to {MAX_CHANNELS}")
     if len(payload) % (2 * channels):
         raise PacketError(f"{len(payload)} bytes of audio are no whole number of {2 * channels}-byte frames")
-    # An odd offset inside a frame gives samples that no kernel was compiled for; `require` copies just those.
-    interleaved = np.require(np.frombuffer(payload, "<i2"), np.int16, ("C", "A"))
+    interleaved = np.frombuffer(payload, _PCM)
+    if not (_PCM.isnative and interleaved.flags.aligned):  # as behind metadata of an odd length: no kernel takes them
+        interleaved = interleaved.astype(np.int16)
     if channels == 1:
         return interleaved
     mono: NDArray[np.int16] = _downmix(interleaved, channels)

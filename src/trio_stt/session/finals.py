@@ -108,6 +108,8 @@ class Finals:
     @property
     def backlog_s(self) -> float:
         """Seconds of audio that wait, the one being transcribed aside."""
+        if not self._waiting:  # asked for every packet
+            return 0.0
         waiting = sum(item.clip.size for item in self._waiting if isinstance(item, _Finished))
         return waiting / SAMPLE_RATE_HZ
 

@@ -85,8 +85,8 @@ class Hearing:
 
     def _wait_anew(self) -> None:
         """From now on, a client in the middle of an utterance that sends nothing stalls."""
-        self._waits_since_s = trio.current_time()
         if self._listener.speaking and self._stall_timeout_s:
+            self._waits_since_s = trio.current_time()
             self._patience.deadline = self._waits_since_s + self._stall_timeout_s
         elif self._patience.deadline < math.inf:
             self._patience.deadline = math.inf

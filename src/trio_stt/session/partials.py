@@ -96,6 +96,8 @@ class Partials:
 
     def heard(self, recording: Recording | None, end_sample: int) -> None:
         """Audio of the running utterance, or of none, was heard up to `end_sample`."""
+        if recording is None and self._recording is None and not self._degraded:
+            return  # most sessions, most of the time
         if recording is not self._recording:
             self._pace.rests(self._session_id)
             self._changed.set()

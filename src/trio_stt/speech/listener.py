@@ -160,9 +160,8 @@ class Listener:
 
     def _judge_whole_windows(self) -> list[SpeechEvent]:
         events: list[SpeechEvent] = []
-        while self._tape.end_sample - self.position_sample >= WINDOW_SAMPLES:
-            start = self.position_sample
-            events += self._judge(self._tape.read(start, start + WINDOW_SAMPLES), WINDOW_SAMPLES)
+        for end in range(self.position_sample + WINDOW_SAMPLES, self._tape.end_sample + 1, WINDOW_SAMPLES):
+            events += self._judge(self._tape.read(end - WINDOW_SAMPLES, end), WINDOW_SAMPLES)
         return events
 
     def _judge(self, window: NDArray[np.int16], samples: int) -> list[SpeechEvent]:

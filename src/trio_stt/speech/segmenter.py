@@ -161,11 +161,7 @@ class Segmenter:
                 self._heard.append((start, end))
         else:
             self._break_run()
-        self._forget_heard()
-
-    def _forget_heard(self) -> None:
-        oldest = self._preroll_start(self._position)
-        while self._heard and self._heard[0][0] < oldest:
+        while self._heard and self._heard[0][0] < self._preroll_start(end):
             self._heard.popleft()
 
     def _preroll_start(self, before_sample: int) -> int:
@@ -173,8 +169,9 @@ class Segmenter:
 
     def _listen(self, verdict: Verdict, window_start: int) -> list[UtteranceEvent]:
         # WebRTC has its say in the detector: where it hears nothing in loud audio, Silero is not even asked.
-        too_early = window_start < self._gap_end_sample or self._is_wake_word(window_start)
-        if verdict.probability <= self._config.start_probability or too_early:
+        if verdict.probability <= self._config.start_probability:
+            return []
+        if window_start < self._gap_end_sample or self._is_wake_word(window_start):
             return []
         return [self._start(window_start, self._preroll_start(window_start), speech_end_sample=self._position)]
 
