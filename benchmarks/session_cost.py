@@ -75,6 +75,7 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
         "descriptorsPerSession": (many.after.descriptors - before.descriptors) / clients,
         "pingP99Ms": seen.ping.p99_ms,
         "sentLateP99Ms": seen.sent_late.p99_ms,
+        "talkersCpuMsPerAudioS": round(seen.talkers_cpu_s_per_audio_s * 1000, 2),
         "failures": seen.failures,
     }
 

@@ -47,4 +47,6 @@ def observation(
         clips=(clip,),
         talkers=make_talkers(len(records), talking=[1.0], stagger_s=0.0, clips=1),
     )
-    return Observation(plan=plan, steady_from_s=steady_from_s, records=records, before=before, after=after)
+    return Observation(
+        plan=plan, steady_from_s=steady_from_s, records=records, talkers_cpu_s=0.5, before=before, after=after
+    )

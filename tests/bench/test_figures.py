@@ -83,6 +83,12 @@ def test_the_server_costs_what_its_process_used_between_the_two_looks() -> None:
     assert (server.cores, server.off_loop_share) == (0.4, 0.75)
 
 
+def test_talkers_cost_what_their_processes_used_for_the_audio_that_they_sent() -> None:
+    seen = figures(observation(record(audio_s=40.0), record(number=1, audio_s=10.0)))
+    assert seen.talkers_cpu_s_per_audio_s == 0.01
+    assert figures(observation(record(audio_s=0.0))).talkers_cpu_s_per_audio_s == 0.0
+
+
 def test_percentiles_are_of_the_nearest_rank() -> None:
     seen = spread([number / 1000 for number in range(101)])
     assert (seen.count, seen.p50_ms, seen.p95_ms, seen.p99_ms, seen.max_ms) == (101, 50.0, 95.0, 99.0, 100.0)

@@ -19,6 +19,7 @@ def test_a_table_has_a_column_for_each_run() -> None:
     assert lines[0].split() == ["clients", "1", "16"]
     assert lines[1].split()[-5:] == ["600", "/", "600", "/", "600"]
     assert lines[-1] == "16 clients: 2 s of audio were dropped"
+    assert [line.split()[-2:] for line in lines if "own CPU" in line] == [["58.82", "58.82"]]
     table = lines[:-1]
     assert len({len(line) for line in table}) == 1
 

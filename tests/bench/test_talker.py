@@ -84,14 +84,16 @@ async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None
     async with trio.open_nursery() as nursery:
         listening = await nursery.start(serve_websocket, server.serve, "127.0.0.1", 0, None)
         plan = plan_for(listening.port, tmp_path)
-        (record,) = await talk_all(plan, plan.talkers)
+        (record,) = (await talk_all(plan, plan.talkers)).records
         nursery.cancel_scope.cancel()
     assert record.failures == []
     assert all(name.lower() != b"authorization" for name, _ in server.headers)
     assert set(server.commands) == {"start", "ping", "stop", "metrics"}
     assert server.commands[-1] == "metrics"
     assert record.audio_s == server.packets * 0.04
-    seen = figures(Observation(plan=plan, steady_from_s=0.0, records=[record], before=None, after=None))
+    seen = figures(
+        Observation(plan=plan, steady_from_s=0.0, records=[record], talkers_cpu_s=0.0, before=None, after=None)
+    )
     assert (seen.word_error_rate, seen.silence_ms, seen.segments, seen.final.count) == (0.0, 500.0, 1, 1)
     assert seen.final.p50_ms >= 480  # twelve packets of silence: no server of this kind can be faster
     assert seen.first_partial.p50_ms >= 40  # nor before its first packet
@@ -103,7 +105,7 @@ async def test_a_talker_shows_its_key_in_the_handshake(monkeypatch: pytest.Monke
     async with rig(monkeypatch, tmp_path) as server:
         plan = msgspec.structs.replace(plan_for(server.port, tmp_path), duration_s=0.1)
         let_in, refused = [
-            (await talk_all(msgspec.structs.replace(plan, api_key=key), plan.talkers))[0]
+            (await talk_all(msgspec.structs.replace(plan, api_key=key), plan.talkers)).records[0]
             for key in (server.talk, "wrong")
         ]
     assert (let_in.failures, let_in.audio_s > 0) == ([], True)
@@ -113,7 +115,7 @@ async def test_a_talker_shows_its_key_in_the_handshake(monkeypatch: pytest.Monke
 
 async def one_record(port: int, folder: Path) -> Record:
     plan = plan_for(port, folder)
-    (record,) = await talk_all(plan, plan.talkers)
+    (record,) = (await talk_all(plan, plan.talkers)).records
     return record
 
 

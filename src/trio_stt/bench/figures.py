@@ -75,6 +75,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         ping: From `ping` to `pong`, one a second from each client.
         hello: From the attempt to connect to `hello`.
         sent_late: How late packets left the talkers: the figures are worth as much as this is small.
+        talkers_cpu_s_per_audio_s: CPU seconds of the talkers themselves for each second of audio that they sent.
         dropped_s: Audio that the server dropped or refused.
         failures: What went wrong, up to ten.
         server: None where its process is not known.
@@ -97,6 +98,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     ping: Spread
     hello: Spread
     sent_late: Spread
+    talkers_cpu_s_per_audio_s: float
     dropped_s: float
     failures: list[str]
     server: ServerFigures | None
@@ -156,11 +158,12 @@ def figures(seen: Observation) -> Figures:
     errors, words, known = _wrong_words(records, clips)
     spoken_s = sum(end - start for record in records for clip, _ in record.clips for start, end in clips[clip].speech)
     partials = sum(len(segment.partials_s) for segment in segments)
+    audio_s = sum(record.audio_s for record in records)
     silences = [record.silence_s for record in records if record.silence_s is not None]
     return Figures(
         clients=len(seen.plan.talkers),
         connected=sum(record.hello_s is not None for record in records),
-        audio_s=round(sum(record.audio_s for record in records), 2),
+        audio_s=round(audio_s, 2),
         segments=len(segments),
         unfinished_segments=sum(segment.final_s is None and not segment.closed for segment in segments),
         cut_segments=sum(late.cut for late in lateness),
@@ -175,6 +178,7 @@ def figures(seen: Observation) -> Figures:
         ping=spread([time_s for record in records for time_s in record.pings_s]),
         hello=spread([record.hello_s for record in records if record.hello_s is not None]),
         sent_late=spread([time_s for record in records for time_s in record.late_s]),
+        talkers_cpu_s_per_audio_s=round(seen.talkers_cpu_s / audio_s, 5) if audio_s else 0.0,
         dropped_s=round(sum(record.dropped_s for record in records), 3),
         failures=[failure for record in records for failure in record.failures][:10],
         server=_server(seen),

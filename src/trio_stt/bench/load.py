@@ -13,10 +13,10 @@ import trio
 
 from trio_stt.bench.plan import Clip, Plan, Talker
 from trio_stt.bench.process import ProcessUse, process_use
-from trio_stt.bench.record import Observation, Record
+from trio_stt.bench.record import Observation, Testimony
 from trio_stt.errors import TrioSttError
 
-_TALKERS_PER_PROCESS = 16
+_TALKERS_PER_PROCESS = 128
 _START_UP_S = 3.0
 """For the processes to begin and read their clips."""
 
@@ -49,11 +49,11 @@ async def observe(
         talkers=tuple(talkers),
         api_key=api_key,
     )
-    records: list[Record] = []
+    told: list[Testimony] = []
     uses: list[ProcessUse] = []
 
     async def employ(share: tuple[Talker, ...]) -> None:
-        records.extend(await _run_worker(msgspec.structs.replace(plan, talkers=share)))
+        told.append(await _run_worker(msgspec.structs.replace(plan, talkers=share)))
 
     async with trio.open_nursery() as nursery:
         for number in range(count):
@@ -65,13 +65,14 @@ async def observe(
     return Observation(
         plan=plan,
         steady_from_s=steady_from_s,
-        records=sorted(records, key=lambda record: record.number),
+        records=sorted((record for one in told for record in one.records), key=lambda record: record.number),
+        talkers_cpu_s=sum(one.cpu_s for one in told),
         before=uses[0] if uses else None,
         after=uses[1] if uses else None,
     )
 
 
-async def _run_worker(plan: Plan) -> list[Record]:
+async def _run_worker(plan: Plan) -> Testimony:
     ended = await trio.run_process(
         [sys.executable, "-m", "trio_stt.bench.worker"],
         stdin=msgspec.json.encode(plan),
@@ -80,4 +81,4 @@ async def _run_worker(plan: Plan) -> list[Record]:
     )
     if ended.returncode:
         raise TrioSttError(f"a process of talkers ended with status {ended.returncode}")
-    return msgspec.json.decode(ended.stdout, type=list[Record])
+    return msgspec.json.decode(ended.stdout, type=Testimony)

@@ -85,6 +85,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     failures: list[str]
 
 
+class Testimony(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of talkers tells.
+
+    Attributes:
+        records: Of its talkers.
+        cpu_s: CPU time that it used from when it had read its clips until the last talker had ended.
+    """
+
+    records: list[Record]
+    cpu_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What a run showed.
@@ -93,6 +105,7 @@ class Observation:
         plan: What was done.
         steady_from_s: From here on all talkers were there, in seconds after the plan began.
         records: One for each talker, by number.
+        talkers_cpu_s: CPU time of all talkers' processes.
         before: The server's process then; None where it is not known.
         after: The server's process when talkers began to end, after `duration_s`.
     """
@@ -100,6 +113,7 @@ class Observation:
     plan: Plan
     steady_from_s: float
     records: Sequence[Record]
+    talkers_cpu_s: float
     before: ProcessUse | None
     after: ProcessUse | None
 

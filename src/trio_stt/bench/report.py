@@ -77,6 +77,7 @@ _ROWS: Mapping[str, Callable[[Figures], str]] = {
     "memory, MiB; threads; descriptors": lambda f: (
         f"{f.server.rss_mib:.0f}; {f.server.threads}; {f.server.descriptors}" if f.server else "not known"
     ),
+    "talkers' own CPU ms per second of audio": lambda f: f"{f.talkers_cpu_s_per_audio_s * 1000:.2f}",
     "talkers' own delay, ms": lambda f: _times(f.sent_late),
 }
 

@@ -4,17 +4,19 @@ It owns one connection and its pace. It speaks the public protocol and must not 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, connect_websocket_url
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 from wsproto.frame_protocol import FrameProtocol
 
+from trio_stt.bench.line import Line, host_and_resource
+from trio_stt.bench.pacer import Pacer
 from trio_stt.bench.plan import Clip, Plan, Talker, script
-from trio_stt.bench.record import Notebook, Record
+from trio_stt.bench.record import Notebook, Record, Testimony
 from trio_stt.protocol.packets import build_packet
 
 _READY_WITHIN_S = 120.0
@@ -27,6 +29,7 @@ _ROOM_RMS = 3.0
 """Of the noise between words, int16 units: a quiet room at a microphone of ordinary gain."""
 _ROOM_S = 10.0
 _MOST_BYTES = 2**24
+_PING = bytes(FrameProtocol(client=True, extensions=[]).send_data('{"type":"ping"}'))
 
 
 class Tracks:
@@ -66,9 +69,9 @@ class Tracks:
         return self._clips[clip][number]
 
 
-async def talk(plan: Plan, talker: Talker, tracks: Tracks) -> Record:
+async def talk(plan: Plan, talker: Talker, tracks: Tracks, pacer: Pacer) -> Record:
     """Be one client from its connection to its end; what goes wrong is in the record."""
-    client = _Client(plan, talker, tracks)
+    client = _Client(plan, talker, tracks, pacer)
     await trio.sleep(max(0.0, plan.begin_s + talker.delay_s - time.monotonic()))
     try:
         async with trio.open_nursery() as nursery:
@@ -89,15 +92,17 @@ async def talk(plan: Plan, talker: Talker, tracks: Tracks) -> Record:
 
 
 class _Client:
-    def __init__(self, plan: Plan, talker: Talker, tracks: Tracks) -> None:
+    def __init__(self, plan: Plan, talker: Talker, tracks: Tracks, pacer: Pacer) -> None:
         self._plan = plan
         self._talker = talker
         self._tracks = tracks
+        self._pacer = pacer
         self._packet_s = plan.packet_samples / plan.rate_hz
         self._begun_s: float | None = None
+        self._zero_s: float | None = None  # the same moment on Trio's clock
         self._hello_s: float | None = None
         self._packets = 0
-        self._socket: WebSocketConnection | None = None
+        self._line: Line | None = None
         self.done = False
         self._late_s: list[float] = []
         self._clips: list[tuple[int, float]] = []
@@ -108,10 +113,14 @@ class _Client:
         """Connect, talk, wait for what is owed, leave; listens in the nursery until it is cancelled."""
         called_s = time.monotonic()
         with trio.fail_after(_CONNECT_WITHIN_S):
+            self._line = line = await Line.call(self._plan.url)
+            host, resource = host_and_resource(self._plan.url)
             key = self._plan.api_key
-            self._socket = socket = await connect_websocket_url(
+            socket = await wrap_client_stream(
                 nursery,
-                self._plan.url,
+                line,  # type: ignore[arg-type]  # any stream does, says its documentation
+                host,
+                resource,
                 extra_headers=[(b"Authorization", b"Bearer " + key.encode())] if key else None,
                 max_message_size=_MOST_BYTES,
             )
@@ -120,8 +129,10 @@ class _Client:
             self._hello_s = time.monotonic() - called_s
         nursery.start_soon(self._listen, socket)
         await self._wait_ready()
-        nursery.start_soon(self._ping, socket)
-        await self._speak(socket)
+        nursery.start_soon(self._pacer.follow, line, self._ping(socket, line))
+        await socket.send_message('{"type":"start"}')
+        self._begun_s, self._zero_s = time.monotonic(), trio.current_time()
+        await self._pacer.follow(line, self._speak(socket, line, self._zero_s))
         await self._settle(socket)
         self.done = True  # its tasks may still meet the closed connection
         with trio.move_on_after(_ANSWER_WITHIN_S):
@@ -129,12 +140,12 @@ class _Client:
 
     async def hang_up(self) -> None:
         """Close the connection beneath: the library leaves it open when the server was first to close."""
-        if self._socket is not None:
+        if self._line is not None:
             with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self._socket._stream)  # noqa: SLF001 - it offers no other way
+                await trio.aclose_forcefully(self._line)
 
     def _now_s(self) -> float:
-        return time.monotonic() - (self._begun_s if self._begun_s is not None else time.monotonic())
+        return trio.current_time() - self._zero_s if self._zero_s is not None else 0.0
 
     def _take(self, message: str | bytes) -> str:
         """Write an event down, and return its type."""
@@ -153,24 +164,26 @@ class _Client:
             while not self.notes.ready:
                 await self._news.wait()
 
-    async def _ping(self, socket: WebSocketConnection) -> None:
-        while True:
+    def _ping(self, socket: WebSocketConnection, line: Line) -> Iterator[float]:
+        """Ping at once and at each moment that it yields."""
+        while not socket.closed:
             self.notes.pings_at.append(self._now_s())
-            await socket.send_message('{"type":"ping"}')
-            await trio.sleep(_PING_EVERY_S)
+            line.put(_PING)
+            yield trio.current_time() + _PING_EVERY_S
 
-    async def _speak(self, socket: WebSocketConnection) -> None:
-        await socket.send_message('{"type":"start"}')
-        self._begun_s = time.monotonic()
+    def _speak(self, socket: WebSocketConnection, line: Line, zero_s: float) -> Iterator[float]:
+        """Send a packet at each moment that it yields."""
         for piece in script(self._plan, self._talker):
             if piece.clip is not None:
                 self._clips.append((piece.clip, piece.start_packet * self._packet_s))
             for number in range(piece.packets):
                 # A packet can leave the microphone once its last sample is spoken.
-                due_s = (piece.start_packet + number + 1) * self._packet_s
-                await trio.sleep(max(0.0, due_s - self._now_s()))
-                self._late_s.append(self._now_s() - due_s)
-                await _send_frame(socket, self._tracks.frame(piece.clip, number))
+                due_s = zero_s + (piece.start_packet + number + 1) * self._packet_s
+                yield due_s
+                if socket.closed:
+                    return
+                self._late_s.append(trio.current_time() - due_s)
+                line.put(self._tracks.frame(piece.clip, number))
                 self._packets += 1
 
     async def _settle(self, socket: WebSocketConnection) -> None:
@@ -214,29 +227,20 @@ class _Client:
         )
 
 
-async def _send_frame(socket: WebSocketConnection, frame: bytes) -> None:
-    """Send what is framed already, between the library's own frames.
-
-    Raises:
-        ConnectionClosed: It is closed.
-        trio.BrokenResourceError: It broke.
-        trio.ClosedResourceError: It is being closed.
-    """
-    if socket.closed:
-        raise ConnectionClosed(socket.closed)
-    async with socket._stream_lock:  # noqa: SLF001 - the library frames each message anew
-        await socket._stream.send_all(frame)  # noqa: SLF001 - as above
-
-
-async def talk_all(plan: Plan, talkers: Sequence[Talker]) -> list[Record]:
+async def talk_all(plan: Plan, talkers: Sequence[Talker]) -> Testimony:
     """Be several clients at once."""
     tracks = Tracks(plan)
+    pacer = Pacer()
     records: list[Record] = []
+    begun_cpu_s = time.process_time()
 
     async def one(talker: Talker) -> None:
-        records.append(await talk(plan, talker, tracks))
+        records.append(await talk(plan, talker, tracks, pacer))
 
     async with trio.open_nursery() as nursery:
-        for talker in talkers:
-            nursery.start_soon(one, talker)
-    return records
+        nursery.start_soon(pacer.run)
+        async with trio.open_nursery() as talking:
+            for talker in talkers:
+                talking.start_soon(one, talker)
+        nursery.cancel_scope.cancel()
+    return Testimony(records=records, cpu_s=time.process_time() - begun_cpu_s)

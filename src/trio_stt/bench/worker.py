@@ -1,4 +1,4 @@
-"""A process of talkers: `python -m trio_stt.bench.worker` reads a plan from standard input and writes records.
+"""A process of talkers: `python -m trio_stt.bench.worker` reads a plan from standard input and writes a testimony.
 
 It owns the two ends of the pipe and nothing else. Talkers live in processes of their own so that a server in the same
 machine competes with them for cores, but never for an interpreter.
@@ -14,10 +14,9 @@ from trio_stt.bench.talker import talk_all
 
 
 def main() -> None:
-    """Carry out the plan on standard input; records go to standard output as JSON."""
+    """Carry out the plan on standard input; the testimony goes to standard output as JSON."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
-    records = trio.run(talk_all, plan, plan.talkers)
-    sys.stdout.buffer.write(msgspec.json.encode(records))
+    sys.stdout.buffer.write(msgspec.json.encode(trio.run(talk_all, plan, plan.talkers)))
 
 
 if __name__ == "__main__":
