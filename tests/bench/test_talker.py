@@ -1,6 +1,7 @@
 """A talker against a server that knows the protocol and nothing else: none of our additions."""
 
 import json
+import ssl
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import trio
+import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from tests.support.keyed_server import rig
@@ -28,9 +30,10 @@ class PlainServer:
         self.packets = 0
         self.commands: list[str] = []
         self.headers: list[tuple[bytes, bytes]] = []
+        self.path = ""
 
     async def serve(self, request: WebSocketRequest) -> None:
-        self.headers = request.headers
+        self.headers, self.path = request.headers, request.path
         socket = await request.accept()
         await socket.send_message(json.dumps({"type": "hello", "settings": {"post_speech_silence_duration": 0.5}}))
         await socket.send_message('{"type": "ready"}')
@@ -111,6 +114,24 @@ async def test_a_talker_shows_its_key_in_the_handshake(monkeypatch: pytest.Monke
     assert (let_in.failures, let_in.audio_s > 0) == ([], True)
     assert (refused.hello_s, refused.begun_s) == (None, None)
     assert refused.failures[0] == "admission: the key is wrong or was revoked"
+
+
+async def test_a_talker_speaks_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority, server = trustme.CA(), PlainServer()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with trio.open_nursery() as nursery:
+        listening = await nursery.start(serve_websocket, server.serve, "127.0.0.1", 0, context)
+        plan = plan_for(listening.port, tmp_path)
+        url = f"wss://localhost:{listening.port}/ws/transcribe?room=1"
+        plan = msgspec.structs.replace(plan, url=url, duration_s=0.1)
+        (record,) = (await talk_all(plan, plan.talkers)).records
+        nursery.cancel_scope.cancel()
+    assert record.failures == []
+    assert record.audio_s == server.packets * 0.04 > 1.0
+    assert server.path == "/ws/transcribe?room=1"
 
 
 async def one_record(port: int, folder: Path) -> Record:
