@@ -93,6 +93,5 @@ def host_and_resource(url: str) -> tuple[str, str]:
     """What a request to an address has in its `Host` header and its first line."""
     place = urlsplit(url)
     host = place.netloc.rpartition("@")[2]
-    return host.removesuffix(f":{_PORTS[place.scheme]}"), (place.path or "/") + (
-        f"?{place.query}" if place.query else ""
-    )
+    query = f"?{place.query}" if place.query else ""
+    return host.removesuffix(f":{_PORTS[place.scheme]}"), (place.path or "/") + query
