@@ -23,6 +23,19 @@ def test_a_clip_from_the_start_is_taken_as_it_is() -> None:
     assert stitch(("One, two", 0, 2), (" Won too three. ", 0, 3)) == ["One, two", "Won too three."]
 
 
+def test_a_clip_from_the_start_between_clips_of_the_end_is_taken_as_it_is_and_continued() -> None:
+    seen = stitch(
+        ("the first time of times it was the worst of times", 3, 14),
+        ("it was the worst of times it was", 8, 16),
+        ("it was the best of times it was the worst of times it was the", 0, 17),
+        ("worst of times it was the age of", 11, 19),
+    )
+    assert seen[2:] == [
+        "it was the best of times it was the worst of times it was the",
+        "it was the best of times it was the worst of times it was the age of",
+    ]
+
+
 def test_words_that_the_clip_no_longer_holds_are_kept() -> None:
     seen = stitch(("It was the best of times,", 0, 6), ("the best of times, it was.", 2, 8))
     assert seen[-1] == "It was the best of times, it was."

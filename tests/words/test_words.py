@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+import trio
 
+from tests.contract.home import send
 from tests.support.client import load_pcm
+from tests.support.conversation import Client
 from tests.support.dictation import (
     Dictation,
     Pcm,
@@ -25,6 +28,9 @@ from tests.support.ggml import whisper_tiny_en
 from tests.support.real import moonshine_asset
 from tests.support.wer import BECKETT, normalise, word_error_rate
 from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.protocol.events import Final, Realtime
+from trio_stt.session.session import Session
+from trio_stt.speech.text import finished
 
 MAX_WER = 0.08
 Corpus = tuple[Pcm, str]
@@ -163,3 +169,24 @@ def tone() -> Pcm:
 async def test_a_minute_without_speech_yields_no_text(sound: type[Pcm]) -> None:
     async with real_house() as house:
         assert await dictate(house, Dictation(sound())) == []
+
+
+async def test_who_pauses_sees_the_words_of_the_final_that_is_computed_ahead(sentence_clips: list[Pcm]) -> None:
+    # No partial but this one is due, and the utterance goes on until `stop`.
+    async with real_house(realtime_processing_pause=60.0, post_speech_silence_duration=30.0) as house:
+        client = Client(Session(session_id=house.reserve(), house=house))
+        house.admit(client.session)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.session.run)
+            nursery.start_soon(client.session.converse, client)
+            client.command("start")
+            send(client, sentence_clips[0])
+            client.pause(1.0)
+            shown = await client.until(Realtime)
+            client.command("stop")
+            final = await client.until(Final)
+            assert final.text == finished(shown.raw_text)
+            assert normalise(final.text).split()[-1] in EDGES[0][1]
+            assert client.session.report().final_submitted == 1
+            client.leave()
+        house.leave(client.session.session_id)

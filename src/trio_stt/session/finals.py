@@ -128,18 +128,22 @@ class Finals:
         while self.backlog_s >= seconds:
             await self._progress.wait()
 
-    def speculate(self, recording: Recording, clip: Clip, clip_end_sample: int) -> None:
+    def speculate(self, recording: Recording, clip: Clip, clip_end_sample: int) -> Ticket | None:
         """Compute ahead the final of an utterance that may be over; a refusal costs nothing.
 
         Not where the engine hears utterances as they grow: finals are cheap there, and an end cannot be taken back.
+
+        Returns:
+            Its ticket, to wait on and not to cancel; or None.
         """
         self.void_speculation()
         if self._lane.streaming:
-            return
+            return None
         with suppress(JobRefused):
             self._speculation = _Speculation(
                 utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=self._submit(recording, clip)
             )
+        return self._speculation.ticket if self._speculation else None
 
     def void_speculation(self) -> None:
         """The person goes on speaking: what was computed ahead is worth nothing."""

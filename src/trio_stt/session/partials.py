@@ -1,13 +1,14 @@
 """The partials of one session: the latest audio of the running utterance, one job at a time.
 
-It owns the rhythm of asking. It must not publish anything of an utterance that is over.
+It owns the rhythm of asking. In a silence it asks for nothing: there the final that is computed ahead is shown. It must
+not publish anything of an utterance that is over.
 """
 
 import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import trio
@@ -33,15 +34,20 @@ _RENEWAL_SAMPLES = SAMPLE_RATE_HZ // 4
 """A partial that waits for its engine is renewed when there is so much new audio: each renewal copies its clip."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
-    """The partial that was asked for last: its utterance, the audio that it hears and would hear alone, its job."""
+    """The partial to come: its utterance, the audio that it hears, its job; cancelled, nobody waits for it any more."""
 
     recording: Recording
     start_sample: int
     end_sample: int
-    whole_samples: int
     ticket: Ticket
+    patience: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether its job is the final that is computed ahead."""
+        return self.ticket.job.kind is JobKind.FINAL
 
 
 class Partials:
@@ -84,9 +90,10 @@ class Partials:
         self._heard_to_sample = 0
         self._due = trio.Event()
         self._more = trio.Event()  # audio, since somebody last waited for some
-        self._changed = trio.Event()  # which utterance runs, since the last partial
+        self._changed = trio.Event()  # what to wait for: another utterance, or a final computed ahead
         self._pending: _Pending | None = None
         self._answered: int | None = None  # the utterance of the last partial that came back
+        self._shown: tuple[int, str, str] | None = None  # of the last one that was shown: utterance and text
         self._degraded = False
 
     @property
@@ -101,6 +108,9 @@ class Partials:
         if recording is not self._recording:
             self._pace.rests(self._session_id)
             self._changed.set()
+            if self._pending is not None and self._pending.ahead:
+                self._pending.patience.cancel()
+                self._pending = None
         self._recording = recording
         self._heard_to_sample = end_sample
         self._more.set()
@@ -115,20 +125,32 @@ class Partials:
             self._due.set()
             self._renew(recording)
 
+    def computed_ahead(self, recording: Recording, end_sample: int, ticket: Ticket) -> None:
+        """In a silence, the final of all audio up to `end_sample` is computed ahead: it is shown when it is there."""
+        older = self._pending
+        self._pending = _Pending(recording, recording.start_sample, end_sample, ticket)
+        if older is not None and older.ticket.state is TicketState.QUEUED:  # it would hear less
+            older.ticket.cancel()
+            self._counters.coalesced_realtime += 1
+        self._due.set()
+        self._changed.set()
+
     def close(self) -> None:
         """The session is over."""
         self._recording = None
 
     async def run(self) -> None:
         """Publish partials until cancelled."""
+        begun_s = -math.inf
         try:
             while True:
                 await self._due.wait()
                 self._due = trio.Event()
                 recording = self._recording  # maybe not the one for which the event was set
-                if recording is not None and self._is_due(recording):
-                    self._changed, begun_s = trio.Event(), trio.current_time()
-                    await self._transcribe(recording, self._heard_to_sample)
+                if recording is not None and (self._pending is not None or self._is_due(recording)):
+                    self._changed, now_s = trio.Event(), trio.current_time()
+                    if await self._transcribe(recording, self._heard_to_sample):
+                        begun_s = now_s
                     await self._rest(begun_s, recording.cadence.config.usual_pause_s)
                 del recording  # or its stream in an engine would stay until the next one
         finally:
@@ -157,43 +179,66 @@ class Partials:
         with trio.move_on_at(until_s):
             await self._changed.wait()
 
-    async def _transcribe(self, recording: Recording, end_sample: int) -> None:
+    async def _transcribe(self, recording: Recording, end_sample: int) -> bool:
+        """One partial, from asking to publishing; False if it was given up for what is said next."""
         try:
-            self._pending = pending = self._submit(recording, end_sample)
-            while True:
-                try:
-                    result = await pending.ticket.wait()
-                    break
-                except JobDropped as drop:
-                    if drop.reason != "coalesced":
-                        raise
-                    pending = self._pending
+            if self._pending is None:
+                self._pending = self._submit(recording, end_sample)
+            pending, result = await self._outcome(self._pending)
         except JobRefused:
             self._counters.realtime.rejected += 1
         except JobDropped as drop:
             self._counters.stale_realtime_discarded += drop.reason == "stale"
+            return drop.reason != "cancelled"
         except EngineError as error:
             logger.debug("a partial failed: %s", error)
         else:
-            self._counters.realtime.deliver(result)
-            self._answered = pending.recording.utterance
-            self._pace.used(
-                self._session_id,
-                now_s=trio.current_time(),
-                inference_s=result.inference_s,
-                clip_s=pending.ticket.job.samples.size / SAMPLE_RATE_HZ,
-                whole_s=pending.whole_samples / SAMPLE_RATE_HZ,
-            )
-            self._throttle.used(
-                self._session_id,
-                now_s=trio.current_time(),
-                inference_s=result.inference_s,
-                pause_s=pending.recording.cadence.config.usual_pause_s,
-            )
+            self._account(pending, result)
             await self._ripe(pending.recording)
             self._publish(pending, result)
+        return True
+
+    async def _outcome(self, pending: _Pending) -> tuple[_Pending, JobResult]:
+        """Wait for a partial, or for the one that takes its place: it hears more.
+
+        Raises:
+            EngineError: The engine could not.
+            JobDropped: It was given up.
+        """
+        try:
+            while True:
+                try:
+                    with pending.patience:
+                        return pending, await pending.ticket.wait()
+                except JobDropped:
+                    if self._pending is None or self._pending is pending:
+                        raise
+                    pending = self._pending
+                else:
+                    raise JobDropped("cancelled")  # the utterance is over: its final waits without us
         finally:
-            self._pending = None
+            if self._pending is pending:
+                self._pending = None
+
+    def _account(self, pending: _Pending, result: JobResult) -> None:
+        """A partial came back."""
+        self._answered = pending.recording.utterance
+        cadence = pending.recording.cadence
+        if pending.ahead:  # no work of ours
+            cadence.taken(pending.end_sample)
+            return
+        self._counters.realtime.deliver(result)
+        now_s = trio.current_time()
+        self._pace.used(
+            self._session_id,
+            now_s=now_s,
+            inference_s=result.inference_s,
+            clip_s=pending.ticket.job.samples.size / SAMPLE_RATE_HZ,
+            whole_s=cadence.whole_samples(pending.end_sample) / SAMPLE_RATE_HZ,
+        )
+        self._throttle.used(
+            self._session_id, now_s=now_s, inference_s=result.inference_s, pause_s=cadence.config.usual_pause_s
+        )
 
     async def _ripe(self, recording: Recording) -> None:
         """Wait until an utterance is long enough for its first partial, or over: the partial was made ahead."""
@@ -223,7 +268,7 @@ class Partials:
         )
         ticket = self._lane.submit(job)
         self._counters.realtime.submitted += 1
-        return _Pending(recording, start_sample, end_sample, recording.cadence.whole_samples(end_sample), ticket)
+        return _Pending(recording, start_sample, end_sample, ticket)
 
     def _renew(self, recording: Recording) -> None:
         """Put newer audio in the place of a partial that still waits for its engine."""
@@ -249,5 +294,7 @@ class Partials:
         young = self._heard_to_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
         shown = recording.running and not young
         text = recording.stabilizer.observe(whole, audio_end_sample=pending.end_sample, publishable=shown)
-        if shown:
+        news = (recording.utterance, text.stable, text.unstable)
+        if shown and not (pending.ahead and news == self._shown):
+            self._shown = news
             self._announcer.partial(recording, text, result)

@@ -178,7 +178,9 @@ class Utterances:
                 recording.silent = False
                 self.finals.void_speculation()
             case SpeculationDue(start_sample=start, end_sample=end):
-                self.finals.speculate(recording, self._listener.clip(start, end), end)
+                ticket = self.finals.speculate(recording, self._listener.clip(start, end), end)
+                if ticket is not None:
+                    self.partials.computed_ahead(recording, end, ticket)
             case UtteranceEnded():
                 self._utterance_ended(recording, event)
 

@@ -81,8 +81,8 @@ class Stitcher:
 
         Args:
             text: What the engine heard in the clip.
-            clip_start_sample: The clip's first sample. The first clip begins with the utterance.
-            clip_end_sample: Position after its last sample; neither of the two decreases.
+            clip_start_sample: The clip's first sample: the first of the utterance, or none before an earlier clip's.
+            clip_end_sample: Position after its last sample; does not decrease.
 
         Returns:
             Text from the utterance's start. Empty where the hypothesis has no words, or fits neither what was heard
@@ -94,7 +94,7 @@ class Stitcher:
         if self._heard is None:
             self._first_sample = clip_start_sample
         clip = _Heard(words=spoken, tail=tail, origin=0, start_sample=clip_start_sample, end_sample=clip_end_sample)
-        if self._heard is None or clip_start_sample == self._first_sample:
+        if self._heard is None or clip_start_sample <= self._first_sample:
             joined: _Heard | None = clip
         elif clip_start_sample >= self._heard.end_sample:
             joined = _appended(self._heard, len(self._heard.words), clip)

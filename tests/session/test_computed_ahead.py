@@ -1,0 +1,233 @@
+"""The final that is computed ahead in a silence is shown as a partial, in its place; on virtual time."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import trio
+
+from tests.contract.home import PAUSE_S, Heard, talk
+from tests.lanes.fakes import FakeEngine, virtual_time
+from tests.support.conversation import Batch, Client, household
+from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.lanes.engines.base import Transcript
+from trio_stt.lanes.pace import SHARE
+from trio_stt.protocol.events import Clear, Event, Final, Realtime, Timeline
+
+contract = pytest.mark.contract
+
+AHEAD_S = 0.4
+"""Silence with which the final is computed ahead and the utterance goes on."""
+
+
+def is_final(batch: Batch) -> bool:
+    """Only the clips of finals hold a confirmed silence."""
+    return not np.any(batch[0][-SAMPLE_RATE_HZ // 4 :])
+
+
+def slow_finals(batch: Batch) -> float:
+    return 3.0 if is_final(batch) else 0.01
+
+
+def shown(client: Client) -> list[str]:
+    return [event.raw_text for event in client.of(Realtime)]
+
+
+def noted(client: Client) -> list[tuple[float, str]]:
+    """When each partial comes from now on, and what it says."""
+    came, begun_s, send = [], trio.current_time(), client.send
+
+    async def note(event: Event) -> None:
+        if isinstance(event, Realtime):
+            came.append((round(trio.current_time() - begun_s, 3), event.raw_text))
+        await send(event)
+
+    client.send = note  # type: ignore[method-assign] # the client under test listens
+    return came
+
+
+async def speak_and_pause(client: Client) -> None:
+    """With a pause of 1 s between partials, one comes before the last word, and none after."""
+    client.command("start")
+    await talk(client, 1111, 1.2)
+    await talk(client, 2222, 0.4)
+    await talk(client, 0, AHEAD_S)
+
+
+@contract("4.6", "5.4", "2.8")
+@virtual_time
+async def test_the_last_words_before_a_pause_are_shown_in_it_and_the_final_is_the_same_one_job() -> None:
+    heard = Heard()
+    async with household(answer=heard, realtime_processing_pause=1.0) as home:
+        client = await home.connect()
+        await speak_and_pause(client)
+        assert shown(client) == ["1111", "1111 2222"]
+        assert client.session.report().recording
+        partials = client.session.report().realtime_submitted
+        assert len(heard.clips) == partials + 1
+        await talk(client, 0, PAUSE_S)
+        await client.until(Final)
+        await client.settled()
+        assert client.finals == [(1, "1111 2222.")]
+        report = client.session.report()
+        assert (report.final_submitted, report.final_completed) == (1, 1)
+        assert (report.realtime_submitted, report.realtime_completed) == (partials, partials)
+        assert len(heard.clips) == partials + 1
+        last = max(i for i, event in enumerate(client.events) if isinstance(event, Realtime))
+        following = client.events[last + 1]
+        assert isinstance(following, Timeline)
+        assert following.event == "realtime_transcript"
+        assert last < client.story.index("timeline recording_ended")
+
+
+@virtual_time
+async def test_what_was_shown_before_the_pause_is_not_shown_again() -> None:
+    async with household() as home:
+        client = await home.connect()
+        client.command("start")
+        await talk(client, 1111, 2.0)
+        await talk(client, 0, 0.2)
+        before = len(client.of(Realtime))
+        await talk(client, 0, PAUSE_S)
+        await client.until(Final)
+        assert len(client.of(Realtime)) == before > 0
+
+
+@contract("4.6")
+@virtual_time
+@pytest.mark.parametrize("final_s", [0.15, 3.0])
+async def test_who_speaks_on_before_it_is_there_gets_the_next_partial_as_if_there_had_been_none(final_s: float) -> None:
+    async def partials(early_s: float) -> list[tuple[float, str]]:
+        async with household(
+            inference_s=lambda batch: final_s if is_final(batch) else 0.2,
+            load_partials=lambda: FakeEngine(Heard()),
+            early_transcription_on_silence=early_s,
+        ) as home:
+            client = await home.connect()
+            came = noted(client)
+            client.command("start")
+            await talk(client, 1111, 1.2)
+            await talk(client, 2222, 0.25)
+            await talk(client, 0, AHEAD_S)
+            await talk(client, 3333, 1.0)
+            return came
+
+    came = await partials(0.2)
+    assert came == await partials(0.0)
+    assert "1111 2222" not in [text for _, text in came]
+    assert came[-1][1] == "1111 2222 3333"
+
+
+@contract("4.6", "2.8")
+@virtual_time
+async def test_the_next_utterance_does_not_wait_for_a_final_that_is_late_and_nothing_is_shown_of_the_last() -> None:
+    async with household(inference_s=slow_finals, load_partials=lambda: FakeEngine(Heard())) as home:
+        client = await home.connect()
+        client.command("start")
+        await talk(client, 1111, 1.0)
+        await talk(client, 0, PAUSE_S)
+        await talk(client, 2222, 0.8)
+        assert shown(client)[-1] == "2222"
+        assert client.finals == []
+        await client.until(Final)
+        ended = client.story.index("timeline recording_ended")
+        later = [event for event in client.events[ended:] if isinstance(event, Realtime)]
+        assert {event.recording_id for event in later} == {2}
+        assert client.finals == [(1, "1111.")]
+
+
+@contract("4.9", "2.8")
+@virtual_time
+async def test_after_a_clear_it_is_not_shown() -> None:
+    async with household(
+        inference_s=lambda batch: 0.1 if is_final(batch) else 0.01, realtime_processing_pause=1.0
+    ) as home:
+        client = await home.connect()
+        await speak_and_pause(client)
+        client.command("clear")
+        await client.until(Clear)
+        await trio.sleep(5.0)
+        await client.settled()
+        assert shown(client) == ["1111"]
+
+
+@virtual_time
+async def test_a_session_without_partials_is_shown_none() -> None:
+    async with household() as home:
+        client = await home.connect(partials=False)
+        await speak_and_pause(client)
+        assert client.session.report().final_submitted == 1
+        assert shown(client) == []
+
+
+@contract("4.6")
+@virtual_time
+async def test_where_finals_have_an_engine_of_their_own_its_words_are_shown() -> None:
+    def named(name: str) -> FakeEngine:
+        return FakeEngine(lambda batch: [Transcript(text=f"said to {name}") for _ in batch])
+
+    async with household(load=lambda: named("the best"), load_partials=lambda: named("the quick")) as home:
+        client = await home.connect()
+        await speak_and_pause(client)
+        assert set(shown(client)[:-1]) == {"said to the quick"}
+        assert shown(client)[-1] == "said to the best"
+        await talk(client, 0, PAUSE_S)
+        await client.until(Final)
+        assert client.finals == [(1, "Said to the best.")]
+
+
+@contract("1.7", "7.2")
+@virtual_time
+async def test_a_partial_that_still_waits_gives_its_place_to_the_final_computed_ahead() -> None:
+    heard = Heard()
+    async with household(
+        inference_s=lambda batch: 2.5 if batch[0].max() > 0.2 else 0.01, answer=heard, post_speech_silence_duration=10.0
+    ) as home:
+        busy, client = await home.connect(partials=False), await home.connect()
+        for each in (busy, client):
+            each.command("start")
+        busy.say(9999, 1.0)
+        busy.command("stop")  # the engine is at work for 2.5 s
+        await talk(client, 1111, 0.6)
+        await talk(client, 0, 1.0)
+        assert shown(client) == []
+        await talk(client, 0, 1.5)
+        assert [[level for level, _ in run if level] for run in heard.runs] == [[9999], [1111]]
+        assert shown(client) == ["1111"]
+        report = client.session.report()
+        assert (report.final_submitted, report.realtime_completed) == (1, 0)
+        assert report.coalesced_realtime == report.realtime_submitted > 0
+
+
+@virtual_time
+async def test_whose_final_computed_ahead_gives_way_to_speech_before_the_engine_is_free_loses_no_partial() -> None:
+    heard = Heard()
+    async with household(inference_s=lambda batch: 2.0 if batch[0].max() > 0.2 else 0.01, answer=heard) as home:
+        busy, client = await home.connect(partials=False), await home.connect()
+        for each in (busy, client):
+            each.command("start")
+        busy.say(9999, 1.0)
+        busy.command("stop")  # the engine is at work for 2 s
+        await talk(client, 1111, 0.6)
+        await talk(client, 0, AHEAD_S)
+        await talk(client, 2222, 1.1)
+        assert shown(client)[0] == "1111 2222"
+        assert [[level for level, _ in run if level] for run in heard.runs][:2] == [[9999], [1111, 2222]]
+
+
+@virtual_time
+async def test_the_next_partial_waits_as_it_does_after_any_other() -> None:
+    async with household(inference_s=lambda _: 0.2, post_speech_silence_duration=10.0) as home:
+        client = await home.connect()
+        came = noted(client)
+        client.command("start")
+        await talk(client, 1111, 1.2)
+        await talk(client, 2222, 0.25)
+        await talk(client, 0, 0.7)
+        assert came[-1][1] == "1111 2222"
+        await talk(client, 3333, 1.0)
+        (ahead_s, _), (next_s, text) = next(
+            (each, following) for each, following in pairwise(came) if each[1] == "1111 2222"
+        )
+        assert text == "1111 2222 3333"
+        assert next_s - ahead_s == pytest.approx(0.2 / SHARE, abs=0.04)
