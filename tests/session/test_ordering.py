@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "follow-up": WAKING | {"wake_word_followup_window": 1.0, "wake_word_activation_delay": 1.0},
     "crowded": {"max_active_speakers": 1},
     "narrow": {"max_final_queue_depth_per_session": 1, "max_global_inference_queue_depth": 1},
+    "two lanes": {"load_partials": lambda: FakeEngine(levels)},
 }
 ACTIONS = [
     "start",
@@ -53,6 +54,8 @@ ACTIONS = [
     "wake",
     "pause",
     "pause",
+    "rest",
+    "rest",
     "short",
     "wait",
 ]
@@ -134,6 +137,8 @@ async def act(client: Client, action: str, number: int) -> None:
             client.say(level, 0.05)
         case "pause":
             client.pause(PAUSE_S)
+        case "rest":  # a final is computed ahead, and the utterance goes on
+            await talk(client, 0, 0.44)
         case "wait":
             await trio.sleep(1)
         case "flush":
