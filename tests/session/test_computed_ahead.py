@@ -1,7 +1,5 @@
 """The final that is computed ahead in a silence is shown as a partial, in its place; on virtual time."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import trio
@@ -11,7 +9,6 @@ from tests.lanes.fakes import FakeEngine, virtual_time
 from tests.support.conversation import Batch, Client, household
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.lanes.pace import SHARE
 from trio_stt.protocol.events import Clear, Event, Final, Realtime, Timeline
 
 contract = pytest.mark.contract
@@ -216,18 +213,26 @@ async def test_whose_final_computed_ahead_gives_way_to_speech_before_the_engine_
 
 
 @virtual_time
-async def test_the_next_partial_waits_as_it_does_after_any_other() -> None:
-    async with household(inference_s=lambda _: 0.2, post_speech_silence_duration=10.0) as home:
-        client = await home.connect()
-        came = noted(client)
-        client.command("start")
-        await talk(client, 1111, 1.2)
-        await talk(client, 2222, 0.25)
-        await talk(client, 0, 0.7)
-        assert came[-1][1] == "1111 2222"
-        await talk(client, 3333, 1.0)
-        (ahead_s, _), (next_s, text) = next(
-            (each, following) for each, following in pairwise(came) if each[1] == "1111 2222"
-        )
-        assert text == "1111 2222 3333"
-        assert next_s - ahead_s == pytest.approx(0.2 / SHARE, abs=0.04)
+async def test_it_is_shown_while_partials_rest_and_the_next_one_comes_no_later_for_it() -> None:
+    async def partials(early_s: float) -> list[tuple[float, str]]:
+        async with household(
+            inference_s=lambda batch: 0.05 if is_final(batch) else 0.4,
+            load_partials=lambda: FakeEngine(Heard()),
+            early_transcription_on_silence=early_s,
+            post_speech_silence_duration=10.0,
+        ) as home:
+            client = await home.connect()
+            came = noted(client)
+            client.command("start")
+            await talk(client, 1111, 1.2)
+            await talk(client, 2222, 0.25)
+            await talk(client, 0, 0.6)
+            await talk(client, 3333, 1.2)
+            return came
+
+    came = await partials(0.2)
+    ahead_s, _ = next(each for each in came if each[1] == "1111 2222")
+    assert ahead_s == pytest.approx(1.45 + 0.36 + 0.05, abs=0.064)
+    others = [each for each in came if each[1] != "1111 2222"]
+    assert others == await partials(0.0)
+    assert others[-1][1] == "1111 2222 3333"

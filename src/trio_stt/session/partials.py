@@ -180,7 +180,7 @@ class Partials:
             await self._changed.wait()
 
     async def _transcribe(self, recording: Recording, end_sample: int) -> bool:
-        """One partial, from asking to publishing; False if it was given up for what is said next."""
+        """One partial, from asking to publishing; False if the next need not wait: given up, or no work of ours."""
         try:
             if self._pending is None:
                 self._pending = self._submit(recording, end_sample)
@@ -196,6 +196,7 @@ class Partials:
             self._account(pending, result)
             await self._ripe(pending.recording)
             self._publish(pending, result)
+            return not pending.ahead
         return True
 
     async def _outcome(self, pending: _Pending) -> tuple[_Pending, JobResult]:
@@ -224,7 +225,7 @@ class Partials:
         """A partial came back."""
         self._answered = pending.recording.utterance
         cadence = pending.recording.cadence
-        if pending.ahead:  # no work of ours
+        if pending.ahead:
             cadence.taken(pending.end_sample)
             return
         self._counters.realtime.deliver(result)
