@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import soxr
 import webrtcvad
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -72,6 +73,9 @@ class TestPacket:
 class TestResample:
     def test_ours(self, benchmark: BenchmarkFixture) -> None:
         benchmark(StreamResampler(48_000).push, PACKET)
+
+    def test_soxr_stream(self, benchmark: BenchmarkFixture) -> None:
+        benchmark(soxr.ResampleStream(48_000, SAMPLE_RATE_HZ, 1, dtype="int16", quality="MQ").resample_chunk, PACKET)
 
     def test_scipy_resample_poly(self, benchmark: BenchmarkFixture) -> None:
         benchmark(lambda: np.clip(np.rint(resample_poly(PACKET, 1, 3)), -32768, 32767).astype(np.int16))

@@ -88,13 +88,14 @@ def test_what_cannot_be_done_is_told_in_a_line(flags: list[str], told: str, caps
     assert capsys.readouterr().err.strip().endswith(told)
 
 
-def test_without_its_package_one_line_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("package", ["trio_websocket", "soxr"])
+def test_without_its_packages_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "trio_websocket", None)
+    monkeypatch.setitem(sys.modules, package, None)
     assert main(["bench"]) == 2
     assert capsys.readouterr().err == (
-        "trio-stt: bench needs the package trio-websocket: pip install 'trio-stt[bench]'\n"
+        "trio-stt: bench needs the packages trio-websocket and soxr: pip install 'trio-stt[bench]'\n"
     )
 
 

@@ -80,7 +80,7 @@ async def test_11_17_packets_are_resampled_as_one_stream_without_seams_or_stretc
         (clip,) = heard.clips
         assert abs(clip.size - 160_000) <= 1
         ideal = 10_000 * np.sin(2 * np.pi * 440 * np.arange(clip.size) / 16_000)
-        inner = slice(1600, -1600)  # the filter rings where the tone is switched on and off
+        inner = slice(100, -100)  # the filter rings where the tone is switched on and off
         assert np.abs(clip[inner] - ideal[inner]).max() <= 2
 
 

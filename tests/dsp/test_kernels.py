@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trio_stt.dsp import kernels
+from trio_stt.dsp.band import TelephoneBand
+from trio_stt.dsp.resample import StreamResampler
 from trio_stt.errors import PacketError
 
 SAMPLE = st.integers(-32768, 32767)
@@ -91,11 +93,17 @@ def test_kernels_read_every_second_sample_rightly() -> None:
 
 def test_nothing_is_compiled_after_the_warm_up() -> None:
     kernels.warm_up()
-    jitted = (kernels._downmix, kernels._to_float32, kernels._to_int16, kernels._sum_of_squares)
+    jitted = (
+        *(kernels._downmix, kernels._to_float32, kernels._to_int16, kernels._sum_of_squares),
+        *(kernels._append_filtered, kernels._resample),
+    )
     before = [len(kernel.signatures) for kernel in jitted]
     for payload in (bytes(2048), bytearray(2048), memoryview(bytes(2049))[1:]):
         mono = kernels.downmix_pcm16(payload, 1)
         for samples in (mono, mono[:512], kernels.downmix_pcm16(payload, 2), mono.reshape(-1, 512)[0]):
             kernels.rms(samples)
             kernels.to_int16(kernels.to_float32(samples))
+            TelephoneBand(mono.size).push(samples)
+            StreamResampler(44_100).push(samples)
+            StreamResampler(48_000).push(samples)
     assert [len(kernel.signatures) for kernel in jitted] == before

@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     # Imported here so that `--help` and typing errors answer at once.
     if parsed.command == "bench":
-        if find_spec("trio_websocket") is None:  # only its talkers' processes import it
-            raise SettingError("bench needs the package trio-websocket: pip install 'trio-stt[bench]'")
+        if not all(map(find_spec, ("trio_websocket", "soxr"))):  # only its talkers' processes import the first
+            raise SettingError("bench needs the packages trio-websocket and soxr: pip install 'trio-stt[bench]'")
         from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
 
         return bench(bench_options(parsed))
