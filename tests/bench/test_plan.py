@@ -59,4 +59,13 @@ def test_talkers_differ_in_share_clip_and_beginning() -> None:
     talkers = make_talkers(4, talking=[0.5, 1.0], stagger_s=2.0, clips=3)
     assert [talker.talking for talker in talkers] == [0.5, 1.0, 0.5, 1.0]
     assert [talker.first_clip for talker in talkers] == [0, 1, 2, 0]
-    assert [talker.delay_s for talker in talkers] == [0.0, 0.5, 1.0, 1.5]
+    assert [round(talker.delay_s, 1) for talker in talkers] == [0.0, 0.6, 1.0, 1.6]
+
+
+@pytest.mark.parametrize("packet_s", [0.01, 0.02, 0.04, 0.1])
+def test_no_two_talkers_keep_step(packet_s: float) -> None:
+    for stagger_s in (0.0, 2.0, 5.0):
+        phases = sorted(
+            talker.delay_s % packet_s for talker in make_talkers(50, talking=[1.0], stagger_s=stagger_s, clips=1)
+        )
+        assert max(later - earlier for earlier, later in pairwise([*phases, packet_s])) < packet_s / 8

@@ -14,6 +14,8 @@ LEAST_PAUSE_S = 1.2
 """Between two clips: long enough that every server ends an utterance there."""
 LEAD_OUT_S = 2.5
 """Room noise after the last word, so that it ends like every other and not by the `stop`."""
+_OUT_OF_STEP_S = 0.12
+"""As long as several packets, whatever their length."""
 _LEAST_SHARE = 0.001
 _GOLDEN = 0.6180339887  # its multiples, less their whole parts, lie evenly in 0 to 1 (Weyl)
 
@@ -88,11 +90,15 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_talkers(clients: int, *, talking: Sequence[float], stagger_s: float, clips: int) -> tuple[Talker, ...]:
-    """Clients who take turns in the given shares and clips, and connect evenly over `stagger_s` seconds."""
+    """Clients who take turns in the given shares and clips, and connect over `stagger_s` seconds.
+
+    Evenly, but for a part of the time between two packets: no two microphones keep step, and packets of all talkers at
+    once would flatter some servers and strain others.
+    """
     return tuple(
         Talker(
             number=number,
-            delay_s=stagger_s * number / clients,
+            delay_s=stagger_s * number / clients + _OUT_OF_STEP_S * (number * _GOLDEN % 1.0),
             talking=talking[number % len(talking)],
             first_clip=number % clips,
         )

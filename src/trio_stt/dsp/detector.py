@@ -21,8 +21,7 @@ windows of the phrase, after loud speech within 21, where that one at times need
 long digital silence soft speech may be found 12 windows later. Noise, clicks and chimes start nothing.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,8 +65,7 @@ _FADE = 0.98
 """How the loudest window fades for each window where nobody speaks: 20 dB in 3.6 s. At 0.9 starts waver."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the detectors think of one window.
 
     Attributes:

@@ -4,7 +4,6 @@ Layout: u32 little-endian metadata length, UTF-8 JSON metadata, interleaved 16-b
 contract's order; it must not decode samples (`dsp` does).
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
@@ -23,8 +22,7 @@ _REMEMBERED = 64
 """Metadata that was right is not read again: most clients send the same with every packet. At most 4 MiB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioPacket:
+class AudioPacket(msgspec.Struct, frozen=True, kw_only=True):
     """A checked packet.
 
     Attributes:

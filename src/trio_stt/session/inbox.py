@@ -7,8 +7,8 @@ waits, audio may be heard as it comes: to wake a task for it costs about what it
 import enum
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import trio
 from numpy.typing import NDArray
@@ -21,8 +21,7 @@ SHED_AFTER_S = 1.0
 """Audio that found no room for this long takes the place of the oldest."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Audio:
+class Audio(msgspec.Struct, frozen=True, eq=False):
     """Samples of one packet: int16, shape (n,), mono."""
 
     samples: NDArray[np.int16]
