@@ -43,6 +43,19 @@ def test_a_talker_keeps_to_its_share(talking: float) -> None:
     assert spoken / sum(piece.packets for piece in pieces) == pytest.approx(talking, rel=0.02)
 
 
+@pytest.mark.parametrize("duration_s", [15.0, 40.0, 200.0])
+def test_at_any_time_about_so_many_talk(duration_s: float) -> None:
+    clients, talking = 100, 0.2
+    made = plan(talking=talking, duration_s=duration_s, clients=clients)
+    spoken_s = 0.0
+    for talker in made.talkers:
+        for piece in script(made, talker):
+            if piece.clip is not None:
+                begun_s = talker.delay_s + piece.start_packet * 0.04
+                spoken_s += min(duration_s, begun_s + piece.packets * 0.04) - begun_s
+    assert 0.75 < spoken_s / (clients * talking * duration_s) < 1.25
+
+
 def test_who_talks_all_the_time_still_pauses_between_clips() -> None:
     made = plan()
     pauses = [piece for piece in script(made, made.talkers[0]) if piece.clip is None]

@@ -120,20 +120,22 @@ def script(plan: Plan, talker: Talker) -> Iterator[Piece]:
         return made
 
     def pause_after(clip: Clip) -> float:
-        usual_s = max(LEAST_PAUSE_S, clip.length_s * (1 / max(talker.talking, _LEAST_SHARE) - 1))
-        return min(usual_s, max(LEAST_PAUSE_S, spent_s - position * packet_s))
+        return max(LEAST_PAUSE_S, clip.length_s * (1 / max(talker.talking, _LEAST_SHARE) - 1))
+
+    def left(pause_s: float) -> float:
+        return min(pause_s, max(LEAST_PAUSE_S, spent_s - position * packet_s))
 
     if not talker.talking:
         yield piece(None, max(LEAD_IN_S, spent_s))
         return
-    # Who pauses for long begins somewhere in a pause, so that talkers do not all speak at first.
+    # As if all had been there for long: the share who talk begin at once, the others are somewhere in their pause.
     first = plan.clips[talker.first_clip]
-    into_pause = talker.number * _GOLDEN % 1.0 if talker.talking < 1 else 0.0
-    yield piece(None, LEAD_IN_S + pause_after(first) * into_pause)
+    until_clip_s = (talker.number * _GOLDEN % 1.0) * (first.length_s + pause_after(first)) - first.length_s
+    yield piece(None, LEAD_IN_S + left(max(0.0, until_clip_s)) if talker.talking < 1 else LEAD_IN_S)
     for number in count(talker.first_clip):
         if position * packet_s >= spent_s:
             break
         clip = plan.clips[number % len(plan.clips)]
         yield piece(number % len(plan.clips), clip.length_s)
-        yield piece(None, pause_after(clip))
+        yield piece(None, left(pause_after(clip)))
     yield piece(None, LEAD_OUT_S)
