@@ -1,11 +1,12 @@
 """What well-behaved clients notice of one that does not read, floods or keeps coming back, and of a crowd at the door.
 
-    uv run --group bench python -m benchmarks.neighbours [--clients 10] [--seconds 20] [--json FILE]
+    uv run --group bench python -m benchmarks.neighbours [--clients 10] [--seconds 20] [--words] [--json FILE]
 
 Talkers in processes of their own speak at the pace of speech and ping once a second; the nuisance runs in a process
 beside them. The server is `benchmarks.silent_server`. The figure is the time from `ping` to `pong`, against a run in
 which nobody is a nuisance. `sentLateP99Ms` is how late talkers were themselves, and `serverTurn…` how long tasks of the
-server that could go on waited for their turn while there was a nuisance.
+server that could go on waited for their turn while there was a nuisance. With `--words` the server is `trio-stt serve`
+with its own engine instead, and finals and first partials are told, too.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,17 @@ from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 from benchmarks.inside import FOLDER, ask, time_turns
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
-from trio_stt.bench.plan import make_talkers
-from trio_stt.bench.server import own_server
+from trio_stt.bench.plan import Clip, make_talkers
+from trio_stt.bench.server import OwnServer, own_server
 from trio_stt.cli.ruler import make_clips, sound_files
 from trio_stt.protocol.packets import build_packet
 
 RATE_HZ = 48_000
 PACKET_S = 0.04
 CLIP_S = 5.0
-SETTLED_S = 6.0
+STAGGER_S = 5.0
+"""Talkers who say the same at the same time would all wait for the engine at once."""
+SETTLED_S = 10.0
 """Until the talkers are there."""
 CROWD = 200
 RETURNS_PER_S = 50
@@ -139,31 +142,39 @@ NUISANCES: Mapping[str, Nuisance] = {
 }
 
 
-async def measure(clients: int, seconds: float) -> list[dict[str, Any]]:
+async def measure(clients: int, seconds: float, *, words: bool) -> list[dict[str, Any]]:
     """All scenes."""
     results = []
     with tempfile.TemporaryDirectory() as name:
         reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
-        clips = [msgspec.structs.replace(reading, length_s=CLIP_S)]  # nobody reads the words
+        clip = reading if words else msgspec.structs.replace(reading, length_s=CLIP_S)
+        told = None if words else Path(name)
         for scene, nuisance in NUISANCES.items():
-            result = await measured(nuisance, Path(name), clients=clients, seconds=seconds, clips=clips)
+            result = await measured(nuisance, told, clients=clients, seconds=seconds, clip=clip)
             result = {"scene": scene, **result}
             results.append(result)
             print("  ".join(f"{key}: {value}" for key, value in result.items()), flush=True)
     return results
 
 
-async def measured(nuisance: Nuisance, told: Path, *, clients: int, seconds: float, clips: list[Any]) -> dict[str, Any]:
-    """Pings of the talkers beside a nuisance, whose server tells in a folder; of a crowd also when it was greeted."""
+async def measured(
+    nuisance: Nuisance, told: Path | None, *, clients: int, seconds: float, clip: Clip
+) -> dict[str, Any]:
+    """What the talkers beside a nuisance notice; of a crowd also when it was greeted.
+
+    A silent server tells in the folder `told` how long its tasks waited; without one, the server has its own engine.
+    """
     greeted_s: object = None
-    command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
-    os.environ[FOLDER] = str(told)
-    async with own_server((), command=command) as server, trio.open_nursery() as nursery:
+    inside: dict[str, Any] = {}
+    if told is not None:
+        os.environ[FOLDER] = str(told)
+    async with _server(silent=told is not None) as server, trio.open_nursery() as nursery:
 
         async def disturb() -> None:
             nonlocal greeted_s
             await trio.sleep(SETTLED_S)
-            time_turns(server.pid)
+            if told is not None:
+                time_turns(server.pid)
             greeted_s = await nuisance(server.url)
 
         nursery.start_soon(disturb)
@@ -174,19 +185,22 @@ async def measured(nuisance: Nuisance, told: Path, *, clients: int, seconds: flo
                 rate_hz=RATE_HZ,
                 packet_s=PACKET_S,
                 duration_s=seconds,
-                clips=clips,
-                talkers=make_talkers(clients, talking=[1.0], stagger_s=1.0, clips=len(clips)),
+                clips=[clip],
+                talkers=make_talkers(clients, talking=[1.0], stagger_s=STAGGER_S, clips=1),
             )
         )
-        _, turn_p99_ms, turn_max_ms = (await ask(server.pid, told)).turn_ms
+        if told is None:
+            inside = {"finalP99Ms": seen.final.p99_ms, "firstPartialP99Ms": seen.first_partial.p99_ms}
+        else:
+            _, turn_p99_ms, turn_max_ms = (await ask(server.pid, told)).turn_ms
+            inside = {"serverTurnP99Ms": turn_p99_ms, "serverTurnMaxMs": turn_max_ms}
         nursery.cancel_scope.cancel()
     result: dict[str, Any] = {
         "pingP50Ms": seen.ping.p50_ms,
         "pingP99Ms": seen.ping.p99_ms,
         "pingMaxMs": seen.ping.max_ms,
         "sentLateP99Ms": seen.sent_late.p99_ms,
-        "serverTurnP99Ms": turn_p99_ms,
-        "serverTurnMaxMs": turn_max_ms,
+        **inside,
         "droppedS": seen.dropped_s,
         "failures": seen.failures,
     }
@@ -195,14 +209,19 @@ async def measured(nuisance: Nuisance, told: Path, *, clients: int, seconds: flo
     return result
 
 
+def _server(*, silent: bool) -> AbstractAsyncContextManager[OwnServer]:
+    return own_server((), command=[sys.executable, "-m", "benchmarks.silent_server", "-"]) if silent else own_server(())
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--words", action="store_true", help="measure `trio-stt serve` with its engine")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    results = trio.run(measure, asked.clients, asked.seconds)
+    results = trio.run(lambda: measure(asked.clients, asked.seconds, words=asked.words))
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
 
