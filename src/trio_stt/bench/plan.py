@@ -128,9 +128,10 @@ def script(plan: Plan, talker: Talker) -> Iterator[Piece]:
     if not talker.talking:
         yield piece(None, max(LEAD_IN_S, spent_s))
         return
-    # As if all had been there for long: the share who talk begin at once, the others are somewhere in their pause.
+    # As if all had been there for long, but for clips that are begun in their middle: half of those begin at once, the
+    # others as much later.
     first = plan.clips[talker.first_clip]
-    until_clip_s = (talker.number * _GOLDEN % 1.0) * (first.length_s + pause_after(first)) - first.length_s
+    until_clip_s = (talker.number * _GOLDEN % 1.0) * (first.length_s + pause_after(first)) - first.length_s / 2
     yield piece(None, LEAD_IN_S + left(max(0.0, until_clip_s)) if talker.talking < 1 else LEAD_IN_S)
     for number in count(talker.first_clip):
         if position * packet_s >= spent_s:
