@@ -51,6 +51,26 @@ async def speak_and_pause(client: Client) -> None:
     await talk(client, 0, AHEAD_S)
 
 
+async def around_a_pause(
+    pause_s: float, after_s: float, early_s: float, *, final_s: float, partial_s: float, **changes: object
+) -> list[tuple[float, str]]:
+    """The partials of who says two words, pauses and speaks on; finals are computed ahead after `early_s`."""
+    async with household(
+        inference_s=lambda batch: final_s if is_final(batch) else partial_s,
+        load_partials=lambda: FakeEngine(Heard()),
+        early_transcription_on_silence=early_s,
+        **changes,
+    ) as home:
+        client = await home.connect()
+        came = noted(client)
+        client.command("start")
+        await talk(client, 1111, 1.2)
+        await talk(client, 2222, 0.25)
+        await talk(client, 0, pause_s)
+        await talk(client, 3333, after_s)
+        return came
+
+
 @contract("4.6", "5.4", "2.8")
 @virtual_time
 async def test_the_last_words_before_a_pause_are_shown_in_it_and_the_final_is_the_same_one_job() -> None:
@@ -95,19 +115,7 @@ async def test_what_was_shown_before_the_pause_is_not_shown_again() -> None:
 @pytest.mark.parametrize("final_s", [0.15, 3.0])
 async def test_who_speaks_on_before_it_is_there_gets_the_next_partial_as_if_there_had_been_none(final_s: float) -> None:
     async def partials(early_s: float) -> list[tuple[float, str]]:
-        async with household(
-            inference_s=lambda batch: final_s if is_final(batch) else 0.2,
-            load_partials=lambda: FakeEngine(Heard()),
-            early_transcription_on_silence=early_s,
-        ) as home:
-            client = await home.connect()
-            came = noted(client)
-            client.command("start")
-            await talk(client, 1111, 1.2)
-            await talk(client, 2222, 0.25)
-            await talk(client, 0, AHEAD_S)
-            await talk(client, 3333, 1.0)
-            return came
+        return await around_a_pause(AHEAD_S, 1.0, early_s, final_s=final_s, partial_s=0.2)
 
     came = await partials(0.2)
     assert came == await partials(0.0)
@@ -215,20 +223,7 @@ async def test_whose_final_computed_ahead_gives_way_to_speech_before_the_engine_
 @virtual_time
 async def test_it_is_shown_while_partials_rest_and_the_next_one_comes_no_later_for_it() -> None:
     async def partials(early_s: float) -> list[tuple[float, str]]:
-        async with household(
-            inference_s=lambda batch: 0.05 if is_final(batch) else 0.4,
-            load_partials=lambda: FakeEngine(Heard()),
-            early_transcription_on_silence=early_s,
-            post_speech_silence_duration=10.0,
-        ) as home:
-            client = await home.connect()
-            came = noted(client)
-            client.command("start")
-            await talk(client, 1111, 1.2)
-            await talk(client, 2222, 0.25)
-            await talk(client, 0, 0.6)
-            await talk(client, 3333, 1.2)
-            return came
+        return await around_a_pause(0.6, 1.2, early_s, final_s=0.05, partial_s=0.4, post_speech_silence_duration=10.0)
 
     came = await partials(0.2)
     ahead_s, _ = next(each for each in came if each[1] == "1111 2222")

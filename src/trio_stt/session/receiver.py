@@ -117,8 +117,8 @@ class Receiver:
                         return self._hand_over(command)
                     self._obey(command)
                 else:
-                    self._active_s = now_s = trio.current_time()
-                    await self._take_packet(message, now_s)
+                    self._active_s = trio.current_time()
+                    await self._take_packet(message)
             except WireError as error:
                 self._announcer.error(Where(error.where), str(error))
             # Counted when it was taken: what a lost connection interrupts is sent again.
@@ -154,7 +154,7 @@ class Receiver:
                 self._counters.open_flushes += 1
                 self._inbox.put_marker(command)
 
-    async def _take_packet(self, frame: bytes, now_s: float) -> None:
+    async def _take_packet(self, frame: bytes) -> None:
         packet = parse_packet(frame, max_pcm_bytes=self._house.settings.max_audio_packet_bytes)
         if not packet.pcm:
             return
@@ -170,7 +170,7 @@ class Receiver:
             return
         samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
         audio = Audio(samples, packet.rate_hz)
-        if self._pace and (wait_s := self._pace.spend(audio.length_us / 1_000_000, now_s)):
+        if self._pace and (wait_s := self._pace.spend(audio.length_us / 1_000_000, self._active_s)):
             await trio.sleep(wait_s)  # its sender waits on the socket
         shed = await self._inbox.put_audio(audio)
         self._counters.received_us += audio.length_us
