@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,23 +101,25 @@ async def read(socket: WebSocketConnection) -> None:
         await socket.get_message()
 
 
-async def hello(url: str) -> float:
-    """Seconds from the attempt to connect to `hello`; then it leaves."""
+async def hello(url: str, *, starts: bool = False) -> float:
+    """Seconds from the attempt to connect to `hello`; then it vanishes, as it is or having sent `start`."""
     called_s = trio.current_time()
     async with trio.open_nursery() as nursery:
         socket = await connected(nursery, url)
         await socket.get_message()
         took_s = trio.current_time() - called_s
+        if starts:
+            await socket.send_message('{"type":"start"}')
         await trio.aclose_forcefully(socket._stream)  # noqa: SLF001 - the library offers no other way
         nursery.cancel_scope.cancel()
     return took_s
 
 
-async def returning(url: str) -> None:
-    """Connects and leaves many times a second."""
+async def returning(url: str, *, starts: bool = False) -> None:
+    """Connects and vanishes many times a second; a session that was started is waited for each time."""
     async with trio.open_nursery() as nursery:
         while True:
-            nursery.start_soon(hello, url)
+            nursery.start_soon(partial(hello, url, starts=starts))
             await trio.sleep(1 / RETURNS_PER_S)
 
 
@@ -138,6 +141,7 @@ NUISANCES: Mapping[str, Nuisance] = {
     "one does not read": deaf,
     "one floods": flood,
     "one comes back 50 times a second": returning,
+    "one comes back and starts 50 times a second": partial(returning, starts=True),
     "200 come at once": crowd,
 }
 

@@ -15,6 +15,7 @@ from trio_stt.doors.http import http_routes
 from trio_stt.doors.keyring import Keyring
 from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.ws import ws_routes
+from trio_stt.garbage import look_by_the_clock
 from trio_stt.service import prepare_process
 from trio_stt.session.house import House
 from trio_stt.stalls import StallWatch
@@ -38,6 +39,7 @@ def build_app(house: House) -> QuartTrio:
     async def start() -> None:
         prepare_process()
         await app.nursery.start(house.run)
+        app.nursery.start_soon(look_by_the_clock, house.lanes.wait_loaded)
         if house.settings.stall_warning_ms:
             trio.lowlevel.add_instrument(StallWatch(house.settings.stall_warning_ms / 1000))
 

@@ -95,6 +95,8 @@ async def test_a_ping_waits_for_no_more_than_the_waking_of_a_crowd_that_vanishes
         crowd = [await home.connect() for _ in range(CROWD)]
         bystander = await home.connect()
         await bystander.until(Hello)
+        for client in crowd:
+            client.command("ping")
         await trio.testing.wait_all_tasks_blocked()
         for client in crowd:
             client.closed_cleanly = goodbye

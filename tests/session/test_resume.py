@@ -281,6 +281,28 @@ async def test_the_longest_absent_gives_way_to_who_begins_anew() -> None:
             home.house.reserve()
 
 
+@virtual_time
+async def test_few_are_waited_for_that_never_sent_anything() -> None:
+    async with household() as home:
+        spoke = await home.connect()
+        spoke.command("ping")
+        await spoke.settled()
+        spoke.drop()
+        strangers = []
+        for _ in range(40):
+            strangers.append(await home.connect())
+            await strangers[-1].settled()
+            strangers[-1].drop()
+            await trio.sleep(0.02)
+        assert home.house.active_sessions == 16 + 1
+        for kept in (strangers[-16], spoke):
+            back = await home.resume(kept)
+            assert back.of(Resumed)
+        late = await home.connect()
+        late.resume(strangers[-17].token, strangers[-17].seq)
+        assert (await late.until(Error)).where == "resume"
+
+
 # --- nothing is left ---
 
 

@@ -3,7 +3,6 @@
 It owns the process: listening, signals, and what a person reads at the start. What is served is built by `service`.
 """
 
-import gc
 import logging
 import signal
 import sys
@@ -32,12 +31,6 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 4096
 """Connections that the kernel holds until they are accepted. Of those beyond, it drops the first packet, and clients
 try again a second later: with Hypercorn's 100, of 200 clients at once the last are greeted after 3 s."""
-
-_COLLECTIONS = (2000, 5, 100)
-"""When Python looks for garbage: through what is new, after so many new objects; through what is as new as the last
-five looks; and through everything, after a hundred of those. A client that comes is some 500 objects, which are free
-without a look when it leaves. With Python's own 700, 10 and 10, a crowd of 200 makes it look through everything twice,
-for which the event loop waits 50 to 100 ms each time; and looking is a third of what it costs to let the crowd in."""
 
 
 def serve(settings: Settings) -> int:
@@ -140,9 +133,6 @@ async def _announce(house: House, addresses: list[str]) -> None:
     await lanes.wait_loaded()
     if not lanes.ready:  # ended before it began
         return
-    # What was loaded stays: collections that walk through all of it would hold up the event loop time and again.
-    gc.freeze()
-    gc.set_threshold(*_COLLECTIONS)
     shared = lanes.mode == "low-memory-one-model"
     failed = []
     for lane in lanes.statistics().lanes:

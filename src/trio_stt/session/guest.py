@@ -19,6 +19,10 @@ class Guest(Protocol):
     def away_since_s(self) -> float | None:
         """When its client was cut off, on trio's clock; None while it is there."""
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether its client never sent anything."""
+
     async def run(self) -> None:
         """Live until the end."""
 

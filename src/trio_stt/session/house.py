@@ -37,6 +37,9 @@ from trio_stt.speech.listener import Detector
 logger = logging.getLogger(__name__)
 
 NO_SUCH_SESSION = "there is no such session to resume, or no longer"
+_MOST_STRANGERS = 16
+"""Of clients that were cut off before they sent anything, so many are waited for. What such a one said may have been
+lost on the way; but one that connects and leaves 50 times a second would have 500 sessions waited for."""
 _PARTING_S = 1.0
 """For the last words to clients; one that does not read them is left to the carrier."""
 
@@ -177,6 +180,12 @@ class House:
         """A new session stays: if it is one too many, the one whose client has been away for longest gives way."""
         kept = self._kept()
         for session in kept[: max(0, len(self._sessions) + len(self._reserved) - self.settings.max_sessions)]:
+            session.dismiss()
+
+    def forget_strangers(self) -> None:
+        """A client was cut off: of too many that never sent anything, the longest absent are not waited for."""
+        strangers = [session for session in self._kept() if session.is_stranger]
+        for session in strangers[:-_MOST_STRANGERS]:
             session.dismiss()
 
     def _kept(self) -> list[Guest]:

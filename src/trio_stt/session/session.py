@@ -118,6 +118,11 @@ class Session:
         """When the client was cut off, on trio's clock; None while it is there."""
         return self._presence.away_since_s
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether its client never sent anything: if there was something, it was lost on the way."""
+        return not (self._receiver.packets or self._receiver.commands)
+
     def expect(self, resume: Resume) -> None:
         """The client is coming back: wait for it for the whole grace once more.
 
@@ -132,7 +137,11 @@ class Session:
         Returns None when the client did. A client that shows that it belongs to another session goes on there.
         """
         with bound_contextvars(session=self._id):
-            return await self._visits.converse(connection, resume)
+            try:
+                return await self._visits.converse(connection, resume)
+            finally:
+                if self.is_stranger:
+                    self._house.forget_strangers()
 
     async def wait_backlog_below(self, seconds: float) -> None:
         """Wait until less finished speech than this waits for finals."""
