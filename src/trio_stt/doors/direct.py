@@ -31,6 +31,8 @@ class DirectWebsocket(TrioASGIWebsocketConnection):
 
         self.receive_channel = messages  # type: ignore[assignment]  # as far as Quart uses it
         websocket = self._create_websocket_from_scope(send_while_there)
+        # Quart's own accepts anew, as far as it can tell, for each message.
+        websocket.receive = messages.receive  # type: ignore[method-assign]
         await ASGIWebsocketConnection.handle_websocket(self, websocket, send_while_there)
 
     async def send_data(self, send: ASGISendCallable, data: str | bytes) -> None:

@@ -49,8 +49,10 @@ class Frames:
     def next(self) -> str | bytes | Odd | None:
         """The next message or odd bytes, in the order in which they came; None when more has to come."""
         available = len(self._data) - self._at
+        if not available:
+            return None
         if self._odd_bytes:
-            return self._hand_over(self._odd_bytes) if available else None
+            return self._hand_over(self._odd_bytes)
         sizes = self._sizes(available)
         if sizes is None:
             return None

@@ -5,7 +5,6 @@ what is read. Only Hypercorn's Trio worker can lend, and only a connection that 
 """
 
 import os
-from contextlib import suppress
 
 import trio
 from hypercorn.protocol.h11 import H11Protocol
@@ -46,14 +45,17 @@ class Loan:
     async def read(self) -> bytes:
         """What comes next; nothing where no more comes."""
         assert self._stream is not None  # noqa: S101 - it was lent
-        with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        try:
             if self._socket is None:
                 return bytes(await self._stream.receive_some(MAX_RECV))
             while True:
                 await trio.lowlevel.wait_readable(self._socket)
-                with suppress(BlockingIOError):
+                try:
                     return os.read(self._socket.fileno(), MAX_RECV)
-        return b""
+                except BlockingIOError:
+                    continue
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
 
     def end(self) -> None:
         """Give the socket back, if it was lent; from now on it is not."""

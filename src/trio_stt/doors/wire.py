@@ -174,23 +174,18 @@ class _GuardedStream(WSStream):
                     if not waited:
                         await trio.lowlevel.cancel_shielded_checkpoint()  # a message that is taken is not lost
                     return _receive_event(message)
-                await self._read_on()
+                self._is_busy = False
+                data = b"" if self._ignores else await self._loan.read()
+                self._is_busy, self._silent_looks = True, 0
+                if data:
+                    self._frames.feed(data)
+                else:  # nothing will come of it: Hypercorn's turn
+                    self._loan.end()
                 waited = True
             event = await from_queue()
             if event is not _READ_ON:
                 return event
             self._loan.is_out = True
-
-    async def _read_on(self) -> None:
-        """Read once more; give the socket back where nothing will come of it."""
-        self._is_busy = False
-        data = b"" if self._ignores else await self._loan.read()
-        self._is_busy = True
-        self._silent_looks = 0
-        if data:
-            self._frames.feed(data)
-        else:
-            self._loan.end()
 
     # --- frames ---
 

@@ -43,7 +43,7 @@ class AudioTape:
         Raises:
             IndexError: Some of them are forgotten or not there yet.
         """
-        if not self._start_sample <= start_sample <= end_sample <= self.end_sample:
+        if not self._start_sample <= start_sample <= end_sample <= self._start_sample + self._length:
             held = f"{self._start_sample} to {self.end_sample}"
             raise IndexError(f"samples {start_sample} to {end_sample} are not on the tape, which holds {held}")
         first = start_sample - self._start_sample
@@ -51,7 +51,7 @@ class AudioTape:
 
     def forget_before(self, sample: int) -> None:
         """Allow everything before `sample` to be overwritten. Memory moves only when half of it is free."""
-        drop = min(sample, self.end_sample) - self._start_sample
+        drop = min(sample - self._start_sample, self._length)
         if drop <= 0 or (drop < self._buffer.size // 2 and self._length < self._buffer.size):
             return
         kept = self._length - drop

@@ -170,10 +170,11 @@ class Receiver:
             return
         samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
         audio = Audio(samples, packet.rate_hz)
-        if self._pace and (wait_s := self._pace.spend(audio.length_us / 1_000_000, self._active_s)):
+        length_us = audio.length_us
+        if self._pace and (wait_s := self._pace.spend(length_us / 1_000_000, self._active_s)):
             await trio.sleep(wait_s)  # its sender waits on the socket
         shed = await self._inbox.put_audio(audio)
-        self._counters.received_us += audio.length_us
+        self._counters.received_us += length_us
         if shed:
             self._counters.dropped_audio_chunks += shed
             self._announcer.warning(f"{shed} windows of 32 ms of audio were dropped: the server does not keep up.")

@@ -6,6 +6,7 @@ is said over them.
 
 import logging
 import secrets
+from dataclasses import dataclass
 
 import trio
 
@@ -23,6 +24,14 @@ from trio_stt.session.turnstile import Turnstile
 logger = logging.getLogger(__name__)
 
 _SECRET_BYTES = 24
+
+
+@dataclass(slots=True)
+class _End:
+    """How one connection ended; neither where it was the session that did."""
+
+    handover: Handover | None = None
+    left: bool = False
 
 
 class Visits:
@@ -121,27 +130,34 @@ class Visits:
         return None if gone else self._ending.farewell
 
     async def _visit(self, connection: Connection, resume: Resume | None) -> Handover | None:
-        """Serve one connection until the session is over, or the client asks for another one."""
-        handover, left = None, False
+        """Serve one connection until the session is over, or the client asks for another one.
+
+        Receiving has a task of its own, too: here it would stand behind all frames of the host, and each packet would
+        pass through them.
+        """
+        end = _End()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._leave_when_over, nursery.cancel_scope)
-            async with self._turn:
-                self._presence.change(here=True)
-                delivery = self._outbox.attach(connection, self._first_words(resume))
-                try:
-                    nursery.start_soon(delivery.run)
-                    nursery.start_soon(delivery.watch)
-                    handover = await self._receiver.run(connection)
-                    await self._outbox.wait_idle()  # the other session's words come behind these
-                except ConnectionClosed:
-                    left = True
-                    await self._way_out.pass_through()
-                finally:
-                    self._outbox.detach(delivery)
-            nursery.cancel_scope.cancel()
-        if left:  # said behind the nursery: trio 0.35 leaves a cycle where one ends by an error of its own block
+            nursery.start_soon(self._attend, connection, resume, nursery, end)
+        if end.left:  # said behind the nursery: trio 0.35 leaves a cycle where one ends by an error of its own block
             raise ConnectionClosed("the client left")
-        return handover
+        return end.handover
+
+    async def _attend(self, connection: Connection, resume: Resume | None, nursery: trio.Nursery, end: _End) -> None:
+        async with self._turn:
+            self._presence.change(here=True)
+            delivery = self._outbox.attach(connection, self._first_words(resume))
+            try:
+                nursery.start_soon(delivery.run)
+                nursery.start_soon(delivery.watch)
+                end.handover = await self._receiver.run(connection)
+                await self._outbox.wait_idle()  # the other session's words come behind these
+            except ConnectionClosed:
+                end.left = True
+                await self._way_out.pass_through()
+            finally:
+                self._outbox.detach(delivery)
+        nursery.cancel_scope.cancel()
 
     async def _leave_when_over(self, scope: trio.CancelScope) -> None:
         await self._ending.wait()

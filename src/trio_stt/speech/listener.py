@@ -169,7 +169,8 @@ class Listener:
             return self._wait(self._wake, window, samples)
         verdict = self._detector.verdict(window, speaking=self._segmenter.speaking)
         events = self._with_wake(self._segmenter.push(verdict, samples))
-        self._unheard_from_sample = self.position_sample
+        if self._wake:
+            self._unheard_from_sample = self.position_sample
         return events
 
     def _with_wake(self, events: Sequence[UtteranceEvent]) -> list[SpeechEvent]:
