@@ -18,6 +18,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -43,6 +44,12 @@ CROWD = 200
 RETURNS_PER_S = 50
 QUESTIONS_PER_S = 200
 MOST_BYTES = 2**24
+HANDSHAKE = (
+    b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+START = b"\x81\x90\0\0\0\0" + b'{"type":"start"}'
+"""A frame of 16 characters, masked with zeros (RFC 6455, section 5.2)."""
 
 Nuisance = Callable[[str], Awaitable[object]]
 
@@ -102,16 +109,24 @@ async def read(socket: WebSocketConnection) -> None:
 
 
 async def hello(url: str, *, starts: bool = False) -> float:
-    """Seconds from the attempt to connect to `hello`; then it vanishes, as it is or having sent `start`."""
+    """Seconds from the attempt to connect to `hello`; then it vanishes, as it is or having sent `start`.
+
+    It writes bytes itself: a client library takes half as long as the server, on the cores of both.
+    """
+    place = urlsplit(url)
     called_s = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        socket = await connected(nursery, url)
-        await socket.get_message()
-        took_s = trio.current_time() - called_s
-        if starts:
-            await socket.send_message('{"type":"start"}')
-        await trio.aclose_forcefully(socket._stream)  # noqa: SLF001 - the library offers no other way
-        nursery.cancel_scope.cancel()
+    stream = await trio.open_tcp_stream(place.hostname or "", place.port or 80)
+    await stream.send_all(HANDSHAKE % (place.path.encode(), place.netloc.encode()))
+    answer = b""
+    while b'"type":"hello"' not in answer:
+        more = await stream.receive_some()
+        if not more:
+            raise OSError("the server did not greet")
+        answer += more
+    took_s = trio.current_time() - called_s
+    if starts:
+        await stream.send_all(START)
+    await trio.aclose_forcefully(stream)
     return took_s
 
 
