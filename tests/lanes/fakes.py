@@ -47,6 +47,7 @@ def partial(
     deadline_s: float | None = None,
     hints: Hints = NO_HINTS,
     first: bool = False,
+    since_s: float = 0.0,
 ) -> Job:
     return Job(
         session_id=session_id,
@@ -55,6 +56,7 @@ def partial(
         deadline_s=deadline_s,
         hints=hints,
         first=first,
+        since_s=since_s,
     )
 
 

@@ -58,9 +58,18 @@ def test_many_finals_leave_partials_a_turn_and_those_of_one_session_stay_before_
     pa, pb, pc = partial("a"), partial("b"), partial("c")
     for job in (pa, *finals, pb, pc):
         queue.put(job)
-    # The first turn for a partial would be that of "a", which has finals: it goes on with these.
-    first, second = FINALS_IN_A_ROW + 1, 2 * FINALS_IN_A_ROW + 1
+    first, second = FINALS_IN_A_ROW, 2 * FINALS_IN_A_ROW
     assert drain(queue) == [*finals[:first], pb, *finals[first:second], pc, *finals[second:], pa]
+
+
+def test_of_partials_those_go_first_whose_sessions_asked_longest_ago() -> None:
+    queue = FairQueue("realtime", limits())
+    late, early, first = partial("a", since_s=2.0), partial("b", since_s=1.0), partial("c", first=True)
+    for job in (late, early, first):
+        queue.put(job)
+    newer = partial("a", since_s=0.5)
+    assert queue.put(newer) is late
+    assert drain(queue) == [first, newer, early]
 
 
 @pytest.mark.contract("7.2", "11/32")
@@ -212,9 +221,10 @@ class Model(RuleBasedStateMachine):
             ]
 
     def next(self) -> Job | None:
-        finals, partials = self.turns["final"], self.partials()
-        if partials and (not finals or self.in_a_row >= FINALS_IN_A_ROW) and partials[0] not in finals:
-            return self.of(partials[0], JobKind.PARTIAL)[0]
+        finals = self.turns["final"]
+        partials = [self.of(each, JobKind.PARTIAL)[0] for each in self.partials() if each not in finals]
+        if partials and (not finals or self.in_a_row >= FINALS_IN_A_ROW):
+            return min(partials, key=lambda job: job.since_s)
         return self.of(finals[0], JobKind.FINAL)[0] if finals else None
 
     def partials(self) -> list[str]:
@@ -234,10 +244,17 @@ class Model(RuleBasedStateMachine):
             self.accept(job, replaced=None)
         return job
 
-    @rule(target=jobs, session_id=SESSIONS, life_s=st.none() | st.integers(0, 3), hints=HINTS, first=st.booleans())
-    def put_partial(self, session_id: str, life_s: int | None, hints: Hints, *, first: bool) -> Job:
+    @rule(
+        target=jobs,
+        session_id=SESSIONS,
+        life_s=st.none() | st.integers(0, 3),
+        hints=HINTS,
+        first=st.booleans(),
+        since_s=st.integers(0, 2),
+    )
+    def put_partial(self, session_id: str, life_s: int | None, hints: Hints, since_s: int, *, first: bool) -> Job:
         deadline_s = None if life_s is None else self.now_s + life_s
-        job = partial(session_id, deadline_s=deadline_s, hints=hints, first=first)
+        job = partial(session_id, deadline_s=deadline_s, hints=hints, first=first, since_s=0 if first else since_s)
         queued = self.of(session_id, JobKind.PARTIAL)
         if queued:
             self.coalesced += 1
@@ -276,9 +293,6 @@ class Model(RuleBasedStateMachine):
                 stale.append(job)
                 continue
             expected = job
-            partials = self.partials()
-            if job.kind is JobKind.FINAL and self.in_a_row >= FINALS_IN_A_ROW:
-                partials.extend([partials.pop(0)] if partials else [])
             self.in_a_row = 0 if job.kind is JobKind.PARTIAL else self.in_a_row + 1
             if job.kind is JobKind.FINAL and job.session_id in self.turns["final"]:
                 self.turns["final"].remove(job.session_id)

@@ -162,3 +162,25 @@ async def test_nothing_that_was_said_is_logged(nursery: trio.Nursery, caplog: py
         await served.submit(final("a", 1)).wait()
     assert caplog.records
     assert "secret" not in caplog.text
+
+
+@virtual_time
+async def test_an_engine_with_nothing_to_do_is_offered_to_who_waited_first(nursery: trio.Nursery) -> None:
+    served = lane(FakeEngine())
+    await nursery.start(served.run)
+    await served.wait_gap()
+    assert trio.current_time() == 0.0
+    came: list[tuple[str, float]] = []
+
+    async def use_gap(session_id: str) -> None:
+        await served.wait_gap()
+        came.append((session_id, trio.current_time()))
+        await served.submit(partial(session_id)).wait()
+
+    served.submit(final("a"))
+    await trio.testing.wait_all_tasks_blocked()
+    async with trio.open_nursery() as waiters:
+        for session_id in ("b", "c", "d"):
+            waiters.start_soon(use_gap, session_id)
+            await trio.testing.wait_all_tasks_blocked()
+    assert came == [("b", 1.0), ("c", 2.0), ("d", 3.0)]

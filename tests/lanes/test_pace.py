@@ -47,6 +47,16 @@ def test_each_further_engine_has_its_own_share_and_one_session_takes_that_of_one
     assert pace.interval_s("a", 0.0) == pytest.approx(0.6 / SHARE / 3)
 
 
+def test_an_engine_with_nothing_to_do_is_for_who_has_waited_a_round_and_not_for_one_alone_who_has_its_share() -> None:
+    pace = Pace()
+    assert pace.gap_after_s("new") == ROUND_S
+    for number in range(20):
+        use(pace, str(number), inference_s=0.1)
+    assert pace.gap_after_s("0") == ROUND_S < pace.interval_s("0", 0.0)
+    use(pace, "slow", inference_s=1.0)
+    assert pace.gap_after_s("slow") == 1.0 / SHARE
+
+
 def test_nobody_waits_for_ever_and_who_rests_or_asks_no_more_does_not_count() -> None:
     pace = Pace()
     for number in range(100):

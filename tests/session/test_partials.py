@@ -15,7 +15,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
 from trio_stt.lanes.engines.base import NO_HINTS
-from trio_stt.lanes.pace import LEAST_WINDOW_S
+from trio_stt.lanes.pace import LEAST_WINDOW_S, LONGEST_S, ROUND_S
 from trio_stt.protocol.events import State
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.partials import Partials
@@ -203,6 +203,25 @@ async def test_on_a_full_lane_who_wants_the_whole_utterance_gets_it(nursery: tri
         talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=10.0, whole_s=10.0)
     await talk.go_on(10.0)
     assert talk.engine.clips[-1] >= 9 * SAMPLE_RATE_HZ
+
+
+@virtual_time
+async def test_on_a_full_lane_an_engine_with_nothing_to_do_is_used_after_a_usual_round(nursery: trio.Nursery) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    talk.begin()
+    await talk.go_on(1.0)
+
+    times_s = []
+    for _ in range(3):
+        for number in range(10):  # others had as much as fits
+            talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=5.0, whole_s=5.0)
+        assert talk.lane.pace.interval_s("a", trio.current_time()) == LONGEST_S
+        made = len(talk.engine.clips)
+        while len(talk.engine.clips) == made:
+            await talk.go_on(0.032)
+        times_s.append(trio.current_time())
+    assert ROUND_S <= times_s[2] - times_s[1] < ROUND_S + 0.1
 
 
 @virtual_time

@@ -1,11 +1,12 @@
-"""The queue of one lane: finals first, round robin over sessions, then the one partial of each, round robin as well.
+"""The queue of one lane: finals first, round robin over sessions, then the one partial of each, the longest due first.
 
 Pure and synchronous: the time comes in as a number. It must not know tickets, engines, threads or trio.
 The rules are section 7.2 of the protocol, but for two: there a session's partial has a turn before another one's final.
 Somebody who has finished speaking waits for the final, and a partial is soon replaced; so finals go first, and every
 `FINALS_IN_A_ROW` of them leave one turn to a partial, lest someone with many finals stop all others' live text. And
-partials of utterances of which nothing is shown yet, short and longed for, go before the others. Every operation on one
-job takes constant time.
+partials of utterances of which nothing is shown yet, short and longed for, go before the others. Of those, the one goes
+first whose session asked longest ago for the one before: sessions ask at times of their own, and so none waits much
+longer than others. Every operation takes constant time, but for a partial's turn, which looks at all that wait.
 """
 
 from collections import OrderedDict
@@ -48,7 +49,7 @@ class QueueStatistics:
     Attributes:
         name: The lane's name.
         queued: Jobs that wait.
-        per_session: Depth of each session that has work, in the order of their turns.
+        per_session: Depth of each session that has work, those with finals first, in the order of their turns.
         coalesced: Partials replaced by a newer one, ever.
         stale: Partials dropped at their turn because their deadline had passed, ever.
         rejected: Jobs refused, ever.
@@ -151,9 +152,6 @@ class FairQueue:
             if job.kind is JobKind.PARTIAL:
                 self._in_a_row = 0
             else:
-                line = self._firsts or self._partials
-                if line and self._in_a_row >= FINALS_IN_A_ROW:  # the first one's turn, left to the next
-                    line.move_to_end(next(iter(line)))
                 self._in_a_row += 1
                 if job.session_id in self._finals:
                     self._finals.move_to_end(job.session_id)
@@ -211,10 +209,11 @@ class FairQueue:
 
     def _next(self) -> Job | None:
         """The job whose turn it is. A session with finals as well leaves the partials' turn to another session."""
-        line = self._firsts or self._partials
-        if line and (not self._finals or self._in_a_row >= FINALS_IN_A_ROW):
-            session_id, partial = next(iter(line.items()))
-            if session_id not in self._finals:
+        if not self._finals or self._in_a_row >= FINALS_IN_A_ROW:
+            line = (self._firsts or self._partials).items()
+            partials = (partial for session_id, partial in line if session_id not in self._finals)
+            partial = min(partials, key=lambda job: job.since_s, default=None)
+            if partial is not None:
                 return partial
         if self._finals:
             return next(iter(next(iter(self._finals.values()))))

@@ -35,6 +35,7 @@ class Job:
         utterance: The utterance from whose first sample on this is all that was said, or None. A final ends it.
         deadline_s: The moment on trio's clock after which nobody wants it, or None. Partials only.
         first: Whether nothing is shown of its utterance yet. Partials only.
+        since_s: When the session asked for the partial before, unless this is a first one: the longest ago goes first.
 
     Raises:
         ValueError: The samples have another type or shape, or a final has a deadline or is a first partial.
@@ -47,6 +48,7 @@ class Job:
     utterance: Utterance | None = None
     deadline_s: float | None = None
     first: bool = False
+    since_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no engine could take."""

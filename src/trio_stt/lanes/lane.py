@@ -74,6 +74,7 @@ class Lane:
         self._batch_size = batch_size
         self._idle = trio.lowlevel.ParkingLot()  # workers
         self._room = trio.lowlevel.ParkingLot()  # first come, first served
+        self._gaps = trio.lowlevel.ParkingLot()  # the same
         self._throttle = Throttle(degradation_threshold_s)
         self._pace = Pace(workers=workers)
         self._meter = WorkMeter(workers=workers)
@@ -200,6 +201,13 @@ class Lane:
             oldest_s = min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
             self._throttle.observe(now_s, now_s - oldest_s)
 
+    async def wait_gap(self) -> None:
+        """Wait until an engine has nothing to do, and nobody who came earlier waits for that, too."""
+        if self._idle and not self._gaps:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._gaps.park()
+
     def cancel_session(self, session_id: str) -> int:
         """Give up all jobs of a session: queued ones leave at once, the result of a running one is thrown away.
 
@@ -232,6 +240,7 @@ class Lane:
             if batch:
                 await bench.run(batch)
             else:
+                self._gaps.unpark()
                 await self._idle.park()
 
     def _take_batch(self, max_batch: int) -> list[Ticket]:

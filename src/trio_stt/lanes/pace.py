@@ -17,7 +17,8 @@ LONGEST_S = 2.0
 """No session waits longer than this between two partials for the sake of others."""
 
 ROUND_S = 1.4
-"""Before a round takes longer, long partials hear less: behind finals, some sessions wait half as long again."""
+"""Before a round takes longer, long partials hear less: behind finals, some sessions wait half as long again. And who
+has waited for so long may have an engine that nobody wants."""
 
 LEAST_WINDOW_S = 6.0
 """However full a lane is, partials hear so much. Of partials every 1.4 s on seven spans of 10 s of a reading, Moonshine
@@ -70,9 +71,12 @@ class Pace:
     def interval_s(self, session_id: str, now_s: float) -> float:
         """Seconds from one partial of a session's utterance to its next, at most `LONGEST_S`."""
         self._forget(now_s)
-        own = self._uses.get(session_id)
-        own_s = own.inference_s / SHARE if own else 0.0
-        return min(LONGEST_S, max(own_s, sum(use.inference_s for use in self._uses.values()) / self._share))
+        everybody_s = sum(use.inference_s for use in self._uses.values()) / self._share
+        return min(LONGEST_S, max(self._own_s(session_id), everybody_s))
+
+    def gap_after_s(self, session_id: str) -> float:
+        """Seconds after a partial from which a session may have its next as soon as an engine has nothing to do."""
+        return max(ROUND_S, self._own_s(session_id))
 
     def window_s(self, now_s: float) -> float:
         """Seconds of newest audio that a partial may hear, at least `LEAST_WINDOW_S`; infinite while there is room.
@@ -88,6 +92,11 @@ class Pace:
             left_s -= use.cost * use.whole_s
             cost -= use.cost
         return math.inf
+
+    def _own_s(self, session_id: str) -> float:
+        """The interval of a session that is alone."""
+        own = self._uses.get(session_id)
+        return own.inference_s / SHARE if own else 0.0
 
     def _forget(self, now_s: float) -> None:
         for session_id in [each for each, use in self._uses.items() if now_s - use.at_s > _FORGOTTEN_S]:

@@ -90,8 +90,9 @@ class Partials:
         self._heard_to_sample = 0
         self._due = trio.Event()
         self._more = trio.Event()  # audio, since somebody last waited for some
-        self._changed = trio.Event()  # what to wait for: another utterance, or a final computed ahead
+        self._resting = trio.CancelScope()  # ended by what waits for nobody: another utterance, a final computed ahead
         self._pending: _Pending | None = None
+        self._begun_s = -math.inf  # when the newest partial that took engine time was asked for
         self._answered: int | None = None  # the utterance of the last partial that came back
         self._shown: tuple[int, str, str] | None = None  # of the last one that was shown: utterance and text
         self._degraded = False
@@ -107,7 +108,7 @@ class Partials:
             return  # most sessions, most of the time
         if recording is not self._recording:
             self._pace.rests(self._session_id)
-            self._changed.set()
+            self._resting.cancel()
             if self._pending is not None and self._pending.ahead:
                 self._pending.patience.cancel()
                 self._pending = None
@@ -133,7 +134,7 @@ class Partials:
             older.ticket.cancel()
             self._counters.coalesced_realtime += 1
         self._due.set()
-        self._changed.set()
+        self._resting.cancel()
 
     def close(self) -> None:
         """The session is over."""
@@ -141,17 +142,16 @@ class Partials:
 
     async def run(self) -> None:
         """Publish partials until cancelled."""
-        begun_s = -math.inf
         try:
             while True:
                 await self._due.wait()
                 self._due = trio.Event()
                 recording = self._recording  # maybe not the one for which the event was set
                 if recording is not None and (self._pending is not None or self._is_due(recording)):
-                    self._changed, now_s = trio.Event(), trio.current_time()
+                    self._resting, now_s = trio.CancelScope(), trio.current_time()
                     if await self._transcribe(recording, self._heard_to_sample):
-                        begun_s = now_s
-                    await self._rest(begun_s, recording.cadence.config.usual_pause_s)
+                        self._begun_s = now_s
+                    await self._rest(recording.cadence.config.usual_pause_s)
                 del recording  # or its stream in an engine would stay until the next one
         finally:
             self._throttle.forget(self._session_id)
@@ -170,14 +170,20 @@ class Partials:
             if self._recording is not None or self._announcer.state is not State.RECORDING:
                 self._publish_state()  # else an end is being told, and a status follows
 
-    async def _rest(self, begun_s: float, usual_pause_s: float) -> None:
-        """Leave the lane to others, in wall time, like the engine's work; the first of an utterance comes at once."""
+    async def _rest(self, usual_pause_s: float) -> None:
+        """Leave the lane to others, in wall time, like the engine's work; the first of an utterance comes at once.
+
+        After a usual round, an engine that has nothing to do need not be left to anybody.
+        """
         now_s = trio.current_time()
-        until_s = begun_s + self._pace.interval_s(self._session_id, now_s)
+        until_s = self._begun_s + self._pace.interval_s(self._session_id, now_s)
+        gap_from_s = self._begun_s + self._pace.gap_after_s(self._session_id)
         if self._throttle.is_degraded(self._session_id):
-            until_s = max(until_s, now_s + self._throttle.pause_s(self._session_id, usual_pause_s))
-        with trio.move_on_at(until_s):
-            await self._changed.wait()
+            gap_from_s = until_s = max(until_s, now_s + self._throttle.pause_s(self._session_id, usual_pause_s))
+        with self._resting as resting:
+            resting.deadline = until_s
+            await trio.sleep_until(gap_from_s)
+            await self._lane.wait_gap()
 
     async def _transcribe(self, recording: Recording, end_sample: int) -> bool:
         """One partial, from asking to publishing; False if the next need not wait: given up, or no work of ours."""
@@ -258,6 +264,7 @@ class Partials:
         start_sample = recording.cadence.clip_start(
             end_sample, window_samples=None if math.isinf(window_s) else samples_of(window_s)
         )
+        first = recording.utterance != self._answered
         job = Job(
             session_id=self._session_id,
             kind=JobKind.PARTIAL,
@@ -265,7 +272,8 @@ class Partials:
             deadline_s=trio.current_time() + self._max_age_s(),
             hints=self._hints,
             utterance=recording.heard if start_sample == recording.start_sample else None,
-            first=recording.utterance != self._answered,
+            first=first,
+            since_s=0.0 if first else self._begun_s,
         )
         ticket = self._lane.submit(job)
         self._counters.realtime.submitted += 1
