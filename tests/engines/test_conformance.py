@@ -170,8 +170,8 @@ def test_loading_and_closing_ten_times_leaves_nothing_behind(config: EngineConfi
             int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
         )
     assert threads[-1] - threads[2] <= 2
-    # What a leak leaves stays; what other threads hold for a moment does not.
-    assert min(resident_bytes[-3:]) - min(resident_bytes[2:5]) < 64 * 2**20
+    # What a leak leaves stays and grows; what other threads hold for a moment does not, nor do pools grow for ever.
+    assert min(resident_bytes[-3:]) - min(resident_bytes[4:7]) < 64 * 2**20
 
 
 @pytest.mark.contract("8.2")
