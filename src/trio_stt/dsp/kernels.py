@@ -201,9 +201,8 @@ def append_filtered(
         raise ValueError(f"the past of {taps.size} taps is float32 of shape ({taps.size - 1},)")
     if recent.dtype != np.int16 or recent.size < samples.size or not recent.flags.c_contiguous:
         raise ValueError(f"filtered samples are int16, and no more than {recent.size} are kept: {samples.size} came")
-    if taps.dtype != np.float32:
-        raise ValueError(f"taps are float32, not {taps.dtype}")
-    total = int(_append_filtered(recent, _checked(samples, np.int16, "append_filtered"), past, taps))
+    samples = _checked(samples, np.int16, "append_filtered")
+    total = int(_append_filtered(recent, samples, past, _checked(taps, np.float32, "append_filtered")))
     return math.sqrt(total / samples.size) if samples.size else 0.0
 
 

@@ -43,7 +43,7 @@ class AudioTape:
         Raises:
             IndexError: Some of them are forgotten or not there yet.
         """
-        if not self._start_sample <= start_sample <= end_sample <= self._start_sample + self._length:
+        if not self._start_sample <= start_sample <= end_sample <= self.end_sample:
             held = f"{self._start_sample} to {self.end_sample}"
             raise IndexError(f"samples {start_sample} to {end_sample} are not on the tape, which holds {held}")
         first = start_sample - self._start_sample

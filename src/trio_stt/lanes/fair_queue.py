@@ -87,10 +87,10 @@ class FairQueue:
     def __init__(self, name: str, limits: Callable[[], QueueLimits]) -> None:
         self._name = name
         self._limits = limits
-        # Sessions with such work, and no others; the first has the next turn.
+        # Sessions with such work, and no others; of those with finals, the first has the next turn.
         self._finals: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
-        self._firsts: OrderedDict[str, Job] = OrderedDict()  # partials; a session is in one of the two at most
-        self._partials: OrderedDict[str, Job] = OrderedDict()
+        self._firsts: dict[str, Job] = {}  # partials; a session is in one of the two at most
+        self._partials: dict[str, Job] = {}
         self._in_a_row = 0  # finals taken since the last partial's turn
         self._queued = 0
         self._coalesced = 0
@@ -222,7 +222,7 @@ class FairQueue:
     def _sessions(self) -> list[str]:
         return [*self._finals, *self._firsts, *self._partials]
 
-    def _line(self, partial: Job) -> OrderedDict[str, Job]:
+    def _line(self, partial: Job) -> dict[str, Job]:
         return self._firsts if partial.first else self._partials
 
     def _partial_of(self, session_id: str) -> Job | None:
