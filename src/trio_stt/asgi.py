@@ -1,8 +1,8 @@
 """The ASGI bridge: one app object that serves under a Trio host and under an asyncio host.
 
 It owns the Trio guest run that an asyncio host needs, the passage of scopes, events, errors and cancellations between
-the two, and the one repair that Hypercorn's Trio worker needs. It must not know what the app does: any ASGI 3 app that
-needs Trio will do.
+the two, and what Hypercorn's Trio worker needs to last and to be quick. It must not know what the app does: any ASGI 3
+app that needs Trio will do.
 
 Both loops share one thread, so each calls the other's synchronous functions directly; neither ever awaits the other.
 """
@@ -18,15 +18,20 @@ from typing import Any, TypeVar
 import outcome
 import sniffio
 import trio
+from hypercorn.config import Config
 from hypercorn.trio import run as trio_worker
 from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import (
+    AppWrapper,
     ASGIFramework,
     ASGIReceiveCallable,
     ASGIReceiveEvent,
     ASGISendCallable,
     ASGISendEvent,
+    LifespanState,
     Scope,
+    TaskGroup,
 )
 
 _T = TypeVar("_T")
@@ -65,8 +70,43 @@ class HostBridge:
             await _serve_as_guest(self.app, scope, receive, send)
 
 
+class _SingleTask:
+    """In the place of Hypercorn's: those take two tasks and two turns at a lock each, and a connection starts two."""
+
+    def __init__(self) -> None:
+        self._scope: trio.CancelScope | None = None
+
+    async def restart(self, task_group: TaskGroup, action: Callable[[], Awaitable[object]]) -> None:
+        """Run an action, and no longer the one before."""
+        await self.stop()
+        self._scope = trio.CancelScope()
+        task_group.spawn(self._run, self._scope, action)
+
+    async def stop(self) -> None:
+        """Let it end at its next checkpoint, if it runs."""
+        if self._scope is not None:
+            self._scope.cancel()
+            self._scope = None
+
+    @staticmethod
+    async def _run(scope: trio.CancelScope, action: Callable[[], Awaitable[object]]) -> None:
+        with scope:
+            await action()
+
+
 class _ShelteredConnection(TCPServer):
     """A connection whose own failure ends it alone."""
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        state: LifespanState,
+        stream: trio.SSLStream[trio.SocketStream],
+    ) -> None:
+        super().__init__(app, config, context, state, stream)
+        self.idle_task = _SingleTask()  # type: ignore[assignment]  # as far as Hypercorn uses it
 
     async def run(self) -> None:
         try:
@@ -84,6 +124,7 @@ def shelter_trio_worker() -> None:
     WebSocket frame before the handshake is answered ends the whole server (hypercorn issue 225). Its asyncio worker
     logs such an error and goes on; so does the Trio worker after this call.
     """
+    WorkerContext.single_task_class = _SingleTask
     trio_worker.TCPServer = _ShelteredConnection  # type: ignore[attr-defined]  # imported there, and looked up at start
 
 
