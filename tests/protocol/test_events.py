@@ -14,7 +14,7 @@ from tests.protocol.event_messages import EVENTS, WOKEN, realtime, timeline
 from tests.protocol.report_messages import PREROLL, SESSION, at
 from trio_stt.errors import CommandError, PacketError, ResumeError
 from trio_stt.protocol.commands import Flush, parse_command
-from trio_stt.protocol.events import Error, Event, Flushed, Heartbeat, Notice, State, Where, encode
+from trio_stt.protocol.events import Error, Event, Flushed, Heartbeat, Notice, State, Where, decode, encode
 from trio_stt.protocol.segment import Segment, iso
 
 EVENTS_OF_THE_CONTRACT = {
@@ -272,3 +272,8 @@ def test_every_time_on_the_wire_has_a_twin_that_is_equal(name: str) -> None:
 
     for timestamp, twin in pairs(on_wire(EVENTS[name])):
         assert datetime.fromisoformat(twin).timestamp() == timestamp
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_every_event_is_read_again_as_it_was_written(event: Event) -> None:
+    assert decode(encode(event)) == event

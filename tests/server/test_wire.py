@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from hypercorn.events import Event as HostEvent
+from hypercorn.events import RawData
+from hypercorn.trio.tcp_server import TCPServer
 
 from tests.contract.home import composed
 from tests.lanes.fakes import FakeEngine
@@ -38,6 +41,27 @@ async def until_empty(house: House) -> None:
     with trio.fail_after(30):
         while house.active_sessions:  # noqa: ASYNC110 - the house tells nobody
             await trio.sleep(0.01)
+
+
+async def test_what_is_said_at_once_goes_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+    send = TCPServer.protocol_send
+
+    async def noted(connection: TCPServer, event: HostEvent) -> None:
+        if isinstance(event, RawData):
+            pieces.append(event.data)
+        await send(connection, event)
+
+    monkeypatch.setattr(TCPServer, "protocol_send", noted)
+    async with rig(monkeypatch) as (house, port), raw_client(port) as client:
+        await house.lanes.wait_loaded()
+        await client.open(port)
+        await client.until("ready")
+        await client.send(frame(TEXT, b'{"type": "ping"}'))
+        await client.until("pong")
+    greeting = next(piece for piece in pieces if b'"type":"hello"' in piece)
+    assert b'"type":"ready"' in greeting
+    assert [event["seq"] for event in client.events] == [1, 2, 3]
 
 
 async def test_a_message_that_is_too_big_ends_with_1009_before_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,14 +32,13 @@ def shown(client: Client) -> list[str]:
 
 def noted(client: Client) -> list[tuple[float, str]]:
     """When each partial comes from now on, and what it says."""
-    came, begun_s, send = [], trio.current_time(), client.send
+    came, begun_s = [], trio.current_time()
 
-    async def note(event: Event) -> None:
+    def note(event: Event) -> None:
         if isinstance(event, Realtime):
             came.append((round(trio.current_time() - begun_s, 3), event.raw_text))
-        await send(event)
 
-    client.send = note  # type: ignore[method-assign] # the client under test listens
+    client.noted = note
     return came
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.test_outbox import entry, final, partial, pong, status
-from trio_stt.protocol.events import Event, Heartbeat, Notice, State, encode
+from trio_stt.protocol.events import Event, Heartbeat, Notice, State, decode, encode
 from trio_stt.session.event_log import MAX_AWAY_EVENTS, MAX_KEPT_BYTES, EventLog
 
 LONG = "x" * 20_000
@@ -24,7 +24,7 @@ def sent(log: EventLog, said: list[Event]) -> list[Event]:
     for event in said:
         log.put(event, away=False)
         taken.append(log.take())
-    return [event for event in taken if event is not None]
+    return [decode(message) for message in taken if message is not None]
 
 
 @given(st.lists(events, max_size=120), st.data())
@@ -32,7 +32,8 @@ def test_what_is_kept_is_in_order_bounded_and_lasting_outlives_passing(said: lis
     log = EventLog(keeps=True)
     everything = sent(log, said)
     seq = data.draw(st.integers(0, len(said)))
-    kept, missed = log.since(seq)
+    messages, missed = log.since(seq)
+    kept = [decode(message) for message in messages]
     assert [event.seq for event in everything] == list(range(1, len(said) + 1))
     assert all(event in everything[seq:] for event in kept)
     numbers = [event.seq for event in kept if isinstance(event.seq, int)]
@@ -71,7 +72,8 @@ def test_without_a_client_the_newest_state_waits_and_what_lasts_waits_up_to_a_bo
     assert log.since(said) == ([], 4)
     first = log.take()
     assert first is not None
-    assert (type(first).__name__, first.seq) == ("Final", said + 5), "what was lost leaves a hole"
+    event = decode(first)
+    assert (type(event).__name__, event.seq) == ("Final", said + 5), "what was lost leaves a hole"
     assert log.since(said) == ([first], 4)
 
 

@@ -4,9 +4,9 @@ import trio
 import trio.testing
 
 from tests.lanes.fakes import virtual_time
-from trio_stt.protocol.events import Event, Final, Pong, Realtime, RealtimeTiming, State, Status, Timeline
+from trio_stt.protocol.events import Event, Final, Pong, Realtime, RealtimeTiming, State, Status, Timeline, decode
 from trio_stt.session.event_log import LAG_EVENTS
-from trio_stt.session.outbox import MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Delivery, Outbox
+from trio_stt.session.outbox import AT_ONCE, MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Delivery, Outbox
 
 TIMING = RealtimeTiming(
     created_at_monotonic=0.0,
@@ -26,16 +26,19 @@ class Reader:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.seqs: list[object] = []
+        self.sizes: list[int] = []  # of what came together
         self.reads = trio.Event()
         self.aborted = False
 
     async def receive(self) -> str | bytes:
         raise NotImplementedError
 
-    async def send(self, event: Event) -> None:
+    async def send(self, *messages: str) -> None:
         await self.reads.wait()
-        self.seqs.append(event.seq)
-        self.events.append(msgspec.structs.replace(event, seq=msgspec.UNSET))
+        self.sizes.append(len(messages))
+        for event in map(decode, messages):
+            self.seqs.append(event.seq)
+            self.events.append(msgspec.structs.replace(event, seq=msgspec.UNSET))
 
     def abort(self) -> None:
         self.aborted = True
@@ -131,6 +134,14 @@ async def test_a_client_that_keeps_up_gets_every_event_in_order() -> None:
     for event in events:
         outbox.put(event)
     assert await deliver(outbox, reader, delivery) == events
+
+
+async def test_what_waits_goes_out_together_but_not_all_of_it() -> None:
+    outbox, reader, delivery = connected()
+    for number in range(AT_ONCE + 3):
+        outbox.put(pong(number))
+    await deliver(outbox, reader, delivery)
+    assert reader.sizes == [AT_ONCE, 3]
 
 
 async def test_for_a_client_that_lags_new_status_and_partials_replace_old_ones_and_deltas_are_joined() -> None:

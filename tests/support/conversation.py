@@ -24,7 +24,7 @@ from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.scheduler import Lanes
-from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline
+from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.session.archive import Archive
 from trio_stt.session.connection import ConnectionClosed
@@ -98,6 +98,7 @@ class Client:
 
     session: Session
     events: list[Event] = field(default_factory=list)
+    noted: Callable[[Event], None] = lambda _: None
     reads: bool = True
     aborted: bool = False
     closed_cleanly: bool = True
@@ -117,13 +118,15 @@ class Client:
         except trio.EndOfChannel:
             raise ConnectionClosed from None
 
-    async def send(self, event: Event) -> None:
+    async def send(self, *messages: str) -> None:
         await trio.lowlevel.checkpoint()
         if not self.reads:
             await trio.sleep_forever()
-        self.events.append(event)
-        if isinstance(event, Hello) and isinstance(event.resume_token, str):
-            self.token = event.resume_token
+        for event in map(decode, messages):
+            self.noted(event)
+            self.events.append(event)
+            if isinstance(event, Hello) and isinstance(event.resume_token, str):
+                self.token = event.resume_token
         self._arrived.set()
         self._arrived = trio.Event()
 

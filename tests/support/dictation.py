@@ -15,7 +15,7 @@ from tests.support.real import moonshine_asset, shared_sentences
 from tests.support.wer import BECKETT, TWO_CITIES
 from trio_stt.configuration import load
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.protocol.events import Error, Event, Final, Realtime
+from trio_stt.protocol.events import Error, Event, Final, Realtime, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.service import build_house
 from trio_stt.session.connection import ConnectionClosed
@@ -73,8 +73,12 @@ class Dictation:
         await self.session.wait_drained()
         raise ConnectionClosed
 
-    async def send(self, event: Event) -> None:
+    async def send(self, *messages: str) -> None:
         await trio.lowlevel.checkpoint()
+        for event in map(decode, messages):
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
         assert not isinstance(event, Error), event
         self.partials += isinstance(event, Realtime)
         if isinstance(event, Final):

@@ -18,7 +18,7 @@ from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.logs import start_logging
 from trio_stt.protocol.commands import Command
-from trio_stt.protocol.events import Error, Event, Final
+from trio_stt.protocol.events import Error, Event, Final, decode
 from trio_stt.service import build_house, prepare_process
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House
@@ -143,9 +143,13 @@ class _FileConversation:
         self._progress.close()
         raise ConnectionClosed
 
-    async def send(self, event: Event) -> None:
-        """Take down a final."""
+    async def send(self, *messages: str) -> None:
+        """Take down finals."""
         await trio.lowlevel.checkpoint()
+        for event in map(decode, messages):
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
         if isinstance(event, Error):
             raise TranscriptionFailed(f"{self._sound.name}: {event.message}")
         if isinstance(event, Final):

@@ -4,6 +4,7 @@ It owns nothing but the passage: at some thousand messages a second that is a th
 look into messages.
 """
 
+from functools import partial
 from typing import cast
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, WebsocketSendEvent
@@ -11,6 +12,9 @@ from quart.asgi import ASGIWebsocketConnection
 from quart_trio.asgi import TrioASGIWebsocketConnection
 
 from trio_stt.session.connection import ConnectionClosed
+
+MORE = "trio_stt.more"
+"""In what an app sends: whether it sends more at once. A host may wait for that, and need not look."""
 
 
 class DirectWebsocket(TrioASGIWebsocketConnection):
@@ -31,14 +35,16 @@ class DirectWebsocket(TrioASGIWebsocketConnection):
 
         self.receive_channel = messages  # type: ignore[assignment]  # as far as Quart uses it
         websocket = self._create_websocket_from_scope(send_while_there)
-        # Quart's own accepts anew, as far as it can tell, for each message.
+        # Quart's own accept anew, as far as they can tell, for each message.
         websocket.receive = messages.receive  # type: ignore[method-assign]
+        websocket.send = partial(_send, send_while_there)  # type: ignore[method-assign]
         await ASGIWebsocketConnection.handle_websocket(self, websocket, send_while_there)
 
-    async def send_data(self, send: ASGISendCallable, data: str | bytes) -> None:
-        """Send a message."""
-        text, binary = (data, None) if isinstance(data, str) else (None, data)
-        await send(cast(WebsocketSendEvent, {"type": "websocket.send", "bytes": binary, "text": text}))
+
+async def _send(send: ASGISendCallable, *messages: str) -> None:
+    """Send messages, together where the host can: each but the last says that there is more."""
+    for left, text in zip(range(len(messages) - 1, -1, -1), messages, strict=True):
+        await send(cast(WebsocketSendEvent, {"type": "websocket.send", "bytes": None, "text": text, MORE: left > 0}))
 
 
 class _Messages:

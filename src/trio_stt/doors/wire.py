@@ -31,6 +31,7 @@ from hypercorn.typing import (
     AppWrapper,
     ASGIReceiveCallable,
     ASGIReceiveEvent,
+    ASGISendEvent,
     Scope,
     WebsocketAcceptEvent,
     WebsocketReceiveEvent,
@@ -40,6 +41,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
+from trio_stt.doors.direct import MORE
 from trio_stt.doors.frames import Frames, Odd
 from trio_stt.doors.loan import Loan
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
@@ -106,6 +108,9 @@ class _GuardedStream(WSStream):
         self._is_putting = False
         self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
         self._loan = Loan(self.send)
+        self._send_now, self.send = self.send, self._send_together
+        self._held = b""  # frames that go out with the next one
+        self._holds = False
         self.app = partial(self._serve, self.app)
         self._clock = self.context.single_task_class()
         self._clock_ends = False
@@ -186,6 +191,20 @@ class _GuardedStream(WSStream):
             if event is not _READ_ON:
                 return event
             self._loan.is_out = True
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        self._holds = message is not None and bool(message.get(MORE))
+        await super().app_send(message)
+
+    async def _send_together(self, event: Event) -> None:
+        """Let the host send, but wait with frames that are not the last of what the app says at once."""
+        if isinstance(event, Data):
+            data = self._held + event.data
+            self._held = data if self._holds else b""
+            if self._holds:
+                return
+            event = Data(stream_id=event.stream_id, data=data)
+        await self._send_now(event)
 
     # --- frames ---
 

@@ -6,6 +6,8 @@ It carries messages; it must not understand them.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import cast
 
 import trio
 from quart import Blueprint, websocket
@@ -17,7 +19,7 @@ from trio_stt.doors.flow import Flow
 from trio_stt.doors.reset import reset_connection
 from trio_stt.doors.visitor import visitor_of
 from trio_stt.errors import ServerClosing, ServerFull
-from trio_stt.protocol.events import Error, Event, Where, encode
+from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.ending import Farewell
 from trio_stt.session.house import House
@@ -48,7 +50,8 @@ class QuartConnection:
         self._scope = websocket.scope
         self._visitor = visitor_of(self._scope)
         self._is_turned_away = False
-        self._receive, self._send = websocket.receive, websocket.send  # looked up once, not for each message
+        # Looked up once, not for each message. DirectWebsocket's `send` takes several at once.
+        self._receive, self._send = websocket.receive, cast("Callable[..., Awaitable[None]]", websocket.send)
 
     @property
     def closed_cleanly(self) -> bool:
@@ -71,12 +74,12 @@ class QuartConnection:
             raise ConnectionClosed(refusal.detail)
         return message
 
-    async def send(self, event: Event) -> None:
-        """Send one text frame; nothing more to a client that is turned away: Hypercorn fails on it."""
+    async def send(self, *messages: str) -> None:
+        """Send text frames; nothing more to a client that is turned away: Hypercorn fails on it."""
         if self._is_turned_away:
             await trio.lowlevel.checkpoint()
         else:
-            await self._send(encode(event))
+            await self._send(*messages)
 
     def abort(self) -> None:
         """Reset the TCP connection beneath: Hypercorn shields a send that hangs, and closing would wait for it."""

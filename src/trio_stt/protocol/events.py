@@ -284,11 +284,38 @@ class Metrics(Event, frozen=True, kw_only=True, tag="metrics"):
 
 
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder[Event](
+    AuthRequired
+    | Hello
+    | Ready
+    | Resumed
+    | Status
+    | Timeline
+    | Realtime
+    | Final
+    | Notice
+    | Error
+    | Clear
+    | Pong
+    | Flushed
+    | Heartbeat
+    | Metrics
+)
 
 
 def encode(event: Event) -> str:
     """The text frame of an event."""
     return _encoder.encode(event).decode()
+
+
+def decode(message: str) -> Event:
+    """The event of a text frame.
+
+    Raises:
+        msgspec.ValidationError: It is none of ours.
+    """
+    event: Event = _decoder.decode(message)
+    return event
 
 
 def segment_times(segment: Segment) -> dict[str, Any]:

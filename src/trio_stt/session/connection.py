@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-from trio_stt.protocol.events import Event
-
 
 class ConnectionClosed(Exception):  # noqa: N818 - it is how a conversation ends, not a fault
     """The other side is gone, or the connection was closed."""
@@ -23,8 +21,8 @@ class Connection(Protocol):
             ConnectionClosed: No more will come.
         """
 
-    async def send(self, event: Event) -> None:
-        """Hand over one event; returns when the carrier took it.
+    async def send(self, *messages: str) -> None:
+        """Hand over messages, in order and together; returns when the carrier took them.
 
         Raises:
             ConnectionClosed: It cannot be delivered any more.

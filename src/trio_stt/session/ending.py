@@ -1,5 +1,7 @@
-"""Why and when a session is over: told once, known to all its parts. It must not end anything itself."""
+"""Why and when a session is over: told once, known to all its parts. It must not end anything of its own accord."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 import trio
@@ -21,6 +23,7 @@ class Ending:
     def __init__(self) -> None:
         self._over = trio.Event()
         self._farewell = Farewell.OVER
+        self._scopes: set[trio.CancelScope] = set()
 
     @property
     def is_over(self) -> bool:
@@ -37,6 +40,20 @@ class Ending:
         if not self.is_over:
             self._farewell = farewell
             self._over.set()
+            for scope in self._scopes:
+                scope.cancel()
+
+    @contextmanager
+    def ends(self) -> Iterator[None]:
+        """What runs in this block is cancelled when the session is over."""
+        with trio.CancelScope() as scope:
+            if self.is_over:
+                scope.cancel()
+            self._scopes.add(scope)
+            try:
+                yield
+            finally:
+                self._scopes.remove(scope)
 
     async def wait(self) -> None:
         """Wait until the session is over."""

@@ -61,24 +61,25 @@ class EventLog:
             self._waiting.remove(next(filter(_is_passing, self._waiting), self._waiting[0]))
             self._lost_waiting += 1
 
-    def take(self) -> Event | None:
-        """The next event to send, with its number; None when none waits."""
+    def take(self) -> str | None:
+        """The message of the next event to send, with its number; None when none waits."""
         if not self._waiting:
             return None
         self._seq += 1 + self._lost_waiting
         self._lost_waiting = 0
-        event = msgspec.structs.replace(self._waiting.popleft(), seq=self._seq)
+        event = self._waiting.popleft()
+        message = encode(msgspec.structs.replace(event, seq=self._seq))
         if self._keeps:
-            self._keep(event)
-        return event
+            self._keep(message, passing=_is_passing(event))
+        return message
 
-    def since(self, seq: int) -> tuple[list[Event], int]:
-        """What was sent after number `seq` and is still there, in order; and how many events are lost for good."""
-        kept = list(merge(self._passing.since(seq), self._lasting.since(seq), key=_number))
+    def since(self, seq: int) -> tuple[list[str], int]:
+        """Messages sent after number `seq` that are still there, in order; and how many events are lost for good."""
+        kept = [message for _, message in merge(self._passing.since(seq), self._lasting.since(seq))]
         return kept, self._seq + self._lost_waiting - seq - len(kept)
 
-    def _keep(self, event: Event) -> None:
-        (self._passing if _is_passing(event) else self._lasting).add(event)
+    def _keep(self, message: str, *, passing: bool) -> None:
+        (self._passing if passing else self._lasting).add(self._seq, message)
         self._passing.trim()
         forgotten = self._lasting.trim()
         if forgotten:
@@ -101,16 +102,15 @@ class EventLog:
 
 
 class _Shelf:
-    """Sent events of one sort, the newest `MAX_KEPT_BYTES` of them."""
+    """Messages of one sort, with their numbers: the newest `MAX_KEPT_BYTES` of them."""
 
     def __init__(self) -> None:
-        self._events: deque[tuple[Event, int]] = deque()
+        self._sent: deque[tuple[int, str]] = deque()
         self._size_bytes = 0
 
-    def add(self, event: Event) -> None:
-        size_bytes = len(encode(event))
-        self._events.append((event, size_bytes))
-        self._size_bytes += size_bytes
+    def add(self, seq: int, message: str) -> None:
+        self._sent.append((seq, message))
+        self._size_bytes += len(message)
 
     def trim(self) -> int:
         """Forget the oldest beyond the bound; returns the number of the newest that was forgotten, or 0."""
@@ -120,22 +120,17 @@ class _Shelf:
         return newest
 
     def forget_before(self, seq: int) -> None:
-        while self._events and _number(self._events[0][0]) < seq:
+        while self._sent and self._sent[0][0] < seq:
             self._forget_oldest()
 
-    def since(self, seq: int) -> list[Event]:
-        newest_first = takewhile(lambda event: _number(event) > seq, (event for event, _ in reversed(self._events)))
+    def since(self, seq: int) -> list[tuple[int, str]]:
+        newest_first = takewhile(lambda sent: sent[0] > seq, reversed(self._sent))
         return list(newest_first)[::-1]
 
     def _forget_oldest(self) -> int:
-        event, size_bytes = self._events.popleft()
-        self._size_bytes -= size_bytes
-        return _number(event)
-
-
-def _number(event: Event) -> int:
-    assert isinstance(event.seq, int)  # noqa: S101 - only what was sent is kept, and it was numbered then
-    return event.seq
+        seq, message = self._sent.popleft()
+        self._size_bytes -= len(message)
+        return seq
 
 
 def _is_passing(event: Event) -> bool:

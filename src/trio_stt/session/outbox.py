@@ -13,10 +13,13 @@ from trio_stt.protocol.events import Event
 from trio_stt.session.connection import Connection
 from trio_stt.session.event_log import EventLog
 
+AT_ONCE = 8
+"""So many waiting events go out together: to send takes longer than to make one. What is on its way is not replaced by
+what is newer, so no more."""
 MAX_EVENTS = 512
 """More waiting events than this, after replacement, and the client is given up."""
 SEND_TIMEOUT_S = 20.0
-"""A client that takes no event for this long is given up."""
+"""A client that takes nothing for this long is given up."""
 
 
 class ClientStalled(Exception):  # noqa: N818 - what became of the client, not a fault of ours
@@ -52,12 +55,12 @@ class Outbox:
             self._delivery.overflowed.set()
         self._filled.set()
 
-    def since(self, seq: int) -> tuple[list[Event], int]:
-        """What was sent after number `seq`, as far as it is kept; and how many events are lost for good."""
+    def since(self, seq: int) -> tuple[list[str], int]:
+        """Messages sent after number `seq`, as far as they are kept; and how many events are lost for good."""
         return self._log.since(seq)
 
-    def attach(self, connection: Connection, first: Iterable[Event] = ()) -> "Delivery":
-        """Deliver over this connection from now on: `first` these events, as they are, then what waits."""
+    def attach(self, connection: Connection, first: Iterable[str] = ()) -> "Delivery":
+        """Deliver over this connection from now on: `first` these messages, as they are, then what waits."""
         self._delivery = Delivery(self, connection, first)
         return self._delivery
 
@@ -71,8 +74,8 @@ class Outbox:
         """Whether no other connection took its place."""
         return self._delivery is delivery
 
-    def take(self) -> Event | None:
-        """The next event to send; None when none waits."""
+    def take(self) -> str | None:
+        """The next message; None when none waits."""
         return self._log.take()
 
     async def wait_filled(self) -> None:
@@ -95,7 +98,7 @@ class Outbox:
 class Delivery:
     """The way of events over one connection; `run` delivers and `watch` guards it, both until cancelled."""
 
-    def __init__(self, outbox: Outbox, connection: Connection, first: Iterable[Event]) -> None:
+    def __init__(self, outbox: Outbox, connection: Connection, first: Iterable[str]) -> None:
         self._outbox = outbox
         self._connection = connection
         self._first = deque(first)
@@ -110,16 +113,26 @@ class Delivery:
             ConnectionClosed: The client is gone.
         """
         while self._outbox.is_current(self):
-            event = self._first.popleft() if self._first else self._outbox.take()
-            if event is None:
+            messages = self._next()
+            if not messages:
                 self.at_rest = True
                 self._outbox.rested()
                 await self._outbox.wait_filled()
                 self.at_rest = False
                 continue
             self._sending_since_s = trio.current_time()
-            await self._connection.send(event)
+            await self._connection.send(*messages)
             self._sending_since_s = None
+
+    def _next(self) -> list[str]:
+        """What goes out together next; empty when nothing waits."""
+        messages: list[str] = []
+        while len(messages) < AT_ONCE:
+            message = self._first.popleft() if self._first else self._outbox.take()
+            if message is None:
+                break
+            messages.append(message)
+        return messages
 
     async def watch(self) -> None:
         """Give up a client that stalls; and, when the session ends, a delivery that hangs.

@@ -12,7 +12,7 @@ import trio
 
 from trio_stt.errors import ResumeError
 from trio_stt.protocol.commands import Resume
-from trio_stt.protocol.events import Event, Resumed
+from trio_stt.protocol.events import Resumed, encode
 from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.ending import Ending, Farewell
 from trio_stt.session.house import NO_SUCH_SESSION
@@ -136,9 +136,9 @@ class Visits:
         pass through them.
         """
         end = _End()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._leave_when_over, nursery.cancel_scope)
-            nursery.start_soon(self._attend, connection, resume, nursery, end)
+        with self._ending.ends():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._attend, connection, resume, nursery, end)
         if end.left:  # said behind the nursery: trio 0.35 leaves a cycle where one ends by an error of its own block
             raise ConnectionClosed("the client left")
         return end.handover
@@ -159,21 +159,17 @@ class Visits:
                 self._outbox.detach(delivery)
         nursery.cancel_scope.cancel()
 
-    async def _leave_when_over(self, scope: trio.CancelScope) -> None:
-        await self._ending.wait()
-        scope.cancel()
-
     def _leave(self, connection: Connection, *, for_good: bool) -> None:
         if for_good or self._given_up or connection.closed_cleanly:
             self._ending.come(Farewell.OVER)
         else:
             self._presence.change(here=False)
 
-    def _first_words(self, resume: Resume | None) -> list[Event]:
+    def _first_words(self, resume: Resume | None) -> list[str]:
         """What a client that comes back hears before all that is new."""
         if resume is None:
             return []
-        events, missed = self._outbox.since(resume.seq)
+        messages, missed = self._outbox.since(resume.seq)
         resumed = Resumed(
             session_id=self._id,
             seq=resume.seq,
@@ -182,4 +178,4 @@ class Visits:
             streaming=self._receiver.accepting,
             missed_events=missed,
         )
-        return [resumed, *events]
+        return [encode(resumed), *messages]
