@@ -36,21 +36,22 @@ class StallWatch(trio.abc.Instrument):
         self._quiet_until_s = 0.0
         self._unsaid = 0
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - as trio calls it
-        """A task gets the loop."""
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - as trio calls it
+        """Tasks get the loop, one after the other."""
         self._begun_s = time.perf_counter()
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        """It gave the loop back."""
-        now_s = time.perf_counter()
-        if now_s - self._begun_s <= self._limit_s:
+        """One of them gave it back, to the next one."""
+        begun_s, now_s = self._begun_s, time.perf_counter()
+        self._begun_s = now_s
+        if now_s - begun_s <= self._limit_s:
             return
         if now_s < self._quiet_until_s:
             self._unsaid += 1
             return
         more = f" (and {self._unsaid} more since the last such line)" if self._unsaid else ""
         self._unsaid, self._quiet_until_s = 0, now_s + self._quiet_s
-        held_ms = (now_s - self._begun_s) * 1000
+        held_ms = (now_s - begun_s) * 1000
         logger.warning("%s held the event loop up for %.0f ms%s%s", task.name, held_ms, more, _stands(task))
 
 

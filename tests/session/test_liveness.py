@@ -5,7 +5,7 @@ import trio
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import household
-from trio_stt.protocol.events import Final, Heartbeat, Notice
+from trio_stt.protocol.events import Final, Heartbeat, Notice, Ready
 from trio_stt.protocol.packets import build_packet
 
 PAUSE_S = 0.8
@@ -127,3 +127,14 @@ async def test_a_client_that_is_not_idle_stays_and_without_the_setting_everybody
         await home.connect()
         await trio.sleep(80_000)
         assert home.house.active_sessions == 1
+
+
+@virtual_time
+async def test_a_client_that_never_says_anything_is_idle_too() -> None:
+    async with household(idle_timeout_s=10.0) as home:
+        client = await home.connect()
+        await client.until(Ready)
+        await trio.sleep(9)
+        assert home.house.active_sessions == 1
+        await trio.sleep(2)
+        assert home.house.active_sessions == 0

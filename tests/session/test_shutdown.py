@@ -6,7 +6,7 @@ import trio
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import household
 from trio_stt.errors import ServerClosing
-from trio_stt.protocol.events import Final, Notice, Realtime
+from trio_stt.protocol.events import Final, Notice, Ready, Realtime
 
 
 @virtual_time
@@ -75,3 +75,15 @@ async def test_nobody_new_comes_in() -> None:
         with pytest.raises(ServerClosing, match="shuts down"):
             home.house.reserve()
         assert home.house.health().rejected_sessions == 1
+
+
+@virtual_time
+async def test_nobody_waits_for_a_client_that_never_said_anything() -> None:
+    async with household() as home:
+        client = await home.connect()
+        await client.until(Ready)
+        begun_s = trio.current_time()
+        await home.house.drain(5.0)
+        assert trio.current_time() == begun_s
+        assert home.house.active_sessions == 0
+        assert "shuts down" in client.of(Notice)[-1].message

@@ -13,10 +13,10 @@ Contract: section 11, 41. Sources: RFC 6454 (origins), RFC 6761 (`localhost`).
 import re
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from hypercorn.typing import WWWScope
 
+from trio_stt.doors.addresses import parse_address
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
 from trio_stt.settings.option import listed
@@ -112,7 +112,7 @@ class Access:
         if not self._is_public and is_loopback(_address_at(scope.get("server"))):
             return False
         # An address cannot be rebound: whoever names it reached it.
-        return _address(host) is not None or host in self._own_names
+        return parse_address(host) is not None or host in self._own_names
 
     def _welcomes(self, origin_header: str, scope: WWWScope, host_header: str) -> bool:
         if self._any_origin:
@@ -140,13 +140,13 @@ def is_local(scope: WWWScope) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether an address, or a name that means the same everywhere, is reached from its own machine only."""
-    address = _address(host)
+    address = parse_address(host)
     return _is_localhost(host.lower()) if address is None else address.is_loopback
 
 
 def _means_this_machine(host: str) -> bool:
     """As `is_loopback`, for clients: to them 0.0.0.0 and :: are addresses of their own machine."""
-    address = _address(host)
+    address = parse_address(host)
     return is_loopback(host) or (address is not None and address.is_unspecified)
 
 
@@ -174,18 +174,6 @@ def _address_at(end: tuple[str, int] | tuple[str, int | None] | None) -> str:
     return end[0] if end else ""
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return _unmapped(ip_address(text))
-    except ValueError:
-        return None
-
-
-def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 address stands for, where it does."""
-    return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address
-
-
 def _host_and_port(authority: str) -> tuple[str, int | None]:
     """Split `host:port`; names come in lower case without a final dot, addresses in their one spelling.
 
@@ -199,7 +187,10 @@ def _host_and_port(authority: str) -> tuple[str, int | None]:
     if port is not None and port > _HIGHEST_PORT:
         raise ValueError("not a port")
     if parts["ipv6"]:
-        return str(_unmapped(IPv6Address(parts["ipv6"]))), port
+        address = parse_address(parts["ipv6"])
+        if address is None or ":" not in parts["ipv6"]:
+            raise ValueError("not an IPv6 address")
+        return str(address), port
     return parts["name"], port
 
 
@@ -218,7 +209,7 @@ def _origin(text: str) -> _Origin:
 
 
 def _allowed_host(entry: str) -> str:
-    bare_ipv6 = ":" in entry and _address(entry) is not None
+    bare_ipv6 = ":" in entry and parse_address(entry) is not None
     try:
         host, port = _host_and_port(f"[{entry}]" if bare_ipv6 else entry)
         if port is None:

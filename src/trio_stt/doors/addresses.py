@@ -1,6 +1,7 @@
 """Client addresses: what stands for one client in them, and who of them failed to log in. They know no sockets."""
 
 from collections import OrderedDict
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from trio_stt.rates import Bucket
@@ -8,6 +9,8 @@ from trio_stt.rates import Bucket
 _MAX_ADDRESSES = 10_000
 _CLIENT_PREFIX = 64
 """Bits of an IPv6 address that name a client: the rest is its own choice (RFC 4291)."""
+_REMEMBERED = 256
+"""Addresses, or what stands in their place: each handshake asks for the same few nine times."""
 
 
 class Failures:
@@ -37,6 +40,7 @@ class Failures:
             bucket.refund(1)
 
 
+@lru_cache(_REMEMBERED)
 def client_of(address: str) -> str:
     """What stands for one client in an address: an IPv4 address, the network of an IPv6 one, or any other text."""
     parsed = parse_address(address)
@@ -45,6 +49,7 @@ def client_of(address: str) -> str:
     return address if parsed is None else str(parsed)
 
 
+@lru_cache(_REMEMBERED)
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """The address that a text is; IPv4 where IPv6 only wraps it."""
     try:

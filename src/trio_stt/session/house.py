@@ -56,6 +56,7 @@ class House:
 
     Attributes:
         settings: In force. They are frozen and replaced as a whole: who keeps them keeps what was in force then.
+        shown_settings: Those of them that clients may see, by name; replaced along with them, to read only.
         exit: Through it go connections and sessions that end by themselves: a crowd that vanishes delays nobody.
     """
 
@@ -69,6 +70,7 @@ class House:
         archive: Archive | None = None,
     ) -> None:
         self.settings = settings
+        self.shown_settings = public_settings(settings)
         self.lanes = lanes
         self.archive = archive
         self._new_detector = new_detector
@@ -248,7 +250,7 @@ class House:
     def config(self) -> ConfigReport:
         """Body of `/api/config`."""
         return ConfigReport(
-            settings=public_settings(self.settings),
+            settings=self.shown_settings,
             limits=self.limits(),
             supported_engines=engine_names(),
             runtime_settings=runtime_settings(),
@@ -266,7 +268,7 @@ class House:
         self.settings = revision.settings
         if revision.applied:  # names alone: a prompt is nobody else's business
             logger.info("settings changed: %s", ", ".join(declaration.name for declaration in revision.applied))
-        shown = public_settings(self.settings)
+        shown = self.shown_settings = public_settings(self.settings)
         return ConfigUpdateReport(
             applied={declaration.name: applied_report(declaration, shown) for declaration in revision.applied},
             rejected={

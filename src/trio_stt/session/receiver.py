@@ -83,12 +83,22 @@ class Receiver:
         self._refusing_audio = False  # since the backlog is too long
         self._pace = Bucket(settings.max_audio_speed, PACE_WINDOW_S) if settings.max_audio_speed else None
         self._closed = False
+        self._begun = trio.Event()
         self._active_s = trio.current_time()
 
     @property
     def active_s(self) -> float:
         """When the client last did something that a page does not do by itself, on trio's clock."""
         return self._active_s
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client ever sent anything to this session."""
+        return self._begun.is_set()
+
+    async def wait_begun(self) -> None:
+        """Wait until the client sends something to this session."""
+        await self._begun.wait()
 
     @property
     def accepting(self) -> bool:
@@ -124,11 +134,12 @@ class Receiver:
             # Counted when it was taken: what a lost connection interrupts is sent again.
             self.commands += isinstance(message, str)
             self.packets += not isinstance(message, str)
-            if self.commands + self.packets == 1:
+            if not self.has_begun:
+                self._begun.set()
                 self._house.settle()
 
     def _hand_over(self, resume: Resume) -> Handover:
-        if self.commands + self.packets:
+        if self.has_begun:
             raise ResumeError("resume must be the first message of a connection")
         return Handover(self._house.find(resume, other_than=self._id), resume)
 

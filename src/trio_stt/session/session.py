@@ -9,7 +9,7 @@ import trio
 from msgspec import UNSET
 from structlog.contextvars import bound_contextvars
 
-from trio_stt.configuration import public_settings, runtime_settings
+from trio_stt.configuration import runtime_settings
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
@@ -52,6 +52,7 @@ class Session:
         self._id = session_id
         self._house = house
         self._settings = settings = house.settings
+        self._shown_settings = house.shown_settings
         self._makes_partials = partials
         self._counters = SessionCounters()
         self._inbox = Inbox(settings.audio_queue_size, sheds=live)
@@ -121,7 +122,7 @@ class Session:
     @property
     def is_stranger(self) -> bool:
         """Whether its client never sent anything: if there was something, it was lost on the way."""
-        return not (self._receiver.packets or self._receiver.commands)
+        return not self._receiver.has_begun
 
     def expect(self, resume: Resume) -> None:
         """The client is coming back: wait for it for the whole grace once more.
@@ -149,8 +150,9 @@ class Session:
 
     async def wait_drained(self) -> None:
         """Wait until all that was received has been heard, and all that it led to has been sent to who is there."""
-        await self._inbox.wait_idle()
-        await self._utterances.finals.wait_idle()
+        if not self.is_stranger:
+            await self._inbox.wait_idle()
+            await self._utterances.finals.wait_idle()
         await self._outbox.wait_idle()
 
     async def conclude(self) -> None:
@@ -179,20 +181,20 @@ class Session:
 
     async def _live(self) -> None:
         try:
-            async with trio.open_nursery() as nursery:
-                if self._house.lanes.ready:
-                    self._publish_ready()
-                else:
-                    nursery.start_soon(self._publish_ready_when_loaded)
-                nursery.start_soon(self._hearing.run)
-                nursery.start_soon(self._utterances.finals.run)
-                if self._makes_partials:
-                    nursery.start_soon(self._utterances.partials.run)
-                nursery.start_soon(self._beat)
-                nursery.start_soon(self._end_when_idle)
-                nursery.start_soon(self._end_when_left)
-                await self._ending.wait()
-                nursery.cancel_scope.cancel()
+            with self._ending.ends():
+                async with trio.open_nursery() as nursery:
+                    if self._house.lanes.ready:
+                        self._publish_ready()
+                    else:
+                        nursery.start_soon(self._publish_ready_when_loaded)
+                    nursery.start_soon(self._end_when_idle)
+                    nursery.start_soon(self._end_when_left)
+                    await self._receiver.wait_begun()  # who only knocks is not worth the tasks
+                    nursery.start_soon(self._hearing.run)
+                    nursery.start_soon(self._utterances.finals.run)
+                    if self._makes_partials:
+                        nursery.start_soon(self._utterances.partials.run)
+                    nursery.start_soon(self._beat)
         except* Exception:
             logger.exception("the session failed")
             self._ending.come(Farewell.FAILED)
@@ -264,7 +266,7 @@ class Session:
                 session_id=self._id,
                 resume_token=self._visits.token if grace_s else UNSET,
                 resume_grace_seconds=grace_s,
-                settings=public_settings(self._settings),
+                settings=self._shown_settings,
                 limits=self._house.limits(),
                 supported_engines=engine_names(),
                 runtime_settings=runtime_settings(),
@@ -280,7 +282,7 @@ class Session:
         self._outbox.put(
             Ready(
                 session_id=self._id,
-                settings=public_settings(self._settings),
+                settings=self._shown_settings,
                 limits=self._house.limits(),
                 runtime_settings=runtime_settings(),
                 ok=self._house.lanes.ok,
