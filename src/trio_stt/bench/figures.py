@@ -72,7 +72,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         partial_interval: Between two partials of an utterance.
         partials_per_s: Partials for each second of speech.
         revised_words_per_shown_word: Words changed or taken away on the screen, for each that was put there.
-        ping: From `ping` to `pong`, one a second from each client.
+        ping: From `ping` to `pong`, one from each client every `ping_every_s` of the plan.
         hello: From the attempt to connect to `hello`.
         sent_late: How late packets left the talkers: the figures are worth as much as this is small.
         talkers_cpu_s_per_audio_s: CPU seconds of the talkers themselves for each second of audio that they sent.

@@ -32,6 +32,7 @@ async def observe(
     clips: Sequence[Clip],
     talkers: Sequence[Talker],
     api_key: str = "",
+    ping_every_s: float = 1.0,
 ) -> Observation:
     """Carry out a run.
 
@@ -49,6 +50,7 @@ async def observe(
         clips=tuple(clips),
         talkers=tuple(talkers),
         api_key=api_key,
+        ping_every_s=ping_every_s,
     )
     told: list[Testimony] = []
     uses: list[ProcessUse] = []

@@ -64,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         clips: What there is to say.
         talkers: Who says it.
         api_key: That each shows the server; empty for none.
+        ping_every_s: Each pings so often.
     """
 
     url: str
@@ -74,6 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     clips: tuple[Clip, ...]
     talkers: tuple[Talker, ...]
     api_key: str = ""
+    ping_every_s: float = 1.0
 
     @property
     def packet_samples(self) -> int:

@@ -20,7 +20,6 @@ from trio_stt.bench.record import Notebook, Record, Testimony
 from trio_stt.protocol.packets import build_packet
 
 _READY_WITHIN_S = 120.0
-_PING_EVERY_S = 1.0
 _DRAIN_S = 15.0
 """With nothing new from the server for so long, what is missing will not come."""
 _ANSWER_WITHIN_S = 5.0
@@ -169,7 +168,7 @@ class _Client:
         while not socket.closed:
             self.notes.pings_at.append(self._now_s())
             line.put(_PING)
-            yield trio.current_time() + _PING_EVERY_S
+            yield trio.current_time() + self._plan.ping_every_s
 
     def _speak(self, socket: WebSocketConnection, line: Line, zero_s: float) -> Iterator[float]:
         """Send a packet at each moment that it yields."""
