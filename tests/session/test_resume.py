@@ -276,6 +276,7 @@ async def test_the_longest_absent_gives_way_to_who_begins_anew() -> None:
         late = await home.connect()
         late.resume(lost[1].token, lost[1].seq)
         assert (await late.until(Error)).where == "resume"
+        await late.settled()
         assert home.house.active_sessions == 2, "and the other had to go, too"
         with pytest.raises(ServerFull):
             home.house.reserve()

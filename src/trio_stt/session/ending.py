@@ -21,14 +21,14 @@ class Ending:
     """The end of one session."""
 
     def __init__(self) -> None:
-        self._over = trio.Event()
+        self._is_over = False
         self._farewell = Farewell.OVER
         self._scopes: set[trio.CancelScope] = set()
 
     @property
     def is_over(self) -> bool:
         """Whether it came."""
-        return self._over.is_set()
+        return self._is_over
 
     @property
     def farewell(self) -> Farewell:
@@ -39,7 +39,7 @@ class Ending:
         """The session is over; the first reason counts."""
         if not self.is_over:
             self._farewell = farewell
-            self._over.set()
+            self._is_over = True
             for scope in self._scopes:
                 scope.cancel()
 
@@ -54,7 +54,3 @@ class Ending:
                 yield
             finally:
                 self._scopes.remove(scope)
-
-    async def wait(self) -> None:
-        """Wait until the session is over."""
-        await self._over.wait()
