@@ -150,6 +150,7 @@ async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_tha
 async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_sent_by_one_task() -> None:
     async with household() as home:
         deaf = await home.connect()
+        deaf.command("ping")  # from then on it has all of its tasks
         await deaf.settled()
         deaf.reads = False
         tasks = trio.lowlevel.current_statistics().tasks_living

@@ -380,20 +380,3 @@ async def test_a_flood_of_refusals_gives_a_line_now_and_then_that_counts_the_oth
     assert [record.getMessage() for record in caplog.records][1:] == [
         "refused a request: the origin 'http://evil.example' is not allowed; 500 more refused since the last such line"
     ]
-
-
-async def test_a_crowd_at_the_door_lets_others_have_their_turn_between_two_handshakes() -> None:
-    turns = 0
-    turns_at: list[int] = []
-
-    async def app(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
-        turns_at.append(turns)
-
-    guard = Guard(app, access())
-    async with trio.open_nursery() as nursery:
-        for _ in range(20):
-            nursery.start_soon(knock, guard, {"Host": "localhost"})
-        while len(turns_at) < 20:
-            await trio.lowlevel.checkpoint()
-            turns += 1
-    assert len(set(turns_at)) == 20

@@ -16,6 +16,7 @@ from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
 from trio_stt.doors.wire import MAX_FRAGMENTS
+from trio_stt.session.guest import Guest
 from trio_stt.session.house import House
 
 POLICY, TOO_BIG = 1008, 1009
@@ -62,6 +63,33 @@ async def test_what_is_said_at_once_goes_out_at_once(monkeypatch: pytest.MonkeyP
     greeting = next(piece for piece in pieces if b'"type":"hello"' in piece)
     assert b'"type":"ready"' in greeting
     assert [event["seq"] for event in client.events] == [1, 2, 3]
+
+
+async def test_a_crowd_at_the_door_lets_others_have_their_turn_between_two_sessions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = 0
+    turns_at: list[int] = []
+    start = House.start
+
+    def noted(house: House, session: Guest) -> None:
+        turns_at.append(turns)
+        start(house, session)
+
+    async def come(port: int) -> None:
+        async with raw_client(port) as client:
+            await client.open(port)
+            await client.until("ready")
+
+    monkeypatch.setattr(House, "start", noted)
+    async with rig(monkeypatch) as (house, port), trio.open_nursery() as nursery:
+        await house.lanes.wait_loaded()
+        for _ in range(20):
+            nursery.start_soon(come, port)
+        while len(turns_at) < 20:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+    assert len(set(turns_at)) == 20
 
 
 async def test_a_message_that_is_too_big_ends_with_1009_before_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from trio_stt.doors.visitor import Visitor, introduce, visitor_of, visitor_with_
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House
+from trio_stt.session.turnstile import Turnstile
 
 AUTH_TIMEOUT_S = 5.0
 """From the handshake to the key."""
@@ -54,6 +55,7 @@ class Entrance:
         self._keyring = keyring
         self._open: Counter[str] = Counter()
         self._log = RefusalLog(logging.getLogger(__name__))
+        self._gate = Turnstile()  # a crowd at the door holds nobody up who is inside: each session takes a millisecond
 
     def guards(self, route: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """A route that only those reach who may come in; their handshake is accepted then."""
@@ -62,6 +64,8 @@ class Entrance:
         async def guarded() -> None:
             # What was offered is answered: a browser fails a socket whose subprotocols are all passed over.
             await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in websocket.requested_subprotocols else None)
+            # Not before: Hypercorn fails on frames that come before the answer to the handshake.
+            await self._gate.pass_through()
             visitor = visitor_of(websocket.scope)
             client = client_of(visitor.address)
             self._open[client] += 1

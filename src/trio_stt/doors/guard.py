@@ -1,8 +1,8 @@
 """The guard before all routes: who may not reach the server gets an HTTP answer, and no session begins.
 
-It owns the order of the checks, refusing and logging it, and that sockets come in one at a time. It must not decide who
-may pass: `access` and `keyring` do. It stands before the web framework, which fails on some host names before any of
-its own hooks. Keys of sockets are left to `entrance`, which can tell browsers what is wrong.
+It owns the order of the checks, refusing and logging it. It must not decide who may pass: `access` and `keyring` do. It
+stands before the web framework, which fails on some host names before any of its own hooks. Keys of sockets are left to
+`entrance`, which can tell browsers what is wrong.
 """
 
 import logging
@@ -18,7 +18,6 @@ from trio_stt.doors.keyring import Keyring
 from trio_stt.doors.keys import KeyRecord, KeyScope
 from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.visitor import introduce, visitor_with_key, visitor_without_key
-from trio_stt.session.turnstile import Turnstile
 
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Refusal(
@@ -74,7 +73,6 @@ class Guard:
         self._proxies = proxies
         self._keyring = keyring if keyring is not None and keyring.is_needed else None
         self._on_refused_socket = on_refused_socket
-        self._gate = Turnstile()  # a crowd at the door holds nobody up who is inside: each socket takes a millisecond
         self._log = RefusalLog(logging.getLogger(__name__))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -82,8 +80,6 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] == "websocket":
-            await self._gate.pass_through()
         passed = await self._judge(scope)
         if isinstance(passed, Refusal):
             self._log.note(passed)
