@@ -18,18 +18,16 @@ from typing import Any, TypeVar
 import outcome
 import sniffio
 import trio
-from hypercorn.config import Config
 from hypercorn.trio import run as trio_worker
+from hypercorn.trio import tcp_server
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import (
-    AppWrapper,
     ASGIFramework,
     ASGIReceiveCallable,
     ASGIReceiveEvent,
     ASGISendCallable,
     ASGISendEvent,
-    LifespanState,
     Scope,
     TaskGroup,
 )
@@ -97,17 +95,6 @@ class _SingleTask:
 class _ShelteredConnection(TCPServer):
     """A connection whose own failure ends it alone."""
 
-    def __init__(
-        self,
-        app: AppWrapper,
-        config: Config,
-        context: WorkerContext,
-        state: LifespanState,
-        stream: trio.SSLStream[trio.SocketStream],
-    ) -> None:
-        super().__init__(app, config, context, state, stream)
-        self.idle_task = _SingleTask()  # type: ignore[assignment]  # as far as Hypercorn uses it
-
     async def run(self) -> None:
         try:
             await super().run()
@@ -125,7 +112,9 @@ def shelter_trio_worker() -> None:
     logs such an error and goes on; so does the Trio worker after this call.
     """
     WorkerContext.single_task_class = _SingleTask
-    trio_worker.TCPServer = _ShelteredConnection  # type: ignore[attr-defined]  # imported there, and looked up at start
+    # Imported there, and looked up for each connection and at the start.
+    tcp_server.TrioSingleTask = _SingleTask  # type: ignore[attr-defined, assignment]  # as far as it is used
+    trio_worker.TCPServer = _ShelteredConnection  # type: ignore[attr-defined]
 
 
 async def _serve_as_guest(

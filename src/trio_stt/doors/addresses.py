@@ -40,7 +40,6 @@ class Failures:
             bucket.refund(1)
 
 
-@lru_cache(_REMEMBERED)
 def client_of(address: str) -> str:
     """What stands for one client in an address: an IPv4 address, the network of an IPv6 one, or any other text."""
     parsed = parse_address(address)

@@ -43,8 +43,9 @@ class DirectWebsocket(TrioASGIWebsocketConnection):
 
 async def _send(send: ASGISendCallable, *messages: str) -> None:
     """Send messages, together where the host can: each but the last says that there is more."""
-    for left, text in zip(range(len(messages) - 1, -1, -1), messages, strict=True):
-        await send(cast(WebsocketSendEvent, {"type": "websocket.send", "bytes": None, "text": text, MORE: left > 0}))
+    for number, text in enumerate(messages, 1):
+        more = number < len(messages)
+        await send(cast(WebsocketSendEvent, {"type": "websocket.send", "bytes": None, "text": text, MORE: more}))
 
 
 class _Messages:
