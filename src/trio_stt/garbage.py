@@ -15,11 +15,11 @@ from itertools import count
 
 import trio
 
-LOOK_S = 0.2
+LOOK_S = 0.05
 """Between two looks through what is new. With 50 clients a second these are some 6,000 objects, or 2 ms."""
 LOOKS_TO_A_SECOND_LOOK = 3
 """One in so many goes through what earlier looks left, too, and leaves that alone from then on."""
-LOOKS_TO_A_WHOLE_LOOK = 3000
+LOOKS_TO_A_WHOLE_LOOK = 12_000
 """Ten minutes. It takes about 1 ms for each four sessions; hardly any garbage is old when it becomes garbage."""
 _THRESHOLDS = (2000, 2, 1_000_000)
 """For more in a shorter time: a crowd that comes at once, of some 500 objects each. With Python's own 700, 10 and 10, a

@@ -1,6 +1,7 @@
 """What a connection and its session held is free when they end, before the garbage collector looks for it."""
 
 import gc
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,6 +29,7 @@ def held() -> list[str]:
 @asynccontextmanager
 async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[int]:
     """The port of a server, without a garbage collector; in the end it holds no connection and no session."""
+    monkeypatch.setattr("trio_stt.garbage.LOOK_S", math.inf)
     monkeypatch.setattr(trio_worker, "TCPServer", TCPServer)  # type: ignore[attr-defined]  # put back after it
     shelter_trio_worker()
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine(), **settings)) as port:

@@ -11,6 +11,7 @@ than Hypercorn have limits of their own.
   task and queue on the way of a message costs as much as the message.
 - When a handler has ended, nobody waits for it: Hypercorn would hold a connection for good whose reader has one message
   more than the queue to the handler takes, as one that is killed while it floods.
+- With which code a client closed is noted (`closing`).
 - Hypercorn sends pings and never looks for their answers. Here, a client of which nothing at all comes for too long is
   given up: its cable was pulled, or it sleeps.
 
@@ -40,7 +41,9 @@ from wsproto import events as ws
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import LocalProtocolError
 
+from trio_stt.doors.closing import note_close_code
 from trio_stt.doors.direct import MORE
 from trio_stt.doors.frames import Frames, Odd
 from trio_stt.doors.loan import Loan
@@ -108,7 +111,6 @@ class _GuardedStream(WSStream):
         self._is_putting = False
         self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
         self._loan = Loan(self.send)
-        self._send_now, self.send = self.send, self._send_together
         self._held = b""  # frames that go out with the next one
         self._holds = False
         self.app = partial(self._serve, self.app)
@@ -196,15 +198,17 @@ class _GuardedStream(WSStream):
         self._holds = message is not None and bool(message.get(MORE))
         await super().app_send(message)
 
-    async def _send_together(self, event: Event) -> None:
-        """Let the host send, but wait with frames that are not the last of what the app says at once."""
-        if isinstance(event, Data):
-            data = self._held + event.data
-            self._held = data if self._holds else b""
-            if self._holds:
-                return
-            event = Data(stream_id=event.stream_id, data=data)
-        await self._send_now(event)
+    async def _send_wsproto_event(self, event: ws.Event) -> None:
+        """As Hypercorn does, but frames that are not the last of what the app says at once wait for the last."""
+        if isinstance(event, CloseConnection) and self.connection.state is ConnectionState.REMOTE_CLOSING:
+            note_close_code(self.scope, event.code)  # the answer repeats it
+        try:
+            self._held += self.connection.send(event)
+        except LocalProtocolError:
+            return
+        if not self._holds:
+            data, self._held = self._held, b""
+            await self.send(Data(stream_id=self.stream_id, data=data))
 
     # --- frames ---
 

@@ -13,7 +13,7 @@ import trio
 from quart import Blueprint, websocket
 
 from trio_stt.doors.access import Refusal
-from trio_stt.doors.closing import note_close_codes, said_goodbye
+from trio_stt.doors.closing import said_goodbye
 from trio_stt.doors.entrance import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER, Entrance, linger, turn_away
 from trio_stt.doors.flow import Flow
 from trio_stt.doors.reset import reset_connection
@@ -91,7 +91,6 @@ class QuartConnection:
 def ws_routes(house: House, entrance: Entrance) -> Blueprint:
     """The route, bound to a house, behind its entrance."""
     routes = Blueprint("ws", __name__)
-    note_close_codes()
 
     @routes.websocket("/ws/transcribe")
     @entrance.guards
