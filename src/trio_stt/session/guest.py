@@ -16,10 +16,6 @@ class Guest(Protocol):
         """32 hexadecimal digits."""
 
     @property
-    def away_since_s(self) -> float | None:
-        """When its client was cut off, on trio's clock; None while it is there."""
-
-    @property
     def is_stranger(self) -> bool:
         """Whether its client never sent anything."""
 

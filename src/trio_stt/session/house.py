@@ -6,6 +6,7 @@ It owns admission, the nursery of all sessions, and the server's reports. It mus
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 import msgspec
 import trio
@@ -77,6 +78,7 @@ class House:
         self._wake_words = wake_words or WakeWords()
         self._sessions: dict[str, Guest] = {}
         self._reserved: set[str] = set()
+        self._away: dict[str, Guest] = {}  # whose client was cut off, the longest absence first
         self._speakers: set[str] = set()
         self._rejected_sessions = 0
         self._closing = False
@@ -116,7 +118,7 @@ class House:
     @property
     def is_full(self) -> bool:
         """Whether sessions with a client and reservations fill `max_sessions`."""
-        return len(self._sessions) - len(self._kept()) + len(self._reserved) >= self.settings.max_sessions
+        return len(self._sessions) - len(self._away) + len(self._reserved) >= self.settings.max_sessions
 
     def reserve(self) -> str:
         """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
@@ -180,25 +182,28 @@ class House:
 
     def settle(self) -> None:
         """A new session stays: if it is one too many, the one whose client has been away for longest gives way."""
-        kept = self._kept()
-        for session in kept[: max(0, len(self._sessions) + len(self._reserved) - self.settings.max_sessions)]:
+        too_many = len(self._sessions) + len(self._reserved) - self.settings.max_sessions
+        for session in list(islice(self._away.values(), max(0, too_many))):
             session.dismiss()
+
+    def note_presence(self, session_id: str, here: bool) -> None:
+        """The client of a session came, was cut off, or is waited for anew."""
+        self._away.pop(session_id, None)
+        session = self._sessions.get(session_id)
+        if session is not None and not here:
+            self._away[session_id] = session
 
     def forget_strangers(self) -> None:
         """A client was cut off: of too many that never sent anything, the longest absent are not waited for."""
-        strangers = [session for session in self._kept() if session.is_stranger]
+        strangers = [session for session in self._away.values() if session.is_stranger]
         for session in strangers[:-_MOST_STRANGERS]:
             session.dismiss()
-
-    def _kept(self) -> list[Guest]:
-        """Sessions whose client was cut off, the longest absence first."""
-        since = {s.session_id: s.away_since_s for s in self._sessions.values() if s.away_since_s is not None}
-        return [self._sessions[session_id] for session_id in sorted(since, key=since.__getitem__)]
 
     def leave(self, session_id: str) -> None:
         """Give the place back, admitted or only reserved."""
         self._reserved.discard(session_id)
         self._sessions.pop(session_id, None)
+        self._away.pop(session_id, None)
         self.release_speaker(session_id)
         self._departure.set()
 

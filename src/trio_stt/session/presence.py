@@ -1,12 +1,19 @@
 """Whether a session's client is there, and since when. It must not decide what follows from that."""
 
+from collections.abc import Callable
+
 import trio
 
 
 class Presence:
-    """Begins with the client there: a session is made for one that is."""
+    """Begins with the client there: a session is made for one that is.
 
-    def __init__(self) -> None:
+    Args:
+        tell: Is told of every change, and whether the client is there now.
+    """
+
+    def __init__(self, tell: Callable[[bool], object]) -> None:
+        self._tell = tell
         self._since_s = trio.current_time()
         self._here = True
         self._changed = trio.Event()
@@ -22,6 +29,7 @@ class Presence:
         self._since_s = trio.current_time()
         self._changed.set()
         self._changed = trio.Event()
+        self._tell(here)
 
     def was_here_since(self, time_s: float) -> bool:
         """Whether the client has been there since before this time, on trio's clock, over one connection."""

@@ -4,6 +4,7 @@ It owns the nursery. It must not know connections (`visits` does), hear (`hearin
 """
 
 import logging
+from functools import partial
 
 import trio
 from msgspec import UNSET
@@ -59,7 +60,7 @@ class Session:
         grace_s = settings.resume_grace_s if live else 0.0
         self._record = house.archive.open(session_id) if house.archive else None
         self._outbox = Outbox(keeps=grace_s > 0, tap=self._record.event if self._record else None)
-        self._presence = Presence()
+        self._presence = Presence(partial(house.note_presence, session_id))
         self._ending = Ending()
         self._announcer = Announcer(
             session_id=session_id, settings=settings, outbox=self._outbox, facts=loosely(self._status_facts)
@@ -113,11 +114,6 @@ class Session:
     def session_id(self) -> str:
         """32 hexadecimal digits."""
         return self._id
-
-    @property
-    def away_since_s(self) -> float | None:
-        """When the client was cut off, on trio's clock; None while it is there."""
-        return self._presence.away_since_s
 
     @property
     def is_stranger(self) -> bool:
@@ -242,7 +238,7 @@ class Session:
 
     async def _finish(self) -> None:
         """End the utterance and bring all to its end that somebody will see: a client that is there, or the record."""
-        if self._record or self.away_since_s is None:
+        if self._record or self._presence.away_since_s is None:
             self._receiver.close()
             await self.wait_drained()
 
