@@ -16,7 +16,8 @@ from itertools import count
 import trio
 
 LOOK_S = 0.05
-"""Between two looks through what is new. With 50 clients a second these are some 6,000 objects, or 2 ms."""
+"""Between two looks through what is new. Beside 50 clients a second that stay, a look takes 0.5 ms and every third 1.2;
+four times as rare they took 1.4 and 5 ms, and of a hundred pings one met such a look."""
 LOOKS_TO_A_SECOND_LOOK = 3
 """One in so many goes through what earlier looks left, too, and leaves that alone from then on."""
 LOOKS_TO_A_WHOLE_LOOK = 12_000

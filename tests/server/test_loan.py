@@ -4,21 +4,16 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
 import pytest
 import trio
-from hypercorn.config import Config
-from hypercorn.protocol import h2, h11
-from hypercorn.trio import serve
 from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
 
+from tests.support.bare_host import hosted
 from tests.support.raw_socket import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
 from trio_stt.doors.loan import Loan
-from trio_stt.doors.wire import WireLimits, guard_wire
 
 Message = str | bytes | None
-LIMITS = WireLimits(max_message_bytes=2**20, liveness_timeout_s=0.0)
 MESSAGES: list[Message] = ["text", b"binary" * 20_000, b"", "in parts", b"\7" * 3900, "the last"]
 FRAMES = [
     frame(TEXT, b"text"),
@@ -79,20 +74,11 @@ class Listener:
 @asynccontextmanager
 async def talking(monkeypatch: pytest.MonkeyPatch, app: Listener, *, lends: bool) -> AsyncIterator[RawClient]:
     """A client in an open WebSocket to the app."""
-    for protocol in (h11, h2):
-        monkeypatch.setattr(protocol, "WSStream", protocol.WSStream)  # type: ignore[attr-defined]  # put back after it
-    guard_wire(lambda: LIMITS)
     if not lends:
         monkeypatch.setattr(Loan, "is_possible", False)
-    config = Config()
-    config.bind = ["127.0.0.1:0"]
-    async with trio.open_nursery() as nursery:
-        (address,) = await nursery.start(partial(serve, app, config))
-        port = int(address.rpartition(":")[2])
-        async with raw_client(port) as client:
-            await client.open(port)
-            yield client
-        nursery.cancel_scope.cancel()
+    async with hosted(monkeypatch, app) as port, raw_client(port) as client:
+        await client.open(port)
+        yield client
 
 
 @lending

@@ -20,6 +20,7 @@ Source: RFC 6455 (frames, close codes), RFC 7692 (what compression can cost).
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -199,14 +200,12 @@ class _GuardedStream(WSStream):
         await super().app_send(message)
 
     async def _send_wsproto_event(self, event: ws.Event) -> None:
-        """As Hypercorn does, but frames that are not the last of what the app says at once wait for the last."""
+        """As Hypercorn does, but what the app says at once goes out together, with whatever else is sent meanwhile."""
         if isinstance(event, CloseConnection) and self.connection.state is ConnectionState.REMOTE_CLOSING:
             note_close_code(self.scope, event.code)  # the answer repeats it
-        try:
+        with suppress(LocalProtocolError):  # closed already
             self._held += self.connection.send(event)
-        except LocalProtocolError:
-            return
-        if not self._holds:
+        if self._held and not (self._holds and isinstance(event, TextMessage)):
             data, self._held = self._held, b""
             await self.send(Data(stream_id=self.stream_id, data=data))
 
