@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
+from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable
 
-from tests.support.bare_host import hosted
+from tests.support.in_process import accepting
 from tests.support.raw_socket import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
 from trio_stt.doors.loan import Loan
 
@@ -37,12 +37,7 @@ class Listener:
         self.took = trio.Event()
         self.left = trio.Event()
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        await receive()
-        if scope["type"] == "lifespan":
-            await send({"type": "lifespan.startup.complete"})
-            await trio.sleep_forever()
-        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+    async def __call__(self, receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._take_turns)
             while (event := await self._next(receive))["type"] == "websocket.receive":
@@ -76,7 +71,7 @@ async def talking(monkeypatch: pytest.MonkeyPatch, app: Listener, *, lends: bool
     """A client in an open WebSocket to the app."""
     if not lends:
         monkeypatch.setattr(Loan, "is_possible", False)
-    async with hosted(monkeypatch, app) as port, raw_client(port) as client:
+    async with accepting(monkeypatch, app) as port, raw_client(port) as client:
         await client.open(port)
         yield client
 

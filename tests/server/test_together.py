@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 import trio
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WebsocketSendEvent
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketSendEvent
 
-from tests.support.bare_host import hosted
+from tests.support.in_process import accepting
 from tests.support.raw_socket import PING, RawClient, frame, raw_client
 from trio_stt.doors.direct import MORE
 
@@ -29,12 +29,7 @@ class Hesitant:
         self.said = trio.Event()
         self.go_on = trio.Event()
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        await receive()
-        if scope["type"] == "lifespan":
-            await send({"type": "lifespan.startup.complete"})
-            await trio.sleep_forever()
-        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await send(message("first", more=True))
         self.said.set()
         async with trio.open_nursery() as nursery:
@@ -46,7 +41,7 @@ class Hesitant:
 
 @asynccontextmanager
 async def listening(monkeypatch: pytest.MonkeyPatch, app: Hesitant) -> AsyncIterator[RawClient]:
-    async with hosted(monkeypatch, app) as port, raw_client(port) as client:
+    async with accepting(monkeypatch, app) as port, raw_client(port) as client:
         await client.open(port)
         await app.said.wait()
         yield client

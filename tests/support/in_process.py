@@ -1,8 +1,11 @@
-"""The web app on real sockets in this process, with a fake engine: tests may look at both sides."""
+"""Apps on real sockets in this process, under a Hypercorn whose sockets are guarded as ours are.
+
+Tests may look at both sides: at a client's, and at the app's, which is the web app with a fake engine, or any other.
+"""
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 import pytest
@@ -10,23 +13,53 @@ import trio
 from hypercorn.config import Config
 from hypercorn.protocol import h2, h11
 from hypercorn.trio import serve as serve_app
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.serving import build_app
 from trio_stt.session.house import House
 
+Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+"""What an app does in a WebSocket that it accepted."""
 
-@asynccontextmanager
-async def serving(monkeypatch: pytest.MonkeyPatch, house: House, config: Config | None = None) -> AsyncIterator[int]:
+
+def serving(
+    monkeypatch: pytest.MonkeyPatch, house: House, config: Config | None = None
+) -> AbstractAsyncContextManager[int]:
     """The port of 127.0.0.1 where a house is served until the block ends, as `trio-stt serve` would."""
     monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # of this process, for good
+    return _hosting(monkeypatch, build_app(house), lambda: WireLimits.of(house.settings), config or Config())
+
+
+def accepting(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> AbstractAsyncContextManager[int]:
+    """The port of 127.0.0.1 where an app that accepts each WebSocket is served until the block ends."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        if scope["type"] == "lifespan":
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+            await talk(receive, send)
+
+    config = Config()
+    config.graceful_timeout = 0.0  # who still talks is not waited for
+    return _hosting(monkeypatch, app, lambda: WireLimits(max_message_bytes=2**20, liveness_timeout_s=0.0), config)
+
+
+@asynccontextmanager
+async def _hosting(
+    monkeypatch: pytest.MonkeyPatch, app: ASGIFramework, limits: Callable[[], WireLimits], config: Config
+) -> AsyncIterator[int]:
     for protocol in (h11, h2):
         monkeypatch.setattr(protocol, "WSStream", protocol.WSStream)  # type: ignore[attr-defined]  # put back after it
-    guard_wire(lambda: WireLimits.of(house.settings))
-    config, stop = config or Config(), trio.Event()
+    guard_wire(limits)
+    stop = trio.Event()
     config.bind = ["127.0.0.1:0"]
     async with trio.open_nursery() as nursery:
-        (address,) = await nursery.start(partial(serve_app, build_app(house), config, shutdown_trigger=stop.wait))
+        (address,) = await nursery.start(partial(serve_app, app, config, shutdown_trigger=stop.wait))
         try:
             yield int(address.rpartition(":")[2])
         finally:
