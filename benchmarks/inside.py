@@ -10,10 +10,13 @@ import sys
 import time
 from array import array
 from pathlib import Path
+from weakref import WeakSet
 
 import msgspec
 import numpy as np
 import trio
+
+from trio_stt.dsp.tape import AudioTape
 
 FOLDER = "BENCHMARK_TELLS_IN"
 """The environment variable that names the folder in which a server tells."""
@@ -27,6 +30,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         tasks: Of Trio.
         python_blocks: Pieces of memory that Python has handed out.
         heap_mib: What is in use of the C library's heap, of all arenas; 0 where it does not say.
+        audio_kib: What the tapes of all sessions take.
         turn_ms: How long tasks that could go on waited for their turn since `time_turns`: the median, 99 of 100, and
             the longest.
     """
@@ -34,6 +38,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int
     python_blocks: int
     heap_mib: float
+    audio_kib: float
     turn_ms: tuple[float, float, float]
 
 
@@ -56,12 +61,14 @@ def tell_when_asked() -> None:
     if FOLDER not in os.environ:
         return
     turns = _Turns()
+    tapes = _follow_tapes()
 
     def tell(*_: object) -> None:
         told = Inside(
             tasks=trio.lowlevel.current_statistics().tasks_living,
             python_blocks=sys.getallocatedblocks(),
             heap_mib=_heap_mib(),
+            audio_kib=sum(tape._buffer.nbytes for tape in tapes) / 1024,  # noqa: SLF001 - nobody else asks
             turn_ms=_spread_ms(turns.waits_s),
         )
         part = Path(os.environ[FOLDER]) / "part"
@@ -86,6 +93,19 @@ async def ask(pid: int, folder: Path) -> Inside:
         while not told.exists():  # noqa: ASYNC110 - another process cannot set our events
             await trio.sleep(0.01)
     return msgspec.json.decode(told.read_bytes(), type=Inside)
+
+
+def _follow_tapes() -> WeakSet[AudioTape]:
+    """All that are made from now on, as long as there is one."""
+    tapes: WeakSet[AudioTape] = WeakSet()
+    make = AudioTape.__init__
+
+    def make_noted(tape: AudioTape) -> None:
+        make(tape)
+        tapes.add(tape)
+
+    AudioTape.__init__ = make_noted  # type: ignore[method-assign]
+    return tapes
 
 
 def _spread_ms(waits_s: "array[float]") -> tuple[float, float, float]:

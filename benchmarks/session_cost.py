@@ -3,10 +3,12 @@
     uv run --group bench python -m benchmarks.session_cost [--clients 50] [--seconds 20] [--json FILE]
 
 Talkers are real clients in processes of their own, at the pace of speech. The server is `benchmarks.silent_server`.
-CPU is the server's process as Linux counts it, without step timers; the split comes from a second server with them.
+CPU is the server's process as Linux counts it, without step timers; the split comes from a second server with them,
+and so does how much of the memory is audio.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ from typing import Any
 import msgspec
 import trio
 
+from benchmarks.inside import FOLDER, ask
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.plan import Clip, make_talkers
@@ -35,6 +38,8 @@ RATE_HZ = 48_000
 PACKET_S = 0.04
 CLIP_S = 20.0
 IDLE_S = 5.0
+LOOK_S = 0.5
+"""Between two looks at how much audio is held."""
 
 
 async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: float, clips: list[Clip]) -> Observation:
@@ -85,33 +90,46 @@ def per_audio_ms(cpu_s: float, seen: Observation) -> float:
     return round(cpu_s * 1000 / sum(record.audio_s for record in seen.records), 2)
 
 
-async def split(scene: str, *, clients: int, seconds: float, clips: list[Clip], folder: Path) -> dict[str, float]:
-    """Milliseconds per second of audio and session, by step."""
+async def split(
+    scene: str, *, clients: int, seconds: float, clips: list[Clip], folder: Path
+) -> tuple[float, dict[str, float]]:
+    """The most audio that all held at once, in KiB for each; milliseconds per second of audio and session, by step."""
     talking, flags = SCENES[scene]
     steps_file = folder / "steps.json"
     command = [sys.executable, "-m", "benchmarks.silent_server", str(steps_file)]
-    async with own_server(flags, command=command) as server:
+    audio_kib: list[float] = []
+    async with own_server(flags, command=command) as server, trio.open_nursery() as nursery:
+
+        async def look() -> None:
+            while True:
+                audio_kib.append((await ask(server.pid, folder)).audio_kib)
+                await trio.sleep(LOOK_S)
+
         before = process_use(server.pid)
+        nursery.start_soon(look)
         seen = await watch(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
         after = process_use(server.pid)
+        nursery.cancel_scope.cancel()
     steps = msgspec.json.decode(steps_file.read_bytes())
     rows = {name: per_audio_ms(step["seconds"], seen) for name, step in steps.items()}
     loop_ms = per_audio_ms(after.main_thread_cpu_s - before.main_thread_cpu_s, seen)
     total_ms = per_audio_ms(after.cpu_s - before.cpu_s, seen)
     rows["engine thread, asleep but for its queue"] = round(total_ms - loop_ms, 2)
     rows["in no step: Hypercorn, wsproto, Quart, Trio"] = round(total_ms - sum(rows.values()), 2)
-    return dict(sorted(rows.items(), key=lambda row: -row[1]))
+    return round(max(audio_kib) / clients, 1), dict(sorted(rows.items(), key=lambda row: -row[1]))
 
 
 async def measure(scenes: Sequence[str], *, clients: int, seconds: float) -> list[dict[str, Any]]:
     """All scenes."""
     results = []
     with tempfile.TemporaryDirectory() as name:
+        os.environ[FOLDER] = name
         reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
         clips = [msgspec.structs.replace(reading, length_s=CLIP_S)]  # nobody reads the words
         for scene in scenes:
             result = await cost(scene, clients=clients, seconds=seconds, clips=clips)
-            result["steps"] = await split(scene, clients=clients, seconds=seconds, clips=clips, folder=Path(name))
+            audio_kib, steps = await split(scene, clients=clients, seconds=seconds, clips=clips, folder=Path(name))
+            result |= {"audioKibPerSession": audio_kib, "steps": steps}
             results.append(result)
             show(result)
     return results
