@@ -1,6 +1,6 @@
 """What well-behaved clients notice of one that does not read, floods or keeps coming back, and of a crowd at the door.
 
-    uv run --group bench python -m benchmarks.neighbours [--clients 10] [--seconds 20] [--words] [--json FILE]
+    uv run --group bench python -m benchmarks.neighbours [--scene nobody] [--seconds 20] [--words] [--json FILE]
 
 Talkers in processes of their own speak at the pace of speech and ping five times a second; the nuisance runs in a
 process beside them. The server is `benchmarks.silent_server`. The figure is the time from `ping` to `pong`, against a
@@ -13,7 +13,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -173,15 +173,15 @@ NUISANCES: Mapping[str, Nuisance] = {
 }
 
 
-async def measure(clients: int, seconds: float, *, words: bool) -> list[dict[str, Any]]:
-    """All scenes."""
+async def measure(scenes: Sequence[str], clients: int, seconds: float, *, words: bool) -> list[dict[str, Any]]:
+    """One scene after the other."""
     results = []
     with tempfile.TemporaryDirectory() as name:
         reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
         clip = reading if words else msgspec.structs.replace(reading, length_s=CLIP_S)
         told = None if words else Path(name)
-        for scene, nuisance in NUISANCES.items():
-            result = await measured(nuisance, told, clients=clients, seconds=seconds, clip=clip)
+        for scene in scenes:
+            result = await measured(NUISANCES[scene], told, clients=clients, seconds=seconds, clip=clip)
             result = {"scene": scene, **result}
             results.append(result)
             print("  ".join(f"{key}: {value}" for key, value in result.items()), flush=True)
@@ -250,10 +250,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--scene", action="append", choices=tuple(NUISANCES), help="may be repeated; default: all")
     parser.add_argument("--words", action="store_true", help="measure `trio-stt serve` with its engine")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    results = trio.run(lambda: measure(asked.clients, asked.seconds, words=asked.words))
+    scenes = asked.scene or list(NUISANCES)
+    results = trio.run(lambda: measure(scenes, asked.clients, asked.seconds, words=asked.words))
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
 
