@@ -43,6 +43,7 @@ async def rig(
     talk, admin = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
     house = composed(monkeypatch, FakeEngine(), **({"keys_file": str(path)} if keyed else {}), **settings)
     async with serving(monkeypatch, house) as port:
+        await house.lanes.wait_loaded()  # until then it is not ready
         yield Rig(house, port, path, talk, admin)
 
 
