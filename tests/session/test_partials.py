@@ -25,7 +25,7 @@ from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
 
 PREROLL = SAMPLE_RATE_HZ // 2
-AHEAD = 2 * WINDOW_SAMPLES
+AHEAD = 1280
 """The first partial is made so much before it may be shown."""
 SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
 
@@ -148,6 +148,23 @@ async def test_the_first_partial_is_shown_with_the_least_speech_or_when_it_is_ma
     made_s = (windows_from(8000 - AHEAD) - PREROLL) / SAMPLE_RATE_HZ + inference_s
     shown_s = (windows_from(8000) - PREROLL) / SAMPLE_RATE_HZ
     assert trio.current_time() - begun_s == pytest.approx(max(shown_s, -(-made_s // window_s) * window_s))
+
+
+@pytest.mark.contract("4.14", "5.4")
+@virtual_time
+@pytest.mark.parametrize("least_s", [0.0, 0.12])
+async def test_the_first_partial_of_a_young_utterance_is_shown_when_it_may_be_though_the_lane_is_full(
+    nursery: trio.Nursery, least_s: float
+) -> None:
+    talk = Talk()
+    await talk.start(nursery)
+    for number in range(10):  # so much that nobody has a second turn for a while
+        talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=5.0, whole_s=5.0)
+    talk.begin(realtime_min_audio_seconds=least_s)
+    begun_s = trio.current_time()
+    while not talk.client.told:
+        await talk.go_on(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
+    assert trio.current_time() - begun_s == pytest.approx(7 * WINDOW_SAMPLES / SAMPLE_RATE_HZ), "later than 0.2 s"
 
 
 @virtual_time

@@ -100,7 +100,7 @@ def test_without_a_pause_a_fixed_cadence_has_a_pass_for_every_millisecond(pause_
 
 @pytest.mark.contract("5.4")
 def test_the_first_pass_is_made_ahead_of_the_least_speech_which_the_pre_roll_does_not_count_for() -> None:
-    ahead = 1024
+    ahead = 1280
     for chosen in (FIXED, SYLLABLES, replace(SYLLABLES, pause_samples=160)):
         rhythm = cadence(replace(chosen, min_audio_samples=16_000))
         assert rhythm.shown_from_sample == TRIGGER + 16_000
@@ -134,7 +134,7 @@ def test_every_boundary_is_a_pass_at_once_and_plans_the_passes_after_it() -> Non
 @pytest.mark.contract("5.2")
 def test_boundaries_of_the_pre_roll_count() -> None:
     trigger = up(boundaries()[1])
-    begun = passes(cadence(replace(SYLLABLES, min_audio_samples=1184), trigger_sample=trigger))
+    begun = passes(cadence(replace(SYLLABLES, min_audio_samples=1440), trigger_sample=trigger))
     assert begun[0] == (trigger + 160, Trigger.BOUNDARY)
 
 

@@ -27,9 +27,6 @@ from trio_stt.speech.repetition import Refusal, refusal
 
 logger = logging.getLogger(__name__)
 
-_FIRST_PUBLICATION_SAMPLES = samples_of(0.2)
-"""No partial is shown of an utterance younger than this. Contract, 4.14."""
-
 _RENEWAL_SAMPLES = SAMPLE_RATE_HZ // 4
 """A partial that waits for its engine is renewed when there is so much new audio: each renewal copies its clip."""
 
@@ -93,7 +90,7 @@ class Partials:
         self._resting = trio.CancelScope()  # ended by what waits for nobody: another utterance, a final computed ahead
         self._pending: _Pending | None = None
         self._begun_s = -math.inf  # when the newest partial that took engine time was asked for
-        self._answered: int | None = None  # the utterance of the last partial that came back
+        self._answered: int | None = None  # the utterance of the last partial that could be shown
         self._shown: tuple[int, str, str] | None = None  # of the last one that was shown: utterance and text
         self._degraded = False
 
@@ -200,9 +197,9 @@ class Partials:
             logger.debug("a partial failed: %s", error)
         else:
             self._account(pending, result)
-            await self._ripe(pending.recording)
+            await self._ripe(pending)
             self._publish(pending, result)
-            return not pending.ahead
+            return not pending.ahead and self._answered == pending.recording.utterance
         return True
 
     async def _outcome(self, pending: _Pending) -> tuple[_Pending, JobResult]:
@@ -229,7 +226,6 @@ class Partials:
 
     def _account(self, pending: _Pending, result: JobResult) -> None:
         """A partial came back."""
-        self._answered = pending.recording.utterance
         cadence = pending.recording.cadence
         if pending.ahead:
             cadence.taken(pending.end_sample)
@@ -247,9 +243,12 @@ class Partials:
             self._session_id, now_s=now_s, inference_s=result.inference_s, pause_s=cadence.config.usual_pause_s
         )
 
-    async def _ripe(self, recording: Recording) -> None:
+    async def _ripe(self, pending: _Pending) -> None:
         """Wait until an utterance is long enough for its first partial, or over: the partial was made ahead."""
-        while recording is self._recording and self._heard_to_sample < recording.cadence.shown_from_sample:
+        recording, cadence = pending.recording, pending.recording.cadence
+        if pending.end_sample < cadence.kept_from_sample:
+            return
+        while recording is self._recording and self._heard_to_sample < cadence.shown_from_sample:
             self._more = trio.Event()
             await self._more.wait()
 
@@ -292,6 +291,9 @@ class Partials:
 
     def _publish(self, pending: _Pending, result: JobResult) -> None:
         recording, said = pending.recording, result.transcript.text
+        old_enough = self._heard_to_sample >= recording.cadence.shown_from_sample
+        if old_enough:
+            self._answered = recording.utterance
         reason = refusal(said)
         if reason is not None:  # nothing, or nothing that a person says: no evidence either
             self._counters.suppressed_texts += reason is Refusal.REPETITION
@@ -300,8 +302,7 @@ class Partials:
             said, clip_start_sample=pending.start_sample, clip_end_sample=pending.end_sample
         )
         # The utterance may have ended or been cleared while the engine was at work.
-        young = self._heard_to_sample - recording.trigger_sample <= _FIRST_PUBLICATION_SAMPLES
-        shown = recording.running and not young
+        shown = recording.running and old_enough
         text = recording.stabilizer.observe(whole, audio_end_sample=pending.end_sample, publishable=shown)
         news = (recording.utterance, text.stable, text.unstable)
         if shown and not (pending.ahead and news == self._shown):

@@ -20,8 +20,10 @@ _LEAST_STREAM_PAUSE_S = 0.1
 """Streaming models hear chunks of 0.3 s and more: partials that come more often say the same again."""
 _LEAST_CLIP_SAMPLES = samples_of(0.05)
 """Less audio than this is worth no partial. Contract, 5.4."""
-_AHEAD_SAMPLES = samples_of(0.064)
-"""The first partial of an utterance is made so much before it may be shown: about what an engine takes for it."""
+_YOUNGEST_SAMPLES = samples_of(0.2) + 1
+"""No partial is shown of an utterance younger than this. Contract, 4.14."""
+_AHEAD_SAMPLES = samples_of(0.08)
+"""The first partial of an utterance is made so much before it may be shown: about what a busy engine takes for it."""
 
 
 class Trigger(StrEnum):
@@ -79,15 +81,19 @@ class PartialCadence:
         start_sample: Where the utterance's audio begins, its pre-roll included.
         trigger_sample: Where the utterance was detected.
         speech_sample: Where the speech began that led to it.
+
+    Attributes:
+        shown_from_sample: When so much was heard, partials may be shown.
+        kept_from_sample: A partial that hears so much is kept until then; one before it is evidence only.
     """
 
     def __init__(self, config: CadenceConfig, *, start_sample: int, trigger_sample: int, speech_sample: int) -> None:
         self.config = config
         self._start_sample = start_sample
-        self.shown_from_sample = speech_sample + config.min_audio_samples
-        self._first_sample = max(
-            trigger_sample, self.shown_from_sample - _AHEAD_SAMPLES, start_sample + _LEAST_CLIP_SAMPLES
-        )
+        least_sample = speech_sample + config.min_audio_samples
+        self.shown_from_sample = max(least_sample, trigger_sample + _YOUNGEST_SAMPLES)
+        self.kept_from_sample = self.shown_from_sample - _AHEAD_SAMPLES
+        self._first_sample = max(trigger_sample, least_sample - _AHEAD_SAMPLES, start_sample + _LEAST_CLIP_SAMPLES)
         self._taken_sample = trigger_sample  # as if a partial had begun there
         self._clip_start = start_sample  # of the last partial
         sensitivity = config.boundary_sensitivity
