@@ -147,8 +147,10 @@ class TestWhatWasSaid:
 
     def test_the_figures_tell_how_long_words_take(self, page: Page) -> None:
         page.get_by_test_id("figures").locator("summary").click()
+        listed = page.locator("#figures-list")
+        expect(listed).to_contain_text(re.compile(r"To the server and back\s*\d"))  # the card opens first
         # Read in one go: the list is written anew while the server speaks.
-        names, figures = page.locator("#figures-list").evaluate(
+        names, figures = listed.evaluate(
             "list => ['dt', 'dd'].map((tag) => [...list.querySelectorAll(tag)].map((each) => each.innerText))"
         )
         values = dict(zip(names, figures, strict=True))
