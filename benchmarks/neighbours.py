@@ -26,6 +26,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, connect_websocket_url
 
 from benchmarks.inside import FOLDER, ask, time_turns
+from benchmarks.yardstick import yardstick
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.plan import Clip, make_talkers
@@ -181,8 +182,9 @@ async def measure(scenes: Sequence[str], clients: int, seconds: float, *, words:
         clip = reading if words else msgspec.structs.replace(reading, length_s=CLIP_S)
         told = None if words else Path(name)
         for scene in scenes:
+            speed = yardstick()
             result = await measured(NUISANCES[scene], told, clients=clients, seconds=seconds, clip=clip)
-            result = {"scene": scene, **result}
+            result = {"scene": scene, "yardstick": speed, **result}
             results.append(result)
             print("  ".join(f"{key}: {value}" for key, value in result.items()), flush=True)
     return results

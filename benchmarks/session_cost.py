@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from benchmarks.inside import FOLDER, ask
+from benchmarks.yardstick import yardstick
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.plan import Clip, make_talkers
@@ -58,6 +59,7 @@ async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: fl
 async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -> dict[str, Any]:
     """CPU and memory of a scene with one client and with many."""
     talking, flags = SCENES[scene]
+    speed = yardstick()
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
     async with own_server(flags, command=command) as server:
         idle_from = process_use(server.pid)
@@ -72,6 +74,7 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
     return {
         "scene": scene,
         "clients": clients,
+        "yardstick": speed,
         "cpuMsPerSWithNobody": round((empty.cpu_s - idle_from.cpu_s) / IDLE_S * 1000, 2),
         "cpuMsPerAudioSAlone": per_audio_ms(before.cpu_s - empty.cpu_s, alone),
         "cpuMsPerAudioS": per_audio_ms(after.cpu_s - before.cpu_s, many),
