@@ -8,7 +8,7 @@ sessions, whose caches are cold, it takes 0.7 ms of CPU for a second of audio at
 """
 
 from functools import lru_cache
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,18 @@ _EDGE = 0.9625
 _KAISER_BETA = 7.2
 """74 dB, by Kaiser's own formula, 0.1102 * (dB - 8.7): what 16 bits hold of speech."""
 
+_LANES = 32
+"""Rows are as long as a multiple of so many taps, with zeros for the oldest samples: the kernel adds up four vectors of
+eight at once, and what is left over one by one. At 48 kHz that takes 0.6 of the time of 240 taps."""
+
 _PHASES = 96
 """Filters for each sample of the slower of both rates, at most. What interpolation between two gets wrong is
 (pi / 96) ** 2 / 8 of a tone at 8 kHz, 77 dB less, and of a lower one less still."""
+
+
+def _half(rate_hz: int) -> int:
+    """Half of the length of a rate's filter, in samples."""
+    return 8 * ceil(_HALF * max(1.0, rate_hz / SAMPLE_RATE_HZ) / 8)
 
 
 @lru_cache(maxsize=16)
@@ -40,16 +49,18 @@ def _filters(rate_hz: int) -> NDArray[np.float32]:
     """The rows of `kernels.resample` for a rate: a sinc in a Kaiser window, each row with a sum of 1.
 
     Returns:
-        float32, shape (phases + 1, taps): 38 KB at most, made within a millisecond. Row r is for times r / phases of a
-        sample behind the sample at taps / 2 - 1.
+        float32, shape (phases + 1, taps): 42 KB at most, made within a millisecond. Row r is for times r / phases of a
+        sample behind the last sample but `_half` of those under it.
     """
     ratio = max(1.0, rate_hz / SAMPLE_RATE_HZ)  # how much slower what leaves is
-    taps = 16 * round(np.ceil(_HALF * ratio / 8))
-    phases = min(SAMPLE_RATE_HZ // gcd(rate_hz, SAMPLE_RATE_HZ), round(np.ceil(_PHASES / ratio)))
-    behind = np.arange(phases + 1)[:, np.newaxis] / phases + taps // 2 - 1 - np.arange(taps)
+    half = _half(rate_hz)
+    taps = 2 * half
+    phases = min(SAMPLE_RATE_HZ // gcd(rate_hz, SAMPLE_RATE_HZ), ceil(_PHASES / ratio))
+    behind = np.arange(phases + 1)[:, np.newaxis] / phases + half - 1 - np.arange(taps)
     window = np.i0(_KAISER_BETA * np.sqrt(1 - (2 * behind / taps) ** 2))
     rows = np.sinc(_EDGE / ratio * behind) * window
-    return np.asarray(rows / rows.sum(axis=1, keepdims=True), np.float32)
+    rows /= rows.sum(axis=1, keepdims=True)
+    return np.pad(rows, ((0, 0), (-taps % _LANES, 0))).astype(np.float32)
 
 
 class StreamResampler:
@@ -74,9 +85,8 @@ class StreamResampler:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        taps = self._rows.shape[1]
-        self._past = np.zeros(taps - 1, np.float32)
-        self._at = taps // 2 * SAMPLE_RATE_HZ  # as `kernels.resample` has it
+        self._past = np.zeros(self._rows.shape[1] - 1, np.float32)
+        self._at = _half(self.rate_hz) * SAMPLE_RATE_HZ  # as `kernels.resample` has it
         self._taken = self._given = 0
 
     def push(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -108,6 +118,6 @@ class StreamResampler:
             int16, shape (n,), at 16 kHz; empty when nothing was held back.
         """
         missing = round(self._taken * SAMPLE_RATE_HZ / self.rate_hz) - self._given
-        tail = self.push(np.zeros(self._rows.shape[1], np.int16))
+        tail = self.push(np.zeros(2 * _half(self.rate_hz), np.int16))
         self._start_anew()
         return tail[:missing]
