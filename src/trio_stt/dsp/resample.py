@@ -118,6 +118,6 @@ class StreamResampler:
             int16, shape (n,), at 16 kHz; empty when nothing was held back.
         """
         missing = round(self._taken * SAMPLE_RATE_HZ / self.rate_hz) - self._given
-        tail = self.push(np.zeros(2 * _half(self.rate_hz), np.int16))
+        tail = self.push(np.zeros(self._rows.shape[1], np.int16))
         self._start_anew()
         return tail[:missing]
