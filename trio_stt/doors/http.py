@@ -24,10 +24,10 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def page_folder() -> Path:
-    """Where the page's files are: inside an installed package, or beside `src` in a checkout."""
+    """Where the page's files are: inside an installed package, or beside the package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "web"
-    return installed if installed.is_dir() else package.parents[1] / "web"
+    return installed if installed.is_dir() else package.parent / "web"
 
 
 def http_routes(house: House) -> Blueprint:
