@@ -13,10 +13,10 @@ import webrtcvad
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy.signal import lfilter, resample_poly
-from tests.dsp.sounds import heard_by_silero
-from tests.dsp.test_boundary import reference
 
 from benchmarks.speech import QUIET, SPEECH_16K, SPEECH_48K, windows
+from tests.dsp.sounds import heard_by_silero
+from tests.dsp.test_boundary import reference
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.band import _LOW_PASS, TelephoneBand
 from trio_stt.dsp.boundary import BoundaryDetector

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import trio
 import trio.testing
+
 from benchmarks import silent_server
 from benchmarks.silent_server import STEPS, Steps
 
