@@ -28,8 +28,8 @@ from trio_stt.dsp.silero import SileroModel, new_state
 from trio_stt.dsp.silero_network import HEARD_SAMPLES
 from trio_stt.dsp.wake_words import WakeWords
 from trio_stt.dsp.webrtc import WebRtcVad
-from trio_stt.packages import package_folder
 from trio_stt.protocol.packets import build_packet, parse_packet
+from trio_stt.runtime.packages import package_folder
 from trio_stt.settings import Settings
 
 PACKET = SPEECH_48K[48_000 : 48_000 + 1_920]

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from tests.lanes.fakes import virtual_time
-from trio_stt.garbage import LOOK_S, LOOKS_TO_A_SECOND_LOOK, LOOKS_TO_A_WHOLE_LOOK, look_by_the_clock
+from trio_stt.runtime.gc_schedule import LOOK_S, LOOKS_TO_A_SECOND_LOOK, LOOKS_TO_A_WHOLE_LOOK, look_by_the_clock
 
 
 class Knot:

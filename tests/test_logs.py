@@ -9,7 +9,7 @@ import structlog
 import trio
 import trio.lowlevel
 
-from trio_stt.logs import start_logging
+from trio_stt.runtime.logging_setup import start_logging
 
 log = logging.getLogger("trio_stt.somewhere")
 

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from trio_stt.packages import package_folder
+from trio_stt.runtime.packages import package_folder
 
 
 def test_a_package_is_found_without_being_imported() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import trio
 
-from trio_stt.stalls import StallWatch
+from trio_stt.runtime.loop_stalls import StallWatch
 
 LIMIT_S = 0.2
 

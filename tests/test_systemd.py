@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from trio_stt.systemd import keep_alive, notify
+from trio_stt.runtime.systemd import keep_alive, notify
 
 
 class Systemd:

@@ -13,7 +13,7 @@ from trio_stt.configuration import load
 from trio_stt.doors.termination import note_termination
 from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import TrioSttError
-from trio_stt.logs import start_logging
+from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.service import build_house
 from trio_stt.serving import build_app
 from trio_stt.session.house import House

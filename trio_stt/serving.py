@@ -15,10 +15,10 @@ from trio_stt.doors.http import http_routes
 from trio_stt.doors.keyring import Keyring
 from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.ws import ws_routes
-from trio_stt.garbage import look_by_the_clock
+from trio_stt.runtime.gc_schedule import look_by_the_clock
+from trio_stt.runtime.loop_stalls import StallWatch
 from trio_stt.service import prepare_process
 from trio_stt.session.house import House
-from trio_stt.stalls import StallWatch
 
 
 def build_app(house: House) -> QuartTrio:

@@ -29,7 +29,7 @@ def held() -> list[str]:
 @asynccontextmanager
 async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[int]:
     """The port of a server, without a garbage collector; in the end it holds no connection and no session."""
-    monkeypatch.setattr("trio_stt.garbage.LOOK_S", math.inf)
+    monkeypatch.setattr("trio_stt.runtime.gc_schedule.LOOK_S", math.inf)
     monkeypatch.setattr(trio_worker, "TCPServer", TCPServer)  # type: ignore[attr-defined]  # put back after it
     shelter_trio_worker()
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine(), **settings)) as port:

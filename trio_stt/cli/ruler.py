@@ -18,7 +18,7 @@ from trio_stt.dsp.kernels import to_int16
 from trio_stt.dsp.silero import SileroModel, new_state
 from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, HEARD_SAMPLES
 from trio_stt.errors import AudioFileError
-from trio_stt.packages import package_folder
+from trio_stt.runtime.packages import package_folder
 
 _SUFFIXES = (".wav", ".flac", ".ogg")
 _SPEECH = 0.5

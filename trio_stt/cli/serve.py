@@ -18,13 +18,13 @@ from trio_stt.cli.tls import ServerConfig
 from trio_stt.doors.access import is_loopback
 from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import SettingError
-from trio_stt.logs import start_logging
+from trio_stt.runtime.logging_setup import start_logging
+from trio_stt.runtime.systemd import keep_alive, notify
 from trio_stt.service import build_house
 from trio_stt.serving import build_app
 from trio_stt.session.house import House
 from trio_stt.session.probes import fault
 from trio_stt.settings import Settings
-from trio_stt.systemd import keep_alive, notify
 
 logger = logging.getLogger(__name__)
 

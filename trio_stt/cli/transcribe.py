@@ -16,9 +16,9 @@ from trio_stt.cli.causes import first_cause
 from trio_stt.cli.sound import SoundFile, open_sound
 from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.logs import start_logging
 from trio_stt.protocol.commands import Command
 from trio_stt.protocol.events import Error, Event, Final, decode
+from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.service import build_house, prepare_process
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House

@@ -21,7 +21,7 @@ from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.dsp.embedding import EMBEDDING_WIDTH, MEL_BINS, MEL_FRAMES, MEL_STEP, State, load_embedding
 from trio_stt.dsp.onnx import open_model
 from trio_stt.errors import SettingError
-from trio_stt.packages import package_folder
+from trio_stt.runtime.packages import package_folder
 
 FRAME_SAMPLES = 1280
 """Samples of one step: 80 ms, after which there is a new score."""

@@ -14,7 +14,7 @@ from onnx.numpy_helper import to_array
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.silero_network import HEARD_SAMPLES, STATE_WIDTH, Weights, scores
 from trio_stt.errors import EngineUnavailable
-from trio_stt.packages import package_folder
+from trio_stt.runtime.packages import package_folder
 
 _MODEL_FILE = "silero_vad_16k_op15.onnx"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import Options, resolve_relative
-from trio_stt.packages import package_folder
+from trio_stt.runtime.packages import package_folder
 
 EMBEDDED_MODEL = "moonshine-tiny-en"
 """Name of the model inside the installed package moonshine-voice 0.1.0 (later versions no longer carry it)."""
