@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.support.declared import bounds, choices, kind
-from trio_stt.configuration import Declaration, declarations
 from trio_stt.settings import PROFILES, RuntimeClass
+from trio_stt.settings.configuration import Declaration, declarations
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 WHEN = {

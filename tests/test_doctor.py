@@ -13,8 +13,8 @@ from tests.support.file_server import file_server
 from tests.support.real import moonshine_asset
 from tests.support.server import running_server
 from trio_stt.cli import checkup, main
-from trio_stt.configuration import load
 from trio_stt.lanes.engines.devices import device_report
+from trio_stt.settings.configuration import load
 
 
 @pytest.fixture(autouse=True)

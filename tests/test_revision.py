@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.declared import LIFTED, as_held, bad_values, choices, good_values, is_optional, kind
-from trio_stt.configuration import Declaration, declarations
-from trio_stt.configuration.revision import CHECKED, Revision, revise
 from trio_stt.errors import SettingError
 from trio_stt.settings import RuntimeClass, Settings
+from trio_stt.settings.configuration import Declaration, declarations
+from trio_stt.settings.revision import CHECKED, Revision, revise
 
 STARTUP = [d for d in declarations() if d.option.runtime is RuntimeClass.STARTUP]
 CHANGEABLE = [d for d in declarations() if d.option.runtime is not RuntimeClass.STARTUP]

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.support.declared import from_flags, no_settings_from_outside
-from trio_stt.configuration import load, notices, public_settings
 from trio_stt.errors import SettingError
 from trio_stt.settings import PROFILES
+from trio_stt.settings.configuration import load, notices, public_settings
 
 pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
 

@@ -15,8 +15,8 @@ from tests.support.declared import (
     kind,
     no_settings_from_outside,
 )
-from trio_stt.configuration import Declaration, declarations, load, public_settings, runtime_settings
 from trio_stt.errors import SettingError
+from trio_stt.settings.configuration import Declaration, declarations, load, public_settings, runtime_settings
 
 # Contract, section 3: name, flags, class (A, N, S), default. The defaults marked * are ours.
 CONTRACT = """

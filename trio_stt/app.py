@@ -9,7 +9,6 @@ import sys
 import trio
 
 from trio_stt.asgi import HostBridge, shelter_trio_worker
-from trio_stt.configuration import load
 from trio_stt.doors.termination import note_termination
 from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import TrioSttError
@@ -17,6 +16,7 @@ from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.service import build_house
 from trio_stt.serving import build_app
 from trio_stt.session.house import House
+from trio_stt.settings.configuration import load
 
 
 def _build() -> HostBridge:

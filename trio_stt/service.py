@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from trio_stt import provision
-from trio_stt.configuration import notices
 from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, kernels
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
@@ -32,6 +31,7 @@ from trio_stt.session.archive import Archive
 from trio_stt.session.house import House
 from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.settings import Settings
+from trio_stt.settings.configuration import notices
 
 logger = logging.getLogger(__name__)
 

@@ -16,13 +16,13 @@ from tests.lanes.fakes import FakeEngine
 from tests.support.conversation import Batch, Client, Household, levels
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
-from trio_stt.configuration import load
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
 from trio_stt.lanes.engines import registry
 from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.reports import ConfigUpdateReport
 from trio_stt.service import build_house
 from trio_stt.session.house import House
+from trio_stt.settings.configuration import load
 
 PAUSE_S = 0.8
 """Ends an utterance with default settings."""

@@ -12,11 +12,11 @@ from tests.contract.home import PAUSE_S, Heard, change, served, talk
 from tests.lanes.fakes import Batch, FakeEngine, lengths, partial, virtual_time
 from tests.support.conversation import household
 from tests.support.declared import bad_values
-from trio_stt.configuration import declarations
 from trio_stt.lanes.engines.base import Hints, Request, Transcript
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Final, Notice, Realtime, Status
 from trio_stt.settings import RuntimeClass
+from trio_stt.settings.configuration import declarations
 
 contract = pytest.mark.contract
 

@@ -21,12 +21,12 @@ from quart_trio import QuartTrio
 
 from tests.lanes.fakes import virtual_time
 from tests.protocol.report_messages import OTHER_SESSION, REPORTS, SESSION
-from trio_stt.configuration import load
 from trio_stt.doors.access import Access, is_local, is_loopback
 from trio_stt.doors.guard import Guard
 from trio_stt.doors.http import http_routes
 from trio_stt.errors import SettingError
 from trio_stt.session.house import House
+from trio_stt.settings.configuration import load
 
 pytestmark = pytest.mark.contract("11/41")
 

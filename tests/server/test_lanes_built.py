@@ -12,13 +12,13 @@ import trio
 
 from tests.contract.home import change
 from tests.lanes.fakes import Batch, FakeEngine, final, lengths, until
-from trio_stt.configuration import load
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Transcript
 from trio_stt.lanes.job import JobKind
 from trio_stt.service import build_house
 from trio_stt.session.house import House
+from trio_stt.settings.configuration import load
 
 HANG = 13
 ONE_LANE = {"transcription_engine": "faster_whisper", "use_main_model_for_realtime": True}

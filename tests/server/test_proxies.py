@@ -7,10 +7,10 @@ from hypercorn.typing import HTTPScope, WWWScope
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.configuration import load
 from trio_stt.doors.access import Refusal, is_local
 from trio_stt.doors.proxies import CONFLICT, Proxies
 from trio_stt.errors import SettingError
+from trio_stt.settings.configuration import load
 
 PROXY, CLIENT = "10.0.0.2", "203.0.113.9"
 TRUSTED = "10.0.0.0/8, 127.0.0.1,fd00::/8"

@@ -17,8 +17,8 @@ from tests.support.server import RunningServer, ServerFailed, running_server
 from trio_stt.cli import main
 from trio_stt.cli.serve import _warn_if_public
 from trio_stt.cli.tls import ServerConfig
-from trio_stt.configuration import load
 from trio_stt.errors import SettingError
+from trio_stt.settings.configuration import load
 
 SERVE = ["-m", "trio_stt", "serve", "--port", "{port}", "--certfile", "{cert}", "--keyfile", "{key}"]
 

@@ -10,11 +10,11 @@ import pytest
 from tests.contract.home import change
 from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, final, virtual_time
 from tests.support.conversation import household
-from trio_stt.configuration import load, public_settings, runtime_settings
 from trio_stt.errors import JobRefused, ServerFull, SettingError
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
 from trio_stt.service import build_house
+from trio_stt.settings.configuration import load, public_settings, runtime_settings
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from tests.support.declared import bounds, choices, is_optional, kind
-from trio_stt.configuration import Declaration, declarations, public_settings, runtime_settings
 from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.settings import Settings
+from trio_stt.settings.configuration import Declaration, declarations, public_settings, runtime_settings
 
 PUBLIC = [declaration for declaration in declarations() if declaration.option.public]
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", tuple: "numbers"}

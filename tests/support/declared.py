@@ -11,8 +11,8 @@ import pytest
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
 from trio_stt.cli.options import add_settings, given_settings
-from trio_stt.configuration import Declaration, declarations, load
 from trio_stt.settings import ENV_PREFIX, Settings
+from trio_stt.settings.configuration import Declaration, declarations, load
 
 LIFTED: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
 """With these every value of every other setting is possible."""

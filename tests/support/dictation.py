@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from tests.support.real import moonshine_asset, shared_sentences
 from tests.support.wer import BECKETT, TWO_CITIES
-from trio_stt.configuration import load
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.protocol.events import Error, Event, Final, Realtime, decode
 from trio_stt.protocol.packets import build_packet
@@ -21,6 +20,7 @@ from trio_stt.service import build_house
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House
 from trio_stt.session.session import Session
+from trio_stt.settings.configuration import load
 
 from tests.support.client import load_pcm  # isort: skip
 

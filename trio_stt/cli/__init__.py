@@ -17,8 +17,8 @@ from trio_stt.cli.keys import add_keys_arguments, keys
 from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.transcript_formats import FORMATS
-from trio_stt.configuration import declarations, load
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
+from trio_stt.settings.configuration import declarations, load
 
 _INTERRUPTED = 130  # what shells say of SIGINT
 _SERVER_ONLY = frozenset(

@@ -17,7 +17,6 @@ import msgspec
 
 from trio_stt import provision
 from trio_stt.cli.tls import ServerConfig
-from trio_stt.configuration import declarations
 from trio_stt.doors.http import page_folder
 from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
 from trio_stt.lanes.engines.base import EngineConfig
@@ -28,6 +27,7 @@ from trio_stt.models.store import Store, in_words
 from trio_stt.service import build_house, engine_configs
 from trio_stt.serving import build_app
 from trio_stt.settings import Settings
+from trio_stt.settings.configuration import declarations
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?")
 _MOONSHINE = "sherpa_onnx_moonshine"

@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from trio_stt.configuration import load
 from trio_stt.doors.keys import KeyScope, add_to_file, create_key, parse_entries, read_lines, remove_from_file
 from trio_stt.errors import SettingError
+from trio_stt.settings.configuration import load
 
 
 def add_keys_arguments(parser: argparse.ArgumentParser) -> None:

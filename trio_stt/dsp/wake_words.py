@@ -12,13 +12,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.configuration import wake_words_enabled
 from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.kernels import rms
 from trio_stt.dsp.openwakeword import load_words
 from trio_stt.dsp.porcupine import PorcupineWords
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
+from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.settings.option import listed
 
 _OPENWAKEWORD = frozenset({"openwakeword", "openwakewords", "open_wakeword", "open_wakewords", "oww"})

@@ -12,7 +12,6 @@ import trio
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from trio_stt.configuration import wake_words_enabled
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import TimedText
 from trio_stt.lanes.job import JobResult
@@ -40,6 +39,7 @@ from trio_stt.protocol.segment import Piece, iso
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.recording import END_REASON, Recording
 from trio_stt.settings import Settings
+from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.speech.stabilizer import StableText
 
 

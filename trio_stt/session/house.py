@@ -11,8 +11,6 @@ from itertools import islice
 import msgspec
 import trio
 
-from trio_stt.configuration import notices, public_settings, runtime_settings
-from trio_stt.configuration.revision import CHECKED, Revision, revise
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ResumeError, ServerClosing, ServerFull
 from trio_stt.lanes.engines.registry import engine_names
@@ -33,6 +31,8 @@ from trio_stt.session.reports import applied_report, limits_report, scheduler_re
 from trio_stt.session.setting_schemas import setting_schemas
 from trio_stt.session.turnstile import Turnstile
 from trio_stt.settings import Settings
+from trio_stt.settings.configuration import notices, public_settings, runtime_settings
+from trio_stt.settings.revision import CHECKED, Revision, revise
 from trio_stt.speech.listener import Detector
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from trio_stt.configuration import Declaration
 from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import LanesStatistics
 from trio_stt.protocol.reports import (
@@ -21,6 +20,7 @@ from trio_stt.protocol.reports import (
     WorkerReport,
 )
 from trio_stt.settings import RuntimeClass, Settings
+from trio_stt.settings.configuration import Declaration
 
 
 def applied_report(declaration: Declaration, shown: Mapping[str, object]) -> AppliedSetting:

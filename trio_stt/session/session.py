@@ -10,7 +10,6 @@ import trio
 from msgspec import UNSET
 from structlog.contextvars import bound_contextvars
 
-from trio_stt.configuration import runtime_settings
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
@@ -28,6 +27,7 @@ from trio_stt.session.receiver import Receiver
 from trio_stt.session.ties import loosely
 from trio_stt.session.utterances import Utterances
 from trio_stt.session.visits import Visits
+from trio_stt.settings.configuration import runtime_settings
 from trio_stt.speech.listener import Listener
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode

@@ -6,8 +6,8 @@ It must not know values in force, nor what a setting does.
 from functools import cache
 from typing import Any, Literal
 
-from trio_stt.configuration import Declaration, declarations
 from trio_stt.protocol.reports import SettingSchema
+from trio_stt.settings.configuration import Declaration, declarations
 
 _TYPES: dict[str, Literal["boolean", "integer", "number", "text", "numbers"]] = {
     "boolean": "boolean",

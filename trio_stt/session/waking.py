@@ -8,12 +8,12 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from trio_stt.configuration import wake_words_enabled
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import State
 from trio_stt.protocol.segment import WakeWord, iso
 from trio_stt.session.announcer import Announcer
 from trio_stt.settings import Settings
+from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.speech.events import (
     FollowupExpired,
     FollowupStarted,

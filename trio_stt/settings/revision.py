@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, get_origin
 import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from trio_stt.configuration import Declaration, declarations, reason_of
 from trio_stt.errors import SettingError
 from trio_stt.settings import RuntimeClass, Settings
+from trio_stt.settings.configuration import Declaration, declarations, reason_of
 
 Check = Callable[[Settings], None]
 """Looks for what `Settings` cannot know, such as files; raises SettingError."""
