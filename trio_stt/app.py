@@ -8,10 +8,10 @@ import sys
 
 import trio
 
-from trio_stt.asgi import HostBridge, shelter_trio_worker
-from trio_stt.doors.termination import note_termination
-from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import TrioSttError
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_worker
+from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
+from trio_stt.hypercorn_adapter.shutdown_hook import note_termination
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.service import build_house
 from trio_stt.serving import build_app

@@ -7,7 +7,6 @@ import trio
 from quart_trio import QuartTrio
 
 from trio_stt.doors.access import Access
-from trio_stt.doors.direct import DirectWebsocket
 from trio_stt.doors.entrance import Entrance
 from trio_stt.doors.guard import Guard
 from trio_stt.doors.headers import SecurityHeaders
@@ -15,6 +14,7 @@ from trio_stt.doors.http import http_routes
 from trio_stt.doors.keyring import Keyring
 from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.ws import ws_routes
+from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.runtime.gc_schedule import look_by_the_clock
 from trio_stt.runtime.loop_stalls import StallWatch
 from trio_stt.service import prepare_process

@@ -8,7 +8,7 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, ASGISendEvent, Scope
 
 from tests.support.asgi_host import LIFESPAN, call, run_host
-from trio_stt.asgi import HostBridge
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 
 
 def test_concurrent_scopes_share_one_run_and_later_ones_get_a_new_one() -> None:

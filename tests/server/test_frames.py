@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 
-from trio_stt.doors.frames import Frames, Odd
+from trio_stt.hypercorn_adapter.frames import Frames, Odd
 
 Said = tuple[object, ...]
 

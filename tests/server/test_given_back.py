@@ -15,7 +15,7 @@ from tests.contract.home import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import CLOSE, TEXT, RawClient, frame, raw_client
-from trio_stt.asgi import shelter_trio_worker
+from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker
 from trio_stt.session.session import Session
 
 

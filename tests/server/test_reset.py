@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from trio_stt.doors.reset import reset_connection
+from trio_stt.hypercorn_adapter.connection_reset import reset_connection
 
 
 def open_descriptors() -> int:

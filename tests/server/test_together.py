@@ -10,7 +10,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketSen
 
 from tests.support.in_process import accepting
 from tests.support.raw_socket import PING, RawClient, frame, raw_client
-from trio_stt.doors.direct import MORE
+from trio_stt.hypercorn_adapter.direct_websocket import MORE
 
 RESERVED = 3
 """No opcode (RFC 6455, section 5.2): who sends it is told, and left."""

@@ -15,7 +15,7 @@ from tests.contract.home import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
-from trio_stt.doors.wire import MAX_FRAGMENTS
+from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
 from trio_stt.session.guest import Guest
 from trio_stt.session.house import House
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
-from trio_stt.asgi import HostBridge
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 
 SCOPE = cast("Scope", {"type": "websocket"})
 LIFESPAN = cast("Scope", {"type": "lifespan"})

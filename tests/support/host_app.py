@@ -11,7 +11,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import websocket
 from quart_trio import QuartTrio
 
-from trio_stt.asgi import HostBridge, shelter_trio_worker
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_worker
 
 quart = QuartTrio(__name__)
 

@@ -15,7 +15,7 @@ from hypercorn.protocol import h2, h11
 from hypercorn.trio import serve as serve_app
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from trio_stt.doors.wire import WireLimits, guard_wire
+from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
 from trio_stt.serving import build_app
 from trio_stt.session.house import House
 

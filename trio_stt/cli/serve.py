@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import trio
 from hypercorn.trio import serve as serve_app
 
-from trio_stt.asgi import shelter_trio_worker
 from trio_stt.cli.causes import first_cause
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.doors.access import is_loopback
-from trio_stt.doors.wire import WireLimits, guard_wire
 from trio_stt.errors import SettingError
+from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker
+from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
 from trio_stt.service import build_house

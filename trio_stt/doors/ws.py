@@ -13,12 +13,12 @@ import trio
 from quart import Blueprint, websocket
 
 from trio_stt.doors.access import Refusal
-from trio_stt.doors.closing import said_goodbye
 from trio_stt.doors.entrance import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER, Entrance, linger, turn_away
 from trio_stt.doors.flow import Flow
-from trio_stt.doors.reset import reset_connection
 from trio_stt.doors.visitor import visitor_of
 from trio_stt.errors import ServerClosing, ServerFull
+from trio_stt.hypercorn_adapter.close_codes import said_goodbye
+from trio_stt.hypercorn_adapter.connection_reset import reset_connection
 from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.ending import Farewell

@@ -44,10 +44,10 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
-from trio_stt.doors.closing import note_close_code
-from trio_stt.doors.direct import MORE
-from trio_stt.doors.frames import Frames, Odd
-from trio_stt.doors.loan import Loan
+from trio_stt.hypercorn_adapter.close_codes import note_close_code
+from trio_stt.hypercorn_adapter.direct_websocket import MORE
+from trio_stt.hypercorn_adapter.frames import Frames, Odd
+from trio_stt.hypercorn_adapter.socket_handoff import Loan
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
 from trio_stt.rates import Bucket
 from trio_stt.settings import Settings

@@ -1,0 +1,1 @@
+"""hypercorn_adapter"""
