@@ -6,13 +6,13 @@ It owns what starts and ends with the server, and in which order. It must not kn
 import trio
 from quart_trio import QuartTrio
 
-from trio_stt.doors.access import Access
+from trio_stt.access.host_and_origin import Access
+from trio_stt.access.keyring import Keyring
+from trio_stt.access.middleware import Guard
+from trio_stt.access.proxies import Proxies
+from trio_stt.access.security_headers import SecurityHeaders
 from trio_stt.doors.entrance import Entrance
-from trio_stt.doors.guard import Guard
-from trio_stt.doors.headers import SecurityHeaders
 from trio_stt.doors.http import http_routes
-from trio_stt.doors.keyring import Keyring
-from trio_stt.doors.proxies import Proxies
 from trio_stt.doors.ws import ws_routes
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.runtime.gc_schedule import look_by_the_clock

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.keys import allowing
 from tests.support.page import HEARD_WITHIN_MS, Served, connection_is, open_page, setting, talk_is
-from trio_stt.doors.keys import KeyScope
+from trio_stt.access.keys import KeyScope
 
 WRONG = "tstt_00000000_" + 43 * "A"
 

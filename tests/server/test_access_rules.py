@@ -21,8 +21,8 @@ from quart_trio import QuartTrio
 
 from tests.lanes.fakes import virtual_time
 from tests.protocol.report_messages import OTHER_SESSION, REPORTS, SESSION
-from trio_stt.doors.access import Access, is_local, is_loopback
-from trio_stt.doors.guard import Guard
+from trio_stt.access.host_and_origin import Access, is_local, is_loopback
+from trio_stt.access.middleware import Guard
 from trio_stt.doors.http import http_routes
 from trio_stt.errors import SettingError
 from trio_stt.session.house import House
@@ -365,7 +365,7 @@ async def test_a_flood_of_refusals_gives_a_line_now_and_then_that_counts_the_oth
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     guard = Guard(_unreachable, access())
-    with caplog.at_level(logging.WARNING, logger="trio_stt.doors.guard"):
+    with caplog.at_level(logging.WARNING, logger="trio_stt.access.middleware"):
         for number in range(500):
             answer = await knock(guard, {"Host": f"evil{number}.example\x1b[31m"})
             assert [event["type"] for event in answer] == ["websocket.close"], "a host makes it 403"

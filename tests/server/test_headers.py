@@ -5,7 +5,7 @@ import http.client
 import trio
 
 from tests.support.server import RunningServer, running_server
-from trio_stt.doors.headers import CONTENT_SECURITY_POLICY
+from trio_stt.access.security_headers import CONTENT_SECURITY_POLICY
 
 SERVE = ["-m", "trio_stt", "serve", "--port", "{port}"]
 

@@ -8,10 +8,10 @@ import trio
 import trio.testing
 
 from tests.support.keys import allowing
-from trio_stt.doors import keyring as keyring_module
-from trio_stt.doors.access import Refusal
-from trio_stt.doors.keyring import WRONG_KEY, Keyring
-from trio_stt.doors.keys import KeyRecord, KeyScope, add_to_file, create_key, remove_from_file
+from trio_stt.access import keyring as keyring_module
+from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.keyring import WRONG_KEY, Keyring
+from trio_stt.access.keys import KeyRecord, KeyScope, add_to_file, create_key, remove_from_file
 from trio_stt.errors import SettingError
 from trio_stt.settings.configuration import load
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.cli import main
-from trio_stt.doors.keys import (
+from trio_stt.access.keys import (
     KeyScope,
     add_to_file,
     create_key,
@@ -17,6 +16,7 @@ from trio_stt.doors.keys import (
     read_lines,
     remove_from_file,
 )
+from trio_stt.cli import main
 from trio_stt.errors import SettingError
 
 

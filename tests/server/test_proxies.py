@@ -7,8 +7,8 @@ from hypercorn.typing import HTTPScope, WWWScope
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.doors.access import Refusal, is_local
-from trio_stt.doors.proxies import CONFLICT, Proxies
+from trio_stt.access.host_and_origin import Refusal, is_local
+from trio_stt.access.proxies import CONFLICT, Proxies
 from trio_stt.errors import SettingError
 from trio_stt.settings.configuration import load
 

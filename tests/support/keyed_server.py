@@ -16,7 +16,7 @@ from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.keys import allowing
 from tests.support.raw_socket import raw_client
-from trio_stt.doors.keys import KeyScope
+from trio_stt.access.keys import KeyScope
 from trio_stt.session.house import House
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trio_stt.doors.keys import KeyScope, add_to_file, create_key
+from trio_stt.access.keys import KeyScope, add_to_file, create_key
 
 
 def allowing(path: Path, scope: KeyScope) -> str:

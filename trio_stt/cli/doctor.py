@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import msgspec
 
+from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.cli.checkup import (
     KeptModel,
     Lane,
@@ -23,7 +24,6 @@ from trio_stt.cli.checkup import (
     start_refusal,
 )
 from trio_stt.cli.models import store_of
-from trio_stt.doors.access import is_loopback
 from trio_stt.lanes.engines.devices import DeviceReport, device_report
 from trio_stt.settings import Settings
 

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from trio_stt.doors.keys import KeyScope, add_to_file, create_key, parse_entries, read_lines, remove_from_file
+from trio_stt.access.keys import KeyScope, add_to_file, create_key, parse_entries, read_lines, remove_from_file
 from trio_stt.errors import SettingError
 from trio_stt.settings.configuration import load
 

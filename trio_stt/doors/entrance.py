@@ -15,13 +15,13 @@ from functools import wraps
 import trio
 from quart import websocket
 
-from trio_stt.doors.access import Refusal
-from trio_stt.doors.addresses import client_of
-from trio_stt.doors.credentials import IN_URL, SUBPROTOCOL, key_in_message, key_in_url, presented_key
-from trio_stt.doors.guard import RefusalLog
-from trio_stt.doors.keyring import Keyring
-from trio_stt.doors.keys import KeyRecord
-from trio_stt.doors.visitor import Visitor, introduce, visitor_of, visitor_with_key
+from trio_stt.access.addresses import client_of
+from trio_stt.access.client_identity import Visitor, introduce, visitor_of, visitor_with_key
+from trio_stt.access.credentials import IN_URL, SUBPROTOCOL, key_in_message, key_in_url, presented_key
+from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.keyring import Keyring
+from trio_stt.access.keys import KeyRecord
+from trio_stt.access.middleware import RefusalLog
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.house import House

@@ -10,7 +10,7 @@ import trio
 from quart import Blueprint, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
 
-from trio_stt.doors.visitor import visitor_of
+from trio_stt.access.client_identity import visitor_of
 from trio_stt.protocol.json_text import KEY_TWICE, repeats_key
 from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
 from trio_stt.session.house import House

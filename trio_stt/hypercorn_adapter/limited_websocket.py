@@ -49,8 +49,8 @@ from trio_stt.hypercorn_adapter.direct_websocket import MORE
 from trio_stt.hypercorn_adapter.frames import Frames, Odd
 from trio_stt.hypercorn_adapter.socket_handoff import Loan
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
-from trio_stt.rates import Bucket
 from trio_stt.settings import Settings
+from trio_stt.token_bucket import Bucket
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ Commands have no use in such numbers: who sends more of them than the limit is t
 
 import trio
 
-from trio_stt.doors.access import Refusal
-from trio_stt.rates import Bucket
+from trio_stt.access.host_and_origin import Refusal
 from trio_stt.settings import Settings
+from trio_stt.token_bucket import Bucket
 
 _WINDOW_S = 5.0
 

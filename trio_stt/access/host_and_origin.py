@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from hypercorn.typing import WWWScope
 
-from trio_stt.doors.addresses import parse_address
+from trio_stt.access.addresses import parse_address
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
 from trio_stt.settings.option import listed

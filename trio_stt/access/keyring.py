@@ -19,9 +19,9 @@ from pathlib import Path
 
 import trio
 
-from trio_stt.doors.access import Refusal
-from trio_stt.doors.addresses import Failures
-from trio_stt.doors.keys import KeyRecord, key_id_of, parse_entries, read_lines
+from trio_stt.access.addresses import Failures
+from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.keys import KeyRecord, key_id_of, parse_entries, read_lines
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
 

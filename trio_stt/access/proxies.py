@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from hypercorn.typing import WWWScope
 
-from trio_stt.doors.access import Refusal, header_values
-from trio_stt.doors.addresses import parse_address
+from trio_stt.access.addresses import parse_address
+from trio_stt.access.host_and_origin import Refusal, header_values
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
 from trio_stt.settings.option import listed

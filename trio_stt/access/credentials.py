@@ -10,8 +10,8 @@ import re
 import msgspec
 from hypercorn.typing import WWWScope
 
-from trio_stt.doors.access import Refusal
-from trio_stt.doors.keys import KEY_PREFIX
+from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.keys import KEY_PREFIX
 from trio_stt.protocol.json_text import repeats_key
 
 SUBPROTOCOL = "trio-stt"

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from trio_stt.rates import Bucket
+from trio_stt.token_bucket import Bucket
 
 _MAX_ADDRESSES = 10_000
 _CLIENT_PREFIX = 64

@@ -5,8 +5,8 @@ from typing import cast
 
 from hypercorn.typing import WWWScope
 
-from trio_stt.doors.access import is_local
-from trio_stt.doors.keys import KeyRecord, KeyScope
+from trio_stt.access.host_and_origin import is_local
+from trio_stt.access.keys import KeyRecord, KeyScope
 
 _PLACE = "trio_stt.visitor"
 

@@ -12,12 +12,12 @@ import msgspec
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WWWScope
 
-from trio_stt.doors.access import Access, Refusal
-from trio_stt.doors.credentials import IN_URL, NO_KEY, key_in_url, presented_key
-from trio_stt.doors.keyring import Keyring
-from trio_stt.doors.keys import KeyRecord, KeyScope
-from trio_stt.doors.proxies import Proxies
-from trio_stt.doors.visitor import introduce, visitor_with_key, visitor_without_key
+from trio_stt.access.client_identity import introduce, visitor_with_key, visitor_without_key
+from trio_stt.access.credentials import IN_URL, NO_KEY, key_in_url, presented_key
+from trio_stt.access.host_and_origin import Access, Refusal
+from trio_stt.access.keyring import Keyring
+from trio_stt.access.keys import KeyRecord, KeyScope
+from trio_stt.access.proxies import Proxies
 
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Refusal(
