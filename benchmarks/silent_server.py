@@ -18,8 +18,8 @@ from typing import Any, Self
 import msgspec
 
 from benchmarks.inside import tell_when_asked
+from trio_stt.api.realtimestt import route
 from trio_stt.cli import main
-from trio_stt.doors import ws
 from trio_stt.dsp import kernels
 from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.detector import SpeechDetector
@@ -141,7 +141,7 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (Utterances, "follow", "utterances"),
     (Partials, "heard", "partials: due?"),
     (Partials, "_submit", "partials: clip and job"),
-    (ws.QuartConnection, "send", "send: Quart"),
+    (route.QuartConnection, "send", "send: Quart"),
     (ws, "encode", "send: encoding"),
 )
 """Where each step is entered: an owner, the name of its function, the step's name."""

@@ -23,7 +23,7 @@ from tests.lanes.fakes import virtual_time
 from tests.protocol.report_messages import OTHER_SESSION, REPORTS, SESSION
 from trio_stt.access.host_and_origin import Access, is_local, is_loopback
 from trio_stt.access.middleware import Guard
-from trio_stt.doors.http import http_routes
+from trio_stt.api.http import http_routes
 from trio_stt.errors import SettingError
 from trio_stt.session.house import House
 from trio_stt.settings.configuration import load

@@ -15,8 +15,8 @@ from hypercorn.protocol import h2, h11
 from hypercorn.trio import serve as serve_app
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
+from trio_stt.api.web_app import build_app
 from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
-from trio_stt.serving import build_app
 from trio_stt.session.house import House
 
 Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]

@@ -16,8 +16,9 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 import msgspec
 
 from trio_stt import provision
+from trio_stt.api.http import page_folder
+from trio_stt.api.web_app import build_app
 from trio_stt.cli.tls import ServerConfig
-from trio_stt.doors.http import page_folder
 from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.common import Options
@@ -25,7 +26,6 @@ from trio_stt.lanes.engines.moonshine_files import EMBEDDED_MODEL, find_files
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.models.store import Store, in_words
 from trio_stt.service import build_house, engine_configs
-from trio_stt.serving import build_app
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import declarations
 

@@ -13,6 +13,7 @@ import trio
 from hypercorn.trio import serve as serve_app
 
 from trio_stt.access.host_and_origin import is_loopback
+from trio_stt.api.web_app import build_app
 from trio_stt.cli.causes import first_cause
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import SettingError
@@ -21,7 +22,6 @@ from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
 from trio_stt.service import build_house
-from trio_stt.serving import build_app
 from trio_stt.session.house import House
 from trio_stt.session.probes import fault
 from trio_stt.settings import Settings

@@ -11,9 +11,9 @@ from trio_stt.access.keyring import Keyring
 from trio_stt.access.middleware import Guard
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.security_headers import SecurityHeaders
-from trio_stt.doors.entrance import Entrance
-from trio_stt.doors.http import http_routes
-from trio_stt.doors.ws import ws_routes
+from trio_stt.api.http import http_routes
+from trio_stt.api.realtimestt.route import ws_routes
+from trio_stt.api.websocket_admission import Entrance
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.runtime.gc_schedule import look_by_the_clock
 from trio_stt.runtime.loop_stalls import StallWatch

@@ -15,7 +15,7 @@ from quart import Blueprint, websocket
 from trio_stt.access.client_identity import visitor_of
 from trio_stt.access.host_and_origin import Refusal
 from trio_stt.access.message_rate import Flow
-from trio_stt.doors.entrance import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER, Entrance, linger, turn_away
+from trio_stt.api.websocket_admission import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER, Entrance, linger, turn_away
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.hypercorn_adapter.close_codes import said_goodbye
 from trio_stt.hypercorn_adapter.connection_reset import reset_connection
