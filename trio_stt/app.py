@@ -1,6 +1,6 @@
 """The app for an ASGI host: `hypercorn trio_stt.app:app`, with the asyncio or the Trio worker.
 
-Settings come from the environment. Importing this module builds the server; `trio_stt.service` and `trio_stt.api.web_app`
+Settings come from the environment. Importing this module builds the server; `trio_stt.server.build` and `trio_stt.api.web_app`
 build one with other settings.
 """
 
@@ -14,8 +14,8 @@ from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_work
 from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
 from trio_stt.hypercorn_adapter.shutdown_hook import note_termination
 from trio_stt.runtime.logging_setup import start_logging
-from trio_stt.service import build_house
-from trio_stt.session.house import House
+from trio_stt.server.build import build_house
+from trio_stt.server.server_state import House
 from trio_stt.settings.configuration import load
 
 

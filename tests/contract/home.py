@@ -20,8 +20,8 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
 from trio_stt.lanes.engines import registry
 from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.reports import ConfigUpdateReport
-from trio_stt.service import build_house
-from trio_stt.session.house import House
+from trio_stt.server.build import build_house
+from trio_stt.server.server_state import House
 from trio_stt.settings.configuration import load
 
 PAUSE_S = 0.8

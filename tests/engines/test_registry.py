@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.tone_models import write_transducer
-from trio_stt import provision
 from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
 
@@ -65,7 +65,7 @@ def test_every_name_of_the_contract_is_in_the_list_that_clients_see(name: str) -
 def runs_or_says_why(config: EngineConfig) -> None:
     """Load an engine, or be told in one line what it lacks and how to get that."""
     try:
-        provision.load(config).close()
+        model_resolver.load(config).close()
     except EngineUnavailable as error:
         message = str(error)
     else:

@@ -15,8 +15,8 @@ from tests.support.file_server import FileServer
 from tests.support.server import running_server
 from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import ONE_HZ, spoken, write_transducer
-from trio_stt import provision
 from trio_stt.errors import EngineUnavailable, ModelMissing
+from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import EngineConfig, Request
 from trio_stt.lanes.fair_queue import QueueLimits
@@ -63,7 +63,7 @@ def test_a_known_model_is_fetched_loaded_and_found_by_the_next_start(
     web: FileServer, entry: Entry, config: EngineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="trio_stt"):
-        engine = provision.load(config)
+        engine = model_resolver.load(config)
     assert engine.transcribe([Request(samples=spoken(ONE_HZ))])[0].text == "one"
     assert engine.info.model == str(tmp_path / "models" / "bundle")
     assert [record.message for record in caplog.records] == [
@@ -71,13 +71,13 @@ def test_a_known_model_is_fetched_loaded_and_found_by_the_next_start(
         f"tones is here: {tmp_path / 'models' / 'bundle'}",
     ]
     web.asked.clear()
-    provision.load(config).close()
+    model_resolver.load(config).close()
     assert not web.asked
 
 
 def test_offline_names_the_command_and_asks_nobody(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(ModelMissing) as raised:
-        provision.load(replace(config, offline=True))
+        model_resolver.load(replace(config, offline=True))
     assert str(raised.value) == (
         f"engine {ENGINE}: the model tones is not on this machine, and offline is on;"
         f" run `trio-stt models pull tones --engine {ENGINE} --download-root {config.download_root}`"
@@ -86,15 +86,15 @@ def test_offline_names_the_command_and_asks_nobody(web: FileServer, config: Engi
 
 
 def test_offline_takes_a_model_that_was_pulled(web: FileServer, config: EngineConfig) -> None:
-    provision.load(config).close()
+    model_resolver.load(config).close()
     web.asked.clear()
-    provision.load(replace(config, offline=True)).close()
+    model_resolver.load(replace(config, offline=True)).close()
     assert not web.asked
 
 
 def test_the_users_own_model_of_that_name_comes_first(web: FileServer, config: EngineConfig, tmp_path: Path) -> None:
     mine = write_transducer(tmp_path / "models" / NAME)
-    engine = provision.load(config)
+    engine = model_resolver.load(config)
     assert engine.info.model == str(mine)
     assert not web.asked
 
@@ -102,12 +102,12 @@ def test_the_users_own_model_of_that_name_comes_first(web: FileServer, config: E
 def test_a_model_that_cannot_be_fetched_makes_the_engine_unavailable(web: FileServer, config: EngineConfig) -> None:
     web.files.clear()
     with pytest.raises(EngineUnavailable, match=r"the model tones could not be fetched: http.* answers 404 Not Found"):
-        provision.load(config)
+        model_resolver.load(config)
 
 
 def test_another_backend_does_not_get_the_files_of_the_first(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match=r"nemo|torch"):
-        provision.load(replace(config, options={"backend": "nemo"}))
+        model_resolver.load(replace(config, options={"backend": "nemo"}))
     assert not web.asked
 
 
@@ -122,7 +122,7 @@ def kroko(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> E
 
 
 def test_a_kroko_model_is_fetched(kroko: EngineConfig, tmp_path: Path) -> None:
-    engine = provision.load(kroko)
+    engine = model_resolver.load(kroko)
     assert engine.info.model == str(tmp_path / "models" / kroko.model)
     assert engine.transcribe([Request(samples=spoken(ONE_HZ))])[0].text == "one"
 
@@ -131,7 +131,7 @@ def test_a_kroko_model_is_fetched(kroko: EngineConfig, tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["auto_download_model", "download_model"])
 def test_kroko_s_own_options_forbid_it(option: str, kroko: EngineConfig, web: FileServer) -> None:
     with pytest.raises(EngineUnavailable, match="there is no model file"):
-        provision.load(replace(kroko, options={option: False}))
+        model_resolver.load(replace(kroko, options={option: False}))
     assert not web.asked
 
 
@@ -140,13 +140,13 @@ def test_a_kroko_file_that_an_option_names_is_the_users_affair(
     option: str, kroko: EngineConfig, web: FileServer
 ) -> None:
     with pytest.raises(ModelMissing, match="there is no model file"):
-        provision.load(replace(kroko, options={option: "elsewhere.data"}))
+        model_resolver.load(replace(kroko, options={option: "elsewhere.data"}))
     assert not web.asked
 
 
 def test_a_model_that_an_option_names_is_the_users_affair(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match="is missing"):
-        provision.load(replace(config, options={"model_dir": "elsewhere"}))
+        model_resolver.load(replace(config, options={"model_dir": "elsewhere"}))
     assert not web.asked
 
 
@@ -155,14 +155,14 @@ def test_another_backend_gets_no_files_of_sherpa_onnx(web: FileServer, config: E
     asked = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("trio_stt.lanes.engines.registry.load", asked.append)
-        provision.load(replace(config, options={"backend": backend}))
+        model_resolver.load(replace(config, options={"backend": backend}))
     assert [each.model for each in asked] == [NAME]
     assert not web.asked
 
 
 def test_offline_holds_for_libraries_that_ask_the_hub_themselves(config: EngineConfig) -> None:
     with pytest.raises(ModelMissing):
-        provision.load(replace(config, offline=True))
+        model_resolver.load(replace(config, offline=True))
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
@@ -175,15 +175,15 @@ def test_streaming_models_are_missed_by_their_name(
     entry = next(each for each in catalogue.ENTRIES if each.engine == engine)
     config = EngineConfig(engine=engine, model=entry.name, download_root=tmp_path / "models", offline=True)
     with pytest.raises(ModelMissing, match="run `trio-stt models pull"):
-        provision.load(config)
+        model_resolver.load(config)
     with pytest.raises(EngineUnavailable) as raised:
-        provision.load(replace(config, options={"model_dir": "elsewhere"}))
+        model_resolver.load(replace(config, options={"model_dir": "elsewhere"}))
     assert "models pull" not in str(raised.value)
 
 
 def test_what_the_catalogue_does_not_know_is_the_engines_affair(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match="is missing"):
-        provision.load(replace(config, model="no-such-model"))
+        model_resolver.load(replace(config, model="no-such-model"))
     assert not web.asked
 
 
@@ -253,7 +253,7 @@ def _lane(config: EngineConfig) -> Lane:
     lane: Lane = Lane(
         "main",
         new_host=partial(EngineThread, "main"),
-        load=lambda: provision.load(config, unwanted=lambda: lane.state is LaneState.CLOSED),
+        load=lambda: model_resolver.load(config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: QueueLimits(max_finals_per_session=1, max_jobs=1),
     )
     return lane

@@ -25,7 +25,7 @@ from trio_stt.access.host_and_origin import Access, is_local, is_loopback
 from trio_stt.access.middleware import Guard
 from trio_stt.api.http import http_routes
 from trio_stt.errors import SettingError
-from trio_stt.session.house import House
+from trio_stt.server.server_state import House
 from trio_stt.settings.configuration import load
 
 pytestmark = pytest.mark.contract("11/41")

@@ -16,8 +16,8 @@ from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Transcript
 from trio_stt.lanes.job import JobKind
-from trio_stt.service import build_house
-from trio_stt.session.house import House
+from trio_stt.server.build import build_house
+from trio_stt.server.server_state import House
 from trio_stt.settings.configuration import load
 
 HANG = 13

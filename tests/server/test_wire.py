@@ -16,8 +16,8 @@ from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
 from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
-from trio_stt.session.guest import Guest
-from trio_stt.session.house import House
+from trio_stt.server.server_state import House
+from trio_stt.server.session_handle import Guest
 
 POLICY, TOO_BIG = 1008, 1009
 Rig = tuple[House, int]

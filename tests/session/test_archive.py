@@ -19,9 +19,9 @@ from tests.contract.home import PAUSE_S
 from tests.support.conversation import household
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Final, Notice, Pong
-from trio_stt.service import build_house
-from trio_stt.session import archive as archive_module
-from trio_stt.session.archive import Archive
+from trio_stt.server import recordings as archive_module
+from trio_stt.server.build import build_house
+from trio_stt.server.recordings import Archive
 from trio_stt.settings.configuration import load
 
 

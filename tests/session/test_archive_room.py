@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tests.session.test_archive import archive, files_in
 from trio_stt.protocol.events import Notice
-from trio_stt.session import archive as archive_module
-from trio_stt.session.archive import Archive
-from trio_stt.session.archive_files import RecordFiles, Room
+from trio_stt.server import recordings as archive_module
+from trio_stt.server.recording_files import RecordFiles, Room
+from trio_stt.server.recordings import Archive
 
 HOUR_S = 3600.0
 OLD_FILES = ["open.flac.part", "a.flac", "a.jsonl", "crashed.flac.part", "new.flac", "notes.txt"]

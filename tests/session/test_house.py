@@ -13,7 +13,7 @@ from tests.support.conversation import household
 from trio_stt.errors import JobRefused, ServerFull, SettingError
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
-from trio_stt.service import build_house
+from trio_stt.server.build import build_house
 from trio_stt.settings.configuration import load, public_settings, runtime_settings
 
 

@@ -9,7 +9,7 @@ from tests.contract.home import PAUSE_S, change, talk
 from tests.lanes.fakes import FakeEngine, virtual_time
 from tests.support.conversation import Batch, household, levels
 from trio_stt.errors import EngineUnavailable
-from trio_stt.session.probes import fault, unready
+from trio_stt.server.probes import fault, unready
 
 
 @virtual_time

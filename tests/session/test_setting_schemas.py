@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.support.declared import bounds, choices, is_optional, kind
-from trio_stt.session.setting_schemas import setting_schemas
+from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import Declaration, declarations, public_settings, runtime_settings
 

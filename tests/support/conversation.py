@@ -26,10 +26,10 @@ from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline, decode
 from trio_stt.protocol.packets import build_packet
-from trio_stt.session.archive import Archive
+from trio_stt.server.recordings import Archive
+from trio_stt.server.server_state import House
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.ending import Farewell
-from trio_stt.session.house import House
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
 

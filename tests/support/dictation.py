@@ -16,9 +16,9 @@ from tests.support.wer import BECKETT, TWO_CITIES
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.protocol.events import Error, Event, Final, Realtime, decode
 from trio_stt.protocol.packets import build_packet
-from trio_stt.service import build_house
+from trio_stt.server.build import build_house
+from trio_stt.server.server_state import House
 from trio_stt.session.connection import ConnectionClosed
-from trio_stt.session.house import House
 from trio_stt.session.session import Session
 from trio_stt.settings.configuration import load
 

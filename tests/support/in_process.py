@@ -17,7 +17,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from trio_stt.api.web_app import build_app
 from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
-from trio_stt.session.house import House
+from trio_stt.server.server_state import House
 
 Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 """What an app does in a WebSocket that it accepted."""

@@ -17,7 +17,7 @@ from tests.support.in_process import serving
 from tests.support.keys import allowing
 from tests.support.raw_socket import raw_client
 from trio_stt.access.keys import KeyScope
-from trio_stt.session.house import House
+from trio_stt.server.server_state import House
 
 
 @dataclass

@@ -13,8 +13,8 @@ from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge,
 from trio_stt.access.client_identity import visitor_of
 from trio_stt.protocol.json_text import KEY_TWICE, repeats_key
 from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
-from trio_stt.session.house import House
-from trio_stt.session.probes import fault, unready
+from trio_stt.server.probes import fault, unready
+from trio_stt.server.server_state import House
 
 _MAX_BODY_BYTES = 65_536
 """Ten times what all settings need."""

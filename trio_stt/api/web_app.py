@@ -17,8 +17,8 @@ from trio_stt.api.websocket_admission import Entrance
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.runtime.gc_schedule import look_by_the_clock
 from trio_stt.runtime.loop_stalls import StallWatch
-from trio_stt.service import prepare_process
-from trio_stt.session.house import House
+from trio_stt.server.build import prepare_process
+from trio_stt.server.server_state import House
 
 
 def build_app(house: House) -> QuartTrio:

@@ -23,9 +23,9 @@ from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord
 from trio_stt.access.middleware import RefusalLog
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
+from trio_stt.server.server_state import House
+from trio_stt.server.stagger import Turnstile
 from trio_stt.session.connection import ConnectionClosed
-from trio_stt.session.house import House
-from trio_stt.session.turnstile import Turnstile
 
 AUTH_TIMEOUT_S = 5.0
 """From the handshake to the key."""

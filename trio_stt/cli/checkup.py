@@ -15,17 +15,17 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 import msgspec
 
-from trio_stt import provision
 from trio_stt.api.http import page_folder
 from trio_stt.api.web_app import build_app
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
+from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.moonshine_files import EMBEDDED_MODEL, find_files
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.models.store import Store, in_words
-from trio_stt.service import build_house, engine_configs
+from trio_stt.server.build import build_house, engine_configs
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import declarations
 
@@ -177,9 +177,9 @@ def server(settings: Settings) -> Server:
 def _lane(use: Literal["finals", "partials", "finals and partials"], config: EngineConfig) -> Lane:
     ok = False
     try:
-        engine = provision.load(replace(config, offline=True))
+        engine = model_resolver.load(replace(config, offline=True))
     except ModelMissing as error:
-        entry = provision.known_model(config)
+        entry = model_resolver.known_model(config)
         ok = entry is not None and not config.offline
         said = f"is fetched at the next start ({in_words(entry.size_bytes)})" if ok and entry else str(error)
     except TrioSttError as error:

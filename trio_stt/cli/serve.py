@@ -21,9 +21,9 @@ from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker
 from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
-from trio_stt.service import build_house
-from trio_stt.session.house import House
-from trio_stt.session.probes import fault
+from trio_stt.server.build import build_house
+from trio_stt.server.probes import fault
+from trio_stt.server.server_state import House
 from trio_stt.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, Tra
 from trio_stt.protocol.commands import Command
 from trio_stt.protocol.events import Error, Event, Final, decode
 from trio_stt.runtime.logging_setup import start_logging
-from trio_stt.service import build_house, prepare_process
+from trio_stt.server.build import build_house, prepare_process
+from trio_stt.server.server_state import House
 from trio_stt.session.connection import ConnectionClosed
-from trio_stt.session.house import House
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
 
@@ -45,7 +45,7 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
         raise AudioFileError("-: standard input can be read once")
     # What a server logs is noise to a person at a terminal, who is told what matters in so many words.
     start_logging("CRITICAL" if settings.log_level == "INFO" else settings.log_level, settings.log_format)
-    logging.getLogger("trio_stt.provision").setLevel("INFO")  # a download of gigabytes is no noise
+    logging.getLogger("trio_stt.lanes.model_resolver").setLevel("INFO")  # a download of gigabytes is no noise
     # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words, or come too fast.
     # Nor is it recorded: it is there already.
     changes = {"use_main_model_for_realtime": True, "wakeword_backend": "", "record": None, "max_audio_speed": 0.0}

@@ -14,12 +14,12 @@ from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
+from trio_stt.server.server_state import House
+from trio_stt.server.session_handle import Guest
 from trio_stt.session.announcer import Announcer
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.finals import Finals
-from trio_stt.session.guest import Guest
-from trio_stt.session.house import House
 from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.settings import Settings
 from trio_stt.token_bucket import Bucket

@@ -14,12 +14,12 @@ from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
+from trio_stt.server.server_state import House
 from trio_stt.session.announcer import Announcer, StatusFacts
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.ending import Ending, Farewell
 from trio_stt.session.hearing import Hearing
-from trio_stt.session.house import House
 from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.presence import Presence

@@ -10,10 +10,10 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import State, Where
+from trio_stt.server.server_state import House
 from trio_stt.session.announcer import Announcer
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.finals import Finals
-from trio_stt.session.house import House
 from trio_stt.session.partials import Partials
 from trio_stt.session.recording import Recording, close_recording, open_recording
 from trio_stt.session.ties import loosely

@@ -13,13 +13,13 @@ import trio
 from trio_stt.errors import ResumeError
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Resumed, encode
+from trio_stt.server.server_state import NO_SUCH_SESSION
+from trio_stt.server.stagger import Turnstile
 from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.ending import Ending, Farewell
-from trio_stt.session.house import NO_SUCH_SESSION
 from trio_stt.session.outbox import ClientStalled, Outbox
 from trio_stt.session.presence import Presence
 from trio_stt.session.receiver import Handover, Receiver
-from trio_stt.session.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)
 

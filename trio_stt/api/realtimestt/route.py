@@ -20,9 +20,9 @@ from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.hypercorn_adapter.close_codes import said_goodbye
 from trio_stt.hypercorn_adapter.connection_reset import reset_connection
 from trio_stt.protocol.events import Error, Where, encode
+from trio_stt.server.server_state import House
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.ending import Farewell
-from trio_stt.session.house import House
 from trio_stt.session.session import Session
 
 logger = logging.getLogger(__name__)

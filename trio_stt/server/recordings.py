@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Event, Hello
-from trio_stt.session.archive_files import RecordFiles, Room
+from trio_stt.server.recording_files import RecordFiles, Room
 
 logger = logging.getLogger(__name__)
 

@@ -25,11 +25,11 @@ from trio_stt.protocol.reports import (
     RejectedSetting,
     StartupError,
 )
-from trio_stt.session.archive import Archive
-from trio_stt.session.guest import Guest
-from trio_stt.session.reports import applied_report, limits_report, scheduler_report
-from trio_stt.session.setting_schemas import setting_schemas
-from trio_stt.session.turnstile import Turnstile
+from trio_stt.server.recordings import Archive
+from trio_stt.server.reports import applied_report, limits_report, scheduler_report
+from trio_stt.server.session_handle import Guest
+from trio_stt.server.setting_schemas import setting_schemas
+from trio_stt.server.stagger import Turnstile
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import notices, public_settings, runtime_settings
 from trio_stt.settings.revision import CHECKED, Revision, revise

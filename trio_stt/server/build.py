@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trio_stt import provision
 from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, kernels
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
 from trio_stt.dsp.wake_words import WakeWords
+from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
@@ -27,9 +27,9 @@ from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
-from trio_stt.session.archive import Archive
-from trio_stt.session.house import House
-from trio_stt.session.setting_schemas import setting_schemas
+from trio_stt.server.recordings import Archive
+from trio_stt.server.server_state import House
+from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import notices
 
@@ -192,7 +192,7 @@ def _lane(crew: _Crew, *, threads: int, warmup: bool, current: Callable[[], Sett
     lane: Lane = Lane(
         crew.name,
         new_host=partial(EngineThread, crew.name),
-        load=partial(provision.load, config, unwanted=lambda: lane.state is LaneState.CLOSED),
+        load=partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: _queue_limits(current()),
         workers=crew.workers,
         shared=shared and crew.workers > 1,

@@ -5,7 +5,7 @@ It must not change what it looks at.
 
 from trio_stt.lanes.crew import MAX_HUNG_THREADS
 from trio_stt.lanes.lane_state import LaneState
-from trio_stt.session.house import House
+from trio_stt.server.server_state import House
 
 
 def fault(house: House) -> str | None:
