@@ -30,7 +30,7 @@ from trio_stt.dsp.webrtc import WebRtcVad
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.protocol.packets import AudioPacket
-from trio_stt.session import hearing, receiver
+from trio_stt.session import audio_processor, receiver
 from trio_stt.session.partials import Partials
 from trio_stt.session.utterances import Utterances
 from trio_stt.speech.listener import Listener
@@ -128,8 +128,8 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (receiver.Receiver, "_take_packet", "receive: counters, inbox"),
     (receiver, "parse_packet", "decode: packet"),
     (kernels, "downmix_pcm16", "decode: PCM"),
-    (hearing.Hearing, "_hear", "hear: inbox to listener"),
-    (hearing.Hearing, "_hear_at_once", "hear: inbox to listener"),
+    (audio_processor.Hearing, "_hear", "hear: inbox to listener"),
+    (audio_processor.Hearing, "_hear_at_once", "hear: inbox to listener"),
     (StreamResampler, "push", "resample"),
     (Listener, "push", "segment: tape, windows"),
     (SpeechDetector, "verdict", "VAD: gate and the rest"),

@@ -10,7 +10,7 @@ from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, Client, household, levels
 from trio_stt.errors import TranscriptionFailed
 from trio_stt.protocol.events import Error, Final, Notice, Status, Timeline
-from trio_stt.session.hearing import Hearing
+from trio_stt.session.audio_processor import Hearing
 from trio_stt.session.inbox import Audio
 
 contract = pytest.mark.contract

@@ -13,8 +13,8 @@ from tests.support.conversation import household
 from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Final, Heartbeat, Hello, Notice, Realtime, Resumed, Status
-from trio_stt.session.ending import Farewell
 from trio_stt.session.outbox import SEND_TIMEOUT_S
+from trio_stt.session.shutdown import Farewell
 
 
 @virtual_time

@@ -29,8 +29,8 @@ from trio_stt.protocol.packets import build_packet
 from trio_stt.server.recordings import Archive
 from trio_stt.server.server_state import House
 from trio_stt.session.connection import ConnectionClosed
-from trio_stt.session.ending import Farewell
 from trio_stt.session.session import Session
+from trio_stt.session.shutdown import Farewell
 from trio_stt.settings import Settings
 
 EventT = TypeVar("EventT", bound=Event)

@@ -5,7 +5,7 @@ from typing import Protocol
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.session.connection import Connection
-from trio_stt.session.ending import Farewell
+from trio_stt.session.shutdown import Farewell
 
 
 class Guest(Protocol):

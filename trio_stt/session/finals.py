@@ -21,9 +21,9 @@ from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
 from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import Where
-from trio_stt.session.announcer import Announcer
+from trio_stt.session.active_utterance import Recording
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.recording import Recording
+from trio_stt.session.event_publisher import Announcer
 from trio_stt.speech.repetition import Refusal, refusal
 from trio_stt.speech.text import finished
 

@@ -16,9 +16,9 @@ from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.server.server_state import House
 from trio_stt.server.session_handle import Guest
-from trio_stt.session.announcer import Announcer
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
+from trio_stt.session.event_publisher import Announcer
 from trio_stt.session.finals import Finals
 from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.settings import Settings

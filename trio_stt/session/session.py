@@ -15,18 +15,18 @@ from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.server.server_state import House
-from trio_stt.session.announcer import Announcer, StatusFacts
+from trio_stt.session.audio_processor import Hearing
 from trio_stt.session.connection import Connection
+from trio_stt.session.connection_status import Presence
+from trio_stt.session.connections import Visits
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.ending import Ending, Farewell
-from trio_stt.session.hearing import Hearing
+from trio_stt.session.event_publisher import Announcer, StatusFacts
 from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import Outbox
-from trio_stt.session.presence import Presence
 from trio_stt.session.receiver import Receiver
-from trio_stt.session.ties import loosely
+from trio_stt.session.shutdown import Ending, Farewell
 from trio_stt.session.utterances import Utterances
-from trio_stt.session.visits import Visits
+from trio_stt.session.weak_callback import loosely
 from trio_stt.settings.configuration import runtime_settings
 from trio_stt.speech.listener import Listener
 from trio_stt.speech.segmenter_config import SegmenterConfig

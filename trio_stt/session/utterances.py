@@ -11,13 +11,13 @@ from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import State, Where
 from trio_stt.server.server_state import House
-from trio_stt.session.announcer import Announcer
+from trio_stt.session.active_utterance import Recording, close_recording, open_recording
 from trio_stt.session.counters import SessionCounters
+from trio_stt.session.event_publisher import Announcer
 from trio_stt.session.finals import Finals
 from trio_stt.session.partials import Partials
-from trio_stt.session.recording import Recording, close_recording, open_recording
-from trio_stt.session.ties import loosely
-from trio_stt.session.waking import Waking
+from trio_stt.session.wake_word_reporter import Waking
+from trio_stt.session.weak_callback import loosely
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     SilenceConfirmed,

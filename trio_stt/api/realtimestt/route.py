@@ -22,8 +22,8 @@ from trio_stt.hypercorn_adapter.connection_reset import reset_connection
 from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.server.server_state import House
 from trio_stt.session.connection import ConnectionClosed
-from trio_stt.session.ending import Farewell
 from trio_stt.session.session import Session
+from trio_stt.session.shutdown import Farewell
 
 logger = logging.getLogger(__name__)
 

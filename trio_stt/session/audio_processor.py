@@ -10,9 +10,9 @@ import trio
 
 from trio_stt.protocol.commands import Command, Flush
 from trio_stt.protocol.events import State
-from trio_stt.session.announcer import Announcer
+from trio_stt.session.connection_status import Presence
+from trio_stt.session.event_publisher import Announcer
 from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
-from trio_stt.session.presence import Presence
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import Settings
 from trio_stt.speech.events import WakeEvent

@@ -36,8 +36,8 @@ from trio_stt.protocol.events import (
 )
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.protocol.segment import Piece, iso
+from trio_stt.session.active_utterance import END_REASON, Recording
 from trio_stt.session.outbox import Outbox
-from trio_stt.session.recording import END_REASON, Recording
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.speech.stabilizer import StableText

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import State
 from trio_stt.protocol.segment import WakeWord, iso
-from trio_stt.session.announcer import Announcer
+from trio_stt.session.event_publisher import Announcer
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.speech.events import (

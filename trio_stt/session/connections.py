@@ -16,10 +16,10 @@ from trio_stt.protocol.events import Resumed, encode
 from trio_stt.server.server_state import NO_SUCH_SESSION
 from trio_stt.server.stagger import Turnstile
 from trio_stt.session.connection import Connection, ConnectionClosed
-from trio_stt.session.ending import Ending, Farewell
+from trio_stt.session.connection_status import Presence
 from trio_stt.session.outbox import ClientStalled, Outbox
-from trio_stt.session.presence import Presence
 from trio_stt.session.receiver import Handover, Receiver
+from trio_stt.session.shutdown import Ending, Farewell
 
 logger = logging.getLogger(__name__)
 
