@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, JobDropped
 from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineInfo, EngineStream, Hints, Request, Transcript
+from trio_stt.lanes.executor import load_guarded, transcribe_guarded
 from trio_stt.lanes.fair_queue import QueueLimits
-from trio_stt.lanes.host import load_guarded, transcribe_guarded
 from trio_stt.lanes.job import Job, JobKind, JobResult
 from trio_stt.lanes.lane import Lane
 

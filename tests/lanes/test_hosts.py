@@ -10,7 +10,7 @@ from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualHost, asked, lengt
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import EngineInfo, Transcript
-from trio_stt.lanes.host import EngineHost
+from trio_stt.lanes.executor import EngineHost
 
 MAKERS: dict[str, Callable[[], EngineHost]] = {"virtual": VirtualHost, "thread": lambda: EngineThread("main")}
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, final, lane, lengths, partial
 from trio_stt.errors import EngineError, EngineUnavailable, JobDropped
-from trio_stt.lanes.crew import MAX_HUNG_THREADS
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
 from trio_stt.lanes.lane_state import LaneState
+from trio_stt.lanes.worker_pool import MAX_HUNG_THREADS
 
 
 class Clip(enum.IntEnum):

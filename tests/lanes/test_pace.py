@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.lanes.pace import LEAST_WINDOW_S, LONGEST_S, ROUND_S, SHARE, Pace
+from trio_stt.lanes.partial_pacer import LEAST_WINDOW_S, LONGEST_S, ROUND_S, SHARE, Pace
 
 COST = 0.02
 """Seconds of an engine for a second of audio."""

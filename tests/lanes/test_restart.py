@@ -24,12 +24,12 @@ from tests.lanes.fakes import (
     virtual_time,
 )
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.crew import MAX_HUNG_THREADS
+from trio_stt.lanes.engine_supervisor import MAX_FAILED_JOBS
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.job import Ticket, TicketState
-from trio_stt.lanes.keeper import MAX_FAILED_JOBS
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneState
+from trio_stt.lanes.worker_pool import MAX_HUNG_THREADS
 
 HANG = 13
 """Samples of a clip on which an engine hangs; every other one takes a second."""

@@ -10,7 +10,7 @@ from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, clip, final, lengt
 from trio_stt.errors import EngineUnavailable, JobDropped, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.lanes.host import EngineHost
+from trio_stt.lanes.executor import EngineHost
 from trio_stt.lanes.job import JobKind, TicketState
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState

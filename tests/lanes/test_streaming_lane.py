@@ -19,7 +19,7 @@ from trio_stt.errors import JobDropped
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Request, Utterance
-from trio_stt.lanes.host import load_guarded
+from trio_stt.lanes.executor import load_guarded
 from trio_stt.lanes.job import Job, JobKind
 from trio_stt.lanes.lane import Lane
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, clip
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript, Utterance
-from trio_stt.lanes.host import load_guarded
+from trio_stt.lanes.executor import load_guarded
 from trio_stt.lanes.streams import Streams
 
 

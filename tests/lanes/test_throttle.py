@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.lanes.throttle import Throttle
+from trio_stt.lanes.overload_throttle import Throttle
 
 THRESHOLD_S = 1.0
 HIGH_S, LOW_S = 1.5, 0.1

@@ -11,9 +11,9 @@ import trio.testing
 
 from tests.lanes.fakes import FakeEngine, VirtualHost, asked, final, lane, limits, partial, reason, virtual_time
 from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engine_pool import Model
 from trio_stt.lanes.job import TicketState
 from trio_stt.lanes.lane_state import LaneState
-from trio_stt.lanes.model import Model
 
 HANG = 13
 

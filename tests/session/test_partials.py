@@ -15,7 +15,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
 from trio_stt.lanes.engines.base import NO_HINTS
-from trio_stt.lanes.pace import LEAST_WINDOW_S, LONGEST_S, ROUND_S
+from trio_stt.lanes.partial_pacer import LEAST_WINDOW_S, LONGEST_S, ROUND_S
 from trio_stt.protocol.events import State
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.partials import Partials

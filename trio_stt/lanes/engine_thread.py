@@ -18,7 +18,7 @@ import trio
 
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
-from trio_stt.lanes.host import load_guarded, transcribe_guarded
+from trio_stt.lanes.executor import load_guarded, transcribe_guarded
 from trio_stt.runtime.heap import give_back
 
 logger = logging.getLogger(__name__)

@@ -13,18 +13,18 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.crew import Crew
+from trio_stt.lanes.engine_pool import Model
+from trio_stt.lanes.engine_supervisor import EngineKeeper
 from trio_stt.lanes.engines.base import Engine
+from trio_stt.lanes.executor import EngineHost
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
-from trio_stt.lanes.host import EngineHost
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
-from trio_stt.lanes.keeper import EngineKeeper
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
-from trio_stt.lanes.meter import WorkMeter
-from trio_stt.lanes.model import Model
-from trio_stt.lanes.pace import Pace
-from trio_stt.lanes.throttle import Throttle
-from trio_stt.lanes.workbench import Workbench
+from trio_stt.lanes.overload_throttle import Throttle
+from trio_stt.lanes.partial_pacer import Pace
+from trio_stt.lanes.work_meter import WorkMeter
+from trio_stt.lanes.worker import Workbench
+from trio_stt.lanes.worker_pool import Crew
 
 _WATCH_EVERY_S = 0.05
 

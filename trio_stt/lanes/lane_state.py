@@ -6,7 +6,7 @@ from typing import Literal
 
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.fair_queue import QueueStatistics
-from trio_stt.lanes.meter import WorkStatistics
+from trio_stt.lanes.work_meter import WorkStatistics
 
 LaneName = Literal["main", "realtime"]
 

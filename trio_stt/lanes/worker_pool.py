@@ -12,7 +12,7 @@ import trio
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.lane_state import EnginesStatistics, LaneState
-from trio_stt.lanes.workbench import Workbench
+from trio_stt.lanes.worker import Workbench
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
+from trio_stt.lanes.engine_pool import Source
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, Request, Transcript
-from trio_stt.lanes.host import EngineHost
-from trio_stt.lanes.model import Source
+from trio_stt.lanes.executor import EngineHost
 
 logger = logging.getLogger(__name__)
 

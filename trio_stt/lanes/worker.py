@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import trio
 
 from trio_stt.errors import EngineError, TranscriptionFailed
+from trio_stt.lanes.engine_supervisor import EngineKeeper
 from trio_stt.lanes.engines.base import Request, Transcript
 from trio_stt.lanes.job import JobKind, JobResult, Ticket, TicketState
-from trio_stt.lanes.keeper import EngineKeeper
-from trio_stt.lanes.meter import WorkMeter
+from trio_stt.lanes.work_meter import WorkMeter
 
 logger = logging.getLogger(__name__)
 
