@@ -19,8 +19,8 @@ from tests.support.speech import read_16k
 from tests.support.wer import TWO_CITIES, normalise, word_error_rate
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import EngineConfig, Hints
-from trio_stt.lanes.engines.ct2_files import find_model
-from trio_stt.lanes.engines.faster_whisper import ENGINE, FasterWhisper, load
+from trio_stt.lanes.engines.whisper.ct2_files import find_model
+from trio_stt.lanes.engines.whisper.faster_whisper import ENGINE, FasterWhisper, load
 
 RATE_HZ = 16_000
 
@@ -74,7 +74,7 @@ def test_without_a_network_a_model_that_is_not_here_is_named(name: str, tmp_path
         "from pathlib import Path\n"
         "from trio_stt.errors import EngineUnavailable\n"
         "from trio_stt.lanes.engines.base import EngineConfig\n"
-        "from trio_stt.lanes.engines.faster_whisper import load\n"
+        "from trio_stt.lanes.engines.whisper.faster_whisper import load\n"
         "try:\n"
         f"    load(EngineConfig(engine='faster_whisper', model={name!r}, download_root=Path({str(tmp_path)!r})))\n"
         "except EngineUnavailable as error:\n"

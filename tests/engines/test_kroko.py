@@ -21,7 +21,7 @@ from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig, StreamingEngine
 from trio_stt.lanes.engines.common import Options
-from trio_stt.lanes.engines.kroko_files import DEFAULT_MODEL, find_file, read_file
+from trio_stt.lanes.engines.sherpa.kroko_files import DEFAULT_MODEL, find_file, read_file
 
 SENTENCE = spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)
 

@@ -20,14 +20,14 @@ from tests.support.wer import BECKETT, TWO_CITIES, normalise, word_error_rate
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.common import Options
-from trio_stt.lanes.engines.moonshine_files import (
+from trio_stt.lanes.engines.sherpa.moonshine import ENGINE, SherpaMoonshine, load
+from trio_stt.lanes.engines.sherpa.moonshine_files import (
     EMBEDDED_MODEL,
     MoonshineFiles,
     check_token_table,
     find_files,
     token_table,
 )
-from trio_stt.lanes.engines.sherpa_moonshine import ENGINE, SherpaMoonshine, load
 
 V1_NAMES = ("preprocess.onnx", "encode.int8.onnx", "uncached_decode.int8.onnx", "cached_decode.int8.onnx", "tokens.txt")
 

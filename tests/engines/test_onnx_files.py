@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from tests.support.tone_models import write_ctc, write_transducer
-from trio_stt.lanes.engines.onnx_files import metadata, output_count
+from trio_stt.lanes.engines.sherpa.onnx_files import metadata, output_count
 
 
 def model_file(folder: Path, entries: dict[str, str]) -> Path:

@@ -11,8 +11,8 @@ from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from tests.support.transcription_server import ROUTE, Exchange, TranscriptionServer, transcription_server
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import EngineConfig, Hints, TimedText
-from trio_stt.lanes.engines.openai_api import ENGINE, OpenAiApi, load
-from trio_stt.lanes.engines.openai_client import MAX_ANSWER_BYTES
+from trio_stt.lanes.engines.remote.openai_api import ENGINE, OpenAiApi, load
+from trio_stt.lanes.engines.remote.openai_client import MAX_ANSWER_BYTES
 
 KEY = "sk-only-a-test"
 ONE = spoken(ONE_HZ)

@@ -15,14 +15,14 @@ from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 from trio_stt.lanes.engines.common import Options
-from trio_stt.lanes.engines.sherpa_families import (
+from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
     FUNASR_NANO,
     PARAFORMER,
     QWEN3,
     SENSE_VOICE,
 )
-from trio_stt.lanes.engines.sherpa_files import Family
+from trio_stt.lanes.engines.sherpa.files import Family
 
 SENTENCE = spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)
 

@@ -16,7 +16,7 @@ from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import EngineConfig, Hints
-from trio_stt.lanes.engines.whisper_cpp import ENGINE, WhisperCpp, load
+from trio_stt.lanes.engines.whisper.whisper_cpp import ENGINE, WhisperCpp, load
 
 
 def load_with(options: Mapping[str, object] | None = None, **changes: Any) -> WhisperCpp:

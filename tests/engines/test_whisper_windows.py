@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.lanes.engines.whisper_windows import WINDOW_S, Clip, Stretch, Window, cut, lay
+from trio_stt.lanes.engines.whisper.windows import WINDOW_S, Clip, Stretch, Window, cut, lay
 
 RATE_HZ = 16_000
 

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from trio_stt.errors import ModelError
-from trio_stt.lanes.engines import registry, sherpa_offline
+from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.engines.sherpa import offline
 from trio_stt.models import catalogue
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.models.entry import Entry, Form
@@ -65,7 +66,7 @@ def test_models_do_not_share_a_place_or_a_checksum() -> None:
 
 @pytest.mark.parametrize(
     ("engine", "name", "bundle"),
-    [(engine, *pair) for engine, kind in sherpa_offline._KINDS.items() for pair in kind.directories.items()],
+    [(engine, *pair) for engine, kind in offline._KINDS.items() for pair in kind.directories.items()],
 )
 def test_names_that_engines_take_for_a_folder_mean_that_folder(engine: str, name: str, bundle: str) -> None:
     entry = catalogue.find(engine, name)

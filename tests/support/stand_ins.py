@@ -21,7 +21,7 @@ from onnx import helper
 
 from tests.support.hf_whisper import needs_torch
 from tests.support.tone_ear import heard, pieces
-from trio_stt.lanes.engines.sherpa_families import (
+from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
     FUNASR_NANO,
     NEMO_TRANSDUCER,
@@ -30,7 +30,7 @@ from trio_stt.lanes.engines.sherpa_families import (
     QWEN3,
     SENSE_VOICE,
 )
-from trio_stt.lanes.engines.sherpa_files import Family
+from trio_stt.lanes.engines.sherpa.files import Family
 
 FAMILIES = (COHERE, FUNASR_NANO, NEMO_TRANSDUCER, OMNILINGUAL, PARAFORMER, QWEN3, SENSE_VOICE)
 ENGINE_OF = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engines.sherpa_runtime import offers_cuda
+from trio_stt.lanes.engines.sherpa.runtime import offers_cuda
 
 _GUIDE = "see docs/engines.md"
 _OF_THE_FILE = "precision of the model file"

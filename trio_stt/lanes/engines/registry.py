@@ -61,14 +61,14 @@ class EngineSpec:
 _SHERPA_BACKENDS = ("sherpa_onnx", "sherpa-onnx")
 _SHERPA_IGNORES = frozenset({"beam_size", "compute_type", "gpu_device_index"})
 _STREAMS_IGNORE = frozenset({"beam_size", "compute_type", "language"})
-_OFFLINE = "trio_stt.lanes.engines.sherpa_offline"
-_TRANSFORMERS = "trio_stt.lanes.engines.transformers_engine"
+_OFFLINE = "trio_stt.lanes.engines.sherpa.offline"
+_TRANSFORMERS = "trio_stt.lanes.engines.torch.transformers_engine"
 
 _SPECS = (
     EngineSpec(
         name="sherpa_onnx_moonshine",
         aliases=("moonshine", "moonshine_sherpa_onnx", "moonshine_streaming", "sherpa_moonshine"),
-        module="trio_stt.lanes.engines.sherpa_moonshine",
+        module="trio_stt.lanes.engines.sherpa.moonshine",
         default_model="moonshine-tiny-en",
         ignores=_SHERPA_IGNORES,
         workers="shared",
@@ -90,7 +90,7 @@ _SPECS = (
         workers="shared",
         backends={
             "nemo": Backend(
-                module="trio_stt.lanes.engines.nemo", ignores=frozenset({"beam_size", "language", "num_threads"})
+                module="trio_stt.lanes.engines.torch.nemo", ignores=frozenset({"beam_size", "language", "num_threads"})
             ),
             "transformers": Backend(module=_TRANSFORMERS, ignores=frozenset({"beam_size", "language"})),
         },
@@ -104,7 +104,8 @@ _SPECS = (
         workers="shared",
         backends={
             "package": Backend(
-                module="trio_stt.lanes.engines.omnilingual_package", ignores=frozenset({"beam_size", "num_threads"})
+                module="trio_stt.lanes.engines.torch.omnilingual_package",
+                ignores=frozenset({"beam_size", "num_threads"}),
             )
         },
     ),
@@ -134,7 +135,7 @@ _SPECS = (
     ),
     EngineSpec(
         name="sherpa_onnx_streaming",
-        module="trio_stt.lanes.engines.sherpa_streaming",
+        module="trio_stt.lanes.engines.sherpa.streaming",
         default_model="sherpa-onnx-streaming-zipformer-en-2023-06-26",
         ignores=_STREAMS_IGNORE,
         workers="one",
@@ -142,28 +143,28 @@ _SPECS = (
     EngineSpec(
         name="kroko_onnx",
         aliases=("banafo_kroko", "kroko"),
-        module="trio_stt.lanes.engines.kroko",
+        module="trio_stt.lanes.engines.sherpa.kroko",
         default_model="Kroko-EN-Community-64-L-Streaming-001.data",
         ignores=_STREAMS_IGNORE,
         workers="one",
     ),
     EngineSpec(
         name="openai_api",
-        module="trio_stt.lanes.engines.openai_api",
+        module="trio_stt.lanes.engines.remote.openai_api",
         default_model="whisper-1",
         ignores=frozenset({"beam_size", "compute_type", "device", "download_root", "gpu_device_index", "num_threads"}),
         workers="shared",
     ),
     EngineSpec(
         name="whisper_cpp",
-        module="trio_stt.lanes.engines.whisper_cpp",
+        module="trio_stt.lanes.engines.whisper.whisper_cpp",
         default_model="tiny.en",
         ignores=frozenset({"compute_type"}),
     ),
     EngineSpec(
         name="faster_whisper",
         aliases=("openai_whisper",),
-        module="trio_stt.lanes.engines.faster_whisper",
+        module="trio_stt.lanes.engines.whisper.faster_whisper",
         default_model="tiny.en",
         workers="shared",
     ),

@@ -10,8 +10,8 @@ from typing import Any
 
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.common import Options, first_line
-from trio_stt.lanes.engines.sherpa_files import Family
-from trio_stt.lanes.engines.sherpa_runtime import recognizer_options
+from trio_stt.lanes.engines.sherpa.files import Family
+from trio_stt.lanes.engines.sherpa.runtime import recognizer_options
 
 
 def file_options(options: Options, families: Sequence[Family]) -> dict[str, str]:

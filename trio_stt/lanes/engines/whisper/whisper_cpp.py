@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
-from trio_stt.lanes.engines.ggml_files import find_model, is_multilingual
+from trio_stt.lanes.engines.whisper.ggml_files import find_model, is_multilingual
 
 ENGINE = "whisper_cpp"
 

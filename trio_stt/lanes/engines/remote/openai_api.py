@@ -16,7 +16,7 @@ from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
 
 if TYPE_CHECKING:
-    from trio_stt.lanes.engines.openai_client import Answer, Client, Service
+    from trio_stt.lanes.engines.remote.openai_client import Answer, Client, Service
 
 ENGINE = "openai_api"
 
@@ -121,7 +121,7 @@ def load(config: EngineConfig) -> OpenAiApi:
     if key is not None and not (key.isascii() and key.isprintable()):
         raise SettingError(f"engine {ENGINE}: {variable} holds characters that no key has")
     import_backend(_PACKAGE, engine=ENGINE, package=_PACKAGE)
-    client = import_backend("trio_stt.lanes.engines.openai_client", engine=ENGINE, package=_PACKAGE)
+    client = import_backend("trio_stt.lanes.engines.remote.openai_client", engine=ENGINE, package=_PACKAGE)
     service: Service = client.Service(
         engine=ENGINE, url=url, key=key, fields=tuple(fields), deadline_s=deadline_s, retries=retries
     )

@@ -6,8 +6,8 @@ Only facts, as sherpa-onnx 2.0.1 has them. It must not import sherpa-onnx.
 from collections.abc import Mapping
 
 from trio_stt.lanes.engines.common import Options
-from trio_stt.lanes.engines.sherpa_files import Family, Reader
-from trio_stt.lanes.engines.sherpa_runtime import existing_paths
+from trio_stt.lanes.engines.sherpa.files import Family, Reader
+from trio_stt.lanes.engines.sherpa.runtime import existing_paths
 
 
 def text_option(default: str = "", *, one_of: tuple[str, ...] = ()) -> Reader:

@@ -12,8 +12,8 @@ import numpy as np
 from trio_stt.errors import SettingError
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
 from trio_stt.lanes.engines.common import first_line
-from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.transformers_families import DEFAULT_NEW_TOKENS, Clip, Wishes
+from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
+from trio_stt.lanes.engines.torch.seq2seq import DEFAULT_NEW_TOKENS, Clip, Wishes
 
 
 class Cohere:

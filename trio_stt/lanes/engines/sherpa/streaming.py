@@ -9,11 +9,11 @@ from pathlib import Path
 
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
 from trio_stt.lanes.engines.common import Options, import_backend, resolve_relative
-from trio_stt.lanes.engines.onnx_files import metadata
-from trio_stt.lanes.engines.sherpa_loading import choose_family, file_options, keywords_of, open_recognizer
-from trio_stt.lanes.engines.sherpa_online_families import ONLINE_FAMILIES, OnlineFamily
-from trio_stt.lanes.engines.sherpa_runtime import devices, provider
-from trio_stt.lanes.engines.sherpa_streams import MAX_BATCH, SherpaStreams, asked_tail_s, needed_tail_s
+from trio_stt.lanes.engines.sherpa.loading import choose_family, file_options, keywords_of, open_recognizer
+from trio_stt.lanes.engines.sherpa.online_families import ONLINE_FAMILIES, OnlineFamily
+from trio_stt.lanes.engines.sherpa.onnx_files import metadata
+from trio_stt.lanes.engines.sherpa.runtime import devices, provider
+from trio_stt.lanes.engines.sherpa.streams import MAX_BATCH, SherpaStreams, asked_tail_s, needed_tail_s
 
 _FAMILIES = {online.family.name: online for online in ONLINE_FAMILIES}
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
-from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
+from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
 
 Clip = NDArray[np.float32]
 

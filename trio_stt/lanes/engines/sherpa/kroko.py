@@ -13,7 +13,7 @@ from pathlib import Path
 from trio_stt.errors import EngineUnavailable, ModelMissing, SettingError
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
 from trio_stt.lanes.engines.common import Options, import_backend
-from trio_stt.lanes.engines.kroko_files import (
+from trio_stt.lanes.engines.sherpa.kroko_files import (
     BLOCKS,
     DEFAULT_MODEL,
     HUB_URL,
@@ -22,10 +22,10 @@ from trio_stt.lanes.engines.kroko_files import (
     language_of,
     read_file,
 )
-from trio_stt.lanes.engines.sherpa_loading import keywords_of, open_recognizer
-from trio_stt.lanes.engines.sherpa_online_families import TRANSDUCERS, ZIPFORMER2, OnlineFamily
-from trio_stt.lanes.engines.sherpa_streaming import open_model
-from trio_stt.lanes.engines.sherpa_streams import MAX_BATCH, SherpaStreams, asked_tail_s, needed_tail_s
+from trio_stt.lanes.engines.sherpa.loading import keywords_of, open_recognizer
+from trio_stt.lanes.engines.sherpa.online_families import TRANSDUCERS, ZIPFORMER2, OnlineFamily
+from trio_stt.lanes.engines.sherpa.streaming import open_model
+from trio_stt.lanes.engines.sherpa.streams import MAX_BATCH, SherpaStreams, asked_tail_s, needed_tail_s
 
 _PACKAGE = "kroko-onnx"
 _INSTALL = "KROKO_LICENSE=ON pip install git+https://github.com/kroko-ai/kroko-onnx"

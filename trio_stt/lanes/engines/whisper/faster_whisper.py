@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from trio_stt.errors import EngineError, EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
 from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
-from trio_stt.lanes.engines.ct2_files import find_model
-from trio_stt.lanes.engines.whisper_windows import WINDOW_S, Window, cut, lay
+from trio_stt.lanes.engines.whisper.ct2_files import find_model
+from trio_stt.lanes.engines.whisper.windows import WINDOW_S, Window, cut, lay
 
 ENGINE = "faster_whisper"
 

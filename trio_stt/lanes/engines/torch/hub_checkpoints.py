@@ -13,7 +13,7 @@ from typing import Any
 
 from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import first_line, resolve_relative
-from trio_stt.lanes.engines.torch_runtime import HALVES
+from trio_stt.lanes.engines.torch.runtime import HALVES
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 

@@ -15,8 +15,8 @@ import numpy as np
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips
-from trio_stt.lanes.engines.moonshine_files import MoonshineFiles, check_token_table, find_files, token_table
-from trio_stt.lanes.engines.sherpa_runtime import devices, provider, recognizer_options
+from trio_stt.lanes.engines.sherpa.moonshine_files import MoonshineFiles, check_token_table, find_files, token_table
+from trio_stt.lanes.engines.sherpa.runtime import devices, provider, recognizer_options
 
 ENGINE = "sherpa_onnx_moonshine"
 

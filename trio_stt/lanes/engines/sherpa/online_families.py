@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trio_stt.lanes.engines.common import Options
-from trio_stt.lanes.engines.sherpa_families import (
+from trio_stt.lanes.engines.sherpa.families import (
     HOTWORD_OPTIONS,
     count_option,
     flag_option,
     number_option,
     text_option,
 )
-from trio_stt.lanes.engines.sherpa_files import Family, Reader
+from trio_stt.lanes.engines.sherpa.files import Family, Reader
 
 _USUAL_SUBSAMPLING = 4
 """What sherpa-onnx takes for the frames of a CTC model's step, whatever the model is."""

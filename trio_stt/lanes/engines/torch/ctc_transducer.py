@@ -11,8 +11,8 @@ from math import ceil
 from typing import Any
 
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
-from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.transformers_families import Clip, Wishes
+from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
+from trio_stt.lanes.engines.torch.seq2seq import Clip, Wishes
 from trio_stt.lanes.engines.word_times import words
 
 _FRAME_MASKS = ("_get_output_attention_mask", "_get_feature_vector_attention_mask")

@@ -13,8 +13,10 @@ import numpy as np
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Request, Transcript
 from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips
-from trio_stt.lanes.engines.hub_checkpoints import Checkpoint, Source, open_checkpoint
-from trio_stt.lanes.engines.torch_runtime import (
+from trio_stt.lanes.engines.torch.ctc_transducer import Ctc, Transducer
+from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint, Source, open_checkpoint
+from trio_stt.lanes.engines.torch.prompted import Cohere, Qwen3
+from trio_stt.lanes.engines.torch.runtime import (
     MAX_BATCH_ON_CUDA,
     check_sample_rate,
     choose_device,
@@ -24,10 +26,8 @@ from trio_stt.lanes.engines.torch_runtime import (
     pad_short,
     precision,
 )
-from trio_stt.lanes.engines.transformers_asked import Cohere, Qwen3
-from trio_stt.lanes.engines.transformers_families import FAMILY_OPTIONS, Family, Granite, Sequences, Wishes
-from trio_stt.lanes.engines.transformers_frames import Ctc, Transducer
-from trio_stt.lanes.engines.transformers_whisper import Whisper
+from trio_stt.lanes.engines.torch.seq2seq import FAMILY_OPTIONS, Family, Granite, Sequences, Wishes
+from trio_stt.lanes.engines.torch.whisper import Whisper
 
 _PACKAGE = "transformers"
 

@@ -11,7 +11,7 @@ from typing import Any
 from trio_stt.errors import EngineUnavailable, ModelMissing, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
 from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips, resolve_relative
-from trio_stt.lanes.engines.torch_runtime import (
+from trio_stt.lanes.engines.torch.runtime import (
     HALVES,
     MAX_BATCH_ON_CUDA,
     check_sample_rate,

@@ -15,7 +15,7 @@ import numpy as np
 from trio_stt.errors import SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips, resolve_relative
-from trio_stt.lanes.engines.sherpa_families import (
+from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
     FUNASR_NANO,
     NEMO_TRANSDUCER,
@@ -24,9 +24,9 @@ from trio_stt.lanes.engines.sherpa_families import (
     QWEN3,
     SENSE_VOICE,
 )
-from trio_stt.lanes.engines.sherpa_files import Family
-from trio_stt.lanes.engines.sherpa_loading import choose_family, file_options, keywords_of, open_recognizer
-from trio_stt.lanes.engines.sherpa_runtime import devices, provider
+from trio_stt.lanes.engines.sherpa.files import Family
+from trio_stt.lanes.engines.sherpa.loading import choose_family, file_options, keywords_of, open_recognizer
+from trio_stt.lanes.engines.sherpa.runtime import devices, provider
 from trio_stt.lanes.engines.word_times import words
 
 _MIN_SAMPLES = SAMPLE_RATE_HZ // 2

@@ -13,8 +13,8 @@ from pathlib import Path
 from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.base import Times
 from trio_stt.lanes.engines.common import Options, first_line
-from trio_stt.lanes.engines.moonshine_files import RELEASES_URL, check_token_table
-from trio_stt.lanes.engines.onnx_files import metadata, output_count
+from trio_stt.lanes.engines.sherpa.moonshine_files import RELEASES_URL, check_token_table
+from trio_stt.lanes.engines.sherpa.onnx_files import metadata, output_count
 
 _COUNTS = re.compile("[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 

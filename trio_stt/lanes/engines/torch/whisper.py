@@ -8,9 +8,9 @@ from typing import Any
 
 from trio_stt.errors import SettingError
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Times, Transcript
-from trio_stt.lanes.engines.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.transformers_families import Clip, Wishes
-from trio_stt.lanes.engines.whisper_windows import WINDOW_S
+from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
+from trio_stt.lanes.engines.torch.seq2seq import Clip, Wishes
+from trio_stt.lanes.engines.whisper.windows import WINDOW_S
 
 _LANGUAGE_OF_ENGLISH_MODELS = "en"
 
