@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import trio
 
-from trio_stt.dsp.tape import AudioTape
+from trio_stt.dsp.sample_buffer import AudioTape
 
 FOLDER = "BENCHMARK_TELLS_IN"
 """The environment variable that names the folder in which a server tells."""

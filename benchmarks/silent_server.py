@@ -33,7 +33,7 @@ from trio_stt.protocol.packets import AudioPacket
 from trio_stt.session import audio_processor, receiver
 from trio_stt.session.partials import Partials
 from trio_stt.session.utterances import Utterances
-from trio_stt.speech.listener import Listener
+from trio_stt.speech.pipeline import Listener
 from trio_stt.speech.segmenter import Segmenter
 
 ENGINE_S = 0.02

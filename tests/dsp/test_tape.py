@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_stt.dsp.tape import AudioTape
+from trio_stt.dsp.sample_buffer import AudioTape
 
 
 @given(st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 30_000)), max_size=12))

@@ -1,6 +1,6 @@
 import pytest
 
-from trio_stt.speech.text import finished
+from trio_stt.speech.final_text import finished
 
 
 @pytest.mark.contract("8.2")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.speech.wording import ends_word, wording, words
+from trio_stt.speech.normalized_text import ends_word, wording, words
 
 
 @pytest.mark.contract("6.2")

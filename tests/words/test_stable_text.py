@@ -20,7 +20,7 @@ from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig, Request
 from trio_stt.settings import Settings
 from trio_stt.speech.events import SilenceConfirmed, SpeechResumed, UtteranceEnded, UtteranceStarted
-from trio_stt.speech.listener import Listener
+from trio_stt.speech.pipeline import Listener
 from trio_stt.speech.repetition import Refusal, refusal
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.stabilizer import Stabilizer

@@ -28,7 +28,7 @@ from trio_stt.speech.events import (
     WakeWordDetected,
     WakeWordTimedOut,
 )
-from trio_stt.speech.listener import Listener
+from trio_stt.speech.pipeline import Listener
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 

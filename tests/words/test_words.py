@@ -30,7 +30,7 @@ from tests.support.wer import BECKETT, normalise, word_error_rate
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import Final, Realtime
 from trio_stt.session.session import Session
-from trio_stt.speech.text import finished
+from trio_stt.speech.final_text import finished
 
 MAX_WER = 0.08
 Corpus = tuple[Pcm, str]

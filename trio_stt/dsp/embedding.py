@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.dsp.onnx import open_model
-from trio_stt.dsp.stepwise import stepwise
+from trio_stt.dsp.streaming_onnx import stepwise
 
 MEL_BINS, MEL_FRAMES, MEL_STEP = 32, 76, 8
 EMBEDDING_WIDTH = 96

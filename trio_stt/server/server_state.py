@@ -33,7 +33,7 @@ from trio_stt.server.stagger import Turnstile
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import notices, public_settings, runtime_settings
 from trio_stt.settings.revision import CHECKED, Revision, revise
-from trio_stt.speech.listener import Detector
+from trio_stt.speech.pipeline import Detector
 
 logger = logging.getLogger(__name__)
 

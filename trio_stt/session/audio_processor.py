@@ -16,7 +16,7 @@ from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import Settings
 from trio_stt.speech.events import WakeEvent
-from trio_stt.speech.listener import Listener
+from trio_stt.speech.pipeline import Listener
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from trio_stt.protocol.events import Where
 from trio_stt.session.active_utterance import Recording
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import Announcer
+from trio_stt.speech.final_text import finished
 from trio_stt.speech.repetition import Refusal, refusal
-from trio_stt.speech.text import finished
 
 logger = logging.getLogger(__name__)
 

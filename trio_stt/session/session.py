@@ -28,7 +28,7 @@ from trio_stt.session.shutdown import Ending, Farewell
 from trio_stt.session.utterances import Utterances
 from trio_stt.session.weak_callback import loosely
 from trio_stt.settings.configuration import runtime_settings
-from trio_stt.speech.listener import Listener
+from trio_stt.speech.pipeline import Listener
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 

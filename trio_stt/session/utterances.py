@@ -28,7 +28,7 @@ from trio_stt.speech.events import (
     UtteranceStarted,
     WakeEvent,
 )
-from trio_stt.speech.listener import Listener
+from trio_stt.speech.pipeline import Listener
 from trio_stt.speech.wake_mode import WakeState
 
 _STATE_OF_WAKE = {

@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from trio_stt.dsp import samples_of
-from trio_stt.speech.wording import Wording, common_length, ends_word, wording, words
+from trio_stt.speech.normalized_text import Wording, common_length, ends_word, wording, words
 
 
 class CommitReason(StrEnum):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import WINDOW_SAMPLES, kernels
 from trio_stt.dsp.detector import Verdict
 from trio_stt.dsp.resample import StreamResampler
-from trio_stt.dsp.tape import AudioTape
+from trio_stt.dsp.sample_buffer import AudioTape
 from trio_stt.speech.events import SpeechEvent, UtteranceEvent
 from trio_stt.speech.segmenter import KEEP_PROBABILITY, Segmenter
 from trio_stt.speech.segmenter_config import SegmenterConfig
