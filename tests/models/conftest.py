@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.file_server import FileServer, file_server
-from trio_stt.models.entry import Entry, Form, Source
-from trio_stt.models.store import Store
+from trio_stt.models.cache import Store
+from trio_stt.models.spec import Entry, Form, Source
 
 
 @dataclass(slots=True)

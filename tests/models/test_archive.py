@@ -10,7 +10,7 @@ import pytest
 
 from tests.models.conftest import packed
 from trio_stt.errors import ModelError
-from trio_stt.models.archive import unpack
+from trio_stt.models.unpack import unpack
 
 
 def header(name: str, kind: bytes = tarfile.REGTYPE, *, target: str = "", size: int = 0) -> tarfile.TarInfo:

@@ -11,7 +11,7 @@ from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.sherpa import offline
 from trio_stt.models import catalogue
 from trio_stt.models.catalogue import ENTRIES
-from trio_stt.models.entry import Entry, Form
+from trio_stt.models.spec import Entry, Form
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.engine}-{entry.name}")
 HUB_ENGINES = {"transformers", "granite_speech"}

@@ -23,8 +23,8 @@ from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneState
 from trio_stt.models import catalogue
-from trio_stt.models.entry import Entry
-from trio_stt.models.store import in_words
+from trio_stt.models.cache import in_words
+from trio_stt.models.spec import Entry
 
 ENGINE = "sherpa_onnx_parakeet"
 NAME = "tones"

@@ -9,9 +9,9 @@ import pytest
 from tests.models.conftest import Heard, one_archive, one_file, one_folder, packed
 from tests.support.file_server import FileServer
 from trio_stt.errors import ModelError
-from trio_stt.models import store as store_module
-from trio_stt.models.entry import Entry
-from trio_stt.models.store import Store, default_root, in_words
+from trio_stt.models import cache as store_module
+from trio_stt.models.cache import Store, default_root, in_words
+from trio_stt.models.spec import Entry
 
 WEIGHTS = os.urandom(600_000)
 

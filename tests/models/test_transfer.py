@@ -12,9 +12,9 @@ import pytest
 from tests.models.conftest import Heard
 from tests.support.file_server import FileServer
 from trio_stt.errors import ModelError
-from trio_stt.models import transfer
-from trio_stt.models.entry import Source
-from trio_stt.models.transfer import fetch
+from trio_stt.models import download
+from trio_stt.models.download import fetch
+from trio_stt.models.spec import Source
 
 CONTENT = os.urandom(1_500_000)
 
@@ -153,7 +153,7 @@ def test_redirects_are_followed_with_what_was_asked(web: FileServer, part: Path,
 @pytest.mark.parametrize("place", ["http://example.org/weights.bin", "file:///etc/passwd", "ftp://example.org/x"])
 def test_no_redirect_leads_out_of_tls(place: str) -> None:
     with pytest.raises(HTTPError, match="out of TLS"):
-        transfer._Redirects().redirect_request(
+        download._Redirects().redirect_request(
             Request("https://example.org/weights.bin"), BytesIO(), 302, "Found", HTTPMessage(), place
         )
 

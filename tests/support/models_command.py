@@ -9,7 +9,7 @@ import sys
 
 from trio_stt import cli
 from trio_stt.models import catalogue
-from trio_stt.models.entry import Entry, Form, Source
+from trio_stt.models.spec import Entry, Form, Source
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it

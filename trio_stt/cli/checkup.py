@@ -23,8 +23,8 @@ from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, find_files
+from trio_stt.models.cache import Store, in_words
 from trio_stt.models.catalogue import ENTRIES
-from trio_stt.models.store import Store, in_words
 from trio_stt.server.build import build_house, engine_configs
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import declarations

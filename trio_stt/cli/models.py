@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from trio_stt.errors import ModelError, SettingError
 from trio_stt.lanes.engines import registry
+from trio_stt.models.cache import Store, default_root, in_words
 from trio_stt.models.catalogue import ENTRIES, choose
-from trio_stt.models.entry import Entry
-from trio_stt.models.store import Store, default_root, in_words
+from trio_stt.models.spec import Entry
 from trio_stt.settings import Settings
 
 INTERRUPTED = 130  # what shells say of SIGINT

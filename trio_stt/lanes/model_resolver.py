@@ -15,8 +15,8 @@ from trio_stt.errors import EngineUnavailable, ModelError, ModelMissing
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 from trio_stt.models import catalogue
-from trio_stt.models.entry import Entry
-from trio_stt.models.store import Store, default_root, in_words
+from trio_stt.models.cache import Store, default_root, in_words
+from trio_stt.models.spec import Entry
 
 logger = logging.getLogger(__name__)
 

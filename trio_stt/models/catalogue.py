@@ -1,8 +1,8 @@
 """Every model that can be fetched, and how to find one by its name. It must not fetch anything."""
 
 from trio_stt.errors import ModelError
-from trio_stt.models.entry import Entry
 from trio_stt.models.sherpa_releases import SHERPA_RELEASES, STREAMING_MODELS
+from trio_stt.models.spec import Entry
 from trio_stt.models.whisper_ct2 import WHISPER_CT2
 from trio_stt.models.whisper_ggml import WHISPER_GGML
 

@@ -4,7 +4,7 @@ A release may be replaced under its name; the checksums are those of the publish
 public manifests repeat them. Where fewer than two do, there is none here.
 """
 
-from trio_stt.models.entry import Entry, Form, Source
+from trio_stt.models.spec import Entry, Form, Source
 
 _RELEASES_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/download/asr-models"
 _KROKO_URL = "https://huggingface.co/Banafo/Kroko-ASR/resolve/main"

@@ -3,7 +3,7 @@
 Every file is that of one revision; its size and checksum stand in several independent public manifests, alike.
 """
 
-from trio_stt.models.entry import MULTILINGUAL, Entry, Form, Source
+from trio_stt.models.spec import MULTILINGUAL, Entry, Form, Source
 
 _Files = dict[str, tuple[int, str]]
 """Name → size in bytes and SHA-256."""

@@ -3,7 +3,7 @@
 Sizes and checksums are those of the hub's own listing of `ggerganov/whisper.cpp` at the revision below.
 """
 
-from trio_stt.models.entry import MULTILINGUAL, Entry, Form, Source
+from trio_stt.models.spec import MULTILINGUAL, Entry, Form, Source
 
 _URL = "https://huggingface.co/ggerganov/whisper.cpp/resolve/5359861c739e955e79d9a303bcbc70fb988958b1"
 

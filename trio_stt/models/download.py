@@ -32,7 +32,7 @@ from urllib.request import (
 )
 
 from trio_stt.errors import ModelError
-from trio_stt.models.entry import Source
+from trio_stt.models.spec import Source
 
 _PIECE_BYTES = 1 << 18
 _SILENCE_S = 30.0

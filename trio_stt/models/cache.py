@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from trio_stt.errors import ModelError
-from trio_stt.models.archive import unpack
-from trio_stt.models.entry import Entry, Form, Source
-from trio_stt.models.transfer import Watcher, disk_errors, fetch, sha256_of
+from trio_stt.models.download import Watcher, disk_errors, fetch, sha256_of
+from trio_stt.models.spec import Entry, Form, Source
+from trio_stt.models.unpack import unpack
 
 _UNFINISHED = ".unfinished"
 _LOOK_EVERY_S = 0.2

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from trio_stt.errors import ModelError
-from trio_stt.models.transfer import disk_errors
+from trio_stt.models.download import disk_errors
 
 _PIECE_BYTES = 1 << 20
 _MAX_MEMBERS = 10_000
