@@ -24,7 +24,7 @@ from tests.engines.conftest import REAL_NAMES, real_config
 from tests.support.real import shared_sentences
 from tests.support.speech import read_16k
 from tests.support.wer import normalise
-from trio_stt.cli.ruler import READINGS, sound_files
+from trio_stt.cli.reference_speech import READINGS, sound_files
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig, Request

@@ -29,9 +29,9 @@ from benchmarks.inside import FOLDER, ask, time_turns
 from benchmarks.yardstick import yardstick
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
-from trio_stt.bench.plan import Clip, make_talkers
 from trio_stt.bench.server import OwnServer, own_server
-from trio_stt.cli.ruler import make_clips, sound_files
+from trio_stt.bench.speech_plan import Clip, make_talkers
+from trio_stt.cli.reference_speech import make_clips, sound_files
 from trio_stt.protocol.packets import build_packet
 
 RATE_HZ = 48_000

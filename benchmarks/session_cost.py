@@ -20,13 +20,13 @@ import trio
 
 from benchmarks.inside import FOLDER, ask
 from benchmarks.yardstick import yardstick
+from trio_stt.bench.client_record import Observation
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
-from trio_stt.bench.plan import Clip, make_talkers
 from trio_stt.bench.process import process_use
-from trio_stt.bench.record import Observation
 from trio_stt.bench.server import own_server
-from trio_stt.cli.ruler import make_clips, sound_files
+from trio_stt.bench.speech_plan import Clip, make_talkers
+from trio_stt.cli.reference_speech import make_clips, sound_files
 
 WAKE_FLAGS = ("--wakeword-backend", "openwakeword", "--wake-words", "hey jarvis")
 SCENES: Mapping[str, tuple[float, tuple[str, ...]]] = {

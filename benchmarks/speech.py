@@ -7,7 +7,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from trio_stt.cli.ruler import sound_files
+from trio_stt.cli.reference_speech import sound_files
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 
 Pcm = NDArray[np.int16]

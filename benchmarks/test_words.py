@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from trio_stt.cli.ruler import READINGS
+from trio_stt.cli.reference_speech import READINGS
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.job import Job, JobKind
 from trio_stt.protocol.events import State, Status, encode

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from trio_stt.bench.plan import Clip, Plan, make_talkers
+from trio_stt.bench.client_record import Observation, Record, Segment
 from trio_stt.bench.process import ProcessUse
-from trio_stt.bench.record import Observation, Record, Segment
+from trio_stt.bench.speech_plan import Clip, Plan, make_talkers
 
 CLIP = Clip(pcm_path="", length_s=5.0, words="One two three. Four five.", speech=((0.5, 2.0), (3.0, 4.5)))
 """Two phrases; said from second 1.0 on, they lie at 1.5 to 3.0 and 4.0 to 5.5."""

@@ -14,7 +14,7 @@ import trio
 from tests.support.real import moonshine_asset
 from trio_stt.bench.report import Result
 from trio_stt.cli import main
-from trio_stt.cli.ruler import make_clips, sound_files
+from trio_stt.cli.reference_speech import make_clips, sound_files
 from trio_stt.errors import AudioFileError
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_stt.bench.line import Line, host_and_resource
+from trio_stt.bench.multiplexed_stream import Line, host_and_resource
 from trio_stt.bench.pacer import Pacer
 
 FRAMES = [bytes([number]) * 30_000 for number in range(100)]

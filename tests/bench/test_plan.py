@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.bench.plan import LEAST_PAUSE_S, Clip, Plan, make_talkers, script
+from trio_stt.bench.speech_plan import LEAST_PAUSE_S, Clip, Plan, make_talkers, script
 
 CLIPS = tuple(
     Clip(pcm_path=f"{length_s}.pcm", length_s=length_s, words=None, speech=((0.1, length_s - 0.1),))

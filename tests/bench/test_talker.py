@@ -13,10 +13,10 @@ import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from tests.support.keyed_server import rig
+from trio_stt.bench.client_record import Notebook, Observation, Record
 from trio_stt.bench.figures import figures
-from trio_stt.bench.plan import Clip, Plan, make_talkers
-from trio_stt.bench.record import Notebook, Observation, Record
-from trio_stt.bench.talker import talk_all
+from trio_stt.bench.simulated_client import talk_all
+from trio_stt.bench.speech_plan import Clip, Plan, make_talkers
 from trio_stt.protocol.packets import parse_packet
 
 RATE_HZ = 16_000

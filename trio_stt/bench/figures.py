@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import msgspec
 
-from trio_stt.bench.plan import Clip
-from trio_stt.bench.record import Observation, Record, Segment
+from trio_stt.bench.client_record import Observation, Record, Segment
+from trio_stt.bench.speech_plan import Clip
 from trio_stt.bench.words import plain_words, word_errors
 
 _EARLIEST_END_S = 0.3

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
-from trio_stt.bench.plan import Clip, Plan, Talker
+from trio_stt.bench.client_record import Observation, Testimony
 from trio_stt.bench.process import ProcessUse, process_use
-from trio_stt.bench.record import Observation, Testimony
+from trio_stt.bench.speech_plan import Clip, Plan, Talker
 from trio_stt.errors import TrioSttError
 
 _TALKERS_PER_PROCESS = 128

@@ -9,8 +9,8 @@ import sys
 import msgspec
 import trio
 
-from trio_stt.bench.plan import Plan
-from trio_stt.bench.talker import talk_all
+from trio_stt.bench.simulated_client import talk_all
+from trio_stt.bench.speech_plan import Plan
 
 
 def main() -> None:

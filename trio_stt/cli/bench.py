@@ -17,14 +17,14 @@ import trio
 
 from trio_stt.bench.figures import Figures, figures
 from trio_stt.bench.load import observe
-from trio_stt.bench.plan import Clip, make_talkers
 from trio_stt.bench.ramp import broken_promises, knee, next_clients
 from trio_stt.bench.report import Result, Run, as_json, as_table
 from trio_stt.bench.server import own_server
+from trio_stt.bench.speech_plan import Clip, make_talkers
 from trio_stt.bench.svg import line_chart
 from trio_stt.cli.bench_options import BenchOptions
-from trio_stt.cli.causes import first_cause
-from trio_stt.cli.ruler import make_clips, sound_files
+from trio_stt.cli.error_groups import first_cause
+from trio_stt.cli.reference_speech import make_clips, sound_files
 from trio_stt.errors import SettingError, TrioSttError
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import msgspec
 
 from trio_stt.access.host_and_origin import is_loopback
-from trio_stt.cli.checkup import (
+from trio_stt.cli.checks import (
     KeptModel,
     Lane,
     Package,

@@ -14,7 +14,7 @@ from hypercorn.trio import serve as serve_app
 
 from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.api.web_app import build_app
-from trio_stt.cli.causes import first_cause
+from trio_stt.cli.error_groups import first_cause
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import SettingError
 from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker

@@ -12,8 +12,8 @@ import msgspec
 import trio
 from tqdm import tqdm
 
-from trio_stt.cli.causes import first_cause
-from trio_stt.cli.sound import SoundFile, open_sound
+from trio_stt.cli.error_groups import first_cause
+from trio_stt.cli.sound_file import SoundFile, open_sound
 from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.protocol.commands import Command

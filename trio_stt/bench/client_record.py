@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from trio_stt.bench.plan import Plan
 from trio_stt.bench.process import ProcessUse
+from trio_stt.bench.speech_plan import Plan
 from trio_stt.bench.words import kept_words, plain_words
 
 _WINDOW_S = 0.032  # what `droppedAudioChunks` counts

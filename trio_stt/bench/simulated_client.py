@@ -13,10 +13,10 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 from wsproto.frame_protocol import FrameProtocol
 
-from trio_stt.bench.line import Line, host_and_resource
+from trio_stt.bench.client_record import Notebook, Record, Testimony
+from trio_stt.bench.multiplexed_stream import Line, host_and_resource
 from trio_stt.bench.pacer import Pacer
-from trio_stt.bench.plan import Clip, Plan, Talker, script
-from trio_stt.bench.record import Notebook, Record, Testimony
+from trio_stt.bench.speech_plan import Clip, Plan, Talker, script
 from trio_stt.protocol.packets import build_packet
 
 _READY_WITHIN_S = 120.0

@@ -12,7 +12,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from trio_stt.bench.plan import Clip
+from trio_stt.bench.speech_plan import Clip
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.kernels import to_int16
 from trio_stt.dsp.silero import SileroModel, new_state
