@@ -142,7 +142,7 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (Partials, "heard", "partials: due?"),
     (Partials, "_submit", "partials: clip and job"),
     (route.QuartConnection, "send", "send: Quart"),
-    (ws, "encode", "send: encoding"),
+    (route, "encode", "send: encoding"),
 )
 """Where each step is entered: an owner, the name of its function, the step's name."""
 

@@ -124,7 +124,7 @@ def test_what_clients_may_not_see_is_not_shown(
 def test_a_required_package_that_lacks_is_wrong(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkup, "requires", lambda _: ["no-such-package>=1", "no-such-extra>=1; extra == 'more'"])
+    monkeypatch.setattr(checks, "requires", lambda _: ["no-such-package>=1", "no-such-extra>=1; extra == 'more'"])
     assert main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "! no-such-package              not installed" in lines

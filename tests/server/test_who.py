@@ -12,7 +12,6 @@ from tests.support.keyed_server import Rig, ask, knock, rig
 from tests.support.keys import allowing
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
 from trio_stt.access.keys import KeyScope, create_key, key_id_of, remove_from_file
-from trio_stt.api import websocket_admission
 
 POLICY, TRY_AGAIN_LATER = 1008, 1013
 EVIL = "http://evil.example"
@@ -183,7 +182,7 @@ async def test_a_first_message_without_a_right_key_ends_with_1008(
 
 
 async def test_who_shows_no_key_in_time_is_closed_with_1008(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(entrance, "AUTH_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(websocket_admission, "AUTH_TIMEOUT_S", 0.2)
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
         await client.open(server.port)
         await client.read_to_the_end()

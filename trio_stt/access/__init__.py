@@ -1,1 +1,1 @@
-"""access"""
+"""Who may reach the server: hosts, origins, proxies, keys, rate limits, security headers."""

@@ -1,1 +1,1 @@
-"""api"""
+"""HTTP and WebSocket routes; one sub-package for each protocol."""

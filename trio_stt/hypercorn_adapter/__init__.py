@@ -1,1 +1,1 @@
-"""hypercorn_adapter"""
+"""All that knows the insides of Hypercorn, wsproto and Quart."""

@@ -1,1 +1,1 @@
-"""server"""
+"""What sessions share: settings in force, session registry, admission, drain, reports, recordings."""

@@ -1,1 +1,1 @@
-"""realtimestt"""
+"""The native protocol, which clients of RealtimeSTT's server speak."""

@@ -1,1 +1,1 @@
-"""remote"""
+"""Engines that ask another server."""

@@ -1,1 +1,1 @@
-"""sherpa"""
+"""Engines that sherpa-onnx runs."""

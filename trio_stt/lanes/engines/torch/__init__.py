@@ -1,1 +1,1 @@
-"""torch"""
+"""Engines that PyTorch runs."""

@@ -1,1 +1,1 @@
-"""whisper"""
+"""Engines that run Whisper models: whisper.cpp and CTranslate2."""
