@@ -14,8 +14,8 @@ from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_work
 from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
 from trio_stt.hypercorn_adapter.shutdown_hook import note_termination
 from trio_stt.runtime.logging_setup import start_logging
-from trio_stt.server.build import build_house
-from trio_stt.server.server_state import House
+from trio_stt.server.build import build_server
+from trio_stt.server.server_state import ServerState
 from trio_stt.settings.configuration import load
 
 
@@ -24,23 +24,23 @@ def _build() -> HostBridge:
         settings = load()
         start_logging(settings.log_level, settings.log_format)
         shelter_trio_worker()
-        house = build_house(settings)
-        guard_wire(lambda: WireLimits.of(house.settings))
-        app, told_to_end = build_app(house), trio.Event()
+        server_state = build_server(settings)
+        guard_wire(lambda: WireLimits.of(server_state.settings))
+        app, told_to_end = build_app(server_state), trio.Event()
         note_termination(told_to_end.set)
 
         @app.before_serving
         async def watch() -> None:
-            app.nursery.start_soon(_drain_at, told_to_end, house)
+            app.nursery.start_soon(_drain_at, told_to_end, server_state)
 
         return HostBridge(app)
     except TrioSttError as error:
         sys.exit(f"trio-stt: {error}")
 
 
-async def _drain_at(told_to_end: trio.Event, house: House) -> None:
+async def _drain_at(told_to_end: trio.Event, server_state: ServerState) -> None:
     await told_to_end.wait()
-    await house.drain(house.settings.shutdown_grace_s)
+    await server_state.drain(server_state.settings.shutdown_grace_s)
 
 
 app = _build()

@@ -20,18 +20,18 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
 from trio_stt.lanes.engines import registry
 from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.reports import ConfigUpdateReport
-from trio_stt.server.build import build_house
-from trio_stt.server.server_state import House
+from trio_stt.server.build import build_server
+from trio_stt.server.server_state import ServerState
 from trio_stt.settings.configuration import load
 
 PAUSE_S = 0.8
 """Ends an utterance with default settings."""
 
 
-def change(house: House, **values: object) -> ConfigUpdateReport:
+def change(server_state: ServerState, **values: object) -> ConfigUpdateReport:
     """What `PATCH /api/config` with these values does."""
     raw = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in values.items()}
-    return house.adopt(house.revise(raw))
+    return server_state.adopt(server_state.revise(raw))
 
 
 async def talk(client: Client, level: int, seconds: float) -> None:
@@ -58,14 +58,14 @@ class Heard:
         return [[(int(level), len(list(run))) for level, run in groupby(clip)] for clip in self.clips]
 
 
-def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: object) -> House:
+def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: object) -> ServerState:
     """A house with lanes as the server builds them, where every model is `engine`; nothing runs yet.
 
     One worker asks it: what it is scripted to answer depends on the order.
     """
     monkeypatch.setattr(registry, "load", lambda _: engine)
     kernels.warm_up()
-    return build_house(load({"lane_workers": 1} | settings))
+    return build_server(load({"lane_workers": 1} | settings))
 
 
 @asynccontextmanager
@@ -73,11 +73,11 @@ async def served(
     monkeypatch: pytest.MonkeyPatch, engine: FakeEngine | None = None, **settings: object
 ) -> AsyncIterator[Household]:
     """Such a house with its lanes running, on real threads."""
-    house = composed(monkeypatch, engine or FakeEngine(), **settings)
+    server_state = composed(monkeypatch, engine or FakeEngine(), **settings)
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.run)
-        await house.lanes.wait_loaded()
-        yield Household(house, nursery)
+        await nursery.start(server_state.run)
+        await server_state.lanes.wait_loaded()
+        yield Household(server_state, nursery)
         nursery.cancel_scope.cancel()
 
 

@@ -61,7 +61,7 @@ async def test_11_01_clear_during_a_pending_final_discards_it_and_everybody_goes
         await trio.sleep(1)
         client.command("clear")
         cleared = await client.until(Clear)
-        assert home.house.health().active_sessions == 2
+        assert home.server_state.health().active_sessions == 2
         other.command("ping")
         await other.until(Pong)
         assert trio.current_time() == 1, "nobody waited for the engine"
@@ -93,7 +93,7 @@ async def test_11_02_a_session_comes_and_goes_without_files_threads_network_or_s
                 client.command("stop")
                 await client.until(Final)
                 client.leave()
-                while home.house.active_sessions:
+                while home.server_state.active_sessions:
                     await trio.testing.wait_all_tasks_blocked()
         finally:
             _seen = None
@@ -163,7 +163,7 @@ async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_s
             deaf.command("ping")
         await trio.testing.wait_all_tasks_blocked()
         assert deaf.aborted
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
         unread = deaf._from_client.statistics().current_buffer_used
         assert unread > 19 * MAX_EVENTS, "it was given up at the bound"
 
@@ -172,7 +172,7 @@ async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_s
 @virtual_time
 async def test_11_05_wake_words_without_a_backend_leave_later_sessions_as_they_are() -> None:
     async with household() as home:
-        assert change(home.house, wake_words="jarvis").rejected == {}
+        assert change(home.server_state, wake_words="jarvis").rejected == {}
         client = await home.connect()
         client.command("start")
         client.say(1111, 1.0)
@@ -191,7 +191,7 @@ async def test_11_05_a_missing_wake_word_package_is_refused_by_patch_and_sockets
 ) -> None:
     monkeypatch.setattr(openwakeword, "package_folder", lambda _: None)
     async with household() as home:
-        report = change(home.house, wakeword_backend="openwakeword", wake_words="alexa")
+        report = change(home.server_state, wakeword_backend="openwakeword", wake_words="alexa")
         assert "pip install" in report.rejected["wakeword_backend"].message
         assert report.rejected["wakeword_backend"].reason == "invalid_value"
         client = await home.connect()

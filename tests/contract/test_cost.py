@@ -57,7 +57,7 @@ async def unchanged_by_sessions(monkeypatch: pytest.MonkeyPatch, state: Callable
         (await speak(home, spoken)).leave()
         before = state()
         clients = [await speak(home, spoken) for _ in range(20)]
-        assert home.house.active_sessions >= 20
+        assert home.server_state.active_sessions >= 20
         assert state() == before
         for client in clients:
             client.leave()

@@ -34,7 +34,7 @@ def logger() -> Iterator[logging.Logger]:
 async def test_11_29_least_and_most_audio_of_a_partial_count_for_later_sessions() -> None:
     heard = Heard()
     async with household(answer=heard) as home:
-        changed = change(home.house, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
+        changed = change(home.server_state, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
         assert changed.rejected == {}
         client = await home.connect()
         client.command("start")
@@ -50,8 +50,8 @@ async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch:
         noise = np.random.default_rng(0).normal(scale=100, size=(900, 512)).round().astype(np.int16)
         passes = []
         for threshold in (250.0, 50.0):
-            change(home.house, vad_energy_threshold=threshold)
-            detector = home.house.new_detector()
+            change(home.server_state, vad_energy_threshold=threshold)
+            detector = home.server_state.new_detector()
             passes.append([detector.verdict(window, speaking=False).gate_open for window in noise][-1])
         assert passes == [False, True], "steady noise of RMS 100"
 
@@ -71,7 +71,7 @@ async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_thi
         told = [notice.message for client in clients for notice in client.of(Notice)]
         assert any("less often" in message for message in told) == degraded
         assert any(status.degraded for client in clients for status in client.of(Status)) == degraded
-        assert home.house.limits().realtime_degradation_threshold_ms == threshold_ms
+        assert home.server_state.limits().realtime_degradation_threshold_ms == threshold_ms
 
 
 @contract("3", "1.3", "11/29")
@@ -82,7 +82,7 @@ async def test_11_29_the_log_level_changes_what_is_logged(
     async with household() as home:
         logged = []
         for level in ("DEBUG", "WARNING", "INFO"):
-            change(home.house, log_level=level)
+            change(home.server_state, log_level=level)
             caplog.clear()
             for number in (logging.DEBUG, logging.INFO, logging.WARNING):
                 logging.getLogger("trio_stt.session").log(number, "said")
@@ -105,7 +105,7 @@ async def test_11_29_prompts_and_filter_reach_the_engine_of_later_sessions(monke
     async with household() as home:
         asked: list[set[tuple[str | None, bool]]] = []
         for changes in ({}, {"initial_prompt": "F", "initial_prompt_realtime": "P", "vad_filter": False}):
-            change(home.house, **changes)
+            change(home.server_state, **changes)
             hints.clear()
             client = await home.connect()
             client.command("start")
@@ -129,7 +129,7 @@ async def test_11_29_the_batch_of_partials_follows_its_setting_at_once(monkeypat
 
     engine = FakeEngine(answer, max_batch=16)
     async with served(monkeypatch, engine, model_warmup=False) as home:
-        lane = home.house.lanes.lane_for(JobKind.PARTIAL)
+        lane = home.server_state.lanes.lane_for(JobKind.PARTIAL)
 
         async def sizes() -> list[int]:
             """Of the batches of six partials that wait together."""
@@ -148,7 +148,7 @@ async def test_11_29_the_batch_of_partials_follows_its_setting_at_once(monkeypat
             return [len(batch) for batch in engine.batches[before + 1 :]]
 
         assert await sizes() == [6]
-        change(home.house, realtime_batch_size=2)
+        change(home.server_state, realtime_batch_size=2)
         assert await sizes() == [2, 2, 2]
 
 
@@ -159,18 +159,18 @@ async def test_11_30_every_engine_transcribes_a_second_before_it_is_ready(
 ) -> None:
     engine = FakeEngine()
     async with served(monkeypatch, engine, model_warmup=warms_up, realtime_model="another") as home:
-        assert home.house.lanes.ok
+        assert home.server_state.lanes.ok
         assert engine.clips == [16_000, 16_000] * warms_up
 
 
 @contract("7.1", "1.5", "11/31")
 async def test_11_31_one_model_for_both_is_one_lane_and_two_models_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(monkeypatch, use_main_model_for_realtime=True, realtime_model="another") as home:
-        scheduler = home.house.health().scheduler
+        scheduler = home.server_state.health().scheduler
         assert (scheduler.mode, list(scheduler.queues)) == ("low-memory-one-model", ["main"])
         assert list(scheduler.workers) == ["main"]
     async with served(monkeypatch, realtime_model="another") as home:
-        scheduler = home.house.health().scheduler
+        scheduler = home.server_state.health().scheduler
         assert (scheduler.mode, list(scheduler.queues)) == ("balanced-main-plus-realtime", ["main", "realtime"])
         assert list(scheduler.workers) == ["main", "realtime"]
 
@@ -192,7 +192,7 @@ async def test_11_31_partials_on_the_lane_of_finals_stay_partials() -> None:
         other.say(2222, 3.0)
         other.command("stop")
         await talk(client, 1111, 0.4)
-        queue = home.house.health().scheduler.queues["main"]
+        queue = home.server_state.health().scheduler.queues["main"]
         assert [(jobs.final, jobs.realtime) for jobs in queue.per_session.values()] == [(0, 1)]
         await trio.sleep(3)  # past its deadline
         client.say(1111, 0.4)
@@ -224,7 +224,7 @@ async def test_11_32_behind_a_busy_engine_the_newest_audio_takes_the_place_of_ol
         client.command("start")
         await talk(client, 1111, 2.0)
         assert client.of(Realtime) == []
-        queue = home.house.health().scheduler.queues["main"]
+        queue = home.server_state.health().scheduler.queues["main"]
         report = client.session.report()
         assert report.coalesced_realtime == queue.coalesced_realtime == report.realtime_submitted - 1 > 3
         await talk(client, 1111, 1.0)
@@ -259,12 +259,12 @@ NUMBERS = [
 @virtual_time
 async def test_11_34_what_is_out_of_range_or_null_in_a_list_is_refused_by_name() -> None:
     async with household() as home:
-        before = home.house.settings
+        before = home.server_state.settings
         assert len(NUMBERS) > 20
         for declaration in NUMBERS:
             for value in bad_values(declaration):
-                refused = change(home.house, **{declaration.name: value}).rejected
+                refused = change(home.server_state, **{declaration.name: value}).rejected
                 assert refused[declaration.name].reason == "invalid_value"
-        report = change(home.house, realtime_boundary_followup_delays=[0.1, None])
+        report = change(home.server_state, realtime_boundary_followup_delays=[0.1, None])
         assert report.rejected["realtime_boundary_followup_delays"].reason == "invalid_value"
-        assert home.house.settings == before
+        assert home.server_state.settings == before

@@ -117,7 +117,7 @@ async def test_11_19_clear_aborts_a_recording_of_any_age_and_hears_the_rest_anew
         await client.until(Clear)
         await client.settled()
         assert not client.session.report().recording
-        assert home.house.active_speakers == 0
+        assert home.server_state.active_speakers == 0
         await talk(client, 2222, 3.0)
         client.pause(PAUSE_S)
         await client.until(Final)

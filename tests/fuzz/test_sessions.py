@@ -227,7 +227,7 @@ async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
                 await talker.client.settled()
                 talker.client.leave()
         await trio.sleep(2 * GRACE_S)
-        report = home.house.health()
+        report = home.server_state.health()
         assert (report.active_sessions, report.active_speakers) == (0, 0)
         assert report.scheduler.queues["main"].queued == 0
         assert report.ok

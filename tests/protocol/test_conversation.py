@@ -98,9 +98,9 @@ async def test_the_shapes_of_a_server_s_reports_are_the_contract_s() -> None:
         client.pause(PAUSE_S)
         await speak(client, 2222)
         reports: dict[str, Report] = {
-            "http_health": home.house.health(),
-            "http_config": home.house.config(),
-            "http_metrics": home.house.metrics(),
+            "http_health": home.server_state.health(),
+            "http_config": home.server_state.config(),
+            "http_metrics": home.server_state.metrics(),
         }
         for name, report in reports.items():
             assert unlike_all(json.loads(encode_report(report)), [name]) == []

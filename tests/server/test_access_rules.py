@@ -25,7 +25,7 @@ from trio_stt.access.host_and_origin import Access, is_local, is_loopback
 from trio_stt.access.middleware import Guard
 from trio_stt.api.http import http_routes
 from trio_stt.errors import SettingError
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.settings.configuration import load
 
 pytestmark = pytest.mark.contract("11/41")
@@ -269,15 +269,15 @@ async def test_only_this_machine_is_told_of_single_sessions(path: str) -> None:
 
 
 async def test_settings_are_not_changed_from_elsewhere() -> None:
-    app, house = QuartTrio(__name__), ReportingHouse()
-    app.register_blueprint(http_routes(cast("House", house)))
+    app, server_state = QuartTrio(__name__), ReportingHouse()
+    app.register_blueprint(http_routes(cast("House", server_state)))
     scope = {"client": (STRANGER, 50_000), "server": (LAN, 8010)}
     answer = await app.test_client(use_cookies=False).patch(
         "/api/config", json={}, headers={"Host": LAN}, scope_base=scope
     )
     assert answer.status_code == 403
     assert "own machine" in (await answer.get_json())["detail"]
-    assert not house.revised
+    assert not server_state.revised
 
 
 @pytest.mark.parametrize(

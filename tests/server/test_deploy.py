@@ -125,7 +125,7 @@ async def fetch(port: int, trusting: ssl.SSLContext, path: str) -> tuple[str, st
 @pytest.mark.parametrize("root", ["", "/stt"])
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
 async def test_behind_a_proxy(kind: str, root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    house = composed(
+    server_state = composed(
         monkeypatch,
         FakeEngine(),
         allowed_hosts=NAME,
@@ -134,7 +134,7 @@ async def test_behind_a_proxy(kind: str, root: str, monkeypatch: pytest.MonkeyPa
         max_connections_per_address=1,
     )
     async with (
-        serving(monkeypatch, house) as behind,
+        serving(monkeypatch, server_state) as behind,
         proxy(kind, tmp_path, behind, root) as (port, trusting),
     ):
         first, page = await fetch(port, trusting, f"{root}/")

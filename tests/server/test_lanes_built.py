@@ -16,8 +16,8 @@ from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Transcript
 from trio_stt.lanes.job import JobKind
-from trio_stt.server.build import build_house
-from trio_stt.server.server_state import House
+from trio_stt.server.build import build_server
+from trio_stt.server.server_state import ServerState
 from trio_stt.settings.configuration import load
 
 HANG = 13
@@ -46,18 +46,20 @@ class Loads:
         return lengths(batch)
 
 
-def built(monkeypatch: pytest.MonkeyPatch, loads: Loads, *, cores: int = 8, **settings: object) -> House:
+def built(monkeypatch: pytest.MonkeyPatch, loads: Loads, *, cores: int = 8, **settings: object) -> ServerState:
     monkeypatch.setattr(registry, "load", loads)
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    return build_house(load({"model_warmup": False, **settings}))
+    return build_server(load({"model_warmup": False, **settings}))
 
 
-async def loaded(house: House, loads: Loads, count: int) -> list[EngineConfig]:
+async def loaded(server_state: ServerState, loads: Loads, count: int) -> list[EngineConfig]:
     """Run the lanes until they have loaded so often, and every worker serves."""
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.lanes.run)
+        await nursery.start(server_state.lanes.run)
         await until(
-            lambda: not any(lane.engines.serving < lane.engines.workers for lane in house.lanes.statistics().lanes)
+            lambda: (
+                not any(lane.engines.serving < lane.engines.workers for lane in server_state.lanes.statistics().lanes)
+            )
         )
         nursery.cancel_scope.cancel()
     assert len(loads.configs) == count
@@ -91,8 +93,8 @@ async def test_all_calls_that_may_run_together_share_the_cores_but_one(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], cores: int, threads: int
 ) -> None:
     loads = Loads()
-    house = built(monkeypatch, loads, cores=cores, **settings)
-    configs = await loaded(house, loads, len(house.lanes.statistics().lanes))
+    server_state = built(monkeypatch, loads, cores=cores, **settings)
+    configs = await loaded(server_state, loads, len(server_state.lanes.statistics().lanes))
     assert {config.num_threads for config in configs} == {threads}
 
 
@@ -113,8 +115,8 @@ async def test_all_calls_that_may_run_together_share_the_cores_but_one(
 async def test_a_lane_chooses_as_many_workers_as_its_engine_and_the_cores_are_good_for(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], cores: int, workers: tuple[int, ...]
 ) -> None:
-    house = built(monkeypatch, Loads(), cores=cores, **settings)
-    assert tuple(lane.engines.workers for lane in house.lanes.statistics().lanes) == workers
+    server_state = built(monkeypatch, Loads(), cores=cores, **settings)
+    assert tuple(lane.engines.workers for lane in server_state.lanes.statistics().lanes) == workers
 
 
 @pytest.mark.parametrize(
@@ -130,10 +132,12 @@ async def test_workers_share_a_model_where_the_engine_allows_it(
 ) -> None:
     caplog.set_level(logging.INFO, "trio_stt")
     loads = Loads()
-    house = built(monkeypatch, loads, use_main_model_for_realtime=True, transcription_engine=engine, lane_workers=3)
-    configs = await loaded(house, loads, loads_each)
+    server_state = built(
+        monkeypatch, loads, use_main_model_for_realtime=True, transcription_engine=engine, lane_workers=3
+    )
+    configs = await loaded(server_state, loads, loads_each)
     assert {config.num_workers for config in configs} == {num_workers}
-    assert house.health().scheduler.workers["main"].workers == 3
+    assert server_state.health().scheduler.workers["main"].workers == 3
     assert "there again" not in caplog.text, "none was away"
 
 
@@ -143,8 +147,8 @@ async def test_an_engine_that_has_one_worker_says_so(
     name = "sherpa_onnx_moonshine"
     monkeypatch.setitem(registry._BY_NAME, name, replace(registry.resolve(name), workers="one"))
     with caplog.at_level(logging.WARNING):
-        house = built(monkeypatch, Loads(), lane_workers=4)
-    assert house.health().scheduler.workers["main"].workers == 1
+        server_state = built(monkeypatch, Loads(), lane_workers=4)
+    assert server_state.health().scheduler.workers["main"].workers == 1
     assert f"engine {name} has one worker only, not 4: it hears all utterances at once" in caplog.messages
 
 
@@ -152,36 +156,36 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loads = Loads(once=True)
-    house = built(monkeypatch, loads, job_deadline_s=0.0, lane_workers=1)
-    lane = house.lanes.lane_for(JobKind.FINAL)
+    server_state = built(monkeypatch, loads, job_deadline_s=0.0, lane_workers=1)
+    lane = server_state.lanes.lane_for(JobKind.FINAL)
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.lanes.run)
-        await house.lanes.wait_loaded()
-        change(house, job_deadline_s=0.05, engine_outage_limit_s=3600.0)
+        await nursery.start(server_state.lanes.run)
+        await server_state.lanes.wait_loaded()
+        change(server_state, job_deadline_s=0.05, engine_outage_limit_s=3600.0)
         ticket = lane.submit(final("a", HANG))
-        await until(lambda: house.health().scheduler.workers["main"].restarts)
-        shown = json.loads(msgspec.json.encode(house.health()))
+        await until(lambda: server_state.health().scheduler.workers["main"].restarts)
+        shown = json.loads(msgspec.json.encode(server_state.health()))
         worker = shown["scheduler"]["workers"]["main"]
         assert (worker["state"], worker["serving"], worker["hungThreads"]) == ("restarting", 0, 1)
         assert worker["lastError"].startswith("the engine did not answer within 0.05")
         assert (shown["ok"], shown["ready"], shown["startupErrors"]) == (True, True, [])
         assert ticket.cancel()
         loads.release.set()
-        await until(lambda: not house.health().scheduler.workers["main"].hung_threads)
+        await until(lambda: not server_state.health().scheduler.workers["main"].hung_threads)
         nursery.cancel_scope.cancel()
 
 
 async def test_an_outage_that_lasts_is_told_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     loads = Loads(once=True)
-    house = built(monkeypatch, loads, job_deadline_s=0.05, engine_outage_limit_s=0.0, lane_workers=1)
-    lane = house.lanes.lane_for(JobKind.FINAL)
+    server_state = built(monkeypatch, loads, job_deadline_s=0.05, engine_outage_limit_s=0.0, lane_workers=1)
+    lane = server_state.lanes.lane_for(JobKind.FINAL)
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.lanes.run)
+        await nursery.start(server_state.lanes.run)
         with pytest.raises(EngineUnavailable, match=r"no engine for 0 s \(engine_outage_limit_s\); the engine did not"):
             await lane.submit(final("a", HANG)).wait()
-        shown = house.health()
+        shown = server_state.health()
         assert (shown.ok, shown.ready, shown.scheduler.workers["main"].state) == (False, True, "failed")
         assert [error.where for error in shown.startup_errors] == ["main_engine"]
         loads.release.set()
-        await until(lambda: not house.health().scheduler.workers["main"].hung_threads)
+        await until(lambda: not server_state.health().scheduler.workers["main"].hung_threads)
         nursery.cancel_scope.cancel()

@@ -31,7 +31,7 @@ async def test_one_address_has_so_many_sockets_and_another_its_own(
         assert [event["type"] for event in third.events] == ["error"]
         assert "max_connections_per_address is 2" in third.events[0]["message"]
         assert third.close_code == TRY_AGAIN_LATER
-        assert server.house.health().rejected_sessions == 1
+        assert server.server_state.health().rejected_sessions == 1
         assert await knock(server, x_forwarded_for="198.51.100.7") == "hello"
 
 
@@ -52,7 +52,7 @@ async def test_a_flood_of_commands_ends_with_1008_and_names_its_limit(
             assert "max_commands_per_second is 10" in client.close_reason
             assert client.events[-1]["type"] == "error"
         with trio.fail_after(30):
-            while server.house.active_sessions:  # noqa: ASYNC110 - the house tells nobody
+            while server.server_state.active_sessions:  # noqa: ASYNC110 - the house tells nobody
                 await trio.sleep(0.01)
 
 

@@ -137,7 +137,7 @@ async def test_a_key_may_come_as_the_first_message(monkeypatch: pytest.MonkeyPat
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
         await client.open(server.port)
         assert await client.until("auth_required") == {"type": "auth_required", "timeoutSeconds": 5.0}
-        assert server.house.active_sessions == 0
+        assert server.server_state.active_sessions == 0
         await client.send(frame(TEXT, json.dumps({"type": "auth", "key": server.talk}).encode()))
         await client.until("hello")
         await client.send(frame(TEXT, b'{"type": "ping"}'))
@@ -178,7 +178,7 @@ async def test_a_first_message_without_a_right_key_ends_with_1008(
         async with trio.open_nursery() as nursery:
             for message in [*first_messages(server.talk), frame(TEXT, wrong)]:
                 nursery.start_soon(is_turned_away, message)
-        assert server.house.active_sessions == 0
+        assert server.server_state.active_sessions == 0
 
 
 async def test_who_shows_no_key_in_time_is_closed_with_1008(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ async def test_too_many_wrong_keys_are_closed_with_1013(monkeypatch: pytest.Monk
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=1) as server:
         wrong = {"authorization": f"Bearer {create_key(KeyScope.TALK)[0]}"}
         assert [await knock(server, **wrong) for _ in range(2)] == [str(POLICY), str(TRY_AGAIN_LATER)]
-        assert server.house.health().rejected_sessions == 2
+        assert server.server_state.health().rejected_sessions == 2
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,20 @@ from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
 from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.server.session_handle import Guest
 
 POLICY, TOO_BIG = 1008, 1009
-Rig = tuple[House, int]
+Rig = tuple[ServerState, int]
 
 
 @asynccontextmanager
 async def rig(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[Rig]:
-    house = composed(monkeypatch, FakeEngine(), resume_grace_s=0, **settings)  # who is ended is gone, not waited for
-    async with serving(monkeypatch, house) as port:
-        yield house, port
+    server_state = composed(
+        monkeypatch, FakeEngine(), resume_grace_s=0, **settings
+    )  # who is ended is gone, not waited for
+    async with serving(monkeypatch, server_state) as port:
+        yield server_state, port
 
 
 async def still_served(port: int) -> None:
@@ -38,9 +40,9 @@ async def still_served(port: int) -> None:
         await other.until("pong")
 
 
-async def until_empty(house: House) -> None:
+async def until_empty(server_state: ServerState) -> None:
     with trio.fail_after(30):
-        while house.active_sessions:  # noqa: ASYNC110 - the house tells nobody
+        while server_state.active_sessions:  # noqa: ASYNC110 - the house tells nobody
             await trio.sleep(0.01)
 
 
@@ -54,8 +56,8 @@ async def test_what_is_said_at_once_goes_out_at_once(monkeypatch: pytest.MonkeyP
         await send(connection, event)
 
     monkeypatch.setattr(TCPServer, "protocol_send", noted)
-    async with rig(monkeypatch) as (house, port), raw_client(port) as client:
-        await house.lanes.wait_loaded()
+    async with rig(monkeypatch) as (server_state, port), raw_client(port) as client:
+        await server_state.lanes.wait_loaded()
         await client.open(port)
         await client.until("ready")
         await client.send(frame(TEXT, b'{"type": "ping"}'))
@@ -70,20 +72,20 @@ async def test_a_crowd_at_the_door_lets_others_have_their_turn_between_two_sessi
 ) -> None:
     turns = 0
     turns_at: list[int] = []
-    start = House.start
+    start = ServerState.start
 
-    def noted(house: House, session: Guest) -> None:
+    def noted(server_state: ServerState, session: Guest) -> None:
         turns_at.append(turns)
-        start(house, session)
+        start(server_state, session)
 
     async def come(port: int) -> None:
         async with raw_client(port) as client:
             await client.open(port)
             await client.until("ready")
 
-    monkeypatch.setattr(House, "start", noted)
-    async with rig(monkeypatch) as (house, port), trio.open_nursery() as nursery:
-        await house.lanes.wait_loaded()
+    monkeypatch.setattr(ServerState, "start", noted)
+    async with rig(monkeypatch) as (server_state, port), trio.open_nursery() as nursery:
+        await server_state.lanes.wait_loaded()
         for _ in range(20):
             nursery.start_soon(come, port)
         while len(turns_at) < 20:
@@ -93,7 +95,7 @@ async def test_a_crowd_at_the_door_lets_others_have_their_turn_between_two_sessi
 
 
 async def test_a_message_that_is_too_big_ends_with_1009_before_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with rig(monkeypatch) as (house, port):
+    async with rig(monkeypatch) as (server_state, port):
         async with raw_client(port) as client:
             await client.open(port)
             await client.until("hello")
@@ -103,7 +105,7 @@ async def test_a_message_that_is_too_big_ends_with_1009_before_it_is_whole(monke
                 nursery.cancel_scope.cancel()
             assert client.close_code == TOO_BIG
             assert client.close_reason == f"a message is larger than {2 * 524_288 + 65_536} bytes"
-        await until_empty(house)
+        await until_empty(server_state)
         await still_served(port)
 
 
@@ -145,7 +147,7 @@ async def test_a_packet_somewhat_over_its_limit_gets_its_error_and_the_socket_st
 
 @pytest.mark.parametrize("size", [0, 1])
 async def test_a_message_in_too_many_fragments_ends_with_1008(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    async with rig(monkeypatch) as (house, port):
+    async with rig(monkeypatch) as (server_state, port):
         async with raw_client(port) as client:
             await client.open(port)
             await client.until("hello")
@@ -156,7 +158,7 @@ async def test_a_message_in_too_many_fragments_ends_with_1008(monkeypatch: pytes
                 nursery.cancel_scope.cancel()
             assert client.close_code == POLICY
             assert client.close_reason == f"a message has more than {MAX_FRAGMENTS} fragments"
-        await until_empty(house)
+        await until_empty(server_state)
         await still_served(port)
 
 
@@ -200,14 +202,14 @@ async def test_nothing_is_compressed_so_no_bomb_is_taken(monkeypatch: pytest.Mon
 
 
 async def test_a_client_of_which_nothing_comes_is_pinged_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with rig(monkeypatch, liveness_timeout_s=0.6) as (house, port):  # noqa: SIM117 - the port is known inside
+    async with rig(monkeypatch, liveness_timeout_s=0.6) as (server_state, port):  # noqa: SIM117 - the port is known inside
         async with raw_client(port) as dead, raw_client(port) as lives:
             for client in (dead, lives):
                 await client.open(port)
                 await client.until("hello")
-            assert house.active_sessions == 2
+            assert server_state.active_sessions == 2
             with trio.fail_after(30):
-                while house.active_sessions > 1:
+                while server_state.active_sessions > 1:
                     await lives.read_on()
                     await lives.send(frame(PONG))
             assert lives.pings >= 3
@@ -218,14 +220,14 @@ async def test_a_client_of_which_nothing_comes_is_pinged_and_given_up(monkeypatc
 
 
 async def test_a_socket_that_leaves_leaves_no_task_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with rig(monkeypatch) as (house, port):
+    async with rig(monkeypatch) as (server_state, port):
         await still_served(port)
-        await until_empty(house)
+        await until_empty(server_state)
         await trio.testing.wait_all_tasks_blocked()
         before = trio.lowlevel.current_statistics().tasks_living
         for _ in range(10):
             await still_served(port)
-        await until_empty(house)
+        await until_empty(server_state)
         with trio.fail_after(30):
             while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110 - nobody tells
                 await trio.sleep(0.01)

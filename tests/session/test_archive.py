@@ -20,7 +20,7 @@ from tests.support.conversation import household
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Final, Notice, Pong
 from trio_stt.server import recordings as archive_module
-from trio_stt.server.build import build_house
+from trio_stt.server.build import build_server
 from trio_stt.server.recordings import Archive
 from trio_stt.settings.configuration import load
 
@@ -76,7 +76,7 @@ async def test_what_a_client_that_never_came_back_said_last_is_recorded(tmp_path
         await client.settled()
         client.drop()
         with trio.fail_after(10):
-            while home.house.active_sessions:  # noqa: ASYNC110 - a real clock's grace
+            while home.server_state.active_sessions:  # noqa: ASYNC110 - a real clock's grace
                 await trio.sleep(0.01)
     assert [event["text"] for event in events_of(tmp_path) if event["type"] == "final"] == ["1111."]
     assert client.finals == []
@@ -158,4 +158,4 @@ async def test_a_full_disk_ends_the_recording_with_a_warning_and_nothing_else(
 def test_a_folder_that_cannot_be_written_to_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingError, match=r"record: cannot write to .*file"):
-        build_house(load({"record": str(tmp_path / "file")}))
+        build_server(load({"record": str(tmp_path / "file")}))

@@ -67,7 +67,7 @@ async def test_finals_of_many_talkers_come_as_soon_as_those_of_one_and_live_text
         await trio.sleep(5.0)
     assert [len(talker.final_delays_s) for talker in talkers] == [8] * TALKERS
     delays_s = [delay_s for talker in talkers for delay_s in talker.final_delays_s]
-    assert quantiles(delays_s, n=20)[-1] < home.house.settings.post_speech_silence_duration + 0.15
+    assert quantiles(delays_s, n=20)[-1] < home.server_state.settings.post_speech_silence_duration + 0.15
     intervals_s = np.concatenate([talker.intervals_s for talker in talkers])
     assert np.quantile(intervals_s, 0.95) < 2.0
     assert all(len(talker.partials_s) == 8 for talker in talkers)
@@ -101,14 +101,14 @@ async def test_a_ping_waits_for_no_more_than_the_waking_of_a_crowd_that_vanishes
             client.leave()
         if not goodbye:  # they are waited for, and then all given up at once
             await trio.testing.wait_all_tasks_blocked()
-            assert home.house.active_sessions == CROWD + 1
-            await trio.sleep(home.house.settings.resume_grace_s)
+            assert home.server_state.active_sessions == CROWD + 1
+            await trio.sleep(home.server_state.settings.resume_grace_s)
         steps = Steps()
         trio.lowlevel.add_instrument(steps)
         bystander.command("ping")
         await bystander.until(Pong)
         trio.lowlevel.remove_instrument(steps)
-        assert home.house.active_sessions > CROWD / 2, "the pong came while they were leaving"
+        assert home.server_state.active_sessions > CROWD / 2, "the pong came while they were leaving"
         assert steps.taken < 2 * CROWD
         await trio.testing.wait_all_tasks_blocked()
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1

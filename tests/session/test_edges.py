@@ -36,7 +36,7 @@ async def test_a_client_that_falls_silent_in_mid_sentence_gets_its_final_before_
         client.say(1111, 1.0)
         await trio.sleep(10)
         assert client.finals == [(1, "1111.")]
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
 
 
 @virtual_time
@@ -129,7 +129,7 @@ async def test_what_waits_goes_to_the_lane_up_to_its_limit_and_the_rest_is_told_
             client.say(level, 1.0)
             client.pause(PAUSE_S)
         await trio.sleep(1)
-        assert home.house.metrics().scheduler.queues["main"].queued == 2
+        assert home.server_state.metrics().scheduler.queues["main"].queued == 2
         assert client.of(Notice) == []
         for level in (2004, 2005):
             client.say(level, 1.0)

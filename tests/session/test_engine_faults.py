@@ -42,7 +42,7 @@ async def test_a_hang_costs_no_words_and_no_order() -> None:
         assert client.finals == [(1, "1111."), (2, "2222."), (3, "3333.")]
         assert other.finals == [(1, "4444.")]
         assert not client.of(Error) + other.of(Error)
-        assert home.house.health().scheduler.workers["main"].restarts == 1
+        assert home.server_state.health().scheduler.workers["main"].restarts == 1
         assert 5.0 < trio.current_time() < 20.0
 
 
@@ -77,9 +77,9 @@ async def test_what_waits_too_long_for_an_engine_fails_and_says_how_long_that_is
             client.pause(PAUSE_S)
         await client.until(Error, 2)
         assert all("no engine for 0.5 s (engine_outage_limit_s)" in error.message for error in client.of(Error))
-        assert home.house.health().ok is False
+        assert home.server_state.health().ok is False
         await trio.sleep(5.0)
-        assert home.house.health().ok is True
+        assert home.server_state.health().ok is True
         await talk(client, 4444, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)

@@ -13,7 +13,7 @@ from tests.support.conversation import household
 from trio_stt.errors import JobRefused, ServerFull, SettingError
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
-from trio_stt.server.build import build_house
+from trio_stt.server.build import build_server
 from trio_stt.settings.configuration import load, public_settings, runtime_settings
 
 
@@ -29,7 +29,9 @@ def log_level() -> Iterator[logging.Logger]:
 @virtual_time
 async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
     async with household() as home:
-        report = change(home.house, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0)
+        report = change(
+            home.server_state, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0
+        )
         told = json.loads(msgspec.json.encode(report))
         assert told["applied"] == {
             "max_sessions": {"value": 6, "appliesTo": "active_sessions"},
@@ -41,38 +43,38 @@ async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
             "max_active_speakers": "invalid_value",
         }
         assert all(why["message"] for why in told["rejected"].values())
-        assert told["settings"] == json.loads(msgspec.json.encode(public_settings(home.house.settings)))
+        assert told["settings"] == json.loads(msgspec.json.encode(public_settings(home.server_state.settings)))
         assert told["settings"]["max_sessions"] == 6
         assert told["runtimeSettings"] == runtime_settings()
         assert told["warnings"] == []
-        assert json.loads(msgspec.json.encode(home.house.config()))["settings"] == told["settings"]
+        assert json.loads(msgspec.json.encode(home.server_state.config()))["settings"] == told["settings"]
 
 
 @virtual_time
 async def test_a_report_without_changes_is_complete() -> None:
     async with household() as home:
-        report = change(home.house)
+        report = change(home.server_state)
         assert (report.applied, report.rejected) == ({}, {})
-        assert report.settings == public_settings(home.house.settings)
+        assert report.settings == public_settings(home.server_state.settings)
 
 
 @pytest.mark.contract("2.1", "3", "4.12")
 @virtual_time
 async def test_places_and_speakers_follow_the_settings_at_once() -> None:
     async with household(max_sessions=2, max_active_speakers=1) as home:
-        house = home.house
-        first, _ = house.reserve(), house.reserve()
+        server_state = home.server_state
+        first, _ = server_state.reserve(), server_state.reserve()
         with pytest.raises(ServerFull):
-            house.reserve()
-        assert house.take_speaker(first)
-        assert not house.take_speaker("other")
-        change(house, max_sessions=3, max_active_speakers=2)
-        third = house.reserve()
-        assert house.take_speaker(third)
-        change(house, max_sessions=1, max_active_speakers=1)
-        assert house.active_speakers == 2, "nobody is sent away"
+            server_state.reserve()
+        assert server_state.take_speaker(first)
+        assert not server_state.take_speaker("other")
+        change(server_state, max_sessions=3, max_active_speakers=2)
+        third = server_state.reserve()
+        assert server_state.take_speaker(third)
+        change(server_state, max_sessions=1, max_active_speakers=1)
+        assert server_state.active_speakers == 2, "nobody is sent away"
         with pytest.raises(ServerFull, match="max_sessions is 1"):
-            house.reserve()
+            server_state.reserve()
 
 
 @pytest.mark.contract("1.6")
@@ -80,7 +82,7 @@ async def test_places_and_speakers_follow_the_settings_at_once() -> None:
 async def test_limits_show_what_is_in_force() -> None:
     async with household() as home:
         change(
-            home.house,
+            home.server_state,
             max_sessions=3,
             max_active_speakers=4,
             max_audio_queue_seconds_per_session=5,
@@ -89,7 +91,7 @@ async def test_limits_show_what_is_in_force() -> None:
             max_global_inference_queue_depth=8,
             realtime_degradation_threshold_ms=9,
         )
-        assert json.loads(msgspec.json.encode(home.house.limits())) == {
+        assert json.loads(msgspec.json.encode(home.server_state.limits())) == {
             "maxSessions": 3,
             "maxActiveSpeakers": 4,
             "maxAudioQueueSecondsPerSession": 5.0,
@@ -103,16 +105,16 @@ async def test_limits_show_what_is_in_force() -> None:
 @pytest.mark.contract("3", "7.2")
 @virtual_time
 async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
-    house = build_house(load({"model_warmup": False}))
-    lane = house.lanes.lane_for(JobKind.FINAL)
+    server_state = build_server(load({"model_warmup": False}))
+    lane = server_state.lanes.lane_for(JobKind.FINAL)
     lane.submit(final("a"))
-    change(house, max_final_queue_depth_per_session=1)
+    change(server_state, max_final_queue_depth_per_session=1)
     with pytest.raises(JobRefused, match="max_final_queue_depth_per_session"):
         lane.submit(final("a"))
-    change(house, max_final_queue_depth_per_session=8, max_global_inference_queue_depth=1)
+    change(server_state, max_final_queue_depth_per_session=8, max_global_inference_queue_depth=1)
     with pytest.raises(JobRefused, match="max_global_inference_queue_depth"):
         lane.submit(final("b"))
-    change(house, max_global_inference_queue_depth=2)
+    change(server_state, max_global_inference_queue_depth=2)
     lane.submit(final("b"))
 
 
@@ -121,9 +123,9 @@ async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
 async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
     async with household() as home:
         log_level.setLevel("INFO")
-        change(home.house, log_level="debug")
+        change(home.server_state, log_level="debug")
         assert logging.getLogger("trio_stt.session").isEnabledFor(logging.DEBUG)
-        change(home.house, log_level="error")
+        change(home.server_state, log_level="error")
         assert not logging.getLogger("trio_stt.session").isEnabledFor(logging.WARNING)
 
 
@@ -132,7 +134,7 @@ async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
 async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
     async with household(load_s=1.0, realtime_callback="update") as home:
         first = await home.connect()
-        change(home.house, realtime_callback="stabilized")
+        change(home.server_state, realtime_callback="stabilized")
         later = await home.connect()
         for client, value in ((first, "update"), (later, "stabilized")):
             assert (await client.until(Hello)).settings["realtime_callback"] == value
@@ -143,7 +145,7 @@ async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
 @virtual_time
 async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
     async with household() as home:
-        report = change(home.house, max_sessions=8, wake_words="jarvis")
+        report = change(home.server_state, max_sessions=8, wake_words="jarvis")
         assert (sorted(report.applied), report.rejected) == (["max_sessions", "wake_words"], {})
         (warning,) = report.warnings
         assert "jarvis" in warning
@@ -163,33 +165,33 @@ async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
 @virtual_time
 async def test_wake_words_that_there_are_not_are_refused_when_configured(changes: dict[str, str], refused: str) -> None:
     async with household() as home:
-        report = change(home.house, max_sessions=5, **changes)
+        report = change(home.server_state, max_sessions=5, **changes)
         assert "max_sessions" in report.applied
         assert any(refused in why.message and why.reason == "invalid_value" for why in report.rejected.values())
         assert report.settings["wake_word_enabled"] is False
-        assert home.house.new_wake_word_detector() is None
+        assert home.server_state.new_wake_word_detector() is None
     with pytest.raises(SettingError, match=refused):
-        build_house(load(changes))
+        build_server(load(changes))
 
 
 @virtual_time
 async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> None:
     async with household() as home:
-        assert home.house.new_wake_word_detector() is None
-        report = change(home.house, wakeword_backend="OWW", wake_words="Hey Jarvis")
+        assert home.server_state.new_wake_word_detector() is None
+        report = change(home.server_state, wakeword_backend="OWW", wake_words="Hey Jarvis")
         assert report.settings["wake_word_enabled"] is True
         assert report.rejected == {}
-        assert home.house.new_wake_word_detector() is not None
-        change(home.house, wakeword_backend="")
-        assert home.house.new_wake_word_detector() is None
+        assert home.server_state.new_wake_word_detector() is not None
+        change(home.server_state, wakeword_backend="")
+        assert home.server_state.new_wake_word_detector() is None
 
 
 @virtual_time
 @virtual_time
 async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
     async with household() as home:
-        assert len(change(home.house, wake_words="jarvis").warnings) == 1
-        assert change(home.house, max_sessions=9).warnings == ()
+        assert len(change(home.server_state, wake_words="jarvis").warnings) == 1
+        assert change(home.server_state, max_sessions=9).warnings == ()
 
 
 @pytest.mark.contract("1.1", "1.5")
@@ -198,11 +200,11 @@ async def test_health_tells_what_each_lane_s_engine_can_do_once_it_is_loaded() -
     async with household(load=FakeEngine, load_partials=lambda: FakeStreamingEngine(max_batch=8), load_s=5.0) as home:
 
         def told() -> dict[str, object]:
-            workers = json.loads(msgspec.json.encode(home.house.health()))["scheduler"]["workers"]
+            workers = json.loads(msgspec.json.encode(home.server_state.health()))["scheduler"]["workers"]
             return {name: worker["capabilities"] for name, worker in workers.items()}
 
         assert told() == {"main": None, "realtime": None}
-        await home.house.lanes.wait_loaded()
+        await home.server_state.lanes.wait_loaded()
         known = {"devices": ["cpu"], "languages": [], "prompt": False, "times": "none"}
         assert told() == {
             "main": known | {"streaming": False, "maxBatch": 1},

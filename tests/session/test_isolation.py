@@ -70,7 +70,7 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_word_takes_its_jobs_alo
         vanishes.leave()
         await stays.until(Final)
         await trio.sleep(10)
-        assert (home.house.active_sessions, home.house.active_speakers) == (1, 0)
+        assert (home.server_state.active_sessions, home.server_state.active_speakers) == (1, 0)
         assert served == [Transcript(text="1111")]
 
 
@@ -87,7 +87,7 @@ async def test_a_client_that_never_reads_is_given_up_and_harms_nobody() -> None:
         await reads.until(Final)
         await trio.sleep(60)
         assert (deaf.aborted, reads.aborted) == (True, False)
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
         reads.say(2222, 1.0)
         reads.pause(PAUSE_S)
         await reads.until(Final, 2)

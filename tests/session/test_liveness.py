@@ -108,10 +108,10 @@ async def test_an_idle_client_is_let_go_after_what_it_is_owed_and_pings_do_not_c
         for _ in range(12):
             await trio.sleep(2)
             client.command("ping")
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
         await trio.sleep(3)
         assert client.finals == [(1, "1111.")]
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
 
 
 @virtual_time
@@ -122,11 +122,11 @@ async def test_a_client_that_is_not_idle_stays_and_without_the_setting_everybody
         for _ in range(10):
             await trio.sleep(9)
             client.raw(build_packet(np.zeros(640, "<i2").tobytes(), rate_hz=16000))
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
     async with household() as home:
         await home.connect()
         await trio.sleep(80_000)
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
 
 
 @virtual_time
@@ -135,6 +135,6 @@ async def test_a_client_that_never_says_anything_is_idle_too() -> None:
         client = await home.connect()
         await client.until(Ready)
         await trio.sleep(9)
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
         await trio.sleep(2)
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0

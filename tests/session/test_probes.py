@@ -15,18 +15,18 @@ from trio_stt.server.probes import fault, unready
 @virtual_time
 async def test_ready_is_who_has_loaded_and_has_room() -> None:
     async with household(load_s=5.0, max_sessions=1) as home:
-        assert unready(home.house) == "models are loading"
+        assert unready(home.server_state) == "models are loading"
         await trio.sleep(6.0)
-        assert unready(home.house) is None
+        assert unready(home.server_state) is None
         client = await home.connect()
-        assert unready(home.house) == "the server is full: max_sessions is 1"
-        change(home.house, max_sessions=2)
-        assert unready(home.house) is None
-        await home.house.drain(0.0)
+        assert unready(home.server_state) == "the server is full: max_sessions is 1"
+        change(home.server_state, max_sessions=2)
+        assert unready(home.server_state) is None
+        await home.server_state.drain(0.0)
         await trio.testing.wait_all_tasks_blocked()  # the client reads why it was closed
         assert client.farewell is not None
-        assert unready(home.house) == "the server shuts down"
-        assert fault(home.house) is None
+        assert unready(home.server_state) == "the server shuts down"
+        assert fault(home.server_state) is None
 
 
 @virtual_time
@@ -36,8 +36,8 @@ async def test_a_lane_that_cannot_load_is_no_reason_for_a_restart() -> None:
 
     async with household(load=load) as home:
         await trio.sleep(1.0)
-        assert "the model is missing" in (unready(home.house) or "")
-        assert fault(home.house) is None
+        assert "the model is missing" in (unready(home.server_state) or "")
+        assert fault(home.server_state) is None
 
 
 @virtual_time
@@ -49,9 +49,9 @@ async def test_engines_that_all_hang_are() -> None:
         client = await home.connect(partials=False)
         client.command("start")
         for _ in range(2):
-            assert fault(home.house) is None
+            assert fault(home.server_state) is None
             await talk(client, 2222, 1.0)
             client.pause(PAUSE_S)
             await trio.sleep(1000.0)
-        assert "3 engines hang" in (fault(home.house) or "")
-        assert "3 engines hang" in (unready(home.house) or "")
+        assert "3 engines hang" in (fault(home.server_state) or "")
+        assert "3 engines hang" in (unready(home.server_state) or "")

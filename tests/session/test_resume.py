@@ -27,7 +27,7 @@ async def test_a_sentence_that_was_cut_off_goes_on_in_the_same_segment() -> None
         seen = first.seq
         first.drop()
         await trio.sleep(9.9)
-        assert (home.house.active_sessions, home.house.active_speakers) == (1, 1)
+        assert (home.server_state.active_sessions, home.server_state.active_speakers) == (1, 1)
         second = await home.resume(first)
         (told,) = second.of(Resumed)
         assert (told.session_id, told.seq) == (first.session.session_id, seen)
@@ -40,7 +40,7 @@ async def test_a_sentence_that_was_cut_off_goes_on_in_the_same_segment() -> None
         assert second.finals == [(1, "1111 2222.")]
         assert first.seqs + second.seqs == list(range(1, seen + len(second.seqs) + 1))
         assert {getattr(event, "session_id", None) for event in second.heard} == {first.session.session_id}
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
 
 
 @virtual_time
@@ -87,7 +87,7 @@ async def test_when_the_grace_is_over_so_is_the_session_and_its_client_begins_a_
         await first.settled()
         first.drop()
         await trio.sleep(10.1)
-        assert (home.house.active_sessions, home.house.active_speakers) == (0, 0)
+        assert (home.server_state.active_sessions, home.server_state.active_speakers) == (0, 0)
         second = await home.connect()
         second.resume(first.token, first.seq)
         (error,) = [await second.until(Error)]
@@ -112,7 +112,7 @@ async def test_who_says_goodbye_is_not_waited_for_and_without_grace_nobody_is(gr
         else:
             client.drop()
         await trio.testing.wait_all_tasks_blocked()
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
 
 
 @virtual_time
@@ -161,7 +161,7 @@ async def test_the_newest_connection_wins_over_one_that_only_seems_open() -> Non
         await second.until(Final)
         assert second.finals == [(1, "1111 2222.")]
         assert len(first.events) == told
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
 
 
 @virtual_time
@@ -229,9 +229,9 @@ async def test_an_idle_client_is_let_go_whether_it_is_there_or_not() -> None:
         await client.settled()
         client.drop()
         await trio.sleep(19.0)
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
         await trio.sleep(2.0)
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
 
 
 # --- places ---
@@ -248,10 +248,10 @@ async def test_a_full_house_takes_back_whom_it_kept() -> None:
         await trio.sleep(1.0)
         second = await home.resume(first)
         with pytest.raises(ServerFull):
-            home.house.reserve()
+            home.server_state.reserve()
         second.pause(PAUSE_S)
         assert (await second.until(Final)).text == "1111."
-        assert home.house.active_sessions == 1
+        assert home.server_state.active_sessions == 1
 
 
 @virtual_time
@@ -269,17 +269,17 @@ async def test_the_longest_absent_gives_way_to_who_begins_anew() -> None:
         await trio.sleep(1.0)
         stranger = await home.connect()
         await stranger.settled()
-        assert home.house.active_sessions == 3
+        assert home.server_state.active_sessions == 3
         stranger.command("start")
         await stranger.settled()
-        assert home.house.active_sessions == 2
+        assert home.server_state.active_sessions == 2
         late = await home.connect()
         late.resume(lost[1].token, lost[1].seq)
         assert (await late.until(Error)).where == "resume"
         await late.settled()
-        assert home.house.active_sessions == 2, "and the other had to go, too"
+        assert home.server_state.active_sessions == 2, "and the other had to go, too"
         with pytest.raises(ServerFull):
-            home.house.reserve()
+            home.server_state.reserve()
 
 
 @virtual_time
@@ -295,7 +295,7 @@ async def test_few_are_waited_for_that_never_sent_anything() -> None:
             await strangers[-1].settled()
             strangers[-1].drop()
             await trio.sleep(0.02)
-        assert home.house.active_sessions == 16 + 1
+        assert home.server_state.active_sessions == 16 + 1
         for kept in (strangers[-16], spoke):
             back = await home.resume(kept)
             assert back.of(Resumed)
@@ -320,14 +320,14 @@ async def test_a_thousand_abandoned_sessions_leave_nothing() -> None:
                 client.drop()
                 await trio.sleep(0.3)
             await trio.sleep(11.0)
-            assert (home.house.active_sessions, home.house.active_speakers) == (0, 0)
-            assert home.house._nursery is not None
+            assert (home.server_state.active_sessions, home.server_state.active_speakers) == (0, 0)
+            assert home.server_state._nursery is not None
             del client
             gc.collect()
             kinds = (type(each) for each in gc.get_objects())
             ours = Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith("trio_stt."))
             del ours["Hints"]  # the fake engine remembers them
-            return ours + Counter(tasks=len(home.house._nursery.child_tasks))
+            return ours + Counter(tasks=len(home.server_state._nursery.child_tasks))
 
         before = await abandon(20)
         assert await abandon(1000) == before
@@ -343,8 +343,8 @@ async def test_a_server_that_ends_does_not_wait_for_who_is_away() -> None:
         client.drop()
         await trio.testing.wait_all_tasks_blocked()
         begun_s = trio.current_time()
-        await home.house.drain(10.0)
+        await home.server_state.drain(10.0)
         assert trio.current_time() == begun_s
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
         with pytest.raises(ServerClosing):
-            home.house.reserve()
+            home.server_state.reserve()

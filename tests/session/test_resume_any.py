@@ -125,7 +125,7 @@ def converse(cuts: list[Cut]) -> list[Event]:
             async with household(inference_s=lambda _: 0.1, stream_stall_timeout_s=0.0) as home:
                 talker = Talker(home, await home.connect())
                 await talker.say_all(cuts)
-                assert home.house.active_sessions == 1
+                assert home.server_state.active_sessions == 1
                 return talker.seen
 
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -18,12 +18,12 @@ async def test_the_running_utterance_ends_and_its_final_arrives_before_the_sessi
         talking.say(1111, 1.03)
         await trio.sleep(0.1)
         begun_s = trio.current_time()
-        await home.house.drain(10.0)
+        await home.server_state.drain(10.0)
         assert trio.current_time() - begun_s == pytest.approx(2.0)
         assert talking.finals == [(1, "1111.")]
         assert talking.states[-1] == "idle"
         assert ["shuts down" in notice.message for notice in silent.of(Notice)] == [True]
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
 
 
 @virtual_time
@@ -34,7 +34,7 @@ async def test_what_comes_after_the_warning_is_not_heard() -> None:
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(home.house.drain, 10.0)
+            nursery.start_soon(home.server_state.drain, 10.0)
             await client.until(Notice)
             client.say(2222, 1.0)
             client.command("start")
@@ -52,10 +52,10 @@ async def test_the_grace_is_a_limit() -> None:
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         begun_s = trio.current_time()
-        await home.house.drain(5.0)
+        await home.server_state.drain(5.0)
         assert trio.current_time() - begun_s == pytest.approx(5.0)
         assert client.of(Final) == []
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
 
 
 @virtual_time
@@ -64,17 +64,17 @@ async def test_a_client_that_does_not_read_holds_nobody_up_for_longer_than_the_g
         deaf = await home.connect()
         deaf.reads = False
         begun_s = trio.current_time()
-        await home.house.drain(5.0)
+        await home.server_state.drain(5.0)
         assert trio.current_time() - begun_s <= 6.0
 
 
 @virtual_time
 async def test_nobody_new_comes_in() -> None:
     async with household() as home:
-        await home.house.drain(1.0)
+        await home.server_state.drain(1.0)
         with pytest.raises(ServerClosing, match="shuts down"):
-            home.house.reserve()
-        assert home.house.health().rejected_sessions == 1
+            home.server_state.reserve()
+        assert home.server_state.health().rejected_sessions == 1
 
 
 @virtual_time
@@ -83,7 +83,7 @@ async def test_nobody_waits_for_a_client_that_never_said_anything() -> None:
         client = await home.connect()
         await client.until(Ready)
         begun_s = trio.current_time()
-        await home.house.drain(5.0)
+        await home.server_state.drain(5.0)
         assert trio.current_time() == begun_s
-        assert home.house.active_sessions == 0
+        assert home.server_state.active_sessions == 0
         assert "shuts down" in client.of(Notice)[-1].message

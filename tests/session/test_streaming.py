@@ -166,7 +166,7 @@ async def test_thousands_of_utterances_leave_no_stream_behind() -> None:
                 await client.until(Final, round_number + 1)
                 client.events = [event for event in client.events if isinstance(event, Final)]
             assert len(engine.streams) <= len(clients)
-        assert home.house.lanes.lane_for(JobKind.FINAL).statistics().work.completed_jobs >= 1_000
+        assert home.server_state.lanes.lane_for(JobKind.FINAL).statistics().work.completed_jobs >= 1_000
 
 
 def tones(client: Client, samples: NDArray[np.float32]) -> None:

@@ -27,7 +27,7 @@ from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.server.recordings import Archive
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
 from trio_stt.session.shutdown import Farewell
@@ -215,13 +215,13 @@ class Client:
 class Household:
     """A server's inside on virtual time, to which clients connect."""
 
-    house: House
+    server_state: ServerState
     nursery: trio.Nursery
 
     async def connect(self, *, partials: bool = True) -> Client:
-        session_id = self.house.reserve()
-        client = Client(Session(session_id=session_id, house=self.house, partials=partials))
-        self.house.start(client.session)
+        session_id = self.server_state.reserve()
+        client = Client(Session(session_id=session_id, server_state=self.server_state, partials=partials))
+        self.server_state.start(client.session)
         self.nursery.start_soon(self._converse, client)
         return client
 
@@ -282,8 +282,10 @@ async def household(
 
     main = lane("main", load or (lambda: FakeEngine(answer)))
     lanes = Lanes(main=main, realtime=lane("realtime", load_partials) if load_partials else main)
-    house = House(settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake, archive=archive)
+    server_state = ServerState(
+        settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake, archive=archive
+    )
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.run)
-        yield Household(house, nursery)
+        await nursery.start(server_state.run)
+        yield Household(server_state, nursery)
         nursery.cancel_scope.cancel()

@@ -16,8 +16,8 @@ from tests.support.wer import BECKETT, TWO_CITIES
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.protocol.events import Error, Event, Final, Realtime, decode
 from trio_stt.protocol.packets import build_packet
-from trio_stt.server.build import build_house
-from trio_stt.server.server_state import House
+from trio_stt.server.build import build_server
+from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
 from trio_stt.settings.configuration import load
@@ -99,29 +99,29 @@ class Dictation:
 
 
 @asynccontextmanager
-async def real_house(**settings: object) -> AsyncIterator[House]:
+async def real_house(**settings: object) -> AsyncIterator[ServerState]:
     """A house with the real engine that the settings name, loaded."""
-    house = build_house(load(settings))
+    server_state = build_server(load(settings))
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.lanes.run)
-        await house.lanes.wait_loaded()
-        assert house.lanes.ok, house.lanes.startup_errors
-        yield house
+        await nursery.start(server_state.lanes.run)
+        await server_state.lanes.wait_loaded()
+        assert server_state.lanes.ok, server_state.lanes.startup_errors
+        yield server_state
         nursery.cancel_scope.cancel()
 
 
-async def dictate(house: House, dictation: Dictation, *, partials: bool = False) -> list[Spoken]:
+async def dictate(server_state: ServerState, dictation: Dictation, *, partials: bool = False) -> list[Spoken]:
     """Run one session over all of the audio; returns its finals."""
-    session_id = house.reserve()
-    session = Session(session_id=session_id, house=house, partials=partials, live=False)
+    session_id = server_state.reserve()
+    session = Session(session_id=session_id, server_state=server_state, partials=partials, live=False)
     dictation.session = session
-    house.admit(session)
+    server_state.admit(session)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)
             await session.converse(dictation)
     finally:
-        house.leave(session_id)
+        server_state.leave(session_id)
     return dictation.finals
 
 

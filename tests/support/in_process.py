@@ -17,18 +17,20 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from trio_stt.api.web_app import build_app
 from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 
 Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 """What an app does in a WebSocket that it accepted."""
 
 
 def serving(
-    monkeypatch: pytest.MonkeyPatch, house: House, config: Config | None = None
+    monkeypatch: pytest.MonkeyPatch, server_state: ServerState, config: Config | None = None
 ) -> AbstractAsyncContextManager[int]:
     """The port of 127.0.0.1 where a house is served until the block ends, as `trio-stt serve` would."""
     monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # of this process, for good
-    return _hosting(monkeypatch, build_app(house), lambda: WireLimits.of(house.settings), config or Config())
+    return _hosting(
+        monkeypatch, build_app(server_state), lambda: WireLimits.of(server_state.settings), config or Config()
+    )
 
 
 def accepting(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> AbstractAsyncContextManager[int]:

@@ -17,14 +17,14 @@ from tests.support.in_process import serving
 from tests.support.keys import allowing
 from tests.support.raw_socket import raw_client
 from trio_stt.access.keys import KeyScope
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 
 
 @dataclass
 class Rig:
     """A server, and the keys to it."""
 
-    house: House
+    server_state: ServerState
     port: int
     file: Path
     talk: str
@@ -41,10 +41,10 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     path = folder / "keys"
     talk, admin = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
-    house = composed(monkeypatch, FakeEngine(), **({"keys_file": str(path)} if keyed else {}), **settings)
-    async with serving(monkeypatch, house) as port:
-        await house.lanes.wait_loaded()  # until then it is not ready
-        yield Rig(house, port, path, talk, admin)
+    server_state = composed(monkeypatch, FakeEngine(), **({"keys_file": str(path)} if keyed else {}), **settings)
+    async with serving(monkeypatch, server_state) as port:
+        await server_state.lanes.wait_loaded()  # until then it is not ready
+        yield Rig(server_state, port, path, talk, admin)
 
 
 async def ask(rig: Rig, route: str, **headers: str) -> tuple[int, dict[str, str], Any]:

@@ -14,7 +14,7 @@ from trio_stt.access.client_identity import visitor_of
 from trio_stt.protocol.json_text import KEY_TWICE, repeats_key
 from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
 from trio_stt.server.probes import fault, unready
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 
 _MAX_BODY_BYTES = 65_536
 """Ten times what all settings need."""
@@ -30,11 +30,11 @@ def page_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "web"
 
 
-def http_routes(house: House) -> Blueprint:
+def http_routes(server_state: ServerState) -> Blueprint:
     """The routes, bound to a house."""
     routes = Blueprint("http", __name__)
     folder = page_folder()
-    _add_config(routes, house)
+    _add_config(routes, server_state)
 
     @routes.get("/")
     async def page() -> Response:
@@ -46,20 +46,20 @@ def http_routes(house: House) -> Blueprint:
 
     @routes.get("/health")
     async def health() -> Response:
-        report = house.health()
+        report = server_state.health()
         return _json(report if visitor_of(request.scope).may_administer else _health_for_all(report))
 
     @routes.get("/health/live")
     async def live() -> Response:
-        return _probe(fault(house))
+        return _probe(fault(server_state))
 
     @routes.get("/health/ready")
     async def ready() -> Response:
-        return _probe(unready(house))
+        return _probe(unready(server_state))
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:
-        report = house.metrics()
+        report = server_state.metrics()
         return _json(report if visitor_of(request.scope).may_administer else _metrics_for_all(report))
 
     @routes.app_errorhandler(HTTPException)
@@ -69,12 +69,12 @@ def http_routes(house: House) -> Blueprint:
     return routes
 
 
-def _add_config(routes: Blueprint, house: House) -> None:
+def _add_config(routes: Blueprint, server_state: ServerState) -> None:
     revising = trio.Lock()
 
     @routes.get("/api/config")
     async def config() -> Response:
-        return _json(house.config())
+        return _json(server_state.config())
 
     @routes.patch("/api/config")
     async def change_config() -> Response | tuple[Response, int]:
@@ -94,8 +94,8 @@ def _add_config(routes: Blueprint, house: House) -> None:
                 return jsonify(error=f"settings must be a JSON object: {error}"), 400
         async with revising:
             # It may look at model files, which the event loop must not wait for.
-            revision = await trio.to_thread.run_sync(house.revise, changes)
-            report = house.adopt(revision)
+            revision = await trio.to_thread.run_sync(server_state.revise, changes)
+            report = server_state.adopt(revision)
         return _json(report, 400 if report.rejected else 200)
 
 

@@ -18,10 +18,10 @@ from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.runtime.gc_schedule import look_by_the_clock
 from trio_stt.runtime.loop_stalls import StallWatch
 from trio_stt.server.build import prepare_process
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 
 
-def build_app(house: House) -> QuartTrio:
+def build_app(server_state: ServerState) -> QuartTrio:
     """The app: its routes, and its lanes running for as long as it is served.
 
     Raises:
@@ -29,19 +29,25 @@ def build_app(house: House) -> QuartTrio:
     """
     app = QuartTrio("trio_stt", static_folder=None)
     app.asgi_websocket_class = DirectWebsocket
-    keyring = Keyring(house.settings, lambda: house.settings.max_failed_logins_per_address)
-    guard = Guard(app.asgi_app, Access(house.settings), Proxies(house.settings), keyring, house.count_rejected)
+    keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)
+    guard = Guard(
+        app.asgi_app,
+        Access(server_state.settings),
+        Proxies(server_state.settings),
+        keyring,
+        server_state.count_rejected,
+    )
     app.asgi_app = SecurityHeaders(guard)  # type: ignore[method-assign]  # Quart's way of wrapping
-    app.register_blueprint(http_routes(house))
-    app.register_blueprint(ws_routes(house, Entrance(house, keyring)))
+    app.register_blueprint(http_routes(server_state))
+    app.register_blueprint(ws_routes(server_state, Entrance(server_state, keyring)))
 
     @app.before_serving
     async def start() -> None:
         prepare_process()
-        await app.nursery.start(house.run)
-        app.nursery.start_soon(look_by_the_clock, house.lanes.wait_loaded)
-        if house.settings.stall_warning_ms:
-            trio.lowlevel.add_instrument(StallWatch(house.settings.stall_warning_ms / 1000))
+        await app.nursery.start(server_state.run)
+        app.nursery.start_soon(look_by_the_clock, server_state.lanes.wait_loaded)
+        if server_state.settings.stall_warning_ms:
+            trio.lowlevel.add_instrument(StallWatch(server_state.settings.stall_warning_ms / 1000))
 
     @app.after_serving
     async def end() -> None:

@@ -23,7 +23,7 @@ from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord
 from trio_stt.access.middleware import RefusalLog
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.server.stagger import Turnstile
 from trio_stt.session.connection import ConnectionClosed
 
@@ -50,8 +50,8 @@ class Entrance:
         keyring: The keys.
     """
 
-    def __init__(self, house: House, keyring: Keyring) -> None:
-        self._house = house
+    def __init__(self, server_state: ServerState, keyring: Keyring) -> None:
+        self._server_state = server_state
         self._keyring = keyring
         self._open: Counter[str] = Counter()
         self._log = RefusalLog(logging.getLogger(__name__))
@@ -74,7 +74,7 @@ class Entrance:
                 if refusal is None:
                     await route()
                 else:
-                    self._house.count_rejected()
+                    self._server_state.count_rejected()
                     self._log.note(refusal)
                     await turn_away(refusal)
                     await linger()
@@ -92,7 +92,7 @@ class Entrance:
         return visitor.record is None or self._keyring.holds(visitor.record)
 
     def _too_many(self, client: str) -> Refusal | None:
-        most = self._house.settings.max_connections_per_address
+        most = self._server_state.settings.max_connections_per_address
         if self._open[client] <= most:
             return None
         return Refusal(

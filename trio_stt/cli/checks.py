@@ -25,7 +25,7 @@ from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, find_files
 from trio_stt.models.cache import Store, in_words
 from trio_stt.models.catalogue import ENTRIES
-from trio_stt.server.build import build_house, engine_configs
+from trio_stt.server.build import build_server, engine_configs
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import declarations
 
@@ -121,7 +121,7 @@ def start_refusal(settings: Settings) -> str | None:
     """
     try:
         ServerConfig().use_certificate(settings)
-        build_app(build_house(settings))
+        build_app(build_server(settings))
     except TrioSttError as error:
         return str(error)
     return None

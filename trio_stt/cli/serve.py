@@ -21,9 +21,9 @@ from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker
 from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
-from trio_stt.server.build import build_house
+from trio_stt.server.build import build_server
 from trio_stt.server.probes import fault
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -43,17 +43,17 @@ def serve(settings: Settings) -> int:
     shelter_trio_worker()
     config = ServerConfig()
     config.use_certificate(settings)
-    house = build_house(settings)
-    guard_wire(lambda: WireLimits.of(house.settings))
+    server_state = build_server(settings)
+    guard_wire(lambda: WireLimits.of(server_state.settings))
     try:
-        trio.run(_serve, house, config, strict_exception_groups=True)
+        trio.run(_serve, server_state, config, strict_exception_groups=True)
     except* SettingError as group:
         raise first_cause(group) from None
     return 0
 
 
-async def _serve(house: House, config: ServerConfig) -> None:
-    settings = house.settings
+async def _serve(server_state: ServerState, config: ServerConfig) -> None:
+    settings = server_state.settings
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config.bind = [f"{host}:{settings.port}"]
     config.errorlog = logging.getLogger("trio_stt.hypercorn")  # in the form of all other lines
@@ -61,21 +61,21 @@ async def _serve(house: House, config: ServerConfig) -> None:
     stop, hurry, down = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as watch:
         watch.start_soon(_note_signals, stop, hurry)
-        watch.start_soon(keep_alive, lambda: fault(house) is None)
+        watch.start_soon(keep_alive, lambda: fault(server_state) is None)
         if config.ssl_enabled and hasattr(signal, "SIGHUP"):  # Windows has none
             watch.start_soon(_note_new_certificates, config)
         async with trio.open_nursery() as nursery:
-            serving = partial(serve_app, build_app(house), config, shutdown_trigger=down.wait)
+            serving = partial(serve_app, build_app(server_state), config, shutdown_trigger=down.wait)
             try:
                 addresses = await nursery.start(serving)
             except* OSError as group:
                 reason = first_cause(group)
                 raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
             _warn_if_public(addresses, settings)
-            nursery.start_soon(_announce, house, addresses)
+            nursery.start_soon(_announce, server_state, addresses)
             await stop.wait()
             await notify("STOPPING=1")
-            await _drain(house, hurry)
+            await _drain(server_state, hurry)
             down.set()
             nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
         watch.cancel_scope.cancel()
@@ -94,11 +94,11 @@ def _warn_if_public(addresses: list[str], settings: Settings) -> None:
     print(f"Warning: {' and '.join(public)} is open to the network: {risk}.", file=sys.stderr, flush=True)
 
 
-async def _drain(house: House, hurry: trio.Event) -> None:
+async def _drain(server_state: ServerState, hurry: trio.Event) -> None:
     """Let sessions end as they should, unless somebody is in a hurry."""
 
     async def drain() -> None:
-        await house.drain(house.settings.shutdown_grace_s)
+        await server_state.drain(server_state.settings.shutdown_grace_s)
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
@@ -127,9 +127,9 @@ async def _note_new_certificates(config: ServerConfig) -> None:
                 logger.error("the old certificate stays: %s", error)  # noqa: TRY400 - the message says it all
 
 
-async def _announce(house: House, addresses: list[str]) -> None:
+async def _announce(server_state: ServerState, addresses: list[str]) -> None:
     """Say which lane runs what, then the address."""
-    lanes = house.lanes
+    lanes = server_state.lanes
     await lanes.wait_loaded()
     if not lanes.ready:  # ended before it began
         return

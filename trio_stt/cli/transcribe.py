@@ -19,8 +19,8 @@ from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, Tra
 from trio_stt.protocol.commands import Command
 from trio_stt.protocol.events import Error, Event, Final, decode
 from trio_stt.runtime.logging_setup import start_logging
-from trio_stt.server.build import build_house, prepare_process
-from trio_stt.server.server_state import House
+from trio_stt.server.build import build_server, prepare_process
+from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
@@ -49,10 +49,10 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     # Nobody reads partials of a file: no lane is loaded for them. Nor does a file say wake words, or come too fast.
     # Nor is it recorded: it is there already.
     changes = {"use_main_model_for_realtime": True, "wakeword_backend": "", "record": None, "max_audio_speed": 0.0}
-    house = build_house(settings.model_copy(update=changes))
+    server_state = build_server(settings.model_copy(update=changes))
     sounds = [open_sound(name) for name in files]
     try:
-        segments = trio.run(_transcribe_all, house, sounds)
+        segments = trio.run(_transcribe_all, server_state, sounds)
     except* (AudioFileError, EngineUnavailable, TranscriptionFailed) as group:
         raise first_cause(group) from None
     return _write(FORMATS[format_name](segments))
@@ -71,37 +71,39 @@ def _write(text: str) -> int:
     return 0
 
 
-async def _transcribe_all(house: House, sounds: Sequence[SoundFile]) -> list[SpokenSegment]:
+async def _transcribe_all(server_state: ServerState, sounds: Sequence[SoundFile]) -> list[SpokenSegment]:
     segments: list[SpokenSegment] = []
     async with trio.open_nursery() as nursery:
-        await nursery.start(house.lanes.run)
+        await nursery.start(server_state.lanes.run)
         prepare_process()  # while the lane's thread loads the model
-        await house.lanes.wait_loaded()
-        for error in house.startup_errors():
+        await server_state.lanes.wait_loaded()
+        for error in server_state.startup_errors():
             raise EngineUnavailable(error.message)
-        for lane in house.lanes.statistics().lanes:
+        for lane in server_state.lanes.statistics().lanes:
             if lane.engine and lane.engine.notice:
                 print(f"trio-stt: {lane.engine.notice}", file=sys.stderr)
         for sound in sounds:
             if not sound.duration_s:
                 print(f"trio-stt: {sound.name}: holds no sound", file=sys.stderr)
-            segments += await _transcribe(house, sound)
+            segments += await _transcribe(server_state, sound)
         nursery.cancel_scope.cancel()
     return segments
 
 
-async def _transcribe(house: House, sound: SoundFile) -> list[SpokenSegment]:
-    session_id = house.reserve()
-    conversation = _FileConversation(sound, max_backlog_s=min(_MAX_BACKLOG_S, house.settings.max_backlog_seconds))
+async def _transcribe(server_state: ServerState, sound: SoundFile) -> list[SpokenSegment]:
+    session_id = server_state.reserve()
+    conversation = _FileConversation(
+        sound, max_backlog_s=min(_MAX_BACKLOG_S, server_state.settings.max_backlog_seconds)
+    )
     try:
-        session = Session(session_id=session_id, house=house, partials=False, live=False)
-        house.admit(session)
+        session = Session(session_id=session_id, server_state=server_state, partials=False, live=False)
+        server_state.admit(session)
         conversation.session = session
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)
             await session.converse(conversation)
     finally:
-        house.leave(session_id)
+        server_state.leave(session_id)
     return conversation.segments
 
 

@@ -28,7 +28,7 @@ from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.server.recordings import Archive
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import notices
@@ -54,7 +54,7 @@ class _Crew:
     workers: int
 
 
-def build_house(settings: Settings) -> House:
+def build_server(settings: Settings) -> ServerState:
     """Everything that sessions share; nothing runs yet.
 
     Raises:
@@ -75,11 +75,11 @@ def build_house(settings: Settings) -> House:
         )
 
     # Lanes ask for limits once they run, when there is a house to ask.
-    lanes = _build_lanes(settings, current=lambda: house.settings)
-    house = House(
+    lanes = _build_lanes(settings, current=lambda: server_state.settings)
+    server_state = ServerState(
         settings=settings, lanes=lanes, new_detector=new_detector, wake_words=wake_words, archive=_archive(settings)
     )
-    return house
+    return server_state
 
 
 def _archive(settings: Settings) -> Archive | None:

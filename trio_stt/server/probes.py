@@ -5,25 +5,25 @@ It must not change what it looks at.
 
 from trio_stt.lanes.lane_state import LaneState
 from trio_stt.lanes.worker_pool import MAX_HUNG_THREADS
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 
 
-def fault(house: House) -> str | None:
+def fault(server_state: ServerState) -> str | None:
     """Why only a restart of the process helps, in one line; None while it would not."""
-    for lane in house.lanes.statistics().lanes:
+    for lane in server_state.lanes.statistics().lanes:
         if lane.state is LaneState.FAILED and lane.engines.hung_threads >= MAX_HUNG_THREADS:
             return f"{lane.name} lane: {lane.error}"
     return None
 
 
-def unready(house: House) -> str | None:
+def unready(server_state: ServerState) -> str | None:
     """Why a client that came now would be refused or not heard, in one line; None if it would not."""
-    if house.is_closing:
+    if server_state.is_closing:
         return "the server shuts down"
-    if not house.lanes.ready:
+    if not server_state.lanes.ready:
         return "models are loading"
-    for lane, why in house.lanes.startup_errors.items():
+    for lane, why in server_state.lanes.startup_errors.items():
         return f"{lane} lane: {why}"
-    if house.is_full:
-        return f"the server is full: max_sessions is {house.settings.max_sessions}"
+    if server_state.is_full:
+        return f"the server is full: max_sessions is {server_state.settings.max_sessions}"
     return None

@@ -45,7 +45,7 @@ _PARTING_S = 1.0
 """For the last words to clients; one that does not read them is left to the carrier."""
 
 
-class House:
+class ServerState:
     """The shared part of a server.
 
     Args:

@@ -14,7 +14,7 @@ from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.server.session_handle import Guest
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
@@ -61,7 +61,7 @@ class Receiver:
         self,
         *,
         session_id: str,
-        house: House,
+        server_state: ServerState,
         settings: Settings,
         inbox: Inbox,
         counters: SessionCounters,
@@ -72,7 +72,7 @@ class Receiver:
         self.packets = 0
         self.commands = 0
         self._id = session_id
-        self._house = house
+        self._server_state = server_state
         self._longest_backlog_s = settings.max_backlog_seconds
         self._inbox = inbox
         self._counters = counters
@@ -136,12 +136,12 @@ class Receiver:
             self.packets += not isinstance(message, str)
             if not self.has_begun:
                 self._begun.set()
-                self._house.settle()
+                self._server_state.settle()
 
     def _hand_over(self, resume: Resume) -> Handover:
         if self.has_begun:
             raise ResumeError("resume must be the first message of a connection")
-        return Handover(self._house.find(resume, other_than=self._id), resume)
+        return Handover(self._server_state.find(resume, other_than=self._id), resume)
 
     def _obey(self, command: Command | Flush) -> None:
         if command not in _KEEP_ALIVE:
@@ -166,7 +166,7 @@ class Receiver:
                 self._inbox.put_marker(command)
 
     async def _take_packet(self, frame: bytes) -> None:
-        packet = parse_packet(frame, max_pcm_bytes=self._house.settings.max_audio_packet_bytes)
+        packet = parse_packet(frame, max_pcm_bytes=self._server_state.settings.max_audio_packet_bytes)
         if not packet.pcm:
             return
         if self._closed:

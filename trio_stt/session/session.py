@@ -14,7 +14,7 @@ from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.session.audio_processor import Hearing
 from trio_stt.session.connection import Connection
 from trio_stt.session.connection_status import Presence
@@ -49,32 +49,32 @@ class Session:
             silent for too long has stalled, and one that is cut off may come back. A file waits instead.
     """
 
-    def __init__(self, *, session_id: str, house: House, partials: bool = True, live: bool = True) -> None:
+    def __init__(self, *, session_id: str, server_state: ServerState, partials: bool = True, live: bool = True) -> None:
         self._id = session_id
-        self._house = house
-        self._settings = settings = house.settings
-        self._shown_settings = house.shown_settings
+        self._server_state = server_state
+        self._settings = settings = server_state.settings
+        self._shown_settings = server_state.shown_settings
         self._makes_partials = partials
         self._counters = SessionCounters()
         self._inbox = Inbox(settings.audio_queue_size, sheds=live)
         grace_s = settings.resume_grace_s if live else 0.0
-        self._record = house.archive.open(session_id) if house.archive else None
+        self._record = server_state.archive.open(session_id) if server_state.archive else None
         self._outbox = Outbox(keeps=grace_s > 0, tap=self._record.event if self._record else None)
-        self._presence = Presence(partial(house.note_presence, session_id))
+        self._presence = Presence(partial(server_state.note_presence, session_id))
         self._ending = Ending()
         self._announcer = Announcer(
             session_id=session_id, settings=settings, outbox=self._outbox, facts=loosely(self._status_facts)
         )
-        wake_words = house.new_wake_word_detector()
+        wake_words = server_state.new_wake_word_detector()
         listener = Listener(
             SegmenterConfig.of(settings),
-            house.new_detector(),
+            server_state.new_detector(),
             WakeMode(WakeConfig.of(settings), wake_words) if wake_words else None,
             self._record.audio if self._record else None,
         )
         self._utterances = Utterances(
             session_id=session_id,
-            house=house,
+            server_state=server_state,
             settings=settings,
             listener=listener,
             counters=self._counters,
@@ -91,7 +91,7 @@ class Session:
         )
         self._receiver = Receiver(
             session_id=session_id,
-            house=house,
+            server_state=server_state,
             settings=settings,
             inbox=self._inbox,
             counters=self._counters,
@@ -106,7 +106,7 @@ class Session:
             outbox=self._outbox,
             receiver=self._receiver,
             ending=self._ending,
-            way_out=house.exit,
+            way_out=server_state.exit,
         )
         self._greet(grace_s)
 
@@ -138,7 +138,7 @@ class Session:
                 return await self._visits.converse(connection, resume)
             finally:
                 if self.is_stranger:
-                    self._house.forget_strangers()
+                    self._server_state.forget_strangers()
 
     async def wait_backlog_below(self, seconds: float) -> None:
         """Wait until less finished speech than this waits for finals."""
@@ -179,7 +179,7 @@ class Session:
         try:
             with self._ending.ends():
                 async with trio.open_nursery() as nursery:
-                    if self._house.lanes.ready:
+                    if self._server_state.lanes.ready:
                         self._publish_ready()
                     else:
                         nursery.start_soon(self._publish_ready_when_loaded)
@@ -198,7 +198,7 @@ class Session:
         finally:
             self._ending.come(Farewell.SHUTDOWN)
             self._utterances.close()
-            self._house.lanes.cancel_session(self._id)
+            self._server_state.lanes.cancel_session(self._id)
             if self._record:
                 self._record.close()
 
@@ -233,7 +233,7 @@ class Session:
         """End the session when its client stays away for too long; what it said last is written if it is recorded."""
         await self._visits.wait_given_up()
         await self._finish()
-        await self._house.exit.pass_through()
+        await self._server_state.exit.pass_through()
         self._ending.come(Farewell.OVER)
 
     async def _finish(self) -> None:
@@ -263,15 +263,15 @@ class Session:
                 resume_token=self._visits.token if grace_s else UNSET,
                 resume_grace_seconds=grace_s,
                 settings=self._shown_settings,
-                limits=self._house.limits(),
+                limits=self._server_state.limits(),
                 supported_engines=engine_names(),
                 runtime_settings=runtime_settings(),
             )
         )
 
     async def _publish_ready_when_loaded(self) -> None:
-        await self._house.lanes.wait_loaded()
-        if self._house.lanes.ready:  # else the server ended meanwhile
+        await self._server_state.lanes.wait_loaded()
+        if self._server_state.lanes.ready:  # else the server ended meanwhile
             self._publish_ready()
 
     def _publish_ready(self) -> None:
@@ -279,12 +279,12 @@ class Session:
             Ready(
                 session_id=self._id,
                 settings=self._shown_settings,
-                limits=self._house.limits(),
+                limits=self._server_state.limits(),
                 runtime_settings=runtime_settings(),
-                ok=self._house.lanes.ok,
+                ok=self._server_state.lanes.ok,
             )
         )
-        for error in self._house.startup_errors():
+        for error in self._server_state.startup_errors():
             self._outbox.put(Error(message=error.message, where=Where(error.where)))
 
     def _status_facts(self) -> StatusFacts:
@@ -294,7 +294,7 @@ class Session:
             dropped_chunks=self._counters.dropped_audio_chunks,
             coalesced_realtime=self._counters.coalesced_realtime,
             stale_realtime_discarded=self._counters.stale_realtime_discarded,
-            active_sessions=self._house.active_sessions,
-            active_speakers=self._house.active_speakers,
+            active_sessions=self._server_state.active_sessions,
+            active_speakers=self._server_state.active_speakers,
             degraded=self._utterances.streaming and self._utterances.partials.degraded,
         )

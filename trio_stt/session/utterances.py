@@ -10,7 +10,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import State, Where
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.session.active_utterance import Recording, close_recording, open_recording
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import Announcer
@@ -58,14 +58,14 @@ class Utterances:
         self,
         *,
         session_id: str,
-        house: House,
+        server_state: ServerState,
         settings: Settings,
         listener: Listener,
         counters: SessionCounters,
         announcer: Announcer,
     ) -> None:
         self._id = session_id
-        self._house = house
+        self._server_state = server_state
         self._settings = settings
         self._listener = listener
         self._counters = counters
@@ -77,7 +77,7 @@ class Utterances:
         self.waking = Waking(settings=settings, announcer=announcer, wall_time=loosely(self._wall_time))
         self.finals = Finals(
             session_id=session_id,
-            lane=house.lanes.lane_for(JobKind.FINAL),
+            lane=server_state.lanes.lane_for(JobKind.FINAL),
             hints=Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter),
             counters=counters,
             announcer=announcer,
@@ -85,11 +85,11 @@ class Utterances:
         )
         self.partials = Partials(
             session_id=session_id,
-            lane=house.lanes.lane_for(JobKind.PARTIAL),
+            lane=server_state.lanes.lane_for(JobKind.PARTIAL),
             hints=Hints(prompt=settings.initial_prompt_realtime, vad_filter=settings.vad_filter),
             counters=counters,
             announcer=announcer,
-            max_age_s=lambda: house.settings.max_realtime_queue_age_ms / 1000,
+            max_age_s=lambda: server_state.settings.max_realtime_queue_age_ms / 1000,
             read_clip=self._listener.clip,
             publish_state=loosely(self.publish_state),
         )
@@ -150,7 +150,7 @@ class Utterances:
         if self._recording is not None:
             self._abort(self._recording)
         self.finals.clear()
-        self._counters.cancelled_jobs += self._house.lanes.cancel_session(self._id)
+        self._counters.cancelled_jobs += self._server_state.lanes.cancel_session(self._id)
         # An utterance that had no final yet took its number when it began: the next one is new already.
         self._next_segment_id += not number_taken
         self._announcer.cleared(self._next_segment_id)
@@ -185,10 +185,10 @@ class Utterances:
                 self._utterance_ended(recording, event)
 
     def _utterance_started(self, event: UtteranceStarted) -> None:
-        if not self._house.take_speaker(self._id):
+        if not self._server_state.take_speaker(self._id):
             self._counters.rejected_audio_chunks += 1
             self._listener.refuse_utterance()
-            limit = self._house.settings.max_active_speakers
+            limit = self._server_state.settings.max_active_speakers
             self._announcer.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
             return
         if self._listener.wake_state is WakeState.DELAY:  # it began without a word
@@ -199,7 +199,7 @@ class Utterances:
             started_at=self._wall_time(event.trigger_sample),
             wake_word=self.waking.of_recording,
             settings=self._settings,
-            streamed=self._house.lanes.lane_for(JobKind.PARTIAL).streaming,
+            streamed=self._server_state.lanes.lane_for(JobKind.PARTIAL).streaming,
         )
         self._next_segment_id += 1
         self._announcer.recording_started(self._recording)
@@ -230,7 +230,7 @@ class Utterances:
 
     def _leave_recording(self) -> None:
         self._recording = None
-        self._house.release_speaker(self._id)
+        self._server_state.release_speaker(self._id)
 
     def _wall_time(self, sample: int) -> float:
         """Seconds since the epoch at which a sample was spoken, taking what was just heard as spoken now."""

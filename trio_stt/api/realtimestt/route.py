@@ -20,7 +20,7 @@ from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.hypercorn_adapter.close_codes import said_goodbye
 from trio_stt.hypercorn_adapter.connection_reset import reset_connection
 from trio_stt.protocol.events import Error, Where, encode
-from trio_stt.server.server_state import House
+from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
 from trio_stt.session.shutdown import Farewell
@@ -88,7 +88,7 @@ class QuartConnection:
             reset_connection(peer[0], peer[1])
 
 
-def ws_routes(house: House, entrance: Entrance) -> Blueprint:
+def ws_routes(server_state: ServerState, entrance: Entrance) -> Blueprint:
     """The route, bound to a house, behind its entrance."""
     routes = Blueprint("ws", __name__)
 
@@ -96,25 +96,25 @@ def ws_routes(house: House, entrance: Entrance) -> Blueprint:
     @entrance.guards
     async def transcribe() -> None:
         try:
-            session_id = house.reserve()
+            session_id = server_state.reserve()
         except (ServerFull, ServerClosing) as reason:
-            refusal = Error(message=str(reason), where=Where.ADMISSION, limits=house.limits())
+            refusal = Error(message=str(reason), where=Where.ADMISSION, limits=server_state.limits())
             await websocket.send(encode(refusal))
             full = isinstance(reason, ServerFull)
             await websocket.close(CLOSE_TRY_AGAIN_LATER if full else CLOSE_SERVICE_RESTART, str(reason))
             await linger()
             return
         try:
-            session = Session(session_id=session_id, house=house)
+            session = Session(session_id=session_id, server_state=server_state)
         except Exception:
-            house.leave(session_id)
+            server_state.leave(session_id)
             logger.exception("session %s could not be made", session_id)
             await websocket.close(CLOSE_INTERNAL_ERROR, Farewell.FAILED)
             await linger()
             return
-        house.start(session)
+        server_state.start(session)
         try:
-            farewell = await session.converse(QuartConnection(entrance, Flow(house.settings)))
+            farewell = await session.converse(QuartConnection(entrance, Flow(server_state.settings)))
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
             farewell = Farewell.FAILED
         if farewell:
