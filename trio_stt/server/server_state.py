@@ -27,7 +27,7 @@ from trio_stt.protocol.reports import (
 )
 from trio_stt.server.recordings import Archive
 from trio_stt.server.reports import applied_report, limits_report, scheduler_report
-from trio_stt.server.session_handle import Guest
+from trio_stt.server.session_handle import SessionHandle
 from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.server.stagger import Turnstile
 from trio_stt.settings import Settings
@@ -76,9 +76,9 @@ class ServerState:
         self.archive = archive
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
-        self._sessions: dict[str, Guest] = {}
+        self._sessions: dict[str, SessionHandle] = {}
         self._reserved: set[str] = set()
-        self._away: dict[str, Guest] = {}  # whose client was cut off, the longest absence first
+        self._away: dict[str, SessionHandle] = {}  # whose client was cut off, the longest absence first
         self._speakers: set[str] = set()
         self._rejected_sessions = 0
         self._closing = False
@@ -143,12 +143,12 @@ class ServerState:
         """Somebody who wanted a session was turned away at the door."""
         self._rejected_sessions += 1
 
-    def admit(self, session: Guest) -> None:
+    def admit(self, session: SessionHandle) -> None:
         """The session takes the place that was reserved under its id."""
         self._reserved.remove(session.session_id)
         self._sessions[session.session_id] = session
 
-    def start(self, session: Guest) -> None:
+    def start(self, session: SessionHandle) -> None:
         """Admit a session, and let it live in the house's nursery until its end.
 
         Raises:
@@ -159,7 +159,7 @@ class ServerState:
         self.admit(session)
         self._nursery.start_soon(self._host, session)
 
-    async def _host(self, session: Guest) -> None:
+    async def _host(self, session: SessionHandle) -> None:
         try:
             await session.run()
         except Exception:  # noqa: BLE001 - the session logged it, and its client is told; others go on
@@ -167,7 +167,7 @@ class ServerState:
         finally:
             self.leave(session.session_id)
 
-    def find(self, resume: Resume, *, other_than: str) -> Guest:
+    def find(self, resume: Resume, *, other_than: str) -> SessionHandle:
         """The session that a client asks for, kept for it for the whole grace from now on.
 
         Raises:

@@ -8,7 +8,7 @@ from trio_stt.session.connection import Connection
 from trio_stt.session.shutdown import Farewell
 
 
-class Guest(Protocol):
+class SessionHandle(Protocol):
     """A session."""
 
     @property

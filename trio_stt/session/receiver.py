@@ -15,7 +15,7 @@ from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.session_handle import Guest
+from trio_stt.server.session_handle import SessionHandle
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import Announcer
@@ -35,7 +35,7 @@ _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 class Handover:
     """The client belongs to another session, and asked for it."""
 
-    guest: Guest
+    guest: SessionHandle
     resume: Resume
 
 
