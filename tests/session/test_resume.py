@@ -289,18 +289,18 @@ async def test_few_are_waited_for_that_never_sent_anything() -> None:
         spoke.command("ping")
         await spoke.settled()
         spoke.drop()
-        strangers = []
+        never_active_sessions = []
         for _ in range(40):
-            strangers.append(await home.connect())
-            await strangers[-1].settled()
-            strangers[-1].drop()
+            never_active_sessions.append(await home.connect())
+            await never_active_sessions[-1].settled()
+            never_active_sessions[-1].drop()
             await trio.sleep(0.02)
         assert home.server_state.active_sessions == 16 + 1
-        for kept in (strangers[-16], spoke):
+        for kept in (never_active_sessions[-16], spoke):
             back = await home.resume(kept)
             assert back.of(Resumed)
         late = await home.connect()
-        late.resume(strangers[-17].token, strangers[-17].seq)
+        late.resume(never_active_sessions[-17].token, never_active_sessions[-17].seq)
         assert (await late.until(Error)).where == "resume"
 
 

@@ -38,7 +38,7 @@ from trio_stt.speech.pipeline import Detector
 logger = logging.getLogger(__name__)
 
 NO_SUCH_SESSION = "there is no such session to resume, or no longer"
-_MOST_STRANGERS = 16
+MAX_NEVER_ACTIVE = 16
 """Of clients that were cut off before they sent anything, so many are waited for. What such a one said may have been
 lost on the way; but one that connects and leaves 50 times a second would have 500 sessions waited for."""
 _PARTING_S = 1.0
@@ -123,7 +123,7 @@ class ServerState:
     def reserve(self) -> str:
         """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
 
-        Sessions without a client are in nobody's way: `settle` ends them, once the new client is known to be another.
+        Sessions without a client are in nobody's way: `evict_over_limit` ends them, once the new client is known to be another.
 
         Raises:
             ServerFull: Sessions with a client and reservations fill `max_sessions`.
@@ -177,10 +177,10 @@ class ServerState:
         session = self._sessions.get(session_id)
         if session is None or session_id == other_than:
             raise ResumeError(NO_SUCH_SESSION)
-        session.expect(resume)
+        session.extend_grace(resume)
         return session
 
-    def settle(self) -> None:
+    def evict_over_limit(self) -> None:
         """A new session stays: if it is one too many, the one whose client has been away for longest gives way."""
         too_many = len(self._sessions) + len(self._reserved) - self.settings.max_sessions
         for session in list(islice(self._away.values(), max(0, too_many))):
@@ -193,10 +193,10 @@ class ServerState:
         if session is not None and not here:
             self._away[session_id] = session
 
-    def forget_strangers(self) -> None:
+    def evict_never_active(self) -> None:
         """A client was cut off: of too many that never sent anything, the longest absent are not waited for."""
-        strangers = [session for session in self._away.values() if session.is_stranger]
-        for session in strangers[:-_MOST_STRANGERS]:
+        never_active_sessions = [session for session in self._away.values() if session.never_active]
+        for session in never_active_sessions[:-MAX_NEVER_ACTIVE]:
             session.dismiss()
 
     def leave(self, session_id: str) -> None:

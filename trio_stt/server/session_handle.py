@@ -16,7 +16,7 @@ class SessionHandle(Protocol):
         """32 hexadecimal digits."""
 
     @property
-    def is_stranger(self) -> bool:
+    def never_active(self) -> bool:
         """Whether its client never sent anything."""
 
     async def run(self) -> None:
@@ -25,7 +25,7 @@ class SessionHandle(Protocol):
     async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
         """Serve the client over this connection."""
 
-    def expect(self, resume: Resume) -> None:
+    def extend_grace(self, resume: Resume) -> None:
         """Its client is coming back.
 
         Raises:

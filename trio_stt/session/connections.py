@@ -71,7 +71,7 @@ class Visits:
         self._current: trio.CancelScope | None = None
         self._turn = trio.Lock()  # one connection is received from at a time
 
-    def expect(self, resume: Resume) -> None:
+    def extend_grace(self, resume: Resume) -> None:
         """Wait for its client for the whole grace once more: it is coming back.
 
         Raises:

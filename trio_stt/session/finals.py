@@ -85,14 +85,14 @@ class Finals:
         hints: Hints,
         counters: SessionCounters,
         announcer: Announcer,
-        settle: Callable[[], None],
+        evict_over_limit: Callable[[], None],
     ) -> None:
         self._session_id = session_id
         self._lane = lane
         self._hints = hints
         self._counters = counters
         self._announcer = announcer
-        self._settle = settle
+        self._settle = evict_over_limit
         self._waiting: deque[_Finished | _Unspoken | _Flush] = deque()
         self._arrived = trio.Event()
         self._speculation: _Speculation | None = None

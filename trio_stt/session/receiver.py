@@ -136,7 +136,7 @@ class Receiver:
             self.packets += not isinstance(message, str)
             if not self.has_begun:
                 self._begun.set()
-                self._server_state.settle()
+                self._server_state.evict_over_limit()
 
     def _hand_over(self, resume: Resume) -> Handover:
         if self.has_begun:

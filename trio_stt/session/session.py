@@ -116,17 +116,17 @@ class Session:
         return self._id
 
     @property
-    def is_stranger(self) -> bool:
+    def never_active(self) -> bool:
         """Whether its client never sent anything: if there was something, it was lost on the way."""
         return not self._receiver.has_begun
 
-    def expect(self, resume: Resume) -> None:
+    def extend_grace(self, resume: Resume) -> None:
         """The client is coming back: wait for it for the whole grace once more.
 
         Raises:
             ResumeError: It is not this session's client, or too late, or was never told what it says.
         """
-        self._visits.expect(resume)
+        self._visits.extend_grace(resume)
 
     async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
         """Serve the client over this connection, in the place of an earlier one; returns why the server left it.
@@ -137,8 +137,8 @@ class Session:
             try:
                 return await self._visits.converse(connection, resume)
             finally:
-                if self.is_stranger:
-                    self._server_state.forget_strangers()
+                if self.never_active:
+                    self._server_state.evict_never_active()
 
     async def wait_backlog_below(self, seconds: float) -> None:
         """Wait until less finished speech than this waits for finals."""
@@ -146,7 +146,7 @@ class Session:
 
     async def wait_drained(self) -> None:
         """Wait until all that was received has been heard, and all that it led to has been sent to who is there."""
-        if not self.is_stranger:
+        if not self.never_active:
             await self._inbox.wait_idle()
             await self._utterances.finals.wait_idle()
         await self._outbox.wait_idle()

@@ -81,7 +81,7 @@ class Utterances:
             hints=Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter),
             counters=counters,
             announcer=announcer,
-            settle=loosely(self.publish_state),
+            evict_over_limit=loosely(self.publish_state),
         )
         self.partials = Partials(
             session_id=session_id,
