@@ -235,7 +235,7 @@ class Household:
 
     async def _converse(self, client: Client) -> None:
         with client.line:
-            client.farewell = await client.session.converse(client)
+            client.farewell = await client.session.serve_connection(client)
 
 
 @asynccontextmanager

@@ -119,7 +119,7 @@ async def dictate(server_state: ServerState, dictation: Dictation, *, partials: 
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)
-            await session.converse(dictation)
+            await session.serve_connection(dictation)
     finally:
         server_state.leave(session_id)
     return dictation.finals

@@ -178,7 +178,7 @@ async def test_who_pauses_sees_the_words_of_the_final_that_is_computed_ahead(sen
         server_state.admit(client.session)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.session.run)
-            nursery.start_soon(client.session.converse, client)
+            nursery.start_soon(client.session.serve_connection, client)
             client.command("start")
             send(client, sentence_clips[0])
             client.pause(1.0)

@@ -101,7 +101,7 @@ async def _transcribe(server_state: ServerState, sound: SoundFile) -> list[Spoke
         conversation.session = session
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)
-            await session.converse(conversation)
+            await session.serve_connection(conversation)
     finally:
         server_state.leave(session_id)
     return conversation.segments

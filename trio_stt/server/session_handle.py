@@ -22,7 +22,7 @@ class SessionHandle(Protocol):
     async def run(self) -> None:
         """Live until the end."""
 
-    async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
         """Serve the client over this connection."""
 
     def extend_grace(self, resume: Resume) -> None:

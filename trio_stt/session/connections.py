@@ -34,7 +34,7 @@ class _End:
     left: bool = False
 
 
-class Visits:
+class SessionConnections:
     """All connections of one session.
 
     Args:
@@ -90,7 +90,7 @@ class Visits:
         await self._presence.wait_away_for(self._grace_s)
         self._given_up = True
 
-    async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
         """Serve the client over this connection, taking the place of an earlier one.
 
         Args:
@@ -100,15 +100,15 @@ class Visits:
         Returns:
             Why the server left the connection; None when the client did.
         """
-        visit = trio.CancelScope()
-        previous, self._current = self._current, visit
+        connection_scope = trio.CancelScope()
+        previous, self._current = self._current, connection_scope
         if previous is not None:
             previous.cancel()
         handover: Handover | None = None
         gone = True
         try:
-            with visit:
-                handover = await self._visit(connection, resume)
+            with connection_scope:
+                handover = await self._serve(connection, resume)
                 gone = False
         except* ConnectionClosed:
             logger.debug("the client left")
@@ -119,17 +119,17 @@ class Visits:
             self._ending.come(Farewell.FAILED)
             raise
         finally:
-            replaced = self._current is not visit
+            replaced = self._current is not connection_scope
             if not replaced:
                 self._current = None
                 self._leave(connection, for_good=handover is not None)
         if replaced:
             return Farewell.RESUMED
         if handover is not None:
-            return await handover.guest.converse(connection, handover.resume)
+            return await handover.guest.serve_connection(connection, handover.resume)
         return None if gone else self._ending.farewell
 
-    async def _visit(self, connection: Connection, resume: Resume | None) -> Handover | None:
+    async def _serve(self, connection: Connection, resume: Resume | None) -> Handover | None:
         """Serve one connection until the session is over, or the client asks for another one.
 
         Receiving has a task of its own, too: here it would stand behind all frames of the host, and each packet would
@@ -138,12 +138,14 @@ class Visits:
         end = _End()
         with self._ending.ends():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._attend, connection, resume, nursery, end)
+                nursery.start_soon(self._receive_and_deliver, connection, resume, nursery, end)
         if end.left:  # said behind the nursery: trio 0.35 leaves a cycle where one ends by an error of its own block
             raise ConnectionClosed("the client left")
         return end.handover
 
-    async def _attend(self, connection: Connection, resume: Resume | None, nursery: trio.Nursery, end: _End) -> None:
+    async def _receive_and_deliver(
+        self, connection: Connection, resume: Resume | None, nursery: trio.Nursery, end: _End
+    ) -> None:
         async with self._turn:
             self._presence.change(here=True)
             delivery = self._outbox.attach(connection, self._first_words(resume))

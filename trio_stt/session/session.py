@@ -18,7 +18,7 @@ from trio_stt.server.server_state import ServerState
 from trio_stt.session.audio_processor import Hearing
 from trio_stt.session.connection import Connection
 from trio_stt.session.connection_status import Presence
-from trio_stt.session.connections import Visits
+from trio_stt.session.connections import SessionConnections
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import Announcer, StatusFacts
 from trio_stt.session.inbox import Gap, Inbox
@@ -39,7 +39,7 @@ HEARTBEAT_S = 5.0
 
 
 class Session:
-    """A conversation with one client: `run` lives it, `converse` connects the client to it, as often as need be.
+    """A conversation with one client: `run` lives it, `serve_connection` connects the client to it, as often as need be.
 
     Args:
         session_id: 32 hexadecimal digits.
@@ -99,7 +99,7 @@ class Session:
             finals=self._utterances.finals,
             report=loosely(self.report),
         )
-        self._visits = Visits(
+        self._connections = SessionConnections(
             session_id=session_id,
             grace_s=grace_s,
             presence=self._presence,
@@ -126,16 +126,16 @@ class Session:
         Raises:
             ResumeError: It is not this session's client, or too late, or was never told what it says.
         """
-        self._visits.extend_grace(resume)
+        self._connections.extend_grace(resume)
 
-    async def converse(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
         """Serve the client over this connection, in the place of an earlier one; returns why the server left it.
 
         Returns None when the client did. A client that shows that it belongs to another session goes on there.
         """
         with bound_contextvars(session=self._id):
             try:
-                return await self._visits.converse(connection, resume)
+                return await self._connections.serve_connection(connection, resume)
             finally:
                 if self.never_active:
                     self._server_state.evict_never_active()
@@ -231,7 +231,7 @@ class Session:
 
     async def _end_when_left(self) -> None:
         """End the session when its client stays away for too long; what it said last is written if it is recorded."""
-        await self._visits.wait_given_up()
+        await self._connections.wait_given_up()
         await self._finish()
         await self._server_state.exit.pass_through()
         self._ending.come(Farewell.OVER)
@@ -260,7 +260,7 @@ class Session:
             Hello(
                 client_id=self._id,
                 session_id=self._id,
-                resume_token=self._visits.token if grace_s else UNSET,
+                resume_token=self._connections.token if grace_s else UNSET,
                 resume_grace_seconds=grace_s,
                 settings=self._shown_settings,
                 limits=self._server_state.limits(),

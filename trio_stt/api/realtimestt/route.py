@@ -114,7 +114,7 @@ def ws_routes(server_state: ServerState, entrance: Entrance) -> Blueprint:
             return
         server_state.start(session)
         try:
-            farewell = await session.converse(QuartConnection(entrance, Flow(server_state.settings)))
+            farewell = await session.serve_connection(QuartConnection(entrance, Flow(server_state.settings)))
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
             farewell = Farewell.FAILED
         if farewell:
