@@ -18,7 +18,7 @@ from trio_stt.server.stagger import Turnstile
 from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.connection_status import Presence
 from trio_stt.session.outbox import ClientStalled, Outbox
-from trio_stt.session.receiver import Handover, Receiver
+from trio_stt.session.receiver import Receiver, ResumeTarget
 from trio_stt.session.shutdown import Ending, Farewell
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _SECRET_BYTES = 24
 class _End:
     """How one connection ended; neither where it was the session that did."""
 
-    handover: Handover | None = None
+    resume_target: ResumeTarget | None = None
     left: bool = False
 
 
@@ -104,11 +104,11 @@ class SessionConnections:
         previous, self._current = self._current, connection_scope
         if previous is not None:
             previous.cancel()
-        handover: Handover | None = None
+        resume_target: ResumeTarget | None = None
         gone = True
         try:
             with connection_scope:
-                handover = await self._serve(connection, resume)
+                resume_target = await self._serve(connection, resume)
                 gone = False
         except* ConnectionClosed:
             logger.debug("the client left")
@@ -122,14 +122,14 @@ class SessionConnections:
             replaced = self._current is not connection_scope
             if not replaced:
                 self._current = None
-                self._leave(connection, for_good=handover is not None)
+                self._leave(connection, for_good=resume_target is not None)
         if replaced:
             return Farewell.RESUMED
-        if handover is not None:
-            return await handover.guest.serve_connection(connection, handover.resume)
+        if resume_target is not None:
+            return await resume_target.session.serve_connection(connection, resume_target.resume)
         return None if gone else self._ending.farewell
 
-    async def _serve(self, connection: Connection, resume: Resume | None) -> Handover | None:
+    async def _serve(self, connection: Connection, resume: Resume | None) -> ResumeTarget | None:
         """Serve one connection until the session is over, or the client asks for another one.
 
         Receiving has a task of its own, too: here it would stand behind all frames of the host, and each packet would
@@ -141,7 +141,7 @@ class SessionConnections:
                 nursery.start_soon(self._receive_and_deliver, connection, resume, nursery, end)
         if end.left:  # said behind the nursery: trio 0.35 leaves a cycle where one ends by an error of its own block
             raise ConnectionClosed("the client left")
-        return end.handover
+        return end.resume_target
 
     async def _receive_and_deliver(
         self, connection: Connection, resume: Resume | None, nursery: trio.Nursery, end: _End
@@ -152,7 +152,7 @@ class SessionConnections:
             try:
                 nursery.start_soon(delivery.run)
                 nursery.start_soon(delivery.watch)
-                end.handover = await self._receiver.run(connection)
+                end.resume_target = await self._receiver.run(connection)
                 await self._outbox.wait_idle()  # the other session's words come behind these
             except ConnectionClosed:
                 end.left = True

@@ -32,10 +32,10 @@ _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
+class ResumeTarget:
     """The client belongs to another session, and asked for it."""
 
-    guest: SessionHandle
+    session: SessionHandle
     resume: Resume
 
 
@@ -111,7 +111,7 @@ class Receiver:
         self._accepting = False
         self._inbox.put_marker(Command.STOP)
 
-    async def run(self, connection: Connection) -> Handover:
+    async def run(self, connection: Connection) -> ResumeTarget:
         """Receive until cancelled, or until the client asks for another session than this new one.
 
         Raises:
@@ -138,10 +138,10 @@ class Receiver:
                 self._begun.set()
                 self._server_state.evict_over_limit()
 
-    def _hand_over(self, resume: Resume) -> Handover:
+    def _hand_over(self, resume: Resume) -> ResumeTarget:
         if self.has_begun:
             raise ResumeError("resume must be the first message of a connection")
-        return Handover(self._server_state.find(resume, other_than=self._id), resume)
+        return ResumeTarget(self._server_state.find(resume, other_than=self._id), resume)
 
     def _obey(self, command: Command | Flush) -> None:
         if command not in _KEEP_ALIVE:
