@@ -78,7 +78,7 @@ class ServerState:
         self._wake_words = wake_words or WakeWords()
         self._sessions: dict[str, SessionHandle] = {}
         self._reserved: set[str] = set()
-        self._away: dict[str, SessionHandle] = {}  # whose client was cut off, the longest absence first
+        self._disconnected: dict[str, SessionHandle] = {}  # whose client was cut off, the longest absence first
         self._speakers: set[str] = set()
         self._rejected_sessions = 0
         self._closing = False
@@ -118,7 +118,7 @@ class ServerState:
     @property
     def is_full(self) -> bool:
         """Whether sessions with a client and reservations fill `max_sessions`."""
-        return len(self._sessions) - len(self._away) + len(self._reserved) >= self.settings.max_sessions
+        return len(self._sessions) - len(self._disconnected) + len(self._reserved) >= self.settings.max_sessions
 
     def reserve(self) -> str:
         """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
@@ -183,19 +183,19 @@ class ServerState:
     def evict_over_limit(self) -> None:
         """A new session stays: if it is one too many, the one whose client has been away for longest gives way."""
         too_many = len(self._sessions) + len(self._reserved) - self.settings.max_sessions
-        for session in list(islice(self._away.values(), max(0, too_many))):
+        for session in list(islice(self._disconnected.values(), max(0, too_many))):
             session.dismiss()
 
-    def note_presence(self, session_id: str, here: bool) -> None:
+    def note_connection_status(self, session_id: str, connected: bool) -> None:
         """The client of a session came, was cut off, or is waited for anew."""
-        self._away.pop(session_id, None)
+        self._disconnected.pop(session_id, None)
         session = self._sessions.get(session_id)
-        if session is not None and not here:
-            self._away[session_id] = session
+        if session is not None and not connected:
+            self._disconnected[session_id] = session
 
     def evict_never_active(self) -> None:
         """A client was cut off: of too many that never sent anything, the longest absent are not waited for."""
-        never_active_sessions = [session for session in self._away.values() if session.never_active]
+        never_active_sessions = [session for session in self._disconnected.values() if session.never_active]
         for session in never_active_sessions[:-MAX_NEVER_ACTIVE]:
             session.dismiss()
 
@@ -203,7 +203,7 @@ class ServerState:
         """Give the place back, admitted or only reserved."""
         self._reserved.discard(session_id)
         self._sessions.pop(session_id, None)
-        self._away.pop(session_id, None)
+        self._disconnected.pop(session_id, None)
         self.release_speaker(session_id)
         self._departure.set()
 

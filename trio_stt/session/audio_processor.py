@@ -10,7 +10,7 @@ import trio
 
 from trio_stt.protocol.commands import Command, Flush
 from trio_stt.protocol.events import State
-from trio_stt.session.connection_status import Presence
+from trio_stt.session.connection_status import ConnectionStatus
 from trio_stt.session.event_publisher import Announcer
 from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
 from trio_stt.session.utterances import Utterances
@@ -44,14 +44,14 @@ class Hearing:
         listener: Listener,
         utterances: Utterances,
         announcer: Announcer,
-        presence: Presence,
+        connection_status: ConnectionStatus,
         live: bool,
     ) -> None:
         self._inbox = inbox
         self._listener = listener
         self._utterances = utterances
         self._announcer = announcer
-        self._presence = presence
+        self._connection_status = connection_status
         self._stall_timeout_s = settings.stream_stall_timeout_s if live else 0.0
         self._began_streaming = trio.Event()
         self._patience = trio.CancelScope()
@@ -80,7 +80,7 @@ class Hearing:
             self._wait_anew()
             with self._patience:
                 return await self._inbox.get(self._hear_at_once)
-            if self._presence.was_here_since(self._waits_since_s):
+            if self._connection_status.was_connected_since(self._waits_since_s):
                 return None
 
     def _wait_anew(self) -> None:

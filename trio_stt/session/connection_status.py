@@ -5,7 +5,7 @@ from collections.abc import Callable
 import trio
 
 
-class Presence:
+class ConnectionStatus:
     """Begins with the client there: a session is made for one that is.
 
     Args:
@@ -19,23 +19,23 @@ class Presence:
         self._changed = trio.Event()
 
     @property
-    def away_since_s(self) -> float | None:
+    def disconnected_since_s(self) -> float | None:
         """When the client was cut off, on trio's clock; None while it is there."""
         return None if self._here else self._since_s
 
-    def change(self, *, here: bool) -> None:
+    def change(self, *, connected: bool) -> None:
         """The client came, or was cut off; either counts anew when it is so already."""
-        self._here = here
+        self._here = connected
         self._since_s = trio.current_time()
         self._changed.set()
         self._changed = trio.Event()
-        self._tell(here)
+        self._tell(connected)
 
-    def was_here_since(self, time_s: float) -> bool:
+    def was_connected_since(self, time_s: float) -> bool:
         """Whether the client has been there since before this time, on trio's clock, over one connection."""
         return self._here and self._since_s <= time_s
 
-    async def wait_away_for(self, seconds: float) -> None:
+    async def wait_disconnected_for(self, seconds: float) -> None:
         """Wait until the client has been away for this long."""
         while True:
             with trio.move_on_after(float("inf") if self._here else seconds):

@@ -16,7 +16,7 @@ from trio_stt.protocol.events import Resumed, encode
 from trio_stt.server.server_state import NO_SUCH_SESSION
 from trio_stt.server.stagger import Turnstile
 from trio_stt.session.connection import Connection, ConnectionClosed
-from trio_stt.session.connection_status import Presence
+from trio_stt.session.connection_status import ConnectionStatus
 from trio_stt.session.outbox import ClientStalled, Outbox
 from trio_stt.session.receiver import Receiver, ResumeTarget
 from trio_stt.session.shutdown import Ending, Farewell
@@ -52,7 +52,7 @@ class SessionConnections:
         *,
         session_id: str,
         grace_s: float,
-        presence: Presence,
+        connection_status: ConnectionStatus,
         outbox: Outbox,
         receiver: Receiver,
         ending: Ending,
@@ -60,7 +60,7 @@ class SessionConnections:
     ) -> None:
         self._id = session_id
         self._grace_s = grace_s
-        self._presence = presence
+        self._connection_status = connection_status
         self._outbox = outbox
         self._receiver = receiver
         self._ending = ending
@@ -82,12 +82,12 @@ class SessionConnections:
             raise ResumeError(NO_SUCH_SESSION)
         if resume.seq > self._outbox.seq:
             raise ResumeError(f"event {resume.seq} was never sent: the last one is {self._outbox.seq}")
-        if self._presence.away_since_s is not None:
-            self._presence.change(here=False)
+        if self._connection_status.disconnected_since_s is not None:
+            self._connection_status.change(connected=False)
 
     async def wait_given_up(self) -> None:
         """Wait until the client has been away for too long; it cannot come back from then on."""
-        await self._presence.wait_away_for(self._grace_s)
+        await self._connection_status.wait_disconnected_for(self._grace_s)
         self._given_up = True
 
     async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
@@ -147,7 +147,7 @@ class SessionConnections:
         self, connection: Connection, resume: Resume | None, nursery: trio.Nursery, end: _End
     ) -> None:
         async with self._turn:
-            self._presence.change(here=True)
+            self._connection_status.change(connected=True)
             delivery = self._outbox.attach(connection, self._first_words(resume))
             try:
                 nursery.start_soon(delivery.run)
@@ -165,7 +165,7 @@ class SessionConnections:
         if for_good or self._given_up or connection.closed_cleanly:
             self._ending.come(Farewell.OVER)
         else:
-            self._presence.change(here=False)
+            self._connection_status.change(connected=False)
 
     def _first_words(self, resume: Resume | None) -> list[str]:
         """What a client that comes back hears before all that is new."""

@@ -17,7 +17,7 @@ from trio_stt.protocol.reports import SessionReport
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.audio_processor import Hearing
 from trio_stt.session.connection import Connection
-from trio_stt.session.connection_status import Presence
+from trio_stt.session.connection_status import ConnectionStatus
 from trio_stt.session.connections import SessionConnections
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import Announcer, StatusFacts
@@ -60,7 +60,7 @@ class Session:
         grace_s = settings.resume_grace_s if live else 0.0
         self._record = server_state.archive.open(session_id) if server_state.archive else None
         self._outbox = Outbox(keeps=grace_s > 0, tap=self._record.event if self._record else None)
-        self._presence = Presence(partial(server_state.note_presence, session_id))
+        self._connection_status = ConnectionStatus(partial(server_state.note_connection_status, session_id))
         self._ending = Ending()
         self._announcer = Announcer(
             session_id=session_id, settings=settings, outbox=self._outbox, facts=loosely(self._status_facts)
@@ -86,7 +86,7 @@ class Session:
             listener=listener,
             utterances=self._utterances,
             announcer=self._announcer,
-            presence=self._presence,
+            connection_status=self._connection_status,
             live=live,
         )
         self._receiver = Receiver(
@@ -102,7 +102,7 @@ class Session:
         self._connections = SessionConnections(
             session_id=session_id,
             grace_s=grace_s,
-            presence=self._presence,
+            connection_status=self._connection_status,
             outbox=self._outbox,
             receiver=self._receiver,
             ending=self._ending,
@@ -238,7 +238,7 @@ class Session:
 
     async def _finish(self) -> None:
         """End the utterance and bring all to its end that somebody will see: a client that is there, or the record."""
-        if self._record or self._presence.away_since_s is None:
+        if self._record or self._connection_status.disconnected_since_s is None:
             self._receiver.close()
             await self.wait_drained()
 
