@@ -24,7 +24,7 @@ from trio_stt.access.keys import KeyRecord
 from trio_stt.access.middleware import RefusalLog
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.stagger import Turnstile
+from trio_stt.server.stagger import Stagger
 from trio_stt.session.connection import ConnectionClosed
 
 AUTH_TIMEOUT_S = 5.0
@@ -55,7 +55,7 @@ class Entrance:
         self._keyring = keyring
         self._open: Counter[str] = Counter()
         self._log = RefusalLog(logging.getLogger(__name__))
-        self._gate = Turnstile()  # a crowd at the door holds nobody up who is inside: each session takes a millisecond
+        self._gate = Stagger()  # a crowd at the door holds nobody up who is inside: each session takes a millisecond
 
     def guards(self, route: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """A route that only those reach who may come in; their handshake is accepted then."""
@@ -65,7 +65,7 @@ class Entrance:
             # What was offered is answered: a browser fails a socket whose subprotocols are all passed over.
             await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in websocket.requested_subprotocols else None)
             # Not before: Hypercorn fails on frames that come before the answer to the handshake.
-            await self._gate.pass_through()
+            await self._gate.wait_turn()
             visitor = visitor_of(websocket.scope)
             client = client_of(visitor.address)
             self._open[client] += 1

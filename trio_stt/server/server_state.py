@@ -29,7 +29,7 @@ from trio_stt.server.recordings import Archive
 from trio_stt.server.reports import applied_report, limits_report, scheduler_report
 from trio_stt.server.session_handle import SessionHandle
 from trio_stt.server.setting_schemas import setting_schemas
-from trio_stt.server.stagger import Turnstile
+from trio_stt.server.stagger import Stagger
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import notices, public_settings, runtime_settings
 from trio_stt.settings.revision import CHECKED, Revision, revise
@@ -83,7 +83,7 @@ class ServerState:
         self._rejected_sessions = 0
         self._closing = False
         self._departure = trio.Event()
-        self.exit = Turnstile()
+        self.exit = Stagger()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

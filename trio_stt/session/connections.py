@@ -14,7 +14,7 @@ from trio_stt.errors import ResumeError
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Resumed, encode
 from trio_stt.server.server_state import NO_SUCH_SESSION
-from trio_stt.server.stagger import Turnstile
+from trio_stt.server.stagger import Stagger
 from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.connection_status import ConnectionStatus
 from trio_stt.session.outbox import ClientStalled, Outbox
@@ -56,7 +56,7 @@ class SessionConnections:
         outbox: Outbox,
         receiver: Receiver,
         ending: Ending,
-        way_out: Turnstile,
+        departures: Stagger,
     ) -> None:
         self._id = session_id
         self._grace_s = grace_s
@@ -64,7 +64,7 @@ class SessionConnections:
         self._outbox = outbox
         self._receiver = receiver
         self._ending = ending
-        self._way_out = way_out
+        self._way_out = departures
         # The id in it finds the session at once; only the secret behind it has to be kept.
         self.token = f"{session_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
         self._given_up = not grace_s
@@ -156,7 +156,7 @@ class SessionConnections:
                 await self._outbox.wait_idle()  # the other session's words come behind these
             except ConnectionClosed:
                 end.left = True
-                await self._way_out.pass_through()
+                await self._way_out.wait_turn()
             finally:
                 self._outbox.detach(delivery)
         nursery.cancel_scope.cancel()

@@ -106,7 +106,7 @@ class Session:
             outbox=self._outbox,
             receiver=self._receiver,
             ending=self._ending,
-            way_out=server_state.exit,
+            departures=server_state.exit,
         )
         self._greet(grace_s)
 
@@ -233,7 +233,7 @@ class Session:
         """End the session when its client stays away for too long; what it said last is written if it is recorded."""
         await self._connections.wait_given_up()
         await self._finish()
-        await self._server_state.exit.pass_through()
+        await self._server_state.exit.wait_turn()
         self._ending.come(Farewell.OVER)
 
     async def _finish(self) -> None:
