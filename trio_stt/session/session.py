@@ -26,7 +26,7 @@ from trio_stt.session.outbox import Outbox
 from trio_stt.session.receiver import Receiver
 from trio_stt.session.shutdown import Ending, Farewell
 from trio_stt.session.utterances import Utterances
-from trio_stt.session.weak_callback import loosely
+from trio_stt.session.weak_callback import weak_callback
 from trio_stt.settings.configuration import runtime_settings
 from trio_stt.speech.pipeline import Listener
 from trio_stt.speech.segmenter_config import SegmenterConfig
@@ -63,7 +63,7 @@ class Session:
         self._connection_status = ConnectionStatus(partial(server_state.note_connection_status, session_id))
         self._ending = Ending()
         self._announcer = Announcer(
-            session_id=session_id, settings=settings, outbox=self._outbox, facts=loosely(self._status_facts)
+            session_id=session_id, settings=settings, outbox=self._outbox, facts=weak_callback(self._status_facts)
         )
         wake_words = server_state.new_wake_word_detector()
         listener = Listener(
@@ -97,7 +97,7 @@ class Session:
             counters=self._counters,
             announcer=self._announcer,
             finals=self._utterances.finals,
-            report=loosely(self.report),
+            report=weak_callback(self.report),
         )
         self._connections = SessionConnections(
             session_id=session_id,

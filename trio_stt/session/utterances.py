@@ -17,7 +17,7 @@ from trio_stt.session.event_publisher import Announcer
 from trio_stt.session.finals import Finals
 from trio_stt.session.partials import Partials
 from trio_stt.session.wake_word_reporter import Waking
-from trio_stt.session.weak_callback import loosely
+from trio_stt.session.weak_callback import weak_callback
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     SilenceConfirmed,
@@ -74,14 +74,14 @@ class Utterances:
         self._recording: Recording | None = None
         self._next_segment_id = 1
         self._heard_at_s = time.time()
-        self.waking = Waking(settings=settings, announcer=announcer, wall_time=loosely(self._wall_time))
+        self.waking = Waking(settings=settings, announcer=announcer, wall_time=weak_callback(self._wall_time))
         self.finals = Finals(
             session_id=session_id,
             lane=server_state.lanes.lane_for(JobKind.FINAL),
             hints=Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter),
             counters=counters,
             announcer=announcer,
-            evict_over_limit=loosely(self.publish_state),
+            evict_over_limit=weak_callback(self.publish_state),
         )
         self.partials = Partials(
             session_id=session_id,
@@ -91,7 +91,7 @@ class Utterances:
             announcer=announcer,
             max_age_s=lambda: server_state.settings.max_realtime_queue_age_ms / 1000,
             read_clip=self._listener.clip,
-            publish_state=loosely(self.publish_state),
+            publish_state=weak_callback(self.publish_state),
         )
 
     @property

@@ -12,7 +12,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def loosely(method: Callable[_P, _T]) -> Callable[_P, _T]:
+def weak_callback(method: Callable[_P, _T]) -> Callable[_P, _T]:
     """A bound method for parts of its own object, which lives as long as they are used.
 
     Raises:
