@@ -15,7 +15,7 @@ from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.commands import Command
 from trio_stt.protocol.events import Clear, Error, Event, Final, Realtime, Resumed, Timeline
 from trio_stt.protocol.packets import build_packet
-from trio_stt.session.shutdown import Farewell
+from trio_stt.session.shutdown import CloseReason
 
 PACKET_S = 0.04
 GRACE_S = 10.0
@@ -221,7 +221,7 @@ async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
         await trio.sleep(400.0)
         for talker in talkers:
             book = talker.check()
-            assert talker.client.farewell is not Farewell.FAILED
+            assert talker.client.close_reason is not CloseReason.FAILED
             if talker.is_here:
                 assert not book.open, "each segment comes to its end"
                 await talker.client.settled()

@@ -24,7 +24,7 @@ async def test_ready_is_who_has_loaded_and_has_room() -> None:
         assert unready(home.server_state) is None
         await home.server_state.drain(0.0)
         await trio.testing.wait_all_tasks_blocked()  # the client reads why it was closed
-        assert client.farewell is not None
+        assert client.close_reason is not None
         assert unready(home.server_state) == "the server shuts down"
         assert fault(home.server_state) is None
 

@@ -14,7 +14,7 @@ from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Final, Heartbeat, Hello, Notice, Realtime, Resumed, Status
 from trio_stt.session.outbox import SEND_TIMEOUT_S
-from trio_stt.session.shutdown import Farewell
+from trio_stt.session.shutdown import CloseReason
 
 
 @virtual_time
@@ -153,7 +153,7 @@ async def test_the_newest_connection_wins_over_one_that_only_seems_open() -> Non
         await first.settled()
         second = await home.resume(first)
         await trio.testing.wait_all_tasks_blocked()
-        assert first.farewell is Farewell.RESUMED
+        assert first.close_reason is CloseReason.RESUMED
         told = len(first.events)
         first.say(9999, 0.5)
         second.say(2222, 0.5)

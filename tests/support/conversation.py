@@ -30,7 +30,7 @@ from trio_stt.server.recordings import Archive
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
-from trio_stt.session.shutdown import Farewell
+from trio_stt.session.shutdown import CloseReason
 from trio_stt.settings import Settings
 
 EventT = TypeVar("EventT", bound=Event)
@@ -102,7 +102,7 @@ class Client:
     reads: bool = True
     aborted: bool = False
     closed_cleanly: bool = True
-    farewell: Farewell | None = None
+    close_reason: CloseReason | None = None
     token: str = ""
 
     def __post_init__(self) -> None:
@@ -235,7 +235,7 @@ class Household:
 
     async def _converse(self, client: Client) -> None:
         with client.line:
-            client.farewell = await client.session.serve_connection(client)
+            client.close_reason = await client.session.serve_connection(client)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from typing import Protocol
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.session.connection import Connection
-from trio_stt.session.shutdown import Farewell
+from trio_stt.session.shutdown import CloseReason
 
 
 class SessionHandle(Protocol):
@@ -22,7 +22,7 @@ class SessionHandle(Protocol):
     async def run(self) -> None:
         """Live until the end."""
 
-    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
         """Serve the client over this connection."""
 
     def extend_grace(self, resume: Resume) -> None:

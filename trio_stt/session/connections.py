@@ -19,7 +19,7 @@ from trio_stt.session.connection import Connection, ConnectionClosed
 from trio_stt.session.connection_status import ConnectionStatus
 from trio_stt.session.outbox import ClientStalled, Outbox
 from trio_stt.session.receiver import Receiver, ResumeTarget
-from trio_stt.session.shutdown import Ending, Farewell
+from trio_stt.session.shutdown import CloseReason, SessionShutdown
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class SessionConnections:
         connection_status: ConnectionStatus,
         outbox: Outbox,
         receiver: Receiver,
-        ending: Ending,
+        shutdown: SessionShutdown,
         departures: Stagger,
     ) -> None:
         self._id = session_id
@@ -63,7 +63,7 @@ class SessionConnections:
         self._connection_status = connection_status
         self._outbox = outbox
         self._receiver = receiver
-        self._ending = ending
+        self._shutdown = shutdown
         self._way_out = departures
         # The id in it finds the session at once; only the secret behind it has to be kept.
         self.token = f"{session_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
@@ -78,7 +78,7 @@ class SessionConnections:
             ResumeError: The token is not this session's, its time is over, or that number was never sent.
         """
         same = secrets.compare_digest(resume.token.encode(errors="replace"), self.token.encode())
-        if not same or self._given_up or self._ending.is_over:
+        if not same or self._given_up or self._shutdown.is_over:
             raise ResumeError(NO_SUCH_SESSION)
         if resume.seq > self._outbox.seq:
             raise ResumeError(f"event {resume.seq} was never sent: the last one is {self._outbox.seq}")
@@ -90,7 +90,7 @@ class SessionConnections:
         await self._connection_status.wait_disconnected_for(self._grace_s)
         self._given_up = True
 
-    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
         """Serve the client over this connection, taking the place of an earlier one.
 
         Args:
@@ -116,7 +116,7 @@ class SessionConnections:
             logger.warning("the connection is given up: %s", stalled.exceptions[0])
         except* Exception:
             logger.exception("the session failed")
-            self._ending.come(Farewell.FAILED)
+            self._shutdown.trigger(CloseReason.FAILED)
             raise
         finally:
             replaced = self._current is not connection_scope
@@ -124,10 +124,10 @@ class SessionConnections:
                 self._current = None
                 self._leave(connection, for_good=resume_target is not None)
         if replaced:
-            return Farewell.RESUMED
+            return CloseReason.RESUMED
         if resume_target is not None:
             return await resume_target.session.serve_connection(connection, resume_target.resume)
-        return None if gone else self._ending.farewell
+        return None if gone else self._shutdown.close_reason
 
     async def _serve(self, connection: Connection, resume: Resume | None) -> ResumeTarget | None:
         """Serve one connection until the session is over, or the client asks for another one.
@@ -136,7 +136,7 @@ class SessionConnections:
         pass through them.
         """
         end = _End()
-        with self._ending.ends():
+        with self._shutdown.scope():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive_and_deliver, connection, resume, nursery, end)
         if end.left:  # said behind the nursery: trio 0.35 leaves a cycle where one ends by an error of its own block
@@ -163,7 +163,7 @@ class SessionConnections:
 
     def _leave(self, connection: Connection, *, for_good: bool) -> None:
         if for_good or self._given_up or connection.closed_cleanly:
-            self._ending.come(Farewell.OVER)
+            self._shutdown.trigger(CloseReason.OVER)
         else:
             self._connection_status.change(connected=False)
 

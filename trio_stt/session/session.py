@@ -24,7 +24,7 @@ from trio_stt.session.event_publisher import Announcer, StatusFacts
 from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.receiver import Receiver
-from trio_stt.session.shutdown import Ending, Farewell
+from trio_stt.session.shutdown import CloseReason, SessionShutdown
 from trio_stt.session.utterances import Utterances
 from trio_stt.session.weak_callback import weak_callback
 from trio_stt.settings.configuration import runtime_settings
@@ -61,7 +61,7 @@ class Session:
         self._record = server_state.archive.open(session_id) if server_state.archive else None
         self._outbox = Outbox(keeps=grace_s > 0, tap=self._record.event if self._record else None)
         self._connection_status = ConnectionStatus(partial(server_state.note_connection_status, session_id))
-        self._ending = Ending()
+        self._shutdown = SessionShutdown()
         self._announcer = Announcer(
             session_id=session_id, settings=settings, outbox=self._outbox, facts=weak_callback(self._status_facts)
         )
@@ -105,7 +105,7 @@ class Session:
             connection_status=self._connection_status,
             outbox=self._outbox,
             receiver=self._receiver,
-            ending=self._ending,
+            shutdown=self._shutdown,
             departures=server_state.exit,
         )
         self._greet(grace_s)
@@ -128,7 +128,7 @@ class Session:
         """
         self._connections.extend_grace(resume)
 
-    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> Farewell | None:
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
         """Serve the client over this connection, in the place of an earlier one; returns why the server left it.
 
         Returns None when the client did. A client that shows that it belongs to another session goes on there.
@@ -159,7 +159,7 @@ class Session:
 
     def dismiss(self) -> None:
         """Say goodbye at once: the server shuts down, or another client needs the place of one that is away."""
-        self._ending.come(Farewell.SHUTDOWN)
+        self._shutdown.trigger(CloseReason.SHUTDOWN)
 
     async def run(self) -> None:
         """Live until the client leaves, stays away or is idle for too long, or is told to leave."""
@@ -170,14 +170,14 @@ class Session:
                 counters = self._counters
                 logger.info(
                     "%s; %g s of audio, %d finals",
-                    self._ending.farewell,
+                    self._shutdown.close_reason,
                     counters.received_s,
                     counters.final.completed,
                 )
 
     async def _live(self) -> None:
         try:
-            with self._ending.ends():
+            with self._shutdown.scope():
                 async with trio.open_nursery() as nursery:
                     if self._server_state.lanes.ready:
                         self._publish_ready()
@@ -193,10 +193,10 @@ class Session:
                     nursery.start_soon(self._beat)
         except* Exception:
             logger.exception("the session failed")
-            self._ending.come(Farewell.FAILED)
+            self._shutdown.trigger(CloseReason.FAILED)
             raise
         finally:
-            self._ending.come(Farewell.SHUTDOWN)
+            self._shutdown.trigger(CloseReason.SHUTDOWN)
             self._utterances.close()
             self._server_state.lanes.cancel_session(self._id)
             if self._record:
@@ -220,21 +220,21 @@ class Session:
     async def _end_when_idle(self) -> None:
         """End the session when the client has done nothing for too long and is owed nothing."""
         limit_s = self._settings.idle_timeout_s
-        while limit_s and not self._ending.is_over:
+        while limit_s and not self._shutdown.is_over:
             await trio.sleep_until(self._receiver.active_s + limit_s)
             if trio.current_time() < self._receiver.active_s + limit_s:
                 continue
             self._inbox.put_marker(Gap.GAP)  # what somebody was saying is owed, too
             await self.wait_drained()
             if trio.current_time() >= self._receiver.active_s + limit_s:
-                self._ending.come(Farewell.IDLE)
+                self._shutdown.trigger(CloseReason.IDLE)
 
     async def _end_when_left(self) -> None:
         """End the session when its client stays away for too long; what it said last is written if it is recorded."""
         await self._connections.wait_given_up()
         await self._finish()
         await self._server_state.exit.wait_turn()
-        self._ending.come(Farewell.OVER)
+        self._shutdown.trigger(CloseReason.OVER)
 
     async def _finish(self) -> None:
         """End the utterance and bring all to its end that somebody will see: a client that is there, or the record."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 import trio
 
 
-class Farewell(StrEnum):
+class CloseReason(StrEnum):
     """Why the server ended a session or left a connection, in words for the client."""
 
     IDLE = "idle for too long"
@@ -17,12 +17,12 @@ class Farewell(StrEnum):
     OVER = "the session is over"
 
 
-class Ending:
+class SessionShutdown:
     """The end of one session."""
 
     def __init__(self) -> None:
         self._is_over = False
-        self._farewell = Farewell.OVER
+        self._farewell = CloseReason.OVER
         self._scopes: set[trio.CancelScope] = set()
 
     @property
@@ -31,20 +31,20 @@ class Ending:
         return self._is_over
 
     @property
-    def farewell(self) -> Farewell:
+    def close_reason(self) -> CloseReason:
         """Why."""
         return self._farewell
 
-    def come(self, farewell: Farewell) -> None:
+    def trigger(self, close_reason: CloseReason) -> None:
         """The session is over; the first reason counts."""
         if not self.is_over:
-            self._farewell = farewell
+            self._farewell = close_reason
             self._is_over = True
             for scope in self._scopes:
                 scope.cancel()
 
     @contextmanager
-    def ends(self) -> Iterator[None]:
+    def scope(self) -> Iterator[None]:
         """What runs in this block is cancelled when the session is over."""
         with trio.CancelScope() as scope:
             if self.is_over:

@@ -23,7 +23,7 @@ from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
-from trio_stt.session.shutdown import Farewell
+from trio_stt.session.shutdown import CloseReason
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ CLOSE_GOING_AWAY = 1001
 CLOSE_INTERNAL_ERROR = 1011
 CLOSE_SERVICE_RESTART = 1012
 _CLOSE_CODES = {
-    Farewell.IDLE: CLOSE_NORMAL,
-    Farewell.SHUTDOWN: CLOSE_GOING_AWAY,
-    Farewell.RESUMED: CLOSE_POLICY,
-    Farewell.FAILED: CLOSE_INTERNAL_ERROR,
-    Farewell.OVER: CLOSE_NORMAL,
+    CloseReason.IDLE: CLOSE_NORMAL,
+    CloseReason.SHUTDOWN: CLOSE_GOING_AWAY,
+    CloseReason.RESUMED: CLOSE_POLICY,
+    CloseReason.FAILED: CLOSE_INTERNAL_ERROR,
+    CloseReason.OVER: CLOSE_NORMAL,
 }
 REVOKED = Refusal(status=401, cause="key", detail="the key was revoked")
 
@@ -109,16 +109,16 @@ def ws_routes(server_state: ServerState, entrance: Entrance) -> Blueprint:
         except Exception:
             server_state.leave(session_id)
             logger.exception("session %s could not be made", session_id)
-            await websocket.close(CLOSE_INTERNAL_ERROR, Farewell.FAILED)
+            await websocket.close(CLOSE_INTERNAL_ERROR, CloseReason.FAILED)
             await linger()
             return
         server_state.start(session)
         try:
-            farewell = await session.serve_connection(QuartConnection(entrance, Flow(server_state.settings)))
+            close_reason = await session.serve_connection(QuartConnection(entrance, Flow(server_state.settings)))
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
-            farewell = Farewell.FAILED
-        if farewell:
-            await websocket.close(_CLOSE_CODES[farewell], farewell)
+            close_reason = CloseReason.FAILED
+        if close_reason:
+            await websocket.close(_CLOSE_CODES[close_reason], close_reason)
         await linger()
 
     return routes
