@@ -184,7 +184,7 @@ class ServerState:
         """A new session stays: if it is one too many, the one whose client has been away for longest gives way."""
         too_many = len(self._sessions) + len(self._reserved) - self.settings.max_sessions
         for session in list(islice(self._disconnected.values(), max(0, too_many))):
-            session.dismiss()
+            session.terminate()
 
     def note_connection_status(self, session_id: str, connected: bool) -> None:
         """The client of a session came, was cut off, or is waited for anew."""
@@ -197,7 +197,7 @@ class ServerState:
         """A client was cut off: of too many that never sent anything, the longest absent are not waited for."""
         never_active_sessions = [session for session in self._disconnected.values() if session.never_active]
         for session in never_active_sessions[:-MAX_NEVER_ACTIVE]:
-            session.dismiss()
+            session.terminate()
 
     def leave(self, session_id: str) -> None:
         """Give the place back, admitted or only reserved."""
@@ -217,9 +217,9 @@ class ServerState:
         with trio.move_on_after(grace_s):
             async with trio.open_nursery() as nursery:
                 for session in self._sessions.values():
-                    nursery.start_soon(session.conclude)
+                    nursery.start_soon(session.drain)
         for session in list(self._sessions.values()):
-            session.dismiss()
+            session.terminate()
         with trio.move_on_after(_PARTING_S):
             while self._sessions:
                 self._departure = trio.Event()

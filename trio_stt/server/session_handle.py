@@ -35,8 +35,8 @@ class SessionHandle(Protocol):
     def report(self) -> SessionReport:
         """The session as metrics show it."""
 
-    async def conclude(self) -> None:
+    async def drain(self) -> None:
         """End the utterance, deliver all that the client is owed, and end."""
 
-    def dismiss(self) -> None:
+    def terminate(self) -> None:
         """End at once."""

@@ -151,13 +151,13 @@ class Session:
             await self._utterances.finals.wait_idle()
         await self._outbox.wait_idle()
 
-    async def conclude(self) -> None:
+    async def drain(self) -> None:
         """End the utterance, deliver all that the client is owed, and say goodbye: the server shuts down."""
         self._announcer.warning("The server shuts down: what was said so far is still written, more is not heard.")
         await self._finish()
-        self.dismiss()
+        self.terminate()
 
-    def dismiss(self) -> None:
+    def terminate(self) -> None:
         """Say goodbye at once: the server shuts down, or another client needs the place of one that is away."""
         self._shutdown.trigger(CloseReason.SHUTDOWN)
 
