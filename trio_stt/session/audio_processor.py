@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 _PIECE_S = 0.1  # audio judged between two checkpoints: some 0.5 ms of work
 
 
-class Hearing:
+class AudioProcessor:
     """The listening side of a session.
 
     Args:

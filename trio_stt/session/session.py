@@ -15,7 +15,7 @@ from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.server.server_state import ServerState
-from trio_stt.session.audio_processor import Hearing
+from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import Connection
 from trio_stt.session.connection_status import ConnectionStatus
 from trio_stt.session.connections import SessionConnections
@@ -80,7 +80,7 @@ class Session:
             counters=self._counters,
             announcer=self._announcer,
         )
-        self._hearing = Hearing(
+        self._audio_processor = AudioProcessor(
             settings=settings,
             inbox=self._inbox,
             listener=listener,
@@ -186,7 +186,7 @@ class Session:
                     nursery.start_soon(self._end_when_idle)
                     nursery.start_soon(self._end_when_left)
                     await self._receiver.wait_begun()  # who only knocks is not worth the tasks
-                    nursery.start_soon(self._hearing.run)
+                    nursery.start_soon(self._audio_processor.run)
                     nursery.start_soon(self._utterances.finals.run)
                     if self._makes_partials:
                         nursery.start_soon(self._utterances.partials.run)
@@ -246,7 +246,7 @@ class Session:
 
     async def _beat(self) -> None:
         while True:
-            await self._hearing.wait_streaming()
+            await self._audio_processor.wait_streaming()
             await trio.sleep(HEARTBEAT_S)
             if self._utterances.streaming:
                 self._announcer.heartbeat(
