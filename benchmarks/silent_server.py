@@ -33,7 +33,7 @@ from trio_stt.protocol.packets import AudioPacket
 from trio_stt.session import audio_processor, receiver
 from trio_stt.session.partials import Partials
 from trio_stt.session.utterances import Utterances
-from trio_stt.speech.pipeline import Listener
+from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter import Segmenter
 
 ENGINE_S = 0.02
@@ -131,7 +131,7 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (audio_processor.AudioProcessor, "_hear", "hear: inbox to listener"),
     (audio_processor.AudioProcessor, "_hear_at_once", "hear: inbox to listener"),
     (StreamResampler, "push", "resample"),
-    (Listener, "push", "segment: tape, windows"),
+    (SpeechPipeline, "push", "segment: tape, windows"),
     (SpeechDetector, "verdict", "VAD: gate and the rest"),
     (TelephoneBand, "push", "VAD: telephone band"),
     (WebRtcVad, "is_speech", "VAD: WebRTC"),

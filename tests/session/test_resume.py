@@ -201,7 +201,7 @@ async def test_audio_that_a_lost_connection_interrupts_is_not_counted_as_receive
         assert isinstance(final.duration_seconds, float)
         assert final.text == "1111."
         assert second.session.report().dropped_audio_chunks == 0
-        assert abs(first.session._utterances._listener.position_sample - 1.6 * 16_000) < WINDOW_SAMPLES
+        assert abs(first.session._utterances._pipeline.position_sample - 1.6 * 16_000) < WINDOW_SAMPLES
 
 
 @virtual_time

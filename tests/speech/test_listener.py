@@ -26,7 +26,7 @@ from trio_stt.speech.events import (
     WakeWordDetected,
     WakeWordTimedOut,
 )
-from trio_stt.speech.pipeline import Listener
+from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode, WakeState
 
@@ -69,14 +69,14 @@ class DeafDetector(LoudnessDetector):
         return super().verdict(np.where(window == WORD, 0, window).astype(np.int16), speaking=speaking)
 
 
-def listener(*, wakes: bool = False, detector: LoudnessDetector | None = None, **changes: object) -> Listener:
+def pipeline(*, wakes: bool = False, detector: LoudnessDetector | None = None, **changes: object) -> SpeechPipeline:
     values = {"max_audio_queue_seconds_per_session": 3.0, "post_speech_silence_duration": 0.3} | changes
     config = Settings(**values)  # type: ignore[arg-type] # pydantic checks them
     wake = WakeMode(WakeConfig.of(config), WordDetector()) if wakes else None
-    return Listener(SegmenterConfig.of(config), detector or LoudnessDetector(), wake)
+    return SpeechPipeline(SegmenterConfig.of(config), detector or LoudnessDetector(), wake)
 
 
-def with_clips(hearing: Listener, events: list[SpeechEvent]) -> Heard:
+def with_clips(hearing: SpeechPipeline, events: list[SpeechEvent]) -> Heard:
     """Events, those of an end with the audio to transcribe."""
     return [
         (e, hearing.clip(e.start_sample, e.clip_end_sample).tobytes() if isinstance(e, UtteranceEnded) else b"")
@@ -84,7 +84,7 @@ def with_clips(hearing: Listener, events: list[SpeechEvent]) -> Heard:
     ]
 
 
-def hear(hearing: Listener, samples: NDArray[np.int16], rate_hz: int, cuts: list[int]) -> Heard:
+def hear(hearing: SpeechPipeline, samples: NDArray[np.int16], rate_hz: int, cuts: list[int]) -> Heard:
     heard = with_clips(hearing, hearing.begin())
     edges = [0, *sorted(cut % (samples.size + 1) for cut in cuts), samples.size]
     for start, end in pairwise(edges):
@@ -109,7 +109,7 @@ def test_any_split_of_any_audio_gives_the_same_utterances(
     wave = np.sin(np.arange(rate_hz // 100) * 2 * np.pi * 5 / (rate_hz // 100))
     pieces = [np.tile(wave * level, length) for level, length in stretches]
     samples = np.concatenate([np.zeros(0), *pieces]).astype(np.int16)
-    assert hear(listener(), samples, rate_hz, cuts) == hear(listener(), samples, rate_hz, [])
+    assert hear(pipeline(), samples, rate_hz, cuts) == hear(pipeline(), samples, rate_hz, [])
 
 
 @given(
@@ -126,7 +126,7 @@ def test_any_split_of_any_audio_gives_the_same_wake_words_and_utterances(
     samples = np.concatenate([said(level, length / 100) for level, length in [(0, 1), *stretches]])
 
     def heard(cuts: list[int]) -> Heard:
-        hearing = listener(
+        hearing = pipeline(
             wakes=True,
             max_audio_queue_seconds_per_session=1.0,
             wake_word_timeout=0.5,
@@ -156,18 +156,18 @@ def of(kind: type[EventT], events: Iterable[SpeechEvent]) -> list[EventT]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def spoken_to(hearing: Listener, *parts: NDArray[np.int16]) -> list[SpeechEvent]:
+def spoken_to(hearing: SpeechPipeline, *parts: NDArray[np.int16]) -> list[SpeechEvent]:
     """What comes of one stream of these parts, without its end."""
     return hearing.begin() + hearing.push(np.concatenate(parts), SAMPLE_RATE_HZ)
 
 
-def levels(hearing: Listener, ended: UtteranceEnded) -> set[int]:
+def levels(hearing: SpeechPipeline, ended: UtteranceEnded) -> set[int]:
     clip = hearing.clip(ended.start_sample, ended.clip_end_sample)
     return {round(float(level) * 32768) for level in set(clip)} - {0}
 
 
 def test_the_events_of_a_wake_cycle_come_in_order() -> None:
-    hearing = listener(wakes=True)
+    hearing = pipeline(wakes=True)
     events = spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1), pause(1))
     names = [type(event).__name__ for event in events if not type(event).__name__.startswith("S")]
     assert names == [
@@ -186,7 +186,7 @@ def test_the_events_of_a_wake_cycle_come_in_order() -> None:
 @pytest.mark.parametrize("said_first", [4000, 300, 0])
 def test_without_a_wake_word_nothing_is_recorded_and_no_voice_detector_runs(said_first: int) -> None:
     detector = AskedDetector()
-    hearing = listener(wakes=True, detector=detector)
+    hearing = pipeline(wakes=True, detector=detector)
     assert spoken_to(hearing, said(said_first, 20)) == [WakeWaitStarted(position_sample=0)]
     assert detector.asked == []
     assert hearing.wake_state is WakeState.WAITING
@@ -197,7 +197,7 @@ def test_without_a_wake_word_nothing_is_recorded_and_no_voice_detector_runs(said
 @pytest.mark.parametrize("offset", [0, 1, 100, 511])
 @pytest.mark.parametrize("gap_s", [0.0, 0.02, 0.3, 1.0])
 def test_the_recording_holds_nothing_from_before_the_detection_to_the_sample(offset: int, gap_s: float) -> None:
-    hearing = listener(wakes=True, wake_word_buffer_duration=0.1)
+    hearing = pipeline(wakes=True, wake_word_buffer_duration=0.1)
     lead = np.zeros(SAMPLE_RATE_HZ + offset, np.int16)
     events = spoken_to(hearing, lead, word(), pause(gap_s), said(4000, 1), pause(1))
     (heard,), (started,) = of(WakeWordDetected, events), of(UtteranceStarted, events)
@@ -208,7 +208,7 @@ def test_the_recording_holds_nothing_from_before_the_detection_to_the_sample(off
 
 
 def test_the_end_of_a_wake_word_starts_nothing_by_itself() -> None:
-    hearing = listener(wakes=True, wake_word_buffer_duration=0.5)
+    hearing = pipeline(wakes=True, wake_word_buffer_duration=0.5)
     events = spoken_to(hearing, pause(1), said(WORD, 0.5), pause(6))
     assert of(UtteranceStarted, events) == []
     assert len(of(WakeWordTimedOut, events)) == 1
@@ -216,7 +216,7 @@ def test_the_end_of_a_wake_word_starts_nothing_by_itself() -> None:
 
 
 def test_talk_that_goes_on_past_the_wake_word_is_recorded_from_the_detection_on() -> None:
-    hearing = listener(wakes=True, wake_word_buffer_duration=0.5)
+    hearing = pipeline(wakes=True, wake_word_buffer_duration=0.5)
     events = spoken_to(hearing, pause(1), said(WORD, 0.5), said(4000, 1), pause(1))
     (heard,), (started,) = of(WakeWordDetected, events), of(UtteranceStarted, events)
     assert started.start_sample == heard.position_sample
@@ -224,7 +224,7 @@ def test_talk_that_goes_on_past_the_wake_word_is_recorded_from_the_detection_on(
 
 
 def test_speech_that_begins_after_the_detection_starts_at_once() -> None:
-    hearing = listener(wakes=True, detector=DeafDetector(), wake_word_buffer_duration=1.0)
+    hearing = pipeline(wakes=True, detector=DeafDetector(), wake_word_buffer_duration=1.0)
     events = spoken_to(hearing, pause(0.96), said(WORD, 0.096), said(4000, 0.5))
     (heard,), (started,) = of(WakeWordDetected, events), of(UtteranceStarted, events)
     assert started.trigger_sample == started.start_sample == heard.position_sample
@@ -232,7 +232,7 @@ def test_speech_that_begins_after_the_detection_starts_at_once() -> None:
 
 def test_a_detection_wakes_the_voice_detector_with_what_came_before() -> None:
     detector = AskedDetector()
-    hearing = listener(wakes=True, detector=detector, pre_recording_buffer_duration=0.0)
+    hearing = pipeline(wakes=True, detector=detector, pre_recording_buffer_duration=0.0)
     hearing.begin()
     for _ in range(20):
         hearing.push(said(300, 1), SAMPLE_RATE_HZ)
@@ -241,7 +241,7 @@ def test_a_detection_wakes_the_voice_detector_with_what_came_before() -> None:
 
 
 def test_without_a_buffer_duration_the_pre_roll_is_as_ever() -> None:
-    hearing = listener(wakes=True, wake_word_buffer_duration=0.0)
+    hearing = pipeline(wakes=True, wake_word_buffer_duration=0.0)
     events = spoken_to(hearing, pause(2), word(), pause(0.2), said(4000, 1), pause(1))
     (heard,), (started,) = of(WakeWordDetected, events), of(UtteranceStarted, events)
     assert started.start_sample == started.trigger_sample - 0.75 * SAMPLE_RATE_HZ
@@ -249,7 +249,7 @@ def test_without_a_buffer_duration_the_pre_roll_is_as_ever() -> None:
 
 
 def test_a_followup_utterance_needs_no_word_and_has_its_whole_pre_roll() -> None:
-    hearing = listener(wakes=True, wake_word_followup_window=3.0)
+    hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     talk = (said(4000, 1), pause(2))
     events = spoken_to(hearing, pause(1), word(), pause(1), *talk, *talk, *talk, pause(4))
     assert len(of(UtteranceEnded, events)) == len(of(FollowupStarted, events)) == 3
@@ -259,14 +259,14 @@ def test_a_followup_utterance_needs_no_word_and_has_its_whole_pre_roll() -> None
 
 
 def test_a_refused_utterance_opens_no_followup_window() -> None:
-    hearing = listener(wakes=True, wake_word_followup_window=3.0)
+    hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1))
     hearing.refuse_utterance()
     assert isinstance(hearing.push(pause(1), SAMPLE_RATE_HZ)[-1], WakeWaitStarted)
 
 
 def test_a_talk_that_is_cut_at_the_maximum_length_goes_on_without_another_word() -> None:
-    hearing = listener(wakes=True)
+    hearing = pipeline(wakes=True)
     events = spoken_to(hearing, pause(1), word(), pause(1), said(4000, 7), pause(1))
     ended = of(UtteranceEnded, events)
     assert [event.forced for event in ended] == [True, True, False]
@@ -276,14 +276,14 @@ def test_a_talk_that_is_cut_at_the_maximum_length_goes_on_without_another_word()
 
 
 def test_stop_ends_the_running_utterance_and_no_followup_begins() -> None:
-    hearing = listener(wakes=True, wake_word_followup_window=3.0)
+    hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1))
     assert [type(event) for event in hearing.stop()] == [UtteranceEnded]
     assert hearing.wake_state is WakeState.OFF
 
 
 def test_flush_ends_the_running_utterance_and_the_stream_goes_on() -> None:
-    hearing = listener(wakes=True, wake_word_followup_window=3.0)
+    hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1.01))
     ended, followup = hearing.flush()
     assert isinstance(ended, UtteranceEnded)
@@ -295,7 +295,7 @@ def test_flush_ends_the_running_utterance_and_the_stream_goes_on() -> None:
 
 @pytest.mark.parametrize("after", [[], [pause(0.5)], [pause(0.5), said(4000, 1)]])
 def test_after_clear_a_new_word_is_needed_and_nothing_from_before_counts(after: list[NDArray[np.int16]]) -> None:
-    hearing = listener(wakes=True, wake_word_buffer_duration=0.0)
+    hearing = pipeline(wakes=True, wake_word_buffer_duration=0.0)
     spoken_to(hearing, pause(1), word(), *after)
     events = hearing.clear()
     cleared = hearing.position_sample
@@ -307,7 +307,7 @@ def test_after_clear_a_new_word_is_needed_and_nothing_from_before_counts(after: 
 
 def test_what_is_cleared_wakes_no_detector() -> None:
     detector = AskedDetector()
-    hearing = listener(wakes=True, detector=detector)
+    hearing = pipeline(wakes=True, detector=detector)
     spoken_to(hearing, said(4000, 3))
     hearing.clear()
     hearing.push(word(), SAMPLE_RATE_HZ)
@@ -315,14 +315,14 @@ def test_what_is_cleared_wakes_no_detector() -> None:
 
 
 def test_a_wake_word_that_clear_cuts_in_two_is_not_heard() -> None:
-    hearing = listener(wakes=True)
+    hearing = pipeline(wakes=True)
     spoken_to(hearing, pause(0.96), said(WORD, 0.064))
     hearing.clear()
     assert hearing.push(np.concatenate([said(WORD, 0.064), pause(1)]), SAMPLE_RATE_HZ) == []
 
 
 def test_in_the_activation_delay_speech_is_recorded_without_a_word() -> None:
-    hearing = listener(wakes=True, wake_word_activation_delay=2.0)
+    hearing = pipeline(wakes=True, wake_word_activation_delay=2.0)
     events = spoken_to(hearing, pause(1), said(4000, 0.5), pause(5))
     assert len(of(UtteranceEnded, events)) == 1
     assert [type(event) for event in events[-2:]] == [WakeWordTimedOut, WakeWaitStarted]
@@ -330,7 +330,7 @@ def test_in_the_activation_delay_speech_is_recorded_without_a_word() -> None:
 
 
 def test_waiting_for_hours_keeps_a_second_of_audio() -> None:
-    hearing = listener(wakes=True, wake_word_buffer_duration=0.5, pre_recording_buffer_duration=0.75)
+    hearing = pipeline(wakes=True, wake_word_buffer_duration=0.5, pre_recording_buffer_duration=0.75)
     hearing.begin()
     for _ in range(300):
         hearing.push(said(4000, 1), SAMPLE_RATE_HZ)
@@ -340,7 +340,7 @@ def test_waiting_for_hours_keeps_a_second_of_audio() -> None:
 
 @pytest.mark.contract("4.1")
 def test_a_change_of_the_rate_keeps_every_sample() -> None:
-    hearing = listener()
+    hearing = pipeline()
     for rate_hz in (48_000, 8_000, 16_000, 44_100):
         hearing.push(np.full(rate_hz, 5000, np.int16), rate_hz)
     hearing.stop()
@@ -349,7 +349,7 @@ def test_a_change_of_the_rate_keeps_every_sample() -> None:
 
 @pytest.mark.contract("4.9", "11/14")
 def test_what_is_cleared_is_never_heard_again() -> None:
-    hearing = listener()
+    hearing = pipeline()
     hearing.begin()
     hearing.push(np.full(20_000, 5000, np.int16), 16_000)
     hearing.clear()

@@ -20,7 +20,7 @@ from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig, Request
 from trio_stt.settings import Settings
 from trio_stt.speech.events import SilenceConfirmed, SpeechResumed, UtteranceEnded, UtteranceStarted
-from trio_stt.speech.pipeline import Listener
+from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.repetition import Refusal, refusal
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.stabilizer import Stabilizer
@@ -64,11 +64,11 @@ def utterances(moonshine: Engine) -> list[Utterance]:
     detector = SpeechDetector(
         SileroModel(), energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
     )
-    listener = Listener(SegmenterConfig.of(settings), detector)
-    listener.begin()
+    pipeline = SpeechPipeline(SegmenterConfig.of(settings), detector)
+    pipeline.begin()
     found: list[Utterance] = []
     for number, start in enumerate(range(0, len(samples), WINDOW_SAMPLES)):
-        for event in listener.push(samples[start : start + WINDOW_SAMPLES], SAMPLE_RATE_HZ):
+        for event in pipeline.push(samples[start : start + WINDOW_SAMPLES], SAMPLE_RATE_HZ):
             match event:
                 case UtteranceStarted():
                     found.append(Utterance(event.start_sample))
@@ -77,12 +77,12 @@ def utterances(moonshine: Engine) -> list[Utterance]:
                 case SpeechResumed():
                     found[-1].silent = False
                 case UtteranceEnded():
-                    found[-1].final = transcribe(moonshine, listener.clip(event.start_sample, event.clip_end_sample))
+                    found[-1].final = transcribe(moonshine, pipeline.clip(event.start_sample, event.clip_end_sample))
                     found[-1].end_sample = event.end_sample
         running = found and not found[-1].end_sample and not found[-1].silent
         if running and number % STEP_WINDOWS == 0:
-            end = listener.position_sample
-            found[-1].partials.append((transcribe(moonshine, listener.clip(found[-1].start_sample, end)), end))
+            end = pipeline.position_sample
+            found[-1].partials.append((transcribe(moonshine, pipeline.clip(found[-1].start_sample, end)), end))
     return found
 
 

@@ -28,7 +28,7 @@ from trio_stt.speech.events import (
     WakeWordDetected,
     WakeWordTimedOut,
 )
-from trio_stt.speech.pipeline import Listener
+from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 
@@ -85,8 +85,8 @@ def events_of(samples: NDArray[np.int16], settings: Settings) -> list[SpeechEven
     voice = SpeechDetector(
         silero(), energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
     )
-    listener = Listener(SegmenterConfig.of(settings), voice, WakeMode(WakeConfig.of(settings), detector))
-    return listener.begin() + listener.push(samples, SAMPLE_RATE_HZ)
+    pipeline = SpeechPipeline(SegmenterConfig.of(settings), voice, WakeMode(WakeConfig.of(settings), detector))
+    return pipeline.begin() + pipeline.push(samples, SAMPLE_RATE_HZ)
 
 
 @pytest.mark.contract("4.10")

@@ -16,7 +16,7 @@ from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import Settings
 from trio_stt.speech.events import WakeEvent
-from trio_stt.speech.pipeline import Listener
+from trio_stt.speech.pipeline import SpeechPipeline
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +41,14 @@ class AudioProcessor:
         *,
         settings: Settings,
         inbox: Inbox,
-        listener: Listener,
+        pipeline: SpeechPipeline,
         utterances: Utterances,
         announcer: Announcer,
         connection_status: ConnectionStatus,
         live: bool,
     ) -> None:
         self._inbox = inbox
-        self._listener = listener
+        self._pipeline = pipeline
         self._utterances = utterances
         self._announcer = announcer
         self._connection_status = connection_status
@@ -85,7 +85,7 @@ class AudioProcessor:
 
     def _wait_anew(self) -> None:
         """From now on, a client in the middle of an utterance that sends nothing stalls."""
-        if self._listener.speaking and self._stall_timeout_s:
+        if self._pipeline.speaking and self._stall_timeout_s:
             self._waits_since_s = trio.current_time()
             self._patience.deadline = self._waits_since_s + self._stall_timeout_s
         elif self._patience.deadline < math.inf:
@@ -116,7 +116,7 @@ class AudioProcessor:
         for start in range(0, audio.samples.size, piece):
             if start:
                 await trio.lowlevel.checkpoint()
-            events = self._listener.push(audio.samples[start : start + piece], audio.rate_hz)
+            events = self._pipeline.push(audio.samples[start : start + piece], audio.rate_hz)
             self._utterances.follow(events, heard_now=True)
 
     def _hear_at_once(self, audio: Audio) -> bool:
@@ -124,7 +124,7 @@ class AudioProcessor:
         if audio.samples.size > _PIECE_S * audio.rate_hz:
             return False
         try:
-            self._utterances.follow(self._listener.push(audio.samples, audio.rate_hz), heard_now=True)
+            self._utterances.follow(self._pipeline.push(audio.samples, audio.rate_hz), heard_now=True)
         except Exception as error:  # noqa: BLE001 - logged there
             self._abandon(error)
         self._wait_anew()
@@ -133,7 +133,7 @@ class AudioProcessor:
     def _abandon(self, error: Exception) -> None:
         """Give up the running utterance, tell the client, and go on: a fault of ours must not end the conversation."""
         logger.error("audio could not be processed", exc_info=error)
-        events = self._listener.clear()
+        events = self._pipeline.clear()
         self._utterances.abandon(f"audio could not be processed: {error}")
         self._utterances.follow(events)
         self._utterances.publish_state()
@@ -143,7 +143,7 @@ class AudioProcessor:
         if not self._utterances.streaming:
             self._utterances.streaming = True
             self._began_streaming.set()
-            events = self._listener.begin()
+            events = self._pipeline.begin()
             self._utterances.follow(events, heard_now=True)
         if not events:  # a wait for a wake word that begins says so itself
             self._utterances.publish_state()
@@ -151,16 +151,16 @@ class AudioProcessor:
     def _end_utterance(self) -> None:
         """What was said so far is complete; the stream goes on."""
         if self._utterances.streaming:
-            self._utterances.follow(self._listener.flush())
+            self._utterances.follow(self._pipeline.flush())
 
     def _stop(self) -> None:
         self._utterances.streaming = False
         self._began_streaming = trio.Event()
-        self._utterances.follow(self._listener.stop())
+        self._utterances.follow(self._pipeline.stop())
         self._announcer.status(State.IDLE)
 
     def _clear(self) -> None:
-        events = self._listener.clear()
+        events = self._pipeline.clear()
         self._utterances.clear()
         self._utterances.follow(events)
         if not any(isinstance(event, WakeEvent) for event in events):  # as above

@@ -28,7 +28,7 @@ from trio_stt.session.shutdown import CloseReason, SessionShutdown
 from trio_stt.session.utterances import Utterances
 from trio_stt.session.weak_callback import weak_callback
 from trio_stt.settings.configuration import runtime_settings
-from trio_stt.speech.pipeline import Listener
+from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 
@@ -66,7 +66,7 @@ class Session:
             session_id=session_id, settings=settings, outbox=self._outbox, facts=weak_callback(self._status_facts)
         )
         wake_words = server_state.new_wake_word_detector()
-        listener = Listener(
+        pipeline = SpeechPipeline(
             SegmenterConfig.of(settings),
             server_state.new_detector(),
             WakeMode(WakeConfig.of(settings), wake_words) if wake_words else None,
@@ -76,14 +76,14 @@ class Session:
             session_id=session_id,
             server_state=server_state,
             settings=settings,
-            listener=listener,
+            pipeline=pipeline,
             counters=self._counters,
             announcer=self._announcer,
         )
         self._audio_processor = AudioProcessor(
             settings=settings,
             inbox=self._inbox,
-            listener=listener,
+            pipeline=pipeline,
             utterances=self._utterances,
             announcer=self._announcer,
             connection_status=self._connection_status,

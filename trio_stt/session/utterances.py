@@ -28,7 +28,7 @@ from trio_stt.speech.events import (
     UtteranceStarted,
     WakeEvent,
 )
-from trio_stt.speech.pipeline import Listener
+from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.wake_mode import WakeState
 
 _STATE_OF_WAKE = {
@@ -60,14 +60,14 @@ class Utterances:
         session_id: str,
         server_state: ServerState,
         settings: Settings,
-        listener: Listener,
+        pipeline: SpeechPipeline,
         counters: SessionCounters,
         announcer: Announcer,
     ) -> None:
         self._id = session_id
         self._server_state = server_state
         self._settings = settings
-        self._listener = listener
+        self._pipeline = pipeline
         self._counters = counters
         self._announcer = announcer
         self.streaming = False
@@ -90,7 +90,7 @@ class Utterances:
             counters=counters,
             announcer=announcer,
             max_age_s=lambda: server_state.settings.max_realtime_queue_age_ms / 1000,
-            read_clip=self._listener.clip,
+            read_clip=self._pipeline.clip,
             publish_state=weak_callback(self.publish_state),
         )
 
@@ -109,14 +109,14 @@ class Utterances:
         """Length of the running utterance, its pre-roll aside."""
         if self._recording is None:
             return 0.0
-        return (self._listener.position_sample - self._recording.trigger_sample) / SAMPLE_RATE_HZ
+        return (self._pipeline.position_sample - self._recording.trigger_sample) / SAMPLE_RATE_HZ
 
     def publish_state(self) -> None:
         """What the session does now, apart from transcribing."""
         if self._recording is not None:
             state = State.RECORDING
         elif self.streaming:
-            state = _STATE_OF_WAKE.get(self._listener.wake_state, State.LISTENING)
+            state = _STATE_OF_WAKE.get(self._pipeline.wake_state, State.LISTENING)
         else:
             state = State.IDLE
         self._announcer.status(state)
@@ -133,8 +133,8 @@ class Utterances:
         for event in events:
             self._react(event)
         if self._recording is not None:
-            self._recording.spoken = self._listener.spoken
-        self.partials.heard(self._recording, self._listener.position_sample)
+            self._recording.spoken = self._pipeline.spoken
+        self.partials.heard(self._recording, self._pipeline.position_sample)
 
     def abandon(self, reason: str) -> None:
         """Give up the running utterance and tell the client; the listener is cleared by the caller, before."""
@@ -178,7 +178,7 @@ class Utterances:
                 recording.silent = False
                 self.finals.void_speculation()
             case SpeculationDue(start_sample=start, end_sample=end):
-                ticket = self.finals.speculate(recording, self._listener.clip(start, end), end)
+                ticket = self.finals.speculate(recording, self._pipeline.clip(start, end), end)
                 if ticket is not None:
                     self.partials.computed_ahead(recording, end, ticket)
             case UtteranceEnded():
@@ -187,11 +187,11 @@ class Utterances:
     def _utterance_started(self, event: UtteranceStarted) -> None:
         if not self._server_state.take_speaker(self._id):
             self._counters.rejected_audio_chunks += 1
-            self._listener.refuse_utterance()
+            self._pipeline.refuse_utterance()
             limit = self._server_state.settings.max_active_speakers
             self._announcer.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
             return
-        if self._listener.wake_state is WakeState.DELAY:  # it began without a word
+        if self._pipeline.wake_state is WakeState.DELAY:  # it began without a word
             self.waking.reset()
         self._recording = open_recording(
             event,
@@ -219,7 +219,7 @@ class Utterances:
                 f"Maximum per-session audio buffer reached: the utterance was cut at {longest_s:g} s."
             )
         if event.spoken:
-            clip = self._listener.clip(event.start_sample, event.clip_end_sample)
+            clip = self._pipeline.clip(event.start_sample, event.clip_end_sample)
             self.finals.add(recording, clip, event.clip_end_sample)
         else:
             self.finals.add_unspoken(recording)
@@ -234,4 +234,4 @@ class Utterances:
 
     def _wall_time(self, sample: int) -> float:
         """Seconds since the epoch at which a sample was spoken, taking what was just heard as spoken now."""
-        return self._heard_at_s - (self._listener.position_sample - sample) / SAMPLE_RATE_HZ
+        return self._heard_at_s - (self._pipeline.position_sample - sample) / SAMPLE_RATE_HZ

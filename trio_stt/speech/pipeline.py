@@ -34,7 +34,7 @@ class Detector(Protocol):
         """Forget everything heard."""
 
 
-class Listener:
+class SpeechPipeline:
     """Feed it samples in order. Events name positions; `clip` gives their audio until the next call that feeds it.
 
     While it waits for a wake word, the speech detector sleeps.
