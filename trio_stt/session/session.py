@@ -210,7 +210,7 @@ class Session:
             streaming=self._utterances.streaming,
             recording=recording is not None,
             state=self._announcer.state,
-            wake_word_enabled=self._utterances.waking.enabled,
+            wake_word_enabled=self._utterances.wake_word_reporter.enabled,
             current_segment_id=self._utterances.current_segment_id,
             current_segment=recording.segment if recording else None,
             queue_depth=self._status_facts().queue_depth,

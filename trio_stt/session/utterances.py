@@ -16,7 +16,7 @@ from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import Announcer
 from trio_stt.session.finals import Finals
 from trio_stt.session.partials import Partials
-from trio_stt.session.wake_word_reporter import Waking
+from trio_stt.session.wake_word_reporter import WakeWordReporter
 from trio_stt.session.weak_callback import weak_callback
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
@@ -74,7 +74,9 @@ class Utterances:
         self._recording: Recording | None = None
         self._next_segment_id = 1
         self._heard_at_s = time.time()
-        self.waking = Waking(settings=settings, announcer=announcer, wall_time=weak_callback(self._wall_time))
+        self.wake_word_reporter = WakeWordReporter(
+            settings=settings, announcer=announcer, wall_time=weak_callback(self._wall_time)
+        )
         self.finals = Finals(
             session_id=session_id,
             lane=server_state.lanes.lane_for(JobKind.FINAL),
@@ -163,7 +165,7 @@ class Utterances:
 
     def _react(self, event: SpeechEvent) -> None:
         if isinstance(event, WakeEvent):
-            self.waking.follow(event)
+            self.wake_word_reporter.follow(event)
             return
         if isinstance(event, UtteranceStarted):
             self._utterance_started(event)
@@ -192,12 +194,12 @@ class Utterances:
             self._announcer.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
             return
         if self._pipeline.wake_state is WakeState.DELAY:  # it began without a word
-            self.waking.reset()
+            self.wake_word_reporter.reset()
         self._recording = open_recording(
             event,
             segment_id=self._next_segment_id,
             started_at=self._wall_time(event.trigger_sample),
-            wake_word=self.waking.of_recording,
+            wake_word=self.wake_word_reporter.of_recording,
             settings=self._settings,
             streamed=self._server_state.lanes.lane_for(JobKind.PARTIAL).streaming,
         )

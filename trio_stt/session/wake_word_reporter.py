@@ -25,7 +25,7 @@ from trio_stt.speech.events import (
 )
 
 
-class Waking:
+class WakeWordReporter:
     """The wake-word side of one session.
 
     Args:
