@@ -82,7 +82,7 @@ class Talk:
             session_id="a",
             lane=self.lane,
             counters=SessionCounters(),
-            announcer=self.client,  # type: ignore[arg-type] # all that partials use of it
+            publisher=self.client,  # type: ignore[arg-type] # all that partials use of it
             max_age_s=lambda: 60.0,
             hints=NO_HINTS,
             read_clip=self.read,

@@ -11,7 +11,7 @@ import trio
 from trio_stt.protocol.commands import Command, Flush
 from trio_stt.protocol.events import State
 from trio_stt.session.connection_status import ConnectionStatus
-from trio_stt.session.event_publisher import Announcer
+from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import Settings
@@ -43,14 +43,14 @@ class AudioProcessor:
         inbox: Inbox,
         pipeline: SpeechPipeline,
         utterances: Utterances,
-        announcer: Announcer,
+        publisher: EventPublisher,
         connection_status: ConnectionStatus,
         live: bool,
     ) -> None:
         self._inbox = inbox
         self._pipeline = pipeline
         self._utterances = utterances
-        self._announcer = announcer
+        self._publisher = publisher
         self._connection_status = connection_status
         self._stall_timeout_s = settings.stream_stall_timeout_s if live else 0.0
         self._began_streaming = trio.Event()
@@ -106,7 +106,7 @@ class AudioProcessor:
                 self._end_utterance()
             case None:
                 if self._utterances.recording is not None:  # else it was refused, and leaves no trace
-                    self._announcer.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
+                    self._publisher.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
                 self._end_utterance()
             case Command.PING | Command.METRICS:  # answered on receipt
                 pass
@@ -157,7 +157,7 @@ class AudioProcessor:
         self._utterances.streaming = False
         self._began_streaming = trio.Event()
         self._utterances.follow(self._pipeline.stop())
-        self._announcer.status(State.IDLE)
+        self._publisher.status(State.IDLE)
 
     def _clear(self) -> None:
         events = self._pipeline.clear()

@@ -57,7 +57,7 @@ class StatusFacts:
     degraded: bool
 
 
-class Announcer:
+class EventPublisher:
     """Speaks for one session.
 
     Args:

@@ -23,7 +23,7 @@ from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import Where
 from trio_stt.session.active_utterance import Recording
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.event_publisher import Announcer
+from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.speech.final_text import finished
 from trio_stt.speech.repetition import Refusal, refusal
 
@@ -84,14 +84,14 @@ class Finals:
         lane: Lane,
         hints: Hints,
         counters: SessionCounters,
-        announcer: Announcer,
+        publisher: EventPublisher,
         evict_over_limit: Callable[[], None],
     ) -> None:
         self._session_id = session_id
         self._lane = lane
         self._hints = hints
         self._counters = counters
-        self._announcer = announcer
+        self._publisher = publisher
         self._settle = evict_over_limit
         self._waiting: deque[_Finished | _Unspoken | _Flush] = deque()
         self._arrived = trio.Event()
@@ -200,7 +200,7 @@ class Finals:
                     self._answer(command)
                 case _Unspoken(recording):
                     self._counters.suppressed_texts += 1
-                    self._announcer.segment_closed(recording, "no_speech")
+                    self._publisher.segment_closed(recording, "no_speech")
                 case _Finished():
                     with trio.CancelScope() as self._current:
                         await self._finish(item, self._current)
@@ -231,19 +231,19 @@ class Finals:
 
     def _answer(self, command: Flush) -> None:
         self._counters.open_flushes -= 1
-        self._announcer.flushed(command)
+        self._publisher.flushed(command)
 
     async def _finish(self, item: _Finished, scope: trio.CancelScope) -> None:
         recording = item.recording
-        self._announcer.transcription_started(recording)
+        self._publisher.transcription_started(recording)
         try:
             result = await self._transcribe(item)
         except (EngineError, JobDropped) as error:
             if scope.cancel_called:
                 return
             logger.warning("segment %d failed: %s", recording.segment_id, error)
-            self._announcer.error(Where.RECORDER, str(error))
-            self._announcer.segment_closed(recording, "failed")
+            self._publisher.error(Where.RECORDER, str(error))
+            self._publisher.segment_closed(recording, "failed")
         else:
             # A result that came in the very tick of a `clear` arrives although its wait was cancelled.
             if scope.cancel_called:
@@ -257,12 +257,12 @@ class Finals:
         text = finished(heard.text)
         reason = refusal(text)
         if reason is None:
-            self._announcer.final(recording, text, heard.segments)
+            self._publisher.final(recording, text, heard.segments)
             return
         if text:
             self._counters.suppressed_texts += 1
             logger.warning("segment %d withheld: %s", recording.segment_id, reason)
-        self._announcer.segment_closed(recording, "empty" if reason is Refusal.NO_WORDS else reason)
+        self._publisher.segment_closed(recording, "empty" if reason is Refusal.NO_WORDS else reason)
 
     async def _transcribe(self, item: _Finished) -> JobResult:
         """The result, waiting for room in the lane as long as it takes.
@@ -285,7 +285,7 @@ class Finals:
         if not self._warned:
             self._warned = True
             waiting = self.depth + (self._current is not None)
-            self._announcer.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
+            self._publisher.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
 
     def _submit(self, recording: Recording, clip: Clip) -> Ticket:
         job = Job(

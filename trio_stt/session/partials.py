@@ -22,7 +22,7 @@ from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.events import State
 from trio_stt.session.active_utterance import Recording
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.event_publisher import Announcer
+from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.speech.repetition import Refusal, refusal
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Partials:
         lane: Lane,
         hints: Hints,
         counters: SessionCounters,
-        announcer: Announcer,
+        publisher: EventPublisher,
         max_age_s: Callable[[], float],
         read_clip: Callable[[int, int], NDArray[np.float32]],
         publish_state: Callable[[], None],
@@ -77,7 +77,7 @@ class Partials:
         self._lane = lane
         self._hints = hints
         self._counters = counters
-        self._announcer = announcer
+        self._publisher = publisher
         self._max_age_s = max_age_s
         self._read_clip = read_clip
         self._publish_state = publish_state
@@ -163,8 +163,8 @@ class Partials:
         if degraded is not self._degraded:
             self._degraded = degraded
             if degraded:
-                self._announcer.warning("Partials come less often for a while: the server does not keep up.")
-            if self._recording is not None or self._announcer.state is not State.RECORDING:
+                self._publisher.warning("Partials come less often for a while: the server does not keep up.")
+            if self._recording is not None or self._publisher.state is not State.RECORDING:
                 self._publish_state()  # else an end is being told, and a status follows
 
     async def _rest(self, usual_pause_s: float) -> None:
@@ -307,4 +307,4 @@ class Partials:
         news = (recording.utterance, text.stable, text.unstable)
         if shown and not (pending.ahead and news == self._shown):
             self._shown = news
-            self._announcer.partial(recording, text, result)
+            self._publisher.partial(recording, text, result)

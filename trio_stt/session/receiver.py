@@ -18,7 +18,7 @@ from trio_stt.server.server_state import ServerState
 from trio_stt.server.session_handle import SessionHandle
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.event_publisher import Announcer
+from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
 from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.settings import Settings
@@ -65,7 +65,7 @@ class Receiver:
         settings: Settings,
         inbox: Inbox,
         counters: SessionCounters,
-        announcer: Announcer,
+        publisher: EventPublisher,
         finals: Finals,
         report: Callable[[], SessionReport],
     ) -> None:
@@ -76,7 +76,7 @@ class Receiver:
         self._longest_backlog_s = settings.max_backlog_seconds
         self._inbox = inbox
         self._counters = counters
-        self._announcer = announcer
+        self._publisher = publisher
         self._finals = finals
         self._report = report
         self._accepting = False  # as of what was received, ahead of what is heard
@@ -130,7 +130,7 @@ class Receiver:
                     self._active_s = trio.current_time()
                     await self._take_packet(message)
             except WireError as error:
-                self._announcer.error(Where(error.where), str(error))
+                self._publisher.error(Where(error.where), str(error))
             # Counted when it was taken: what a lost connection interrupts is sent again.
             self.commands += isinstance(message, str)
             self.packets += not isinstance(message, str)
@@ -150,9 +150,9 @@ class Receiver:
             case Command.START if self._closed:
                 pass  # the client knows
             case Command.PING:
-                self._announcer.pong()
+                self._publisher.pong()
             case Command.METRICS:
-                self._announcer.metrics(self._report())
+                self._publisher.metrics(self._report())
             case Command.START | Command.STOP:
                 self._accepting = command is Command.START
                 self._inbox.put_marker(command)
@@ -174,7 +174,7 @@ class Receiver:
             return
         if not self._accepting:
             self._counters.rejected_audio_chunks += 1
-            self._announcer.warning("Audio was ignored: send the start command first.")
+            self._publisher.warning("Audio was ignored: send the start command first.")
             return
         if self._refuses_audio():
             self._counters.rejected_audio_chunks += 1
@@ -188,14 +188,14 @@ class Receiver:
         self._counters.received_us += length_us
         if shed:
             self._counters.dropped_audio_chunks += shed
-            self._announcer.warning(f"{shed} windows of 32 ms of audio were dropped: the server does not keep up.")
+            self._publisher.warning(f"{shed} windows of 32 ms of audio were dropped: the server does not keep up.")
 
     def _refuses_audio(self) -> bool:
         """Whether too much speech waits to be transcribed; the client is told once each time that begins."""
         longest_s = self._longest_backlog_s
         refuses = self._finals.backlog_s > longest_s
         if refuses and not self._refusing_audio:
-            self._announcer.error(
+            self._publisher.error(
                 Where.AUDIO, f"audio is refused while more than {longest_s:g} s of speech wait to be transcribed"
             )
             self._inbox.put_marker(Gap.GAP)  # what is taken again later does not continue this

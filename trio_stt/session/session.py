@@ -1,6 +1,6 @@
 """One client's session: its tasks, what it takes from the client, and the reports about it.
 
-It owns the nursery. It must not know connections (`visits` does), hear (`hearing`) or word events (`announcer`).
+It owns the nursery. It must not know connections (`visits` does), hear (`hearing`) or word events (`publisher`).
 """
 
 import logging
@@ -20,7 +20,7 @@ from trio_stt.session.connection import Connection
 from trio_stt.session.connection_status import ConnectionStatus
 from trio_stt.session.connections import SessionConnections
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.event_publisher import Announcer, StatusFacts
+from trio_stt.session.event_publisher import EventPublisher, StatusFacts
 from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.receiver import Receiver
@@ -62,7 +62,7 @@ class Session:
         self._outbox = Outbox(keeps=grace_s > 0, tap=self._record.event if self._record else None)
         self._connection_status = ConnectionStatus(partial(server_state.note_connection_status, session_id))
         self._shutdown = SessionShutdown()
-        self._announcer = Announcer(
+        self._publisher = EventPublisher(
             session_id=session_id, settings=settings, outbox=self._outbox, facts=weak_callback(self._status_facts)
         )
         wake_words = server_state.new_wake_word_detector()
@@ -78,14 +78,14 @@ class Session:
             settings=settings,
             pipeline=pipeline,
             counters=self._counters,
-            announcer=self._announcer,
+            publisher=self._publisher,
         )
         self._audio_processor = AudioProcessor(
             settings=settings,
             inbox=self._inbox,
             pipeline=pipeline,
             utterances=self._utterances,
-            announcer=self._announcer,
+            publisher=self._publisher,
             connection_status=self._connection_status,
             live=live,
         )
@@ -95,7 +95,7 @@ class Session:
             settings=settings,
             inbox=self._inbox,
             counters=self._counters,
-            announcer=self._announcer,
+            publisher=self._publisher,
             finals=self._utterances.finals,
             report=weak_callback(self.report),
         )
@@ -153,7 +153,7 @@ class Session:
 
     async def drain(self) -> None:
         """End the utterance, deliver all that the client is owed, and say goodbye: the server shuts down."""
-        self._announcer.warning("The server shuts down: what was said so far is still written, more is not heard.")
+        self._publisher.warning("The server shuts down: what was said so far is still written, more is not heard.")
         await self._finish()
         self.terminate()
 
@@ -209,7 +209,7 @@ class Session:
             session_id=self._id,
             streaming=self._utterances.streaming,
             recording=recording is not None,
-            state=self._announcer.state,
+            state=self._publisher.state,
             wake_word_enabled=self._utterances.wake_word_reporter.enabled,
             current_segment_id=self._utterances.current_segment_id,
             current_segment=recording.segment if recording else None,
@@ -249,7 +249,7 @@ class Session:
             await self._audio_processor.wait_streaming()
             await trio.sleep(HEARTBEAT_S)
             if self._utterances.streaming:
-                self._announcer.heartbeat(
+                self._publisher.heartbeat(
                     received_s=self._counters.received_s,
                     real_time_factor=self._counters.real_time_factor,
                     queue_delay_s=self._counters.latest_queue_delay_s,

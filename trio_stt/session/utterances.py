@@ -13,7 +13,7 @@ from trio_stt.protocol.events import State, Where
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.active_utterance import Recording, close_recording, open_recording
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.event_publisher import Announcer
+from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
 from trio_stt.session.partials import Partials
 from trio_stt.session.wake_word_reporter import WakeWordReporter
@@ -62,27 +62,27 @@ class Utterances:
         settings: Settings,
         pipeline: SpeechPipeline,
         counters: SessionCounters,
-        announcer: Announcer,
+        publisher: EventPublisher,
     ) -> None:
         self._id = session_id
         self._server_state = server_state
         self._settings = settings
         self._pipeline = pipeline
         self._counters = counters
-        self._announcer = announcer
+        self._publisher = publisher
         self.streaming = False
         self._recording: Recording | None = None
         self._next_segment_id = 1
         self._heard_at_s = time.time()
         self.wake_word_reporter = WakeWordReporter(
-            settings=settings, announcer=announcer, wall_time=weak_callback(self._wall_time)
+            settings=settings, publisher=publisher, wall_time=weak_callback(self._wall_time)
         )
         self.finals = Finals(
             session_id=session_id,
             lane=server_state.lanes.lane_for(JobKind.FINAL),
             hints=Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter),
             counters=counters,
-            announcer=announcer,
+            publisher=publisher,
             evict_over_limit=weak_callback(self.publish_state),
         )
         self.partials = Partials(
@@ -90,7 +90,7 @@ class Utterances:
             lane=server_state.lanes.lane_for(JobKind.PARTIAL),
             hints=Hints(prompt=settings.initial_prompt_realtime, vad_filter=settings.vad_filter),
             counters=counters,
-            announcer=announcer,
+            publisher=publisher,
             max_age_s=lambda: server_state.settings.max_realtime_queue_age_ms / 1000,
             read_clip=self._pipeline.clip,
             publish_state=weak_callback(self.publish_state),
@@ -121,7 +121,7 @@ class Utterances:
             state = _STATE_OF_WAKE.get(self._pipeline.wake_state, State.LISTENING)
         else:
             state = State.IDLE
-        self._announcer.status(state)
+        self._publisher.status(state)
 
     def follow(self, events: Sequence[SpeechEvent], *, heard_now: bool = False) -> None:
         """Carry out what the listener heard.
@@ -140,9 +140,9 @@ class Utterances:
 
     def abandon(self, reason: str) -> None:
         """Give up the running utterance and tell the client; the listener is cleared by the caller, before."""
-        self._announcer.error(Where.AUDIO, reason)
+        self._publisher.error(Where.AUDIO, reason)
         if self._recording is not None:
-            self._announcer.segment_closed(self._recording, "failed")
+            self._publisher.segment_closed(self._recording, "failed")
             self._abort(self._recording)
         self.finals.void_speculation()
 
@@ -155,7 +155,7 @@ class Utterances:
         self._counters.cancelled_jobs += self._server_state.lanes.cancel_session(self._id)
         # An utterance that had no final yet took its number when it began: the next one is new already.
         self._next_segment_id += not number_taken
-        self._announcer.cleared(self._next_segment_id)
+        self._publisher.cleared(self._next_segment_id)
 
     def close(self) -> None:
         """The session is over: give up what was said, and with it the streams of engines that heard it."""
@@ -191,7 +191,7 @@ class Utterances:
             self._counters.rejected_audio_chunks += 1
             self._pipeline.refuse_utterance()
             limit = self._server_state.settings.max_active_speakers
-            self._announcer.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
+            self._publisher.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
             return
         if self._pipeline.wake_state is WakeState.DELAY:  # it began without a word
             self.wake_word_reporter.reset()
@@ -204,20 +204,20 @@ class Utterances:
             streamed=self._server_state.lanes.lane_for(JobKind.PARTIAL).streaming,
         )
         self._next_segment_id += 1
-        self._announcer.recording_started(self._recording)
+        self._publisher.recording_started(self._recording)
 
     def _utterance_ended(self, recording: Recording, event: UtteranceEnded) -> None:
         close_recording(recording, event)
         self._leave_recording()
         if self.streaming and not event.forced:
-            self._announcer.status(State.SILENCE)
-        self._announcer.recording_ended(recording)
+            self._publisher.status(State.SILENCE)
+        self._publisher.recording_ended(recording)
         if self.streaming:  # else `stop` says the state when all is flushed
             self.publish_state()
         if event.forced:
             self._counters.forced_finalizations += 1
             longest_s = self._settings.max_audio_queue_seconds_per_session
-            self._announcer.warning(
+            self._publisher.warning(
                 f"Maximum per-session audio buffer reached: the utterance was cut at {longest_s:g} s."
             )
         if event.spoken:

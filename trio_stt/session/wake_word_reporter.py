@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import State
 from trio_stt.protocol.segment import WakeWord, iso
-from trio_stt.session.event_publisher import Announcer
+from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.speech.events import (
@@ -34,8 +34,8 @@ class WakeWordReporter:
         wall_time: Turns a position of the stream into seconds since the epoch.
     """
 
-    def __init__(self, *, settings: Settings, announcer: Announcer, wall_time: Callable[[int], float]) -> None:
-        self._announcer = announcer
+    def __init__(self, *, settings: Settings, publisher: EventPublisher, wall_time: Callable[[int], float]) -> None:
+        self._publisher = publisher
         self._wall_time = wall_time
         self._enabled = wake_words_enabled(settings)
         self._initial = WakeWord(
@@ -66,23 +66,23 @@ class WakeWordReporter:
         match event:
             case WakeWaitStarted():
                 self._facts = replace(self._initial, wait_started_at=at, wait_started_at_iso=iso(at))
-                self._announcer.wake("wakeword_wait_started", at, wake_word=self._facts)
-                self._announcer.status(State.WAKEWORD_WAIT)
+                self._publisher.wake("wakeword_wait_started", at, wake_word=self._facts)
+                self._publisher.status(State.WAKEWORD_WAIT)
             case WakeWordDetected(word=word):
                 state = "wake_word_detected_waiting_for_voice"
                 self._facts = replace(self._facts, state=state, word=word, detected_at=at, detected_at_iso=iso(at))
-                self._announcer.wake("wakeword_detected", at, wake_word=self._facts)
-                self._announcer.status(State.WAKEWORD_DETECTED)
+                self._publisher.wake("wakeword_detected", at, wake_word=self._facts)
+                self._publisher.status(State.WAKEWORD_DETECTED)
             case WakeWaitEnded():
                 state = "wake_word_wait_ended"
                 self._facts = replace(self._facts, state=state, wait_ended_at=at, wait_ended_at_iso=iso(at))
-                self._announcer.wake("wakeword_wait_ended", at, wake_word=self._facts)
+                self._publisher.wake("wakeword_wait_ended", at, wake_word=self._facts)
             case WakeWordTimedOut():
                 self._facts = replace(self._facts, state="wake_word_timeout", timeout_at=at, timeout_at_iso=iso(at))
-                self._announcer.wake("wakeword_timeout", at, wake_word=self._facts)
-                self._announcer.status(State.WAKEWORD_TIMEOUT)
+                self._publisher.wake("wakeword_timeout", at, wake_word=self._facts)
+                self._publisher.status(State.WAKEWORD_TIMEOUT)
             case FollowupStarted(duration_samples=samples):
-                self._announcer.wake("wakeword_followup_started", at, duration_seconds=samples / SAMPLE_RATE_HZ)
-                self._announcer.status(State.WAKEWORD_DETECTED)
+                self._publisher.wake("wakeword_followup_started", at, duration_seconds=samples / SAMPLE_RATE_HZ)
+                self._publisher.status(State.WAKEWORD_DETECTED)
             case FollowupExpired():
-                self._announcer.wake("wakeword_followup_timeout", at)
+                self._publisher.wake("wakeword_followup_timeout", at)
