@@ -21,7 +21,7 @@ END_REASON = "recording_stop"  # contract, 2.6: the only one there is
 
 
 @dataclass(slots=True, eq=False)
-class Recording:
+class ActiveUtterance:
     """An accepted utterance, from its start until its final is out.
 
     Attributes:
@@ -58,7 +58,7 @@ class Recording:
         return self.segment.segment_id
 
 
-def open_recording(
+def open_utterance(
     started: UtteranceStarted,
     *,
     segment_id: int,
@@ -66,7 +66,7 @@ def open_recording(
     wake_word: WakeWord | UnsetType,
     settings: Settings,
     streamed: bool,
-) -> Recording:
+) -> ActiveUtterance:
     """Begin the books of an utterance that was detected at the wall-clock time `started_at`.
 
     Args:
@@ -100,7 +100,7 @@ def open_recording(
         trigger_sample=started.trigger_sample,
         speech_sample=started.speech_sample,
     )
-    return Recording(
+    return ActiveUtterance(
         utterance=started.utterance,
         segment=segment,
         start_sample=started.start_sample,
@@ -111,7 +111,7 @@ def open_recording(
     )
 
 
-def close_recording(recording: Recording, ended: UtteranceEnded) -> None:
+def finish_utterance(recording: ActiveUtterance, ended: UtteranceEnded) -> None:
     """Complete the books of an utterance that ended. Its end is its start plus its duration, however fast it came."""
     recording.running = False
     duration_s = (ended.end_sample - ended.trigger_sample) / SAMPLE_RATE_HZ

@@ -36,7 +36,7 @@ from trio_stt.protocol.events import (
 )
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.protocol.segment import Piece, iso
-from trio_stt.session.active_utterance import END_REASON, Recording
+from trio_stt.session.active_utterance import END_REASON, ActiveUtterance
 from trio_stt.session.outbox import Outbox
 from trio_stt.settings import Settings
 from trio_stt.settings.configuration import wake_words_enabled
@@ -108,7 +108,7 @@ class EventPublisher:
             )
         )
 
-    def recording_started(self, recording: Recording) -> None:
+    def recording_started(self, recording: ActiveUtterance) -> None:
         """An utterance began."""
         self.status(State.VOICE)
         segment = recording.segment
@@ -120,7 +120,7 @@ class EventPublisher:
         )
         self.status(State.RECORDING)
 
-    def recording_ended(self, recording: Recording) -> None:
+    def recording_ended(self, recording: ActiveUtterance) -> None:
         """An utterance is complete; its final follows."""
         segment = recording.segment
         self._timeline(
@@ -131,12 +131,12 @@ class EventPublisher:
             reason=END_REASON,
         )
 
-    def transcription_started(self, recording: Recording) -> None:
+    def transcription_started(self, recording: ActiveUtterance) -> None:
         """The final of a finished utterance is being made."""
         self._timeline(recording, "transcription_started", time.time())
         self.status(State.TRANSCRIBING)
 
-    def partial(self, recording: Recording, text: StableText, result: JobResult) -> None:
+    def partial(self, recording: ActiveUtterance, text: StableText, result: JobResult) -> None:
         """What is heard so far."""
         now = time.time()
         completed = trio.current_time()
@@ -186,7 +186,7 @@ class EventPublisher:
             sequence=text.sequence,
         )
 
-    def final(self, recording: Recording, text: str, timed: Sequence[TimedText] = ()) -> None:
+    def final(self, recording: ActiveUtterance, text: str, timed: Sequence[TimedText] = ()) -> None:
         """The words of a finished utterance, and those that the engine timed, from the utterance's first sample."""
         now = time.time()
         begun_s = recording.start_sample / SAMPLE_RATE_HZ
@@ -213,7 +213,7 @@ class EventPublisher:
         )
         self._timeline(recording, "final_transcript", now, text=text)
 
-    def segment_closed(self, recording: Recording, reason: str) -> None:
+    def segment_closed(self, recording: ActiveUtterance, reason: str) -> None:
         """A segment will have no final; `reason` says why. Our addition."""
         self._timeline(recording, "segment_closed", time.time(), reason=reason)
 
@@ -259,7 +259,7 @@ class EventPublisher:
         """Something about wake words."""
         self._put_timeline(event, timestamp, **extras)
 
-    def _timeline(self, recording: Recording, event: str, timestamp: object, **extras: Any) -> None:
+    def _timeline(self, recording: ActiveUtterance, event: str, timestamp: object, **extras: Any) -> None:
         if not isinstance(timestamp, float):
             raise TypeError(f"{event} has no time")
         self._put_timeline(event, timestamp, segment_id=recording.segment_id, segment=recording.segment, **extras)

@@ -21,7 +21,7 @@ from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
 from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import Where
-from trio_stt.session.active_utterance import Recording
+from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.speech.final_text import finished
@@ -36,7 +36,7 @@ Clip = NDArray[np.float32]
 class _Finished:
     """An ended utterance that waits for its final; without a ticket the lane had no room for it yet."""
 
-    recording: Recording
+    recording: ActiveUtterance
     clip: Clip
     ticket: Ticket | None
     refused: bool = False
@@ -53,7 +53,7 @@ class _Flush:
 class _Unspoken:
     """An ended utterance in which nothing was said: it only has its turn."""
 
-    recording: Recording
+    recording: ActiveUtterance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,7 +128,7 @@ class Finals:
         while self.backlog_s >= seconds:
             await self._progress.wait()
 
-    def speculate(self, recording: Recording, clip: Clip, clip_end_sample: int) -> Ticket | None:
+    def speculate(self, recording: ActiveUtterance, clip: Clip, clip_end_sample: int) -> Ticket | None:
         """Compute ahead the final of an utterance that may be over; a refusal costs nothing.
 
         Not where the engine hears utterances as they grow: finals are cheap there, and an end cannot be taken back.
@@ -151,7 +151,7 @@ class Finals:
             self._counters.cancelled_jobs += 1
         self._speculation = None
 
-    def add(self, recording: Recording, clip: Clip, clip_end_sample: int) -> None:
+    def add(self, recording: ActiveUtterance, clip: Clip, clip_end_sample: int) -> None:
         """An utterance is complete."""
         ahead = self._speculation
         ticket = None
@@ -163,7 +163,7 @@ class Finals:
         self._fill_lane()
         self._arrived.set()
 
-    def add_unspoken(self, recording: Recording) -> None:
+    def add_unspoken(self, recording: ActiveUtterance) -> None:
         """An utterance is over in which nothing was said."""
         self.void_speculation()
         self._waiting.append(_Unspoken(recording))
@@ -252,7 +252,7 @@ class Finals:
             self._publish(recording, result.transcript)
         self._settle()
 
-    def _publish(self, recording: Recording, heard: Transcript) -> None:
+    def _publish(self, recording: ActiveUtterance, heard: Transcript) -> None:
         """The final; or, where what the engine returned is not what a person said, the end of the segment."""
         text = finished(heard.text)
         reason = refusal(text)
@@ -287,7 +287,7 @@ class Finals:
             waiting = self.depth + (self._current is not None)
             self._publisher.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
 
-    def _submit(self, recording: Recording, clip: Clip) -> Ticket:
+    def _submit(self, recording: ActiveUtterance, clip: Clip) -> Ticket:
         job = Job(
             session_id=self._session_id,
             kind=JobKind.FINAL,

@@ -20,7 +20,7 @@ from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket, TicketState
 from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.events import State
-from trio_stt.session.active_utterance import Recording
+from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.speech.repetition import Refusal, refusal
@@ -35,7 +35,7 @@ _RENEWAL_SAMPLES = SAMPLE_RATE_HZ // 4
 class _Pending:
     """The partial to come: its utterance, the audio that it hears, its job; cancelled, nobody waits for it any more."""
 
-    recording: Recording
+    recording: ActiveUtterance
     start_sample: int
     end_sample: int
     ticket: Ticket
@@ -83,7 +83,7 @@ class Partials:
         self._publish_state = publish_state
         self._throttle = lane.throttle
         self._pace = lane.pace
-        self._recording: Recording | None = None
+        self._recording: ActiveUtterance | None = None
         self._heard_to_sample = 0
         self._due = trio.Event()
         self._more = trio.Event()  # audio, since somebody last waited for some
@@ -99,7 +99,7 @@ class Partials:
         """Whether partials come less often because the lane is behind; the client was told."""
         return self._degraded
 
-    def heard(self, recording: Recording | None, end_sample: int) -> None:
+    def heard(self, recording: ActiveUtterance | None, end_sample: int) -> None:
         """Audio of the running utterance, or of none, was heard up to `end_sample`."""
         if recording is None and self._recording is None and not self._degraded:
             return  # most sessions, most of the time
@@ -123,7 +123,7 @@ class Partials:
             self._due.set()
             self._renew(recording)
 
-    def computed_ahead(self, recording: Recording, end_sample: int, ticket: Ticket) -> None:
+    def computed_ahead(self, recording: ActiveUtterance, end_sample: int, ticket: Ticket) -> None:
         """In a silence, the final of all audio up to `end_sample` is computed ahead: it is shown when it is there."""
         older = self._pending
         self._pending = _Pending(recording, recording.start_sample, end_sample, ticket)
@@ -154,7 +154,7 @@ class Partials:
             self._throttle.forget(self._session_id)
             self._pace.rests(self._session_id)
 
-    def _is_due(self, recording: Recording) -> bool:
+    def _is_due(self, recording: ActiveUtterance) -> bool:
         resting = recording.silent or not recording.running or not recording.spoken
         return not resting and recording.cadence.due(self._heard_to_sample) is not None
 
@@ -182,7 +182,7 @@ class Partials:
             await trio.sleep_until(gap_from_s)
             await self._lane.wait_gap()
 
-    async def _transcribe(self, recording: Recording, end_sample: int) -> bool:
+    async def _transcribe(self, recording: ActiveUtterance, end_sample: int) -> bool:
         """One partial, from asking to publishing; False if the next need not wait: given up, or no work of ours."""
         try:
             if self._pending is None:
@@ -252,7 +252,7 @@ class Partials:
             self._more = trio.Event()
             await self._more.wait()
 
-    def _submit(self, recording: Recording, end_sample: int) -> _Pending:
+    def _submit(self, recording: ActiveUtterance, end_sample: int) -> _Pending:
         """Ask for a partial of the audio up to `end_sample`; one of this session that still waits gives its place.
 
         Raises:
@@ -278,7 +278,7 @@ class Partials:
         self._counters.realtime.submitted += 1
         return _Pending(recording, start_sample, end_sample, ticket)
 
-    def _renew(self, recording: Recording) -> None:
+    def _renew(self, recording: ActiveUtterance) -> None:
         """Put newer audio in the place of a partial that still waits for its engine."""
         older = self._pending
         if older is None or older.ticket.state is not TicketState.QUEUED:

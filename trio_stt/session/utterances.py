@@ -11,7 +11,7 @@ from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import State, Where
 from trio_stt.server.server_state import ServerState
-from trio_stt.session.active_utterance import Recording, close_recording, open_recording
+from trio_stt.session.active_utterance import ActiveUtterance, finish_utterance, open_utterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
@@ -71,7 +71,7 @@ class Utterances:
         self._counters = counters
         self._publisher = publisher
         self.streaming = False
-        self._recording: Recording | None = None
+        self._recording: ActiveUtterance | None = None
         self._next_segment_id = 1
         self._heard_at_s = time.time()
         self.wake_word_reporter = WakeWordReporter(
@@ -97,7 +97,7 @@ class Utterances:
         )
 
     @property
-    def recording(self) -> Recording | None:
+    def recording(self) -> ActiveUtterance | None:
         """The running utterance."""
         return self._recording
 
@@ -195,7 +195,7 @@ class Utterances:
             return
         if self._pipeline.wake_state is WakeState.DELAY:  # it began without a word
             self.wake_word_reporter.reset()
-        self._recording = open_recording(
+        self._recording = open_utterance(
             event,
             segment_id=self._next_segment_id,
             started_at=self._wall_time(event.trigger_sample),
@@ -206,8 +206,8 @@ class Utterances:
         self._next_segment_id += 1
         self._publisher.recording_started(self._recording)
 
-    def _utterance_ended(self, recording: Recording, event: UtteranceEnded) -> None:
-        close_recording(recording, event)
+    def _utterance_ended(self, recording: ActiveUtterance, event: UtteranceEnded) -> None:
+        finish_utterance(recording, event)
         self._leave_recording()
         if self.streaming and not event.forced:
             self._publisher.status(State.SILENCE)
@@ -226,7 +226,7 @@ class Utterances:
         else:
             self.finals.add_unspoken(recording)
 
-    def _abort(self, recording: Recording) -> None:
+    def _abort(self, recording: ActiveUtterance) -> None:
         recording.running = False
         self._leave_recording()
 
