@@ -21,12 +21,12 @@ from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Final, Notice, Pong
 from trio_stt.server import recordings as archive_module
 from trio_stt.server.build import build_server
-from trio_stt.server.recordings import Archive
+from trio_stt.server.recordings import RecordingArchive
 from trio_stt.settings.configuration import load
 
 
-def archive(folder: Path, **limits: Any) -> Archive:
-    return Archive(folder, **{"max_mb": 0, "max_age_h": 0, **limits})
+def archive(folder: Path, **limits: Any) -> RecordingArchive:
+    return RecordingArchive(folder, **{"max_mb": 0, "max_age_h": 0, **limits})
 
 
 def events_of(folder: Path) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ async def test_a_session_without_audio_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_was_written_before_a_crash_can_be_read(tmp_path: Path) -> None:
-    record = archive_module.RecordFiles(tmp_path, "crashed")
+    record = archive_module.RecordingFiles(tmp_path, "crashed")
     samples = np.arange(32_000, dtype=np.int16)
     record.add(samples)
     record.add(Notice(session_id="s", message="x"))

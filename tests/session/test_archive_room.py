@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from tests.session.test_archive import archive, files_in
 from trio_stt.protocol.events import Notice
 from trio_stt.server import recordings as archive_module
-from trio_stt.server.recording_files import RecordFiles, Room
-from trio_stt.server.recordings import Archive
+from trio_stt.server.recording_files import RecordingFiles, Room
+from trio_stt.server.recordings import RecordingArchive
 
 HOUR_S = 3600.0
 OLD_FILES = ["open.flac.part", "a.flac", "a.jsonl", "crashed.flac.part", "new.flac", "notes.txt"]
@@ -68,7 +68,7 @@ def test_a_wall_clock_that_jumps_ages_nothing(old_files: Path, monkeypatch: pyte
 
 
 def test_what_another_server_writes_into_the_same_folder_does_not_age(tmp_path: Path) -> None:
-    other, kept = RecordFiles(tmp_path, "other"), room(tmp_path, max_age_h=1.0)
+    other, kept = RecordingFiles(tmp_path, "other"), room(tmp_path, max_age_h=1.0)
     for hour in range(5):
         other.add(np.arange(16_000, dtype=np.int16))
         kept.make(frozenset(), hour * HOUR_S)
@@ -83,7 +83,7 @@ def noise(seconds: float, seed: int) -> NDArray[np.int16]:
     return np.random.default_rng(seed).integers(-20_000, 20_000, round(seconds * 16_000)).astype(np.int16)
 
 
-def turn(kept: Archive) -> None:
+def turn(kept: RecordingArchive) -> None:
     """What the archive's thread does with what waits."""
     batch, kept._queue = kept._queue, deque()
     kept._write(batch)
@@ -149,7 +149,7 @@ def test_a_recording_is_continued_in_other_files_when_its_first_are_old_enough_t
 
 
 def test_what_a_killed_server_wrote_is_still_there_for_the_next_and_goes_with_age(tmp_path: Path) -> None:
-    killed = RecordFiles(tmp_path, "killed")
+    killed = RecordingFiles(tmp_path, "killed")
     killed.add(noise(1, 1))
     killed.flush()
     next_server = archive(tmp_path, max_age_h=1.0)

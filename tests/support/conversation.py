@@ -26,7 +26,7 @@ from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status, Timeline, decode
 from trio_stt.protocol.packets import build_packet
-from trio_stt.server.recordings import Archive
+from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
@@ -247,7 +247,7 @@ async def household(
     hops: int = 0,
     detector: Callable[[], LoudnessDetector] = LoudnessDetector,
     wake: Any = None,
-    archive: Archive | None = None,
+    archive: RecordingArchive | None = None,
     load: Callable[[], Engine] | None = None,
     load_partials: Callable[[], Engine] | None = None,
     **changes: object,

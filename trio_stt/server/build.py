@@ -27,7 +27,7 @@ from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
-from trio_stt.server.recordings import Archive
+from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.settings import Settings
@@ -82,11 +82,11 @@ def build_server(settings: Settings) -> ServerState:
     return server_state
 
 
-def _archive(settings: Settings) -> Archive | None:
+def _archive(settings: Settings) -> RecordingArchive | None:
     if settings.record is None:
         return None
     folder = Path(settings.record).expanduser()
-    return Archive(folder, max_mb=settings.record_max_mb, max_age_h=settings.record_max_age_h)
+    return RecordingArchive(folder, max_mb=settings.record_max_mb, max_age_h=settings.record_max_age_h)
 
 
 def prepare_process() -> None:

@@ -24,7 +24,7 @@ _SILENCE = np.zeros(SAMPLE_RATE_HZ, np.int16)
 _SUFFIXES = (".flac", ".jsonl", f".flac{PART}", f".jsonl{PART}")
 
 
-class RecordFiles:
+class RecordingFiles:
     """The two files of one session, or of a part of it.
 
     Args:
@@ -107,7 +107,7 @@ class RecordFiles:
             else:
                 part.unlink(missing_ok=True)
 
-    def continued(self) -> "RecordFiles":
+    def continued(self) -> "RecordingFiles":
         """Complete the files, and go on in others.
 
         Raises:
@@ -115,7 +115,7 @@ class RecordFiles:
             RuntimeError: As above, of libsndfile.
         """
         self.close()
-        return RecordFiles(self._folder, self._name, first_sample=self._first_sample + self._samples)
+        return RecordingFiles(self._folder, self._name, first_sample=self._first_sample + self._samples)
 
     def abandon(self) -> None:
         """Close the files as they are: they keep the names that they have."""
@@ -147,7 +147,7 @@ class Room:
         self._since_s: dict[tuple[int, Path], float] = {}  # when a file, as it was changed last, began to age
         self._looked_s = float("-inf")
 
-    def overlong(self, written: Mapping[str, RecordFiles], now_s: float) -> list[str]:
+    def overlong(self, written: Mapping[str, RecordingFiles], now_s: float) -> list[str]:
         """Names of what is written for so long, or takes so much, that it must be continued in other files.
 
         Args:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Event, Hello
-from trio_stt.server.recording_files import RecordFiles, Room
+from trio_stt.server.recording_files import RecordingFiles, Room
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _Item = NDArray[np.int16] | int | Event | None
 """Samples, a number of lost ones, an event; None at the end of a session."""
 
 
-class Record:
+class SessionRecorder:
     """One session's way into the archive; nothing here waits."""
 
     def __init__(self, name: str, put: Callable[["Record", _Item], bool]) -> None:
@@ -72,7 +72,7 @@ class Record:
         return not self._lost_samples
 
 
-class Archive:
+class RecordingArchive:
     """The folder of recordings.
 
     Args:
@@ -87,25 +87,25 @@ class Archive:
     def __init__(self, folder: Path, *, max_mb: int, max_age_h: float) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            probe = RecordFiles(folder, f"probe_{time.time_ns()}")
+            probe = RecordingFiles(folder, f"probe_{time.time_ns()}")
             probe.close()
         except OSError as error:
             raise SettingError(f"record: cannot write to {folder}: {error.strerror}") from None
         self._folder = folder
         self._room = Room(folder, max_bytes=max_mb * 1e6 or float("inf"), max_age_s=max_age_h * 3600 or float("inf"))
-        self._queue: deque[tuple[Record, _Item]] = deque()
+        self._queue: deque[tuple[SessionRecorder, _Item]] = deque()
         self._queued_bytes = 0
         self._filled = trio.Event()
         self._ended = trio.Event()
         self._scope = trio.CancelScope(shield=True)
         # The thread's own:
-        self._files: dict[str, RecordFiles | None] = {}
+        self._files: dict[str, RecordingFiles | None] = {}
         self._tidy_at_s = 0.0
 
-    def open(self, session_id: str) -> Record:
+    def open(self, session_id: str) -> SessionRecorder:
         """Begin to record a session."""
         begun = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
-        return Record(f"{begun}_{session_id}", self._put)
+        return SessionRecorder(f"{begun}_{session_id}", self._put)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until `end`, whatever is cancelled around it."""
@@ -127,7 +127,7 @@ class Archive:
         self._ended.set()
         self._filled.set()
 
-    def _put(self, record: Record, item: _Item) -> bool:
+    def _put(self, record: SessionRecorder, item: _Item) -> bool:
         """Queue an item; returns whether there was room. An end always has."""
         size_bytes = item.nbytes if isinstance(item, np.ndarray) else _EVENT_BYTES
         if item is not None and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
@@ -139,7 +139,7 @@ class Archive:
 
     # --- in the thread ---
 
-    def _write(self, batch: deque[tuple[Record, _Item]]) -> None:
+    def _write(self, batch: deque[tuple[SessionRecorder, _Item]]) -> None:
         for record, item in batch:
             self._try(record.name, partial(self._write_one, record.name, item))
             if item is None:
@@ -153,7 +153,7 @@ class Archive:
 
     def _write_one(self, name: str, item: _Item) -> None:
         if name not in self._files:
-            self._files[name] = RecordFiles(self._folder, name)
+            self._files[name] = RecordingFiles(self._folder, name)
         files = self._files[name]
         if files is None:
             return  # given up
@@ -181,7 +181,7 @@ class Archive:
         except OSError as error:
             logger.warning("old recordings could not be removed: %s", error)
 
-    def _written(self) -> dict[str, RecordFiles]:
+    def _written(self) -> dict[str, RecordingFiles]:
         return {name: files for name, files in self._files.items() if files}
 
     def _continue(self, name: str) -> None:

@@ -25,7 +25,7 @@ from trio_stt.protocol.reports import (
     RejectedSetting,
     StartupError,
 )
-from trio_stt.server.recordings import Archive
+from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.reports import applied_report, limits_report, scheduler_report
 from trio_stt.server.session_handle import SessionHandle
 from trio_stt.server.setting_schemas import setting_schemas
@@ -68,7 +68,7 @@ class ServerState:
         lanes: Lanes,
         new_detector: Callable[[Settings], Detector],
         wake_words: WakeWords | None = None,
-        archive: Archive | None = None,
+        archive: RecordingArchive | None = None,
     ) -> None:
         self.settings = settings
         self.shown_settings = public_settings(settings)

@@ -58,8 +58,8 @@ class Session:
         self._counters = SessionCounters()
         self._inbox = Inbox(settings.audio_queue_size, sheds=live)
         grace_s = settings.resume_grace_s if live else 0.0
-        self._record = server_state.archive.open(session_id) if server_state.archive else None
-        self._outbox = Outbox(keeps=grace_s > 0, tap=self._record.event if self._record else None)
+        self._recorder = server_state.archive.open(session_id) if server_state.archive else None
+        self._outbox = Outbox(keeps=grace_s > 0, tap=self._recorder.event if self._recorder else None)
         self._connection_status = ConnectionStatus(partial(server_state.note_connection_status, session_id))
         self._shutdown = SessionShutdown()
         self._publisher = EventPublisher(
@@ -70,7 +70,7 @@ class Session:
             SegmenterConfig.of(settings),
             server_state.new_detector(),
             WakeMode(WakeConfig.of(settings), wake_words) if wake_words else None,
-            self._record.audio if self._record else None,
+            self._recorder.audio if self._recorder else None,
         )
         self._utterances = Utterances(
             session_id=session_id,
@@ -199,8 +199,8 @@ class Session:
             self._shutdown.trigger(CloseReason.SHUTDOWN)
             self._utterances.close()
             self._server_state.lanes.cancel_session(self._id)
-            if self._record:
-                self._record.close()
+            if self._recorder:
+                self._recorder.close()
 
     def report(self) -> SessionReport:
         """The session as metrics show it; no transcript text."""
@@ -238,7 +238,7 @@ class Session:
 
     async def _finish(self) -> None:
         """End the utterance and bring all to its end that somebody will see: a client that is there, or the record."""
-        if self._record or self._connection_status.disconnected_since_s is None:
+        if self._recorder or self._connection_status.disconnected_since_s is None:
             self._receiver.close()
             await self.wait_drained()
 
