@@ -18,7 +18,7 @@ from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.errors import JobDropped
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines import registry
-from trio_stt.lanes.engines.base import EngineConfig, Request, Utterance
+from trio_stt.lanes.engines.base import EngineConfig, Request, StreamKey
 from trio_stt.lanes.executor import load_guarded
 from trio_stt.lanes.job import Job, JobKind
 from trio_stt.lanes.lane import Lane
@@ -73,7 +73,7 @@ class Alone:
 
 async def converse(lane: Lane, session: int, heard: dict[int, list[str]]) -> None:
     """One utterance: partials, of which some are replaced while they wait, and the final."""
-    clip, utterance = talk(session), Utterance()
+    clip, utterance = talk(session), StreamKey()
 
     def job(end: int, kind: JobKind = JobKind.PARTIAL) -> Job:
         return Job(session_id=str(session), kind=kind, samples=clip[:end], utterance=utterance)
@@ -130,7 +130,7 @@ def test_thousands_of_streams_leave_no_memory_behind(tmp_path: Path) -> None:
 
     def speak() -> None:
         for ends in (False, True):
-            utterance = Utterance()
+            utterance = StreamKey()
             engine.transcribe([Request(samples=clip[:8_000], utterance=utterance, ends=False)])
             engine.transcribe([Request(samples=clip[:16_000], utterance=utterance, ends=ends)])
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, clip
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
-from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript, Utterance
+from trio_stt.lanes.engines.base import EngineInfo, Request, StreamKey, Transcript
 from trio_stt.lanes.executor import load_guarded
 from trio_stt.lanes.streams import Streams
 
 
-def so_far(utterance: Utterance, samples: int, *, ends: bool = False) -> Request:
+def so_far(utterance: StreamKey, samples: int, *, ends: bool = False) -> Request:
     return Request(samples=clip(samples), utterance=utterance, ends=ends)
 
 
@@ -22,7 +22,7 @@ def texts(transcripts: list[Transcript]) -> list[str]:
 
 
 def test_each_sample_is_heard_once_and_the_final_hears_the_end() -> None:
-    engine, one = FakeStreamingEngine(), Utterance()
+    engine, one = FakeStreamingEngine(), StreamKey()
     streams = Streams(engine)
     said = [streams.transcribe([so_far(one, samples)])[0].text for samples in (10, 30, 35)]
     assert said == ["10", "10 30", "10 30 35"]
@@ -32,11 +32,11 @@ def test_each_sample_is_heard_once_and_the_final_hears_the_end() -> None:
 
 def test_a_final_without_partials_is_fed_as_a_whole() -> None:
     streams = Streams(FakeStreamingEngine())
-    assert texts(streams.transcribe([so_far(Utterance(), 50, ends=True)])) == ["50."]
+    assert texts(streams.transcribe([so_far(StreamKey(), 50, ends=True)])) == ["50."]
 
 
 def test_a_final_that_brings_nothing_new_only_hears_the_end() -> None:
-    engine, one = FakeStreamingEngine(), Utterance()
+    engine, one = FakeStreamingEngine(), StreamKey()
     streams = Streams(engine)
     streams.transcribe([so_far(one, 50)])
     assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["50."]
@@ -44,13 +44,13 @@ def test_a_final_that_brings_nothing_new_only_hears_the_end() -> None:
 
 
 def test_a_final_shorter_than_its_partials_is_heard_anew() -> None:
-    streams, one = Streams(FakeStreamingEngine()), Utterance()
+    streams, one = Streams(FakeStreamingEngine()), StreamKey()
     streams.transcribe([so_far(one, 50)])
     assert texts(streams.transcribe([so_far(one, 40, ends=True)])) == ["40."]
 
 
 def test_a_late_partial_gets_what_is_known_and_is_not_heard() -> None:
-    engine, one = FakeStreamingEngine(), Utterance()
+    engine, one = FakeStreamingEngine(), StreamKey()
     streams = Streams(engine)
     streams.transcribe([so_far(one, 50, ends=True)])
     assert texts(streams.transcribe([so_far(one, 40), so_far(one, 60)])) == ["50.", "50."]
@@ -58,13 +58,13 @@ def test_a_late_partial_gets_what_is_known_and_is_not_heard() -> None:
 
 
 def test_a_second_final_of_an_utterance_is_heard_anew() -> None:
-    streams, one = Streams(FakeStreamingEngine()), Utterance()
+    streams, one = Streams(FakeStreamingEngine()), StreamKey()
     for samples in (50, 60):
         assert texts(streams.transcribe([so_far(one, samples, ends=True)])) == [f"{samples}."]
 
 
 def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> None:
-    engine, one, two = FakeStreamingEngine(), Utterance(), Utterance()
+    engine, one, two = FakeStreamingEngine(), StreamKey(), StreamKey()
     streams = Streams(engine)
     streams.transcribe([so_far(one, 10)])
     batch = [so_far(two, 7), Request(samples=clip(3)), so_far(one, 30, ends=True), Request(samples=clip(4))]
@@ -74,14 +74,14 @@ def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> No
 
 
 def test_a_final_and_a_late_partial_of_one_utterance_may_come_together() -> None:
-    engine, one = FakeStreamingEngine(), Utterance()
+    engine, one = FakeStreamingEngine(), StreamKey()
     assert texts(Streams(engine).transcribe([so_far(one, 50, ends=True), so_far(one, 40)])) == ["50.", "50."]
     assert engine.decoded == [1]
 
 
 @pytest.mark.parametrize("error", [TranscriptionFailed("fake"), EngineUnavailable("fake"), MemoryError()])
 def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
-    engine, one, two = FakeStreamingEngine(), Utterance(), Utterance()
+    engine, one, two = FakeStreamingEngine(), StreamKey(), StreamKey()
     streams = Streams(engine)
     streams.transcribe([so_far(one, 10), so_far(two, 10)])
     engine.failures.append(error)
@@ -93,10 +93,10 @@ def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
 def test_streams_end_with_their_utterances_and_with_the_engine() -> None:
     engine = FakeStreamingEngine()
     streams = Streams(engine)
-    held = Utterance()
+    held = StreamKey()
     streams.transcribe([so_far(held, 10)])
     for _ in range(5_000):
-        streams.transcribe([so_far(Utterance(), 10)])
+        streams.transcribe([so_far(StreamKey(), 10)])
         assert len(engine.streams) <= 2
     assert len(streams._heard) == 2
     streams.close()
@@ -120,7 +120,7 @@ def test_only_an_engine_that_says_so_streams() -> None:
 class Talker:
     """An utterance as its session sees it."""
 
-    utterance: Utterance = field(default_factory=Utterance)
+    utterance: StreamKey = field(default_factory=StreamKey)
     samples: int = 1
 
 

@@ -48,7 +48,7 @@ class Client:
 
 
 @dataclass
-class Utterance:
+class StreamKey:
     """What partials need of a recording."""
 
     cadence: PartialCadence
@@ -60,7 +60,7 @@ class Utterance:
     running: bool = True
     silent: bool = False
     spoken: bool = True
-    heard: base.Utterance = field(default_factory=base.Utterance)
+    heard: base.StreamKey = field(default_factory=base.StreamKey)
 
 
 class Talk:
@@ -76,7 +76,7 @@ class Talk:
         self.lane = lane(self.engine, host=host, degradation_threshold_s=lambda: 0.5)
         self.client = Client()
         self.begun_s: list[float] = []
-        self.utterance: Utterance | None = None
+        self.utterance: StreamKey | None = None
         self.position = 0
         self.partials = Partials(
             session_id="a",
@@ -93,11 +93,11 @@ class Talk:
         assert 0 <= start <= end <= self.position
         return self.audio[start:end]
 
-    def begin(self, **chosen: Any) -> Utterance:
+    def begin(self, **chosen: Any) -> StreamKey:
         cadence = PartialCadence(
             CadenceConfig.of(Settings(**chosen)), start_sample=0, trigger_sample=PREROLL, speech_sample=PREROLL
         )
-        self.utterance = Utterance(cadence)
+        self.utterance = StreamKey(cadence)
         self.hear(PREROLL)
         return self.utterance
 
@@ -286,7 +286,7 @@ async def test_an_utterance_that_follows_at_once_waits_for_its_own_least_audio(n
     await talk.start(nursery)
     talk.begin()
     await talk.go_on(0.5)  # the engine is at work, and the next partial is due
-    talk.utterance = Utterance(
+    talk.utterance = StreamKey(
         PartialCadence(
             CadenceConfig.of(Settings()),
             start_sample=talk.position,

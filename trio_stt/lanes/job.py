@@ -13,7 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineError, JobDropped, LaneError
-from trio_stt.lanes.engines.base import NO_HINTS, Hints, Transcript, Utterance
+from trio_stt.lanes.engines.base import NO_HINTS, Hints, StreamKey, Transcript
 
 
 class JobKind(enum.Enum):
@@ -45,7 +45,7 @@ class Job:
     kind: JobKind
     samples: NDArray[np.float32]
     hints: Hints = NO_HINTS
-    utterance: Utterance | None = None
+    utterance: StreamKey | None = None
     deadline_s: float | None = None
     first: bool = False
     since_s: float = 0.0

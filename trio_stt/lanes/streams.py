@@ -8,7 +8,7 @@ clip that was dropped, a second attempt and an engine loaded anew need no care o
 import weakref
 from collections.abc import Sequence
 
-from trio_stt.lanes.engines.base import EngineInfo, EngineStream, Request, StreamingEngine, Transcript, Utterance
+from trio_stt.lanes.engines.base import EngineInfo, EngineStream, Request, StreamingEngine, StreamKey, Transcript
 
 
 class _Heard:
@@ -40,7 +40,7 @@ class Streams:
     def __init__(self, engine: StreamingEngine) -> None:
         self._engine = engine
         # Weak: an utterance ends with its session or its last job. No callbacks: streams are freed on this thread.
-        self._heard: dict[weakref.ref[Utterance], _Heard] = {}
+        self._heard: dict[weakref.ref[StreamKey], _Heard] = {}
 
     @property
     def info(self) -> EngineInfo:
@@ -94,6 +94,6 @@ class Streams:
         return heard
 
 
-def _key(request: Request) -> weakref.ref[Utterance]:
+def _key(request: Request) -> weakref.ref[StreamKey]:
     assert request.utterance is not None  # noqa: S101 - for the type checker: only such requests get here
     return weakref.ref(request.utterance)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UnsetType
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.lanes.engines.base import Utterance
+from trio_stt.lanes.engines.base import StreamKey
 from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord, iso
 from trio_stt.settings import Settings
 from trio_stt.speech.cadence import CadenceConfig, PartialCadence
@@ -49,7 +49,7 @@ class ActiveUtterance:
     running: bool = True
     silent: bool = False
     spoken: bool = False
-    heard: Utterance = field(default_factory=Utterance)
+    heard: StreamKey = field(default_factory=StreamKey)
     stitcher: Stitcher = field(default_factory=Stitcher)
 
     @property

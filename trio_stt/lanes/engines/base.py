@@ -100,7 +100,7 @@ NO_HINTS = Hints()
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Utterance:
+class StreamKey:
     """Stands for an utterance of which an engine hears more with each clip; no two are equal.
 
     What an engine keeps of it is given up when nobody else holds this object any more.
@@ -120,7 +120,7 @@ class Request:
 
     samples: NDArray[np.float32]
     hints: Hints = NO_HINTS
-    utterance: Utterance | None = None
+    utterance: StreamKey | None = None
     ends: bool = True
 
 
