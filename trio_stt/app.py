@@ -11,7 +11,7 @@ import trio
 from trio_stt.api.web_app import build_app
 from trio_stt.errors import TrioSttError
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_worker
-from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
+from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
 from trio_stt.hypercorn_adapter.shutdown_hook import note_termination
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server
@@ -25,7 +25,7 @@ def _build() -> HostBridge:
         start_logging(settings.log_level, settings.log_format)
         shelter_trio_worker()
         server_state = build_server(settings)
-        guard_wire(lambda: WireLimits.of(server_state.settings))
+        install_websocket_limits(lambda: WebSocketLimits.of(server_state.settings))
         app, told_to_end = build_app(server_state), trio.Event()
         note_termination(told_to_end.set)
 

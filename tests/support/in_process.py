@@ -16,7 +16,7 @@ from hypercorn.trio import serve as serve_app
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from trio_stt.api.web_app import build_app
-from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
+from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
 from trio_stt.server.server_state import ServerState
 
 Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -29,7 +29,7 @@ def serving(
     """The port of 127.0.0.1 where a house is served until the block ends, as `trio-stt serve` would."""
     monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # of this process, for good
     return _hosting(
-        monkeypatch, build_app(server_state), lambda: WireLimits.of(server_state.settings), config or Config()
+        monkeypatch, build_app(server_state), lambda: WebSocketLimits.of(server_state.settings), config or Config()
     )
 
 
@@ -48,16 +48,16 @@ def accepting(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> AbstractAsyncConte
 
     config = Config()
     config.graceful_timeout = 0.0  # who still talks is not waited for
-    return _hosting(monkeypatch, app, lambda: WireLimits(max_message_bytes=2**20, liveness_timeout_s=0.0), config)
+    return _hosting(monkeypatch, app, lambda: WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0.0), config)
 
 
 @asynccontextmanager
 async def _hosting(
-    monkeypatch: pytest.MonkeyPatch, app: ASGIFramework, limits: Callable[[], WireLimits], config: Config
+    monkeypatch: pytest.MonkeyPatch, app: ASGIFramework, limits: Callable[[], WebSocketLimits], config: Config
 ) -> AsyncIterator[int]:
     for protocol in (h11, h2):
         monkeypatch.setattr(protocol, "WSStream", protocol.WSStream)  # type: ignore[attr-defined]  # put back after it
-    guard_wire(limits)
+    install_websocket_limits(limits)
     stop = trio.Event()
     config.bind = ["127.0.0.1:0"]
     async with trio.open_nursery() as nursery:

@@ -18,7 +18,7 @@ from trio_stt.cli.error_groups import first_cause
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import SettingError
 from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker
-from trio_stt.hypercorn_adapter.limited_websocket import WireLimits, guard_wire
+from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
 from trio_stt.server.build import build_server
@@ -44,7 +44,7 @@ def serve(settings: Settings) -> int:
     config = ServerConfig()
     config.use_certificate(settings)
     server_state = build_server(settings)
-    guard_wire(lambda: WireLimits.of(server_state.settings))
+    install_websocket_limits(lambda: WebSocketLimits.of(server_state.settings))
     try:
         trio.run(_serve, server_state, config, strict_exception_groups=True)
     except* SettingError as group:

@@ -68,7 +68,7 @@ _READ_ON = cast(ASGIReceiveEvent, {"type": "trio_stt.read_on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WireLimits:
+class WebSocketLimits:
     """What a socket may cost.
 
     Attributes:
@@ -80,27 +80,27 @@ class WireLimits:
     liveness_timeout_s: float
 
     @classmethod
-    def of(cls, settings: Settings) -> "WireLimits":
+    def of(cls, settings: Settings) -> "WebSocketLimits":
         """The limits that follow from settings: a packet that is somewhat too large still gets its own error."""
         packet_bytes = max(2 * settings.max_audio_packet_bytes, _LEAST_MESSAGE_BYTES)
         return cls(max_message_bytes=packet_bytes + MAX_METADATA_BYTES, liveness_timeout_s=settings.liveness_timeout_s)
 
 
-def guard_wire(limits: Callable[[], WireLimits]) -> None:
+def install_websocket_limits(limits: Callable[[], WebSocketLimits]) -> None:
     """Make Hypercorn read every WebSocket with these limits, as they are at each moment; call it before it serves."""
-    stream = partial(_GuardedStream, limits)
+    stream = partial(LimitedWSStream, limits)
     for protocol in (h11, h2):
         protocol.WSStream = stream  # type: ignore[attr-defined]  # imported there, and looked up for each handshake
 
 
-class _GuardedStream(WSStream):
+class LimitedWSStream(WSStream):
     """One WebSocket.
 
     Hypercorn reads the socket until something has come. Where it can, it lends the socket to the app then, and waits
     until the app has ended or nothing more comes.
     """
 
-    def __init__(self, limits: Callable[[], WireLimits], *args: Any) -> None:
+    def __init__(self, limits: Callable[[], WebSocketLimits], *args: Any) -> None:
         super().__init__(*args)
         self._limits = limits
         self._frames = Frames()
