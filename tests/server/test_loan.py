@@ -11,7 +11,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCall
 
 from tests.support.in_process import accepting
 from tests.support.raw_socket import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
-from trio_stt.hypercorn_adapter.socket_handoff import Loan
+from trio_stt.hypercorn_adapter.socket_handoff import SocketHandoff
 
 Message = str | bytes | None
 MESSAGES: list[Message] = ["text", b"binary" * 20_000, b"", "in parts", b"\7" * 3900, "the last"]
@@ -70,7 +70,7 @@ class Listener:
 async def talking(monkeypatch: pytest.MonkeyPatch, app: Listener, *, lends: bool) -> AsyncIterator[RawClient]:
     """A client in an open WebSocket to the app."""
     if not lends:
-        monkeypatch.setattr(Loan, "is_possible", False)
+        monkeypatch.setattr(SocketHandoff, "is_possible", False)
     async with accepting(monkeypatch, app) as port, raw_client(port) as client:
         await client.open(port)
         yield client
@@ -97,13 +97,13 @@ async def test_messages_arrive_whole_however_they_are_cut(
 
 async def test_the_app_itself_reads_under_this_hypercorn(monkeypatch: pytest.MonkeyPatch) -> None:
     readers = []
-    read = Loan.read
+    read = SocketHandoff.read
 
-    async def noted(loan: Loan) -> bytes:
+    async def noted(loan: SocketHandoff) -> bytes:
         readers.append(trio.lowlevel.current_task().name)
         return await read(loan)
 
-    monkeypatch.setattr(Loan, "read", noted)
+    monkeypatch.setattr(SocketHandoff, "read", noted)
     app = Listener()
     async with talking(monkeypatch, app, lends=True) as client:
         for count in (1, 2, 3):

@@ -47,7 +47,7 @@ from wsproto.utilities import LocalProtocolError
 from trio_stt.hypercorn_adapter.close_codes import note_close_code
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
 from trio_stt.hypercorn_adapter.frames import Frames, Odd
-from trio_stt.hypercorn_adapter.socket_handoff import Loan
+from trio_stt.hypercorn_adapter.socket_handoff import SocketHandoff
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
 from trio_stt.settings import Settings
 from trio_stt.token_bucket import Bucket
@@ -111,7 +111,7 @@ class LimitedWSStream(WSStream):
         self._is_busy = False  # what came waits for its turn
         self._is_putting = False
         self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
-        self._loan = Loan(self.send)
+        self._handoff = SocketHandoff(self.send)
         self._held = b""  # frames that go out with the next one
         self._holds = False
         self.app = partial(self._serve, self.app)
@@ -141,9 +141,9 @@ class LimitedWSStream(WSStream):
             self._frames.feed(data)
             while (message := await self._next_message()) is not None:
                 await self._put(_receive_event(message))
-            if self._loan.is_possible and not self._ignores:
+            if self._handoff.is_possible and not self._ignores:
                 await self._put(_READ_ON)
-                await self._loan.wait_ended()
+                await self._handoff.wait_ended()
         finally:
             self._is_busy = False
             self._silent_looks = 0
@@ -164,7 +164,7 @@ class LimitedWSStream(WSStream):
         finally:
             self._is_over = True
             self.app_put = None
-            self._loan.end()
+            self._handoff.end()
             del self.app  # by which it holds itself
             if self._is_putting:
                 # The queue is full: room for the one that waits, who is cancelled as well where this is.
@@ -174,7 +174,7 @@ class LimitedWSStream(WSStream):
         """The app's next event; others have their turn first, however much there is to read."""
         waited = False
         while True:
-            while self._loan.is_out:
+            while self._handoff.active:
                 if not waited:
                     await trio.lowlevel.checkpoint_if_cancelled()
                 message = await self._next_message()
@@ -183,17 +183,17 @@ class LimitedWSStream(WSStream):
                         await trio.lowlevel.cancel_shielded_checkpoint()  # a message that is taken is not lost
                     return _receive_event(message)
                 self._is_busy = False
-                data = b"" if self._ignores else await self._loan.read()
+                data = b"" if self._ignores else await self._handoff.read()
                 self._is_busy, self._silent_looks = True, 0
                 if data:
                     self._frames.feed(data)
                 else:  # nothing will come of it: Hypercorn's turn
-                    self._loan.end()
+                    self._handoff.end()
                 waited = True
             event = await from_queue()
             if event is not _READ_ON:
                 return event
-            self._loan.is_out = True
+            self._handoff.active = True
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         self._holds = message is not None and bool(message.get(MORE))

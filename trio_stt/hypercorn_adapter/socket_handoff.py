@@ -11,7 +11,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 
 
-class Loan:
+class SocketHandoff:
     """Of one socket, once.
 
     Args:
@@ -30,7 +30,7 @@ class Loan:
         self._socket = (
             self._stream.socket if isinstance(self._stream, trio.SocketStream) and os.name == "posix" else None
         )
-        self.is_out = False
+        self.active = False
         self._ended = trio.Event()
 
     @property
@@ -59,5 +59,5 @@ class Loan:
 
     def end(self) -> None:
         """Give the socket back, if it was lent; from now on it is not."""
-        self.is_out = False
+        self.active = False
         self._ended.set()
