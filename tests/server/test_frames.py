@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 
-from trio_stt.hypercorn_adapter.frames import Frames, Odd
+from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
 
 Said = tuple[object, ...]
 
@@ -47,7 +47,7 @@ class Behind:
     def feed(self, data: bytes) -> Iterable[str | bytes | Event]:
         self._frames.feed(data)
         while (read := self._frames.next()) is not None:
-            if isinstance(read, Odd):
+            if isinstance(read, Passthrough):
                 if self.connection.state is ConnectionState.OPEN:
                     self.connection.receive_data(read.data)
                     yield from self.connection.events()

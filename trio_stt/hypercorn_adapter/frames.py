@@ -26,7 +26,7 @@ _MOST_BYTES = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class Passthrough:
     """Bytes that belong to something else than a plain frame, or to none."""
 
     data: bytes
@@ -46,7 +46,7 @@ class Frames:
         rest = self._data[self._at :]
         self._data, self._at = rest + data if rest else data, 0
 
-    def next(self) -> str | bytes | Odd | None:
+    def next(self) -> str | bytes | Passthrough | None:
         """The next message or odd bytes, in the order in which they came; None when more has to come."""
         available = len(self._data) - self._at
         if not available:
@@ -105,10 +105,10 @@ class Frames:
         except UnicodeDecodeError:
             return None
 
-    def _hand_over(self, size: float) -> Odd:
+    def _hand_over(self, size: float) -> Passthrough:
         """Up to so many bytes; the rest of them follows when it comes."""
         available = len(self._data) - self._at
         end = self._at + int(min(size, available))
-        odd = Odd(self._data[self._at : end])
-        self._at, self._odd_bytes = end, size - len(odd.data)
-        return odd
+        passthrough = Passthrough(self._data[self._at : end])
+        self._at, self._odd_bytes = end, size - len(passthrough.data)
+        return passthrough

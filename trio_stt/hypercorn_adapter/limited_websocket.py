@@ -46,7 +46,7 @@ from wsproto.utilities import LocalProtocolError
 
 from trio_stt.hypercorn_adapter.close_codes import note_close_code
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
-from trio_stt.hypercorn_adapter.frames import Frames, Odd
+from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
 from trio_stt.hypercorn_adapter.socket_handoff import SocketHandoff
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
 from trio_stt.settings import Settings
@@ -224,7 +224,7 @@ class LimitedWSStream(WSStream):
                 if (message := await self._take(event)) is not None or self._is_over:
                     return message
             read = self._frames.next()
-            if not isinstance(read, Odd):
+            if not isinstance(read, Passthrough):
                 return read
             self.buffer.max_length = self._limits().max_message_bytes
             self.connection.receive_data(read.data)
