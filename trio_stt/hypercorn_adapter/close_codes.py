@@ -19,6 +19,6 @@ def note_close_code(scope: Scope, code: int) -> None:
     cast("dict[str, object]", scope)[_KEY] = code  # an app may note things there
 
 
-def said_goodbye(scope: Mapping[str, object]) -> bool:
+def is_clean_close(scope: Mapping[str, object]) -> bool:
     """Whether the client of a connection that is over closed it to stay away."""
     return scope.get(_KEY) in _GOODBYES

@@ -17,7 +17,7 @@ from trio_stt.access.host_and_origin import Refusal
 from trio_stt.access.message_rate import Flow
 from trio_stt.api.websocket_admission import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER, Entrance, linger, turn_away
 from trio_stt.errors import ServerClosing, ServerFull
-from trio_stt.hypercorn_adapter.close_codes import said_goodbye
+from trio_stt.hypercorn_adapter.close_codes import is_clean_close
 from trio_stt.hypercorn_adapter.connection_reset import reset_connection
 from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.server.server_state import ServerState
@@ -56,7 +56,7 @@ class QuartConnection:
     @property
     def closed_cleanly(self) -> bool:
         """Whether the client closed the WebSocket to stay away, or was turned away: it is not waited for."""
-        return self._is_turned_away or said_goodbye(self._scope)
+        return self._is_turned_away or is_clean_close(self._scope)
 
     async def receive(self) -> str | bytes:
         """The next message.
