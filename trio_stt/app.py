@@ -12,7 +12,7 @@ from trio_stt.api.web_app import build_app
 from trio_stt.errors import TrioSttError
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_worker
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
-from trio_stt.hypercorn_adapter.shutdown_hook import note_termination
+from trio_stt.hypercorn_adapter.shutdown_hook import on_worker_shutdown
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
@@ -27,7 +27,7 @@ def _build() -> HostBridge:
         server_state = build_server(settings)
         install_websocket_limits(lambda: WebSocketLimits.of(server_state.settings))
         app, told_to_end = build_app(server_state), trio.Event()
-        note_termination(told_to_end.set)
+        on_worker_shutdown(told_to_end.set)
 
         @app.before_serving
         async def watch() -> None:

@@ -14,7 +14,7 @@ from hypercorn.asyncio import run as asyncio_worker
 from hypercorn.trio import run as trio_worker
 
 
-def note_termination(tell: Callable[[], None]) -> None:
+def on_worker_shutdown(tell: Callable[[], None]) -> None:
     """Have `tell` called on the loop of each worker of this process that is told to end; call it before they serve."""
     for worker in (asyncio_worker, trio_worker):
         worker.WorkerContext = partial(_telling, worker.WorkerContext, tell)  # type: ignore[attr-defined]  # imported there, and looked up at start
