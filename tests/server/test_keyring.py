@@ -150,20 +150,20 @@ async def test_a_file_that_changes_is_read_again(
     mock_clock.jump(1)
     assert await keys.check(key, HERE) == record
     remove_from_file(path, record.id)
-    assert keys.holds(record), "looked at once a second"
+    assert keys.is_still_authorized(record), "looked at once a second"
     mock_clock.jump(1)
-    assert not keys.holds(record)
+    assert not keys.is_still_authorized(record)
     assert await keys.check(key, HERE) is WRONG_KEY
     add_to_file(path, record)
     mock_clock.jump(1)
-    assert keys.holds(record)
+    assert keys.is_still_authorized(record)
     with caplog.at_level(logging.ERROR, logger="trio_stt"):
         path.unlink()
         mock_clock.jump(1)
-        assert not keys.holds(record)
+        assert not keys.is_still_authorized(record)
         path.write_text(f"what is this\n{record.entry}\n")
         mock_clock.jump(1)
-        assert keys.holds(record)
+        assert keys.is_still_authorized(record)
     assert ["no key of the file holds any more" in caplog.text, "line 1 of" in caplog.text] == [True, True]
 
 
@@ -177,7 +177,7 @@ async def test_a_key_with_another_scope_or_secret_under_the_same_id_is_another_k
     assert await keys.check(key, HERE) == record
     path.write_text(record.entry.replace(":admin:", ":talk:"))
     mock_clock.jump(1)
-    assert not keys.holds(record)
+    assert not keys.is_still_authorized(record)
     lowered = await keys.check(key, HERE)
     assert isinstance(lowered, KeyRecord)
     assert lowered.scope is KeyScope.TALK

@@ -81,7 +81,7 @@ class Keyring:
         """Whether anybody is asked for a key at all."""
         return self._path is not None or bool(self._given)
 
-    def holds(self, record: KeyRecord) -> bool:
+    def is_still_authorized(self, record: KeyRecord) -> bool:
         """Whether a key that was right still is."""
         self._look()
         return self._records.get(record.id) == record

@@ -13,7 +13,7 @@ from trio_stt.access.proxies import Proxies
 from trio_stt.access.security_headers import SecurityHeaders
 from trio_stt.api.http import http_routes
 from trio_stt.api.realtimestt.route import ws_routes
-from trio_stt.api.websocket_admission import Entrance
+from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.runtime.gc_schedule import look_by_the_clock
 from trio_stt.runtime.loop_stalls import StallWatch
@@ -39,7 +39,7 @@ def build_app(server_state: ServerState) -> QuartTrio:
     )
     app.asgi_app = SecurityHeaders(guard)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(server_state))
-    app.register_blueprint(ws_routes(server_state, Entrance(server_state, keyring)))
+    app.register_blueprint(ws_routes(server_state, WebSocketAdmission(server_state, keyring)))
 
     @app.before_serving
     async def start() -> None:

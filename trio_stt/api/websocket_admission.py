@@ -42,7 +42,7 @@ _NO_KEY = Refusal(
 )
 
 
-class Entrance:
+class WebSocketAdmission:
     """The way in for sockets.
 
     Args:
@@ -57,7 +57,7 @@ class Entrance:
         self._log = RefusalLog(logging.getLogger(__name__))
         self._gate = Stagger()  # a crowd at the door holds nobody up who is inside: each session takes a millisecond
 
-    def guards(self, route: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    def wrap(self, route: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """A route that only those reach who may come in; their handshake is accepted then."""
 
         @wraps(route)
@@ -76,8 +76,8 @@ class Entrance:
                 else:
                     self._server_state.count_rejected()
                     self._log.note(refusal)
-                    await turn_away(refusal)
-                    await linger()
+                    await reject(refusal)
+                    await drain_after_close()
             except ConnectionClosed:
                 pass  # it left before there was a session
             finally:
@@ -87,9 +87,9 @@ class Entrance:
 
         return guarded
 
-    def holds(self, visitor: Visitor) -> bool:
+    def is_still_authorized(self, visitor: Visitor) -> bool:
         """Whether a visitor may stay: its key was not revoked meanwhile."""
-        return visitor.record is None or self._keyring.holds(visitor.record)
+        return visitor.record is None or self._keyring.is_still_authorized(visitor.record)
 
     def _too_many(self, client: str) -> Refusal | None:
         most = self._server_state.settings.max_connections_per_address
@@ -122,14 +122,14 @@ class Entrance:
         return None
 
 
-async def turn_away(refusal: Refusal) -> None:
+async def reject(refusal: Refusal) -> None:
     """Tell the client of the current socket why it may not stay, and close."""
     await websocket.send(encode(Error(message=refusal.detail, where=Where.ADMISSION)))
     code = CLOSE_TRY_AGAIN_LATER if refusal.status in _LATER else CLOSE_POLICY
     await websocket.close(code, refusal.detail.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
 
 
-async def linger() -> None:
+async def drain_after_close() -> None:
     """Take what still arrives after a close: Hypercorn never frees a connection whose messages nobody takes."""
     with trio.move_on_after(_LINGER_S), suppress(ConnectionClosed):
         while True:

@@ -1,6 +1,6 @@
 """The WebSocket route: a place, then a session over this connection for as long as it holds. Contract: section 2.1.
 
-Who may come this far, `entrance` decides.
+Who may come this far, `admission` decides.
 
 It carries messages; it must not understand them.
 """
@@ -15,7 +15,13 @@ from quart import Blueprint, websocket
 from trio_stt.access.client_identity import visitor_of
 from trio_stt.access.host_and_origin import Refusal
 from trio_stt.access.message_rate import Flow
-from trio_stt.api.websocket_admission import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER, Entrance, linger, turn_away
+from trio_stt.api.websocket_admission import (
+    CLOSE_POLICY,
+    CLOSE_TRY_AGAIN_LATER,
+    WebSocketAdmission,
+    drain_after_close,
+    reject,
+)
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.hypercorn_adapter.close_codes import is_clean_close
 from trio_stt.hypercorn_adapter.connection_reset import reset_connection
@@ -44,8 +50,8 @@ REVOKED = Refusal(status=401, cause="key", detail="the key was revoked")
 class QuartConnection:
     """The current WebSocket as a session's connection."""
 
-    def __init__(self, entrance: Entrance, flow: Flow) -> None:
-        self._entrance = entrance
+    def __init__(self, admission: WebSocketAdmission, flow: Flow) -> None:
+        self._admission = admission
         self._flow = flow
         self._scope = websocket.scope
         self._visitor = visitor_of(self._scope)
@@ -66,11 +72,11 @@ class QuartConnection:
         """
         message: str | bytes = await self._receive()
         refusal = await self._flow.admit(message)
-        if refusal is None and not self._entrance.holds(self._visitor):
+        if refusal is None and not self._admission.is_still_authorized(self._visitor):
             refusal = REVOKED
         if refusal is not None:
             self._is_turned_away = True
-            await turn_away(refusal)
+            await reject(refusal)
             raise ConnectionClosed(refusal.detail)
         return message
 
@@ -88,12 +94,12 @@ class QuartConnection:
             reset_connection(peer[0], peer[1])
 
 
-def ws_routes(server_state: ServerState, entrance: Entrance) -> Blueprint:
+def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Blueprint:
     """The route, bound to a house, behind its entrance."""
     routes = Blueprint("ws", __name__)
 
     @routes.websocket("/ws/transcribe")
-    @entrance.guards
+    @admission.wrap
     async def transcribe() -> None:
         try:
             session_id = server_state.reserve()
@@ -102,7 +108,7 @@ def ws_routes(server_state: ServerState, entrance: Entrance) -> Blueprint:
             await websocket.send(encode(refusal))
             full = isinstance(reason, ServerFull)
             await websocket.close(CLOSE_TRY_AGAIN_LATER if full else CLOSE_SERVICE_RESTART, str(reason))
-            await linger()
+            await drain_after_close()
             return
         try:
             session = Session(session_id=session_id, server_state=server_state)
@@ -110,15 +116,15 @@ def ws_routes(server_state: ServerState, entrance: Entrance) -> Blueprint:
             server_state.leave(session_id)
             logger.exception("session %s could not be made", session_id)
             await websocket.close(CLOSE_INTERNAL_ERROR, CloseReason.FAILED)
-            await linger()
+            await drain_after_close()
             return
         server_state.start(session)
         try:
-            close_reason = await session.serve_connection(QuartConnection(entrance, Flow(server_state.settings)))
+            close_reason = await session.serve_connection(QuartConnection(admission, Flow(server_state.settings)))
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
             close_reason = CloseReason.FAILED
         if close_reason:
             await websocket.close(_CLOSE_CODES[close_reason], close_reason)
-        await linger()
+        await drain_after_close()
 
     return routes
