@@ -22,7 +22,7 @@ from quart_trio import QuartTrio
 from tests.lanes.fakes import virtual_time
 from tests.protocol.report_messages import OTHER_SESSION, REPORTS, SESSION
 from trio_stt.access.host_and_origin import Access, is_local, is_loopback
-from trio_stt.access.middleware import Guard
+from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.api.http import http_routes
 from trio_stt.errors import SettingError
 from trio_stt.server.server_state import ServerState
@@ -314,7 +314,7 @@ SEEDS = st.sampled_from(["", "http://", "localhost", "[::1]", "127.0.0.1", "a.ex
 def test_no_host_name_that_passes_breaks_the_web_framework(text: str, seed: str) -> None:
     host = _as_header(seed + text)
     app = QuartTrio(__name__)
-    app.asgi_app = Guard(app.asgi_app, access(allowed_hosts="*"))  # type: ignore[method-assign]  # Quart's own way
+    app.asgi_app = AccessMiddleware(app.asgi_app, access(allowed_hosts="*"))  # type: ignore[method-assign]  # Quart's own way
 
     async def main() -> int:
         client = app.test_client(use_cookies=False)  # its cookies would fail on host names, too
@@ -344,7 +344,7 @@ def test_only_loopback_is_loopback(text: str) -> None:
     assert not is_loopback(f"192.168.{text}")
 
 
-async def knock(guard: Guard, headers: Headers) -> list[ASGISendEvent]:
+async def knock(middleware: AccessMiddleware, headers: Headers) -> list[ASGISendEvent]:
     """What the guard sends for a handshake, to a host without the extension for HTTP answers."""
     sent: list[ASGISendEvent] = []
 
@@ -352,7 +352,7 @@ async def knock(guard: Guard, headers: Headers) -> list[ASGISendEvent]:
         sent.append(event)
 
     scope = scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1")
-    await guard(scope, cast("ASGIReceiveCallable", None), send)
+    await middleware(scope, cast("ASGIReceiveCallable", None), send)
     return sent
 
 
@@ -364,19 +364,19 @@ async def _unreachable(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGI
 async def test_a_flood_of_refusals_gives_a_line_now_and_then_that_counts_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    guard = Guard(_unreachable, access())
+    middleware = AccessMiddleware(_unreachable, access())
     with caplog.at_level(logging.WARNING, logger="trio_stt.access.middleware"):
         for number in range(500):
-            answer = await knock(guard, {"Host": f"evil{number}.example\x1b[31m"})
+            answer = await knock(middleware, {"Host": f"evil{number}.example\x1b[31m"})
             assert [event["type"] for event in answer] == ["websocket.close"], "a host makes it 403"
         assert [record.getMessage() for record in caplog.records] == [
             r"refused a request: the host name 'evil0.example\x1b[31m' is not allowed"
         ]
         await trio.sleep(9.9)
-        await knock(guard, {"Host": "evil.example"})
+        await knock(middleware, {"Host": "evil.example"})
         assert len(caplog.records) == 1
         await trio.sleep(0.2)
-        await knock(guard, {"Host": "localhost", "Origin": "http://evil.example"})
+        await knock(middleware, {"Host": "localhost", "Origin": "http://evil.example"})
     assert [record.getMessage() for record in caplog.records][1:] == [
         "refused a request: the origin 'http://evil.example' is not allowed; 500 more refused since the last such line"
     ]

@@ -1,6 +1,6 @@
 """Who may reach the server: host names it answers to, origins whose pages may use it, and what is its own machine.
 
-It owns these rules. It must not answer anybody (`guard` does), nor know people (`keyring` does) or sessions.
+It owns these rules. It must not answer anybody (`middleware` does), nor know people (`keyring` does) or sessions.
 
 - A browser names the server in `Host`. A page of a stranger whose DNS name was rebound to our address names itself
   there, so only names that are ours are answered.

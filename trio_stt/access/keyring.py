@@ -1,7 +1,7 @@
 """The keys that a running server knows: who presents one is let in, and wrong ones cost the guesser, not the server.
 
 It owns which keys hold now and what a check may cost. It must not know requests or sockets: `credentials` finds the key
-in one, `guard` and `entrance` answer.
+in one, `middleware` and `entrance` answer.
 
 - A file that changed is read again, at most once a second, so a revoked key opens nothing more.
 - scrypt runs in a thread, one at a time, and only for a key whose id is known. A key that was right once is afterwards

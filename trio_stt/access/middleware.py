@@ -49,7 +49,7 @@ class RefusalLog:
         self._quiet_until_s, self._unsaid = now_s + self.EVERY_S, 0
 
 
-class Guard:
+class AccessMiddleware:
     """An ASGI app before another one.
 
     Args:

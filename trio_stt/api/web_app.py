@@ -8,7 +8,7 @@ from quart_trio import QuartTrio
 
 from trio_stt.access.host_and_origin import Access
 from trio_stt.access.keyring import Keyring
-from trio_stt.access.middleware import Guard
+from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.security_headers import SecurityHeaders
 from trio_stt.api.http import http_routes
@@ -30,14 +30,14 @@ def build_app(server_state: ServerState) -> QuartTrio:
     app = QuartTrio("trio_stt", static_folder=None)
     app.asgi_websocket_class = DirectWebsocket
     keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)
-    guard = Guard(
+    middleware = AccessMiddleware(
         app.asgi_app,
         Access(server_state.settings),
         Proxies(server_state.settings),
         keyring,
         server_state.count_rejected,
     )
-    app.asgi_app = SecurityHeaders(guard)  # type: ignore[method-assign]  # Quart's way of wrapping
+    app.asgi_app = SecurityHeaders(middleware)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(server_state))
     app.register_blueprint(ws_routes(server_state, WebSocketAdmission(server_state, keyring)))
 
