@@ -8,11 +8,11 @@ from hypercorn.typing import WWWScope
 from trio_stt.access.host_and_origin import is_local
 from trio_stt.access.keys import KeyRecord, KeyScope
 
-_PLACE = "trio_stt.visitor"
+_PLACE = "trio_stt.identity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
+class ClientIdentity:
     """A client that passed the guard.
 
     Attributes:
@@ -28,25 +28,27 @@ class Visitor:
     record: KeyRecord | None = None
 
 
-def introduce(scope: WWWScope, visitor: Visitor) -> WWWScope:
+def with_client(scope: WWWScope, identity: ClientIdentity) -> WWWScope:
     """The scope for the routes, with its visitor."""
-    return cast("WWWScope", {**scope, "state": {**(scope.get("state") or {}), _PLACE: visitor}})
+    return cast("WWWScope", {**scope, "state": {**(scope.get("state") or {}), _PLACE: identity}})
 
 
-def visitor_of(scope: WWWScope) -> Visitor:
+def client_identity(scope: WWWScope) -> ClientIdentity:
     """Who a request is from; without a guard before the routes, what the connection tells."""
     known = cast("dict[str, object]", scope.get("state") or {}).get(_PLACE)
-    return known if isinstance(known, Visitor) else visitor_without_key(scope, peer=scope.get("client"))
+    return known if isinstance(known, ClientIdentity) else identity_without_key(scope, peer=scope.get("client"))
 
 
-def visitor_without_key(scope: WWWScope, *, peer: tuple[str, int | None] | None) -> Visitor:
+def identity_without_key(scope: WWWScope, *, peer: tuple[str, int | None] | None) -> ClientIdentity:
     """Who it is where nobody needs a key: only the server's own machine administers."""
     client = scope.get("client")
-    return Visitor(address=client[0] if client else "", peer=peer, may_administer=is_local(scope))
+    return ClientIdentity(address=client[0] if client else "", peer=peer, may_administer=is_local(scope))
 
 
-def visitor_with_key(scope: WWWScope, record: KeyRecord | None, *, peer: tuple[str, int | None] | None) -> Visitor:
+def identity_with_key(
+    scope: WWWScope, record: KeyRecord | None, *, peer: tuple[str, int | None] | None
+) -> ClientIdentity:
     """Who it is where keys count: nobody administers without one, not even this machine."""
     client = scope.get("client")
     may_administer = record is not None and record.scope.includes(KeyScope.ADMIN)
-    return Visitor(address=client[0] if client else "", peer=peer, may_administer=may_administer, record=record)
+    return ClientIdentity(address=client[0] if client else "", peer=peer, may_administer=may_administer, record=record)

@@ -12,7 +12,7 @@ import msgspec
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WWWScope
 
-from trio_stt.access.client_identity import introduce, visitor_with_key, visitor_without_key
+from trio_stt.access.client_identity import identity_with_key, identity_without_key, with_client
 from trio_stt.access.credentials import IN_URL, NO_KEY, key_in_url, presented_key
 from trio_stt.access.host_and_origin import Access, Refusal
 from trio_stt.access.keyring import Keyring
@@ -100,13 +100,13 @@ class AccessMiddleware:
             return refusal
         peer = scope.get("client")
         if self._keyring is None:
-            return introduce(seen, visitor_without_key(seen, peer=peer))
+            return with_client(seen, identity_without_key(seen, peer=peer))
         if seen["type"] == "websocket":
-            return introduce(seen, visitor_with_key(seen, None, peer=peer))
+            return with_client(seen, identity_with_key(seen, None, peer=peer))
         record = await self._owner(seen, self._keyring)
         if isinstance(record, Refusal):
             return record
-        return introduce(seen, visitor_with_key(seen, record, peer=peer))
+        return with_client(seen, identity_with_key(seen, record, peer=peer))
 
     async def _owner(self, scope: HTTPScope, keyring: Keyring) -> KeyRecord | Refusal | None:
         """Whose key a request shows; None where there is none and none is needed."""

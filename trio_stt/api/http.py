@@ -10,7 +10,7 @@ import trio
 from quart import Blueprint, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
 
-from trio_stt.access.client_identity import visitor_of
+from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import KEY_TWICE, repeats_key
 from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
 from trio_stt.server.probes import fault, unready
@@ -47,7 +47,7 @@ def http_routes(server_state: ServerState) -> Blueprint:
     @routes.get("/health")
     async def health() -> Response:
         report = server_state.health()
-        return _json(report if visitor_of(request.scope).may_administer else _health_for_all(report))
+        return _json(report if client_identity(request.scope).may_administer else _health_for_all(report))
 
     @routes.get("/health/live")
     async def live() -> Response:
@@ -60,7 +60,7 @@ def http_routes(server_state: ServerState) -> Blueprint:
     @routes.get("/api/metrics")
     async def metrics() -> Response:
         report = server_state.metrics()
-        return _json(report if visitor_of(request.scope).may_administer else _metrics_for_all(report))
+        return _json(report if client_identity(request.scope).may_administer else _metrics_for_all(report))
 
     @routes.app_errorhandler(HTTPException)
     async def failed(error: HTTPException) -> tuple[Response, int]:
@@ -78,7 +78,7 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
 
     @routes.patch("/api/config")
     async def change_config() -> Response | tuple[Response, int]:
-        if not visitor_of(request.scope).may_administer:
+        if not client_identity(request.scope).may_administer:
             raise Forbidden(
                 "settings change only from the server's own machine, through localhost or 127.0.0.1, or where there"
                 " are keys with one of the scope admin"

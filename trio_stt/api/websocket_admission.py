@@ -16,7 +16,7 @@ import trio
 from quart import websocket
 
 from trio_stt.access.addresses import client_of
-from trio_stt.access.client_identity import Visitor, introduce, visitor_of, visitor_with_key
+from trio_stt.access.client_identity import ClientIdentity, client_identity, identity_with_key, with_client
 from trio_stt.access.credentials import IN_URL, SUBPROTOCOL, key_in_message, key_in_url, presented_key
 from trio_stt.access.host_and_origin import Refusal
 from trio_stt.access.keyring import Keyring
@@ -66,11 +66,11 @@ class WebSocketAdmission:
             await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in websocket.requested_subprotocols else None)
             # Not before: Hypercorn fails on frames that come before the answer to the handshake.
             await self._gate.wait_turn()
-            visitor = visitor_of(websocket.scope)
-            client = client_of(visitor.address)
+            identity = client_identity(websocket.scope)
+            client = client_of(identity.address)
             self._open[client] += 1
             try:
-                refusal = self._too_many(client) or await self._identify(visitor)
+                refusal = self._too_many(client) or await self._identify(identity)
                 if refusal is None:
                     await route()
                 else:
@@ -87,9 +87,9 @@ class WebSocketAdmission:
 
         return guarded
 
-    def is_still_authorized(self, visitor: Visitor) -> bool:
+    def is_still_authorized(self, identity: ClientIdentity) -> bool:
         """Whether a visitor may stay: its key was not revoked meanwhile."""
-        return visitor.record is None or self._keyring.is_still_authorized(visitor.record)
+        return identity.record is None or self._keyring.is_still_authorized(identity.record)
 
     def _too_many(self, client: str) -> Refusal | None:
         most = self._server_state.settings.max_connections_per_address
@@ -101,7 +101,7 @@ class WebSocketAdmission:
             detail=f"too many connections from this address: max_connections_per_address is {most}",
         )
 
-    async def _identify(self, visitor: Visitor) -> Refusal | None:
+    async def _identify(self, identity: ClientIdentity) -> Refusal | None:
         """Find out whose key it is, and tell the routes; or why there is no way in."""
         if not self._keyring.is_needed:
             return None
@@ -114,11 +114,11 @@ class WebSocketAdmission:
                 key = key_in_message(await websocket.receive())
             if key is None:
                 return _NO_KEY
-        record = await self._keyring.check(key, visitor.address)
+        record = await self._keyring.check(key, identity.address)
         if not isinstance(record, KeyRecord):
             return record
-        known = visitor_with_key(websocket.scope, record, peer=visitor.peer)
-        websocket.scope["state"] = introduce(websocket.scope, known)["state"]
+        known = identity_with_key(websocket.scope, record, peer=identity.peer)
+        websocket.scope["state"] = with_client(websocket.scope, known)["state"]
         return None
 
 

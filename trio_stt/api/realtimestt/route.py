@@ -12,7 +12,7 @@ from typing import cast
 import trio
 from quart import Blueprint, websocket
 
-from trio_stt.access.client_identity import visitor_of
+from trio_stt.access.client_identity import client_identity
 from trio_stt.access.host_and_origin import Refusal
 from trio_stt.access.message_rate import Flow
 from trio_stt.api.websocket_admission import (
@@ -54,7 +54,7 @@ class QuartConnection:
         self._admission = admission
         self._flow = flow
         self._scope = websocket.scope
-        self._visitor = visitor_of(self._scope)
+        self._identity = client_identity(self._scope)
         self._is_turned_away = False
         # Looked up once, not for each message. DirectWebsocket's `send` takes several at once.
         self._receive, self._send = websocket.receive, cast("Callable[..., Awaitable[None]]", websocket.send)
@@ -72,7 +72,7 @@ class QuartConnection:
         """
         message: str | bytes = await self._receive()
         refusal = await self._flow.admit(message)
-        if refusal is None and not self._admission.is_still_authorized(self._visitor):
+        if refusal is None and not self._admission.is_still_authorized(self._identity):
             refusal = REVOKED
         if refusal is not None:
             self._is_turned_away = True
@@ -89,7 +89,7 @@ class QuartConnection:
 
     def abort(self) -> None:
         """Reset the TCP connection beneath: Hypercorn shields a send that hangs, and closing would wait for it."""
-        peer = self._visitor.peer
+        peer = self._identity.peer
         if peer is not None and peer[1] is not None:
             reset_connection(peer[0], peer[1])
 
