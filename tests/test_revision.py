@@ -61,7 +61,7 @@ def test_what_is_allowed_is_taken_and_nothing_else_changes(declaration: Declarat
         if name == "wakeword_backend":
             value = "oww"  # noqa: PLW2901 - the only one that this server knows
         revision = asked(before, {name: value})
-        assert (applied(revision), revision.refused) == ([name], {})
+        assert (applied(revision), revision.rejected) == ([name], {})
         held = getattr(revision.settings, name)
         assert held == as_held(value)
         assert type(held) is type(as_held(value))
@@ -75,9 +75,9 @@ def test_what_is_not_allowed_is_refused_with_the_value(declaration: Declaration)
     for value in bad_values(declaration):
         revision = asked(lifted(declaration), {declaration.name: value})
         assert revision.settings == lifted(declaration)
-        refusal = revision.refused[declaration.name]
-        assert refusal.reason == "invalid_value"
-        assert len(refusal.message) < 300
+        rejection = revision.rejected[declaration.name]
+        assert rejection.reason == "invalid_value"
+        assert len(rejection.message) < 300
 
 
 @pytest.mark.contract("1.3", "11/34")
@@ -89,7 +89,7 @@ def test_a_value_of_another_json_type_is_refused(declaration: Declaration) -> No
     for text in wrong:
         revision = asked_raw(DEFAULT, {declaration.name: text})
         assert revision.settings == DEFAULT, text
-        assert revision.refused[declaration.name].reason == "invalid_value", text
+        assert revision.rejected[declaration.name].reason == "invalid_value", text
 
 
 @pytest.mark.contract("1.3")
@@ -98,7 +98,7 @@ def test_what_needs_a_restart_is_refused_whatever_the_value(declaration: Declara
     for text in ("1", "null", '"x"', "9" * 5000, "[" * 500 + "]" * 500):
         revision = asked_raw(DEFAULT, {declaration.name: text})
         assert revision.settings == DEFAULT
-        assert revision.refused[declaration.name].reason == "startup_only"
+        assert revision.rejected[declaration.name].reason == "startup_only"
 
 
 @pytest.mark.contract("1.3")
@@ -106,12 +106,12 @@ def test_what_needs_a_restart_is_refused_whatever_the_value(declaration: Declara
 def test_what_is_no_setting_is_refused_as_unknown(name: str) -> None:
     revision = asked(DEFAULT, {name: 5})
     assert revision.settings == DEFAULT
-    assert revision.refused[name].reason == "unknown"
+    assert revision.rejected[name].reason == "unknown"
 
 
 def test_deep_values_are_refused() -> None:
     revision = asked_raw(DEFAULT, {"max_sessions": "[" * 900 + "]" * 900})
-    assert revision.refused["max_sessions"].reason == "invalid_value"
+    assert revision.rejected["max_sessions"].reason == "invalid_value"
 
 
 def test_names_of_choices_are_spelled_freely() -> None:
@@ -128,7 +128,7 @@ def test_good_changes_are_taken_beside_bad_ones() -> None:
         {"max_sessions": 6, "silero_sensitivity": 0.2, "model": "x", "colour": "red", "max_active_speakers": "five"},
     )
     assert applied(revision) == ["max_sessions", "silero_sensitivity"]
-    assert {name: refusal.reason for name, refusal in revision.refused.items()} == {
+    assert {name: rejection.reason for name, rejection in revision.rejected.items()} == {
         "model": "startup_only",
         "colour": "unknown",
         "max_active_speakers": "invalid_value",
@@ -142,23 +142,23 @@ def test_what_is_only_possible_together_is_taken_together(backwards: bool) -> No
     if backwards:
         changes = dict(reversed(changes.items()))
     revision = asked(DEFAULT, changes)
-    assert revision.refused == {}
+    assert revision.rejected == {}
     assert (revision.settings.realtime_min_audio_seconds, revision.settings.realtime_max_audio_seconds) == (25, 30)
 
 
 def test_what_is_impossible_with_the_rest_is_refused_by_name() -> None:
     revision = asked(DEFAULT, {"realtime_min_audio_seconds": 25, "max_sessions": 6})
     assert applied(revision) == ["max_sessions"]
-    refusal = revision.refused["realtime_min_audio_seconds"]
-    assert refusal.reason == "invalid_value"
-    assert refusal.message == "realtime_max_audio_seconds (20) must be 0 or at least realtime_min_audio_seconds (25)"
+    rejection = revision.rejected["realtime_min_audio_seconds"]
+    assert rejection.reason == "invalid_value"
+    assert rejection.message == "realtime_max_audio_seconds (20) must be 0 or at least realtime_min_audio_seconds (25)"
 
 
 def test_of_an_impossible_pair_what_is_possible_alone_is_taken() -> None:
     changes = {"realtime_min_audio_seconds": 30, "realtime_max_audio_seconds": 25}
     revision = asked(DEFAULT, changes)
     assert applied(revision) == ["realtime_max_audio_seconds"]
-    assert list(revision.refused) == ["realtime_min_audio_seconds"]
+    assert list(revision.rejected) == ["realtime_min_audio_seconds"]
 
 
 def test_wake_words_are_checked_with_all_that_is_asked_for() -> None:
@@ -168,10 +168,10 @@ def test_wake_words_are_checked_with_all_that_is_asked_for() -> None:
     ]
     revision = asked(DEFAULT, {"wake_words": "banana", "wakeword_backend": "oww", "wake_word_timeout": 3})
     assert applied(revision) == ["wake_word_timeout"]
-    assert {refusal.message for refusal in revision.refused.values()} == {"wake_words: 'banana' is no word"}
-    assert list(revision.refused) == ["wake_words", "wakeword_backend"], "a backend alone would wait for any word"
+    assert {rejection.message for rejection in revision.rejected.values()} == {"wake_words: 'banana' is no word"}
+    assert list(revision.rejected) == ["wake_words", "wakeword_backend"], "a backend alone would wait for any word"
     revision = asked(Settings(wakeword_backend="oww"), {"wake_words": "banana"})
-    assert revision.refused["wake_words"].message == "wake_words: 'banana' is no word"
+    assert revision.rejected["wake_words"].message == "wake_words: 'banana' is no word"
 
 
 def test_wake_words_are_not_checked_for_changes_of_other_settings() -> None:
@@ -181,7 +181,7 @@ def test_wake_words_are_not_checked_for_changes_of_other_settings() -> None:
     for declaration in CHANGEABLE:
         if declaration.name not in CHECKED:
             value = msgspec.Raw(json.dumps(good_values(declaration)[0]).encode())
-            assert revise(lifted(declaration), {declaration.name: value}, check).refused == {}
+            assert revise(lifted(declaration), {declaration.name: value}, check).rejected == {}
 
 
 REQUESTS = st.lists(
@@ -210,11 +210,11 @@ def test_the_settings_stay_possible_and_as_much_as_possible_is_taken(requests: l
     for changes in requests:
         revision = asked(settings, changes)
         taken = applied(revision)
-        assert sorted([*taken, *revision.refused]) == sorted(changes)
+        assert sorted([*taken, *revision.rejected]) == sorted(changes)
         assert Settings.model_validate(revision.settings.model_dump()) == revision.settings
         words_exist(revision.settings)
         untouched = {d.name: getattr(settings, d.name) for d in declarations() if d.name not in taken}
         assert {name: getattr(revision.settings, name) for name in untouched} == untouched
-        for name in revision.refused.keys() - CHECKED:
-            assert asked(revision.settings, {name: changes[name]}).refused, "it could have been taken"
+        for name in revision.rejected.keys() - CHECKED:
+            assert asked(revision.settings, {name: changes[name]}).rejected, "it could have been taken"
         settings = revision.settings

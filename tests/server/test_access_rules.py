@@ -67,8 +67,8 @@ def status(
     client: str = STRANGER,
     server: str = "127.0.0.1",
 ) -> int:
-    refusal = rules.refusal(scope_of(headers, scheme=scheme, method=method, client=client, server=server))
-    return refusal.status if refusal else PASSES
+    rejection = rules.rejection(scope_of(headers, scheme=scheme, method=method, client=client, server=server))
+    return rejection.status if rejection else PASSES
 
 
 PRIVATE: dict[str, str] = {}
@@ -181,7 +181,7 @@ def test_each_of_several_origins_must_be_welcome() -> None:
     own, foreign = (b"origin", b"http://localhost"), (b"origin", b"http://evil.example")
     for origins, passes in [([own, own], True), ([own, foreign], False), ([foreign, own], False)]:
         scope["headers"] = [(b"host", b"localhost"), *origins]
-        assert (access().refusal(scope) is None) == passes
+        assert (access().rejection(scope) is None) == passes
 
 
 @pytest.mark.parametrize(("scheme", "method"), [("ws", "GET"), ("http", "PATCH")])
@@ -197,12 +197,12 @@ def test_who_sends_no_origin_is_no_browser_and_passes(scheme: str, method: str) 
     ],
 )
 def test_a_refusal_names_the_setting_and_shows_little_of_a_long_value(headers: Headers, name: str) -> None:
-    refusal = access().refusal(scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1"))
-    assert refusal
-    assert name in refusal.detail
-    assert f"--{name.replace('_', '-')}" in refusal.detail
-    assert "eeee" in refusal.detail
-    assert len(refusal.detail) < 300
+    rejection = access().rejection(scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1"))
+    assert rejection
+    assert name in rejection.detail
+    assert f"--{name.replace('_', '-')}" in rejection.detail
+    assert "eeee" in rejection.detail
+    assert len(rejection.detail) < 300
 
 
 @pytest.mark.parametrize(
@@ -299,9 +299,9 @@ async def test_settings_are_not_changed_from_elsewhere() -> None:
     ],
 )
 def test_an_entry_that_can_never_fit_is_refused_at_the_start_in_one_line(name: str, text: str) -> None:
-    with pytest.raises(SettingError) as refusal:
+    with pytest.raises(SettingError) as rejection:
         Access(load({name: text}))
-    message = str(refusal.value)
+    message = str(rejection.value)
     assert message.startswith(f"{name}: ")
     assert repr(text.rpartition(",")[2].strip()) in message
     assert "\n" not in message

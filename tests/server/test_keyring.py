@@ -9,7 +9,7 @@ import trio.testing
 
 from tests.support.keys import allowing
 from trio_stt.access import keyring as keyring_module
-from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import WRONG_KEY, Keyring
 from trio_stt.access.keys import KeyRecord, KeyScope, add_to_file, create_key, remove_from_file
 from trio_stt.errors import SettingError
@@ -85,10 +85,10 @@ async def test_after_so_many_wrong_keys_an_address_is_not_heard_for_a_while(
     for _ in range(3):
         assert await keys.check("wrong", HERE) is WRONG_KEY
     for key in ("wrong", fresh, known[:-1]):
-        refusal = await keys.check(key, HERE)
-        assert isinstance(refusal, Refusal)
-        assert (refusal.status, "max_failed_logins_per_address is 3" in refusal.detail) == (429, True)
-        assert (b"retry-after", b"21") in refusal.headers
+        rejection = await keys.check(key, HERE)
+        assert isinstance(rejection, Rejection)
+        assert (rejection.status, "max_failed_logins_per_address is 3" in rejection.detail) == (429, True)
+        assert (b"retry-after", b"21") in rejection.headers
     assert len(hashed) == 1
     assert isinstance(await keys.check(known, HERE), KeyRecord), "who was in before still is"
     assert isinstance(await keys.check(fresh, THERE), KeyRecord), "others do not suffer"
@@ -101,7 +101,7 @@ async def test_after_so_many_wrong_keys_an_address_is_not_heard_for_a_while(
 async def test_addresses_of_one_ipv6_network_are_one_client(tmp_path: Path) -> None:
     keys, _ = ring(tmp_path, most=2)
     answers = [await keys.check("wrong", f"2001:db8::{number:x}") for number in range(4)]
-    assert [answer.status for answer in answers if isinstance(answer, Refusal)] == [401, 401, 429, 429]
+    assert [answer.status for answer in answers if isinstance(answer, Rejection)] == [401, 401, 429, 429]
     assert (await keys.check("wrong", "2001:db8:0:1::1")) is WRONG_KEY
 
 
@@ -118,7 +118,7 @@ async def test_guesses_at_once_are_hashed_one_at_a_time_and_no_more_than_allowed
     async with trio.open_nursery() as nursery:
         for _ in range(20):
             nursery.start_soon(guess)
-    assert sorted(answer.status for answer in answers if isinstance(answer, Refusal)) == [401] * 4 + [429] * 16
+    assert sorted(answer.status for answer in answers if isinstance(answer, Rejection)) == [401] * 4 + [429] * 16
     assert len(hashed) == 4
 
 
@@ -137,7 +137,7 @@ async def test_when_too_many_keys_wait_the_next_is_told_to_come_later(
         for key in made:
             nursery.start_soon(log_in, key)
     assert sum(isinstance(answer, KeyRecord) for answer in answers) == 2
-    assert [answer.status for answer in answers if isinstance(answer, Refusal)] == [503] * 3
+    assert [answer.status for answer in answers if isinstance(answer, Rejection)] == [503] * 3
 
 
 async def test_a_file_that_changes_is_read_again(

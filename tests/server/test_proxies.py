@@ -7,7 +7,7 @@ from hypercorn.typing import HTTPScope, WWWScope
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.access.host_and_origin import Refusal, is_local
+from trio_stt.access.host_and_origin import Rejection, is_local
 from trio_stt.access.proxies import CONFLICT, Proxies
 from trio_stt.errors import SettingError
 from trio_stt.settings.configuration import load
@@ -36,7 +36,7 @@ def seen(headers: Headers, *, peer: str = PROXY, scheme: str = "http") -> tuple[
     scope = Proxies(load({"trusted_proxies": TRUSTED})).seen(
         scope_of([("host", "inner"), *headers], peer=peer, scheme=scheme)
     )
-    assert not isinstance(scope, Refusal)
+    assert not isinstance(scope, Rejection)
     hosts = [value.decode() for name, value in scope["headers"] if name == b"host"]
     assert scope["client"]
     assert len(hosts) == 1
@@ -111,7 +111,7 @@ def test_no_proxy_makes_a_client_the_machine_itself() -> None:
         scope = Proxies(load({"trusted_proxies": "127.0.0.1"})).seen(
             scope_of([("host", "localhost"), *headers], peer="127.0.0.1")
         )
-        assert not isinstance(scope, Refusal)
+        assert not isinstance(scope, Rejection)
         assert not is_local(scope)
 
 
@@ -132,7 +132,7 @@ def test_no_proxy_makes_a_client_the_machine_itself() -> None:
 )
 def test_routes_see_the_path_below_the_root(root: str, path: str, below: str) -> None:
     scope = Proxies(load({"root_path": root})).seen(scope_of([], path=path))
-    assert not isinstance(scope, Refusal)
+    assert not isinstance(scope, Rejection)
     assert scope["path"] == below
 
 
@@ -154,5 +154,5 @@ def test_no_header_breaks_it_and_none_of_a_stranger_counts(values: list[str], tr
     headers = list(zip(names, values, strict=False))
     scope = Proxies(load({"trusted_proxies": TRUSTED})).seen(scope_of(headers, peer=PROXY if trusted else CLIENT))
     if not trusted:
-        assert not isinstance(scope, Refusal)
+        assert not isinstance(scope, Rejection)
         assert scope["client"] == (CLIENT, 50_000)

@@ -163,9 +163,9 @@ async def test_one_client_too_many_is_told_why_and_closed_with_1013(worker: str)
         async with connected(server) as second:
             await second.until_closed()
             assert [event["type"] for event in second.events] == ["error"]
-            refusal = second.events[0]
-            assert (refusal["where"], "sessionId" in refusal) == ("admission", False)
-            assert refusal["limits"]["maxSessions"] == 1
+            rejection = second.events[0]
+            assert (rejection["where"], "sessionId" in rejection) == ("admission", False)
+            assert rejection["limits"]["maxSessions"] == 1
             assert second.close_code == 1013
         assert (await health(server))["rejectedSessions"] == 1
         await first.command("ping")

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.speech.repetition import Refusal, refusal
+from trio_stt.speech.repetition import RejectedText, rejected_text
 
 SENTENCE = "I am going to the store because I need some milk"
 
 
 @pytest.mark.parametrize("text", ["", "  \n", ",,", "...", " - ", "♪♪♪♪", "♪ ♪ ♪", "?!", "“”"])
 def test_text_without_a_letter_or_number_is_no_words(text: str) -> None:
-    assert refusal(text) is Refusal.NO_WORDS
+    assert rejected_text(text) is RejectedText.NO_WORDS
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_text_without_a_letter_or_number_is_no_words(text: str) -> None:
     ],
 )
 def test_what_people_say_passes(text: str) -> None:
-    assert refusal(text) is None
+    assert rejected_text(text) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_people_say_passes(text: str) -> None:
     ],
 )
 def test_a_loop_is_refused(text: str) -> None:
-    assert refusal(text) is Refusal.REPETITION
+    assert rejected_text(text) is RejectedText.REPETITION
 
 
 word = st.text(alphabet="abcdefgh", min_size=1, max_size=6)
@@ -68,9 +68,9 @@ phrases = st.lists(word, min_size=1, max_size=30)
 def test_any_phrase_said_ten_times_in_a_row_is_a_loop(
     phrase: list[str], times: int, before: list[str], after: list[str]
 ) -> None:
-    assert refusal(" ".join([*before, *phrase * times, *after])) is Refusal.REPETITION
+    assert rejected_text(" ".join([*before, *phrase * times, *after])) is RejectedText.REPETITION
 
 
 @given(st.lists(st.integers(0, 10**9), unique=True, min_size=1, max_size=80))
 def test_words_that_do_not_recur_pass(numbers: list[int]) -> None:
-    assert refusal(" ".join(f"word{number}" for number in numbers)) is None
+    assert rejected_text(" ".join(f"word{number}" for number in numbers)) is None

@@ -21,7 +21,7 @@ from trio_stt.lanes.engines.base import Engine, EngineConfig, Request
 from trio_stt.settings import Settings
 from trio_stt.speech.events import SilenceConfirmed, SpeechResumed, UtteranceEnded, UtteranceStarted
 from trio_stt.speech.pipeline import SpeechPipeline
-from trio_stt.speech.repetition import Refusal, refusal
+from trio_stt.speech.repetition import RejectedText, rejected_text
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
@@ -139,7 +139,7 @@ def test_a_final_that_agrees_is_told_from_one_that_does_not(utterances: list[Utt
 def test_nothing_that_was_really_said_is_refused(utterances: list[Utterance]) -> None:
     for utterance in utterances:
         for text in (utterance.final, *(text for text, _ in utterance.partials)):
-            assert not text or refusal(text) is None, text
+            assert not text or rejected_text(text) is None, text
 
 
 # Tail windows.
@@ -197,14 +197,14 @@ def stuck_record() -> Clip:
 @pytest.mark.parametrize(
     ("sound", "reason"),
     [
-        (melody, Refusal.NO_WORDS),
-        (buzzer, Refusal.REPETITION),
-        (throbbing, Refusal.REPETITION),
-        (stuck_record, Refusal.REPETITION),
+        (melody, RejectedText.NO_WORDS),
+        (buzzer, RejectedText.REPETITION),
+        (throbbing, RejectedText.REPETITION),
+        (stuck_record, RejectedText.REPETITION),
     ],
 )
 def test_what_moonshine_makes_of_no_speech_is_refused(
-    moonshine: Engine, sound: Callable[[], Clip], reason: Refusal
+    moonshine: Engine, sound: Callable[[], Clip], reason: RejectedText
 ) -> None:
     text = transcribe(moonshine, sound())
-    assert refusal(text) is reason, text
+    assert rejected_text(text) is reason, text

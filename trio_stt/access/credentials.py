@@ -10,7 +10,7 @@ import re
 import msgspec
 from hypercorn.typing import WWWScope
 
-from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keys import KEY_PREFIX
 from trio_stt.protocol.json_text import repeats_key
 
@@ -21,14 +21,14 @@ _IN_QUERY = re.compile(
 )
 MAX_AUTH_CHARACTERS = 1024
 
-IN_URL = Refusal(
+IN_URL = Rejection(
     status=400,
     cause="key in a URL",
     detail="a key must never be in a URL, which logs and histories keep: send it in the header `Authorization: Bearer`,"
     " as the subprotocol `trio-stt.key.` followed by it, or in a first message of the type auth; and make a new one,"
     " for this one was shown",
 )
-NO_KEY = Refusal(
+NO_KEY = Rejection(
     status=401,
     cause="missing key",
     detail="a key is needed: send it in the header `Authorization: Bearer`",

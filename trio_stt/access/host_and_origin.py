@@ -35,7 +35,7 @@ _Origin = tuple[str, str, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Rejection:
     """Why somebody may not pass.
 
     Attributes:
@@ -70,20 +70,20 @@ class Access:
         self._is_public = not is_loopback(settings.host)
         self._own_names = _own_names() | {settings.host.lower()}
 
-    def refusal(self, scope: WWWScope) -> Refusal | None:
+    def rejection(self, scope: WWWScope) -> Rejection | None:
         """Why a request or handshake may not pass; None where it may."""
-        return self.host_refusal(scope) or self._origin_refusal(scope)
+        return self.host_rejection(scope) or self._origin_rejection(scope)
 
-    def host_refusal(self, scope: WWWScope) -> Refusal | None:
+    def host_rejection(self, scope: WWWScope) -> Rejection | None:
         """Why the name that a client used for the server is not answered; None where it is."""
         host_header = _header(scope, b"host")
         shown = _shown(host_header)
         try:
             is_ours = not host_header or self._answers_to(_host_and_port(host_header)[0], scope)
         except ValueError:
-            return Refusal(status=400, cause=f"host name {shown}", detail=f"{shown} is not a host name")
+            return Rejection(status=400, cause=f"host name {shown}", detail=f"{shown} is not a host name")
         if not is_ours:
-            return Refusal(
+            return Rejection(
                 status=421,
                 cause=f"host name {shown}",
                 detail=f"the host name {shown} is not served; name it in the setting allowed_hosts (--allowed-hosts)"
@@ -91,14 +91,14 @@ class Access:
             )
         return None
 
-    def _origin_refusal(self, scope: WWWScope) -> Refusal | None:
+    def _origin_rejection(self, scope: WWWScope) -> Rejection | None:
         host_header = _header(scope, b"host")
         if scope["type"] == "http" and scope["method"] in _READING_METHODS:
             return None
         for origin in header_values(scope, b"origin"):
             if not self._welcomes(origin, scope, host_header):
                 shown = _shown(origin)
-                return Refusal(
+                return Rejection(
                     status=403,
                     cause=f"origin {shown}",
                     detail=f"pages of the origin {shown} may not use this server; name it in the setting"

@@ -20,7 +20,7 @@ from pathlib import Path
 import trio
 
 from trio_stt.access.addresses import Failures
-from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keys import KeyRecord, key_id_of, parse_entries, read_lines
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0
 _MAX_WAITING_CHECKS = 32
 """Of 50 ms each."""
-WRONG_KEY = Refusal(
+WRONG_KEY = Rejection(
     status=401,
     cause="key",
     detail="the key is wrong or was revoked",
     headers=((b"www-authenticate", b'Bearer error="invalid_token"'),),
 )
-_BUSY = Refusal(
+_BUSY = Rejection(
     status=503,
     cause="key",
     detail=f"more than {_MAX_WAITING_CHECKS} keys wait to be checked; try again in some seconds",
@@ -86,7 +86,7 @@ class Keyring:
         self._look()
         return self._records.get(record.id) == record
 
-    async def check(self, key: str, address: str) -> KeyRecord | Refusal:
+    async def check(self, key: str, address: str) -> KeyRecord | Rejection:
         """Whose key it is, or why it opens nothing. Never slow for one that was right before."""
         self._look()
         record = self._records.get(key_id_of(key) or "")
@@ -138,8 +138,8 @@ class Keyring:
         logger.info("the keys were read again: there are %d", len(self._records))
 
 
-def _too_many(per_minute: int, wait_s: float) -> Refusal:
-    return Refusal(
+def _too_many(per_minute: int, wait_s: float) -> Rejection:
+    return Rejection(
         status=429,
         cause="number of failed logins",
         detail=f"too many wrong keys from this address: max_failed_logins_per_address is {per_minute} a minute",

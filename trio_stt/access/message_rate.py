@@ -8,7 +8,7 @@ Commands have no use in such numbers: who sends more of them than the limit is t
 
 import trio
 
-from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.host_and_origin import Rejection
 from trio_stt.settings import Settings
 from trio_stt.token_bucket import Bucket
 
@@ -27,7 +27,7 @@ class Flow:
         self._packets = Bucket(settings.max_packets_per_second, _WINDOW_S)
         self._most = settings.max_commands_per_second
 
-    async def admit(self, message: str | bytes) -> Refusal | None:
+    async def admit(self, message: str | bytes) -> Rejection | None:
         """Let a message in when it is its turn; or why its sender is turned away."""
         now_s = trio.current_time()
         if isinstance(message, bytes):
@@ -35,7 +35,7 @@ class Flow:
                 await trio.sleep(wait_s)
             return None
         if self._commands.spend(1, now_s):
-            return Refusal(
+            return Rejection(
                 status=400,
                 cause="rate of commands",
                 detail=f"too many commands: max_commands_per_second is {self._most}, over {_WINDOW_S:g} s",

@@ -14,13 +14,13 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from trio_stt.access.client_identity import identity_with_key, identity_without_key, with_client
 from trio_stt.access.credentials import IN_URL, NO_KEY, key_in_url, presented_key
-from trio_stt.access.host_and_origin import Access, Refusal
+from trio_stt.access.host_and_origin import Access, Rejection
 from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord, KeyScope
 from trio_stt.access.proxies import Proxies
 
 _READING_METHODS = frozenset({"GET", "HEAD"})
-_NEEDS_ADMIN = Refusal(
+_NEEDS_ADMIN = Rejection(
     status=403,
     cause="scope of the key",
     detail="the scope of this key is talk; here it must be admin",
@@ -28,7 +28,7 @@ _NEEDS_ADMIN = Refusal(
 )
 
 
-class RefusalLog:
+class RejectionLog:
     """Logs refusals, at most one in `EVERY_S`, and counts the others: nobody can flood the log."""
 
     EVERY_S = 10.0
@@ -38,14 +38,14 @@ class RefusalLog:
         self._quiet_until_s = float("-inf")
         self._unsaid = 0
 
-    def note(self, refusal: Refusal) -> None:
+    def note(self, rejection: Rejection) -> None:
         """Log it, or count it for the next line."""
         now_s = trio.current_time()
         if now_s < self._quiet_until_s:
             self._unsaid += 1
             return
         others = f"; {self._unsaid} more refused since the last such line" if self._unsaid else ""
-        self._logger.warning("refused a request: the %s is not allowed%s", refusal.cause, others)
+        self._logger.warning("refused a request: the %s is not allowed%s", rejection.cause, others)
         self._quiet_until_s, self._unsaid = now_s + self.EVERY_S, 0
 
 
@@ -73,7 +73,7 @@ class AccessMiddleware:
         self._proxies = proxies
         self._keyring = keyring if keyring is not None and keyring.is_needed else None
         self._on_refused_socket = on_refused_socket
-        self._log = RefusalLog(logging.getLogger(__name__))
+        self._log = RejectionLog(logging.getLogger(__name__))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one scope, or refuse it."""
@@ -81,7 +81,7 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         passed = await self._judge(scope)
-        if isinstance(passed, Refusal):
+        if isinstance(passed, Rejection):
             self._log.note(passed)
             if scope["type"] == "websocket":
                 self._on_refused_socket()
@@ -90,25 +90,25 @@ class AccessMiddleware:
             scope.update(passed)  # type: ignore[typeddict-item]  # the same one: the host goes on writing there
             await self._app(scope, receive, send)
 
-    async def _judge(self, scope: WWWScope) -> WWWScope | Refusal:
+    async def _judge(self, scope: WWWScope) -> WWWScope | Rejection:
         """The scope for the routes, with who it is from; or why they may not see it."""
         # The name in `Host` counts, whatever a proxy says: a page on a name that was rebound can send any other header.
-        seen = self._access.host_refusal(scope) or (self._proxies.seen(scope) if self._proxies else scope)
-        if isinstance(seen, Refusal):
+        seen = self._access.host_rejection(scope) or (self._proxies.seen(scope) if self._proxies else scope)
+        if isinstance(seen, Rejection):
             return seen
-        if refusal := self._access.refusal(seen):
-            return refusal
+        if rejection := self._access.rejection(seen):
+            return rejection
         peer = scope.get("client")
         if self._keyring is None:
             return with_client(seen, identity_without_key(seen, peer=peer))
         if seen["type"] == "websocket":
             return with_client(seen, identity_with_key(seen, None, peer=peer))
         record = await self._owner(seen, self._keyring)
-        if isinstance(record, Refusal):
+        if isinstance(record, Rejection):
             return record
         return with_client(seen, identity_with_key(seen, record, peer=peer))
 
-    async def _owner(self, scope: HTTPScope, keyring: Keyring) -> KeyRecord | Refusal | None:
+    async def _owner(self, scope: HTTPScope, keyring: Keyring) -> KeyRecord | Rejection | None:
         """Whose key a request shows; None where there is none and none is needed."""
         if key_in_url(scope):
             return IN_URL
@@ -131,18 +131,18 @@ def _needed_scope(scope: HTTPScope) -> KeyScope | None:
     return KeyScope.ADMIN if changes_config or path == "/api/metrics" else KeyScope.TALK
 
 
-async def _answer(refusal: Refusal, scope: WWWScope, send: ASGISendCallable) -> None:
-    body = msgspec.json.encode({"detail": refusal.detail})
+async def _answer(rejection: Rejection, scope: WWWScope, send: ASGISendCallable) -> None:
+    body = msgspec.json.encode({"detail": rejection.detail})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        *refusal.headers,
+        *rejection.headers,
     ]
     if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.start", "status": rejection.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
     elif "websocket.http.response" in (scope.get("extensions") or {}):
-        await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "websocket.http.response.start", "status": rejection.status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
     else:
         await send({"type": "websocket.close", "code": 1008, "reason": ""})  # before an accept: 403

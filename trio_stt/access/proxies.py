@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from hypercorn.typing import WWWScope
 
 from trio_stt.access.addresses import parse_address
-from trio_stt.access.host_and_origin import Refusal, header_values
+from trio_stt.access.host_and_origin import Rejection, header_values
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
 from trio_stt.settings.option import listed
@@ -27,7 +27,7 @@ _SCHEMES = {"http": ("http", "ws"), "https": ("https", "wss"), "ws": ("http", "w
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _PAIR = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(\"(?:[^\"\\]|\\.)*\"|[^\s\";,]*)\s*")
 _WITH_PORT = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<ipv4>[0-9.]+))(?::[0-9]{1,5})?")
-CONFLICT = Refusal(
+CONFLICT = Rejection(
     status=400,
     cause="pair of headers Forwarded and X-Forwarded-For",
     detail="Forwarded and X-Forwarded-For name different clients: the proxy must drop the one that it does not write",
@@ -61,7 +61,7 @@ class Proxies:
         if not _ROOT_PATH.fullmatch(self._root):
             raise SettingError(f"root_path: {settings.root_path!r} is not a path, such as /stt")
 
-    def seen(self, scope: WWWScope) -> WWWScope | Refusal:
+    def seen(self, scope: WWWScope) -> WWWScope | Rejection:
         """A scope as its client meant it: from its address, by its scheme and host name, below our root."""
         changes: dict[str, object] = {"path": self._below_root(scope["path"])}
         client = scope.get("client")

@@ -18,10 +18,10 @@ from quart import websocket
 from trio_stt.access.addresses import client_of
 from trio_stt.access.client_identity import ClientIdentity, client_identity, identity_with_key, with_client
 from trio_stt.access.credentials import IN_URL, SUBPROTOCOL, key_in_message, key_in_url, presented_key
-from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord
-from trio_stt.access.middleware import RefusalLog
+from trio_stt.access.middleware import RejectionLog
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.stagger import Stagger
@@ -34,7 +34,7 @@ CLOSE_TRY_AGAIN_LATER = 1013
 _MAX_REASON_BYTES = 123  # what fits into a close frame (RFC 6455 section 5.5)
 _LATER = frozenset({429, 503})
 _LINGER_S = 2.0
-_NO_KEY = Refusal(
+_NO_KEY = Rejection(
     status=401,
     cause="missing key",
     detail=f"a key is needed within {AUTH_TIMEOUT_S:g} s: in the header `Authorization: Bearer`, as the subprotocol"
@@ -54,7 +54,7 @@ class WebSocketAdmission:
         self._server_state = server_state
         self._keyring = keyring
         self._open: Counter[str] = Counter()
-        self._log = RefusalLog(logging.getLogger(__name__))
+        self._log = RejectionLog(logging.getLogger(__name__))
         self._gate = Stagger()  # a crowd at the door holds nobody up who is inside: each session takes a millisecond
 
     def wrap(self, route: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -70,13 +70,13 @@ class WebSocketAdmission:
             client = client_of(identity.address)
             self._open[client] += 1
             try:
-                refusal = self._too_many(client) or await self._identify(identity)
-                if refusal is None:
+                rejection = self._too_many(client) or await self._identify(identity)
+                if rejection is None:
                     await route()
                 else:
                     self._server_state.count_rejected()
-                    self._log.note(refusal)
-                    await reject(refusal)
+                    self._log.note(rejection)
+                    await reject(rejection)
                     await drain_after_close()
             except ConnectionClosed:
                 pass  # it left before there was a session
@@ -91,17 +91,17 @@ class WebSocketAdmission:
         """Whether a visitor may stay: its key was not revoked meanwhile."""
         return identity.record is None or self._keyring.is_still_authorized(identity.record)
 
-    def _too_many(self, client: str) -> Refusal | None:
+    def _too_many(self, client: str) -> Rejection | None:
         most = self._server_state.settings.max_connections_per_address
         if self._open[client] <= most:
             return None
-        return Refusal(
+        return Rejection(
             status=429,
             cause="number of connections from an address",
             detail=f"too many connections from this address: max_connections_per_address is {most}",
         )
 
-    async def _identify(self, identity: ClientIdentity) -> Refusal | None:
+    async def _identify(self, identity: ClientIdentity) -> Rejection | None:
         """Find out whose key it is, and tell the routes; or why there is no way in."""
         if not self._keyring.is_needed:
             return None
@@ -122,11 +122,11 @@ class WebSocketAdmission:
         return None
 
 
-async def reject(refusal: Refusal) -> None:
+async def reject(rejection: Rejection) -> None:
     """Tell the client of the current socket why it may not stay, and close."""
-    await websocket.send(encode(Error(message=refusal.detail, where=Where.ADMISSION)))
-    code = CLOSE_TRY_AGAIN_LATER if refusal.status in _LATER else CLOSE_POLICY
-    await websocket.close(code, refusal.detail.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
+    await websocket.send(encode(Error(message=rejection.detail, where=Where.ADMISSION)))
+    code = CLOSE_TRY_AGAIN_LATER if rejection.status in _LATER else CLOSE_POLICY
+    await websocket.close(code, rejection.detail.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
 
 
 async def drain_after_close() -> None:

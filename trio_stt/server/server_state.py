@@ -277,8 +277,8 @@ class ServerState:
         return ConfigUpdateReport(
             applied={declaration.name: applied_report(declaration, shown) for declaration in revision.applied},
             rejected={
-                name: RejectedSetting(reason=refusal.reason, message=refusal.message)
-                for name, refusal in revision.refused.items()
+                name: RejectedSetting(reason=rejection.reason, message=rejection.message)
+                for name, rejection in revision.rejected.items()
             },
             settings=shown,
             runtime_settings=runtime_settings(),

@@ -25,7 +25,7 @@ from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.speech.final_text import finished
-from trio_stt.speech.repetition import Refusal, refusal
+from trio_stt.speech.repetition import RejectedText, rejected_text
 
 logger = logging.getLogger(__name__)
 
@@ -255,14 +255,14 @@ class Finals:
     def _publish(self, recording: ActiveUtterance, heard: Transcript) -> None:
         """The final; or, where what the engine returned is not what a person said, the end of the segment."""
         text = finished(heard.text)
-        reason = refusal(text)
+        reason = rejected_text(text)
         if reason is None:
             self._publisher.final(recording, text, heard.segments)
             return
         if text:
             self._counters.suppressed_texts += 1
             logger.warning("segment %d withheld: %s", recording.segment_id, reason)
-        self._publisher.segment_closed(recording, "empty" if reason is Refusal.NO_WORDS else reason)
+        self._publisher.segment_closed(recording, "empty" if reason is RejectedText.NO_WORDS else reason)
 
     async def _transcribe(self, item: _Finished) -> JobResult:
         """The result, waiting for room in the lane as long as it takes.

@@ -23,7 +23,7 @@ from trio_stt.protocol.events import State
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
-from trio_stt.speech.repetition import Refusal, refusal
+from trio_stt.speech.repetition import RejectedText, rejected_text
 
 logger = logging.getLogger(__name__)
 
@@ -294,9 +294,9 @@ class Partials:
         old_enough = self._heard_to_sample >= recording.cadence.shown_from_sample
         if old_enough:
             self._answered = recording.utterance
-        reason = refusal(said)
+        reason = rejected_text(said)
         if reason is not None:  # nothing, or nothing that a person says: no evidence either
-            self._counters.suppressed_texts += reason is Refusal.REPETITION
+            self._counters.suppressed_texts += reason is RejectedText.REPETITION
             return
         whole = recording.stitcher.stitch(
             said, clip_start_sample=pending.start_sample, clip_end_sample=pending.end_sample

@@ -23,7 +23,7 @@ CHECKED = frozenset({"wakeword_backend", "openwakeword_model_paths", "wake_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class SettingRejection:
     """Why a change is not taken."""
 
     reason: Literal["startup_only", "unknown", "invalid_value"]
@@ -42,7 +42,7 @@ class Revision:
 
     settings: Settings
     applied: tuple[Declaration, ...]
-    refused: Mapping[str, Refusal]
+    rejected: Mapping[str, SettingRejection]
 
 
 def revise(settings: Settings, changes: Mapping[str, msgspec.Raw], check_wake_words: Check) -> Revision:
@@ -59,12 +59,12 @@ def revise(settings: Settings, changes: Mapping[str, msgspec.Raw], check_wake_wo
     """
     known = {declaration.name: declaration for declaration in declarations()}
     taken: dict[str, object] = {}
-    refused: dict[str, Refusal] = {}
+    rejected: dict[str, SettingRejection] = {}
     for name, raw in changes.items():
         try:
             taken[name] = _value(known.get(name), raw)
         except _Refused as error:
-            refused[name] = error.refusal
+            rejected[name] = error.rejection
 
     def why_not(values: dict[str, object]) -> _Objection | None:
         return _objection(settings.model_copy(update=values), values, check_wake_words)
@@ -73,22 +73,22 @@ def revise(settings: Settings, changes: Mapping[str, msgspec.Raw], check_wake_wo
     while (objection := why_not(taken)) is not None:
         for name in objection.names:
             left_out[name] = taken.pop(name)
-            refused[name] = Refusal(reason="invalid_value", message=objection.message)
+            rejected[name] = SettingRejection(reason="invalid_value", message=objection.message)
     for name, value in left_out.items():
         if name not in CHECKED and why_not(taken | {name: value}) is None:
             taken[name] = value
-            del refused[name]
+            del rejected[name]
     return Revision(
         settings=settings.model_copy(update=taken),
         applied=tuple(known[name] for name in changes if name in taken),
-        refused=refused,
+        rejected=rejected,
     )
 
 
 class _Refused(Exception):  # noqa: N818 - it names a state
     def __init__(self, reason: Literal["startup_only", "unknown", "invalid_value"], message: str) -> None:
         super().__init__(message)
-        self.refusal = Refusal(reason=reason, message=message)
+        self.rejection = SettingRejection(reason=reason, message=message)
 
 
 def _value(declaration: Declaration | None, raw: msgspec.Raw) -> object:

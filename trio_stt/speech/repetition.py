@@ -22,14 +22,14 @@ _LONGEST_PHRASE = 30
 _HYPHENS = str.maketrans("-\u2010\u2011\u2012\u2013\u2014", " " * 6)  # "mm-mm-mm" says "mm" three times
 
 
-class Refusal(StrEnum):
+class RejectedText(StrEnum):
     """Why text is not words."""
 
     NO_WORDS = "no_words"
     REPETITION = "repetition"
 
 
-def refusal(text: str) -> Refusal | None:
+def rejected_text(text: str) -> RejectedText | None:
     """Tell why a partial or final must not be published as words; None where it may be.
 
     Args:
@@ -40,11 +40,11 @@ def refusal(text: str) -> Refusal | None:
         which a phrase of up to 30 words follows itself more often than a person would say it.
     """
     if not any(character.isalnum() for character in text):
-        return Refusal.NO_WORDS
+        return RejectedText.NO_WORDS
     normal = wording(text.translate(_HYPHENS)).normal
     said = [normal[start:end] for start, end in words(normal)]
     if any(_repeats(said, size) > _ALLOWED.get(size, _ALLOWED_LONG) for size in range(1, _LONGEST_PHRASE + 1)):
-        return Refusal.REPETITION
+        return RejectedText.REPETITION
     return None
 
 

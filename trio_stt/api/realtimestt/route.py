@@ -13,7 +13,7 @@ import trio
 from quart import Blueprint, websocket
 
 from trio_stt.access.client_identity import client_identity
-from trio_stt.access.host_and_origin import Refusal
+from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.message_rate import Flow
 from trio_stt.api.websocket_admission import (
     CLOSE_POLICY,
@@ -44,7 +44,7 @@ _CLOSE_CODES = {
     CloseReason.FAILED: CLOSE_INTERNAL_ERROR,
     CloseReason.OVER: CLOSE_NORMAL,
 }
-REVOKED = Refusal(status=401, cause="key", detail="the key was revoked")
+REVOKED = Rejection(status=401, cause="key", detail="the key was revoked")
 
 
 class QuartConnection:
@@ -71,13 +71,13 @@ class QuartConnection:
             ConnectionClosed: The client left, or was turned away.
         """
         message: str | bytes = await self._receive()
-        refusal = await self._flow.admit(message)
-        if refusal is None and not self._admission.is_still_authorized(self._identity):
-            refusal = REVOKED
-        if refusal is not None:
+        rejection = await self._flow.admit(message)
+        if rejection is None and not self._admission.is_still_authorized(self._identity):
+            rejection = REVOKED
+        if rejection is not None:
             self._is_turned_away = True
-            await reject(refusal)
-            raise ConnectionClosed(refusal.detail)
+            await reject(rejection)
+            raise ConnectionClosed(rejection.detail)
         return message
 
     async def send(self, *messages: str) -> None:
@@ -104,8 +104,8 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
         try:
             session_id = server_state.reserve()
         except (ServerFull, ServerClosing) as reason:
-            refusal = Error(message=str(reason), where=Where.ADMISSION, limits=server_state.limits())
-            await websocket.send(encode(refusal))
+            rejection = Error(message=str(reason), where=Where.ADMISSION, limits=server_state.limits())
+            await websocket.send(encode(rejection))
             full = isinstance(reason, ServerFull)
             await websocket.close(CLOSE_TRY_AGAIN_LATER if full else CLOSE_SERVICE_RESTART, str(reason))
             await drain_after_close()
