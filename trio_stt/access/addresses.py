@@ -13,7 +13,7 @@ _REMEMBERED = 256
 """Addresses, or what stands in their place: each handshake asks for the same few nine times."""
 
 
-class Failures:
+class LoginThrottle:
     """Failed logins by client address, so many a minute; of ten thousand addresses, the latest."""
 
     WINDOW_S = 60.0

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trio
 
-from trio_stt.access.addresses import Failures
+from trio_stt.access.addresses import LoginThrottle
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keys import KeyRecord, key_id_of, parse_entries, read_lines
 from trio_stt.errors import SettingError
@@ -72,7 +72,7 @@ class Keyring:
             self._records |= records
         self._verified: dict[str, tuple[KeyRecord, bytes]] = {}
         self._mac_key = secrets.token_bytes(32)
-        self._failures = Failures()
+        self._failures = LoginThrottle()
         self._checks = trio.CapacityLimiter(1)
         self._waiting = 0
 
