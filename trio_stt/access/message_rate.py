@@ -15,7 +15,7 @@ from trio_stt.token_bucket import Bucket
 _WINDOW_S = 5.0
 
 
-class Flow:
+class MessageRateLimiter:
     """The messages of one client.
 
     Args:

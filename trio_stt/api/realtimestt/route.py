@@ -14,7 +14,7 @@ from quart import Blueprint, websocket
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.access.host_and_origin import Rejection
-from trio_stt.access.message_rate import Flow
+from trio_stt.access.message_rate import MessageRateLimiter
 from trio_stt.api.websocket_admission import (
     CLOSE_POLICY,
     CLOSE_TRY_AGAIN_LATER,
@@ -50,9 +50,9 @@ REVOKED = Rejection(status=401, cause="key", detail="the key was revoked")
 class QuartConnection:
     """The current WebSocket as a session's connection."""
 
-    def __init__(self, admission: WebSocketAdmission, flow: Flow) -> None:
+    def __init__(self, admission: WebSocketAdmission, rate_limiter: MessageRateLimiter) -> None:
         self._admission = admission
-        self._flow = flow
+        self._rate_limiter = rate_limiter
         self._scope = websocket.scope
         self._identity = client_identity(self._scope)
         self._is_turned_away = False
@@ -71,7 +71,7 @@ class QuartConnection:
             ConnectionClosed: The client left, or was turned away.
         """
         message: str | bytes = await self._receive()
-        rejection = await self._flow.admit(message)
+        rejection = await self._rate_limiter.admit(message)
         if rejection is None and not self._admission.is_still_authorized(self._identity):
             rejection = REVOKED
         if rejection is not None:
@@ -120,7 +120,9 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
             return
         server_state.start(session)
         try:
-            close_reason = await session.serve_connection(QuartConnection(admission, Flow(server_state.settings)))
+            close_reason = await session.serve_connection(
+                QuartConnection(admission, MessageRateLimiter(server_state.settings))
+            )
         except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
             close_reason = CloseReason.FAILED
         if close_reason:
