@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """What may come: `rate` a second, in the long run, and `rate` x `window_s` at once.
 
     Attributes:
@@ -20,7 +20,7 @@ class Bucket:
     _spent: float = field(default=0.0, init=False)
     _at_s: float = field(default=float("-inf"), init=False)
 
-    def spend(self, amount: float, now_s: float) -> float:
+    def acquire(self, amount: float, now_s: float) -> float:
         """Take an amount, also one that is not there; returns the seconds until it would have been."""
         self._spent = max(0.0, self._spent - (now_s - self._at_s) * self.rate) + amount
         self._at_s = now_s

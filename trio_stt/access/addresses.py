@@ -4,7 +4,7 @@ from collections import OrderedDict
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from trio_stt.token_bucket import Bucket
+from trio_stt.token_bucket import TokenBucket
 
 _MAX_ADDRESSES = 10_000
 _CLIENT_PREFIX = 64
@@ -19,17 +19,17 @@ class LoginThrottle:
     WINDOW_S = 60.0
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def attempt(self, address: str, now_s: float, *, per_minute: int) -> float:
         """Count an attempt; returns the seconds until this one would be allowed, 0.0 where it is now."""
         client, rate = client_of(address), per_minute / self.WINDOW_S
-        bucket = self._buckets.setdefault(client, Bucket(rate, self.WINDOW_S))
+        bucket = self._buckets.setdefault(client, TokenBucket(rate, self.WINDOW_S))
         bucket.rate = rate
         self._buckets.move_to_end(client)
         if len(self._buckets) > _MAX_ADDRESSES:
             self._buckets.popitem(last=False)
-        wait_s = bucket.spend(1, now_s)
+        wait_s = bucket.acquire(1, now_s)
         if wait_s:
             bucket.refund(1)  # what was refused is no attempt: who stops gets in again
         return wait_s

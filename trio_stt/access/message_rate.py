@@ -10,7 +10,7 @@ import trio
 
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.settings import Settings
-from trio_stt.token_bucket import Bucket
+from trio_stt.token_bucket import TokenBucket
 
 _WINDOW_S = 5.0
 
@@ -23,18 +23,18 @@ class MessageRateLimiter:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._commands = Bucket(settings.max_commands_per_second, _WINDOW_S)
-        self._packets = Bucket(settings.max_packets_per_second, _WINDOW_S)
+        self._commands = TokenBucket(settings.max_commands_per_second, _WINDOW_S)
+        self._packets = TokenBucket(settings.max_packets_per_second, _WINDOW_S)
         self._most = settings.max_commands_per_second
 
     async def admit(self, message: str | bytes) -> Rejection | None:
         """Let a message in when it is its turn; or why its sender is turned away."""
         now_s = trio.current_time()
         if isinstance(message, bytes):
-            if wait_s := self._packets.spend(1, now_s):
+            if wait_s := self._packets.acquire(1, now_s):
                 await trio.sleep(wait_s)
             return None
-        if self._commands.spend(1, now_s):
+        if self._commands.acquire(1, now_s):
             return Rejection(
                 status=400,
                 cause="rate of commands",

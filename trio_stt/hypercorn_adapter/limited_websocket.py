@@ -50,7 +50,7 @@ from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
 from trio_stt.hypercorn_adapter.socket_handoff import SocketHandoff
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
 from trio_stt.settings import Settings
-from trio_stt.token_bucket import Bucket
+from trio_stt.token_bucket import TokenBucket
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class LimitedWSStream(WSStream):
         self._frames = Frames()
         self._events: Iterator[ws.Event] = iter(())  # of what wsproto was given
         self._fragments = 0
-        self._control_frames = Bucket(_CONTROL_FRAMES_PER_S, _CONTROL_WINDOW_S)
+        self._control_frames = TokenBucket(_CONTROL_FRAMES_PER_S, _CONTROL_WINDOW_S)
         self._silent_looks = 0  # of the clock, since something came
         self._is_busy = False  # what came waits for its turn
         self._is_putting = False
@@ -236,7 +236,7 @@ class LimitedWSStream(WSStream):
         if isinstance(event, TextMessage | BytesMessage):
             return await self._collect(event)
         if isinstance(event, Ping | Pong):
-            if self._control_frames.spend(1, self.context.time()):
+            if self._control_frames.acquire(1, self.context.time()):
                 limit = f"more than {_CONTROL_FRAMES_PER_S} pings and pongs a second"
                 await self._break_off(CloseReason.POLICY_VIOLATION, limit)
             elif isinstance(event, Ping):

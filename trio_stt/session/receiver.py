@@ -22,7 +22,7 @@ from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
 from trio_stt.session.inbox import Audio, Gap, Inbox
 from trio_stt.settings import Settings
-from trio_stt.token_bucket import Bucket
+from trio_stt.token_bucket import TokenBucket
 
 MAX_OPEN_FLUSHES = 64
 PACE_WINDOW_S = 10.0
@@ -81,7 +81,7 @@ class Receiver:
         self._report = report
         self._accepting = False  # as of what was received, ahead of what is heard
         self._refusing_audio = False  # since the backlog is too long
-        self._pace = Bucket(settings.max_audio_speed, PACE_WINDOW_S) if settings.max_audio_speed else None
+        self._pace = TokenBucket(settings.max_audio_speed, PACE_WINDOW_S) if settings.max_audio_speed else None
         self._closed = False
         self._begun = trio.Event()
         self._active_s = trio.current_time()
@@ -182,7 +182,7 @@ class Receiver:
         samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
         audio = Audio(samples, packet.rate_hz)
         length_us = audio.length_us
-        if self._pace and (wait_s := self._pace.spend(length_us / 1_000_000, self._active_s)):
+        if self._pace and (wait_s := self._pace.acquire(length_us / 1_000_000, self._active_s)):
             await trio.sleep(wait_s)  # its sender waits on the socket
         shed = await self._inbox.put_audio(audio)
         self._counters.received_us += length_us
