@@ -10,7 +10,7 @@ import trio
 
 from trio_stt.api.web_app import build_app
 from trio_stt.errors import TrioSttError
-from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_worker
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge, isolate_connection_errors
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
 from trio_stt.hypercorn_adapter.shutdown_hook import on_worker_shutdown
 from trio_stt.runtime.logging_setup import start_logging
@@ -23,7 +23,7 @@ def _build() -> HostBridge:
     try:
         settings = load()
         start_logging(settings.log_level, settings.log_format)
-        shelter_trio_worker()
+        isolate_connection_errors()
         server_state = build_server(settings)
         install_websocket_limits(lambda: WebSocketLimits.of(server_state.settings))
         app, told_to_end = build_app(server_state), trio.Event()

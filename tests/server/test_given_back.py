@@ -15,7 +15,7 @@ from tests.contract.home import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import CLOSE, TEXT, RawClient, frame, raw_client
-from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker
+from trio_stt.hypercorn_adapter.host_bridge import isolate_connection_errors
 from trio_stt.session.session import Session
 
 
@@ -31,7 +31,7 @@ async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> As
     """The port of a server, without a garbage collector; in the end it holds no connection and no session."""
     monkeypatch.setattr("trio_stt.runtime.gc_schedule.LOOK_S", math.inf)
     monkeypatch.setattr(trio_worker, "TCPServer", TCPServer)  # type: ignore[attr-defined]  # put back after it
-    shelter_trio_worker()
+    isolate_connection_errors()
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine(), **settings)) as port:
         gc.collect()
         assert held() == []

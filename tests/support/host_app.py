@@ -11,7 +11,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import websocket
 from quart_trio import QuartTrio
 
-from trio_stt.hypercorn_adapter.host_bridge import HostBridge, shelter_trio_worker
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge, isolate_connection_errors
 
 quart = QuartTrio(__name__)
 
@@ -24,7 +24,7 @@ async def below_quart(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     await quart(scope, receive, send)
 
 
-shelter_trio_worker()
+isolate_connection_errors()
 app = HostBridge(below_quart)
 
 

@@ -17,7 +17,7 @@ from trio_stt.api.web_app import build_app
 from trio_stt.cli.error_groups import first_cause
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import SettingError
-from trio_stt.hypercorn_adapter.host_bridge import shelter_trio_worker
+from trio_stt.hypercorn_adapter.host_bridge import isolate_connection_errors
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
@@ -40,7 +40,7 @@ def serve(settings: Settings) -> int:
         SettingError: The settings are impossible together, or the address cannot be listened on.
     """
     start_logging(settings.log_level, settings.log_format)
-    shelter_trio_worker()
+    isolate_connection_errors()
     config = ServerConfig()
     config.use_certificate(settings)
     server_state = build_server(settings)

@@ -92,7 +92,7 @@ class _SingleTask:
             await action()
 
 
-class _ShelteredConnection(TCPServer):
+class _IsolatedConnection(TCPServer):
     """A connection whose own failure ends it alone."""
 
     async def run(self) -> None:
@@ -104,7 +104,7 @@ class _ShelteredConnection(TCPServer):
             vars(self).pop("protocol", None)  # they hold each other, and all that the connection did
 
 
-def shelter_trio_worker() -> None:
+def isolate_connection_errors() -> None:
     """Keep a failed connection from ending Hypercorn's Trio worker; call it before the worker serves.
 
     Hypercorn 0.18 lets an error in a connection's protocol handling leave the worker's nursery: a client that sends a
@@ -114,7 +114,7 @@ def shelter_trio_worker() -> None:
     WorkerContext.single_task_class = _SingleTask
     # Imported there, and looked up for each connection and at the start.
     tcp_server.TrioSingleTask = _SingleTask  # type: ignore[attr-defined, assignment]  # as far as it is used
-    trio_worker.TCPServer = _ShelteredConnection  # type: ignore[attr-defined]
+    trio_worker.TCPServer = _IsolatedConnection  # type: ignore[attr-defined]
 
 
 async def _serve_as_guest(
