@@ -24,7 +24,7 @@ from trio_stt.lanes.overload_throttle import Throttle
 from trio_stt.lanes.partial_pacer import Pace
 from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import Workbench
-from trio_stt.lanes.worker_pool import Crew
+from trio_stt.lanes.worker_pool import WorkerPool
 
 _WATCH_EVERY_S = 0.05
 
@@ -36,7 +36,7 @@ class Lane:
     engine's `max_batch`, and to the first job whose hints differ. It may mix sessions and kinds, and never waits for
     more. Several workers take turns at the same queue, so that jobs begin in its order and may end in another.
 
-    Jobs wait while a lost engine is replaced, see `Crew`. Its finals come first, each alone: any may have killed it.
+    Jobs wait while a lost engine is replaced, see `WorkerPool`. Its finals come first, each alone: any may have killed it.
 
     Args:
         name: `main` or `realtime`.
@@ -92,7 +92,7 @@ class Lane:
         self._benches = [
             Workbench(name, keeper=keeper, meter=self._meter, hand_back=self._take_back) for keeper in keepers
         ]
-        self._crew = Crew(
+        self._worker_pool = WorkerPool(
             name, benches=self._benches, serve=self._serve, outage_limit_s=outage_limit_s, failed=self._fail_all
         )
         self._next_watch_s = -math.inf
@@ -106,12 +106,12 @@ class Lane:
     @property
     def state(self) -> LaneState:
         """Where the lane is in its life."""
-        return self._crew.state
+        return self._worker_pool.state
 
     @property
     def error(self) -> str | None:
         """Why the lane is failed, or None."""
-        return self._crew.error
+        return self._worker_pool.error
 
     @property
     def throttle(self) -> Throttle:
@@ -126,7 +126,7 @@ class Lane:
     @property
     def streaming(self) -> bool:
         """Whether the engine hears utterances as they grow; not before it is loaded."""
-        info = self._crew.info
+        info = self._worker_pool.info
         return info is not None and info.streaming
 
     @property
@@ -150,11 +150,11 @@ class Lane:
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._close_at_the_end)
-            nursery.start_soon(self._crew.run)
+            nursery.start_soon(self._worker_pool.run)
 
     async def wait_loaded(self) -> None:
         """Wait until there is an engine, or every load attempt failed, or the lane is closed."""
-        await self._crew.wait_loaded()
+        await self._worker_pool.wait_loaded()
 
     def submit(self, job: Job) -> Ticket:
         """Queue a job; a partial takes the place of the session's queued one. Fine before the engine is loaded.
@@ -229,7 +229,7 @@ class Lane:
             ready=self.ready,
             healthy=self.error is None,
             error=self.error,
-            engines=self._crew.statistics(),
+            engines=self._worker_pool.statistics(),
             queue=self._queue.statistics(),
             work=self._meter.statistics(trio.current_time()),
         )
@@ -300,7 +300,7 @@ class Lane:
             self._close()
 
     def _close(self) -> None:
-        self._crew.close()
+        self._worker_pool.close()
         for bench in self._benches:
             bench.close()
         for ticket in self._take_all():

@@ -20,7 +20,7 @@ MAX_HUNG_THREADS = 3
 """Engines of one lane that may hang at the same time before no more are loaded: each keeps its model in memory."""
 
 
-class Crew:
+class WorkerPool:
     """Keeps an engine loaded for each worker.
 
     An engine that is lost is loaded again on a fresh thread, after a pause that grows each time, for as long as the

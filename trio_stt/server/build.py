@@ -46,7 +46,7 @@ _WARMUP_CLIP = np.zeros(SAMPLE_RATE_HZ, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class _Crew:
+class LanePlan:
     """What one lane shall have: engines of this kind, and how many of them."""
 
     name: LaneName
@@ -105,12 +105,12 @@ def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lane
     final_config, partial_config = _engine_configs(settings)
     one = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
     cores = (os.cpu_count() or 1) // (1 if one else 2)
-    crews = [_Crew("main", final_config, _workers(final_config, settings.lane_workers, cores=cores))]
+    plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores))]
     if not one:
         wanted = settings.realtime_lane_workers
-        crews.append(_Crew("realtime", partial_config, _workers(partial_config, wanted, cores=cores)))
-    threads = _threads_each(crews)
-    main, *rest = (_lane(crew, threads=threads, warmup=settings.model_warmup, current=current) for crew in crews)
+        plans.append(LanePlan("realtime", partial_config, _workers(partial_config, wanted, cores=cores)))
+    threads = _threads_each(plans)
+    main, *rest = (_lane(plan, threads=threads, warmup=settings.model_warmup, current=current) for plan in plans)
     return Lanes(main=main, realtime=rest[0] if rest else main)
 
 
@@ -172,30 +172,30 @@ def _workers(config: EngineConfig, wanted: int, *, cores: int) -> int:
     return wanted
 
 
-def _threads_each(crews: Sequence[_Crew]) -> int:
+def _threads_each(plans: Sequence[LanePlan]) -> int:
     """Threads for each call of an engine, so that all that may run at the same time find a core.
 
     One core stays with the event loop; more than four threads no longer help models of this size. Engines that have no
     use for threads, as they ask somebody else, take none away.
     """
-    calls = sum(crew.workers for crew in crews if "num_threads" not in registry.resolve(crew.config.engine).ignores)
+    calls = sum(plan.workers for plan in plans if "num_threads" not in registry.resolve(plan.config.engine).ignores)
     return min(_MAX_ENGINE_THREADS, max(1, ((os.cpu_count() or 1) - 1) // max(1, calls)))
 
 
-def _lane(crew: _Crew, *, threads: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
-    shared = registry.workers(crew.config) == "shared"
+def _lane(plan: LanePlan, *, threads: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
+    shared = registry.workers(plan.config) == "shared"
     config = replace(
-        crew.config,
-        num_threads=1 if registry.single_threaded(crew.config) else threads,
-        num_workers=crew.workers if shared else 1,
+        plan.config,
+        num_threads=1 if registry.single_threaded(plan.config) else threads,
+        num_workers=plan.workers if shared else 1,
     )
     lane: Lane = Lane(
-        crew.name,
-        new_host=partial(EngineThread, crew.name),
+        plan.name,
+        new_host=partial(EngineThread, plan.name),
         load=partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: _queue_limits(current()),
-        workers=crew.workers,
-        shared=shared and crew.workers > 1,
+        workers=plan.workers,
+        shared=shared and plan.workers > 1,
         batch_size=lambda kind: _batch_size(current(), kind),
         degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
         job_deadline_s=lambda: current().job_deadline_s or math.inf,
