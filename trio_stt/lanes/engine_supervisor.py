@@ -37,7 +37,7 @@ _WARM_UP_FACTOR = 10.0
 """A first call may compile kernels."""
 
 
-class EngineKeeper:
+class EngineSupervisor:
     """Loads an engine, runs batches on it, and notices when it is of no use any more.
 
     Args:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engine_pool import Model
-from trio_stt.lanes.engine_supervisor import EngineKeeper
+from trio_stt.lanes.engine_supervisor import EngineSupervisor
 from trio_stt.lanes.engines.base import Engine
 from trio_stt.lanes.executor import EngineHost
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
@@ -47,7 +47,7 @@ class Lane:
         shared: Whether all of them may be one, called on several threads at once.
         batch_size: Asked before every batch, with the kind of its first job: how many jobs it may hold, at least 1.
         degradation_threshold_s: Asked at every look at the queue: how long a job may wait before partials slow down.
-        job_deadline_s: Asked before every batch: how long an engine may take for one without audio, see `EngineKeeper`.
+        job_deadline_s: Asked before every batch: how long an engine may take for one without audio, see `EngineSupervisor`.
         outage_limit_s: Asked when the last engine is lost: how long jobs wait for another one.
         warmup_clips: Transcribed before the first job, so that the first talker does not pay for it; may be empty.
     """
@@ -79,8 +79,8 @@ class Lane:
         self._pace = Pace(workers=workers)
         self._meter = WorkMeter(workers=workers)
         model = Model(load, shared=shared)
-        keepers = [
-            EngineKeeper(
+        supervisors = [
+            EngineSupervisor(
                 name,
                 new_host=new_host,
                 source=model.source(),
@@ -90,7 +90,8 @@ class Lane:
             for _ in range(workers)
         ]
         self._benches = [
-            Workbench(name, keeper=keeper, meter=self._meter, hand_back=self._take_back) for keeper in keepers
+            Workbench(name, supervisor=supervisor, meter=self._meter, hand_back=self._take_back)
+            for supervisor in supervisors
         ]
         self._worker_pool = WorkerPool(
             name, benches=self._benches, serve=self._serve, outage_limit_s=outage_limit_s, failed=self._fail_all
@@ -235,7 +236,7 @@ class Lane:
         )
 
     async def _serve(self, bench: Workbench, max_batch: int) -> None:
-        while bench.keeper.lost is None:
+        while bench.supervisor.lost is None:
             batch = self._take_batch(max_batch)
             if batch:
                 await bench.run(batch)

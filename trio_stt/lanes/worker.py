@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from trio_stt.errors import EngineError, TranscriptionFailed
-from trio_stt.lanes.engine_supervisor import EngineKeeper
+from trio_stt.lanes.engine_supervisor import EngineSupervisor
 from trio_stt.lanes.engines.base import Request, Transcript
 from trio_stt.lanes.job import JobKind, JobResult, Ticket, TicketState
 from trio_stt.lanes.work_meter import WorkMeter
@@ -35,9 +35,9 @@ class Workbench:
     """
 
     def __init__(
-        self, lane: str, *, keeper: EngineKeeper, meter: WorkMeter, hand_back: Callable[[Ticket], None]
+        self, lane: str, *, supervisor: EngineSupervisor, meter: WorkMeter, hand_back: Callable[[Ticket], None]
     ) -> None:
-        self.keeper = keeper
+        self.supervisor = supervisor
         self._lane = lane
         self._meter = meter
         self._hand_back = hand_back
@@ -76,12 +76,12 @@ class Workbench:
 
     def _again(self, ticket: Ticket, *, alone: bool) -> bool:
         """Whether the engine shall try a job again that it failed; not one that was given up meanwhile."""
-        if self.keeper.lost is not None or ticket.attempts >= _MAX_ATTEMPTS:
+        if self.supervisor.lost is not None or ticket.attempts >= _MAX_ATTEMPTS:
             return False
         return ticket.state is TicketState.RUNNING and (not alone or ticket.job.kind is JobKind.FINAL)
 
     def _settle(self, ticket: Ticket, result: Transcript | EngineError) -> None:
-        if isinstance(result, EngineError) and self.keeper.lost is not None and ticket.state is TicketState.RUNNING:
+        if isinstance(result, EngineError) and self.supervisor.lost is not None and ticket.state is TicketState.RUNNING:
             if ticket.job.kind is JobKind.PARTIAL:
                 self._meter.count_dropped()
                 ticket.drop("engine lost")
@@ -96,10 +96,10 @@ class Workbench:
         self._meter.count(completed=completed, queue_delay_s=queue_delay_s, inference_s=inference_s)
         if isinstance(result, EngineError):
             if isinstance(result, TranscriptionFailed):
-                self.keeper.job_failed(result)
+                self.supervisor.job_failed(result)
             ticket.fail(result)
             return
-        self.keeper.job_done()
+        self.supervisor.job_done()
         ticket.complete(
             JobResult(
                 transcript=result,
@@ -111,7 +111,7 @@ class Workbench:
 
     async def _attempt(self, what: str, tickets: Sequence[Ticket]) -> list[Transcript] | EngineError:
         try:
-            return await self.keeper.transcribe(_asked(tickets))
+            return await self.supervisor.transcribe(_asked(tickets))
         except EngineError as error:
             logger.warning("%s lane: %s failed: %s", self._lane, what, error, exc_info=error.__cause__)
             # A host may refuse without a checkpoint: a queue full of refusals must not hold up everybody else.

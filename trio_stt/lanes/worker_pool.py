@@ -50,7 +50,7 @@ class WorkerPool:
         self._outage_limit_s = outage_limit_s
         self._failed = failed
         for bench in benches:
-            bench.keeper.on_return = self._came_back
+            bench.supervisor.on_return = self._came_back
         self._state = LaneState.LOADING
         self._error: str | None = None
         self._last_error: str | None = None
@@ -105,31 +105,31 @@ class WorkerPool:
         )
 
     async def _work(self, bench: Workbench, nursery: trio.Nursery) -> None:
-        keeper = bench.keeper
+        supervisor = bench.supervisor
         first = True
         while True:
             try:
                 try:
-                    info = await keeper.start()
+                    info = await supervisor.start()
                 finally:
                     self._never_tried -= first
                     first = False
                 self._came(info)
                 await self._serve(bench, info.max_batch)
-                assert keeper.lost is not None  # noqa: S101 - for the type checker: that ends it
-                error = keeper.lost
+                assert supervisor.lost is not None  # noqa: S101 - for the type checker: that ends it
+                error = supervisor.lost
                 self._serving -= 1
                 self._restarts += 1
             except EngineUnavailable as unavailable:
                 error = unavailable
             finally:
-                self._hung += keeper.hangs
-                await keeper.aclose()
+                self._hung += supervisor.hangs
+                await supervisor.aclose()
             self._went(error, nursery)
             if isinstance(error.__cause__, SettingError):
                 await trio.sleep_forever()
             await self._wait_for_threads()
-            await keeper.pause()
+            await supervisor.pause()
 
     def _came(self, info: EngineInfo) -> None:
         self._serving += 1
