@@ -23,7 +23,7 @@ from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
 from trio_stt.lanes.overload_throttle import Throttle
 from trio_stt.lanes.partial_pacer import Pace
 from trio_stt.lanes.work_meter import WorkMeter
-from trio_stt.lanes.worker import Workbench
+from trio_stt.lanes.worker import LaneWorker
 from trio_stt.lanes.worker_pool import WorkerPool
 
 _WATCH_EVERY_S = 0.05
@@ -89,12 +89,16 @@ class Lane:
             )
             for _ in range(workers)
         ]
-        self._benches = [
-            Workbench(name, supervisor=supervisor, meter=self._meter, hand_back=self._take_back)
+        self._lane_workers = [
+            LaneWorker(name, supervisor=supervisor, meter=self._meter, hand_back=self._take_back)
             for supervisor in supervisors
         ]
         self._worker_pool = WorkerPool(
-            name, benches=self._benches, serve=self._serve, outage_limit_s=outage_limit_s, failed=self._fail_all
+            name,
+            lane_workers=self._lane_workers,
+            serve=self._serve,
+            outage_limit_s=outage_limit_s,
+            failed=self._fail_all,
         )
         self._next_watch_s = -math.inf
         self._ran = False
@@ -219,7 +223,7 @@ class Lane:
         for ticket in queued:
             ticket.drop("cancelled")
         self._departed(len(queued))
-        ended = len(queued) + sum(bench.cancel_session(session_id) for bench in self._benches)
+        ended = len(queued) + sum(worker.cancel_session(session_id) for worker in self._lane_workers)
         return ended + sum(ticket.cancel() for ticket in self._orphans if ticket.job.session_id == session_id)
 
     def statistics(self) -> LaneStatistics:
@@ -235,11 +239,11 @@ class Lane:
             work=self._meter.statistics(trio.current_time()),
         )
 
-    async def _serve(self, bench: Workbench, max_batch: int) -> None:
-        while bench.supervisor.lost is None:
+    async def _serve(self, worker: LaneWorker, max_batch: int) -> None:
+        while worker.supervisor.lost is None:
             batch = self._take_batch(max_batch)
             if batch:
-                await bench.run(batch)
+                await worker.run(batch)
             else:
                 self._gaps.unpark()
                 await self._idle.park()
@@ -302,8 +306,8 @@ class Lane:
 
     def _close(self) -> None:
         self._worker_pool.close()
-        for bench in self._benches:
-            bench.close()
+        for worker in self._lane_workers:
+            worker.close()
         for ticket in self._take_all():
             ticket.drop("closed")
         self._queue.close()

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _MAX_ATTEMPTS = 2
 
 
-class Workbench:
+class LaneWorker:
     """Runs tickets on an engine, and settles each of them, or hands it back.
 
     No job is tried more than twice. Those of a batch that failed are tried again, each alone, so that one bad clip

@@ -12,7 +12,7 @@ import trio
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.lane_state import EnginesStatistics, LaneState
-from trio_stt.lanes.worker import Workbench
+from trio_stt.lanes.worker import LaneWorker
 
 logger = logging.getLogger(__name__)
 
@@ -39,23 +39,23 @@ class WorkerPool:
         self,
         lane: str,
         *,
-        benches: Sequence[Workbench],
-        serve: Callable[[Workbench, int], Awaitable[None]],
+        lane_workers: Sequence[LaneWorker],
+        serve: Callable[[LaneWorker, int], Awaitable[None]],
         outage_limit_s: Callable[[], float],
         failed: Callable[[], None],
     ) -> None:
         self._lane = lane
-        self._benches = benches
+        self._lane_workers = lane_workers
         self._serve = serve
         self._outage_limit_s = outage_limit_s
         self._failed = failed
-        for bench in benches:
-            bench.supervisor.on_return = self._came_back
+        for worker in lane_workers:
+            worker.supervisor.on_return = self._came_back
         self._state = LaneState.LOADING
         self._error: str | None = None
         self._last_error: str | None = None
         self._info: EngineInfo | None = None
-        self._never_tried = len(benches)
+        self._never_tried = len(lane_workers)
         self._serving = 0
         self._restarts = 0
         self._hung = 0
@@ -81,8 +81,8 @@ class WorkerPool:
     async def run(self) -> None:
         """Load the engines and let them work until cancelled; then close them."""
         async with trio.open_nursery() as nursery:
-            for bench in self._benches:
-                nursery.start_soon(self._work, bench, nursery)
+            for worker in self._lane_workers:
+                nursery.start_soon(self._work, worker, nursery)
 
     async def wait_loaded(self) -> None:
         """Wait until there is an engine, or every load attempt failed, or the lane is closed."""
@@ -97,15 +97,15 @@ class WorkerPool:
         """The engines as they are now."""
         return EnginesStatistics(
             info=self._info,
-            workers=len(self._benches),
+            workers=len(self._lane_workers),
             serving=self._serving,
             restarts=self._restarts,
             hung_threads=self._hung,
             last_error=self._last_error,
         )
 
-    async def _work(self, bench: Workbench, nursery: trio.Nursery) -> None:
-        supervisor = bench.supervisor
+    async def _work(self, worker: LaneWorker, nursery: trio.Nursery) -> None:
+        supervisor = worker.supervisor
         first = True
         while True:
             try:
@@ -115,7 +115,7 @@ class WorkerPool:
                     self._never_tried -= first
                     first = False
                 self._came(info)
-                await self._serve(bench, info.max_batch)
+                await self._serve(worker, info.max_batch)
                 assert supervisor.lost is not None  # noqa: S101 - for the type checker: that ends it
                 error = supervisor.lost
                 self._serving -= 1
