@@ -174,7 +174,7 @@ class FakeStreamingEngine(FakeEngine):
 
 
 class VirtualHost:
-    """An `EngineHost` without a thread, whose engine takes the time a test says, so that virtual clocks see it."""
+    """An `EngineExecutor` without a thread, whose engine takes the time a test says, so that virtual clocks see it."""
 
     def __init__(
         self,

@@ -10,13 +10,13 @@ from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualHost, asked, lengt
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import EngineInfo, Transcript
-from trio_stt.lanes.executor import EngineHost
+from trio_stt.lanes.executor import EngineExecutor
 
-MAKERS: dict[str, Callable[[], EngineHost]] = {"virtual": VirtualHost, "thread": lambda: EngineThread("main")}
+MAKERS: dict[str, Callable[[], EngineExecutor]] = {"virtual": VirtualHost, "thread": lambda: EngineThread("main")}
 
 
 @pytest.fixture(params=MAKERS)
-def host(request: pytest.FixtureRequest) -> EngineHost:
+def host(request: pytest.FixtureRequest) -> EngineExecutor:
     return MAKERS[request.param]()
 
 
@@ -27,21 +27,21 @@ def raiser(error: BaseException) -> Callable[..., NoReturn]:
     return raise_it
 
 
-async def test_info_is_known_once_loaded(host: EngineHost) -> None:
+async def test_info_is_known_once_loaded(host: EngineExecutor) -> None:
     assert host.info is None
     assert await host.start(FakeEngine) == INFO
     assert host.info == INFO
     await host.aclose()
 
 
-async def test_a_batch_comes_back_in_order(host: EngineHost) -> None:
+async def test_a_batch_comes_back_in_order(host: EngineExecutor) -> None:
     await host.start(FakeEngine)
     assert [t.text for t in await host.transcribe(asked(3, 1, 2))] == ["3", "1", "2"]
     await host.aclose()
 
 
 @pytest.mark.parametrize("kind", [TranscriptionFailed, EngineUnavailable])
-async def test_the_errors_of_engines_pass_as_they_are(host: EngineHost, kind: type[Exception]) -> None:
+async def test_the_errors_of_engines_pass_as_they_are(host: EngineExecutor, kind: type[Exception]) -> None:
     error = kind("fake: a clip without samples")
     await host.start(lambda: FakeEngine(raiser(error)))
     with pytest.raises(kind) as caught:
@@ -52,7 +52,7 @@ async def test_the_errors_of_engines_pass_as_they_are(host: EngineHost, kind: ty
 
 @pytest.mark.parametrize("error", [ValueError("no\nsuch  token"), SystemExit("no such token")])
 async def test_anything_else_that_is_raised_fails_the_call_and_not_the_host(
-    host: EngineHost, error: BaseException
+    host: EngineExecutor, error: BaseException
 ) -> None:
     def answer(batch: Batch) -> list[Transcript]:
         return raiser(error)() if len(batch[0]) == 1 else lengths(batch)
@@ -80,7 +80,7 @@ async def test_anything_else_that_is_raised_fails_the_call_and_not_the_host(
         [Transcript(text="on and on " * 2_000)],
     ],
 )
-async def test_a_wrong_result_fails_the_call(host: EngineHost, rubbish: object) -> None:
+async def test_a_wrong_result_fails_the_call(host: EngineExecutor, rubbish: object) -> None:
     await host.start(lambda: FakeEngine(lambda _: rubbish))
     with pytest.raises(TranscriptionFailed, match="fake returned"):
         await host.transcribe(asked(1))
@@ -97,7 +97,7 @@ async def test_a_wrong_result_fails_the_call(host: EngineHost, rubbish: object) 
     ],
 )
 async def test_a_load_that_raises_makes_the_engine_unavailable(
-    host: EngineHost, error: BaseException, message: str
+    host: EngineExecutor, error: BaseException, message: str
 ) -> None:
     with pytest.raises(EngineUnavailable) as caught:
         await host.start(raiser(error))
@@ -109,7 +109,7 @@ async def test_a_load_that_raises_makes_the_engine_unavailable(
     await host.aclose()
 
 
-async def test_an_engine_that_cannot_say_what_it_is_is_unavailable(host: EngineHost) -> None:
+async def test_an_engine_that_cannot_say_what_it_is_is_unavailable(host: EngineExecutor) -> None:
     class Shy(FakeEngine):
         @property
         def info(self) -> EngineInfo:
@@ -120,7 +120,7 @@ async def test_an_engine_that_cannot_say_what_it_is_is_unavailable(host: EngineH
     await host.aclose()
 
 
-async def test_close_frees_the_engine_once(host: EngineHost) -> None:
+async def test_close_frees_the_engine_once(host: EngineExecutor) -> None:
     engine = FakeEngine()
     await host.start(lambda: engine)
     await host.aclose()
@@ -130,7 +130,7 @@ async def test_close_frees_the_engine_once(host: EngineHost) -> None:
         await host.transcribe(asked(1))
 
 
-async def test_close_frees_the_engine_in_a_cancelled_scope(host: EngineHost) -> None:
+async def test_close_frees_the_engine_in_a_cancelled_scope(host: EngineExecutor) -> None:
     engine = FakeEngine()
     await host.start(lambda: engine)
     with trio.CancelScope() as scope:
@@ -139,16 +139,16 @@ async def test_close_frees_the_engine_in_a_cancelled_scope(host: EngineHost) -> 
     assert engine.closed == 1
 
 
-async def test_a_host_that_never_started_closes(host: EngineHost) -> None:
+async def test_a_host_that_never_started_closes(host: EngineExecutor) -> None:
     await host.aclose()
 
 
-async def test_an_engine_that_raises_at_its_close_does_not_disturb(host: EngineHost) -> None:
+async def test_an_engine_that_raises_at_its_close_does_not_disturb(host: EngineExecutor) -> None:
     await host.start(lambda: FakeEngine(on_close=raiser(RuntimeError("already gone"))))
     await host.aclose()
 
 
-async def test_what_a_cancelled_start_loads_is_closed(host: EngineHost) -> None:
+async def test_what_a_cancelled_start_loads_is_closed(host: EngineExecutor) -> None:
     engines: list[FakeEngine] = []
 
     def load() -> FakeEngine:

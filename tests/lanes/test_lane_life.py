@@ -70,7 +70,7 @@ async def test_a_load_that_fails_fails_every_job_with_its_reason(nursery: trio.N
     def load() -> FakeEngine:
         raise EngineUnavailable("no model in /models; put one there")
 
-    failed = Lane("main", new_host=lambda: VirtualHost(load_s=3.0), load=load, limits=limits())
+    failed = Lane("main", new_executor=lambda: VirtualHost(load_s=3.0), load=load, limits=limits())
     waiting = [failed.submit(final("a")), failed.submit(partial("a"))]
     await nursery.start(failed.run)
     await fails_every_job(failed, waiting, "no model in /models; put one there")

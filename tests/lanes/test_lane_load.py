@@ -146,7 +146,7 @@ async def test_whoever_waits_for_room_is_told_when_the_load_fails(nursery: trio.
     def load() -> FakeEngine:
         raise EngineUnavailable("no model")
 
-    failed = Lane("main", new_host=lambda: VirtualHost(load_s=2.0), load=load, limits=limits(jobs=1))
+    failed = Lane("main", new_executor=lambda: VirtualHost(load_s=2.0), load=load, limits=limits(jobs=1))
     failed.submit(final("a"))
     await nursery.start(failed.run)
     await failed.wait_room()

@@ -97,7 +97,7 @@ async def test_interleaved_sessions_hear_what_sherpa_onnx_hears_alone(
     config = EngineConfig(engine="sherpa_onnx_streaming", model=str(folder))
     lane = Lane(
         "main",
-        new_host=lambda: EngineThread("main"),
+        new_executor=lambda: EngineThread("main"),
         load=partial(registry.load, config),
         limits=limits(),
         batch_size=lambda _: SESSIONS,

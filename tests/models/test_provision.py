@@ -252,7 +252,7 @@ async def test_a_server_that_is_offline_starts_and_says_what_to_run(tmp_path: Pa
 def _lane(config: EngineConfig) -> Lane:
     lane: Lane = Lane(
         "main",
-        new_host=partial(EngineThread, "main"),
+        new_executor=partial(EngineThread, "main"),
         load=lambda: model_resolver.load(config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: QueueLimits(max_finals_per_session=1, max_jobs=1),
     )

@@ -272,7 +272,7 @@ async def household(
         host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
         return Lane(
             name,
-            new_host=host.anew,
+            new_executor=host.anew,
             load=load,
             limits=limits,
             degradation_threshold_s=lambda: threshold_s,

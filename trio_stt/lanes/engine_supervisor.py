@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engine_pool import Source
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import EngineHost
+from trio_stt.lanes.executor import EngineExecutor
 
 logger = logging.getLogger(__name__)
 
@@ -56,18 +56,18 @@ class EngineSupervisor:
         self,
         lane: str,
         *,
-        new_host: Callable[[], EngineHost],
+        new_executor: Callable[[], EngineExecutor],
         source: Source,
         job_deadline_s: Callable[[], float] = lambda: math.inf,
         warmup_clips: Sequence[NDArray[np.float32]] = (),
     ) -> None:
         self._lane = lane
-        self._new_host = new_host
+        self._new_executor = new_executor
         self._source = source
         self._job_deadline_s = job_deadline_s
         self._warmup_clips = warmup_clips
         self.on_return: Callable[[], None] = lambda: None
-        self._host: EngineHost | None = None
+        self._host: EngineExecutor | None = None
         self._remote = False
         self._lost: EngineUnavailable | None = None
         self._hangs = False
@@ -92,7 +92,7 @@ class EngineSupervisor:
                 of that call says little about the next clip: it is logged, and the jobs show what is wrong.
         """
         self._lost, self._hangs, self._failed_jobs = None, False, 0
-        self._host = host = self._new_host()
+        self._host = host = self._new_executor()
         info = await host.start(self._source.load)
         self._remote = info.device == "remote"
         for clip in self._warmup_clips:
@@ -144,7 +144,7 @@ class EngineSupervisor:
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_PAUSE_S)
         await trio.sleep(pause_s)
 
-    async def _ask(self, host: EngineHost, batch: Sequence[Request], *, patience: float = 1.0) -> list[Transcript]:
+    async def _ask(self, host: EngineExecutor, batch: Sequence[Request], *, patience: float = 1.0) -> list[Transcript]:
         limit_s = self._limit_s(batch) * patience
         try:
             with trio.move_on_after(limit_s):

@@ -56,7 +56,7 @@ class _Call(Generic[T]):
 
 
 class EngineThread:
-    """The product's `EngineHost`: runs an engine on one thread of its own.
+    """The product's `EngineExecutor`: runs an engine on one thread of its own.
 
     A native call cannot be interrupted. So a cancelled `start` or `transcribe` leaves at once, the thread finishes what
     it does, and nobody sees the result; later calls wait behind it, and a call whose waiter left before its turn is
@@ -139,7 +139,7 @@ class EngineThread:
             thread.join()  # It has said its last word and returns at once.
 
     def abandon(self, returned: Callable[[], None]) -> None:
-        """Leave a thread that hangs to itself, instead of `aclose`; see `EngineHost.abandon`."""
+        """Leave a thread that hangs to itself, instead of `aclose`; see `EngineExecutor.abandon`."""
         self._closing, self._on_end = True, returned
         self._calls.put(None)
         logger.warning("%s lane: the engine hangs; its thread is left behind", self._name)

@@ -18,7 +18,7 @@ _SPARE_CHARACTERS = 10_000
 """For loops of an engine on a short clip, which are refused later; longer ones would hold up the event loop."""
 
 
-class EngineHost(Protocol):
+class EngineExecutor(Protocol):
     """Runs one engine. One task uses it, one call at a time."""
 
     @property

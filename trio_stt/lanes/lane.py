@@ -16,7 +16,7 @@ from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engine_pool import Model
 from trio_stt.lanes.engine_supervisor import EngineSupervisor
 from trio_stt.lanes.engines.base import Engine
-from trio_stt.lanes.executor import EngineHost
+from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
@@ -56,7 +56,7 @@ class Lane:
         self,
         name: LaneName,
         *,
-        new_host: Callable[[], EngineHost],
+        new_executor: Callable[[], EngineExecutor],
         load: Callable[[], Engine],
         limits: Callable[[], QueueLimits],
         workers: int = 1,
@@ -82,7 +82,7 @@ class Lane:
         supervisors = [
             EngineSupervisor(
                 name,
-                new_host=new_host,
+                new_executor=new_executor,
                 source=model.source(),
                 job_deadline_s=job_deadline_s,
                 warmup_clips=warmup_clips,

@@ -191,7 +191,7 @@ def _lane(plan: LanePlan, *, threads: int, warmup: bool, current: Callable[[], S
     )
     lane: Lane = Lane(
         plan.name,
-        new_host=partial(EngineThread, plan.name),
+        new_executor=partial(EngineThread, plan.name),
         load=partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED),
         limits=lambda: _queue_limits(current()),
         workers=plan.workers,
