@@ -18,7 +18,7 @@ class _Held:
         self.holders = 0
 
 
-class Model:
+class EnginePool:
     """What the workers of one lane load.
 
     Args:
@@ -31,15 +31,15 @@ class Model:
         self.shared = shared
         self.current = _Held()
 
-    def source(self) -> "Source":
+    def lease(self) -> "Source":
         """Where one worker gets its engines."""
-        return Source(self)
+        return EngineLease(self)
 
 
-class Source:
-    """One worker's way to its engines. Made by `Model.source`."""
+class EngineLease:
+    """One worker's way to its engines. Made by `EnginePool.lease`."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: EnginePool) -> None:
         self._model = model
         self._held: _Held | None = None
 
@@ -54,7 +54,7 @@ class Source:
             held.holders += 1
             return _Share(held, held.engine)
 
-    def forsake(self) -> None:
+    def discard(self) -> None:
         """Share no more what this worker loaded last: it is not to be trusted. Others may go on with it. Never blocks.
 
         A thread that hangs may hold the lock of that model, so the next one gets a lock of its own.

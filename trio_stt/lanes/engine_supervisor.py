@@ -13,7 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
-from trio_stt.lanes.engine_pool import Source
+from trio_stt.lanes.engine_pool import EngineLease
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, Request, Transcript
 from trio_stt.lanes.executor import EngineExecutor
 
@@ -57,13 +57,13 @@ class EngineSupervisor:
         lane: str,
         *,
         new_executor: Callable[[], EngineExecutor],
-        source: Source,
+        lease: EngineLease,
         job_deadline_s: Callable[[], float] = lambda: math.inf,
         warmup_clips: Sequence[NDArray[np.float32]] = (),
     ) -> None:
         self._lane = lane
         self._new_executor = new_executor
-        self._source = source
+        self._lease = lease
         self._job_deadline_s = job_deadline_s
         self._warmup_clips = warmup_clips
         self.on_return: Callable[[], None] = lambda: None
@@ -93,7 +93,7 @@ class EngineSupervisor:
         """
         self._lost, self._hangs, self._failed_jobs = None, False, 0
         self._host = host = self._new_executor()
-        info = await host.start(self._source.load)
+        info = await host.start(self._lease.load)
         self._remote = info.device == "remote"
         for clip in self._warmup_clips:
             try:
@@ -131,7 +131,7 @@ class EngineSupervisor:
         """
         host, self._host = self._host, None
         if self._lost is not None:
-            self._source.forsake()
+            self._lease.discard()
         if host is None:
             return
         if self._hangs:

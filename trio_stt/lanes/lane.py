@@ -13,7 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engine_pool import Model
+from trio_stt.lanes.engine_pool import EnginePool
 from trio_stt.lanes.engine_supervisor import EngineSupervisor
 from trio_stt.lanes.engines.base import Engine
 from trio_stt.lanes.executor import EngineExecutor
@@ -78,12 +78,12 @@ class Lane:
         self._throttle = Throttle(degradation_threshold_s)
         self._pace = Pace(workers=workers)
         self._meter = WorkMeter(workers=workers)
-        model = Model(load, shared=shared)
+        model = EnginePool(load, shared=shared)
         supervisors = [
             EngineSupervisor(
                 name,
                 new_executor=new_executor,
-                source=model.source(),
+                lease=model.lease(),
                 job_deadline_s=job_deadline_s,
                 warmup_clips=warmup_clips,
             )
