@@ -168,12 +168,12 @@ async def test_nothing_that_was_said_is_logged(nursery: trio.Nursery, caplog: py
 async def test_an_engine_with_nothing_to_do_is_offered_to_who_waited_first(nursery: trio.Nursery) -> None:
     served = lane(FakeEngine())
     await nursery.start(served.run)
-    await served.wait_gap()
+    await served.wait_idle_engine()
     assert trio.current_time() == 0.0
     came: list[tuple[str, float]] = []
 
     async def use_gap(session_id: str) -> None:
-        await served.wait_gap()
+        await served.wait_idle_engine()
         came.append((session_id, trio.current_time()))
         await served.submit(partial(session_id)).wait()
 

@@ -70,11 +70,11 @@ class Lane:
         self._name = name
         self._queue = FairQueue(name, limits)
         self._tickets: dict[Job, Ticket] = {}  # Of the queued jobs.
-        self._orphans: deque[Ticket] = deque()  # Finals whose engine was lost.
+        self._retry_queue: deque[Ticket] = deque()  # Finals whose engine was lost.
         self._batch_size = batch_size
         self._idle = trio.lowlevel.ParkingLot()  # workers
         self._room = trio.lowlevel.ParkingLot()  # first come, first served
-        self._gaps = trio.lowlevel.ParkingLot()  # the same
+        self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # the same
         self._throttle = Throttle(degradation_threshold_s)
         self._pace = Pace(workers=workers)
         self._meter = WorkMeter(workers=workers)
@@ -90,7 +90,7 @@ class Lane:
             for _ in range(workers)
         ]
         self._lane_workers = [
-            LaneWorker(name, supervisor=supervisor, meter=self._meter, hand_back=self._take_back)
+            LaneWorker(name, supervisor=supervisor, meter=self._meter, requeue=self._requeue)
             for supervisor in supervisors
         ]
         self._worker_pool = WorkerPool(
@@ -206,12 +206,12 @@ class Lane:
             oldest_s = min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
             self._throttle.observe(now_s, now_s - oldest_s)
 
-    async def wait_gap(self) -> None:
+    async def wait_idle_engine(self) -> None:
         """Wait until an engine has nothing to do, and nobody who came earlier waits for that, too."""
-        if self._idle and not self._gaps:
+        if self._idle and not self._idle_engine_waiters:
             await trio.lowlevel.checkpoint()
         else:
-            await self._gaps.park()
+            await self._idle_engine_waiters.park()
 
     def cancel_session(self, session_id: str) -> int:
         """Give up all jobs of a session: queued ones leave at once, the result of a running one is thrown away.
@@ -224,7 +224,7 @@ class Lane:
             ticket.drop("cancelled")
         self._departed(len(queued))
         ended = len(queued) + sum(worker.cancel_session(session_id) for worker in self._lane_workers)
-        return ended + sum(ticket.cancel() for ticket in self._orphans if ticket.job.session_id == session_id)
+        return ended + sum(ticket.cancel() for ticket in self._retry_queue if ticket.job.session_id == session_id)
 
     def statistics(self) -> LaneStatistics:
         """The lane as it is now. To be called within trio's run."""
@@ -245,15 +245,15 @@ class Lane:
             if batch:
                 await worker.run(batch)
             else:
-                self._gaps.unpark()
+                self._idle_engine_waiters.unpark()
                 await self._idle.park()
 
     def _take_batch(self, max_batch: int) -> list[Ticket]:
         self.watch_delay()
-        while self._orphans:
-            orphan = self._orphans.popleft()
-            if orphan.state is TicketState.RUNNING:  # else it was given up meanwhile
-                return [orphan]
+        while self._retry_queue:
+            retried = self._retry_queue.popleft()
+            if retried.state is TicketState.RUNNING:  # else it was given up meanwhile
+                return [retried]
         now_s, waiting = trio.current_time(), len(self._queue)
         batch: list[Ticket] = []
         size = 1
@@ -279,8 +279,8 @@ class Lane:
         else:  # nobody else would wake the rest
             self._room.unpark_all()
 
-    def _take_back(self, ticket: Ticket) -> None:
-        self._orphans.append(ticket)
+    def _requeue(self, ticket: Ticket) -> None:
+        self._retry_queue.append(ticket)
         self._idle.unpark()
 
     def _fail_all(self) -> None:
@@ -294,8 +294,8 @@ class Lane:
 
     def _take_all(self) -> list[Ticket]:
         """Take out all that waits."""
-        waiting = [*self._orphans, *(self._tickets.pop(job) for job in self._queue.clear())]
-        self._orphans.clear()
+        waiting = [*self._retry_queue, *(self._tickets.pop(job) for job in self._queue.clear())]
+        self._retry_queue.clear()
         return [ticket for ticket in waiting if ticket.state in (TicketState.QUEUED, TicketState.RUNNING)]
 
     async def _close_at_the_end(self) -> None:

@@ -35,12 +35,12 @@ class LaneWorker:
     """
 
     def __init__(
-        self, lane: str, *, supervisor: EngineSupervisor, meter: WorkMeter, hand_back: Callable[[Ticket], None]
+        self, lane: str, *, supervisor: EngineSupervisor, meter: WorkMeter, requeue: Callable[[Ticket], None]
     ) -> None:
         self.supervisor = supervisor
         self._lane = lane
         self._meter = meter
-        self._hand_back = hand_back
+        self._requeue = requeue
         self._running: Sequence[Ticket] = ()
 
     async def run(self, tickets: Sequence[Ticket]) -> None:
@@ -87,7 +87,7 @@ class LaneWorker:
                 ticket.drop("engine lost")
                 return
             if ticket.attempts < _MAX_ATTEMPTS:
-                self._hand_back(ticket)
+                self._requeue(ticket)
                 return
         assert ticket.started_s is not None  # noqa: S101 - for the type checker: every job of a batch was started
         queue_delay_s = ticket.started_s - ticket.submitted_s

@@ -180,7 +180,7 @@ class Partials:
         with self._resting as resting:
             resting.deadline = until_s
             await trio.sleep_until(gap_from_s)
-            await self._lane.wait_gap()
+            await self._lane.wait_idle_engine()
 
     async def _transcribe(self, recording: ActiveUtterance, end_sample: int) -> bool:
         """One partial, from asking to publishing; False if the next need not wait: given up, or no work of ours."""
