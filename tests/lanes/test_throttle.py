@@ -4,28 +4,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.lanes.overload_throttle import Throttle
+from trio_stt.lanes.overload_throttle import OverloadThrottle
 
 THRESHOLD_S = 1.0
 HIGH_S, LOW_S = 1.5, 0.1
 
 
-def throttle(threshold_s: Callable[[], float] = lambda: THRESHOLD_S) -> Throttle:
-    return Throttle(threshold_s)
+def throttle(threshold_s: Callable[[], float] = lambda: THRESHOLD_S) -> OverloadThrottle:
+    return OverloadThrottle(threshold_s)
 
 
-def used(watched: Throttle, uses: Mapping[str, float], *, now_s: float = 0.0, pause_s: float = 0.02) -> None:
+def used(watched: OverloadThrottle, uses: Mapping[str, float], *, now_s: float = 0.0, pause_s: float = 0.02) -> None:
     for session_id, inference_s in uses.items():
         watched.used(session_id, now_s=now_s, inference_s=inference_s, pause_s=pause_s)
 
 
-def hold(watched: Throttle, delay_s: float, *, from_s: float, to_s: float) -> None:
+def hold(watched: OverloadThrottle, delay_s: float, *, from_s: float, to_s: float) -> None:
     """The queue delay is this, seen ten times a second."""
     for tenth in range(round(from_s * 10), round(to_s * 10) + 1):
         watched.observe(tenth / 10, delay_s)
 
 
-def slowed(watched: Throttle, sessions: str) -> str:
+def slowed(watched: OverloadThrottle, sessions: str) -> str:
     return "".join(each for each in sessions if watched.is_degraded(each))
 
 

@@ -20,8 +20,8 @@ from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
-from trio_stt.lanes.overload_throttle import Throttle
-from trio_stt.lanes.partial_pacer import Pace
+from trio_stt.lanes.overload_throttle import OverloadThrottle
+from trio_stt.lanes.partial_pacer import PartialPacer
 from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import LaneWorker
 from trio_stt.lanes.worker_pool import WorkerPool
@@ -75,8 +75,8 @@ class Lane:
         self._idle = trio.lowlevel.ParkingLot()  # workers
         self._room = trio.lowlevel.ParkingLot()  # first come, first served
         self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # the same
-        self._throttle = Throttle(degradation_threshold_s)
-        self._pace = Pace(workers=workers)
+        self._throttle = OverloadThrottle(degradation_threshold_s)
+        self._pace = PartialPacer(workers=workers)
         self._meter = WorkMeter(workers=workers)
         model = EnginePool(load, shared=shared)
         supervisors = [
@@ -119,12 +119,12 @@ class Lane:
         return self._worker_pool.error
 
     @property
-    def throttle(self) -> Throttle:
+    def throttle(self) -> OverloadThrottle:
         """Says how often the lane's sessions may ask for partials."""
         return self._throttle
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> PartialPacer:
         """Says how often the lane's sessions ask for partials while it keeps up."""
         return self._pace
 

@@ -44,7 +44,7 @@ class _Use:
         return self.engine_s * math.exp(-max(0.0, now_s - self.at_s) / _MEMORY_S)
 
 
-class Throttle:
+class OverloadThrottle:
     """Slows the partials of one lane's sessions, the heaviest first.
 
     Each step down doubles the pause of the sessions that it names. The first names the heaviest sessions that together

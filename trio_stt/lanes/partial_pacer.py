@@ -16,11 +16,11 @@ within 2.0 s, and within 2.1 s with 0.38.
 LONGEST_S = 2.0
 """No session waits longer than this between two partials for the sake of others."""
 
-ROUND_S = 1.4
+PARTIAL_ROUND_S = 1.4
 """Before a round takes longer, long partials hear less: behind finals, some sessions wait half as long again. And who
 has waited for so long may have an engine that nobody wants."""
 
-LEAST_WINDOW_S = 6.0
+LEAST_PARTIAL_WINDOW_S = 6.0
 """However full a lane is, partials hear so much. Of partials every 1.4 s on seven spans of 10 s of a reading, Moonshine
 heard 0.8 % of the words otherwise than on the whole with 6 s, 4.1 % with 5 s and 4.6 % with 4 s.
 """
@@ -39,10 +39,10 @@ class _Use:
     at_s: float
 
 
-class Pace:
+class PartialPacer:
     """Every session that speaks gets a partial as often as every other: in one round all together take their share.
 
-    Where that would be too seldom, long partials hear less, so that a round fits into `ROUND_S`.
+    Where that would be too seldom, long partials hear less, so that a round fits into `PARTIAL_ROUND_S`.
 
     Args:
         workers: Engines that work at the same time.
@@ -76,19 +76,19 @@ class Pace:
 
     def gap_after_s(self, session_id: str) -> float:
         """Seconds after a partial from which a session may have its next as soon as an engine has nothing to do."""
-        return max(ROUND_S, self._own_s(session_id))
+        return max(PARTIAL_ROUND_S, self._own_s(session_id))
 
     def window_s(self, now_s: float) -> float:
-        """Seconds of newest audio that a partial may hear, at least `LEAST_WINDOW_S`; infinite while there is room.
+        """Seconds of newest audio that a partial may hear, at least `LEAST_PARTIAL_WINDOW_S`; infinite while there is room.
 
         The longest window with which a round of all sessions fits: those who have said less leave theirs to the others.
         """
         self._forget(now_s)
-        left_s = ROUND_S * self._share
+        left_s = PARTIAL_ROUND_S * self._share
         cost = sum(use.cost for use in self._uses.values())
         for use in sorted(self._uses.values(), key=lambda use: use.whole_s):
             if cost * use.whole_s > left_s:
-                return max(LEAST_WINDOW_S, left_s / cost)
+                return max(LEAST_PARTIAL_WINDOW_S, left_s / cost)
             left_s -= use.cost * use.whole_s
             cost -= use.cost
         return math.inf
