@@ -19,7 +19,7 @@ import trio
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
 from trio_stt.lanes.executor import load_guarded, transcribe_guarded
-from trio_stt.runtime.heap import give_back
+from trio_stt.runtime.heap import trim_heap
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class EngineThread:
         return await call.wait()
 
     def _main(self) -> None:
-        _stand_back()
+        _lower_priority()
         while (call := self._calls.get()) is not None:
             call.run()
             self._post(call.came_back)
@@ -168,7 +168,7 @@ class EngineThread:
 
     def _load(self, load: Callable[[], Engine]) -> EngineInfo:
         self._engine, info = load_guarded(load)
-        give_back()
+        trim_heap()
         return info
 
     def _transcribe(self, name: str, batch: Sequence[Request]) -> list[Transcript]:
@@ -182,7 +182,7 @@ class EngineThread:
             self._token.run_sync_soon(callback)
 
 
-def _stand_back() -> None:
+def _lower_priority() -> None:
     """Let the event loop go first where cores are short; threads that the engine starts from here inherit it.
 
     On Linux only: elsewhere niceness belongs to the whole process.

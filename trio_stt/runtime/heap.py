@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Hand freed pages of all threads' arenas back; some milliseconds, for any thread but the event loop's.
 
     Loading an engine frees about as much as it keeps, on a thread and in an arena of its own, and glibc hands back only
