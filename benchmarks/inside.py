@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import trio
 
-from trio_stt.dsp.sample_buffer import AudioTape
+from trio_stt.dsp.sample_buffer import SampleBuffer
 
 FOLDER = "BENCHMARK_TELLS_IN"
 """The environment variable that names the folder in which a server tells."""
@@ -68,7 +68,7 @@ def tell_when_asked() -> None:
             tasks=trio.lowlevel.current_statistics().tasks_living,
             python_blocks=sys.getallocatedblocks(),
             heap_mib=_heap_mib(),
-            audio_kib=sum(tape._buffer.nbytes for tape in tapes) / 1024,  # noqa: SLF001 - nobody else asks
+            audio_kib=sum(sample_buffer._buffer.nbytes for sample_buffer in tapes) / 1024,  # noqa: SLF001 - nobody else asks
             turn_ms=_spread_ms(turns.waits_s),
         )
         part = Path(os.environ[FOLDER]) / "part"
@@ -95,16 +95,16 @@ async def ask(pid: int, folder: Path) -> Inside:
     return msgspec.json.decode(told.read_bytes(), type=Inside)
 
 
-def _follow_tapes() -> WeakSet[AudioTape]:
+def _follow_tapes() -> WeakSet[SampleBuffer]:
     """All that are made from now on, as long as there is one."""
-    tapes: WeakSet[AudioTape] = WeakSet()
-    make = AudioTape.__init__
+    tapes: WeakSet[SampleBuffer] = WeakSet()
+    make = SampleBuffer.__init__
 
-    def make_noted(tape: AudioTape) -> None:
-        make(tape)
-        tapes.add(tape)
+    def make_noted(sample_buffer: SampleBuffer) -> None:
+        make(sample_buffer)
+        tapes.add(sample_buffer)
 
-    AudioTape.__init__ = make_noted  # type: ignore[method-assign]
+    SampleBuffer.__init__ = make_noted  # type: ignore[method-assign]
     return tapes
 
 

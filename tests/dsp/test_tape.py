@@ -3,42 +3,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_stt.dsp.sample_buffer import AudioTape
+from trio_stt.dsp.sample_buffer import SampleBuffer
 
 
 @given(st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 30_000)), max_size=12))
 @settings(deadline=None)
 def test_it_holds_what_was_appended_and_not_forgotten(steps: list[tuple[int, int]]) -> None:
-    tape, everything, allowed = AudioTape(), np.empty(0, np.int16), 0
+    sample_buffer, everything, allowed = SampleBuffer(), np.empty(0, np.int16), 0
     for added, keep in steps:
         samples = np.arange(everything.size, everything.size + added).astype(np.int16)
         everything = np.concatenate((everything, samples))
-        tape.append(samples)
+        sample_buffer.append(samples)
         allowed = max(allowed, everything.size - keep)
-        tape.forget_before(allowed)
-        assert tape.end_sample == everything.size
-        assert tape.start_sample <= allowed
-        np.testing.assert_array_equal(tape.read(allowed, tape.end_sample), everything[allowed:])
+        sample_buffer.forget_before(allowed)
+        assert sample_buffer.end_sample == everything.size
+        assert sample_buffer.start_sample <= allowed
+        np.testing.assert_array_equal(sample_buffer.read(allowed, sample_buffer.end_sample), everything[allowed:])
 
 
 def test_a_long_idle_stream_keeps_little() -> None:
-    tape = AudioTape()
+    sample_buffer = SampleBuffer()
     for _ in range(1000):
-        tape.append(np.ones(1600, np.int16))
-        tape.forget_before(tape.end_sample - 12_000)
-    assert tape.end_sample - tape.start_sample <= 32_768
+        sample_buffer.append(np.ones(1600, np.int16))
+        sample_buffer.forget_before(sample_buffer.end_sample - 12_000)
+    assert sample_buffer.end_sample - sample_buffer.start_sample <= 32_768
 
 
 def test_what_is_read_is_a_copy() -> None:
-    tape = AudioTape()
-    tape.append(np.ones(10, np.int16))
-    tape.read(0, 10)[:] = 5
-    assert tape.read(0, 10).sum() == 10
+    sample_buffer = SampleBuffer()
+    sample_buffer.append(np.ones(10, np.int16))
+    sample_buffer.read(0, 10)[:] = 5
+    assert sample_buffer.read(0, 10).sum() == 10
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 5), (0, 11), (6, 5)])
 def test_what_is_not_there_is_refused(start: int, end: int) -> None:
-    tape = AudioTape()
-    tape.append(np.ones(10, np.int16))
+    sample_buffer = SampleBuffer()
+    sample_buffer.append(np.ones(10, np.int16))
     with pytest.raises(IndexError, match="tape"):
-        tape.read(start, end)
+        sample_buffer.read(start, end)

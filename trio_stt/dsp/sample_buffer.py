@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 _FIRST_CAPACITY_SAMPLES = 16_384  # a second: an idle session holds its pre-roll and no more
 
 
-class AudioTape:
+class SampleBuffer:
     """A growing and forgetting stretch of int16 mono samples; position 0 is the first sample ever appended."""
 
     def __init__(self) -> None:

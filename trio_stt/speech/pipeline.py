@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import WINDOW_SAMPLES, kernels
 from trio_stt.dsp.detector import Verdict
 from trio_stt.dsp.resample import StreamResampler
-from trio_stt.dsp.sample_buffer import AudioTape
+from trio_stt.dsp.sample_buffer import SampleBuffer
 from trio_stt.speech.events import SpeechEvent, UtteranceEvent
 from trio_stt.speech.segmenter import KEEP_PROBABILITY, Segmenter
 from trio_stt.speech.segmenter_config import SegmenterConfig
@@ -60,7 +60,7 @@ class SpeechPipeline:
         self._wake = wake
         self._unheard_from_sample = 0  # by the speech detector
         self._tap = tap
-        self._tape = AudioTape()
+        self._sample_buffer = SampleBuffer()
         self._resampler: StreamResampler | None = None
         self._rate_hz = 0
 
@@ -97,7 +97,7 @@ class SpeechPipeline:
             samples: int16, shape (n,), mono.
             rate_hz: 8,000 to 192,000; a change flushes what the resampler still holds of the old rate.
         """
-        self._tape.forget_before(self._needed_from_sample)
+        self._sample_buffer.forget_before(self._needed_from_sample)
         if rate_hz != self._rate_hz or self._resampler is None:
             self._flush_resampler()
             self._resampler = StreamResampler(rate_hz)
@@ -120,7 +120,7 @@ class SpeechPipeline:
     def clear(self) -> list[SpeechEvent]:
         """Throw away all that was received."""
         self._flush_resampler()
-        events = self._segmenter.clear(self._tape.end_sample - self.position_sample)
+        events = self._segmenter.clear(self._sample_buffer.end_sample - self.position_sample)
         self._unheard_from_sample = self.position_sample
         return [*events, *self._wake.clear(self.position_sample)] if self._wake else [*events]
 
@@ -131,7 +131,7 @@ class SpeechPipeline:
 
     def clip(self, start_sample: int, end_sample: int) -> NDArray[np.float32]:
         """Audio of an event of the last call or of the running utterance: float32, mono, -1 to 1, a copy."""
-        return kernels.to_float32(self._tape.read(start_sample, end_sample))
+        return kernels.to_float32(self._sample_buffer.read(start_sample, end_sample))
 
     @property
     def _needed_from_sample(self) -> int:
@@ -144,24 +144,24 @@ class SpeechPipeline:
             self._append(self._resampler.flush())
 
     def _append(self, samples: NDArray[np.int16]) -> None:
-        self._tape.append(samples)
+        self._sample_buffer.append(samples)
         if self._tap:
             self._tap(samples)
 
     def _judge_all(self) -> list[SpeechEvent]:
         self._flush_resampler()
         events = self._judge_whole_windows()
-        start, end = self.position_sample, self._tape.end_sample
+        start, end = self.position_sample, self._sample_buffer.end_sample
         if end > start:
             window = np.zeros(WINDOW_SAMPLES, np.int16)
-            window[: end - start] = self._tape.read(start, end)
+            window[: end - start] = self._sample_buffer.read(start, end)
             events += self._judge(window, end - start)
         return events
 
     def _judge_whole_windows(self) -> list[SpeechEvent]:
         events: list[SpeechEvent] = []
-        for end in range(self.position_sample + WINDOW_SAMPLES, self._tape.end_sample + 1, WINDOW_SAMPLES):
-            events += self._judge(self._tape.read(end - WINDOW_SAMPLES, end), WINDOW_SAMPLES)
+        for end in range(self.position_sample + WINDOW_SAMPLES, self._sample_buffer.end_sample + 1, WINDOW_SAMPLES):
+            events += self._judge(self._sample_buffer.read(end - WINDOW_SAMPLES, end), WINDOW_SAMPLES)
         return events
 
     def _judge(self, window: NDArray[np.int16], samples: int) -> list[SpeechEvent]:
@@ -193,6 +193,6 @@ class SpeechPipeline:
         oldest = max(self._unheard_from_sample, end - _REPLAY_SAMPLES)
         probability = 0.0
         for start in range(end - (end - oldest) // WINDOW_SAMPLES * WINDOW_SAMPLES, end, WINDOW_SAMPLES):
-            window = self._tape.read(start, start + WINDOW_SAMPLES)
+            window = self._sample_buffer.read(start, start + WINDOW_SAMPLES)
             probability = self._detector.verdict(window, speaking=False).probability
         return probability >= KEEP_PROBABILITY
