@@ -16,7 +16,7 @@ from tests.lanes.fakes import virtual_time
 from tests.support.conversation import LoudnessDetector, household
 from tests.support.real import package_folder
 from trio_stt.dsp import openwakeword
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.protocol.events import Clear, Error, Final, Pong
 from trio_stt.protocol.packets import build_packet
 from trio_stt.session.outbox import MAX_EVENTS
@@ -127,7 +127,7 @@ async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_tha
     judged = 0
 
     class Counting(LoudnessDetector):
-        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
             nonlocal judged
             judged += 1
             return super().verdict(window, speaking=speaking)

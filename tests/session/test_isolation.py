@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tests.contract.home import PAUSE_S
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, LoudnessDetector, household, levels
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Clear, Error, Final, Realtime
 
@@ -134,7 +134,7 @@ async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> 
 @virtual_time
 async def test_a_fault_in_hearing_is_told_and_the_session_goes_on() -> None:
     class Stumbling(LoudnessDetector):
-        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
             if 2222 in window:
                 raise RuntimeError("stumbled")
             return super().verdict(window, speaking=speaking)

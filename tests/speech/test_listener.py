@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.support.conversation import LoudnessDetector
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     FollowupExpired,
@@ -57,7 +57,7 @@ class AskedDetector(LoudnessDetector):
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
         self.asked.append(int(window.max()))
         return super().verdict(window, speaking=speaking)
 
@@ -65,7 +65,7 @@ class AskedDetector(LoudnessDetector):
 class DeafDetector(LoudnessDetector):
     """Does not take the wake word for speech, as a detector may that is slow to hear."""
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
         return super().verdict(np.where(window == WORD, 0, window).astype(np.int16), speaking=speaking)
 
 

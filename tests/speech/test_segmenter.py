@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     SilenceConfirmed,
@@ -20,9 +20,9 @@ from trio_stt.speech.events import (
 from trio_stt.speech.segmenter import Segmenter
 from trio_stt.speech.segmenter_config import SegmenterConfig
 
-SPEECH = Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=0.99)
-MURMUR = Verdict(rms=500.0, gate_open=True, webrtc=True, probability=0.6)
-SILENCE = Verdict(rms=10.0, gate_open=False, webrtc=False, probability=0.0)
+SPEECH = VadResult(rms=2000.0, gate_open=True, webrtc=True, probability=0.99)
+MURMUR = VadResult(rms=500.0, gate_open=True, webrtc=True, probability=0.6)
+SILENCE = VadResult(rms=10.0, gate_open=False, webrtc=False, probability=0.0)
 
 
 def windows(seconds: float) -> int:
@@ -34,7 +34,7 @@ def segmenter(**changes: object) -> Segmenter:
     return Segmenter(SegmenterConfig.of(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
 
 
-def feed(machine: Segmenter, verdict: Verdict, count: int) -> list[SpeechEvent]:
+def feed(machine: Segmenter, verdict: VadResult, count: int) -> list[SpeechEvent]:
     return [event for _ in range(count) for event in machine.push(verdict)]
 
 
@@ -198,7 +198,7 @@ def test_stop_makes_nothing_of_a_click() -> None:
 @pytest.mark.contract("4.8", "11/9")
 def test_stop_makes_nothing_of_noise() -> None:
     machine = segmenter()
-    feed(machine, Verdict(rms=9000.0, gate_open=True, webrtc=True, probability=0.3), 40)
+    feed(machine, VadResult(rms=9000.0, gate_open=True, webrtc=True, probability=0.3), 40)
     assert machine.stop() == []
 
 
@@ -218,14 +218,14 @@ def test_clear_aborts_and_the_next_utterance_holds_nothing_from_before() -> None
 @pytest.mark.parametrize("sensitivity", [0.05, 0.5])
 def test_the_probability_must_exceed_one_minus_the_sensitivity(sensitivity: float) -> None:
     machine = segmenter(silero_sensitivity=sensitivity)
-    at = Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity)
-    above = Verdict(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity + 0.01)
+    at = VadResult(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity)
+    above = VadResult(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity + 0.01)
     assert starts(feed(machine, at, 10)) == []
     assert len(starts(feed(machine, above, 10))) == 1
 
 
 verdicts = st.builds(
-    Verdict,
+    VadResult,
     rms=st.floats(0, 32768),
     gate_open=st.booleans(),
     webrtc=st.booleans(),
@@ -265,7 +265,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert isinstance(event, SilenceConfirmed | SpeculationDue | SpeechResumed)
 
     @rule(verdict=verdicts, count=st.integers(1, 40))
-    def hear(self, verdict: Verdict, count: int) -> None:
+    def hear(self, verdict: VadResult, count: int) -> None:
         self.check(feed(self.machine, verdict, count))
 
     @rule()
@@ -273,7 +273,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.machine.begin()
 
     @rule(verdict=verdicts, rest=st.integers(0, WINDOW_SAMPLES - 1))
-    def stop(self, verdict: Verdict, rest: int) -> None:
+    def stop(self, verdict: VadResult, rest: int) -> None:
         if rest:
             self.check(self.machine.push(verdict, rest))
         self.check(self.machine.stop())
@@ -297,7 +297,7 @@ TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadli
 
 @given(st.lists(verdicts, max_size=200))
 @settings(deadline=None)
-def test_every_utterance_that_starts_ends(heard: list[Verdict]) -> None:
+def test_every_utterance_that_starts_ends(heard: list[VadResult]) -> None:
     machine = segmenter()
     events = [event for verdict in heard for event in machine.push(verdict)] + machine.stop()
     assert len(starts(events)) == len(ends(events))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.settings import Settings
 from trio_stt.speech.events import SpeculationDue, SpeechEvent, UtteranceEnded, UtteranceStarted
 from trio_stt.speech.segmenter import Segmenter
@@ -17,7 +17,7 @@ def events_of(probabilities: Sequence[float], **changes: object) -> list[SpeechE
     machine = Segmenter(SegmenterConfig.of(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
     found: list[SpeechEvent] = []
     for probability in probabilities:
-        verdict = Verdict(rms=1000.0 * probability, gate_open=True, webrtc=True, probability=probability)
+        verdict = VadResult(rms=1000.0 * probability, gate_open=True, webrtc=True, probability=probability)
         found += machine.push(verdict)
     return found
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tests.lanes.fakes import FakeEngine, VirtualHost
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.lanes.engines.base import Engine, Transcript
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
@@ -43,10 +43,10 @@ WAKE = 7777
 class LoudnessDetector:
     """Loud windows are speech, for sure."""
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:  # noqa: ARG002 - as the detector's
+    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:  # noqa: ARG002 - as the detector's
         loud = bool(np.abs(window).max() >= LOUD)
         level = float(np.abs(window).mean())
-        return Verdict(rms=level, gate_open=loud, webrtc=loud, probability=0.99 if loud else 0.0)
+        return VadResult(rms=level, gate_open=loud, webrtc=loud, probability=0.99 if loud else 0.0)
 
     def reset(self) -> None:
         pass

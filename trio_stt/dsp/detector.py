@@ -65,7 +65,7 @@ _FADE = 0.98
 """How the loudest window fades for each window where nobody speaks: 20 dB in 3.6 s. At 0.9 starts waver."""
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class VadResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the detectors think of one window.
 
     Attributes:
@@ -125,7 +125,7 @@ class SpeechDetector:
         self._webrtc.reset()
         self._forget()
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool = False) -> Verdict:
+    def verdict(self, window: NDArray[np.int16], *, speaking: bool = False) -> VadResult:
         """The verdict on the session's next window.
 
         Args:
@@ -152,7 +152,7 @@ class SpeechDetector:
             self._skipped += 1
             if not gate_open:
                 self._gate.follow(level)
-        return Verdict(rms=level, gate_open=gate_open, webrtc=active, probability=probability)
+        return VadResult(rms=level, gate_open=gate_open, webrtc=active, probability=probability)
 
     def _turn(self, *, speaking: bool) -> None:
         """An utterance begins, and the better ear goes on alone; or it ends, and the second ear joins in."""

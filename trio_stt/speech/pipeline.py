@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.dsp import WINDOW_SAMPLES, kernels
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.sample_buffer import SampleBuffer
 from trio_stt.speech.events import SpeechEvent, UtteranceEvent
@@ -27,7 +27,7 @@ And commands that follow after 0.2 s or more start 1.4 windows after their first
 class Detector(Protocol):
     """What the listener needs of a speech detector."""
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> Verdict:
+    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
         """Judge the next window, int16 of shape (512,); `speaking` while an utterance is running."""
 
     def reset(self) -> None:

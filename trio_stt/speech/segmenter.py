@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, samples_of
-from trio_stt.dsp.detector import Verdict
+from trio_stt.dsp.detector import VadResult
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
@@ -82,7 +82,7 @@ class Segmenter:
             return self._recording.start_sample
         return self._preroll_start(self._position)
 
-    def push(self, verdict: Verdict, samples: int = WINDOW_SAMPLES) -> list[UtteranceEvent]:
+    def push(self, verdict: VadResult, samples: int = WINDOW_SAMPLES) -> list[UtteranceEvent]:
         """Take one window's verdict.
 
         Args:
@@ -151,7 +151,7 @@ class Segmenter:
     def _is_wake_word(self, window_start: int) -> bool:
         return window_start < self._floor_sample + self._tail_samples
 
-    def _follow_run(self, verdict: Verdict, start: int, end: int) -> None:
+    def _follow_run(self, verdict: VadResult, start: int, end: int) -> None:
         least = SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY
         # Who lets speech start below that means that it is speech.
         if verdict.probability >= min(least, max(self._config.start_probability, _LEAST_PROBABILITY)):
@@ -167,7 +167,7 @@ class Segmenter:
     def _preroll_start(self, before_sample: int) -> int:
         return max(self._floor_sample, before_sample - self._config.preroll_samples - self._tail_samples)
 
-    def _listen(self, verdict: Verdict, window_start: int) -> list[UtteranceEvent]:
+    def _listen(self, verdict: VadResult, window_start: int) -> list[UtteranceEvent]:
         # WebRTC has its say in the detector: where it hears nothing in loud audio, Silero is not even asked.
         if verdict.probability <= self._config.start_probability:
             return []
