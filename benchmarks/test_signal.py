@@ -21,7 +21,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.band import _LOW_PASS, TelephoneBand
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.dsp.detector import SpeechDetector
-from trio_stt.dsp.embedding import MEL_BINS, MEL_STEP, Embedding, StepwiseEmbedding, WholeEmbedding
+from trio_stt.dsp.embedding import MEL_BINS, MEL_STEP, Embedding, StreamingEmbedding, WholeEmbedding
 from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.silero import SileroModel, new_state
@@ -154,7 +154,7 @@ class TestVerdict:
 
 @pytest.mark.benchmark(group="openWakeWord's embedding of 80 ms")
 class TestEmbedding:
-    @pytest.mark.parametrize("network", [StepwiseEmbedding, WholeEmbedding])
+    @pytest.mark.parametrize("network", [StreamingEmbedding, WholeEmbedding])
     def test_step(self, benchmark: BenchmarkFixture, network: Callable[[Path], Embedding]) -> None:
         package = package_folder("openwakeword")
         assert package is not None

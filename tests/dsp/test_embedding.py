@@ -16,7 +16,7 @@ from trio_stt.dsp.embedding import (
     MEL_FRAMES,
     MEL_STEP,
     Embedding,
-    StepwiseEmbedding,
+    StreamingEmbedding,
     WholeEmbedding,
     load_embedding,
 )
@@ -36,9 +36,9 @@ def path() -> Path:
 
 
 @pytest.fixture(scope="module")
-def stepwise(path: Path) -> StepwiseEmbedding:
+def streaming_onnx(path: Path) -> StreamingEmbedding:
     network = load_embedding(path)
-    assert isinstance(network, StepwiseEmbedding), "the package's network can be rewritten"
+    assert isinstance(network, StreamingEmbedding), "the package's network can be rewritten"
     return network
 
 
@@ -53,26 +53,26 @@ def expected(path: Path) -> NDArray[np.float32]:
 @given(pieces=st.lists(st.integers(1, SETTLED), min_size=1, max_size=STEPS))
 @settings(deadline=None, max_examples=20)
 def test_steps_say_what_the_whole_network_says_however_many_come_at_once(
-    stepwise: StepwiseEmbedding, expected: NDArray[np.float32], pieces: list[int]
+    streaming_onnx: StreamingEmbedding, expected: NDArray[np.float32], pieces: list[int]
 ) -> None:
-    state, at = stepwise.blank, 0
+    state, at = streaming_onnx.blank, 0
     for piece in pieces:
         heard = mel(0)[at * MEL_STEP : (at + piece) * MEL_STEP]
         if heard.size:
-            embedding, state = stepwise.hear(heard, state)
+            embedding, state = streaming_onnx.hear(heard, state)
             at += len(heard) // MEL_STEP
             if at >= SETTLED:
                 np.testing.assert_allclose(embedding, expected[at - SETTLED], rtol=0, atol=1e-4)
-    assert not stepwise.blank.any()
+    assert not streaming_onnx.blank.any()
 
 
 def test_talkers_who_share_it_do_not_disturb_each_other(
-    stepwise: StepwiseEmbedding, expected: NDArray[np.float32]
+    streaming_onnx: StreamingEmbedding, expected: NDArray[np.float32]
 ) -> None:
-    states = [stepwise.blank, stepwise.blank]
+    states = [streaming_onnx.blank, streaming_onnx.blank]
     for at in range(0, STEPS * MEL_STEP, MEL_STEP):
         for talker in (0, 1):
-            said, states[talker] = stepwise.hear(mel(talker)[at : at + MEL_STEP], states[talker])
+            said, states[talker] = streaming_onnx.hear(mel(talker)[at : at + MEL_STEP], states[talker])
             if talker == 0 and at >= (SETTLED - 1) * MEL_STEP:
                 np.testing.assert_allclose(said, expected[at // MEL_STEP + 1 - SETTLED], rtol=0, atol=1e-4)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.dsp.onnx import open_model
-from trio_stt.dsp.streaming_onnx import stepwise
+from trio_stt.dsp.streaming_onnx import streaming_onnx
 
 MEL_BINS, MEL_FRAMES, MEL_STEP = 32, 76, 8
 EMBEDDING_WIDTH = 96
@@ -57,7 +57,7 @@ class WholeEmbedding:
         return embedded.reshape(EMBEDDING_WIDTH), heard[MEL_STEP:]
 
 
-class StepwiseEmbedding:
+class StreamingEmbedding:
     """The network rewritten. Its state is what its convolutions over time remember."""
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +66,7 @@ class StepwiseEmbedding:
         Raises:
             Exception: It cannot be rewritten; onnx and onnxruntime have a class for each reason.
         """
-        self._session = open_model(stepwise(path))
+        self._session = open_model(streaming_onnx(path))
         new, state = self._session.get_inputs()
         self._inputs: tuple[str, str] = (new.name, state.name)
         self.blank = np.zeros(state.shape, np.float32)
@@ -86,7 +86,7 @@ def load_embedding(path: Path) -> Embedding:
     """
     whole = WholeEmbedding(path)
     try:
-        rewritten = StepwiseEmbedding(path)
+        rewritten = StreamingEmbedding(path)
         agreed = _agree(whole, rewritten)
     except Exception:  # noqa: BLE001 - whatever keeps a network from being rewritten, it can still be run
         return whole

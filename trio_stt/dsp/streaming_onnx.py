@@ -18,7 +18,7 @@ _TIME = 2
 """The axis of time: layers have shape (1, channels, time, width)."""
 
 
-def stepwise(path: Path) -> bytes:
+def streaming_onnx(path: Path) -> bytes:
     """The stepwise form of a network.
 
     Args:
