@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.speech.normalized_text import wording
+from trio_stt.speech.normalized_text import normalized_text
 from trio_stt.speech.stitching import Stitcher
 
 WORD_SAMPLES = 4800  # 0.3 s
@@ -136,4 +136,4 @@ def test_any_text_at_any_place_is_taken(hypotheses: list[tuple[str, int, int]]) 
         start = min(start + later_start, end - 1)
         full = stitcher.stitch(text, clip_start_sample=start, clip_end_sample=end)
         assert full == full.strip()
-        assert not full or wording(full).normal.endswith(wording(text).normal[-1:])
+        assert not full or normalized_text(full).normal.endswith(normalized_text(text).normal[-1:])

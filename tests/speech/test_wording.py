@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.speech.normalized_text import ends_word, wording, words
+from trio_stt.speech.normalized_text import ends_word, normalized_text, words
 
 
 @pytest.mark.contract("6.2")
@@ -20,29 +20,29 @@ from trio_stt.speech.normalized_text import ends_word, wording, words
     ],
 )
 def test_case_punctuation_and_spaces_are_gone(raw: str, normal: str) -> None:
-    assert wording(raw).normal == normal
+    assert normalized_text(raw).normal == normal
 
 
 def test_words_are_found_with_and_without_spaces() -> None:
-    normal = wording("Go to \u5317\u4eac, now").normal
+    normal = normalized_text("Go to \u5317\u4eac, now").normal
     assert [normal[start:end] for start, end in words(normal)] == ["go", "to", "\u5317", "\u4eac", "now"]
 
 
 @pytest.mark.contract("6.2")
 @given(st.text())
 def test_each_character_knows_where_it_comes_from(text: str) -> None:
-    whole = wording(text)
+    whole = normalized_text(text)
     assert len(whole.ends) == len(whole.normal)
     assert list(whole.ends) == sorted(whole.ends)
     assert whole.normal == whole.normal.strip(" ")
     assert "  " not in whole.normal
     for length in range(len(whole.normal) + 1):
-        assert wording(whole.raw[: whole.raw_end(length)]).normal.startswith(whole.normal[:length].strip(" "))
+        assert normalized_text(whole.raw[: whole.raw_end(length)]).normal.startswith(whole.normal[:length].strip(" "))
 
 
 @given(st.text())
 def test_words_cover_all_but_spaces_and_end_where_words_end(text: str) -> None:
-    normal = wording(text).normal
+    normal = normalized_text(text).normal
     spans = list(words(normal))
     assert "".join(normal[start:end] for start, end in spans) == normal.replace(" ", "")
     assert all(ends_word(normal, end) for _, end in spans)

@@ -21,7 +21,7 @@ _UNSPACED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class NormalizedText:
     """A text and its normalised form.
 
     Attributes:
@@ -39,7 +39,7 @@ class Wording:
         return self.ends[length - 1] if length else 0
 
 
-def wording(text: str) -> Wording:
+def normalized_text(text: str) -> NormalizedText:
     """Normalise a text: NFKC, no punctuation (Unicode P*), case folded, runs of white space as one space."""
     raw = text.strip()
     normal: list[str] = []
@@ -52,7 +52,7 @@ def wording(text: str) -> Wording:
     if normal and normal[-1] == " ":
         normal.pop()
         ends.pop()
-    return Wording(raw, "".join(normal), tuple(ends))
+    return NormalizedText(raw, "".join(normal), tuple(ends))
 
 
 def words(normal: str) -> Iterator[tuple[int, int]]:

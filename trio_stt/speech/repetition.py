@@ -6,7 +6,7 @@ one phrase until their limit. It owns what counts as a loop; what becomes of ref
 
 from enum import StrEnum
 
-from trio_stt.speech.normalized_text import wording, words
+from trio_stt.speech.normalized_text import normalized_text, words
 
 _ALLOWED = {1: 9, 2: 6, 3: 5}
 _ALLOWED_LONG = 4
@@ -41,7 +41,7 @@ def rejected_text(text: str) -> RejectedText | None:
     """
     if not any(character.isalnum() for character in text):
         return RejectedText.NO_WORDS
-    normal = wording(text.translate(_HYPHENS)).normal
+    normal = normalized_text(text.translate(_HYPHENS)).normal
     said = [normal[start:end] for start, end in words(normal)]
     if any(_repeats(said, size) > _ALLOWED.get(size, _ALLOWED_LONG) for size in range(1, _LONGEST_PHRASE + 1)):
         return RejectedText.REPETITION

@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from trio_stt.dsp import samples_of
-from trio_stt.speech.normalized_text import Wording, common_length, ends_word, wording, words
+from trio_stt.speech.normalized_text import NormalizedText, common_length, ends_word, normalized_text, words
 
 
 class CommitReason(StrEnum):
@@ -111,7 +111,7 @@ class Stabilizer:
     def __init__(self) -> None:
         self._evidence = _Evidence()
         self._accepted: deque[str] = deque(maxlen=_COMPARED_ACCEPTED)
-        self._outliers: deque[tuple[Wording, int]] = deque(maxlen=_COMPARED_OUTLIERS)
+        self._outliers: deque[tuple[NormalizedText, int]] = deque(maxlen=_COMPARED_OUTLIERS)
         self._stable = ""  # normalised, as is the consensus
         self._consensus = ""
         self._latest = StableText()
@@ -127,7 +127,7 @@ class Stabilizer:
             publishable: Whether the client will see the result. If not, what was committed is held back, and the next
                 publishable result's `delta` begins with it.
         """
-        hypothesis = wording(text)
+        hypothesis = normalized_text(text)
         seen = replace(
             self._latest,
             sequence=self._latest.sequence + 1,
@@ -154,8 +154,8 @@ class Stabilizer:
 
     def agrees_with(self, final: str) -> bool:
         """Whether a final begins with the words published as stable; case and punctuation may differ."""
-        published = wording(self._latest.stable[: self._published_length]).normal
-        normal = wording(final).normal
+        published = normalized_text(self._latest.stable[: self._published_length]).normal
+        normal = normalized_text(final).normal
         return not published or (normal.startswith(published) and ends_word(normal, len(published)))
 
     def _is_outlier(self, normal: str) -> bool:
@@ -172,12 +172,12 @@ class Stabilizer:
             self._accept(outlier, audio_end_sample)
         return False
 
-    def _accept(self, hypothesis: Wording, audio_end_sample: int) -> None:
+    def _accept(self, hypothesis: NormalizedText, audio_end_sample: int) -> None:
         self._outliers.clear()
         self._accepted.append(hypothesis.normal)
         self._evidence.add(hypothesis.normal, audio_end_sample)
 
-    def _judge(self, hypothesis: Wording, seen: StableText) -> StableText:
+    def _judge(self, hypothesis: NormalizedText, seen: StableText) -> StableText:
         """Consensus, commit and display of an accepted hypothesis."""
         raw, normal = hypothesis.raw, hypothesis.normal
         consensus = normal[: self._supported(normal)]
@@ -219,7 +219,7 @@ class Stabilizer:
             supported = end
         return supported
 
-    def _unstable(self, hypothesis: Wording) -> str:
+    def _unstable(self, hypothesis: NormalizedText) -> str:
         raw, normal = hypothesis.raw, hypothesis.normal
         if normal.startswith(self._stable):
             return raw[hypothesis.raw_end(len(self._stable)) :]

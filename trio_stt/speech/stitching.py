@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.speech.normalized_text import wording, words
+from trio_stt.speech.normalized_text import normalized_text, words
 
 _MATCH = 2.0
 _MISS = -2.0
@@ -110,7 +110,7 @@ class Stitcher:
 
 def _split(text: str) -> tuple[tuple[_Word, ...], str]:
     """The words of a text, and what follows the last one."""
-    whole = wording(text)
+    whole = normalized_text(text)
     spans = list(words(whole.normal))
     cuts = [0, *(whole.raw_end(end) for _, end in spans)]
     found = [
