@@ -7,13 +7,13 @@ from contextlib import contextmanager
 import pytest
 import trio
 
-from trio_stt.runtime.loop_stalls import StallWatch
+from trio_stt.runtime.loop_stalls import LoopStallMonitor
 
 LIMIT_S = 0.2
 
 
 @contextmanager
-def watching(watch: StallWatch) -> Iterator[None]:
+def watching(watch: LoopStallMonitor) -> Iterator[None]:
     trio.lowlevel.add_instrument(watch)
     try:
         yield
@@ -32,7 +32,7 @@ async def here_it_waits() -> None:
 
 
 async def run(for_s: float, *, times: int = 1, quiet_s: float = 0.0) -> None:
-    with watching(StallWatch(LIMIT_S, quiet_s=quiet_s)):
+    with watching(LoopStallMonitor(LIMIT_S, quiet_s=quiet_s)):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(culprit, for_s, times)
             nursery.start_soon(here_it_waits)
@@ -49,7 +49,7 @@ async def test_a_task_that_ended_is_named_alone(caplog: pytest.LogCaptureFixture
     async def ends() -> None:
         time.sleep(0.5)  # noqa: ASYNC251 - as above
 
-    with watching(StallWatch(LIMIT_S)):
+    with watching(LoopStallMonitor(LIMIT_S)):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends)
             nursery.start_soon(here_it_waits)
@@ -72,6 +72,6 @@ async def test_those_that_had_no_line_are_counted_in_the_next(caplog: pytest.Log
 
 
 async def test_a_loop_that_keeps_up_is_not_mentioned(caplog: pytest.LogCaptureFixture) -> None:
-    with watching(StallWatch(60.0)):  # no machine is that busy
+    with watching(LoopStallMonitor(60.0)):  # no machine is that busy
         await run(0.0)
     assert caplog.text == ""

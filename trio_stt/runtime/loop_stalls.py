@@ -17,7 +17,7 @@ _FRAMES = 8
 """Of where a task stands, the innermost first."""
 
 
-class StallWatch(trio.abc.Instrument):
+class LoopStallMonitor(trio.abc.Instrument):
     """Times every step of every task; one that is too long is logged with the task's name and where it stands now.
 
     That is the next place where it gives the loop back: what took so long lies before it. Time is wall time: on a
@@ -52,10 +52,10 @@ class StallWatch(trio.abc.Instrument):
         more = f" (and {self._unsaid} more since the last such line)" if self._unsaid else ""
         self._unsaid, self._quiet_until_s = 0, now_s + self._quiet_s
         held_ms = (now_s - begun_s) * 1000
-        logger.warning("%s held the event loop up for %.0f ms%s%s", task.name, held_ms, more, _stands(task))
+        logger.warning("%s held the event loop up for %.0f ms%s%s", task.name, held_ms, more, _stack_of(task))
 
 
-def _stands(task: trio.lowlevel.Task) -> str:
+def _stack_of(task: trio.lowlevel.Task) -> str:
     """Where a task waits, but for trio's own frames; nothing where it has ended."""
     frames = [
         f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
