@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from tests.lanes.fakes import virtual_time
-from trio_stt.runtime.gc_schedule import LOOK_S, LOOKS_TO_A_SECOND_LOOK, LOOKS_TO_A_WHOLE_LOOK, look_by_the_clock
+from trio_stt.runtime.gc_schedule import LOOK_S, LOOKS_TO_A_SECOND_LOOK, LOOKS_TO_A_WHOLE_LOOK, collect_periodically
 
 
 class Knot:
@@ -22,7 +22,7 @@ class Knot:
 @asynccontextmanager
 async def looking() -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(look_by_the_clock, trio.lowlevel.checkpoint)
+        nursery.start_soon(collect_periodically, trio.lowlevel.checkpoint)
         await trio.testing.wait_all_tasks_blocked()
         yield
         nursery.cancel_scope.cancel()
@@ -61,7 +61,7 @@ async def test_nothing_changes_before_all_is_loaded() -> None:
     before = gc.get_threshold()
     loaded = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(look_by_the_clock, loaded.wait)
+        nursery.start_soon(collect_periodically, loaded.wait)
         await trio.sleep(10)
         assert gc.get_threshold() == before
         loaded.set()

@@ -15,7 +15,7 @@ from trio_stt.api.http import http_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
-from trio_stt.runtime.gc_schedule import look_by_the_clock
+from trio_stt.runtime.gc_schedule import collect_periodically
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
 from trio_stt.server.server_state import ServerState
@@ -45,7 +45,7 @@ def build_app(server_state: ServerState) -> QuartTrio:
     async def start() -> None:
         prepare_process()
         await app.nursery.start(server_state.run)
-        app.nursery.start_soon(look_by_the_clock, server_state.lanes.wait_loaded)
+        app.nursery.start_soon(collect_periodically, server_state.lanes.wait_loaded)
         if server_state.settings.stall_warning_ms:
             trio.lowlevel.add_instrument(LoopStallMonitor(server_state.settings.stall_warning_ms / 1000))
 

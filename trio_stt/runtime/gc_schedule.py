@@ -27,7 +27,7 @@ _THRESHOLDS = (2000, 2, 1_000_000)
 crowd of 200 makes it look through everything twice."""
 
 
-async def look_by_the_clock(loaded: Callable[[], Awaitable[None]]) -> None:
+async def collect_periodically(loaded: Callable[[], Awaitable[None]]) -> None:
     """From when all is loaded, until cancelled; what the process holds by then is not looked at."""
     await loaded()
     thresholds = gc.get_threshold()
