@@ -23,7 +23,7 @@ from trio_stt.bench.server import own_server
 from trio_stt.bench.speech_plan import Clip, make_talkers
 from trio_stt.bench.svg import line_chart
 from trio_stt.cli.bench_options import BenchOptions
-from trio_stt.cli.error_groups import first_cause
+from trio_stt.cli.error_groups import unwrap_group
 from trio_stt.cli.reference_speech import make_clips, sound_files
 from trio_stt.errors import SettingError, TrioSttError
 
@@ -43,7 +43,7 @@ def bench(asked: BenchOptions) -> int:
         try:
             result = trio.run(_measure_unless_ended, asked, clips)
         except* TrioSttError as group:
-            raise first_cause(group) from None
+            raise unwrap_group(group) from None
     print(as_table(result.runs), end="")
     if result.knee is not None:
         print(f"knee: {result.knee} clients")

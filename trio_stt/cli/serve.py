@@ -14,7 +14,7 @@ from hypercorn.trio import serve as serve_app
 
 from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.api.web_app import build_app
-from trio_stt.cli.error_groups import first_cause
+from trio_stt.cli.error_groups import unwrap_group
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import SettingError
 from trio_stt.hypercorn_adapter.host_bridge import isolate_connection_errors
@@ -48,7 +48,7 @@ def serve(settings: Settings) -> int:
     try:
         trio.run(_serve, server_state, config, strict_exception_groups=True)
     except* SettingError as group:
-        raise first_cause(group) from None
+        raise unwrap_group(group) from None
     return 0
 
 
@@ -69,7 +69,7 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
             try:
                 addresses = await nursery.start(serving)
             except* OSError as group:
-                reason = first_cause(group)
+                reason = unwrap_group(group)
                 raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
             _warn_if_public(addresses, settings)
             nursery.start_soon(_announce, server_state, addresses)

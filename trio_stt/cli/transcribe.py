@@ -12,7 +12,7 @@ import msgspec
 import trio
 from tqdm import tqdm
 
-from trio_stt.cli.error_groups import first_cause
+from trio_stt.cli.error_groups import unwrap_group
 from trio_stt.cli.sound_file import SoundFile, open_sound
 from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TranscriptionFailed
@@ -54,7 +54,7 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     try:
         segments = trio.run(_transcribe_all, server_state, sounds)
     except* (AudioFileError, EngineUnavailable, TranscriptionFailed) as group:
-        raise first_cause(group) from None
+        raise unwrap_group(group) from None
     return _write(FORMATS[format_name](segments))
 
 
