@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.file_server import FileServer, file_server
-from trio_stt.models.cache import Store
-from trio_stt.models.spec import Entry, Form, Source
+from trio_stt.models.cache import ModelCache
+from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ def web() -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models")
+def store(tmp_path: Path) -> ModelCache:
+    return ModelCache(tmp_path / "models")
 
 
 @pytest.fixture
@@ -44,36 +44,40 @@ def heard() -> Heard:
     return Heard()
 
 
-def one_file(web: FileServer, content: bytes, *, pinned: bool = True, name: str = "weights.bin") -> Entry:
+def one_file(web: FileServer, content: bytes, *, pinned: bool = True, name: str = "weights.bin") -> ModelSpec:
     """A model of one file that the server has."""
     file = web.serve(name, content)
-    source = Source(
+    source = ModelSource(
         name=name,
         url=web.url(name),
         size_bytes=len(content) if pinned else None,
         sha256=file.sha256 if pinned else None,
     )
-    return _entry(Form.FILE, name, source)
+    return _entry(ModelFormat.FILE, name, source)
 
 
-def one_archive(web: FileServer, packed: bytes, *, place: str = "bundle") -> Entry:
+def one_archive(web: FileServer, packed: bytes, *, place: str = "bundle") -> ModelSpec:
     """A model of one archive that the server has."""
     name = f"{place}.tar.bz2"
     file = web.serve(name, packed)
-    return _entry(Form.ARCHIVE, place, Source(name=name, url=web.url(name), size_bytes=len(packed), sha256=file.sha256))
+    return _entry(
+        ModelFormat.ARCHIVE,
+        place,
+        ModelSource(name=name, url=web.url(name), size_bytes=len(packed), sha256=file.sha256),
+    )
 
 
-def one_folder(web: FileServer, **contents: bytes) -> Entry:
+def one_folder(web: FileServer, **contents: bytes) -> ModelSpec:
     """A model of several files that the server has."""
     sources = []
     for name, content in contents.items():
         file = web.serve(name, content)
-        sources.append(Source(name=name, url=web.url(name), size_bytes=len(content), sha256=file.sha256))
-    return _entry(Form.FOLDER, "folder", *sources)
+        sources.append(ModelSource(name=name, url=web.url(name), size_bytes=len(content), sha256=file.sha256))
+    return _entry(ModelFormat.FOLDER, "folder", *sources)
 
 
-def _entry(form: Form, place: str, *sources: Source) -> Entry:
-    return Entry(
+def _entry(form: ModelFormat, place: str, *sources: ModelSource) -> ModelSpec:
+    return ModelSpec(
         engine="whisper_cpp", name="mine", languages="en", licence="MIT", form=form, place=place, sources=sources
     )
 

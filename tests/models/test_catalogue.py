@@ -11,7 +11,7 @@ from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.sherpa import offline
 from trio_stt.models import catalogue
 from trio_stt.models.catalogue import ENTRIES
-from trio_stt.models.spec import Entry, Form
+from trio_stt.models.spec import ModelFormat, ModelSpec
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.engine}-{entry.name}")
 HUB_ENGINES = {"transformers", "granite_speech"}
@@ -19,17 +19,17 @@ HUB_ENGINES = {"transformers", "granite_speech"}
 
 
 @every_entry
-def test_every_entry_is_complete(entry: Entry) -> None:
+def test_every_entry_is_complete(entry: ModelSpec) -> None:
     assert entry.languages
     assert entry.licence
     assert re.fullmatch(r"[\w.-]+", entry.place)
     assert not entry.place.startswith(".")
-    assert len(entry.sources) == 1 or entry.form is Form.FOLDER
-    assert all(source.name.endswith(".tar.bz2") for source in entry.sources) == (entry.form is Form.ARCHIVE)
+    assert len(entry.sources) == 1 or entry.form is ModelFormat.FOLDER
+    assert all(source.name.endswith(".tar.bz2") for source in entry.sources) == (entry.form is ModelFormat.ARCHIVE)
 
 
 @every_entry
-def test_every_source_has_an_address_of_its_publisher(entry: Entry) -> None:
+def test_every_source_has_an_address_of_its_publisher(entry: ModelSpec) -> None:
     for source in entry.sources:
         address = urlsplit(source.url)
         assert address.scheme == "https"
@@ -39,7 +39,7 @@ def test_every_source_has_an_address_of_its_publisher(entry: Entry) -> None:
 
 
 @every_entry
-def test_checksums_look_like_checksums_and_come_with_sizes(entry: Entry) -> None:
+def test_checksums_look_like_checksums_and_come_with_sizes(entry: ModelSpec) -> None:
     for source in entry.sources:
         if source.sha256 is not None:
             assert re.fullmatch(r"[0-9a-f]{64}", source.sha256)
@@ -48,7 +48,7 @@ def test_checksums_look_like_checksums_and_come_with_sizes(entry: Entry) -> None
 
 
 @every_entry
-def test_every_entry_is_of_a_known_engine(entry: Entry) -> None:
+def test_every_entry_is_of_a_known_engine(entry: ModelSpec) -> None:
     assert registry.resolve(entry.engine).name == entry.engine
 
 

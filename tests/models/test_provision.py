@@ -23,20 +23,20 @@ from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneState
 from trio_stt.models import catalogue
-from trio_stt.models.cache import in_words
-from trio_stt.models.spec import Entry
+from trio_stt.models.cache import human_size
+from trio_stt.models.spec import ModelSpec
 
 ENGINE = "sherpa_onnx_parakeet"
 NAME = "tones"
 
 
 @pytest.fixture(autouse=True)
-def entry(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
+def entry(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
     """A model that hears words in tones, as a release that the catalogue knows."""
     folder = write_transducer(tmp_path / "written")
     files = [(f"bundle/{path.name}", path.read_bytes()) for path in sorted(folder.iterdir())]
     release = one_archive(web, packed(*files))
-    known = Entry(
+    known = ModelSpec(
         engine=ENGINE,
         name=NAME,
         languages="tones",
@@ -60,14 +60,14 @@ def config(tmp_path: Path) -> EngineConfig:
 
 
 def test_a_known_model_is_fetched_loaded_and_found_by_the_next_start(
-    web: FileServer, entry: Entry, config: EngineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    web: FileServer, entry: ModelSpec, config: EngineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="trio_stt"):
         engine = model_resolver.load(config)
     assert engine.transcribe([Request(samples=spoken(ONE_HZ))])[0].text == "one"
     assert engine.info.model == str(tmp_path / "models" / "bundle")
     assert [record.message for record in caplog.records] == [
-        f"tones is not on this machine: fetching it ({in_words(entry.size_bytes)}) to {tmp_path / 'models'}",
+        f"tones is not on this machine: fetching it ({human_size(entry.size_bytes)}) to {tmp_path / 'models'}",
         f"tones is here: {tmp_path / 'models' / 'bundle'}",
     ]
     web.asked.clear()

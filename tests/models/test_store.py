@@ -10,8 +10,8 @@ from tests.models.conftest import Heard, one_archive, one_file, one_folder, pack
 from tests.support.file_server import FileServer
 from trio_stt.errors import ModelError
 from trio_stt.models import cache as store_module
-from trio_stt.models.cache import Store, default_root, in_words
-from trio_stt.models.spec import Entry
+from trio_stt.models.cache import ModelCache, default_root, human_size
+from trio_stt.models.spec import ModelSpec
 
 WEIGHTS = os.urandom(600_000)
 
@@ -22,17 +22,17 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "fetch", lambda *args: fetch(*args, pause_s=0))
 
 
-def bundle(web: FileServer) -> Entry:
+def bundle(web: FileServer) -> ModelSpec:
     return one_archive(web, packed(("bundle/model.onnx", WEIGHTS), ("bundle/test/a.wav", b"a")))
 
 
-def left_in(store: Store) -> set[str]:
+def left_in(store: ModelCache) -> set[str]:
     """What lies in the store, but for locks."""
     files = {str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file()}
     return {name for name in files if not name.endswith(".lock")}
 
 
-def test_a_file_is_pulled_and_found(web: FileServer, store: Store, heard: Heard) -> None:
+def test_a_file_is_pulled_and_found(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = one_file(web, WEIGHTS)
     assert store.find(entry) is None
     path = store.pull(entry, heard)
@@ -41,7 +41,7 @@ def test_a_file_is_pulled_and_found(web: FileServer, store: Store, heard: Heard)
     assert left_in(store) == {"weights.bin", "weights.bin.trio-stt.json"}
 
 
-def test_an_archive_is_pulled_unpacked_and_found(web: FileServer, store: Store, heard: Heard) -> None:
+def test_an_archive_is_pulled_unpacked_and_found(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = bundle(web)
     path = store.pull(entry, heard)
     assert path == store.find(entry) == store.root / "bundle"
@@ -49,7 +49,7 @@ def test_an_archive_is_pulled_unpacked_and_found(web: FileServer, store: Store, 
     assert left_in(store) == {"bundle/model.onnx", "bundle/test/a.wav", "bundle.trio-stt.json"}
 
 
-def test_a_folder_of_files_is_pulled_as_one(web: FileServer, store: Store, heard: Heard) -> None:
+def test_a_folder_of_files_is_pulled_as_one(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = one_folder(web, **{"model.bin": WEIGHTS, "config.json": b"{}"})
     path = store.pull(entry, heard)
     assert path == store.find(entry) == store.root / "folder"
@@ -58,7 +58,7 @@ def test_a_folder_of_files_is_pulled_as_one(web: FileServer, store: Store, heard
     assert [done for done, _ in heard.steps] == sorted(done for done, _ in heard.steps)
 
 
-def test_what_is_here_is_not_fetched_again(web: FileServer, store: Store, heard: Heard) -> None:
+def test_what_is_here_is_not_fetched_again(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = bundle(web)
     store.pull(entry, heard)
     web.asked.clear()
@@ -66,7 +66,7 @@ def test_what_is_here_is_not_fetched_again(web: FileServer, store: Store, heard:
     assert not web.asked
 
 
-def test_a_folder_half_fetched_is_gone_on_with(web: FileServer, store: Store, heard: Heard) -> None:
+def test_a_folder_half_fetched_is_gone_on_with(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = one_folder(web, first=WEIGHTS, second=WEIGHTS[::-1])
     web.files["/second"].status = [500, 404]
     with pytest.raises(ModelError, match="404"):
@@ -78,7 +78,7 @@ def test_a_folder_half_fetched_is_gone_on_with(web: FileServer, store: Store, he
 
 
 @pytest.mark.parametrize("damage", ["shorter", "other", "missing"])
-def test_a_damaged_model_is_fetched_again(web: FileServer, store: Store, heard: Heard, damage: str) -> None:
+def test_a_damaged_model_is_fetched_again(web: FileServer, store: ModelCache, heard: Heard, damage: str) -> None:
     entry = bundle(web)
     weights = store.pull(entry, heard) / "model.onnx"
     if damage == "missing":
@@ -92,7 +92,7 @@ def test_a_damaged_model_is_fetched_again(web: FileServer, store: Store, heard: 
     assert f"{store.root / 'bundle'} is damaged; fetching it again" in heard.said
 
 
-def test_without_a_published_checksum_the_first_one_counts(web: FileServer, store: Store, heard: Heard) -> None:
+def test_without_a_published_checksum_the_first_one_counts(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = one_file(web, WEIGHTS, pinned=False)
     path = store.pull(entry, heard)
     assert any(f"its sha256 is {web.files['/weights.bin'].sha256}" in text for text in heard.said)
@@ -104,7 +104,7 @@ def test_without_a_published_checksum_the_first_one_counts(web: FileServer, stor
     assert store.pull(entry, heard).read_bytes() == WEIGHTS
 
 
-def test_what_somebody_else_put_there_is_left_alone(web: FileServer, store: Store, heard: Heard) -> None:
+def test_what_somebody_else_put_there_is_left_alone(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = one_file(web, WEIGHTS)
     store.root.mkdir()
     mine = store.root / "weights.bin"
@@ -118,7 +118,7 @@ def test_what_somebody_else_put_there_is_left_alone(web: FileServer, store: Stor
 
 
 def test_a_refused_archive_leaves_nothing_that_could_be_taken_for_the_model(
-    web: FileServer, store: Store, heard: Heard, tmp_path: Path
+    web: FileServer, store: ModelCache, heard: Heard, tmp_path: Path
 ) -> None:
     entry = one_archive(web, packed(("bundle/a", b"a"), ("../escaped", b"x")))
     with pytest.raises(ModelError, match="lies outside its folder"):
@@ -128,7 +128,7 @@ def test_a_refused_archive_leaves_nothing_that_could_be_taken_for_the_model(
     assert not list(tmp_path.rglob("escaped"))
 
 
-def test_a_model_is_removed_with_all_that_is_known_of_it(web: FileServer, store: Store, heard: Heard) -> None:
+def test_a_model_is_removed_with_all_that_is_known_of_it(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = bundle(web)
     store.pull(entry, heard)
     assert store.remove(entry, heard)
@@ -136,7 +136,7 @@ def test_a_model_is_removed_with_all_that_is_known_of_it(web: FileServer, store:
     assert not store.remove(entry, heard)
 
 
-def test_what_is_half_fetched_is_removed_too(web: FileServer, store: Store, heard: Heard) -> None:
+def test_what_is_half_fetched_is_removed_too(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = one_file(web, WEIGHTS)
     web.files["/weights.bin"].cut_after = [1000, 0, 0, 0, 0]
     with pytest.raises(ModelError):
@@ -147,7 +147,7 @@ def test_what_is_half_fetched_is_removed_too(web: FileServer, store: Store, hear
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(
-    web: FileServer, store: Store, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    web: FileServer, store: ModelCache, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = bundle(web)
     size = entry.size_bytes or 0
@@ -163,11 +163,11 @@ def test_too_little_room_is_said_before_anything_is_fetched(
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(web: FileServer, tmp_path: Path, heard: Heard) -> None:
     (tmp_path / "models").write_text("a file, not a folder")
     with pytest.raises(ModelError, match=r"cannot write in .*models: ") as raised:
-        Store(tmp_path / "models").pull(one_file(web, WEIGHTS), heard)
+        ModelCache(tmp_path / "models").pull(one_file(web, WEIGHTS), heard)
     assert "\n" not in str(raised.value)
 
 
-def test_a_damaged_record_is_no_record(web: FileServer, store: Store, heard: Heard) -> None:
+def test_a_damaged_record_is_no_record(web: FileServer, store: ModelCache, heard: Heard) -> None:
     entry = one_file(web, WEIGHTS)
     store.pull(entry, heard)
     (store.root / "weights.bin.trio-stt.json").write_text('{"engine": 1')
@@ -192,4 +192,4 @@ def test_models_are_kept_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp
     ],
 )
 def test_sizes_in_words(size_bytes: int | None, words: str) -> None:
-    assert in_words(size_bytes) == words
+    assert human_size(size_bytes) == words

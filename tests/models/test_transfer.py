@@ -14,14 +14,14 @@ from tests.support.file_server import FileServer
 from trio_stt.errors import ModelError
 from trio_stt.models import download
 from trio_stt.models.download import fetch
-from trio_stt.models.spec import Source
+from trio_stt.models.spec import ModelSource
 
 CONTENT = os.urandom(1_500_000)
 
 
-def source(web: FileServer, *, pinned: bool = True) -> Source:
+def source(web: FileServer, *, pinned: bool = True) -> ModelSource:
     file = web.files["/weights.bin"]
-    return Source(
+    return ModelSource(
         name="weights.bin",
         url=web.url("weights.bin"),
         size_bytes=len(file.content) if pinned else None,
@@ -144,7 +144,7 @@ def test_redirects_are_followed_with_what_was_asked(web: FileServer, part: Path,
     web.serve("weights.bin", CONTENT).cut_after = [500_000]
     web.serve("there", b"").redirect = web.url("elsewhere")
     web.serve("elsewhere", b"").redirect = web.url("weights.bin")
-    moved = Source(name="weights.bin", url=web.url("there"), size_bytes=len(CONTENT))
+    moved = ModelSource(name="weights.bin", url=web.url("there"), size_bytes=len(CONTENT))
     fetch(moved, part, heard, pause_s=0)
     assert part.read_bytes() == CONTENT
     assert ("/weights.bin", "bytes=500000-") in web.asked
@@ -161,7 +161,7 @@ def test_no_redirect_leads_out_of_tls(place: str) -> None:
 def test_redirects_in_a_circle_end(web: FileServer, part: Path, heard: Heard) -> None:
     web.serve("weights.bin", b"").redirect = web.url("weights.bin")
     with pytest.raises(ModelError, match="the server answers 302"):
-        fetch(Source(name="weights.bin", url=web.url("weights.bin")), part, heard)
+        fetch(ModelSource(name="weights.bin", url=web.url("weights.bin")), part, heard)
 
 
 def test_a_busy_server_is_asked_again(web: FileServer, part: Path, heard: Heard) -> None:
@@ -188,7 +188,7 @@ def test_what_cannot_be_had_is_said_in_one_line(
 ) -> None:
     url = url.format(port=web.port)
     with pytest.raises(ModelError) as raised:
-        fetch(Source(name="weights.bin", url=url), part, heard, pause_s=0)
+        fetch(ModelSource(name="weights.bin", url=url), part, heard, pause_s=0)
     assert str(raised.value).startswith(f"{url}: {reason}")
     assert "\n" not in str(raised.value)
 

@@ -9,24 +9,24 @@ import sys
 
 from trio_stt import cli
 from trio_stt.models import catalogue
-from trio_stt.models.spec import Entry, Form, Source
+from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
     url = os.environ.pop("TEST_URL")
-    source = Source(
+    source = ModelSource(
         name=url.rpartition("/")[2],
         url=url,
         size_bytes=int(os.environ.pop("TEST_SIZE")),
         sha256=os.environ.pop("TEST_SHA256"),
     )
     catalogue.ENTRIES = (
-        Entry(
+        ModelSpec(
             engine="whisper_cpp",
             name="mine",
             languages="en",
             licence="MIT",
-            form=Form.FILE,
+            form=ModelFormat.FILE,
             place=source.name,
             sources=(source,),
         ),

@@ -23,7 +23,7 @@ from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.common import Options
 from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, find_files
-from trio_stt.models.cache import Store, in_words
+from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.server.build import build_server, engine_configs
 from trio_stt.settings import Settings
@@ -87,7 +87,7 @@ def packages() -> tuple[Package, ...]:
     return tuple(sorted(found, key=lambda package: (package.extra or "", package.name)))
 
 
-def kept_models(store: Store) -> tuple[KeptModel, ...]:
+def kept_models(store: ModelCache) -> tuple[KeptModel, ...]:
     """The embedded model, if its package is whole, and the models that were pulled and are whole."""
     embedded: tuple[KeptModel, ...] = ()
     with suppress(EngineUnavailable):
@@ -181,7 +181,7 @@ def _lane(use: Literal["finals", "partials", "finals and partials"], config: Eng
     except ModelMissing as error:
         entry = model_resolver.known_model(config)
         ok = entry is not None and not config.offline
-        said = f"is fetched at the next start ({in_words(entry.size_bytes)})" if ok and entry else str(error)
+        said = f"is fetched at the next start ({human_size(entry.size_bytes)})" if ok and entry else str(error)
     except TrioSttError as error:
         said = str(error)
     else:

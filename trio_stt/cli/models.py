@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from trio_stt.errors import ModelError, SettingError
 from trio_stt.lanes.engines import registry
-from trio_stt.models.cache import Store, default_root, in_words
+from trio_stt.models.cache import ModelCache, default_root, human_size
 from trio_stt.models.catalogue import ENTRIES, choose
-from trio_stt.models.spec import Entry
+from trio_stt.models.spec import ModelSpec
 from trio_stt.settings import Settings
 
 INTERRUPTED = 130  # what shells say of SIGINT
@@ -64,12 +64,12 @@ def models(parsed: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def store_of(settings: Settings) -> Store:
+def store_of(settings: Settings) -> ModelCache:
     """Where these settings keep models."""
-    return Store(settings.download_folder or default_root())
+    return ModelCache(settings.download_folder or default_root())
 
 
-def _pull(entry: Entry, store: Store, *, offline: bool) -> int:
+def _pull(entry: ModelSpec, store: ModelCache, *, offline: bool) -> int:
     if offline and store.find(entry) is None:
         raise SettingError(f"TRIO_STT_OFFLINE: is on, so {entry.name} cannot be fetched")
     print(f"{entry.name} for {entry.engine}, licence: {entry.licence}", file=sys.stderr)
@@ -86,7 +86,7 @@ def _pull(entry: Entry, store: Store, *, offline: bool) -> int:
 class Bar:
     """A progress bar on a terminal, and sentences above it."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: ModelSpec) -> None:
         self._bar: Any = tqdm(
             desc=entry.name, unit="B", unit_scale=True, leave=False, delay=0.2, disable=not sys.stderr.isatty()
         )
@@ -111,13 +111,13 @@ class Bar:
         self._bar.update(done_bytes - self._bar.n)
 
 
-def _as_table(entries: list[Entry], store: Store) -> str:
+def _as_table(entries: list[ModelSpec], store: ModelCache) -> str:
     heads = ("engine", "model", "size", "languages", "licence", "here")
     rows = [
         (
             entry.engine,
             entry.name,
-            in_words(entry.size_bytes),
+            human_size(entry.size_bytes),
             entry.languages,
             entry.licence,
             "yes" if store.find(entry) else "",
@@ -129,7 +129,7 @@ def _as_table(entries: list[Entry], store: Store) -> str:
     return "\n".join(line.rstrip() for line in (*lines, f"Models are kept in {store.root}."))
 
 
-def _as_json(entries: list[Entry], store: Store) -> str:
+def _as_json(entries: list[ModelSpec], store: ModelCache) -> str:
     listed = [
         ListedModel(
             engine=entry.engine,

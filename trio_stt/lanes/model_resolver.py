@@ -15,8 +15,8 @@ from trio_stt.errors import EngineUnavailable, ModelError, ModelMissing
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 from trio_stt.models import catalogue
-from trio_stt.models.cache import Store, default_root, in_words
-from trio_stt.models.spec import Entry
+from trio_stt.models.cache import ModelCache, default_root, human_size
+from trio_stt.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
     except ModelMissing as error:
         if error.model != config.model:  # an option names it, and would name it again
             raise
-    store = Store(config.download_root.expanduser() if config.download_root else default_root())
+    store = ModelCache(config.download_root.expanduser() if config.download_root else default_root())
     path = store.find(entry)
     if path is None and config.offline:
         raise ModelMissing(
@@ -57,7 +57,7 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
             model=config.model,
         )
     if path is None:
-        size = f" ({in_words(entry.size_bytes)})" if entry.size_bytes else ""
+        size = f" ({human_size(entry.size_bytes)})" if entry.size_bytes else ""
         logger.info("%s is not on this machine: fetching it%s to %s", entry.name, size, store.root)
         try:
             path = store.pull(entry, _LogWatcher(entry, unwanted))
@@ -69,7 +69,7 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
     return registry.load(replace(local, model=str(path)))
 
 
-def known_model(config: EngineConfig) -> Entry | None:
+def known_model(config: EngineConfig) -> ModelSpec | None:
     """What the catalogue has for a configuration; nothing where another package runs the model, from its own files."""
     spec = registry.resolve(config.engine)
     if str(config.options.get("backend")) in spec.backends.keys() | spec.packages.keys():
@@ -77,7 +77,7 @@ def known_model(config: EngineConfig) -> Entry | None:
     return catalogue.find(spec.name, config.model)
 
 
-def pull_command(entry: Entry, config: EngineConfig) -> str:
+def pull_command(entry: ModelSpec, config: EngineConfig) -> str:
     """What to type so that a server with this configuration finds the model."""
     words = ["trio-stt", "models", "pull", entry.name, "--engine", entry.engine]
     if config.download_root:
@@ -88,7 +88,7 @@ def pull_command(entry: Entry, config: EngineConfig) -> str:
 class _LogWatcher:
     """Writes a line now and then, and ends a download that nobody waits for."""
 
-    def __init__(self, entry: Entry, unwanted: Callable[[], bool]) -> None:
+    def __init__(self, entry: ModelSpec, unwanted: Callable[[], bool]) -> None:
         self._entry = entry
         self._unwanted = unwanted
         self._next_s = time.monotonic() + _TELL_EVERY_S
@@ -101,4 +101,4 @@ class _LogWatcher:
             raise ModelError("the server ends; what came is kept for the next start")
         if time.monotonic() >= self._next_s and done_bytes:
             self._next_s = time.monotonic() + _TELL_EVERY_S
-            logger.info("%s: %s of %s", self._entry.name, in_words(done_bytes), in_words(total_bytes))
+            logger.info("%s: %s of %s", self._entry.name, human_size(done_bytes), human_size(total_bytes))

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from trio_stt.errors import ModelError
-from trio_stt.models.download import Watcher, disk_errors, fetch, sha256_of
-from trio_stt.models.spec import Entry, Form, Source
+from trio_stt.models.download import ProgressListener, disk_errors, fetch, sha256_of
+from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 from trio_stt.models.unpack import unpack
 
 _UNFINISHED = ".unfinished"
@@ -26,14 +26,14 @@ _UNPACKED = 2
 """What a packed model takes on the disk once more, at most: itself, unpacked to twice its size."""
 
 
-class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+class CachedFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a model, as it came."""
 
     size_bytes: int
     sha256: str
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What lies beside a model and says what came, and from where.
 
     Attributes:
@@ -46,10 +46,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
     name: str
     downloads: dict[str, str]
-    files: dict[str, FileRecord]
+    files: dict[str, CachedFile]
 
 
-class Store:
+class ModelCache:
     """The models under one folder.
 
     Args:
@@ -59,7 +59,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def find(self, entry: Entry) -> Path | None:
+    def find(self, entry: ModelSpec) -> Path | None:
         """The model's file or folder, if it was pulled and no file of it is missing or of another size."""
         path = self.root / entry.place
         record = self._record(entry)
@@ -67,7 +67,7 @@ class Store:
             return None
         return path
 
-    def pull(self, entry: Entry, watcher: Watcher) -> Path:
+    def pull(self, entry: ModelSpec, watcher: ProgressListener) -> Path:
         """Bring a model here, unless it is; one that is here is compared with its record, file by file.
 
         What an earlier pull left is gone on with, and what this one leaves when it ends early is kept for the next.
@@ -92,7 +92,7 @@ class Store:
             self._bring(entry, record, watcher)
         return path
 
-    def remove(self, entry: Entry, watcher: Watcher) -> bool:
+    def remove(self, entry: ModelSpec, watcher: ProgressListener) -> bool:
         """Delete a model, its record and what is half fetched of it; False where there was nothing.
 
         Raises:
@@ -111,7 +111,7 @@ class Store:
             shutil.rmtree(unfinished)
         return True
 
-    def _bring(self, entry: Entry, earlier: Record | None, watcher: Watcher) -> None:
+    def _bring(self, entry: ModelSpec, earlier: CacheRecord | None, watcher: ProgressListener) -> None:
         unfinished, path = self._unfinished(entry), self.root / entry.place
         with disk_errors(self.root):
             unfinished.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ class Store:
         downloads = {}
         for source in entry.sources:
             known = source.sha256 or (earlier.downloads.get(source.url) if earlier else None)
-            wanted = Source(name=source.name, url=source.url, size_bytes=source.size_bytes, sha256=known)
+            wanted = ModelSource(name=source.name, url=source.url, size_bytes=source.size_bytes, sha256=known)
             downloads[source.url] = fetch(wanted, unfinished / f"{source.name}.part", total)
             total.next()
             if known is None:
@@ -130,7 +130,7 @@ class Store:
                     " later downloads must have the same"
                 )
         ready, files = _assemble(entry, unfinished, downloads)
-        record = Record(engine=entry.engine, name=entry.name, downloads=downloads, files=files)
+        record = CacheRecord(engine=entry.engine, name=entry.name, downloads=downloads, files=files)
         with disk_errors(self.root):
             # The record comes first: without the model it means nothing, and the model never lies there without it.
             written = unfinished / "record"
@@ -141,20 +141,20 @@ class Store:
             ready.rename(path)
             shutil.rmtree(unfinished)
 
-    def _check_room(self, entry: Entry) -> None:
+    def _check_room(self, entry: ModelSpec) -> None:
         if entry.size_bytes is None:
             return
         there = sum(file.stat().st_size for file in self._unfinished(entry).glob("*.part"))
-        packed = _UNPACKED * entry.size_bytes if entry.form is Form.ARCHIVE else 0
+        packed = _UNPACKED * entry.size_bytes if entry.form is ModelFormat.ARCHIVE else 0
         needed, free = entry.size_bytes - there + packed, shutil.disk_usage(self.root).free
         if free < needed:
             raise ModelError(
-                f"{entry.name} needs {in_words(needed)} in {self.root}, where {in_words(free)} are free;"
+                f"{entry.name} needs {human_size(needed)} in {self.root}, where {human_size(free)} are free;"
                 " make room, or name another folder as download_root"
             )
 
     @contextmanager
-    def _alone(self, entry: Entry, watcher: Watcher) -> Iterator[None]:
+    def _alone(self, entry: ModelSpec, watcher: ProgressListener) -> Iterator[None]:
         """Hold the lock of a model; while somebody else does, wait and say so."""
         with disk_errors(self.root):
             (self.root / _UNFINISHED).mkdir(parents=True, exist_ok=True)
@@ -175,15 +175,15 @@ class Store:
         finally:
             lock.release()
 
-    def _unfinished(self, entry: Entry) -> Path:
+    def _unfinished(self, entry: ModelSpec) -> Path:
         return self.root / _UNFINISHED / entry.place
 
-    def _record_path(self, entry: Entry) -> Path:
+    def _record_path(self, entry: ModelSpec) -> Path:
         return self.root / f"{entry.place}.trio-stt.json"
 
-    def _record(self, entry: Entry) -> Record | None:
+    def _record(self, entry: ModelSpec) -> CacheRecord | None:
         try:
-            return msgspec.json.decode(self._record_path(entry).read_bytes(), type=Record)
+            return msgspec.json.decode(self._record_path(entry).read_bytes(), type=CacheRecord)
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -192,8 +192,8 @@ class Store:
 class _Sum:
     """A watcher of one model's files, that tells another of them as of one."""
 
-    entry: Entry
-    watcher: Watcher
+    entry: ModelSpec
+    watcher: ProgressListener
     _before: int = 0
     _last: int = 0
 
@@ -214,7 +214,7 @@ def default_root() -> Path:
     return user_cache_path("trio-stt") / "models"
 
 
-def in_words(size_bytes: int | None) -> str:
+def human_size(size_bytes: int | None) -> str:
     """A size for people, in powers of ten."""
     if size_bytes is None:
         return "unknown"
@@ -225,13 +225,13 @@ def in_words(size_bytes: int | None) -> str:
     return f"{size_bytes / 10**3:.0f} kB"
 
 
-def _assemble(entry: Entry, unfinished: Path, downloads: dict[str, str]) -> tuple[Path, dict[str, FileRecord]]:
+def _assemble(entry: ModelSpec, unfinished: Path, downloads: dict[str, str]) -> tuple[Path, dict[str, CachedFile]]:
     """Make the model out of what came; returns what to move to its place, and its files."""
     ready = unfinished / "ready"
     with disk_errors(unfinished):
         shutil.rmtree(ready, ignore_errors=True)
         ready.mkdir()
-    if entry.form is Form.ARCHIVE:
+    if entry.form is ModelFormat.ARCHIVE:
         digests = unpack(unfinished / f"{entry.sources[0].name}.part", ready)
         top = ready / next(iter(digests)).partition("/")[0]
         inside = {name.partition("/")[2]: digest for name, digest in digests.items()}
@@ -240,17 +240,17 @@ def _assemble(entry: Entry, unfinished: Path, downloads: dict[str, str]) -> tupl
         for source in entry.sources:
             (unfinished / f"{source.name}.part").rename(ready / source.name)
     files = {source.name: _file_record(ready / source.name, downloads[source.url]) for source in entry.sources}
-    return (ready / entry.sources[0].name if entry.form is Form.FILE else ready), files
+    return (ready / entry.sources[0].name if entry.form is ModelFormat.FILE else ready), files
 
 
-def _file_record(path: Path, digest: str) -> FileRecord:
-    return FileRecord(size_bytes=path.stat().st_size, sha256=digest)
+def _file_record(path: Path, digest: str) -> CachedFile:
+    return CachedFile(size_bytes=path.stat().st_size, sha256=digest)
 
 
-def _damaged(entry: Entry, path: Path, record: Record, *, thoroughly: bool = False) -> bool:
+def _damaged(entry: ModelSpec, path: Path, record: CacheRecord, *, thoroughly: bool = False) -> bool:
     """Whether a file of a model is missing or of another size, or, thoroughly, has another checksum."""
     for name, known in record.files.items():
-        file = path if entry.form is Form.FILE else path / name
+        file = path if entry.form is ModelFormat.FILE else path / name
         if not file.is_file() or file.stat().st_size != known.size_bytes:
             return True
         if thoroughly and sha256_of(file) != known.sha256:

@@ -2,14 +2,14 @@
 
 from trio_stt.errors import ModelError
 from trio_stt.models.sherpa_releases import SHERPA_RELEASES, STREAMING_MODELS
-from trio_stt.models.spec import Entry
+from trio_stt.models.spec import ModelSpec
 from trio_stt.models.whisper_ct2 import WHISPER_CT2
 from trio_stt.models.whisper_ggml import WHISPER_GGML
 
-ENTRIES: tuple[Entry, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_GGML, *WHISPER_CT2)
+ENTRIES: tuple[ModelSpec, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_GGML, *WHISPER_CT2)
 
 
-def find(engine: str, name: str) -> Entry | None:
+def find(engine: str, name: str) -> ModelSpec | None:
     """The model of an engine that a name means, or None.
 
     Args:
@@ -19,7 +19,7 @@ def find(engine: str, name: str) -> Entry | None:
     return next((entry for entry in ENTRIES if entry.engine == engine and name in entry.names), None)
 
 
-def choose(name: str, *, engine: str | None = None) -> Entry:
+def choose(name: str, *, engine: str | None = None) -> ModelSpec:
     """The one model that a name means, of one engine or of all.
 
     Raises:

@@ -32,7 +32,7 @@ from urllib.request import (
 )
 
 from trio_stt.errors import ModelError
-from trio_stt.models.spec import Source
+from trio_stt.models.spec import ModelSource
 
 _PIECE_BYTES = 1 << 18
 _SILENCE_S = 30.0
@@ -49,7 +49,7 @@ _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Whoever waits for a download. Each of its methods may raise to end it; what came is kept."""
 
     def say(self, text: str) -> None:
@@ -92,7 +92,7 @@ class _Part:
         self._tag.unlink(missing_ok=True)
 
 
-def fetch(source: Source, part: Path, watcher: Watcher, *, pause_s: float = _PAUSE_S) -> str:
+def fetch(source: ModelSource, part: Path, watcher: ProgressListener, *, pause_s: float = _PAUSE_S) -> str:
     """Bring a file to its end, from wherever an earlier attempt left it.
 
     Args:
@@ -145,7 +145,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         raise ModelError(f"cannot write in {folder}: {error.strerror or error}") from error
 
 
-def _receive_all(source: Source, held: _Part, watcher: Watcher, *, pause_s: float) -> None:
+def _receive_all(source: ModelSource, held: _Part, watcher: ProgressListener, *, pause_s: float) -> None:
     failures = 0
     while True:
         before = held.size_bytes
@@ -159,7 +159,7 @@ def _receive_all(source: Source, held: _Part, watcher: Watcher, *, pause_s: floa
             time.sleep(pause_s * 2 ** (failures - 1))
 
 
-def _receive(source: Source, held: _Part, watcher: Watcher) -> None:
+def _receive(source: ModelSource, held: _Part, watcher: ProgressListener) -> None:
     start = held.size_bytes
     if start and not (held.version or source.sha256):
         start = 0  # nothing could tell whether the rest is of the same file
@@ -182,7 +182,7 @@ def _receive(source: Source, held: _Part, watcher: Watcher) -> None:
         raise _BrokenOff(f"the connection ended after {start} of {total} bytes")
 
 
-def _open(source: Source, held: _Part, *, start: int) -> HTTPResponse:
+def _open(source: ModelSource, held: _Part, *, start: int) -> HTTPResponse:
     headers = {"User-Agent": f"trio-stt/{version('trio-stt')}", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -206,7 +206,7 @@ def _open(source: Source, held: _Part, *, start: int) -> HTTPResponse:
     return response
 
 
-def _told(source: Source, reason: object) -> Exception:
+def _told(source: ModelSource, reason: object) -> Exception:
     """The error for a connection that did not come about: final, or worth another attempt."""
     host = urlsplit(source.url).hostname
     if isinstance(reason, socket.gaierror):
@@ -222,7 +222,7 @@ def _told(source: Source, reason: object) -> Exception:
     return _BrokenOff(f"the connection broke: {reason}")
 
 
-def _total(source: Source, response: HTTPResponse, held: _Part) -> int | None:
+def _total(source: ModelSource, response: HTTPResponse, held: _Part) -> int | None:
     """How long the file will be; begins it anew unless the server goes on where it ends.
 
     Raises:

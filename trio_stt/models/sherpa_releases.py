@@ -4,7 +4,7 @@ A release may be replaced under its name; the checksums are those of the publish
 public manifests repeat them. Where fewer than two do, there is none here.
 """
 
-from trio_stt.models.spec import Entry, Form, Source
+from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 
 _RELEASES_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/download/asr-models"
 _KROKO_URL = "https://huggingface.co/Banafo/Kroko-ASR/resolve/main"
@@ -21,31 +21,31 @@ def _release(
     licence: str,
     size_bytes: int | None = None,
     sha256: str | None = None,
-) -> Entry:
+) -> ModelSpec:
     archive = f"{bundle}.tar.bz2"
     every = (*names, bundle, *others)
-    return Entry(
+    return ModelSpec(
         engine=engine,
         name=every[0],
         aliases=every[1:],
         languages=languages,
         licence=licence,
-        form=Form.ARCHIVE,
+        form=ModelFormat.ARCHIVE,
         place=bundle,
-        sources=(Source(name=archive, url=f"{_RELEASES_URL}/{archive}", size_bytes=size_bytes, sha256=sha256),),
+        sources=(ModelSource(name=archive, url=f"{_RELEASES_URL}/{archive}", size_bytes=size_bytes, sha256=sha256),),
     )
 
 
-def _kroko(language: str, size: int) -> Entry:
+def _kroko(language: str, size: int) -> ModelSpec:
     file = f"Kroko-{language.upper()}-Community-{size}-L-Streaming-001.data"
-    return Entry(
+    return ModelSpec(
         engine="kroko_onnx",
         name=file,
         languages=language,
         licence="CC-BY-SA-4.0",
-        form=Form.FILE,
+        form=ModelFormat.FILE,
         place=file,
-        sources=(Source(name=file, url=f"{_KROKO_URL}/{file}"),),
+        sources=(ModelSource(name=file, url=f"{_KROKO_URL}/{file}"),),
     )
 
 

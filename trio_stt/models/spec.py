@@ -6,7 +6,7 @@ from enum import StrEnum
 MULTILINGUAL = "multilingual"
 
 
-class Form(StrEnum):
+class ModelFormat(StrEnum):
     """What a model is once it is there, and what has to be fetched for it."""
 
     FILE = "file"
@@ -18,7 +18,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ModelSource:
     """One thing to fetch.
 
     Attributes:
@@ -36,7 +36,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ModelSpec:
     """One model.
 
     Attributes:
@@ -55,9 +55,9 @@ class Entry:
     aliases: tuple[str, ...] = ()
     languages: str
     licence: str
-    form: Form
+    form: ModelFormat
     place: str
-    sources: tuple[Source, ...]
+    sources: tuple[ModelSource, ...]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Every file is that of one revision; its size and checksum stand in several independent public manifests, alike.
 """
 
-from trio_stt.models.spec import MULTILINGUAL, Entry, Form, Source
+from trio_stt.models.spec import MULTILINGUAL, ModelFormat, ModelSource, ModelSpec
 
 _Files = dict[str, tuple[int, str]]
 """Name → size in bytes and SHA-256."""
@@ -35,18 +35,18 @@ def _entry(
     model: tuple[int, str],
     config: tuple[int, str],
     aliases: tuple[str, ...] = (),
-) -> Entry:
+) -> ModelSpec:
     url = f"https://huggingface.co/{repository}/resolve/{revision}"
-    return Entry(
+    return ModelSpec(
         engine="faster_whisper",
         name=name,
         aliases=(*aliases, repository),
         languages="en" if ".en" in name or name.startswith("distil-") else MULTILINGUAL,
         licence="MIT",
-        form=Form.FOLDER,
+        form=ModelFormat.FOLDER,
         place=repository.partition("/")[2],
         sources=tuple(
-            Source(name=file, url=f"{url}/{file}", size_bytes=size_bytes, sha256=sha256)
+            ModelSource(name=file, url=f"{url}/{file}", size_bytes=size_bytes, sha256=sha256)
             for file, (size_bytes, sha256) in {"config.json": config, "model.bin": model, **files}.items()
         ),
     )

@@ -3,7 +3,7 @@
 Sizes and checksums are those of the hub's own listing of `ggerganov/whisper.cpp` at the revision below.
 """
 
-from trio_stt.models.spec import MULTILINGUAL, Entry, Form, Source
+from trio_stt.models.spec import MULTILINGUAL, ModelFormat, ModelSource, ModelSpec
 
 _URL = "https://huggingface.co/ggerganov/whisper.cpp/resolve/5359861c739e955e79d9a303bcbc70fb988958b1"
 
@@ -44,16 +44,16 @@ _FILES = (
 )
 
 
-def _entry(name: str, size_bytes: int, sha256: str) -> Entry:
+def _entry(name: str, size_bytes: int, sha256: str) -> ModelSpec:
     file = f"ggml-{name}.bin"
-    return Entry(
+    return ModelSpec(
         engine="whisper_cpp",
         name=name,
         languages="en" if ".en" in name else MULTILINGUAL,
         licence="MIT",
-        form=Form.FILE,
+        form=ModelFormat.FILE,
         place=file,
-        sources=(Source(name=file, url=f"{_URL}/{file}", size_bytes=size_bytes, sha256=sha256),),
+        sources=(ModelSource(name=file, url=f"{_URL}/{file}", size_bytes=size_bytes, sha256=sha256),),
     )
 
 
