@@ -12,7 +12,7 @@ from typing import Any
 
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.torch.seq2seq import Clip, Wishes
+from trio_stt.lanes.engines.torch.seq2seq import Clip, DecodeOptions
 from trio_stt.lanes.engines.word_times import words
 
 _FRAME_MASKS = ("_get_output_attention_mask", "_get_feature_vector_attention_mask")
@@ -34,11 +34,11 @@ class _Frames:
     prompt = False
     languages: tuple[str, ...] = ()
 
-    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+    def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
         self._tokenizer = checkpoint.processor.tokenizer
-        self._generate = wishes.generate
+        self._generate = decode_options.generate
         self._frame_s = _frame_s(checkpoint)
         self.times: Times = "none" if self._frame_s is None else "words"
         extractor = checkpoint.processor.feature_extractor
@@ -98,8 +98,8 @@ class Ctc(_Frames):
 
     options = frozenset[str]()
 
-    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
-        super().__init__(checkpoint, wishes)
+    def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
+        super().__init__(checkpoint, decode_options)
         self._blank = self._model.config.pad_token_id
 
     @property

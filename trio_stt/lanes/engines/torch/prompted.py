@@ -13,7 +13,7 @@ from trio_stt.errors import SettingError
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
 from trio_stt.lanes.engines.common import first_line
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.torch.seq2seq import DEFAULT_NEW_TOKENS, Clip, Wishes
+from trio_stt.lanes.engines.torch.seq2seq import DEFAULT_NEW_TOKENS, Clip, DecodeOptions
 
 
 class Cohere:
@@ -24,17 +24,22 @@ class Cohere:
     languages: tuple[str, ...] = ()
     times: Times = "none"
 
-    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+    def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
-        self._told = {"language": (wishes.language or "").strip().lower(), "punctuation": wishes.punctuation}
+        self._told = {
+            "language": (decode_options.language or "").strip().lower(),
+            "punctuation": decode_options.punctuation,
+        }
         if not self._told["language"]:
             raise SettingError("Cohere Transcribe needs a language")
         try:
             self._processor.get_decoder_prompt_ids(**self._told)
         except ValueError as error:
-            raise SettingError(f"language {wishes.language!r} is unknown to the model: {first_line(error)}") from None
-        self._generate = _defaults(wishes)
+            raise SettingError(
+                f"language {decode_options.language!r} is unknown to the model: {first_line(error)}"
+            ) from None
+        self._generate = _defaults(decode_options)
 
     @property
     def together(self) -> bool:
@@ -66,17 +71,19 @@ class Qwen3:
     languages: tuple[str, ...] = ()
     times: Times = "none"
 
-    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+    def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
-        self._language = (wishes.language or "").strip() or None
+        self._language = (decode_options.language or "").strip() or None
         try:
             self._processor.apply_transcription_request(
                 np.zeros(1, np.float32), language=self._language, tokenize=False
             )
         except ValueError as error:
-            raise SettingError(f"language {wishes.language!r} is unknown to the model: {first_line(error)}") from None
-        self._generate = _defaults(wishes)
+            raise SettingError(
+                f"language {decode_options.language!r} is unknown to the model: {first_line(error)}"
+            ) from None
+        self._generate = _defaults(decode_options)
 
     @property
     def together(self) -> bool:
@@ -94,6 +101,6 @@ class Qwen3:
         return [Transcript(text=" ".join(answer.split())) for answer in answers]
 
 
-def _defaults(wishes: Wishes) -> dict[str, Any]:
-    defaults = {"max_new_tokens": DEFAULT_NEW_TOKENS, "do_sample": False, "num_beams": wishes.beam_size}
-    return defaults | dict(wishes.generate)
+def _defaults(decode_options: DecodeOptions) -> dict[str, Any]:
+    defaults = {"max_new_tokens": DEFAULT_NEW_TOKENS, "do_sample": False, "num_beams": decode_options.beam_size}
+    return defaults | dict(decode_options.generate)

@@ -28,7 +28,7 @@ _TOKENS_PER_S = 6.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class DecodeOptions:
     """What the user asked of a model, as far as a family takes it.
 
     Attributes:
@@ -91,11 +91,11 @@ class Sequences:
     languages: tuple[str, ...] = ()
     times: Times = "none"
 
-    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+    def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
-        self._generate = {"num_beams": wishes.beam_size, "do_sample": False} | dict(wishes.generate)
-        self._limited = not {"max_length", "max_new_tokens"}.isdisjoint(wishes.generate)
+        self._generate = {"num_beams": decode_options.beam_size, "do_sample": False} | dict(decode_options.generate)
+        self._limited = not {"max_length", "max_new_tokens"}.isdisjoint(decode_options.generate)
         self._rated = self._model.config.model_type.startswith("moonshine")
 
     @property
@@ -125,15 +125,15 @@ class Granite:
     languages: tuple[str, ...] = ()
     times: Times = "none"
 
-    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+    def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
-        self._language = wishes.language
-        self._prompt = wishes.prompt
-        if wishes.name_language and wishes.language:
-            self._prompt += f" The language is {wishes.language}."
-        defaults = {"max_new_tokens": 200, "do_sample": False, "num_beams": wishes.beam_size}
-        self._generate = defaults | dict(wishes.generate)
+        self._language = decode_options.language
+        self._prompt = decode_options.prompt
+        if decode_options.name_language and decode_options.language:
+            self._prompt += f" The language is {decode_options.language}."
+        defaults = {"max_new_tokens": 200, "do_sample": False, "num_beams": decode_options.beam_size}
+        self._generate = defaults | dict(decode_options.generate)
 
     @property
     def together(self) -> bool:

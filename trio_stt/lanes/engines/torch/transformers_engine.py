@@ -26,14 +26,14 @@ from trio_stt.lanes.engines.torch.runtime import (
     pad_short,
     precision,
 )
-from trio_stt.lanes.engines.torch.seq2seq import FAMILY_OPTIONS, Family, Granite, Sequences, Wishes
+from trio_stt.lanes.engines.torch.seq2seq import FAMILY_OPTIONS, DecodeOptions, Family, Granite, Sequences
 from trio_stt.lanes.engines.torch.whisper import Whisper
 
 _PACKAGE = "transformers"
 
 _GRANITE_PROMPT = "Transcribe the speech into a written format, with punctuation and capitalization."
 
-_FAMILIES: Mapping[str, Callable[[Checkpoint, Wishes], Family]] = {
+_FAMILIES: Mapping[str, Callable[[Checkpoint, DecodeOptions], Family]] = {
     "AutoModelForCTC": Ctc,
     "AutoModelForTDT": Transducer,
     "AutoModelForRNNT": Transducer,
@@ -112,7 +112,7 @@ def load(config: EngineConfig) -> TransformersEngine:
     options = Options(config.options, engine=engine)
     check_sample_rate(options)
     wanted = options.text("device") or config.device
-    wishes = Wishes(
+    decode_options = DecodeOptions(
         language=options.text("language") or config.language,
         beam_size=config.beam_size,
         timestamps=options.boolean("timestamps", default=False),
@@ -144,7 +144,7 @@ def load(config: EngineConfig) -> TransformersEngine:
         kind = checkpoint.model.config.model_type
         make = _FAMILIES.get(kind) or _FAMILIES.get(checkpoint.auto_class, Sequences)
         try:
-            family = make(checkpoint, wishes)
+            family = make(checkpoint, decode_options)
         except SettingError as error:
             raise SettingError(f"engine {engine}: {error}") from None
         for name in FAMILY_OPTIONS:
@@ -163,8 +163,8 @@ def load(config: EngineConfig) -> TransformersEngine:
             times=family.times,
         )
         loaded = TransformersEngine(family, info=info, normalize=config.normalize_audio, torch=torch)
-        if place == "cuda" or wishes.generate or not family.together:
-            _try(loaded, generate=bool(wishes.generate))
+        if place == "cuda" or decode_options.generate or not family.together:
+            _try(loaded, generate=bool(decode_options.generate))
         return loaded
 
     if device == "cpu":

@@ -9,7 +9,7 @@ from typing import Any
 from trio_stt.errors import SettingError
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Times, Transcript
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.torch.seq2seq import Clip, Wishes
+from trio_stt.lanes.engines.torch.seq2seq import Clip, DecodeOptions
 from trio_stt.lanes.engines.whisper.windows import WINDOW_S
 
 _LANGUAGE_OF_ENGLISH_MODELS = "en"
@@ -25,18 +25,18 @@ class Whisper:
     options = frozenset({"generate", "timestamps"})
     prompt = True
 
-    def __init__(self, checkpoint: Checkpoint, wishes: Wishes) -> None:
+    def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
-        self._timestamps = wishes.timestamps
-        self._generate = {"num_beams": wishes.beam_size} | dict(wishes.generate)
+        self._timestamps = decode_options.timestamps
+        self._generate = {"num_beams": decode_options.beam_size} | dict(decode_options.generate)
         config = self._model.generation_config
         self._codes: dict[int, str] = {}
         if getattr(config, "is_multilingual", False):
             self._codes = {number: token.strip("<|>") for token, number in config.lang_to_id.items()}
-        self._language = _language(wishes.language, list(self._codes.values()))
+        self._language = _language(decode_options.language, list(self._codes.values()))
         self.languages = tuple(sorted(self._codes.values())) or (_LANGUAGE_OF_ENGLISH_MODELS,)
-        self.times: Times = "segments" if wishes.timestamps else "none"
+        self.times: Times = "segments" if decode_options.timestamps else "none"
         self._silence = _SILENCE if getattr(config, "no_timestamps_token_id", None) else {}
 
     @property
