@@ -20,7 +20,7 @@ import trio
 
 from benchmarks.inside import FOLDER, ask
 from benchmarks.yardstick import yardstick
-from trio_stt.bench.client_record import Observation
+from trio_stt.bench.client_record import RunResult
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.process import process_use
@@ -43,7 +43,7 @@ LOOK_S = 0.5
 """Between two looks at how much audio is held."""
 
 
-async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: float, clips: list[Clip]) -> Observation:
+async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: float, clips: list[Clip]) -> RunResult:
     """One run."""
     return await observe(
         url=url,
@@ -88,7 +88,7 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
     }
 
 
-def per_audio_ms(cpu_s: float, seen: Observation) -> float:
+def per_audio_ms(cpu_s: float, seen: RunResult) -> float:
     """Milliseconds of CPU for each second of audio that came: all of a run's, so that lateness does not flatter."""
     return round(cpu_s * 1000 / sum(record.audio_s for record in seen.records), 2)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trio_stt.bench.client_record import Observation, Record, Segment
+from trio_stt.bench.client_record import ClientRecord, HeardUtterance, RunResult
 from trio_stt.bench.process import ProcessUse
 from trio_stt.bench.speech_plan import Clip, Plan, make_talkers
 
@@ -10,11 +10,13 @@ CLIP = Clip(pcm_path="", length_s=5.0, words="One two three. Four five.", speech
 """Two phrases; said from second 1.0 on, they lie at 1.5 to 3.0 and 4.0 to 5.5."""
 
 
-def segment(number: int, started_s: float, ended_s: float, final_s: float | None, text: str, **more: Any) -> Segment:
-    return Segment(segment_id=number, started_s=started_s, ended_s=ended_s, final_s=final_s, text=text, **more)
+def segment(
+    number: int, started_s: float, ended_s: float, final_s: float | None, text: str, **more: Any
+) -> HeardUtterance:
+    return HeardUtterance(segment_id=number, started_s=started_s, ended_s=ended_s, final_s=final_s, text=text, **more)
 
 
-def record(*segments: Segment, **changes: Any) -> Record:
+def record(*segments: HeardUtterance, **changes: Any) -> ClientRecord:
     facts: dict[str, Any] = {
         "number": 0,
         "begun_s": 100.0,
@@ -28,16 +30,16 @@ def record(*segments: Segment, **changes: Any) -> Record:
         "dropped_s": 0.0,
         "failures": [],
     }
-    return Record(**(facts | changes))
+    return ClientRecord(**(facts | changes))
 
 
 def observation(
-    *records: Record,
+    *records: ClientRecord,
     clip: Clip = CLIP,
     steady_from_s: float = 0.0,
     before: ProcessUse | None = None,
     after: ProcessUse | None = None,
-) -> Observation:
+) -> RunResult:
     plan = Plan(
         url="ws://localhost/",
         rate_hz=48_000,
@@ -47,6 +49,6 @@ def observation(
         clips=(clip,),
         talkers=make_talkers(len(records), talking=[1.0], stagger_s=0.0, clips=1),
     )
-    return Observation(
+    return RunResult(
         plan=plan, steady_from_s=steady_from_s, records=records, talkers_cpu_s=0.5, before=before, after=after
     )

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_stt.bench.multiplexed_stream import Line, host_and_resource
+from trio_stt.bench.multiplexed_stream import MultiplexedStream, host_and_resource
 from trio_stt.bench.pacer import Pacer
 
 FRAMES = [bytes([number]) * 30_000 for number in range(100)]
@@ -17,9 +17,9 @@ PAST = 0.0
 
 
 @asynccontextmanager
-async def pair() -> AsyncIterator[tuple[Line, trio.SocketStream]]:
+async def pair() -> AsyncIterator[tuple[MultiplexedStream, trio.SocketStream]]:
     ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(side)) for side in socket.socketpair())
-    async with Line(ours) as line, theirs:
+    async with MultiplexedStream(ours) as line, theirs:
         yield line, theirs
 
 
@@ -54,7 +54,7 @@ async def test_one_that_is_not_read_waits_alone() -> None:
     async with pair() as (deaf, deaf_server), pair() as (heard, server):
         pacer = Pacer()
 
-        def say(line: Line) -> Iterator[float]:
+        def say(line: MultiplexedStream) -> Iterator[float]:
             for frame in FRAMES:
                 yield PAST
                 line.put(frame)

@@ -13,7 +13,7 @@ import trustme
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from tests.support.keyed_server import rig
-from trio_stt.bench.client_record import Notebook, Observation, Record
+from trio_stt.bench.client_record import ClientRecord, EventRecorder, RunResult
 from trio_stt.bench.figures import figures
 from trio_stt.bench.simulated_client import talk_all
 from trio_stt.bench.speech_plan import Clip, Plan, make_talkers
@@ -95,7 +95,7 @@ async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None
     assert server.commands[-1] == "metrics"
     assert record.audio_s == server.packets * 0.04
     seen = figures(
-        Observation(plan=plan, steady_from_s=0.0, records=[record], talkers_cpu_s=0.0, before=None, after=None)
+        RunResult(plan=plan, steady_from_s=0.0, records=[record], talkers_cpu_s=0.0, before=None, after=None)
     )
     assert (seen.word_error_rate, seen.silence_ms, seen.segments, seen.final.count) == (0.0, 500.0, 1, 1)
     assert seen.final.p50_ms >= 480  # twelve packets of silence: no server of this kind can be faster
@@ -134,7 +134,7 @@ async def test_a_talker_speaks_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert server.path == "/ws/transcribe?room=1"
 
 
-async def one_record(port: int, folder: Path) -> Record:
+async def one_record(port: int, folder: Path) -> ClientRecord:
     plan = plan_for(port, folder)
     (record,) = (await talk_all(plan, plan.talkers)).records
     return record
@@ -162,7 +162,7 @@ async def test_a_server_that_hangs_up(tmp_path: Path) -> None:
 
 
 def test_pongs_answer_pings_in_order() -> None:
-    notes = Notebook(packet_s=0.04)
+    notes = EventRecorder(packet_s=0.04)
     notes.pings_at.extend([1.0, 2.0])
     for now_s in (1.5, 2.25, 3.0):
         notes.take({"type": "pong"}, now_s)

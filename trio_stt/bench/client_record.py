@@ -19,7 +19,7 @@ _WINDOW_S = 0.032  # what `droppedAudioChunks` counts
 _KEPT_ERRORS = 5
 
 
-class Segment(msgspec.Struct, kw_only=True):
+class HeardUtterance(msgspec.Struct, kw_only=True):
     """An utterance as its client saw it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Segment(msgspec.Struct, kw_only=True):
         self.screen = words
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that one talker noticed.
 
     Attributes:
@@ -78,14 +78,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     silence_s: float | None
     audio_s: float
     clips: list[tuple[int, float]]
-    segments: list[Segment]
+    segments: list[HeardUtterance]
     pings_s: list[float]
     late_s: list[float]
     dropped_s: float
     failures: list[str]
 
 
-class Testimony(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a process of talkers tells.
 
     Attributes:
@@ -93,12 +93,12 @@ class Testimony(msgspec.Struct, frozen=True, kw_only=True):
         cpu_s: CPU time that it used from when it had read its clips until the last talker had ended.
     """
 
-    records: list[Record]
+    records: list[ClientRecord]
     cpu_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class RunResult:
     """What a run showed.
 
     Attributes:
@@ -112,31 +112,31 @@ class Observation:
 
     plan: Plan
     steady_from_s: float
-    records: Sequence[Record]
+    records: Sequence[ClientRecord]
     talkers_cpu_s: float
     before: ProcessUse | None
     after: ProcessUse | None
 
 
 @dataclass(kw_only=True)
-class Notebook:
+class EventRecorder:
     """Takes down events as they come.
 
     Attributes:
         packet_s: Length of a packet.
         ready: Whether the server said so.
-        silence_s: As in `Record`.
+        silence_s: As in `ClientRecord`.
         segments: By number.
         pings_at: When the pings were sent that have no answer yet.
-        pings_s: As in `Record`.
-        dropped_s: As in `Record`; None until the server was asked.
-        failures: As in `Record`.
+        pings_s: As in `ClientRecord`.
+        dropped_s: As in `ClientRecord`; None until the server was asked.
+        failures: As in `ClientRecord`.
     """
 
     packet_s: float
     ready: bool = False
     silence_s: float | None = None
-    segments: dict[int, Segment] = field(default_factory=dict)
+    segments: dict[int, HeardUtterance] = field(default_factory=dict)
     pings_at: deque[float] = field(default_factory=deque)
     pings_s: list[float] = field(default_factory=list)
     dropped_s: float | None = None
@@ -187,7 +187,7 @@ class Notebook:
     def _timeline(self, event: Mapping[str, Any], now_s: float) -> None:
         number = event.get("segmentId")
         if event["event"] == "recording_started" and number is not None:
-            self.segments[number] = Segment(segment_id=number, started_s=now_s)
+            self.segments[number] = HeardUtterance(segment_id=number, started_s=now_s)
         elif number in self.segments:
             segment = self.segments[number]
             if event["event"] == "recording_ended":

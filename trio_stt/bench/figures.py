@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import msgspec
 
-from trio_stt.bench.client_record import Observation, Record, Segment
+from trio_stt.bench.client_record import ClientRecord, HeardUtterance, RunResult
 from trio_stt.bench.speech_plan import Clip
 from trio_stt.bench.words import plain_words, word_errors
 
@@ -121,7 +121,7 @@ def spread(times_s: Sequence[float]) -> Spread:
 class _Lateness:
     """How late finals and first partials of one talker were."""
 
-    def __init__(self, record: Record, clips: Sequence[Clip], *, from_s: float) -> None:
+    def __init__(self, record: ClientRecord, clips: Sequence[Clip], *, from_s: float) -> None:
         self.finals_s: list[float] = []
         self.first_partials_s: list[float] = []
         self.cut = 0
@@ -140,7 +140,7 @@ class _Lateness:
             # A cut in running speech begins a segment, too, but nobody began to speak there.
             used = max(used, bisect_left(self._starts, segment.ended_s or segment.started_s) - 1)
 
-    def _judge_end(self, segment: Segment) -> None:
+    def _judge_end(self, segment: HeardUtterance) -> None:
         if segment.ended_s is None or segment.final_s is None:
             return
         spoken = bisect_right(self._starts, segment.ended_s - _EARLIEST_END_S) - 1
@@ -150,7 +150,7 @@ class _Lateness:
             self.finals_s.append(segment.final_s - self._ends[spoken])
 
 
-def figures(seen: Observation) -> Figures:
+def figures(seen: RunResult) -> Figures:
     """All figures of a run."""
     clips, records = seen.plan.clips, seen.records
     lateness = [_Lateness(record, clips, from_s=_steady_from_s(seen, record)) for record in records]
@@ -185,22 +185,22 @@ def figures(seen: Observation) -> Figures:
     )
 
 
-def _steady_from_s(seen: Observation, record: Record) -> float:
+def _steady_from_s(seen: RunResult, record: ClientRecord) -> float:
     """When all talkers were there, on this talker's clock."""
     return seen.plan.begin_s + seen.steady_from_s - (record.begun_s or 0.0)
 
 
-def _intervals(segments: Sequence[Segment]) -> Iterator[float]:
+def _intervals(segments: Sequence[HeardUtterance]) -> Iterator[float]:
     for segment in segments:
         yield from (later - earlier for earlier, later in pairwise(segment.partials_s))
 
 
-def _revised(segments: Sequence[Segment]) -> float:
+def _revised(segments: Sequence[HeardUtterance]) -> float:
     shown = sum(segment.shown_words for segment in segments)
     return round(sum(segment.revised_words for segment in segments) / shown, 4) if shown else 0.0
 
 
-def _wrong_words(records: Sequence[Record], clips: Sequence[Clip]) -> tuple[int, int, bool]:
+def _wrong_words(records: Sequence[ClientRecord], clips: Sequence[Clip]) -> tuple[int, int, bool]:
     """Wrong words and words said, each talker's finals against all that it said; and whether all words are known."""
     errors, words = 0, 0
     for record in records:
@@ -211,7 +211,7 @@ def _wrong_words(records: Sequence[Record], clips: Sequence[Clip]) -> tuple[int,
     return errors, words, all(clip.words is not None for clip in clips)
 
 
-def _sent_s(seen: Observation, record: Record) -> float:
+def _sent_s(seen: RunResult, record: ClientRecord) -> float:
     """Audio that a talker really sent between the two looks at the server: an overloaded one is sent less."""
     packet_s = seen.plan.packet_samples / seen.plan.rate_hz
     from_s = _steady_from_s(seen, record)
@@ -220,7 +220,7 @@ def _sent_s(seen: Observation, record: Record) -> float:
     return packet_s * sum(from_s <= moment_s < to_s for moment_s in sent_s)
 
 
-def _server(seen: Observation) -> ServerFigures | None:
+def _server(seen: RunResult) -> ServerFigures | None:
     before, after = seen.before, seen.after
     if before is None or after is None:
         return None

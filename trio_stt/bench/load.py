@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
-from trio_stt.bench.client_record import Observation, Testimony
+from trio_stt.bench.client_record import RunResult, WorkerResult
 from trio_stt.bench.process import ProcessUse, process_use
 from trio_stt.bench.speech_plan import Clip, Plan, Talker
 from trio_stt.errors import TrioSttError
@@ -33,7 +33,7 @@ async def observe(
     talkers: Sequence[Talker],
     api_key: str = "",
     ping_every_s: float = 1.0,
-) -> Observation:
+) -> RunResult:
     """Carry out a run.
 
     Raises:
@@ -52,7 +52,7 @@ async def observe(
         api_key=api_key,
         ping_every_s=ping_every_s,
     )
-    told: list[Testimony] = []
+    told: list[WorkerResult] = []
     uses: list[ProcessUse] = []
 
     async def employ(share: tuple[Talker, ...]) -> None:
@@ -65,7 +65,7 @@ async def observe(
             for moment_s in (steady_from_s, plan.duration_s):
                 await trio.sleep(max(0.0, plan.begin_s + moment_s - time.monotonic()))
                 uses.append(process_use(pid))
-    return Observation(
+    return RunResult(
         plan=plan,
         steady_from_s=steady_from_s,
         records=sorted((record for one in told for record in one.records), key=lambda record: record.number),
@@ -75,7 +75,7 @@ async def observe(
     )
 
 
-async def _run_worker(plan: Plan) -> Testimony:
+async def _run_worker(plan: Plan) -> WorkerResult:
     ended = await trio.run_process(
         [sys.executable, "-m", "trio_stt.bench.worker"],
         stdin=msgspec.json.encode(plan),
@@ -84,4 +84,4 @@ async def _run_worker(plan: Plan) -> Testimony:
     )
     if ended.returncode:
         raise TrioSttError(f"a process of talkers ended with status {ended.returncode}")
-    return msgspec.json.decode(ended.stdout, type=Testimony)
+    return msgspec.json.decode(ended.stdout, type=WorkerResult)

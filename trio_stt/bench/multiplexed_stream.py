@@ -13,7 +13,7 @@ import trio
 _PORTS = {"ws": 80, "wss": 443}
 
 
-class Line(trio.abc.Stream):
+class MultiplexedStream(trio.abc.Stream):
     """A stream that also takes frames without waiting.
 
     A server that does not read leaves part of such a frame, and all that comes behind it, to `catch_up`: nothing else

@@ -13,8 +13,8 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 from wsproto.frame_protocol import FrameProtocol
 
-from trio_stt.bench.client_record import Notebook, Record, Testimony
-from trio_stt.bench.multiplexed_stream import Line, host_and_resource
+from trio_stt.bench.client_record import ClientRecord, EventRecorder, WorkerResult
+from trio_stt.bench.multiplexed_stream import MultiplexedStream, host_and_resource
 from trio_stt.bench.pacer import Pacer
 from trio_stt.bench.speech_plan import Clip, Plan, Talker, script
 from trio_stt.protocol.packets import build_packet
@@ -31,7 +31,7 @@ _MOST_BYTES = 2**24
 _PING = bytes(FrameProtocol(client=True, extensions=[]).send_data('{"type":"ping"}'))
 
 
-class Tracks:
+class FramedAudio:
     """The plan's sound as packets in masked frames, shared by the talkers of a process.
 
     Framing each packet anew for each talker would take more time than all else that a talker does.
@@ -68,7 +68,7 @@ class Tracks:
         return self._clips[clip][number]
 
 
-async def talk(plan: Plan, talker: Talker, tracks: Tracks, pacer: Pacer) -> Record:
+async def talk(plan: Plan, talker: Talker, tracks: FramedAudio, pacer: Pacer) -> ClientRecord:
     """Be one client from its connection to its end; what goes wrong is in the record."""
     client = _Client(plan, talker, tracks, pacer)
     await trio.sleep(max(0.0, plan.begin_s + talker.delay_s - time.monotonic()))
@@ -91,7 +91,7 @@ async def talk(plan: Plan, talker: Talker, tracks: Tracks, pacer: Pacer) -> Reco
 
 
 class _Client:
-    def __init__(self, plan: Plan, talker: Talker, tracks: Tracks, pacer: Pacer) -> None:
+    def __init__(self, plan: Plan, talker: Talker, tracks: FramedAudio, pacer: Pacer) -> None:
         self._plan = plan
         self._talker = talker
         self._tracks = tracks
@@ -101,18 +101,18 @@ class _Client:
         self._zero_s: float | None = None  # the same moment on Trio's clock
         self._hello_s: float | None = None
         self._packets = 0
-        self._line: Line | None = None
+        self._line: MultiplexedStream | None = None
         self.done = False
         self._late_s: list[float] = []
         self._clips: list[tuple[int, float]] = []
         self._news = trio.Event()
-        self.notes = Notebook(packet_s=self._packet_s)
+        self.notes = EventRecorder(packet_s=self._packet_s)
 
     async def converse(self, nursery: trio.Nursery) -> None:
         """Connect, talk, wait for what is owed, leave; listens in the nursery until it is cancelled."""
         called_s = time.monotonic()
         with trio.fail_after(_CONNECT_WITHIN_S):
-            self._line = line = await Line.call(self._plan.url)
+            self._line = line = await MultiplexedStream.call(self._plan.url)
             host, resource = host_and_resource(self._plan.url)
             key = self._plan.api_key
             socket = await wrap_client_stream(
@@ -163,14 +163,14 @@ class _Client:
             while not self.notes.ready:
                 await self._news.wait()
 
-    def _ping(self, socket: WebSocketConnection, line: Line) -> Iterator[float]:
+    def _ping(self, socket: WebSocketConnection, line: MultiplexedStream) -> Iterator[float]:
         """Ping at once and at each moment that it yields."""
         while not socket.closed:
             self.notes.pings_at.append(self._now_s())
             line.put(_PING)
             yield trio.current_time() + self._plan.ping_every_s
 
-    def _speak(self, socket: WebSocketConnection, line: Line, zero_s: float) -> Iterator[float]:
+    def _speak(self, socket: WebSocketConnection, line: MultiplexedStream, zero_s: float) -> Iterator[float]:
         """Send a packet at each moment that it yields."""
         for piece in script(self._plan, self._talker):
             if piece.clip is not None:
@@ -208,10 +208,10 @@ class _Client:
     def _finals(self) -> int:
         return sum(segment.final_s is not None or segment.closed for segment in self.notes.segments.values())
 
-    def record(self) -> Record:
+    def record(self) -> ClientRecord:
         """What was noticed."""
         notes = self.notes
-        return Record(
+        return ClientRecord(
             number=self._talker.number,
             begun_s=self._begun_s,
             hello_s=self._hello_s,
@@ -226,11 +226,11 @@ class _Client:
         )
 
 
-async def talk_all(plan: Plan, talkers: Sequence[Talker]) -> Testimony:
+async def talk_all(plan: Plan, talkers: Sequence[Talker]) -> WorkerResult:
     """Be several clients at once."""
-    tracks = Tracks(plan)
+    tracks = FramedAudio(plan)
     pacer = Pacer()
-    records: list[Record] = []
+    records: list[ClientRecord] = []
     begun_cpu_s = time.process_time()
 
     async def one(talker: Talker) -> None:
@@ -242,4 +242,4 @@ async def talk_all(plan: Plan, talkers: Sequence[Talker]) -> Testimony:
             for talker in talkers:
                 talking.start_soon(one, talker)
         nursery.cancel_scope.cancel()
-    return Testimony(records=records, cpu_s=time.process_time() - begun_cpu_s)
+    return WorkerResult(records=records, cpu_s=time.process_time() - begun_cpu_s)

@@ -83,7 +83,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return round(self.packet_s * self.rate_hz)
 
 
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
+class SpeechPiece(msgspec.Struct, frozen=True, kw_only=True):
     """Whole packets of a clip or, where `clip` is None, of room noise; `start_packet` counts from the first."""
 
     clip: int | None
@@ -108,16 +108,16 @@ def make_talkers(clients: int, *, talking: Sequence[float], stagger_s: float, cl
     )
 
 
-def script(plan: Plan, talker: Talker) -> Iterator[Piece]:
+def script(plan: Plan, talker: Talker) -> Iterator[SpeechPiece]:
     """What a talker streams, without a gap: room noise, then clips with pauses that keep to its share, then noise."""
     packet_s = plan.packet_samples / plan.rate_hz
     spent_s = plan.duration_s - talker.delay_s
     position = 0
 
-    def piece(clip: int | None, length_s: float) -> Piece:
+    def piece(clip: int | None, length_s: float) -> SpeechPiece:
         nonlocal position
         packets = max(1, -int(-length_s // packet_s))
-        made = Piece(clip=clip, start_packet=position, packets=packets)
+        made = SpeechPiece(clip=clip, start_packet=position, packets=packets)
         position += packets
         return made
 
