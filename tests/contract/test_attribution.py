@@ -6,9 +6,9 @@ import msgspec
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, Heard, talk
+from tests.contract.fixtures import PAUSE_S, Heard, talk
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, household
+from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, server_fixture
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Final, Notice, Realtime, State, Status, Timeline
 from trio_stt.protocol.segment import PreRecordingBuffer, Segment
@@ -26,8 +26,8 @@ def entries(client: Client, event: str) -> list[Timeline]:
 @contract("4.11", "2.6", "11/20")
 @virtual_time
 async def test_11_20_utterances_that_overlap_have_their_own_ids_and_times() -> None:
-    async with household(inference_s=lambda _: 3.2) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 3.2) as server:
+        client = await server.connect()
         client.command("start")
         for level in (1111, 2222, 3333):
             await talk(client, level, 1.0)
@@ -51,8 +51,8 @@ async def test_11_20_utterances_that_overlap_have_their_own_ids_and_times() -> N
 @contract("2.5", "11/21")
 @virtual_time
 async def test_11_21_voice_and_silence_are_said_of_what_was_heard_only() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         await trio.sleep(1)
         client.command("start")
         for level in (1111, 2222):
@@ -75,8 +75,8 @@ async def test_11_21_voice_and_silence_are_said_of_what_was_heard_only() -> None
 @contract("2.5", "11/22")
 @virtual_time
 async def test_11_22_after_a_final_the_status_is_that_of_the_next_recording() -> None:
-    async with household(inference_s=lambda _: 2.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 2.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
@@ -93,8 +93,8 @@ async def test_11_22_after_a_final_the_status_is_that_of_the_next_recording() ->
 @pytest.mark.parametrize(("before_s", "included_s"), [(0.0, 0.0), (0.32, 0.32), (3.2, 0.75)])
 async def test_11_23_the_pre_roll_is_told_as_it_is(before_s: float, included_s: float) -> None:
     heard = Heard()
-    async with household(answer=heard) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=heard) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(900, before_s)
         client.say(1111, 1.0)
@@ -115,8 +115,8 @@ async def test_11_23_the_pre_roll_is_told_as_it_is(before_s: float, included_s: 
 @contract("4.12", "2.5", "11/24")
 @virtual_time
 async def test_11_24_an_utterance_beyond_the_speaker_limit_shows_its_warning_and_nothing_else() -> None:
-    async with household(max_active_speakers=1) as home:
-        first, second = await home.connect(), await home.connect()
+    async with server_fixture(max_active_speakers=1) as server:
+        first, second = await server.connect(), await server.connect()
         for client in (first, second):
             client.command("start")
         first.say(1111, 1.0)
@@ -140,8 +140,8 @@ async def test_11_24_an_utterance_beyond_the_speaker_limit_shows_its_warning_and
 @virtual_time
 async def test_11_25_a_partial_that_comes_late_is_not_shown_under_the_next_utterance() -> None:
     heard = Heard()
-    async with household(inference_s=lambda _: 0.9, answer=heard, early_transcription_on_silence=0.0) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 0.9, answer=heard, early_transcription_on_silence=0.0) as server:
+        client = await server.connect()
         client.command("start")
         for level in (1111, 2222, 3333):
             await talk(client, level, 2.0)
@@ -164,8 +164,8 @@ async def test_11_26_stable_text_keeps_spaces_punctuation_and_characters_that_fo
     def answer(batch: Batch) -> list[Transcript]:
         return [Transcript(text=" ".join(words[: max(1, round(clip.size / 16_000 * 2))])) for clip in batch]
 
-    async with household(inference_s=lambda _: 0.1, answer=answer, realtime_processing_pause=0.1) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 0.1, answer=answer, realtime_processing_pause=0.1) as server:
+        client = await server.connect()
         client.command("start")
         await talk(client, 1111, 12.0)
         client.pause(PAUSE_S)
@@ -180,8 +180,8 @@ async def test_11_26_stable_text_keeps_spaces_punctuation_and_characters_that_fo
 @contract("4.10", "2.5", "11/27")
 @virtual_time
 async def test_11_27_after_a_timeout_the_next_wait_is_told_in_later_cycles_too() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS, wake_word_timeout=2.0) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_timeout=2.0) as server:
+        client = await server.connect()
         client.command("start")
         for cycle in range(2):
             client.say(WAKE, 0.032)

@@ -11,9 +11,9 @@ import trio
 import trio.testing
 from numpy.typing import NDArray
 
-from tests.contract.home import PAUSE_S, change, send, served, speech
+from tests.contract.fixtures import PAUSE_S, change, send, served, speech
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import LoudnessDetector, household
+from tests.support.conversation import LoudnessDetector, server_fixture
 from tests.support.real import package_folder
 from trio_stt.dsp import openwakeword
 from trio_stt.dsp.detector import VadResult
@@ -53,15 +53,15 @@ class Steps(trio.abc.Instrument):
 @contract("4.9", "11/1")
 @virtual_time
 async def test_11_01_clear_during_a_pending_final_discards_it_and_everybody_goes_on() -> None:
-    async with household(inference_s=lambda _: 5.0) as home:
-        client, other = await home.connect(partials=False), await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 5.0) as server:
+        client, other = await server.connect(partials=False), await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await trio.sleep(1)
         client.command("clear")
         cleared = await client.until(Clear)
-        assert home.server_state.health().active_sessions == 2
+        assert server.server_state.health().active_sessions == 2
         other.command("ping")
         await other.until(Pong)
         assert trio.current_time() == 1, "nobody waited for the engine"
@@ -80,20 +80,20 @@ async def test_11_02_a_session_comes_and_goes_without_files_threads_network_or_s
 ) -> None:
     package_folder("openwakeword")
     words = {"wakeword_backend": "openwakeword", "wake_words": "alexa", "wake_word_activation_delay": 60}
-    async with served(monkeypatch, **words) as home:
+    async with served(monkeypatch, **words) as server:
         spoken = speech(2.0)
         global _seen  # noqa: PLW0603 - the audit hook, which stays for the life of the process, writes there
         noted: list[str] = []
         _seen = noted
         try:
             for _ in range(5):
-                client = await home.connect()
+                client = await server.connect()
                 client.command("start")
                 send(client, spoken)
                 client.command("stop")
                 await client.until(Final)
                 client.leave()
-                while home.server_state.active_sessions:
+                while server.server_state.active_sessions:
                     await trio.testing.wait_all_tasks_blocked()
         finally:
             _seen = None
@@ -103,8 +103,8 @@ async def test_11_02_a_session_comes_and_goes_without_files_threads_network_or_s
 @contract("2.3", "11/3")
 @virtual_time
 async def test_11_03_a_hostile_sample_rate_is_refused_before_anything_is_made_of_it() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("start")
         await client.settled()
         pcm = bytes(524_288)
@@ -132,8 +132,8 @@ async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_tha
             judged += 1
             return super().verdict(window, speaking=speaking)
 
-    async with household(detector=Counting) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(detector=Counting) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         await client.settled()
         client.raw(build_packet(bytes(524_288), rate_hz=8_000))
@@ -148,8 +148,8 @@ async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_tha
 @contract("11/4", "2.9")
 @virtual_time
 async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_sent_by_one_task() -> None:
-    async with household() as home:
-        deaf = await home.connect()
+    async with server_fixture() as server:
+        deaf = await server.connect()
         deaf.command("ping")  # from then on it has all of its tasks
         await deaf.settled()
         deaf.reads = False
@@ -163,7 +163,7 @@ async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_s
             deaf.command("ping")
         await trio.testing.wait_all_tasks_blocked()
         assert deaf.aborted
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
         unread = deaf._from_client.statistics().current_buffer_used
         assert unread > 19 * MAX_EVENTS, "it was given up at the bound"
 
@@ -171,9 +171,9 @@ async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_s
 @contract("4.10", "1.3", "11/5")
 @virtual_time
 async def test_11_05_wake_words_without_a_backend_leave_later_sessions_as_they_are() -> None:
-    async with household() as home:
-        assert change(home.server_state, wake_words="jarvis").rejected == {}
-        client = await home.connect()
+    async with server_fixture() as server:
+        assert change(server.server_state, wake_words="jarvis").rejected == {}
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
@@ -190,11 +190,11 @@ async def test_11_05_a_missing_wake_word_package_is_refused_by_patch_and_sockets
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(openwakeword, "package_folder", lambda _: None)
-    async with household() as home:
-        report = change(home.server_state, wakeword_backend="openwakeword", wake_words="alexa")
+    async with server_fixture() as server:
+        report = change(server.server_state, wakeword_backend="openwakeword", wake_words="alexa")
         assert "pip install" in report.rejected["wakeword_backend"].message
         assert report.rejected["wakeword_backend"].reason == "invalid_value"
-        client = await home.connect()
+        client = await server.connect()
         client.command("start")
         await client.settled()
         assert client.story == ["hello", "ready", "status listening"]

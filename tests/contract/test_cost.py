@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, send, served, speech, talk
+from tests.contract.fixtures import PAUSE_S, send, served, speech, talk
 from tests.lanes.fakes import lengths, virtual_time
-from tests.support.conversation import Client, Household, household
+from tests.support.conversation import Client, ServerFixture, server_fixture
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.protocol.events import Final
 from trio_stt.protocol.segment import Segment
@@ -41,8 +41,8 @@ def handlers() -> dict[str, int]:
     return {each.name: len(each.handlers) for each in loggers if isinstance(each, logging.Logger) and each.handlers}
 
 
-async def speak(home: Household, spoken: np.ndarray) -> Client:
-    client = await home.connect()
+async def speak(server: ServerFixture, spoken: np.ndarray) -> Client:
+    client = await server.connect()
     client.command("start")
     send(client, spoken)
     client.command("flush")
@@ -52,12 +52,12 @@ async def speak(home: Household, spoken: np.ndarray) -> Client:
 
 async def unchanged_by_sessions(monkeypatch: pytest.MonkeyPatch, state: Callable[[], object]) -> None:
     """Twenty sessions that speak leave this as it was, while they are there and afterwards."""
-    async with served(monkeypatch, early_transcription_on_silence=0.1) as home:
+    async with served(monkeypatch, early_transcription_on_silence=0.1) as server:
         spoken = speech(3.0)
-        (await speak(home, spoken)).leave()
+        (await speak(server, spoken)).leave()
         before = state()
-        clients = [await speak(home, spoken) for _ in range(20)]
-        assert home.server_state.active_sessions >= 20
+        clients = [await speak(server, spoken) for _ in range(20)]
+        assert server.server_state.active_sessions >= 20
         assert state() == before
         for client in clients:
             client.leave()
@@ -80,8 +80,8 @@ async def test_11_36_sessions_add_no_log_handlers(monkeypatch: pytest.MonkeyPatc
 async def test_11_37_nothing_of_old_utterances_is_kept() -> None:
     # What is kept for a client that may come back is bounded elsewhere: here it would hide what else is kept.
     changes = {"realtime_processing_pause": 0.1, "resume_grace_s": 0.0}
-    async with household(inference_s=lambda _: 0.05, answer=lengths, **changes) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 0.05, answer=lengths, **changes) as server:
+        client = await server.connect()
         client.command("start")
 
         async def utter(count: int) -> tuple[Counter[str], int]:
@@ -111,8 +111,8 @@ async def test_11_37_nothing_of_old_utterances_is_kept() -> None:
 @contract("11/37")
 @virtual_time
 async def test_11_37_a_long_utterance_is_kept_once_and_handed_over_without_further_copies() -> None:
-    async with household(early_transcription_on_silence=0.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(early_transcription_on_silence=0.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         await client.settled()
@@ -182,8 +182,8 @@ class Wakeups(trio.abc.Instrument):
 @pytest.mark.parametrize("speaking", [False, True])
 async def test_11_39_who_waits_polls_nothing(speaking: bool) -> None:
     minutes_s = 600.0
-    async with household(inference_s=lambda _: 10_000.0, stream_stall_timeout_s=0.0) as home:
-        clients = [await home.connect() for _ in range(4)]
+    async with server_fixture(inference_s=lambda _: 10_000.0, stream_stall_timeout_s=0.0) as server:
+        clients = [await server.connect() for _ in range(4)]
         for client in clients:
             client.command("start")
             if speaking:
@@ -224,8 +224,8 @@ async def test_11_40_segments_do_not_depend_on_when_audio_comes() -> None:
 
     told = []
     for pace in (at_once, fifty_times, jitter):
-        async with household() as home:
-            client = await home.connect(partials=False)
+        async with server_fixture() as server:
+            client = await server.connect(partials=False)
             client.command("start")
             for packet in packets:
                 if packet.size:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, Heard, change, served, talk
+from tests.contract.fixtures import PAUSE_S, Heard, change, served, talk
 from tests.lanes.fakes import Batch, FakeEngine, lengths, partial, virtual_time
-from tests.support.conversation import household
+from tests.support.conversation import server_fixture
 from tests.support.declared import bad_values
 from trio_stt.lanes.engines.base import Hints, Request, Transcript
 from trio_stt.lanes.job import JobKind
@@ -33,10 +33,10 @@ def logger() -> Iterator[logging.Logger]:
 @virtual_time
 async def test_11_29_least_and_most_audio_of_a_partial_count_for_later_sessions() -> None:
     heard = Heard()
-    async with household(answer=heard) as home:
-        changed = change(home.server_state, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
+    async with server_fixture(answer=heard) as server:
+        changed = change(server.server_state, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
         assert changed.rejected == {}
-        client = await home.connect()
+        client = await server.connect()
         client.command("start")
         await talk(client, 1111, 4.0)
         sizes = [clip.size for clip in heard.clips]
@@ -46,12 +46,12 @@ async def test_11_29_least_and_most_audio_of_a_partial_count_for_later_sessions(
 
 @contract("3", "11/29")
 async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with served(monkeypatch) as home:
+    async with served(monkeypatch) as server:
         noise = np.random.default_rng(0).normal(scale=100, size=(900, 512)).round().astype(np.int16)
         passes = []
         for threshold in (250.0, 50.0):
-            change(home.server_state, vad_energy_threshold=threshold)
-            detector = home.server_state.new_detector()
+            change(server.server_state, vad_energy_threshold=threshold)
+            detector = server.server_state.new_detector()
             passes.append([detector.verdict(window, speaking=False).gate_open for window in noise][-1])
         assert passes == [False, True], "steady noise of RMS 100"
 
@@ -62,8 +62,8 @@ async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch:
 async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_this_is_told(
     threshold_ms: int, degraded: bool
 ) -> None:
-    async with household(inference_s=lambda _: 1.0, realtime_degradation_threshold_ms=threshold_ms) as home:
-        clients = [await home.connect() for _ in range(3)]
+    async with server_fixture(inference_s=lambda _: 1.0, realtime_degradation_threshold_ms=threshold_ms) as server:
+        clients = [await server.connect() for _ in range(3)]
         async with trio.open_nursery() as nursery:
             for client in clients:
                 client.command("start")
@@ -71,7 +71,7 @@ async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_thi
         told = [notice.message for client in clients for notice in client.of(Notice)]
         assert any("less often" in message for message in told) == degraded
         assert any(status.degraded for client in clients for status in client.of(Status)) == degraded
-        assert home.server_state.limits().realtime_degradation_threshold_ms == threshold_ms
+        assert server.server_state.limits().realtime_degradation_threshold_ms == threshold_ms
 
 
 @contract("3", "1.3", "11/29")
@@ -79,10 +79,10 @@ async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_thi
 async def test_11_29_the_log_level_changes_what_is_logged(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with household() as home:
+    async with server_fixture() as server:
         logged = []
         for level in ("DEBUG", "WARNING", "INFO"):
-            change(home.server_state, log_level=level)
+            change(server.server_state, log_level=level)
             caplog.clear()
             for number in (logging.DEBUG, logging.INFO, logging.WARNING):
                 logging.getLogger("trio_stt.session").log(number, "said")
@@ -102,12 +102,12 @@ async def test_11_29_prompts_and_filter_reach_the_engine_of_later_sessions(monke
         return transcribe(engine, batch)
 
     monkeypatch.setattr(FakeEngine, "transcribe", noting)
-    async with household() as home:
+    async with server_fixture() as server:
         asked: list[set[tuple[str | None, bool]]] = []
         for changes in ({}, {"initial_prompt": "F", "initial_prompt_realtime": "P", "vad_filter": False}):
-            change(home.server_state, **changes)
+            change(server.server_state, **changes)
             hints.clear()
-            client = await home.connect()
+            client = await server.connect()
             client.command("start")
             await talk(client, 1111, 1.0)
             client.command("stop")
@@ -128,8 +128,8 @@ async def test_11_29_the_batch_of_partials_follows_its_setting_at_once(monkeypat
         return lengths(batch)
 
     engine = FakeEngine(answer, max_batch=16)
-    async with served(monkeypatch, engine, model_warmup=False) as home:
-        lane = home.server_state.lanes.lane_for(JobKind.PARTIAL)
+    async with served(monkeypatch, engine, model_warmup=False) as server:
+        lane = server.server_state.lanes.lane_for(JobKind.PARTIAL)
 
         async def sizes() -> list[int]:
             """Of the batches of six partials that wait together."""
@@ -148,7 +148,7 @@ async def test_11_29_the_batch_of_partials_follows_its_setting_at_once(monkeypat
             return [len(batch) for batch in engine.batches[before + 1 :]]
 
         assert await sizes() == [6]
-        change(home.server_state, realtime_batch_size=2)
+        change(server.server_state, realtime_batch_size=2)
         assert await sizes() == [2, 2, 2]
 
 
@@ -158,19 +158,19 @@ async def test_11_30_every_engine_transcribes_a_second_before_it_is_ready(
     monkeypatch: pytest.MonkeyPatch, warms_up: bool
 ) -> None:
     engine = FakeEngine()
-    async with served(monkeypatch, engine, model_warmup=warms_up, realtime_model="another") as home:
-        assert home.server_state.lanes.ok
+    async with served(monkeypatch, engine, model_warmup=warms_up, realtime_model="another") as server:
+        assert server.server_state.lanes.ok
         assert engine.clips == [16_000, 16_000] * warms_up
 
 
 @contract("7.1", "1.5", "11/31")
 async def test_11_31_one_model_for_both_is_one_lane_and_two_models_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with served(monkeypatch, use_main_model_for_realtime=True, realtime_model="another") as home:
-        scheduler = home.server_state.health().scheduler
+    async with served(monkeypatch, use_main_model_for_realtime=True, realtime_model="another") as server:
+        scheduler = server.server_state.health().scheduler
         assert (scheduler.mode, list(scheduler.queues)) == ("low-memory-one-model", ["main"])
         assert list(scheduler.workers) == ["main"]
-    async with served(monkeypatch, realtime_model="another") as home:
-        scheduler = home.server_state.health().scheduler
+    async with served(monkeypatch, realtime_model="another") as server:
+        scheduler = server.server_state.health().scheduler
         assert (scheduler.mode, list(scheduler.queues)) == ("balanced-main-plus-realtime", ["main", "realtime"])
         assert list(scheduler.workers) == ["main", "realtime"]
 
@@ -178,21 +178,21 @@ async def test_11_31_one_model_for_both_is_one_lane_and_two_models_are_two(monke
 @contract("7.1", "5.4", "11/31")
 @virtual_time
 async def test_11_31_partials_on_the_lane_of_finals_stay_partials() -> None:
-    async with household(
+    async with server_fixture(
         use_main_model_for_realtime=True,
         early_transcription_on_silence=0.0,
         max_final_queue_depth_per_session=1,
         max_realtime_queue_age_ms=500,
         inference_s=lambda batch: 3.0 if len(batch[0]) > 40_000 else 0.05,
-    ) as home:
-        client, other = await home.connect(), await home.connect(partials=False)
+    ) as server:
+        client, other = await server.connect(), await server.connect(partials=False)
         client.command("start")
         await talk(client, 1111, 1.0)
         other.command("start")
         other.say(2222, 3.0)
         other.command("stop")
         await talk(client, 1111, 0.4)
-        queue = home.server_state.health().scheduler.queues["main"]
+        queue = server.server_state.health().scheduler.queues["main"]
         assert [(jobs.final, jobs.realtime) for jobs in queue.per_session.values()] == [(0, 1)]
         await trio.sleep(3)  # past its deadline
         client.say(1111, 0.4)
@@ -210,13 +210,13 @@ async def test_11_31_partials_on_the_lane_of_finals_stay_partials() -> None:
 @virtual_time
 async def test_11_32_behind_a_busy_engine_the_newest_audio_takes_the_place_of_older_and_each_counts_once() -> None:
     heard = Heard()
-    async with household(
+    async with server_fixture(
         inference_s=lambda batch: 3.0 if 2222 / 32768 in batch[0] else 0.05,
         answer=heard,
         early_transcription_on_silence=0.0,
         max_realtime_queue_age_ms=500,
-    ) as home:
-        client, other = await home.connect(), await home.connect(partials=False)
+    ) as server:
+        client, other = await server.connect(), await server.connect(partials=False)
         other.command("start")
         other.say(2222, 1.0)
         other.command("stop")
@@ -224,7 +224,7 @@ async def test_11_32_behind_a_busy_engine_the_newest_audio_takes_the_place_of_ol
         client.command("start")
         await talk(client, 1111, 2.0)
         assert client.of(Realtime) == []
-        queue = home.server_state.health().scheduler.queues["main"]
+        queue = server.server_state.health().scheduler.queues["main"]
         report = client.session.report()
         assert report.coalesced_realtime == queue.coalesced_realtime == report.realtime_submitted - 1 > 3
         await talk(client, 1111, 1.0)
@@ -239,8 +239,10 @@ async def test_11_32_behind_a_busy_engine_the_newest_audio_takes_the_place_of_ol
 @virtual_time
 async def test_11_33_the_audio_of_a_partial_is_bounded_however_long_somebody_speaks() -> None:
     heard = Heard()
-    async with household(answer=heard, realtime_processing_pause=1.0, max_audio_queue_seconds_per_session=0.0) as home:
-        client = await home.connect()
+    async with server_fixture(
+        answer=heard, realtime_processing_pause=1.0, max_audio_queue_seconds_per_session=0.0
+    ) as server:
+        client = await server.connect()
         client.command("start")
         await talk(client, 1111, 60.0)
         sizes = [clip.size for clip in heard.clips]
@@ -258,13 +260,13 @@ NUMBERS = [
 @contract("1.3", "3", "11/34")
 @virtual_time
 async def test_11_34_what_is_out_of_range_or_null_in_a_list_is_refused_by_name() -> None:
-    async with household() as home:
-        before = home.server_state.settings
+    async with server_fixture() as server:
+        before = server.server_state.settings
         assert len(NUMBERS) > 20
         for declaration in NUMBERS:
             for value in bad_values(declaration):
-                refused = change(home.server_state, **{declaration.name: value}).rejected
+                refused = change(server.server_state, **{declaration.name: value}).rejected
                 assert refused[declaration.name].reason == "invalid_value"
-        report = change(home.server_state, realtime_boundary_followup_delays=[0.1, None])
+        report = change(server.server_state, realtime_boundary_followup_delays=[0.1, None])
         assert report.rejected["realtime_boundary_followup_delays"].reason == "invalid_value"
-        assert home.server_state.settings == before
+        assert server.server_state.settings == before

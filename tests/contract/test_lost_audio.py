@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, Heard, send, talk
+from tests.contract.fixtures import PAUSE_S, Heard, send, talk
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import WAKE, LevelWakeWords, household
+from tests.support.conversation import WAKE, LevelWakeWords, server_fixture
 from trio_stt.protocol.events import Clear, Final, Notice, Realtime, Timeline
 
 contract = pytest.mark.contract
@@ -18,8 +18,8 @@ WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
 @virtual_time
 async def test_11_14_stop_hears_every_sample_sent_before_it_and_leaves_none_for_what_follows() -> None:
     heard = Heard()
-    async with household(answer=heard) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=heard) as server:
+        client = await server.connect(partials=False)
         for level in (1111, 2222, 3333):
             client.command("start")
             client.say(level, 0.5003125)  # no whole window
@@ -34,8 +34,8 @@ async def test_11_14_stop_hears_every_sample_sent_before_it_and_leaves_none_for_
 @virtual_time
 async def test_11_14_clear_empties_what_was_received_and_not_yet_heard() -> None:
     heard = Heard()
-    async with household(answer=heard) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=heard) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 0.5003125)
         client.command("clear")
@@ -51,8 +51,8 @@ async def test_11_14_clear_empties_what_was_received_and_not_yet_heard() -> None
 @virtual_time
 async def test_11_15_a_cut_at_the_maximum_length_is_told_and_loses_and_doubles_no_sample() -> None:
     heard = Heard()
-    async with household(answer=heard, max_audio_queue_seconds_per_session=2.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=heard, max_audio_queue_seconds_per_session=2.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         ramp = np.arange(22_000, 2_000, -1, dtype=np.int16).repeat(4)  # all differ, and the latest is the quietest
         send(client, ramp)
@@ -70,8 +70,8 @@ async def test_11_15_a_cut_at_the_maximum_length_is_told_and_loses_and_doubles_n
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000])
 async def test_11_17_packets_are_resampled_as_one_stream_without_seams_or_stretch(rate_hz: int) -> None:
     heard = Heard()
-    async with household(answer=heard) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=heard) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         seconds = np.arange(10 * rate_hz) / rate_hz
         send(client, np.rint(10_000 * np.sin(2 * np.pi * 440 * seconds)).astype(np.int16), rate_hz=rate_hz)
@@ -89,8 +89,10 @@ async def test_11_17_packets_are_resampled_as_one_stream_without_seams_or_stretc
 @pytest.mark.parametrize("buffer_s", [0.1, 0.00625])
 async def test_11_18_the_wake_word_is_cut_to_the_sample_and_nothing_else_is(buffer_s: float) -> None:
     heard = Heard()
-    async with household(answer=heard, wake=LevelWakeWords(), **WORDS, wake_word_buffer_duration=buffer_s) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(
+        answer=heard, wake=LevelWakeWords(), **WORDS, wake_word_buffer_duration=buffer_s
+    ) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(900, 0.96)  # what the pre-roll would hold
         client.say(WAKE, 0.032)
@@ -107,8 +109,8 @@ async def test_11_18_the_wake_word_is_cut_to_the_sample_and_nothing_else_is(buff
 @virtual_time
 @pytest.mark.parametrize("age_s", [0.1, 1.0])
 async def test_11_19_clear_aborts_a_recording_of_any_age_and_hears_the_rest_anew(age_s: float) -> None:
-    async with household(min_length_of_recording=2.0) as home:
-        client = await home.connect()
+    async with server_fixture(min_length_of_recording=2.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, age_s)
         await trio.sleep(1)
@@ -117,7 +119,7 @@ async def test_11_19_clear_aborts_a_recording_of_any_age_and_hears_the_rest_anew
         await client.until(Clear)
         await client.settled()
         assert not client.session.report().recording
-        assert home.server_state.active_speakers == 0
+        assert server.server_state.active_speakers == 0
         await talk(client, 2222, 3.0)
         client.pause(PAUSE_S)
         await client.until(Final)

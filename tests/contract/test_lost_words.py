@@ -5,12 +5,12 @@ from collections import Counter
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, Heard, talk
+from tests.contract.fixtures import PAUSE_S, Heard, talk
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, Client, household, levels
+from tests.support.conversation import Batch, Client, levels, server_fixture
 from trio_stt.errors import TranscriptionFailed
 from trio_stt.protocol.events import Error, Final, Notice, Status, Timeline
-from trio_stt.session.audio_processor import Hearing
+from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.inbox import Audio
 
 contract = pytest.mark.contract
@@ -26,8 +26,8 @@ def utter(client: Client, *spoken: int) -> None:
 @virtual_time
 @pytest.mark.parametrize("end", ["stop", "length", "silence"])
 async def test_11_06_what_was_computed_ahead_in_a_pause_is_not_the_final_of_what_follows(end: str) -> None:
-    async with household(inference_s=lambda _: 0.01, max_audio_queue_seconds_per_session=3.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 0.01, max_audio_queue_seconds_per_session=3.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         await talk(client, 1111, 1.0)
         await talk(client, 0, 0.45)
@@ -45,8 +45,8 @@ async def test_11_06_what_was_computed_ahead_in_a_pause_is_not_the_final_of_what
 @contract("4.6", "11/7")
 @virtual_time
 async def test_11_07_a_slow_engine_keeps_finals_in_order_and_each_with_its_own_words() -> None:
-    async with household(inference_s=lambda _: 3.2) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 3.2) as server:
+        client = await server.connect()
         client.command("start")
         for level in (1111, 2222, 3333):
             await talk(client, level, 1.0)
@@ -60,8 +60,8 @@ async def test_11_07_a_slow_engine_keeps_finals_in_order_and_each_with_its_own_w
 @virtual_time
 async def test_11_08_what_the_speaker_limit_refused_is_never_transcribed_nor_published_later() -> None:
     heard = Heard()
-    async with household(answer=heard, max_active_speakers=1) as home:
-        first, second = await home.connect(partials=False), await home.connect(partials=False)
+    async with server_fixture(answer=heard, max_active_speakers=1) as server:
+        first, second = await server.connect(partials=False), await server.connect(partials=False)
         for client in (first, second):
             client.command("start")
         first.say(1111, 1.0)
@@ -80,8 +80,8 @@ async def test_11_08_what_the_speaker_limit_refused_is_never_transcribed_nor_pub
 @contract("4.8", "11/9")
 @virtual_time
 async def test_11_09_stop_while_nothing_is_said_yields_nothing_and_doubles_nothing() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("start")
         client.say(900, 1.0)  # noise, well above the reference's bound of 50
         client.command("stop")
@@ -97,8 +97,8 @@ async def test_11_09_stop_while_nothing_is_said_yields_nothing_and_doubles_nothi
 @contract("4.5", "4.8", "11/10")
 @virtual_time
 async def test_11_10_stop_ends_a_young_recording_and_the_next_start_begins_a_new_one() -> None:
-    async with household(min_length_of_recording=1.0) as home:
-        client = await home.connect()
+    async with server_fixture(min_length_of_recording=1.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 0.1)
         client.command("stop")
@@ -117,8 +117,8 @@ async def test_11_10_stop_ends_a_young_recording_and_the_next_start_begins_a_new
 @virtual_time
 async def test_11_11_a_gap_between_recordings_does_not_make_the_session_deaf() -> None:
     heard = Heard()
-    async with household(answer=heard, min_gap_between_recordings=0.5) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=heard, min_gap_between_recordings=0.5) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for level in (1111, 2222, 3333):
             client.say(level, 1.0)
@@ -144,8 +144,8 @@ async def test_11_12_a_final_that_fails_is_tried_again_and_one_that_is_refused_w
             raise TranscriptionFailed("a bad moment")
         return [said]
 
-    async with household(inference_s=lambda _: 1.0, answer=answer, max_global_inference_queue_depth=1) as home:
-        clients = [await home.connect(partials=False) for _ in range(3)]
+    async with server_fixture(inference_s=lambda _: 1.0, answer=answer, max_global_inference_queue_depth=1) as server:
+        clients = [await server.connect(partials=False) for _ in range(3)]
         for number, client in enumerate(clients):
             client.command("start")
             utter(client, 1111 + number, 2222 + number)
@@ -166,8 +166,8 @@ async def test_11_12_a_final_that_fails_for_good_is_told_and_costs_no_other() ->
             raise TranscriptionFailed("the engine stumbled")
         return levels(batch)
 
-    async with household(answer=answer) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=answer) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         utter(client, 1111, 2222, 3333)
         await client.until(Final, 2)
@@ -183,18 +183,18 @@ async def test_11_12_a_final_that_fails_for_good_is_told_and_costs_no_other() ->
 async def test_11_13_audio_that_finds_no_room_is_counted_told_and_never_more_than_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hear = Hearing._hear
+    hear = AudioProcessor._hear
 
-    async def stands_still(hearing: Hearing, audio: Audio) -> None:
+    async def stands_still(hearing: AudioProcessor, audio: Audio) -> None:
         if 1111 in audio.samples:
             await trio.sleep(30)
         await hear(hearing, audio)
 
-    monkeypatch.setattr(Hearing, "_hear", stands_still)
-    monkeypatch.setattr(Hearing, "_hear_at_once", lambda *_: False)  # what is heard at once cannot stand still
+    monkeypatch.setattr(AudioProcessor, "_hear", stands_still)
+    monkeypatch.setattr(AudioProcessor, "_hear_at_once", lambda *_: False)  # what is heard at once cannot stand still
     heard = Heard()
-    async with household(answer=heard, audio_queue_size=25) as home:  # 20 packets
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=heard, audio_queue_size=25) as server:  # 20 packets
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 0.04)
         client.say(2222, 1.2)
@@ -215,8 +215,8 @@ async def test_11_13_audio_that_finds_no_room_is_counted_told_and_never_more_tha
 @contract("4.13", "11/16")
 @virtual_time
 async def test_11_16_no_finished_utterance_is_dropped_however_many_wait() -> None:
-    async with household(inference_s=lambda _: 10.0, max_final_queue_depth_per_session=1) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 10.0, max_final_queue_depth_per_session=1) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         utter(client, *range(2001, 2021))
         await client.until(Final, 20)

@@ -9,7 +9,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.conversation import Batch, Client, Household, household, levels
+from tests.support.conversation import Batch, Client, ServerFixture, levels, server_fixture
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.commands import Command
@@ -101,7 +101,7 @@ class Book:
 class Talker:
     """One person, over any number of connections and sessions."""
 
-    home: Household
+    server: ServerFixture
     client: Client
     seen: list[Event] = field(default_factory=list)
     is_here: bool = True
@@ -119,14 +119,14 @@ class Talker:
         return book
 
     async def renew(self) -> None:
-        self.client, self.seen, self.is_here = await self.home.connect(), [], True
+        self.client, self.seen, self.is_here = await self.server.connect(), [], True
 
     async def come_back(self, unseen: int) -> None:
         """Ask for the session; where it is over, stay in the new one."""
         self.check()
         lost, kept = self.client, self.kept()
         kept = kept[: max(0, len(kept) - unseen)]
-        back = await self.home.connect()
+        back = await self.server.connect()
         back.resume(lost.token, len(kept))
         with trio.fail_after(1000):
             while not (back.of(Resumed) or [error for error in back.of(Error) if error.where == "resume"]):  # noqa: ASYNC110 - either one
@@ -200,10 +200,10 @@ STEP = st.one_of(
 
 async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
     moods = Moods()
-    async with household(
+    async with server_fixture(
         inference_s=moods.inference_s, answer=moods.answer, hops=2, job_deadline_s=5.0, resume_grace_s=GRACE_S
-    ) as home:
-        talkers = [Talker(home, await home.connect()) for _ in range(2)]
+    ) as server:
+        talkers = [Talker(server, await server.connect()) for _ in range(2)]
         for talker in talkers:
             talker.client.command("start")
         for who, (kind, what) in steps:
@@ -227,7 +227,7 @@ async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
                 await talker.client.settled()
                 talker.client.leave()
         await trio.sleep(2 * GRACE_S)
-        report = home.server_state.health()
+        report = server.server_state.health()
         assert (report.active_sessions, report.active_speakers) == (0, 0)
         assert report.scheduler.queues["main"].queued == 0
         assert report.ok

@@ -11,7 +11,7 @@ import trio.testing
 
 from tests.lanes.fakes import FakeEngine, VirtualHost, asked, final, lane, limits, partial, reason, virtual_time
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engine_pool import Model
+from trio_stt.lanes.engine_pool import EnginePool
 from trio_stt.lanes.job import TicketState
 from trio_stt.lanes.lane_state import LaneState
 
@@ -146,9 +146,9 @@ async def test_every_worker_ends_with_the_lane() -> None:
 
 def test_a_shared_model_is_loaded_once_and_closed_by_the_last() -> None:
     engines: list[FakeEngine] = []
-    model = Model(makes(engines), shared=True)
+    model = EnginePool(makes(engines), shared=True)
     with ThreadPoolExecutor(4) as threads:
-        shares = list(threads.map(lambda _: model.source().load(), range(4)))
+        shares = list(threads.map(lambda _: model.lease().load(), range(4)))
     assert len(engines) == 1
     assert [share.transcribe(asked(3))[0].text for share in shares] == ["3"] * 4
     assert {share.info for share in shares} == {engines[0].info}
@@ -157,28 +157,28 @@ def test_a_shared_model_is_loaded_once_and_closed_by_the_last() -> None:
         share.close()
         share.close()
     assert engines[0].closed == 1
-    model.source().load()
+    model.lease().load()
     assert len(engines) == 2
 
 
 def test_without_sharing_each_worker_has_its_own() -> None:
     engines: list[FakeEngine] = []
-    model = Model(makes(engines))
-    assert [model.source().load() for _ in range(2)] == engines
-    source = model.source()
-    source.forsake()
-    source.load()
+    model = EnginePool(makes(engines))
+    assert [model.lease().load() for _ in range(2)] == engines
+    lease = model.lease()
+    lease.discard()
+    lease.load()
     assert len(engines) == 3
 
 
 def test_what_is_forsaken_is_shared_no_more_and_others_keep_it() -> None:
     engines: list[FakeEngine] = []
-    model = Model(makes(engines), shared=True)
-    sources = [model.source() for _ in range(3)]
-    first, second = (source.load() for source in sources[:2])
-    sources[0].forsake()
+    model = EnginePool(makes(engines), shared=True)
+    sources = [model.lease() for _ in range(3)]
+    first, second = (lease.load() for lease in sources[:2])
+    sources[0].discard()
     fresh = sources[0].load()
-    sources[1].forsake()  # It had the old one: the fresh one is not to blame.
+    sources[1].discard()  # It had the old one: the fresh one is not to blame.
     third = sources[2].load()
     assert len(engines) == 2
     for share in (first, second):
@@ -201,12 +201,12 @@ def test_a_load_that_hangs_or_fails_does_not_hold_up_what_is_loaded_after_it_was
             raise EngineUnavailable("too late")
         return engines[-1]
 
-    model = Model(load, shared=True)
-    stuck, other = model.source(), model.source()
+    model = EnginePool(load, shared=True)
+    stuck, other = model.lease(), model.lease()
     with ThreadPoolExecutor(1) as threads:
         hanging = threads.submit(stuck.load)
         assert begun.wait(30)
-        stuck.forsake()
+        stuck.discard()
         assert other.load().info == engines[1].info
         release.set()
         with pytest.raises(EngineUnavailable, match="too late"):

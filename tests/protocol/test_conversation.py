@@ -8,7 +8,7 @@ import trio
 
 from tests.lanes.fakes import virtual_time
 from tests.protocol import goldens
-from tests.support.conversation import Batch, Client, household, levels
+from tests.support.conversation import Batch, Client, levels, server_fixture
 from trio_stt.errors import TranscriptionFailed
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Error, Final, Flushed, encode
@@ -59,8 +59,8 @@ async def speak(client: Client, level: int) -> None:
 @pytest.mark.contract("2.4", "2.5", "2.6", "1.7")
 @virtual_time
 async def test_a_conversation_is_told_in_the_contract_s_shapes() -> None:
-    async with household(answer=answer) as home:
-        client = await home.connect()
+    async with server_fixture(answer=answer) as server:
+        client = await server.connect()
         client.say(1111, 0.04)  # before `start`: a warning
         client.raw("nonsense")
         client.raw(b"\0")
@@ -91,16 +91,16 @@ async def test_a_conversation_is_told_in_the_contract_s_shapes() -> None:
 @pytest.mark.contract("1.1", "1.2", "1.4", "1.5", "1.6", "1.7")
 @virtual_time
 async def test_the_shapes_of_a_server_s_reports_are_the_contract_s() -> None:
-    async with household(inference_s=lambda _: 5.0) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 5.0) as server:
+        client = await server.connect()
         client.command("start")
         await speak(client, 1111)
         client.pause(PAUSE_S)
         await speak(client, 2222)
         reports: dict[str, Report] = {
-            "http_health": home.server_state.health(),
-            "http_config": home.server_state.config(),
-            "http_metrics": home.server_state.metrics(),
+            "http_health": server.server_state.health(),
+            "http_config": server.server_state.config(),
+            "http_metrics": server.server_state.metrics(),
         }
         for name, report in reports.items():
             assert unlike_all(json.loads(encode_report(report)), [name]) == []

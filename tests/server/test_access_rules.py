@@ -231,7 +231,7 @@ def test_what_counts_as_the_server_s_own_machine(client: str, headers: Headers, 
 
 
 @dataclass
-class ReportingHouse:
+class ReportingServerState:
     """Reports two sessions with queued jobs."""
 
     revised: bool = False
@@ -249,7 +249,7 @@ class ReportingHouse:
 @pytest.mark.parametrize("path", ["/health", "/api/metrics"])
 async def test_only_this_machine_is_told_of_single_sessions(path: str) -> None:
     app = QuartTrio(__name__)
-    app.register_blueprint(http_routes(cast("House", ReportingHouse())))
+    app.register_blueprint(http_routes(cast("ServerState", ReportingServerState())))
 
     async def report(client: str) -> Any:
         scope = {"client": (client, 50_000), "server": ("127.0.0.1", 8010)}
@@ -269,8 +269,8 @@ async def test_only_this_machine_is_told_of_single_sessions(path: str) -> None:
 
 
 async def test_settings_are_not_changed_from_elsewhere() -> None:
-    app, server_state = QuartTrio(__name__), ReportingHouse()
-    app.register_blueprint(http_routes(cast("House", server_state)))
+    app, server_state = QuartTrio(__name__), ReportingServerState()
+    app.register_blueprint(http_routes(cast("ServerState", server_state)))
     scope = {"client": (STRANGER, 50_000), "server": (LAN, 8010)}
     answer = await app.test_client(use_cookies=False).patch(
         "/api/config", json={}, headers={"Host": LAN}, scope_base=scope

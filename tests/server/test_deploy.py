@@ -13,7 +13,7 @@ import pytest
 import trio
 import trustme
 
-from tests.contract.home import composed
+from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import RawClient

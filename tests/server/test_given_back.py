@@ -11,7 +11,7 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio import run as trio_worker
 from hypercorn.trio.tcp_server import TCPServer
 
-from tests.contract.home import composed
+from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import CLOSE, TEXT, RawClient, frame, raw_client

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 
-from tests.contract.home import change
+from tests.contract.fixtures import change
 from tests.lanes.fakes import Batch, FakeEngine, final, lengths, until
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines import registry

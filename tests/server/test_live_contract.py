@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio_websocket import open_websocket_url
 
-from tests.contract.home import composed, speech
+from tests.contract.fixtures import composed, speech
 from tests.lanes.fakes import Batch, FakeEngine
 from tests.protocol.test_conversation import files_of, unlike_all
 from tests.support.client import PATH, SocketClient, connected, load_pcm

@@ -12,6 +12,7 @@ from tests.support.keyed_server import Rig, ask, knock, rig
 from tests.support.keys import allowing
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
 from trio_stt.access.keys import KeyScope, create_key, key_id_of, remove_from_file
+from trio_stt.api import websocket_admission
 
 POLICY, TRY_AGAIN_LATER = 1008, 1013
 EVIL = "http://evil.example"

@@ -11,13 +11,13 @@ from hypercorn.events import Event as HostEvent
 from hypercorn.events import RawData
 from hypercorn.trio.tcp_server import TCPServer
 
-from tests.contract.home import composed
+from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
 from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.session_handle import Guest
+from trio_stt.server.session_handle import SessionHandle
 
 POLICY, TOO_BIG = 1008, 1009
 Rig = tuple[ServerState, int]
@@ -74,7 +74,7 @@ async def test_a_crowd_at_the_door_lets_others_have_their_turn_between_two_sessi
     turns_at: list[int] = []
     start = ServerState.start
 
-    def noted(server_state: ServerState, session: Guest) -> None:
+    def noted(server_state: ServerState, session: SessionHandle) -> None:
         turns_at.append(turns)
         start(server_state, session)
 

@@ -15,8 +15,8 @@ import soundfile
 import trio
 from numpy.typing import NDArray
 
-from tests.contract.home import PAUSE_S
-from tests.support.conversation import household
+from tests.contract.fixtures import PAUSE_S
+from tests.support.conversation import server_fixture
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Final, Notice, Pong
 from trio_stt.server import recordings as archive_module
@@ -48,8 +48,8 @@ def files_in(folder: Path) -> list[Path]:
 
 async def test_a_session_s_audio_and_events_are_written_to_the_sample_and_named_at_its_end(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    async with household(archive=archive(folder)) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(archive=archive(folder)) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
@@ -69,22 +69,22 @@ async def test_a_session_s_audio_and_events_are_written_to_the_sample_and_named_
 
 
 async def test_what_a_client_that_never_came_back_said_last_is_recorded(tmp_path: Path) -> None:
-    async with household(archive=archive(tmp_path), resume_grace_s=0.1) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(archive=archive(tmp_path), resume_grace_s=0.1) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         await client.settled()
         client.drop()
         with trio.fail_after(10):
-            while home.server_state.active_sessions:  # noqa: ASYNC110 - a real clock's grace
+            while server.server_state.active_sessions:  # noqa: ASYNC110 - a real clock's grace
                 await trio.sleep(0.01)
     assert [event["text"] for event in events_of(tmp_path) if event["type"] == "final"] == ["1111."]
     assert client.finals == []
 
 
 async def test_a_session_without_audio_leaves_nothing(tmp_path: Path) -> None:
-    async with household(archive=archive(tmp_path)) as home:
-        client = await home.connect()
+    async with server_fixture(archive=archive(tmp_path)) as server:
+        client = await server.connect()
         client.command("ping")
         await client.until(Pong)
         client.leave()
@@ -139,8 +139,8 @@ async def test_a_full_disk_ends_the_recording_with_a_warning_and_nothing_else(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "trio_stt")
-    async with household(archive=archive(tmp_path)) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(archive=archive(tmp_path)) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for level in (1111, 2222):
             for step in range(25):

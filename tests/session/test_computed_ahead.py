@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, Heard, talk
+from tests.contract.fixtures import PAUSE_S, Heard, talk
 from tests.lanes.fakes import FakeEngine, virtual_time
-from tests.support.conversation import Batch, Client, household
+from tests.support.conversation import Batch, Client, server_fixture
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Clear, Event, Final, Realtime, Timeline
@@ -54,13 +54,13 @@ async def around_a_pause(
     pause_s: float, after_s: float, early_s: float, *, final_s: float, partial_s: float, **changes: object
 ) -> list[tuple[float, str]]:
     """The partials of who says two words, pauses and speaks on; finals are computed ahead after `early_s`."""
-    async with household(
+    async with server_fixture(
         inference_s=lambda batch: final_s if is_final(batch) else partial_s,
         load_partials=lambda: FakeEngine(Heard()),
         early_transcription_on_silence=early_s,
         **changes,
-    ) as home:
-        client = await home.connect()
+    ) as server:
+        client = await server.connect()
         came = noted(client)
         client.command("start")
         await talk(client, 1111, 1.2)
@@ -74,8 +74,8 @@ async def around_a_pause(
 @virtual_time
 async def test_the_last_words_before_a_pause_are_shown_in_it_and_the_final_is_the_same_one_job() -> None:
     heard = Heard()
-    async with household(answer=heard, realtime_processing_pause=1.0) as home:
-        client = await home.connect()
+    async with server_fixture(answer=heard, realtime_processing_pause=1.0) as server:
+        client = await server.connect()
         await speak_and_pause(client)
         assert shown(client) == ["1111", "1111 2222"]
         assert client.session.report().recording
@@ -98,8 +98,8 @@ async def test_the_last_words_before_a_pause_are_shown_in_it_and_the_final_is_th
 
 @virtual_time
 async def test_what_was_shown_before_the_pause_is_not_shown_again() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("start")
         await talk(client, 1111, 2.0)
         await talk(client, 0, 0.2)
@@ -125,8 +125,8 @@ async def test_who_speaks_on_before_it_is_there_gets_the_next_partial_as_if_ther
 @contract("4.6", "2.8")
 @virtual_time
 async def test_the_next_utterance_does_not_wait_for_a_final_that_is_late_and_nothing_is_shown_of_the_last() -> None:
-    async with household(inference_s=slow_finals, load_partials=lambda: FakeEngine(Heard())) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=slow_finals, load_partials=lambda: FakeEngine(Heard())) as server:
+        client = await server.connect()
         client.command("start")
         await talk(client, 1111, 1.0)
         await talk(client, 0, PAUSE_S)
@@ -143,10 +143,10 @@ async def test_the_next_utterance_does_not_wait_for_a_final_that_is_late_and_not
 @contract("4.9", "2.8")
 @virtual_time
 async def test_after_a_clear_it_is_not_shown() -> None:
-    async with household(
+    async with server_fixture(
         inference_s=lambda batch: 0.1 if is_final(batch) else 0.01, realtime_processing_pause=1.0
-    ) as home:
-        client = await home.connect()
+    ) as server:
+        client = await server.connect()
         await speak_and_pause(client)
         client.command("clear")
         await client.until(Clear)
@@ -157,8 +157,8 @@ async def test_after_a_clear_it_is_not_shown() -> None:
 
 @virtual_time
 async def test_a_session_without_partials_is_shown_none() -> None:
-    async with household() as home:
-        client = await home.connect(partials=False)
+    async with server_fixture() as server:
+        client = await server.connect(partials=False)
         await speak_and_pause(client)
         assert client.session.report().final_submitted == 1
         assert shown(client) == []
@@ -170,8 +170,8 @@ async def test_where_finals_have_an_engine_of_their_own_its_words_are_shown() ->
     def named(name: str) -> FakeEngine:
         return FakeEngine(lambda batch: [Transcript(text=f"said to {name}") for _ in batch])
 
-    async with household(load=lambda: named("the best"), load_partials=lambda: named("the quick")) as home:
-        client = await home.connect()
+    async with server_fixture(load=lambda: named("the best"), load_partials=lambda: named("the quick")) as server:
+        client = await server.connect()
         await speak_and_pause(client)
         assert set(shown(client)[:-1]) == {"said to the quick"}
         assert shown(client)[-1] == "said to the best"
@@ -184,10 +184,10 @@ async def test_where_finals_have_an_engine_of_their_own_its_words_are_shown() ->
 @virtual_time
 async def test_a_partial_that_still_waits_gives_its_place_to_the_final_computed_ahead() -> None:
     heard = Heard()
-    async with household(
+    async with server_fixture(
         inference_s=lambda batch: 2.5 if batch[0].max() > 0.2 else 0.01, answer=heard, post_speech_silence_duration=10.0
-    ) as home:
-        busy, client = await home.connect(partials=False), await home.connect()
+    ) as server:
+        busy, client = await server.connect(partials=False), await server.connect()
         for each in (busy, client):
             each.command("start")
         busy.say(9999, 1.0)
@@ -206,8 +206,8 @@ async def test_a_partial_that_still_waits_gives_its_place_to_the_final_computed_
 @virtual_time
 async def test_whose_final_computed_ahead_gives_way_to_speech_before_the_engine_is_free_loses_no_partial() -> None:
     heard = Heard()
-    async with household(inference_s=lambda batch: 2.0 if batch[0].max() > 0.2 else 0.01, answer=heard) as home:
-        busy, client = await home.connect(partials=False), await home.connect()
+    async with server_fixture(inference_s=lambda batch: 2.0 if batch[0].max() > 0.2 else 0.01, answer=heard) as server:
+        busy, client = await server.connect(partials=False), await server.connect()
         for each in (busy, client):
             each.command("start")
         busy.say(9999, 1.0)

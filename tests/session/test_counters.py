@@ -3,9 +3,9 @@
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, talk
+from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, Client, household, levels
+from tests.support.conversation import Batch, Client, levels, server_fixture
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Final, Notice, Realtime
 from trio_stt.protocol.reports import SessionReport
@@ -47,8 +47,8 @@ async def one_utterance(client: Client) -> None:
 @contract("1.7")
 @virtual_time
 async def test_a_new_session_has_counted_nothing() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         await client.settled()
         report = client.session.report()
         assert counted(report) == {}
@@ -65,8 +65,8 @@ async def test_a_new_session_has_counted_nothing() -> None:
 @contract("1.7", "4.6", "7.4")
 @virtual_time
 async def test_a_final_computed_ahead_counts_once_and_is_measured() -> None:
-    async with household(inference_s=lambda _: 0.25) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 0.25) as server:
+        client = await server.connect(partials=False)
         await one_utterance(client)
         report = client.session.report()
         assert counted(report) == {"final_submitted": 1, "final_completed": 1}
@@ -77,8 +77,8 @@ async def test_a_final_computed_ahead_counts_once_and_is_measured() -> None:
 @contract("1.7")
 @virtual_time
 async def test_the_utterance_in_progress_is_told_without_its_pre_roll() -> None:
-    async with household() as home:
-        client = await home.connect(partials=False)
+    async with server_fixture() as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(900, 1.0)
         client.say(1111, 0.968)
@@ -97,8 +97,8 @@ async def test_the_utterance_in_progress_is_told_without_its_pre_roll() -> None:
 @contract("1.7", "2.3")
 @virtual_time
 async def test_refused_packets_and_utterances_are_rejected_chunks() -> None:
-    async with household(max_active_speakers=1) as home:
-        client, other = await home.connect(partials=False), await home.connect(partials=False)
+    async with server_fixture(max_active_speakers=1) as server:
+        client, other = await server.connect(partials=False), await server.connect(partials=False)
         client.say(1111, 0.2)  # 5 packets before `start`
         other.command("start")
         other.say(1111, 0.2)
@@ -113,8 +113,8 @@ async def test_refused_packets_and_utterances_are_rejected_chunks() -> None:
 @contract("1.7", "4.9")
 @virtual_time
 async def test_clear_cancels_what_waits_and_what_runs() -> None:
-    async with household(inference_s=lambda _: 5.0, early_transcription_on_silence=0.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 5.0, early_transcription_on_silence=0.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
@@ -127,13 +127,13 @@ async def test_clear_cancels_what_waits_and_what_runs() -> None:
 @contract("1.7", "5.4", "7.3")
 @virtual_time
 async def test_partials_that_come_too_late_or_are_refused_are_counted_and_not_told() -> None:
-    async with household(
+    async with server_fixture(
         inference_s=lambda batch: 3.0 if len(batch[0]) > 40_000 else 0.01,
         max_realtime_queue_age_ms=500,
         max_global_inference_queue_depth=1,
         early_transcription_on_silence=0.0,
-    ) as home:
-        busy, late, refused = [await home.connect() for _ in range(3)]
+    ) as server:
+        busy, late, refused = [await server.connect() for _ in range(3)]
         for client in (busy, late, refused):
             client.command("start")
         busy.say(1111, 3.0)
@@ -157,8 +157,8 @@ async def test_texts_that_nobody_can_have_said_are_counted() -> None:
     def loops(batch: Batch) -> list[Transcript]:
         return [Transcript(text="and so " * 30) for _ in batch]
 
-    async with household(answer=loops) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=loops) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.command("stop")
@@ -175,8 +175,8 @@ async def test_no_partial_is_shown_of_the_first_fifth_of_a_second_and_it_is_evid
         heard.extend(clip.size for clip in batch)
         return levels(batch)
 
-    async with household(answer=answer, realtime_min_audio_seconds=0.0) as home:
-        client = await home.connect()
+    async with server_fixture(answer=answer, realtime_min_audio_seconds=0.0) as server:
+        client = await server.connect()
         client.command("start")
         await talk(client, 1111, 0.2)
         assert client.of(Realtime) == []
@@ -191,8 +191,8 @@ async def test_no_partial_is_shown_of_the_first_fifth_of_a_second_and_it_is_evid
 @contract("2.5", "5.4")
 @virtual_time
 async def test_a_recording_that_ended_is_not_said_to_run_when_partials_slow_down_in_that_moment() -> None:
-    async with household(inference_s=lambda _: 3.0) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 3.0) as server:
+        client = await server.connect()
         client.command("start")
         await talk(client, 1111, 2.0)
         client.pause(PAUSE_S)

@@ -8,7 +8,7 @@ import trio
 from numpy.typing import NDArray
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, Client, household
+from tests.support.conversation import Batch, Client, server_fixture
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import Event, Final, Hello, Pong, Realtime
 
@@ -59,15 +59,15 @@ class Talker:
 
 @virtual_time
 async def test_finals_of_many_talkers_come_as_soon_as_those_of_one_and_live_text_goes_on() -> None:
-    async with household(inference_s=moonshine_s, max_sessions=TALKERS, max_active_speakers=TALKERS) as home:
-        talkers = [Talker(await home.connect(), number) for number in range(TALKERS)]
+    async with server_fixture(inference_s=moonshine_s, max_sessions=TALKERS, max_active_speakers=TALKERS) as server:
+        talkers = [Talker(await server.connect(), number) for number in range(TALKERS)]
         async with trio.open_nursery() as nursery:
             for talker in talkers:
                 nursery.start_soon(talker.talk, 8)
         await trio.sleep(5.0)
     assert [len(talker.final_delays_s) for talker in talkers] == [8] * TALKERS
     delays_s = [delay_s for talker in talkers for delay_s in talker.final_delays_s]
-    assert quantiles(delays_s, n=20)[-1] < home.server_state.settings.post_speech_silence_duration + 0.15
+    assert quantiles(delays_s, n=20)[-1] < server.server_state.settings.post_speech_silence_duration + 0.15
     intervals_s = np.concatenate([talker.intervals_s for talker in talkers])
     assert np.quantile(intervals_s, 0.95) < 2.0
     assert all(len(talker.partials_s) == 8 for talker in talkers)
@@ -89,9 +89,9 @@ CROWD = 100
 @pytest.mark.parametrize("goodbye", [True, False])
 @virtual_time
 async def test_a_ping_waits_for_no_more_than_the_waking_of_a_crowd_that_vanishes(*, goodbye: bool) -> None:
-    async with household(max_sessions=CROWD + 1) as home:
-        crowd = [await home.connect() for _ in range(CROWD)]
-        bystander = await home.connect()
+    async with server_fixture(max_sessions=CROWD + 1) as server:
+        crowd = [await server.connect() for _ in range(CROWD)]
+        bystander = await server.connect()
         await bystander.until(Hello)
         for client in crowd:
             client.command("ping")
@@ -101,14 +101,14 @@ async def test_a_ping_waits_for_no_more_than_the_waking_of_a_crowd_that_vanishes
             client.leave()
         if not goodbye:  # they are waited for, and then all given up at once
             await trio.testing.wait_all_tasks_blocked()
-            assert home.server_state.active_sessions == CROWD + 1
-            await trio.sleep(home.server_state.settings.resume_grace_s)
+            assert server.server_state.active_sessions == CROWD + 1
+            await trio.sleep(server.server_state.settings.resume_grace_s)
         steps = Steps()
         trio.lowlevel.add_instrument(steps)
         bystander.command("ping")
         await bystander.until(Pong)
         trio.lowlevel.remove_instrument(steps)
-        assert home.server_state.active_sessions > CROWD / 2, "the pong came while they were leaving"
+        assert server.server_state.active_sessions > CROWD / 2, "the pong came while they were leaving"
         assert steps.taken < 2 * CROWD
         await trio.testing.wait_all_tasks_blocked()
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1

@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import WAKE, LevelWakeWords, household
+from tests.support.conversation import WAKE, LevelWakeWords, server_fixture
 from trio_stt.protocol.events import Error, Final, Flushed, Notice, Status, Timeline
 from trio_stt.protocol.segment import WakeWord
 from trio_stt.session.inbox import Audio, Gap, Inbox
@@ -16,8 +16,8 @@ PAUSE_S = 0.8
 @virtual_time
 @pytest.mark.parametrize("end", ['{"type": "stop"}', '{"type": "flush", "id": 1}'])
 async def test_the_maximum_length_may_be_reached_in_the_last_scrap_of_a_window(end: str) -> None:
-    async with household(max_audio_queue_seconds_per_session=1.0, pre_recording_buffer_duration=0.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(max_audio_queue_seconds_per_session=1.0, pre_recording_buffer_duration=0.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.pause(0.32)
         client.say(2000, (31 * 512 + 200) / 16_000)
@@ -30,13 +30,13 @@ async def test_the_maximum_length_may_be_reached_in_the_last_scrap_of_a_window(e
 
 @virtual_time
 async def test_a_client_that_falls_silent_in_mid_sentence_gets_its_final_before_it_is_let_go() -> None:
-    async with household(idle_timeout_s=3.0, stream_stall_timeout_s=0.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(idle_timeout_s=3.0, stream_stall_timeout_s=0.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         await trio.sleep(10)
         assert client.finals == [(1, "1111.")]
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
 
 
 @virtual_time
@@ -53,8 +53,8 @@ async def test_the_words_on_both_sides_of_shed_audio_are_not_joined() -> None:
 @virtual_time
 async def test_the_wait_for_a_wake_word_begins_now() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
-    async with household(wake=LevelWakeWords(), **words) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **words) as server:
+        client = await server.connect()
         client.session._utterances._heard_at_s -= 100.0  # as if it had connected long ago
         client.command("start")
         status = await client.until(Status)
@@ -65,8 +65,8 @@ async def test_the_wait_for_a_wake_word_begins_now() -> None:
 @virtual_time
 async def test_what_is_said_without_a_word_carries_no_older_detection() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer", "wake_word_activation_delay": 2.0}
-    async with household(wake=LevelWakeWords(), **words) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(wake=LevelWakeWords(), **words) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.pause(2.1)
         client.say(WAKE, 0.032)
@@ -83,8 +83,8 @@ async def test_what_is_said_without_a_word_carries_no_older_detection() -> None:
 
 @virtual_time
 async def test_a_flood_of_flushes_is_refused_and_costs_neither_the_final_nor_an_answer() -> None:
-    async with household(inference_s=lambda _: 5.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 5.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         for number in range(600):
@@ -103,8 +103,8 @@ async def test_a_flood_of_flushes_is_refused_and_costs_neither_the_final_nor_an_
 
 @virtual_time
 async def test_a_refused_utterance_that_stalls_is_over_and_costs_no_later_one() -> None:
-    async with household(max_active_speakers=1, stream_stall_timeout_s=2.0) as home:
-        first, second = await home.connect(partials=False), await home.connect(partials=False)
+    async with server_fixture(max_active_speakers=1, stream_stall_timeout_s=2.0) as server:
+        first, second = await server.connect(partials=False), await server.connect(partials=False)
         for client in (first, second):
             client.command("start")
         first.say(1111, 1.0)
@@ -122,14 +122,14 @@ async def test_a_refused_utterance_that_stalls_is_over_and_costs_no_later_one() 
 
 @virtual_time
 async def test_what_waits_goes_to_the_lane_up_to_its_limit_and_the_rest_is_told_once() -> None:
-    async with household(inference_s=lambda _: 60.0, max_final_queue_depth_per_session=2) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 60.0, max_final_queue_depth_per_session=2) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for level in (2001, 2002, 2003):
             client.say(level, 1.0)
             client.pause(PAUSE_S)
         await trio.sleep(1)
-        assert home.server_state.metrics().scheduler.queues["main"].queued == 2
+        assert server.server_state.metrics().scheduler.queues["main"].queued == 2
         assert client.of(Notice) == []
         for level in (2004, 2005):
             client.say(level, 1.0)
@@ -143,8 +143,8 @@ async def test_what_waits_goes_to_the_lane_up_to_its_limit_and_the_rest_is_told_
 @virtual_time
 async def test_flushes_while_waiting_for_a_wake_word_cut_nothing_out_of_it() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
-    async with household(wake=LevelWakeWords(), **words) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(wake=LevelWakeWords(), **words) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for number in range(20):
             client.pause(0.01)
@@ -162,8 +162,8 @@ async def test_flushes_while_waiting_for_a_wake_word_cut_nothing_out_of_it() -> 
 @virtual_time
 async def test_clear_says_the_waiting_state_once() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
-    async with household(wake=LevelWakeWords(), **words) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **words) as server:
+        client = await server.connect()
         for command in ("start", "clear"):
             client.command(command)
         await client.settled()

@@ -5,9 +5,9 @@ import math
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S, talk
+from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, household, levels
+from tests.support.conversation import Batch, levels, server_fixture
 from trio_stt.protocol.events import Error, Final, Timeline
 
 
@@ -28,8 +28,8 @@ class Moods:
 @pytest.mark.contract("2.8", "7.3", "11/12")
 @virtual_time
 async def test_a_hang_costs_no_words_and_no_order() -> None:
-    async with household(job_deadline_s=5.0, inference_s=Moods(2222, times=1)) as home:
-        client, other = await home.connect(partials=False), await home.connect(partials=False)
+    async with server_fixture(job_deadline_s=5.0, inference_s=Moods(2222, times=1)) as server:
+        client, other = await server.connect(partials=False), await server.connect(partials=False)
         for each in (client, other):
             each.command("start")
         for level in (1111, 2222, 3333):
@@ -42,16 +42,16 @@ async def test_a_hang_costs_no_words_and_no_order() -> None:
         assert client.finals == [(1, "1111."), (2, "2222."), (3, "3333.")]
         assert other.finals == [(1, "4444.")]
         assert not client.of(Error) + other.of(Error)
-        assert home.server_state.health().scheduler.workers["main"].restarts == 1
+        assert server.server_state.health().scheduler.workers["main"].restarts == 1
         assert 5.0 < trio.current_time() < 20.0
 
 
 @virtual_time
 async def test_a_clip_that_always_hangs_closes_its_segment_and_the_next_ones_come() -> None:
-    async with household(
+    async with server_fixture(
         job_deadline_s=5.0, inference_s=Moods(2222, times=2), early_transcription_on_silence=0.0
-    ) as home:
-        client = await home.connect(partials=False)
+    ) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for level in (1111, 2222, 3333):
             await talk(client, level, 1.0)
@@ -67,19 +67,19 @@ async def test_a_clip_that_always_hangs_closes_its_segment_and_the_next_ones_com
 
 @virtual_time
 async def test_what_waits_too_long_for_an_engine_fails_and_says_how_long_that_is() -> None:
-    async with household(
+    async with server_fixture(
         job_deadline_s=5.0, inference_s=Moods(2222, times=1), load_s=1.0, engine_outage_limit_s=0.5
-    ) as home:
-        client = await home.connect(partials=False)
+    ) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for level in (2222, 3333):
             await talk(client, level, 1.0)
             client.pause(PAUSE_S)
         await client.until(Error, 2)
         assert all("no engine for 0.5 s (engine_outage_limit_s)" in error.message for error in client.of(Error))
-        assert home.server_state.health().ok is False
+        assert server.server_state.health().ok is False
         await trio.sleep(5.0)
-        assert home.server_state.health().ok is True
+        assert server.server_state.health().ok is True
         await talk(client, 4444, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)

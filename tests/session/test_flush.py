@@ -3,7 +3,7 @@
 import trio
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Client, household
+from tests.support.conversation import Client, server_fixture
 from trio_stt.protocol.events import Clear, Error, Final, Flushed
 
 
@@ -22,8 +22,8 @@ def told(client: Client) -> list[object]:
 
 @virtual_time
 async def test_flush_ends_the_utterance_to_the_last_sample_and_is_answered_after_its_final() -> None:
-    async with household(inference_s=lambda _: 2.0) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 2.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.03)
         flush(client, '"a"')
@@ -37,8 +37,8 @@ async def test_flush_ends_the_utterance_to_the_last_sample_and_is_answered_after
 
 @virtual_time
 async def test_flush_is_answered_at_once_when_nothing_was_said_and_behind_what_still_waits() -> None:
-    async with household(inference_s=lambda _: 5.0) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 5.0) as server:
+        client = await server.connect()
         flush(client, "1")
         client.command("start")
         flush(client, "2")
@@ -52,8 +52,8 @@ async def test_flush_is_answered_at_once_when_nothing_was_said_and_behind_what_s
 
 @virtual_time
 async def test_flush_makes_an_utterance_of_a_word_too_short_to_have_started_one() -> None:
-    async with household(silero_sensitivity=0.0) as home:  # nothing exceeds a probability of 1
-        client = await home.connect()
+    async with server_fixture(silero_sensitivity=0.0) as server:  # nothing exceeds a probability of 1
+        client = await server.connect()
         client.command("start")
         client.say(1111, 0.2)
         flush(client, '"a"')
@@ -63,8 +63,8 @@ async def test_flush_makes_an_utterance_of_a_word_too_short_to_have_started_one(
 
 @virtual_time
 async def test_every_flush_is_answered_even_when_clear_takes_its_words() -> None:
-    async with household(inference_s=lambda _: 5.0) as home:
-        client = await home.connect()
+    async with server_fixture(inference_s=lambda _: 5.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.0)
         flush(client, '"a"')
@@ -77,8 +77,8 @@ async def test_every_flush_is_answered_even_when_clear_takes_its_words() -> None
 
 @virtual_time
 async def test_a_flush_with_an_unfit_id_is_refused_and_nothing_ends() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 0.5)
         for unfit in ("true", "1.5", "[1]", '"' + "x" * 257 + '"'):

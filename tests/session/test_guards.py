@@ -3,7 +3,7 @@
 import trio
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, household, levels
+from tests.support.conversation import Batch, levels, server_fixture
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Final, Realtime, Timeline
 
@@ -17,8 +17,8 @@ def always(text: str) -> object:
 
 @virtual_time
 async def test_a_loop_is_published_neither_as_partial_nor_as_final_and_is_counted() -> None:
-    async with household(answer=always(LOOP)) as home:
-        client = await home.connect()
+    async with server_fixture(answer=always(LOOP)) as server:
+        client = await server.connect()
         client.command("start")
         for _ in range(25):
             client.say(1111, 0.04)
@@ -35,8 +35,8 @@ async def test_a_loop_is_published_neither_as_partial_nor_as_final_and_is_counte
 
 @virtual_time
 async def test_punctuation_alone_is_an_empty_text() -> None:
-    async with household(answer=always(" ,,")) as home:
-        client = await home.connect()
+    async with server_fixture(answer=always(" ,,")) as server:
+        client = await server.connect()
         client.command("start")
         for _ in range(25):
             client.say(1111, 0.04)
@@ -58,8 +58,8 @@ async def test_what_a_loop_repeats_is_no_evidence_for_stable_text() -> None:
         calls += 1
         return [Transcript(text=LOOP if calls % 2 else "thank")] if calls < 40 else levels(batch)
 
-    async with household(answer=answer) as home:
-        client = await home.connect()
+    async with server_fixture(answer=answer) as server:
+        client = await server.connect()
         client.command("start")
         for _ in range(60):
             client.say(1111, 0.04)
@@ -77,8 +77,8 @@ async def test_a_click_is_not_transcribed_and_its_segment_is_closed() -> None:
         heard.extend(clip.size for clip in batch)
         return levels(batch)
 
-    async with household(answer=answer) as home:
-        client = await home.connect()
+    async with server_fixture(answer=answer) as server:
+        client = await server.connect()
         client.command("start")
         client.pause(1.024)
         client.say(1111, 0.064)  # two windows
@@ -96,8 +96,8 @@ async def test_a_click_is_not_transcribed_and_its_segment_is_closed() -> None:
 
 @virtual_time
 async def test_a_closed_click_keeps_its_turn_behind_a_final_and_before_a_flush() -> None:
-    async with household(inference_s=lambda _: 5.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 5.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.024)
         client.pause(PAUSE_S)

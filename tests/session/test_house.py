@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from tests.contract.home import change
+from tests.contract.fixtures import change
 from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, final, virtual_time
-from tests.support.conversation import household
+from tests.support.conversation import server_fixture
 from trio_stt.errors import JobRefused, ServerFull, SettingError
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
@@ -28,9 +28,9 @@ def log_level() -> Iterator[logging.Logger]:
 @pytest.mark.contract("1.3")
 @virtual_time
 async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
-    async with household() as home:
+    async with server_fixture() as server:
         report = change(
-            home.server_state, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0
+            server.server_state, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0
         )
         told = json.loads(msgspec.json.encode(report))
         assert told["applied"] == {
@@ -43,26 +43,26 @@ async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
             "max_active_speakers": "invalid_value",
         }
         assert all(why["message"] for why in told["rejected"].values())
-        assert told["settings"] == json.loads(msgspec.json.encode(public_settings(home.server_state.settings)))
+        assert told["settings"] == json.loads(msgspec.json.encode(public_settings(server.server_state.settings)))
         assert told["settings"]["max_sessions"] == 6
         assert told["runtimeSettings"] == runtime_settings()
         assert told["warnings"] == []
-        assert json.loads(msgspec.json.encode(home.server_state.config()))["settings"] == told["settings"]
+        assert json.loads(msgspec.json.encode(server.server_state.config()))["settings"] == told["settings"]
 
 
 @virtual_time
 async def test_a_report_without_changes_is_complete() -> None:
-    async with household() as home:
-        report = change(home.server_state)
+    async with server_fixture() as server:
+        report = change(server.server_state)
         assert (report.applied, report.rejected) == ({}, {})
-        assert report.settings == public_settings(home.server_state.settings)
+        assert report.settings == public_settings(server.server_state.settings)
 
 
 @pytest.mark.contract("2.1", "3", "4.12")
 @virtual_time
 async def test_places_and_speakers_follow_the_settings_at_once() -> None:
-    async with household(max_sessions=2, max_active_speakers=1) as home:
-        server_state = home.server_state
+    async with server_fixture(max_sessions=2, max_active_speakers=1) as server:
+        server_state = server.server_state
         first, _ = server_state.reserve(), server_state.reserve()
         with pytest.raises(ServerFull):
             server_state.reserve()
@@ -80,9 +80,9 @@ async def test_places_and_speakers_follow_the_settings_at_once() -> None:
 @pytest.mark.contract("1.6")
 @virtual_time
 async def test_limits_show_what_is_in_force() -> None:
-    async with household() as home:
+    async with server_fixture() as server:
         change(
-            home.server_state,
+            server.server_state,
             max_sessions=3,
             max_active_speakers=4,
             max_audio_queue_seconds_per_session=5,
@@ -91,7 +91,7 @@ async def test_limits_show_what_is_in_force() -> None:
             max_global_inference_queue_depth=8,
             realtime_degradation_threshold_ms=9,
         )
-        assert json.loads(msgspec.json.encode(home.server_state.limits())) == {
+        assert json.loads(msgspec.json.encode(server.server_state.limits())) == {
             "maxSessions": 3,
             "maxActiveSpeakers": 4,
             "maxAudioQueueSecondsPerSession": 5.0,
@@ -121,21 +121,21 @@ async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
 @pytest.mark.contract("3", "11/29")
 @virtual_time
 async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
-    async with household() as home:
+    async with server_fixture() as server:
         log_level.setLevel("INFO")
-        change(home.server_state, log_level="debug")
+        change(server.server_state, log_level="debug")
         assert logging.getLogger("trio_stt.session").isEnabledFor(logging.DEBUG)
-        change(home.server_state, log_level="error")
+        change(server.server_state, log_level="error")
         assert not logging.getLogger("trio_stt.session").isEnabledFor(logging.WARNING)
 
 
 @pytest.mark.contract("3")
 @virtual_time
 async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
-    async with household(load_s=1.0, realtime_callback="update") as home:
-        first = await home.connect()
-        change(home.server_state, realtime_callback="stabilized")
-        later = await home.connect()
+    async with server_fixture(load_s=1.0, realtime_callback="update") as server:
+        first = await server.connect()
+        change(server.server_state, realtime_callback="stabilized")
+        later = await server.connect()
         for client, value in ((first, "update"), (later, "stabilized")):
             assert (await client.until(Hello)).settings["realtime_callback"] == value
             assert (await client.until(Ready)).settings["realtime_callback"] == value
@@ -144,8 +144,8 @@ async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
 @pytest.mark.contract("1.3", "4.10", "11/5")
 @virtual_time
 async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
-    async with household() as home:
-        report = change(home.server_state, max_sessions=8, wake_words="jarvis")
+    async with server_fixture() as server:
+        report = change(server.server_state, max_sessions=8, wake_words="jarvis")
         assert (sorted(report.applied), report.rejected) == (["max_sessions", "wake_words"], {})
         (warning,) = report.warnings
         assert "jarvis" in warning
@@ -164,47 +164,49 @@ async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
 )
 @virtual_time
 async def test_wake_words_that_there_are_not_are_refused_when_configured(changes: dict[str, str], refused: str) -> None:
-    async with household() as home:
-        report = change(home.server_state, max_sessions=5, **changes)
+    async with server_fixture() as server:
+        report = change(server.server_state, max_sessions=5, **changes)
         assert "max_sessions" in report.applied
         assert any(refused in why.message and why.reason == "invalid_value" for why in report.rejected.values())
         assert report.settings["wake_word_enabled"] is False
-        assert home.server_state.new_wake_word_detector() is None
+        assert server.server_state.new_wake_word_detector() is None
     with pytest.raises(SettingError, match=refused):
         build_server(load(changes))
 
 
 @virtual_time
 async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> None:
-    async with household() as home:
-        assert home.server_state.new_wake_word_detector() is None
-        report = change(home.server_state, wakeword_backend="OWW", wake_words="Hey Jarvis")
+    async with server_fixture() as server:
+        assert server.server_state.new_wake_word_detector() is None
+        report = change(server.server_state, wakeword_backend="OWW", wake_words="Hey Jarvis")
         assert report.settings["wake_word_enabled"] is True
         assert report.rejected == {}
-        assert home.server_state.new_wake_word_detector() is not None
-        change(home.server_state, wakeword_backend="")
-        assert home.server_state.new_wake_word_detector() is None
+        assert server.server_state.new_wake_word_detector() is not None
+        change(server.server_state, wakeword_backend="")
+        assert server.server_state.new_wake_word_detector() is None
 
 
 @virtual_time
 @virtual_time
 async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
-    async with household() as home:
-        assert len(change(home.server_state, wake_words="jarvis").warnings) == 1
-        assert change(home.server_state, max_sessions=9).warnings == ()
+    async with server_fixture() as server:
+        assert len(change(server.server_state, wake_words="jarvis").warnings) == 1
+        assert change(server.server_state, max_sessions=9).warnings == ()
 
 
 @pytest.mark.contract("1.1", "1.5")
 @virtual_time
 async def test_health_tells_what_each_lane_s_engine_can_do_once_it_is_loaded() -> None:
-    async with household(load=FakeEngine, load_partials=lambda: FakeStreamingEngine(max_batch=8), load_s=5.0) as home:
+    async with server_fixture(
+        load=FakeEngine, load_partials=lambda: FakeStreamingEngine(max_batch=8), load_s=5.0
+    ) as server:
 
         def told() -> dict[str, object]:
-            workers = json.loads(msgspec.json.encode(home.server_state.health()))["scheduler"]["workers"]
+            workers = json.loads(msgspec.json.encode(server.server_state.health()))["scheduler"]["workers"]
             return {name: worker["capabilities"] for name, worker in workers.items()}
 
         assert told() == {"main": None, "realtime": None}
-        await home.server_state.lanes.wait_loaded()
+        await server.server_state.lanes.wait_loaded()
         known = {"devices": ["cpu"], "languages": [], "prompt": False, "times": "none"}
         assert told() == {
             "main": known | {"streaming": False, "maxBatch": 1},

@@ -6,9 +6,9 @@ import trio
 import trio.testing
 from numpy.typing import NDArray
 
-from tests.contract.home import PAUSE_S
+from tests.contract.fixtures import PAUSE_S
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, LoudnessDetector, household, levels
+from tests.support.conversation import Batch, LoudnessDetector, levels, server_fixture
 from trio_stt.dsp.detector import VadResult
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Clear, Error, Final, Realtime
@@ -17,8 +17,8 @@ from trio_stt.protocol.events import Clear, Error, Final, Realtime
 @pytest.mark.contract("2.1")
 @virtual_time
 async def test_sessions_are_admitted_before_the_models_are_loaded_and_ready_follows() -> None:
-    async with household(load_s=30.0) as home:
-        client = await home.connect()
+    async with server_fixture(load_s=30.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
@@ -33,8 +33,8 @@ async def test_sessions_are_admitted_before_the_models_are_loaded_and_ready_foll
 @pytest.mark.contract("2.4")
 @virtual_time
 async def test_two_clients_never_see_each_other_s_words() -> None:
-    async with household(inference_s=lambda _: 0.5) as home:
-        clients = {level: await home.connect() for level in (1111, 2222)}
+    async with server_fixture(inference_s=lambda _: 0.5) as server:
+        clients = {level: await server.connect() for level in (1111, 2222)}
         for level, client in clients.items():
             client.command("start")
             client.say(level, 1.0)
@@ -56,8 +56,8 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_word_takes_its_jobs_alo
         served.extend(levels(batch))
         return levels(batch)
 
-    async with household(inference_s=lambda _: 2.0, answer=answer) as home:
-        stays, vanishes = await home.connect(partials=False), await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 2.0, answer=answer) as server:
+        stays, vanishes = await server.connect(partials=False), await server.connect(partials=False)
         stays.command("start")
         stays.say(1111, 1.0)
         stays.pause(PAUSE_S)
@@ -70,15 +70,15 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_word_takes_its_jobs_alo
         vanishes.leave()
         await stays.until(Final)
         await trio.sleep(10)
-        assert (home.server_state.active_sessions, home.server_state.active_speakers) == (1, 0)
+        assert (server.server_state.active_sessions, server.server_state.active_speakers) == (1, 0)
         assert served == [Transcript(text="1111")]
 
 
 @pytest.mark.contract("11/4")
 @virtual_time
 async def test_a_client_that_never_reads_is_given_up_and_harms_nobody() -> None:
-    async with household() as home:
-        reads, deaf = await home.connect(), await home.connect()
+    async with server_fixture() as server:
+        reads, deaf = await server.connect(), await server.connect()
         deaf.reads = False
         for client in (reads, deaf):
             client.command("start")
@@ -87,7 +87,7 @@ async def test_a_client_that_never_reads_is_given_up_and_harms_nobody() -> None:
         await reads.until(Final)
         await trio.sleep(60)
         assert (deaf.aborted, reads.aborted) == (True, False)
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
         reads.say(2222, 1.0)
         reads.pause(PAUSE_S)
         await reads.until(Final, 2)
@@ -96,8 +96,8 @@ async def test_a_client_that_never_reads_is_given_up_and_harms_nobody() -> None:
 @pytest.mark.contract("4.13", "2.5")
 @virtual_time
 async def test_audio_is_refused_while_too_much_speech_waits_and_taken_again_afterwards() -> None:
-    async with household(inference_s=lambda _: 60.0, max_backlog_seconds=3.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 60.0, max_backlog_seconds=3.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for _ in range(6):
             client.say(1111, 1.0)
@@ -117,8 +117,8 @@ async def test_audio_is_refused_while_too_much_speech_waits_and_taken_again_afte
 async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> None:
     # The order of tasks within a tick is random: enough tries, each a little further apart, meet the one that hurts.
     for attempt in range(60):
-        async with household(inference_s=lambda _: 1.0, hops=attempt % 6) as home:
-            client = await home.connect(partials=False)
+        async with server_fixture(inference_s=lambda _: 1.0, hops=attempt % 6) as server:
+            client = await server.connect(partials=False)
             client.command("start")
             client.say(1111, 1.0)
             client.pause(PAUSE_S)
@@ -139,8 +139,8 @@ async def test_a_fault_in_hearing_is_told_and_the_session_goes_on() -> None:
                 raise RuntimeError("stumbled")
             return super().verdict(window, speaking=speaking)
 
-    async with household(detector=Stumbling) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(detector=Stumbling) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for level in (1111, 2222, 3333):
             client.say(level, 0.5)

@@ -4,7 +4,7 @@ import numpy as np
 import trio
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import household
+from tests.support.conversation import server_fixture
 from trio_stt.protocol.events import Final, Heartbeat, Notice, Ready
 from trio_stt.protocol.packets import build_packet
 
@@ -13,8 +13,8 @@ PAUSE_S = 0.8
 
 @virtual_time
 async def test_heartbeats_come_every_five_seconds_while_the_client_streams_and_tell_how_it_goes() -> None:
-    async with household(inference_s=lambda _: 0.5) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 0.5) as server:
+        client = await server.connect(partials=False)
         await trio.sleep(30)
         assert client.of(Heartbeat) == []
         client.command("start")
@@ -33,8 +33,8 @@ async def test_heartbeats_come_every_five_seconds_while_the_client_streams_and_t
 
 @virtual_time
 async def test_heartbeat_tells_the_latest_queue_delay() -> None:
-    async with household(inference_s=lambda _: 3.0) as home:
-        first, second = await home.connect(partials=False), await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 3.0) as server:
+        first, second = await server.connect(partials=False), await server.connect(partials=False)
         for client in (first, second):
             client.command("start")
             client.say(1111, 1.0)
@@ -50,8 +50,8 @@ async def test_heartbeat_tells_the_latest_queue_delay() -> None:
 
 @virtual_time
 async def test_a_stream_that_stalls_inside_an_utterance_ends_it_and_the_session_goes_on() -> None:
-    async with household(stream_stall_timeout_s=5.0) as home:
-        client = await home.connect()
+    async with server_fixture(stream_stall_timeout_s=5.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.0)
         await trio.sleep(4.9)
@@ -68,8 +68,8 @@ async def test_a_stream_that_stalls_inside_an_utterance_ends_it_and_the_session_
 
 @virtual_time
 async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off_ends_nothing() -> None:
-    async with household(stream_stall_timeout_s=0.0) as home:
-        client = await home.connect()
+    async with server_fixture(stream_stall_timeout_s=0.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.0)
         await trio.sleep(60)
@@ -78,8 +78,8 @@ async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off
         client.pause(PAUSE_S)
         await client.until(Final)
         assert client.finals == [(1, "1111.")]
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("start")
         await trio.sleep(60)
         assert client.of(Notice) == []
@@ -87,8 +87,8 @@ async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off
 
 @virtual_time
 async def test_slow_packets_inside_the_timeout_end_nothing() -> None:
-    async with household(stream_stall_timeout_s=5.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(stream_stall_timeout_s=5.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for _ in range(5):
             client.say(1111, 0.2)
@@ -100,41 +100,41 @@ async def test_slow_packets_inside_the_timeout_end_nothing() -> None:
 
 @virtual_time
 async def test_an_idle_client_is_let_go_after_what_it_is_owed_and_pings_do_not_count() -> None:
-    async with household(idle_timeout_s=10.0, inference_s=lambda _: 25.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(idle_timeout_s=10.0, inference_s=lambda _: 25.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.command("stop")
         for _ in range(12):
             await trio.sleep(2)
             client.command("ping")
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
         await trio.sleep(3)
         assert client.finals == [(1, "1111.")]
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
 
 
 @virtual_time
 async def test_a_client_that_is_not_idle_stays_and_without_the_setting_everybody_does() -> None:
-    async with household(idle_timeout_s=10.0) as home:
-        client = await home.connect()
+    async with server_fixture(idle_timeout_s=10.0) as server:
+        client = await server.connect()
         client.command("start")
         for _ in range(10):
             await trio.sleep(9)
             client.raw(build_packet(np.zeros(640, "<i2").tobytes(), rate_hz=16000))
-        assert home.server_state.active_sessions == 1
-    async with household() as home:
-        await home.connect()
+        assert server.server_state.active_sessions == 1
+    async with server_fixture() as server:
+        await server.connect()
         await trio.sleep(80_000)
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
 
 
 @virtual_time
 async def test_a_client_that_never_says_anything_is_idle_too() -> None:
-    async with household(idle_timeout_s=10.0) as home:
-        client = await home.connect()
+    async with server_fixture(idle_timeout_s=10.0) as server:
+        client = await server.connect()
         await client.until(Ready)
         await trio.sleep(9)
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
         await trio.sleep(2)
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0

@@ -11,9 +11,9 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contract.home import PAUSE_S, talk
+from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import FakeEngine, virtual_time
-from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, household, levels
+from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, levels, server_fixture
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import (
@@ -75,8 +75,8 @@ def test_the_order_of_the_contract_holds(
 ) -> None:
     async def converse() -> None:
         chosen = VARIANTS[variant] | {"answer": moody(failing), "load_s": load_s}
-        async with household(inference_s=lambda _: inference_s, **chosen) as home:
-            clients = [await home.connect(), await home.connect()]
+        async with server_fixture(inference_s=lambda _: inference_s, **chosen) as server:
+            clients = [await server.connect(), await server.connect()]
             flushes = Counter[int]()
             for client in clients:
                 client.command("start")
@@ -99,10 +99,10 @@ async def test_ready_follows_hello_and_the_errors_of_the_start_follow_ready(monk
         raise EngineUnavailable("no such model")
 
     monkeypatch.setattr(FakeEngine, "__init__", fails)
-    async with household(load_s=2.0) as home:
-        early = await home.connect()
+    async with server_fixture(load_s=2.0) as server:
+        early = await server.connect()
         await trio.sleep(5)
-        late = await home.connect()
+        late = await server.connect()
         await late.settled()
         for client in (early, late):
             assert client.story == ["hello", "ready", "error"]

@@ -15,7 +15,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
 from trio_stt.lanes.engines.base import NO_HINTS
-from trio_stt.lanes.partial_pacer import LEAST_WINDOW_S, LONGEST_S, ROUND_S
+from trio_stt.lanes.partial_pacer import LEAST_PARTIAL_WINDOW_S, LONGEST_S, PARTIAL_ROUND_S
 from trio_stt.protocol.events import State
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.partials import Partials
@@ -204,7 +204,7 @@ async def test_on_a_full_lane_a_partial_hears_less_and_never_reaches_back_when_o
         talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=10.0, whole_s=10.0)
     await talk.go_on(2.5)
     narrow = talk.engine.clips[-1]
-    assert narrow == LEAST_WINDOW_S * SAMPLE_RATE_HZ
+    assert narrow == LEAST_PARTIAL_WINDOW_S * SAMPLE_RATE_HZ
     for number in range(10):
         talk.lane.pace.rests(str(number))
     await talk.go_on(3.0)
@@ -238,7 +238,7 @@ async def test_on_a_full_lane_an_engine_with_nothing_to_do_is_used_after_a_usual
         while len(talk.engine.clips) == made:
             await talk.go_on(0.032)
         times_s.append(trio.current_time())
-    assert ROUND_S <= times_s[2] - times_s[1] < ROUND_S + 0.1
+    assert PARTIAL_ROUND_S <= times_s[2] - times_s[1] < PARTIAL_ROUND_S + 0.1
 
 
 @virtual_time

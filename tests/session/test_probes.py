@@ -5,28 +5,28 @@ import math
 import trio
 import trio.testing
 
-from tests.contract.home import PAUSE_S, change, talk
+from tests.contract.fixtures import PAUSE_S, change, talk
 from tests.lanes.fakes import FakeEngine, virtual_time
-from tests.support.conversation import Batch, household, levels
+from tests.support.conversation import Batch, levels, server_fixture
 from trio_stt.errors import EngineUnavailable
 from trio_stt.server.probes import fault, unready
 
 
 @virtual_time
 async def test_ready_is_who_has_loaded_and_has_room() -> None:
-    async with household(load_s=5.0, max_sessions=1) as home:
-        assert unready(home.server_state) == "models are loading"
+    async with server_fixture(load_s=5.0, max_sessions=1) as server:
+        assert unready(server.server_state) == "models are loading"
         await trio.sleep(6.0)
-        assert unready(home.server_state) is None
-        client = await home.connect()
-        assert unready(home.server_state) == "the server is full: max_sessions is 1"
-        change(home.server_state, max_sessions=2)
-        assert unready(home.server_state) is None
-        await home.server_state.drain(0.0)
+        assert unready(server.server_state) is None
+        client = await server.connect()
+        assert unready(server.server_state) == "the server is full: max_sessions is 1"
+        change(server.server_state, max_sessions=2)
+        assert unready(server.server_state) is None
+        await server.server_state.drain(0.0)
         await trio.testing.wait_all_tasks_blocked()  # the client reads why it was closed
         assert client.close_reason is not None
-        assert unready(home.server_state) == "the server shuts down"
-        assert fault(home.server_state) is None
+        assert unready(server.server_state) == "the server shuts down"
+        assert fault(server.server_state) is None
 
 
 @virtual_time
@@ -34,10 +34,10 @@ async def test_a_lane_that_cannot_load_is_no_reason_for_a_restart() -> None:
     def load() -> FakeEngine:
         raise EngineUnavailable("the model is missing")
 
-    async with household(load=load) as home:
+    async with server_fixture(load=load) as server:
         await trio.sleep(1.0)
-        assert "the model is missing" in (unready(home.server_state) or "")
-        assert fault(home.server_state) is None
+        assert "the model is missing" in (unready(server.server_state) or "")
+        assert fault(server.server_state) is None
 
 
 @virtual_time
@@ -45,13 +45,13 @@ async def test_engines_that_all_hang_are() -> None:
     def hangs(batch: Batch) -> float:
         return math.inf if any("2222" in heard.text for heard in levels(batch)) else 0.05
 
-    async with household(job_deadline_s=5.0, inference_s=hangs, early_transcription_on_silence=0.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(job_deadline_s=5.0, inference_s=hangs, early_transcription_on_silence=0.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         for _ in range(2):
-            assert fault(home.server_state) is None
+            assert fault(server.server_state) is None
             await talk(client, 2222, 1.0)
             client.pause(PAUSE_S)
             await trio.sleep(1000.0)
-        assert "3 engines hang" in (fault(home.server_state) or "")
-        assert "3 engines hang" in (unready(home.server_state) or "")
+        assert "3 engines hang" in (fault(server.server_state) or "")
+        assert "3 engines hang" in (unready(server.server_state) or "")

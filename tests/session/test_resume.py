@@ -7,9 +7,9 @@ import pytest
 import trio
 import trio.testing
 
-from tests.contract.home import PAUSE_S, talk
+from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import household
+from tests.support.conversation import server_fixture
 from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Final, Heartbeat, Hello, Notice, Realtime, Resumed, Status
@@ -19,16 +19,16 @@ from trio_stt.session.shutdown import CloseReason
 
 @virtual_time
 async def test_a_sentence_that_was_cut_off_goes_on_in_the_same_segment() -> None:
-    async with household() as home:
-        first = await home.connect(partials=False)
+    async with server_fixture() as server:
+        first = await server.connect(partials=False)
         first.command("start")
         first.say(1111, 1.0)
         await first.settled()
         seen = first.seq
         first.drop()
         await trio.sleep(9.9)
-        assert (home.server_state.active_sessions, home.server_state.active_speakers) == (1, 1)
-        second = await home.resume(first)
+        assert (server.server_state.active_sessions, server.server_state.active_speakers) == (1, 1)
+        second = await server.resume(first)
         (told,) = second.of(Resumed)
         assert (told.session_id, told.seq) == (first.session.session_id, seen)
         assert (told.received_packets, told.received_commands) == (25, 1)
@@ -40,20 +40,20 @@ async def test_a_sentence_that_was_cut_off_goes_on_in_the_same_segment() -> None
         assert second.finals == [(1, "1111 2222.")]
         assert first.seqs + second.seqs == list(range(1, seen + len(second.seqs) + 1))
         assert {getattr(event, "session_id", None) for event in second.heard} == {first.session.session_id}
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
 
 
 @virtual_time
 async def test_what_was_sent_and_not_seen_is_sent_again_and_then_what_came_meanwhile() -> None:
-    async with household(inference_s=lambda _: 2.0) as home:
-        first = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 2.0) as server:
+        first = await server.connect(partials=False)
         first.command("start")
         first.say(1111, 1.0)
         first.pause(PAUSE_S)
         await trio.sleep(1.0)
         first.drop()
         await trio.sleep(5.0)
-        second = await home.resume(first, seq=3)
+        second = await server.resume(first, seq=3)
         await second.settled()
         assert second.heard[: len(first.events) - 3] == first.events[3:]
         assert second.finals == [(1, "1111.")]
@@ -62,8 +62,8 @@ async def test_what_was_sent_and_not_seen_is_sent_again_and_then_what_came_meanw
 
 @virtual_time
 async def test_nobody_is_told_partials_and_states_that_newer_ones_replaced() -> None:
-    async with household(inference_s=lambda _: 0.1) as home:
-        first = await home.connect()
+    async with server_fixture(inference_s=lambda _: 0.1) as server:
+        first = await server.connect()
         first.command("start")
         await talk(first, 1111, 1.0)
         for _ in range(80):
@@ -71,7 +71,7 @@ async def test_nobody_is_told_partials_and_states_that_newer_ones_replaced() -> 
         await trio.testing.wait_all_tasks_blocked()
         first.drop()
         await trio.sleep(9.0)
-        second = await home.resume(first)
+        second = await server.resume(first)
         await second.settled()
         assert len(second.of(Realtime)) == 1
         assert len(second.of(Heartbeat)) <= 1
@@ -80,15 +80,15 @@ async def test_nobody_is_told_partials_and_states_that_newer_ones_replaced() -> 
 
 @virtual_time
 async def test_when_the_grace_is_over_so_is_the_session_and_its_client_begins_a_new_one() -> None:
-    async with household(resume_grace_s=10.0) as home:
-        first = await home.connect()
+    async with server_fixture(resume_grace_s=10.0) as server:
+        first = await server.connect()
         first.command("start")
         first.say(1111, 1.0)
         await first.settled()
         first.drop()
         await trio.sleep(10.1)
-        assert (home.server_state.active_sessions, home.server_state.active_speakers) == (0, 0)
-        second = await home.connect()
+        assert (server.server_state.active_sessions, server.server_state.active_speakers) == (0, 0)
+        second = await server.connect()
         second.resume(first.token, first.seq)
         (error,) = [await second.until(Error)]
         assert (error.where, "no such session" in error.message) == ("resume", True)
@@ -102,8 +102,8 @@ async def test_when_the_grace_is_over_so_is_the_session_and_its_client_begins_a_
 @virtual_time
 @pytest.mark.parametrize("grace_s", [0.0, 10.0])
 async def test_who_says_goodbye_is_not_waited_for_and_without_grace_nobody_is(grace_s: float) -> None:
-    async with household(resume_grace_s=grace_s) as home:
-        client = await home.connect()
+    async with server_fixture(resume_grace_s=grace_s) as server:
+        client = await server.connect()
         greeting = await client.until(Hello)
         assert greeting.resume_grace_seconds == grace_s
         assert isinstance(greeting.resume_token, str) == bool(grace_s)
@@ -112,13 +112,13 @@ async def test_who_says_goodbye_is_not_waited_for_and_without_grace_nobody_is(gr
         else:
             client.drop()
         await trio.testing.wait_all_tasks_blocked()
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
 
 
 @virtual_time
 async def test_what_is_no_token_of_another_session_is_refused_and_the_new_session_goes_on() -> None:
-    async with household() as home:
-        lost = await home.connect()
+    async with server_fixture() as server:
+        lost = await server.connect()
         await lost.settled()
         lost.drop()
         await trio.sleep(1.0)
@@ -130,28 +130,28 @@ async def test_what_is_no_token_of_another_session_is_refused_and_the_new_sessio
             ("\N{SNOWMAN}", 0),
             (lost.token, lost.seq + 1),
         ]:
-            client = await home.connect()
+            client = await server.connect()
             client.resume(token, seq)
             assert (await client.until(Error)).where == "resume"
             client.resume(lost.token, lost.seq)
             assert "first message" in (await client.until(Error, 2)).message
             client.leave()
-        itself = await home.connect()
+        itself = await server.connect()
         await itself.until(Hello)
         itself.resume(itself.token, 1)
         assert (await itself.until(Error)).where == "resume"
         itself.leave()
-        assert (await home.resume(lost)).of(Resumed)[0].missed_events == 0
+        assert (await server.resume(lost)).of(Resumed)[0].missed_events == 0
 
 
 @virtual_time
 async def test_the_newest_connection_wins_over_one_that_only_seems_open() -> None:
-    async with household() as home:
-        first = await home.connect(partials=False)
+    async with server_fixture() as server:
+        first = await server.connect(partials=False)
         first.command("start")
         first.say(1111, 0.5)
         await first.settled()
-        second = await home.resume(first)
+        second = await server.resume(first)
         await trio.testing.wait_all_tasks_blocked()
         assert first.close_reason is CloseReason.RESUMED
         told = len(first.events)
@@ -161,13 +161,13 @@ async def test_the_newest_connection_wins_over_one_that_only_seems_open() -> Non
         await second.until(Final)
         assert second.finals == [(1, "1111 2222.")]
         assert len(first.events) == told
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
 
 
 @virtual_time
 async def test_a_connection_that_hangs_in_the_middle_of_an_event_is_broken_off_and_its_client_may_come_back() -> None:
-    async with household() as home:
-        deaf = await home.connect(partials=False)
+    async with server_fixture() as server:
+        deaf = await server.connect(partials=False)
         deaf.command("start")
         deaf.say(1111, 0.5)
         await deaf.settled()
@@ -175,7 +175,7 @@ async def test_a_connection_that_hangs_in_the_middle_of_an_event_is_broken_off_a
         deaf.command("ping")
         await trio.sleep(SEND_TIMEOUT_S * 1.3)
         assert deaf.aborted
-        back = await home.resume(deaf, seq=seen)
+        back = await server.resume(deaf, seq=seen)
         back.pause(PAUSE_S)
         assert (await back.until(Final)).text == "1111."
         assert back.seqs == list(range(seen + 1, back.seq + 1))
@@ -183,15 +183,15 @@ async def test_a_connection_that_hangs_in_the_middle_of_an_event_is_broken_off_a
 
 @virtual_time
 async def test_audio_that_a_lost_connection_interrupts_is_not_counted_as_received() -> None:
-    async with household(audio_queue_size=1) as home:
-        first = await home.connect(partials=False)
+    async with server_fixture(audio_queue_size=1) as server:
+        first = await server.connect(partials=False)
         first.command("start")
         await first.settled()
         for _ in range(20):
             first.say(1111, 0.04)
         await trio.lowlevel.checkpoint()
         first.drop()
-        second = await home.resume(first)
+        second = await server.resume(first)
         received = second.of(Resumed)[0].received_packets
         assert received < 20
         for _ in range(20 - received):
@@ -206,14 +206,14 @@ async def test_audio_that_a_lost_connection_interrupts_is_not_counted_as_receive
 
 @virtual_time
 async def test_a_stall_is_one_of_a_client_that_is_there() -> None:
-    async with household(stream_stall_timeout_s=5.0, resume_grace_s=60.0) as home:
-        first = await home.connect(partials=False)
+    async with server_fixture(stream_stall_timeout_s=5.0, resume_grace_s=60.0) as server:
+        first = await server.connect(partials=False)
         first.command("start")
         first.say(1111, 1.0)
         await trio.sleep(2.0)
         first.drop()
         await trio.sleep(30.0)
-        second = await home.resume(first)
+        second = await server.resume(first)
         await trio.sleep(4.0)
         assert second.of(Notice) == []
         await trio.sleep(6.1)
@@ -223,15 +223,15 @@ async def test_a_stall_is_one_of_a_client_that_is_there() -> None:
 
 @virtual_time
 async def test_an_idle_client_is_let_go_whether_it_is_there_or_not() -> None:
-    async with household(idle_timeout_s=20.0, resume_grace_s=600.0) as home:
-        client = await home.connect()
+    async with server_fixture(idle_timeout_s=20.0, resume_grace_s=600.0) as server:
+        client = await server.connect()
         client.command("start")
         await client.settled()
         client.drop()
         await trio.sleep(19.0)
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
         await trio.sleep(2.0)
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
 
 
 # --- places ---
@@ -239,27 +239,27 @@ async def test_an_idle_client_is_let_go_whether_it_is_there_or_not() -> None:
 
 @virtual_time
 async def test_a_full_house_takes_back_whom_it_kept() -> None:
-    async with household(max_sessions=1) as home:
-        first = await home.connect()
+    async with server_fixture(max_sessions=1) as server:
+        first = await server.connect()
         first.command("start")
         first.say(1111, 0.5)
         await first.settled()
         first.drop()
         await trio.sleep(1.0)
-        second = await home.resume(first)
+        second = await server.resume(first)
         with pytest.raises(ServerFull):
-            home.server_state.reserve()
+            server.server_state.reserve()
         second.pause(PAUSE_S)
         assert (await second.until(Final)).text == "1111."
-        assert home.server_state.active_sessions == 1
+        assert server.server_state.active_sessions == 1
 
 
 @virtual_time
 async def test_the_longest_absent_gives_way_to_who_begins_anew() -> None:
-    async with household(max_sessions=2) as home:
+    async with server_fixture(max_sessions=2) as server:
         lost = []
         for _ in range(2):
-            client = await home.connect()
+            client = await server.connect()
             client.command("start")
             await client.settled()
             lost.append(client)
@@ -267,39 +267,39 @@ async def test_the_longest_absent_gives_way_to_who_begins_anew() -> None:
         await trio.sleep(1.0)
         lost[0].drop()
         await trio.sleep(1.0)
-        stranger = await home.connect()
+        stranger = await server.connect()
         await stranger.settled()
-        assert home.server_state.active_sessions == 3
+        assert server.server_state.active_sessions == 3
         stranger.command("start")
         await stranger.settled()
-        assert home.server_state.active_sessions == 2
-        late = await home.connect()
+        assert server.server_state.active_sessions == 2
+        late = await server.connect()
         late.resume(lost[1].token, lost[1].seq)
         assert (await late.until(Error)).where == "resume"
         await late.settled()
-        assert home.server_state.active_sessions == 2, "and the other had to go, too"
+        assert server.server_state.active_sessions == 2, "and the other had to go, too"
         with pytest.raises(ServerFull):
-            home.server_state.reserve()
+            server.server_state.reserve()
 
 
 @virtual_time
 async def test_few_are_waited_for_that_never_sent_anything() -> None:
-    async with household() as home:
-        spoke = await home.connect()
+    async with server_fixture() as server:
+        spoke = await server.connect()
         spoke.command("ping")
         await spoke.settled()
         spoke.drop()
         never_active_sessions = []
         for _ in range(40):
-            never_active_sessions.append(await home.connect())
+            never_active_sessions.append(await server.connect())
             await never_active_sessions[-1].settled()
             never_active_sessions[-1].drop()
             await trio.sleep(0.02)
-        assert home.server_state.active_sessions == 16 + 1
+        assert server.server_state.active_sessions == 16 + 1
         for kept in (never_active_sessions[-16], spoke):
-            back = await home.resume(kept)
+            back = await server.resume(kept)
             assert back.of(Resumed)
-        late = await home.connect()
+        late = await server.connect()
         late.resume(never_active_sessions[-17].token, never_active_sessions[-17].seq)
         assert (await late.until(Error)).where == "resume"
 
@@ -309,25 +309,25 @@ async def test_few_are_waited_for_that_never_sent_anything() -> None:
 
 @virtual_time
 async def test_a_thousand_abandoned_sessions_leave_nothing() -> None:
-    async with household(max_sessions=50, resume_grace_s=10.0) as home:
+    async with server_fixture(max_sessions=50, resume_grace_s=10.0) as server:
 
         async def abandon(count: int) -> Counter[str]:
             for _ in range(count):
-                client = await home.connect()
+                client = await server.connect()
                 client.command("start")
                 client.say(1111, 0.2)
                 await client.settled()
                 client.drop()
                 await trio.sleep(0.3)
             await trio.sleep(11.0)
-            assert (home.server_state.active_sessions, home.server_state.active_speakers) == (0, 0)
-            assert home.server_state._nursery is not None
+            assert (server.server_state.active_sessions, server.server_state.active_speakers) == (0, 0)
+            assert server.server_state._nursery is not None
             del client
             gc.collect()
             kinds = (type(each) for each in gc.get_objects())
             ours = Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith("trio_stt."))
             del ours["Hints"]  # the fake engine remembers them
-            return ours + Counter(tasks=len(home.server_state._nursery.child_tasks))
+            return ours + Counter(tasks=len(server.server_state._nursery.child_tasks))
 
         before = await abandon(20)
         assert await abandon(1000) == before
@@ -335,16 +335,16 @@ async def test_a_thousand_abandoned_sessions_leave_nothing() -> None:
 
 @virtual_time
 async def test_a_server_that_ends_does_not_wait_for_who_is_away() -> None:
-    async with household(inference_s=lambda _: 5.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 5.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         await client.settled()
         client.drop()
         await trio.testing.wait_all_tasks_blocked()
         begun_s = trio.current_time()
-        await home.server_state.drain(10.0)
+        await server.server_state.drain(10.0)
         assert trio.current_time() == begun_s
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
         with pytest.raises(ServerClosing):
-            home.server_state.reserve()
+            server.server_state.reserve()

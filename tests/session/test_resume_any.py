@@ -7,7 +7,7 @@ import trio.testing
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.support.conversation import Client, Household, household
+from tests.support.conversation import Client, ServerFixture, server_fixture
 from trio_stt.protocol.events import Event, Final, Flushed, Hello, Resumed, Timeline
 
 PACKETS_PER_S = 25
@@ -44,7 +44,7 @@ class Cut:
 class Talker:
     """Says the plan through any number of connections."""
 
-    home: Household
+    server: ServerFixture
     client: Client
     seen: list[Event] = field(default_factory=list)
 
@@ -84,7 +84,7 @@ class Talker:
         last = self.seen[-1].seq if self.seen else 0
         assert isinstance(last, int)
         await trio.sleep(cut.away_s)
-        self.client = await self.home.resume(lost, seq=last)
+        self.client = await self.server.resume(lost, seq=last)
         told = self.client.of(Resumed)[-1]
         assert told.missed_events == 0
         return told.received_packets + told.received_commands
@@ -122,10 +122,10 @@ def converse(cuts: list[Cut]) -> list[Event]:
     async def main() -> list[Event]:
         with trio.fail_after(1e6):
             # A client whose connection only seems open stalls, as far as anybody can tell: here that ends nothing.
-            async with household(inference_s=lambda _: 0.1, stream_stall_timeout_s=0.0) as home:
-                talker = Talker(home, await home.connect())
+            async with server_fixture(inference_s=lambda _: 0.1, stream_stall_timeout_s=0.0) as server:
+                talker = Talker(server, await server.connect())
                 await talker.say_all(cuts)
-                assert home.server_state.active_sessions == 1
+                assert server.server_state.active_sessions == 1
                 return talker.seen
 
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

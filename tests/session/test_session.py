@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 import trio
 
-from tests.contract.home import PAUSE_S
+from tests.contract.fixtures import PAUSE_S
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, household
+from tests.support.conversation import Batch, server_fixture
 from trio_stt.lanes.engines.base import TimedText, Transcript
 from trio_stt.protocol.events import Clear, Error, Final, Metrics, Notice, Pong, Realtime, Timeline
 from trio_stt.protocol.packets import build_packet
@@ -17,8 +17,8 @@ from trio_stt.protocol.segment import Piece, Segment
 @pytest.mark.contract("2.5", "2.8")
 @virtual_time
 async def test_one_utterance_tells_its_story_in_the_contract_s_order() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
@@ -49,8 +49,8 @@ async def test_one_utterance_tells_its_story_in_the_contract_s_order() -> None:
 @pytest.mark.contract("2.5", "2.8")
 @virtual_time
 async def test_partials_come_while_speaking_each_with_its_timeline_entry_and_none_after_the_end() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("start")
         for _ in range(50):  # live: the engine has time between packets
             client.say(1111, 0.04)
@@ -73,8 +73,8 @@ async def test_partials_come_while_speaking_each_with_its_timeline_entry_and_non
 @pytest.mark.contract("2.3", "1.7")
 @virtual_time
 async def test_a_client_without_start_is_warned_for_each_packet_and_nothing_is_heard() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.say(1111, 0.08)
         client.raw(build_packet(b"", rate_hz=16000))
         await client.settled()
@@ -86,8 +86,8 @@ async def test_a_client_without_start_is_warned_for_each_packet_and_nothing_is_h
 @pytest.mark.contract("2.2")
 @virtual_time
 async def test_commands_are_answered_and_what_is_no_command_is_refused_by_name() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("ping")
         client.command("metrics")
         client.command("dance")
@@ -103,8 +103,8 @@ async def test_commands_are_answered_and_what_is_no_command_is_refused_by_name()
 @pytest.mark.contract("2.2")
 @virtual_time
 async def test_start_while_started_and_stop_while_stopped_only_say_the_status_again() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         for command in ("stop", "start", "start", "stop", "stop"):
             client.command(command)
         await client.settled()
@@ -114,8 +114,8 @@ async def test_start_while_started_and_stop_while_stopped_only_say_the_status_ag
 @pytest.mark.contract("4.6")
 @virtual_time
 async def test_the_final_computed_ahead_is_the_only_job_and_is_there_when_the_silence_ends() -> None:
-    async with household(inference_s=lambda _: 0.1) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 0.1) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         for _ in range(15):
@@ -130,8 +130,8 @@ async def test_the_final_computed_ahead_is_the_only_job_and_is_there_when_the_si
 @pytest.mark.contract("4.11", "2.5")
 @virtual_time
 async def test_an_empty_final_closes_its_segment_without_a_final() -> None:
-    async with household(answer=lambda batch: [Transcript(text=" ") for _ in batch]) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(answer=lambda batch: [Transcript(text=" ") for _ in batch]) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
@@ -145,8 +145,8 @@ async def test_an_empty_final_closes_its_segment_without_a_final() -> None:
 @pytest.mark.contract("2.2", "4.9", "4.11")
 @virtual_time
 async def test_clear_when_idle_takes_a_number_and_says_the_waiting_state() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         client.command("clear")
         await client.settled()
         assert client.of(Clear)[0].next_segment_id == 2
@@ -156,8 +156,8 @@ async def test_clear_when_idle_takes_a_number_and_says_the_waiting_state() -> No
 @pytest.mark.contract("2.3", "4.1")
 @virtual_time
 async def test_a_change_of_the_sample_rate_loses_nothing() -> None:
-    async with household() as home:
-        client = await home.connect(partials=False)
+    async with server_fixture() as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         client.say(1111, 1.0, rate_hz=48000)
@@ -171,8 +171,8 @@ async def test_a_change_of_the_sample_rate_loses_nothing() -> None:
 @pytest.mark.contract("2.6")
 @virtual_time
 async def test_the_times_of_a_segment_agree_with_each_other_however_fast_it_came() -> None:
-    async with household(max_audio_queue_seconds_per_session=2.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(max_audio_queue_seconds_per_session=2.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 5.0)
         client.command("stop")
@@ -188,8 +188,8 @@ async def test_the_times_of_a_segment_agree_with_each_other_however_fast_it_came
 @pytest.mark.contract("4.7")
 @virtual_time
 async def test_a_cut_is_told_in_the_contract_s_order() -> None:
-    async with household(max_audio_queue_seconds_per_session=2.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(max_audio_queue_seconds_per_session=2.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 2.5)
         await client.settled()
@@ -213,8 +213,8 @@ async def test_a_final_says_when_its_words_were_spoken_and_how_sure_the_engine_i
         )
         return [Transcript(text="so it goes", segments=pieces) for _ in batch]
 
-    async with household(answer=timed, pre_recording_buffer_duration=0.0) as home:
-        client = await home.connect()
+    async with server_fixture(answer=timed, pre_recording_buffer_duration=0.0) as server:
+        client = await server.connect()
         client.command("start")
         client.pause(2.048)  # whole windows
         client.say(1111, 1.0)

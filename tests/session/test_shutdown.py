@@ -4,37 +4,37 @@ import pytest
 import trio
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import household
+from tests.support.conversation import server_fixture
 from trio_stt.errors import ServerClosing
 from trio_stt.protocol.events import Final, Notice, Ready, Realtime
 
 
 @virtual_time
 async def test_the_running_utterance_ends_and_its_final_arrives_before_the_session_ends() -> None:
-    async with household(inference_s=lambda _: 2.0) as home:
-        talking, silent = await home.connect(partials=False), await home.connect()
+    async with server_fixture(inference_s=lambda _: 2.0) as server:
+        talking, silent = await server.connect(partials=False), await server.connect()
         for client in (talking, silent):
             client.command("start")
         talking.say(1111, 1.03)
         await trio.sleep(0.1)
         begun_s = trio.current_time()
-        await home.server_state.drain(10.0)
+        await server.server_state.drain(10.0)
         assert trio.current_time() - begun_s == pytest.approx(2.0)
         assert talking.finals == [(1, "1111.")]
         assert talking.states[-1] == "idle"
         assert ["shuts down" in notice.message for notice in silent.of(Notice)] == [True]
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
 
 
 @virtual_time
 async def test_what_comes_after_the_warning_is_not_heard() -> None:
-    async with household(inference_s=lambda _: 2.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 2.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(home.server_state.drain, 10.0)
+            nursery.start_soon(server.server_state.drain, 10.0)
             await client.until(Notice)
             client.say(2222, 1.0)
             client.command("start")
@@ -46,44 +46,44 @@ async def test_what_comes_after_the_warning_is_not_heard() -> None:
 
 @virtual_time
 async def test_the_grace_is_a_limit() -> None:
-    async with household(inference_s=lambda _: 60.0) as home:
-        client = await home.connect(partials=False)
+    async with server_fixture(inference_s=lambda _: 60.0) as server:
+        client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         begun_s = trio.current_time()
-        await home.server_state.drain(5.0)
+        await server.server_state.drain(5.0)
         assert trio.current_time() - begun_s == pytest.approx(5.0)
         assert client.of(Final) == []
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
 
 
 @virtual_time
 async def test_a_client_that_does_not_read_holds_nobody_up_for_longer_than_the_grace() -> None:
-    async with household() as home:
-        deaf = await home.connect()
+    async with server_fixture() as server:
+        deaf = await server.connect()
         deaf.reads = False
         begun_s = trio.current_time()
-        await home.server_state.drain(5.0)
+        await server.server_state.drain(5.0)
         assert trio.current_time() - begun_s <= 6.0
 
 
 @virtual_time
 async def test_nobody_new_comes_in() -> None:
-    async with household() as home:
-        await home.server_state.drain(1.0)
+    async with server_fixture() as server:
+        await server.server_state.drain(1.0)
         with pytest.raises(ServerClosing, match="shuts down"):
-            home.server_state.reserve()
-        assert home.server_state.health().rejected_sessions == 1
+            server.server_state.reserve()
+        assert server.server_state.health().rejected_sessions == 1
 
 
 @virtual_time
 async def test_nobody_waits_for_a_client_that_never_said_anything() -> None:
-    async with household() as home:
-        client = await home.connect()
+    async with server_fixture() as server:
+        client = await server.connect()
         await client.until(Ready)
         begun_s = trio.current_time()
-        await home.server_state.drain(5.0)
+        await server.server_state.drain(5.0)
         assert trio.current_time() == begun_s
-        assert home.server_state.active_sessions == 0
+        assert server.server_state.active_sessions == 0
         assert "shuts down" in client.of(Notice)[-1].message

@@ -10,9 +10,9 @@ import trio
 import trio.testing
 from numpy.typing import NDArray
 
-from tests.contract.home import PAUSE_S
+from tests.contract.fixtures import PAUSE_S
 from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, virtual_time
-from tests.support.conversation import Client, household, levels
+from tests.support.conversation import Client, levels, server_fixture
 from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.dsp import SAMPLE_RATE_HZ
@@ -43,8 +43,8 @@ async def talks(client: Client, level: int, seconds: float) -> None:
 @virtual_time
 async def test_one_lane_hears_each_sample_once_for_partials_and_final() -> None:
     engine = FakeStreamingEngine()
-    async with household(load=lambda: engine) as home:
-        client = await home.connect()
+    async with server_fixture(load=lambda: engine) as server:
+        client = await server.connect()
         client.command("start")
         await talks(client, 1111, 3.0)
         final = numbers((await client.until(Final)).text)
@@ -64,8 +64,8 @@ async def test_one_lane_hears_each_sample_once_for_partials_and_final() -> None:
 @virtual_time
 async def test_a_whole_utterance_stays_in_the_stream_where_partials_would_hear_a_tail() -> None:
     engine = FakeStreamingEngine()
-    async with household(load=lambda: engine, realtime_max_audio_seconds=1.0) as home:
-        client = await home.connect()
+    async with server_fixture(load=lambda: engine, realtime_max_audio_seconds=1.0) as server:
+        client = await server.connect()
         client.command("start")
         await talks(client, 1111, 3.0)
         final = numbers((await client.until(Final)).text)
@@ -75,8 +75,8 @@ async def test_a_whole_utterance_stays_in_the_stream_where_partials_would_hear_a
 @virtual_time
 async def test_partials_may_stream_beside_finals_of_whole_clips() -> None:
     batch, streaming = FakeEngine(levels), FakeStreamingEngine()
-    async with household(load=lambda: batch, load_partials=lambda: streaming) as home:
-        client = await home.connect()
+    async with server_fixture(load=lambda: batch, load_partials=lambda: streaming) as server:
+        client = await server.connect()
         client.command("start")
         for level in (1111, 2222):
             await talks(client, level, 2.0)
@@ -91,8 +91,8 @@ async def test_partials_may_stream_beside_finals_of_whole_clips() -> None:
 @virtual_time
 async def test_finals_may_stream_beside_partials_of_whole_clips() -> None:
     streaming, batch = FakeStreamingEngine(), FakeEngine(levels)
-    async with household(load=lambda: streaming, load_partials=lambda: batch) as home:
-        client = await home.connect()
+    async with server_fixture(load=lambda: streaming, load_partials=lambda: batch) as server:
+        client = await server.connect()
         client.command("start")
         await talks(client, 1111, 2.0)
         (samples,) = numbers((await client.until(Final)).text)
@@ -104,8 +104,8 @@ async def test_finals_may_stream_beside_partials_of_whole_clips() -> None:
 @virtual_time
 async def test_a_stream_that_fails_costs_partials_but_no_word() -> None:
     engine = FakeStreamingEngine()
-    async with household(load=lambda: engine) as home:
-        client = await home.connect()
+    async with server_fixture(load=lambda: engine) as server:
+        client = await server.connect()
         client.command("start")
         talking = trio.current_time()
         async with trio.open_nursery() as nursery:
@@ -121,8 +121,8 @@ async def test_a_stream_that_fails_costs_partials_but_no_word() -> None:
 @virtual_time
 async def test_an_utterance_that_is_cut_is_heard_whole_and_the_next_one_after_it() -> None:
     engine = FakeStreamingEngine()
-    async with household(load=lambda: engine, max_audio_queue_seconds_per_session=3.0) as home:
-        client = await home.connect()
+    async with server_fixture(load=lambda: engine, max_audio_queue_seconds_per_session=3.0) as server:
+        client = await server.connect()
         client.command("start")
         await talks(client, 1111, 8.0)
         await client.until(Final, 3)
@@ -137,8 +137,8 @@ async def test_an_utterance_that_is_cut_is_heard_whole_and_the_next_one_after_it
 @virtual_time
 async def test_an_utterance_that_is_given_up_gives_its_stream_back(end: str) -> None:
     engine = FakeStreamingEngine()
-    async with household(load=lambda: engine) as home:
-        stays, goes = await home.connect(), await home.connect()
+    async with server_fixture(load=lambda: engine) as server:
+        stays, goes = await server.connect(), await server.connect()
         for client in (stays, goes):
             client.command("start")
         goes.say(2222, 1.0)
@@ -154,8 +154,8 @@ async def test_an_utterance_that_is_given_up_gives_its_stream_back(end: str) -> 
 @virtual_time
 async def test_thousands_of_utterances_leave_no_stream_behind() -> None:
     engine = FakeStreamingEngine()
-    async with household(load=lambda: engine) as home:
-        clients = [await home.connect() for _ in range(4)]
+    async with server_fixture(load=lambda: engine) as server:
+        clients = [await server.connect() for _ in range(4)]
         for client in clients:
             client.command("start")
         for round_number in range(250):
@@ -166,7 +166,7 @@ async def test_thousands_of_utterances_leave_no_stream_behind() -> None:
                 await client.until(Final, round_number + 1)
                 client.events = [event for event in client.events if isinstance(event, Final)]
             assert len(engine.streams) <= len(clients)
-        assert home.server_state.lanes.lane_for(JobKind.FINAL).statistics().work.completed_jobs >= 1_000
+        assert server.server_state.lanes.lane_for(JobKind.FINAL).statistics().work.completed_jobs >= 1_000
 
 
 def tones(client: Client, samples: NDArray[np.float32]) -> None:
@@ -190,8 +190,8 @@ async def test_words_of_a_streaming_model_reach_the_client_as_they_are_said(
     make: Callable[[Path], Callable[[], Engine]], tmp_path: Path
 ) -> None:
     sentence = np.concatenate([spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)[5_120:], np.zeros(16_000, np.float32)])
-    async with household(load=make(tmp_path), post_speech_silence_duration=0.8) as home:
-        client = await home.connect()
+    async with server_fixture(load=make(tmp_path), post_speech_silence_duration=0.8) as server:
+        client = await server.connect()
         client.command("start")
         for start in range(0, sentence.size, 640):
             tones(client, sentence[start : start + 640])

@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import WAKE, Client, LevelWakeWords, household
+from tests.support.conversation import WAKE, Client, LevelWakeWords, server_fixture
 from trio_stt.protocol.events import Clear, Final, Status, Timeline
 from trio_stt.protocol.segment import WakeWord
 
@@ -26,8 +26,8 @@ def story(client: Client) -> list[str]:
 @pytest.mark.contract("4.10", "2.5")
 @virtual_time
 async def test_one_cycle_tells_its_story_in_the_contract_s_order() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 1.0)  # without the word nobody listens
         client.pause(0.504)  # whole windows up to here
@@ -63,8 +63,8 @@ async def test_one_cycle_tells_its_story_in_the_contract_s_order() -> None:
 @pytest.mark.contract("4.10")
 @virtual_time
 async def test_a_session_that_waits_makes_no_partials_and_no_finals() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
+        client = await server.connect()
         client.command("start")
         client.say(1111, 5.0)
         client.pause(PAUSE_S)
@@ -79,8 +79,8 @@ async def test_a_session_that_waits_makes_no_partials_and_no_finals() -> None:
 @pytest.mark.contract("4.10", "2.5")
 @virtual_time
 async def test_a_follow_up_needs_no_word_and_its_end_is_told() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS, wake_word_followup_window=3.0) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_followup_window=3.0) as server:
+        client = await server.connect()
         client.command("start")
         say_wake_word(client)
         client.say(2222, 1.0)
@@ -106,8 +106,8 @@ async def test_a_follow_up_needs_no_word_and_its_end_is_told() -> None:
 @pytest.mark.contract("4.10")
 @virtual_time
 async def test_the_delay_lets_people_speak_first_and_its_end_is_told_as_a_timeout() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS, wake_word_activation_delay=2.0) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_activation_delay=2.0) as server:
+        client = await server.connect()
         client.command("start")
         client.say(2222, 1.0)
         client.pause(PAUSE_S)
@@ -129,8 +129,8 @@ async def test_the_delay_lets_people_speak_first_and_its_end_is_told_as_a_timeou
 @pytest.mark.contract("2.7", "2.5")
 @virtual_time
 async def test_times_and_states_are_in_timeline_segment_and_status() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
+        client = await server.connect()
         client.command("start")
         client.pause(1.0)
         say_wake_word(client)
@@ -160,8 +160,8 @@ async def test_times_and_states_are_in_timeline_segment_and_status() -> None:
 @pytest.mark.contract("4.9", "4.10")
 @virtual_time
 async def test_clear_waits_for_the_word_again_and_stop_for_nothing() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS) as home:
-        client = await home.connect()
+    async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
+        client = await server.connect()
         client.command("start")
         say_wake_word(client)
         client.say(2222, 0.5)
@@ -182,8 +182,10 @@ async def test_clear_waits_for_the_word_again_and_stop_for_nothing() -> None:
 @pytest.mark.contract("4.12", "4.10")
 @virtual_time
 async def test_an_utterance_that_the_speaker_limit_refuses_opens_no_follow_up() -> None:
-    async with household(wake=LevelWakeWords(), **WORDS, wake_word_followup_window=3.0, max_active_speakers=1) as home:
-        first, second = await home.connect(), await home.connect()
+    async with server_fixture(
+        wake=LevelWakeWords(), **WORDS, wake_word_followup_window=3.0, max_active_speakers=1
+    ) as server:
+        first, second = await server.connect(), await server.connect()
         first.command("start")
         say_wake_word(first)
         first.say(1111, 1.0)

@@ -212,7 +212,7 @@ class Client:
 
 
 @dataclass
-class Household:
+class ServerFixture:
     """A server's inside on virtual time, to which clients connect."""
 
     server_state: ServerState
@@ -239,7 +239,7 @@ class Household:
 
 
 @asynccontextmanager
-async def household(
+async def server_fixture(
     *,
     inference_s: Callable[[Batch], float] = lambda _: 0.01,
     answer: Callable[[Batch], object] = levels,
@@ -251,7 +251,7 @@ async def household(
     load: Callable[[], Engine] | None = None,
     load_partials: Callable[[], Engine] | None = None,
     **changes: object,
-) -> AsyncIterator[Household]:
+) -> AsyncIterator[ServerFixture]:
     """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top.
 
     Its results take `hops` ticks to come back; each session hears with a `detector` of its own, and its
@@ -287,5 +287,5 @@ async def household(
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.run)
-        yield Household(server_state, nursery)
+        yield ServerFixture(server_state, nursery)
         nursery.cancel_scope.cancel()

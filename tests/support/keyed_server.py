@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.contract.home import composed
+from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.keys import allowing

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trio
 
-from tests.contract.home import send
+from tests.contract.fixtures import send
 from tests.support.client import load_pcm
 from tests.support.conversation import Client
 from tests.support.dictation import (

@@ -126,6 +126,7 @@ class LimitedWSStream(WSStream):
     # --- Hypercorn's side ---
 
     async def handle(self, event: Event) -> None:
+        """Process an event of Hypercorn's: bytes of the socket once the handshake is accepted, else as Hypercorn does."""
         if isinstance(event, Body | Data) and self.handshake.accepted:
             if not self._ignores:
                 await self._read(event.data)
@@ -196,6 +197,7 @@ class LimitedWSStream(WSStream):
             self._handoff.active = True
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Send an event of the app's; text that more follows is held back until then."""
         self._holds = message is not None and bool(message.get(MORE))
         await super().app_send(message)
 

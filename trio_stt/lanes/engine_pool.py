@@ -31,7 +31,7 @@ class EnginePool:
         self.shared = shared
         self.current = _Held()
 
-    def lease(self) -> "Source":
+    def lease(self) -> "EngineLease":
         """Where one worker gets its engines."""
         return EngineLease(self)
 

@@ -36,7 +36,8 @@ class Lane:
     engine's `max_batch`, and to the first job whose hints differ. It may mix sessions and kinds, and never waits for
     more. Several workers take turns at the same queue, so that jobs begin in its order and may end in another.
 
-    Jobs wait while a lost engine is replaced, see `WorkerPool`. Its finals come first, each alone: any may have killed it.
+    Jobs wait while a lost engine is replaced, see `WorkerPool`. Its finals are retried first and each alone, because
+    any of them may have killed it.
 
     Args:
         name: `main` or `realtime`.
@@ -47,7 +48,8 @@ class Lane:
         shared: Whether all of them may be one, called on several threads at once.
         batch_size: Asked before every batch, with the kind of its first job: how many jobs it may hold, at least 1.
         degradation_threshold_s: Asked at every look at the queue: how long a job may wait before partials slow down.
-        job_deadline_s: Asked before every batch: how long an engine may take for one without audio, see `EngineSupervisor`.
+        job_deadline_s: Asked before every batch: how long an engine may take for one without audio, see
+            `EngineSupervisor`.
         outage_limit_s: Asked when the last engine is lost: how long jobs wait for another one.
         warmup_clips: Transcribed before the first job, so that the first talker does not pay for it; may be empty.
     """

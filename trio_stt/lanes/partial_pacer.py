@@ -79,7 +79,7 @@ class PartialPacer:
         return max(PARTIAL_ROUND_S, self._own_s(session_id))
 
     def window_s(self, now_s: float) -> float:
-        """Seconds of newest audio that a partial may hear, at least `LEAST_PARTIAL_WINDOW_S`; infinite while there is room.
+        """Seconds of newest audio for one partial: at least `LEAST_PARTIAL_WINDOW_S`, infinite while there is room.
 
         The longest window with which a round of all sessions fits: those who have said less leave theirs to the others.
         """

@@ -40,7 +40,7 @@ _Item = NDArray[np.int16] | int | Event | None
 class SessionRecorder:
     """One session's way into the archive; nothing here waits."""
 
-    def __init__(self, name: str, put: Callable[["Record", _Item], bool]) -> None:
+    def __init__(self, name: str, put: Callable[["SessionRecorder", _Item], bool]) -> None:
         self.name = name
         self._put = put
         self._lost_samples = 0  # and not made up for yet

@@ -123,7 +123,8 @@ class ServerState:
     def reserve(self) -> str:
         """Take a place for a session that is about to be made; returns its id. Follow with `admit` or `leave`.
 
-        Sessions without a client are in nobody's way: `evict_over_limit` ends them, once the new client is known to be another.
+        Disconnected sessions do not count against the limit: `evict_over_limit` ends them once the new client turns out
+        not to be a returning one.
 
         Raises:
             ServerFull: Sessions with a client and reservations fill `max_sessions`.

@@ -39,7 +39,7 @@ HEARTBEAT_S = 5.0
 
 
 class Session:
-    """A conversation with one client: `run` lives it, `serve_connection` connects the client to it, as often as need be.
+    """One client's session: `run` is its whole life, `serve_connection` serves one of its connections.
 
     Args:
         session_id: 32 hexadecimal digits.

@@ -13,7 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from tests.lanes.fakes import FakeEngine
-from tests.support.conversation import Batch, Client, Household, levels
+from tests.support.conversation import Batch, Client, ServerFixture, levels
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
@@ -71,13 +71,13 @@ def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: ob
 @asynccontextmanager
 async def served(
     monkeypatch: pytest.MonkeyPatch, engine: FakeEngine | None = None, **settings: object
-) -> AsyncIterator[Household]:
+) -> AsyncIterator[ServerFixture]:
     """Such a house with its lanes running, on real threads."""
     server_state = composed(monkeypatch, engine or FakeEngine(), **settings)
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.run)
         await server_state.lanes.wait_loaded()
-        yield Household(server_state, nursery)
+        yield ServerFixture(server_state, nursery)
         nursery.cancel_scope.cancel()
 
 
