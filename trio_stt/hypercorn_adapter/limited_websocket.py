@@ -126,7 +126,7 @@ class LimitedWSStream(WSStream):
     # --- Hypercorn's side ---
 
     async def handle(self, event: Event) -> None:
-        """Process an event of Hypercorn's: bytes of the socket once the handshake is accepted, else as Hypercorn does."""
+        """Process an event from Hypercorn; once the handshake is accepted, bytes of the socket are read here."""
         if isinstance(event, Body | Data) and self.handshake.accepted:
             if not self._ignores:
                 await self._read(event.data)
