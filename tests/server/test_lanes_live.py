@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.server.test_live_contract import ask
+from tests.api.test_live_contract import ask
 from tests.support.client import SocketClient, connected, load_pcm
 from tests.support.ggml import whisper_tiny_en
 from tests.support.real import moonshine_asset

@@ -1,6 +1,6 @@
 """A small Quart-Trio app behind the ASGI bridge, which says on stdout what happens to it.
 
-`tests/server/test_asgi.py` starts it under real Hypercorn workers as `tests.support.host_app:app`.
+Test modules start it under real Hypercorn workers as `tests.support.host_app:app`.
 """
 
 import os

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from tests.server.test_transcription import health, hypercorn, until_sessions
+from tests.api.test_transcription import health, hypercorn, until_sessions
 from tests.support.client import SocketClient, connected, load_pcm
 from tests.support.real import moonshine_asset
 from tests.support.server import RunningServer, running_server

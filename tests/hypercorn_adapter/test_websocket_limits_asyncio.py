@@ -4,7 +4,7 @@ import zlib
 
 import trio
 
-from tests.server.test_transcription import hypercorn, until_sessions
+from tests.api.test_transcription import hypercorn, until_sessions
 from tests.support.client import connected
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
 from tests.support.server import RunningServer
