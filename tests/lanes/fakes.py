@@ -255,7 +255,7 @@ def lane(
     """A lane whose engine takes one second for a clip, unless `host` says otherwise; all hosts are like it."""
     model = host or VirtualHost(inference_s=lambda _: 1.0)
     load = (lambda: engine) if isinstance(engine, FakeEngine) else engine
-    return Lane("main", **{"new_host": model.anew, "load": load, "limits": limits, **options})
+    return Lane("main", **{"new_executor": model.anew, "load": load, "limits": limits, **options})
 
 
 async def reason(waiting: Awaitable[JobResult]) -> str:
