@@ -18,7 +18,7 @@ from tests.support.declared import (
 from trio_stt.errors import SettingError
 from trio_stt.settings.configuration import Declaration, declarations, load, public_settings, runtime_settings
 
-# Contract, section 3: name, flags, class (A, N, S), default. The defaults marked * are ours.
+# RealtimeSTT's settings: name, flags, class (A, N, S), default. The defaults marked * are ours.
 CONTRACT = """
 host --host S *127.0.0.1
 port --port S 8010

@@ -69,7 +69,7 @@ class JobDropped(LaneError):  # noqa: N818 - as above
 
 
 class WireError(TrioSttError):
-    """What a client sent cannot be used. `where` is the contract's tag for the `error` event."""
+    """What a client sent cannot be used. `where` is the tag of the `error` event: docs/protocol.md, error."""
 
     where: ClassVar[str]
 

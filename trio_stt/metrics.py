@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 RECENT_SAMPLES: Final = 256
-"""How many of the latest durations the percentiles look at (protocol, section 1.5)."""
+"""How many of the latest durations the percentiles look at (docs/protocol.md, The statistics object)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,5 +74,5 @@ class Distribution:
 
 
 def _percentile(ordered: list[float], fraction: float) -> float:
-    # The nearest-rank rule that the protocol's section 1.5 states: no interpolation.
+    # Nearest rank without interpolation, as docs/protocol.md, The statistics object, states.
     return ordered[round((len(ordered) - 1) * fraction)]

@@ -1,4 +1,4 @@
-"""Section 11.3: what the reference said of the wrong utterance, or said and was not so."""
+"""Defects 11/20 to 11/28 of tests/contract_report.py: events of the wrong utterance, and events that were not true."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Section 11.1: what froze the reference, or let one client cost the others their server."""
+"""Defects 11/1 to 11/5 of tests/contract_report.py: freezes, and clients that stopped the server for all others."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Section 11.5: what sessions of the reference cost, in threads, descriptors, handlers, memory and wake-ups."""
+"""Defects 11/35 to 11/40 of tests/contract_report.py: threads, descriptors, log handlers, memory and wake-ups."""
 
 import gc
 import logging

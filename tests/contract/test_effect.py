@@ -1,4 +1,4 @@
-"""Section 11.4: settings and features of the reference that did nothing."""
+"""Defects 11/29 to 11/34 of tests/contract_report.py: settings and features without effect."""
 
 import logging
 import threading

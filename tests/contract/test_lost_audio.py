@@ -1,4 +1,4 @@
-"""Section 11.2, lines 14 to 19 but 16: audio that the reference lost, bent or put into the wrong utterance."""
+"""Defects 11/14, 11/15 and 11/17 to 11/19 of tests/contract_report.py: audio lost, bent or in the wrong utterance."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Section 11.2, lines 6 to 13 and 16: transcripts that the reference lost, doubled or swapped."""
+"""Defects 11/6 to 11/13 and 11/16 of tests/contract_report.py: transcripts that were lost, doubled or swapped."""
 
 from collections import Counter
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { encodePacket, meterLevel, SHED_ABOVE_MS, SHED_UNTIL_MS, Shedder, toPcm16 } from '../../web/packets.js';
 
-/** Reads a packet as section 2.3 of the protocol describes it, independently of the encoder. */
+/** Reads a packet as docs/protocol.md, Audio packets, describes it, independently of the encoder. */
 function decode(frame) {
   const view = new DataView(frame);
   const metadataBytes = view.getUint32(0, true);

@@ -20,7 +20,7 @@ def frame(metadata: object, pcm: bytes = b"") -> bytes:
 
 GOOD = {"sampleRate": 16000}
 
-# In the contract's order of checks; each frame also breaks every later rule that it can.
+# In the documented order of checks; each frame also breaks every later rule that it can.
 BROKEN = [
     (b"\x01\x00", "missing metadata length"),
     ((MAX_METADATA_BYTES + 1).to_bytes(4, "little"), "at most 65536"),
@@ -99,7 +99,7 @@ def wrong(name: str, value: object) -> Callable[[Draft], None]:
     return apply
 
 
-# The contract's rules in its order: how a packet breaks one, and what the answer says.
+# The rules of docs/protocol.md, Audio packets, in their order: how a packet breaks one, and what the answer says.
 RULES: dict[int, tuple[Callable[[Draft], None], str]] = {
     1: (violation(length=3), "missing metadata length"),
     2: (violation(announced=MAX_METADATA_BYTES + 1), "at most 65536"),

@@ -1,4 +1,4 @@
-"""Whatever a client does and however the engine fares, events come in the order of the contract's section 2.8."""
+"""Events come in order, whatever a client or the engine does. See docs/protocol.md, Order of events."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Stable text, case by case. Contract: section 6, and the defect 26 of its section 11."""
+"""Stable text, case by case. See docs/protocol.md, Stable text; defect 26."""
 
 from collections.abc import Iterable
 
@@ -27,7 +27,7 @@ BAD_CARD = "I would think that the card is ready"
 GOOD_CARD = "I would think that the current approach is ready"
 
 
-# The reference's cases (6.4), on the audio clock.
+# RealtimeSTT's own cases, on the audio clock.
 
 
 @pytest.mark.contract("6.1")

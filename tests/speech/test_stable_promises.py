@@ -1,4 +1,4 @@
-"""Stable text, whatever the engine says: its promises, and its cost. Contract: section 6.4, and the defect 37."""
+"""Stable text, whatever the engine says: its promises, and its cost. See docs/protocol.md, Stable text; defect 37."""
 
 import pickle
 import sys

@@ -1,4 +1,4 @@
-"""Hypotheses of the last seconds become text from the start. Contract: section 5.4."""
+"""Hypotheses of the last seconds become text from the start. See docs/protocol.md, Audio of a partial."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Normalised text. Contract: section 6.2."""
+"""Normalised text. See docs/protocol.md, Stable text."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,7 @@
-"""Stable text, tail windows and the guard against loops, on what Moonshine really says. Contract: 5.4 and 6."""
+"""Stable text, tail windows and the guard against loops, on real output of Moonshine.
+
+See docs/protocol.md, Stable text.
+"""
 
 import statistics
 from collections.abc import Callable, Iterator

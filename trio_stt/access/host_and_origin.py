@@ -7,7 +7,7 @@ It owns these rules. It must not answer anybody (`middleware` does), nor know pe
 - A browser names the page in `Origin`, and sends WebSocket handshakes and requests for any page that asks. What is not
   a browser sends none, and could write there what it likes.
 
-Contract: section 11, 41. Sources: RFC 6454 (origins), RFC 6761 (`localhost`).
+See docs/protocol.md, Connecting. Sources: RFC 6454 (origins), RFC 6761 (`localhost`).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""HTTP routes: the page, `/health` and its probes, `/api/config`, `/api/metrics`. Contract: section 1.
+"""HTTP routes: the page, `/health` and its probes, `/api/config`, `/api/metrics`. See docs/protocol.md, HTTP routes.
 
 They read requests and serve what the house reports, sessions only to administrators; they must not compute it.
 """

@@ -1,9 +1,11 @@
-"""Where syllables end: a detector of vowel ends and valleys in running speech. Contract: section 5.3.
+"""Where syllables end: a detector of vowel ends and valleys in running speech.
+
+See docs/protocol.md, Syllable boundaries.
 
 It owns the features of one stream and the verdict on each frame of 10 ms. It must not know what a boundary is used for.
 The kernels keep no state of their own; `warm_up` compiles them, or loads them from Numba's cache.
 
-Voicing differs from the contract on purpose. There it is the autocorrelation within one frame of 10 ms, in which no lag
+Voicing differs from RealtimeSTT on purpose. There it is the autocorrelation within one frame of 10 ms, in which no lag
 of 13.3 ms (75 Hz) fits. Here the newest 213 samples, one whole period of 75 Hz that ends with the frame, are
 correlated with as many samples one lag earlier (the normalised cross-correlation of Talkin, "A robust algorithm for
 pitch tracking", 1995). Every lag is then judged on equally many samples, a high voice looks back less far than a low
@@ -41,7 +43,7 @@ _FLOOR_START_DB, _FLOOR_LEAST_DB, _FLOOR_MOST_DB = -70.0, -100.0, -20.0
 _FLOOR_FIRST_FRAMES = 10
 _LONG_AGO_FRAMES = 1000
 _PLAIN_SENSITIVITY = 0.6
-"""The default. There the least score (2.0) and the least gap (16 frames) are the contract's at every sensitivity."""
+"""The default. There the least score (2.0) and the least gap (16 frames) are RealtimeSTT's at every sensitivity."""
 
 _FRAME = np.dtype(
     [("energy_db", "f8"), ("rms", "f8"), ("floor_db", "f8"), ("voicing", "f8"), ("speech", "?"), ("vowel", "?")],

@@ -47,7 +47,7 @@ _RETURN_EVERY = 16
 """Quiet windows in a row, without speech, after which ears that are kept awake return to where they start from."""
 
 _WEBRTC_RECENT = 31
-"""Windows, 1.0 s, for which WebRTC's last yes counts (contract, 4.2)."""
+"""Windows, 1.0 s, for which WebRTC's last yes counts (docs/protocol.md, Starting an utterance)."""
 
 _SURELY_QUIET = 0.1
 """Below this probability a window is background: its level may lift the noise floor."""

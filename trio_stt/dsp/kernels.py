@@ -27,7 +27,7 @@ def _downmix(interleaved: NDArray[np.int16], channels: int) -> NDArray[np.int16]
         total = 0
         for channel in range(channels):
             total += interleaved[frame * channels + channel]
-        # `//` floors, and the contract truncates toward zero.
+        # `//` floors, but the mean is truncated toward zero (docs/protocol.md, Audio packets).
         mono[frame] = total // channels if total >= 0 else -(-total // channels)
     return mono
 

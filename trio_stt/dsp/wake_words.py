@@ -1,7 +1,7 @@
 """Wake words: which are configured, and one detector for each session that sleeps while nothing is to be heard.
 
 It owns the names of the backends, the loaded words and the choice of the windows that a detector hears. It must not
-know what a detection leads to. Contract: section 4.10.
+know what a detection leads to. See docs/protocol.md, Wake words.
 """
 
 from collections import deque

@@ -1,7 +1,8 @@
 """The queue of one lane: finals first, round robin over sessions, then the one partial of each, the longest due first.
 
 Pure and synchronous: the time comes in as a number. It must not know tickets, engines, threads or trio.
-The rules are section 7.2 of the protocol, but for two: there a session's partial has a turn before another one's final.
+See docs/protocol.md, Lanes and queues. RealtimeSTT's rules differ in two: there a session's partial has a turn before
+another one's final.
 Somebody who has finished speaking waits for the final, and a partial is soon replaced; so finals go first, and every
 `FINALS_IN_A_ROW` of them leave one turn to a partial, lest someone with many finals stop all others' live text. And
 partials of utterances of which nothing is shown yet, short and longed for, go before the others. Of those, the one goes

@@ -39,7 +39,7 @@ class Lanes:
 
     @property
     def mode(self) -> Mode:
-        """How the lanes are arranged, as the protocol names it (section 1.5)."""
+        """How the lanes are arranged, as docs/protocol.md, The scheduler object, names it."""
         return "low-memory-one-model" if self._main is self._realtime else "balanced-main-plus-realtime"
 
     @property

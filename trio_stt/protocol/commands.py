@@ -1,4 +1,4 @@
-"""Client commands: text frames to frozen commands. Contract: section 2.2.
+"""Client commands: text frames to frozen commands. See docs/protocol.md, Commands.
 
 It decides what is a command; it must not carry one out.
 """
@@ -10,7 +10,7 @@ from trio_stt.errors import CommandError
 from trio_stt.protocol.json_text import json_object
 
 MAX_COMMAND_BYTES = 65_536
-"""Longest text frame that is looked at; every command of the contract is far shorter."""
+"""Longest text frame that is looked at; every command is far shorter."""
 MAX_FLUSH_ID_CHARACTERS = 256
 MAX_TOKEN_CHARACTERS = 256
 

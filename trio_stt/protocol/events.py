@@ -1,4 +1,4 @@
-"""Server events: what clients receive on the socket. Contract: sections 2.4 to 2.7.
+"""Server events: what clients receive on the socket. See docs/protocol.md, Events.
 
 One frozen class per event, encoded by `encode` and nowhere else. A field that is UNSET is absent on the wire; None is
 `null`. Times are seconds since the Unix epoch. It must not decide when an event is sent.

@@ -1,7 +1,7 @@
-"""Audio packets: binary frames to checked metadata and PCM bytes, and back. Contract: section 2.3.
+"""Audio packets: binary frames to checked metadata and PCM bytes, and back. See docs/protocol.md, Audio packets.
 
 Layout: u32 little-endian metadata length, UTF-8 JSON metadata, interleaved 16-bit little-endian PCM. It checks, in the
-contract's order; it must not decode samples (`dsp` does).
+documented order; it must not decode samples (`dsp` does).
 """
 
 from functools import lru_cache
@@ -44,7 +44,7 @@ def parse_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
         max_pcm_bytes: Longest PCM payload that is accepted.
 
     Raises:
-        PacketError: The first rule that the frame breaks, in the contract's order.
+        PacketError: The first rule that the frame breaks, in the documented order.
     """
     if len(frame) < _LENGTH_BYTES:
         raise PacketError("audio packet is missing metadata length")
@@ -63,7 +63,7 @@ def build_packet(pcm: bytes, *, rate_hz: int, channels: int = 1) -> bytes:
     """The frame that `parse_packet` reads back; for clients written in Python."""
     frames = len(pcm) // (channels * _SAMPLE_BYTES)
     fields: dict[str, object] = {"sampleRate": rate_hz, "channels": channels, "format": _FORMAT}
-    if frames:  # the contract wants `frames` above zero, or absent
+    if frames:  # `frames` is above zero or absent
         fields["frames"] = frames
     metadata = msgspec.json.encode(fields)
     return len(metadata).to_bytes(_LENGTH_BYTES, "little") + metadata + pcm

@@ -1,6 +1,6 @@
 """Reports: the bodies of `/health`, `/api/config` and `/api/metrics`, and what events share with them.
 
-Contract: sections 1.1 to 1.7. Frozen data only: it must not collect anything.
+See docs/protocol.md, HTTP routes. Frozen data only: it must not collect anything.
 """
 
 from typing import Literal, Self
@@ -16,7 +16,7 @@ class Report(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Limits(Report, frozen=True, kw_only=True):
-    """Limits in force (1.6)."""
+    """Limits in force: docs/protocol.md, The limits object."""
 
     max_sessions: int
     max_active_speakers: int
@@ -57,7 +57,7 @@ class QueuedJobs(Report, frozen=True, kw_only=True):
 
 
 class QueueReport(Report, frozen=True, kw_only=True):
-    """One lane's queue (1.5)."""
+    """One lane's queue: docs/protocol.md, The scheduler object."""
 
     name: str
     queued: int
@@ -80,7 +80,7 @@ class Capabilities(Report, frozen=True, kw_only=True):
 
 
 class WorkerReport(Report, frozen=True, kw_only=True):
-    """One lane's workers (1.5), as if they were one.
+    """One lane's workers, as if they were one: docs/protocol.md, The scheduler object.
 
     From `engine` on, all is our addition. The first four of that are empty until an engine is loaded.
 
@@ -117,7 +117,7 @@ class WorkerReport(Report, frozen=True, kw_only=True):
 
 
 class SchedulerReport(Report, frozen=True, kw_only=True):
-    """All lanes (1.5)."""
+    """All lanes: docs/protocol.md, The scheduler object."""
 
     mode: str
     queues: dict[str, QueueReport]
@@ -132,7 +132,7 @@ class StartupError(msgspec.Struct, frozen=True, tag_field="type", tag="error", k
 
 
 class SessionReport(Report, frozen=True, kw_only=True):
-    """One session (1.7).
+    """One session: docs/protocol.md, The session object.
 
     `suppressed_texts` (our addition) counts utterances and texts that nobody can have said.
     """
@@ -173,7 +173,7 @@ class ProbeReport(Report, frozen=True, kw_only=True):
 
 
 class HealthReport(Report, frozen=True, kw_only=True):
-    """Body of `/health` (1.1)."""
+    """Body of `/health`."""
 
     ok: bool
     ready: bool
@@ -219,7 +219,7 @@ class SettingSchema(Report, frozen=True, kw_only=True):
 
 
 class ConfigReport(Report, frozen=True, kw_only=True):
-    """Body of `/api/config` (1.2). `schema` is our addition: every public setting that is declared, in its order."""
+    """Body of `/api/config`. `schema` is our addition: every public setting that is declared, in its order."""
 
     settings: dict[str, object]
     limits: Limits
@@ -243,7 +243,7 @@ class RejectedSetting(Report, frozen=True, kw_only=True):
 
 
 class ConfigUpdateReport(Report, frozen=True, kw_only=True):
-    """Answer to a change of the configuration (1.3).
+    """Answer to a change of the configuration.
 
     Attributes:
         applied: By name.
@@ -261,7 +261,7 @@ class ConfigUpdateReport(Report, frozen=True, kw_only=True):
 
 
 class MetricsReport(Report, frozen=True, kw_only=True):
-    """Body of `/api/metrics` (1.4)."""
+    """Body of `/api/metrics`."""
 
     active_sessions: int
     active_speakers: int

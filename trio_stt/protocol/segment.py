@@ -1,4 +1,7 @@
-"""The `segment` object: one utterance and its times, as events and reports carry it. Contract: section 2.6."""
+"""The `segment` object: one utterance and its times, as events and reports carry it.
+
+See docs/protocol.md, The segment object.
+"""
 
 from datetime import UTC, datetime
 
@@ -19,7 +22,7 @@ class PreRecordingBuffer(msgspec.Struct, frozen=True, rename="camel", kw_only=Tr
 
 
 class WakeWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Where a session is with its wake words, and when it got there. Contract: section 2.7."""
+    """Where a session is with its wake words, and when it got there. See docs/protocol.md, The wakeWord object."""
 
     enabled: bool
     backend: str

@@ -1,4 +1,4 @@
-"""The lanes, the limits and changed settings as reports and events show them. Contract: sections 1.3, 1.5 and 1.6.
+"""The lanes, the limits and changed settings as reports and events show them. See docs/protocol.md, HTTP routes.
 
 It must not change what it reports.
 """

@@ -246,7 +246,7 @@ class ServerState:
         return self._wake_words.new_detector(self.settings)
 
     def limits(self) -> Limits:
-        """Limits in force (1.6)."""
+        """Limits in force: docs/protocol.md, The limits object."""
         return limits_report(self.settings)
 
     def startup_errors(self) -> list[StartupError]:
@@ -268,7 +268,7 @@ class ServerState:
         return revise(self.settings, changes, self._wake_words.check)
 
     def adopt(self, revision: Revision) -> ConfigUpdateReport:
-        """Put a revision of the settings in force; returns the body of the answer (1.3)."""
+        """Put a revision of the settings in force; returns the body of the answer."""
         if revision.settings.log_level != self.settings.log_level:
             logging.getLogger("trio_stt").setLevel(revision.settings.log_level)
         self.settings = revision.settings

@@ -17,7 +17,7 @@ from trio_stt.speech.events import UtteranceEnded, UtteranceStarted
 from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
 
-END_REASON = "recording_stop"  # contract, 2.6: the only one there is
+END_REASON = "recording_stop"  # the only value there is: docs/protocol.md, The segment object
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""What one session counts, and the report made of it. Contract: section 1.7.
+"""What one session counts, and the report made of it. See docs/protocol.md, The session object.
 
 It owns the numbers; it must not decide when they change.
 """

@@ -1,4 +1,4 @@
-"""What a session tells its client: every event is built here and goes to the outbox. Contract: sections 2.5 to 2.8.
+"""What a session tells its client: every event is built here and goes to the outbox. See docs/protocol.md, Events.
 
 It owns wording and order within one announcement; it must not decide when something is announced.
 """

@@ -1,6 +1,7 @@
 """What a session tells about its wake words: where it is between waiting and speaking, and when it got there.
 
-It owns that state as clients see it. It must not decide when a word was heard: the listener does. Contract: 2.7, 4.10.
+It owns that state as clients see it. It must not decide when a word was heard: the listener does.
+See docs/protocol.md, Wake words.
 """
 
 from collections.abc import Callable

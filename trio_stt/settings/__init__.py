@@ -1,7 +1,7 @@
 """Every setting of trio-stt, declared once: name, type, range, default, flags, runtime class and help.
 
 The command line, the environment, `/api/config` and the table in `docs/settings.md` all derive from these classes
-(`configuration` reads them). They must not know what a setting does to the server. Contract: section 3.
+(`configuration` reads them). They must not know what a setting does to the server. See docs/protocol.md, Settings.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Reading the configuration: flags over environment over profile over defaults, and what clients may see of it.
 
 It turns validation failures into one line that names the flag or variable. It must not declare settings (`settings`
-does), parse the command line (`cli` does) or change what is in force (`revision` does). Contract: section 3.
+does), parse the command line (`cli` does) or change what is in force (`revision` does). See docs/protocol.md, Settings.
 """
 
 import os
@@ -146,14 +146,14 @@ def notices(settings: Settings) -> tuple[str, ...]:
 
 
 def public_settings(settings: Settings) -> dict[str, object]:
-    """The settings that clients may see, by name. Contract: section 1.2."""
+    """The settings that clients may see, by name. See docs/protocol.md, GET /api/config."""
     shown = {d.name: getattr(settings, d.name) for d in declarations() if d.option.public}
     return shown | {"wake_word_enabled": wake_words_enabled(settings)}
 
 
 @cache
 def runtime_settings() -> dict[str, list[str]]:
-    """Names by runtime class, sorted; always the same object, to read only. Contract: section 1.2."""
+    """Names by runtime class, sorted; always the same object, to read only. See docs/protocol.md, GET /api/config."""
     return {
         runtime.value: sorted(d.name for d in declarations() if d.option.runtime is runtime) for runtime in RuntimeClass
     }

@@ -1,4 +1,4 @@
-"""Tuning profiles: sets of defaults for a purpose. Contract: section 3.1.
+"""Tuning profiles: sets of defaults for a purpose. See docs/settings.md, Profiles.
 
 A profile's values lie over the defaults of the settings and under whatever is set on its own.
 """

@@ -1,6 +1,7 @@
 """Changing the configuration of a running server: which of the asked changes are taken, which refused and why.
 
-It computes and changes nothing itself. It must not know how changes arrive, nor what follows from them. Contract: 1.3.
+It computes and changes nothing itself. It must not know how changes arrive, nor what follows from them.
+See docs/protocol.md, PATCH /api/config.
 """
 
 from collections.abc import Callable, Collection, Mapping

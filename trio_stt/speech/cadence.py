@@ -1,4 +1,6 @@
-"""When the next partial of an utterance is due and what audio it hears, on the audio clock. Contract: section 5.
+"""When the next partial of an utterance is due and what audio it hears, on the audio clock.
+
+See docs/protocol.md, Partials.
 
 It owns the rhythm only: who transcribes, and what was heard, is not its business. Nor is a lane that falls behind: that
 is a matter of wall time, and the lane's throttle makes sessions rest.
@@ -15,19 +17,19 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, samples_of
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.settings import Settings
 
-_LEAST_PAUSE_S = 0.001  # contract, 5.1
+_LEAST_PAUSE_S = 0.001  # docs/protocol.md, Cadence
 _LEAST_STREAM_PAUSE_S = 0.1
 """Streaming models hear chunks of 0.3 s and more: partials that come more often say the same again."""
 _LEAST_CLIP_SAMPLES = samples_of(0.05)
-"""Less audio than this is worth no partial. Contract, 5.4."""
+"""Less audio than this is worth no partial. See docs/protocol.md, Audio of a partial."""
 _YOUNGEST_SAMPLES = samples_of(0.2) + 1
-"""No partial is shown of an utterance younger than this. Contract, 4.14."""
+"""No partial is shown of an utterance younger than this. See docs/protocol.md, Audio of a partial."""
 _AHEAD_SAMPLES = samples_of(0.08)
 """The first partial of an utterance is made so much before it may be shown: about what a busy engine takes for it."""
 
 
 class Trigger(StrEnum):
-    """Why a partial is due; names as in the contract, 5.2."""
+    """Why a partial is due; see docs/protocol.md, Syllable boundaries."""
 
     TIMER = "timer"
     BOUNDARY = "syllable-boundary"

@@ -1,4 +1,4 @@
-"""The last touch on a final's text. Contract: section 8.2."""
+"""The last touch on a final's text. See docs/protocol.md, Final text."""
 
 
 def finished(text: str) -> str:

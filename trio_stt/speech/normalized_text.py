@@ -1,4 +1,6 @@
-"""What two spellings of the same words share: text without case, punctuation and odd spaces. Contract: section 6.2.
+"""What two spellings of the same words share: text without case, punctuation and odd spaces.
+
+See docs/protocol.md, Stable text.
 
 It owns normalised text and where its words begin and end. It must not decide which words are right.
 """

@@ -1,4 +1,4 @@
-"""Where utterances begin and end, on the audio clock. Contract: sections 4.2 to 4.9, with their "do instead" lines.
+"""Where utterances begin and end, on the audio clock. See docs/protocol.md, Utterances.
 
 It sees one verdict per window and never the samples; it owns positions and decisions. It must not know of clients,
 recognisers or time of day.

@@ -9,7 +9,7 @@ from typing import Self
 from trio_stt.dsp import samples_of
 from trio_stt.settings import Settings
 
-SILENCE_CONFIRMATION_S = 0.16  # contract, 4.14: shorter pauses are part of speech
+SILENCE_CONFIRMATION_S = 0.16  # shorter pauses are part of speech (docs/protocol.md, Ending an utterance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,8 @@ class SegmenterConfig:
         """What the settings say."""
         silence_s = settings.post_speech_silence_duration
         ahead_s = settings.early_transcription_on_silence
-        # It counts from the confirmation, as the contract's 4.6 says; so the soft end of a last word, which can go on
-        # for 0.4 s below the threshold of speech, is in the clip.
+        # It counts from the confirmation (docs/protocol.md, Speculative finals), so that the soft end of a last word,
+        # which can stay below the speech threshold for 0.4 s, is in the clip.
         ahead_of_end_s = SILENCE_CONFIRMATION_S + ahead_s
         speculates = ahead_s > 0 and ahead_of_end_s < silence_s
         return cls(

@@ -1,4 +1,4 @@
-"""Stable text: the words of a running utterance that successive partials agree on. Contract: section 6.
+"""Stable text: the words of a running utterance that successive partials agree on. See docs/protocol.md, Stable text.
 
 Local agreement in the sense of Liu et al. (2020), "Low-latency sequence-to-sequence speech recognition and translation
 by partial hypothesis selection", over a stretch of audio: a word is committed when all hypotheses of that stretch begin
@@ -40,9 +40,9 @@ def _threshold(confirmations: int, span_s: float) -> _Threshold:
 _FIRST_WORD = _threshold(2, 0.80)
 """For the utterance's first word, and for more letters of a word that was committed as if it were complete."""
 _LATER_WORD = _threshold(4, 0.75)
-"""For a word after a space: what the contract's 6.1 asks of the space, here asked of the word as well.
+"""For a word after a space: what RealtimeSTT's server asks of the space, here asked of the word as well.
 
-Besides, all hypotheses of the span must agree, where the contract counts those that do; and whole words only. Measured
+Besides, all hypotheses of the span must agree, where that server counts those that do; and whole words only. Measured
 on Moonshine's partials of 17 utterances at 15 cadences and phases of 0.06 to 0.32 s: 0 to 2.5 % of the committed words
 contradicted by the final, committed at the median 0.77 to 0.96 s after they were first heard. Spans of up to 1 s
 contradict as much.
@@ -55,14 +55,14 @@ _REMEMBERED = 128
 _SIMILARITY = 0.35
 _COMPARED_ACCEPTED = 5
 _COMPARED_OUTLIERS = 3
-"""All from the contract, 6.1 and 6.3."""
+"""The values of RealtimeSTT's server: docs/protocol.md, Stable text."""
 _COMPARED_CHARACTERS = 256
 """Similarity is judged on the ends of long texts, for its cost grows with the square of their length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StableText:
-    """A partial, split for display: the text fields of the contract's `realtime` event.
+    """A partial, split for display: the text fields of the `realtime` event.
 
     Attributes:
         sequence: Number of the observation in its utterance, from 1.
@@ -264,6 +264,6 @@ def _alike(normal: str, accepted: str) -> bool:
 
 
 def _similar(first: str, second: str) -> bool:
-    """Whether the ends of two texts have a difflib ratio of at least the contract's."""
+    """Whether the ends of two texts have a difflib ratio of at least `_SIMILARITY`."""
     matcher = SequenceMatcher(None, first[-_COMPARED_CHARACTERS:], second[-_COMPARED_CHARACTERS:], autojunk=False)
     return matcher.quick_ratio() >= _SIMILARITY and matcher.ratio() >= _SIMILARITY

@@ -1,4 +1,6 @@
-"""When speech counts: after a wake word, for a while after an utterance, or not at all. Contract: section 4.10.
+"""When speech counts: after a wake word, for a while after an utterance, or not at all.
+
+See docs/protocol.md, Wake words.
 
     begin ─► delay ─(elapses)─► waiting ─(word)─► detected ─(speech)─► recording ─► followup ─(expires)─► waiting
                └─(speech)─► recording                └─(timeout)─► waiting   └─ or, without a window, as after begin

@@ -1,6 +1,6 @@
-"""The WebSocket route: a place, then a session over this connection for as long as it holds. Contract: section 2.1.
+"""The WebSocket route: a place, then a session over this connection for as long as it holds.
 
-Who may come this far, `admission` decides.
+See docs/protocol.md, Connecting. `WebSocketAdmission` decides which connections reach this route.
 
 It carries messages; it must not understand them.
 """
