@@ -112,11 +112,11 @@ DEFECTS = (
 PARTS = SECTIONS | {f"11/{number}": about for number, about in enumerate(DEFECTS, 1)}
 
 SCRIPTS = {
-    "page/continuity.test.mjs": ("9.4", "11/28"),
-    "page/journal.test.mjs": ("9.4", "11/28"),
-    "page/link-sessions.test.mjs": ("9.4", "11/28"),
-    "page/link.test.mjs": ("9.4", "9.6", "11/28"),
-    "page/log.test.mjs": ("9.5", "11/28"),
+    "page/resumable-session.test.mjs": ("9.4", "11/28"),
+    "page/resend-buffer.test.mjs": ("9.4", "11/28"),
+    "page/server-connection-resume.test.mjs": ("9.4", "11/28"),
+    "page/server-connection.test.mjs": ("9.4", "9.6", "11/28"),
+    "page/event-log.test.mjs": ("9.5", "11/28"),
     "page/messages.test.mjs": ("9.5", "11/28"),
     "page/packets.test.mjs": ("2.3", "9.3"),
     "page/pacer.test.mjs": ("9.3",),

@@ -3,22 +3,22 @@
  * It must not know what is said or how words are shown.
  */
 
-import { captureProblem } from './capture.js';
-import { Meter } from './meter.js';
-import { openMicrophone } from './microphone.js';
-import { Operations } from './operations.js';
-import { loadPreferences } from './preferences.js';
-import { SettingsPanel } from './settings.js';
-import { soundMessage } from './sound-messages.js';
-import { SoundPanel } from './sound-panel.js';
-import { fileSource, sharedSound } from './sources.js';
-import { connectTalkControls } from './talk-controls.js';
+import { captureProblem } from './audio/capture.js';
+import { Meter } from './audio/meter.js';
+import { openMicrophone } from './audio/microphone.js';
+import { Operations } from './operations/operations.js';
+import { loadPreferences } from './audio/preferences.js';
+import { SettingsPanel } from './settings/settings-panel.js';
+import { soundMessage } from './audio/audio-messages.js';
+import { SoundPanel } from './audio/audio-panel.js';
+import { fileSource, sharedSound } from './audio/sources.js';
+import { connectTalkControls } from './audio/talk-controls.js';
 
-/** @import { CaptureHandlers, SourceKind } from './capture.js' */
-/** @import { Link } from './link.js' */
-/** @import { Notices } from './notices.js' */
+/** @import { CaptureHandlers, SourceKind } from './audio/capture.js' */
+/** @import { Link } from './connection/server-connection.js' */
+/** @import { Notices } from './shared/notices.js' */
 /** @import { Session, SessionState } from './session.js' */
-/** @import { TalkPhase } from './talk.js' */
+/** @import { TalkPhase } from './audio/talk.js' */
 
 const OPERATIONS = '#operations';
 

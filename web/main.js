@@ -3,22 +3,22 @@
  * It must not hold state of its own or word messages.
  */
 
-import { authorizeWith } from './api.js';
-import { drawChip } from './chips.js';
+import { authorizeWith } from './connection/http-api.js';
+import { drawChip } from './timeline/session-stats.js';
 import { Controls } from './controls.js';
-import { KeyPanel } from './key-panel.js';
-import { Keys } from './keys.js';
-import { Link } from './link.js';
-import { connectionChip, keptChip, secondsLabel, stateChip } from './messages.js';
-import { NoticesView } from './notices-view.js';
-import { Notices } from './notices.js';
-import { Observer } from './observer.js';
-import { meterLevel } from './packets.js';
+import { KeyPanel } from './connection/key-panel.js';
+import { Keys } from './connection/key-store.js';
+import { Link } from './connection/server-connection.js';
+import { connectionChip, keptChip, secondsLabel, stateChip } from './shared/messages.js';
+import { NoticesView } from './shared/notices-view.js';
+import { Notices } from './shared/notices.js';
+import { Observer } from './timeline/activity-panels.js';
+import { meterLevel } from './audio/packets.js';
 import { Session } from './session.js';
-import { TranscriptScroll } from './transcript-scroll.js';
-import { TranscriptTools } from './transcript-tools.js';
-import { TranscriptView } from './transcript-view.js';
-import { Transcript } from './transcript.js';
+import { TranscriptScroll } from './transcript/transcript-scroll.js';
+import { TranscriptTools } from './transcript/transcript-tools.js';
+import { TranscriptView } from './transcript/transcript-view.js';
+import { Transcript } from './transcript/transcript.js';
 
 /** @import { SessionState } from './session.js' */
 

@@ -3,17 +3,17 @@
  * It must not touch the DOM, nor open sockets or devices itself: those are handed in.
  */
 
-import { isBusyWarning, linkMessage, loadingMessage, resumedMessage, serverErrorMessage, warningMessage } from './messages.js';
-import { encodePacket, Shedder } from './packets.js';
-import { Talk } from './talk.js';
+import { isBusyWarning, linkMessage, loadingMessage, resumedMessage, serverErrorMessage, warningMessage } from './shared/messages.js';
+import { encodePacket, Shedder } from './audio/packets.js';
+import { Talk } from './audio/talk.js';
 
-/** @import { Capture, CaptureHandlers } from './capture.js' */
-/** @import { Link, LinkState } from './link.js' */
-/** @import { ModelState } from './messages.js' */
-/** @import { Notices } from './notices.js' */
-/** @import { Resumed, ServerEvent } from './protocol.js' */
-/** @import { TalkState } from './talk.js' */
-/** @import { Transcript } from './transcript.js' */
+/** @import { Capture, CaptureHandlers } from './audio/capture.js' */
+/** @import { Link, LinkState } from './connection/server-connection.js' */
+/** @import { ModelState } from './shared/messages.js' */
+/** @import { Notices } from './shared/notices.js' */
+/** @import { Resumed, ServerEvent } from './connection/protocol.js' */
+/** @import { TalkState } from './audio/talk.js' */
+/** @import { Transcript } from './transcript/transcript.js' */
 
 /** A model that is loaded says so at once; only one that is not deserves a sentence. */
 const LOADING_SENTENCE_AFTER_MS = 500;
@@ -223,7 +223,7 @@ export class Session {
 
   /**
    * @param {string} key
-   * @param {import('./messages.js').Message} message
+   * @param {import('./shared/messages.js').Message} message
    */
   #showOnce(key, message) {
     const { notices } = this.#parts;

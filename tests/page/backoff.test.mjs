@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { retryDelayMs } from '../../web/backoff.js';
+import { retryDelayMs } from '../../web/connection/backoff.js';
 
 const delays = (options) => Array.from({ length: 9 }, (_, i) => retryDelayMs(i + 1, options));
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { asJson, asSrt, asText, asVtt, cuesOf, fileName } from '../../web/export.js';
-import { Transcript } from '../../web/transcript.js';
+import { asJson, asSrt, asText, asVtt, cuesOf, fileName } from '../../web/transcript/export.js';
+import { Transcript } from '../../web/transcript/transcript.js';
 
 const T0 = 1_900_000_000;
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import {
   closedReason, connectionChip, keptChip, linkMessage, secondsLabel, serverErrorMessage, stateChip, warningMessage,
-} from '../../web/messages.js';
+} from '../../web/shared/messages.js';
 
 const link = (change) => ({ phase: 'open', full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0, ...change });
 

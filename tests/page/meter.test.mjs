@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { FLOOR_DB, MeterModel, columnsOf, levelDb } from '../../web/meter-model.js';
+import { FLOOR_DB, MeterModel, columnsOf, levelDb } from '../../web/audio/meter-model.js';
 
 test('a column holds the extremes of its part of the sound', () => {
   const samples = Float32Array.of(0, 0.5, -0.25, 0.125, -0.5, 0);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { KEPT_SAMPLES, LaneHistory, busyShare, linePoints, roundTop } from '../../web/operations-model.js';
+import { KEPT_SAMPLES, LaneHistory, busyShare, linePoints, roundTop } from '../../web/operations/operations-model.js';
 
 const statistics = (count = 0, avgMs = 0) => ({ count, avgMs, maxMs: avgMs, p50Ms: avgMs, p95Ms: 2 * avgMs });
 const worker = (count, avgMs) => ({ inferenceDuration: statistics(count, avgMs), totalLatency: statistics(count, avgMs) });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Pacer } from '../../web/pacer.js';
+import { Pacer } from '../../web/audio/pacer.js';
 
 const RATE_HZ = 16_000;
 const PACKET_MS = 40;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { encodePacket, meterLevel, SHED_ABOVE_MS, SHED_UNTIL_MS, Shedder, toPcm16 } from '../../web/packets.js';
+import { encodePacket, meterLevel, SHED_ABOVE_MS, SHED_UNTIL_MS, Shedder, toPcm16 } from '../../web/audio/packets.js';
 
 /** Reads a packet as docs/protocol.md, Audio packets, describes it, independently of the encoder. */
 function decode(frame) {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { loadPreferences, savePreferences } from '../../web/preferences.js';
-import { mixedDown } from '../../web/sources.js';
+import { loadPreferences, savePreferences } from '../../web/audio/preferences.js';
+import { mixedDown } from '../../web/audio/sources.js';
 
 /** A browser's storage, holding one text at most. */
 function storage(text = null) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { encodeCommand, parseEvent } from '../../web/protocol.js';
+import { encodeCommand, parseEvent } from '../../web/connection/protocol.js';
 
 const parse = (event) => parseEvent(JSON.stringify(event));
 

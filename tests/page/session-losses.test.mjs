@@ -3,7 +3,7 @@ import { mock, test } from 'node:test';
 
 import {
   RATE_HZ, connects, disconnects, keys, link, notices, resumes, session, state, talks, transcript,
-} from './session-bench.mjs';
+} from './session-harness.mjs';
 
 test('a session that is resumed: nothing is started again, nothing is called lost, and the words go on', async () => {
   connects();

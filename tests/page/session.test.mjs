@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 
-import { SoundError } from '../../web/capture.js';
+import { SoundError } from '../../web/audio/capture.js';
 import {
   LINK, PACKET, RATE_HZ, connects, disconnects, keys, link, microphones, notices, read, session, settled, state, talks, transcript,
-} from './session-bench.mjs';
+} from './session-harness.mjs';
 
 test('talking starts the stream, and stopping sends the last samples before the stop', async () => {
   connects();

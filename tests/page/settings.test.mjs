@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { groupsOf, isSame, labelOf, matches, rangeOf, textOf, valueOf } from '../../web/settings-model.js';
+import { groupsOf, isSame, labelOf, matches, rangeOf, textOf, valueOf } from '../../web/settings/settings-model.js';
 
 const schema = (changes = {}) => ({
   runtimeClass: 'newSessionOnly',

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
-import { Levels } from '../../web/timeline-levels.js';
-import { momentAt, summary } from '../../web/timeline-words.js';
-import { KEPT_S, Timeline } from '../../web/timeline.js';
+import { Levels } from '../../web/timeline/level-history.js';
+import { momentAt, summary } from '../../web/timeline/timeline-text.js';
+import { KEPT_S, Timeline } from '../../web/timeline/timeline.js';
 
 /** The page's clock, and the server's, which is an hour behind. */
 const T0 = 1_900_000_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Transcript } from '../../web/transcript.js';
+import { Transcript } from '../../web/transcript/transcript.js';
 
 const partial = (segmentId, stableText, unstableText = '', sequence = 1) => ({
   type: 'realtime', segmentId, sequence, stableText, unstableText,

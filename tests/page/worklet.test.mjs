@@ -10,7 +10,7 @@ globalThis.registerProcessor = (name, processor) => {
   assert.equal(name, 'packetiser');
   Packetiser = processor;
 };
-await import('../../web/worklet.js');
+await import('../../web/audio/worklet.js');
 
 const QUANTUM = 128;
 const counted = (from, count) => Float32Array.from({ length: count }, (_, i) => from + i);

@@ -1,0 +1,94 @@
+/**
+ * What the event log says of each event. It must not keep state or touch the DOM.
+ */
+
+import { closedReason, secondsLabel, serverErrorMessage, warningMessage } from '../shared/messages.js';
+
+/** @import { LinkState } from '../connection/server-connection.js' */
+/** @import { LogKind, LogLine, LogTone } from './event-log.js' */
+/** @import { SegmentTimes, ServerEvent, Timeline } from '../connection/protocol.js' */
+
+/**
+ * @param {LogKind} kind
+ * @param {string} title
+ * @param {string} [detail]
+ * @param {LogTone} [tone]
+ * @returns {LogLine}
+ */
+const line = (kind, title, detail = '', tone = 'info') => ({ kind, tone, title, detail });
+
+/** @param {SegmentTimes} segment */
+function lengths({ durationSeconds, preRollSeconds }) {
+  const parts = [];
+  if (durationSeconds !== undefined) parts.push(secondsLabel(durationSeconds));
+  if (preRollSeconds) parts.push(`${secondsLabel(preRollSeconds)} of pre-roll`);
+  return parts.join(', ');
+}
+
+/** @type {Record<string, (event: Timeline) => LogLine>} */
+const HAPPENED = {
+  recording_started: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} began`, lengths(segment)),
+  recording_ended: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} ended`, lengths(segment)),
+  transcription_started: ({ segmentId }) => line('details', `Writing ${segmentId}`),
+  wakeword_wait_started: () => line('wake', 'Waiting for the wake word'),
+  wakeword_wait_ended: () => line('wake', 'Stopped waiting for the wake word'),
+  wakeword_detected: ({ wakeWord }) => line('wake', 'Wake word heard', wakeWord && `“${wakeWord}”`, 'good'),
+  wakeword_timeout: () => line('wake', 'Nothing was said after the wake word', '', 'warning'),
+  wakeword_followup_started: ({ durationSeconds }) =>
+    line('wake', 'Listening on without a wake word', durationSeconds === null ? '' : `for ${secondsLabel(durationSeconds)}`),
+  wakeword_followup_timeout: () => line('wake', 'Nothing more was said; a wake word is needed again'),
+};
+
+/**
+ * @param {ServerEvent} event
+ * @returns {LogLine | null} null for what the log leaves to other events
+ */
+export function logLine(event) {
+  switch (event.type) {
+    case 'hello':
+      return line('server', 'Connected', event.sessionId && `session ${event.sessionId.slice(0, 8)}`, 'good');
+    case 'resumed': {
+      const lost = event.missedEvents > 0 ? `, ${event.missedEvents} messages lost` : '';
+      return line('server', 'Connected again', `the same session goes on${lost}`, 'good');
+    }
+    case 'ready':
+      return event.ok ? line('server', 'Speech model ready', '', 'good') : line('trouble', 'The speech engine failed to start', '', 'error');
+    case 'timeline':
+      return Object.hasOwn(HAPPENED, event.event) ? HAPPENED[event.event](event) : null;
+    case 'realtime': {
+      const took = event.latencyS === null ? '' : ` after ${Math.round(event.latencyS * 1000)} ms`;
+      return line('details', `Words of ${event.segmentId}${took}`, (event.stableText + event.unstableText).trim());
+    }
+    case 'final':
+      return line('speech', `Final text of ${event.segmentId}`, event.text, 'good');
+    case 'closed': {
+      const tone = event.reason === 'failed' || event.reason === 'repetition' ? 'warning' : 'info';
+      return line('speech', `No text for ${event.segmentId}`, `${closedReason(event.reason)}.`, tone);
+    }
+    case 'heartbeat': {
+      const busy = `engines busy for ${Math.round(event.realTimeFactor * 100)} % of it`;
+      const queue = `last wait ${Math.round(event.queueDelayMs)} ms`;
+      return line('details', 'Heartbeat', `${secondsLabel(event.audioReceivedSeconds)} of sound received, ${busy}, ${queue}`);
+    }
+    case 'clear':
+      return line('speech', 'Cleared');
+    case 'warning':
+      return line('trouble', 'Warning', warningMessage(event.message).text, 'warning');
+    case 'error':
+      return line('trouble', 'Error', serverErrorMessage(event).text, 'error');
+    default:
+      return null;
+  }
+}
+
+/**
+ * @param {LinkState['phase']} before
+ * @param {LinkState} link
+ * @returns {LogLine | null} null for what the server's own events tell
+ */
+export function linkLine(before, { phase, full }) {
+  if (phase === 'locked' && before !== 'locked') return line('server', 'The server asks for a key', '', 'warning');
+  if (phase !== 'waiting' || before === 'waiting') return null;
+  if (full) return line('server', 'The server is full', '', 'warning');
+  return before === 'open' ? line('server', 'Connection lost', '', 'error') : line('server', 'The server does not answer', '', 'warning');
+}

@@ -1,0 +1,173 @@
+/**
+ * The transcript as files: text, SubRip, WebVTT, JSON. Pure: entries in, text out.
+ * It must not touch the DOM or decide what a block says.
+ */
+
+/** @import { SegmentTimes } from '../connection/protocol.js' */
+/** @import { Block, Entry } from './transcript.js' */
+
+/** @typedef {'txt' | 'srt' | 'vtt' | 'json'} Format */
+/** @typedef {{startS: number, endS: number, text: string}} Cue seconds from the start of the file */
+
+/** What a reader needs at least for a cue whose end is not known. Subtitlers count on 15 to 20 characters a second. */
+const SECONDS_PER_CHARACTER = 0.06;
+const SHORTEST_CUE_S = 0.5;
+
+/** @param {Entry[]} entries */
+const blocksOf = (entries) => entries.filter((entry) => entry.kind === 'block');
+
+/** @param {Block} block */
+const wordsOf = ({ stable, unstable }) => (stable + unstable).replace(/\s+/g, ' ').trim();
+
+/**
+ * When the first sample of a connection was spoken, by the wall clock; without places in the sound, when its first
+ * recording began.
+ *
+ * @param {Block[]} blocks of one connection
+ * @returns {number | undefined} seconds since the epoch
+ */
+function originOf(blocks) {
+  const known = blocks.filter(({ times }) => times.recordingStartedAt !== undefined);
+  const { times } = known.find(({ times: { audioStartSeconds } }) => audioStartSeconds !== undefined) ?? known[0] ?? {};
+  return times?.recordingStartedAt === undefined ? undefined : times.recordingStartedAt - (times.audioStartSeconds ?? 0);
+}
+
+/**
+ * @param {SegmentTimes} times
+ * @returns {number} how long it was spoken, seconds; not above 0 where that is not known
+ */
+function spokenS({ audioStartSeconds, audioEndSeconds, durationSeconds, recordingStartedAt, recordingEndedAt }) {
+  if (audioStartSeconds !== undefined && audioEndSeconds !== undefined) return audioEndSeconds - audioStartSeconds;
+  return durationSeconds ?? (recordingEndedAt ?? 0) - (recordingStartedAt ?? 0);
+}
+
+/**
+ * When each block was said, on one axis for all connections.
+ *
+ * Within a connection this is the place of its speech in the sound that was sent. That begins at 0 again with each
+ * connection, so later ones are moved by the wall clock, and no cue begins before one that precedes it.
+ *
+ * @param {Entry[]} entries oldest first
+ * @returns {Cue[]} those with words
+ */
+export function cuesOf(entries) {
+  const blocks = blocksOf(entries);
+  const connections = [...new Set(blocks.map(({ connection }) => connection))];
+  const origins = new Map(connections.map((each) => [each, originOf(blocks.filter(({ connection }) => connection === each))]));
+  const fileOriginS = [...origins.values()].find((origin) => origin !== undefined) ?? 0;
+  /** @type {Cue[]} */
+  const cues = [];
+  for (const block of blocks) {
+    const text = wordsOf(block);
+    const { recordingStartedAt, audioStartSeconds } = block.times;
+    const previous = cues.at(-1);
+    let startS = previous?.endS ?? 0;
+    if (recordingStartedAt !== undefined) startS = recordingStartedAt - fileOriginS;
+    if (audioStartSeconds !== undefined) startS = audioStartSeconds + (origins.get(block.connection) ?? fileOriginS) - fileOriginS;
+    startS = Math.max(startS, previous?.startS ?? 0);
+    const lengthS = spokenS(block.times);
+    const endS = startS + Math.max(SHORTEST_CUE_S, lengthS > 0 ? lengthS : text.length * SECONDS_PER_CHARACTER);
+    // Where one cue would run into the next, it gives way: players show one at a time.
+    if (previous) previous.endS = Math.max(previous.startS + 0.001, Math.min(previous.endS, startS));
+    if (text) cues.push({ startS, endS, text });
+  }
+  return cues;
+}
+
+/**
+ * @param {number} seconds 0 or more
+ * @param {',' | '.'} mark before the milliseconds
+ * @returns {string} such as `01:02:03,004`
+ */
+function clock(seconds, mark) {
+  const totalMs = Math.round(seconds * 1000);
+  const two = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, '0');
+  const [hours, minutes, rest] = [totalMs / 3_600_000, (totalMs / 60_000) % 60, (totalMs / 1000) % 60];
+  return `${two(hours)}:${two(minutes)}:${two(rest)}${mark}${String(totalMs % 1000).padStart(3, '0')}`;
+}
+
+/** @param {string} text */
+const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+
+/**
+ * One line for each block; an empty one where the connection was lost.
+ *
+ * @param {Entry[]} entries
+ */
+export function asText(entries) {
+  const lines = entries.map((entry) => (entry.kind === 'block' ? wordsOf(entry) : null)).filter((line) => line !== '');
+  return `${lines.map((line) => line ?? '').join('\n')}\n`;
+}
+
+/**
+ * SubRip. Its arrow may stand in no text, or players take the line for a time.
+ *
+ * @param {Entry[]} entries
+ */
+export const asSrt = (entries) =>
+  cuesOf(entries)
+    .map(
+      ({ startS, endS, text }, i) =>
+        `${i + 1}\n${clock(startS, ',')} --> ${clock(endS, ',')}\n${text.replaceAll('-->', '→')}\n`,
+    )
+    .join('\n');
+
+/**
+ * WebVTT, its markup characters escaped.
+ *
+ * @param {Entry[]} entries
+ */
+export const asVtt = (entries) =>
+  `WEBVTT\n${cuesOf(entries)
+    .map(({ startS, endS, text }) => `\n${clock(startS, '.')} --> ${clock(endS, '.')}\n${escaped(text)}\n`)
+    .join('')}`;
+
+/** @param {number | undefined} seconds since the epoch */
+const iso = (seconds) => (seconds === undefined ? null : new Date(seconds * 1000).toISOString());
+
+/**
+ * All that is known; null for what is not.
+ *
+ * @param {Entry[]} entries
+ */
+export function asJson(entries) {
+  const rows = entries.map((entry) => {
+    if (entry.kind === 'break') return { kind: 'break', missedSeconds: entry.missedS };
+    const { times } = entry;
+    return {
+      kind: 'segment',
+      connection: entry.connection,
+      segmentId: entry.segmentId,
+      final: entry.phase === 'final',
+      text: wordsOf(entry),
+      startedAt: iso(times.recordingStartedAt),
+      endedAt: iso(times.recordingEndedAt),
+      durationSeconds: times.durationSeconds ?? null,
+      preRollSeconds: times.preRollSeconds ?? null,
+      wakeWord: times.wakeWord ?? null,
+      wakeWordAt: iso(times.wakeWordAt),
+      audioStartSeconds: times.audioStartSeconds ?? null,
+      audioEndSeconds: times.audioEndSeconds ?? null,
+    };
+  });
+  return `${JSON.stringify(rows, null, 2)}\n`;
+}
+
+/** @type {Record<Format, {mimeType: string, write: (entries: Entry[]) => string}>} */
+export const FORMATS = {
+  txt: { mimeType: 'text/plain', write: asText },
+  srt: { mimeType: 'application/x-subrip', write: asSrt },
+  vtt: { mimeType: 'text/vtt', write: asVtt },
+  json: { mimeType: 'application/json', write: asJson },
+};
+
+/**
+ * @param {Format} format
+ * @param {Date} now local time names the file
+ * @returns {string} such as `transcript-2030-03-17-1746.srt`
+ */
+export function fileName(format, now) {
+  const two = (/** @type {number} */ value) => String(value).padStart(2, '0');
+  const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+  return `transcript-${day}-${two(now.getHours())}${two(now.getMinutes())}.${format}`;
+}

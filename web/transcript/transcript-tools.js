@@ -1,0 +1,106 @@
+/**
+ * What a reader does with the transcript: copy it, save it, clear it, search it.
+ * It must not word messages or know the formats.
+ */
+
+import { fileName, FORMATS } from './export.js';
+import { TranscriptSearch } from './transcript-search.js';
+
+/** @import { Format } from './export.js' */
+/** @import { Notices } from '../shared/notices.js' */
+/** @import { Transcript } from './transcript.js' */
+
+const COPIED_FOR_MS = 2000;
+const MENU_GAP_PX = 6;
+
+/**
+ * @template {HTMLElement} [T=HTMLElement]
+ * @param {string} id
+ * @returns {T}
+ */
+const byId = (id) => /** @type {T} */ (document.getElementById(id));
+
+/**
+ * @typedef {object} ToolParts
+ * @property {Transcript} transcript
+ * @property {Notices} notices
+ * @property {() => void} onClear
+ * @property {(text: string) => void} announce tells people who listen to the page
+ */
+
+export class TranscriptTools {
+  #copyButton = /** @type {HTMLButtonElement} */ (byId('copy'));
+  #saveButton = /** @type {HTMLButtonElement} */ (byId('save'));
+  #clearButton = /** @type {HTMLButtonElement} */ (byId('clear'));
+  #menu = byId('save-menu');
+  #search;
+  #parts;
+
+  /** @param {ToolParts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+    this.#search = new TranscriptSearch({
+      form: byId('search'),
+      input: byId('search-input'),
+      count: byId('search-count'),
+      previous: byId('search-previous'),
+      next: byId('search-next'),
+      transcript: byId('transcript'),
+    });
+    this.#copyButton.addEventListener('click', () => this.#copy());
+    this.#clearButton.addEventListener('click', parts.onClear);
+    this.#menu.addEventListener('toggle', () => this.#placeMenu());
+    this.#menu.addEventListener('click', ({ target }) => {
+      const format = target instanceof Element ? target.closest('button')?.dataset.format : undefined;
+      if (format) this.#save(/** @type {Format} */ (format));
+    });
+    this.changed();
+  }
+
+  /** The transcript reads differently now. */
+  changed() {
+    const { isEmpty } = this.#parts.transcript;
+    byId('reader').hidden = isEmpty;
+    byId('welcome').hidden = !isEmpty;
+    for (const button of [this.#copyButton, this.#saveButton, this.#clearButton]) button.disabled = isEmpty;
+    this.#search.changed();
+  }
+
+  async #copy() {
+    const { transcript, notices, announce } = this.#parts;
+    try {
+      await navigator.clipboard.writeText(transcript.text);
+      notices.resolve('copy');
+      this.#copyButton.dataset.done = 'true';
+      announce('Transcript copied.');
+      setTimeout(() => delete this.#copyButton.dataset.done, COPIED_FOR_MS);
+    } catch {
+      notices.show('copy', {
+        level: 'warning',
+        text: 'This browser does not let the page copy. Select the text and copy it by hand.',
+      });
+    }
+  }
+
+  /** @param {Format} format */
+  #save(format) {
+    const { transcript, announce } = this.#parts;
+    const { mimeType, write } = FORMATS[format];
+    const url = URL.createObjectURL(new Blob([write(transcript.entries)], { type: `${mimeType};charset=utf-8` }));
+    const link = document.createElement('a');
+    link.href = url;
+    link.download = fileName(format, new Date());
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url)); // the browser has taken hold of it by then
+    this.#menu.hidePopover();
+    announce(`Transcript saved as ${link.download}.`);
+  }
+
+  /** Below its button, inside the window. */
+  #placeMenu() {
+    const button = this.#saveButton.getBoundingClientRect();
+    const { offsetWidth, style } = this.#menu;
+    style.top = `${button.bottom + MENU_GAP_PX}px`;
+    style.left = `${Math.max(MENU_GAP_PX, Math.min(button.right, innerWidth - MENU_GAP_PX) - offsetWidth)}px`;
+  }
+}
