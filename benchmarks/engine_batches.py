@@ -1,6 +1,6 @@
 """What a batch gains: seconds that an engine takes for a second of audio, by the number of clips that it gets at once.
 
-    uv run python -m benchmarks.engine_batches --engine transformers --model openai/whisper-large-v3-turbo --device cuda
+    uv run --group bench python -m benchmarks.engine_batches --engine transformers --model NAME --device cuda
 
 The clips are a reading that is installed with us, cut to `--seconds` at different places. Each size is run once to warm
 up and then `--rounds` times; the fastest round counts. With two figures: wall time, and CPU time of the process.

@@ -1,7 +1,7 @@
 """What engines hear, and what it costs: wrong words, and seconds for a second of audio, on read English.
 
-    TRIO_STT_TEST_AUDIO=… uv run python -m benchmarks.engine_words
-    TRIO_STT_TEST_AUDIO=… uv run python -m benchmarks.engine_words --engine whisper_cpp --model ggml-base.en.bin
+    TRIO_STT_TEST_AUDIO=… uv run --group bench python -m benchmarks.engine_words
+    TRIO_STT_TEST_AUDIO=… uv run --group bench python -m benchmarks.engine_words --engine whisper_cpp --model FILE
 
 Without an engine it measures those whose models development packages carry. Sentences are the sound files of
 TRIO_STT_TEST_AUDIO with their texts; readings are two that are installed with us. Each clip is heard alone, as a lane

@@ -1,6 +1,6 @@
 """How fast this machine is right now: the CPU time of work that never changes.
 
-    uv run python -m benchmarks.yardstick
+    uv run --group bench python -m benchmarks.yardstick
 
 A virtual machine shares its caches, its memory and the threads of its cores with others: the same run can take twice
 the CPU an hour later, or a second later. So these are means, over some seconds, and figures of two runs compare where

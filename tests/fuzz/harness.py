@@ -1,6 +1,6 @@
 """Bytes of strangers, put to the packet parser and the command decoder: they answer or refuse, and nothing else.
 
-    uv run --with atheris python -m tests.fuzz.harness [--seconds 300]
+    uv run --group test --with atheris python -m tests.fuzz.harness [--seconds 300]
 
 atheris (libFuzzer for Python) finds bytes that reach new code; `.ci/run --long` runs it. What fails is printed, and
 kept in a file of libFuzzer's in the current folder.
