@@ -28,14 +28,15 @@ REAL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper", "transfo
 WRITTEN_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streaming", "kroko_onnx")
 """Engines with a model that the tests write, that hears words in tones."""
 
-STAND_IN_NAMES = (*UNLOADABLE, "parakeet, nemo", "omnilingual_asr, package")
+STAND_IN_NAMES = tuple(UNLOADABLE)
 """Engines whose library, or whose call into it, is a stand-in that hears words in tones; after a comma: which."""
 
 NAMES = (*REAL_NAMES, *WRITTEN_NAMES, *STAND_IN_NAMES, "openai_api")
 
 ANY_LANGUAGE = (
     *WRITTEN_NAMES,
-    *("parakeet, nemo", "omnilingual_asr, package", "funasr, Paraformer", "openai_api"),
+    "funasr, Paraformer",
+    "openai_api",
 )
 """Engines that leave the language to the model or the server."""
 
@@ -90,10 +91,6 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engi
                 name: EngineConfig(engine=name.partition(",")[0], model=str(shell(folder / name, family)))
                 for name, family in UNLOADABLE.items()
             },
-            "parakeet, nemo": EngineConfig(
-                engine="sherpa_onnx_parakeet", model="nvidia/parakeet-tdt-0.6b-v3", options={"backend": "nemo"}
-            ),
-            "omnilingual_asr, package": EngineConfig(engine="omnilingual_asr", options={"backend": "package"}),
             "sherpa_onnx_streaming": EngineConfig(engine="sherpa_onnx_streaming", model=str(streaming)),
             "kroko_onnx": EngineConfig(engine="kroko_onnx", model=str(pack_kroko(streaming, folder / "tones.data"))),
             "sherpa_onnx_parakeet": EngineConfig(

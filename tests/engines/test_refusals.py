@@ -19,8 +19,6 @@ PACKAGES = {
     "faster_whisper": ("faster_whisper", "faster-whisper"),
     "openai_api": ("httpx2", "httpx2"),
     "transformers": ("transformers", "transformers"),
-    "parakeet, nemo": ("nemo.collections.asr", "nemo_toolkit[asr]"),
-    "omnilingual_asr, package": ("omnilingual_asr.models.inference.pipeline", "omnilingual-asr"),
 }
 """The module without which an engine cannot be, and its package; all others need sherpa-onnx."""
 
@@ -29,8 +27,6 @@ WRONG_OPTIONS: dict[str, dict[str, object]] = {
     "faster_whisper": {"model": "fast"},
     "openai_api": {"retries": "many"},
     "transformers": {"generate": "fast"},
-    "parakeet, nemo": {"transcribe": "fast"},
-    "omnilingual_asr, package": {"batch_size": "many"},
 }
 """An option of the wrong type; all others get a number of threads that is none."""
 
@@ -59,9 +55,7 @@ def test_a_missing_package_is_named(config: EngineConfig, name: str, monkeypatch
         registry.load(config)
 
 
-@pytest.mark.parametrize(
-    "config", [name for name in NAMES if name not in (*REMOTE, "omnilingual_asr, package")], indirect=True
-)
+@pytest.mark.parametrize("config", [name for name in NAMES if name not in REMOTE], indirect=True)
 def test_a_model_that_is_not_there_is_named(config: EngineConfig, tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=str(tmp_path / "no-such-model")):
         registry.load(replace(config, model="no-such-model", download_root=tmp_path))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.tone_models import write_transducer
+from tests.support.tone_models import write_ctc, write_transducer
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines import registry
@@ -111,9 +111,9 @@ def test_another_backend_is_refused_with_its_package(name: str, backend: str, pa
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("parakeet", "'sherpa_onnx' or 'nemo' or 'transformers'"),
+        ("parakeet", "'sherpa_onnx' or 'transformers'"),
         ("moonshine", "'sherpa_onnx' or 'transformers'"),
-        ("omni_asr", "'sherpa_onnx' or 'package'"),
+        ("omni_asr", "'sherpa_onnx'"),
         ("cohere", "'sherpa_onnx' or 'transformers'"),
         ("funasr", "'sherpa_onnx'"),
     ],
@@ -128,10 +128,8 @@ def test_an_unknown_backend_is_named_with_those_that_exist(name: str, known: str
 @pytest.mark.parametrize(
     ("name", "backend", "module", "package"),
     [
-        ("parakeet", "nemo", "nemo.collections.asr", "nemo_toolkit[asr]"),
         ("nvidia_parakeet", "transformers", "transformers", "transformers"),
         ("moonshine", "transformers", "transformers", "transformers"),
-        ("omnilingual", "package", "omnilingual_asr.models.inference.pipeline", "omnilingual-asr"),
         ("qwen_asr", "transformers", "transformers", "transformers"),
         ("cohere", "transformers", "transformers", "transformers"),
         ("granite", None, "transformers", "transformers"),
@@ -158,6 +156,21 @@ def test_the_backend_that_runs_it_may_be_named(backend: str | None, tmp_path: Pa
     assert registry.load(config).info.engine == "sherpa_onnx_parakeet"
 
 
+@pytest.mark.contract("8.3")
+@pytest.mark.parametrize(
+    ("engine", "backend", "package"),
+    [("parakeet", "nemo", "nemo_toolkit[asr]"), ("omni_asr", "package", "omnilingual-asr")],
+)
+def test_replaced_backend_runs_with_sherpa_onnx_and_warns(
+    engine: str, backend: str, package: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write = write_transducer if engine == "parakeet" else write_ctc
+    config = EngineConfig(engine=engine, model=str(write(tmp_path)), options={"backend": backend})
+    registry.load(config).close()
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert f"backend {backend!r} (package {package}) is not supported, so sherpa-onnx runs the model" in warning
+
+
 @pytest.mark.contract("8.1")
 def test_names_are_sorted_and_all_resolve() -> None:
     names = registry.engine_names()
@@ -173,7 +186,7 @@ def test_names_are_sorted_and_all_resolve() -> None:
         ("whisper_cpp", {"compute_type": "int8"}, True),
         ("whisper_cpp", {"gpu_device_index": 1}, False),
         ("sherpa_onnx_parakeet", {"engine": "parakeet", "language": "de"}, True),
-        ("parakeet", {"options": {"backend": "nemo"}}, False),
+        ("parakeet", {"options": {"backend": "transformers"}}, False),
         ("openai_api", {"device": "cuda", "beam_size": 5}, True),
         ("openai_api", {"language": "de"}, False),
         ("faster_whisper", {"engine": "openai-whisper"}, True),
@@ -192,8 +205,9 @@ def test_one_engine_serves_both_where_nothing_differs_that_counts(
     ("engine", "backend", "workers"),
     [
         ("parakeet", None, "shared"),
-        ("parakeet", "nemo", "own"),
-        ("parakeet", ["nemo"], "shared"),  # refused when it is loaded
+        ("parakeet", "nemo", "shared"),  # sherpa-onnx runs it
+        ("parakeet", "transformers", "own"),
+        ("parakeet", ["transformers"], "shared"),  # refused when it is loaded
         ("kroko", None, "one"),
         ("cohere", "transformers", "own"),
     ],

@@ -5,11 +5,10 @@ and the tokens, but nothing could load them.
 """
 
 import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ import sherpa_onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from tests.support.hf_whisper import needs_torch
 from tests.support.tone_ear import heard, pieces
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
@@ -75,9 +73,7 @@ def shell(folder: Path, family: Family, *, metadata: Mapping[str, str] | None = 
 
 def stand_in(name: str) -> AbstractContextManager[None]:
     """What must stand in while the engine of this name is loaded; for most, nothing."""
-    if name in UNLOADABLE:
-        return _sherpa_factory(UNLOADABLE[name])
-    return {"parakeet, nemo": _nemo, "omnilingual_asr, package": _omnilingual}.get(name, nullcontext)()
+    return _sherpa_factory(UNLOADABLE[name]) if name in UNLOADABLE else nullcontext()
 
 
 class _Ear:
@@ -130,45 +126,3 @@ def _sherpa_factory(family: Family) -> Iterator[None]:
 class _TextOnly(_Stream):
     def hear(self) -> None:
         self.result.text = heard(self._samples)
-
-
-@contextmanager
-def _modules(made: Mapping[str, ModuleType]) -> Iterator[None]:
-    needs_torch()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in made.items():
-            patch.setitem(sys.modules, name, module)
-        yield
-
-
-class _NemoModel:
-    def eval(self) -> None:
-        """Nothing to do."""
-
-    def transcribe(self, audio: list[NDArray[np.float32]], **_: Any) -> list[SimpleNamespace]:
-        return [SimpleNamespace(text=heard(clip), timestamp=None) for clip in audio]
-
-
-def _nemo() -> AbstractContextManager[None]:
-    make: Callable[..., _NemoModel] = lambda *_, **__: _NemoModel()  # noqa: E731 - both ways to load are the same
-    asr = ModuleType("nemo.collections.asr")
-    asr.models = SimpleNamespace(  # type: ignore[attr-defined]  # a module made here
-        ASRModel=SimpleNamespace(from_pretrained=make, restore_from=make)
-    )
-    empty = {name: ModuleType(name) for name in ("nemo", "nemo.collections")}
-    return _modules(empty | {asr.__name__: asr})
-
-
-class _Pipeline:
-    def __init__(self, **_: Any) -> None:
-        """Loads nothing."""
-
-    def transcribe(self, audio: list[dict[str, Any]], **_: Any) -> list[str]:
-        return [heard(each["waveform"]) for each in audio]
-
-
-def _omnilingual() -> AbstractContextManager[None]:
-    pipeline = ModuleType("omnilingual_asr.models.inference.pipeline")
-    pipeline.ASRInferencePipeline = _Pipeline  # type: ignore[attr-defined]  # a module made here
-    parents = ("omnilingual_asr", "omnilingual_asr.models", "omnilingual_asr.models.inference")
-    return _modules({name: ModuleType(name) for name in parents} | {pipeline.__name__: pipeline})

@@ -5,6 +5,7 @@ packages of the reference server that nothing here runs are known, too, so that 
 """
 
 import importlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -13,6 +14,8 @@ from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 
 Workers = Literal["shared", "own", "one"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +46,9 @@ class EngineSpec:
         workers: Whether several workers of a lane share one loaded engine, load one each, or there is only one worker.
         single_threaded: Whether a call on a CPU is fastest with one thread, so that further cores want further workers.
         backends: Values of the option `backend` → the adapter that then runs the model.
-        packages: Where the reference server runs this model family through another package: the value of the option
-            `backend` that asks for it → the package. Nothing here runs these.
+        replaced: Values of the option `backend` that ask for another package → that package. sherpa-onnx runs the model
+            instead, and a warning says so.
+        packages: Values of the option `backend` that ask for a package which is refused → that package.
     """
 
     name: str
@@ -55,6 +59,7 @@ class EngineSpec:
     workers: Workers = "own"
     single_threaded: bool = False
     backends: Mapping[str, Backend] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,12 +93,8 @@ _SPECS = (
         default_model="nvidia/parakeet-tdt-0.6b-v3",
         ignores=_SHERPA_IGNORES | {"language"},
         workers="shared",
-        backends={
-            "nemo": Backend(
-                module="trio_stt.lanes.engines.torch.nemo", ignores=frozenset({"beam_size", "language", "num_threads"})
-            ),
-            "transformers": Backend(module=_TRANSFORMERS, ignores=frozenset({"beam_size", "language"})),
-        },
+        backends={"transformers": Backend(module=_TRANSFORMERS, ignores=frozenset({"beam_size", "language"}))},
+        replaced={"nemo": "nemo_toolkit[asr]"},
     ),
     EngineSpec(
         name="omnilingual_asr",
@@ -102,12 +103,7 @@ _SPECS = (
         default_model="omniASR_CTC_1B_v2",
         ignores=_SHERPA_IGNORES | {"language"},
         workers="shared",
-        backends={
-            "package": Backend(
-                module="trio_stt.lanes.engines.torch.omnilingual_package",
-                ignores=frozenset({"beam_size", "num_threads"}),
-            )
-        },
+        replaced={"package": "omnilingual-asr"},
     ),
     EngineSpec(
         name="qwen3_asr",
@@ -233,7 +229,7 @@ def load(config: EngineConfig) -> Engine:
     spec = resolve(config.engine)
     config = replace(config, engine=spec.name, model=config.model or spec.default_model)
     chosen: EngineSpec | Backend = spec
-    if spec.backends or spec.packages:
+    if spec.backends or spec.replaced or spec.packages:
         config, chosen = _with_backend(config, spec)
     adapter: Callable[[EngineConfig], Engine] = importlib.import_module(chosen.module).load
     return adapter(config)
@@ -247,6 +243,13 @@ def _with_backend(config: EngineConfig, spec: EngineSpec) -> tuple[EngineConfig,
     if wanted in (None, *_SHERPA_BACKENDS):
         return config, spec
     name = str(wanted)
+    if name in spec.replaced:
+        others = "".join(f", or choose the backend {other!r}" for other in sorted(spec.backends))
+        logger.warning(
+            "engine %s: backend %r (package %s) is not supported, so sherpa-onnx runs the model; leave backend out%s",
+            *(spec.name, name, spec.replaced[name], others),
+        )
+        return config, spec
     if name in spec.packages:
         raise EngineUnavailable(
             f"engine {spec.name}: backend {name!r} needs the package {spec.packages[name]}, which is not supported;"
