@@ -1,4 +1,4 @@
-"""When a session asks for partials, of which audio, and how it keeps a lane's throttle; on virtual time."""
+"""When a session asks for partials, of which audio, and how it keeps a lane's policy; on virtual time."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
 from trio_stt.lanes.engines.base import NO_HINTS
-from trio_stt.lanes.partial_pacer import LEAST_PARTIAL_WINDOW_S, LONGEST_S, PARTIAL_ROUND_S
+from trio_stt.lanes.partial_policy import MAX_PARTIAL_INTERVAL_S, MIN_PARTIAL_WINDOW_S, PARTIAL_ROUND_S
 from trio_stt.protocol.events import State
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.partials import Partials
@@ -89,6 +89,17 @@ class Talk:
             publish_state=lambda: self.client.status(self.client.state),
         )
 
+    def load_lane(self, session_id: str, *, clip_s: float) -> None:
+        """Account for a partial of another session, of `clip_s` of audio, that took the engine 0.4 s."""
+        self.lane.partial_policy.record(
+            session_id,
+            now_s=trio.current_time(),
+            inference_s=0.4,
+            clip_s=clip_s,
+            whole_s=clip_s,
+            usual_pause_s=0.02,
+        )
+
     def read(self, start: int, end: int) -> NDArray[np.float32]:
         assert 0 <= start <= end <= self.position
         return self.audio[start:end]
@@ -159,7 +170,7 @@ async def test_the_first_partial_of_a_young_utterance_is_shown_when_it_may_be_th
     talk = Talk()
     await talk.start(nursery)
     for number in range(10):  # so much that nobody has a second turn for a while
-        talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=5.0, whole_s=5.0)
+        talk.load_lane(str(number), clip_s=5.0)
     talk.begin(realtime_min_audio_seconds=least_s)
     begun_s = trio.current_time()
     while not talk.client.told:
@@ -201,12 +212,12 @@ async def test_on_a_full_lane_a_partial_hears_less_and_never_reaches_back_when_o
     await talk.go_on(10.0)
     assert talk.engine.clips[-1] >= 10 * SAMPLE_RATE_HZ
     for number in range(10):  # 10 more who take 0.4 s each for 10 s of audio: more than fits into a round
-        talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=10.0, whole_s=10.0)
+        talk.load_lane(str(number), clip_s=10.0)
     await talk.go_on(2.5)
     narrow = talk.engine.clips[-1]
-    assert narrow == LEAST_PARTIAL_WINDOW_S * SAMPLE_RATE_HZ
+    assert narrow == MIN_PARTIAL_WINDOW_S * SAMPLE_RATE_HZ
     for number in range(10):
-        talk.lane.pace.rests(str(number))
+        talk.lane.partial_policy.leave_round(str(number))
     await talk.go_on(3.0)
     assert narrow < talk.engine.clips[-1] <= narrow + 5 * SAMPLE_RATE_HZ, "what it had left it does not hear again"
 
@@ -217,7 +228,7 @@ async def test_on_a_full_lane_who_wants_the_whole_utterance_gets_it(nursery: tri
     await talk.start(nursery)
     talk.begin(realtime_max_audio_seconds=0)
     for number in range(10):
-        talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=10.0, whole_s=10.0)
+        talk.load_lane(str(number), clip_s=10.0)
     await talk.go_on(10.0)
     assert talk.engine.clips[-1] >= 9 * SAMPLE_RATE_HZ
 
@@ -232,8 +243,9 @@ async def test_on_a_full_lane_an_engine_with_nothing_to_do_is_used_after_a_usual
     times_s = []
     for _ in range(3):
         for number in range(10):  # others had as much as fits
-            talk.lane.pace.used(str(number), now_s=trio.current_time(), inference_s=0.4, clip_s=5.0, whole_s=5.0)
-        assert talk.lane.pace.interval_s("a", trio.current_time()) == LONGEST_S
+            talk.load_lane(str(number), clip_s=5.0)
+        after = talk.lane.partial_policy.next_partial("a", now_s=trio.current_time(), begun_s=0.0)
+        assert after.at_s == MAX_PARTIAL_INTERVAL_S
         made = len(talk.engine.clips)
         while len(talk.engine.clips) == made:
             await talk.go_on(0.032)
@@ -360,6 +372,6 @@ async def test_a_session_that_ends_is_forgotten(nursery: trio.Nursery) -> None:
         for _ in range(8):
             talk.lane.submit(final("b"))
         await talk.go_on(2.0)
-        assert talk.lane.throttle.is_degraded("a")
+        assert talk.lane.partial_policy.is_degraded("a")
         session.cancel_scope.cancel()
-    assert not talk.lane.throttle.is_degraded("a")
+    assert not talk.lane.partial_policy.is_degraded("a")

@@ -20,13 +20,13 @@ from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
-from trio_stt.lanes.overload_throttle import OverloadThrottle
-from trio_stt.lanes.partial_pacer import PartialPacer
+from trio_stt.lanes.partial_policy import PartialPolicy
 from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import LaneWorker
 from trio_stt.lanes.worker_pool import WorkerPool
 
-_WATCH_EVERY_S = 0.05
+_DELAY_CHECK_INTERVAL_S = 0.05
+"""Seconds between two looks at the queue delay while there is one."""
 
 
 class Lane:
@@ -47,7 +47,7 @@ class Lane:
         workers: How many engines work at the same time.
         shared: Whether all of them may be one, called on several threads at once.
         batch_size: Asked before every batch, with the kind of its first job: how many jobs it may hold, at least 1.
-        degradation_threshold_s: Asked at every look at the queue: how long a job may wait before partials slow down.
+        degradation_threshold_s: Called whenever the queue delay is observed: the delay that degrades partials.
         job_deadline_s: Asked before every batch: how long an engine may take for one without audio, see
             `EngineSupervisor`.
         outage_limit_s: Asked when the last engine is lost: how long jobs wait for another one.
@@ -77,8 +77,8 @@ class Lane:
         self._idle = trio.lowlevel.ParkingLot()  # workers
         self._room = trio.lowlevel.ParkingLot()  # first come, first served
         self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # the same
-        self._throttle = OverloadThrottle(degradation_threshold_s)
-        self._pace = PartialPacer(workers=workers)
+        self._partial_policy = PartialPolicy(threshold_s=degradation_threshold_s, workers=workers)
+        self._delay_observers = trio.lowlevel.ParkingLot()  # the lane's own task, while there is nothing to observe
         self._meter = WorkMeter(workers=workers)
         model = EnginePool(load, shared=shared)
         supervisors = [
@@ -102,7 +102,6 @@ class Lane:
             outage_limit_s=outage_limit_s,
             failed=self._fail_all,
         )
-        self._next_watch_s = -math.inf
         self._ran = False
 
     @property
@@ -121,14 +120,9 @@ class Lane:
         return self._worker_pool.error
 
     @property
-    def throttle(self) -> OverloadThrottle:
-        """Says how often the lane's sessions may ask for partials."""
-        return self._throttle
-
-    @property
-    def pace(self) -> PartialPacer:
-        """Says how often the lane's sessions ask for partials while it keeps up."""
-        return self._pace
+    def partial_policy(self) -> PartialPolicy:
+        """How often the lane's sessions may ask for partials, and of how much audio."""
+        return self._partial_policy
 
     @property
     def streaming(self) -> bool:
@@ -157,6 +151,7 @@ class Lane:
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._close_at_the_end)
+            nursery.start_soon(self._observe_delay)
             nursery.start_soon(self._worker_pool.run)
 
     async def wait_loaded(self) -> None:
@@ -183,6 +178,7 @@ class Lane:
             older.drop("coalesced")
         self._tickets[job] = ticket
         self._idle.unpark()
+        self._delay_observers.unpark_all()
         return ticket
 
     @property
@@ -196,17 +192,6 @@ class Lane:
             await self._room.park()
         else:
             await trio.lowlevel.checkpoint()
-
-    def watch_delay(self) -> None:
-        """Show the throttle how long the oldest queued job has waited.
-
-        The lane does so before a batch. Whoever hears audio does so too: a queue that stands still has no batches.
-        """
-        now_s = trio.current_time()
-        if now_s >= self._next_watch_s:
-            self._next_watch_s = now_s + _WATCH_EVERY_S
-            oldest_s = min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
-            self._throttle.observe(now_s, now_s - oldest_s)
 
     async def wait_idle_engine(self) -> None:
         """Wait until an engine has nothing to do, and nobody who came earlier waits for that, too."""
@@ -251,7 +236,6 @@ class Lane:
                 await self._idle.park()
 
     def _take_batch(self, max_batch: int) -> list[Ticket]:
-        self.watch_delay()
         while self._retry_queue:
             retried = self._retry_queue.popleft()
             if retried.state is TicketState.RUNNING:  # else it was given up meanwhile
@@ -269,6 +253,20 @@ class Lane:
             size = min(max_batch, self._batch_size(batch[0].job.kind))
         self._departed(waiting - len(self._queue))
         return batch
+
+    async def _observe_delay(self) -> None:
+        """Show the policy how long the oldest queued job has waited, until cancelled.
+
+        By the clock, because a queue that stands still has no other events. An idle lane wakes up for nothing.
+        """
+        while True:
+            now_s = trio.current_time()
+            oldest_s = min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
+            self._partial_policy.observe_delay(now_s, now_s - oldest_s)
+            if self._tickets or self._partial_policy.any_degraded:
+                await trio.sleep(_DELAY_CHECK_INTERVAL_S)
+            else:
+                await self._delay_observers.park()
 
     def _withdraw(self, job: Job) -> None:
         self._queue.remove(job)

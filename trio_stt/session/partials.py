@@ -81,8 +81,7 @@ class Partials:
         self._max_age_s = max_age_s
         self._read_clip = read_clip
         self._publish_state = publish_state
-        self._throttle = lane.throttle
-        self._pace = lane.pace
+        self._policy = lane.partial_policy
         self._recording: ActiveUtterance | None = None
         self._heard_to_sample = 0
         self._due = trio.Event()
@@ -104,7 +103,7 @@ class Partials:
         if recording is None and self._recording is None and not self._degraded:
             return  # most sessions, most of the time
         if recording is not self._recording:
-            self._pace.rests(self._session_id)
+            self._policy.leave_round(self._session_id)
             self._resting.cancel()
             if self._pending is not None and self._pending.ahead:
                 self._pending.patience.cancel()
@@ -112,7 +111,6 @@ class Partials:
         self._recording = recording
         self._heard_to_sample = end_sample
         self._more.set()
-        self._lane.watch_delay()
         self._tell_degradation()
         if recording is None:
             return
@@ -148,18 +146,17 @@ class Partials:
                     self._resting, now_s = trio.CancelScope(), trio.current_time()
                     if await self._transcribe(recording, self._heard_to_sample):
                         self._begun_s = now_s
-                    await self._rest(recording.cadence.config.usual_pause_s)
+                    await self._rest()
                 del recording  # or its stream in an engine would stay until the next one
         finally:
-            self._throttle.forget(self._session_id)
-            self._pace.rests(self._session_id)
+            self._policy.forget(self._session_id)
 
     def _is_due(self, recording: ActiveUtterance) -> bool:
         resting = recording.silent or not recording.running or not recording.spoken
         return not resting and recording.cadence.due(self._heard_to_sample) is not None
 
     def _tell_degradation(self) -> None:
-        degraded = self._throttle.is_degraded(self._session_id)
+        degraded = self._policy.is_degraded(self._session_id)
         if degraded is not self._degraded:
             self._degraded = degraded
             if degraded:
@@ -167,19 +164,15 @@ class Partials:
             if self._recording is not None or self._publisher.state is not State.RECORDING:
                 self._publish_state()  # else an end is being told, and a status follows
 
-    async def _rest(self, usual_pause_s: float) -> None:
+    async def _rest(self) -> None:
         """Leave the lane to others, in wall time, like the engine's work; the first of an utterance comes at once.
 
         After a usual round, an engine that has nothing to do need not be left to anybody.
         """
-        now_s = trio.current_time()
-        until_s = self._begun_s + self._pace.interval_s(self._session_id, now_s)
-        gap_from_s = self._begun_s + self._pace.gap_after_s(self._session_id)
-        if self._throttle.is_degraded(self._session_id):
-            gap_from_s = until_s = max(until_s, now_s + self._throttle.pause_s(self._session_id, usual_pause_s))
+        following = self._policy.next_partial(self._session_id, now_s=trio.current_time(), begun_s=self._begun_s)
         with self._resting as resting:
-            resting.deadline = until_s
-            await trio.sleep_until(gap_from_s)
+            resting.deadline = following.at_s
+            await trio.sleep_until(following.if_idle_at_s)
             await self._lane.wait_idle_engine()
 
     async def _transcribe(self, recording: ActiveUtterance, end_sample: int) -> bool:
@@ -231,16 +224,13 @@ class Partials:
             cadence.taken(pending.end_sample)
             return
         self._counters.realtime.deliver(result)
-        now_s = trio.current_time()
-        self._pace.used(
+        self._policy.record(
             self._session_id,
-            now_s=now_s,
+            now_s=trio.current_time(),
             inference_s=result.inference_s,
             clip_s=pending.ticket.job.samples.size / SAMPLE_RATE_HZ,
             whole_s=cadence.whole_samples(pending.end_sample) / SAMPLE_RATE_HZ,
-        )
-        self._throttle.used(
-            self._session_id, now_s=now_s, inference_s=result.inference_s, pause_s=cadence.config.usual_pause_s
+            usual_pause_s=cadence.config.usual_pause_s,
         )
 
     async def _ripe(self, pending: _Pending) -> None:
@@ -259,7 +249,7 @@ class Partials:
             JobRefused: The lane does not take it.
         """
         recording.cadence.taken(end_sample)
-        window_s = self._pace.window_s(trio.current_time())
+        window_s = self._policy.window_s(trio.current_time())
         start_sample = recording.cadence.clip_start(
             end_sample, window_samples=None if math.isinf(window_s) else samples_of(window_s)
         )

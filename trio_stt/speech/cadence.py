@@ -3,7 +3,7 @@
 See docs/protocol.md, Partials.
 
 It owns the rhythm only: who transcribes, and what was heard, is not its business. Nor is a lane that falls behind: that
-is a matter of wall time, and the lane's throttle makes sessions rest.
+is a matter of wall time, and the lane's `PartialPolicy` makes sessions pause.
 """
 
 from dataclasses import dataclass

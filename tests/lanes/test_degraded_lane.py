@@ -1,4 +1,4 @@
-"""A slow lane with many talkers and its throttle, on virtual time."""
+"""A slow lane with many talkers, whose partials are degraded, on virtual time."""
 
 import math
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ THRESHOLD_S = 1.0
 
 @dataclass
 class Room:
-    """Talkers who make partials on a lane, one at a time each, as sessions do, and somebody who hears their audio."""
+    """Sessions that ask a lane for partials, each for one at a time."""
 
     served: Lane
     tickets: dict[str, Ticket] = field(default_factory=dict)
@@ -29,15 +29,19 @@ class Room:
         while True:
             self.tickets[session_id] = self.served.submit(partial(session_id))
             result = await self.tickets[session_id].wait()
-            now_s, watched = trio.current_time(), self.served.throttle
-            watched.used(session_id, now_s=now_s, inference_s=result.inference_s, pause_s=pause_s)
-            self.pauses_s[session_id] = watched.pause_s(session_id, pause_s)
+            now_s, policy = trio.current_time(), self.served.partial_policy
+            policy.record(
+                session_id,
+                now_s=now_s,
+                inference_s=result.inference_s,
+                clip_s=1.0,
+                whole_s=1.0,
+                usual_pause_s=pause_s,
+            )
+            # Begun long ago: these sessions know no pace, as they are to overload the lane.
+            following = policy.next_partial(session_id, now_s=now_s, begun_s=-1000.0)
+            self.pauses_s[session_id] = max(pause_s, following.at_s - now_s)
             await trio.sleep(self.pauses_s[session_id])
-
-    async def hear(self) -> None:
-        while True:
-            self.served.watch_delay()
-            await trio.sleep(0.1)
 
     async def longest_wait_s(self, during_s: float) -> float:
         longest_s = 0.0
@@ -54,7 +58,6 @@ async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio
     served = lane(FakeEngine(), host=host, degradation_threshold_s=lambda: threshold_s)
     room = Room(served)
     await nursery.start(served.run)
-    nursery.start_soon(room.hear)
     leaving = trio.CancelScope()
 
     async def talk_and_leave() -> None:
@@ -64,7 +67,7 @@ async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio
                     talkers.start_soon(room.talk, f"leaves {number}")
         for session_id in [each for each in room.pauses_s if each.startswith("leaves")]:
             served.cancel_session(session_id)
-            served.throttle.forget(session_id)
+            served.partial_policy.forget(session_id)
             del room.tickets[session_id], room.pauses_s[session_id]
 
     nursery.start_soon(talk_and_leave)
@@ -106,11 +109,10 @@ async def test_a_queue_that_stands_still_counts(nursery: trio.Nursery) -> None:
     served = lane(FakeEngine(), host=host, degradation_threshold_s=lambda: THRESHOLD_S)
     await nursery.start(served.run)
     room = Room(served)
-    nursery.start_soon(room.hear)
     nursery.start_soon(room.talk, "a")
     await trio.sleep(5.0)
     served.submit(final("b", 2))
     await trio.sleep(10.0)
-    assert served.throttle.is_degraded("a")
+    assert served.partial_policy.is_degraded("a")
     await trio.sleep(70.0)
-    assert not served.throttle.is_degraded("a")
+    assert not served.partial_policy.is_degraded("a")
