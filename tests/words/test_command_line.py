@@ -127,6 +127,11 @@ def test_a_missing_model_ends_with_status_1_and_says_where_to_get_it(tmp_path: P
     assert "run `trio-stt models pull tiny.en --engine whisper_cpp --download-root" in line
 
 
+def test_braces_and_backslashes_are_no_markup_of_subtitles() -> None:
+    (line,) = [SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.0, text=r"{\i1}set {x} to C:\temp")]
+    assert as_srt([line]).splitlines()[2] == r"{\i1}set {x} to C:\temp"
+
+
 SEGMENTS = [
     SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.5, text="One & two."),
     SpokenSegment(file="a.wav", segment_id=3, start=3661.0404, end=3662.9996, text="Three <four>."),
@@ -140,8 +145,8 @@ def test_the_formats() -> None:
     )
     assert as_vtt(SEGMENTS) == (
         "WEBVTT\n"
-        "\n00:00:00.000 --> 00:00:01.500\nOne &amp; two.\n"
-        "\n01:01:01.040 --> 01:01:03.000\nThree &lt;four&gt;.\n"
+        "\n1\n00:00:00.000 --> 00:00:01.500\nOne &amp; two.\n"
+        "\n2\n01:01:01.040 --> 01:01:03.000\nThree &lt;four&gt;.\n"
     )
     assert json.loads(as_json(SEGMENTS))[1] == {
         "file": "a.wav",

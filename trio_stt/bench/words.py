@@ -1,20 +1,20 @@
-"""Words compared: plain spelling, and how many words a transcript has wrong. It must not know where words come from."""
+"""Comparison of words: normalised spelling, kept words, word errors. It must not know where words come from."""
 
 import re
 from difflib import SequenceMatcher
 
-import numpy as np
+import jiwer
 
 _WORD = re.compile(r"[\w']+")
 
 
 def plain_words(text: str) -> list[str]:
-    """Its words in lower case, without punctuation; apostrophes stay. Numbers stay as they are written."""
+    """The words of a text in lower case, without punctuation. Apostrophes and digits stay as they are."""
     return _WORD.findall(text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
 
 
 def kept_words(before: list[str], after: list[str]) -> int:
-    """How many words of one text stand in the other in the same order, as difflib matches them."""
+    """The number of words that stand in both texts in the same order, as difflib matches them."""
     same = 0
     for old, new in zip(before, after, strict=False):
         if old != new:
@@ -25,13 +25,8 @@ def kept_words(before: list[str], after: list[str]) -> int:
 
 
 def word_errors(reference: list[str], hypothesis: list[str]) -> int:
-    """The fewest words to substitute, add and take away (Levenshtein) that make one text of the other."""
-    numbers = {word: number for number, word in enumerate({*reference, *hypothesis})}
-    heard = np.array([numbers[word] for word in hypothesis], np.int64)
-    steps = np.arange(heard.size + 1)
-    row = steps
-    for done, word in enumerate(reference, 1):
-        best = np.minimum(row[1:] + 1, row[:-1] + (heard != numbers[word]))
-        # An added word costs one more than its left neighbour: less the slope, a running minimum.
-        row = np.minimum.accumulate(np.concatenate(([done], best)) - steps) + steps
-    return int(row[-1])
+    """The fewest words to substitute, insert and delete (Levenshtein distance) between two texts."""
+    if not reference or not hypothesis:  # jiwer takes no empty reference
+        return len(reference) + len(hypothesis)
+    compared = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
+    return compared.substitutions + compared.insertions + compared.deletions

@@ -64,8 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     # Imported here so that `--help` and typing errors answer at once.
     if parsed.command == "bench":
-        if not all(map(find_spec, ("trio_websocket", "soxr"))):  # only its talkers' processes import the first
-            raise SettingError("bench needs the packages trio-websocket and soxr: pip install 'trio-stt[bench]'")
+        if missing := [name for name in ("jiwer", "psutil", "trio_websocket") if not find_spec(name)]:
+            raise SettingError(
+                f"bench: the package {missing[0]} is not installed: "
+                "pip install 'trio-stt[bench]', or in a checkout: uv run --extra bench trio-stt bench"
+            )
         from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
 
         return bench(bench_options(parsed))

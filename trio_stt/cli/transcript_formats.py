@@ -1,9 +1,11 @@
 """How transcripts are written: text, JSON, SubRip and WebVTT. Pure: segments in, text out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
 
 import msgspec
+import pysubs2
 
 from trio_stt.protocol.segment import Piece
 
@@ -50,17 +52,13 @@ def as_json(segments: Sequence[SpokenSegment]) -> str:
 
 
 def as_srt(segments: Sequence[SpokenSegment]) -> str:
-    """SubRip: numbered cues, a comma before the milliseconds."""
-    cues = (
-        f"{number}\n{_clock(s.start, ',')} --> {_clock(s.end, ',')}\n{s.text}\n" for number, s in enumerate(segments, 1)
-    )
-    return "\n".join(cues)
+    """SubRip."""
+    return _subtitles(segments, "srt") if segments else ""
 
 
 def as_vtt(segments: Sequence[SpokenSegment]) -> str:
-    """WebVTT; the text's markup characters are escaped, as W3C's WebVTT asks."""
-    cues = (f"\n{_clock(s.start, '.')} --> {_clock(s.end, '.')}\n{_cue_text(s.text)}\n" for s in segments)
-    return "WEBVTT\n" + "".join(cues)
+    """WebVTT. Markup characters in the text are escaped, as the W3C's WebVTT requires."""
+    return _subtitles([replace(segment, text=escape(segment.text, quote=False)) for segment in segments], "vtt")
 
 
 FORMATS: Mapping[str, Callable[[Sequence[SpokenSegment]], str]] = {
@@ -71,12 +69,11 @@ FORMATS: Mapping[str, Callable[[Sequence[SpokenSegment]], str]] = {
 }
 
 
-def _clock(seconds: float, mark: str) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, milliseconds = divmod(milliseconds, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
-
-
-def _cue_text(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _subtitles(segments: Sequence[SpokenSegment], format_name: str) -> str:
+    subtitles = pysubs2.SSAFile()
+    for segment in segments:
+        cue = pysubs2.SSAEvent(start=round(segment.start * 1000), end=round(segment.end * 1000))
+        cue.plaintext = segment.text
+        subtitles.append(cue)
+    # Without keep_ssa_tags, the writer takes braces in the text for markup and drops what they hold.
+    return subtitles.to_string(format_name, keep_ssa_tags=True).rstrip("\n") + "\n"
