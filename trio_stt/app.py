@@ -10,9 +10,10 @@ import trio
 
 from trio_stt.api.web_app import build_app
 from trio_stt.errors import TrioSttError
-from trio_stt.hypercorn_adapter.host_bridge import HostBridge, isolate_connection_errors
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
-from trio_stt.hypercorn_adapter.shutdown_hook import on_worker_shutdown
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge
+from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
+from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
+from trio_stt.hypercorn_adapter.verification import verify_replacements
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
@@ -23,23 +24,24 @@ def _build() -> HostBridge:
     try:
         settings = load()
         start_logging(settings.log_level, settings.log_format)
-        isolate_connection_errors()
-        server_state = build_server(settings)
-        install_websocket_limits(lambda: WebSocketLimits.of(server_state.settings))
-        app, told_to_end = build_app(server_state), trio.Event()
-        on_worker_shutdown(told_to_end.set)
+        server_state, shutting_down = build_server(settings), trio.Event()
+        install_replacements(
+            HostHooks(websocket_limits=lambda: WebSocketLimits.of(server_state.settings), on_shutdown=shutting_down.set)
+        )
+        app = build_app(server_state, before_start=verify_replacements)
+        install_websocket_class(app)
 
         @app.before_serving
         async def watch() -> None:
-            app.nursery.start_soon(_drain_at, told_to_end, server_state)
+            app.nursery.start_soon(_drain_at, shutting_down, server_state)
 
         return HostBridge(app)
     except TrioSttError as error:
         sys.exit(f"trio-stt: {error}")
 
 
-async def _drain_at(told_to_end: trio.Event, server_state: ServerState) -> None:
-    await told_to_end.wait()
+async def _drain_at(shutting_down: trio.Event, server_state: ServerState) -> None:
+    await shutting_down.wait()
     await server_state.drain(server_state.settings.shutdown_grace_s)
 
 

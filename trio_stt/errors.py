@@ -15,6 +15,7 @@
      │    └── ResumeError         where `resume`
      ├── ServerFull            no place for another session
      ├── ServerClosing         the server shuts down and takes no new session
+     ├── HostError             the installed web server is not one that trio-stt can serve with
      ├── AudioFileError        a file that is not audio, or that cannot be read
      └── ModelError            a model cannot be found in the catalogue, fetched, kept or removed
 
@@ -98,6 +99,10 @@ class ServerFull(TrioSttError):  # noqa: N818 - as above
 
 class ServerClosing(TrioSttError):  # noqa: N818 - as above
     """The server shuts down and takes no new session."""
+
+
+class HostError(TrioSttError):
+    """The installed Hypercorn or Quart does not use what trio-stt replaces in it."""
 
 
 class AudioFileError(TrioSttError):

@@ -8,14 +8,12 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 from hypercorn.protocol.ws_stream import WSStream
-from hypercorn.trio import run as trio_worker
 from hypercorn.trio.tcp_server import TCPServer
 
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import CLOSE, TEXT, RawClient, frame, raw_client
-from trio_stt.hypercorn_adapter.host_bridge import isolate_connection_errors
 from trio_stt.session.session import Session
 
 
@@ -30,8 +28,6 @@ def held() -> list[str]:
 async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[int]:
     """The port of a server, without a garbage collector; in the end it holds no connection and no session."""
     monkeypatch.setattr("trio_stt.runtime.gc_schedule.LOOK_S", math.inf)
-    monkeypatch.setattr(trio_worker, "TCPServer", TCPServer)  # type: ignore[attr-defined]  # put back after it
-    isolate_connection_errors()
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine(), **settings)) as port:
         gc.collect()
         assert held() == []

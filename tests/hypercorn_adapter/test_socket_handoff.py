@@ -11,7 +11,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCall
 
 from tests.support.in_process import accepting
 from tests.support.raw_socket import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
-from trio_stt.hypercorn_adapter.socket_handoff import SocketHandoff
+from trio_stt.hypercorn_adapter.connection import SocketHandoff
 
 Message = str | bytes | None
 MESSAGES: list[Message] = ["text", b"binary" * 20_000, b"", "in parts", b"\7" * 3900, "the last"]

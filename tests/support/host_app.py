@@ -11,7 +11,9 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import websocket
 from quart_trio import QuartTrio
 
-from trio_stt.hypercorn_adapter.host_bridge import HostBridge, isolate_connection_errors
+from trio_stt.hypercorn_adapter.host_bridge import HostBridge
+from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
+from trio_stt.hypercorn_adapter.replacements import TRIO_CONNECTION, HostHooks
 
 quart = QuartTrio(__name__)
 
@@ -24,7 +26,8 @@ async def below_quart(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     await quart(scope, receive, send)
 
 
-isolate_connection_errors()
+HostHooks.current = HostHooks(websocket_limits=lambda: WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0))
+TRIO_CONNECTION.install()
 app = HostBridge(below_quart)
 
 

@@ -11,12 +11,17 @@ from functools import partial
 import pytest
 import trio
 from hypercorn.config import Config
-from hypercorn.protocol import h2, h11
 from hypercorn.trio import serve as serve_app
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from trio_stt.api.web_app import build_app
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
+from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
+from trio_stt.hypercorn_adapter.replacements import (
+    REPLACEMENTS,
+    HostHooks,
+    install_replacements,
+    install_websocket_class,
+)
 from trio_stt.server.server_state import ServerState
 
 Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
@@ -28,9 +33,9 @@ def serving(
 ) -> AbstractAsyncContextManager[int]:
     """The port of 127.0.0.1 where a house is served until the block ends, as `trio-stt serve` would."""
     monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # of this process, for good
-    return _hosting(
-        monkeypatch, build_app(server_state), lambda: WebSocketLimits.of(server_state.settings), config or Config()
-    )
+    app = build_app(server_state)
+    install_websocket_class(app)
+    return _hosting(monkeypatch, app, lambda: WebSocketLimits.of(server_state.settings), config or Config())
 
 
 def accepting(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> AbstractAsyncContextManager[int]:
@@ -55,9 +60,9 @@ def accepting(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> AbstractAsyncConte
 async def _hosting(
     monkeypatch: pytest.MonkeyPatch, app: ASGIFramework, limits: Callable[[], WebSocketLimits], config: Config
 ) -> AsyncIterator[int]:
-    for protocol in (h11, h2):
-        monkeypatch.setattr(protocol, "WSStream", protocol.WSStream)  # type: ignore[attr-defined]  # put back after it
-    install_websocket_limits(limits)
+    for each in REPLACEMENTS:
+        monkeypatch.setattr(each.module, each.name, getattr(each.module, each.name))  # restored after the test
+    install_replacements(HostHooks(websocket_limits=limits))
     stop = trio.Event()
     config.bind = ["127.0.0.1:0"]
     async with trio.open_nursery() as nursery:

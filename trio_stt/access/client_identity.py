@@ -17,13 +17,11 @@ class ClientIdentity:
 
     Attributes:
         address: Its own, behind trusted proxies, too; empty on a Unix socket.
-        peer: Address and port at the other end of the TCP connection; None on a Unix socket.
         may_administer: Whether it may change settings and see single sessions.
         record: Of its key; None where it showed none.
     """
 
     address: str
-    peer: tuple[str, int | None] | None
     may_administer: bool
     record: KeyRecord | None = None
 
@@ -36,19 +34,17 @@ def with_client(scope: WWWScope, identity: ClientIdentity) -> WWWScope:
 def client_identity(scope: WWWScope) -> ClientIdentity:
     """Who a request is from; without a guard before the routes, what the connection tells."""
     known = cast("dict[str, object]", scope.get("state") or {}).get(_PLACE)
-    return known if isinstance(known, ClientIdentity) else identity_without_key(scope, peer=scope.get("client"))
+    return known if isinstance(known, ClientIdentity) else identity_without_key(scope)
 
 
-def identity_without_key(scope: WWWScope, *, peer: tuple[str, int | None] | None) -> ClientIdentity:
+def identity_without_key(scope: WWWScope) -> ClientIdentity:
     """Who it is where nobody needs a key: only the server's own machine administers."""
     client = scope.get("client")
-    return ClientIdentity(address=client[0] if client else "", peer=peer, may_administer=is_local(scope))
+    return ClientIdentity(address=client[0] if client else "", may_administer=is_local(scope))
 
 
-def identity_with_key(
-    scope: WWWScope, record: KeyRecord | None, *, peer: tuple[str, int | None] | None
-) -> ClientIdentity:
+def identity_with_key(scope: WWWScope, record: KeyRecord | None) -> ClientIdentity:
     """Who it is where keys count: nobody administers without one, not even this machine."""
     client = scope.get("client")
     may_administer = record is not None and record.scope.includes(KeyScope.ADMIN)
-    return ClientIdentity(address=client[0] if client else "", peer=peer, may_administer=may_administer, record=record)
+    return ClientIdentity(address=client[0] if client else "", may_administer=may_administer, record=record)

@@ -87,8 +87,7 @@ class AccessMiddleware:
                 self._on_refused_socket()
             await _answer(passed, scope, send)
         else:
-            scope.update(passed)  # type: ignore[typeddict-item]  # the same one: the host goes on writing there
-            await self._app(scope, receive, send)
+            await self._app(passed, receive, send)
 
     async def _judge(self, scope: WWWScope) -> WWWScope | Rejection:
         """The scope for the routes, with who it is from; or why they may not see it."""
@@ -98,15 +97,14 @@ class AccessMiddleware:
             return seen
         if rejection := self._access.rejection(seen):
             return rejection
-        peer = scope.get("client")
         if self._keyring is None:
-            return with_client(seen, identity_without_key(seen, peer=peer))
+            return with_client(seen, identity_without_key(seen))
         if seen["type"] == "websocket":
-            return with_client(seen, identity_with_key(seen, None, peer=peer))
+            return with_client(seen, identity_with_key(seen, None))
         record = await self._owner(seen, self._keyring)
         if isinstance(record, Rejection):
             return record
-        return with_client(seen, identity_with_key(seen, record, peer=peer))
+        return with_client(seen, identity_with_key(seen, record))
 
     async def _owner(self, scope: HTTPScope, keyring: Keyring) -> KeyRecord | Rejection | None:
         """Whose key a request shows; None where there is none and none is needed."""

@@ -3,6 +3,8 @@
 It owns what starts and ends with the server, and in which order. It must not know sessions or settings.
 """
 
+from collections.abc import Awaitable, Callable
+
 import trio
 from quart_trio import QuartTrio
 
@@ -14,21 +16,23 @@ from trio_stt.access.security_headers import SecurityHeaders
 from trio_stt.api.http import http_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.websocket_admission import WebSocketAdmission
-from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.runtime.gc_schedule import collect_periodically
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
 from trio_stt.server.server_state import ServerState
 
 
-def build_app(server_state: ServerState) -> QuartTrio:
+def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable[None]] | None = None) -> QuartTrio:
     """The app: its routes, and its lanes running for as long as it is served.
+
+    Args:
+        server_state: What its sessions share.
+        before_start: Awaited when the host starts the app, before the lanes load; what it raises ends the start.
 
     Raises:
         SettingError: What the settings allow to reach the server makes no sense.
     """
     app = QuartTrio("trio_stt", static_folder=None)
-    app.asgi_websocket_class = DirectWebsocket
     keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)
     middleware = AccessMiddleware(
         app.asgi_app,
@@ -43,6 +47,8 @@ def build_app(server_state: ServerState) -> QuartTrio:
 
     @app.before_serving
     async def start() -> None:
+        if before_start is not None:
+            await before_start()
         prepare_process()
         await app.nursery.start(server_state.run)
         app.nursery.start_soon(collect_periodically, server_state.lanes.wait_loaded)

@@ -117,7 +117,7 @@ class WebSocketAdmission:
         record = await self._keyring.check(key, identity.address)
         if not isinstance(record, KeyRecord):
             return record
-        known = identity_with_key(websocket.scope, record, peer=identity.peer)
+        known = identity_with_key(websocket.scope, record)
         websocket.scope["state"] = with_client(websocket.scope, known)["state"]
         return None
 

@@ -16,9 +16,10 @@ from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.api.web_app import build_app
 from trio_stt.cli.error_groups import unwrap_group
 from trio_stt.cli.tls import ServerConfig
-from trio_stt.errors import SettingError
-from trio_stt.hypercorn_adapter.host_bridge import isolate_connection_errors
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits, install_websocket_limits
+from trio_stt.errors import HostError, SettingError
+from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
+from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
+from trio_stt.hypercorn_adapter.verification import verify_replacements
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
 from trio_stt.server.build import build_server
@@ -38,22 +39,24 @@ def serve(settings: Settings) -> int:
 
     Raises:
         SettingError: The settings are impossible together, or the address cannot be listened on.
+        HostError: The installed Hypercorn or Quart is not one that this server can be hosted with.
     """
     start_logging(settings.log_level, settings.log_format)
-    isolate_connection_errors()
     config = ServerConfig()
     config.use_certificate(settings)
     server_state = build_server(settings)
-    install_websocket_limits(lambda: WebSocketLimits.of(server_state.settings))
+    install_replacements(HostHooks(websocket_limits=lambda: WebSocketLimits.of(server_state.settings)))
     try:
         trio.run(_serve, server_state, config, strict_exception_groups=True)
-    except* SettingError as group:
+    except* (SettingError, HostError) as group:
         raise unwrap_group(group) from None
     return 0
 
 
 async def _serve(server_state: ServerState, config: ServerConfig) -> None:
-    settings = server_state.settings
+    await verify_replacements()
+    app, settings = build_app(server_state), server_state.settings
+    install_websocket_class(app)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config.bind = [f"{host}:{settings.port}"]
     config.errorlog = logging.getLogger("trio_stt.hypercorn")  # in the form of all other lines
@@ -65,7 +68,7 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
         if config.ssl_enabled and hasattr(signal, "SIGHUP"):  # Windows has none
             watch.start_soon(_note_new_certificates, config)
         async with trio.open_nursery() as nursery:
-            serving = partial(serve_app, build_app(server_state), config, shutdown_trigger=down.wait)
+            serving = partial(serve_app, app, config, shutdown_trigger=down.wait)
             try:
                 addresses = await nursery.start(serving)
             except* OSError as group:

@@ -9,7 +9,6 @@ Both loops share one thread, so each calls the other's synchronous functions dir
 
 import asyncio
 import contextvars
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,10 +17,6 @@ from typing import Any, TypeVar
 import outcome
 import sniffio
 import trio
-from hypercorn.trio import run as trio_worker
-from hypercorn.trio import tcp_server
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import (
     ASGIFramework,
     ASGIReceiveCallable,
@@ -29,12 +24,10 @@ from hypercorn.typing import (
     ASGISendCallable,
     ASGISendEvent,
     Scope,
-    TaskGroup,
 )
 
 _T = TypeVar("_T")
 _FAREWELLS = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
-_log = logging.getLogger(__name__)
 
 
 class HostBridge:
@@ -66,55 +59,6 @@ class HostBridge:
             await self.app(scope, receive, send)
         else:
             await _serve_as_guest(self.app, scope, receive, send)
-
-
-class _SingleTask:
-    """In the place of Hypercorn's: those take two tasks and two turns at a lock each, and a connection starts two."""
-
-    def __init__(self) -> None:
-        self._scope: trio.CancelScope | None = None
-
-    async def restart(self, task_group: TaskGroup, action: Callable[[], Awaitable[object]]) -> None:
-        """Run an action, and no longer the one before."""
-        await self.stop()
-        self._scope = trio.CancelScope()
-        task_group.spawn(self._run, self._scope, action)
-
-    async def stop(self) -> None:
-        """Let it end at its next checkpoint, if it runs."""
-        if self._scope is not None:
-            self._scope.cancel()
-            self._scope = None
-
-    @staticmethod
-    async def _run(scope: trio.CancelScope, action: Callable[[], Awaitable[object]]) -> None:
-        with scope:
-            await action()
-
-
-class _IsolatedConnection(TCPServer):
-    """A connection whose own failure ends it alone."""
-
-    async def run(self) -> None:
-        try:
-            await super().run()
-        except* Exception:  # noqa: BLE001 - whatever went wrong, it concerns this connection only
-            _log.exception("a connection failed")
-        finally:
-            vars(self).pop("protocol", None)  # they hold each other, and all that the connection did
-
-
-def isolate_connection_errors() -> None:
-    """Keep a failed connection from ending Hypercorn's Trio worker; call it before the worker serves.
-
-    Hypercorn 0.18 lets an error in a connection's protocol handling leave the worker's nursery: a client that sends a
-    WebSocket frame before the handshake is answered ends the whole server (hypercorn issue 225). Its asyncio worker
-    logs such an error and goes on; so does the Trio worker after this call.
-    """
-    WorkerContext.single_task_class = _SingleTask
-    # Imported there, and looked up for each connection and at the start.
-    tcp_server.TrioSingleTask = _SingleTask  # type: ignore[attr-defined, assignment]  # as far as it is used
-    trio_worker.TCPServer = _IsolatedConnection  # type: ignore[attr-defined]
 
 
 async def _serve_as_guest(

@@ -26,7 +26,6 @@ from functools import partial
 from typing import Any, cast
 
 import trio
-from hypercorn.protocol import h2, h11
 from hypercorn.protocol.events import Body, Data, Event, StreamClosed
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
 from hypercorn.typing import (
@@ -44,10 +43,10 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
-from trio_stt.hypercorn_adapter.close_codes import note_close_code
+from trio_stt.api.websocket_transport import WebSocketTransport, attach_transport
+from trio_stt.hypercorn_adapter.connection import SocketHandoff, reset_function, single_task
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
 from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
-from trio_stt.hypercorn_adapter.socket_handoff import SocketHandoff
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
 from trio_stt.settings import Settings
 from trio_stt.token_bucket import TokenBucket
@@ -86,13 +85,6 @@ class WebSocketLimits:
         return cls(max_message_bytes=packet_bytes + MAX_METADATA_BYTES, liveness_timeout_s=settings.liveness_timeout_s)
 
 
-def install_websocket_limits(limits: Callable[[], WebSocketLimits]) -> None:
-    """Make Hypercorn read every WebSocket with these limits, as they are at each moment; call it before it serves."""
-    stream = partial(LimitedWSStream, limits)
-    for protocol in (h11, h2):
-        protocol.WSStream = stream  # type: ignore[attr-defined]  # imported there, and looked up for each handshake
-
-
 class LimitedWSStream(WSStream):
     """One WebSocket.
 
@@ -112,10 +104,11 @@ class LimitedWSStream(WSStream):
         self._is_putting = False
         self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
         self._handoff = SocketHandoff(self.send)
+        self._transport = WebSocketTransport(reset=reset_function(self.send))
         self._held = b""  # frames that go out with the next one
         self._holds = False
         self.app = partial(self._serve, self.app)
-        self._clock = self.context.single_task_class()
+        self._clock = single_task(self.context)
         self._clock_ends = False
 
     @property
@@ -160,6 +153,7 @@ class LimitedWSStream(WSStream):
     # --- the app's side ---
 
     async def _serve(self, app: AppWrapper, scope: Scope, receive: ASGIReceiveCallable, *rest: Any) -> None:
+        attach_transport(cast("dict[str, object]", scope), self._transport)
         try:
             await app(scope, partial(self._receive, receive), *rest)
         finally:
@@ -204,7 +198,7 @@ class LimitedWSStream(WSStream):
     async def _send_wsproto_event(self, event: ws.Event) -> None:
         """As Hypercorn does, but what the app says at once goes out together, with whatever else is sent meanwhile."""
         if isinstance(event, CloseConnection) and self.connection.state is ConnectionState.REMOTE_CLOSING:
-            note_close_code(self.scope, event.code)  # the answer repeats it
+            self._transport.close_code = event.code  # the answer repeats it
         with suppress(LocalProtocolError):  # closed already
             self._held += self.connection.send(event)
         if self._held and not (self._holds and isinstance(event, TextMessage)):

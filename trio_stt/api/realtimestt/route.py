@@ -22,9 +22,8 @@ from trio_stt.api.websocket_admission import (
     drain_after_close,
     reject,
 )
+from trio_stt.api.websocket_transport import WebSocketTransport, websocket_transport
 from trio_stt.errors import ServerClosing, ServerFull
-from trio_stt.hypercorn_adapter.close_codes import is_clean_close
-from trio_stt.hypercorn_adapter.connection_reset import reset_connection
 from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
@@ -53,8 +52,8 @@ class QuartConnection:
     def __init__(self, admission: WebSocketAdmission, rate_limiter: MessageRateLimiter) -> None:
         self._admission = admission
         self._rate_limiter = rate_limiter
-        self._scope = websocket.scope
-        self._identity = client_identity(self._scope)
+        self._transport = websocket_transport(websocket.scope) or WebSocketTransport()
+        self._identity = client_identity(websocket.scope)
         self._is_turned_away = False
         # Looked up once, not for each message. DirectWebsocket's `send` takes several at once.
         self._receive, self._send = websocket.receive, cast("Callable[..., Awaitable[None]]", websocket.send)
@@ -62,7 +61,7 @@ class QuartConnection:
     @property
     def closed_cleanly(self) -> bool:
         """Whether the client closed the WebSocket to stay away, or was turned away: it is not waited for."""
-        return self._is_turned_away or is_clean_close(self._scope)
+        return self._is_turned_away or self._transport.closed_cleanly
 
     async def receive(self) -> str | bytes:
         """The next message.
@@ -89,9 +88,7 @@ class QuartConnection:
 
     def abort(self) -> None:
         """Reset the TCP connection beneath: Hypercorn shields a send that hangs, and closing would wait for it."""
-        peer = self._identity.peer
-        if peer is not None and peer[1] is not None:
-            reset_connection(peer[0], peer[1])
+        self._transport.abort()
 
 
 def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Blueprint:

@@ -1,0 +1,141 @@
+"""The start-up check finds each replacement that is not in force, under both workers, and passes where all are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.asyncio import worker_context as asyncio_context
+from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.trio import tcp_server, worker_context
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from tests.support.asgi_host import call, run_host
+from trio_stt.errors import HostError
+from trio_stt.hypercorn_adapter import connection, limited_websocket, verification
+from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
+from trio_stt.hypercorn_adapter.replacements import (
+    ASYNCIO_CONTEXT,
+    H2_STREAM,
+    H11_STREAM,
+    REPLACEMENTS,
+    TRIO_CONNECTION,
+    TRIO_CONTEXT,
+    HostHooks,
+    Replacement,
+    install_replacements,
+)
+from trio_stt.hypercorn_adapter.verification import verify_replacements
+
+HYPERCORNS_OWN: dict[Replacement, Any] = {
+    H11_STREAM: WSStream,
+    H2_STREAM: WSStream,
+    TRIO_CONNECTION: tcp_server.TCPServer,
+    TRIO_CONTEXT: worker_context.WorkerContext,
+    ASYNCIO_CONTEXT: asyncio_context.WorkerContext,
+}
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def on_trio() -> None:
+    trio.run(verify_replacements)
+
+
+def on_asyncio() -> None:
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
+        await verify_replacements()
+
+    run_host(lambda: call(app))
+
+
+WORKERS = [on_trio, on_asyncio]
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in REPLACEMENTS:
+        monkeypatch.setattr(each.module, each.name, getattr(each.module, each.name))  # restored after the test
+    install_replacements(
+        HostHooks(websocket_limits=lambda: WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0))
+    )
+    monkeypatch.setattr(verification, "_TIMEOUT_S", 0.5)
+
+
+async def _nothing(*_: object) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def _accept_with_compression(stream: LimitedWSStream, message: Any) -> None:
+    await WSStream._accept(stream, message)
+
+
+def _no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LimitedWSStream, "_collect", _nothing)
+
+
+def _compression(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LimitedWSStream, "_accept", _accept_with_compression)
+
+
+def _no_liveness_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LimitedWSStream, "_watch", _nothing)
+
+
+def _no_way_to_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_server_beneath", lambda _: None)
+
+
+def _reset_without_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited_websocket, "reset_function", lambda _: lambda: None)
+
+
+def _quarts_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "install_websocket_class", lambda _: None)
+
+
+@pytest.mark.parametrize("verify", WORKERS)
+def test_installed_replacements_pass_and_hooks_stay(verify: Callable[[], None]) -> None:
+    hooks = HostHooks.current
+    verify()
+    assert HostHooks.current is hooks
+
+
+@pytest.mark.parametrize(
+    ("verify", "missing"),
+    [
+        (on_trio, H11_STREAM),
+        (on_trio, H2_STREAM),
+        (on_trio, TRIO_CONNECTION),
+        (on_trio, TRIO_CONTEXT),
+        (on_asyncio, H11_STREAM),
+        (on_asyncio, H2_STREAM),
+        (on_asyncio, ASYNCIO_CONTEXT),
+    ],
+    ids=str,
+)
+def test_name_that_hypercorn_looks_up_elsewhere_is_found(
+    monkeypatch: pytest.MonkeyPatch, verify: Callable[[], None], missing: Replacement
+) -> None:
+    monkeypatch.setattr(missing.module, missing.name, HYPERCORNS_OWN[missing])
+    with pytest.raises(HostError, match=rf"replaces in it: {missing}\. .*hypercorn 0\.\d+\.\d+ \(tested: "):
+        verify()
+
+
+@pytest.mark.parametrize("verify", WORKERS)
+@pytest.mark.parametrize(
+    ("break_it", "name"),
+    [
+        (_no_limit, str(H11_STREAM)),
+        (_compression, str(H11_STREAM)),
+        (_no_liveness_check, str(H11_STREAM)),
+        (_no_way_to_the_socket, str(H11_STREAM)),
+        (_reset_without_effect, str(H11_STREAM)),
+        (_quarts_own, "quart_trio.QuartTrio.asgi_websocket_class"),
+    ],
+)
+def test_replacement_that_no_longer_works_is_found(
+    monkeypatch: pytest.MonkeyPatch, verify: Callable[[], None], break_it: Break, name: str
+) -> None:
+    break_it(monkeypatch)
+    with pytest.raises(HostError, match=name):
+        verify()

@@ -1,0 +1,110 @@
+"""Every name of Hypercorn that trio-stt replaces, in one list, and the one class of Quart.
+
+Call `install_replacements` before Hypercorn serves. Names are replaced where Hypercorn looks them up; a version that
+looks elsewhere would silently lose message limits or the liveness check, so `verification` tests each at start-up.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+from typing import Any, ClassVar
+
+from hypercorn.asyncio import run as asyncio_worker
+from hypercorn.asyncio.worker_context import WorkerContext as AsyncioWorkerContext
+from hypercorn.protocol import h2, h11
+from hypercorn.trio import run as trio_worker
+from hypercorn.trio.worker_context import WorkerContext as TrioWorkerContext
+from quart_trio import QuartTrio
+
+from trio_stt.hypercorn_adapter.connection import IsolatedConnection
+from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
+from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
+
+logger = logging.getLogger(__name__)
+
+CHECKED_WITH = {"hypercorn": "0.18.0", "quart": "0.22.0", "quart-trio": "0.12.0", "wsproto": "1.3.2"}
+"""The versions that the replacements were written for and tested with."""
+
+
+def _log_connection_error(error: BaseException) -> None:
+    logger.error("a connection failed", exc_info=error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostHooks:
+    """What the replacements ask of the server.
+
+    Attributes:
+        websocket_limits: Returns the limits in force.
+        on_shutdown: Called on the loop of a worker that is told to end, before it closes anything. Hypercorn then stops
+            listening, leaves its sockets `graceful_timeout` to end by themselves (3 s by default) and breaks off the
+            rest; its apps hear of the end only after that.
+        on_connection_error: Called with an error that ended one connection of the Trio worker.
+    """
+
+    websocket_limits: Callable[[], WebSocketLimits]
+    on_shutdown: Callable[[], None] = lambda: None
+    on_connection_error: Callable[[BaseException], None] = _log_connection_error
+
+    current: ClassVar["HostHooks"]
+    """Read where a stream or a worker is created; never replaced for those that exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One name of Hypercorn, looked up there for each connection or at the start of a worker."""
+
+    module: ModuleType
+    name: str
+    new: Callable[..., Any]
+
+    def __str__(self) -> str:
+        """The full name."""
+        return f"{self.module.__name__}.{self.name}"
+
+    def install(self) -> None:
+        """Put the new object in place."""
+        setattr(self.module, self.name, self.new)
+
+
+def _limited_stream(*args: Any) -> LimitedWSStream:
+    return LimitedWSStream(HostHooks.current.websocket_limits, *args)
+
+
+def _connection(*args: Any) -> IsolatedConnection:
+    return IsolatedConnection(HostHooks.current.on_connection_error, *args)
+
+
+def _worker_context(make: Callable[..., Any], *args: Any) -> Any:
+    """A worker's context that calls `on_shutdown` when the worker is told to end."""
+    context, on_shutdown = make(*args), HostHooks.current.on_shutdown
+    terminate = context.terminated.set
+
+    async def notify_and_terminate() -> None:
+        on_shutdown()
+        await terminate()
+
+    context.terminated.set = notify_and_terminate
+    return context
+
+
+H11_STREAM = Replacement(h11, "WSStream", _limited_stream)
+H2_STREAM = Replacement(h2, "WSStream", _limited_stream)
+TRIO_CONNECTION = Replacement(trio_worker, "TCPServer", _connection)
+TRIO_CONTEXT = Replacement(trio_worker, "WorkerContext", partial(_worker_context, TrioWorkerContext))
+ASYNCIO_CONTEXT = Replacement(asyncio_worker, "WorkerContext", partial(_worker_context, AsyncioWorkerContext))
+REPLACEMENTS = (H11_STREAM, H2_STREAM, TRIO_CONNECTION, TRIO_CONTEXT, ASYNCIO_CONTEXT)
+
+
+def install_replacements(hooks: HostHooks) -> None:
+    """Replace the names, for all workers of this process; a second call only changes the hooks."""
+    HostHooks.current = hooks
+    for replacement in REPLACEMENTS:
+        replacement.install()
+
+
+def install_websocket_class(app: QuartTrio) -> None:
+    """Let an app serve its WebSockets directly."""
+    app.asgi_websocket_class = DirectWebsocket
