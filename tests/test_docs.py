@@ -1,10 +1,9 @@
-"""The documentation of the settings is generated from their declaration: `python -m tests.test_docs` rewrites it."""
+"""docs/settings.md is generated from the declarations of the settings: `python -m tests.test_docs` rewrites it."""
 
 from pathlib import Path
 
 from tests.support.declared import bounds, choices, kind
-from trio_stt.settings import PROFILES, RuntimeClass
-from trio_stt.settings.configuration import Declaration, declarations
+from trio_stt.settings import PROFILES, Declaration, RuntimeClass, declarations
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 WHEN = {
@@ -14,20 +13,21 @@ WHEN = {
 }
 HEAD = """# Settings
 
-Each setting can be given as a flag or in the environment. Flags win over the environment, the environment over the
-profile, the profile over the default. A boolean's flag takes no value and turns it away from its default.
+Every setting is a flag of the command line and an environment variable. A flag overrides the environment, the
+environment overrides the profile, and the profile overrides the default. The flag of a boolean takes no value and
+inverts the default.
 
-*Changes* says when a change of the running server, with `PATCH /api/config`, takes effect: at once, for the sessions
-that connect after it, or only with a restart. A value of another type or outside what is allowed is refused and the
-rest of the request is applied.
+*Changes* says when a change made by `PATCH /api/config` takes effect: at once, for sessions that begin later, or only
+after a restart. In such a request, a value of another type or outside the allowed range is rejected, and the other
+values are applied.
 
-| setting | flag | default | allowed | changes | what it does |
+| setting | flag | default | allowed | changes | meaning |
 | --- | --- | --- | --- | --- | --- |
 """
 PROFILE_HEAD = """
 ## Profiles
 
-What `--profile` puts in the place of the defaults above.
+`--profile` replaces these defaults.
 """
 
 
@@ -71,11 +71,11 @@ def profiles() -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_every_setting_is_documented_as_it_is_declared() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.test_docs"
 
 
-def test_every_setting_has_a_row_with_a_sentence_of_help() -> None:
+def test_every_setting_has_a_row_with_a_help_sentence() -> None:
     for declaration in declarations():
         assert declaration.help.endswith("."), declaration.name
         assert row(declaration) in page()

@@ -14,7 +14,7 @@ from tests.support.real import moonshine_asset
 from tests.support.server import running_server
 from trio_stt.cli import checks, main
 from trio_stt.lanes.engines.devices import device_report
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -186,5 +186,5 @@ def test_an_address_for_every_network_is_asked_on_this_machine(capsys: pytest.Ca
 
 
 def test_the_address_of_a_server_with_a_certificate_is_shown_as_its_clients_type_it() -> None:
-    settings = load({"port": "0", "certfile": "cert.pem", "keyfile": "key.pem"})
+    settings = load_settings({"port": "0", "certfile": "cert.pem", "keyfile": "key.pem"})
     assert checks.server(settings).address == "https://127.0.0.1:0"

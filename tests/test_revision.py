@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from tests.support.declared import LIFTED, as_held, bad_values, choices, good_values, is_optional, kind
 from trio_stt.errors import SettingError
-from trio_stt.settings import RuntimeClass, Settings
-from trio_stt.settings.configuration import Declaration, declarations
-from trio_stt.settings.revision import CHECKED, Revision, revise
+from trio_stt.settings import Declaration, RuntimeClass, Settings, declarations
+from trio_stt.settings.revision import WAKE_WORD_SETTINGS, Revision, revise
 
 STARTUP = [d for d in declarations() if d.option.runtime is RuntimeClass.STARTUP]
 CHANGEABLE = [d for d in declarations() if d.option.runtime is not RuntimeClass.STARTUP]
@@ -179,7 +178,7 @@ def test_wake_words_are_not_checked_for_changes_of_other_settings() -> None:
         pytest.fail("it may be slow")
 
     for declaration in CHANGEABLE:
-        if declaration.name not in CHECKED:
+        if declaration.name not in WAKE_WORD_SETTINGS:
             value = msgspec.Raw(json.dumps(good_values(declaration)[0]).encode())
             assert revise(lifted(declaration), {declaration.name: value}, check).rejected == {}
 
@@ -189,7 +188,7 @@ REQUESTS = st.lists(
         *(
             st.tuples(st.just(d.name), st.sampled_from([*good_values(d), *bad_values(d)]))
             for d in declarations()
-            if d.name in CHECKED or d.name.endswith(("_seconds", "_recording", "_sessions", "model"))
+            if d.name in WAKE_WORD_SETTINGS or d.name.endswith(("_seconds", "_recording", "_sessions", "model"))
         ),
         st.tuples(st.just("realtime_min_audio_seconds"), st.floats(0, 60)),
         st.tuples(st.just("realtime_max_audio_seconds"), st.floats(0, 60)),
@@ -215,6 +214,6 @@ def test_the_settings_stay_possible_and_as_much_as_possible_is_taken(requests: l
         words_exist(revision.settings)
         untouched = {d.name: getattr(settings, d.name) for d in declarations() if d.name not in taken}
         assert {name: getattr(revision.settings, name) for name in untouched} == untouched
-        for name in revision.rejected.keys() - CHECKED:
+        for name in revision.rejected.keys() - WAKE_WORD_SETTINGS:
             assert asked(revision.settings, {name: changes[name]}).rejected, "it could have been taken"
         settings = revision.settings

@@ -4,8 +4,7 @@ import pytest
 
 from tests.support.declared import from_flags, no_settings_from_outside
 from trio_stt.errors import SettingError
-from trio_stt.settings import PROFILES
-from trio_stt.settings.configuration import load, notices, public_settings
+from trio_stt.settings import PROFILES, load_settings, public_settings, setting_warnings
 
 pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
 
@@ -40,7 +39,7 @@ def test_what_is_impossible_together_names_what_was_given(arguments: list[str], 
 def test_what_is_impossible_together_names_the_variable_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_REALTIME_MIN_AUDIO_SECONDS", "30")
     with pytest.raises(SettingError, match=r"^TRIO_STT_REALTIME_MIN_AUDIO_SECONDS: realtime_max_audio_seconds \(20\)"):
-        load()
+        load_settings()
 
 
 # 3.1: realtime batch, batch, pause, shortest, silence, early.
@@ -90,9 +89,9 @@ def test_wake_words_on_the_command_line_alone_take_porcupine(monkeypatch: pytest
 
 def test_wake_words_in_the_environment_alone_stay_inactive_and_this_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_WAKE_WORDS", "jarvis")
-    settings = load()
+    settings = load_settings()
     assert public_settings(settings)["wake_word_enabled"] is False
-    (notice,) = notices(settings)
+    (notice,) = setting_warnings(settings)
     assert "jarvis" in notice
     assert "wakeword_backend" in notice
 
@@ -103,5 +102,5 @@ def test_wake_words_in_the_environment_alone_stay_inactive_and_this_is_said(monk
     [("", "", False), ("", "jarvis", False), ("openwakeword", "", True), ("pvporcupine", "jarvis", True)],
 )
 def test_a_backend_makes_wake_words_active(backend: str, words: str, enabled: bool) -> None:
-    settings = load({"wakeword_backend": backend, "wake_words": words})
+    settings = load_settings({"wakeword_backend": backend, "wake_words": words})
     assert public_settings(settings)["wake_word_enabled"] is enabled

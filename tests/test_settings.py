@@ -16,7 +16,7 @@ from tests.support.declared import (
     no_settings_from_outside,
 )
 from trio_stt.errors import SettingError
-from trio_stt.settings.configuration import Declaration, declarations, load, public_settings, runtime_settings
+from trio_stt.settings import Declaration, declarations, load_settings, public_settings, runtime_settings
 
 # RealtimeSTT's settings: name, flags, class (A, N, S), default. The defaults marked * are ours.
 CONTRACT = """
@@ -171,7 +171,7 @@ def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: p
         monkeypatch.setenv(f"TRIO_STT_{name.upper()}", text)
     for value in good_values(declaration):
         monkeypatch.setenv(declaration.env, as_text(value))
-        held = getattr(load(), declaration.name)
+        held = getattr(load_settings(), declaration.name)
         assert held == as_held(value)
         assert type(held) is type(as_held(value))
 
@@ -190,7 +190,7 @@ def test_a_value_that_is_not_allowed_is_refused_by_name(
             assert_one_line(refusal.value, declaration.option.flags[0], text)
         monkeypatch.setenv(declaration.env, text)
         with pytest.raises(SettingError) as refusal:
-            load()
+            load_settings()
         assert_one_line(refusal.value, declaration.env, text)
 
 
@@ -221,7 +221,7 @@ def test_a_flag_wins_over_the_environment(declaration: Declaration, monkeypatch:
 def test_a_variable_that_is_no_setting_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "blue")
     with pytest.raises(SettingError, match=f"^{name}: no such setting$"):
-        load()
+        load_settings()
 
 
 @pytest.mark.contract("3")
@@ -252,7 +252,7 @@ def test_delays_are_sorted_and_each_counts_once(text: str, delays: tuple[float, 
 
 @pytest.mark.contract("1.2")
 def test_the_public_settings_hold_all_but_what_may_hold_tokens() -> None:
-    shown: dict[str, Any] = public_settings(load({"transcription_engine_options": '{"token": "secret"}'}))
+    shown: dict[str, Any] = public_settings(load_settings({"transcription_engine_options": '{"token": "secret"}'}))
     hidden = {"transcription_engine_options", "realtime_transcription_engine_options"}
     hidden |= {"keys_file", "keys", "certfile", "keyfile"}
     assert set(shown) == ({row[0] for row in ROWS} | OURS | {"wake_word_enabled"}) - hidden
@@ -262,4 +262,4 @@ def test_the_public_settings_hold_all_but_what_may_hold_tokens() -> None:
 def test_bytes_that_are_no_text_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_MODEL", "\udcff")
     with pytest.raises(SettingError, match=r"^TRIO_STT_MODEL: .* must be text in UTF-8$"):
-        load()
+        load_settings()

@@ -17,12 +17,12 @@ from trio_stt.hypercorn_adapter.verification import verify_replacements
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 
 def _build() -> HostBridge:
     try:
-        settings = load()
+        settings = load_settings()
         start_logging(settings.log_level, settings.log_format)
         server_state, shutting_down = build_server(settings), trio.Event()
         install_replacements(

@@ -26,7 +26,7 @@ from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.api.http import http_routes
 from trio_stt.errors import SettingError
 from trio_stt.server.server_state import ServerState
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 pytestmark = pytest.mark.contract("11/41")
 
@@ -43,7 +43,7 @@ def named_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def access(**settings: str) -> Access:
-    return Access(load(settings))
+    return Access(load_settings(settings))
 
 
 def scope_of(headers: Headers, *, scheme: str, method: str, client: str, server: str) -> WWWScope:
@@ -300,7 +300,7 @@ async def test_settings_are_not_changed_from_elsewhere() -> None:
 )
 def test_an_entry_that_can_never_fit_is_refused_at_the_start_in_one_line(name: str, text: str) -> None:
     with pytest.raises(SettingError) as rejection:
-        Access(load({name: text}))
+        Access(load_settings({name: text}))
     message = str(rejection.value)
     assert message.startswith(f"{name}: ")
     assert repr(text.rpartition(",")[2].strip()) in message

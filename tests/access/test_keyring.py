@@ -13,7 +13,7 @@ from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import WRONG_KEY, Keyring
 from trio_stt.access.keys import KeyRecord, KeyScope, add_to_file, create_key, remove_from_file
 from trio_stt.errors import SettingError
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 HERE, THERE = "203.0.113.9", "198.51.100.7"
 
@@ -21,7 +21,7 @@ HERE, THERE = "203.0.113.9", "198.51.100.7"
 def ring(tmp_path: Path, *, most: int = 3, entries: str = "") -> tuple[Keyring, Path]:
     path = tmp_path / "keys"
     path.touch()
-    return Keyring(load({"keys_file": str(path), "keys": entries}), lambda: most), path
+    return Keyring(load_settings({"keys_file": str(path), "keys": entries}), lambda: most), path
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ async def test_keys_of_the_environment_count_too(tmp_path: Path) -> None:
     key, record = create_key(KeyScope.ADMIN)
     keys, _ = ring(tmp_path, entries=f"{record.entry}, {create_key(KeyScope.TALK)[1].entry}")
     assert await keys.check(key, HERE) == record
-    alone = Keyring(load({"keys": record.entry}), lambda: 3)
+    alone = Keyring(load_settings({"keys": record.entry}), lambda: 3)
     assert await alone.check(key, HERE) == record
     assert alone.is_needed
-    assert not Keyring(load(), lambda: 3).is_needed
+    assert not Keyring(load_settings(), lambda: 3).is_needed
 
 
 async def test_a_wrong_secret_under_a_right_id_is_refused(tmp_path: Path, hashed: list[str]) -> None:
@@ -186,11 +186,11 @@ async def test_a_key_with_another_scope_or_secret_under_the_same_id_is_another_k
 @pytest.mark.parametrize("settings", [{"keys": "nonsense"}, {"keys_file": "{folder}/none"}, {"keys_file": "{folder}"}])
 def test_what_can_never_open_ends_the_start_with_one_line(tmp_path: Path, settings: dict[str, str]) -> None:
     with pytest.raises(SettingError, match=r"^keys(_file)?: [^\n]+$"):
-        Keyring(load({name: value.format(folder=tmp_path) for name, value in settings.items()}), lambda: 1)
+        Keyring(load_settings({name: value.format(folder=tmp_path) for name, value in settings.items()}), lambda: 1)
 
 
 def test_a_line_that_is_no_entry_ends_the_start(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("# fine\nnot fine\n")
     with pytest.raises(SettingError, match="line 2 of"):
-        Keyring(load({"keys_file": str(path)}), lambda: 1)
+        Keyring(load_settings({"keys_file": str(path)}), lambda: 1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trio_stt.access.host_and_origin import Rejection, is_local
 from trio_stt.access.proxies import CONFLICT, Proxies
 from trio_stt.errors import SettingError
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 PROXY, CLIENT = "10.0.0.2", "203.0.113.9"
 TRUSTED = "10.0.0.0/8, 127.0.0.1,fd00::/8"
@@ -33,7 +33,7 @@ def scope_of(headers: Headers, *, peer: str = PROXY, path: str = "/health", sche
 
 def seen(headers: Headers, *, peer: str = PROXY, scheme: str = "http") -> tuple[str, str, str]:
     """The address, scheme and host name that count."""
-    scope = Proxies(load({"trusted_proxies": TRUSTED})).seen(
+    scope = Proxies(load_settings({"trusted_proxies": TRUSTED})).seen(
         scope_of([("host", "inner"), *headers], peer=peer, scheme=scheme)
     )
     assert not isinstance(scope, Rejection)
@@ -87,7 +87,7 @@ def test_the_client_is_the_first_from_the_end_that_is_no_proxy_of_ours(headers: 
 
 
 def test_headers_that_contradict_each_other_are_refused() -> None:
-    proxies = Proxies(load({"trusted_proxies": TRUSTED}))
+    proxies = Proxies(load_settings({"trusted_proxies": TRUSTED}))
     headers = [("x-forwarded-for", CLIENT), ("forwarded", "for=127.0.0.1")]
     assert proxies.seen(scope_of(headers)) is CONFLICT
 
@@ -108,7 +108,7 @@ def test_what_was_said_along_with_the_client_counts(protos: str, addresses: str,
 
 def test_no_proxy_makes_a_client_the_machine_itself() -> None:
     for headers in (ALL, [("x-forwarded-for", "127.0.0.1")], [("forwarded", "for=127.0.0.1")]):
-        scope = Proxies(load({"trusted_proxies": "127.0.0.1"})).seen(
+        scope = Proxies(load_settings({"trusted_proxies": "127.0.0.1"})).seen(
             scope_of([("host", "localhost"), *headers], peer="127.0.0.1")
         )
         assert not isinstance(scope, Rejection)
@@ -131,7 +131,7 @@ def test_no_proxy_makes_a_client_the_machine_itself() -> None:
     ],
 )
 def test_routes_see_the_path_below_the_root(root: str, path: str, below: str) -> None:
-    scope = Proxies(load({"root_path": root})).seen(scope_of([], path=path))
+    scope = Proxies(load_settings({"root_path": root})).seen(scope_of([], path=path))
     assert not isinstance(scope, Rejection)
     assert scope["path"] == below
 
@@ -139,20 +139,22 @@ def test_routes_see_the_path_below_the_root(root: str, path: str, below: str) ->
 @pytest.mark.parametrize("entry", ["nonsense", "10.0.0.0/33", "10.0.0.1, x", "*", "stt.example"])
 def test_an_entry_that_is_no_network_ends_the_start(entry: str) -> None:
     with pytest.raises(SettingError, match=r"^trusted_proxies: .* is not an address or a network"):
-        Proxies(load({"trusted_proxies": entry}))
+        Proxies(load_settings({"trusted_proxies": entry}))
 
 
 @pytest.mark.parametrize("root", ["/a b", "/a?b", "/a//b", "/ü"])
 def test_a_root_that_is_no_path_ends_the_start(root: str) -> None:
     with pytest.raises(SettingError, match=r"^root_path: "):
-        Proxies(load({"root_path": root}))
+        Proxies(load_settings({"root_path": root}))
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n")), max_size=3), st.booleans())
 def test_no_header_breaks_it_and_none_of_a_stranger_counts(values: list[str], trusted: bool) -> None:
     names = ("forwarded", "x-forwarded-for", "x-forwarded-host")
     headers = list(zip(names, values, strict=False))
-    scope = Proxies(load({"trusted_proxies": TRUSTED})).seen(scope_of(headers, peer=PROXY if trusted else CLIENT))
+    scope = Proxies(load_settings({"trusted_proxies": TRUSTED})).seen(
+        scope_of(headers, peer=PROXY if trusted else CLIENT)
+    )
     if not trusted:
         assert not isinstance(scope, Rejection)
         assert scope["client"] == (CLIENT, 50_000)

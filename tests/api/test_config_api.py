@@ -13,7 +13,7 @@ import trio
 from tests.support.client import connected
 from tests.support.server import RunningServer, running_server
 from trio_stt.lanes.engines.registry import engine_names
-from trio_stt.settings.configuration import declarations, runtime_settings
+from trio_stt.settings import declarations, runtime_settings
 
 MAX_BODY_BYTES = 65_536
 

@@ -22,7 +22,7 @@ from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.reports import ConfigUpdateReport
 from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 PAUSE_S = 0.8
 """Ends an utterance with default settings."""
@@ -65,7 +65,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: ob
     """
     monkeypatch.setattr(registry, "load", lambda _: engine)
     kernels.warm_up()
-    return build_server(load({"lane_workers": 1} | settings))
+    return build_server(load_settings({"lane_workers": 1} | settings))
 
 
 @asynccontextmanager

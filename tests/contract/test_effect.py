@@ -15,8 +15,7 @@ from tests.support.declared import bad_values
 from trio_stt.lanes.engines.base import Hints, Request, Transcript
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Final, Notice, Realtime, Status
-from trio_stt.settings import RuntimeClass
-from trio_stt.settings.configuration import declarations
+from trio_stt.settings import RuntimeClass, declarations
 
 contract = pytest.mark.contract
 

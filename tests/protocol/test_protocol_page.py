@@ -13,8 +13,7 @@ from tests.protocol import goldens
 from trio_stt.api import websocket_admission
 from trio_stt.api.realtimestt import route
 from trio_stt.protocol import commands, events, packets, reports, segment
-from trio_stt.settings import RuntimeClass
-from trio_stt.settings.configuration import declarations
+from trio_stt.settings import RuntimeClass, declarations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 OBJECTS: dict[str, type[msgspec.Struct]] = {

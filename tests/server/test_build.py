@@ -18,7 +18,7 @@ from trio_stt.lanes.engines.base import EngineConfig, Transcript
 from trio_stt.lanes.job import JobKind
 from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 HANG = 13
 ONE_LANE = {"transcription_engine": "faster_whisper", "use_main_model_for_realtime": True}
@@ -49,7 +49,7 @@ class Loads:
 def built(monkeypatch: pytest.MonkeyPatch, loads: Loads, *, cores: int = 8, **settings: object) -> ServerState:
     monkeypatch.setattr(registry, "load", loads)
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    return build_server(load({"model_warmup": False, **settings}))
+    return build_server(load_settings({"model_warmup": False, **settings}))
 
 
 async def loaded(server_state: ServerState, loads: Loads, count: int) -> list[EngineConfig]:

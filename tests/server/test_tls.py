@@ -18,7 +18,7 @@ from trio_stt.cli import main
 from trio_stt.cli.serve import _warn_if_public
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import SettingError
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 SERVE = ["-m", "trio_stt", "serve", "--port", "{port}", "--certfile", "{cert}", "--keyfile", "{key}"]
 
@@ -113,7 +113,7 @@ def test_files_that_cannot_be_used_end_the_start_with_one_line(
 def test_a_key_that_does_not_fit_or_is_encrypted_is_refused(tmp_path: Path) -> None:
     authority = trustme.CA()
     issue(tmp_path, authority)
-    settings = load({"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
+    settings = load_settings({"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
     config = ServerConfig()
     config.use_certificate(settings)
     context = config.create_ssl_context()
@@ -133,7 +133,7 @@ def _encrypted_key() -> str:
 
 @pytest.mark.parametrize(("keyed", "encrypted"), [(False, False), (True, False), (False, True), (True, True)])
 def test_what_a_network_may_see_is_warned_of(keyed: bool, encrypted: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = load(({"keys_file": "k"} if keyed else {}) | ({"certfile": "c"} if encrypted else {}))
+    settings = load_settings(({"keys_file": "k"} if keyed else {}) | ({"certfile": "c"} if encrypted else {}))
     _warn_if_public(["http://0.0.0.0:8010", "http://127.0.0.1:8010"], settings)
     printed = capsys.readouterr().err
     assert ("without a key" in printed) == (not keyed)

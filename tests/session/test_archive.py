@@ -22,7 +22,7 @@ from trio_stt.protocol.events import Final, Notice, Pong
 from trio_stt.server import recordings as archive_module
 from trio_stt.server.build import build_server
 from trio_stt.server.recordings import RecordingArchive
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 
 def archive(folder: Path, **limits: Any) -> RecordingArchive:
@@ -158,4 +158,4 @@ async def test_a_full_disk_ends_the_recording_with_a_warning_and_nothing_else(
 def test_a_folder_that_cannot_be_written_to_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingError, match=r"record: cannot write to .*file"):
-        build_server(load({"record": str(tmp_path / "file")}))
+        build_server(load_settings({"record": str(tmp_path / "file")}))

@@ -14,7 +14,7 @@ from trio_stt.errors import JobRefused, ServerFull, SettingError
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
 from trio_stt.server.build import build_server
-from trio_stt.settings.configuration import load, public_settings, runtime_settings
+from trio_stt.settings import load_settings, public_settings, runtime_settings
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ async def test_limits_show_what_is_in_force() -> None:
 @pytest.mark.contract("3", "7.2")
 @virtual_time
 async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
-    server_state = build_server(load({"model_warmup": False}))
+    server_state = build_server(load_settings({"model_warmup": False}))
     lane = server_state.lanes.lane_for(JobKind.FINAL)
     lane.submit(final("a"))
     change(server_state, max_final_queue_depth_per_session=1)
@@ -171,7 +171,7 @@ async def test_wake_words_that_there_are_not_are_refused_when_configured(changes
         assert report.settings["wake_word_enabled"] is False
         assert server.server_state.new_wake_word_detector() is None
     with pytest.raises(SettingError, match=refused):
-        build_server(load(changes))
+        build_server(load_settings(changes))
 
 
 @virtual_time

@@ -11,8 +11,7 @@ import pytest
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
 from trio_stt.cli.options import add_settings, given_settings
-from trio_stt.settings import ENV_PREFIX, Settings
-from trio_stt.settings.configuration import Declaration, declarations, load
+from trio_stt.settings import ENV_PREFIX, Declaration, Settings, declarations, load_settings
 
 LIFTED: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
 """With these every value of every other setting is possible."""
@@ -29,7 +28,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def from_flags(*arguments: str) -> Settings:
     parser = argparse.ArgumentParser()
     add_settings(parser)
-    return load(given_settings(parser.parse_args(arguments)))
+    return load_settings(given_settings(parser.parse_args(arguments)))
 
 
 @dataclass(frozen=True)

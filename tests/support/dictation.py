@@ -20,7 +20,7 @@ from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.session.session import Session
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 from tests.support.client import load_pcm  # isort: skip
 
@@ -101,7 +101,7 @@ class Dictation:
 @asynccontextmanager
 async def real_house(**settings: object) -> AsyncIterator[ServerState]:
     """A house with the real engine that the settings name, loaded."""
-    server_state = build_server(load(settings))
+    server_state = build_server(load_settings(settings))
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
         await server_state.lanes.wait_loaded()

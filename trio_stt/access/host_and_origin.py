@@ -18,8 +18,7 @@ from hypercorn.typing import WWWScope
 
 from trio_stt.access.addresses import parse_address
 from trio_stt.errors import SettingError
-from trio_stt.settings import Settings
-from trio_stt.settings.option import listed
+from trio_stt.settings import Settings, split_list
 
 _AUTHORITY = re.compile(
     r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*)\.?)(?::(?P<port>[0-9]{1,5}))?"
@@ -62,7 +61,7 @@ class Access:
     """
 
     def __init__(self, settings: Settings) -> None:
-        hosts, origins = listed(settings.allowed_hosts), listed(settings.allowed_origins)
+        hosts, origins = split_list(settings.allowed_hosts), split_list(settings.allowed_origins)
         self._any_host, self._any_origin = "*" in hosts, "*" in origins
         self._hosts = frozenset(_allowed_host(entry) for entry in hosts if entry != "*")
         self._origins = frozenset(_allowed_origin(entry) for entry in origins if entry != "*")

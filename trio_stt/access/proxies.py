@@ -20,8 +20,7 @@ from hypercorn.typing import WWWScope
 from trio_stt.access.addresses import parse_address
 from trio_stt.access.host_and_origin import Rejection, header_values
 from trio_stt.errors import SettingError
-from trio_stt.settings import Settings
-from trio_stt.settings.option import listed
+from trio_stt.settings import Settings, split_list
 
 _SCHEMES = {"http": ("http", "ws"), "https": ("https", "wss"), "ws": ("http", "ws"), "wss": ("https", "wss")}
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -54,7 +53,7 @@ class Proxies:
     """
 
     def __init__(self, settings: Settings) -> None:
-        entries = listed(settings.trusted_proxies)
+        entries = split_list(settings.trusted_proxies)
         self._trusted = [_network(entry) for entry in entries]
         trimmed = settings.root_path.strip().strip("/")
         self._root = f"/{trimmed}" if trimmed else ""
@@ -127,7 +126,7 @@ def _forwarded(scope: WWWScope) -> list[_Hop]:
 
 
 def _items(scope: WWWScope, name: bytes) -> list[str]:
-    return [item for value in header_values(scope, name) for item in listed(value)]
+    return [item for value in header_values(scope, name) for item in split_list(value)]
 
 
 def _bare(text: str) -> str:

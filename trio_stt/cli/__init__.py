@@ -18,7 +18,7 @@ from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.transcript_formats import FORMATS
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
-from trio_stt.settings.configuration import declarations, load
+from trio_stt.settings import declarations, load_settings
 
 _INTERRUPTED = 130  # what shells say of SIGINT
 _SERVER_ONLY = frozenset(
@@ -74,7 +74,7 @@ def _run(parsed: argparse.Namespace) -> int:
         return bench(bench_options(parsed))
     if parsed.command == "keys":
         return keys(parsed)
-    settings = load(given_settings(parsed))
+    settings = load_settings(given_settings(parsed))
     if parsed.command == "models":
         from trio_stt.cli.models import models  # noqa: PLC0415 - see above
 

@@ -26,8 +26,7 @@ from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, find_f
 from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.server.build import build_server, engine_configs
-from trio_stt.settings import Settings
-from trio_stt.settings.configuration import declarations
+from trio_stt.settings import Settings, declarations
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?")
 _MOONSHINE = "sherpa_onnx_moonshine"

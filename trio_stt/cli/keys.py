@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trio_stt.access.keys import KeyScope, add_to_file, create_key, parse_entries, read_lines, remove_from_file
 from trio_stt.errors import SettingError
-from trio_stt.settings.configuration import load
+from trio_stt.settings import load_settings
 
 
 def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def keys(parsed: argparse.Namespace) -> int:
     Raises:
         SettingError: There is no such file or key, or the file cannot be written.
     """
-    named = parsed.keys_file or load().keys_file
+    named = parsed.keys_file or load_settings().keys_file
     path = Path(named).expanduser() if named else None
     if parsed.action == "create":
         return _create(path, KeyScope(parsed.scope), parsed.name)

@@ -3,7 +3,7 @@
 import argparse
 
 from trio_stt.cli.options import add_settings
-from trio_stt.settings.configuration import declarations
+from trio_stt.settings import declarations
 
 _ACTIONS = {
     "list": "show the models that can be fetched, and which of them are here",

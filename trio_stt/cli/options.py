@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Collection
 
-from trio_stt.settings.configuration import declarations
+from trio_stt.settings import declarations
 
 _PREFIX = "setting_"  # keeps settings apart from a command's own arguments
 

@@ -17,9 +17,7 @@ from trio_stt.dsp.kernels import rms
 from trio_stt.dsp.openwakeword import load_words
 from trio_stt.dsp.porcupine import PorcupineWords
 from trio_stt.errors import SettingError
-from trio_stt.settings import Settings
-from trio_stt.settings.configuration import wake_words_enabled
-from trio_stt.settings.option import listed
+from trio_stt.settings import Settings, split_list
 
 _OPENWAKEWORD = frozenset({"openwakeword", "openwakewords", "open_wakeword", "open_wakewords", "oww"})
 _PORCUPINE = frozenset({"pvporcupine", "porcupine", "pvp"})
@@ -172,7 +170,7 @@ class WakeWords:
         return GatedDetector(loaded[1].new_stream(settings.wake_words_sensitivity), settings.vad_energy_threshold)
 
     def _loaded(self, settings: Settings) -> tuple[tuple[str, str, str], _Words] | None:
-        if not wake_words_enabled(settings):
+        if not settings.wake_words_enabled:
             return None
         asked = (settings.wakeword_backend, settings.wake_words, settings.openwakeword_model_paths or "")
         if self._in_use is not None and self._in_use[0] == asked:
@@ -182,7 +180,7 @@ class WakeWords:
 
 def _load(backend: str, words: str, paths: str) -> _Words:
     if backend in _PORCUPINE:
-        return PorcupineWords(listed(words))
+        return PorcupineWords(split_list(words))
     if backend not in _OPENWAKEWORD:
         raise SettingError(f"wakeword_backend: {backend[:80]!r} is not allowed; expected openwakeword or pvporcupine")
-    return load_words(listed(words), listed(paths))
+    return load_words(split_list(words), split_list(paths))

@@ -30,8 +30,7 @@ from trio_stt.lanes.scheduler import Lanes
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.setting_schemas import setting_schemas
-from trio_stt.settings import Settings
-from trio_stt.settings.configuration import notices
+from trio_stt.settings import Settings, setting_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def build_server(settings: Settings) -> ServerState:
         EngineUnavailable: The VAD model is missing.
     """
     settings = _with_models(settings)
-    for notice in notices(settings):
+    for notice in setting_warnings(settings):
         logger.warning(notice)
     wake_words = WakeWords()
     wake_words.check(settings)

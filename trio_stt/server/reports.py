@@ -19,8 +19,7 @@ from trio_stt.protocol.reports import (
     Statistics,
     WorkerReport,
 )
-from trio_stt.settings import RuntimeClass, Settings
-from trio_stt.settings.configuration import Declaration
+from trio_stt.settings import Declaration, RuntimeClass, Settings
 
 
 def applied_report(declaration: Declaration, shown: Mapping[str, object]) -> AppliedSetting:

@@ -30,9 +30,8 @@ from trio_stt.server.reports import applied_report, limits_report, scheduler_rep
 from trio_stt.server.session_handle import SessionHandle
 from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.server.stagger import Stagger
-from trio_stt.settings import Settings
-from trio_stt.settings.configuration import notices, public_settings, runtime_settings
-from trio_stt.settings.revision import CHECKED, Revision, revise
+from trio_stt.settings import Settings, public_settings, runtime_settings, setting_warnings
+from trio_stt.settings.revision import WAKE_WORD_SETTINGS, Revision, revise
 from trio_stt.speech.pipeline import Detector
 
 logger = logging.getLogger(__name__)
@@ -283,7 +282,9 @@ class ServerState:
             },
             settings=shown,
             runtime_settings=runtime_settings(),
-            warnings=notices(self.settings) if CHECKED & {each.name for each in revision.applied} else (),
+            warnings=setting_warnings(self.settings)
+            if WAKE_WORD_SETTINGS & {each.name for each in revision.applied}
+            else (),
         )
 
     def health(self) -> HealthReport:

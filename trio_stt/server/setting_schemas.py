@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Literal
 
 from trio_stt.protocol.reports import SettingSchema
-from trio_stt.settings.configuration import Declaration, declarations
+from trio_stt.settings import Declaration, declarations
 
 _TYPES: dict[str, Literal["boolean", "integer", "number", "text", "numbers"]] = {
     "boolean": "boolean",

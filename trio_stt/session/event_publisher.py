@@ -39,7 +39,6 @@ from trio_stt.protocol.segment import Piece, iso
 from trio_stt.session.active_utterance import END_REASON, ActiveUtterance
 from trio_stt.session.outbox import Outbox
 from trio_stt.settings import Settings
-from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.speech.stabilizer import StableText
 
 
@@ -72,7 +71,7 @@ class EventPublisher:
     ) -> None:
         self._id = session_id
         self._wake_words = WakeWordStatus(
-            enabled=wake_words_enabled(settings), backend=settings.wakeword_backend, wake_words=settings.wake_words
+            enabled=settings.wake_words_enabled, backend=settings.wakeword_backend, wake_words=settings.wake_words
         )
         self._stabilized = settings.realtime_callback == "stabilized"
         self._outbox = outbox

@@ -27,7 +27,7 @@ from trio_stt.session.receiver import Receiver
 from trio_stt.session.shutdown import CloseReason, SessionShutdown
 from trio_stt.session.utterances import Utterances
 from trio_stt.session.weak_callback import weak_callback
-from trio_stt.settings.configuration import runtime_settings
+from trio_stt.settings import runtime_settings
 from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode

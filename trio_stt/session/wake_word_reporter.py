@@ -14,7 +14,6 @@ from trio_stt.protocol.events import State
 from trio_stt.protocol.segment import WakeWord, iso
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.settings import Settings
-from trio_stt.settings.configuration import wake_words_enabled
 from trio_stt.speech.events import (
     FollowupExpired,
     FollowupStarted,
@@ -38,7 +37,7 @@ class WakeWordReporter:
     def __init__(self, *, settings: Settings, publisher: EventPublisher, wall_time: Callable[[int], float]) -> None:
         self._publisher = publisher
         self._wall_time = wall_time
-        self._enabled = wake_words_enabled(settings)
+        self._enabled = settings.wake_words_enabled
         self._initial = WakeWord(
             enabled=self._enabled,
             backend=settings.wakeword_backend,

@@ -1,34 +1,122 @@
-"""Reading the configuration: flags over environment over profile over defaults, and what clients may see of it.
+"""The whole configuration: all groups of settings together, how they are loaded, and what clients see of them.
 
-It turns validation failures into one line that names the flag or variable. It must not declare settings (`settings`
-does), parse the command line (`cli` does) or change what is in force (`revision` does). See docs/protocol.md, Settings.
+Flags win over the environment, the environment over the profile, the profile over the defaults. A value that is not
+allowed becomes one line that names its flag or variable.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from trio_stt.errors import SettingError
-from trio_stt.settings import ENV_PREFIX, Conflict, Option, RuntimeClass, Settings
+from trio_stt.settings.access_settings import AccessSettings
+from trio_stt.settings.engine_settings import EngineSettings
+from trio_stt.settings.option import ENV_PREFIX, Option, RuntimeClass, SettingsGroup
+from trio_stt.settings.profiles import PROFILES, canonical_profile
+from trio_stt.settings.server_settings import ServerSettings
+from trio_stt.settings.speech_settings import SpeechSettings
+from trio_stt.settings.wake_word_settings import WakeWordSettings
 
-_TEST_PREFIX = "TRIO_STT_TEST_"  # read by the tests, never by the server
+MIN_CUT_SECONDS = 1.0
+"""Smallest maximum length of an utterance, in seconds: a forced cut looks for the quietest place of the last second."""
+_TEST_PREFIX = "TRIO_STT_TEST_"  # variables of the tests; the server never reads them
 _SHOWN_CHARACTERS = 80
+"""Longest value that an error message repeats."""
+
+
+class Conflict(ValueError):  # noqa: N818 - named after the state, like those of `errors`
+    """Settings that are allowed one by one, but not together. The message names them and their values.
+
+    Attributes:
+        names: The settings involved.
+    """
+
+    def __init__(self, names: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+# Pydantic lists the fields of the last base first.
+class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings, ServerSettings):
+    """The configuration of one server. Frozen; `load_settings` builds it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_profile(cls, given: Any) -> Any:
+        profile = PROFILES.get(str(canonical_profile(given.get("tuning_profile", "custom"))), PROFILES["custom"])
+        return {**profile.values, **given, "tuning_description": profile.description}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _require_utf8(cls, value: Any) -> Any:
+        """Reject bytes of the environment that are not UTF-8: they could not be sent to a client."""
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError("must be text in UTF-8") from None
+        return value
+
+    @model_validator(mode="after")
+    def _reject_conflicts(self) -> Self:
+        for conflict in self.conflicts():
+            raise conflict
+        return self
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Combinations that are not possible; none in settings that were validated."""
+        longest_s, shortest_s = self.max_audio_queue_seconds_per_session, self.min_length_of_recording
+        if 0 < longest_s < max(MIN_CUT_SECONDS, shortest_s):
+            yield Conflict(
+                ("max_audio_queue_seconds_per_session", "min_length_of_recording"),
+                f"max_audio_queue_seconds_per_session ({longest_s:g}) must be 0 or at least {MIN_CUT_SECONDS:g}"
+                f" and min_length_of_recording ({shortest_s:g})",
+            )
+        window_s, first_s = self.realtime_max_audio_seconds, self.realtime_min_audio_seconds
+        if 0 < window_s < first_s:
+            yield Conflict(
+                ("realtime_max_audio_seconds", "realtime_min_audio_seconds"),
+                f"realtime_max_audio_seconds ({window_s:g}) must be 0 or at least"
+                f" realtime_min_audio_seconds ({first_s:g})",
+            )
+
+    @property
+    def language_code(self) -> str | None:
+        """The language, or None if the model decides."""
+        return self.language.strip() or None
+
+    @property
+    def download_folder(self) -> Path | None:
+        """`download_root` as an expanded path."""
+        return Path(self.download_root).expanduser() if self.download_root else None
+
+    @property
+    def wake_words_enabled(self) -> bool:
+        """Whether sessions wait for a wake word: a backend is set. Words alone have no effect."""
+        return bool(self.wakeword_backend)
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One setting, as the command line, the API and the documentation need it."""
+    """One setting, as the command line, the API and the documentation need it.
+
+    Attributes:
+        name: The setting.
+        option: Flags, runtime class, and whether it is public.
+        field: Type, range, default and help, as Pydantic holds them.
+        group: Group that declares it; on the wire in the schema of `/api/config`.
+    """
 
     name: str
     option: Option
     field: FieldInfo
     group: str
-    """What it belongs to: the module of `settings` that declares it."""
 
     @property
     def env(self) -> str:
@@ -37,7 +125,7 @@ class Declaration:
 
     @property
     def is_settable(self) -> bool:
-        """Whether people set it; what follows from other settings is only shown."""
+        """Whether it can be set; a setting that follows from others is only shown."""
         return bool(self.option.flags)
 
     @property
@@ -52,13 +140,13 @@ class Declaration:
 
     @property
     def json_schema(self) -> dict[str, Any]:
-        """Its type and range as JSON Schema has them; what may be null is an `anyOf`."""
+        """Type and range as JSON Schema; a setting that may be null is an `anyOf`."""
         declared: Any = Annotated[self.field.annotation, *self.field.metadata]
         return TypeAdapter(declared).json_schema()
 
     @property
     def default_text(self) -> str:
-        """The default as people write it; empty where there is none to speak of."""
+        """The default as it is written on the command line; empty if there is none."""
         default = self.field.default
         if isinstance(default, bool):
             return "on" if default else "off"
@@ -69,10 +157,11 @@ class Declaration:
 
 @cache
 def declarations() -> tuple[Declaration, ...]:
-    """Every setting, in the order of the classes."""
+    """Every setting, in the order of the groups."""
     groups = {
-        name: declaring.__module__.rpartition(".")[2]
+        name: declaring.group
         for declaring in Settings.__mro__
+        if issubclass(declaring, SettingsGroup)
         for name in vars(declaring).get("__annotations__", {})
     }
     found = []
@@ -82,14 +171,14 @@ def declarations() -> tuple[Declaration, ...]:
     return tuple(found)
 
 
-def load(flags: Mapping[str, Any] | None = None) -> Settings:
-    """Settings from flags over the environment over the profile over defaults.
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Load settings from flags, environment, profile and defaults.
 
     Args:
-        flags: What the command line gave, by setting name; text is parsed, booleans may be booleans.
+        flags: Values of the command line by setting name. Text is parsed; booleans may be booleans.
 
     Raises:
-        SettingError: One line naming the flag or variable, the value and what is allowed.
+        SettingError: One line that names the flag or variable, the value and what is allowed.
     """
     flags = flags or {}
     known = {declaration.env for declaration in declarations() if declaration.is_settable}
@@ -105,8 +194,8 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
     return settings
 
 
-def reason_of(error: ValidationError) -> str:
-    """What is wrong with one value, in a line that shows it."""
+def describe_error(error: ValidationError) -> str:
+    """Describe the first invalid value in one line that shows it and what is expected."""
     first = error.errors(include_url=False)[0]
     shown = repr(first["input"])
     shown = shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "…"
@@ -120,40 +209,35 @@ def _explain(error: ValidationError, from_flags: frozenset[str]) -> str:
     first = error.errors(include_url=False)[0]
     conflict = first.get("ctx", {}).get("error")
     if not isinstance(conflict, Conflict):
-        return f"{_public_name(str(first['loc'][0]), from_flags)}: {reason_of(error)}"
+        return f"{_flag_or_variable(str(first['loc'][0]), from_flags)}: {describe_error(error)}"
     given = from_flags | {d.name for d in declarations() if d.env in os.environ}
     blamed = next((name for name in conflict.names if name in given), conflict.names[0])
-    return f"{_public_name(blamed, from_flags)}: {conflict}"
+    return f"{_flag_or_variable(blamed, from_flags)}: {conflict}"
 
 
-def _public_name(name: str, from_flags: frozenset[str]) -> str:
+def _flag_or_variable(name: str, from_flags: frozenset[str]) -> str:
     for declaration in declarations():
         if declaration.name == name:
             return declaration.option.flags[0] if name in from_flags else declaration.env
     return name
 
 
-def wake_words_enabled(settings: Settings) -> bool:
-    """Whether sessions wait for a wake word: a backend is named. Words alone change nothing."""
-    return bool(settings.wakeword_backend)
-
-
-def notices(settings: Settings) -> tuple[str, ...]:
-    """What is allowed, but hardly meant; sentences for people."""
-    if settings.wake_words.strip() and not wake_words_enabled(settings):
-        return (f"wake_words: {settings.wake_words!r} stays inactive while wakeword_backend is empty",)
+def setting_warnings(settings: Settings) -> tuple[str, ...]:
+    """Warnings about settings that are allowed but have no effect."""
+    if settings.wake_words.strip() and not settings.wake_words_enabled:
+        return (f"wake_words: {settings.wake_words!r} has no effect while wakeword_backend is empty",)
     return ()
 
 
 def public_settings(settings: Settings) -> dict[str, object]:
-    """The settings that clients may see, by name. See docs/protocol.md, GET /api/config."""
+    """Settings that clients may see, by name. See docs/protocol.md, GET /api/config."""
     shown = {d.name: getattr(settings, d.name) for d in declarations() if d.option.public}
-    return shown | {"wake_word_enabled": wake_words_enabled(settings)}
+    return shown | {"wake_word_enabled": settings.wake_words_enabled}
 
 
 @cache
 def runtime_settings() -> dict[str, list[str]]:
-    """Names by runtime class, sorted; always the same object, to read only. See docs/protocol.md, GET /api/config."""
+    """Setting names by runtime class, sorted. Always the same object: do not change it."""
     return {
         runtime.value: sorted(d.name for d in declarations() if d.option.runtime is runtime) for runtime in RuntimeClass
     }

@@ -1,12 +1,9 @@
-"""What a setting is made of: its runtime class, its flags, and the types that several settings share.
-
-It must not declare a setting; the modules beside it do.
-"""
+"""What a setting is made of: runtime class, flags, and parsers of values that several settings share."""
 
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ENV_PREFIX = "TRIO_STT_"
 
 MAX_SECONDS = 3600.0
-"""Upper bound of every duration: an hour. Longer ones are typing errors."""
+"""Upper bound of every duration, in seconds: an hour. Longer ones are typing errors."""
 
 
 class RuntimeClass(StrEnum):
@@ -31,9 +28,9 @@ class Option:
 
     Attributes:
         runtime: When a change takes effect.
-        flags: Command-line spellings, the preferred one first. A boolean's flag takes no value and turns it away
-            from its default. A setting without flags is shown only: nothing sets it, not even the environment.
-        public: Whether `/api/config` and `hello` show it; engine options may hold tokens.
+        flags: Flags of the command line, the preferred one first. The flag of a boolean takes no value and inverts
+            the default. A setting without flags cannot be set, not even by the environment.
+        public: Whether `/api/config` and `hello` show it. Engine options, which may hold tokens, are not public.
     """
 
     runtime: RuntimeClass
@@ -42,45 +39,50 @@ class Option:
 
 
 class SettingsGroup(BaseSettings):
-    """Base of the groups of settings."""
+    """Base of the groups of settings.
+
+    Attributes:
+        group: Name of the group on the wire.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
     )
+    group: ClassVar[str] = ""
 
 
 def active(*flags: str) -> Option:
-    """A setting that running sessions follow at once."""
+    """A setting whose change takes effect at once."""
     return Option(RuntimeClass.ACTIVE, flags)
 
 
 def new_sessions(*flags: str) -> Option:
-    """A setting that a session takes once, when it is admitted."""
+    """A setting that a session reads once, when it begins."""
     return Option(RuntimeClass.NEW_SESSIONS, flags)
 
 
 def startup(*flags: str, public: bool = True) -> Option:
-    """A setting that only a restart changes."""
+    """A setting that needs a restart."""
     return Option(RuntimeClass.STARTUP, flags, public)
 
 
-def spelled(value: object) -> object:
-    """A name in the one spelling that we use: lower case, underscores."""
+def canonical_name(value: object) -> object:
+    """A name in lower case with underscores; other values unchanged."""
     return value.strip().lower().replace("-", "_") if isinstance(value, str) else value
 
 
-def listed(text: str) -> list[str]:
-    """What a list separated by commas holds, without the space around it; empty places count for nothing."""
+def split_list(text: str) -> list[str]:
+    """Items of a list separated by commas, stripped; empty items are left out."""
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def blank_is_none(value: object) -> object:
-    """None for text that is empty, as an empty variable is."""
+    """None for blank text, such as an empty variable; other values unchanged."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def json_object(value: object) -> object:
-    """The object that a text holds, for flags and the environment.
+def parse_json_object(value: object) -> object:
+    """The JSON object in a text, for flags and the environment; other values unchanged.
 
     Raises:
         ValueError: The text is not a JSON object.
@@ -97,11 +99,11 @@ def json_object(value: object) -> object:
     return parsed
 
 
-def numbers(value: object) -> object:
-    """The numbers of a text, for flags and the environment; empty text has none.
+def parse_numbers(value: object) -> object:
+    """Numbers of a text separated by commas, for flags and the environment; other values unchanged.
 
     Raises:
-        ValueError: The text is no list of numbers.
+        ValueError: The text is not a list of numbers.
     """
     if not isinstance(value, str):
         return value
@@ -112,4 +114,4 @@ def numbers(value: object) -> object:
 
 
 OptionalText = Annotated[Annotated[str, Field(max_length=4096)] | None, BeforeValidator(blank_is_none)]
-"""Text that may be absent; bounded, as each session's greeting carries it."""
+"""Text that may be absent; bounded because every `hello` carries it."""

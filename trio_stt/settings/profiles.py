@@ -1,6 +1,6 @@
-"""Tuning profiles: sets of defaults for a purpose. See docs/settings.md, Profiles.
+"""Tuning profiles: sets of defaults for one purpose. See docs/settings.md, Profiles.
 
-A profile's values lie over the defaults of the settings and under whatever is set on its own.
+Values of a profile override the defaults; an explicit flag or variable overrides the profile.
 """
 
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ class Profile:
 
 
 PROFILES: Mapping[str, Profile] = {
-    "custom": Profile(description="The defaults, as each setting declares them.", values={}),
+    "custom": Profile(description="The default of each setting.", values={}),
     "parakeet-low-latency": Profile(
-        description="Words as soon as can be: single clips, short silences.",
+        description="Lowest latency: single clips, short silences.",
         values={
             "batch_size": 1,
             "realtime_batch_size": 1,
@@ -48,7 +48,7 @@ PROFILES: Mapping[str, Profile] = {
         },
     ),
     "parakeet-accurate-final": Profile(
-        description="Finals before all: whole sentences, few partials, large batches.",
+        description="Best finals: whole sentences, few partials, large batches.",
         values={
             "batch_size": 16,
             "realtime_batch_size": 8,
@@ -61,6 +61,6 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
-def profile_spelled(value: object) -> object:
-    """A profile's name in the one spelling that we use: lower case, hyphens."""
+def canonical_profile(value: object) -> object:
+    """A profile name in lower case with hyphens; other values unchanged."""
     return value.strip().lower().replace("_", "-") if isinstance(value, str) else value

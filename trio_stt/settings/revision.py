@@ -1,7 +1,6 @@
-"""Changing the configuration of a running server: which of the asked changes are taken, which refused and why.
+"""Changes to the settings of a running server: which are applied, which are rejected, and why.
 
-It computes and changes nothing itself. It must not know how changes arrive, nor what follows from them.
-See docs/protocol.md, PATCH /api/config.
+`revise` computes new settings and has no other effect. See docs/protocol.md, PATCH /api/config.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -13,32 +12,34 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from trio_stt.errors import SettingError
-from trio_stt.settings import RuntimeClass, Settings
-from trio_stt.settings.configuration import Declaration, declarations, reason_of
+from trio_stt.settings.configuration import Declaration, Settings, declarations, describe_error
+from trio_stt.settings.option import RuntimeClass
 
-Check = Callable[[Settings], None]
-"""Looks for what `Settings` cannot know, such as files; raises SettingError."""
+SettingsCheck = Callable[[Settings], None]
+"""Checks what `Settings` cannot know, such as files; raises SettingError."""
 
-CHECKED = frozenset({"wakeword_backend", "openwakeword_model_paths", "wake_words"})
-"""The settings that a check of wake words is about; without a change of one of them it is not called."""
+WAKE_WORD_SETTINGS = frozenset({"wakeword_backend", "openwakeword_model_paths", "wake_words"})
+"""Settings that the check of wake words reads. It is called only when one of them changes."""
+
+_Reason = Literal["startup_only", "unknown", "invalid_value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingRejection:
-    """Why a change is not taken."""
+    """Why a change was rejected."""
 
-    reason: Literal["startup_only", "unknown", "invalid_value"]
+    reason: _Reason
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """What becomes of a request.
+    """Outcome of a request.
 
     Attributes:
-        settings: With everything that is taken; the rest is as it was.
-        applied: The declarations of what is taken, in the order of the request.
-        refused: By the name that was asked for.
+        settings: With all accepted changes.
+        applied: Declarations of the accepted changes, in the order of the request.
+        rejected: By requested name.
     """
 
     settings: Settings
@@ -46,67 +47,67 @@ class Revision:
     rejected: Mapping[str, SettingRejection]
 
 
-def revise(settings: Settings, changes: Mapping[str, msgspec.Raw], check_wake_words: Check) -> Revision:
-    """Judge each change on its own, and what is left together.
+def revise(settings: Settings, changes: Mapping[str, msgspec.Raw], check_wake_words: SettingsCheck) -> Revision:
+    """Judge each change on its own, then the accepted ones together.
 
-    Changes that are only possible together are taken together. Of those that are impossible together, the later ones
-    of the request are refused, and as few as possible. Wake words that fail their check are refused as a whole: half of
-    such a request would make sessions wait for words that nobody asked for.
+    Changes that are only possible together are accepted together. Of changes that are impossible together, the later
+    ones of the request are rejected, and as few as possible. Wake words that fail their check are rejected as a whole:
+    with half of such a request, sessions would wait for words that the client did not ask for.
 
     Args:
-        settings: In force, hence possible.
-        changes: JSON values by the name of the setting.
-        check_wake_words: May be slow; it is called with candidates that change one of `CHECKED`.
+        settings: In force, so without conflicts.
+        changes: JSON values by setting name.
+        check_wake_words: May be slow; it is called with candidates that change one of `WAKE_WORD_SETTINGS`.
     """
     known = {declaration.name: declaration for declaration in declarations()}
-    taken: dict[str, object] = {}
+    accepted: dict[str, object] = {}
     rejected: dict[str, SettingRejection] = {}
     for name, raw in changes.items():
         try:
-            taken[name] = _value(known.get(name), raw)
-        except _Refused as error:
+            accepted[name] = _parse(known.get(name), raw)
+        except _Rejected as error:
             rejected[name] = error.rejection
 
-    def why_not(values: dict[str, object]) -> _Objection | None:
-        return _objection(settings.model_copy(update=values), values, check_wake_words)
+    def find_problem(values: dict[str, object]) -> _Problem | None:
+        return _find_problem(settings.model_copy(update=values), values, check_wake_words)
 
     left_out: dict[str, object] = {}
-    while (objection := why_not(taken)) is not None:
-        for name in objection.names:
-            left_out[name] = taken.pop(name)
-            rejected[name] = SettingRejection(reason="invalid_value", message=objection.message)
+    while (problem := find_problem(accepted)) is not None:
+        for name in problem.names:
+            left_out[name] = accepted.pop(name)
+            rejected[name] = SettingRejection(reason="invalid_value", message=problem.message)
     for name, value in left_out.items():
-        if name not in CHECKED and why_not(taken | {name: value}) is None:
-            taken[name] = value
+        if name not in WAKE_WORD_SETTINGS and find_problem(accepted | {name: value}) is None:
+            accepted[name] = value
             del rejected[name]
     return Revision(
-        settings=settings.model_copy(update=taken),
-        applied=tuple(known[name] for name in changes if name in taken),
+        settings=settings.model_copy(update=accepted),
+        applied=tuple(known[name] for name in changes if name in accepted),
         rejected=rejected,
     )
 
 
-class _Refused(Exception):  # noqa: N818 - it names a state
-    def __init__(self, reason: Literal["startup_only", "unknown", "invalid_value"], message: str) -> None:
+class _Rejected(Exception):  # noqa: N818 - named after the state
+    def __init__(self, reason: _Reason, message: str) -> None:
         super().__init__(message)
         self.rejection = SettingRejection(reason=reason, message=message)
 
 
-def _value(declaration: Declaration | None, raw: msgspec.Raw) -> object:
-    """The value as the settings hold it: of the very JSON type, a choice that there is, within its range."""
+def _parse(declaration: Declaration | None, raw: msgspec.Raw) -> object:
+    """The value as the settings hold it: of the exact JSON type, one of the choices, within its range."""
     if declaration is None:
-        raise _Refused("unknown", "there is no such setting")
+        raise _Rejected("unknown", "there is no such setting")
     if declaration.option.runtime is RuntimeClass.STARTUP:
-        raise _Refused("startup_only", "only a restart of the server changes it")
-    # Choices are spelled freely, so that their type is any text.
+        raise _Rejected("startup_only", "this setting changes only with a restart of the server")
     annotation = declaration.field.annotation
+    # A choice may be spelled in several ways, so any text is taken here and checked below.
     json_type = str if get_origin(annotation) is Literal else annotation
     try:
         return _adapter(declaration.name).validate_python(msgspec.json.decode(raw, type=json_type))
     except ValidationError as error:
-        raise _Refused("invalid_value", reason_of(error)) from None
+        raise _Rejected("invalid_value", describe_error(error)) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _Refused("invalid_value", str(error)) from None
+        raise _Rejected("invalid_value", str(error)) from None
 
 
 @cache
@@ -117,21 +118,21 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Objection:
-    """Which changes cannot be taken, and why."""
+class _Problem:
+    """Changes that cannot be accepted together, and why."""
 
     names: Collection[str]
     message: str
 
 
-def _objection(candidate: Settings, changed: dict[str, object], check: Check) -> _Objection | None:
+def _find_problem(candidate: Settings, changed: dict[str, object], check: SettingsCheck) -> _Problem | None:
     for conflict in candidate.conflicts():
         last = next(name for name in reversed(changed) if name in conflict.names)
-        return _Objection((last,), str(conflict))
-    checked = [name for name in changed if name in CHECKED]
+        return _Problem((last,), str(conflict))
+    checked = [name for name in changed if name in WAKE_WORD_SETTINGS]
     if checked:
         try:
             check(candidate)
         except SettingError as error:
-            return _Objection(checked, str(error))
+            return _Problem(checked, str(error))
     return None

@@ -1,4 +1,4 @@
-"""The settings of the engines and of the lanes that run them."""
+"""Settings of the engines and of the lanes that run them."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,29 +11,31 @@ from trio_stt.settings.option import (
     SettingsGroup,
     active,
     blank_is_none,
-    json_object,
+    canonical_name,
     new_sessions,
-    spelled,
+    parse_json_object,
     startup,
 )
 
 _EngineOptions = Annotated[
-    dict[str, Any] | None, NoDecode, BeforeValidator(json_object), BeforeValidator(blank_is_none)
+    dict[str, Any] | None, NoDecode, BeforeValidator(parse_json_object), BeforeValidator(blank_is_none)
 ]
 
 
 class EngineSettings(SettingsGroup):
     """Engines and lanes."""
 
+    group = "engines"
+
     transcription_engine: Annotated[
         str,
-        Field(min_length=1, description="Engine of the finals."),
-        BeforeValidator(spelled),
+        Field(min_length=1, description="Engine for finals."),
+        BeforeValidator(canonical_name),
         startup("--engine", "--transcription-engine"),
     ] = "sherpa_onnx_moonshine"
     model: Annotated[
         str,
-        Field(description="Model name or path of the finals; empty takes the engine's own default."),
+        Field(description="Model name or path for finals; empty chooses the engine's default."),
         startup("--model"),
     ] = ""
     transcription_engine_options: Annotated[
@@ -42,26 +44,26 @@ class EngineSettings(SettingsGroup):
         startup("--engine-options", public=False),
     ] = None
     realtime_transcription_engine: Annotated[
-        Annotated[str, BeforeValidator(spelled)] | None,
+        Annotated[str, BeforeValidator(canonical_name)] | None,
         BeforeValidator(blank_is_none),
-        Field(description="Engine of the partials; empty takes the final engine."),
+        Field(description="Engine for partials; empty chooses the final engine."),
         startup("--realtime-engine", "--realtime-transcription-engine"),
     ] = None
     realtime_model: Annotated[
         str,
         Field(
-            description="Model name or path of the partials; empty takes that of the finals, or the engine's default."
+            description="Model name or path for partials; empty chooses the model for finals, or the engine's default."
         ),
         startup("--realtime-model"),
     ] = ""
     realtime_transcription_engine_options: Annotated[
         _EngineOptions,
-        Field(description="Options of the realtime engine, a JSON object; empty takes those of the finals."),
+        Field(description="Options of the realtime engine, a JSON object; empty uses those of the final engine."),
         startup("--realtime-engine-options", public=False),
     ] = None
     use_main_model_for_realtime: Annotated[
         bool,
-        Field(description="One lane with the final model makes the partials too."),
+        Field(description="One lane with the final model makes the partials, too."),
         startup("--use-main-model-for-realtime"),
     ] = False
     language: Annotated[
@@ -75,42 +77,42 @@ class EngineSettings(SettingsGroup):
     download_root: Annotated[
         OptionalText,
         Field(
-            description="Folder in which relative model names are looked up, and to which models are downloaded; "
-            "empty downloads to the user's cache."
+            description="Folder in which relative model names are looked up and to which models are "
+            "downloaded; empty downloads to the user's cache."
         ),
         startup("--download-root"),
     ] = None
     offline: Annotated[
         bool,
-        Field(description="Never download a model; say how to fetch one that is missing."),
+        Field(description="Never download a model; an error says how to fetch a missing one."),
         startup("--offline"),
     ] = False
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
-        BeforeValidator(spelled),
-        Field(description="Where engines run; auto takes CUDA where the engine has it."),
+        BeforeValidator(canonical_name),
+        Field(description="Device of the engines; auto chooses CUDA if the engine supports it here."),
         startup("--device"),
     ] = "auto"
     gpu_device_index: Annotated[
-        int, Field(ge=0, le=127, description="Which GPU, where device is cuda."), startup("--gpu-device-index")
+        int, Field(ge=0, le=127, description="Index of the GPU, with device cuda."), startup("--gpu-device-index")
     ] = 0
     compute_type: Annotated[
         str,
         Field(
             min_length=1,
             max_length=32,
-            description="Precision of the model, such as int8 or float16, where the engine has a choice.",
+            description="Precision of the model, such as int8 or float16, if the engine has a choice.",
         ),
-        BeforeValidator(spelled),
+        BeforeValidator(canonical_name),
         startup("--compute-type"),
     ] = "default"
-    beam_size: Annotated[int, Field(ge=1, le=64, description="Beam width of the finals."), startup("--beam-size")] = 5
+    beam_size: Annotated[int, Field(ge=1, le=64, description="Beam width for finals."), startup("--beam-size")] = 5
     beam_size_realtime: Annotated[
-        int, Field(ge=1, le=64, description="Beam width of the partials."), startup("--beam-size-realtime")
+        int, Field(ge=1, le=64, description="Beam width for partials."), startup("--beam-size-realtime")
     ] = 3
     batch_size: Annotated[
         int,
-        Field(ge=1, le=1024, description="Finals that the engine may take at once, where it batches."),
+        Field(ge=1, le=1024, description="Finals that the engine may process in one batch, if it supports batches."),
         startup("--batch-size"),
     ] = 16
     realtime_batch_size: Annotated[
@@ -118,7 +120,8 @@ class EngineSettings(SettingsGroup):
         Field(
             ge=1,
             le=1024,
-            description="Partials that the engine may take at once, where it batches; the shared lane follows at once.",
+            description="Partials that the engine may process in one batch, if it supports batches; a "
+            "shared lane changes at once.",
         ),
         new_sessions("--realtime-batch-size"),
     ] = 16
@@ -127,15 +130,15 @@ class EngineSettings(SettingsGroup):
         Field(
             ge=0,
             le=64,
-            description="Jobs that the lane of the finals does at the same time; they share one loaded model where the "
-            "engine allows it, and the cores. 0 chooses: up to 4 where one model serves all and a single thread is "
-            "fastest, else 1.",
+            description="Finals processed at the same time; workers share one loaded model if the engine "
+            "allows it, and the cores. 0 chooses: up to 4 if one model serves all and one "
+            "thread is fastest, else 1.",
         ),
         startup("--lane-workers"),
     ] = 0
     realtime_lane_workers: Annotated[
         int,
-        Field(ge=0, le=64, description="The same for the lane of the partials, where they have one of their own."),
+        Field(ge=0, le=64, description="The same for partials, if they have a lane of their own."),
         startup("--realtime-lane-workers"),
     ] = 0
     job_deadline_s: Annotated[
@@ -143,8 +146,8 @@ class EngineSettings(SettingsGroup):
         Field(
             ge=0,
             le=MAX_SECONDS,
-            description="Seconds that an engine may take for a job, and as long again for each 10 s of its audio, "
-            "before it is taken to hang and replaced; 0 waits forever.",
+            description="Seconds that an engine may take for a job, plus as many for each 10 s of its "
+            "audio, before it is replaced as hung; 0 waits forever.",
         ),
         active("--job-deadline-s"),
     ] = 30.0
@@ -153,23 +156,23 @@ class EngineSettings(SettingsGroup):
         Field(
             ge=0,
             le=MAX_SECONDS,
-            description="Seconds that finals wait for another engine when theirs is lost; after that they fail.",
+            description="Seconds that finals wait for another engine after theirs is lost; then they fail.",
         ),
         active("--engine-outage-limit-s"),
     ] = 60.0
     vad_filter: Annotated[
         bool,
-        Field(description="The engine's own voice detector skips silence inside a clip, where it has one."),
+        Field(description="The engine's own voice detection skips silence inside a clip, if it has one."),
         new_sessions("--no-vad-filter"),
     ] = True
     initial_prompt: Annotated[
         OptionalText,
-        Field(description="Text that primes the final model, where the engine takes one."),
+        Field(description="Prompt for the final model, if the engine takes one."),
         new_sessions("--initial-prompt"),
     ] = None
     initial_prompt_realtime: Annotated[
         OptionalText,
-        Field(description="Text that primes the realtime model, where the engine takes one."),
+        Field(description="Prompt for the realtime model, if the engine takes one."),
         new_sessions("--initial-prompt-realtime"),
     ] = None
     normalize_audio: Annotated[
@@ -192,11 +195,11 @@ class EngineSettings(SettingsGroup):
     ] = 64
     max_realtime_queue_age_ms: Annotated[
         int,
-        Field(ge=1, le=600_000, description="A partial still queued after this long is dropped."),
+        Field(ge=1, le=600_000, description="Milliseconds after which a partial that is still queued is dropped."),
         active("--max-realtime-queue-age-ms"),
     ] = 1500
     realtime_degradation_threshold_ms: Annotated[
         int,
-        Field(ge=1, le=600_000, description="Queue delay past which partials slow down."),
+        Field(ge=1, le=600_000, description="Queue delay in milliseconds above which partials are slowed."),
         active("--realtime-degradation-threshold-ms"),
     ] = 1500

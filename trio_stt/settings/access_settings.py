@@ -1,4 +1,4 @@
-"""The settings of who may reach the server, as whom, by which ways, and how much of it one client may take."""
+"""Settings of access: names, origins, keys, TLS, proxies and limits of one client."""
 
 from typing import Annotated
 
@@ -8,13 +8,15 @@ from trio_stt.settings.option import SettingsGroup, active, new_sessions, startu
 
 
 class AccessSettings(SettingsGroup):
-    """Names, keys, encryption, proxies and limits."""
+    """Names, keys, TLS, proxies and limits."""
+
+    group = "access"
 
     allowed_hosts: Annotated[
         str,
         Field(
             max_length=1024,
-            description="Host names of the server beside this machine's own, separated by commas; * for any name.",
+            description="Host names of the server besides this machine's own, separated by commas; * allows any.",
         ),
         startup("--allowed-hosts"),
     ] = ""
@@ -22,15 +24,16 @@ class AccessSettings(SettingsGroup):
         str,
         Field(
             max_length=1024,
-            description="Origins, such as https://example.org, whose pages may use the server beside its own, "
-            "separated by commas; * for any.",
+            description="Origins, such as https://example.org, whose pages may use the server besides its "
+            "own, separated by commas; * allows any.",
         ),
         startup("--allowed-origins"),
     ] = ""
     keys_file: Annotated[
         str,
         Field(
-            max_length=4096, description="File of API keys, as `trio-stt keys` writes it; empty asks nobody for one."
+            max_length=4096,
+            description="File of API keys, as `trio-stt keys` writes it; if it is empty, no key is needed.",
         ),
         startup("--keys-file", public=False),
     ] = ""
@@ -45,7 +48,7 @@ class AccessSettings(SettingsGroup):
     ] = ""
     certfile: Annotated[
         str,
-        Field(max_length=4096, description="TLS certificate and its chain, a PEM file; read again on SIGHUP."),
+        Field(max_length=4096, description="TLS certificate and its chain, a PEM file; SIGHUP reloads it."),
         startup("--certfile", public=False),
     ] = ""
     keyfile: Annotated[
@@ -57,19 +60,19 @@ class AccessSettings(SettingsGroup):
         str,
         Field(
             max_length=1024,
-            description="Addresses and networks of reverse proxies, such as 10.0.0.0/8, whose word about their "
-            "clients counts, separated by commas.",
+            description="Addresses and networks of reverse proxies, such as 10.0.0.0/8, whose forwarding "
+            "headers are trusted, separated by commas.",
         ),
         startup("--trusted-proxies"),
     ] = ""
     root_path: Annotated[
         str,
-        Field(max_length=256, description="Path, such as /stt, under which a reverse proxy shows the server."),
+        Field(max_length=256, description="Path, such as /stt, under which a reverse proxy publishes the server."),
         startup("--root-path"),
     ] = ""
     max_connections_per_address: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Open sockets of one client address; more are refused."),
+        Field(ge=1, le=100_000, description="Open sockets of one client address; further ones are rejected."),
         active("--max-connections-per-address"),
     ] = 64
     max_failed_logins_per_address: Annotated[
@@ -79,12 +82,16 @@ class AccessSettings(SettingsGroup):
     ] = 10
     max_commands_per_second: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Commands of one socket, over 5 s; one that sends more is closed."),
+        Field(
+            ge=1,
+            le=100_000,
+            description="Commands a second from one socket, over 5 s; a socket that sends more is closed.",
+        ),
         new_sessions("--max-commands-per-second"),
     ] = 50
     max_packets_per_second: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Audio packets of one socket, over 5 s; more are taken later."),
+        Field(ge=1, le=100_000, description="Audio packets a second from one socket, over 5 s; more are read later."),
         new_sessions("--max-packets-per-second"),
     ] = 1000
     max_audio_speed: Annotated[
@@ -92,7 +99,7 @@ class AccessSettings(SettingsGroup):
         Field(
             ge=0,
             le=100_000,
-            description="How many times as fast as it was spoken audio is taken, over 10 s; 0 takes it at any speed.",
+            description="Audio is read at up to this multiple of real time, over 10 s; 0 sets no limit.",
         ),
         new_sessions("--max-audio-speed"),
     ] = 20.0
@@ -101,8 +108,8 @@ class AccessSettings(SettingsGroup):
         Field(
             ge=0,
             le=3600,
-            description="Seconds without any sign of life, answers to pings included, after which a socket is given "
-            "up; 0 never gives up.",
+            description="Seconds without any frame, answers to pings included, after which a socket is "
+            "closed; 0 never closes one.",
         ),
         active("--liveness-timeout-s"),
     ] = 30.0

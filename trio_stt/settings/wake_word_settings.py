@@ -1,51 +1,51 @@
-"""The settings of wake words."""
+"""Settings of wake words."""
 
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from trio_stt.settings.option import MAX_SECONDS, OptionalText, SettingsGroup, new_sessions, spelled
+from trio_stt.settings.option import MAX_SECONDS, OptionalText, SettingsGroup, canonical_name, new_sessions
 
 
 class WakeWordSettings(SettingsGroup):
-    """Wake words; they are off while no backend is named."""
+    """Wake words; disabled while no backend is set."""
+
+    group = "wake"
 
     wakeword_backend: Annotated[
         str,
         Field(
             max_length=64,
-            description="What listens for wake words, openwakeword or pvporcupine; empty waits for none. "
-            "The flag --wake-words alone takes pvporcupine.",
+            description="Wake-word detector, openwakeword or pvporcupine; empty needs no wake word. The "
+            "flag --wake-words alone chooses pvporcupine.",
         ),
-        BeforeValidator(spelled),
+        BeforeValidator(canonical_name),
         new_sessions("--wakeword-backend"),
     ] = ""
     openwakeword_model_paths: Annotated[
         OptionalText,
         Field(
-            description="Model files for openWakeWord, separated by commas; empty takes its own models.",
+            description="Model files for openWakeWord, separated by commas; empty uses its own models.",
         ),
         new_sessions("--openwakeword-model-paths"),
     ] = None
     openwakeword_inference_framework: Annotated[
         Literal["onnx"],
-        BeforeValidator(spelled),
-        Field(description="What runs openWakeWord's models; tflite needs a runtime that current Pythons do not have."),
+        BeforeValidator(canonical_name),
+        Field(description="Runtime of openWakeWord's models; tflite needs a runtime that current Pythons lack."),
         new_sessions("--openwakeword-inference-framework"),
     ] = "onnx"
     wake_words: Annotated[
         str,
         Field(
             max_length=1024,
-            description="Words to wait for, separated by commas; empty takes all that openWakeWord has.",
+            description="Wake words, separated by commas; empty uses all that openWakeWord has.",
         ),
         new_sessions("--wake-words"),
     ] = ""
     wake_words_sensitivity: Annotated[
         float,
-        Field(
-            ge=0, le=1, description="Porcupine's sensitivity, or the score from which openWakeWord has heard a word."
-        ),
+        Field(ge=0, le=1, description="Porcupine's sensitivity, or the score at which openWakeWord detects a word."),
         new_sessions("--wake-words-sensitivity"),
     ] = 0.5
     wake_word_activation_delay: Annotated[
@@ -53,7 +53,7 @@ class WakeWordSettings(SettingsGroup):
         Field(
             ge=0,
             le=MAX_SECONDS,
-            description="Seconds of waiting in which speech is taken without a wake word at first.",
+            description="Seconds at the beginning of each wait in which speech needs no wake word.",
         ),
         new_sessions("--wake-word-activation-delay"),
     ] = 0.0
@@ -67,7 +67,7 @@ class WakeWordSettings(SettingsGroup):
         Field(
             ge=0,
             le=30,
-            description="Seconds after a detection that still belong to the wake word itself; 0 does not cut it off.",
+            description="Seconds after a detection that still belong to the wake word; 0 does not cut it off.",
         ),
         new_sessions("--wake-word-buffer-duration"),
     ] = 0.1
@@ -76,7 +76,7 @@ class WakeWordSettings(SettingsGroup):
         Field(
             ge=0,
             le=MAX_SECONDS,
-            description="Seconds after an utterance in which another needs no wake word; 0 is none.",
+            description="Seconds after an utterance in which the next needs no wake word; 0 sets none.",
         ),
         new_sessions("--wake-word-followup-window"),
     ] = 0.0
