@@ -148,8 +148,8 @@ class TestVerdict:
             silero, energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
         )
         for window in heard:
-            detector.verdict(window, speaking=speaking)
-        benchmark(lambda: [detector.verdict(window, speaking=speaking) for window in heard])
+            detector.detect(window, speaking=speaking)
+        benchmark(lambda: [detector.detect(window, speaking=speaking) for window in heard])
 
 
 @pytest.mark.benchmark(group="openWakeWord's embedding of 80 ms")

@@ -127,10 +127,10 @@ async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_tha
     judged = 0
 
     class Counting(LoudnessDetector):
-        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
+        def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
             nonlocal judged
             judged += 1
-            return super().verdict(window, speaking=speaking)
+            return super().detect(window, speaking=speaking)
 
     async with server_fixture(detector=Counting) as server:
         client = await server.connect(partials=False)

@@ -51,7 +51,7 @@ async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch:
         for threshold in (250.0, 50.0):
             change(server.server_state, vad_energy_threshold=threshold)
             detector = server.server_state.new_detector()
-            passes.append([detector.verdict(window, speaking=False).gate_open for window in noise][-1])
+            passes.append([detector.detect(window, speaking=False).gate_open for window in noise][-1])
         assert passes == [False, True], "steady noise of RMS 100"
 
 

@@ -93,7 +93,7 @@ def segments(
 def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
     """`segments` by a SpeechDetector with the default settings."""
     detector = SpeechDetector(model, energy_threshold=250.0, webrtc_mode=3)
-    return segments(windows(samples), lambda window, speaking: detector.verdict(window, speaking=speaking).probability)
+    return segments(windows(samples), lambda window, speaking: detector.detect(window, speaking=speaking).probability)
 
 
 def heard_by_silero(samples: Pcm) -> list[Pcm]:

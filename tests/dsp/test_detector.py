@@ -26,7 +26,7 @@ class Listening(SileroModel):
     """Silero, and of how many states each score was."""
 
     def __init__(self, model: SileroModel) -> None:
-        self._model, self.silence = model, model.silence
+        self._model, self.silence_state = model, model.silence_state
         self.states_asked: list[int] = []
 
     def score(self, samples: np.ndarray, states: np.ndarray, *gain: np.float32) -> np.ndarray:
@@ -148,10 +148,10 @@ def test_silero_sleeps_where_nobody_speaks(silero: SileroModel, sound: str, most
     detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
     stream = windows(pcm(NO_SPEECH[sound]))
     for window in stream[:learning_windows]:
-        detector.verdict(window)
+        detector.detect(window)
     learnt = len(listening.states_asked)
     for window in stream[learning_windows:]:
-        detector.verdict(window)
+        detector.detect(window)
     asked = len(listening.states_asked) - learnt
     assert asked <= most * (len(stream) - learning_windows)
 
@@ -176,28 +176,28 @@ def test_windows_may_lie_in_a_buffer_that_is_used_again(silero: SileroModel) -> 
     buffer = np.empty(512, np.int16)
     for window in windows(samples)[:400]:
         buffer[:] = window
-        assert one.verdict(window) == other.verdict(buffer)
+        assert one.detect(window) == other.detect(buffer)
 
 
 def test_while_speaking_silero_hears_every_window_once_in_one_state(silero: SileroModel) -> None:
     listening = Listening(silero)
     detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
     for _ in range(50):
-        detector.verdict(np.zeros(512, np.int16), speaking=True)
+        detector.detect(np.zeros(512, np.int16), speaking=True)
     assert listening.states_asked == [1] * 50
 
 
 def test_reset_is_as_new(silero: SileroModel) -> None:
     samples, _ = talk(-35, 50, 1.5)
     detector = SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
-    first = [detector.verdict(window) for window in windows(samples)[:500]]
+    first = [detector.detect(window) for window in windows(samples)[:500]]
     detector.reset()
-    assert [detector.verdict(window) for window in windows(samples)[:500]] == first
+    assert [detector.detect(window) for window in windows(samples)[:500]] == first
 
 
 @pytest.mark.contract("11/29")
 def test_the_threshold_passes_what_the_floor_would_stop(silero: SileroModel) -> None:
     noise = windows(pcm(room_noise(320_000, 200)))
     low, high = (SpeechDetector(silero, energy_threshold=t, webrtc_mode=3) for t in (100.0, 250.0))
-    assert all(low.verdict(window).gate_open for window in noise)
-    assert not any([high.verdict(window).gate_open for window in noise][-100:])
+    assert all(low.detect(window).gate_open for window in noise)
+    assert not any([high.detect(window).gate_open for window in noise][-100:])

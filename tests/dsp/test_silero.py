@@ -53,7 +53,7 @@ def test_it_is_silero_as_onnxruntime_runs_it(
 
 
 def test_states_in_one_call_are_heard_as_if_alone(silero: SileroModel, speech: list[np.ndarray]) -> None:
-    fresh, drifted = new_state(), silero.silence.copy()
+    fresh, drifted = new_state(), silero.silence_state.copy()
     both = np.stack((fresh, drifted))
     together = probabilities(silero, speech[:120], both)
     for row, state in enumerate((fresh, drifted)):

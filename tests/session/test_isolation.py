@@ -134,10 +134,10 @@ async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> 
 @virtual_time
 async def test_a_fault_in_hearing_is_told_and_the_session_goes_on() -> None:
     class Stumbling(LoudnessDetector):
-        def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
+        def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
             if 2222 in window:
                 raise RuntimeError("stumbled")
-            return super().verdict(window, speaking=speaking)
+            return super().detect(window, speaking=speaking)
 
     async with server_fixture(detector=Stumbling) as server:
         client = await server.connect(partials=False)

@@ -57,16 +57,16 @@ class AskedDetector(LoudnessDetector):
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
+    def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
         self.asked.append(int(window.max()))
-        return super().verdict(window, speaking=speaking)
+        return super().detect(window, speaking=speaking)
 
 
 class DeafDetector(LoudnessDetector):
     """Does not take the wake word for speech, as a detector may that is slow to hear."""
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
-        return super().verdict(np.where(window == WORD, 0, window).astype(np.int16), speaking=speaking)
+    def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
+        return super().detect(np.where(window == WORD, 0, window).astype(np.int16), speaking=speaking)
 
 
 def pipeline(*, wakes: bool = False, detector: LoudnessDetector | None = None, **changes: object) -> SpeechPipeline:

@@ -34,8 +34,8 @@ def segmenter(**changes: object) -> Segmenter:
     return Segmenter(SegmenterConfig.of(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
 
 
-def feed(machine: Segmenter, verdict: VadResult, count: int) -> list[SpeechEvent]:
-    return [event for _ in range(count) for event in machine.push(verdict)]
+def feed(machine: Segmenter, vad_result: VadResult, count: int) -> list[SpeechEvent]:
+    return [event for _ in range(count) for event in machine.push(vad_result)]
 
 
 def kinds(events: Iterable[SpeechEvent]) -> list[str]:
@@ -264,18 +264,18 @@ class AnyOrder(RuleBasedStateMachine):
             else:
                 assert isinstance(event, SilenceConfirmed | SpeculationDue | SpeechResumed)
 
-    @rule(verdict=verdicts, count=st.integers(1, 40))
-    def hear(self, verdict: VadResult, count: int) -> None:
-        self.check(feed(self.machine, verdict, count))
+    @rule(vad_result=verdicts, count=st.integers(1, 40))
+    def hear(self, vad_result: VadResult, count: int) -> None:
+        self.check(feed(self.machine, vad_result, count))
 
     @rule()
     def start(self) -> None:
         self.machine.begin()
 
-    @rule(verdict=verdicts, rest=st.integers(0, WINDOW_SAMPLES - 1))
-    def stop(self, verdict: VadResult, rest: int) -> None:
+    @rule(vad_result=verdicts, rest=st.integers(0, WINDOW_SAMPLES - 1))
+    def stop(self, vad_result: VadResult, rest: int) -> None:
         if rest:
-            self.check(self.machine.push(verdict, rest))
+            self.check(self.machine.push(vad_result, rest))
         self.check(self.machine.stop())
         assert self.running is None
 
@@ -299,7 +299,7 @@ TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadli
 @settings(deadline=None)
 def test_every_utterance_that_starts_ends(heard: list[VadResult]) -> None:
     machine = segmenter()
-    events = [event for verdict in heard for event in machine.push(verdict)] + machine.stop()
+    events = [event for vad_result in heard for event in machine.push(vad_result)] + machine.stop()
     assert len(starts(events)) == len(ends(events))
 
 

@@ -17,8 +17,8 @@ def events_of(probabilities: Sequence[float], **changes: object) -> list[SpeechE
     machine = Segmenter(SegmenterConfig.of(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
     found: list[SpeechEvent] = []
     for probability in probabilities:
-        verdict = VadResult(rms=1000.0 * probability, gate_open=True, webrtc=True, probability=probability)
-        found += machine.push(verdict)
+        vad_result = VadResult(rms=1000.0 * probability, gate_open=True, webrtc=True, probability=probability)
+        found += machine.push(vad_result)
     return found
 
 

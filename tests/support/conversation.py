@@ -43,7 +43,7 @@ WAKE = 7777
 class LoudnessDetector:
     """Loud windows are speech, for sure."""
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:  # noqa: ARG002 - as the detector's
+    def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:  # noqa: ARG002 - as the detector's
         loud = bool(np.abs(window).max() >= LOUD)
         level = float(np.abs(window).mean())
         return VadResult(rms=level, gate_open=loud, webrtc=loud, probability=0.99 if loud else 0.0)

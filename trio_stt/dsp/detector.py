@@ -125,7 +125,7 @@ class SpeechDetector:
         self._webrtc.reset()
         self._forget()
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool = False) -> VadResult:
+    def detect(self, window: NDArray[np.int16], *, speaking: bool = False) -> VadResult:
         """The verdict on the session's next window.
 
         Args:

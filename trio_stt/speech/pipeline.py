@@ -27,7 +27,7 @@ And commands that follow after 0.2 s or more start 1.4 windows after their first
 class Detector(Protocol):
     """What the listener needs of a speech detector."""
 
-    def verdict(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
+    def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
         """Judge the next window, int16 of shape (512,); `speaking` while an utterance is running."""
 
     def reset(self) -> None:
@@ -167,8 +167,8 @@ class SpeechPipeline:
     def _judge(self, window: NDArray[np.int16], samples: int) -> list[SpeechEvent]:
         if self._wake and self._wake.waiting:
             return self._wait(self._wake, window, samples)
-        verdict = self._detector.verdict(window, speaking=self._segmenter.speaking)
-        events = self._with_wake(self._segmenter.push(verdict, samples))
+        vad_result = self._detector.detect(window, speaking=self._segmenter.speaking)
+        events = self._with_wake(self._segmenter.push(vad_result, samples))
         if self._wake:
             self._unheard_from_sample = self.position_sample
         return events
@@ -194,5 +194,5 @@ class SpeechPipeline:
         probability = 0.0
         for start in range(end - (end - oldest) // WINDOW_SAMPLES * WINDOW_SAMPLES, end, WINDOW_SAMPLES):
             window = self._sample_buffer.read(start, start + WINDOW_SAMPLES)
-            probability = self._detector.verdict(window, speaking=False).probability
+            probability = self._detector.detect(window, speaking=False).probability
         return probability >= KEEP_PROBABILITY

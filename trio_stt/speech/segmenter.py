@@ -82,7 +82,7 @@ class Segmenter:
             return self._recording.start_sample
         return self._preroll_start(self._position)
 
-    def push(self, verdict: VadResult, samples: int = WINDOW_SAMPLES) -> list[UtteranceEvent]:
+    def push(self, vad_result: VadResult, samples: int = WINDOW_SAMPLES) -> list[UtteranceEvent]:
         """Take one window's verdict.
 
         Args:
@@ -92,10 +92,10 @@ class Segmenter:
         start = self._position
         self._position = end = start + samples
         if samples == WINDOW_SAMPLES:  # a window filled up with zeros is no quiet place to cut
-            self._levels.append((verdict.rms, start))
-        self._follow_run(verdict, start, end)
+            self._levels.append((vad_result.rms, start))
+        self._follow_run(vad_result, start, end)
         if self._recording is None:
-            return self._listen(verdict, start)
+            return self._listen(vad_result, start)
         return self._record(self._recording)
 
     def skip(self, samples: int) -> None:
@@ -151,10 +151,10 @@ class Segmenter:
     def _is_wake_word(self, window_start: int) -> bool:
         return window_start < self._floor_sample + self._tail_samples
 
-    def _follow_run(self, verdict: VadResult, start: int, end: int) -> None:
+    def _follow_run(self, vad_result: VadResult, start: int, end: int) -> None:
         least = SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY
         # Who lets speech start below that means that it is speech.
-        if verdict.probability >= min(least, max(self._config.start_probability, _LEAST_PROBABILITY)):
+        if vad_result.probability >= min(least, max(self._config.start_probability, _LEAST_PROBABILITY)):
             if self._run_start_sample is None:
                 self._run_start_sample = start
             if self._recording is None and not self._is_wake_word(start):
@@ -167,9 +167,9 @@ class Segmenter:
     def _preroll_start(self, before_sample: int) -> int:
         return max(self._floor_sample, before_sample - self._config.preroll_samples - self._tail_samples)
 
-    def _listen(self, verdict: VadResult, window_start: int) -> list[UtteranceEvent]:
+    def _listen(self, vad_result: VadResult, window_start: int) -> list[UtteranceEvent]:
         # WebRTC has its say in the detector: where it hears nothing in loud audio, Silero is not even asked.
-        if verdict.probability <= self._config.start_probability:
+        if vad_result.probability <= self._config.start_probability:
             return []
         if window_start < self._gap_end_sample or self._is_wake_word(window_start):
             return []
