@@ -160,8 +160,8 @@ class TestEmbedding:
         assert package is not None
         embedding = network(package / "resources" / "models" / "embedding_model.onnx")
         mel = np.random.default_rng(0).normal(6.0, 3.0, (10 * MEL_STEP, MEL_BINS)).astype(np.float32)
-        _, state = embedding.hear(mel, embedding.blank)
-        benchmark(embedding.hear, mel[-MEL_STEP:], state)
+        _, state = embedding.process(mel, embedding.blank)
+        benchmark(embedding.process, mel[-MEL_STEP:], state)
 
 
 @pytest.mark.benchmark(group="waiting for one wake word on 10 s")
@@ -171,7 +171,7 @@ class TestWakeWord:
         heard = windows(SPEECH_16K if sound == "speech" else QUIET)
         detector = WakeWords().new_detector(Settings(wakeword_backend="openwakeword", wake_words="hey jarvis"))
         assert detector is not None
-        benchmark(lambda: [detector.hear(window) for window in heard])
+        benchmark(lambda: [detector.process(window) for window in heard])
 
 
 @pytest.mark.benchmark(group="syllable boundaries in 1 s of speech")

@@ -47,7 +47,7 @@ def expected(path: Path) -> NDArray[np.float32]:
     """What the whole network says after each settled step of the first talker."""
     whole = WholeEmbedding(path)
     ends = range(SETTLED * MEL_STEP, STEPS * MEL_STEP + 1, MEL_STEP)
-    return np.array([whole.hear(mel(0)[end - MEL_FRAMES : end], whole.blank)[0] for end in ends])
+    return np.array([whole.process(mel(0)[end - MEL_FRAMES : end], whole.blank)[0] for end in ends])
 
 
 @given(pieces=st.lists(st.integers(1, SETTLED), min_size=1, max_size=STEPS))
@@ -59,7 +59,7 @@ def test_steps_say_what_the_whole_network_says_however_many_come_at_once(
     for piece in pieces:
         heard = mel(0)[at * MEL_STEP : (at + piece) * MEL_STEP]
         if heard.size:
-            embedding, state = streaming_onnx.hear(heard, state)
+            embedding, state = streaming_onnx.process(heard, state)
             at += len(heard) // MEL_STEP
             if at >= SETTLED:
                 np.testing.assert_allclose(embedding, expected[at - SETTLED], rtol=0, atol=1e-4)
@@ -72,7 +72,7 @@ def test_talkers_who_share_it_do_not_disturb_each_other(
     states = [streaming_onnx.blank, streaming_onnx.blank]
     for at in range(0, STEPS * MEL_STEP, MEL_STEP):
         for talker in (0, 1):
-            said, states[talker] = streaming_onnx.hear(mel(talker)[at : at + MEL_STEP], states[talker])
+            said, states[talker] = streaming_onnx.process(mel(talker)[at : at + MEL_STEP], states[talker])
             if talker == 0 and at >= (SETTLED - 1) * MEL_STEP:
                 np.testing.assert_allclose(said, expected[at // MEL_STEP + 1 - SETTLED], rtol=0, atol=1e-4)
 
@@ -114,4 +114,4 @@ def test_a_network_that_cannot_go_stepwise_is_used_as_it_comes(
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), path)
     found: Embedding = load_embedding(path)
     assert isinstance(found, WholeEmbedding)
-    assert found.hear(mel(0), found.blank)[0].shape == (96,)
+    assert found.process(mel(0), found.blank)[0].shape == (96,)

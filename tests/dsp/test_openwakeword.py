@@ -40,7 +40,7 @@ def scores(words: OpenWakeWords, samples: NDArray[np.int16]) -> NDArray[np.float
     """The score of each word after each step, shape (steps, words)."""
     stream, found, heard = words.new_stream(2.0), [], 0
     for number, window in enumerate(windows(samples), 1):
-        assert stream.hear(window) is None, "nothing reaches a score of 2"
+        assert stream.process(window) is None, "nothing reaches a score of 2"
         if number * window.size // FRAME_SAMPLES > heard:
             heard += 1
             found.append(stream.scores)
@@ -155,13 +155,13 @@ def test_a_stream_that_resumes_remembers_nothing_but_the_background(own: OpenWak
     stream = own.new_stream(0.5)
     fresh = own.new_stream(0.5)
     for window in windows(spoken):
-        stream.hear(window)
+        stream.process(window)
     assert max(stream.scores) > 0.5
     for background in (np.empty(0, np.int16), room(0.3), pcm(room_noise(32_000, 50.0))):
         for one in (stream, fresh):
             one.resume(background)
         assert stream.scores == (0.0,) * 6
-        heard = [[one.hear(window) for window in windows(spoken)] + [one.scores] for one in (stream, fresh)]
+        heard = [[one.process(window) for window in windows(spoken)] + [one.scores] for one in (stream, fresh)]
         assert heard[0] == heard[1]
 
 
@@ -178,7 +178,7 @@ def test_a_network_that_cannot_go_stepwise_hears_the_same(
             stream.resume(background)
         for window in windows(spoken):
             for stream in streams:
-                stream.hear(window)
+                stream.process(window)
             np.testing.assert_allclose(streams[0].scores, streams[1].scores, rtol=0, atol=1e-5)
 
 
@@ -186,7 +186,7 @@ def test_a_stream_that_rests_holds_no_state_of_its_own(own: OpenWakeWords) -> No
     stream = own.new_stream(2.0)
     _, shared = own.features.hush
     for window in windows(room(1.0)):
-        stream.hear(window)
+        stream.process(window)
     assert stream._state is not shared
     stream.rest()
     assert stream._state is shared
@@ -198,4 +198,4 @@ def test_the_best_word_at_or_above_the_sensitivity_is_heard(own: OpenWakeWords) 
     peak = float(scores(own, spoken).max())
     for sensitivity, expected in ((peak, {"hey jarvis"}), (np.nextafter(peak, 2.0), set())):
         stream = own.new_stream(float(sensitivity))
-        assert {word for window in windows(spoken) if (word := stream.hear(window))} == expected
+        assert {word for window in windows(spoken) if (word := stream.process(window))} == expected

@@ -57,8 +57,8 @@ def with_key(access_key: str, keywords: list[str], sensitivities: list[float]) -
 def test_words_are_lower_cased_and_trimmed_and_share_the_sensitivity(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, without_key)
     stream = PorcupineWords(["Jarvis", "hey_Google", "jarvis"]).new_stream(0.7)
-    assert stream.hear(WINDOW) is None
-    assert stream.hear(WINDOW + 2000) == "hey google"
+    assert stream.process(WINDOW) is None
+    assert stream.process(WINDOW + 2000) == "hey google"
     assert Handle.made[-1] == {"keywords": ["jarvis", "hey google"], "sensitivities": [0.7, 0.7]}
 
 
@@ -71,7 +71,7 @@ def test_a_newer_package_gets_the_access_key(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(SettingError, match=r"^wakeword_backend: Porcupine does not start: the key is refused$"):
         PorcupineWords(["jarvis"])
     monkeypatch.setenv(ACCESS_KEY_VARIABLE, "good")
-    PorcupineWords(["jarvis"]).new_stream(0.5).hear(WINDOW)
+    PorcupineWords(["jarvis"]).new_stream(0.5).process(WINDOW)
     assert Handle.made[-1]["access_key"] == "good"
 
 
@@ -118,13 +118,13 @@ def test_native_detectors_live_no_longer_than_their_streams(monkeypatch: pytest.
     streams = [words.new_stream(0.5) for _ in range(3)]
     assert Handle.alive == 0, "a stream that hears nothing needs none"
     for stream in streams:
-        stream.hear(WINDOW)
+        stream.process(WINDOW)
     assert Handle.alive == 3
     streams[0].resume(WINDOW)
     streams[1].rest()
     assert Handle.alive == 1
-    streams[0].hear(WINDOW)
-    streams[1].hear(WINDOW)
+    streams[0].process(WINDOW)
+    streams[1].process(WINDOW)
     assert Handle.alive == 3
     del stream, streams
     gc.collect()
@@ -137,9 +137,9 @@ def test_the_real_one_hears_its_word_once_and_forgets_what_it_is_told_to() -> No
     spoken = np.concatenate([room(1.0), say("computer.", "en-us+f2"), room(1.0)])
     stream = PorcupineWords(["jarvis", "computer"]).new_stream(0.5)
     for _ in range(2):
-        assert [word for window in windows(spoken) if (word := stream.hear(window))] == ["computer"]
+        assert [word for window in windows(spoken) if (word := stream.process(window))] == ["computer"]
     half = spoken.size // 1024 // 2 * 1024
     for window in windows(spoken[:half]):
-        assert stream.hear(window) is None
+        assert stream.process(window) is None
     stream.resume(WINDOW)
-    assert not any(stream.hear(window) for window in windows(spoken[half:]))
+    assert not any(stream.process(window) for window in windows(spoken[half:]))

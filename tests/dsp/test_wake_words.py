@@ -40,7 +40,7 @@ class Recorder:
     def rest(self) -> None:
         self.resting = True
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         assert not self.resting, "it was to resume first"
         self.heard.append(number_of(window))
         return "word" if self.heard[-1] == self.word_at else None
@@ -59,7 +59,7 @@ def number_of(window: NDArray[np.int16]) -> int:
 
 def heard_of(recorder: Recorder, levels: list[int]) -> list[str | None]:
     detector = GatedDetector(recorder, energy_threshold=250.0)
-    return [detector.hear(numbered(number, level)) for number, level in enumerate(levels)]
+    return [detector.process(numbered(number, level)) for number, level in enumerate(levels)]
 
 
 QUIET, LOUD = 0, 1000
@@ -77,10 +77,10 @@ def test_steady_noise_is_soon_never_heard() -> None:
         detector = GatedDetector(recorder, energy_threshold=250.0)
         noise = list(windows(pcm(room_noise(16_000 * 20, level))))
         for window in noise[:300]:
-            detector.hear(window)
+            detector.process(window)
         recorder.heard.clear()
         for window in noise[300:]:
-            detector.hear(window)
+            detector.process(window)
         assert len(recorder.heard) <= 0.15 * len(noise[300:]), level
 
 
@@ -112,7 +112,7 @@ def test_a_stream_rests_whenever_it_will_begin_anew() -> None:
     detector = GatedDetector(recorder, energy_threshold=250.0)
     resting = []
     for number, level in enumerate([QUIET] * 100 + [LOUD] + [QUIET] * 100 + [LOUD] * 20):
-        detector.hear(numbered(number, level))
+        detector.process(numbered(number, level))
         resting.append(recorder.resting)
     asleep_from = 100 + LISTEN_ON + LEAD + 1
     assert resting == [True] * 100 + [False] * (asleep_from - 100) + [True] * (201 - asleep_from) + [False] * 19 + [
@@ -139,9 +139,9 @@ def test_reset_forgets_what_was_heard() -> None:
     recorder = Recorder()
     detector = GatedDetector(recorder, energy_threshold=250.0)
     for number in range(50):
-        detector.hear(numbered(number, QUIET))
+        detector.process(numbered(number, QUIET))
     detector.reset()
-    detector.hear(numbered(50, LOUD))
+    detector.process(numbered(50, LOUD))
     assert (recorder.resumed, recorder.heard) == ([[]], [50])
 
 
@@ -152,7 +152,7 @@ def test_every_loud_window_is_heard_once_and_in_order_after_what_came_before(str
     heard: list[int] = []
 
     class Everything(Recorder):
-        def hear(self, window: NDArray[np.int16]) -> str | None:
+        def process(self, window: NDArray[np.int16]) -> str | None:
             assert not self.resting
             heard.append(number_of(window))
             return None

@@ -52,7 +52,7 @@ def passes(cadence: PartialCadence, *, step: int = STEP, engine: int = 0) -> lis
     free_from = 0
     for offset in range(0, reading().size, step):
         piece = reading()[offset : offset + step]
-        cadence.hear(piece)
+        cadence.process(piece)
         end = START + offset + piece.size
         trigger = cadence.due(end)
         if trigger is not None and end >= free_from:
@@ -143,7 +143,7 @@ def test_followups_that_expire_while_the_engine_is_busy_are_one_pass() -> None:
     rhythm = cadence(replace(SYLLABLES, followup_samples=(16, 800, 1600, 2400)), trigger_sample=START)
     last = boundaries()[-1]
     samples = reading()[: up(last) - START]
-    rhythm.hear(samples)
+    rhythm.process(samples)
     assert rhythm.due(up(last)) is Trigger.BOUNDARY
     rhythm.taken(up(last))
     assert rhythm.due(last + 15) is None
@@ -160,7 +160,7 @@ def test_where_no_syllable_ends_the_pause_is_the_fallback_and_no_pause_means_non
     silence = np.zeros(2 * SAMPLE_RATE_HZ, np.int16)
     with_pause, without = cadence(replace(SYLLABLES, pause_samples=3200)), cadence(SYLLABLES)
     for rhythm in (with_pause, without):
-        rhythm.hear(silence)
+        rhythm.process(silence)
     assert with_pause.due(TRIGGER + 3199) is None
     assert with_pause.due(TRIGGER + 3200) is Trigger.FALLBACK
     with_pause.taken(TRIGGER + 3300)
@@ -181,7 +181,7 @@ def test_only_syllables_want_to_hear_the_audio_and_all_of_it_in_order() -> None:
     assert cadence(FIXED).wanted_from_sample is None
     rhythm = cadence(SYLLABLES)
     assert rhythm.wanted_from_sample == START
-    rhythm.hear(reading()[:123])
+    rhythm.process(reading()[:123])
     assert rhythm.wanted_from_sample == START + 123
 
 
@@ -192,9 +192,9 @@ def test_when_a_pass_is_due_does_not_depend_on_how_audio_is_split(cuts: list[int
     """At the same position, after the same passes, the same is due."""
     whole, split = (cadence(replace(SYLLABLES, pause_samples=pause), trigger_sample=START) for _ in range(2))
     heard = max(cuts)
-    whole.hear(reading()[:heard])
+    whole.process(reading()[:heard])
     for piece in np.split(reading()[:heard], sorted(cuts)):
-        split.hear(piece)
+        split.process(piece)
     assert [split.due(START + n) for n in range(0, 10**5, 80)] == [whole.due(START + n) for n in range(0, 10**5, 80)]
 
 

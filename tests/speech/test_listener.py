@@ -43,7 +43,7 @@ class WordDetector:
     def __init__(self) -> None:
         self._run = 0
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         self._run = self._run + 1 if np.abs(window).max() == WORD else 0
         return "nine thousand" if self._run == 3 else None
 
@@ -84,7 +84,7 @@ def with_clips(hearing: SpeechPipeline, events: list[SpeechEvent]) -> Heard:
     ]
 
 
-def hear(hearing: SpeechPipeline, samples: NDArray[np.int16], rate_hz: int, cuts: list[int]) -> Heard:
+def process(hearing: SpeechPipeline, samples: NDArray[np.int16], rate_hz: int, cuts: list[int]) -> Heard:
     heard = with_clips(hearing, hearing.begin())
     edges = [0, *sorted(cut % (samples.size + 1) for cut in cuts), samples.size]
     for start, end in pairwise(edges):
@@ -109,7 +109,7 @@ def test_any_split_of_any_audio_gives_the_same_utterances(
     wave = np.sin(np.arange(rate_hz // 100) * 2 * np.pi * 5 / (rate_hz // 100))
     pieces = [np.tile(wave * level, length) for level, length in stretches]
     samples = np.concatenate([np.zeros(0), *pieces]).astype(np.int16)
-    assert hear(pipeline(), samples, rate_hz, cuts) == hear(pipeline(), samples, rate_hz, [])
+    assert process(pipeline(), samples, rate_hz, cuts) == process(pipeline(), samples, rate_hz, [])
 
 
 @given(
@@ -134,7 +134,7 @@ def test_any_split_of_any_audio_gives_the_same_wake_words_and_utterances(
             wake_word_followup_window=followup_s,
             wake_word_activation_delay=delay_s,
         )
-        return hear(hearing, samples, SAMPLE_RATE_HZ, cuts)
+        return process(hearing, samples, SAMPLE_RATE_HZ, cuts)
 
     assert heard(cuts) == heard([])
 

@@ -35,7 +35,7 @@ class Told:
         self.word: str | None = None
         self.resets = 0
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         assert window.shape == (WINDOW_SAMPLES,)
         word, self.word = self.word, None
         return word
@@ -64,7 +64,7 @@ class Stream:
         self.position += WINDOW_SAMPLES
         if self.mode.waiting:
             assert not events
-            return self.mode.hear(WINDOW, self.position)
+            return self.mode.process(WINDOW, self.position)
         return self.mode.follow(events, self.position)
 
     def seconds(self, seconds: float) -> list[WakeEvent]:

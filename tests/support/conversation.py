@@ -55,7 +55,7 @@ class LoudnessDetector:
 class LevelWakeWord:
     """Hears one word, `computer`: a window in which a sample has the level `WAKE`."""
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         return "computer" if WAKE in window else None
 
     def reset(self) -> None:

@@ -76,7 +76,7 @@ def spoken(word: str, voice: str) -> NDArray[np.int16]:
 def heard_in(samples: NDArray[np.int16], settings: Settings) -> list[str]:
     detector = wake_words().new_detector(settings)
     assert detector is not None
-    return [word for window in windows(samples) if (word := detector.hear(window))]
+    return [word for window in windows(samples) if (word := detector.process(window))]
 
 
 def events_of(samples: NDArray[np.int16], settings: Settings) -> list[SpeechEvent]:

@@ -33,7 +33,7 @@ class Embedding(Protocol):
     def blank(self) -> State:
         """The state of who has heard nothing."""
 
-    def hear(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+    def process(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
         """The next mel frames of a talker, shape (8 times n, 32), n at least 1.
 
         Returns:
@@ -50,7 +50,7 @@ class WholeEmbedding:
         self._input: str = self._session.get_inputs()[0].name
         self.blank = np.zeros((MEL_FRAMES - MEL_STEP, MEL_BINS), np.float32)
 
-    def hear(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+    def process(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
         """See `Embedding`."""
         heard = np.concatenate((state, mel))[-MEL_FRAMES:]
         embedded: NDArray[np.float32] = self._session.run(None, {self._input: heard[np.newaxis, :, :, np.newaxis]})[0]
@@ -71,7 +71,7 @@ class StreamingEmbedding:
         self._inputs: tuple[str, str] = (new.name, state.name)
         self.blank = np.zeros(state.shape, np.float32)
 
-    def hear(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+    def process(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
         """See `Embedding`."""
         new, old = self._inputs
         embedded, after = self._session.run(None, {new: mel[np.newaxis, np.newaxis], old: state})
@@ -105,6 +105,6 @@ def _embeddings(network: Embedding, steps: NDArray[np.float32]) -> list[NDArray[
     """After each of the steps, shape (n, 8, 32)."""
     state, embeddings = network.blank, []
     for mel in steps:
-        embedding, state = network.hear(mel, state)
+        embedding, state = network.process(mel, state)
         embeddings.append(embedding)
     return embeddings

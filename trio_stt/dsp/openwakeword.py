@@ -82,11 +82,11 @@ class _Features:
     def of_background(self, background: NDArray[np.int16]) -> tuple[NDArray[np.float32], State]:
         """Embedding, shape (96,), and state after samples, shape (`_BACKGROUND_SAMPLES`,), and nothing before."""
         before = np.zeros((-MEL_FRAMES % MEL_STEP, MEL_BINS), np.float32)
-        return self._embedding.hear(np.concatenate((before, self._mel_frames(background))), self._embedding.blank)
+        return self._embedding.process(np.concatenate((before, self._mel_frames(background))), self._embedding.blank)
 
     def step(self, samples: NDArray[np.int16], state: State) -> tuple[NDArray[np.float32], State]:
         """Embedding, shape (96,), and state after a step; samples, shape (1760,), of it and the context before it."""
-        return self._embedding.hear(self._mel_frames(samples), state)
+        return self._embedding.process(self._mel_frames(samples), state)
 
     def _mel_frames(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
         """Mel frames, shape (samples / 160 - 3, 32), of samples, shape (samples,)."""
@@ -139,7 +139,7 @@ class OpenWakeWordStream:
         self._filled = _MEL_CONTEXT_SAMPLES
         self._scores = (0.0,) * len(self._scores)
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         """The next window, int16 of shape (512,): the label of the word whose score with it is best and high enough."""
         self._audio[self._filled : self._filled + WINDOW_SAMPLES] = window
         self._filled += WINDOW_SAMPLES

@@ -43,7 +43,7 @@ class PorcupineStream:
         self._release()
         self._handle = None
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         """The next window, int16 of shape (512,): the word that ends with it."""
         if self._handle is None:
             self._handle = self._create()

@@ -43,7 +43,7 @@ _CACHED_CONFIGURATIONS = 8
 class WakeWordDetector(Protocol):
     """One session's detector."""
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         """The session's next window, int16 of shape (512,), mono, 16 kHz.
 
         Returns:
@@ -60,7 +60,7 @@ class WakeWordStream(Protocol):
     def resume(self, before: NDArray[np.int16]) -> None:
         """Forget everything and begin anew after `before`, int16, shape (samples,), possibly empty."""
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         """The next window; the label of a word that is heard with it, perhaps for several windows in a row."""
 
     def rest(self) -> None:
@@ -97,7 +97,7 @@ class GatedDetector:
         self._listen_on = 0
         self._stream.rest()
 
-    def hear(self, window: NDArray[np.int16]) -> str | None:
+    def process(self, window: NDArray[np.int16]) -> str | None:
         """The next window, int16 of shape (512,), mono, 16 kHz; it is copied.
 
         Returns:
@@ -111,7 +111,7 @@ class GatedDetector:
         word = None
         if self._listen_on:
             self._catch_up()
-            word = self._stream.hear(window)
+            word = self._stream.process(window)
         else:
             self._skipped += 1
             if self._skipped == _LEAD_WINDOWS + 1:
@@ -138,7 +138,7 @@ class GatedDetector:
             self._stream.resume(np.concatenate([np.empty(0, np.int16), *background]))
         self._skipped = 0
         for window in lead:
-            self._stream.hear(window)
+            self._stream.process(window)
 
 
 class WakeWords:

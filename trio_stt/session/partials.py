@@ -116,7 +116,7 @@ class Partials:
             return
         wanted = recording.cadence.wanted_from_sample
         if wanted is not None:
-            recording.cadence.hear(kernels.to_int16(self._read_clip(wanted, end_sample)))
+            recording.cadence.process(kernels.to_int16(self._read_clip(wanted, end_sample)))
         if self._is_due(recording):
             self._due.set()
             self._renew(recording)

@@ -106,10 +106,10 @@ class PartialCadence:
 
     @property
     def wanted_from_sample(self) -> int | None:
-        """Position of the next sample to `hear`, from the utterance's first on; None where the pause alone rules."""
+        """Position of the next sample to `process`, from the utterance's first on; None where the pause alone rules."""
         return None if self._detector is None else self._heard_sample
 
-    def hear(self, samples: NDArray[np.int16]) -> None:
+    def process(self, samples: NDArray[np.int16]) -> None:
         """Listen for boundaries in the next samples, shape (n,)."""
         if self._detector is None:
             return

@@ -178,7 +178,7 @@ class SpeechPipeline:
 
     def _wait(self, wake: WakeMode, window: NDArray[np.int16], samples: int) -> list[SpeechEvent]:
         self._segmenter.skip(samples)
-        events = wake.hear(window, self.position_sample)
+        events = wake.process(window, self.position_sample)
         if events:
             talking = self._catch_up()
             if wake.config.tail_samples:

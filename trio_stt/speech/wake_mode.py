@@ -97,7 +97,7 @@ class WakeMode:
 
     @property
     def waiting(self) -> bool:
-        """Whether windows go to `hear`, and no utterance may start."""
+        """Whether windows go to `process`, and no utterance may start."""
         return self._state in (WakeState.OFF, WakeState.WAITING)
 
     def begin(self, position_sample: int) -> list[WakeEvent]:
@@ -118,9 +118,9 @@ class WakeMode:
         """The running utterance is not taken: no follow-up window opens at its end."""
         self._refused = self._recording
 
-    def hear(self, window: NDArray[np.int16], position_sample: int) -> list[WakeEvent]:
+    def process(self, window: NDArray[np.int16], position_sample: int) -> list[WakeEvent]:
         """The next window, int16 of shape (512,), while `waiting`: no events, or those of a detection."""
-        word = self._detector.hear(window) if self._state is WakeState.WAITING else None
+        word = self._detector.process(window) if self._state is WakeState.WAITING else None
         if word is None:
             return []
         self._enter(WakeState.DETECTED, position_sample + self.config.timeout_samples)
@@ -130,7 +130,7 @@ class WakeMode:
         ]
 
     def follow(self, events: Sequence[UtteranceEvent], position_sample: int) -> list[WakeEvent]:
-        """What the segmenter made of a window that did not go to `hear`, and the time that it took.
+        """What the segmenter made of a window that did not go to `process`, and the time that it took.
 
         A start in the window in which the time is up counts.
         """
