@@ -25,7 +25,7 @@ from trio_stt.dsp.embedding import MEL_BINS, MEL_STEP, Embedding, StreamingEmbed
 from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import HEARD_SAMPLES
+from trio_stt.dsp.silero_network import INPUT_SAMPLES
 from trio_stt.dsp.wake_words import WakeWords
 from trio_stt.dsp.webrtc import WebRtcVad
 from trio_stt.protocol.packets import build_packet, parse_packet
@@ -133,7 +133,7 @@ class TestSilero:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(silero.path, options, providers=["CPUExecutionProvider"])
-        heard = np.stack([kernels.to_float32(each) for each in self.HEARD]).reshape(-1, talkers, HEARD_SAMPLES)
+        heard = np.stack([kernels.to_float32(each) for each in self.HEARD]).reshape(-1, talkers, INPUT_SAMPLES)
         rate, state = np.array(SAMPLE_RATE_HZ, np.int64), np.zeros((2, talkers, 128), np.float32)
         benchmark(lambda: [session.run(None, {"input": rows, "state": state, "sr": rate}) for rows in heard])
 

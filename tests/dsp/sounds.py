@@ -15,7 +15,7 @@ from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, HEARD_SAMPLES
+from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, INPUT_SAMPLES
 
 START_ABOVE = 0.95
 END_BELOW = 0.35
@@ -99,7 +99,7 @@ def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], l
 def heard_by_silero(samples: Pcm) -> list[Pcm]:
     """What Silero takes for each whole window: the window, and before it the end of the one before."""
     padded = np.concatenate((np.zeros(CONTEXT_SAMPLES, np.int16), samples))
-    return [padded[at : at + HEARD_SAMPLES] for at in range(0, padded.size - HEARD_SAMPLES + 1, WINDOW_SAMPLES)]
+    return [padded[at : at + INPUT_SAMPLES] for at in range(0, padded.size - INPUT_SAMPLES + 1, WINDOW_SAMPLES)]
 
 
 def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:

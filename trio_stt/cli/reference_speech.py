@@ -16,7 +16,7 @@ from trio_stt.bench.speech_plan import Clip
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.kernels import to_int16
 from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, HEARD_SAMPLES
+from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, INPUT_SAMPLES
 from trio_stt.errors import AudioFileError
 from trio_stt.runtime.packages import package_folder
 
@@ -99,7 +99,7 @@ def speech_stretches(silero: SileroModel, samples: NDArray[np.float32]) -> list[
     stretches: list[tuple[float, float]] = []
     padded = np.pad(to_int16(samples), (CONTEXT_SAMPLES, -samples.size % WINDOW_SAMPLES))
     for number, at in enumerate(range(0, padded.size - CONTEXT_SAMPLES, WINDOW_SAMPLES)):
-        if silero.score(padded[at : at + HEARD_SAMPLES], states)[0] < _SPEECH:
+        if silero.score(padded[at : at + INPUT_SAMPLES], states)[0] < _SPEECH:
             continue
         start_s, end_s = number * window_s, (number + 1) * window_s
         if stretches and start_s - stretches[-1][1] < _PAUSE_S:

@@ -29,7 +29,7 @@ from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import HEARD_SAMPLES
+from trio_stt.dsp.silero_network import INPUT_SAMPLES
 from trio_stt.dsp.webrtc import WebRtcVad
 
 # Starts move by less than half a window on average from half to twice these counts.
@@ -102,7 +102,7 @@ class SpeechDetector:
         """
         self._model = model
         self._threshold = energy_threshold
-        self._band = TelephoneBand(_REPLAY * WINDOW_SAMPLES + HEARD_SAMPLES)
+        self._band = TelephoneBand(_REPLAY * WINDOW_SAMPLES + INPUT_SAMPLES)
         self._gate = EnergyGate(energy_threshold)
         self._webrtc = WebRtcVad(webrtc_mode)
         self._forget()
@@ -182,7 +182,7 @@ class SpeechDetector:
     def _newest(self, windows: int) -> NDArray[np.int16]:
         """The newest window but so many, and the context before it."""
         start = (_REPLAY - windows) * WINDOW_SAMPLES
-        return self._band.recent[start : start + HEARD_SAMPLES]
+        return self._band.recent[start : start + INPUT_SAMPLES]
 
     def _start_afresh(self) -> None:
         self._ears[0] = self._kept

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.dsp.silero_network import HEARD_SAMPLES, STATE_WIDTH, Weights, scores
+from trio_stt.dsp.silero_network import INPUT_SAMPLES, STATE_WIDTH, Weights, scores
 from trio_stt.errors import EngineUnavailable
 from trio_stt.runtime.packages import package_folder
 
@@ -71,7 +71,7 @@ class SileroModel:
 
     def _hear_silence(self) -> NDArray[np.float32]:
         states = new_state()[np.newaxis]
-        nothing = np.zeros(HEARD_SAMPLES, np.int16)
+        nothing = np.zeros(INPUT_SAMPLES, np.int16)
         for _ in range(_SILENCE_WINDOWS):
             self.score(nothing, states)
         silence: NDArray[np.float32] = states[0]
@@ -95,8 +95,8 @@ class SileroModel:
         Raises:
             ValueError: The samples or states have another type or shape.
         """
-        if samples.dtype != np.int16 or samples.shape != (HEARD_SAMPLES,) or not samples.flags.c_contiguous:
-            raise ValueError(f"Silero takes int16 of shape ({HEARD_SAMPLES},), not {samples.dtype} {samples.shape}")
+        if samples.dtype != np.int16 or samples.shape != (INPUT_SAMPLES,) or not samples.flags.c_contiguous:
+            raise ValueError(f"Silero takes int16 of shape ({INPUT_SAMPLES},), not {samples.dtype} {samples.shape}")
         if states.dtype != np.float32 or states.shape[1:] != (2, STATE_WIDTH) or not states.flags.c_contiguous:
             raise ValueError(f"states are float32 of shape (n, 2, {STATE_WIDTH}), not {states.dtype} {states.shape}")
         probabilities: NDArray[np.float32] = scores(samples, gain, states, self._weights)

@@ -20,7 +20,7 @@ from trio_stt.dsp import WINDOW_SAMPLES
 CONTEXT_SAMPLES = 64
 """Samples of the window before that Silero hears again ahead of each window."""
 
-HEARD_SAMPLES = CONTEXT_SAMPLES + WINDOW_SAMPLES
+INPUT_SAMPLES = CONTEXT_SAMPLES + WINDOW_SAMPLES
 """Samples that one score takes."""
 
 STATE_WIDTH = 128
@@ -119,11 +119,11 @@ def _convolved(frames: Floats, stride: int, weights: Floats, bias: Floats) -> Fl
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _cell_input(samples: NDArray[np.int16], gain: np.float32, weights: Weights) -> Floats:
     """What the samples give to the cell, whatever it remembers: shape (1, 4 * STATE_WIDTH)."""
-    heard = np.empty(HEARD_SAMPLES + CONTEXT_SAMPLES, np.float32)
-    for i in range(HEARD_SAMPLES):
+    heard = np.empty(INPUT_SAMPLES + CONTEXT_SAMPLES, np.float32)
+    for i in range(INPUT_SAMPLES):
         heard[i] = samples[i] * np.float32(1 / 32768) * gain
     for i in range(CONTEXT_SAMPLES):  # the end mirrored, so that the last frame is whole
-        heard[HEARD_SAMPLES + i] = heard[HEARD_SAMPLES - 2 - i]
+        heard[INPUT_SAMPLES + i] = heard[INPUT_SAMPLES - 2 - i]
     spectrum = np.zeros((4, 2 * _BINS), np.float32)
     _add_products_to_four(heard, _FRAME_STEP, weights.transform, spectrum)
     frames = np.zeros((6, _BINS), np.float32)
