@@ -125,7 +125,7 @@ class TestSilero:
         benchmark(lambda: [silero.score(heard, states) for heard in self.HEARD])
 
     def test_ours_in_two_states(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
-        states = np.stack((new_state(), silero.silence))
+        states = np.stack((new_state(), silero.silence_state))
         benchmark(lambda: [silero.score(heard, states) for heard in self.HEARD])
 
     @pytest.mark.parametrize("talkers", [1, 16])

@@ -184,7 +184,7 @@ def test_a_network_that_cannot_go_stepwise_hears_the_same(
 
 def test_a_stream_that_rests_holds_no_state_of_its_own(own: OpenWakeWords) -> None:
     stream = own.new_stream(2.0)
-    _, shared = own.features.hush
+    _, shared = own.features.room_noise
     for window in windows(room(1.0)):
         stream.process(window)
     assert stream._state is not shared

@@ -108,8 +108,8 @@ class SpeechDetector:
         self._forget()
 
     def _forget(self) -> None:
-        self._ears = np.stack((new_state(), self._model.silence))
-        self._kept = new_state()
+        self._vad_states = np.stack((new_state(), self._model.silence_state))
+        self._saved_state = new_state()
         self._second_is_better = False
         self._skipped = 0
         self._quiet_run = _LISTEN_ON
@@ -141,7 +141,7 @@ class SpeechDetector:
         active = (gate_open or listening or speaking) and self._webrtc.is_speech(self._band.recent[-WINDOW_SAMPLES:])
         self._since_webrtc = 0 if active else self._since_webrtc + 1
         if speaking != self._speaking:
-            self._turn(speaking=speaking)
+            self._switch_speaking(speaking=speaking)
         self._loudest = max(level, self._loudest if speaking else self._loudest * _FADE)
         voiced = level < self._threshold or self._since_webrtc < _WEBRTC_RECENT
         probability = 0.0
@@ -154,12 +154,12 @@ class SpeechDetector:
                 self._gate.follow(level)
         return VadResult(rms=level, gate_open=gate_open, webrtc=active, probability=probability)
 
-    def _turn(self, *, speaking: bool) -> None:
+    def _switch_speaking(self, *, speaking: bool) -> None:
         """An utterance begins, and the better ear goes on alone; or it ends, and the second ear joins in."""
         if speaking and self._second_is_better:
-            self._ears[0] = self._ears[1]
+            self._vad_states[0] = self._vad_states[1]
         elif not speaking:
-            self._ears[1] = self._model.silence
+            self._vad_states[1] = self._model.silence_state
         self._speaking = speaking
 
     def _hear(self) -> float:
@@ -170,10 +170,10 @@ class SpeechDetector:
             self._quiet_run = 0
         self._skipped = 0
         gain = np.float32(min(_HEARD_RMS / max(self._loudest, 1.0), _MAX_GAIN))
-        ears = self._ears[:1] if self._speaking else self._ears
+        states = self._vad_states[:1] if self._speaking else self._vad_states
         for windows in range(replayed, 0, -1):
-            self._model.score(self._newest(windows), ears, gain)
-        probabilities: list[float] = self._model.score(self._newest(0), ears, gain).tolist()
+            self._model.score(self._newest(windows), states, gain)
+        probabilities: list[float] = self._model.score(self._newest(0), states, gain).tolist()
         probability = max(probabilities)
         if probability >= _SURELY_QUIET:
             self._second_is_better = probabilities[0] < probability
@@ -185,8 +185,8 @@ class SpeechDetector:
         return self._band.recent[start : start + INPUT_SAMPLES]
 
     def _start_afresh(self) -> None:
-        self._ears[0] = self._kept
-        self._ears[1] = self._model.silence
+        self._vad_states[0] = self._saved_state
+        self._vad_states[1] = self._model.silence_state
 
     def _learn(self, level: float, probability: float) -> None:
         """What follows from a window that Silero heard, for the noise floor and what it remembers."""
@@ -198,7 +198,7 @@ class SpeechDetector:
         self._quiet_run += 1
         if self._spoke:
             if self._quiet_run >= _KEEP_AFTER:
-                self._kept[:] = self._ears[0]
+                self._saved_state[:] = self._vad_states[0]
                 self._spoke = False
         elif not self._speaking and self._quiet_run % _RETURN_EVERY == 0:
             self._start_afresh()

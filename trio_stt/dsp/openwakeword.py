@@ -34,11 +34,11 @@ _MOST_EMBEDDINGS = 120  # 9.6 s; no word is longer
 _BACKGROUND_SAMPLES = 160 * MEL_FRAMES + _MEL_CONTEXT_SAMPLES
 """Audio of as many mel frames as one embedding takes."""
 
-_HUSH_RMS = 5.0
+_ROOM_NOISE_RMS = 5.0
 """What stands for audio that was never heard: the noise of a quiet room. After true zeros `alexa` is missed twice as
 often, and after loud noise up to half the time, when it comes within the first second."""
-_HUSH: NDArray[np.int16] = (
-    np.random.default_rng(0).normal(scale=_HUSH_RMS, size=_BACKGROUND_SAMPLES).round().astype(np.int16)
+_ROOM_NOISE: NDArray[np.int16] = (
+    np.random.default_rng(0).normal(scale=_ROOM_NOISE_RMS, size=_BACKGROUND_SAMPLES).round().astype(np.int16)
 )
 
 _OWN_WORDS = ("alexa", "hey jarvis", "hey mycroft", "hey rhasspy", "timer", "weather")
@@ -72,12 +72,12 @@ class _Classifier:
 
 
 class _Features:
-    """The two networks in front of every classifier; `hush` is what `of_background` makes of a quiet room's noise."""
+    """The two networks in front of every classifier; `room_noise` is what `of_background` makes of a quiet room's noise."""
 
     def __init__(self, folder: Path) -> None:
         self._mel = open_model(folder / "melspectrogram.onnx")
         self._embedding = load_embedding(folder / "embedding_model.onnx")
-        self.hush = self.of_background(_HUSH)
+        self.room_noise = self.of_background(_ROOM_NOISE)
 
     def of_background(self, background: NDArray[np.int16]) -> tuple[NDArray[np.float32], State]:
         """Embedding, shape (96,), and state after samples, shape (`_BACKGROUND_SAMPLES`,), and nothing before."""
@@ -132,9 +132,9 @@ class OpenWakeWordStream:
             before: What was to hear just before the next window, int16, shape (samples,), possibly empty: the
                 background. All that would have been heard before it is taken to have been like it.
         """
-        background = np.concatenate((_HUSH, before))[-_BACKGROUND_SAMPLES:]
+        background = np.concatenate((_ROOM_NOISE, before))[-_BACKGROUND_SAMPLES:]
         features = self._words.features
-        self._embeddings[:], self._state = features.of_background(background) if before.size else features.hush
+        self._embeddings[:], self._state = features.of_background(background) if before.size else features.room_noise
         self._audio[:_MEL_CONTEXT_SAMPLES] = background[-_MEL_CONTEXT_SAMPLES:]
         self._filled = _MEL_CONTEXT_SAMPLES
         self._scores = (0.0,) * len(self._scores)
@@ -154,7 +154,7 @@ class OpenWakeWordStream:
 
     def rest(self) -> None:
         """Hold no state of its own: nothing is heard until `resume`."""
-        _, self._state = self._words.features.hush
+        _, self._state = self._words.features.room_noise
 
     def _step(self, audio: NDArray[np.int16]) -> None:
         self._embeddings[:-1] = self._embeddings[1:].copy()

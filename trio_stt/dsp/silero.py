@@ -67,15 +67,15 @@ class SileroModel:
         """
         self.path = _model_path()
         self._weights = _read_weights(self.path)
-        self.silence = self._hear_silence()
+        self.silence_state = self._process_silence()
 
-    def _hear_silence(self) -> NDArray[np.float32]:
+    def _process_silence(self) -> NDArray[np.float32]:
         states = new_state()[np.newaxis]
         nothing = np.zeros(INPUT_SAMPLES, np.int16)
         for _ in range(_SILENCE_WINDOWS):
             self.score(nothing, states)
-        silence: NDArray[np.float32] = states[0]
-        return silence
+        silence_state: NDArray[np.float32] = states[0]
+        return silence_state
 
     def score(
         self, samples: NDArray[np.int16], states: NDArray[np.float32], gain: np.float32 = _AS_IT_IS

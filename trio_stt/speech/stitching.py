@@ -46,7 +46,7 @@ class _Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Heard:
+class _Hypothesis:
     """What was heard so far.
 
     Attributes:
@@ -72,8 +72,8 @@ class Stitcher:
     """Follows the hypotheses of one utterance, whose clips may begin later and later."""
 
     def __init__(self) -> None:
-        self._heard: _Heard | None = None
-        self._rival: _Heard | None = None
+        self._best: _Hypothesis | None = None
+        self._alternative: _Hypothesis | None = None
         self._first_sample = 0
 
     def stitch(self, text: str, *, clip_start_sample: int, clip_end_sample: int) -> str:
@@ -91,20 +91,22 @@ class Stitcher:
         spoken, tail = _split(text)
         if not spoken:
             return ""
-        if self._heard is None:
+        if self._best is None:
             self._first_sample = clip_start_sample
-        clip = _Heard(words=spoken, tail=tail, origin=0, start_sample=clip_start_sample, end_sample=clip_end_sample)
-        if self._heard is None or clip_start_sample <= self._first_sample:
-            joined: _Heard | None = clip
-        elif clip_start_sample >= self._heard.end_sample:
-            joined = _appended(self._heard, len(self._heard.words), clip)
+        clip = _Hypothesis(
+            words=spoken, tail=tail, origin=0, start_sample=clip_start_sample, end_sample=clip_end_sample
+        )
+        if self._best is None or clip_start_sample <= self._first_sample:
+            joined: _Hypothesis | None = clip
+        elif clip_start_sample >= self._best.end_sample:
+            joined = _appended(self._best, len(self._best.words), clip)
         else:
-            joined = _overlapped(self._heard, clip) or (self._rival and _overlapped(self._rival, clip))
+            joined = _overlapped(self._best, clip) or (self._alternative and _overlapped(self._alternative, clip))
             if joined is None:
-                self._rival = _appended(self._heard, _words_before(self._heard, clip_start_sample), clip)
+                self._alternative = _appended(self._best, _words_before(self._best, clip_start_sample), clip)
         if joined is None:
             return ""
-        self._heard, self._rival = joined, None
+        self._best, self._alternative = joined, None
         return joined.text
 
 
@@ -120,18 +122,18 @@ def _split(text: str) -> tuple[tuple[_Word, ...], str]:
     return tuple(found), whole.raw[cuts[-1] :]
 
 
-def _words_before(heard: _Heard, sample: int) -> int:
+def _words_before(heard: _Hypothesis, sample: int) -> int:
     """How many words were spoken before a sample of the newest clip, as far as time tells."""
     share = (sample - heard.start_sample) / (heard.end_sample - heard.start_sample)
     return heard.origin + round(share * (len(heard.words) - heard.origin))
 
 
-def _appended(heard: _Heard, kept: int, clip: _Heard) -> _Heard:
+def _appended(heard: _Hypothesis, kept: int, clip: _Hypothesis) -> _Hypothesis:
     """The first `kept` words of what was heard, then the clip's."""
     first, *others = clip.words
     between = (heard.tail if kept == len(heard.words) else "") + (" " if kept else "")
     glued = _Word(between + first.raw, first.key)
-    return _Heard(
+    return _Hypothesis(
         words=(*heard.words[:kept], glued, *others),
         tail=clip.tail,
         origin=kept,
@@ -140,7 +142,7 @@ def _appended(heard: _Heard, kept: int, clip: _Heard) -> _Heard:
     )
 
 
-def _overlapped(heard: _Heard, clip: _Heard) -> _Heard | None:
+def _overlapped(heard: _Hypothesis, clip: _Hypothesis) -> _Hypothesis | None:
     """What was heard up to a word that the clip shares, then the clip's words; None where they share too little."""
     pairs = _alignment(_placed(heard), _placed(clip))
     if not pairs:
@@ -150,7 +152,7 @@ def _overlapped(heard: _Heard, clip: _Heard) -> _Heard | None:
     settled = [pair for pair in runs if pair[1] < len(clip.words) * _SETTLED]
     old, new = (settled or runs or pairs)[-1]
     joint = heard.origin + old
-    return _Heard(
+    return _Hypothesis(
         words=heard.words[: joint + 1] + clip.words[new + 1 :],
         tail=clip.tail,
         origin=max(0, joint - new),
@@ -159,7 +161,7 @@ def _overlapped(heard: _Heard, clip: _Heard) -> _Heard | None:
     )
 
 
-def _placed(heard: _Heard) -> list[tuple[str, float]]:
+def _placed(heard: _Hypothesis) -> list[tuple[str, float]]:
     """The newest clip's words, each with the second at which it was spoken if all take equally long."""
     keys = [word.key for word in heard.words[heard.origin :]]
     word_samples = (heard.end_sample - heard.start_sample) / len(keys)
