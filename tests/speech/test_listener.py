@@ -261,7 +261,7 @@ def test_a_followup_utterance_needs_no_word_and_has_its_whole_pre_roll() -> None
 def test_a_refused_utterance_opens_no_followup_window() -> None:
     hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1))
-    hearing.refuse_utterance()
+    hearing.reject_utterance()
     assert isinstance(hearing.push(pause(1), SAMPLE_RATE_HZ)[-1], WakeWaitStarted)
 
 

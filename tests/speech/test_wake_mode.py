@@ -191,7 +191,7 @@ def test_a_refused_utterance_opens_no_followup_window() -> None:
     stream.begin()
     stream.word()
     stream.speech()
-    stream.mode.refuse()
+    stream.mode.reject()
     assert kinds(stream.end()) == ["WakeWaitStarted"]
     stream.word()
     stream.speech()
@@ -331,7 +331,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(forced=st.booleans(), refused=st.booleans())
     def end(self, forced: bool, refused: bool) -> None:
         if refused:
-            self.stream.mode.refuse()
+            self.stream.mode.reject()
         self.recording = False
         self.check(self.stream.end(forced=forced))
 

@@ -189,7 +189,7 @@ class Utterances:
     def _utterance_started(self, event: UtteranceStarted) -> None:
         if not self._server_state.take_speaker(self._id):
             self._counters.rejected_audio_chunks += 1
-            self._pipeline.refuse_utterance()
+            self._pipeline.reject_utterance()
             limit = self._server_state.settings.max_active_speakers
             self._publisher.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
             return

@@ -124,10 +124,10 @@ class SpeechPipeline:
         self._unheard_from_sample = self.position_sample
         return [*events, *self._wake.clear(self.position_sample)] if self._wake else [*events]
 
-    def refuse_utterance(self) -> None:
+    def reject_utterance(self) -> None:
         """The running utterance is not recorded: with wake words, no follow-up window opens at its end."""
         if self._wake:
-            self._wake.refuse()
+            self._wake.reject()
 
     def clip(self, start_sample: int, end_sample: int) -> NDArray[np.float32]:
         """Audio of an event of the last call or of the running utterance: float32, mono, -1 to 1, a copy."""

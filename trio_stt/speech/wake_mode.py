@@ -87,7 +87,7 @@ class WakeMode:
         self._state = WakeState.OFF
         self._deadline_sample: int | None = None
         self._recording = False
-        self._refused = False
+        self._rejected = False
         self._cut = False  # at the maximum length, in a pause: the deadline is the end of the talk
 
     @property
@@ -114,9 +114,9 @@ class WakeMode:
         """Everything heard so far was thrown away; what comes next is as after `begin`."""
         return [] if self._state is WakeState.OFF else self._arm(position_sample)
 
-    def refuse(self) -> None:
+    def reject(self) -> None:
         """The running utterance is not taken: no follow-up window opens at its end."""
-        self._refused = self._recording
+        self._rejected = self._recording
 
     def process(self, window: NDArray[np.int16], position_sample: int) -> list[WakeEvent]:
         """The next window, int16 of shape (512,), while `waiting`: no events, or those of a detection."""
@@ -137,7 +137,7 @@ class WakeMode:
         told: list[WakeEvent] = []
         for event in events:
             if isinstance(event, UtteranceStarted):
-                self._recording, self._refused, self._cut, self._deadline_sample = True, False, False, None
+                self._recording, self._rejected, self._cut, self._deadline_sample = True, False, False, None
             elif isinstance(event, UtteranceEnded):
                 told += self._utterance_ended(event)
         while self._deadline_sample is not None and self._deadline_sample <= position_sample:
@@ -154,7 +154,7 @@ class WakeMode:
 
     def _talk_ended(self, position_sample: int) -> list[WakeEvent]:
         length = self.config.followup_samples
-        if not length or self._refused:
+        if not length or self._rejected:
             return self._arm(position_sample)
         self._enter(WakeState.FOLLOWUP, position_sample + length)
         return [FollowupStarted(position_sample=position_sample, duration_samples=length)]
@@ -181,5 +181,5 @@ class WakeMode:
 
     def _enter(self, state: WakeState, deadline_sample: int | None = None) -> None:
         self._state, self._deadline_sample = state, deadline_sample
-        self._recording = self._refused = self._cut = False
+        self._recording = self._rejected = self._cut = False
         self._detector.reset()
