@@ -56,7 +56,7 @@ def passes(cadence: PartialCadence, *, step: int = STEP, engine: int = 0) -> lis
         end = START + offset + piece.size
         trigger = cadence.due(end)
         if trigger is not None and end >= free_from:
-            cadence.taken(end)
+            cadence.partial_requested(end)
             free_from = end + engine
             begun.append((end, trigger))
     return begun
@@ -145,13 +145,13 @@ def test_followups_that_expire_while_the_engine_is_busy_are_one_pass() -> None:
     samples = reading()[: up(last) - START]
     rhythm.process(samples)
     assert rhythm.due(up(last)) is Trigger.BOUNDARY
-    rhythm.taken(up(last))
+    rhythm.partial_requested(up(last))
     assert rhythm.due(last + 15) is None
     assert rhythm.due(last + 1700) is Trigger.FOLLOWUP
-    rhythm.taken(last + 1700)
+    rhythm.partial_requested(last + 1700)
     assert rhythm.due(last + 2399) is None
     assert rhythm.due(last + 2400) is Trigger.FOLLOWUP
-    rhythm.taken(last + 2400)
+    rhythm.partial_requested(last + 2400)
     assert rhythm.due(last + 10**6) is None
 
 
@@ -163,7 +163,7 @@ def test_where_no_syllable_ends_the_pause_is_the_fallback_and_no_pause_means_non
         rhythm.process(silence)
     assert with_pause.due(TRIGGER + 3199) is None
     assert with_pause.due(TRIGGER + 3200) is Trigger.FALLBACK
-    with_pause.taken(TRIGGER + 3300)
+    with_pause.partial_requested(TRIGGER + 3300)
     assert with_pause.due(TRIGGER + 6499) is None
     assert with_pause.due(TRIGGER + 6500) is Trigger.FALLBACK
     assert without.due(TRIGGER + 10**7) is None
@@ -178,11 +178,11 @@ def test_the_pause_runs_from_any_pass() -> None:
 
 
 def test_only_syllables_want_to_hear_the_audio_and_all_of_it_in_order() -> None:
-    assert cadence(FIXED).wanted_from_sample is None
+    assert cadence(FIXED).next_sample is None
     rhythm = cadence(SYLLABLES)
-    assert rhythm.wanted_from_sample == START
+    assert rhythm.next_sample == START
     rhythm.process(reading()[:123])
-    assert rhythm.wanted_from_sample == START + 123
+    assert rhythm.next_sample == START + 123
 
 
 @pytest.mark.contract("11/40")
@@ -216,7 +216,7 @@ def test_a_window_narrows_what_a_partial_hears_and_audio_that_was_left_is_not_he
     for more, window in steps:
         end += more
         start = narrowed.clip_start(end, window_samples=window)
-        most = narrowed.whole_samples(end) if window is None else min(narrowed.whole_samples(end), window)
+        most = narrowed.full_clip_samples(end) if window is None else min(narrowed.full_clip_samples(end), window)
         assert start == max(before, end - most)
         assert whole.clip_start(end, window_samples=window) == START
         before = start

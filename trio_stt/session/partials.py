@@ -114,7 +114,7 @@ class Partials:
         self._tell_degradation()
         if recording is None:
             return
-        wanted = recording.cadence.wanted_from_sample
+        wanted = recording.cadence.next_sample
         if wanted is not None:
             recording.cadence.process(kernels.to_int16(self._read_clip(wanted, end_sample)))
         if self._is_due(recording):
@@ -221,7 +221,7 @@ class Partials:
         """A partial came back."""
         cadence = pending.recording.cadence
         if pending.ahead:
-            cadence.taken(pending.end_sample)
+            cadence.partial_requested(pending.end_sample)
             return
         self._counters.realtime.deliver(result)
         self._policy.record(
@@ -229,7 +229,7 @@ class Partials:
             now_s=trio.current_time(),
             inference_s=result.inference_s,
             clip_s=pending.ticket.job.samples.size / SAMPLE_RATE_HZ,
-            whole_s=cadence.whole_samples(pending.end_sample) / SAMPLE_RATE_HZ,
+            whole_s=cadence.full_clip_samples(pending.end_sample) / SAMPLE_RATE_HZ,
             usual_pause_s=cadence.config.usual_pause_s,
         )
 
@@ -248,7 +248,7 @@ class Partials:
         Raises:
             JobRefused: The lane does not take it.
         """
-        recording.cadence.taken(end_sample)
+        recording.cadence.partial_requested(end_sample)
         window_s = self._policy.window_s(trio.current_time())
         start_sample = recording.cadence.clip_start(
             end_sample, window_samples=None if math.isinf(window_s) else samples_of(window_s)

@@ -105,7 +105,7 @@ class PartialCadence:
         self._followups: list[int] = []  # positions, ascending
 
     @property
-    def wanted_from_sample(self) -> int | None:
+    def next_sample(self) -> int | None:
         """Position of the next sample to `process`, from the utterance's first on; None where the pause alone rules."""
         return None if self._detector is None else self._heard_sample
 
@@ -132,13 +132,13 @@ class PartialCadence:
             return Trigger.TIMER if self._detector is None else Trigger.FALLBACK
         return None
 
-    def taken(self, end_sample: int) -> None:
+    def partial_requested(self, end_sample: int) -> None:
         """A partial of the audio up to `end_sample` was asked for: it serves all that was due by then."""
         self._taken_sample = end_sample
         self._boundary = False
         self._followups = [position for position in self._followups if position > end_sample]
 
-    def whole_samples(self, end_sample: int) -> int:
+    def full_clip_samples(self, end_sample: int) -> int:
         """Samples that a partial of the audio up to `end_sample` hears where nothing else limits it."""
         heard, longest = end_sample - self._start_sample, self.config.max_audio_samples
         return min(heard, longest) if longest else heard
@@ -151,7 +151,7 @@ class PartialCadence:
             window_samples: Newest audio that a lane with much to do lets it hear; a setting that wants the whole
                 utterance stands above that. None for no such limit.
         """
-        samples = self.whole_samples(end_sample)
+        samples = self.full_clip_samples(end_sample)
         if window_samples is not None and self.config.max_audio_samples:
             samples = min(samples, window_samples)
         self._clip_start = max(self._clip_start, end_sample - samples)
