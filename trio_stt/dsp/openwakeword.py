@@ -72,7 +72,7 @@ class _Classifier:
 
 
 class _Features:
-    """The two networks in front of every classifier; `room_noise` is what `of_background` makes of a quiet room's noise."""
+    """The two networks in front of every classifier. `room_noise` is the result of `of_background` for a quiet room."""
 
     def __init__(self, folder: Path) -> None:
         self._mel = open_model(folder / "melspectrogram.onnx")
