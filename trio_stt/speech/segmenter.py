@@ -86,7 +86,7 @@ class Segmenter:
         """Take one window's verdict.
 
         Args:
-            verdict: What the detectors say of it.
+            vad_result: Result of the detectors for it.
             samples: Its true length; less than a whole window only for the last one before `stop`.
         """
         start = self._position
