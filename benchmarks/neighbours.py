@@ -30,7 +30,7 @@ from benchmarks.yardstick import yardstick
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.server import OwnServer, own_server
-from trio_stt.bench.speech_plan import Clip, make_talkers
+from trio_stt.bench.speech_plan import Clip, plan_clients
 from trio_stt.cli.reference_speech import make_clips, sound_files
 from trio_stt.protocol.packets import build_packet
 
@@ -211,7 +211,7 @@ async def measured(
             greeted_s = await nuisance(server.url)
 
         nursery.start_soon(disturb)
-        seen = figures(
+        run_figures = figures(
             await observe(
                 url=server.url,
                 pid=None,
@@ -219,24 +219,24 @@ async def measured(
                 packet_s=PACKET_S,
                 duration_s=seconds,
                 clips=[clip],
-                talkers=make_talkers(clients, talking=[1.0], stagger_s=STAGGER_S, clips=1),
+                clients=plan_clients(clients, talking=[1.0], stagger_s=STAGGER_S, clips=1),
                 ping_every_s=PING_EVERY_S,
             )
         )
         if told is None:
-            inside = {"finalP99Ms": seen.final.p99_ms, "firstPartialP99Ms": seen.first_partial.p99_ms}
+            inside = {"finalP99Ms": run_figures.final.p99_ms, "firstPartialP99Ms": run_figures.first_partial.p99_ms}
         else:
             _, turn_p99_ms, turn_max_ms = (await ask(server.pid, told)).turn_ms
             inside = {"serverTurnP99Ms": turn_p99_ms, "serverTurnMaxMs": turn_max_ms}
         nursery.cancel_scope.cancel()
     result: dict[str, Any] = {
-        "pingP50Ms": seen.ping.p50_ms,
-        "pingP99Ms": seen.ping.p99_ms,
-        "pingMaxMs": seen.ping.max_ms,
-        "sentLateP99Ms": seen.sent_late.p99_ms,
+        "pingP50Ms": run_figures.ping.p50_ms,
+        "pingP99Ms": run_figures.ping.p99_ms,
+        "pingMaxMs": run_figures.ping.max_ms,
+        "sentLateP99Ms": run_figures.sent_late.p99_ms,
         **inside,
-        "droppedS": seen.dropped_s,
-        "failures": seen.failures,
+        "droppedS": run_figures.dropped_s,
+        "failures": run_figures.failures,
     }
     if isinstance(greeted_s, list):
         result["helloP99Ms"] = round(float(np.percentile(greeted_s, 99)) * 1000, 1)
@@ -255,11 +255,11 @@ def main() -> None:
     parser.add_argument("--scene", action="append", choices=tuple(NUISANCES), help="may be repeated; default: all")
     parser.add_argument("--words", action="store_true", help="measure `trio-stt serve` with its engine")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    scenes = asked.scene or list(NUISANCES)
-    results = trio.run(lambda: measure(scenes, asked.clients, asked.seconds, words=asked.words))
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    arguments = parser.parse_args()
+    scenes = arguments.scene or list(NUISANCES)
+    results = trio.run(lambda: measure(scenes, arguments.clients, arguments.seconds, words=arguments.words))
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.process import process_use
 from trio_stt.bench.server import own_server
-from trio_stt.bench.speech_plan import Clip, make_talkers
+from trio_stt.bench.speech_plan import Clip, plan_clients
 from trio_stt.cli.reference_speech import make_clips, sound_files
 
 WAKE_FLAGS = ("--wakeword-backend", "openwakeword", "--wake-words", "hey jarvis")
@@ -52,7 +52,7 @@ async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: fl
         packet_s=PACKET_S,
         duration_s=seconds,
         clips=clips,
-        talkers=make_talkers(clients, talking=[talking], stagger_s=2.0, clips=len(clips)),
+        clients=plan_clients(clients, talking=[talking], stagger_s=2.0, clips=len(clips)),
     )
 
 
@@ -69,7 +69,7 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
         before = process_use(server.pid)
         many = await watch(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
         after = process_use(server.pid)
-    seen = figures(many)
+    run_figures = figures(many)
     assert many.after is not None  # its process was given
     return {
         "scene": scene,
@@ -81,16 +81,16 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
         "kibPerSession": round((many.after.rss_bytes - before.rss_bytes) / 1024 / clients, 1),
         "threadsPerSession": (many.after.threads - before.threads) / clients,
         "descriptorsPerSession": (many.after.descriptors - before.descriptors) / clients,
-        "pingP99Ms": seen.ping.p99_ms,
-        "sentLateP99Ms": seen.sent_late.p99_ms,
-        "talkersCpuMsPerAudioS": round(seen.talkers_cpu_s_per_audio_s * 1000, 2),
-        "failures": seen.failures,
+        "pingP99Ms": run_figures.ping.p99_ms,
+        "sentLateP99Ms": run_figures.sent_late.p99_ms,
+        "talkersCpuMsPerAudioS": round(run_figures.clients_cpu_s_per_audio_s * 1000, 2),
+        "failures": run_figures.failures,
     }
 
 
-def per_audio_ms(cpu_s: float, seen: RunResult) -> float:
+def per_audio_ms(cpu_s: float, run_figures: RunResult) -> float:
     """Milliseconds of CPU for each second of audio that came: all of a run's, so that lateness does not flatter."""
-    return round(cpu_s * 1000 / sum(record.audio_s for record in seen.records), 2)
+    return round(cpu_s * 1000 / sum(record.audio_s for record in run_figures.records), 2)
 
 
 async def split(
@@ -110,13 +110,15 @@ async def split(
 
         before = process_use(server.pid)
         nursery.start_soon(look)
-        seen = await watch(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
+        run_figures = await watch(
+            server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips
+        )
         after = process_use(server.pid)
         nursery.cancel_scope.cancel()
     steps = msgspec.json.decode(steps_file.read_bytes())
-    rows = {name: per_audio_ms(step["seconds"], seen) for name, step in steps.items()}
-    loop_ms = per_audio_ms(after.main_thread_cpu_s - before.main_thread_cpu_s, seen)
-    total_ms = per_audio_ms(after.cpu_s - before.cpu_s, seen)
+    rows = {name: per_audio_ms(step["seconds"], run_figures) for name, step in steps.items()}
+    loop_ms = per_audio_ms(after.main_thread_cpu_s - before.main_thread_cpu_s, run_figures)
+    total_ms = per_audio_ms(after.cpu_s - before.cpu_s, run_figures)
     rows["engine thread, asleep but for its queue"] = round(total_ms - loop_ms, 2)
     rows["in no step: Hypercorn, wsproto, Quart, Trio"] = round(total_ms - sum(rows.values()), 2)
     return round(max(audio_kib) / clients, 1), dict(sorted(rows.items(), key=lambda row: -row[1]))
@@ -156,10 +158,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--scene", action="append", choices=tuple(SCENES), help="default: all")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    results = trio.run(lambda: measure(asked.scene or list(SCENES), clients=asked.clients, seconds=asked.seconds))
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    arguments = parser.parse_args()
+    results = trio.run(
+        lambda: measure(arguments.scene or list(SCENES), clients=arguments.clients, seconds=arguments.seconds)
+    )
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
 
 
 if __name__ == "__main__":

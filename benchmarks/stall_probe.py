@@ -120,14 +120,14 @@ async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, An
     return {
         "clients": clients,
         "pings": len(among[""]),
-        **{f"alone{what}{part}Ms": value for what, each in alone.items() for part, value in spread(each).items()},
-        **{f"among{what}{part}Ms": value for what, each in among.items() for part, value in spread(each).items()},
+        **{f"alone{what}{part}Ms": value for what, each in alone.items() for part, value in percentiles(each).items()},
+        **{f"among{what}{part}Ms": value for what, each in among.items() for part, value in percentiles(each).items()},
         **{f"serverTurn{part}Ms": value for part, value in inside.items()},
         "loadAverage": round(os.getloadavg()[0], 1),
     }
 
 
-def spread(waits_ms: list[float]) -> dict[str, float]:
+def percentiles(waits_ms: list[float]) -> dict[str, float]:
     """Median, 99 of 100, and the longest."""
     return {f"P{part}": round(float(np.percentile(waits_ms, part)), 1) for part in (50, 99, 100)}
 

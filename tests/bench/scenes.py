@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from trio_stt.bench.client_record import ClientRecord, HeardUtterance, RunResult
+from trio_stt.bench.client_record import ClientRecord, ObservedUtterance, RunResult
 from trio_stt.bench.process import ProcessUse
-from trio_stt.bench.speech_plan import Clip, Plan, make_talkers
+from trio_stt.bench.speech_plan import Clip, Plan, plan_clients
 
 CLIP = Clip(pcm_path="", length_s=5.0, words="One two three. Four five.", speech=((0.5, 2.0), (3.0, 4.5)))
 """Two phrases; said from second 1.0 on, they lie at 1.5 to 3.0 and 4.0 to 5.5."""
@@ -12,11 +12,13 @@ CLIP = Clip(pcm_path="", length_s=5.0, words="One two three. Four five.", speech
 
 def segment(
     number: int, started_s: float, ended_s: float, final_s: float | None, text: str, **more: Any
-) -> HeardUtterance:
-    return HeardUtterance(segment_id=number, started_s=started_s, ended_s=ended_s, final_s=final_s, text=text, **more)
+) -> ObservedUtterance:
+    return ObservedUtterance(
+        segment_id=number, started_s=started_s, ended_s=ended_s, final_s=final_s, text=text, **more
+    )
 
 
-def record(*segments: HeardUtterance, **changes: Any) -> ClientRecord:
+def record(*segments: ObservedUtterance, **changes: Any) -> ClientRecord:
     facts: dict[str, Any] = {
         "number": 0,
         "begun_s": 100.0,
@@ -33,7 +35,7 @@ def record(*segments: HeardUtterance, **changes: Any) -> ClientRecord:
     return ClientRecord(**(facts | changes))
 
 
-def observation(
+def run_result(
     *records: ClientRecord,
     clip: Clip = CLIP,
     steady_from_s: float = 0.0,
@@ -47,8 +49,8 @@ def observation(
         begin_s=100.0,
         duration_s=10.0,
         clips=(clip,),
-        talkers=make_talkers(len(records), talking=[1.0], stagger_s=0.0, clips=1),
+        clients=plan_clients(len(records), talking=[1.0], stagger_s=0.0, clips=1),
     )
     return RunResult(
-        plan=plan, steady_from_s=steady_from_s, records=records, talkers_cpu_s=0.5, before=before, after=after
+        plan=plan, steady_from_s=steady_from_s, records=records, clients_cpu_s=0.5, before=before, after=after
     )

@@ -36,14 +36,14 @@ def test_a_server_of_its_own_is_measured(tmp_path: Path) -> None:
     assert ended.stdout.startswith("clients")
     assert chart.read_text(encoding="utf-8").startswith("<svg")
     (run,) = msgspec.json.decode(figures.read_bytes(), type=Result).runs
-    seen = run.figures
-    assert (seen.connected, seen.unfinished_segments, seen.dropped_s, seen.failures) == (2, 0, 0.0, [])
-    assert seen.word_error_rate == 0.0
-    assert seen.final.count >= 2
-    assert seen.final.p50_ms >= seen.silence_ms - 200
-    assert seen.server is not None
-    assert seen.server.cpu_s_per_audio_s > 0
-    assert seen.server.rss_mib > 50
+    result = run.figures
+    assert (result.connected, result.unfinished_segments, result.dropped_s, result.failures) == (2, 0, 0.0, [])
+    assert result.word_error_rate == 0.0
+    assert result.final.count >= 2
+    assert result.final.p50_ms >= result.silence_ms - 200
+    assert result.server is not None
+    assert result.server.cpu_s_per_audio_s > 0
+    assert result.server.rss_mib > 50
 
 
 @pytest.mark.parametrize("content", ["one\ntwo", "schl\N{LATIN SMALL LETTER U WITH DIAERESIS}ssel", "k" * 513])

@@ -19,8 +19,8 @@ PAST = 0.0
 @asynccontextmanager
 async def pair() -> AsyncIterator[tuple[MultiplexedStream, trio.SocketStream]]:
     ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(side)) for side in socket.socketpair())
-    async with MultiplexedStream(ours) as line, theirs:
-        yield line, theirs
+    async with MultiplexedStream(ours) as stream, theirs:
+        yield stream, theirs
 
 
 async def read(stream: trio.SocketStream, count: int) -> bytes:
@@ -31,61 +31,61 @@ async def read(stream: trio.SocketStream, count: int) -> bytes:
 
 
 async def test_frames_stay_whole_and_in_order_with_what_the_library_sends() -> None:
-    async with pair() as (line, server):
+    async with pair() as (stream, server):
         for frame in FRAMES[:50]:
-            line.put(frame)
-        assert line.behind
+            stream.send_soon(frame)
+        assert stream.has_backlog
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(line.send_all, FRAMES[50])
+            nursery.start_soon(stream.send_all, FRAMES[50])
             await trio.testing.wait_all_tasks_blocked()
             for frame in FRAMES[51:]:
-                line.put(frame)  # while the library waits
-            nursery.start_soon(line.catch_up)
+                stream.send_soon(frame)  # while the library waits
+            nursery.start_soon(stream.flush)
             got = await read(server, 100 * 30_000)
         assert sorted(got[::30_000]) == list(range(100))
         assert all(got[at : at + 30_000] == bytes([got[at]]) * 30_000 for at in range(0, len(got), 30_000))
-        put = [number for number in got[::30_000] if number != 50]
-        assert put == sorted(put)
+        send_soon = [number for number in got[::30_000] if number != 50]
+        assert send_soon == sorted(send_soon)
         assert got[::30_000].index(50) >= 50
-        assert not line.behind
+        assert not stream.has_backlog
 
 
 async def test_one_that_is_not_read_waits_alone() -> None:
-    async with pair() as (deaf, deaf_server), pair() as (heard, server):
+    async with pair() as (unread, deaf_server), pair() as (read_stream, server):
         pacer = Pacer()
 
-        def say(line: MultiplexedStream) -> Iterator[float]:
+        def send_all_frames(stream: MultiplexedStream) -> Iterator[float]:
             for frame in FRAMES:
                 yield PAST
-                line.put(frame)
+                stream.send_soon(frame)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pacer.run)
-            async with trio.open_nursery() as talking:
-                talking.start_soon(pacer.follow, deaf, say(deaf))
-                talking.start_soon(pacer.follow, heard, say(heard))
+            async with trio.open_nursery() as clients:
+                clients.start_soon(pacer.run_schedule, unread, send_all_frames(unread))
+                clients.start_soon(pacer.run_schedule, read_stream, send_all_frames(read_stream))
                 assert await read(server, 100 * 30_000) == b"".join(FRAMES)
-                assert deaf.behind
+                assert unread.has_backlog
                 assert await read(deaf_server, 100 * 30_000) == b"".join(FRAMES)
             nursery.cancel_scope.cancel()
 
 
 async def test_a_line_that_broke_tells_who_catches_up() -> None:
-    async with pair() as (line, server):
+    async with pair() as (stream, server):
         await server.aclose()
-        line.put(b"frame")
+        stream.send_soon(b"frame")
         with pytest.raises(trio.BrokenResourceError):
-            await line.catch_up()
+            await stream.flush()
 
 
 async def test_a_closed_line_writes_nowhere() -> None:
-    async with pair() as (line, _):
-        await line.aclose()
+    async with pair() as (stream, _):
+        await stream.aclose()
         with socket.socket() as other:  # may have its number
-            line.put(b"frame")
+            stream.send_soon(b"frame")
             assert other.fileno() >= 0
         with pytest.raises(trio.ClosedResourceError):
-            await line.catch_up()
+            await stream.flush()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.lanes.fakes import virtual_time
 from trio_stt.bench.pacer import Pacer
 
 
-class Door:
+class FakeSink:
     """Behind until it is opened, once it was shut."""
 
     def __init__(self) -> None:
@@ -18,74 +18,76 @@ class Door:
         self._open.set()
 
     @property
-    def behind(self) -> bool:
+    def has_backlog(self) -> bool:
         return not self._open.is_set()
 
-    def shut(self) -> None:
+    def block(self) -> None:
         self._open = trio.Event()
 
-    def open(self) -> None:
+    def unblock(self) -> None:
         self._open.set()
 
-    async def catch_up(self) -> None:
+    async def flush(self) -> None:
         await self._open.wait()
 
 
-def turns(
-    name: str, moments: Sequence[float], said: list[tuple[str, float]], door: Door | None = None
+def schedule(
+    name: str, due_times: Sequence[float], sent: list[tuple[str, float]], sink: FakeSink | None = None
 ) -> Iterator[float]:
-    for number, moment_s in enumerate(moments):
+    for number, moment_s in enumerate(due_times):
         yield moment_s
-        said.append((name, trio.current_time()))
-        if door and number == 0:
-            door.shut()
+        sent.append((name, trio.current_time()))
+        if sink and number == 0:
+            sink.block()
 
 
 @virtual_time
 async def test_each_has_its_turns_at_its_moments() -> None:
-    now_s, said, pacer = trio.current_time(), list[tuple[str, float]](), Pacer()
+    now_s, sent, pacer = trio.current_time(), list[tuple[str, float]](), Pacer()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
-        async with trio.open_nursery() as talking:
-            talking.start_soon(pacer.follow, Door(), turns("a", [now_s + 5, now_s + 7], said))
+        async with trio.open_nursery() as clients:
+            clients.start_soon(pacer.run_schedule, FakeSink(), schedule("a", [now_s + 5, now_s + 7], sent))
             await trio.sleep(1)  # the pacer sleeps until 5 already
-            talking.start_soon(pacer.follow, Door(), turns("b", [now_s + 2, now_s + 6], said))
+            clients.start_soon(pacer.run_schedule, FakeSink(), schedule("b", [now_s + 2, now_s + 6], sent))
         nursery.cancel_scope.cancel()
-    assert [(name, round(at_s - now_s, 6)) for name, at_s in said] == [("b", 2), ("a", 5), ("b", 6), ("a", 7)]
+    assert [(name, round(at_s - now_s, 6)) for name, at_s in sent] == [("b", 2), ("a", 5), ("b", 6), ("a", 7)]
 
 
 @virtual_time
 async def test_who_is_behind_waits_alone_and_goes_on_at_once() -> None:
-    now_s, said, pacer, door = trio.current_time(), list[tuple[str, float]](), Pacer(), Door()
+    now_s, sent, pacer, sink = trio.current_time(), list[tuple[str, float]](), Pacer(), FakeSink()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
-        async with trio.open_nursery() as talking:
-            talking.start_soon(pacer.follow, door, turns("slow", [now_s + 1, now_s + 2, now_s + 9], said, door))
-            talking.start_soon(pacer.follow, Door(), turns("other", [now_s + 3], said))
+        async with trio.open_nursery() as clients:
+            clients.start_soon(
+                pacer.run_schedule, sink, schedule("slow", [now_s + 1, now_s + 2, now_s + 9], sent, sink)
+            )
+            clients.start_soon(pacer.run_schedule, FakeSink(), schedule("other", [now_s + 3], sent))
             await trio.sleep(5)
-            door.open()
+            sink.unblock()
         nursery.cancel_scope.cancel()
-    told = [(name, round(at_s - now_s, 6)) for name, at_s in said]
-    assert told == [("slow", 1), ("other", 3), ("slow", 5), ("slow", 9)]
+    result = [(name, round(at_s - now_s, 6)) for name, at_s in sent]
+    assert result == [("slow", 1), ("other", 3), ("slow", 5), ("slow", 9)]
 
 
 @virtual_time
 async def test_who_has_left_has_no_more_turns() -> None:
-    now_s, said, pacer = trio.current_time(), list[tuple[str, float]](), Pacer()
+    now_s, sent, pacer = trio.current_time(), list[tuple[str, float]](), Pacer()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
         with trio.move_on_after(1.5):
-            await pacer.follow(Door(), turns("a", [now_s + 1, now_s + 2], said))
+            await pacer.run_schedule(FakeSink(), schedule("a", [now_s + 1, now_s + 2], sent))
         await trio.sleep(2)
         nursery.cancel_scope.cancel()
-    assert [name for name, _ in said] == ["a"]
+    assert [name for name, _ in sent] == ["a"]
 
 
 async def test_what_a_sink_raises_comes_out() -> None:
-    class Broken(Door):
-        async def catch_up(self) -> None:
+    class Broken(FakeSink):
+        async def flush(self) -> None:
             await trio.lowlevel.checkpoint()
             raise trio.BrokenResourceError
 
     with pytest.raises(trio.BrokenResourceError):
-        await Pacer().follow(Broken(), iter([1.0]))
+        await Pacer().run_schedule(Broken(), iter([1.0]))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.bench.speech_plan import LEAST_PAUSE_S, Clip, Plan, make_talkers, script
+from trio_stt.bench.speech_plan import LEAST_PAUSE_S, Clip, Plan, plan_clients, script
 
 CLIPS = tuple(
     Clip(pcm_path=f"{length_s}.pcm", length_s=length_s, words=None, speech=((0.1, length_s - 0.1),))
@@ -20,27 +20,27 @@ def plan(*, clients: int = 1, talking: float = 1.0, duration_s: float = 60.0, st
         begin_s=0.0,
         duration_s=duration_s,
         clips=CLIPS,
-        talkers=make_talkers(clients, talking=[talking], stagger_s=stagger_s, clips=len(CLIPS)),
+        clients=plan_clients(clients, talking=[talking], stagger_s=stagger_s, clips=len(CLIPS)),
     )
 
 
 @given(st.floats(0, 1), st.floats(1, 300), st.integers(1, 5))
 def test_a_script_has_no_gap_and_ends(talking: float, duration_s: float, clients: int) -> None:
     made = plan(talking=talking, duration_s=duration_s, clients=clients, stagger_s=1.0)
-    for talker in made.talkers:
-        pieces = list(script(made, talker))
-        assert pieces[0].start_packet == 0
-        for piece, following in pairwise(pieces):
-            assert following.start_packet == piece.start_packet + piece.packets
-        assert all(piece.start_packet * 0.04 < duration_s for piece in pieces if piece.clip is not None)
+    for client in made.clients:
+        steps = list(script(made, client))
+        assert steps[0].start_packet == 0
+        for step, following in pairwise(steps):
+            assert following.start_packet == step.start_packet + step.packets
+        assert all(step.start_packet * 0.04 < duration_s for step in steps if step.clip is not None)
 
 
 @pytest.mark.parametrize("talking", [0.1, 0.2, 0.5])
 def test_a_talker_keeps_to_its_share(talking: float) -> None:
     made = plan(talking=talking, duration_s=5_000.0)
-    pieces = list(script(made, made.talkers[0]))
-    spoken = sum(piece.packets for piece in pieces if piece.clip is not None)
-    assert spoken / sum(piece.packets for piece in pieces) == pytest.approx(talking, rel=0.02)
+    steps = list(script(made, made.clients[0]))
+    spoken = sum(step.packets for step in steps if step.clip is not None)
+    assert spoken / sum(step.packets for step in steps) == pytest.approx(talking, rel=0.02)
 
 
 @pytest.mark.parametrize("duration_s", [15.0, 40.0, 200.0])
@@ -48,37 +48,37 @@ def test_at_any_time_about_so_many_talk(duration_s: float) -> None:
     clients, talking = 100, 0.2
     made = plan(talking=talking, duration_s=duration_s, clients=clients)
     spoken_s = 0.0
-    for talker in made.talkers:
-        for piece in script(made, talker):
-            if piece.clip is not None:
-                begun_s = talker.delay_s + piece.start_packet * 0.04
-                spoken_s += min(duration_s, begun_s + piece.packets * 0.04) - begun_s
+    for client in made.clients:
+        for step in script(made, client):
+            if step.clip is not None:
+                begun_s = client.delay_s + step.start_packet * 0.04
+                spoken_s += min(duration_s, begun_s + step.packets * 0.04) - begun_s
     assert spoken_s / (clients * talking * duration_s) == pytest.approx(1.0, rel=0.2)
 
 
 def test_who_talks_all_the_time_still_pauses_between_clips() -> None:
     made = plan()
-    pauses = [piece for piece in script(made, made.talkers[0]) if piece.clip is None]
-    assert min(piece.packets for piece in pauses) * 0.04 >= LEAST_PAUSE_S - 0.21  # the lead-in is the shortest
-    assert all(piece.packets * 0.04 >= LEAST_PAUSE_S for piece in pauses[1:])
+    pauses = [step for step in script(made, made.clients[0]) if step.clip is None]
+    assert min(step.packets for step in pauses) * 0.04 >= LEAST_PAUSE_S - 0.21  # the lead-in is the shortest
+    assert all(step.packets * 0.04 >= LEAST_PAUSE_S for step in pauses[1:])
 
 
 def test_who_never_talks_streams_its_room() -> None:
     made = plan(talking=0.0)
-    assert {piece.clip for piece in script(made, made.talkers[0])} == {None}
+    assert {step.clip for step in script(made, made.clients[0])} == {None}
 
 
 def test_talkers_differ_in_share_clip_and_beginning() -> None:
-    talkers = make_talkers(4, talking=[0.5, 1.0], stagger_s=2.0, clips=3)
-    assert [talker.talking for talker in talkers] == [0.5, 1.0, 0.5, 1.0]
-    assert [talker.first_clip for talker in talkers] == [0, 1, 2, 0]
-    assert [round(talker.delay_s, 1) for talker in talkers] == [0.0, 0.6, 1.0, 1.6]
+    clients = plan_clients(4, talking=[0.5, 1.0], stagger_s=2.0, clips=3)
+    assert [client.talking for client in clients] == [0.5, 1.0, 0.5, 1.0]
+    assert [client.first_clip for client in clients] == [0, 1, 2, 0]
+    assert [round(client.delay_s, 1) for client in clients] == [0.0, 0.6, 1.0, 1.6]
 
 
 @pytest.mark.parametrize("packet_s", [0.01, 0.02, 0.04, 0.1])
 def test_no_two_talkers_keep_step(packet_s: float) -> None:
     for stagger_s in (0.0, 2.0, 5.0):
         phases = sorted(
-            talker.delay_s % packet_s for talker in make_talkers(50, talking=[1.0], stagger_s=stagger_s, clips=1)
+            client.delay_s % packet_s for client in plan_clients(50, talking=[1.0], stagger_s=stagger_s, clips=1)
         )
         assert max(later - earlier for earlier, later in pairwise([*phases, packet_s])) < packet_s / 8

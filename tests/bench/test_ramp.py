@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.scenes import observation, record, segment
-from trio_stt.bench.figures import Figures, Spread, figures
-from trio_stt.bench.ramp import broken_promises, knee, next_clients
+from tests.bench.scenes import record, run_result, segment
+from trio_stt.bench.figures import Figures, Percentiles, figures
+from trio_stt.bench.ramp import knee, next_clients, violated_limits
 
-GOOD = figures(observation(record(segment(1, 1.7, 6.0, 6.1, "one two three four five"))))
+GOOD = figures(run_result(record(segment(1, 1.7, 6.0, 6.1, "one two three four five"))))
 
 
 @given(st.integers(0, 300), st.integers(1, 200))
@@ -28,15 +28,15 @@ def test_a_level_that_was_kept_above_a_broken_one_is_chance() -> None:
 
 
 def test_a_run_that_keeps_everything() -> None:
-    assert broken_promises(GOOD, alone=GOOD, slack_ms=500) == []
+    assert violated_limits(GOOD, alone=GOOD, slack_ms=500) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"connected": 0}, "not let in"),
-        ({"final": Spread(count=1, p95_ms=1_000.1)}, "p95 of finals is 1000 ms, above 1000"),
-        ({"partial_interval": Spread(count=1, p95_ms=2_100)}, "between partials"),
+        ({"final": Percentiles(count=1, p95_ms=1_000.1)}, "p95 of finals is 1000 ms, above 1000"),
+        ({"partial_interval": Percentiles(count=1, p95_ms=2_100)}, "between partials"),
         ({"dropped_s": 0.032}, "0.032 s of audio"),
         ({"unfinished_segments": 1}, "no final"),
         ({"failures": ["audio: broken"]}, "audio: broken"),
@@ -44,10 +44,10 @@ def test_a_run_that_keeps_everything() -> None:
     ],
 )
 def test_each_promise(changes: dict[str, object], told: str) -> None:
-    broken = broken_promises(msgspec.structs.replace(GOOD, **changes), alone=GOOD, slack_ms=500)
+    broken = violated_limits(msgspec.structs.replace(GOOD, **changes), alone=GOOD, slack_ms=500)
     assert [told in text for text in broken] == [True]
 
 
 def test_the_first_run_is_not_judged_by_its_words() -> None:
     poor: Figures = msgspec.structs.replace(GOOD, word_error_rate=0.9)
-    assert broken_promises(poor, alone=None, slack_ms=500) == []
+    assert violated_limits(poor, alone=None, slack_ms=500) == []

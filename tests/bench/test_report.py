@@ -5,12 +5,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.bench.scenes import observation, record, segment
-from trio_stt.bench.figures import Spread, figures
+from tests.bench.scenes import record, run_result, segment
+from trio_stt.bench.figures import Percentiles, figures
 from trio_stt.bench.report import Result, Run, as_json, as_table
 from trio_stt.bench.svg import line_chart
 
-SEEN = figures(observation(record(segment(1, 1.7, 6.0, 6.1, "one two three four five"))))
+SEEN = figures(run_result(record(segment(1, 1.7, 6.0, 6.1, "one two three four five"))))
 RUN = Run(clients=1, figures=SEEN, broken=[])
 
 
@@ -25,7 +25,7 @@ def test_a_table_has_a_column_for_each_run() -> None:
 
 
 def test_talkers_that_were_late_themselves_make_figures_doubtful() -> None:
-    late = msgspec.structs.replace(SEEN, sent_late=Spread(count=9, p99_ms=80.0))
+    late = msgspec.structs.replace(SEEN, sent_late=Percentiles(count=9, p99_ms=80.0))
     assert "80 ms late" in as_table([Run(clients=1, figures=late, broken=[])])
 
 

@@ -15,8 +15,8 @@ from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 from tests.support.keyed_server import rig
 from trio_stt.bench.client_record import ClientRecord, EventRecorder, RunResult
 from trio_stt.bench.figures import figures
-from trio_stt.bench.simulated_client import talk_all
-from trio_stt.bench.speech_plan import Clip, Plan, make_talkers
+from trio_stt.bench.simulated_client import run_clients
+from trio_stt.bench.speech_plan import Clip, Plan, plan_clients
 from trio_stt.protocol.packets import parse_packet
 
 RATE_HZ = 16_000
@@ -78,7 +78,7 @@ def plan_for(port: int, folder: Path) -> Plan:
         begin_s=time.monotonic(),
         duration_s=1.5,
         clips=(Clip(pcm_path=str(path), length_s=1.0, words="hello world", speech=((0.0, 1.0),)),),
-        talkers=make_talkers(1, talking=[1.0], stagger_s=0.0, clips=1),
+        clients=plan_clients(1, talking=[1.0], stagger_s=0.0, clips=1),
     )
 
 
@@ -87,28 +87,28 @@ async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None
     async with trio.open_nursery() as nursery:
         listening = await nursery.start(serve_websocket, server.serve, "127.0.0.1", 0, None)
         plan = plan_for(listening.port, tmp_path)
-        (record,) = (await talk_all(plan, plan.talkers)).records
+        (record,) = (await run_clients(plan, plan.clients)).records
         nursery.cancel_scope.cancel()
     assert record.failures == []
     assert all(name.lower() != b"authorization" for name, _ in server.headers)
     assert set(server.commands) == {"start", "ping", "stop", "metrics"}
     assert server.commands[-1] == "metrics"
     assert record.audio_s == server.packets * 0.04
-    seen = figures(
-        RunResult(plan=plan, steady_from_s=0.0, records=[record], talkers_cpu_s=0.0, before=None, after=None)
+    result = figures(
+        RunResult(plan=plan, steady_from_s=0.0, records=[record], clients_cpu_s=0.0, before=None, after=None)
     )
-    assert (seen.word_error_rate, seen.silence_ms, seen.segments, seen.final.count) == (0.0, 500.0, 1, 1)
-    assert seen.final.p50_ms >= 480  # twelve packets of silence: no server of this kind can be faster
-    assert seen.first_partial.p50_ms >= 40  # nor before its first packet
-    assert round(seen.dropped_s, 3) == 0.104
-    assert seen.revised_words_per_shown_word == round(1 / 3, 4)
+    assert (result.word_error_rate, result.silence_ms, result.segments, result.final.count) == (0.0, 500.0, 1, 1)
+    assert result.final.p50_ms >= 480  # twelve packets of silence: no server of this kind can be faster
+    assert result.first_partial.p50_ms >= 40  # nor before its first packet
+    assert round(result.dropped_s, 3) == 0.104
+    assert result.revised_words_per_shown_word == round(1 / 3, 4)
 
 
 async def test_a_talker_shows_its_key_in_the_handshake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path) as server:
         plan = msgspec.structs.replace(plan_for(server.port, tmp_path), duration_s=0.1)
         let_in, refused = [
-            (await talk_all(msgspec.structs.replace(plan, api_key=key), plan.talkers)).records[0]
+            (await run_clients(msgspec.structs.replace(plan, api_key=key), plan.clients)).records[0]
             for key in (server.talk, "wrong")
         ]
     assert (let_in.failures, let_in.audio_s > 0) == ([], True)
@@ -127,7 +127,7 @@ async def test_a_talker_speaks_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_pat
         plan = plan_for(listening.port, tmp_path)
         url = f"wss://localhost:{listening.port}/ws/transcribe?room=1"
         plan = msgspec.structs.replace(plan, url=url, duration_s=0.1)
-        (record,) = (await talk_all(plan, plan.talkers)).records
+        (record,) = (await run_clients(plan, plan.clients)).records
         nursery.cancel_scope.cancel()
     assert record.failures == []
     assert record.audio_s == server.packets * 0.04 > 1.0
@@ -136,7 +136,7 @@ async def test_a_talker_speaks_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 async def one_record(port: int, folder: Path) -> ClientRecord:
     plan = plan_for(port, folder)
-    (record,) = (await talk_all(plan, plan.talkers)).records
+    (record,) = (await run_clients(plan, plan.clients)).records
     return record
 
 
@@ -162,8 +162,8 @@ async def test_a_server_that_hangs_up(tmp_path: Path) -> None:
 
 
 def test_pongs_answer_pings_in_order() -> None:
-    notes = EventRecorder(packet_s=0.04)
-    notes.pings_at.extend([1.0, 2.0])
+    recorder = EventRecorder(packet_s=0.04)
+    recorder.pings_at.extend([1.0, 2.0])
     for now_s in (1.5, 2.25, 3.0):
-        notes.take({"type": "pong"}, now_s)
-    assert notes.pings_s == [0.5, 0.25]
+        recorder.add_event({"type": "pong"}, now_s)
+    assert recorder.pings_s == [0.5, 0.25]

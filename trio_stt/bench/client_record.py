@@ -19,7 +19,7 @@ _WINDOW_S = 0.032  # what `droppedAudioChunks` counts
 _KEPT_ERRORS = 5
 
 
-class HeardUtterance(msgspec.Struct, kw_only=True):
+class ObservedUtterance(msgspec.Struct, kw_only=True):
     """An utterance as its client saw it.
 
     Attributes:
@@ -78,7 +78,7 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
     silence_s: float | None
     audio_s: float
     clips: list[tuple[int, float]]
-    segments: list[HeardUtterance]
+    segments: list[ObservedUtterance]
     pings_s: list[float]
     late_s: list[float]
     dropped_s: float
@@ -113,7 +113,7 @@ class RunResult:
     plan: Plan
     steady_from_s: float
     records: Sequence[ClientRecord]
-    talkers_cpu_s: float
+    clients_cpu_s: float
     before: ProcessUse | None
     after: ProcessUse | None
 
@@ -136,7 +136,7 @@ class EventRecorder:
     packet_s: float
     ready: bool = False
     silence_s: float | None = None
-    segments: dict[int, HeardUtterance] = field(default_factory=dict)
+    segments: dict[int, ObservedUtterance] = field(default_factory=dict)
     pings_at: deque[float] = field(default_factory=deque)
     pings_s: list[float] = field(default_factory=list)
     dropped_s: float | None = None
@@ -152,7 +152,7 @@ class EventRecorder:
         if len(self.failures) < _KEPT_ERRORS:
             self.failures.append(what)
 
-    def take(self, event: Mapping[str, Any], now_s: float) -> None:
+    def add_event(self, event: Mapping[str, Any], now_s: float) -> None:
         """Write down an event that came at `now_s`."""
         match event.get("type"):
             case "hello":
@@ -187,7 +187,7 @@ class EventRecorder:
     def _timeline(self, event: Mapping[str, Any], now_s: float) -> None:
         number = event.get("segmentId")
         if event["event"] == "recording_started" and number is not None:
-            self.segments[number] = HeardUtterance(segment_id=number, started_s=now_s)
+            self.segments[number] = ObservedUtterance(segment_id=number, started_s=now_s)
         elif number in self.segments:
             segment = self.segments[number]
             if event["event"] == "recording_ended":

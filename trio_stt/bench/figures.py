@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import msgspec
 
-from trio_stt.bench.client_record import ClientRecord, HeardUtterance, RunResult
+from trio_stt.bench.client_record import ClientRecord, ObservedUtterance, RunResult
 from trio_stt.bench.speech_plan import Clip
 from trio_stt.bench.words import plain_words, word_errors
 
@@ -22,7 +22,7 @@ _EARLIEST_END_S = 0.3
 _DEFAULT_SILENCE_S = 0.55
 
 
-class Spread(msgspec.Struct, frozen=True, kw_only=True):
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
     """Times of one kind, in milliseconds: nearest-rank percentiles of all of them; zeros when there are none."""
 
     count: int = 0
@@ -90,35 +90,35 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     word_error_rate: float | None
     reference_words: int
     silence_ms: float
-    final: Spread
-    first_partial: Spread
-    partial_interval: Spread
+    final: Percentiles
+    first_partial: Percentiles
+    partial_interval: Percentiles
     partials_per_s: float
     revised_words_per_shown_word: float
-    ping: Spread
-    hello: Spread
-    sent_late: Spread
-    talkers_cpu_s_per_audio_s: float
+    ping: Percentiles
+    hello: Percentiles
+    sent_late: Percentiles
+    clients_cpu_s_per_audio_s: float
     dropped_s: float
     failures: list[str]
     server: ServerFigures | None
 
 
-def spread(times_s: Sequence[float]) -> Spread:
+def percentiles(times_s: Sequence[float]) -> Percentiles:
     """Percentiles of some times."""
     if not times_s:
-        return Spread()
+        return Percentiles()
     ordered = sorted(times_s)
 
     def rank_ms(fraction: float) -> float:
         return round(ordered[round((len(ordered) - 1) * fraction)] * 1000, 1)
 
-    return Spread(
+    return Percentiles(
         count=len(ordered), p50_ms=rank_ms(0.5), p95_ms=rank_ms(0.95), p99_ms=rank_ms(0.99), max_ms=rank_ms(1.0)
     )
 
 
-class _Lateness:
+class _Delays:
     """How late finals and first partials of one talker were."""
 
     def __init__(self, record: ClientRecord, clips: Sequence[Clip], *, from_s: float) -> None:
@@ -133,14 +133,14 @@ class _Lateness:
         used = -1
         for segment in record.segments:
             if segment.started_s >= from_s:
-                self._judge_end(segment)
+                self._add_final(segment)
             spoken = bisect_right(self._starts, segment.started_s) - 1
             if segment.started_s >= from_s and spoken > used and segment.partials_s:
                 self.first_partials_s.append(segment.partials_s[0] - self._starts[spoken])
             # A cut in running speech begins a segment, too, but nobody began to speak there.
             used = max(used, bisect_left(self._starts, segment.ended_s or segment.started_s) - 1)
 
-    def _judge_end(self, segment: HeardUtterance) -> None:
+    def _add_final(self, segment: ObservedUtterance) -> None:
         if segment.ended_s is None or segment.final_s is None:
             return
         spoken = bisect_right(self._starts, segment.ended_s - _EARLIEST_END_S) - 1
@@ -150,10 +150,10 @@ class _Lateness:
             self.finals_s.append(segment.final_s - self._ends[spoken])
 
 
-def figures(seen: RunResult) -> Figures:
+def figures(result: RunResult) -> Figures:
     """All figures of a run."""
-    clips, records = seen.plan.clips, seen.records
-    lateness = [_Lateness(record, clips, from_s=_steady_from_s(seen, record)) for record in records]
+    clips, records = result.plan.clips, result.records
+    delays = [_Delays(record, clips, from_s=_steady_from_s(result, record)) for record in records]
     segments = [segment for record in records for segment in record.segments]
     errors, words, known = _wrong_words(records, clips)
     spoken_s = sum(end - start for record in records for clip, _ in record.clips for start, end in clips[clip].speech)
@@ -161,41 +161,41 @@ def figures(seen: RunResult) -> Figures:
     audio_s = sum(record.audio_s for record in records)
     silences = [record.silence_s for record in records if record.silence_s is not None]
     return Figures(
-        clients=len(seen.plan.talkers),
+        clients=len(result.plan.clients),
         connected=sum(record.hello_s is not None for record in records),
         audio_s=round(audio_s, 2),
         segments=len(segments),
         unfinished_segments=sum(segment.final_s is None and not segment.closed for segment in segments),
-        cut_segments=sum(late.cut for late in lateness),
+        cut_segments=sum(client_delays.cut for client_delays in delays),
         word_error_rate=round(errors / words, 4) if known and words else None,
         reference_words=words,
         silence_ms=(silences[0] if silences else _DEFAULT_SILENCE_S) * 1000,
-        final=spread([time_s for late in lateness for time_s in late.finals_s]),
-        first_partial=spread([time_s for late in lateness for time_s in late.first_partials_s]),
-        partial_interval=spread(list(_intervals(segments))),
+        final=percentiles([time_s for client_delays in delays for time_s in client_delays.finals_s]),
+        first_partial=percentiles([time_s for client_delays in delays for time_s in client_delays.first_partials_s]),
+        partial_interval=percentiles(list(_intervals(segments))),
         partials_per_s=round(partials / spoken_s, 2) if spoken_s else 0.0,
         revised_words_per_shown_word=_revised(segments),
-        ping=spread([time_s for record in records for time_s in record.pings_s]),
-        hello=spread([record.hello_s for record in records if record.hello_s is not None]),
-        sent_late=spread([time_s for record in records for time_s in record.late_s]),
-        talkers_cpu_s_per_audio_s=round(seen.talkers_cpu_s / audio_s, 5) if audio_s else 0.0,
+        ping=percentiles([time_s for record in records for time_s in record.pings_s]),
+        hello=percentiles([record.hello_s for record in records if record.hello_s is not None]),
+        sent_late=percentiles([time_s for record in records for time_s in record.late_s]),
+        clients_cpu_s_per_audio_s=round(result.clients_cpu_s / audio_s, 5) if audio_s else 0.0,
         dropped_s=round(sum(record.dropped_s for record in records), 3),
         failures=[failure for record in records for failure in record.failures][:10],
-        server=_server(seen),
+        server=_server(result),
     )
 
 
-def _steady_from_s(seen: RunResult, record: ClientRecord) -> float:
+def _steady_from_s(result: RunResult, record: ClientRecord) -> float:
     """When all talkers were there, on this talker's clock."""
-    return seen.plan.begin_s + seen.steady_from_s - (record.begun_s or 0.0)
+    return result.plan.begin_s + result.steady_from_s - (record.begun_s or 0.0)
 
 
-def _intervals(segments: Sequence[HeardUtterance]) -> Iterator[float]:
+def _intervals(segments: Sequence[ObservedUtterance]) -> Iterator[float]:
     for segment in segments:
         yield from (later - earlier for earlier, later in pairwise(segment.partials_s))
 
 
-def _revised(segments: Sequence[HeardUtterance]) -> float:
+def _revised(segments: Sequence[ObservedUtterance]) -> float:
     shown = sum(segment.shown_words for segment in segments)
     return round(sum(segment.revised_words for segment in segments) / shown, 4) if shown else 0.0
 
@@ -204,28 +204,28 @@ def _wrong_words(records: Sequence[ClientRecord], clips: Sequence[Clip]) -> tupl
     """Wrong words and words said, each talker's finals against all that it said; and whether all words are known."""
     errors, words = 0, 0
     for record in records:
-        said = [word for clip, _ in record.clips for word in plain_words(clips[clip].words or "")]
-        heard = [word for segment in record.segments for word in plain_words(segment.text)]
-        errors += word_errors(said, heard)
-        words += len(said)
+        spoken_words = [word for clip, _ in record.clips for word in plain_words(clips[clip].words or "")]
+        transcribed_words = [word for segment in record.segments for word in plain_words(segment.text)]
+        errors += word_errors(spoken_words, transcribed_words)
+        words += len(spoken_words)
     return errors, words, all(clip.words is not None for clip in clips)
 
 
-def _sent_s(seen: RunResult, record: ClientRecord) -> float:
+def _sent_s(result: RunResult, record: ClientRecord) -> float:
     """Audio that a talker really sent between the two looks at the server: an overloaded one is sent less."""
-    packet_s = seen.plan.packet_samples / seen.plan.rate_hz
-    from_s = _steady_from_s(seen, record)
-    to_s = from_s + seen.plan.duration_s - seen.steady_from_s
+    packet_s = result.plan.packet_samples / result.plan.rate_hz
+    from_s = _steady_from_s(result, record)
+    to_s = from_s + result.plan.duration_s - result.steady_from_s
     sent_s = ((number * packet_s + late_s) for number, late_s in enumerate(record.late_s, 1))
     return packet_s * sum(from_s <= moment_s < to_s for moment_s in sent_s)
 
 
-def _server(seen: RunResult) -> ServerFigures | None:
-    before, after = seen.before, seen.after
+def _server(result: RunResult) -> ServerFigures | None:
+    before, after = result.before, result.after
     if before is None or after is None:
         return None
-    seconds = seen.plan.duration_s - seen.steady_from_s
-    audio_s = sum(_sent_s(seen, record) for record in seen.records)
+    seconds = result.plan.duration_s - result.steady_from_s
+    audio_s = sum(_sent_s(result, record) for record in result.records)
     cpu_s = after.cpu_s - before.cpu_s
     loop_s = after.main_thread_cpu_s - before.main_thread_cpu_s
     return ServerFigures(

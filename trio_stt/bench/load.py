@@ -13,10 +13,10 @@ import trio
 
 from trio_stt.bench.client_record import RunResult, WorkerResult
 from trio_stt.bench.process import ProcessUse, process_use
-from trio_stt.bench.speech_plan import Clip, Plan, Talker
+from trio_stt.bench.speech_plan import ClientPlan, Clip, Plan
 from trio_stt.errors import TrioSttError
 
-_TALKERS_PER_PROCESS = 128
+_CLIENTS_PER_PROCESS = 128
 """One with a hundred is no later than two with fifty and costs less: a wake-up serves several packets."""
 _START_UP_S = 3.0
 """For the processes to begin and read their clips."""
@@ -30,7 +30,7 @@ async def observe(
     packet_s: float,
     duration_s: float,
     clips: Sequence[Clip],
-    talkers: Sequence[Talker],
+    clients: Sequence[ClientPlan],
     api_key: str = "",
     ping_every_s: float = 1.0,
 ) -> RunResult:
@@ -39,8 +39,8 @@ async def observe(
     Raises:
         TrioSttError: A process of talkers failed.
     """
-    count = max(1, min(os.cpu_count() or 1, -(-len(talkers) // _TALKERS_PER_PROCESS)))
-    steady_from_s = max(talker.delay_s for talker in talkers) + 1.0
+    count = max(1, min(os.cpu_count() or 1, -(-len(clients) // _CLIENTS_PER_PROCESS)))
+    steady_from_s = max(client.delay_s for client in clients) + 1.0
     plan = Plan(
         url=url,
         rate_hz=rate_hz,
@@ -48,19 +48,19 @@ async def observe(
         begin_s=time.monotonic() + _START_UP_S,
         duration_s=steady_from_s + duration_s,
         clips=tuple(clips),
-        talkers=tuple(talkers),
+        clients=tuple(clients),
         api_key=api_key,
         ping_every_s=ping_every_s,
     )
-    told: list[WorkerResult] = []
+    results: list[WorkerResult] = []
     uses: list[ProcessUse] = []
 
-    async def employ(share: tuple[Talker, ...]) -> None:
-        told.append(await _run_worker(msgspec.structs.replace(plan, talkers=share)))
+    async def run_share(share: tuple[ClientPlan, ...]) -> None:
+        results.append(await _run_worker(msgspec.structs.replace(plan, clients=share)))
 
     async with trio.open_nursery() as nursery:
         for number in range(count):
-            nursery.start_soon(employ, plan.talkers[number::count])
+            nursery.start_soon(run_share, plan.clients[number::count])
         if pid is not None:
             for moment_s in (steady_from_s, plan.duration_s):
                 await trio.sleep(max(0.0, plan.begin_s + moment_s - time.monotonic()))
@@ -68,20 +68,20 @@ async def observe(
     return RunResult(
         plan=plan,
         steady_from_s=steady_from_s,
-        records=sorted((record for one in told for record in one.records), key=lambda record: record.number),
-        talkers_cpu_s=sum(one.cpu_s for one in told),
+        records=sorted((record for one in results for record in one.records), key=lambda record: record.number),
+        clients_cpu_s=sum(one.cpu_s for one in results),
         before=uses[0] if uses else None,
         after=uses[1] if uses else None,
     )
 
 
 async def _run_worker(plan: Plan) -> WorkerResult:
-    ended = await trio.run_process(
+    completed = await trio.run_process(
         [sys.executable, "-m", "trio_stt.bench.worker"],
         stdin=msgspec.json.encode(plan),
         capture_stdout=True,
         check=False,
     )
-    if ended.returncode:
-        raise TrioSttError(f"a process of talkers ended with status {ended.returncode}")
-    return msgspec.json.decode(ended.stdout, type=WorkerResult)
+    if completed.returncode:
+        raise TrioSttError(f"a process of talkers ended with status {completed.returncode}")
+    return msgspec.json.decode(completed.stdout, type=WorkerResult)

@@ -16,7 +16,7 @@ _PORTS = {"ws": 80, "wss": 443}
 class MultiplexedStream(trio.abc.Stream):
     """A stream that also takes frames without waiting.
 
-    A server that does not read leaves part of such a frame, and all that comes behind it, to `catch_up`: nothing else
+    A server that does not read leaves part of such a frame, and all that comes behind it, to `flush`: nothing else
     gets in between, for what the library sends waits its turn, too.
     """
 
@@ -24,54 +24,54 @@ class MultiplexedStream(trio.abc.Stream):
         """Take over an open stream. Only one without TLS can be written to without waiting."""
         self._stream = stream
         self._descriptor = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
-        self._turn = trio.StrictFIFOLock()
-        self._owed: list[bytes] = []
+        self._send_lock = trio.StrictFIFOLock()
+        self._backlog: list[bytes] = []
 
     @classmethod
-    async def call(cls, url: str) -> Self:
+    async def connect(cls, url: str) -> Self:
         """Connect to the server of a `ws:` or `wss:` address.
 
         Raises:
             OSError: Nobody answers.
         """
-        place = urlsplit(url)
-        host, port = place.hostname or "", place.port or _PORTS[place.scheme]
-        if place.scheme == "wss":
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        if parts.scheme == "wss":
             return cls(await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True))
         return cls(await trio.open_tcp_stream(host, port))
 
     @property
-    def behind(self) -> bool:
+    def has_backlog(self) -> bool:
         """Whether a frame would have to wait for others now."""
-        return bool(self._owed) or self._turn.locked()
+        return bool(self._backlog) or self._send_lock.locked()
 
-    def put(self, frame: bytes) -> None:
+    def send_soon(self, frame: bytes) -> None:
         """Send a frame at once, or as much of it as the connection takes now."""
         sent = 0
-        if self._descriptor is not None and not self.behind:
-            with suppress(OSError):  # it is full, or broken: then `catch_up` tells
+        if self._descriptor is not None and not self.has_backlog:
+            with suppress(OSError):  # it is full, or broken: then `flush` tells
                 sent = os.write(self._descriptor, frame)
         if sent < len(frame):
-            self._owed.append(frame[sent:])
+            self._backlog.append(frame[sent:])
 
-    async def catch_up(self) -> None:
+    async def flush(self) -> None:
         """Wait until all that was put is gone.
 
         Raises:
             trio.BrokenResourceError: It broke.
             trio.ClosedResourceError: It is closed.
         """
-        async with self._turn:
+        async with self._send_lock:
             await self._send_owed()
 
     async def _send_owed(self) -> None:
-        while self._owed:
-            owed, self._owed = b"".join(self._owed), []
-            await self._stream.send_all(owed)
+        while self._backlog:
+            backlog, self._backlog = b"".join(self._backlog), []
+            await self._stream.send_all(backlog)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, behind all that was put before."""
-        async with self._turn:
+        async with self._send_lock:
             await self._send_owed()
             await self._stream.send_all(data)
 
@@ -91,7 +91,7 @@ class MultiplexedStream(trio.abc.Stream):
 
 def host_and_resource(url: str) -> tuple[str, str]:
     """What a request to an address has in its `Host` header and its first line."""
-    place = urlsplit(url)
-    host = place.netloc.rpartition("@")[2]
-    query = f"?{place.query}" if place.query else ""
-    return host.removesuffix(f":{_PORTS[place.scheme]}"), (place.path or "/") + query
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = f"?{parts.query}" if parts.query else ""
+    return host.removesuffix(f":{_PORTS[parts.scheme]}"), (parts.path or "/") + query

@@ -16,18 +16,18 @@ class Sink(Protocol):
     """Where turns put things: it never makes them wait, but may fall behind."""
 
     @property
-    def behind(self) -> bool:
+    def has_backlog(self) -> bool:
         """Whether it has to catch up before the next turn."""
 
-    async def catch_up(self) -> None:
+    async def flush(self) -> None:
         """Wait until it is behind no more."""
 
 
-class _Turns:
-    def __init__(self, sink: Sink, moments: Iterator[float]) -> None:
+class _Schedule:
+    def __init__(self, sink: Sink, due_times: Iterator[float]) -> None:
         self.sink = sink
-        self.moments = moments
-        self.next_s = next(moments, None)
+        self.due_times = due_times
+        self.next_s = next(due_times, None)
         self.stopped = trio.Event()
 
 
@@ -36,46 +36,46 @@ class Pacer:
 
     def __init__(self) -> None:
         """Nobody has a turn yet."""
-        self._queue: list[tuple[float, int, _Turns]] = []
+        self._queue: list[tuple[float, int, _Schedule]] = []
         self._numbers = count()
-        self._nap = trio.CancelScope()
+        self._sleep_scope = trio.CancelScope()
 
     async def run(self) -> NoReturn:
         """Give turns until cancelled."""
         while True:
-            with trio.CancelScope(deadline=self._queue[0][0] if self._queue else float("inf")) as self._nap:
+            with trio.CancelScope(deadline=self._queue[0][0] if self._queue else float("inf")) as self._sleep_scope:
                 await trio.sleep_forever()
-            self._give_turns()
+            self._run_due()
 
-    def _give_turns(self) -> None:
+    def _run_due(self) -> None:
         now_s = trio.current_time()  # once: those who are behind must not keep the others from the loop
         while self._queue and self._queue[0][0] <= now_s:
-            turns = heappop(self._queue)[2]
-            if turns.stopped.is_set():
+            schedule = heappop(self._queue)[2]
+            if schedule.stopped.is_set():
                 continue
-            turns.next_s = next(turns.moments, None)
-            if turns.next_s is None or turns.sink.behind:
-                turns.stopped.set()
+            schedule.next_s = next(schedule.due_times, None)
+            if schedule.next_s is None or schedule.sink.has_backlog:
+                schedule.stopped.set()
             else:
-                heappush(self._queue, (turns.next_s, next(self._numbers), turns))
+                heappush(self._queue, (schedule.next_s, next(self._numbers), schedule))
 
-    async def follow(self, sink: Sink, moments: Iterator[float]) -> None:
+    async def run_schedule(self, sink: Sink, due_times: Iterator[float]) -> None:
         """Let an iterator go on at each moment that it names, on Trio's clock, until it ends.
 
         Whenever it leaves its sink behind, it goes on only when that has caught up: at once, if its moment is past.
 
         Raises:
-            Exception: What `sink.catch_up` raises.
+            Exception: What `sink.flush` raises.
         """
-        turns = _Turns(sink, moments)
+        schedule = _Schedule(sink, due_times)
         while True:
-            await sink.catch_up()
-            if turns.next_s is None:
+            await sink.flush()
+            if schedule.next_s is None:
                 return
-            turns.stopped = trio.Event()
-            heappush(self._queue, (turns.next_s, next(self._numbers), turns))
-            self._nap.deadline = min(self._nap.deadline, turns.next_s)
+            schedule.stopped = trio.Event()
+            heappush(self._queue, (schedule.next_s, next(self._numbers), schedule))
+            self._sleep_scope.deadline = min(self._sleep_scope.deadline, schedule.next_s)
             try:
-                await turns.stopped.wait()
+                await schedule.stopped.wait()
             finally:
-                turns.stopped.set()
+                schedule.stopped.set()

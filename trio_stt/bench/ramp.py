@@ -41,7 +41,7 @@ def knee(kept: Mapping[int, bool]) -> int:
     return max((clients for clients, good in kept.items() if good and clients < broken), default=0)
 
 
-def broken_promises(seen: Figures, *, alone: Figures | None, slack_ms: float) -> list[str]:
+def violated_limits(result: Figures, *, alone: Figures | None, slack_ms: float) -> list[str]:
     """What a run did not keep, in words; nothing when all is well.
 
     Args:
@@ -49,18 +49,18 @@ def broken_promises(seen: Figures, *, alone: Figures | None, slack_ms: float) ->
         alone: The run with the fewest clients, against whose words its words are judged; None for that run itself.
         slack_ms: How much later than the server's silence setting a final may come, at the 95th percentile.
     """
-    limit_ms = seen.silence_ms + slack_ms
+    limit_ms = result.silence_ms + slack_ms
     rules = {
-        f"{seen.clients - seen.connected} clients were not let in": seen.connected < seen.clients,
-        f"p95 of finals is {seen.final.p95_ms:.0f} ms, above {limit_ms:.0f}": seen.final.p95_ms > limit_ms,
-        f"p95 between partials is {seen.partial_interval.p95_ms:.0f} ms, above {_MOST_SLOWNESS_MS:.0f}": (
-            seen.partial_interval.p95_ms > _MOST_SLOWNESS_MS
+        f"{result.clients - result.connected} clients were not let in": result.connected < result.clients,
+        f"p95 of finals is {result.final.p95_ms:.0f} ms, above {limit_ms:.0f}": result.final.p95_ms > limit_ms,
+        f"p95 between partials is {result.partial_interval.p95_ms:.0f} ms, above {_MOST_SLOWNESS_MS:.0f}": (
+            result.partial_interval.p95_ms > _MOST_SLOWNESS_MS
         ),
-        f"{seen.dropped_s:g} s of audio were dropped": seen.dropped_s > 0,
-        f"{seen.unfinished_segments} utterances have no final": seen.unfinished_segments > 0,
-        f"failures: {'; '.join(seen.failures)}": bool(seen.failures),
+        f"{result.dropped_s:g} s of audio were dropped": result.dropped_s > 0,
+        f"{result.unfinished_segments} utterances have no final": result.unfinished_segments > 0,
+        f"failures: {'; '.join(result.failures)}": bool(result.failures),
     }
-    words = (seen.word_error_rate, alone.word_error_rate if alone else None)
+    words = (result.word_error_rate, alone.word_error_rate if alone else None)
     if words[0] is not None and words[1] is not None:
         text = f"word error rate is {words[0]:.1%}, with the fewest clients {words[1]:.1%}"
         rules[text] = words[0] > words[1] + _MOST_WORSE_WORDS

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from trio_stt.bench.figures import Figures, Spread
+from trio_stt.bench.figures import Figures, Percentiles
 
 _LATE_MS = 20.0
 
@@ -54,7 +54,7 @@ def as_json(result: Result) -> str:
     return msgspec.json.format(msgspec.json.encode(result)).decode() + "\n"
 
 
-def _times(one: Spread) -> str:
+def _times(one: Percentiles) -> str:
     return f"{one.p50_ms:.0f} / {one.p95_ms:.0f} / {one.p99_ms:.0f}" if one.count else "none"
 
 
@@ -77,7 +77,7 @@ _ROWS: Mapping[str, Callable[[Figures], str]] = {
     "memory, MiB; threads; descriptors": lambda f: (
         f"{f.server.rss_mib:.0f}; {f.server.threads}; {f.server.descriptors}" if f.server else "not known"
     ),
-    "talkers' own CPU ms per second of audio": lambda f: f"{f.talkers_cpu_s_per_audio_s * 1000:.2f}",
+    "talkers' own CPU ms per second of audio": lambda f: f"{f.clients_cpu_s_per_audio_s * 1000:.2f}",
     "talkers' own delay, ms": lambda f: _times(f.sent_late),
 }
 

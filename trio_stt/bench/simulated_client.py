@@ -16,7 +16,7 @@ from wsproto.frame_protocol import FrameProtocol
 from trio_stt.bench.client_record import ClientRecord, EventRecorder, WorkerResult
 from trio_stt.bench.multiplexed_stream import MultiplexedStream, host_and_resource
 from trio_stt.bench.pacer import Pacer
-from trio_stt.bench.speech_plan import Clip, Plan, Talker, script
+from trio_stt.bench.speech_plan import ClientPlan, Clip, Plan, script
 from trio_stt.protocol.packets import build_packet
 
 _READY_WITHIN_S = 120.0
@@ -68,13 +68,13 @@ class FramedAudio:
         return self._clips[clip][number]
 
 
-async def talk(plan: Plan, talker: Talker, tracks: FramedAudio, pacer: Pacer) -> ClientRecord:
+async def run_client(plan: Plan, client: ClientPlan, audio: FramedAudio, pacer: Pacer) -> ClientRecord:
     """Be one client from its connection to its end; what goes wrong is in the record."""
-    client = _Client(plan, talker, tracks, pacer)
-    await trio.sleep(max(0.0, plan.begin_s + talker.delay_s - time.monotonic()))
+    connection = _Client(plan, client, audio, pacer)
+    await trio.sleep(max(0.0, plan.begin_s + client.delay_s - time.monotonic()))
     try:
         async with trio.open_nursery() as nursery:
-            await client.converse(nursery)
+            await connection.run_script(nursery)
             nursery.cancel_scope.cancel()
     except* (
         OSError,
@@ -84,162 +84,162 @@ async def talk(plan: Plan, talker: Talker, tracks: FramedAudio, pacer: Pacer) ->
         trio.ClosedResourceError,
         trio.TooSlowError,
     ) as group:
-        for error in group.exceptions if not client.done else ():
-            client.notes.fail(f"connection: {type(error).__name__} {error}".strip())
-    await client.hang_up()
-    return client.record()
+        for error in group.exceptions if not connection.done else ():
+            connection.recorder.fail(f"connection: {type(error).__name__} {error}".strip())
+    await connection.close()
+    return connection.record()
 
 
 class _Client:
-    def __init__(self, plan: Plan, talker: Talker, tracks: FramedAudio, pacer: Pacer) -> None:
+    def __init__(self, plan: Plan, client: ClientPlan, audio: FramedAudio, pacer: Pacer) -> None:
         self._plan = plan
-        self._talker = talker
-        self._tracks = tracks
+        self._client_plan = client
+        self._audio = audio
         self._pacer = pacer
         self._packet_s = plan.packet_samples / plan.rate_hz
         self._begun_s: float | None = None
         self._zero_s: float | None = None  # the same moment on Trio's clock
         self._hello_s: float | None = None
         self._packets = 0
-        self._line: MultiplexedStream | None = None
+        self._stream: MultiplexedStream | None = None
         self.done = False
         self._late_s: list[float] = []
         self._clips: list[tuple[int, float]] = []
         self._news = trio.Event()
-        self.notes = EventRecorder(packet_s=self._packet_s)
+        self.recorder = EventRecorder(packet_s=self._packet_s)
 
-    async def converse(self, nursery: trio.Nursery) -> None:
+    async def run_script(self, nursery: trio.Nursery) -> None:
         """Connect, talk, wait for what is owed, leave; listens in the nursery until it is cancelled."""
-        called_s = time.monotonic()
+        connect_started_s = time.monotonic()
         with trio.fail_after(_CONNECT_WITHIN_S):
-            self._line = line = await MultiplexedStream.call(self._plan.url)
+            self._stream = stream = await MultiplexedStream.connect(self._plan.url)
             host, resource = host_and_resource(self._plan.url)
             key = self._plan.api_key
             socket = await wrap_client_stream(
                 nursery,
-                line,  # type: ignore[arg-type]  # any stream does, says its documentation
+                stream,  # type: ignore[arg-type]  # any stream does, says its documentation
                 host,
                 resource,
                 extra_headers=[(b"Authorization", b"Bearer " + key.encode())] if key else None,
                 max_message_size=_MOST_BYTES,
             )
             first = await socket.get_message()
-        if self._take(first) == "hello":  # and no refusal
-            self._hello_s = time.monotonic() - called_s
+        if self._process(first) == "hello":  # and no refusal
+            self._hello_s = time.monotonic() - connect_started_s
         nursery.start_soon(self._listen, socket)
         await self._wait_ready()
-        nursery.start_soon(self._pacer.follow, line, self._ping(socket, line))
+        nursery.start_soon(self._pacer.follow, stream, self._ping(socket, stream))
         await socket.send_message('{"type":"start"}')
         self._begun_s, self._zero_s = time.monotonic(), trio.current_time()
-        await self._pacer.follow(line, self._speak(socket, line, self._zero_s))
-        await self._settle(socket)
+        await self._pacer.follow(stream, self._speak(socket, stream, self._zero_s))
+        await self._finish(socket)
         self.done = True  # its tasks may still meet the closed connection
         with trio.move_on_after(_ANSWER_WITHIN_S):
             await socket.aclose()
 
-    async def hang_up(self) -> None:
+    async def close(self) -> None:
         """Close the connection beneath: the library leaves it open when the server was first to close."""
-        if self._line is not None:
+        if self._stream is not None:
             with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self._line)
+                await trio.aclose_forcefully(self._stream)
 
     def _now_s(self) -> float:
         return trio.current_time() - self._zero_s if self._zero_s is not None else 0.0
 
-    def _take(self, message: str | bytes) -> str:
+    def _process(self, message: str | bytes) -> str:
         """Write an event down, and return its type."""
         event = msgspec.json.decode(message)
-        self.notes.take(event, self._now_s())
+        self.recorder.add_event(event, self._now_s())
         self._news.set()
         self._news = trio.Event()
         return str(event.get("type"))
 
     async def _listen(self, socket: WebSocketConnection) -> None:
         while True:
-            self._take(await socket.get_message())
+            self._process(await socket.get_message())
 
     async def _wait_ready(self) -> None:
         with trio.fail_after(_READY_WITHIN_S):
-            while not self.notes.ready:
+            while not self.recorder.ready:
                 await self._news.wait()
 
-    def _ping(self, socket: WebSocketConnection, line: MultiplexedStream) -> Iterator[float]:
+    def _ping(self, socket: WebSocketConnection, stream: MultiplexedStream) -> Iterator[float]:
         """Ping at once and at each moment that it yields."""
         while not socket.closed:
-            self.notes.pings_at.append(self._now_s())
-            line.put(_PING)
+            self.recorder.pings_at.append(self._now_s())
+            stream.send_soon(_PING)
             yield trio.current_time() + self._plan.ping_every_s
 
-    def _speak(self, socket: WebSocketConnection, line: MultiplexedStream, zero_s: float) -> Iterator[float]:
+    def _speak(self, socket: WebSocketConnection, stream: MultiplexedStream, zero_s: float) -> Iterator[float]:
         """Send a packet at each moment that it yields."""
-        for piece in script(self._plan, self._talker):
-            if piece.clip is not None:
-                self._clips.append((piece.clip, piece.start_packet * self._packet_s))
-            for number in range(piece.packets):
+        for step in script(self._plan, self._client_plan):
+            if step.clip is not None:
+                self._clips.append((step.clip, step.start_packet * self._packet_s))
+            for number in range(step.packets):
                 # A packet can leave the microphone once its last sample is spoken.
-                due_s = zero_s + (piece.start_packet + number + 1) * self._packet_s
+                due_s = zero_s + (step.start_packet + number + 1) * self._packet_s
                 yield due_s
                 if socket.closed:
                     return
                 self._late_s.append(trio.current_time() - due_s)
-                line.put(self._tracks.frame(piece.clip, number))
+                stream.send_soon(self._audio.frame(step.clip, number))
                 self._packets += 1
 
-    async def _settle(self, socket: WebSocketConnection) -> None:
+    async def _finish(self, socket: WebSocketConnection) -> None:
         """Stop, wait for the finals that are owed and ask what was dropped."""
         await socket.send_message('{"type":"stop"}')
-        await self._until_finals()
+        await self._wait_finals()
         await socket.send_message('{"type":"metrics"}')
         with trio.move_on_after(_ANSWER_WITHIN_S):
-            while self.notes.dropped_s is None:
+            while self.recorder.dropped_s is None:
                 await self._news.wait()
 
-    async def _until_finals(self) -> None:
+    async def _wait_finals(self) -> None:
         finals = 0
-        while not self.notes.all_final:
+        while not self.recorder.all_final:
             with trio.move_on_after(_DRAIN_S) as waited:
                 while finals == self._finals():
                     await self._news.wait()
             if waited.cancelled_caught:
-                self.notes.fail(f"no final came for {_DRAIN_S:g} s after the stop, though one is missing")
+                self.recorder.fail(f"no final came for {_DRAIN_S:g} s after the stop, though one is missing")
                 return
             finals = self._finals()
 
     def _finals(self) -> int:
-        return sum(segment.final_s is not None or segment.closed for segment in self.notes.segments.values())
+        return sum(segment.final_s is not None or segment.closed for segment in self.recorder.segments.values())
 
     def record(self) -> ClientRecord:
         """What was noticed."""
-        notes = self.notes
+        recorder = self.recorder
         return ClientRecord(
-            number=self._talker.number,
+            number=self._client_plan.number,
             begun_s=self._begun_s,
             hello_s=self._hello_s,
-            silence_s=notes.silence_s,
+            silence_s=recorder.silence_s,
             audio_s=self._packets * self._packet_s,
             clips=self._clips,
-            segments=list(notes.segments.values()),
-            pings_s=notes.pings_s,
+            segments=list(recorder.segments.values()),
+            pings_s=recorder.pings_s,
             late_s=self._late_s,
-            dropped_s=notes.dropped_s or 0.0,
-            failures=notes.failures,
+            dropped_s=recorder.dropped_s or 0.0,
+            failures=recorder.failures,
         )
 
 
-async def talk_all(plan: Plan, talkers: Sequence[Talker]) -> WorkerResult:
+async def run_clients(plan: Plan, clients: Sequence[ClientPlan]) -> WorkerResult:
     """Be several clients at once."""
-    tracks = FramedAudio(plan)
+    audio = FramedAudio(plan)
     pacer = Pacer()
     records: list[ClientRecord] = []
     begun_cpu_s = time.process_time()
 
-    async def one(talker: Talker) -> None:
-        records.append(await talk(plan, talker, tracks, pacer))
+    async def one(client: ClientPlan) -> None:
+        records.append(await run_client(plan, client, audio, pacer))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
         async with trio.open_nursery() as talking:
-            for talker in talkers:
-                talking.start_soon(one, talker)
+            for client in clients:
+                talking.start_soon(one, client)
         nursery.cancel_scope.cancel()
     return WorkerResult(records=records, cpu_s=time.process_time() - begun_cpu_s)

@@ -36,7 +36,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     speech: tuple[tuple[float, float], ...]
 
 
-class Talker(msgspec.Struct, frozen=True, kw_only=True):
+class ClientPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One client.
 
     Attributes:
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     begin_s: float
     duration_s: float
     clips: tuple[Clip, ...]
-    talkers: tuple[Talker, ...]
+    clients: tuple[ClientPlan, ...]
     api_key: str = ""
     ping_every_s: float = 1.0
 
@@ -83,7 +83,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return round(self.packet_s * self.rate_hz)
 
 
-class SpeechPiece(msgspec.Struct, frozen=True, kw_only=True):
+class ScriptStep(msgspec.Struct, frozen=True, kw_only=True):
     """Whole packets of a clip or, where `clip` is None, of room noise; `start_packet` counts from the first."""
 
     clip: int | None
@@ -91,14 +91,14 @@ class SpeechPiece(msgspec.Struct, frozen=True, kw_only=True):
     packets: int
 
 
-def make_talkers(clients: int, *, talking: Sequence[float], stagger_s: float, clips: int) -> tuple[Talker, ...]:
+def plan_clients(clients: int, *, talking: Sequence[float], stagger_s: float, clips: int) -> tuple[ClientPlan, ...]:
     """Clients who take turns in the given shares and clips, and connect over `stagger_s` seconds.
 
     Evenly, but for a part of the time between two packets: no two microphones keep step, and packets of all talkers at
     once would flatter some servers and strain others.
     """
     return tuple(
-        Talker(
+        ClientPlan(
             number=number,
             delay_s=stagger_s * number / clients + _OUT_OF_STEP_S * (number * _GOLDEN % 1.0),
             talking=talking[number % len(talking)],
@@ -108,37 +108,37 @@ def make_talkers(clients: int, *, talking: Sequence[float], stagger_s: float, cl
     )
 
 
-def script(plan: Plan, talker: Talker) -> Iterator[SpeechPiece]:
+def script(plan: Plan, client: ClientPlan) -> Iterator[ScriptStep]:
     """What a talker streams, without a gap: room noise, then clips with pauses that keep to its share, then noise."""
     packet_s = plan.packet_samples / plan.rate_hz
-    spent_s = plan.duration_s - talker.delay_s
+    spent_s = plan.duration_s - client.delay_s
     position = 0
 
-    def piece(clip: int | None, length_s: float) -> SpeechPiece:
+    def step(clip: int | None, length_s: float) -> ScriptStep:
         nonlocal position
         packets = max(1, -int(-length_s // packet_s))
-        made = SpeechPiece(clip=clip, start_packet=position, packets=packets)
+        step_made = ScriptStep(clip=clip, start_packet=position, packets=packets)
         position += packets
-        return made
+        return step_made
 
     def pause_after(clip: Clip) -> float:
-        return max(LEAST_PAUSE_S, clip.length_s * (1 / max(talker.talking, _LEAST_SHARE) - 1))
+        return max(LEAST_PAUSE_S, clip.length_s * (1 / max(client.talking, _LEAST_SHARE) - 1))
 
     def left(pause_s: float) -> float:
         return min(pause_s, max(LEAST_PAUSE_S, spent_s - position * packet_s))
 
-    if not talker.talking:
-        yield piece(None, max(LEAD_IN_S, spent_s))
+    if not client.talking:
+        yield step(None, max(LEAD_IN_S, spent_s))
         return
     # As if all had been there for long, but for clips that are begun in their middle: half of those begin at once, the
     # others as much later.
-    first = plan.clips[talker.first_clip]
-    until_clip_s = (talker.number * _GOLDEN % 1.0) * (first.length_s + pause_after(first)) - first.length_s / 2
-    yield piece(None, LEAD_IN_S + left(max(0.0, until_clip_s)) if talker.talking < 1 else LEAD_IN_S)
-    for number in count(talker.first_clip):
+    first = plan.clips[client.first_clip]
+    until_clip_s = (client.number * _GOLDEN % 1.0) * (first.length_s + pause_after(first)) - first.length_s / 2
+    yield step(None, LEAD_IN_S + left(max(0.0, until_clip_s)) if client.talking < 1 else LEAD_IN_S)
+    for number in count(client.first_clip):
         if position * packet_s >= spent_s:
             break
         clip = plan.clips[number % len(plan.clips)]
-        yield piece(number % len(plan.clips), clip.length_s)
-        yield piece(None, left(pause_after(clip)))
-    yield piece(None, LEAD_OUT_S)
+        yield step(number % len(plan.clips), clip.length_s)
+        yield step(None, left(pause_after(clip)))
+    yield step(None, LEAD_OUT_S)

@@ -9,14 +9,14 @@ import sys
 import msgspec
 import trio
 
-from trio_stt.bench.simulated_client import talk_all
+from trio_stt.bench.simulated_client import run_clients
 from trio_stt.bench.speech_plan import Plan
 
 
 def main() -> None:
     """Carry out the plan on standard input; the testimony goes to standard output as JSON."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
-    sys.stdout.buffer.write(msgspec.json.encode(trio.run(talk_all, plan, plan.talkers)))
+    sys.stdout.buffer.write(msgspec.json.encode(trio.run(run_clients, plan, plan.clients)))
 
 
 if __name__ == "__main__":

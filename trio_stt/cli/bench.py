@@ -17,10 +17,10 @@ import trio
 
 from trio_stt.bench.figures import Figures, figures
 from trio_stt.bench.load import observe
-from trio_stt.bench.ramp import broken_promises, knee, next_clients
+from trio_stt.bench.ramp import knee, next_clients, violated_limits
 from trio_stt.bench.report import Result, Run, as_json, as_table
 from trio_stt.bench.server import own_server
-from trio_stt.bench.speech_plan import Clip, make_talkers
+from trio_stt.bench.speech_plan import Clip, plan_clients
 from trio_stt.bench.svg import line_chart
 from trio_stt.cli.bench_options import BenchOptions
 from trio_stt.cli.error_groups import unwrap_group
@@ -28,7 +28,7 @@ from trio_stt.cli.reference_speech import make_clips, sound_files
 from trio_stt.errors import SettingError, TrioSttError
 
 
-def bench(asked: BenchOptions) -> int:
+def bench(options: BenchOptions) -> int:
     """Measure, write, and return the exit status.
 
     Raises:
@@ -36,25 +36,25 @@ def bench(asked: BenchOptions) -> int:
         AudioFileError: The speech cannot be read.
         TrioSttError: The measurement did not come about.
     """
-    if asked.pid is not None and asked.url is None:
+    if options.pid is not None and options.url is None:
         raise SettingError("--pid: belongs to a running server; give its --url")
     with tempfile.TemporaryDirectory(prefix="trio-stt-bench-") as folder:
-        clips = make_clips(sound_files(asked.files), rate_hz=asked.rate_hz, folder=Path(folder))
+        clips = make_clips(sound_files(options.files), rate_hz=options.rate_hz, folder=Path(folder))
         try:
-            result = trio.run(_measure_unless_ended, asked, clips)
+            result = trio.run(_measure_unless_ended, options, clips)
         except* TrioSttError as group:
             raise unwrap_group(group) from None
     print(as_table(result.runs), end="")
     if result.knee is not None:
         print(f"knee: {result.knee} clients")
-    if asked.json:
-        asked.json.write_text(as_json(result), encoding="utf-8")
-    if asked.plot:
-        asked.plot.write_text(_chart(result.runs), encoding="utf-8")
+    if options.json:
+        options.json.write_text(as_json(result), encoding="utf-8")
+    if options.plot:
+        options.plot.write_text(_chart(result.runs), encoding="utf-8")
     return 0
 
 
-async def _measure_unless_ended(asked: BenchOptions, clips: Sequence[Clip]) -> Result:
+async def _measure_unless_ended(options: BenchOptions, clips: Sequence[Clip]) -> Result:
     """Measure; on SIGTERM end the server's and the talkers' processes first, as on an interruption."""
     result: Result | None = None
 
@@ -65,63 +65,69 @@ async def _measure_unless_ended(asked: BenchOptions, clips: Sequence[Clip]) -> R
     with trio.open_signal_receiver(signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(end, signals, nursery.cancel_scope)
-            result = await _measure(asked, clips)
+            result = await _measure(options, clips)
             nursery.cancel_scope.cancel()
     if result is None:
         raise KeyboardInterrupt
     return result
 
 
-async def _measure(asked: BenchOptions, clips: Sequence[Clip]) -> Result:
+async def _measure(options: BenchOptions, clips: Sequence[Clip]) -> Result:
     runs: dict[int, Run] = {}
-    async with _server(asked) as (url, pid):
-        clients: int | None = asked.clients if asked.ramp is None else 1
+    async with _server(options) as (url, pid):
+        clients: int | None = options.clients if options.ramp is None else 1
         while clients is not None:
-            seen = figures(
+            run_figures = figures(
                 await observe(
                     url=url,
                     pid=pid,
-                    rate_hz=asked.rate_hz,
-                    packet_s=asked.packet_ms / 1000,
-                    duration_s=asked.duration_s,
+                    rate_hz=options.rate_hz,
+                    packet_s=options.packet_ms / 1000,
+                    duration_s=options.duration_s,
                     clips=clips,
-                    talkers=make_talkers(clients, talking=asked.talking, stagger_s=asked.stagger_s, clips=len(clips)),
-                    api_key=asked.api_key,
+                    clients=plan_clients(
+                        clients, talking=options.talking, stagger_s=options.stagger_s, clips=len(clips)
+                    ),
+                    api_key=options.api_key,
                 )
             )
-            if not seen.connected:
-                raise TrioSttError(f"no client was let in: {'; '.join(seen.failures)}")
-            runs[clients] = _judged(seen, runs, slack_ms=asked.slack_ms)
-            if asked.ramp is None:
+            if not run_figures.connected:
+                raise TrioSttError(f"no client was let in: {'; '.join(run_figures.failures)}")
+            runs[clients] = _assess(run_figures, runs, slack_ms=options.slack_ms)
+            if options.ramp is None:
                 break
-            verdict = "; ".join(runs[clients].broken) or "kept"
-            print(f"{clients} clients: p95 of finals {seen.final.p95_ms:.0f} ms: {verdict}", file=sys.stderr)
-            clients = next_clients({number: not run.broken for number, run in runs.items()}, most=asked.ramp)
+            summary = "; ".join(runs[clients].broken) or "kept"
+            print(f"{clients} clients: p95 of finals {run_figures.final.p95_ms:.0f} ms: {summary}", file=sys.stderr)
+            clients = next_clients({number: not run.broken for number, run in runs.items()}, most=options.ramp)
     return Result(
         command=shlex.join(["trio-stt", *sys.argv[1:]]),
         machine=_machine(),
-        server=asked.url or shlex.join(["trio-stt", "serve", *asked.serve]),
-        talking=asked.talking,
-        packet_ms=asked.packet_ms,
-        rate_hz=asked.rate_hz,
-        duration_s=asked.duration_s,
-        knee=knee({number: not run.broken for number, run in runs.items()}) if asked.ramp else None,
+        server=options.url or shlex.join(["trio-stt", "serve", *options.serve]),
+        talking=options.talking,
+        packet_ms=options.packet_ms,
+        rate_hz=options.rate_hz,
+        duration_s=options.duration_s,
+        knee=knee({number: not run.broken for number, run in runs.items()}) if options.ramp else None,
         runs=[runs[number] for number in sorted(runs)],
     )
 
 
 @asynccontextmanager
-async def _server(asked: BenchOptions) -> AsyncIterator[tuple[str, int | None]]:
-    if asked.url is not None:
-        yield asked.url, asked.pid
+async def _server(options: BenchOptions) -> AsyncIterator[tuple[str, int | None]]:
+    if options.url is not None:
+        yield options.url, options.pid
         return
-    async with own_server(asked.serve) as server:
+    async with own_server(options.serve) as server:
         yield server.url, server.pid
 
 
-def _judged(seen: Figures, runs: dict[int, Run], *, slack_ms: float) -> Run:
+def _assess(run_figures: Figures, runs: dict[int, Run], *, slack_ms: float) -> Run:
     alone = runs[min(runs)].figures if runs else None
-    return Run(clients=seen.clients, figures=seen, broken=broken_promises(seen, alone=alone, slack_ms=slack_ms))
+    return Run(
+        clients=run_figures.clients,
+        figures=run_figures,
+        broken=violated_limits(run_figures, alone=alone, slack_ms=slack_ms),
+    )
 
 
 def _machine() -> str:
