@@ -27,7 +27,7 @@ def sentence(folder: Path) -> Path:
     return path
 
 
-def test_a_server_of_its_own_is_measured(tmp_path: Path) -> None:
+def test_own_server_is_measured(tmp_path: Path) -> None:
     figures, chart = tmp_path / "figures.json", tmp_path / "chart.svg"
     command = [sys.executable, "-m", "trio_stt", "bench", str(sentence(tmp_path)), "--clients", "2", "--stagger", "0.5"]
     command += ["--duration", "3", "--json", str(figures), "--plot", str(chart)]
@@ -47,45 +47,45 @@ def test_a_server_of_its_own_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["one\ntwo", "schl\N{LATIN SMALL LETTER U WITH DIAERESIS}ssel", "k" * 513])
-def test_a_file_that_holds_no_key_is_refused_and_not_shown(
+def test_invalid_key_file_is_rejected_without_showing_it(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "key"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SystemExit):
         main(["bench", "--api-key-file", str(path)])
-    told = capsys.readouterr().err
-    assert f"{path} must hold one key" in told
-    assert content not in told
+    message = capsys.readouterr().err
+    assert f"{path} must contain one key" in message
+    assert content not in message
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--clients", "0"], "argument --clients: '0' is not allowed; expected a whole number from 1 to 1000"),
         (["--talking", "0.5,2"], "argument --talking: '2' is not allowed; expected a number from 0 to 1"),
         (["--duration", "nan"], "argument --duration: 'nan' is not allowed; expected a number from 1 to 86400"),
         (["--clients", "2", "--ramp", "8"], "argument --ramp: not allowed with argument --clients"),
-        (["--pid", "1"], "--pid: belongs to a running server; give its --url"),
+        (["--pid", "1"], "--pid: needs the --url of the running server"),
         (
             ["--url", "http://127.0.0.1:8010"],
-            "argument --url: 'http://127.0.0.1:8010' is no address of a WebSocket, such as ws://127.0.0.1:8010/ws/transcribe",
+            "argument --url: 'http://127.0.0.1:8010' is not the URL of a WebSocket, such as ws://127.0.0.1:8010/ws/transcribe",
         ),
         (["--api-key-file", "nowhere"], "argument --api-key-file: nowhere cannot be read: No such file or directory"),
         (
             ["--api-key-file", os.devnull],
-            f"argument --api-key-file: {os.devnull} must hold one key: a line of 1 to 512 ASCII characters",
+            f"argument --api-key-file: {os.devnull} must contain one key: a line of 1 to 512 ASCII characters",
         ),
-        (["nothing.wav"], "nothing.wav: there is no such file"),
+        (["nothing.wav"], "nothing.wav: no such file"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_line(flags: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_end_with_one_line(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         status = main(["bench", *flags])
     except SystemExit as ended:
         status = int(ended.code or 0)
     assert status == 2
-    assert capsys.readouterr().err.strip().endswith(told)
+    assert capsys.readouterr().err.strip().endswith(message)
 
 
 @pytest.mark.parametrize("package", ["trio_websocket", "jiwer", "psutil"])
@@ -100,21 +100,23 @@ def test_missing_package_is_named_in_one_line(
     )
 
 
-def test_a_server_that_does_not_start_is_told_with_its_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_server_that_does_not_start_is_reported_with_its_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main(["bench", str(sentence(tmp_path)), "--serve=--port nowhere"]) == 1
-    told = capfd.readouterr().err
-    assert "nowhere" in told
-    assert "the server did not start" in told
+    message = capfd.readouterr().err
+    assert "nowhere" in message
+    assert "the server did not start" in message
 
 
 def servers(pid: int) -> list[int]:
-    """The servers among a process's children; imports may start short-lived others."""
+    """Ids of the servers among the children of a process; imports may start other short-lived children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     commands = {int(child): Path(f"/proc/{child}/cmdline") for child in children}
     return [child for child, command in commands.items() if command.exists() and b"\0serve\0" in command.read_bytes()]
 
 
-def is_there(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -122,7 +124,7 @@ def is_there(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
-async def test_a_measurement_that_is_ended_leaves_no_server_behind(tmp_path: Path) -> None:
+async def test_terminated_measurement_stops_its_server(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "trio_stt", "bench", str(sentence(tmp_path))]
     process = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL)
     with trio.fail_after(100):
@@ -131,16 +133,16 @@ async def test_a_measurement_that_is_ended_leaves_no_server_behind(tmp_path: Pat
         (server,) = servers(process.pid)
         process.terminate()
         assert await process.wait() == 130
-    assert not is_there(server)
+    assert not is_running(server)
 
 
-def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_connection_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "ws://127.0.0.1:1/ws/transcribe"
     assert main(["bench", str(sentence(tmp_path)), "--url", url, "--duration", "1"]) == 1
-    assert "no client was let in: connection: " in capsys.readouterr().err
+    assert "no client could connect: connection: " in capsys.readouterr().err
 
 
-def test_the_ruler_finds_words_and_pauses(tmp_path: Path) -> None:
+def test_reference_speech_has_words_and_pauses(tmp_path: Path) -> None:
     samples, rate_hz = soundfile.read(sentence(tmp_path), dtype="int16")
     pause = np.zeros(rate_hz, np.int16)
     soundfile.write(tmp_path / "twice.wav", np.concatenate((pause, samples, pause, samples, pause)), rate_hz)
@@ -154,15 +156,15 @@ def test_the_ruler_finds_words_and_pauses(tmp_path: Path) -> None:
     assert second_end - first_end == pytest.approx(1 + samples.size / rate_hz, abs=0.07)
 
 
-def test_silence_is_no_speech_to_measure_with(tmp_path: Path) -> None:
+def test_file_without_speech_is_rejected(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000, np.int16), 16_000)
-    with pytest.raises(AudioFileError, match="nobody speaks"):
+    with pytest.raises(AudioFileError, match="contains no speech"):
         make_clips([str(tmp_path / "silence.wav")], rate_hz=16_000, folder=tmp_path)
 
 
-def test_a_folder_stands_for_its_sound_files(tmp_path: Path) -> None:
+def test_folder_stands_for_its_sound_files(tmp_path: Path) -> None:
     path = sentence(tmp_path)
     assert sound_files([str(tmp_path)]) == [str(path)]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AudioFileError, match="holds no sound files"):
+    with pytest.raises(AudioFileError, match="contains no sound files"):
         sound_files([str(tmp_path / "empty")])

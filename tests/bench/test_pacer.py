@@ -1,4 +1,4 @@
-"""Turns, in virtual time: nothing here takes longer than it must."""
+"""Schedules, in virtual time."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ from trio_stt.bench.pacer import Pacer
 
 
 class FakeSink:
-    """Behind until it is opened, once it was shut."""
+    """A sink that has a backlog while it is blocked."""
 
     def __init__(self) -> None:
         self._open = trio.Event()
@@ -42,7 +42,7 @@ def schedule(
 
 
 @virtual_time
-async def test_each_has_its_turns_at_its_moments() -> None:
+async def test_schedules_advance_at_their_due_times() -> None:
     now_s, sent, pacer = trio.current_time(), list[tuple[str, float]](), Pacer()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
@@ -55,7 +55,7 @@ async def test_each_has_its_turns_at_its_moments() -> None:
 
 
 @virtual_time
-async def test_who_is_behind_waits_alone_and_goes_on_at_once() -> None:
+async def test_schedule_with_a_backlog_waits_alone_and_resumes_at_once() -> None:
     now_s, sent, pacer, sink = trio.current_time(), list[tuple[str, float]](), Pacer(), FakeSink()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
@@ -72,7 +72,7 @@ async def test_who_is_behind_waits_alone_and_goes_on_at_once() -> None:
 
 
 @virtual_time
-async def test_who_has_left_has_no_more_turns() -> None:
+async def test_cancelled_schedule_advances_no_more() -> None:
     now_s, sent, pacer = trio.current_time(), list[tuple[str, float]](), Pacer()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
@@ -83,7 +83,7 @@ async def test_who_has_left_has_no_more_turns() -> None:
     assert [name for name, _ in sent] == ["a"]
 
 
-async def test_what_a_sink_raises_comes_out() -> None:
+async def test_errors_of_a_sink_propagate() -> None:
     class Broken(FakeSink):
         async def flush(self) -> None:
             await trio.lowlevel.checkpoint()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.scenes import record, run_result, segment
+from tests.bench.sample_runs import record, run_result, segment
 from trio_stt.bench.figures import Figures, Percentiles, figures
 from trio_stt.bench.ramp import knee, next_clients, violated_limits
 
@@ -11,7 +11,7 @@ GOOD = figures(run_result(record(segment(1, 1.7, 6.0, 6.1, "one two three four f
 
 
 @given(st.integers(0, 300), st.integers(1, 200))
-def test_the_search_ends_near_the_knee(true_knee: int, most: int) -> None:
+def test_search_ends_near_the_knee(true_knee: int, most: int) -> None:
     kept: dict[int, bool] = {}
     while (clients := next_clients(kept, most=most)) is not None:
         assert clients not in kept
@@ -23,16 +23,16 @@ def test_the_search_ends_near_the_knee(true_knee: int, most: int) -> None:
     assert len(kept) <= 13
 
 
-def test_a_level_that_was_kept_above_a_broken_one_is_chance() -> None:
+def test_success_above_a_failed_level_is_ignored() -> None:
     assert knee({1: True, 2: True, 4: False, 8: True}) == 2
 
 
-def test_a_run_that_keeps_everything() -> None:
+def test_run_within_all_limits() -> None:
     assert violated_limits(GOOD, alone=GOOD, slack_ms=500) == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"connected": 0}, "not let in"),
         ({"final": Percentiles(count=1, p95_ms=1_000.1)}, "p95 of finals is 1000 ms, above 1000"),
@@ -43,11 +43,11 @@ def test_a_run_that_keeps_everything() -> None:
         ({"word_error_rate": 0.0101}, "word error rate"),
     ],
 )
-def test_each_promise(changes: dict[str, object], told: str) -> None:
-    broken = violated_limits(msgspec.structs.replace(GOOD, **changes), alone=GOOD, slack_ms=500)
-    assert [told in text for text in broken] == [True]
+def test_each_limit(changes: dict[str, object], message: str) -> None:
+    violations = violated_limits(msgspec.structs.replace(GOOD, **changes), alone=GOOD, slack_ms=500)
+    assert [message in text for text in violations] == [True]
 
 
-def test_the_first_run_is_not_judged_by_its_words() -> None:
+def test_first_run_has_no_limit_of_word_errors() -> None:
     poor: Figures = msgspec.structs.replace(GOOD, word_error_rate=0.9)
     assert violated_limits(poor, alone=None, slack_ms=500) == []

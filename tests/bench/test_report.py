@@ -5,17 +5,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.bench.scenes import record, run_result, segment
+from tests.bench.sample_runs import record, run_result, segment
 from trio_stt.bench.figures import Percentiles, figures
 from trio_stt.bench.report import Result, Run, as_json, as_table
 from trio_stt.bench.svg import line_chart
 
 SEEN = figures(run_result(record(segment(1, 1.7, 6.0, 6.1, "one two three four five"))))
-RUN = Run(clients=1, figures=SEEN, broken=[])
+RUN = Run(clients=1, figures=SEEN, violations=[])
 
 
-def test_a_table_has_a_column_for_each_run() -> None:
-    lines = as_table([RUN, Run(clients=16, figures=SEEN, broken=["2 s of audio were dropped"])]).splitlines()
+def test_table_has_a_column_for_each_run() -> None:
+    lines = as_table([RUN, Run(clients=16, figures=SEEN, violations=["2 s of audio were dropped"])]).splitlines()
     assert lines[0].split() == ["clients", "1", "16"]
     assert lines[1].split()[-5:] == ["600", "/", "600", "/", "600"]
     assert lines[-1] == "16 clients: 2 s of audio were dropped"
@@ -24,12 +24,12 @@ def test_a_table_has_a_column_for_each_run() -> None:
     assert len({len(line) for line in table}) == 1
 
 
-def test_talkers_that_were_late_themselves_make_figures_doubtful() -> None:
+def test_late_clients_are_reported_as_a_doubt() -> None:
     late = msgspec.structs.replace(SEEN, sent_late=Percentiles(count=9, p99_ms=80.0))
-    assert "80 ms late" in as_table([Run(clients=1, figures=late, broken=[])])
+    assert "80 ms late" in as_table([Run(clients=1, figures=late, violations=[])])
 
 
-def test_json_holds_everything() -> None:
+def test_json_contains_everything() -> None:
     result = Result(
         command="trio-stt bench",
         machine="a machine",
@@ -46,7 +46,7 @@ def test_json_holds_everything() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 1e7)), max_size=20))
 @example([(1, 5e-324)])
-def test_a_chart_keeps_its_points_inside(points: list[tuple[float, float]]) -> None:
+def test_chart_keeps_its_points_inside(points: list[tuple[float, float]]) -> None:
     chart = ET.fromstring(line_chart({"a < b": points}, title="t & t", x_label="x", y_label="y"))  # noqa: S314 - our own
     dots = chart.findall("{*}circle")
     assert len(dots) == len(points)
@@ -63,5 +63,5 @@ def test_higher_is_up_and_more_is_right() -> None:
 
 
 @pytest.mark.parametrize("series", [{}, {"nothing": []}, {"zero": [(0.0, 0.0)]}])
-def test_a_chart_of_nothing_is_a_chart(series: dict[str, list[tuple[float, float]]]) -> None:
+def test_chart_without_points(series: dict[str, list[tuple[float, float]]]) -> None:
     assert line_chart(series, title="t", x_label="x", y_label="y").startswith("<svg")

@@ -1,4 +1,4 @@
-"""The step timers of `benchmarks.silent_server`: what they follow is there, and a step's time is its own."""
+"""The step timers of `benchmarks.silent_server`: the timed functions exist, and a step excludes its inner steps."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from benchmarks.silent_server import STEPS, Steps
 
 
 class Clock:
-    """CPU time that passes when a test says so."""
+    """CPU time that advances when a test says so."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -28,54 +28,54 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.mark.parametrize(("owner", "function"), [step[:2] for step in STEPS])
-def test_every_step_is_entered_somewhere(owner: object, function: str) -> None:
+def test_function_of_every_step_exists(owner: object, function: str) -> None:
     assert callable(getattr(owner, function))
 
 
-def test_a_step_inside_another_pauses_it(clock: Clock) -> None:
+def test_inner_step_pauses_the_outer(clock: Clock) -> None:
     steps = Steps()
-    room = SimpleNamespace(inner=lambda: clock.work(2.0))
+    owner = SimpleNamespace(inner=lambda: clock.work(2.0))
 
     def outer() -> str:
         clock.work(1.0)
-        room.inner()
-        room.inner()
+        owner.inner()
+        owner.inner()
         clock.work(0.5)
         return "done"
 
-    room.outer = outer
-    steps.follow(room, "inner", "inner")
-    steps.follow(room, "outer", "outer")
-    assert room.outer() == "done"
+    owner.outer = outer
+    steps.follow(owner, "inner", "inner")
+    steps.follow(owner, "outer", "outer")
+    assert owner.outer() == "done"
     assert dict(steps.seconds) == {"inner": 4.0, "outer": 1.5}
     assert dict(steps.calls) == {"inner": 2, "outer": 1}
 
 
-async def test_a_coroutine_is_timed_while_it_runs(clock: Clock) -> None:
+async def test_coroutine_is_timed_while_it_runs(clock: Clock) -> None:
     steps, gate = Steps(), trio.Event()
 
     async def listen() -> str:
         clock.work(1.0)
         await gate.wait()
         clock.work(2.0)
-        return "heard"
+        return "done"
 
-    room = SimpleNamespace(listen=listen)
-    steps.follow(room, "listen", "listen")
-    heard: list[str] = []
+    owner = SimpleNamespace(listen=listen)
+    steps.follow(owner, "listen", "listen")
+    results: list[str] = []
 
-    async def visit() -> None:
-        heard.append(await room.listen())
+    async def call() -> None:
+        results.append(await owner.listen())
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(visit)
+        nursery.start_soon(call)
         await trio.testing.wait_all_tasks_blocked()
         clock.work(100.0)
         gate.set()
-    assert (heard, dict(steps.seconds)) == (["heard"], {"listen": 3.0})
+    assert (results, dict(steps.seconds)) == (["done"], {"listen": 3.0})
 
 
-async def test_a_cancelled_coroutine_cleans_up(clock: Clock) -> None:
+async def test_clean_up_of_a_cancelled_coroutine_is_timed(clock: Clock) -> None:
     steps = Steps()
 
     async def listen() -> None:
@@ -84,10 +84,10 @@ async def test_a_cancelled_coroutine_cleans_up(clock: Clock) -> None:
         finally:
             clock.work(3.0)
 
-    room = SimpleNamespace(listen=listen)
-    steps.follow(room, "listen", "listen")
+    owner = SimpleNamespace(listen=listen)
+    steps.follow(owner, "listen", "listen")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(room.listen)
+        nursery.start_soon(owner.listen)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert steps.seconds["listen"] == 3.0

@@ -1,5 +1,5 @@
-"""The load generator: talkers who stream real speech to any server of the protocol, and the figures of what came back.
+"""Load test: simulated clients stream real speech to a server, and figures are computed from its answers.
 
-It is a client: it knows the public protocol and nothing of a server's inside. What it needs of a server's process, CPU
-time and memory, it reads from the operating system.
+It knows the public protocol only, so it can measure any server that speaks it. CPU time and memory of a local server
+come from the operating system.
 """

@@ -1,7 +1,7 @@
-"""What talkers noticed of their server: rows, and the notebook in which they come together.
+"""Records of a run: what each client observed, and the recorder that fills them from protocol events.
 
-It owns what is written down of each event of the protocol. It must not judge: `figures` does. All times are seconds
-since the talker's first sample was spoken, as its own clock saw them.
+It must not compute figures: `figures` does. All times are seconds since the client's first sample was spoken, on the
+client's clock.
 """
 
 from collections import deque
@@ -15,23 +15,23 @@ from trio_stt.bench.process import ProcessUse
 from trio_stt.bench.speech_plan import Plan
 from trio_stt.bench.words import kept_words, plain_words
 
-_WINDOW_S = 0.032  # what `droppedAudioChunks` counts
+_WINDOW_S = 0.032  # `droppedAudioChunks` counts windows of this length
 _KEPT_ERRORS = 5
 
 
 class ObservedUtterance(msgspec.Struct, kw_only=True):
-    """An utterance as its client saw it.
+    """An utterance as its client observed it.
 
     Attributes:
-        segment_id: As the server numbers it.
-        started_s: When `recording_started` came.
-        ended_s: When `recording_ended` came.
-        final_s: When its `final` came; None if none did.
-        closed: Whether the server said that there will be no final.
+        segment_id: The server's number for it.
+        started_s: When `recording_started` arrived.
+        ended_s: When `recording_ended` arrived.
+        final_s: When its `final` arrived; None if none did.
+        closed: Whether the server closed it without a final.
         text: Its final words.
-        partials_s: When each partial came.
-        shown_words: Words that partials and the final put on the screen, counting again those that changed.
-        revised_words: Words that were on the screen and were changed or taken away.
+        partials_s: When each partial arrived.
+        shown_words: Words that partials and the final put on the screen; a changed word counts again.
+        revised_words: Words that were on the screen and were changed or removed.
         screen: The words on the screen now.
     """
 
@@ -47,7 +47,7 @@ class ObservedUtterance(msgspec.Struct, kw_only=True):
     screen: list[str] = msgspec.field(default_factory=list)
 
     def show(self, text: str) -> None:
-        """Put other words on the screen."""
+        """Replace the words on the screen, and count what changed."""
         words = plain_words(text)
         kept = kept_words(self.screen, words)
         self.shown_words += len(words) - kept
@@ -56,20 +56,20 @@ class ObservedUtterance(msgspec.Struct, kw_only=True):
 
 
 class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one talker noticed.
+    """Everything that one client observed.
 
     Attributes:
-        number: The talker.
+        number: The client.
         begun_s: When its stream began, on the machine's monotonic clock; None if it never did.
-        hello_s: From the attempt to connect until `hello`; None if none came.
-        silence_s: The server's `post_speech_silence_duration`; None if it does not tell.
+        hello_s: From the connection attempt until `hello`; None if none arrived.
+        silence_s: The server's `post_speech_silence_duration`; None if `hello` does not contain it.
         audio_s: Audio sent.
-        clips: What it said: the clip, and when its first sample was spoken.
+        clips: The clips it sent, each with the time of its first sample.
         segments: Utterances by number.
         pings_s: From each `ping` to its `pong`.
-        late_s: How late each packet was sent: above some ms, talkers and server compete for the same cores.
-        dropped_s: Audio that the server says it dropped or refused.
-        failures: What went wrong: `error` events, a connection that broke off, answers that never came.
+        late_s: How late each packet was sent. More than a few ms mean that clients and server compete for cores.
+        dropped_s: Audio that the server reports as dropped or rejected.
+        failures: `error` events, broken connections, missing answers.
     """
 
     number: int
@@ -86,11 +86,11 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process of talkers tells.
+    """The result of one worker process.
 
     Attributes:
-        records: Of its talkers.
-        cpu_s: CPU time that it used from when it had read its clips until the last talker had ended.
+        records: One for each of its clients.
+        cpu_s: CPU time from when its clips were read until its last client ended.
     """
 
     records: list[ClientRecord]
@@ -99,15 +99,15 @@ class WorkerResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run showed.
+    """The raw result of a run.
 
     Attributes:
-        plan: What was done.
-        steady_from_s: From here on all talkers were there, in seconds after the plan began.
-        records: One for each talker, by number.
-        talkers_cpu_s: CPU time of all talkers' processes.
-        before: The server's process then; None where it is not known.
-        after: The server's process when talkers began to end, after `duration_s`.
+        plan: The plan that was carried out.
+        steady_from_s: When all clients were connected, in seconds after the plan began.
+        records: One for each client, by number.
+        clients_cpu_s: CPU time of all worker processes.
+        before: The server's process at `steady_from_s`; None if its process is unknown.
+        after: The server's process after `duration_s`, when clients began to stop.
     """
 
     plan: Plan
@@ -120,16 +120,16 @@ class RunResult:
 
 @dataclass(kw_only=True)
 class EventRecorder:
-    """Takes down events as they come.
+    """Collects the events of one client.
 
     Attributes:
         packet_s: Length of a packet.
-        ready: Whether the server said so.
+        ready: Whether `ready` arrived.
         silence_s: As in `ClientRecord`.
         segments: By number.
-        pings_at: When the pings were sent that have no answer yet.
+        pings_at: When the pings without an answer were sent.
         pings_s: As in `ClientRecord`.
-        dropped_s: As in `ClientRecord`; None until the server was asked.
+        dropped_s: As in `ClientRecord`; None until `metrics` arrived.
         failures: As in `ClientRecord`.
     """
 
@@ -144,16 +144,16 @@ class EventRecorder:
 
     @property
     def all_final(self) -> bool:
-        """Whether every utterance has its final, or will have none."""
+        """Whether every utterance has a final or is closed without one."""
         return all(segment.closed or segment.final_s is not None for segment in self.segments.values())
 
-    def fail(self, what: str) -> None:
-        """Write down what went wrong."""
+    def fail(self, message: str) -> None:
+        """Keep the message of a failure; the first five are kept."""
         if len(self.failures) < _KEPT_ERRORS:
-            self.failures.append(what)
+            self.failures.append(message)
 
     def add_event(self, event: Mapping[str, Any], now_s: float) -> None:
-        """Write down an event that came at `now_s`."""
+        """Record an event that arrived at `now_s`."""
         match event.get("type"):
             case "hello":
                 silence = event.get("settings", {}).get("post_speech_silence_duration")

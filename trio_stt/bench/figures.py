@@ -1,10 +1,10 @@
-"""Figures of a run, out of what its talkers noticed and where speech lies in what they said.
+"""Figures of a run, computed from its clients' records and the reference speech of their clips.
 
-It owns the arithmetic and what each figure means. Pure: it must not read clocks, files or processes.
+It owns the arithmetic and the meaning of each figure. Pure: it must not read clocks, files or processes.
 
-A final is late by the time from the last sample that was spoken before it until it came: packets, silence, engine and
-network are all in it. Which sample that is says the ruler, the stretches of speech that were found in the clean clips
-before the run, and not the server.
+The delay of a final is the time from the last spoken sample before it until it arrived. It includes packets, silence,
+engine and network. The reference speech, found in the clean clips before the run, says which sample that is; the server
+does not.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,12 +18,12 @@ from trio_stt.bench.speech_plan import Clip
 from trio_stt.bench.words import plain_words, word_errors
 
 _EARLIEST_END_S = 0.3
-"""No server ends an utterance sooner after its last word."""
+"""No server ends an utterance sooner than this after its last word."""
 _DEFAULT_SILENCE_S = 0.55
 
 
 class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of one kind, in milliseconds: nearest-rank percentiles of all of them; zeros when there are none."""
+    """Nearest-rank percentiles of a list of times, in milliseconds; zeros if the list is empty."""
 
     count: int = 0
     p50_ms: float = 0.0
@@ -33,16 +33,16 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server's process cost while all talkers were there.
+    """Resource use of the server's process while all clients were connected.
 
     Attributes:
-        cpu_s_per_audio_s: CPU seconds for each second of audio that was sent.
-        cores: CPU seconds for each second.
-        off_loop_share: Share of the CPU time outside the first thread; of a trio-stt server that is its engines.
-        rss_mib: Memory at the end.
-        rss_growth_mib: Memory at the end less that at the beginning.
-        threads: At the end.
-        descriptors: At the end.
+        cpu_s_per_audio_s: CPU seconds per second of audio sent.
+        cores: CPU seconds per second.
+        off_loop_share: Share of the CPU time outside the first thread; in a trio-stt server, its engines.
+        rss_mib: Resident memory at the end.
+        rss_growth_mib: Growth of the resident memory.
+        threads: Threads at the end.
+        descriptors: Open files and sockets at the end.
     """
 
     cpu_s_per_audio_s: float
@@ -55,30 +55,30 @@ class ServerFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in figures.
+    """All figures of a run.
 
     Attributes:
-        clients: That were to connect.
-        connected: That got a `hello`.
-        audio_s: Sent by all together.
-        segments: Utterances that the server found.
-        unfinished_segments: That neither got a final nor were closed.
-        cut_segments: That ended while somebody was speaking; they have no figure of lateness.
-        word_error_rate: Wrong words for each word of the references; None where the words are not known.
-        reference_words: Words that were said.
-        silence_ms: The server's setting, or its default where it does not tell.
+        clients: Clients of the plan.
+        connected: Clients that received a `hello`.
+        audio_s: Audio sent by all clients.
+        segments: Utterances that the server detected.
+        unfinished_segments: Utterances that neither got a final nor were closed.
+        cut_segments: Utterances that ended during speech; the delay of their final is undefined.
+        word_error_rate: Word errors per reference word; None if the words of a clip are unknown.
+        reference_words: Number of words spoken.
+        silence_ms: The server's silence setting, or its default if the server does not report it.
         final: From the last spoken sample to the final.
         first_partial: From the first spoken sample to the first partial.
         partial_interval: Between two partials of an utterance.
-        partials_per_s: Partials for each second of speech.
-        revised_words_per_shown_word: Words changed or taken away on the screen, for each that was put there.
+        partials_per_s: Partials per second of speech.
+        revised_words_per_shown_word: Words changed or removed on the screen, per word shown.
         ping: From `ping` to `pong`, one from each client every `ping_every_s` of the plan.
-        hello: From the attempt to connect to `hello`.
-        sent_late: How late packets left the talkers: the figures are worth as much as this is small.
-        talkers_cpu_s_per_audio_s: CPU seconds of the talkers themselves for each second of audio that they sent.
-        dropped_s: Audio that the server dropped or refused.
-        failures: What went wrong, up to ten.
-        server: None where its process is not known.
+        hello: From the connection attempt to `hello`.
+        sent_late: How late clients sent their packets. All other times are too long by about this.
+        clients_cpu_s_per_audio_s: CPU seconds of the clients themselves per second of audio sent.
+        dropped_s: Audio that the server dropped or rejected.
+        failures: Messages of failures, at most ten.
+        server: None if its process is unknown.
     """
 
     clients: int
@@ -105,7 +105,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def percentiles(times_s: Sequence[float]) -> Percentiles:
-    """Percentiles of some times."""
+    """Compute the percentiles of a list of times."""
     if not times_s:
         return Percentiles()
     ordered = sorted(times_s)
@@ -119,7 +119,7 @@ def percentiles(times_s: Sequence[float]) -> Percentiles:
 
 
 class _Delays:
-    """How late finals and first partials of one talker were."""
+    """Delays of the finals and first partials of one client."""
 
     def __init__(self, record: ClientRecord, clips: Sequence[Clip], *, from_s: float) -> None:
         self.finals_s: list[float] = []
@@ -137,7 +137,7 @@ class _Delays:
             spoken = bisect_right(self._starts, segment.started_s) - 1
             if segment.started_s >= from_s and spoken > used and segment.partials_s:
                 self.first_partials_s.append(segment.partials_s[0] - self._starts[spoken])
-            # A cut in running speech begins a segment, too, but nobody began to speak there.
+            # A segment that begins with a cut in running speech has no first spoken sample.
             used = max(used, bisect_left(self._starts, segment.ended_s or segment.started_s) - 1)
 
     def _add_final(self, segment: ObservedUtterance) -> None:
@@ -151,7 +151,7 @@ class _Delays:
 
 
 def figures(result: RunResult) -> Figures:
-    """All figures of a run."""
+    """Compute all figures of a run."""
     clips, records = result.plan.clips, result.records
     delays = [_Delays(record, clips, from_s=_steady_from_s(result, record)) for record in records]
     segments = [segment for record in records for segment in record.segments]
@@ -186,7 +186,7 @@ def figures(result: RunResult) -> Figures:
 
 
 def _steady_from_s(result: RunResult, record: ClientRecord) -> float:
-    """When all talkers were there, on this talker's clock."""
+    """When all clients were connected, on this client's clock."""
     return result.plan.begin_s + result.steady_from_s - (record.begun_s or 0.0)
 
 
@@ -201,7 +201,7 @@ def _revised(segments: Sequence[ObservedUtterance]) -> float:
 
 
 def _wrong_words(records: Sequence[ClientRecord], clips: Sequence[Clip]) -> tuple[int, int, bool]:
-    """Wrong words and words said, each talker's finals against all that it said; and whether all words are known."""
+    """Word errors and words of all clients, each client's finals against its clips; and whether all words are known."""
     errors, words = 0, 0
     for record in records:
         spoken_words = [word for clip, _ in record.clips for word in plain_words(clips[clip].words or "")]
@@ -212,7 +212,7 @@ def _wrong_words(records: Sequence[ClientRecord], clips: Sequence[Clip]) -> tupl
 
 
 def _sent_s(result: RunResult, record: ClientRecord) -> float:
-    """Audio that a talker really sent between the two looks at the server: an overloaded one is sent less."""
+    """Audio that a client really sent between the two measurements; an overloaded server receives less."""
     packet_s = result.plan.packet_samples / result.plan.rate_hz
     from_s = _steady_from_s(result, record)
     to_s = from_s + result.plan.duration_s - result.steady_from_s

@@ -1,6 +1,6 @@
-"""One run: a plan spread over processes of talkers, and the server's process looked at meanwhile.
+"""One run: a plan shared by worker processes, while the server's process is measured.
 
-It owns those processes. It must not judge what comes back.
+It owns the worker processes. It must not compute figures.
 """
 
 import os
@@ -17,9 +17,9 @@ from trio_stt.bench.speech_plan import ClientPlan, Clip, Plan
 from trio_stt.errors import TrioSttError
 
 _CLIENTS_PER_PROCESS = 128
-"""One with a hundred is no later than two with fifty and costs less: a wake-up serves several packets."""
+"""One process with 100 clients sends as punctually as two with 50 and costs less: a wake-up serves several packets."""
 _START_UP_S = 3.0
-"""For the processes to begin and read their clips."""
+"""Time for the worker processes to start and read their clips."""
 
 
 async def observe(
@@ -37,7 +37,7 @@ async def observe(
     """Carry out a run.
 
     Raises:
-        TrioSttError: A process of talkers failed.
+        TrioSttError: A worker process failed.
     """
     count = max(1, min(os.cpu_count() or 1, -(-len(clients) // _CLIENTS_PER_PROCESS)))
     steady_from_s = max(client.delay_s for client in clients) + 1.0
@@ -83,5 +83,5 @@ async def _run_worker(plan: Plan) -> WorkerResult:
         check=False,
     )
     if completed.returncode:
-        raise TrioSttError(f"a process of talkers ended with status {completed.returncode}")
+        raise TrioSttError(f"a process of simulated clients ended with status {completed.returncode}")
     return msgspec.json.decode(completed.stdout, type=WorkerResult)

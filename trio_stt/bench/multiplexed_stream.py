@@ -1,6 +1,6 @@
-"""A talker's line to its server: what its WebSocket library sends and frames that are ready go out in one order.
+"""The connection below a client's WebSocket: carries the library's output and pre-built frames in one order.
 
-It owns the connection beneath a WebSocket. It must not know what frames mean, and it never waits for itself.
+It owns the connection. It must not know what frames mean.
 """
 
 import os
@@ -14,14 +14,14 @@ _PORTS = {"ws": 80, "wss": 443}
 
 
 class MultiplexedStream(trio.abc.Stream):
-    """A stream that also takes frames without waiting.
+    """A stream that also accepts frames without waiting.
 
-    A server that does not read leaves part of such a frame, and all that comes behind it, to `flush`: nothing else
-    gets in between, for what the library sends waits its turn, too.
+    If the server does not read, the rest of such a frame and all later ones form a backlog that `flush` sends. What the
+    library sends waits behind it, so frames never interleave.
     """
 
     def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
-        """Take over an open stream. Only one without TLS can be written to without waiting."""
+        """Take over an open stream. Only a stream without TLS can be written to without waiting."""
         self._stream = stream
         self._descriptor = stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
         self._send_lock = trio.StrictFIFOLock()
@@ -32,7 +32,7 @@ class MultiplexedStream(trio.abc.Stream):
         """Connect to the server of a `ws:` or `wss:` address.
 
         Raises:
-            OSError: Nobody answers.
+            OSError: The connection is refused or fails.
         """
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
@@ -42,24 +42,24 @@ class MultiplexedStream(trio.abc.Stream):
 
     @property
     def has_backlog(self) -> bool:
-        """Whether a frame would have to wait for others now."""
+        """Whether a frame would have to wait behind others now."""
         return bool(self._backlog) or self._send_lock.locked()
 
     def send_soon(self, frame: bytes) -> None:
-        """Send a frame at once, or as much of it as the connection takes now."""
+        """Send as much of a frame as the connection accepts now; the rest joins the backlog."""
         sent = 0
         if self._descriptor is not None and not self.has_backlog:
-            with suppress(OSError):  # it is full, or broken: then `flush` tells
+            with suppress(OSError):  # full, or broken: then `flush` raises
                 sent = os.write(self._descriptor, frame)
         if sent < len(frame):
             self._backlog.append(frame[sent:])
 
     async def flush(self) -> None:
-        """Wait until all that was put is gone.
+        """Send the backlog.
 
         Raises:
-            trio.BrokenResourceError: It broke.
-            trio.ClosedResourceError: It is closed.
+            trio.BrokenResourceError: The connection broke.
+            trio.ClosedResourceError: The connection is closed.
         """
         async with self._send_lock:
             await self._send_owed()
@@ -70,27 +70,27 @@ class MultiplexedStream(trio.abc.Stream):
             await self._stream.send_all(backlog)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, behind all that was put before."""
+        """Send data, behind the backlog."""
         async with self._send_lock:
             await self._send_owed()
             await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
-        """As the stream's."""
+        """Forward to the stream."""
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """As the stream's."""
+        """Forward to the stream."""
         return await self._stream.receive_some(max_bytes)
 
     async def aclose(self) -> None:
-        """Close the connection; its number may be somebody else's from then on."""
+        """Close the connection. Its descriptor is forgotten first, because the system may reuse the number."""
         self._descriptor = None
         await self._stream.aclose()
 
 
 def host_and_resource(url: str) -> tuple[str, str]:
-    """What a request to an address has in its `Host` header and its first line."""
+    """The `Host` header and the request target of a request to a URL."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     query = f"?{parts.query}" if parts.query else ""

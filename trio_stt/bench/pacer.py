@@ -1,7 +1,7 @@
-"""One task that keeps the time of all talkers of a process: each does what is due when its moment has come.
+"""One timer task for all clients of a process: runs each client's schedule when its next time is due.
 
-It owns the order of moments. It must not know what is sent. A sleep for each packet in a task for each talker would
-take CPU from a server on the same cores.
+It must not know what is sent. With a task and a sleep per packet for each client, the load test would take CPU from a
+server on the same cores.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ import trio
 
 
 class Sink(Protocol):
-    """Where turns put things: it never makes them wait, but may fall behind."""
+    """The destination of a schedule's output. It never blocks, but may build up a backlog."""
 
     @property
     def has_backlog(self) -> bool:
-        """Whether it has to catch up before the next turn."""
+        """Whether it must be flushed before the schedule continues."""
 
     async def flush(self) -> None:
-        """Wait until it is behind no more."""
+        """Wait until the backlog is sent."""
 
 
 class _Schedule:
@@ -32,23 +32,23 @@ class _Schedule:
 
 
 class Pacer:
-    """Gives turns at their moments, in order, never too early."""
+    """Runs schedules at their due times, in order, never early."""
 
     def __init__(self) -> None:
-        """Nobody has a turn yet."""
+        """Start without schedules."""
         self._queue: list[tuple[float, int, _Schedule]] = []
         self._numbers = count()
         self._sleep_scope = trio.CancelScope()
 
     async def run(self) -> NoReturn:
-        """Give turns until cancelled."""
+        """Run schedules until cancelled."""
         while True:
             with trio.CancelScope(deadline=self._queue[0][0] if self._queue else float("inf")) as self._sleep_scope:
                 await trio.sleep_forever()
             self._run_due()
 
     def _run_due(self) -> None:
-        now_s = trio.current_time()  # once: those who are behind must not keep the others from the loop
+        now_s = trio.current_time()  # read once, so that overdue schedules cannot keep the loop busy for good
         while self._queue and self._queue[0][0] <= now_s:
             schedule = heappop(self._queue)[2]
             if schedule.stopped.is_set():
@@ -60,9 +60,9 @@ class Pacer:
                 heappush(self._queue, (schedule.next_s, next(self._numbers), schedule))
 
     async def run_schedule(self, sink: Sink, due_times: Iterator[float]) -> None:
-        """Let an iterator go on at each moment that it names, on Trio's clock, until it ends.
+        """Advance an iterator at each time that it yields, on Trio's clock, until it ends.
 
-        Whenever it leaves its sink behind, it goes on only when that has caught up: at once, if its moment is past.
+        While its sink has a backlog, it does not advance; afterwards it advances at once if its time is past.
 
         Raises:
             Exception: What `sink.flush` raises.

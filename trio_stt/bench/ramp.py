@@ -1,6 +1,6 @@
-"""The search for the knee: the most clients for whom a server still keeps its promises.
+"""The search for the knee: the highest number of clients with which a server stays within its limits.
 
-It owns the order of the runs and what keeping promises means. Pure: it must not start anything.
+It owns the order of the runs and the limits. Pure: it must not start anything.
 """
 
 from collections.abc import Mapping
@@ -9,17 +9,18 @@ from trio_stt.bench.figures import Figures
 
 _MOST_SLOWNESS_MS = 2000.0
 _MOST_WORSE_WORDS = 0.01
-_FINENESS = 8  # the knee is known to one part in so many
+_FINENESS = 8  # the search ends when the gap is an eighth of the knee
 
 
 def next_clients(kept: Mapping[int, bool], *, most: int) -> int | None:
     """How many clients the next run should have.
 
-    Doubles from one while promises are kept, then halves the gap to the first run that broke them, to an eighth.
+    Doubles from one while runs stay within the limits, then halves the gap to the first run that did not, down to an
+    eighth.
 
     Args:
-        kept: What runs showed so far, by their number of clients.
-        most: Never more than this, at least 1.
+        kept: Whether earlier runs stayed within the limits, by their number of clients.
+        most: Upper limit of the search, at least 1.
 
     Returns:
         The number, or None when the knee is known.
@@ -36,18 +37,18 @@ def next_clients(kept: Mapping[int, bool], *, most: int) -> int | None:
 
 
 def knee(kept: Mapping[int, bool]) -> int:
-    """The most clients for whom promises were kept, below the fewest for whom they were not; 0 for none."""
+    """The most clients of a run within the limits, below the first run outside them; 0 if there is none."""
     broken = min((clients for clients, good in kept.items() if not good), default=float("inf"))
     return max((clients for clients, good in kept.items() if good and clients < broken), default=0)
 
 
 def violated_limits(result: Figures, *, alone: Figures | None, slack_ms: float) -> list[str]:
-    """What a run did not keep, in words; nothing when all is well.
+    """List the limits that a run violated, as messages.
 
     Args:
-        seen: The run.
-        alone: The run with the fewest clients, against whose words its words are judged; None for that run itself.
-        slack_ms: How much later than the server's silence setting a final may come, at the 95th percentile.
+        result: The run.
+        alone: The run with the fewest clients, whose word error rate is the reference; None for that run itself.
+        slack_ms: By how much the 95th percentile of finals may exceed the server's silence setting.
     """
     limit_ms = result.silence_ms + slack_ms
     rules = {

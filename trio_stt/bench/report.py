@@ -1,4 +1,4 @@
-"""Figures for people and machines: a table, and JSON. Pure: it must not measure anything."""
+"""Output of results: a table and JSON. Pure: it must not measure anything."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,32 +10,32 @@ _LATE_MS = 20.0
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it is kept.
+    """The result of one run.
 
     Attributes:
-        clients: In it.
-        figures: Of it.
-        broken: Promises that were not kept, in words.
+        clients: Number of clients.
+        figures: The figures of the run.
+        violations: Messages about the limits that were exceeded.
     """
 
     clients: int
     figures: Figures
-    broken: list[str]
+    violations: list[str]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one command measured.
+    """Everything that one command measured.
 
     Attributes:
-        command: That was given.
-        machine: It ran on: processor, cores, Python.
-        server: URL, or the flags of the server that was started for it.
+        command: The command line.
+        machine: Processor, cores and Python of the machine.
+        server: URL of the server, or the flags of the server that was started.
         talking: Shares of the time in which clients spoke.
-        packet_ms: Of the packets.
-        rate_hz: Of the packets.
-        duration_s: During which each run was watched.
-        knee: Most clients with all promises kept; None if only one number of clients was tried.
-        runs: In the order of their clients.
+        packet_ms: Length of a packet.
+        rate_hz: Sample rate of the packets.
+        duration_s: How long each run was measured.
+        knee: Most clients within all limits; None if only one number of clients was measured.
+        runs: Results, by number of clients.
     """
 
     command: str
@@ -50,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_json(result: Result) -> str:
-    """Indented, with a line's end."""
+    """The result as indented JSON with a final newline."""
     return msgspec.json.format(msgspec.json.encode(result)).decode() + "\n"
 
 
@@ -77,22 +77,22 @@ _ROWS: Mapping[str, Callable[[Figures], str]] = {
     "memory, MiB; threads; descriptors": lambda f: (
         f"{f.server.rss_mib:.0f}; {f.server.threads}; {f.server.descriptors}" if f.server else "not known"
     ),
-    "talkers' own CPU ms per second of audio": lambda f: f"{f.clients_cpu_s_per_audio_s * 1000:.2f}",
-    "talkers' own delay, ms": lambda f: _times(f.sent_late),
+    "clients' own CPU ms per second of audio": lambda f: f"{f.clients_cpu_s_per_audio_s * 1000:.2f}",
+    "clients' own delay, ms": lambda f: _times(f.sent_late),
 }
 
 
 def as_table(runs: Sequence[Run]) -> str:
-    """One column for each run, with what was broken and what makes figures doubtful below."""
+    """A table with one column for each run; violations and doubts about the figures stand below."""
     cells = [["clients", *(str(run.clients) for run in runs)]]
     cells += [[name, *(row(run.figures) for run in runs)] for name, row in _ROWS.items()]
     widths = [max(len(line[column]) for line in cells) for column in range(len(runs) + 1)]
     lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells]
     for run in runs:
-        lines += [f"{run.clients} clients: {text}" for text in run.broken]
+        lines += [f"{run.clients} clients: {text}" for text in run.violations]
         if run.figures.sent_late.p99_ms > _LATE_MS:
             lines.append(
-                f"{run.clients} clients: the talkers themselves were up to {run.figures.sent_late.p99_ms:.0f} ms late"
-                " (p99): they lacked a core, and times are too long by that."
+                f"{run.clients} clients: the clients themselves sent up to {run.figures.sent_late.p99_ms:.0f} ms late"
+                " (p99) because they lacked CPU; all times are too long by about that."
             )
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
-"""A server of one's own to measure: `trio-stt serve` as another process, from its start to its end.
+"""A server for the duration of a measurement: runs `trio-stt serve` in another process.
 
-It owns the process. It must not know how a server works inside: it runs the command that a user would.
+It owns the process. It must not know how a server works inside: it runs the command that a user would run.
 """
 
 import os
@@ -23,17 +23,17 @@ _ENVIRONMENT = {
     "TRIO_STT_MAX_CONNECTIONS_PER_ADDRESS": "1000",
     "TRIO_STT_LOG_LEVEL": "WARNING",
 }
-"""A measurement finds the limit of the machine, not of a setting; flags win over the environment."""
+"""High limits, so that a measurement finds the limit of the machine and not of a setting. Flags override them."""
 _END_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnServer:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        url: Its WebSocket.
-        pid: Its process.
+        url: The URL of its WebSocket.
+        pid: Its process id.
     """
 
     url: str
@@ -45,11 +45,11 @@ async def own_server(flags: Sequence[str], *, command: Sequence[str] = _SERVE) -
     """Run a server on a free port until the block ends.
 
     Args:
-        flags: Of `trio-stt serve`.
-        command: That takes them and says when it is ready, as `trio-stt serve` does.
+        flags: Flags of `trio-stt serve`.
+        command: A command that accepts them and reports when it is ready, like `trio-stt serve`.
 
     Raises:
-        TrioSttError: It did not start; the message is what it wrote.
+        TrioSttError: It did not start; the message contains its output.
     """
     port = _free_port()
     process = await trio.lowlevel.open_process(
@@ -80,7 +80,7 @@ async def own_server(flags: Sequence[str], *, command: Sequence[str] = _SERVE) -
 
 
 async def _drain(stream: trio.abc.ReceiveStream) -> None:
-    """Nobody reads what it writes from now on, and a full pipe would stop it."""
+    """Read and discard the server's output, because a full pipe would block the server."""
     async for _ in stream:
         pass
 

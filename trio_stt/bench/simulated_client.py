@@ -1,6 +1,6 @@
-"""One talker: connects, streams its script at the pace of speech, pings, and writes down what comes back.
+"""A simulated client: connects, streams its script in real time, sends pings and records the server's events.
 
-It owns one connection and its pace. It speaks the public protocol and must not judge what it notices.
+It owns one connection and its timing. It speaks the public protocol and must not compute figures.
 """
 
 import time
@@ -21,20 +21,20 @@ from trio_stt.protocol.packets import build_packet
 
 _READY_WITHIN_S = 120.0
 _DRAIN_S = 15.0
-"""With nothing new from the server for so long, what is missing will not come."""
+"""If no final arrives for this long after `stop`, the missing ones are given up."""
 _ANSWER_WITHIN_S = 5.0
 _CONNECT_WITHIN_S = 60.0
 _ROOM_RMS = 3.0
-"""Of the noise between words, int16 units: a quiet room at a microphone of ordinary gain."""
+"""Level of the noise between clips, in int16 units: a quiet room at a microphone of ordinary gain."""
 _ROOM_S = 10.0
 _MOST_BYTES = 2**24
 _PING = bytes(FrameProtocol(client=True, extensions=[]).send_data('{"type":"ping"}'))
 
 
 class FramedAudio:
-    """The plan's sound as packets in masked frames, shared by the talkers of a process.
+    """The audio of a plan as packets in masked WebSocket frames, shared by all clients of a process.
 
-    Framing each packet anew for each talker would take more time than all else that a talker does.
+    Building frames is most of a client's work, so each frame is built once.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -62,14 +62,14 @@ class FramedAudio:
         return [bytes(frames.send_data(packet)) for packet in packets]
 
     def frame(self, clip: int | None, number: int) -> bytes:
-        """The frame of a packet of a clip or, for None, of the endless noise of the room."""
+        """The frame of a packet of a clip or, if `clip` is None, of endless room noise."""
         if clip is None:
             return self._room_packets[number % len(self._room_packets)]
         return self._clips[clip][number]
 
 
 async def run_client(plan: Plan, client: ClientPlan, audio: FramedAudio, pacer: Pacer) -> ClientRecord:
-    """Be one client from its connection to its end; what goes wrong is in the record."""
+    """Run one client to its end. Failures are part of its record."""
     connection = _Client(plan, client, audio, pacer)
     await trio.sleep(max(0.0, plan.begin_s + client.delay_s - time.monotonic()))
     try:
@@ -98,7 +98,7 @@ class _Client:
         self._pacer = pacer
         self._packet_s = plan.packet_samples / plan.rate_hz
         self._begun_s: float | None = None
-        self._zero_s: float | None = None  # the same moment on Trio's clock
+        self._zero_s: float | None = None  # the same time on Trio's clock
         self._hello_s: float | None = None
         self._packets = 0
         self._stream: MultiplexedStream | None = None
@@ -109,7 +109,7 @@ class _Client:
         self.recorder = EventRecorder(packet_s=self._packet_s)
 
     async def run_script(self, nursery: trio.Nursery) -> None:
-        """Connect, talk, wait for what is owed, leave; listens in the nursery until it is cancelled."""
+        """Connect, stream the script, wait for finals and disconnect. Events are read in `nursery`."""
         connect_started_s = time.monotonic()
         with trio.fail_after(_CONNECT_WITHIN_S):
             self._stream = stream = await MultiplexedStream.connect(self._plan.url)
@@ -117,28 +117,28 @@ class _Client:
             key = self._plan.api_key
             socket = await wrap_client_stream(
                 nursery,
-                stream,  # type: ignore[arg-type]  # any stream does, says its documentation
+                stream,  # type: ignore[arg-type]  # its documentation accepts any stream
                 host,
                 resource,
                 extra_headers=[(b"Authorization", b"Bearer " + key.encode())] if key else None,
                 max_message_size=_MOST_BYTES,
             )
             first = await socket.get_message()
-        if self._process(first) == "hello":  # and no refusal
+        if self._process(first) == "hello":  # otherwise the server rejected the connection
             self._hello_s = time.monotonic() - connect_started_s
         nursery.start_soon(self._listen, socket)
         await self._wait_ready()
-        nursery.start_soon(self._pacer.follow, stream, self._ping(socket, stream))
+        nursery.start_soon(self._pacer.run_schedule, stream, self._ping(socket, stream))
         await socket.send_message('{"type":"start"}')
         self._begun_s, self._zero_s = time.monotonic(), trio.current_time()
-        await self._pacer.follow(stream, self._speak(socket, stream, self._zero_s))
+        await self._pacer.run_schedule(stream, self._speak(socket, stream, self._zero_s))
         await self._finish(socket)
-        self.done = True  # its tasks may still meet the closed connection
+        self.done = True  # errors of its tasks on the closed connection are expected from here on
         with trio.move_on_after(_ANSWER_WITHIN_S):
             await socket.aclose()
 
     async def close(self) -> None:
-        """Close the connection beneath: the library leaves it open when the server was first to close."""
+        """Close the connection. The library leaves it open if the server closed the WebSocket first."""
         if self._stream is not None:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
@@ -147,7 +147,7 @@ class _Client:
         return trio.current_time() - self._zero_s if self._zero_s is not None else 0.0
 
     def _process(self, message: str | bytes) -> str:
-        """Write an event down, and return its type."""
+        """Record an event and return its type."""
         event = msgspec.json.decode(message)
         self.recorder.add_event(event, self._now_s())
         self._news.set()
@@ -164,19 +164,19 @@ class _Client:
                 await self._news.wait()
 
     def _ping(self, socket: WebSocketConnection, stream: MultiplexedStream) -> Iterator[float]:
-        """Ping at once and at each moment that it yields."""
+        """Send a ping at once and at each time that it yields."""
         while not socket.closed:
             self.recorder.pings_at.append(self._now_s())
             stream.send_soon(_PING)
             yield trio.current_time() + self._plan.ping_every_s
 
     def _speak(self, socket: WebSocketConnection, stream: MultiplexedStream, zero_s: float) -> Iterator[float]:
-        """Send a packet at each moment that it yields."""
+        """Send a packet at each time that it yields."""
         for step in script(self._plan, self._client_plan):
             if step.clip is not None:
                 self._clips.append((step.clip, step.start_packet * self._packet_s))
             for number in range(step.packets):
-                # A packet can leave the microphone once its last sample is spoken.
+                # A microphone can send a packet once its last sample is spoken.
                 due_s = zero_s + (step.start_packet + number + 1) * self._packet_s
                 yield due_s
                 if socket.closed:
@@ -186,7 +186,7 @@ class _Client:
                 self._packets += 1
 
     async def _finish(self, socket: WebSocketConnection) -> None:
-        """Stop, wait for the finals that are owed and ask what was dropped."""
+        """Send `stop`, wait for outstanding finals and request the counters."""
         await socket.send_message('{"type":"stop"}')
         await self._wait_finals()
         await socket.send_message('{"type":"metrics"}')
@@ -201,7 +201,7 @@ class _Client:
                 while finals == self._finals():
                     await self._news.wait()
             if waited.cancelled_caught:
-                self.recorder.fail(f"no final came for {_DRAIN_S:g} s after the stop, though one is missing")
+                self.recorder.fail(f"a final is missing: none arrived for {_DRAIN_S:g} s after stop")
                 return
             finals = self._finals()
 
@@ -209,7 +209,7 @@ class _Client:
         return sum(segment.final_s is not None or segment.closed for segment in self.recorder.segments.values())
 
     def record(self) -> ClientRecord:
-        """What was noticed."""
+        """The record of this client."""
         recorder = self.recorder
         return ClientRecord(
             number=self._client_plan.number,
@@ -227,19 +227,19 @@ class _Client:
 
 
 async def run_clients(plan: Plan, clients: Sequence[ClientPlan]) -> WorkerResult:
-    """Be several clients at once."""
+    """Run several clients at once."""
     audio = FramedAudio(plan)
     pacer = Pacer()
     records: list[ClientRecord] = []
     begun_cpu_s = time.process_time()
 
-    async def one(client: ClientPlan) -> None:
+    async def run_one(client: ClientPlan) -> None:
         records.append(await run_client(plan, client, audio, pacer))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pacer.run)
-        async with trio.open_nursery() as talking:
+        async with trio.open_nursery() as running:
             for client in clients:
-                talking.start_soon(one, client)
+                running.start_soon(run_one, client)
         nursery.cancel_scope.cancel()
     return WorkerResult(records=records, cpu_s=time.process_time() - begun_cpu_s)

@@ -1,6 +1,7 @@
-"""What talkers are to do: clips of speech, who says which when. Frozen data that travels to the talkers' processes.
+"""The plan of a run: clips of speech, and which client sends which clip when.
 
-It owns the arithmetic of a talker's script. It must not read a clock, connect or read files.
+Plans are frozen data that is sent to the worker processes. This module owns the arithmetic of a client's script. It
+must not read a clock, connect or read files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,15 +10,15 @@ from itertools import count
 import msgspec
 
 LEAD_IN_S = 1.0
-"""Room noise before the first word, as from a person who has just opened the page."""
+"""Room noise before the first word, as after a user opens the page."""
 LEAST_PAUSE_S = 1.2
-"""Between two clips: long enough that every server ends an utterance there."""
+"""Shortest pause between two clips: long enough that every server ends an utterance there."""
 LEAD_OUT_S = 2.5
-"""Room noise after the last word, so that it ends like every other and not by the `stop`."""
+"""Room noise after the last word, so that its utterance ends by silence and not by the `stop`."""
 _OUT_OF_STEP_S = 0.12
-"""As long as several packets, whatever their length."""
+"""Spread of the clients' phases: several packets of any usual length."""
 _LEAST_SHARE = 0.001
-_GOLDEN = 0.6180339887  # its multiples, less their whole parts, lie evenly in 0 to 1 (Weyl)
+_GOLDEN = 0.6180339887  # the fractional parts of its multiples are evenly distributed in 0 to 1 (Weyl)
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +27,8 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         pcm_path: File of raw 16-bit little-endian mono samples at the plan's rate.
         length_s: Its length in seconds.
-        words: What is said in it; None where nobody knows.
-        speech: Where somebody speaks, in seconds from its start: ascending stretches with real pauses between them.
+        words: Its transcript; None if unknown.
+        speech: Intervals of speech in seconds from its start, ascending, with real pauses between them.
     """
 
     pcm_path: str
@@ -37,13 +38,13 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One client.
+    """The plan of one client.
 
     Attributes:
-        number: From 0.
+        number: Counted from 0.
         delay_s: When it connects, in seconds after the plan begins.
         talking: Share of the time in which it speaks, 0 to 1; the rest is room noise.
-        first_clip: With which clip it begins; the others follow in order.
+        first_clip: Index of its first clip; the others follow in order.
     """
 
     number: int
@@ -53,18 +54,18 @@ class ClientPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run.
+    """The plan of a run.
 
     Attributes:
-        url: The server's WebSocket.
-        rate_hz: Of the packets.
+        url: The URL of the server's WebSocket.
+        rate_hz: Sample rate of the packets.
         packet_s: Length of a packet in seconds.
-        begin_s: When it begins, on the machine's monotonic clock.
-        duration_s: After so many seconds no talker begins another clip.
-        clips: What there is to say.
-        talkers: Who says it.
-        api_key: That each shows the server; empty for none.
-        ping_every_s: Each pings so often.
+        begin_s: When the run begins, on the machine's monotonic clock.
+        duration_s: After this many seconds no client begins another clip.
+        clips: The clips to send.
+        clients: The plans of the clients.
+        api_key: The API key that each client sends; empty for none.
+        ping_every_s: Interval between two pings of a client.
     """
 
     url: str
@@ -79,12 +80,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def packet_samples(self) -> int:
-        """Samples of a packet."""
+        """Number of samples in a packet."""
         return round(self.packet_s * self.rate_hz)
 
 
 class ScriptStep(msgspec.Struct, frozen=True, kw_only=True):
-    """Whole packets of a clip or, where `clip` is None, of room noise; `start_packet` counts from the first."""
+    """Packets of a clip or, if `clip` is None, of room noise. `start_packet` counts from the client's first packet."""
 
     clip: int | None
     start_packet: int
@@ -92,10 +93,10 @@ class ScriptStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_clients(clients: int, *, talking: Sequence[float], stagger_s: float, clips: int) -> tuple[ClientPlan, ...]:
-    """Clients who take turns in the given shares and clips, and connect over `stagger_s` seconds.
+    """Plan clients that cycle through the given shares and clips and connect evenly over `stagger_s` seconds.
 
-    Evenly, but for a part of the time between two packets: no two microphones keep step, and packets of all talkers at
-    once would flatter some servers and strain others.
+    A small offset for each client keeps their packets out of phase, as with real microphones: packets of all clients at
+    the same time would favour some servers and strain others.
     """
     return tuple(
         ClientPlan(
@@ -109,7 +110,7 @@ def plan_clients(clients: int, *, talking: Sequence[float], stagger_s: float, cl
 
 
 def script(plan: Plan, client: ClientPlan) -> Iterator[ScriptStep]:
-    """What a talker streams, without a gap: room noise, then clips with pauses that keep to its share, then noise."""
+    """The audio of a client, without gaps: room noise, clips with pauses that keep its share of speech, room noise."""
     packet_s = plan.packet_samples / plan.rate_hz
     spent_s = plan.duration_s - client.delay_s
     position = 0
@@ -130,8 +131,8 @@ def script(plan: Plan, client: ClientPlan) -> Iterator[ScriptStep]:
     if not client.talking:
         yield step(None, max(LEAD_IN_S, spent_s))
         return
-    # As if all had been there for long, but for clips that are begun in their middle: half of those begin at once, the
-    # others as much later.
+    # The clients start at points spread over the cycle of clip and pause, as if the run had begun long ago. A clip
+    # cannot start in its middle: the first half of those that would starts at once, the rest half a clip later.
     first = plan.clips[client.first_clip]
     until_clip_s = (client.number * _GOLDEN % 1.0) * (first.length_s + pause_after(first)) - first.length_s / 2
     yield step(None, LEAD_IN_S + left(max(0.0, until_clip_s)) if client.talking < 1 else LEAD_IN_S)

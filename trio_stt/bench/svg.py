@@ -1,4 +1,4 @@
-"""A line chart as SVG, without a library. Pure: points in, text out."""
+"""A line chart as SVG. Pure: points in, text out."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,13 +10,13 @@ _COLOURS = ("#1f5fa8", "#c2410c", "#15803d", "#7e22ce")
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _TICKS = 6
 _LEAST = 1e-9
-"""What is less is nothing."""
+"""Smaller values count as zero."""
 
 Points = Sequence[tuple[float, float]]
 
 
 def line_chart(series: Mapping[str, Points], *, title: str, x_label: str, y_label: str) -> str:
-    """A chart of named series, both axes from zero; a series of one point is a dot."""
+    """Draw named series. Both axes start at zero; a series of one point is a dot."""
     most_x = _most(x for points in series.values() for x, _ in points)
     most_y = _most(y for points in series.values() for _, y in points)
     step_x, step_y = _step(most_x), _step(most_y)
@@ -54,13 +54,13 @@ def line_chart(series: Mapping[str, Points], *, title: str, x_label: str, y_labe
 
 
 def _most(values: Iterable[float]) -> float:
-    """The highest value of an axis; 1 where there is nothing to see."""
+    """The highest value of an axis; 1 if all values are zero."""
     most = max(values, default=0.0)
     return most if most >= _LEAST else 1.0
 
 
 def _step(most: float) -> float:
-    """The smallest of 1, 2, 5, 10 and their tens with which so much takes few ticks."""
+    """The smallest of 1, 2, 5 and their powers of ten that divides the axis into at most six ticks."""
     size = 10.0 ** math.floor(math.log10(most / _TICKS))
     return next(size * step for step in _STEPS if most / (size * step) <= _TICKS)
 

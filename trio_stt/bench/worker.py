@@ -1,7 +1,7 @@
-"""A process of talkers: `python -m trio_stt.bench.worker` reads a plan from standard input and writes a testimony.
+"""A worker process: `python -m trio_stt.bench.worker` reads a plan from standard input and writes its result.
 
-It owns the two ends of the pipe and nothing else. Talkers live in processes of their own so that a server in the same
-machine competes with them for cores, but never for an interpreter.
+It owns the two ends of the pipe. Clients run in processes of their own so that they compete with a server on the same
+machine for cores only, never for its interpreter.
 """
 
 import sys
@@ -14,7 +14,7 @@ from trio_stt.bench.speech_plan import Plan
 
 
 def main() -> None:
-    """Carry out the plan on standard input; the testimony goes to standard output as JSON."""
+    """Run the clients of the plan on standard input; write the `WorkerResult` to standard output as JSON."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
     sys.stdout.buffer.write(msgspec.json.encode(trio.run(run_clients, plan, plan.clients)))
 

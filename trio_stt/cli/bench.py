@@ -1,6 +1,6 @@
-"""`trio-stt bench`: how many talkers, how late their words, at what cost.
+"""`trio-stt bench`: measures how many clients a server carries, how late their words are, and at what cost.
 
-It owns the course of the measurement and where results go. Talkers, figures and the search are in `trio_stt.bench`.
+It owns the order of the measurement and the output. Clients, figures and the search are in `trio_stt.bench`.
 """
 
 import os
@@ -29,15 +29,15 @@ from trio_stt.errors import SettingError, TrioSttError
 
 
 def bench(options: BenchOptions) -> int:
-    """Measure, write, and return the exit status.
+    """Measure, write the results, and return the exit status.
 
     Raises:
-        SettingError: The options are impossible together.
-        AudioFileError: The speech cannot be read.
-        TrioSttError: The measurement did not come about.
+        SettingError: The options exclude each other.
+        AudioFileError: A sound file cannot be read.
+        TrioSttError: The measurement failed.
     """
     if options.pid is not None and options.url is None:
-        raise SettingError("--pid: belongs to a running server; give its --url")
+        raise SettingError("--pid: needs the --url of the running server")
     with tempfile.TemporaryDirectory(prefix="trio-stt-bench-") as folder:
         clips = make_clips(sound_files(options.files), rate_hz=options.rate_hz, folder=Path(folder))
         try:
@@ -55,7 +55,7 @@ def bench(options: BenchOptions) -> int:
 
 
 async def _measure_unless_ended(options: BenchOptions, clips: Sequence[Clip]) -> Result:
-    """Measure; on SIGTERM end the server's and the talkers' processes first, as on an interruption."""
+    """Measure. On SIGTERM, the server and the clients are stopped first, as after Ctrl-C."""
     result: Result | None = None
 
     async def end(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
@@ -92,13 +92,13 @@ async def _measure(options: BenchOptions, clips: Sequence[Clip]) -> Result:
                 )
             )
             if not run_figures.connected:
-                raise TrioSttError(f"no client was let in: {'; '.join(run_figures.failures)}")
+                raise TrioSttError(f"no client could connect: {'; '.join(run_figures.failures)}")
             runs[clients] = _assess(run_figures, runs, slack_ms=options.slack_ms)
             if options.ramp is None:
                 break
-            summary = "; ".join(runs[clients].broken) or "kept"
+            summary = "; ".join(runs[clients].violations) or "within the limits"
             print(f"{clients} clients: p95 of finals {run_figures.final.p95_ms:.0f} ms: {summary}", file=sys.stderr)
-            clients = next_clients({number: not run.broken for number, run in runs.items()}, most=options.ramp)
+            clients = next_clients({number: not run.violations for number, run in runs.items()}, most=options.ramp)
     return Result(
         command=shlex.join(["trio-stt", *sys.argv[1:]]),
         machine=_machine(),
@@ -107,7 +107,7 @@ async def _measure(options: BenchOptions, clips: Sequence[Clip]) -> Result:
         packet_ms=options.packet_ms,
         rate_hz=options.rate_hz,
         duration_s=options.duration_s,
-        knee=knee({number: not run.broken for number, run in runs.items()}) if options.ramp else None,
+        knee=knee({number: not run.violations for number, run in runs.items()}) if options.ramp else None,
         runs=[runs[number] for number in sorted(runs)],
     )
 
@@ -126,7 +126,7 @@ def _assess(run_figures: Figures, runs: dict[int, Run], *, slack_ms: float) -> R
     return Run(
         clients=run_figures.clients,
         figures=run_figures,
-        broken=violated_limits(run_figures, alone=alone, slack_ms=slack_ms),
+        violations=violated_limits(run_figures, alone=alone, slack_ms=slack_ms),
     )
 
 
@@ -146,7 +146,7 @@ def _chart(runs: Sequence[Run]) -> str:
             "last word to final, p95": [(run.clients, run.figures.final.p95_ms) for run in measured],
             "last word to final, p50": [(run.clients, run.figures.final.p50_ms) for run in measured],
             "between partials, p95": [(run.clients, run.figures.partial_interval.p95_ms) for run in measured],
-            "silence that the server waits for": [(run.clients, run.figures.silence_ms) for run in measured],
+            "silence setting of the server": [(run.clients, run.figures.silence_ms) for run in measured],
         },
         title="How late the words are",
         x_label="clients",

@@ -1,4 +1,4 @@
-"""The flags of `trio-stt bench`: declared, checked, and handed on as data. It must not measure."""
+"""The flags of `trio-stt bench`: declares and checks them, and returns them as data. It must not measure."""
 
 import argparse
 import math
@@ -15,7 +15,7 @@ _MOST_KEY = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
-    """What the command line asked for; see `add_bench_arguments`."""
+    """The options of the command; see `add_bench_arguments`."""
 
     url: str | None
     serve: list[str]
@@ -64,7 +64,7 @@ def _socket_url(text: str) -> str:
         is_socket = False
     if not is_socket:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no address of a WebSocket, such as ws://127.0.0.1:8010/ws/transcribe"
+            f"{text!r} is not the URL of a WebSocket, such as ws://127.0.0.1:8010/ws/transcribe"
         )
     return text
 
@@ -77,7 +77,7 @@ def _api_key(text: str) -> str:
     except UnicodeDecodeError:
         key = ""
     if not key.isprintable() or not 0 < len(key) <= _MOST_KEY:
-        raise argparse.ArgumentTypeError(f"{text} must hold one key: a line of 1 to {_MOST_KEY} ASCII characters")
+        raise argparse.ArgumentTypeError(f"{text} must contain one key: a line of 1 to {_MOST_KEY} ASCII characters")
     return key
 
 
@@ -97,45 +97,61 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FLAGS",
         type=shlex.split,
         default=[],
-        help="without --url a server is started for the measurement, with these flags of trio-stt serve, as one word",
+        help="without --url, a server is started with these flags of trio-stt serve, given as one argument",
     )
-    parser.add_argument("--pid", type=_whole(1, 2**31), help="process of a running server on this machine: its CPU")
+    parser.add_argument(
+        "--pid",
+        type=_whole(1, 2**31),
+        help="process id of a running server on this machine, to measure its CPU time and memory",
+    )
     parser.add_argument(
         "--api-key-file",
         metavar="FILE",
         dest="api_key",
         type=_api_key,
-        help="a file with the API key that clients show the server; on a command line everybody could read it",
+        help="file with the API key that clients send; a key on the command line would be visible to all users",
     )
     how_many = parser.add_mutually_exclusive_group()
-    how_many.add_argument("--clients", type=_whole(1, 1000), default=1, help="so many at once; default: 1")
-    how_many.add_argument("--ramp", metavar="MOST", type=_whole(1, 1000), help="find the knee, with up to so many")
+    how_many.add_argument("--clients", type=_whole(1, 1000), default=1, help="number of clients; default: 1")
+    how_many.add_argument(
+        "--ramp",
+        metavar="MOST",
+        type=_whole(1, 1000),
+        help="search for the most clients that the server carries, up to this number",
+    )
     parser.add_argument(
         "--talking",
         metavar="SHARES",
         type=_shares,
         default=[1.0],
-        help="share of the time in which clients speak, 0 to 1; several are dealt out in turn: 0.5,1; default: 1",
+        help="share of the time in which clients speak, 0 to 1; several, as in 0.5,1, take turns; default: 1",
     )
-    parser.add_argument("--duration", type=_number(1, 86_400), default=30.0, help="seconds watched; default: 30")
-    parser.add_argument("--stagger", type=_number(0, 600), default=5.0, help="seconds until all came; default: 5")
-    parser.add_argument("--rate", type=_whole(MIN_RATE_HZ, MAX_RATE_HZ), default=48_000, help="default: 48000 Hz")
-    parser.add_argument("--packet-ms", type=_number(5, 1000), default=40.0, help="default: 40")
+    parser.add_argument("--duration", type=_number(1, 86_400), default=30.0, help="seconds to measure; default: 30")
+    parser.add_argument(
+        "--stagger", type=_number(0, 600), default=5.0, help="seconds over which clients connect; default: 5"
+    )
+    parser.add_argument(
+        "--rate", type=_whole(MIN_RATE_HZ, MAX_RATE_HZ), default=48_000, help="sample rate; default: 48000 Hz"
+    )
+    parser.add_argument("--packet-ms", type=_number(5, 1000), default=40.0, help="length of a packet; default: 40")
     parser.add_argument(
         "--slack-ms",
         type=_number(0, 60_000),
         default=500.0,
-        help="how much later than the silence setting 95 of 100 finals may come, for --ramp; default: 500",
+        help="for --ramp: how much later than the silence setting 95 of 100 finals may arrive; default: 500",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a chart here, as SVG")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a chart to this file, as SVG")
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="speech, or folders of it, words beside it in .txt; default: our own"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="sound files of speech, or folders; transcripts beside them in .txt; default: two included readings",
     )
 
 
 def bench_options(parsed: argparse.Namespace) -> BenchOptions:
-    """The flags as data."""
+    """Convert parsed flags to options."""
     return BenchOptions(
         url=parsed.url,
         serve=parsed.serve,

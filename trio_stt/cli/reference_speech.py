@@ -1,7 +1,7 @@
-"""Speech for `trio-stt bench`: sound files as clips, with a ruler laid along them that says where somebody speaks.
+"""Clips for `trio-stt bench`: reads sound files and finds the intervals of speech in them.
 
-It owns reading and measuring, before anything is sent. The ruler is Silero alone on the clean clip, without any of the
-server's gates and states: what it calls the last spoken sample does not depend on the server that is measured.
+The reference is Silero alone on the clean clip, without the server's gates and states, so that the last spoken sample
+does not depend on the server that is measured.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from trio_stt.runtime.packages import package_folder
 
 _SUFFIXES = (".wav", ".flac", ".ogg")
 _SPEECH = 0.5
-"""Silero's probability from which a window is speech, as its authors use it."""
+"""Silero's probability from which a window counts as speech: its authors' default."""
 _PAUSE_S = 0.3
-"""A shorter gap is no pause: the closure of a stop, a breath."""
+"""A shorter gap is no pause but part of a word, such as the closure of a plosive."""
 
 _LEAST_WORD_S = 0.1
-"""A shorter stretch is no word: a click, a breath."""
+"""A shorter interval is no word but a click or a breath."""
 
 READINGS = {
     "two_cities.wav": (
@@ -40,14 +40,14 @@ READINGS = {
     ),
     "beckett.wav": "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better.",
 }
-"""Readings that are installed with us, and their words."""
+"""Readings that the package moonshine-voice contains, and their transcripts."""
 
 
 def sound_files(given: Sequence[str]) -> list[str]:
-    """The files to speak: those given, those in folders given, or without any the readings that are installed with us.
+    """List the sound files to use: the given files and those in given folders; without any, the included readings.
 
     Raises:
-        AudioFileError: A folder holds none.
+        AudioFileError: A folder contains none.
     """
     if not given:
         package = package_folder("moonshine_voice")
@@ -60,26 +60,26 @@ def sound_files(given: Sequence[str]) -> list[str]:
             continue
         found = [str(file) for file in sorted(folder.iterdir()) if file.suffix.lower() in _SUFFIXES]
         if not found:
-            raise AudioFileError(f"{name}: holds no sound files")
+            raise AudioFileError(f"{name}: contains no sound files")
         files += found
     return files
 
 
 def make_clips(files: Sequence[str], *, rate_hz: int, folder: Path) -> list[Clip]:
-    """Measure sound files and write their samples at `rate_hz` into `folder`.
+    """Find the speech in sound files and write their samples at `rate_hz` into `folder`.
 
-    A text file beside a sound file, with the same name and `.txt`, holds its words.
+    A text file beside a sound file, with the same name and `.txt`, contains its transcript.
 
     Raises:
-        AudioFileError: One cannot be read, or nobody speaks in it.
+        AudioFileError: A file cannot be read or contains no speech.
     """
     silero = SileroModel()
     clips = []
     for number, name in enumerate(files):
         samples, file_rate_hz = _read(name)
-        speech = speech_stretches(silero, soxr.resample(samples, file_rate_hz, SAMPLE_RATE_HZ))
+        speech = speech_intervals(silero, soxr.resample(samples, file_rate_hz, SAMPLE_RATE_HZ))
         if not speech:
-            raise AudioFileError(f"{name}: nobody speaks in it")
+            raise AudioFileError(f"{name}: contains no speech")
         sent = np.clip(np.rint(soxr.resample(samples, file_rate_hz, rate_hz) * 32768), -32768, 32767).astype("<i2")
         path = folder / f"{number}.pcm"
         sent.tofile(path)
@@ -89,32 +89,33 @@ def make_clips(files: Sequence[str], *, rate_hz: int, folder: Path) -> list[Clip
     return clips
 
 
-def speech_stretches(silero: SileroModel, samples: NDArray[np.float32]) -> list[tuple[float, float]]:
-    """Where somebody speaks in samples of 16 kHz, float32, shape (n,): seconds, with at least 0.3 s between stretches.
+def speech_intervals(silero: SileroModel, samples: NDArray[np.float32]) -> list[tuple[float, float]]:
+    """Find intervals of speech, in seconds, in samples at 16 kHz (float32, shape (n,)).
 
-    A stretch goes from the beginning of its first window of speech, 32 ms long, to the end of its last.
+    An interval lasts from the start of its first window of speech (32 ms) to the end of its last. At least 0.3 s lie
+    between two intervals.
     """
     states = new_state()[np.newaxis]
     window_s = WINDOW_SAMPLES / SAMPLE_RATE_HZ
-    stretches: list[tuple[float, float]] = []
+    intervals: list[tuple[float, float]] = []
     padded = np.pad(to_int16(samples), (CONTEXT_SAMPLES, -samples.size % WINDOW_SAMPLES))
     for number, at in enumerate(range(0, padded.size - CONTEXT_SAMPLES, WINDOW_SAMPLES)):
         if silero.score(padded[at : at + INPUT_SAMPLES], states)[0] < _SPEECH:
             continue
         start_s, end_s = number * window_s, (number + 1) * window_s
-        if stretches and start_s - stretches[-1][1] < _PAUSE_S:
-            start_s = stretches.pop()[0]
-        stretches.append((start_s, end_s))
-    return [(start_s, end_s) for start_s, end_s in stretches if end_s - start_s >= _LEAST_WORD_S]
+        if intervals and start_s - intervals[-1][1] < _PAUSE_S:
+            start_s = intervals.pop()[0]
+        intervals.append((start_s, end_s))
+    return [(start_s, end_s) for start_s, end_s in intervals if end_s - start_s >= _LEAST_WORD_S]
 
 
 def _read(name: str) -> tuple[NDArray[np.float32], int]:
     if not Path(name).is_file():
-        raise AudioFileError(f"{name}: there is no such file")
+        raise AudioFileError(f"{name}: no such file")
     try:
         samples, rate_hz = soundfile.read(name, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise AudioFileError(f"{name}: not a sound file that can be read: {error.error_string}") from None
+        raise AudioFileError(f"{name}: not a readable sound file: {error.error_string}") from None
     return samples.mean(axis=1), rate_hz
 
 

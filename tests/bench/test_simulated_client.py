@@ -1,4 +1,4 @@
-"""A talker against a server that knows the protocol and nothing else: none of our additions."""
+"""A simulated client against a minimal server of the public protocol, without our additions."""
 
 import json
 import ssl
@@ -24,7 +24,7 @@ LEVEL = 5_000
 
 
 class PlainServer:
-    """Ends an utterance 0.5 s after the last loud packet, and says `hello world`."""
+    """Ends an utterance 0.5 s after the last loud packet and transcribes `hello world`."""
 
     def __init__(self) -> None:
         self.packets = 0
@@ -82,7 +82,7 @@ def plan_for(port: int, folder: Path) -> Plan:
     )
 
 
-async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None:
+async def test_client_needs_the_public_protocol_only(tmp_path: Path) -> None:
     server = PlainServer()
     async with trio.open_nursery() as nursery:
         listening = await nursery.start(serve_websocket, server.serve, "127.0.0.1", 0, None)
@@ -104,19 +104,19 @@ async def test_a_talker_speaks_the_public_protocol_alone(tmp_path: Path) -> None
     assert result.revised_words_per_shown_word == round(1 / 3, 4)
 
 
-async def test_a_talker_shows_its_key_in_the_handshake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_client_sends_its_key_in_the_handshake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path) as server:
         plan = msgspec.structs.replace(plan_for(server.port, tmp_path), duration_s=0.1)
-        let_in, refused = [
+        accepted, rejected = [
             (await run_clients(msgspec.structs.replace(plan, api_key=key), plan.clients)).records[0]
             for key in (server.talk, "wrong")
         ]
-    assert (let_in.failures, let_in.audio_s > 0) == ([], True)
-    assert (refused.hello_s, refused.begun_s) == (None, None)
-    assert refused.failures[0] == "admission: the key is wrong or was revoked"
+    assert (accepted.failures, accepted.audio_s > 0) == ([], True)
+    assert (rejected.hello_s, rejected.begun_s) == (None, None)
+    assert rejected.failures[0] == "admission: the key is wrong or was revoked"
 
 
-async def test_a_talker_speaks_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_client_connects_over_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     authority, server = trustme.CA(), PlainServer()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
@@ -140,13 +140,13 @@ async def one_record(port: int, folder: Path) -> ClientRecord:
     return record
 
 
-async def test_nobody_at_home(tmp_path: Path) -> None:
+async def test_connection_refused_is_a_failure(tmp_path: Path) -> None:
     record = await one_record(1, tmp_path)
     assert record.hello_s is None
     assert "connection: " in record.failures[0]
 
 
-async def test_a_server_that_hangs_up(tmp_path: Path) -> None:
+async def test_server_that_rejects_the_connection(tmp_path: Path) -> None:
     async def refuse(request: WebSocketRequest) -> None:
         socket = await request.accept()
         await socket.send_message('{"type": "error", "where": "admission", "message": "the server is full"}')

@@ -25,7 +25,7 @@ def plan(*, clients: int = 1, talking: float = 1.0, duration_s: float = 60.0, st
 
 
 @given(st.floats(0, 1), st.floats(1, 300), st.integers(1, 5))
-def test_a_script_has_no_gap_and_ends(talking: float, duration_s: float, clients: int) -> None:
+def test_script_has_no_gap_and_ends(talking: float, duration_s: float, clients: int) -> None:
     made = plan(talking=talking, duration_s=duration_s, clients=clients, stagger_s=1.0)
     for client in made.clients:
         steps = list(script(made, client))
@@ -36,7 +36,7 @@ def test_a_script_has_no_gap_and_ends(talking: float, duration_s: float, clients
 
 
 @pytest.mark.parametrize("talking", [0.1, 0.2, 0.5])
-def test_a_talker_keeps_to_its_share(talking: float) -> None:
+def test_script_keeps_its_share_of_speech(talking: float) -> None:
     made = plan(talking=talking, duration_s=5_000.0)
     steps = list(script(made, made.clients[0]))
     spoken = sum(step.packets for step in steps if step.clip is not None)
@@ -44,7 +44,7 @@ def test_a_talker_keeps_to_its_share(talking: float) -> None:
 
 
 @pytest.mark.parametrize("duration_s", [15.0, 40.0, 200.0])
-def test_at_any_time_about_so_many_talk(duration_s: float) -> None:
+def test_share_of_clients_that_speak_at_once(duration_s: float) -> None:
     clients, talking = 100, 0.2
     made = plan(talking=talking, duration_s=duration_s, clients=clients)
     spoken_s = 0.0
@@ -56,19 +56,19 @@ def test_at_any_time_about_so_many_talk(duration_s: float) -> None:
     assert spoken_s / (clients * talking * duration_s) == pytest.approx(1.0, rel=0.2)
 
 
-def test_who_talks_all_the_time_still_pauses_between_clips() -> None:
+def test_full_share_still_has_pauses_between_clips() -> None:
     made = plan()
     pauses = [step for step in script(made, made.clients[0]) if step.clip is None]
     assert min(step.packets for step in pauses) * 0.04 >= LEAST_PAUSE_S - 0.21  # the lead-in is the shortest
     assert all(step.packets * 0.04 >= LEAST_PAUSE_S for step in pauses[1:])
 
 
-def test_who_never_talks_streams_its_room() -> None:
+def test_zero_share_streams_room_noise() -> None:
     made = plan(talking=0.0)
     assert {step.clip for step in script(made, made.clients[0])} == {None}
 
 
-def test_talkers_differ_in_share_clip_and_beginning() -> None:
+def test_clients_differ_in_share_clip_and_start() -> None:
     clients = plan_clients(4, talking=[0.5, 1.0], stagger_s=2.0, clips=3)
     assert [client.talking for client in clients] == [0.5, 1.0, 0.5, 1.0]
     assert [client.first_clip for client in clients] == [0, 1, 2, 0]
@@ -76,7 +76,7 @@ def test_talkers_differ_in_share_clip_and_beginning() -> None:
 
 
 @pytest.mark.parametrize("packet_s", [0.01, 0.02, 0.04, 0.1])
-def test_no_two_talkers_keep_step(packet_s: float) -> None:
+def test_packets_of_clients_are_out_of_phase(packet_s: float) -> None:
     for stagger_s in (0.0, 2.0, 5.0):
         phases = sorted(
             client.delay_s % packet_s for client in plan_clients(50, talking=[1.0], stagger_s=stagger_s, clips=1)

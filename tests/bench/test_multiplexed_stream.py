@@ -1,4 +1,4 @@
-"""A talker's line, on a pair of sockets whose other end reads when the test says so."""
+"""A client's connection, on a pair of sockets whose other end reads when the test says so."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +12,7 @@ from trio_stt.bench.multiplexed_stream import MultiplexedStream, host_and_resour
 from trio_stt.bench.pacer import Pacer
 
 FRAMES = [bytes([number]) * 30_000 for number in range(100)]
-"""Three megabytes: more than a socket takes of which nobody reads."""
+"""Three megabytes: more than an unread socket accepts."""
 PAST = 0.0
 
 
@@ -30,7 +30,7 @@ async def read(stream: trio.SocketStream, count: int) -> bytes:
     return bytes(got)
 
 
-async def test_frames_stay_whole_and_in_order_with_what_the_library_sends() -> None:
+async def test_frames_and_library_output_never_interleave() -> None:
     async with pair() as (stream, server):
         for frame in FRAMES[:50]:
             stream.send_soon(frame)
@@ -44,14 +44,14 @@ async def test_frames_stay_whole_and_in_order_with_what_the_library_sends() -> N
             got = await read(server, 100 * 30_000)
         assert sorted(got[::30_000]) == list(range(100))
         assert all(got[at : at + 30_000] == bytes([got[at]]) * 30_000 for at in range(0, len(got), 30_000))
-        send_soon = [number for number in got[::30_000] if number != 50]
-        assert send_soon == sorted(send_soon)
+        frames = [number for number in got[::30_000] if number != 50]
+        assert frames == sorted(frames)
         assert got[::30_000].index(50) >= 50
         assert not stream.has_backlog
 
 
-async def test_one_that_is_not_read_waits_alone() -> None:
-    async with pair() as (unread, deaf_server), pair() as (read_stream, server):
+async def test_unread_connection_delays_no_other() -> None:
+    async with pair() as (unread, unread_server), pair() as (read_stream, server):
         pacer = Pacer()
 
         def send_all_frames(stream: MultiplexedStream) -> Iterator[float]:
@@ -66,11 +66,11 @@ async def test_one_that_is_not_read_waits_alone() -> None:
                 clients.start_soon(pacer.run_schedule, read_stream, send_all_frames(read_stream))
                 assert await read(server, 100 * 30_000) == b"".join(FRAMES)
                 assert unread.has_backlog
-                assert await read(deaf_server, 100 * 30_000) == b"".join(FRAMES)
+                assert await read(unread_server, 100 * 30_000) == b"".join(FRAMES)
             nursery.cancel_scope.cancel()
 
 
-async def test_a_line_that_broke_tells_who_catches_up() -> None:
+async def test_flush_raises_when_the_connection_broke() -> None:
     async with pair() as (stream, server):
         await server.aclose()
         stream.send_soon(b"frame")
@@ -78,10 +78,10 @@ async def test_a_line_that_broke_tells_who_catches_up() -> None:
             await stream.flush()
 
 
-async def test_a_closed_line_writes_nowhere() -> None:
+async def test_closed_connection_writes_nowhere() -> None:
     async with pair() as (stream, _):
         await stream.aclose()
-        with socket.socket() as other:  # may have its number
+        with socket.socket() as other:  # may have the same descriptor
             stream.send_soon(b"frame")
             assert other.fileno() >= 0
         with pytest.raises(trio.ClosedResourceError):
@@ -89,7 +89,7 @@ async def test_a_closed_line_writes_nowhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "asked"),
+    ("url", "expected"),
     [
         ("ws://127.0.0.1:8010/ws/transcribe", ("127.0.0.1:8010", "/ws/transcribe")),
         ("wss://stt.example", ("stt.example", "/")),
@@ -98,5 +98,5 @@ async def test_a_closed_line_writes_nowhere() -> None:
         ("ws://[::1]:8010/a", ("[::1]:8010", "/a")),
     ],
 )
-def test_what_a_request_names(url: str, asked: tuple[str, str]) -> None:
-    assert host_and_resource(url) == asked
+def test_host_and_resource_of_a_url(url: str, expected: tuple[str, str]) -> None:
+    assert host_and_resource(url) == expected

@@ -1,4 +1,4 @@
-"""Runs as talkers would have recorded them."""
+"""Runs as simulated clients would have recorded them."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from trio_stt.bench.process import ProcessUse
 from trio_stt.bench.speech_plan import Clip, Plan, plan_clients
 
 CLIP = Clip(pcm_path="", length_s=5.0, words="One two three. Four five.", speech=((0.5, 2.0), (3.0, 4.5)))
-"""Two phrases; said from second 1.0 on, they lie at 1.5 to 3.0 and 4.0 to 5.5."""
+"""Two phrases. Sent from second 1.0 on, they last from 1.5 to 3.0 and from 4.0 to 5.5."""
 
 
 def segment(
