@@ -140,7 +140,7 @@ def test_impossible_settings_are_one_line(capsys: pytest.CaptureFixture[str], wo
 @pytest.mark.parametrize(
     ("flag", "value", "told"),
     [
-        ("--keys-file", "no-keys", "keys_file: there is no no-keys; `trio-stt keys create` makes one"),
+        ("--keys-file", "no-keys", "keys_file: no-keys does not exist; `trio-stt keys create` creates it"),
         ("--certfile", "cert.pem", "keyfile: is needed as well: TLS takes --certfile and --keyfile together"),
         ("--trusted-proxies", "nginx", "trusted_proxies: 'nginx' is not an address"),
         ("--allowed-origins", "example.org", "allowed_origins: 'example.org' is not an origin"),

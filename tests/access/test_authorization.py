@@ -9,7 +9,7 @@ import trio
 
 from tests.support.client import PATH
 from tests.support.keyed_server import Rig, ask, knock, rig
-from tests.support.keys import allowing
+from tests.support.keys import add_key
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
 from trio_stt.access.keys import KeyScope, create_key, key_id_of, remove_from_file
 from trio_stt.api import websocket_admission
@@ -68,7 +68,7 @@ async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) ->
 @pytest.mark.parametrize("who", WITH_KEYS)
 async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100, allowed_origins=ALLOWED) as server:
-        revoked = allowing(server.file, KeyScope.ADMIN)
+        revoked = add_key(server.file, KeyScope.ADMIN)
         remove_from_file(server.file, key_id_of(revoked) or "")
         keys = {"wrong": create_key(KeyScope.ADMIN)[0], "revoked": revoked, "talk": server.talk, "admin": server.admin}
         headers = {"authorization": f"Bearer {keys[who]}"} if who in keys else {}

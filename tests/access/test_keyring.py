@@ -1,17 +1,19 @@
-"""What a running server makes of keys: right, wrong, revoked and too many."""
+"""Keys presented to a running server: right, wrong, revoked, and throttled."""
 
+import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from tests.support.keys import allowing
-from trio_stt.access import keyring as keyring_module
+from tests.support.keys import SCRYPT_ENTRY, SCRYPT_KEY, add_key
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import WRONG_KEY, Keyring
-from trio_stt.access.keys import KeyRecord, KeyScope, add_to_file, create_key, remove_from_file
+from trio_stt.access.keys import KeyRecord, KeyScope, add_to_file, create_key, parse_entries, remove_from_file
 from trio_stt.errors import SettingError
 from trio_stt.settings import load_settings
 
@@ -26,7 +28,7 @@ def ring(tmp_path: Path, *, most: int = 3, entries: str = "") -> tuple[Keyring, 
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the records against which a key was hashed."""
+    """The ids of the records with which a key was compared."""
     seen: list[str] = []
     real = KeyRecord.matches
 
@@ -38,9 +40,9 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-async def test_a_right_key_is_hashed_once_and_known_afterwards(tmp_path: Path, hashed: list[str]) -> None:
+async def test_right_key_is_compared_with_its_record_once(tmp_path: Path, hashed: list[str]) -> None:
     keys, path = ring(tmp_path)
-    key = allowing(path, KeyScope.TALK)
+    key = add_key(path, KeyScope.TALK)
     for _ in range(5):
         record = await keys.check(key, HERE)
         assert isinstance(record, KeyRecord)
@@ -48,7 +50,7 @@ async def test_a_right_key_is_hashed_once_and_known_afterwards(tmp_path: Path, h
     assert hashed == [record.id]
 
 
-async def test_keys_of_the_environment_count_too(tmp_path: Path) -> None:
+async def test_keys_of_the_environment_are_accepted(tmp_path: Path) -> None:
     key, record = create_key(KeyScope.ADMIN)
     keys, _ = ring(tmp_path, entries=f"{record.entry}, {create_key(KeyScope.TALK)[1].entry}")
     assert await keys.check(key, HERE) == record
@@ -58,9 +60,9 @@ async def test_keys_of_the_environment_count_too(tmp_path: Path) -> None:
     assert not Keyring(load_settings(), lambda: 3).is_needed
 
 
-async def test_a_wrong_secret_under_a_right_id_is_refused(tmp_path: Path, hashed: list[str]) -> None:
+async def test_wrong_secret_with_known_id_is_rejected(tmp_path: Path, hashed: list[str]) -> None:
     keys, path = ring(tmp_path)
-    key = allowing(path, KeyScope.TALK)
+    key = add_key(path, KeyScope.TALK)
     forged = key[:-4] + ("AAAA" if not key.endswith("AAAA") else "BBBB")
     assert await keys.check(forged, HERE) is WRONG_KEY
     assert isinstance(await keys.check(key, HERE), KeyRecord)
@@ -69,18 +71,18 @@ async def test_a_wrong_secret_under_a_right_id_is_refused(tmp_path: Path, hashed
 
 
 @pytest.mark.parametrize("key", ["", "x", "tstt_", "tstt_00000000_" + "A" * 43, "é" * 50, "\udcff", "x" * 100_000])
-async def test_a_key_that_nobody_made_is_refused_without_hashing(tmp_path: Path, hashed: list[str], key: str) -> None:
+async def test_unknown_key_is_rejected_without_a_comparison(tmp_path: Path, hashed: list[str], key: str) -> None:
     keys, path = ring(tmp_path)
-    allowing(path, KeyScope.TALK)
+    add_key(path, KeyScope.TALK)
     assert await keys.check(key, HERE) is WRONG_KEY
     assert hashed == []
 
 
-async def test_after_so_many_wrong_keys_an_address_is_not_heard_for_a_while(
+async def test_address_with_too_many_wrong_keys_is_throttled(
     tmp_path: Path, hashed: list[str], mock_clock: trio.testing.MockClock
 ) -> None:
     keys, path = ring(tmp_path, most=3)
-    known, fresh = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
+    known, fresh = add_key(path, KeyScope.TALK), add_key(path, KeyScope.ADMIN)
     assert isinstance(await keys.check(known, HERE), KeyRecord)
     for _ in range(3):
         assert await keys.check("wrong", HERE) is WRONG_KEY
@@ -90,57 +92,78 @@ async def test_after_so_many_wrong_keys_an_address_is_not_heard_for_a_while(
         assert (rejection.status, "max_failed_logins_per_address is 3" in rejection.detail) == (429, True)
         assert (b"retry-after", b"21") in rejection.headers
     assert len(hashed) == 1
-    assert isinstance(await keys.check(known, HERE), KeyRecord), "who was in before still is"
-    assert isinstance(await keys.check(fresh, THERE), KeyRecord), "others do not suffer"
+    assert isinstance(await keys.check(known, HERE), KeyRecord), "a key that was right before still works"
+    assert isinstance(await keys.check(fresh, THERE), KeyRecord), "other addresses are not throttled"
     mock_clock.jump(21)
     assert isinstance(await keys.check(fresh, HERE), KeyRecord)
     assert await keys.check("wrong", HERE) is WRONG_KEY
     assert (await keys.check("wrong", HERE)).status == 429  # type: ignore[union-attr] # a refusal
 
 
-async def test_addresses_of_one_ipv6_network_are_one_client(tmp_path: Path) -> None:
+async def test_addresses_of_one_ipv6_network_are_throttled_together(tmp_path: Path) -> None:
     keys, _ = ring(tmp_path, most=2)
     answers = [await keys.check("wrong", f"2001:db8::{number:x}") for number in range(4)]
     assert [answer.status for answer in answers if isinstance(answer, Rejection)] == [401, 401, 429, 429]
     assert (await keys.check("wrong", "2001:db8:0:1::1")) is WRONG_KEY
 
 
-async def test_guesses_at_once_are_hashed_one_at_a_time_and_no_more_than_allowed(
-    tmp_path: Path, hashed: list[str]
+async def test_concurrent_guesses_at_an_older_key_are_hashed_one_at_a_time_up_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys, path = ring(tmp_path, most=4)
-    key = allowing(path, KeyScope.TALK)
+    running, most_running, hashed = 0, 0, 0
+    scrypt = hashlib.scrypt
+
+    def count(*args: Any, **options: Any) -> bytes:
+        nonlocal running, most_running, hashed
+        running, hashed = running + 1, hashed + 1
+        most_running = max(most_running, running)
+        digest = scrypt(*args, **options)
+        running -= 1
+        return digest
+
+    monkeypatch.setattr(hashlib, "scrypt", count)
+    keys, _ = ring(tmp_path, most=4, entries=SCRYPT_ENTRY)
     answers: list[object] = []
 
     async def guess() -> None:
-        answers.append(await keys.check(key[:-4] + "....".replace(".", "-"), HERE))
+        answers.append(await keys.check(SCRYPT_KEY[:-4] + "----", HERE))
 
     async with trio.open_nursery() as nursery:
         for _ in range(20):
             nursery.start_soon(guess)
     assert sorted(answer.status for answer in answers if isinstance(answer, Rejection)) == [401] * 4 + [429] * 16
-    assert len(hashed) == 4
+    assert (hashed, most_running) == (4, 1)
 
 
-async def test_when_too_many_keys_wait_the_next_is_told_to_come_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_key_of_an_older_version_is_hashed_with_scrypt_once(tmp_path: Path, hashed: list[str]) -> None:
+    keys, _ = ring(tmp_path, entries=SCRYPT_ENTRY)
+    for _ in range(3):
+        record = await keys.check(SCRYPT_KEY, HERE)
+        assert isinstance(record, KeyRecord)
+        assert record.name == "old desk"
+    assert hashed == [record.id]
+
+
+async def test_revoking_an_older_key_while_it_is_hashed_rejects_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mock_clock: trio.testing.MockClock
 ) -> None:
-    monkeypatch.setattr(keyring_module, "_MAX_WAITING_CHECKS", 2)
-    keys, path = ring(tmp_path, most=100)
-    made = [allowing(path, KeyScope.TALK) for _ in range(5)]
-    answers: list[object] = []
+    path = tmp_path / "keys"
+    path.write_text(SCRYPT_ENTRY)
+    keys = Keyring(load_settings({"keys_file": str(path)}), lambda: 3)
 
-    async def log_in(key: str) -> None:
-        answers.append(await keys.check(key, HERE))
+    async def revoke(matches: Callable[[str], bool], key: str, **_: object) -> bool:
+        path.write_text("# empty")
+        mock_clock.jump(1)
+        (record,) = parse_entries([SCRYPT_ENTRY])[0].values()
+        assert not keys.is_still_authorized(record)
+        await trio.lowlevel.checkpoint()
+        return matches(key)
 
-    async with trio.open_nursery() as nursery:
-        for key in made:
-            nursery.start_soon(log_in, key)
-    assert sum(isinstance(answer, KeyRecord) for answer in answers) == 2
-    assert [answer.status for answer in answers if isinstance(answer, Rejection)] == [503] * 3
+    monkeypatch.setattr(trio.to_thread, "run_sync", revoke)
+    assert await keys.check(SCRYPT_KEY, HERE) is WRONG_KEY
 
 
-async def test_a_file_that_changes_is_read_again(
+async def test_changed_file_is_read_again(
     tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     keys, path = ring(tmp_path)
@@ -150,7 +173,7 @@ async def test_a_file_that_changes_is_read_again(
     mock_clock.jump(1)
     assert await keys.check(key, HERE) == record
     remove_from_file(path, record.id)
-    assert keys.is_still_authorized(record), "looked at once a second"
+    assert keys.is_still_authorized(record), "the file is checked once a second"
     mock_clock.jump(1)
     assert not keys.is_still_authorized(record)
     assert await keys.check(key, HERE) is WRONG_KEY
@@ -164,12 +187,10 @@ async def test_a_file_that_changes_is_read_again(
         path.write_text(f"what is this\n{record.entry}\n")
         mock_clock.jump(1)
         assert keys.is_still_authorized(record)
-    assert ["no key of the file holds any more" in caplog.text, "line 1 of" in caplog.text] == [True, True]
+    assert ["no key of the file is valid any more" in caplog.text, "line 1 of" in caplog.text] == [True, True]
 
 
-async def test_a_key_with_another_scope_or_secret_under_the_same_id_is_another_key(
-    tmp_path: Path, mock_clock: trio.testing.MockClock
-) -> None:
+async def test_key_with_another_scope_is_another_key(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
     keys, path = ring(tmp_path)
     key, record = create_key(KeyScope.ADMIN)
     add_to_file(path, record)
@@ -184,12 +205,12 @@ async def test_a_key_with_another_scope_or_secret_under_the_same_id_is_another_k
 
 
 @pytest.mark.parametrize("settings", [{"keys": "nonsense"}, {"keys_file": "{folder}/none"}, {"keys_file": "{folder}"}])
-def test_what_can_never_open_ends_the_start_with_one_line(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_unusable_setting_fails_in_one_line(tmp_path: Path, settings: dict[str, str]) -> None:
     with pytest.raises(SettingError, match=r"^keys(_file)?: [^\n]+$"):
         Keyring(load_settings({name: value.format(folder=tmp_path) for name, value in settings.items()}), lambda: 1)
 
 
-def test_a_line_that_is_no_entry_ends_the_start(tmp_path: Path) -> None:
+def test_invalid_line_fails_the_start(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("# fine\nnot fine\n")
     with pytest.raises(SettingError, match="line 2 of"):

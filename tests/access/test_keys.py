@@ -1,5 +1,7 @@
 """Keys at rest: their form, their file, and the command that makes, lists and revokes them."""
 
+import base64
+import hashlib
 import stat
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.keys import SCRYPT_ENTRY, SCRYPT_KEY
 from trio_stt.access.keys import (
     KeyScope,
     add_to_file,
@@ -21,12 +24,12 @@ from trio_stt.errors import SettingError
 
 
 @pytest.fixture(autouse=True)
-def no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_keys_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TRIO_STT_KEYS", "TRIO_STT_KEYS_FILE"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_key_fits_its_entry_and_no_other_and_its_entry_does_not_hold_it() -> None:
+def test_key_matches_only_its_own_record_and_entry_does_not_contain_it() -> None:
     key, record = create_key(KeyScope.ADMIN, "Ann's desk".replace("'", ""))
     other, _ = create_key(KeyScope.ADMIN)
     assert record.matches(key)
@@ -37,20 +40,36 @@ def test_a_key_fits_its_entry_and_no_other_and_its_entry_does_not_hold_it() -> N
     assert len(secret) >= 43, "256 bits"
 
 
-def test_two_keys_never_share_salt_secret_or_id() -> None:
+def test_keys_share_neither_secret_nor_hash_nor_id() -> None:
     made = [create_key(KeyScope.TALK) for _ in range(5)]
-    assert len({key for key, _ in made}) == len({record.salt for _, record in made}) == 5
+    assert len({key for key, _ in made}) == 5
     assert len({record.digest for _, record in made}) == len({record.id for _, record in made}) == 5
 
 
-def test_entries_are_read_back_as_they_were_written() -> None:
+def test_entry_holds_the_sha256_of_the_whole_key() -> None:
+    key, record = create_key(KeyScope.TALK, "desk")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()).decode().rstrip("=")
+    assert record.entry == f"{record.id}:talk:{record.created}:sha256:{digest}:desk"
+
+
+def test_entries_of_older_versions_are_read_and_written_unchanged() -> None:
+    records, faults = parse_entries([SCRYPT_ENTRY])
+    (record,) = records.values()
+    assert faults == []
+    assert record.entry == SCRYPT_ENTRY
+    assert record.scope is KeyScope.ADMIN
+    assert record.matches(SCRYPT_KEY)
+    assert not record.matches(SCRYPT_KEY[:-4] + "AAAA")
+
+
+def test_entries_are_read_back_as_written() -> None:
     records = [create_key(scope, name)[1] for scope, name in [(KeyScope.TALK, ""), (KeyScope.ADMIN, "a b_c@d-e.f")]]
     lines = ["# people", "", *(f"  {record.entry} " for record in records)]
     assert parse_entries(lines) == ({record.id: record for record in records}, [])
 
 
 @given(st.text())
-def test_any_other_line_is_named_as_a_fault(text: str) -> None:
+def test_any_other_line_is_a_fault(text: str) -> None:
     line = text.replace("\n", " ").strip()
     records, faults = parse_entries([line])
     assert records == {}
@@ -58,22 +77,22 @@ def test_any_other_line_is_named_as_a_fault(text: str) -> None:
 
 
 @given(st.text(max_size=80))
-def test_what_is_no_key_has_no_id(text: str) -> None:
+def test_text_that_is_not_a_key_has_no_id(text: str) -> None:
     assert key_id_of(text) is None
 
 
-def test_a_scope_that_there_is_not_is_a_fault() -> None:
+def test_unknown_scope_is_a_fault() -> None:
     _, record = create_key(KeyScope.ADMIN)
     assert parse_entries([record.entry.replace(":admin:", ":root:")]) == ({}, [1])
 
 
 @pytest.mark.parametrize("name", ["a:b", "a,b", "a\nb", "é", "x" * 61])
-def test_a_name_that_would_break_the_entry_is_refused(name: str) -> None:
+def test_name_that_would_break_the_entry_is_rejected(name: str) -> None:
     with pytest.raises(SettingError, match="--name takes"):
         create_key(KeyScope.TALK, name)
 
 
-def test_the_file_is_for_its_owner_alone_and_keeps_what_people_wrote(tmp_path: Path) -> None:
+def test_file_is_readable_by_its_owner_only_and_keeps_comments(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("# ours\n")
     path.chmod(0o644)
@@ -87,7 +106,7 @@ def test_the_file_is_for_its_owner_alone_and_keeps_what_people_wrote(tmp_path: P
     assert list(tmp_path.iterdir()) == [path], "no draft is left"
 
 
-def test_a_change_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_change_of_the_file_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "keys"
     add_to_file(path, create_key(KeyScope.TALK)[1])
     before = path.read_text()
@@ -102,7 +121,7 @@ def test_a_change_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
+def test_symbolic_link_stays_a_link(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.touch()
     link.symlink_to(real)
@@ -111,14 +130,14 @@ def test_a_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
     assert len(read_lines(real)) == 1
 
 
-def test_another_command_at_work_is_not_overrun(tmp_path: Path) -> None:
+def test_draft_of_another_command_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     (tmp_path / ".keys.new").touch()
     with pytest.raises(SettingError, match=r"another command is changing it.*\.keys\.new"):
         add_to_file(path, create_key(KeyScope.TALK)[1])
 
 
-def test_the_command_makes_lists_and_revokes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_creates_lists_and_revokes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(tmp_path / "keys")
     assert main(["keys", "create", "--scope", "talk", "--name", "phone", "--keys-file", path]) == 0
     made = capsys.readouterr()
@@ -135,10 +154,10 @@ def test_the_command_makes_lists_and_revokes(tmp_path: Path, capsys: pytest.Capt
     assert read_lines(Path(path)) == []
     capsys.readouterr()
     assert main(["keys", "revoke", record.id, "--keys-file", path]) == 2
-    assert capsys.readouterr().err.startswith(f"trio-stt: there is no key '{record.id}' in ")
+    assert capsys.readouterr().err.startswith(f"trio-stt: {path} has no key '{record.id}'")
 
 
-def test_without_a_file_the_entry_is_printed_for_the_environment(capsys: pytest.CaptureFixture[str]) -> None:
+def test_entry_is_printed_for_the_environment_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", "create", "--scope", "admin"]) == 0
     made = capsys.readouterr()
     (record,) = parse_entries(made.err.splitlines()[-1:])[0].values()
@@ -146,14 +165,16 @@ def test_without_a_file_the_entry_is_printed_for_the_environment(capsys: pytest.
 
 
 @pytest.mark.parametrize("action", [["list"], ["revoke", "00000000"]])
-def test_what_needs_a_file_says_so(action: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_action_without_a_file_names_the_option(
+    action: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["keys", *action]) == 2
     assert "--keys-file" in capsys.readouterr().err
     assert main(["keys", *action, "--keys-file", str(tmp_path / "none")]) == 2
-    assert "there is no " in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
-def test_the_environment_names_the_file(
+def test_environment_variable_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TRIO_STT_KEYS_FILE", str(tmp_path / "keys"))

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.support.keys import allowing
+from tests.support.keys import add_key
 from tests.support.page import HEARD_WITHIN_MS, Served, connection_is, open_page, setting, talk_is
 from trio_stt.access.keys import KeyScope
 
@@ -20,7 +20,7 @@ class Keyed(Served):
 
     def __init__(self, folder: Path) -> None:
         path = folder / "keys"
-        self.talk, self.admin = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
+        self.talk, self.admin = add_key(path, KeyScope.TALK), add_key(path, KeyScope.ADMIN)
         super().__init__(folder / "output.txt", ["--keys-file", str(path)])
 
 

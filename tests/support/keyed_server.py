@@ -14,7 +14,7 @@ import trio
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
-from tests.support.keys import allowing
+from tests.support.keys import add_key
 from tests.support.raw_socket import raw_client
 from trio_stt.access.keys import KeyScope
 from trio_stt.server.server_state import ServerState
@@ -40,7 +40,7 @@ async def rig(
     monkeypatch: pytest.MonkeyPatch, folder: Path, *, keyed: bool = True, **settings: object
 ) -> AsyncIterator[Rig]:
     path = folder / "keys"
-    talk, admin = allowing(path, KeyScope.TALK), allowing(path, KeyScope.ADMIN)
+    talk, admin = add_key(path, KeyScope.TALK), add_key(path, KeyScope.ADMIN)
     server_state = composed(monkeypatch, FakeEngine(), **({"keys_file": str(path)} if keyed else {}), **settings)
     async with serving(monkeypatch, server_state) as port:
         await server_state.lanes.wait_loaded()  # until then it is not ready

@@ -1,18 +1,14 @@
-"""The keys that a running server knows: who presents one is let in, and wrong ones cost the guesser, not the server.
+"""The keys that a running server accepts, and the throttling of wrong ones.
 
-It owns which keys hold now and what a check may cost. It must not know requests or sockets: `credentials` finds the key
-in one, `middleware` and `entrance` answer.
+It owns which keys are valid now. It must not know requests or sockets: `credentials` finds the key in one, `middleware`
+and `websocket_admission` answer.
 
-- A file that changed is read again, at most once a second, so a revoked key opens nothing more.
-- scrypt runs in a thread, one at a time, and only for a key whose id is known. A key that was right once is afterwards
-  known by a keyed hash, in memory only.
-- Every other attempt counts against its address; more than the limit are refused unseen. Keys that were right before
-  still pass from there.
+- A file that changed is read again, at most once a second, so a revoked key stops working.
+- Every attempt but one with a key that was right before counts against its address; those over the limit are refused
+  without a look at the key. Keys that were right before still pass from there.
 """
 
-import hashlib
 import logging
-import secrets
 from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
@@ -21,26 +17,18 @@ import trio
 
 from trio_stt.access.addresses import LoginThrottle
 from trio_stt.access.host_and_origin import Rejection
-from trio_stt.access.keys import KeyRecord, key_id_of, parse_entries, read_lines
+from trio_stt.access.keys import KeyRecord, key_id_of, parse_entries, read_lines, sha256
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 1.0
-_MAX_WAITING_CHECKS = 32
-"""Of 50 ms each."""
+_RELOAD_INTERVAL_S = 1.0
 WRONG_KEY = Rejection(
     status=401,
     cause="key",
     detail="the key is wrong or was revoked",
     headers=((b"www-authenticate", b'Bearer error="invalid_token"'),),
-)
-_BUSY = Rejection(
-    status=503,
-    cause="key",
-    detail=f"more than {_MAX_WAITING_CHECKS} keys wait to be checked; try again in some seconds",
-    headers=((b"retry-after", b"5"),),
 )
 
 
@@ -49,93 +37,83 @@ class Keyring:
 
     Args:
         settings: `keys` and `keys_file` count.
-        failures_per_minute: How many wrong keys an address may try, as of now.
+        failures_per_minute: Returns how many wrong keys an address may try now.
 
     Raises:
-        SettingError: An entry is none, or the file cannot be read.
+        SettingError: An entry is invalid, or the file cannot be read.
     """
 
     def __init__(self, settings: Settings, failures_per_minute: Callable[[], int]) -> None:
         self._path = Path(settings.keys_file).expanduser() if settings.keys_file else None
         self._failures_per_minute = failures_per_minute
-        self._given, faults = parse_entries(settings.keys.split(","))
+        self._configured, faults = parse_entries(settings.keys.split(","))
         if faults:
             raise SettingError(f"keys: entry {faults[0]} is not one that `trio-stt keys create` printed")
-        self._records = dict(self._given)
-        self._seen: tuple[int, ...] | None = None
-        self._look_again_s = float("-inf")
+        self._records = dict(self._configured)
+        self._signature: tuple[int, ...] | None = None
+        self._reload_at_s = float("-inf")
         if self._path is not None:
-            self._seen = _signature(self._path)
+            self._signature = _signature(self._path)
             records, faults = parse_entries(read_lines(self._path))
             if faults:
                 raise SettingError(f"keys_file: line {faults[0]} of {self._path} is not an entry of a key")
             self._records |= records
-        self._verified: dict[str, tuple[KeyRecord, bytes]] = {}
-        self._mac_key = secrets.token_bytes(32)
-        self._failures = LoginThrottle()
-        self._checks = trio.CapacityLimiter(1)
-        self._waiting = 0
+        self._verified: dict[KeyRecord, bytes] = {}  # SHA-256 of keys that were right before
+        self._throttle = LoginThrottle()
+        self._scrypt = trio.CapacityLimiter(1)
 
     @property
     def is_needed(self) -> bool:
-        """Whether anybody is asked for a key at all."""
-        return self._path is not None or bool(self._given)
+        """Whether clients need a key at all."""
+        return self._path is not None or bool(self._configured)
 
     def is_still_authorized(self, record: KeyRecord) -> bool:
         """Whether a key that was right still is."""
-        self._look()
+        self._reload_if_changed()
         return self._records.get(record.id) == record
 
     async def check(self, key: str, address: str) -> KeyRecord | Rejection:
-        """Whose key it is, or why it opens nothing. Never slow for one that was right before."""
-        self._look()
-        record = self._records.get(key_id_of(key) or "")
-        mac = hashlib.blake2b(key.encode(errors="replace"), key=self._mac_key, digest_size=32).digest()
-        if record is not None and self._was_right(record, mac):
+        """The record of a key, or why it is rejected; waits only for keys hashed with scrypt, once each."""
+        self._reload_if_changed()
+        record, digest = self._records.get(key_id_of(key) or ""), sha256(key)
+        if record is not None and compare_digest(self._verified.get(record, b""), digest):
             return record
         per_minute = self._failures_per_minute()
-        if wait_s := self._failures.attempt(address, trio.current_time(), per_minute=per_minute):
+        if wait_s := self._throttle.attempt(address, trio.current_time(), per_minute=per_minute):
             return _too_many(per_minute, wait_s)
         if record is None:
             return WRONG_KEY
-        if self._waiting >= _MAX_WAITING_CHECKS:
-            self._failures.forgive(address)
-            return _BUSY
-        self._waiting += 1
-        try:
-            is_right = await trio.to_thread.run_sync(record.matches, key, limiter=self._checks)
-        finally:
-            self._waiting -= 1
+        if record.salt is None:
+            is_right = record.matches(key)
+        else:  # 50 ms that the event loop must not wait for
+            is_right = await trio.to_thread.run_sync(record.matches, key, limiter=self._scrypt)
         if not is_right or self._records.get(record.id) != record:
             return WRONG_KEY
-        self._failures.forgive(address)
-        self._verified[record.id] = record, mac
+        self._throttle.forgive(address)
+        self._verified[record] = digest
         return record
 
-    def _was_right(self, record: KeyRecord, mac: bytes) -> bool:
-        known, right_mac = self._verified.get(record.id, (None, b""))
-        return known == record and compare_digest(mac, right_mac)
-
-    def _look(self) -> None:
-        """Read the file again where it changed; what is no longer in it opens nothing."""
+    def _reload_if_changed(self) -> None:
+        """Read the file again if it changed."""
         now_s = trio.current_time()
-        if self._path is None or now_s < self._look_again_s:
+        if self._path is None or now_s < self._reload_at_s:
             return
-        self._look_again_s = now_s + _LOOK_EVERY_S
-        seen = _signature(self._path)
-        if seen == self._seen:
+        self._reload_at_s = now_s + _RELOAD_INTERVAL_S
+        signature = _signature(self._path)
+        if signature == self._signature:
             return
-        self._seen = seen
+        self._signature = signature
         try:
             records, faults = parse_entries(read_lines(self._path))
         except SettingError as error:
             records, faults = {}, []
-            logger.error("no key of the file holds any more: %s", error)  # noqa: TRY400 - the message says it all
+            logger.error("no key of the file is valid any more: %s", error)  # noqa: TRY400 - the message says it all
         if faults:
             logger.error("keys_file: line %d of %s is not an entry of a key", faults[0], self._path)
-        self._records = self._given | records
-        self._verified = {key_id: known for key_id, known in self._verified.items() if key_id in self._records}
-        logger.info("the keys were read again: there are %d", len(self._records))
+        self._records = self._configured | records
+        valid = set(self._records.values())
+        self._verified = {record: digest for record, digest in self._verified.items() if record in valid}
+        logger.info("read the keys again: %d are valid", len(self._records))
 
 
 def _too_many(per_minute: int, wait_s: float) -> Rejection:
@@ -148,7 +126,7 @@ def _too_many(per_minute: int, wait_s: float) -> Rejection:
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
-    """What changes with a file; None where there is none."""
+    """Values that change with the file; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
