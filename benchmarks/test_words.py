@@ -83,8 +83,8 @@ class TestQueue:
         def pass_through() -> None:
             waiting = FairQueue("main", lambda: limits)
             for job in JOBS:
-                waiting.put(job)
-            while waiting.take(0.0).job is not None:
+                waiting.enqueue(job)
+            while waiting.dequeue(0.0).job is not None:
                 pass
 
         benchmark(pass_through)

@@ -216,18 +216,18 @@ class Busy:
 
 async def test_what_is_closed_while_it_works_ends_its_work_first(config: EngineConfig, reading: Reading) -> None:
     loaded: list[Busy] = []
-    host = EngineThread("main", shutdown_timeout_s=120.0)
 
     def load() -> Busy:
         loaded.append(Busy(registry.load(config)))
         return loaded[0]
 
-    await host.start(load)
+    executor = EngineThread("main", load, shutdown_timeout_s=120.0)
+    await executor.start()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(host.transcribe, asked(reading.clip))
+        nursery.start_soon(executor.transcribe, asked(reading.clip))
         await trio.to_thread.run_sync(loaded[0].began.wait, 60)
         nursery.cancel_scope.cancel()
-    await host.aclose()
+    await executor.aclose()
     assert loaded[0].closed.is_set()
     with pytest.raises(TranscriptionFailed, match="closed"):
         loaded[0].transcribe(asked(reading.clip))

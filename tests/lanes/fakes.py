@@ -1,13 +1,13 @@
-"""Engines and hosts that do as they are told, for tests of lanes."""
+"""Engines and executors that do what a test scripts, for tests of lanes."""
 
-import copy
 import math
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, JobDropped
 from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineInfo, EngineStream, Hints, Request, Transcript
-from trio_stt.lanes.executor import load_guarded, transcribe_guarded
+from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.job import Job, JobKind, JobResult
 from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_state import LaneName
+from trio_stt.lanes.loaded_engine import LoadedEngine
+from trio_stt.lanes.shared_engine import SharedEngine
 
 Batch = Sequence[NDArray[np.float32]]
 
@@ -47,7 +50,7 @@ def partial(
     deadline_s: float | None = None,
     hints: Hints = NO_HINTS,
     first: bool = False,
-    since_s: float = 0.0,
+    waiting_since_s: float = 0.0,
 ) -> Job:
     return Job(
         session_id=session_id,
@@ -56,7 +59,7 @@ def partial(
         deadline_s=deadline_s,
         hints=hints,
         first=first,
-        since_s=since_s,
+        waiting_since_s=waiting_since_s,
     )
 
 
@@ -121,6 +124,16 @@ class FakeEngine:
         self._on_close()
 
 
+def makes(engines: list[FakeEngine]) -> Callable[[], FakeEngine]:
+    """Loads an engine at each call, and lists it."""
+
+    def load() -> FakeEngine:
+        engines.append(FakeEngine())
+        return engines[-1]
+
+    return load
+
+
 class FakeStream:
     """A stream whose words are where the pieces ended that it was fed, and a full stop where it heard the end."""
 
@@ -173,70 +186,62 @@ class FakeStreamingEngine(FakeEngine):
             stream.decoded = list(stream.fed)
 
 
-class VirtualHost:
-    """An `EngineExecutor` without a thread, whose engine takes the time a test says, so that virtual clocks see it."""
+class VirtualExecutor:
+    """An `EngineExecutor` without a thread: its engine takes the time that a test gives, so virtual clocks see it."""
 
     def __init__(
         self,
+        load: Callable[[], Engine],
         *,
         load_s: float = 0.0,
         inference_s: Callable[[Batch], float] = lambda _: 0.0,
         shutdown_timeout_s: float = 10.0,
+        discard: Callable[[], None] = lambda: None,
     ) -> None:
+        self._load = load
         self._load_s = load_s
         self._inference_s = inference_s
         self._shutdown_timeout_s = shutdown_timeout_s
-        self.left_behind: list[VirtualHost] = []
+        self._discard = discard
         self._busy_until_s = 0.0
-        self._engine: Engine | None = None
-        self._info: EngineInfo | None = None
+        self._engine: LoadedEngine | None = None
         self._closed = False
 
-    @property
-    def info(self) -> EngineInfo | None:
-        return self._info
-
-    async def start(self, load: Callable[[], Engine]) -> EngineInfo:
+    async def start(self) -> EngineInfo:
         await self._take(self._load_s)
-        self._engine, self._info = load_guarded(load)
-        return self._info
+        self._engine = LoadedEngine.load(self._load)
+        return self._engine.info
 
     async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         if self._engine is None or self._closed:
             raise EngineUnavailable("no engine")
         await self._take(self._inference_s(_clips(batch)))
-        return transcribe_guarded(self._engine, INFO.engine, batch)
+        return self._engine.transcribe(batch)
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, discard: bool = False) -> None:
+        if discard:
+            self._discard()
         first, self._closed = not self._closed, True
         with trio.move_on_after(self._shutdown_timeout_s, shield=True):
             await self._take(0.0)
             if first and self._engine is not None:
-                try:
+                with suppress(RuntimeError):
                     self._engine.close()
-                except RuntimeError:
-                    return
 
-    def anew(self) -> Self:
-        """Another host like this one."""
-        other = copy.copy(self)
-        other._busy_until_s, other._engine, other._info, other._closed = 0.0, None, None, False
-        return other
-
-    def abandon(self, returned: Callable[[], None]) -> None:
+    def abandon(self, on_return: Callable[[], None]) -> None:
         async def come_back() -> None:
             await trio.sleep_until(self._busy_until_s)
             if self._engine is not None:
                 self._engine.close()
-            returned()
+            on_return()
 
+        self._discard()
         self._closed = True
-        self.left_behind.append(self)
         if self._busy_until_s < math.inf:
             trio.lowlevel.spawn_system_task(come_back)
 
     async def _take(self, duration_s: float) -> None:
-        # A native call goes on when its waiter leaves: whoever comes next waits for it as well.
+        # A native call continues when its waiter is cancelled: the next caller waits for it as well.
         self._busy_until_s = max(self._busy_until_s, trio.current_time()) + duration_s
         await trio.sleep_until(self._busy_until_s)
 
@@ -248,25 +253,41 @@ def _clips(batch: Sequence[Request]) -> Batch:
 def lane(
     engine: FakeEngine | Callable[[], Engine],
     *,
-    host: VirtualHost | None = None,
+    name: LaneName = "main",
     limits: Callable[[], QueueLimits] = limits(),  # noqa: B008 - always the same
+    new_executor: Callable[..., EngineExecutor] = VirtualExecutor,
+    load_s: float = 0.0,
+    inference_s: Callable[[Batch], float] = lambda _: 1.0,
+    shutdown_timeout_s: float = 10.0,
+    shared: bool = False,
     **options: Any,
 ) -> Lane:
-    """A lane whose engine takes one second for a clip, unless `host` says otherwise; all hosts are like it."""
-    model = host or VirtualHost(inference_s=lambda _: 1.0)
-    load = (lambda: engine) if isinstance(engine, FakeEngine) else engine
-    return Lane("main", **{"new_executor": model.anew, "load": load, "limits": limits, **options})
+    """A lane on virtual time, whose engine takes one second for a batch unless `inference_s` says otherwise."""
+    load: Callable[[], Engine] = (lambda: engine) if isinstance(engine, FakeEngine) else engine
+    shared_engine = SharedEngine(load) if shared else None
+
+    def make_executor() -> EngineExecutor:
+        lease = shared_engine.lease() if shared_engine else None
+        return new_executor(
+            lease.load if lease else load,
+            load_s=load_s,
+            inference_s=inference_s,
+            shutdown_timeout_s=shutdown_timeout_s,
+            discard=lease.discard if lease else lambda: None,
+        )
+
+    return Lane(name, new_executor=make_executor, limits=limits, **options)
 
 
 async def reason(waiting: Awaitable[JobResult]) -> str:
-    """Why the lane gave a job up."""
+    """Why the lane dropped a job."""
     with pytest.raises(JobDropped) as caught:
         await waiting
     return caught.value.reason
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what a thread does."""
+    """Wait for something that a thread does."""
     while True:
         if condition():
             return

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import trio
 
-from tests.lanes.fakes import FakeEngine, VirtualHost, final, lane, partial, virtual_time
+from tests.lanes.fakes import FakeEngine, final, lane, partial, virtual_time
 from trio_stt.lanes.job import Ticket, TicketState
 from trio_stt.lanes.lane import Lane
 
@@ -54,8 +54,7 @@ class Room:
 
 async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio.CancelScope]:
     """Twelve talkers; the scope cancels ten of them."""
-    host = VirtualHost(inference_s=lambda _: 0.15)
-    served = lane(FakeEngine(), host=host, degradation_threshold_s=lambda: threshold_s)
+    served = lane(FakeEngine(), inference_s=lambda _: 0.15, degradation_threshold_s=lambda: threshold_s)
     room = Room(served)
     await nursery.start(served.run)
     leaving = trio.CancelScope()
@@ -105,8 +104,11 @@ async def test_a_lane_that_keeps_up_slows_nobody(nursery: trio.Nursery) -> None:
 
 @virtual_time
 async def test_a_queue_that_stands_still_counts(nursery: trio.Nursery) -> None:
-    host = VirtualHost(inference_s=lambda batch: 60.0 if len(batch[0]) == 2 else 0.1)
-    served = lane(FakeEngine(), host=host, degradation_threshold_s=lambda: THRESHOLD_S)
+    served = lane(
+        FakeEngine(),
+        inference_s=lambda batch: 60.0 if len(batch[0]) == 2 else 0.1,
+        degradation_threshold_s=lambda: THRESHOLD_S,
+    )
     await nursery.start(served.run)
     room = Room(served)
     nursery.start_soon(room.talk, "a")

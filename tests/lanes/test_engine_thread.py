@@ -1,4 +1,4 @@
-"""The engine's thread, with real threads on the real clock."""
+"""The executor on a thread, with real threads on the real clock."""
 
 import os
 import sys
@@ -17,11 +17,11 @@ from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
 
 GIVE_UP_S = 30.0
-"""A native call that nobody releases ends after this, so that a defect fails a test instead of hanging it."""
+"""A native call that is not released ends after this, so that a defect fails a test instead of hanging it."""
 
 
 class NativeCall:
-    """Stands for a native call: blocks its thread until it is released, and tells trio when it has begun."""
+    """Stands for a native call: blocks its thread until it is released, and sets `begun` on Trio's side."""
 
     def __init__(self) -> None:
         self._token = current_trio_token()
@@ -50,7 +50,7 @@ async def after(event: trio.Event, action: Callable[[], None]) -> None:
     action()
 
 
-async def test_one_thread_does_everything_and_is_gone_afterwards() -> None:
+async def test_one_thread_makes_all_calls_and_ends_with_the_executor() -> None:
     before = threading.enumerate()
     engines: list[FakeEngine] = []
 
@@ -58,27 +58,27 @@ async def test_one_thread_does_everything_and_is_gone_afterwards() -> None:
         engines.append(FakeEngine())
         return engines[0]
 
-    host = EngineThread("main")
-    await host.start(load)
+    executor = EngineThread("main", load)
+    await executor.start()
     for samples in (1, 2, 3):
-        await host.transcribe(asked(samples))
-    await host.aclose()
+        await executor.transcribe(asked(samples))
+    await executor.aclose()
     assert len(engines[0].threads) == 5  # load, three clips, close
     assert len(set(engines[0].threads)) == 1
     assert engines[0].threads[0] not in before
     assert threading.enumerate() == before
 
 
-async def test_a_thread_whose_load_failed_is_gone_after_close() -> None:
+async def test_thread_of_a_failed_load_ends_at_close() -> None:
     before = threading.enumerate()
-    host = EngineThread("main")
-    with pytest.raises(Exception, match="could not be loaded"):
-        await host.start(lambda: FakeEngine(on_close=1 / 0))  # type: ignore[arg-type] # raises before it is passed
-    await host.aclose()
+    executor = EngineThread("main", lambda: FakeEngine(on_close=1 / 0))  # type: ignore[arg-type] # raises before that
+    with pytest.raises(EngineUnavailable, match="could not be loaded"):
+        await executor.start()
+    await executor.aclose()
     assert threading.enumerate() == before
 
 
-async def test_the_loop_lives_while_an_engine_holds_the_gil_and_then_raises() -> None:
+async def test_event_loop_runs_while_an_engine_holds_the_gil() -> None:
     token = current_trio_token()
     begun, loop_lives = trio.Event(), threading.Event()
 
@@ -89,49 +89,49 @@ async def test_the_loop_lives_while_an_engine_holds_the_gil_and_then_raises() ->
             assert time.monotonic() < give_up_s
         raise ZeroDivisionError("after much work")
 
-    host = EngineThread("main")
-    await host.start(lambda: FakeEngine(spin))
+    executor = EngineThread("main", lambda: FakeEngine(spin))
+    await executor.start()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, begun, loop_lives.set)
         with pytest.raises(TranscriptionFailed, match="fake raised ZeroDivisionError: after much work"):
-            await host.transcribe(asked(1))
-    await host.aclose()
+            await executor.transcribe(asked(1))
+    await executor.aclose()
 
 
-async def test_a_cancelled_waiter_leaves_a_running_call_and_the_next_waits_behind_it() -> None:
+async def test_cancelled_call_returns_at_once_and_the_next_call_waits_for_the_thread() -> None:
     call = NativeCall()
     engine = FakeEngine(blocking_on_one_sample(call))
-    host = EngineThread("main")
-    await host.start(lambda: engine)
+    executor = EngineThread("main", lambda: engine)
+    await executor.start()
     scope = trio.CancelScope()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, call.begun, scope.cancel)
         with scope:
-            await host.transcribe(asked(1))
-    assert scope.cancelled_caught  # And the native call still runs: nobody released it.
-    with trio.CancelScope() as hopeless:
-        hopeless.cancel()
-        await host.transcribe(asked(2))
+            await executor.transcribe(asked(1))
+    assert scope.cancelled_caught  # and the native call still runs, as it was not released
+    with trio.CancelScope() as cancelled:
+        cancelled.cancel()
+        await executor.transcribe(asked(2))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, call.begun, call.release)
-        assert [t.text for t in await host.transcribe(asked(3))] == ["3"]
-    assert engine.clips == [1, 3]  # The waiter of 2 had left before its turn.
-    await host.aclose()
+        assert [t.text for t in await executor.transcribe(asked(3))] == ["3"]
+    assert engine.clips == [1, 3]  # the call for 2 was cancelled before its turn
+    await executor.aclose()
 
 
 async def test_close_waits_for_a_running_call() -> None:
     before = threading.enumerate()
     call = NativeCall()
     engine = FakeEngine(blocking_on_one_sample(call))
-    host = EngineThread("main")
-    await host.start(lambda: engine)
+    executor = EngineThread("main", lambda: engine)
+    await executor.start()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(host.transcribe, asked(1))
+        nursery.start_soon(executor.transcribe, asked(1))
         await call.begun.wait()
         nursery.cancel_scope.cancel()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(host.aclose)
-        nursery.start_soon(host.aclose)
+        nursery.start_soon(executor.aclose)
+        nursery.start_soon(executor.aclose)
         await trio.testing.wait_all_tasks_blocked()
         closed = [engine.closed]
         call.release()
@@ -139,39 +139,39 @@ async def test_close_waits_for_a_running_call() -> None:
     assert threading.enumerate() == before
 
 
-async def test_close_waits_in_a_cancelled_scope_too() -> None:
+async def test_close_waits_in_a_cancelled_scope() -> None:
     before = threading.enumerate()
     call = NativeCall()
-    host = EngineThread("main")
-    await host.start(lambda: FakeEngine(on_close=call.block))
+    executor = EngineThread("main", lambda: FakeEngine(on_close=call.block))
+    await executor.start()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, call.begun, call.release)
         with trio.CancelScope() as scope:
             scope.cancel()
-            await host.aclose()
+            await executor.aclose()
         assert threading.enumerate() == before
 
 
 @pytest.mark.parametrize("where", ["transcribe", "close"])
-async def test_a_thread_that_hangs_is_left_behind_and_ends_when_it_can(
+async def test_hung_thread_is_left_behind_and_ends_when_its_call_returns(
     where: str, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = set(threading.enumerate())
     call = NativeCall()
     engine = FakeEngine(blocking_on_one_sample(call)) if where == "transcribe" else FakeEngine(on_close=call.block)
-    host = EngineThread("main")
-    await host.start(lambda: engine)  # No deadline is set, so virtual time stands still until the thread answers.
+    executor = EngineThread("main", lambda: engine)
+    await executor.start()  # without a deadline virtual time stands still until the thread answers
     if where == "transcribe":
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(host.transcribe, asked(1))
+            nursery.start_soon(executor.transcribe, asked(1))
             await call.begun.wait()
             nursery.cancel_scope.cancel()
-    await host.aclose()
+    await executor.aclose()
     assert autojump_clock.current_time() == 10.0
-    await host.aclose()
+    await executor.aclose()
     assert autojump_clock.current_time() == 10.0
     assert [record.getMessage() for record in caplog.records] == [
-        "main lane: the engine did not end within 10 s; its thread is left behind"
+        "main lane: the engine did not close within 10 s; its thread is left behind"
     ]
     (left,) = set(threading.enumerate()) - before
     assert left.daemon
@@ -181,19 +181,19 @@ async def test_a_thread_that_hangs_is_left_behind_and_ends_when_it_can(
     assert engine.closed == 1
 
 
-async def test_a_thread_that_is_abandoned_tells_when_it_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+async def test_abandoned_thread_reports_its_return(caplog: pytest.LogCaptureFixture) -> None:
     before = set(threading.enumerate())
     call, returned = NativeCall(), trio.Event()
     engine = FakeEngine(blocking_on_one_sample(call))
-    host = EngineThread("main")
-    await host.start(lambda: engine)
+    executor = EngineThread("main", lambda: engine)
+    await executor.start()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(host.transcribe, asked(1))
+        nursery.start_soon(executor.transcribe, asked(1))
         await call.begun.wait()
         nursery.cancel_scope.cancel()
-    host.abandon(returned.set)
+    executor.abandon(returned.set)
     with pytest.raises(EngineUnavailable):
-        await host.transcribe(asked(2))
+        await executor.transcribe(asked(2))
     (left,) = set(threading.enumerate()) - before
     assert left.daemon
     assert not returned.is_set()
@@ -205,7 +205,7 @@ async def test_a_thread_that_is_abandoned_tells_when_it_comes_back(caplog: pytes
     assert "main lane: the engine hangs; its thread is left behind" in caplog.messages
 
 
-def test_a_thread_may_outlive_the_loop() -> None:
+def test_thread_may_outlive_the_event_loop() -> None:
     before = set(threading.enumerate())
     calls: list[NativeCall] = []
     engines: list[FakeEngine] = []
@@ -213,31 +213,31 @@ def test_a_thread_may_outlive_the_loop() -> None:
     async def main() -> None:
         calls.append(NativeCall())
         engines.append(FakeEngine(on_close=calls[0].block))
-        host = EngineThread("main", shutdown_timeout_s=0.01)
-        await host.start(lambda: engines[0])
-        await host.aclose()
+        executor = EngineThread("main", lambda: engines[0], shutdown_timeout_s=0.01)
+        await executor.start()
+        await executor.aclose()
 
     trio.run(main)
     (left,) = set(threading.enumerate()) - before
     calls[0].release()
     left.join(GIVE_UP_S)
-    # An exception in the thread would be a warning, and so fail this test.
+    # An exception in the thread would be a warning, which fails the test.
     assert set(threading.enumerate()) == before
     assert engines[0].closed == 1
 
 
-async def test_it_starts_once() -> None:
-    host = EngineThread("main")
-    await host.start(FakeEngine)
+async def test_executor_starts_once() -> None:
+    executor = EngineThread("main", FakeEngine)
+    await executor.start()
     with pytest.raises(RuntimeError, match="starts once"):
-        await host.start(FakeEngine)
-    await host.aclose()
+        await executor.start()
+    await executor.aclose()
     with pytest.raises(RuntimeError, match="starts once"):
-        await host.start(FakeEngine)
+        await executor.start()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness belongs to the whole process")
-async def test_an_engine_and_the_threads_that_it_starts_stand_back_behind_the_event_loop() -> None:
+async def test_engine_threads_have_a_lower_priority_than_the_event_loop() -> None:
     found: list[int] = []
 
     def note() -> None:
@@ -250,9 +250,9 @@ async def test_an_engine_and_the_threads_that_it_starts_stand_back_behind_the_ev
         pool.join()
         return FakeEngine()
 
-    host = EngineThread("main")
-    await host.start(load)
-    await host.aclose()
+    executor = EngineThread("main", load)
+    await executor.start()
+    await executor.aclose()
     note()
     of_engine, of_pool, of_loop = found
     assert of_engine == of_pool > of_loop

@@ -10,13 +10,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from tests.lanes.fakes import final, limits, partial
 from trio_stt.errors import JobRefused
 from trio_stt.lanes.engines.base import NO_HINTS, Hints
-from trio_stt.lanes.fair_queue import FINALS_IN_A_ROW, FairQueue, QueueLimits, SessionDepth
+from trio_stt.lanes.fair_queue import MAX_FINALS_IN_A_ROW, FairQueue, QueueLimits, SessionDepth
 from trio_stt.lanes.job import Job, JobKind
 
 
 def drain(queue: FairQueue) -> list[Job]:
     jobs = []
-    while (job := queue.take(0.0).job) is not None:
+    while (job := queue.dequeue(0.0).job) is not None:
         jobs.append(job)
     return jobs
 
@@ -26,7 +26,7 @@ def test_sessions_take_turns_whatever_their_order_of_arrival() -> None:
     queue = FairQueue("main", limits())
     jobs = [final("a"), final("a"), final("a"), final("b"), final("b"), final("c")]
     for job in jobs:
-        queue.put(job)
+        queue.enqueue(job)
     a1, a2, a3, b1, b2, c1 = jobs
     assert drain(queue) == [a1, b1, c1, a2, b2, a3]
 
@@ -35,11 +35,11 @@ def test_sessions_take_turns_whatever_their_order_of_arrival() -> None:
 def test_a_session_that_comes_back_queues_behind_the_others() -> None:
     queue = FairQueue("main", limits())
     a1, a2, b1, b2 = final("a"), final("a"), final("b"), final("b")
-    queue.put(a1)
-    queue.put(b1)
-    queue.put(b2)
-    assert queue.take(0.0).job is a1
-    queue.put(a2)
+    queue.enqueue(a1)
+    queue.enqueue(b1)
+    queue.enqueue(b2)
+    assert queue.dequeue(0.0).job is a1
+    queue.enqueue(a2)
     assert drain(queue) == [b1, a2, b2]
 
 
@@ -48,27 +48,27 @@ def test_finals_go_before_partials() -> None:
     queue = FairQueue("main", limits())
     pa, pb, fa, fc = partial("a"), partial("b"), final("a"), final("c")
     for job in (pa, pb, fa, fc):
-        queue.put(job)
+        queue.enqueue(job)
     assert drain(queue) == [fa, fc, pa, pb]
 
 
 def test_many_finals_leave_partials_a_turn_and_those_of_one_session_stay_before_its_own_partial() -> None:
     queue = FairQueue("main", limits(finals=20))
-    finals = [final("a") for _ in range(3 * FINALS_IN_A_ROW)]
+    finals = [final("a") for _ in range(3 * MAX_FINALS_IN_A_ROW)]
     pa, pb, pc = partial("a"), partial("b"), partial("c")
     for job in (pa, *finals, pb, pc):
-        queue.put(job)
-    first, second = FINALS_IN_A_ROW, 2 * FINALS_IN_A_ROW
+        queue.enqueue(job)
+    first, second = MAX_FINALS_IN_A_ROW, 2 * MAX_FINALS_IN_A_ROW
     assert drain(queue) == [*finals[:first], pb, *finals[first:second], pc, *finals[second:], pa]
 
 
 def test_of_partials_those_go_first_whose_sessions_asked_longest_ago() -> None:
     queue = FairQueue("realtime", limits())
-    late, early, first = partial("a", since_s=2.0), partial("b", since_s=1.0), partial("c", first=True)
+    late, early, first = partial("a", waiting_since_s=2.0), partial("b", waiting_since_s=1.0), partial("c", first=True)
     for job in (late, early, first):
-        queue.put(job)
-    newer = partial("a", since_s=0.5)
-    assert queue.put(newer) is late
+        queue.enqueue(job)
+    newer = partial("a", waiting_since_s=0.5)
+    assert queue.enqueue(newer) is late
     assert drain(queue) == [first, newer, early]
 
 
@@ -76,9 +76,9 @@ def test_of_partials_those_go_first_whose_sessions_asked_longest_ago() -> None:
 def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -> None:
     queue = FairQueue("main", limits(jobs=2))
     old, new, other = partial("a"), partial("a"), partial("b")
-    queue.put(old)
-    queue.put(other)
-    assert queue.put(new) is old
+    queue.enqueue(old)
+    queue.enqueue(other)
+    assert queue.enqueue(new) is old
     assert len(queue) == 2
     assert queue.statistics().coalesced == 1
     assert drain(queue) == [new, other]
@@ -88,7 +88,7 @@ def test_the_first_partials_of_utterances_go_before_the_others_in_their_own_orde
     queue = FairQueue("realtime", limits())
     jobs = [partial("a"), partial("b", first=True), final("c"), partial("d"), partial("e", first=True)]
     for job in jobs:
-        queue.put(job)
+        queue.enqueue(job)
     a, b, c, d, e = jobs
     assert drain(queue) == [c, b, e, a, d]
 
@@ -96,10 +96,10 @@ def test_the_first_partials_of_utterances_go_before_the_others_in_their_own_orde
 def test_a_first_partial_keeps_its_place_when_renewed_and_takes_another_for_another_utterance() -> None:
     queue = FairQueue("realtime", limits())
     for job in (partial("a"), partial("b", first=True), partial("c", first=True)):
-        queue.put(job)
+        queue.enqueue(job)
     renewed, a_first, c_later = partial("b", first=True), partial("a", first=True), partial("c")
     for job in (renewed, a_first, c_later):
-        queue.put(job)
+        queue.enqueue(job)
     assert len(queue) == 3
     assert drain(queue) == [renewed, a_first, c_later]
 
@@ -109,11 +109,11 @@ def test_stale_partials_are_dropped_at_their_turn_and_a_deadline_itself_is_in_ti
     queue = FairQueue("main", limits())
     late, in_time, after = partial("a", deadline_s=1.9), partial("b", deadline_s=2.0), partial("c")
     for job in (late, in_time, after):
-        queue.put(job)
-    taken = queue.take(2.0)
-    assert taken.stale == (late,)
-    assert taken.job is in_time
-    assert queue.take(2.0).job is after
+        queue.enqueue(job)
+    dequeued = queue.dequeue(2.0)
+    assert dequeued.stale == (late,)
+    assert dequeued.job is in_time
+    assert queue.dequeue(2.0).job is after
     assert queue.statistics().stale == 1
 
 
@@ -127,26 +127,26 @@ def test_only_a_job_with_the_wanted_hints_is_taken_and_another_keeps_its_turn() 
         partial("d", hints=Hints(prompt="Names: Ada")),
     )
     for job in (first, late, other, last):
-        queue.put(job)
-    assert queue.take(1.0, hints=prompted).job is first
-    refused = queue.take(1.0, hints=prompted)
+        queue.enqueue(job)
+    assert queue.dequeue(1.0, hints=prompted).job is first
+    refused = queue.dequeue(1.0, hints=prompted)
     assert refused.job is None
     assert refused.stale == (late,)  # It was met on the way.
     assert len(queue) == 2
-    assert queue.take(1.0).job is other
-    assert queue.take(1.0, hints=prompted).job is last
+    assert queue.dequeue(1.0).job is other
+    assert queue.dequeue(1.0, hints=prompted).job is last
 
 
 @pytest.mark.contract("7.2")
 def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> None:
     queue = FairQueue("realtime", limits(finals=2, jobs=3))
     for job in (final("a"), final("a"), partial("a")):
-        queue.put(job)
+        queue.enqueue(job)
     with pytest.raises(JobRefused, match=r"realtime lane .* 2 finals .*\(max_final_queue_depth_per_session is 2\)"):
-        queue.put(final("a"))
+        queue.enqueue(final("a"))
     for job in (final("b"), partial("b")):
         with pytest.raises(JobRefused, match=r"realtime lane .* 3 jobs \(max_global_inference_queue_depth is 3\)"):
-            queue.put(job)
+            queue.enqueue(job)
     assert queue.statistics().rejected == 3
     assert set(queue.statistics().per_session) == {"a"}
 
@@ -155,22 +155,22 @@ def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> Non
 def test_limits_are_read_at_every_put() -> None:
     now = QueueLimits(max_finals_per_session=1, max_jobs=64)
     queue = FairQueue("main", lambda: now)
-    queue.put(final("a"))
+    queue.enqueue(final("a"))
     with pytest.raises(JobRefused):
-        queue.put(final("a"))
+        queue.enqueue(final("a"))
     now = QueueLimits(max_finals_per_session=2, max_jobs=64)
-    queue.put(final("a"))
+    queue.enqueue(final("a"))
     now = QueueLimits(max_finals_per_session=8, max_jobs=1)
     with pytest.raises(JobRefused, match=r"holds 2 jobs .* is 1"):
-        queue.put(final("b"))
+        queue.enqueue(final("b"))
 
 
 def test_the_same_job_is_not_queued_twice() -> None:
     queue = FairQueue("main", limits())
     for job in (final("a"), partial("a")):
-        queue.put(job)
+        queue.enqueue(job)
         with pytest.raises(ValueError, match="queued already"):
-            queue.put(job)
+            queue.enqueue(job)
     assert len(queue) == 2
 
 
@@ -178,12 +178,12 @@ def test_a_closed_queue_gives_its_jobs_back_and_takes_no_more() -> None:
     queue = FairQueue("main", limits())
     jobs = [partial("a"), final("b"), final("a")]
     for job in jobs:
-        queue.put(job)
+        queue.enqueue(job)
     assert set(queue.close()) == set(jobs)
     assert queue.close() == []
     with pytest.raises(JobRefused, match="main lane is closed"):
-        queue.put(final("a"))
-    assert queue.take(0.0).job is None
+        queue.enqueue(final("a"))
+    assert queue.dequeue(0.0).job is None
 
 
 SESSIONS = st.sampled_from(["a", "b", "c", "d"])
@@ -223,8 +223,8 @@ class Model(RuleBasedStateMachine):
     def next(self) -> Job | None:
         finals = self.turns["final"]
         partials = [self.of(each, JobKind.PARTIAL)[0] for each in self.partials() if each not in finals]
-        if partials and (not finals or self.in_a_row >= FINALS_IN_A_ROW):
-            return min(partials, key=lambda job: job.since_s)
+        if partials and (not finals or self.in_a_row >= MAX_FINALS_IN_A_ROW):
+            return min(partials, key=lambda job: job.waiting_since_s)
         return self.of(finals[0], JobKind.FINAL)[0] if finals else None
 
     def partials(self) -> list[str]:
@@ -254,7 +254,13 @@ class Model(RuleBasedStateMachine):
     )
     def put_partial(self, session_id: str, life_s: int | None, hints: Hints, since_s: int, *, first: bool) -> Job:
         deadline_s = None if life_s is None else self.now_s + life_s
-        job = partial(session_id, deadline_s=deadline_s, hints=hints, first=first, since_s=0 if first else since_s)
+        job = partial(
+            session_id,
+            deadline_s=deadline_s,
+            hints=hints,
+            first=first,
+            waiting_since_s=0 if first else since_s,
+        )
         queued = self.of(session_id, JobKind.PARTIAL)
         if queued:
             self.coalesced += 1
@@ -266,7 +272,7 @@ class Model(RuleBasedStateMachine):
         return job
 
     def accept(self, job: Job, *, replaced: Job | None) -> None:
-        assert self.queue.put(job) is replaced
+        assert self.queue.enqueue(job) is replaced
         if replaced is not None:
             self.waiting.remove(replaced)
         self.waiting.append(job)
@@ -277,7 +283,7 @@ class Model(RuleBasedStateMachine):
     def refuse(self, job: Job) -> None:
         self.rejected += 1
         with pytest.raises(JobRefused):
-            self.queue.put(job)
+            self.queue.enqueue(job)
 
     @rule(pass_s=st.integers(0, 2), hints=st.none() | HINTS)
     def take(self, pass_s: int, hints: Hints | None) -> None:
@@ -298,9 +304,9 @@ class Model(RuleBasedStateMachine):
                 self.turns["final"].remove(job.session_id)
                 self.turns["final"].append(job.session_id)
         self.stale += len(stale)
-        taken = self.queue.take(self.now_s, hints=hints)
-        assert taken.job is expected
-        assert list(taken.stale) == stale
+        dequeued = self.queue.dequeue(self.now_s, hints=hints)
+        assert dequeued.job is expected
+        assert list(dequeued.stale) == stale
 
     @rule(target=jobs, job=consumes(jobs))
     def remove(self, job: Job) -> object:

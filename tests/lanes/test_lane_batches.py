@@ -7,13 +7,12 @@ from functools import partial as partial_call
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lanes.fakes import (
     Batch,
     FakeEngine,
-    VirtualHost,
     final,
     lane,
     lengths,
@@ -64,6 +63,7 @@ async def test_a_batch_follows_the_turns_and_may_mix_kinds() -> None:
     assert engine.batches == [[2, 4, 3], [1, 5]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=12), st.integers(1, 5))
 def test_batches_cut_the_fair_order_and_change_nothing_else(
     wanted: list[tuple[str, bool, bool]], batch_size: int
@@ -141,7 +141,7 @@ async def test_stale_partials_do_not_end_a_batch(nursery: trio.Nursery) -> None:
 @virtual_time
 async def test_every_job_of_a_batch_counts_with_its_own_delay(nursery: trio.Nursery) -> None:
     engine = FakeEngine(max_batch=8)
-    served = lane(engine, host=VirtualHost(inference_s=lambda batch: 2.0 * len(batch)), batch_size=lambda _: 8)
+    served = lane(engine, inference_s=lambda batch: 2.0 * len(batch), batch_size=lambda _: 8)
     await nursery.start(served.run)
     served.submit(final("a", 1))
     await trio.sleep(0.5)
@@ -226,7 +226,7 @@ async def test_who_left_meanwhile_gets_no_second_attempt(nursery: trio.Nursery) 
 
 @virtual_time
 async def test_shutdown_drops_a_whole_batch() -> None:
-    served = lane(FakeEngine(max_batch=8), host=VirtualHost(inference_s=lambda _: math.inf), batch_size=lambda _: 8)
+    served = lane(FakeEngine(max_batch=8), inference_s=lambda _: math.inf, batch_size=lambda _: 8)
     tickets = [served.submit(final("a")), served.submit(partial("b"))]
     async with trio.open_nursery() as nursery:
         await nursery.start(served.run)

@@ -10,12 +10,11 @@ import trio.testing
 from tests.lanes.fakes import (
     Batch,
     FakeEngine,
-    VirtualHost,
+    VirtualExecutor,
     clip,
     final,
     lane,
     lengths,
-    limits,
     partial,
     reason,
     virtual_time,
@@ -31,7 +30,7 @@ from trio_stt.lanes.lane_state import LaneState
 @virtual_time
 async def test_jobs_wait_for_the_engine_to_load_and_warm_up(nursery: trio.Nursery) -> None:
     engine = FakeEngine()
-    served = lane(engine, host=VirtualHost(load_s=5.0, inference_s=lambda _: 1.0), warmup_clips=[clip(100)])
+    served = lane(engine, load_s=5.0, inference_s=lambda _: 1.0, warmup_clips=[clip(100)])
     early = served.submit(final("a", 1))
     await nursery.start(served.run)
     assert trio.current_time() == 0.0
@@ -70,7 +69,7 @@ async def test_a_load_that_fails_fails_every_job_with_its_reason(nursery: trio.N
     def load() -> FakeEngine:
         raise EngineUnavailable("no model in /models; put one there")
 
-    failed = Lane("main", new_executor=lambda: VirtualHost(load_s=3.0), load=load, limits=limits())
+    failed = lane(load, load_s=3.0)
     waiting = [failed.submit(final("a")), failed.submit(partial("a"))]
     await nursery.start(failed.run)
     await fails_every_job(failed, waiting, "no model in /models; put one there")
@@ -112,7 +111,7 @@ async def test_shutdown_drops_every_job_and_closes_the_engine_within_its_deadlin
     busy_s: float, nursery: trio.Nursery
 ) -> None:
     engine = FakeEngine()
-    served = lane(engine, host=VirtualHost(inference_s=lambda _: busy_s, shutdown_timeout_s=10.0))
+    served = lane(engine, inference_s=lambda _: busy_s, shutdown_timeout_s=10.0)
     dropped: list[tuple[str, float]] = []
 
     async def watch(ticket: Ticket) -> None:
@@ -135,7 +134,7 @@ async def test_shutdown_drops_every_job_and_closes_the_engine_within_its_deadlin
 
 @virtual_time
 async def test_whoever_waits_for_the_load_is_told_when_it_never_ends() -> None:
-    stuck = lane(FakeEngine(), host=VirtualHost(load_s=float("inf")))
+    stuck = lane(FakeEngine(), load_s=float("inf"))
     async with trio.open_nursery() as waiting:
         waiting.start_soon(stuck.wait_loaded)
         with trio.move_on_after(1.0):
@@ -146,12 +145,12 @@ async def test_whoever_waits_for_the_load_is_told_when_it_never_ends() -> None:
 
 @virtual_time
 async def test_a_defect_of_the_host_ends_the_lane_loudly_and_leaves_nobody_waiting() -> None:
-    class Broken(VirtualHost):
+    class Broken(VirtualExecutor):
         async def transcribe(self, batch: Batch) -> list[Transcript]:
             await super().transcribe(batch)
             raise KeyError("a defect")
 
-    served = lane(FakeEngine(), host=Broken())
+    served = lane(FakeEngine(), new_executor=Broken)
     tickets = [served.submit(final("a")), served.submit(final("b"))]
     with pytest.RaisesGroup(KeyError, flatten_subgroups=True):
         await served.run()

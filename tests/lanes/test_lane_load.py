@@ -4,11 +4,10 @@ import pytest
 import trio
 import trio.testing
 
-from tests.lanes.fakes import INFO, FakeEngine, VirtualHost, final, lane, limits, partial, reason, virtual_time
+from tests.lanes.fakes import INFO, FakeEngine, final, lane, limits, partial, reason, virtual_time
 from trio_stt.errors import EngineUnavailable, JobRefused
 from trio_stt.lanes.fair_queue import QueueLimits, SessionDepth
 from trio_stt.lanes.job import TicketState
-from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneState
 
 
@@ -69,7 +68,7 @@ async def test_one_lane_for_both_kinds_keeps_their_rules(nursery: trio.Nursery) 
 @virtual_time
 async def test_behind_a_slow_engine_only_the_latest_partial_is_worked_on(nursery: trio.Nursery) -> None:
     engine = FakeEngine()
-    served = lane(engine, host=VirtualHost(inference_s=lambda _: 9.75), limits=limits(jobs=1))
+    served = lane(engine, inference_s=lambda _: 9.75, limits=limits(jobs=1))
     await nursery.start(served.run)
     tickets = []
     for samples in range(1, 31):  # One each second, for 30 seconds.
@@ -146,7 +145,7 @@ async def test_whoever_waits_for_room_is_told_when_the_load_fails(nursery: trio.
     def load() -> FakeEngine:
         raise EngineUnavailable("no model")
 
-    failed = Lane("main", new_executor=lambda: VirtualHost(load_s=2.0), load=load, limits=limits(jobs=1))
+    failed = lane(load, load_s=2.0, limits=limits(jobs=1))
     failed.submit(final("a"))
     await nursery.start(failed.run)
     await failed.wait_room()
@@ -157,7 +156,7 @@ async def test_whoever_waits_for_room_is_told_when_the_load_fails(nursery: trio.
 @pytest.mark.contract("1.5", "7.4")
 @virtual_time
 async def test_statistics_show_the_lane_as_it_is(nursery: trio.Nursery) -> None:
-    served = lane(FakeEngine(), host=VirtualHost(inference_s=lambda batch: float(len(batch[0]))))
+    served = lane(FakeEngine(), inference_s=lambda batch: float(len(batch[0])))
     idle = served.statistics()
     assert (idle.state, idle.engine, idle.work.busy_ratio) == (LaneState.LOADING, None, 0.0)
     await nursery.start(served.run)

@@ -10,12 +10,12 @@ import trio.testing
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, final, lane, lengths, partial
+from tests.lanes.fakes import Batch, FakeEngine, final, lane, lengths, partial
 from trio_stt.errors import EngineError, EngineUnavailable, JobDropped
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
+from trio_stt.lanes.lane_health import MAX_HUNG_THREADS
 from trio_stt.lanes.lane_state import LaneState
-from trio_stt.lanes.worker_pool import MAX_HUNG_THREADS
 
 
 class Clip(enum.IntEnum):
@@ -59,7 +59,7 @@ class Storm:
         self.ends: Counter[Ticket] = Counter()
         self.lane = lane(
             self.load,
-            host=VirtualHost(inference_s=self.inference_s),
+            inference_s=self.inference_s,
             workers=workers,
             shared=shared,
             batch_size=lambda _: 8,

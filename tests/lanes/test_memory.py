@@ -27,10 +27,10 @@ async def test_memory_that_loading_used_for_a_while_is_given_back() -> None:
         kept.append(pieces[-1])  # at the arena's end: what lies before it is free, but stays
         return FakeEngine()
 
-    thread = EngineThread("main")
+    thread = EngineThread("main", load)
     before = resident_bytes()
     try:
-        await thread.start(load)
+        await thread.start()
         assert resident_bytes() - before < PIECE_BYTES * PIECES / 4
     finally:
         await thread.aclose()

@@ -14,7 +14,6 @@ from tests.lanes.fakes import (
     INFO,
     Batch,
     FakeEngine,
-    VirtualHost,
     clip,
     final,
     lane,
@@ -24,12 +23,12 @@ from tests.lanes.fakes import (
     virtual_time,
 )
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engine_supervisor import MAX_FAILED_JOBS
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.job import Ticket, TicketState
 from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.lane_health import MAX_HUNG_THREADS
 from trio_stt.lanes.lane_state import LaneState
-from trio_stt.lanes.worker_pool import MAX_HUNG_THREADS
+from trio_stt.lanes.worker import MAX_FAILED_JOBS
 
 HANG = 13
 """Samples of a clip on which an engine hangs; every other one takes a second."""
@@ -37,10 +36,8 @@ HANG = 13
 DEADLINE_S = 5.0
 
 
-def hanging_host(*, hang_s: float = math.inf) -> VirtualHost:
-    return VirtualHost(
-        load_s=0.5, inference_s=lambda batch: hang_s if any(len(each) == HANG for each in batch) else 1.0
-    )
+def hangs_for(hang_s: float) -> Callable[[Batch], float]:
+    return lambda batch: hang_s if any(len(each) == HANG for each in batch) else 1.0
 
 
 class Engines:
@@ -66,7 +63,12 @@ class Engines:
 
 
 def hanging_lane(engines: Engines, **options: Any) -> Lane:
-    given: dict[str, Any] = {"host": hanging_host(), "batch_size": lambda _: 8, "job_deadline_s": lambda: DEADLINE_S}
+    given: dict[str, Any] = {
+        "load_s": 0.5,
+        "inference_s": hangs_for(math.inf),
+        "batch_size": lambda _: 8,
+        "job_deadline_s": lambda: DEADLINE_S,
+    }
     return lane(engines, **(given | options))
 
 
@@ -104,8 +106,7 @@ async def test_an_engine_that_hangs_is_replaced_and_its_finals_get_one_more_atte
 @virtual_time
 async def test_a_job_may_take_longer_the_more_audio_there_is(nursery: trio.Nursery) -> None:
     engines = Engines()
-    host = VirtualHost(inference_s=lambda batch: sum(map(len, batch)) / 16_000)
-    served = hanging_lane(engines, host=host)
+    served = hanging_lane(engines, load_s=0.0, inference_s=lambda batch: sum(map(len, batch)) / 16_000)
     await nursery.start(served.run)
     await served.submit(final("a", 16_000 * 9)).wait()  # 9 s; 5 s and as long again for each 10 s of audio
     tickets = [served.submit(final("b", 16_000 * 4)), served.submit(final("c", 16_000 * 4))]
@@ -123,7 +124,7 @@ async def test_a_remote_engine_keeps_its_own_deadline(device: str, restarts: int
         def info(self) -> EngineInfo:
             return EngineInfo(engine="fake", model="m", device=device)
 
-    served = lane(Somewhere(), host=VirtualHost(inference_s=lambda _: 600.0), job_deadline_s=lambda: DEADLINE_S)
+    served = lane(Somewhere(), inference_s=lambda _: 600.0, job_deadline_s=lambda: DEADLINE_S)
     await nursery.start(served.run)
     served.submit(partial("a"))
     await trio.sleep(601.0)
@@ -133,7 +134,7 @@ async def test_a_remote_engine_keeps_its_own_deadline(device: str, restarts: int
 
 @virtual_time
 async def test_without_a_deadline_an_engine_may_take_for_ever(nursery: trio.Nursery) -> None:
-    served = hanging_lane(Engines(), host=hanging_host(hang_s=1e6), job_deadline_s=lambda: math.inf)
+    served = hanging_lane(Engines(), inference_s=hangs_for(1e6), job_deadline_s=lambda: math.inf)
     await nursery.start(served.run)
     assert (await served.submit(final("a", HANG)).wait()).inference_s == 1e6
 
@@ -218,12 +219,12 @@ async def test_settings_that_no_engine_takes_are_not_tried_again(nursery: trio.N
 @virtual_time
 async def test_three_engines_that_hang_are_enough_until_one_comes_back(nursery: trio.Nursery) -> None:
     engines = Engines(max_batch=1)
-    served = hanging_lane(engines, host=hanging_host(hang_s=1000.0), outage_limit_s=lambda: 50.0)
+    served = hanging_lane(engines, inference_s=hangs_for(1000.0), outage_limit_s=lambda: 50.0)
     await nursery.start(served.run)
     tickets = [served.submit(final(session_id, HANG)) for session_id in "ab"]
     told = await failure(tickets[0])
     assert "did not answer" in told
-    assert "3 engines hang, no more are loaded" in await failure(tickets[1])
+    assert "3 engines hang; no more are loaded" in await failure(tickets[1])
     assert served.state is LaneState.FAILED
     assert len(engines.loads_s) == MAX_HUNG_THREADS == served.statistics().engines.hung_threads
     await trio.sleep(900.0)

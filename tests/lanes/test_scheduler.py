@@ -2,15 +2,27 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
 
-from tests.lanes.fakes import Batch, FakeEngine, VirtualHost, clip, final, lengths, limits, partial, until, virtual_time
+from tests.lanes import fakes
+from tests.lanes.fakes import (
+    Batch,
+    FakeEngine,
+    VirtualExecutor,
+    clip,
+    final,
+    lengths,
+    limits,
+    partial,
+    until,
+    virtual_time,
+)
 from trio_stt.errors import EngineUnavailable, JobDropped, TranscriptionFailed
-from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.job import JobKind, TicketState
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState
@@ -28,9 +40,7 @@ def unavailable() -> FakeEngine:
 
 def lane(name: LaneName, *, load_s: float = 0.0, engine: FakeEngine | None = None) -> Lane:
     """A lane whose engine takes a second for a clip."""
-    chosen = engine or FakeEngine()
-    host = VirtualHost(load_s=load_s, inference_s=lambda _: 1.0)
-    return Lane(name, new_executor=host.anew, load=lambda: chosen, limits=limits())
+    return fakes.lane(engine or FakeEngine(), name=name, load_s=load_s)
 
 
 @pytest.mark.contract("7.1")
@@ -81,7 +91,7 @@ async def test_ready_when_the_last_lane_is(nursery: trio.Nursery) -> None:
 @pytest.mark.contract("7.5")
 @virtual_time
 async def test_a_lane_that_fails_to_load_is_named_and_the_other_serves(nursery: trio.Nursery) -> None:
-    broken = Lane("realtime", new_executor=VirtualHost, load=unavailable, limits=limits())
+    broken = fakes.lane(unavailable, name="realtime")
     lanes = Lanes(main=lane("main", load_s=1.0), realtime=broken)
     await nursery.start(lanes.run)
     await lanes.wait_loaded()
@@ -122,14 +132,21 @@ async def test_lanes_close_side_by_side(nursery: trio.Nursery) -> None:
 
 
 @pytest.fixture(params=["virtual", "thread"])
-def new_executor(request: pytest.FixtureRequest) -> Callable[[], EngineExecutor]:
-    return VirtualHost if request.param == "virtual" else lambda: EngineThread("main")
+def new_lane(request: pytest.FixtureRequest) -> Callable[..., Lane]:
+    """Makes a lane from what loads its engine, on either kind of executor."""
+
+    def make(load: Callable[[], FakeEngine], **options: Any) -> Lane:
+        threads = engine_threads("main", load)
+        new_executor = (lambda: VirtualExecutor(load)) if request.param == "virtual" else threads
+        return Lane("main", new_executor=new_executor, limits=limits(), **options)
+
+    return make
 
 
-async def test_a_lane_lives_and_ends_alike_on_either_host(new_executor: Callable[[], EngineExecutor]) -> None:
+async def test_a_lane_lives_and_ends_alike_on_either_executor(new_lane: Callable[..., Lane]) -> None:
     before = our_threads()
     engine = FakeEngine(lambda batch: None if len(batch[0]) == 13 else lengths(batch))
-    served = Lane("main", new_executor=new_executor, load=lambda: engine, limits=limits(), warmup_clips=[clip(100)])
+    served = new_lane(lambda: engine, warmup_clips=[clip(100)])
     async with trio.open_nursery() as nursery:
         early = served.submit(final("a", 1))
         await nursery.start(served.run)
@@ -144,11 +161,11 @@ async def test_a_lane_lives_and_ends_alike_on_either_host(new_executor: Callable
     assert our_threads() == before
 
 
-async def test_a_lane_without_an_engine_lives_and_ends_alike_on_either_host(
-    new_executor: Callable[[], EngineExecutor],
+async def test_a_lane_without_an_engine_lives_and_ends_alike_on_either_executor(
+    new_lane: Callable[..., Lane],
 ) -> None:
     before = our_threads()
-    failed = Lane("main", new_executor=new_executor, load=unavailable, limits=limits())
+    failed = new_lane(unavailable)
     async with trio.open_nursery() as nursery:
         await nursery.start(failed.run)
         with pytest.raises(EngineUnavailable, match="the main lane has no engine: install the fake package"):
@@ -167,8 +184,7 @@ async def test_a_lane_whose_native_call_hangs_ends_without_it() -> None:
 
     served = Lane(
         "main",
-        new_executor=lambda: EngineThread("main", shutdown_timeout_s=0.01),
-        load=lambda: FakeEngine(hang),
+        new_executor=engine_threads("main", lambda: FakeEngine(hang), shutdown_timeout_s=0.01),
         limits=limits(),
     )
     async with trio.open_nursery() as nursery:
@@ -201,8 +217,7 @@ async def test_a_native_call_that_hangs_costs_its_lane_a_thread_and_no_final() -
 
     served = Lane(
         "main",
-        new_executor=lambda: EngineThread("main"),
-        load=load,
+        new_executor=engine_threads("main", load),
         limits=limits(),
         job_deadline_s=lambda: 0.05 if len(engines) == 1 else 30.0,
     )
@@ -238,7 +253,7 @@ async def test_workers_really_work_side_by_side_on_one_shared_model() -> None:
         engines.append(FakeEngine(meet))
         return engines[-1]
 
-    served = Lane("main", new_executor=lambda: EngineThread("main"), load=load, limits=limits(), workers=2, shared=True)
+    served = Lane("main", new_executor=engine_threads("main", load, shared=True), limits=limits(), workers=2)
     async with trio.open_nursery() as nursery:
         await nursery.start(served.run)
         tickets = [served.submit(final("a", samples)) for samples in (1, 2)]

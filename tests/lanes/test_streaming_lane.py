@@ -16,12 +16,12 @@ from tests.lanes.fakes import limits
 from tests.support.stream_models import write_stream_transducer, write_zipformer2_ctc
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.errors import JobDropped
-from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Request, StreamKey
-from trio_stt.lanes.executor import load_guarded
 from trio_stt.lanes.job import Job, JobKind
 from trio_stt.lanes.lane import Lane
+from trio_stt.lanes.loaded_engine import LoadedEngine
 
 SESSIONS = 8
 TAIL_S = 0.66
@@ -97,8 +97,7 @@ async def test_interleaved_sessions_hear_what_sherpa_onnx_hears_alone(
     config = EngineConfig(engine="sherpa_onnx_streaming", model=str(folder))
     lane = Lane(
         "main",
-        new_executor=lambda: EngineThread("main"),
-        load=partial(registry.load, config),
+        new_executor=engine_threads("main", partial(registry.load, config)),
         limits=limits(),
         batch_size=lambda _: SESSIONS,
     )
@@ -125,7 +124,7 @@ def resident_bytes() -> int:
 
 def test_thousands_of_streams_leave_no_memory_behind(tmp_path: Path) -> None:
     config = EngineConfig(engine="sherpa_onnx_streaming", model=str(write_stream_transducer(tmp_path)))
-    engine, _ = load_guarded(partial(registry.load, config))
+    engine = LoadedEngine.load(partial(registry.load, config))
     clip = talk(0)
 
     def speak() -> None:

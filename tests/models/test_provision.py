@@ -17,7 +17,7 @@ from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import ONE_HZ, spoken, write_transducer
 from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes import model_resolver
-from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines.base import EngineConfig, Request
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
@@ -249,10 +249,10 @@ async def test_a_server_that_is_offline_starts_and_says_what_to_run(tmp_path: Pa
 
 
 def _lane(config: EngineConfig) -> Lane:
+    load = partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED)
     lane: Lane = Lane(
         "main",
-        new_executor=partial(EngineThread, "main"),
-        load=lambda: model_resolver.load(config, unwanted=lambda: lane.state is LaneState.CLOSED),
+        new_executor=engine_threads("main", load),
         limits=lambda: QueueLimits(max_finals_per_session=1, max_jobs=1),
     )
     return lane

@@ -16,7 +16,7 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
-from tests.lanes.fakes import FakeEngine, VirtualHost
+from tests.lanes.fakes import FakeEngine, VirtualExecutor
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.dsp.detector import VadResult
 from trio_stt.lanes.engines.base import Engine, Transcript
@@ -78,11 +78,13 @@ def levels(batch: Batch) -> list[Transcript]:
     return texts
 
 
-class HoppingHost(VirtualHost):
+class HoppingExecutor(VirtualExecutor):
     """Results take some ticks of the loop to come back, as from a thread."""
 
-    def __init__(self, hops: int, *, load_s: float, inference_s: Callable[[Batch], float]) -> None:
-        super().__init__(load_s=load_s, inference_s=inference_s)
+    def __init__(
+        self, load: Callable[[], Engine], *, hops: int, load_s: float, inference_s: Callable[[Batch], float]
+    ) -> None:
+        super().__init__(load, load_s=load_s, inference_s=inference_s)
         self._hops = hops
 
     async def transcribe(self, batch: Batch) -> list[Transcript]:
@@ -269,11 +271,9 @@ async def server_fixture(
     threshold_s = settings.realtime_degradation_threshold_ms / 1000
 
     def lane(name: LaneName, load: Callable[[], Engine]) -> Lane:
-        host = HoppingHost(hops, load_s=load_s, inference_s=inference_s)
         return Lane(
             name,
-            new_executor=host.anew,
-            load=load,
+            new_executor=lambda: HoppingExecutor(load, hops=hops, load_s=load_s, inference_s=inference_s),
             limits=limits,
             degradation_threshold_s=lambda: threshold_s,
             job_deadline_s=lambda: settings.job_deadline_s if "job_deadline_s" in changes else math.inf,

@@ -1,13 +1,19 @@
-"""The queue of one lane: finals first, round robin over sessions, then the one partial of each, the longest due first.
+"""The queue of one lane, fair between sessions: which job runs next, and which are refused or dropped.
 
-Pure and synchronous: the time comes in as a number. It must not know tickets, engines, threads or trio.
-See docs/protocol.md, Lanes and queues. RealtimeSTT's rules differ in two: there a session's partial has a turn before
-another one's final.
-Somebody who has finished speaking waits for the final, and a partial is soon replaced; so finals go first, and every
-`FINALS_IN_A_ROW` of them leave one turn to a partial, lest someone with many finals stop all others' live text. And
-partials of utterances of which nothing is shown yet, short and longed for, go before the others. Of those, the one goes
-first whose session asked longest ago for the one before: sessions ask at times of their own, and so none waits much
-longer than others. Every operation takes constant time, but for a partial's turn, which looks at all that wait.
+Pure and synchronous: the time comes in as a number. It knows neither tickets nor engines nor Trio.
+
+The order of jobs:
+
+1. Finals have priority over partials, because a client that finished speaking waits for its final, and a partial is
+   soon replaced. Sessions with finals take turns, one final each, in the order in which they came.
+2. After `MAX_FINALS_IN_A_ROW` of them one partial is served, so one busy session cannot starve live text.
+3. Of partials, the first ones of utterances go before all others: they are short, and their clients see nothing yet.
+4. Then the session goes first that asked longest ago for its previous partial, so that none waits much longer than the
+   others, whatever their rhythms.
+
+Each session has one partial at most; a newer one replaces it. Every operation takes constant time, except a partial's
+turn, which compares all queued partials. See docs/protocol.md, Lanes and queues; in RealtimeSTT's server a session's
+partial has a turn before another session's final.
 """
 
 from collections import OrderedDict
@@ -18,17 +24,17 @@ from trio_stt.errors import JobRefused
 from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind
 
-FINALS_IN_A_ROW = 4
-"""Then a partial has its turn, if one waits."""
+MAX_FINALS_IN_A_ROW = 4
+"""Finals that run while partials are queued, before a partial is served."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
-    """How much may wait. Running jobs do not count.
+    """How many jobs may be queued. Running jobs do not count.
 
     Attributes:
-        max_finals_per_session: Queued finals that one session may have (`max_final_queue_depth_per_session`).
-        max_jobs: Queued jobs that the lane holds for all sessions (`max_global_inference_queue_depth`).
+        max_finals_per_session: Queued finals of one session (`max_final_queue_depth_per_session`).
+        max_jobs: Queued jobs of all sessions (`max_global_inference_queue_depth`).
     """
 
     max_finals_per_session: int
@@ -37,7 +43,7 @@ class QueueLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDepth:
-    """Queued jobs of one session."""
+    """Number of queued jobs of one session."""
 
     finals: int = 0
     partials: int = 0
@@ -49,11 +55,11 @@ class QueueStatistics:
 
     Attributes:
         name: The lane's name.
-        queued: Jobs that wait.
-        per_session: Depth of each session that has work, those with finals first, in the order of their turns.
-        coalesced: Partials replaced by a newer one, ever.
-        stale: Partials dropped at their turn because their deadline had passed, ever.
-        rejected: Jobs refused, ever.
+        queued: Number of queued jobs.
+        per_session: Depth of each session that has queued jobs, those with finals first, in the order of their turns.
+        coalesced: Partials replaced by a newer one so far.
+        stale: Partials dropped at their turn, after their deadline, so far.
+        rejected: Jobs refused so far.
     """
 
     name: str
@@ -65,12 +71,12 @@ class QueueStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What `FairQueue.take` took out.
+class Dequeued:
+    """What `FairQueue.dequeue` took out.
 
     Attributes:
-        job: The job whose turn it is, or None when no work is left, or the job has other hints.
-        stale: Partials met on the way whose deadline had passed; they are dropped.
+        job: The next job; None if the queue is empty, or if the next job has other hints and stays.
+        stale: Partials whose turn came after their deadline. They are to be dropped.
     """
 
     job: Job | None
@@ -78,21 +84,22 @@ class Taken:
 
 
 class FairQueue:
-    """Jobs that wait for one lane.
+    """The queued jobs of one lane.
 
     Args:
         name: The lane's name, for messages.
-        limits: Called at every `put`, so that a changed setting counts at once.
+        limits: Called at every `enqueue`, so that a changed setting applies at once.
     """
 
     def __init__(self, name: str, limits: Callable[[], QueueLimits]) -> None:
         self._name = name
         self._limits = limits
-        # Sessions with such work, and no others; of those with finals, the first has the next turn.
+        # Sessions with finals, and no others, in the order of their turns: the first one is next.
         self._finals: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
-        self._firsts: dict[str, Job] = {}  # partials; a session is in one of the two at most
-        self._partials: dict[str, Job] = {}
-        self._in_a_row = 0  # finals taken since the last partial's turn
+        # The partial of each session: in one of the two, by whether it is the first of its utterance.
+        self._first_partials: dict[str, Job] = {}
+        self._later_partials: dict[str, Job] = {}
+        self._finals_in_a_row = 0  # since the last partial's turn
         self._queued = 0
         self._coalesced = 0
         self._stale = 0
@@ -100,18 +107,18 @@ class FairQueue:
         self._closed = False
 
     def __len__(self) -> int:
-        """Jobs that wait."""
+        """Number of queued jobs."""
         return self._queued
 
-    def put(self, job: Job) -> Job | None:
-        """Queue a job. A session that had no work gets the last turn.
+    def enqueue(self, job: Job) -> Job | None:
+        """Queue a job. A session without finals gets the last turn.
 
         Returns:
-            The partial that this one replaces, in its place in the queue, else None.
+            The partial that this one replaces, or None.
 
         Raises:
             JobRefused: A limit is reached, or the queue is closed; the message says which.
-            ValueError: The very job is queued already.
+            ValueError: The same job is queued already.
         """
         session_id = job.session_id
         partial, finals = self._partial_of(session_id), self._finals.get(session_id)
@@ -120,25 +127,26 @@ class FairQueue:
         if self._closed:
             raise self._refusal(f"the {self._name} lane is closed")
         if job.kind is JobKind.PARTIAL and partial is not None:
+            # No limit here: a full lane still takes newer audio in the place of older.
             self._coalesced += 1
             if job.first is not partial.first:  # of another utterance
-                del self._line(partial)[session_id]
-            self._line(job)[session_id] = job
+                del self._partials_like(partial)[session_id]
+            self._partials_like(job)[session_id] = job  # where the key was there, it keeps its place
             return partial
         self._check_limits(job, len(finals or ()))
         self._queued += 1
         if job.kind is JobKind.PARTIAL:
-            self._line(job)[session_id] = job
+            self._partials_like(job)[session_id] = job
         else:
             self._finals.setdefault(session_id, OrderedDict())[job] = None
         return None
 
-    def take(self, now_s: float, *, hints: Hints | None = None) -> Taken:
-        """Take out the job whose turn it is, dropping the stale partials met on the way.
+    def dequeue(self, now_s: float, *, hints: Hints | None = None) -> Dequeued:
+        """Take out the next job, and with it the stale partials whose turn comes before.
 
         Args:
             now_s: The time on the clock of the jobs' deadlines.
-            hints: Take only a job with these hints, else leave it its turn; None takes any.
+            hints: Take only a job with these hints; another one keeps its turn. None takes any.
         """
         stale: list[Job] = []
         while (job := self._next()) is not None:
@@ -149,25 +157,25 @@ class FairQueue:
             if not in_time:
                 self._stale += 1
                 stale.append(job)
-                continue
+                continue  # a stale partial uses up no turn
             if job.kind is JobKind.PARTIAL:
-                self._in_a_row = 0
+                self._finals_in_a_row = 0
             else:
-                self._in_a_row += 1
-                if job.session_id in self._finals:
+                self._finals_in_a_row += 1
+                if job.session_id in self._finals:  # it has more finals: behind the other sessions
                     self._finals.move_to_end(job.session_id)
-            return Taken(job=job, stale=tuple(stale))
-        return Taken(job=None, stale=tuple(stale))
+            return Dequeued(job=job, stale=tuple(stale))
+        return Dequeued(job=None, stale=tuple(stale))
 
     def remove(self, job: Job) -> bool:
-        """Take one job out, wherever it is. Returns whether it was here."""
+        """Take one job out, wherever it is. Returns whether it was queued."""
         finals = self._finals.get(job.session_id)
         if finals is not None and job in finals:
             del finals[job]
             if not finals:
                 del self._finals[job.session_id]
         elif job is self._partial_of(job.session_id):
-            del self._line(job)[job.session_id]
+            del self._partials_like(job)[job.session_id]
         else:
             return False
         self._queued -= 1
@@ -178,12 +186,12 @@ class FairQueue:
         jobs = [*self._finals.pop(session_id, ())]
         partial = self._partial_of(session_id)
         if partial is not None:
-            jobs.append(self._line(partial).pop(session_id))
+            jobs.append(self._partials_like(partial).pop(session_id))
         self._queued -= len(jobs)
         return jobs
 
     def close(self) -> list[Job]:
-        """Refuse every job from now on, and take out those that wait. Calling it again returns nothing."""
+        """Refuse all jobs from now on, and take out those that are queued. Calling it again returns nothing."""
         self._closed = True
         return self.clear()
 
@@ -209,11 +217,12 @@ class FairQueue:
         )
 
     def _next(self) -> Job | None:
-        """The job whose turn it is. A session with finals as well leaves the partials' turn to another session."""
-        if not self._finals or self._in_a_row >= FINALS_IN_A_ROW:
-            line = (self._firsts or self._partials).items()
-            partials = (partial for session_id, partial in line if session_id not in self._finals)
-            partial = min(partials, key=lambda job: job.since_s, default=None)
+        """The job whose turn it is, by the rules at the top."""
+        if not self._finals or self._finals_in_a_row >= MAX_FINALS_IN_A_ROW:
+            # A session that also has a final leaves the turn to others: its partial must not overtake its own final.
+            candidates = (self._first_partials or self._later_partials).items()
+            partials = (partial for session_id, partial in candidates if session_id not in self._finals)
+            partial = min(partials, key=lambda job: job.waiting_since_s, default=None)
             if partial is not None:
                 return partial
         if self._finals:
@@ -221,13 +230,15 @@ class FairQueue:
         return None
 
     def _sessions(self) -> list[str]:
-        return [*self._finals, *self._firsts, *self._partials]
+        """The sessions with queued jobs; some twice."""
+        return [*self._finals, *self._first_partials, *self._later_partials]
 
-    def _line(self, partial: Job) -> dict[str, Job]:
-        return self._firsts if partial.first else self._partials
+    def _partials_like(self, partial: Job) -> dict[str, Job]:
+        """Where a partial belongs."""
+        return self._first_partials if partial.first else self._later_partials
 
     def _partial_of(self, session_id: str) -> Job | None:
-        return self._firsts.get(session_id) or self._partials.get(session_id)
+        return self._first_partials.get(session_id) or self._later_partials.get(session_id)
 
     def _check_limits(self, job: Job, finals: int) -> None:
         limits = self._limits()

@@ -1,7 +1,7 @@
 """A transcription job, its result, and the ticket on which its submitter waits.
 
-Owns the life of one job as its submitter sees it. It must not know queues, engines or threads: the lane that took the
-job moves the ticket on, everybody else waits on it or cancels it.
+Owns the life of one job as its submitter sees it: the lane changes the ticket's state, and all others wait for it or
+cancel it. It knows neither queues nor engines nor threads.
 """
 
 import enum
@@ -17,7 +17,7 @@ from trio_stt.lanes.engines.base import NO_HINTS, Hints, StreamKey, Transcript
 
 
 class JobKind(enum.Enum):
-    """What a job is for: a FINAL is never given up for another job, a PARTIAL is worth only its latest version."""
+    """What a job is for: a FINAL is never dropped for another job, a PARTIAL is replaced by its latest version."""
 
     FINAL = "final"
     PARTIAL = "partial"
@@ -28,14 +28,15 @@ class Job:
     """One clip to transcribe. Jobs are compared by identity.
 
     Attributes:
-        session_id: Whose it is; fairness, limits and cancellation go by it.
+        session_id: The session that asks; fairness, limits and cancellation go by it.
         kind: Final or partial.
-        samples: float32, shape (n,) with n > 0, mono, 16 kHz, range -1 to 1. Not copied: it must not change any more.
-        hints: How its session wants it heard.
-        utterance: The utterance from whose first sample on this is all that was said, or None. A final ends it.
-        deadline_s: The moment on trio's clock after which nobody wants it, or None. Partials only.
-        first: Whether nothing is shown of its utterance yet. Partials only.
-        since_s: When the session asked for the partial before, unless this is a first one: the longest ago goes first.
+        samples: float32, shape (n,) with n > 0, mono, 16 kHz, range -1 to 1. Not copied, so it must not change.
+        hints: The session's wishes for the transcription.
+        utterance: Key of the utterance whose audio from the first sample on is the clip, or None. A final ends it.
+        deadline_s: Time on Trio's clock after which the job is stale, or None. Partials only.
+        first: Whether no partial of its utterance was shown yet. Partials only.
+        waiting_since_s: When the session asked for its previous partial, 0 for a first one; the longest ago is served
+            first.
 
     Raises:
         ValueError: The samples have another type or shape, or a final has a deadline or is a first partial.
@@ -48,10 +49,10 @@ class Job:
     utterance: StreamKey | None = None
     deadline_s: float | None = None
     first: bool = False
-    since_s: float = 0.0
+    waiting_since_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what no engine could take."""
+        """Check what engines rely on."""
         if self.samples.dtype != np.float32 or self.samples.ndim != 1 or not self.samples.size:
             raise ValueError(
                 "a job needs float32 samples of shape (n,) with n > 0, "
@@ -63,13 +64,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What became of a job that an engine transcribed.
+    """The result of a job that an engine transcribed.
 
     Attributes:
-        transcript: What the engine heard.
-        queue_delay_s: From submission until the engine got it, in seconds.
-        inference_s: From then until its result came, in seconds: what the engine took for its whole batch, with any
-            second attempts.
+        transcript: What the engine recognised.
+        queue_delay_s: Seconds from submission until an engine got the job.
+        inference_s: Seconds from then until its result: for the engine's whole batch, and with any second attempt.
         total_s: The sum of both.
     """
 
@@ -92,16 +92,16 @@ class TicketState(enum.Enum):
 class Ticket:
     """A submitted job, as its submitter holds it.
 
-    Any number of tasks may wait on it, also none. A cancelled waiter leaves at once and changes nothing for the job.
+    Any number of tasks may wait for it, or none. A cancelled wait returns at once and changes nothing for the job.
 
     Args:
         job: The submitted job.
-        submitted_s: When it was submitted, on trio's clock.
-        withdraw: Called once when the submitter cancels the job while it is queued; takes it out of the queue.
+        submitted_s: When it was submitted, on Trio's clock.
+        withdraw: Called once when the job is cancelled while it is queued; takes it out of the queue.
 
     Attributes:
-        started_s: When an engine got it first, or None.
-        attempts: How often an engine got it.
+        started_s: When an engine first got it, or None.
+        attempts: Number of times that an engine got it.
     """
 
     def __init__(self, job: Job, *, submitted_s: float, withdraw: Callable[[Job], None]) -> None:
@@ -120,11 +120,10 @@ class Ticket:
         return self._state
 
     async def wait(self) -> JobResult:
-        """Wait until the job is transcribed or given up. Always a checkpoint.
+        """Wait until the job is transcribed, failed or dropped. Always a checkpoint.
 
         Raises:
-            JobDropped: The lane gave the job up; `reason` is `coalesced`, `stale`, `cancelled`, `engine lost` or
-                `closed`.
+            JobDropped: `reason` is `coalesced`, `stale`, `cancelled`, `engine lost` or `closed`.
             TranscriptionFailed: The engine could not transcribe it.
             EngineUnavailable: The lane has no engine.
         """
@@ -132,15 +131,15 @@ class Ticket:
         if isinstance(self._outcome, JobResult):
             return self._outcome
         assert self._outcome is not None  # noqa: S101 - for the type checker: settling sets it first
-        raise _anew(self._outcome)
+        raise _copy_of(self._outcome)
 
     def cancel(self) -> bool:
-        """Give the job up: a queued job leaves the queue at once, the result of a running one will be thrown away.
+        """Cancel the job: a queued one leaves the queue at once, the result of a running one is dropped later.
 
-        Its waiters get JobDropped(`cancelled`) now.
+        Waiting tasks get JobDropped(`cancelled`) now.
 
         Returns:
-            Whether this call ended the job; False when it had ended before.
+            Whether this call ended the job; False if it had ended before.
         """
         if self._settled.is_set():
             return False
@@ -150,21 +149,21 @@ class Ticket:
         return True
 
     def start(self, now_s: float) -> None:
-        """An engine gets the job now. For the lane only."""
+        """An engine gets the job. For the lane only."""
         self._state = TicketState.RUNNING
         self.started_s = now_s if self.started_s is None else self.started_s
         self.attempts += 1
 
     def complete(self, result: JobResult) -> None:
-        """The engine transcribed the job; ignored when it was given up meanwhile. For the lane only."""
+        """The engine transcribed the job; ignored if it was dropped meanwhile. For the lane only."""
         self._settle(TicketState.DONE, result)
 
     def fail(self, error: EngineError) -> None:
-        """The engine could not do the job; ignored when it was given up meanwhile. For the lane only."""
+        """The job failed; ignored if it was dropped meanwhile. For the lane only."""
         self._settle(TicketState.FAILED, error)
 
     def drop(self, reason: str) -> None:
-        """The lane gives the job up. For the lane only."""
+        """The lane drops the job. For the lane only."""
         self._settle(TicketState.DROPPED, JobDropped(reason))
 
     def _settle(self, state: TicketState, outcome: JobResult | EngineError | LaneError) -> None:
@@ -174,10 +173,11 @@ class Ticket:
             self._settled.set()
 
 
-def _anew(error: EngineError | LaneError) -> EngineError | LaneError:
-    """The same error for one waiter: one that the ticket keeps would keep whoever waited by its traceback, and they it.
+def _copy_of(error: EngineError | LaneError) -> EngineError | LaneError:
+    """A copy of the ticket's error for one waiting task.
 
-    Such a ring, with a clip in it, stays until the garbage collector comes by.
+    Raising the same object would tie its traceback, and with that the task's frames and a clip, to the ticket, and the
+    ticket to them. Only the garbage collector would free such a cycle.
     """
     kind = type(error)
     fresh = kind.__new__(kind, *error.args)

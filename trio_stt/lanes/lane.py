@@ -1,7 +1,7 @@
-"""One lane: a fair queue, and the workers that empty it, each with an engine.
+"""A lane: a fair queue of jobs, and the workers that run them in batches, each on an engine of its own.
 
-Owns the tickets of its jobs. It must not know sockets, settings or what a session does with a transcript, and never
-logs what was said.
+From `submit` a job goes to a worker, from there to its executor, and to the engine. Owns the tickets of queued jobs.
+It knows neither sockets nor settings, nor what a session does with a transcript. Text of transcripts is never logged.
 """
 
 import math
@@ -13,45 +13,39 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engine_pool import EnginePool
-from trio_stt.lanes.engine_supervisor import EngineSupervisor
-from trio_stt.lanes.engines.base import Engine
 from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
+from trio_stt.lanes.lane_health import LaneHealth
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
 from trio_stt.lanes.partial_policy import PartialPolicy
 from trio_stt.lanes.work_meter import WorkMeter
-from trio_stt.lanes.worker import LaneWorker
-from trio_stt.lanes.worker_pool import WorkerPool
+from trio_stt.lanes.worker import Worker
 
-_DELAY_CHECK_INTERVAL_S = 0.05
-"""Seconds between two looks at the queue delay while there is one."""
+_DELAY_CHECK_INTERVAL_S = 0.1
+"""Seconds between two looks at the queue delay, while there is one."""
 
 
 class Lane:
-    """Transcribes the jobs of all sessions, a batch at a time on each of its engines.
+    """Transcribes the jobs of all sessions, in batches.
 
-    A batch is what waits when an engine is free, in the order of the turns: up to the lane's batch size and the
-    engine's `max_batch`, and to the first job whose hints differ. It may mix sessions and kinds, and never waits for
-    more. Several workers take turns at the same queue, so that jobs begin in its order and may end in another.
+    A free worker takes as a batch what is queued, in the queue's order: up to the lane's batch size and the engine's
+    `max_batch`, and up to the first job with other hints. A batch may mix sessions and kinds, and is never delayed to
+    become larger. With several workers jobs start in the queue's order and may end in another.
 
-    Jobs wait while a lost engine is replaced, see `WorkerPool`. Its finals are retried first and each alone, because
-    any of them may have killed it.
+    While a lost engine is replaced, jobs wait, see `LaneHealth`. The finals that it had are retried first, and each
+    alone, because any of them may have been the cause.
 
     Args:
         name: `main` or `realtime`.
-        new_host: Makes what runs one engine; the lane starts and closes it.
-        load: Makes an engine; a host calls it where the engine will live.
-        limits: Asked at every `submit`, so that a changed setting counts at once.
-        workers: How many engines work at the same time.
-        shared: Whether all of them may be one, called on several threads at once.
-        batch_size: Asked before every batch, with the kind of its first job: how many jobs it may hold, at least 1.
+        new_executor: Makes an executor for one engine; the lane starts and ends it.
+        limits: Called at every `submit`, so that a changed setting applies at once.
+        workers: Number of engines that work at the same time.
+        batch_size: Called before every batch, with the kind of its first job: the most jobs in it, at least 1.
         degradation_threshold_s: Called whenever the queue delay is observed: the delay that degrades partials.
-        job_deadline_s: Asked before every batch: how long an engine may take for one without audio, see
-            `EngineSupervisor`.
-        outage_limit_s: Asked when the last engine is lost: how long jobs wait for another one.
-        warmup_clips: Transcribed before the first job, so that the first talker does not pay for it; may be empty.
+        job_deadline_s: Called before every batch: seconds for a call apart from its audio, see `Worker`.
+        outage_limit_s: Called when the last engine is lost: seconds for which jobs wait for another one.
+        warmup_clips: Transcribed after each load, so that the first job does not pay for it; may be empty.
     """
 
     def __init__(
@@ -59,10 +53,8 @@ class Lane:
         name: LaneName,
         *,
         new_executor: Callable[[], EngineExecutor],
-        load: Callable[[], Engine],
         limits: Callable[[], QueueLimits],
         workers: int = 1,
-        shared: bool = False,
         batch_size: Callable[[JobKind], int] = lambda _: 1,
         degradation_threshold_s: Callable[[], float] = lambda: math.inf,
         job_deadline_s: Callable[[], float] = lambda: math.inf,
@@ -71,37 +63,31 @@ class Lane:
     ) -> None:
         self._name = name
         self._queue = FairQueue(name, limits)
-        self._tickets: dict[Job, Ticket] = {}  # Of the queued jobs.
-        self._retry_queue: deque[Ticket] = deque()  # Finals whose engine was lost.
+        self._tickets: dict[Job, Ticket] = {}  # of the queued jobs
+        self._retry_queue: deque[Ticket] = deque()  # finals whose engine was lost
         self._batch_size = batch_size
-        self._idle = trio.lowlevel.ParkingLot()  # workers
-        self._room = trio.lowlevel.ParkingLot()  # first come, first served
-        self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # the same
         self._partial_policy = PartialPolicy(threshold_s=degradation_threshold_s, workers=workers)
-        self._delay_observers = trio.lowlevel.ParkingLot()  # the lane's own task, while there is nothing to observe
         self._meter = WorkMeter(workers=workers)
-        model = EnginePool(load, shared=shared)
-        supervisors = [
-            EngineSupervisor(
+        self._health = LaneHealth(
+            name, workers=workers, outage_limit_s=outage_limit_s, on_failed=self._fail_queued_jobs
+        )
+        self._workers = [
+            Worker(
                 name,
                 new_executor=new_executor,
-                lease=model.lease(),
+                next_batch=self._next_batch,
+                requeue=self._requeue,
+                health=self._health,
+                meter=self._meter,
                 job_deadline_s=job_deadline_s,
                 warmup_clips=warmup_clips,
             )
             for _ in range(workers)
         ]
-        self._lane_workers = [
-            LaneWorker(name, supervisor=supervisor, meter=self._meter, requeue=self._requeue)
-            for supervisor in supervisors
-        ]
-        self._worker_pool = WorkerPool(
-            name,
-            lane_workers=self._lane_workers,
-            serve=self._serve,
-            outage_limit_s=outage_limit_s,
-            failed=self._fail_all,
-        )
+        self._idle_workers = trio.lowlevel.ParkingLot()
+        self._room_waiters = trio.lowlevel.ParkingLot()  # first come, first served
+        self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # first come, first served
+        self._delay_observers = trio.lowlevel.ParkingLot()  # `_observe_delay`, while there is nothing to observe
         self._ran = False
 
     @property
@@ -112,34 +98,52 @@ class Lane:
     @property
     def state(self) -> LaneState:
         """Where the lane is in its life."""
-        return self._worker_pool.state
+        return self._health.state
 
     @property
     def error(self) -> str | None:
         """Why the lane is failed, or None."""
-        return self._worker_pool.error
+        return self._health.error
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first load is over, successful or not, and the lane is not closed."""
+        return self.state not in (LaneState.LOADING, LaneState.CLOSED)
+
+    @property
+    def accepting(self) -> bool:
+        """Whether `submit` queues jobs while there is room."""
+        return self.state in (LaneState.LOADING, LaneState.READY, LaneState.RESTARTING)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the engine decodes utterances as they grow; False until it is loaded."""
+        info = self._health.info
+        return info is not None and info.streaming
 
     @property
     def partial_policy(self) -> PartialPolicy:
         """How often the lane's sessions may ask for partials, and of how much audio."""
         return self._partial_policy
 
-    @property
-    def streaming(self) -> bool:
-        """Whether the engine hears utterances as they grow; not before it is loaded."""
-        info = self._worker_pool.info
-        return info is not None and info.streaming
-
-    @property
-    def ready(self) -> bool:
-        """Whether the first load attempt is over, whatever came of it, and the lane not closed."""
-        return self.state not in (LaneState.LOADING, LaneState.CLOSED)
+    def statistics(self) -> LaneStatistics:
+        """The lane as it is now. Needs a running Trio."""
+        return LaneStatistics(
+            name=self._name,
+            state=self.state,
+            ready=self.ready,
+            healthy=self.error is None,
+            error=self.error,
+            engines=self._health.statistics(),
+            queue=self._queue.statistics(),
+            work=self._meter.statistics(trio.current_time()),
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Load the engines, warm them up, and serve jobs until cancelled. Reports started before it loads.
+        """Load the engines, warm them up, and run jobs until cancelled. Reports started before it loads.
 
-        However it ends, the queue closes, waiters get JobDropped(`closed`), and the engines are closed within their
-        hosts' deadline.
+        However it ends, the queue closes, waiting tasks get JobDropped(`closed`), and the engines are closed within the
+        executors' time limit.
 
         Raises:
             RuntimeError: It was run before.
@@ -150,109 +154,126 @@ class Lane:
         self._meter.open(trio.current_time())
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._close_at_the_end)
+            for worker in self._workers:
+                nursery.start_soon(worker.run)
             nursery.start_soon(self._observe_delay)
-            nursery.start_soon(self._worker_pool.run)
+            try:
+                await self._health.watch_outages()
+            finally:
+                # Inside the nursery: waiting tasks leave now, and not when the workers have closed their engines.
+                self._close()
 
     async def wait_loaded(self) -> None:
-        """Wait until there is an engine, or every load attempt failed, or the lane is closed."""
-        await self._worker_pool.wait_loaded()
+        """Wait until there is an engine, or every worker's first load failed, or the lane is closed."""
+        await self._health.wait_loaded()
 
     def submit(self, job: Job) -> Ticket:
-        """Queue a job; a partial takes the place of the session's queued one. Fine before the engine is loaded.
+        """Queue a job; a partial replaces the session's queued one. Works before the engine is loaded.
 
-        On a failed lane, the ticket has failed already.
+        On a failed lane, the returned ticket has failed already.
 
         Raises:
-            JobRefused: A limit is reached, or the lane is closed; the message says which limit and its value.
-            ValueError: The very job is queued already.
+            JobRefused: A limit is reached, or the lane is closed; the message says which limit, and its value.
+            ValueError: The same job is queued already.
         """
         ticket = Ticket(job, submitted_s=trio.current_time(), withdraw=self._withdraw)
         if self.state is LaneState.FAILED:
             self._fail_unserved(ticket)
             return ticket
-        replaced = self._queue.put(job)
+        replaced = self._queue.enqueue(job)
         if replaced is not None:
             older = self._tickets.pop(replaced)
-            ticket.submitted_s = older.submitted_s  # the place in the queue keeps its age
+            ticket.submitted_s = older.submitted_s  # the delay counts from the first version
             older.drop("coalesced")
         self._tickets[job] = ticket
-        self._idle.unpark()
+        self._idle_workers.unpark()
         self._delay_observers.unpark_all()
         return ticket
 
-    @property
-    def accepting(self) -> bool:
-        """Whether `submit` takes jobs while there is room."""
-        return self.state in (LaneState.LOADING, LaneState.READY, LaneState.RESTARTING)
-
-    async def wait_room(self) -> None:
-        """Wait until a queued job leaves, or the lane stops accepting; a refused job may then be submitted again."""
-        if self.accepting:
-            await self._room.park()
-        else:
-            await trio.lowlevel.checkpoint()
-
-    async def wait_idle_engine(self) -> None:
-        """Wait until an engine has nothing to do, and nobody who came earlier waits for that, too."""
-        if self._idle and not self._idle_engine_waiters:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._idle_engine_waiters.park()
-
     def cancel_session(self, session_id: str) -> int:
-        """Give up all jobs of a session: queued ones leave at once, the result of a running one is thrown away.
+        """Cancel all jobs of a session: queued ones leave at once, the results of running ones are dropped.
 
         Returns:
-            How many jobs this ended.
+            Number of jobs that this ended.
         """
         queued = [self._tickets.pop(job) for job in self._queue.cancel(session_id)]
         for ticket in queued:
             ticket.drop("cancelled")
-        self._departed(len(queued))
-        ended = len(queued) + sum(worker.cancel_session(session_id) for worker in self._lane_workers)
+        self._make_room(len(queued))
+        ended = len(queued) + sum(worker.cancel_session(session_id) for worker in self._workers)
         return ended + sum(ticket.cancel() for ticket in self._retry_queue if ticket.job.session_id == session_id)
 
-    def statistics(self) -> LaneStatistics:
-        """The lane as it is now. To be called within trio's run."""
-        return LaneStatistics(
-            name=self._name,
-            state=self.state,
-            ready=self.ready,
-            healthy=self.error is None,
-            error=self.error,
-            engines=self._worker_pool.statistics(),
-            queue=self._queue.statistics(),
-            work=self._meter.statistics(trio.current_time()),
-        )
+    async def wait_room(self) -> None:
+        """Wait until a queued job leaves, or the lane stops accepting; a refused job may then be submitted again."""
+        if self.accepting:
+            await self._room_waiters.park()
+        else:
+            await trio.lowlevel.checkpoint()
 
-    async def _serve(self, worker: LaneWorker, max_batch: int) -> None:
-        while worker.supervisor.lost is None:
-            batch = self._take_batch(max_batch)
-            if batch:
-                await worker.run(batch)
-            else:
-                self._idle_engine_waiters.unpark()
-                await self._idle.park()
+    async def wait_idle_engine(self) -> None:
+        """Wait for an idle engine, first come, first served."""
+        if self._idle_workers and not self._idle_engine_waiters:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._idle_engine_waiters.park()
+
+    async def _next_batch(self, max_batch: int) -> list[Ticket]:
+        """Wait for jobs, as a worker; see the class for what makes a batch."""
+        while not (batch := self._take_batch(max_batch)):
+            self._idle_engine_waiters.unpark()
+            await self._idle_workers.park()
+        return batch
 
     def _take_batch(self, max_batch: int) -> list[Ticket]:
         while self._retry_queue:
             retried = self._retry_queue.popleft()
-            if retried.state is TicketState.RUNNING:  # else it was given up meanwhile
+            if retried.state is TicketState.RUNNING:  # otherwise it was cancelled meanwhile
                 return [retried]
-        now_s, waiting = trio.current_time(), len(self._queue)
+        now_s, queued = trio.current_time(), len(self._queue)
         batch: list[Ticket] = []
         size = 1
         while len(batch) < size:
-            taken = self._queue.take(now_s, hints=batch[0].job.hints if batch else None)
-            for job in taken.stale:
+            dequeued = self._queue.dequeue(now_s, hints=batch[0].job.hints if batch else None)
+            for job in dequeued.stale:
                 self._tickets.pop(job).drop("stale")
-            if taken.job is None:
+            if dequeued.job is None:
                 break
-            batch.append(self._tickets.pop(taken.job))
+            batch.append(self._tickets.pop(dequeued.job))
             size = min(max_batch, self._batch_size(batch[0].job.kind))
-        self._departed(waiting - len(self._queue))
+        self._make_room(queued - len(self._queue))
         return batch
+
+    def _requeue(self, ticket: Ticket) -> None:
+        self._retry_queue.append(ticket)
+        self._idle_workers.unpark()
+
+    def _withdraw(self, job: Job) -> None:
+        """Take a queued job out, whose ticket is cancelled."""
+        self._queue.remove(job)
+        del self._tickets[job]
+        self._make_room()
+
+    def _make_room(self, jobs: int = 1) -> None:
+        """Wake one task that waits for room for each job that left the queue."""
+        if self.accepting and len(self._queue):
+            self._room_waiters.unpark(count=jobs)
+        else:  # no further job will leave and wake the rest
+            self._room_waiters.unpark_all()
+
+    def _fail_queued_jobs(self) -> None:
+        for ticket in self._take_all():
+            self._fail_unserved(ticket)
+        self._make_room()
+
+    def _fail_unserved(self, ticket: Ticket) -> None:
+        self._meter.count_unserved()
+        ticket.fail(EngineUnavailable(f"the {self._name} lane has no engine: {self.error}"))
+
+    def _take_all(self) -> list[Ticket]:
+        """Take out all tickets that wait for an engine."""
+        waiting = [*self._retry_queue, *(self._tickets.pop(job) for job in self._queue.clear())]
+        self._retry_queue.clear()
+        return [ticket for ticket in waiting if ticket.state in (TicketState.QUEUED, TicketState.RUNNING)]
 
     async def _observe_delay(self) -> None:
         """Show the policy how long the oldest queued job has waited, until cancelled.
@@ -268,47 +289,9 @@ class Lane:
             else:
                 await self._delay_observers.park()
 
-    def _withdraw(self, job: Job) -> None:
-        self._queue.remove(job)
-        del self._tickets[job]
-        self._departed()
-
-    def _departed(self, count: int = 1) -> None:
-        if self.accepting and len(self._queue):
-            self._room.unpark(count=count)
-        else:  # nobody else would wake the rest
-            self._room.unpark_all()
-
-    def _requeue(self, ticket: Ticket) -> None:
-        self._retry_queue.append(ticket)
-        self._idle.unpark()
-
-    def _fail_all(self) -> None:
-        for ticket in self._take_all():
-            self._fail_unserved(ticket)
-        self._departed()
-
-    def _fail_unserved(self, ticket: Ticket) -> None:
-        self._meter.count_unserved()
-        ticket.fail(EngineUnavailable(f"the {self._name} lane has no engine: {self.error}"))
-
-    def _take_all(self) -> list[Ticket]:
-        """Take out all that waits."""
-        waiting = [*self._retry_queue, *(self._tickets.pop(job) for job in self._queue.clear())]
-        self._retry_queue.clear()
-        return [ticket for ticket in waiting if ticket.state in (TicketState.QUEUED, TicketState.RUNNING)]
-
-    async def _close_at_the_end(self) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            self._close()
-
     def _close(self) -> None:
-        self._worker_pool.close()
-        for worker in self._lane_workers:
-            worker.close()
+        self._health.close()
         for ticket in self._take_all():
             ticket.drop("closed")
         self._queue.close()
-        self._departed()
+        self._make_room()

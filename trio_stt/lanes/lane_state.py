@@ -1,4 +1,4 @@
-"""What a lane is like at one moment. Frozen data only: it must not know how a lane works."""
+"""A lane at one moment: its state and its statistics. Frozen data only."""
 
 import enum
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ LaneName = Literal["main", "realtime"]
 class LaneState(enum.Enum):
     """Where a lane is in its life.
 
-    From LOADING it gets to READY with its first engine, or to FAILED. A lane that lost its last engine is RESTARTING,
-    and FAILED when that lasts; from either it comes back with the next engine.
+    LOADING becomes READY with the first engine, or FAILED. READY becomes RESTARTING when the last engine is lost, and
+    FAILED when that takes too long. RESTARTING and FAILED become READY with the next engine.
     """
 
     LOADING = "loading"
@@ -31,10 +31,10 @@ class EnginesStatistics:
 
     Attributes:
         info: What was loaded last, or None before.
-        workers: How many engines there shall be.
-        serving: How many there are.
-        restarts: How many were given up because they hung, failed too often, or said that they are unfit, ever.
-        hung_threads: Engines that did not come back from a call so far; each keeps a thread and what it holds.
+        workers: Number of engines that the lane should have.
+        serving: Number of engines that it has.
+        restarts: Engines lost so far: they hung, failed job after job, or reported that they cannot go on.
+        hung_threads: Engines that hang in a call now; each keeps a thread and its memory.
         last_error: Why an engine was lost or could not be loaded, the last time; None if that never happened.
     """
 
@@ -53,12 +53,12 @@ class LaneStatistics:
     Attributes:
         name: `main` or `realtime`.
         state: Where the lane is in its life.
-        ready: Whether the first load attempt is over, whatever came of it, and the lane not closed.
+        ready: Whether the first load is over, successful or not, and the lane is not closed.
         healthy: Whether it is not failed.
         error: Why it is failed, or None.
         engines: The lane's engines.
         queue: The lane's queue.
-        work: What the engines did so far.
+        work: The jobs so far.
     """
 
     name: LaneName

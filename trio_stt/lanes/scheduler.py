@@ -1,6 +1,6 @@
-"""All lanes of the server: which one takes which kind of job, and what they are like together.
+"""The lanes of the server: which one takes which kind of job, and their common state.
 
-Owns the nursery of the lanes. It must not know how a lane works, nor build one: the composition root does.
+Owns the nursery in which the lanes run. Lanes are built by `server/build.py`.
 """
 
 from collections.abc import Mapping
@@ -44,17 +44,17 @@ class Lanes:
 
     @property
     def ready(self) -> bool:
-        """Whether every lane's load attempt is over, whatever came of it, and none is closed."""
+        """Whether the first load of every lane is over, successful or not, and none is closed."""
         return all(lane.ready for lane in self._lanes)
 
     @property
     def ok(self) -> bool:
-        """Whether every lane is ready and none failed to load."""
+        """Whether every lane is ready and none is failed."""
         return self.ready and not self.startup_errors
 
     @property
     def startup_errors(self) -> Mapping[str, str]:
-        """Name of each lane that failed to load, and why, in one line."""
+        """The error of each failed lane in one line, by its name."""
         return {lane.name: lane.error for lane in self._lanes if lane.error is not None}
 
     def lane_for(self, kind: JobKind) -> Lane:
@@ -62,21 +62,21 @@ class Lanes:
         return self._main if kind is JobKind.FINAL else self._realtime
 
     def cancel_session(self, session_id: str) -> int:
-        """Give up all jobs of a session in every lane, as `Lane.cancel_session` says. Returns how many."""
+        """Cancel all jobs of a session in every lane, see `Lane.cancel_session`. Returns how many this ended."""
         return sum(lane.cancel_session(session_id) for lane in self._lanes)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run every lane until cancelled. Reports started before they load: `wait_loaded` waits for that."""
+        """Run every lane until cancelled. Reports started before they load; `wait_loaded` waits for that."""
         async with trio.open_nursery() as nursery:
             for lane in self._lanes:
                 await nursery.start(lane.run)
             task_status.started()
 
     async def wait_loaded(self) -> None:
-        """Wait until every lane's load attempt is over, whatever came of it, or the lanes are closed."""
+        """Wait until the first load of every lane is over, successful or not, or the lanes are closed."""
         await self._main.wait_loaded()
         await self._realtime.wait_loaded()
 
     def statistics(self) -> LanesStatistics:
-        """The lanes as they are now. To be called within trio's run."""
+        """The lanes as they are now. Needs a running Trio."""
         return LanesStatistics(mode=self.mode, lanes=tuple(lane.statistics() for lane in self._lanes))

@@ -1,6 +1,6 @@
-"""What one lane's engine did: jobs, durations, and the share of time in which it had work.
+"""What a lane's engines did: numbers of jobs, durations, and the share of time in which they worked.
 
-Owns the figures only. It must not read a clock: times come in as numbers of one monotonic clock.
+Times come in as numbers of one monotonic clock.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ class WorkStatistics:
     """A lane's work up to one moment.
 
     Attributes:
-        completed_jobs: Jobs that the engine transcribed, also when nobody wanted the result any more.
-        failed_jobs: Jobs that the engine, or the lack of one, failed.
-        dropped_partials: Partials given up because their engine was lost.
-        busy_ratio: Share of the time since the lane began to run in which a worker had a job, 0 to 1.
-        queue_delay: Submission until the engine got the job; completed and failed jobs, as the next two.
-        inference: What the engine took for it.
+        completed_jobs: Jobs that an engine transcribed, including those that were cancelled meanwhile.
+        failed_jobs: Jobs that failed, in an engine or for lack of one.
+        dropped_partials: Partials dropped because their engine was lost.
+        busy_ratio: Share of the workers' time since the lane began to run in which they had a batch, 0 to 1.
+        queue_delay: From submission until an engine got the job; of completed and failed jobs, as the next two.
+        inference: From then until its result.
         total: The sum of both.
     """
 
@@ -35,14 +35,14 @@ class WorkMeter:
     """Collects `WorkStatistics`.
 
     Args:
-        workers: How many work at the same time.
+        workers: Number of workers of the lane.
     """
 
     def __init__(self, *, workers: int = 1) -> None:
         self._workers = workers
         self._opened_s: float | None = None
-        self._busy = 0  # workers
-        self._busy_s = 0.0  # of all workers, up to the next
+        self._busy = 0  # number of workers with a batch
+        self._busy_s = 0.0  # sum over all workers, up to `_counted_s`
         self._counted_s = 0.0
         self._completed = 0
         self._failed = 0
@@ -52,21 +52,21 @@ class WorkMeter:
         self._total = Distribution()
 
     def open(self, now_s: float) -> None:
-        """The lane begins to run."""
+        """Start the clock of `busy_ratio`: the lane runs."""
         self._opened_s = now_s
 
     def begin(self, now_s: float) -> None:
-        """A worker's engine gets work."""
+        """A worker starts a batch."""
         self._count_busy(now_s)
         self._busy += 1
 
     def end(self, now_s: float) -> None:
-        """That work came back."""
+        """A worker's batch is over."""
         self._count_busy(now_s)
         self._busy -= 1
 
     def count(self, *, completed: bool, queue_delay_s: float, inference_s: float) -> None:
-        """One job came back from the engine."""
+        """Count a job that an engine transcribed or failed."""
         if completed:
             self._completed += 1
         else:
@@ -76,11 +76,11 @@ class WorkMeter:
         self._total.add(queue_delay_s + inference_s)
 
     def count_unserved(self) -> None:
-        """One job failed because there is no engine."""
+        """Count a job that failed because the lane has no engine."""
         self._failed += 1
 
     def count_dropped(self) -> None:
-        """One partial was given up with its engine."""
+        """Count a partial that was dropped because its engine was lost."""
         self._dropped += 1
 
     def statistics(self, now_s: float) -> WorkStatistics:

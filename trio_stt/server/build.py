@@ -19,7 +19,7 @@ from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
 from trio_stt.dsp.wake_words import WakeWords
 from trio_stt.lanes import model_resolver
-from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.fair_queue import QueueLimits
@@ -188,13 +188,12 @@ def _lane(plan: LanePlan, *, threads: int, warmup: bool, current: Callable[[], S
         num_threads=1 if registry.single_threaded(plan.config) else threads,
         num_workers=plan.workers if shared else 1,
     )
+    load = partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED)
     lane: Lane = Lane(
         plan.name,
-        new_executor=partial(EngineThread, plan.name),
-        load=partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED),
+        new_executor=engine_threads(plan.name, load, shared=shared and plan.workers > 1),
         limits=lambda: _queue_limits(current()),
         workers=plan.workers,
-        shared=shared and plan.workers > 1,
         batch_size=lambda kind: _batch_size(current(), kind),
         degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
         job_deadline_s=lambda: current().job_deadline_s or math.inf,

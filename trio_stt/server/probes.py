@@ -3,8 +3,8 @@
 It must not change what it looks at.
 """
 
+from trio_stt.lanes.lane_health import MAX_HUNG_THREADS
 from trio_stt.lanes.lane_state import LaneState
-from trio_stt.lanes.worker_pool import MAX_HUNG_THREADS
 from trio_stt.server.server_state import ServerState
 
 

@@ -262,7 +262,7 @@ class Partials:
             hints=self._hints,
             utterance=recording.heard if start_sample == recording.start_sample else None,
             first=first,
-            since_s=0.0 if first else self._begun_s,
+            waiting_since_s=0.0 if first else self._begun_s,
         )
         ticket = self._lane.submit(job)
         self._counters.realtime.submitted += 1

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.lanes.fakes import FakeEngine, FakeStreamingEngine, clip
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engines.base import EngineInfo, Request, StreamKey, Transcript
-from trio_stt.lanes.executor import load_guarded
-from trio_stt.lanes.streams import Streams
+from trio_stt.lanes.loaded_engine import LoadedEngine
+from trio_stt.lanes.utterance_streams import UtteranceStreams
 
 
 def so_far(utterance: StreamKey, samples: int, *, ends: bool = False) -> Request:
@@ -23,7 +23,7 @@ def texts(transcripts: list[Transcript]) -> list[str]:
 
 def test_each_sample_is_heard_once_and_the_final_hears_the_end() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
-    streams = Streams(engine)
+    streams = UtteranceStreams(engine)
     said = [streams.transcribe([so_far(one, samples)])[0].text for samples in (10, 30, 35)]
     assert said == ["10", "10 30", "10 30 35"]
     assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["10 30 35 50."]
@@ -31,41 +31,41 @@ def test_each_sample_is_heard_once_and_the_final_hears_the_end() -> None:
 
 
 def test_a_final_without_partials_is_fed_as_a_whole() -> None:
-    streams = Streams(FakeStreamingEngine())
+    streams = UtteranceStreams(FakeStreamingEngine())
     assert texts(streams.transcribe([so_far(StreamKey(), 50, ends=True)])) == ["50."]
 
 
 def test_a_final_that_brings_nothing_new_only_hears_the_end() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
-    streams = Streams(engine)
+    streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 50)])
     assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["50."]
     assert engine.fed == [50]
 
 
 def test_a_final_shorter_than_its_partials_is_heard_anew() -> None:
-    streams, one = Streams(FakeStreamingEngine()), StreamKey()
+    streams, one = UtteranceStreams(FakeStreamingEngine()), StreamKey()
     streams.transcribe([so_far(one, 50)])
     assert texts(streams.transcribe([so_far(one, 40, ends=True)])) == ["40."]
 
 
 def test_a_late_partial_gets_what_is_known_and_is_not_heard() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
-    streams = Streams(engine)
+    streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 50, ends=True)])
     assert texts(streams.transcribe([so_far(one, 40), so_far(one, 60)])) == ["50.", "50."]
     assert (engine.fed, engine.decoded) == ([50], [1])
 
 
 def test_a_second_final_of_an_utterance_is_heard_anew() -> None:
-    streams, one = Streams(FakeStreamingEngine()), StreamKey()
+    streams, one = UtteranceStreams(FakeStreamingEngine()), StreamKey()
     for samples in (50, 60):
         assert texts(streams.transcribe([so_far(one, samples, ends=True)])) == [f"{samples}."]
 
 
 def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> None:
     engine, one, two = FakeStreamingEngine(), StreamKey(), StreamKey()
-    streams = Streams(engine)
+    streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 10)])
     batch = [so_far(two, 7), Request(samples=clip(3)), so_far(one, 30, ends=True), Request(samples=clip(4))]
     assert texts(streams.transcribe(batch)) == ["7", "3", "10 30.", "4"]
@@ -75,14 +75,14 @@ def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> No
 
 def test_a_final_and_a_late_partial_of_one_utterance_may_come_together() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
-    assert texts(Streams(engine).transcribe([so_far(one, 50, ends=True), so_far(one, 40)])) == ["50.", "50."]
+    assert texts(UtteranceStreams(engine).transcribe([so_far(one, 50, ends=True), so_far(one, 40)])) == ["50.", "50."]
     assert engine.decoded == [1]
 
 
 @pytest.mark.parametrize("error", [TranscriptionFailed("fake"), EngineUnavailable("fake"), MemoryError()])
 def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
     engine, one, two = FakeStreamingEngine(), StreamKey(), StreamKey()
-    streams = Streams(engine)
+    streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 10), so_far(two, 10)])
     engine.failures.append(error)
     with pytest.raises(type(error)):
@@ -92,13 +92,13 @@ def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
 
 def test_streams_end_with_their_utterances_and_with_the_engine() -> None:
     engine = FakeStreamingEngine()
-    streams = Streams(engine)
+    streams = UtteranceStreams(engine)
     held = StreamKey()
     streams.transcribe([so_far(held, 10)])
     for _ in range(5_000):
         streams.transcribe([so_far(StreamKey(), 10)])
         assert len(engine.streams) <= 2
-    assert len(streams._heard) == 2
+    assert len(streams._utterances) == 2
     streams.close()
     assert len(engine.streams) == 0
     streams.close()
@@ -111,9 +111,11 @@ def test_only_an_engine_that_says_so_streams() -> None:
         def info(self) -> EngineInfo:
             return FakeEngine.info.fget(self)  # type: ignore[attr-defined, no-any-return] # a property has it
 
-    assert isinstance(load_guarded(FakeStreamingEngine)[0], Streams)
-    for kind in (Whole, FakeEngine):
-        assert isinstance(load_guarded(kind)[0], kind)
+    one = StreamKey()
+    grows, whole, plain = (LoadedEngine.load(kind) for kind in (FakeStreamingEngine, Whole, FakeEngine))
+    for engine, expected in ((grows, "10 30"), (whole, "30"), (plain, "30")):
+        engine.transcribe([so_far(one, 10)])
+        assert texts(engine.transcribe([so_far(one, 30)])) == [expected]
 
 
 @dataclass
@@ -139,7 +141,7 @@ def test_whatever_is_dropped_late_or_failing_a_transcript_is_that_of_the_whole_c
     actions: list[tuple[int, str, int]],
 ) -> None:
     engine = FakeStreamingEngine()
-    streams = Streams(engine)
+    streams = UtteranceStreams(engine)
     talkers = [Talker() for _ in range(3)]
     for number, action, more in actions:
         talker = talkers[number]

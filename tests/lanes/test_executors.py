@@ -1,0 +1,198 @@
+"""What every executor promises: the same tests on the tests' virtual one and on the product's thread."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
+
+import pytest
+import trio
+
+from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualExecutor, asked, lengths
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.lanes.engine_thread import EngineThread
+from trio_stt.lanes.engines.base import EngineInfo, Transcript
+from trio_stt.lanes.executor import EngineExecutor
+
+NewExecutor = Callable[..., EngineExecutor]
+
+KINDS: dict[str, NewExecutor] = {"virtual": VirtualExecutor, "thread": partial(EngineThread, "main")}
+
+
+@pytest.fixture(params=KINDS)
+def new_executor(request: pytest.FixtureRequest) -> NewExecutor:
+    """Makes an executor from what loads its engine."""
+    return KINDS[request.param]
+
+
+def raiser(error: BaseException) -> Callable[..., NoReturn]:
+    def raise_it(*_: object) -> NoReturn:
+        raise error
+
+    return raise_it
+
+
+async def test_start_returns_what_was_loaded(new_executor: NewExecutor) -> None:
+    executor = new_executor(FakeEngine)
+    assert await executor.start() == INFO
+    await executor.aclose()
+
+
+async def test_transcripts_have_the_order_of_the_batch(new_executor: NewExecutor) -> None:
+    executor = new_executor(FakeEngine)
+    await executor.start()
+    assert [t.text for t in await executor.transcribe(asked(3, 1, 2))] == ["3", "1", "2"]
+    await executor.aclose()
+
+
+@pytest.mark.parametrize("kind", [TranscriptionFailed, EngineUnavailable])
+async def test_engine_errors_pass_unchanged(new_executor: NewExecutor, kind: type[Exception]) -> None:
+    error = kind("fake: a clip without samples")
+    executor = new_executor(lambda: FakeEngine(raiser(error)))
+    await executor.start()
+    with pytest.raises(kind) as caught:
+        await executor.transcribe(asked(1))
+    assert caught.value is error
+    await executor.aclose()
+
+
+@pytest.mark.parametrize("error", [ValueError("no\nsuch  token"), SystemExit("no such token")])
+async def test_other_errors_fail_the_call_and_not_the_executor(new_executor: NewExecutor, error: BaseException) -> None:
+    def answer(batch: Batch) -> list[Transcript]:
+        return raiser(error)() if len(batch[0]) == 1 else lengths(batch)
+
+    executor = new_executor(lambda: FakeEngine(answer))
+    await executor.start()
+    with pytest.raises(TranscriptionFailed) as caught:
+        await executor.transcribe(asked(1))
+    assert str(caught.value) == f"fake raised {type(error).__name__}: no such token"
+    assert caught.value.__cause__ is error
+    assert [t.text for t in await executor.transcribe(asked(2))] == ["2"]
+    await executor.aclose()
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        "words",
+        [],
+        ["words"],
+        [Transcript(text="a"), Transcript(text="b")],
+        (Transcript(text="a"),),
+        [Transcript(text=None)],  # type: ignore[arg-type] # what an adapter might pass on from a native library
+        [Transcript(text="half a pair \ud800")],
+        [Transcript(text="on and on " * 2_000)],
+    ],
+)
+async def test_invalid_result_fails_the_call(new_executor: NewExecutor, result: object) -> None:
+    executor = new_executor(lambda: FakeEngine(lambda _: result))
+    await executor.start()
+    with pytest.raises(TranscriptionFailed, match="fake returned"):
+        await executor.transcribe(asked(1))
+    await executor.aclose()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (EngineUnavailable("install the fake package"), "install the fake package"),
+        (SettingError("fake knows no option colour"), "fake knows no option colour"),
+        (OSError("bad magic"), "the engine could not be loaded: OSError: bad magic"),
+        (SystemExit(), "the engine could not be loaded: SystemExit"),
+    ],
+)
+async def test_failed_load_makes_the_engine_unavailable(
+    new_executor: NewExecutor, error: BaseException, message: str
+) -> None:
+    executor = new_executor(raiser(error))
+    with pytest.raises(EngineUnavailable) as caught:
+        await executor.start()
+    assert str(caught.value) == message
+    assert error in (caught.value, caught.value.__cause__)
+    with pytest.raises(EngineUnavailable):
+        await executor.transcribe(asked(1))
+    await executor.aclose()
+
+
+async def test_engine_without_info_is_unavailable(new_executor: NewExecutor) -> None:
+    class Shy(FakeEngine):
+        @property
+        def info(self) -> EngineInfo:
+            raise AttributeError("device")
+
+    executor = new_executor(Shy)
+    with pytest.raises(EngineUnavailable, match="AttributeError: device"):
+        await executor.start()
+    await executor.aclose()
+
+
+async def test_close_frees_the_engine_once(new_executor: NewExecutor) -> None:
+    engine = FakeEngine()
+    executor = new_executor(lambda: engine)
+    await executor.start()
+    await executor.aclose()
+    await executor.aclose()
+    assert engine.closed == 1
+    with pytest.raises(EngineUnavailable):
+        await executor.transcribe(asked(1))
+
+
+async def test_close_frees_the_engine_in_a_cancelled_scope(new_executor: NewExecutor) -> None:
+    engine = FakeEngine()
+    executor = new_executor(lambda: engine)
+    await executor.start()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await executor.aclose()
+    assert engine.closed == 1
+
+
+async def test_executor_that_never_started_closes(new_executor: NewExecutor) -> None:
+    await new_executor(FakeEngine).aclose()
+
+
+async def test_engine_that_raises_in_its_close_does_not_raise_from_aclose(new_executor: NewExecutor) -> None:
+    executor = new_executor(lambda: FakeEngine(on_close=raiser(RuntimeError("already gone"))))
+    await executor.start()
+    await executor.aclose()
+
+
+async def test_engine_of_a_cancelled_start_is_closed(new_executor: NewExecutor) -> None:
+    engines: list[FakeEngine] = []
+
+    def load() -> FakeEngine:
+        engines.append(FakeEngine())
+        return engines[-1]
+
+    executor = new_executor(load)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await executor.start()
+    assert scope.cancelled_caught
+    with pytest.raises(EngineUnavailable):
+        await executor.transcribe(asked(1))
+    await executor.aclose()
+    assert [engine.closed for engine in engines] == [1] * len(engines)
+
+
+@pytest.mark.parametrize("defective", [False, True])
+async def test_only_a_defective_engine_is_discarded(new_executor: NewExecutor, *, defective: bool) -> None:
+    discarded: list[str] = []
+    executor = new_executor(FakeEngine, discard=lambda: discarded.append("at close"))
+    await executor.start()
+    await executor.aclose(discard=defective)
+    assert discarded == ["at close"] * defective
+
+
+async def test_abandoned_engine_is_discarded_and_reports_its_return(new_executor: NewExecutor) -> None:
+    discarded: list[str] = []
+    returned = trio.Event()
+    engine = FakeEngine()
+    executor = new_executor(lambda: engine, discard=lambda: discarded.append("abandoned"))
+    await executor.start()
+    executor.abandon(returned.set)
+    assert discarded == ["abandoned"]
+    await returned.wait()
+    assert engine.closed == 1
+    with pytest.raises(EngineUnavailable):
+        await executor.transcribe(asked(1))
