@@ -1,3 +1,5 @@
+"""Folders of installed packages are found without importing them."""
+
 import sys
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from trio_stt.runtime.packages import package_folder
 
 
-def test_a_package_is_found_without_being_imported() -> None:
+def test_package_folder_is_found_without_import() -> None:
     folder = package_folder("silero_vad")
     assert folder is None or (folder / "__init__.py").is_file()
     assert "silero_vad" not in sys.modules
@@ -15,5 +17,5 @@ def test_a_package_is_found_without_being_imported() -> None:
 
 
 @pytest.mark.parametrize("name", ["no_such_package", "bisect"])
-def test_there_is_no_folder_of_what_is_no_package(name: str) -> None:
+def test_module_and_missing_package_have_no_folder(name: str) -> None:
     assert package_folder(name) is None

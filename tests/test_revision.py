@@ -1,4 +1,4 @@
-"""Changes of a running server's settings: what is taken, what is refused and why."""
+"""Changes to the settings of a running server: applied, rejected, and why."""
 
 import json
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ WRONG_TYPES: dict[type, list[str]] = {
 by_name = pytest.mark.parametrize("declaration", CHANGEABLE, ids=lambda declaration: declaration.name)
 
 
-def asked(settings: Settings, changes: Mapping[str, Any]) -> Revision:
-    return asked_raw(settings, {name: json.dumps(value) for name, value in changes.items()})
+def revise_json(settings: Settings, changes: Mapping[str, Any]) -> Revision:
+    return revise_raw(settings, {name: json.dumps(value) for name, value in changes.items()})
 
 
-def asked_raw(settings: Settings, changes: Mapping[str, str]) -> Revision:
-    return revise(settings, {name: msgspec.Raw(text.encode()) for name, text in changes.items()}, words_exist)
+def revise_raw(settings: Settings, changes: Mapping[str, str]) -> Revision:
+    return revise(settings, {name: msgspec.Raw(text.encode()) for name, text in changes.items()}, check_words)
 
 
-def words_exist(settings: Settings) -> None:
-    """The check of a server that knows one backend and one word."""
+def check_words(settings: Settings) -> None:
+    """Check of a server with one backend and one word."""
     if settings.wakeword_backend not in ("", "oww"):
         raise SettingError(f"wakeword_backend: {settings.wakeword_backend!r} is no backend")
     if settings.wakeword_backend and settings.wake_words not in ("", "jarvis"):
@@ -53,13 +53,13 @@ def lifted(declaration: Declaration) -> Settings:
 
 @pytest.mark.contract("1.3", "3")
 @by_name
-def test_what_is_allowed_is_taken_and_nothing_else_changes(declaration: Declaration) -> None:
+def test_valid_change_is_applied_and_nothing_else_changes(declaration: Declaration) -> None:
     before = lifted(declaration)
     name = declaration.name
     for value in good_values(declaration):
         if name == "wakeword_backend":
-            value = "oww"  # noqa: PLW2901 - the only one that this server knows
-        revision = asked(before, {name: value})
+            value = "oww"  # noqa: PLW2901 - the only backend of `check_words`
+        revision = revise_json(before, {name: value})
         assert (applied(revision), revision.rejected) == ([name], {})
         held = getattr(revision.settings, name)
         assert held == as_held(value)
@@ -70,9 +70,9 @@ def test_what_is_allowed_is_taken_and_nothing_else_changes(declaration: Declarat
 
 @pytest.mark.contract("1.3", "11/34")
 @by_name
-def test_what_is_not_allowed_is_refused_with_the_value(declaration: Declaration) -> None:
+def test_value_outside_the_range_is_rejected(declaration: Declaration) -> None:
     for value in bad_values(declaration):
-        revision = asked(lifted(declaration), {declaration.name: value})
+        revision = revise_json(lifted(declaration), {declaration.name: value})
         assert revision.settings == lifted(declaration)
         rejection = revision.rejected[declaration.name]
         assert rejection.reason == "invalid_value"
@@ -81,48 +81,48 @@ def test_what_is_not_allowed_is_refused_with_the_value(declaration: Declaration)
 
 @pytest.mark.contract("1.3", "11/34")
 @by_name
-def test_a_value_of_another_json_type_is_refused(declaration: Declaration) -> None:
+def test_value_of_another_json_type_is_rejected(declaration: Declaration) -> None:
     wrong = [text for text in WRONG_TYPES[kind(declaration)] if text != "null"]
     if not is_optional(declaration):
         wrong.append("null")
     for text in wrong:
-        revision = asked_raw(DEFAULT, {declaration.name: text})
+        revision = revise_raw(DEFAULT, {declaration.name: text})
         assert revision.settings == DEFAULT, text
         assert revision.rejected[declaration.name].reason == "invalid_value", text
 
 
 @pytest.mark.contract("1.3")
 @pytest.mark.parametrize("declaration", STARTUP, ids=lambda declaration: declaration.name)
-def test_what_needs_a_restart_is_refused_whatever_the_value(declaration: Declaration) -> None:
+def test_startup_setting_is_rejected_with_any_value(declaration: Declaration) -> None:
     for text in ("1", "null", '"x"', "9" * 5000, "[" * 500 + "]" * 500):
-        revision = asked_raw(DEFAULT, {declaration.name: text})
+        revision = revise_raw(DEFAULT, {declaration.name: text})
         assert revision.settings == DEFAULT
         assert revision.rejected[declaration.name].reason == "startup_only"
 
 
 @pytest.mark.contract("1.3")
 @pytest.mark.parametrize("name", ["colour", "", "MAX_SESSIONS", "max_sessions ", "wake_word_enabled", "model_config"])
-def test_what_is_no_setting_is_refused_as_unknown(name: str) -> None:
-    revision = asked(DEFAULT, {name: 5})
+def test_unknown_setting_is_rejected(name: str) -> None:
+    revision = revise_json(DEFAULT, {name: 5})
     assert revision.settings == DEFAULT
     assert revision.rejected[name].reason == "unknown"
 
 
-def test_deep_values_are_refused() -> None:
-    revision = asked_raw(DEFAULT, {"max_sessions": "[" * 900 + "]" * 900})
+def test_deeply_nested_value_is_rejected() -> None:
+    revision = revise_raw(DEFAULT, {"max_sessions": "[" * 900 + "]" * 900})
     assert revision.rejected["max_sessions"].reason == "invalid_value"
 
 
-def test_names_of_choices_are_spelled_freely() -> None:
-    revision = asked(DEFAULT, {"log_level": "debug", "openwakeword_inference_framework": "ONNX"})
+def test_choices_ignore_case() -> None:
+    revision = revise_json(DEFAULT, {"log_level": "debug", "openwakeword_inference_framework": "ONNX"})
     assert revision.settings.log_level == "DEBUG"
     assert revision.settings.openwakeword_inference_framework == "onnx"
     assert all(choices(declaration) for declaration in revision.applied)
 
 
 @pytest.mark.contract("1.3")
-def test_good_changes_are_taken_beside_bad_ones() -> None:
-    revision = asked(
+def test_valid_changes_are_applied_beside_invalid_ones() -> None:
+    revision = revise_json(
         DEFAULT,
         {"max_sessions": 6, "silero_sensitivity": 0.2, "model": "x", "colour": "red", "max_active_speakers": "five"},
     )
@@ -136,46 +136,46 @@ def test_good_changes_are_taken_beside_bad_ones() -> None:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_what_is_only_possible_together_is_taken_together(backwards: bool) -> None:
+def test_changes_that_need_each_other_are_applied_together(backwards: bool) -> None:
     changes = {"realtime_min_audio_seconds": 25, "realtime_max_audio_seconds": 30}
     if backwards:
         changes = dict(reversed(changes.items()))
-    revision = asked(DEFAULT, changes)
+    revision = revise_json(DEFAULT, changes)
     assert revision.rejected == {}
     assert (revision.settings.realtime_min_audio_seconds, revision.settings.realtime_max_audio_seconds) == (25, 30)
 
 
-def test_what_is_impossible_with_the_rest_is_refused_by_name() -> None:
-    revision = asked(DEFAULT, {"realtime_min_audio_seconds": 25, "max_sessions": 6})
+def test_change_in_conflict_with_other_settings_is_rejected() -> None:
+    revision = revise_json(DEFAULT, {"realtime_min_audio_seconds": 25, "max_sessions": 6})
     assert applied(revision) == ["max_sessions"]
     rejection = revision.rejected["realtime_min_audio_seconds"]
     assert rejection.reason == "invalid_value"
     assert rejection.message == "realtime_max_audio_seconds (20) must be 0 or at least realtime_min_audio_seconds (25)"
 
 
-def test_of_an_impossible_pair_what_is_possible_alone_is_taken() -> None:
+def test_possible_half_of_a_conflicting_pair_is_applied() -> None:
     changes = {"realtime_min_audio_seconds": 30, "realtime_max_audio_seconds": 25}
-    revision = asked(DEFAULT, changes)
+    revision = revise_json(DEFAULT, changes)
     assert applied(revision) == ["realtime_max_audio_seconds"]
     assert list(revision.rejected) == ["realtime_min_audio_seconds"]
 
 
-def test_wake_words_are_checked_with_all_that_is_asked_for() -> None:
-    assert applied(asked(DEFAULT, {"wake_words": "jarvis", "wakeword_backend": "oww"})) == [
+def test_wake_words_are_checked_with_the_whole_request() -> None:
+    assert applied(revise_json(DEFAULT, {"wake_words": "jarvis", "wakeword_backend": "oww"})) == [
         "wake_words",
         "wakeword_backend",
     ]
-    revision = asked(DEFAULT, {"wake_words": "banana", "wakeword_backend": "oww", "wake_word_timeout": 3})
+    revision = revise_json(DEFAULT, {"wake_words": "banana", "wakeword_backend": "oww", "wake_word_timeout": 3})
     assert applied(revision) == ["wake_word_timeout"]
     assert {rejection.message for rejection in revision.rejected.values()} == {"wake_words: 'banana' is no word"}
     assert list(revision.rejected) == ["wake_words", "wakeword_backend"], "a backend alone would wait for any word"
-    revision = asked(Settings(wakeword_backend="oww"), {"wake_words": "banana"})
+    revision = revise_json(Settings(wakeword_backend="oww"), {"wake_words": "banana"})
     assert revision.rejected["wake_words"].message == "wake_words: 'banana' is no word"
 
 
-def test_wake_words_are_not_checked_for_changes_of_other_settings() -> None:
+def test_wake_words_are_not_checked_for_other_settings() -> None:
     def check(_: Settings) -> None:
-        pytest.fail("it may be slow")
+        pytest.fail("the check may be slow")
 
     for declaration in CHANGEABLE:
         if declaration.name not in WAKE_WORD_SETTINGS:
@@ -204,16 +204,16 @@ REQUESTS = st.lists(
 
 @pytest.mark.contract("1.3")
 @given(st.lists(REQUESTS, min_size=1, max_size=4))
-def test_the_settings_stay_possible_and_as_much_as_possible_is_taken(requests: list[dict[str, Any]]) -> None:
+def test_settings_stay_valid_and_as_many_changes_as_possible_are_applied(requests: list[dict[str, Any]]) -> None:
     settings = DEFAULT
     for changes in requests:
-        revision = asked(settings, changes)
-        taken = applied(revision)
-        assert sorted([*taken, *revision.rejected]) == sorted(changes)
+        revision = revise_json(settings, changes)
+        accepted = applied(revision)
+        assert sorted([*accepted, *revision.rejected]) == sorted(changes)
         assert Settings.model_validate(revision.settings.model_dump()) == revision.settings
-        words_exist(revision.settings)
-        untouched = {d.name: getattr(settings, d.name) for d in declarations() if d.name not in taken}
+        check_words(revision.settings)
+        untouched = {d.name: getattr(settings, d.name) for d in declarations() if d.name not in accepted}
         assert {name: getattr(revision.settings, name) for name in untouched} == untouched
         for name in revision.rejected.keys() - WAKE_WORD_SETTINGS:
-            assert asked(revision.settings, {name: changes[name]}).rejected, "it could have been taken"
+            assert revise_json(revision.settings, {name: changes[name]}).rejected, "this change was possible"
         settings = revision.settings

@@ -1,4 +1,4 @@
-"""What settings are together: profiles, combinations that are impossible, and when wake words are active."""
+"""Settings together: profiles, conflicts, and when wake words are enabled."""
 
 import pytest
 
@@ -30,19 +30,19 @@ pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
         ),
     ],
 )
-def test_what_is_impossible_together_names_what_was_given(arguments: list[str], message: str) -> None:
+def test_conflict_names_the_given_flag(arguments: list[str], message: str) -> None:
     with pytest.raises(SettingError) as refusal:
         from_flags(*arguments)
     assert str(refusal.value) == f"{arguments[0]}: {message}"
 
 
-def test_what_is_impossible_together_names_the_variable_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conflict_names_the_given_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_REALTIME_MIN_AUDIO_SECONDS", "30")
     with pytest.raises(SettingError, match=r"^TRIO_STT_REALTIME_MIN_AUDIO_SECONDS: realtime_max_audio_seconds \(20\)"):
         load_settings()
 
 
-# 3.1: realtime batch, batch, pause, shortest, silence, early.
+# batch, realtime batch, pause between partials, shortest utterance, silence, speculative final
 @pytest.mark.contract("3.1")
 @pytest.mark.parametrize(
     ("profile", "values"),
@@ -70,7 +70,7 @@ def test_a_profile_sets_its_values_and_its_description(profile: str, values: tup
 
 @pytest.mark.contract("3.1")
 @pytest.mark.parametrize("profile", [name for name in PROFILES if PROFILES[name].values])
-def test_what_is_set_on_its_own_wins_over_the_profile(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explicit_settings_override_the_profile(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_TUNING_PROFILE", profile.upper().replace("-", "_"))
     monkeypatch.setenv("TRIO_STT_BATCH_SIZE", "3")
     settings = from_flags("--realtime-batch-size", "5")
@@ -79,7 +79,7 @@ def test_what_is_set_on_its_own_wins_over_the_profile(profile: str, monkeypatch:
 
 
 @pytest.mark.contract("3", "4.10")
-def test_wake_words_on_the_command_line_alone_take_porcupine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wake_words_flag_alone_selects_porcupine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert from_flags("--wake-words", "jarvis").wakeword_backend == "pvporcupine"
     assert from_flags("--wake-words", " ").wakeword_backend == ""
     assert from_flags("--wake-words", "jarvis", "--wakeword-backend", "OWW").wakeword_backend == "oww"
@@ -87,7 +87,7 @@ def test_wake_words_on_the_command_line_alone_take_porcupine(monkeypatch: pytest
     assert from_flags("--wake-words", "jarvis").wakeword_backend == "openwakeword"
 
 
-def test_wake_words_in_the_environment_alone_stay_inactive_and_this_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wake_words_variable_alone_has_no_effect_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_WAKE_WORDS", "jarvis")
     settings = load_settings()
     assert public_settings(settings)["wake_word_enabled"] is False
@@ -101,6 +101,6 @@ def test_wake_words_in_the_environment_alone_stay_inactive_and_this_is_said(monk
     ("backend", "words", "enabled"),
     [("", "", False), ("", "jarvis", False), ("openwakeword", "", True), ("pvporcupine", "jarvis", True)],
 )
-def test_a_backend_makes_wake_words_active(backend: str, words: str, enabled: bool) -> None:
+def test_backend_enables_wake_words(backend: str, words: str, enabled: bool) -> None:
     settings = load_settings({"wakeword_backend": backend, "wake_words": words})
     assert public_settings(settings)["wake_word_enabled"] is enabled

@@ -1,4 +1,4 @@
-"""Each setting as people give it: its flags, its variable, its range, and what a mistake is told."""
+"""Each setting from outside: flags, variable, range, and the error of an invalid value."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ from tests.support.declared import (
 from trio_stt.errors import SettingError
 from trio_stt.settings import Declaration, declarations, load_settings, public_settings, runtime_settings
 
-# RealtimeSTT's settings: name, flags, class (A, N, S), default. The defaults marked * are ours.
-CONTRACT = """
+# RealtimeSTT's settings: name, flags, class (A, N, S), default. Defaults marked * differ.
+SHARED = """
 host --host S *127.0.0.1
 port --port S 8010
 tuning_profile --profile,--tuning-profile S custom
@@ -80,8 +80,8 @@ realtime_max_audio_seconds --realtime-max-audio-seconds N 20.0
 vad_energy_threshold --vad-energy-threshold N 250.0
 model_warmup --no-model-warmup S True
 """
-ROWS = [line.split() for line in CONTRACT.strip().splitlines()]
-OURS = {
+ROWS = [line.split() for line in SHARED.strip().splitlines()]
+ADDED = {
     "lane_workers",
     "realtime_lane_workers",
     "job_deadline_s",
@@ -122,14 +122,14 @@ def lifted(declaration: Declaration) -> dict[str, str]:
 
 
 @pytest.mark.contract("3")
-def test_the_contract_names_59_settings_and_each_is_declared() -> None:
+def test_all_59_shared_settings_are_declared() -> None:
     assert len(ROWS) == 59
-    assert {d.name for d in declarations()} == {row[0] for row in ROWS} | OURS
+    assert {d.name for d in declarations()} == {row[0] for row in ROWS} | ADDED
 
 
 @pytest.mark.contract("3")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_flags_class_and_default_are_those_of_the_contract(row: list[str]) -> None:
+def test_flags_class_and_default_of_shared_settings(row: list[str]) -> None:
     name, flags, letter, *default = row
     declaration = next(d for d in declarations() if d.name == name)
     assert declaration.option.flags == (() if flags == "-" else tuple(flags.split(",")))
@@ -143,9 +143,9 @@ def test_flags_class_and_default_are_those_of_the_contract(row: list[str]) -> No
         assert str(declaration.field.default).replace(" ", "") == shown or default[0] == "*"
 
 
-def test_the_classes_are_sorted_and_hold_each_setting_once() -> None:
+def test_runtime_classes_are_sorted_and_hold_each_setting_once() -> None:
     classes = runtime_settings()
-    assert [len([n for n in names if n not in OURS]) for names in classes.values()] == [8, 30, 21]
+    assert [len([n for n in names if n not in ADDED]) for names in classes.values()] == [8, 30, 21]
     assert all(names == sorted(names) for names in classes.values())
     assert sorted(name for names in classes.values() for name in names) == sorted(d.name for d in declarations())
 
@@ -178,7 +178,7 @@ def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: p
 
 @pytest.mark.contract("3", "11/34")
 @by_name
-def test_a_value_that_is_not_allowed_is_refused_by_name(
+def test_invalid_value_is_rejected_by_flag_and_variable(
     declaration: Declaration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = {bool: "perhaps", int: "1.5", float: "soon", tuple: "0.1;0.2", dict: "[1]"}.get(kind(declaration))
@@ -204,7 +204,7 @@ def assert_one_line(error: SettingError, name: str, text: str) -> None:
 
 
 @by_name
-def test_a_flag_wins_over_the_environment(declaration: Declaration, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flag_overrides_the_environment(declaration: Declaration, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         declaration.env, "not at all" if declaration.is_flag_only else as_text(declaration.field.default)
     )
@@ -218,7 +218,7 @@ def test_a_flag_wins_over_the_environment(declaration: Declaration, monkeypatch:
 
 
 @pytest.mark.parametrize("name", ["TRIO_STT_COLOUR", "TRIO_STT_TUNING_DESCRIPTION"])
-def test_a_variable_that_is_no_setting_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_variable_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "blue")
     with pytest.raises(SettingError, match=f"^{name}: no such setting$"):
         load_settings()
@@ -230,14 +230,14 @@ def test_a_variable_that_is_no_setting_is_refused(name: str, monkeypatch: pytest
     ["[1]", "{", "null", "5", '{"a": 1} x', "[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 5000 + "}"],
     ids=lambda text: text[:8],
 )
-def test_engine_options_that_are_no_object_are_refused_in_one_line(text: str) -> None:
+def test_engine_options_that_are_not_an_object_are_rejected_in_one_line(text: str) -> None:
     with pytest.raises(SettingError) as refusal:
         from_flags("--engine-options", text)
     assert_one_line(refusal.value, "--engine-options", text)
 
 
 @pytest.mark.parametrize("text", ["0.1,", "a", "0.1,,0.2", "nan", "0.1,inf", "-0.1", "null", "[0.1]"])
-def test_a_bad_list_of_delays_is_refused_in_one_line(text: str) -> None:
+def test_invalid_list_of_delays_is_rejected_in_one_line(text: str) -> None:
     with pytest.raises(SettingError) as refusal:
         from_flags(f"--realtime-boundary-followup-delays={text}")
     assert_one_line(refusal.value, "--realtime-boundary-followup-delays", text)
@@ -246,20 +246,20 @@ def test_a_bad_list_of_delays_is_refused_in_one_line(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "delays"), [("", ()), (" ", ()), ("0.3", (0.3,)), ("0.3, 0.1,0.3", (0.1, 0.3)), ("0", (0.0,))]
 )
-def test_delays_are_sorted_and_each_counts_once(text: str, delays: tuple[float, ...]) -> None:
+def test_delays_are_sorted_without_duplicates(text: str, delays: tuple[float, ...]) -> None:
     assert from_flags(f"--realtime-boundary-followup-delays={text}").realtime_boundary_followup_delays == delays
 
 
 @pytest.mark.contract("1.2")
-def test_the_public_settings_hold_all_but_what_may_hold_tokens() -> None:
+def test_public_settings_leave_out_those_that_may_hold_secrets() -> None:
     shown: dict[str, Any] = public_settings(load_settings({"transcription_engine_options": '{"token": "secret"}'}))
     hidden = {"transcription_engine_options", "realtime_transcription_engine_options"}
     hidden |= {"keys_file", "keys", "certfile", "keyfile"}
-    assert set(shown) == ({row[0] for row in ROWS} | OURS | {"wake_word_enabled"}) - hidden
+    assert set(shown) == ({row[0] for row in ROWS} | ADDED | {"wake_word_enabled"}) - hidden
     assert "secret" not in repr(shown)
 
 
-def test_bytes_that_are_no_text_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_that_is_not_utf8_is_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_MODEL", "\udcff")
     with pytest.raises(SettingError, match=r"^TRIO_STT_MODEL: .* must be text in UTF-8$"):
         load_settings()

@@ -14,7 +14,7 @@ from trio_websocket import open_websocket_url
 
 from tests.contract.fixtures import composed, speech
 from tests.lanes.fakes import Batch, FakeEngine
-from tests.protocol.test_conversation import files_of, unlike_all
+from tests.protocol.test_conversation import files_of, least_differences
 from tests.support.client import PATH, SocketClient, connected, load_pcm
 from tests.support.in_process import serving
 from tests.support.real import moonshine_asset
@@ -70,7 +70,7 @@ async def test_every_command_and_report_of_a_real_server_has_the_shape_of_the_co
 
     seen = set()
     for event in client.events:
-        assert unlike_all(event, files_of(event)) == []
+        assert least_differences(event, files_of(event)) == []
         seen.add(f"{event['type']} {event.get('event', '')}".strip())
     assert seen >= {
         *("hello", "ready", "status", "realtime", "final", "warning", "error", "clear", "pong", "metrics"),
@@ -84,7 +84,7 @@ async def test_every_command_and_report_of_a_real_server_has_the_shape_of_the_co
     before = client.events[: client.events.index(cleared)]
     assert cleared["nextSegmentId"] > max(event.get("segmentId", 0) for event in before)
     for path, (status, body) in reports.items():
-        assert (status, unlike_all(body, [f"http_{path.rpartition('/')[2]}"])) == (200, [])
+        assert (status, least_differences(body, [f"http_{path.rpartition('/')[2]}"])) == (200, [])
     assert list(reports["/api/metrics"][1]["sessions"]) == [client.events[0]["sessionId"]]
     status, body = changed
     assert (status, list(body["applied"]), sorted(body["rejected"])) == (

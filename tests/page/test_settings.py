@@ -73,7 +73,7 @@ def test_what_holds_for_new_sessions_holds_for_this_page_once_it_begins_one(serv
         page.get_by_test_id("settings-open").click()
         setting(page, "wake_words").get_by_role("textbox").fill("jarvis")
         page.get_by_test_id("settings").get_by_role("button", name="Apply").click()
-        expect(page.get_by_test_id("settings-status")).to_contain_text("stays inactive while wakeword_backend is empty")
+        expect(page.get_by_test_id("settings-status")).to_contain_text("has no effect while wakeword_backend is empty")
         expect(setting(page, "wake_words")).to_contain_text("Applied to new sessions.")
         frames: list[str] = []
         page.on("websocket", lambda opened: opened.on("framereceived", lambda frame: frames.append(str(frame))))

@@ -1,4 +1,4 @@
-"""The typed twin of every golden file of an event."""
+"""The typed event of every golden file."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ FINAL_AT = 1900000003.9
 
 
 def wake(state: str, **times: float) -> WakeWord:
-    """Where a session is with its wake words, having heard one unless it waits."""
+    """State of the wake-word cycle, after a detection unless it waits."""
     known: dict[str, Any] = {"word": "hey jarvis"} if "detected_at" in times else {}
     for name, timestamp in times.items():
         known |= at(name, timestamp)

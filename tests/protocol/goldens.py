@@ -1,7 +1,6 @@
-"""The wire as files: each message complete, as the contract has it. What we add to it is listed here, and nowhere else.
+"""Golden files: complete messages of the protocol shared with RealtimeSTT's server, and the declared additions to it.
 
-Golden files hold no addition of ours. They were written from the contract (its examples, where it gives one, filled up
-to complete objects), not by the code under test.
+Golden files hold no additions. They were written from a description of that server, not by the code under test.
 """
 
 import json
@@ -12,41 +11,41 @@ from typing import Any
 FOLDER = Path(__file__).parent / "golden"
 
 ADDED_FIELDS = {
-    "*.seq": "numbers the events of a session",
-    "hello.resumeToken": "shows, on a later connection, who may go on with the session",
-    "hello.resumeGraceSeconds": "how long it is kept for that",
+    "*.seq": "number of the event in its session",
+    "hello.resumeToken": "secret with which a later connection continues the session",
+    "hello.resumeGraceSeconds": "how long the session is kept for that",
     "status.degraded": "partials come less often because the server is behind",
     "final.stableTextAgreed": "whether the final begins with the words that partials had shown as stable",
-    "final.pieces": "when its words were spoken, as far as the engine says, and how sure it is",
-    "*egment.audioStartSeconds": "where the speech begins in the audio that the client sent",
-    "*egment.audioEndSeconds": "where it ends there",
-    "*.wakeWord.word": "which of the wake words was heard",
-    "*metrics.suppressedTexts": "what engines returned and nobody can have said",
+    "final.pieces": "words or phrases with times and confidence, if the engine gives them",
+    "*egment.audioStartSeconds": "start of the speech in the audio of the client",
+    "*egment.audioEndSeconds": "end of the speech there",
+    "*.wakeWord.word": "detected wake word",
+    "*metrics.suppressedTexts": "texts withheld because they contain no speech",
     "http_metrics.sessions.*.suppressedTexts": "the same",
-    "*.workers.*.engine": "which engine a lane runs",
-    "*.workers.*.model": "which model it loaded",
-    "*.workers.*.device": "on which device",
-    "*.workers.*.capabilities": "what that engine can do",
-    "*.workers.*.state": "whether the lane has an engine, waits for one, or is failed",
-    "*.workers.*.workers": "how many engines it shall have",
-    "*.workers.*.serving": "how many it has",
-    "*.workers.*.restarts": "how many were given up",
-    "*.workers.*.hungThreads": "how many of them hang",
-    "*.workers.*.droppedPartials": "how many partials were lost with their engine",
-    "*.workers.*.lastError": "why an engine was lost or could not be loaded, the last time",
-    "http_config.schema": "what there is to know of each setting; one is in the file http_config_schema",
-    "http_config_update.warnings": "what is allowed but hardly meant",
+    "*.workers.*.engine": "engine of the lane",
+    "*.workers.*.model": "loaded model",
+    "*.workers.*.device": "device in use",
+    "*.workers.*.capabilities": "capabilities of that engine",
+    "*.workers.*.state": "whether the lane has an engine, waits for one, or has failed",
+    "*.workers.*.workers": "engines that the lane should have",
+    "*.workers.*.serving": "engines that it has",
+    "*.workers.*.restarts": "engines given up",
+    "*.workers.*.hungThreads": "engines given up that still hang",
+    "*.workers.*.droppedPartials": "partials lost with their engine",
+    "*.workers.*.lastError": "why an engine was last lost or not loaded",
+    "http_config.schema": "declaration of each setting; one is in the file http_config_schema",
+    "http_config_update.warnings": "changes without effect",
 }
-"""Path of a field in a message (the file's kind first, `*` for any part of it), and what it is there for."""
+"""Path of each added field (kind of the file first, `*` for any part), and its purpose."""
 
 ADDED_MESSAGES = {
-    "auth_required": "asks for a key, where one is needed and none came with the handshake",
+    "auth_required": "asks for a key if the handshake had none",
     "flushed": "answers our command `flush`",
-    "heartbeat": "tells a streaming client that the session lives",
+    "heartbeat": "sent at intervals while a client streams",
     "resumed": "answers our command `resume`",
     "timeline_segment_closed": "ends a segment that has no final",
 }
-"""Files that the contract does not know, and what the message is for."""
+"""Files of added messages, and their purpose."""
 
 _MAPS = frozenset({"queues", "workers", "sessions", "perSession"})
 """Objects whose keys are names, not fields."""
@@ -62,17 +61,17 @@ def golden(name: str) -> Any:
 
 
 def kind_of(name: str) -> str:
-    """What the paths of a file's fields begin with: a type of event, or the whole name of an HTTP body."""
+    """First part of the paths of a file: the type of an event, or the name of an HTTP body."""
     return name if name.startswith("http_") else name.partition("_")[0]
 
 
 def written(value: Any) -> str:
-    """JSON text in which 1, 1.0 and true differ, and the order of keys does not count."""
+    """JSON text in which 1, 1.0 and true differ and the order of keys does not."""
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
 
 
-def contract_part(value: Any, path: str) -> tuple[Any, set[str]]:
-    """A message without our additions, and which of `ADDED_FIELDS` it had."""
+def shared_part(value: Any, path: str) -> tuple[Any, set[str]]:
+    """A message without additions, and the patterns of `ADDED_FIELDS` that it had."""
     used: set[str] = set()
 
     def pruned(value: Any, path: str) -> Any:
@@ -92,7 +91,7 @@ def contract_part(value: Any, path: str) -> tuple[Any, set[str]]:
 
 
 def differences(actual: Any, expected: Any, path: str) -> list[str]:
-    """Where the shape of a message differs from a golden one: fields, and JSON types with int and float apart.
+    """Differences in shape from a golden message: fields, and JSON types with int and float apart.
 
     A null in the golden message stands for a value that may be null.
     """

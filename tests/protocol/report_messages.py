@@ -1,4 +1,4 @@
-"""The typed twin of every golden file of an HTTP body, and of what events share with them."""
+"""The typed report of every golden HTTP body, and the parts shared with events."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ ENGINES = ("cohere", "whisper_cpp")
 
 
 def at(name: str, timestamp: float) -> dict[str, Any]:
-    """A time and its twin, as keyword arguments."""
+    """A time and its ISO text, as keyword arguments."""
     return {name: timestamp, f"{name}_iso": iso(timestamp)}
 
 
@@ -139,7 +139,7 @@ SCHEDULER = SchedulerReport(
 
 
 def session_report(**changes: Any) -> SessionReport:
-    """A session that records; a number for each counter."""
+    """A session with a running utterance; each counter has a number of its own."""
     facts: dict[str, Any] = {
         "session_id": SESSION,
         "streaming": True,

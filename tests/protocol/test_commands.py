@@ -1,3 +1,5 @@
+"""Commands: text frames to commands or errors."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from trio_stt.protocol.commands import Command, Flush, parse_command
 
 @pytest.mark.contract("2.2")
 @pytest.mark.parametrize("command", Command)
-def test_each_command_is_read_and_extra_keys_are_ignored(command: Command) -> None:
+def test_commands_parse_with_extra_keys(command: Command) -> None:
     assert parse_command(f'{{"type": "{command}", "extra": [1, {{"a": null}}]}}') is command
 
 
@@ -34,7 +36,7 @@ def test_each_command_is_read_and_extra_keys_are_ignored(command: Command) -> No
         ('{"type": "START"}', "unknown command type 'START'"),
     ],
 )
-def test_what_is_no_command_is_refused_with_its_reason(text: str, message: str) -> None:
+def test_invalid_commands_are_rejected_with_a_reason(text: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
         parse_command(text)
 
@@ -54,16 +56,16 @@ def test_any_text_is_a_command_or_a_short_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("written", "read"), [('"a"', "a"), ('""', ""), ("7", 7), ("-1", -1), ("null", None), (f'"{"x" * 256}"', "x" * 256)]
 )
-def test_flush_carries_its_id(written: str, read: object) -> None:
+def test_flush_has_its_id(written: str, read: object) -> None:
     assert parse_command(f'{{"type": "flush", "id": {written}}}') == Flush(read)  # type: ignore[arg-type]  # any case
 
 
-def test_flush_needs_no_id() -> None:
+def test_flush_without_id_has_null() -> None:
     assert parse_command('{"type": "flush"}') == Flush(None)
 
 
 @pytest.mark.parametrize("unfit", ["true", "1.5", "[]", "{}", "9223372036854775808", f'"{"x" * 257}"'])
-def test_an_unfit_flush_id_is_refused_with_what_is_allowed(unfit: str) -> None:
+def test_invalid_flush_id_is_rejected_and_names_the_allowed_types(unfit: str) -> None:
     allowed = "a string of at most 256 characters, an integer of 64 bits or null"
     with pytest.raises(CommandError, match=f"flush id must be {allowed}"):
         parse_command(f'{{"type": "flush", "id": {unfit}}}')

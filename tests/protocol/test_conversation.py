@@ -1,4 +1,4 @@
-"""What a session and a server really send has the shape of the golden files."""
+"""Events and reports of a real session and server have the shapes of the golden files."""
 
 import json
 from typing import Any
@@ -20,16 +20,16 @@ EMPTY, FAILING = 3333, 4444
 
 
 def answer(batch: Batch) -> object:
-    """Levels as words, but silence for one level and a fault for another."""
+    """Transcribe levels as words; one level gives no text, another an error."""
     texts = levels(batch)
     if any(str(FAILING) in text.text for text in texts):
         raise TranscriptionFailed("engine exploded")
     return [Transcript(text="") if str(EMPTY) in text.text else text for text in texts]
 
 
-def unlike_all(fields: dict[str, Any], names: list[str]) -> list[str]:
-    """How a message differs from the golden file that it resembles most; empty when it has that shape."""
-    shown, _ = goldens.contract_part(fields, goldens.kind_of(names[0]))
+def least_differences(fields: dict[str, Any], names: list[str]) -> list[str]:
+    """Differences to the most similar golden file; empty if the shape is equal."""
+    shown, _ = goldens.shared_part(fields, goldens.kind_of(names[0]))
     return min((goldens.differences(shown, goldens.golden(name), name) for name in names), key=len)
 
 
@@ -39,18 +39,18 @@ def files_of(fields: dict[str, Any]) -> list[str]:
     return [name for name in goldens.names() if goldens.kind_of(name) == fields["type"]]
 
 
-def assert_shapes(client: Client) -> set[str]:
-    """Compare all that a client was told; returns which kinds of message there were."""
+def check_shapes(client: Client) -> set[str]:
+    """Compare all events of a client with the golden files; return the kinds of events."""
     seen = set()
     for event in client.events:
         fields = json.loads(encode(event))
-        assert unlike_all(fields, files_of(fields)) == []
+        assert least_differences(fields, files_of(fields)) == []
         seen.add(f"{fields['type']} {fields.get('event', '')}".strip())
     return seen
 
 
 async def speak(client: Client, level: int) -> None:
-    """Say something at the pace of a person."""
+    """Send a second of speech in real time."""
     for _ in range(25):
         client.say(level, 0.04)
         await trio.sleep(0.04)
@@ -58,7 +58,7 @@ async def speak(client: Client, level: int) -> None:
 
 @pytest.mark.contract("2.4", "2.5", "2.6", "1.7")
 @virtual_time
-async def test_a_conversation_is_told_in_the_contract_s_shapes() -> None:
+async def test_events_of_a_conversation_have_the_golden_shapes() -> None:
     async with server_fixture(answer=answer) as server:
         client = await server.connect()
         client.say(1111, 0.04)  # before `start`: a warning
@@ -80,7 +80,7 @@ async def test_a_conversation_is_told_in_the_contract_s_shapes() -> None:
         client.command("clear")
         client.command("stop")
         await client.settled()
-        assert assert_shapes(client) == {
+        assert check_shapes(client) == {
             *("hello", "ready", "status", "realtime", "final", "warning", "error", "clear", "pong", "metrics"),
             *("flushed", "heartbeat"),
             *("timeline recording_started", "timeline recording_ended", "timeline transcription_started"),
@@ -90,7 +90,7 @@ async def test_a_conversation_is_told_in_the_contract_s_shapes() -> None:
 
 @pytest.mark.contract("1.1", "1.2", "1.4", "1.5", "1.6", "1.7")
 @virtual_time
-async def test_the_shapes_of_a_server_s_reports_are_the_contract_s() -> None:
+async def test_reports_of_a_server_have_the_golden_shapes() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
         client = await server.connect()
         client.command("start")
@@ -103,16 +103,16 @@ async def test_the_shapes_of_a_server_s_reports_are_the_contract_s() -> None:
             "http_metrics": server.server_state.metrics(),
         }
         for name, report in reports.items():
-            assert unlike_all(json.loads(encode_report(report)), [name]) == []
+            assert least_differences(json.loads(encode_report(report)), [name]) == []
 
 
-def test_a_shape_that_differs_is_told() -> None:
-    """The comparison itself: a field more, one less, another JSON type, a null, each at any depth."""
+def test_comparison_finds_every_difference() -> None:
+    """An extra field, a missing one, another JSON type and a null, each at any depth."""
     pong = goldens.golden("pong")
-    assert unlike_all(pong | {"extra": 1}, ["pong"]) == ["pong.extra is new"]
-    assert unlike_all({"type": "pong", "sessionId": "x"}, ["pong"]) == ["pong.serverTime is missing"]
-    assert len(unlike_all(pong | {"serverTime": 1}, ["pong"])) == 1
-    assert len(unlike_all(pong | {"serverTime": None}, ["pong"])) == 1
+    assert least_differences(pong | {"extra": 1}, ["pong"]) == ["pong.extra is new"]
+    assert least_differences({"type": "pong", "sessionId": "x"}, ["pong"]) == ["pong.serverTime is missing"]
+    assert len(least_differences(pong | {"serverTime": 1}, ["pong"])) == 1
+    assert len(least_differences(pong | {"serverTime": None}, ["pong"])) == 1
     metrics = goldens.golden("http_metrics")
     metrics["scheduler"]["workers"]["realtime"]["queueDelay"]["p95Ms"] = 0
-    assert len(unlike_all(metrics, ["http_metrics"])) == 1
+    assert len(least_differences(metrics, ["http_metrics"])) == 1

@@ -1,4 +1,4 @@
-"""JSON of strangers: a key that comes twice in an object is found however it is written, and nothing else is."""
+"""JSON of untrusted clients: duplicate keys are found in any spelling, and nothing else is."""
 
 import json
 
@@ -12,7 +12,7 @@ from trio_stt.protocol.commands import Command, parse_command
 from trio_stt.protocol.json_text import repeats_key
 from trio_stt.protocol.packets import parse_packet
 
-TWICE = [
+DUPLICATES = [
     '{"type":"ping","type":"stop"}',
     '{"type":"ping","type":"ping"}',
     '{"type":"ping","more":{"a":1,"a":1}}',
@@ -25,21 +25,21 @@ TWICE = [
 
 
 @pytest.mark.contract("2.2")
-@pytest.mark.parametrize("text", TWICE)
-def test_a_command_with_a_key_twice_is_refused(text: str) -> None:
-    with pytest.raises(CommandError, match=r"^invalid JSON in command: a key comes twice in an object$"):
+@pytest.mark.parametrize("text", DUPLICATES)
+def test_command_with_duplicate_key_is_rejected(text: str) -> None:
+    with pytest.raises(CommandError, match=r"^invalid JSON in command: an object has a duplicate key$"):
         parse_command(text)
 
 
 @pytest.mark.contract("2.3")
-def test_a_packet_whose_metadata_has_a_key_twice_is_refused() -> None:
+def test_packet_metadata_with_duplicate_key_is_rejected() -> None:
     metadata = b'{"sampleRate":16000,"channels":1,"sampleRate":48000}'
-    with pytest.raises(PacketError, match=r"^invalid JSON in audio packet metadata: a key comes twice in an object$"):
+    with pytest.raises(PacketError, match=r"^invalid JSON in audio packet metadata: an object has a duplicate key$"):
         parse_packet(len(metadata).to_bytes(4, "little") + metadata, max_pcm_bytes=0)
 
 
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])
-def test_whatever_the_depth_there_is_a_command_or_a_refusal(opens: str, closes: str) -> None:
+def test_nesting_of_any_depth_is_a_command_or_an_error(opens: str, closes: str) -> None:
     outcomes = set()
     for depth in range(1, 1200):
         text = f'{{"type":"ping","x":":","n":{opens * depth}0{closes * depth}}}'
@@ -51,7 +51,7 @@ def test_whatever_the_depth_there_is_a_command_or_a_refusal(opens: str, closes: 
 
 
 class Members(list[tuple[str, object]]):
-    """An object as it is written: keys may repeat."""
+    """Members of an object as written; keys may repeat."""
 
 
 KEYS = st.text(alphabet='ab:\\"u03A', max_size=3)
@@ -74,14 +74,14 @@ def written(value: object, escape: bool) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
-def repeats(value: object) -> bool:
+def has_duplicate(value: object) -> bool:
     if isinstance(value, Members):
-        return len(dict(value)) < len(value) or any(repeats(inner) for _, inner in value)
-    return isinstance(value, list) and any(map(repeats, value))
+        return len(dict(value)) < len(value) or any(has_duplicate(inner) for _, inner in value)
+    return isinstance(value, list) and any(map(has_duplicate, value))
 
 
 @given(VALUES, st.booleans(), st.booleans())
-def test_a_key_twice_is_found_wherever_it_is_and_nothing_else_is(value: object, escape: bool, as_bytes: bool) -> None:
+def test_exactly_duplicate_keys_are_found_at_any_place(value: object, escape: bool, as_bytes: bool) -> None:
     text = written(value, escape)
     given_text = text.encode() if as_bytes else text
-    assert repeats_key(given_text, msgspec.json.decode(text)) == repeats(value)
+    assert repeats_key(given_text, msgspec.json.decode(text)) == has_duplicate(value)

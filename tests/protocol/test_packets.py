@@ -1,3 +1,5 @@
+"""Audio packets: each rule in its order, defaults, and arbitrary bytes."""
+
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,14 +57,14 @@ BROKEN = [
 
 @pytest.mark.contract("2.3")
 @pytest.mark.parametrize(("broken", "message"), BROKEN, ids=[message for _, message in BROKEN])
-def test_a_broken_packet_is_refused_by_the_first_rule_it_breaks(broken: bytes, message: str) -> None:
+def test_invalid_packet_is_rejected_by_the_first_broken_rule(broken: bytes, message: str) -> None:
     with pytest.raises(PacketError, match=message):
         parse_packet(broken, max_pcm_bytes=LIMIT)
 
 
 @dataclass
 class Draft:
-    """A packet to be, sound unless a rule's violation changes it."""
+    """A packet under construction; valid unless a violation changes it."""
 
     fields: dict[str, object] = field(default_factory=lambda: dict(GOOD))
     pcm: bytes = bytes(8)
@@ -120,7 +122,7 @@ EXCLUDE_EACH_OTHER = {8, 9}
 
 @pytest.mark.contract("2.3")
 @pytest.mark.parametrize("rule", RULES)
-def test_each_rule_is_broken_by_its_violation(rule: int) -> None:
+def test_each_violation_breaks_its_rule(rule: int) -> None:
     draft = Draft()
     assert parse_packet(draft.frame(), max_pcm_bytes=LIMIT).pcm == draft.pcm
     violate, message = RULES[rule]
@@ -131,7 +133,7 @@ def test_each_rule_is_broken_by_its_violation(rule: int) -> None:
 
 @pytest.mark.contract("2.3")
 @given(st.sets(st.sampled_from(sorted(RULES)), min_size=2))
-def test_of_all_the_rules_that_a_packet_breaks_the_first_is_named(broken: set[int]) -> None:
+def test_first_of_several_broken_rules_is_named(broken: set[int]) -> None:
     assume(not broken >= EXCLUDE_EACH_OTHER)
     assert_first_is_named(broken)
 
@@ -140,7 +142,7 @@ PAIRS = [pair for pair in combinations(RULES, 2) if set(pair) != EXCLUDE_EACH_OT
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
-def test_of_two_broken_rules_the_earlier_is_named(pair: tuple[int, int]) -> None:
+def test_earlier_of_two_broken_rules_is_named(pair: tuple[int, int]) -> None:
     assert_first_is_named(set(pair))
 
 
@@ -148,25 +150,25 @@ def assert_first_is_named(broken: set[int]) -> None:
     draft = Draft()
     for rule in sorted(
         broken, reverse=True
-    ):  # 1 and 3, 12 and 13 say the same thing: the earlier one's value breaks both
+    ):  # 1 and 3, and 12 and 13, concern the same value: the earlier rule's breaks both
         RULES[rule][0](draft)
     with pytest.raises(PacketError, match=RULES[min(broken)][1]):
         parse_packet(draft.frame(), max_pcm_bytes=LIMIT)
 
 
 @pytest.mark.contract("2.3")
-def test_absent_fields_take_their_defaults_and_unknown_ones_are_ignored() -> None:
+def test_absent_fields_have_defaults_and_unknown_ones_are_ignored() -> None:
     packet = parse_packet(frame(GOOD | {"sentAt": 12.5, "x": [1]}, b"\1\0\2\0"), max_pcm_bytes=LIMIT)
     assert (packet.rate_hz, packet.channels, bytes(packet.pcm)) == (16000, 1, b"\1\0\2\0")
 
 
 @pytest.mark.contract("2.3")
-def test_an_empty_payload_is_a_packet() -> None:
+def test_empty_payload_is_a_valid_packet() -> None:
     assert not parse_packet(build_packet(b"", rate_hz=8000), max_pcm_bytes=LIMIT).pcm
 
 
 @pytest.mark.contract("2.3")
-def test_metadata_that_was_right_before_is_wrong_for_another_payload() -> None:
+def test_cached_metadata_is_checked_against_each_payload() -> None:
     announced = {**GOOD, "frames": 4}
     assert parse_packet(frame(announced, b"\0" * 8), max_pcm_bytes=LIMIT).rate_hz == 16_000
     with pytest.raises(PacketError, match="does not match"):
@@ -182,7 +184,7 @@ def test_metadata_that_was_right_before_is_wrong_for_another_payload() -> None:
     channels=st.integers(1, 8),
     frames=st.lists(st.binary(min_size=16, max_size=16), max_size=4),
 )
-def test_what_is_built_is_read_back(rate_hz: int, channels: int, frames: list[bytes]) -> None:
+def test_built_packet_parses_back(rate_hz: int, channels: int, frames: list[bytes]) -> None:
     pcm = b"".join(frame[: 2 * channels] for frame in frames)
     packet = parse_packet(build_packet(pcm, rate_hz=rate_hz, channels=channels), max_pcm_bytes=LIMIT)
     assert (packet.rate_hz, packet.channels, bytes(packet.pcm)) == (rate_hz, channels, pcm)
@@ -198,7 +200,7 @@ fields = st.fixed_dictionaries({}, optional=dict.fromkeys(["sampleRate", "channe
 
 @pytest.mark.contract("2.3")
 @given(st.binary(max_size=80) | st.builds(frame, fields | json_values, st.binary(max_size=80)))
-def test_any_bytes_are_a_packet_or_an_error_of_its_kind(data: bytes) -> None:
+def test_any_bytes_are_a_packet_or_a_packet_error(data: bytes) -> None:
     message, packet = "", None
     try:
         packet = parse_packet(data, max_pcm_bytes=LIMIT)

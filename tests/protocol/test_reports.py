@@ -1,4 +1,4 @@
-"""HTTP bodies on the wire: each as the contract has it, to the JSON type."""
+"""HTTP bodies on the wire: golden files to the JSON type, and statistics."""
 
 import json
 from typing import Any
@@ -22,32 +22,32 @@ def on_wire(report: Report) -> dict[str, Any]:
 
 @pytest.mark.contract("1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
 @pytest.mark.parametrize("name", REPORTS)
-def test_a_body_is_its_golden_file_plus_our_declared_additions(name: str) -> None:
-    shown, _ = goldens.contract_part(on_wire(REPORTS[name]), name)
+def test_body_equals_its_golden_file_plus_declared_additions(name: str) -> None:
+    shown, _ = goldens.shared_part(on_wire(REPORTS[name]), name)
     assert goldens.written(shown) == goldens.written(goldens.golden(name))
 
 
-def test_every_file_of_a_body_is_compared() -> None:
+def test_every_golden_body_is_compared() -> None:
     assert set(REPORTS) == {name for name in goldens.names() if name.startswith("http_")}
 
 
 def test_every_declared_addition_is_still_sent() -> None:
     used: set[str] = set()
     for name, event in EVENTS.items():
-        used |= goldens.contract_part(json.loads(encode(event)), goldens.kind_of(name))[1]
+        used |= goldens.shared_part(json.loads(encode(event)), goldens.kind_of(name))[1]
     for name, report in REPORTS.items():
-        used |= goldens.contract_part(on_wire(report), name)[1]
+        used |= goldens.shared_part(on_wire(report), name)[1]
     assert used == set(goldens.ADDED_FIELDS)
 
 
-def test_golden_files_hold_no_addition_of_ours() -> None:
+def test_golden_files_hold_no_additions() -> None:
     for name in goldens.names():
-        assert goldens.contract_part(goldens.golden(name), goldens.kind_of(name))[1] == set()
+        assert goldens.shared_part(goldens.golden(name), goldens.kind_of(name))[1] == set()
 
 
 @pytest.mark.contract("1.5")
 @given(st.lists(st.floats(0, 1000), max_size=2 * RECENT_SAMPLES))
-def test_a_statistics_object_has_its_five_fields_whatever_was_measured(durations_s: list[float]) -> None:
+def test_statistics_object_has_its_five_fields_for_any_durations(durations_s: list[float]) -> None:
     distribution = Distribution()
     for duration_s in durations_s:
         distribution.add(duration_s)

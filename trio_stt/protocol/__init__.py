@@ -1,1 +1,1 @@
-"""The wire: what clients and the server say to each other. It knows no session, lane or socket."""
+"""The wire: typed commands, audio packets, events and reports, and their encoding. See docs/protocol.md."""

@@ -1,7 +1,4 @@
-"""Client commands: text frames to frozen commands. See docs/protocol.md, Commands.
-
-It decides what is a command; it must not carry one out.
-"""
+"""Parses text frames of clients into frozen commands. See docs/protocol.md, Commands."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +7,7 @@ from trio_stt.errors import CommandError
 from trio_stt.protocol.json_text import json_object
 
 MAX_COMMAND_BYTES = 65_536
-"""Longest text frame that is looked at; every command is far shorter."""
+"""Longest text frame that is parsed, in characters; every command is far shorter."""
 MAX_FLUSH_ID_CHARACTERS = 256
 MAX_TOKEN_CHARACTERS = 256
 
@@ -18,7 +15,7 @@ _SHOWN_CHARACTERS = 60
 
 
 class Command(StrEnum):
-    """What a client may ask for without further words; the value is the wire's `type`."""
+    """A command without fields; the value is its `type` on the wire."""
 
     START = "start"
     STOP = "stop"
@@ -29,14 +26,14 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """End the running utterance and answer `flushed` with this id when its final is out. Our addition."""
+    """Ends the running utterance; `flushed` with this id follows its final. Not in RealtimeSTT."""
 
     id: str | int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on with an earlier session, of which this client has had every event up to `seq`. Our addition."""
+    """Continues an earlier session, whose events up to `seq` the client has. Not in RealtimeSTT."""
 
     token: str = field(repr=False)
     seq: int
@@ -48,10 +45,10 @@ _KNOWN = ", ".join([*Command, _FLUSH, _RESUME])
 
 
 def parse_command(text: str) -> Command | Flush | Resume:
-    """The command in a text frame.
+    """Parse a text frame.
 
     Raises:
-        CommandError: Not JSON, not an object, an unknown type, or an unfit id, token or number; the message says which.
+        CommandError: The text is not JSON, not an object, of an unknown type, or with an invalid field.
     """
     if len(text) > MAX_COMMAND_BYTES:
         raise CommandError(f"command longer than {MAX_COMMAND_BYTES} characters")

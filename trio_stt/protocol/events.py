@@ -1,7 +1,7 @@
-"""Server events: what clients receive on the socket. See docs/protocol.md, Events.
+"""Server events: the text frames that clients receive. See docs/protocol.md, Events.
 
-One frozen class per event, encoded by `encode` and nowhere else. A field that is UNSET is absent on the wire; None is
-`null`. Times are seconds since the Unix epoch. It must not decide when an event is sent.
+One frozen class per event, encoded by `encode`. A field that is UNSET is absent on the wire; None is `null`. Times are
+seconds since the Unix epoch. Fields and events marked "Added" are not in RealtimeSTT's protocol.
 """
 
 from enum import StrEnum
@@ -15,17 +15,17 @@ from trio_stt.protocol.segment import Piece, PreRecordingBuffer, Segment, WakeWo
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", tag_field="type", kw_only=True):
-    """Base of all events; its tag is the wire's `type`.
+    """Base of all events; the tag is the `type` on the wire.
 
-    `seq` (our addition) numbers the events of a session as they are sent: 1, 2, and so on. Only what is said before
-    there is a session has none.
+    Attributes:
+        seq: Number of the event in its session, from 1, in the order of sending. UNSET outside a session. Added.
     """
 
     seq: int | UnsetType = UNSET
 
 
 class State(StrEnum):
-    """What a session is doing, as clients see it."""
+    """State of a session, as clients see it."""
 
     IDLE = "idle"
     LISTENING = "listening"
@@ -39,12 +39,12 @@ class State(StrEnum):
 
     @property
     def is_about_wake_words(self) -> bool:
-        """Whether `wakeWord.state` of a status repeats it."""
+        """Whether `wakeWord.state` of a status repeats this state."""
         return self in (State.WAKEWORD_WAIT, State.WAKEWORD_DETECTED, State.WAKEWORD_TIMEOUT)
 
 
 class Where(StrEnum):
-    """What an `error` is about."""
+    """Subject of an `error` event."""
 
     ADMISSION = "admission"
     AUDIO_PACKET = "audio_packet"
@@ -53,20 +53,21 @@ class Where(StrEnum):
     RECORDER = "recorder"
     MAIN_ENGINE = "main_engine"
     REALTIME_ENGINE = "realtime_engine"
-    RESUME = "resume"  # our addition
+    RESUME = "resume"  # added
 
 
 class AuthRequired(Event, frozen=True, kw_only=True, tag="auth_required"):
-    """First frame where a key is needed and none came with the handshake: the client must `auth` in time. Ours."""
+    """First frame if a key is needed and the handshake had none: the client must send `auth` in time. Added."""
 
     timeout_seconds: float
 
 
 class Hello(Event, frozen=True, kw_only=True, tag="hello"):
-    """First frame of every session.
+    """First event of every session.
 
-    `resume_grace_seconds` (our addition) is how long the session is kept for a client that was cut off, and
-    `resume_token` what that client then shows; absent where none is kept.
+    Attributes:
+        resume_token: Secret for `resume`; UNSET if the session is not kept. Added.
+        resume_grace_seconds: How long the session is kept after its connection broke. Added.
     """
 
     client_id: str
@@ -80,7 +81,7 @@ class Hello(Event, frozen=True, kw_only=True, tag="hello"):
 
 
 class Ready(Event, frozen=True, kw_only=True, tag="ready"):
-    """Every lane finished its load attempt; `ok` tells whether all succeeded."""
+    """Every lane finished loading; `ok` says whether all succeeded."""
 
     session_id: str
     settings: dict[str, object]
@@ -90,11 +91,15 @@ class Ready(Event, frozen=True, kw_only=True, tag="ready"):
 
 
 class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
-    """Answer to `resume`, in the words of the session that goes on. Our addition.
+    """Answer to `resume`, from the continued session. Added.
 
-    `seq` repeats the client's; what it has missed since follows. `received_packets` and `received_commands` count the
-    binary and the text frames that the session took, a `resume` aside; `streaming` tells whether it takes audio.
-    `missed_events` is how many events after `seq` are lost because too many had to be kept.
+    `seq` repeats the number in the request; the events after it follow.
+
+    Attributes:
+        received_packets: Binary frames that the session has taken.
+        received_commands: Text frames that the session has taken, without `resume`.
+        streaming: Whether the session accepts audio.
+        missed_events: Events after `seq` that are no longer kept.
     """
 
     session_id: str
@@ -105,7 +110,7 @@ class Resumed(Event, frozen=True, kw_only=True, tag="resumed"):
 
 
 class WakeWordStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Wake-word part of a status."""
+    """Wake-word part of a `status`."""
 
     enabled: bool = False
     backend: str = ""
@@ -114,9 +119,10 @@ class WakeWordStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Status(Event, frozen=True, kw_only=True, tag="status"):
-    """The session's state and the counters that go with it.
+    """State of the session, and counters.
 
-    `degraded` (our addition) tells that partials come less often because the server is behind.
+    Attributes:
+        degraded: Partials come less often because the server is behind. Added.
     """
 
     session_id: str
@@ -136,7 +142,7 @@ class Status(Event, frozen=True, kw_only=True, tag="status"):
 
 
 class Timeline(Event, frozen=True, kw_only=True, tag="timeline"):
-    """Something that happened to a segment, for logs and timelines."""
+    """Something that happened to a segment or to the wake-word state, for logs and timelines."""
 
     session_id: str
     event: str
@@ -153,7 +159,7 @@ class Timeline(Event, frozen=True, kw_only=True, tag="timeline"):
 
 
 class SegmentTimes(Event, frozen=True, kw_only=True):
-    """Top-level copies of a segment's fields that `realtime` and `final` carry."""
+    """Base of `realtime` and `final`: the segment, and top-level copies of its fields."""
 
     segment: Segment | UnsetType = UNSET
     recording_started_at: float | UnsetType = UNSET
@@ -167,7 +173,7 @@ class SegmentTimes(Event, frozen=True, kw_only=True):
 
 
 class RealtimeTiming(msgspec.Struct, frozen=True, kw_only=True):
-    """When a partial was made; snake_case on the wire."""
+    """Times of a partial, in seconds; snake_case on the wire."""
 
     created_at_monotonic: float
     completed_at_monotonic: float
@@ -178,7 +184,7 @@ class RealtimeTiming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
-    """A partial: what is heard so far of a running utterance."""
+    """A partial: the text so far of a running utterance."""
 
     session_id: str
     segment_id: int
@@ -209,10 +215,11 @@ class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
 
 
 class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
-    """The words of a finished utterance; never empty.
+    """The text of a finished utterance; never empty.
 
-    `stable_text_agreed` (our addition) tells whether they begin with the words that partials had shown as stable, and
-    `pieces` (our addition) when each was spoken, as far as the engine says.
+    Attributes:
+        stable_text_agreed: Whether it begins with the words that partials had shown as stable. Added.
+        pieces: Words or phrases with their times; UNSET if the engine gives none. Added.
     """
 
     session_id: str
@@ -225,14 +232,14 @@ class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
 
 
 class Notice(Event, frozen=True, kw_only=True, tag="warning"):
-    """Something the client should know; the session goes on."""
+    """A warning for people; the session goes on."""
 
     session_id: str
     message: str
 
 
 class Error(Event, frozen=True, kw_only=True, tag="error"):
-    """Something that was asked for or accepted did not work."""
+    """A request was rejected, or accepted work failed."""
 
     message: str
     where: Where
@@ -241,7 +248,7 @@ class Error(Event, frozen=True, kw_only=True, tag="error"):
 
 
 class Clear(Event, frozen=True, kw_only=True, tag="clear"):
-    """All that was recorded so far is discarded."""
+    """Answer to `clear`: everything received before it is discarded."""
 
     session_id: str
     next_segment_id: int
@@ -255,17 +262,19 @@ class Pong(Event, frozen=True, kw_only=True, tag="pong"):
 
 
 class Flushed(Event, frozen=True, kw_only=True, tag="flushed"):
-    """Answer to `flush`, after the final of what was said before it. Our addition."""
+    """Answer to `flush`, after the final of everything said before it. Added."""
 
     session_id: str
     id: str | int | None
 
 
 class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
-    """The session lives: sent every few seconds while the client streams. Our addition.
+    """Sent every few seconds while the client streams. Added.
 
-    `audio_received_seconds` counts since connecting; `real_time_factor` is the engines' time for this session divided
-    by that; `queue_delay_ms` is the longer of what its latest partial and its latest final waited for their engine.
+    Attributes:
+        audio_received_seconds: Audio received in this session.
+        real_time_factor: Engine seconds for each second of that audio.
+        queue_delay_ms: Queue delay of the latest partial or of the latest final, the longer of both.
     """
 
     session_id: str
@@ -304,21 +313,21 @@ _decoder = msgspec.json.Decoder[Event](
 
 
 def encode(event: Event) -> str:
-    """The text frame of an event."""
+    """Encode an event as the text of a frame."""
     return _encoder.encode(event).decode()
 
 
 def decode(message: str) -> Event:
-    """The event of a text frame.
+    """Decode a text frame, for clients written in Python.
 
     Raises:
-        msgspec.ValidationError: It is none of ours.
+        msgspec.ValidationError: The text is not an event of this protocol.
     """
     event: Event = _decoder.decode(message)
     return event
 
 
 def segment_times(segment: Segment) -> dict[str, Any]:
-    """Keyword arguments of `SegmentTimes` for a segment: itself and the copies of what is known of it."""
+    """Keyword arguments of `SegmentTimes`: the segment and copies of its fields."""
     names = set(SegmentTimes.__struct_fields__) - {"segment", "seq"}
     return {"segment": segment} | {name: getattr(segment, name) for name in names}

@@ -1,19 +1,23 @@
-"""JSON objects out of what strangers send: bounded depth, bounded numbers, in linear time. It knows no message."""
+"""Parses JSON of untrusted clients into objects, in linear time, with bounded depth and numbers."""
 
 import msgspec
 
 from trio_stt.errors import WireError
 
-KEY_TWICE = "a key comes twice in an object"
+DUPLICATE_KEY = "an object has a duplicate key"
 _SHOWN_CHARACTERS = 60
 
 
 def json_object(text: str | bytes, what: str, error: type[WireError]) -> dict[str, object]:
-    """A JSON object, however hostile the text.
+    """Parse a JSON object from untrusted text.
+
+    Args:
+        text: The text, or its bytes in UTF-8.
+        what: Name of the text in error messages.
+        error: Type of the error to raise.
 
     Raises:
-        WireError: Of the type `error`: the text is not JSON, or not an object, or a key comes twice in an object of it;
-            the message names `what`.
+        WireError: The text is not JSON, not an object, or has an object with a duplicate key.
     """
     try:
         value = msgspec.json.decode(text)
@@ -23,25 +27,25 @@ def json_object(text: str | bytes, what: str, error: type[WireError]) -> dict[st
     if not isinstance(value, dict):
         raise error(f"{what} must be a JSON object")
     if is_ambiguous:
-        raise error(f"invalid JSON in {what}: {KEY_TWICE}")
+        raise error(f"invalid JSON in {what}: {DUPLICATE_KEY}")
     return value
 
 
 def repeats_key(text: str | bytes, value: object) -> bool:
-    """Whether a key comes twice in an object of this JSON: what it says depends on who reads it then (RFC 8259, 4).
+    """Whether an object in this JSON has a duplicate key: readers then disagree about its meaning (RFC 8259, 4).
 
-    Readers keep one of each key, so a text that repeats one has more keys, and colons behind them, than its value.
+    A parser keeps one value for each key, so a text with a duplicate key has more colons than its value encoded again.
 
     Args:
         text: JSON.
-        value: What msgspec read in it, as a whole or with parts left raw; raw parts are not looked into.
+        value: The parsed text; parts left raw are not searched.
 
     Raises:
-        RecursionError: It is nested so deep that it could only just be read.
+        RecursionError: The value is nested too deeply to be encoded.
     """
     raw = text if isinstance(text, bytes) else text.encode()
     if isinstance(value, dict) and raw.count(b":") == len(value):
-        return False  # nearly every message: nothing nested, and no string with a colon
+        return False  # the usual case: nothing nested, and no string with a colon
     return _colons(raw) != _colons(msgspec.json.encode(value))
 
 

@@ -1,7 +1,7 @@
-"""Audio packets: binary frames to checked metadata and PCM bytes, and back. See docs/protocol.md, Audio packets.
+"""Parses and builds audio packets: binary frames with metadata and PCM. See docs/protocol.md, Audio packets.
 
-Layout: u32 little-endian metadata length, UTF-8 JSON metadata, interleaved 16-bit little-endian PCM. It checks, in the
-documented order; it must not decode samples (`dsp` does).
+Layout: u32 little-endian metadata length, UTF-8 JSON metadata, interleaved 16-bit little-endian PCM. Samples stay bytes
+here; `dsp` decodes them.
 """
 
 from functools import lru_cache
@@ -18,8 +18,8 @@ MAX_CHANNELS = 8
 _FORMAT = "pcm_s16le"
 _LENGTH_BYTES = 4
 _SAMPLE_BYTES = 2
-_REMEMBERED = 64
-"""Metadata that was right is not read again: most clients send the same with every packet. At most 4 MiB."""
+_CACHED_METADATA = 64
+"""Valid metadata texts that are cached: most clients send the same one with every packet. At most 4 MiB."""
 
 
 class AudioPacket(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,14 +37,14 @@ class AudioPacket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
-    """Check a binary frame and split it.
+    """Validate a binary frame and split it into metadata and PCM.
 
     Args:
         frame: The whole binary message.
-        max_pcm_bytes: Longest PCM payload that is accepted.
+        max_pcm_bytes: Maximum PCM payload.
 
     Raises:
-        PacketError: The first rule that the frame breaks, in the documented order.
+        PacketError: The first rule, in the documented order, that the frame breaks.
     """
     if len(frame) < _LENGTH_BYTES:
         raise PacketError("audio packet is missing metadata length")
@@ -60,18 +60,18 @@ def parse_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
 
 
 def build_packet(pcm: bytes, *, rate_hz: int, channels: int = 1) -> bytes:
-    """The frame that `parse_packet` reads back; for clients written in Python."""
+    """Build a frame for `parse_packet`, for clients written in Python."""
     frames = len(pcm) // (channels * _SAMPLE_BYTES)
     fields: dict[str, object] = {"sampleRate": rate_hz, "channels": channels, "format": _FORMAT}
-    if frames:  # `frames` is above zero or absent
+    if frames:  # an empty packet has no `frames`: the field must be above 0
         fields["frames"] = frames
     metadata = msgspec.json.encode(fields)
     return len(metadata).to_bytes(_LENGTH_BYTES, "little") + metadata + pcm
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHED_METADATA)
 def _rate_and_channels(text: bytes, pcm_bytes: int, max_pcm_bytes: int) -> tuple[int, int]:
-    """What the metadata says, if it is right for so much PCM."""
+    """Sample rate and channels from the metadata, checked against the size of the payload."""
     metadata = json_object(text, "audio packet metadata", PacketError)
     if pcm_bytes > max_pcm_bytes:
         raise PacketError(f"audio packet carries {pcm_bytes} bytes of PCM; at most {max_pcm_bytes} are allowed")

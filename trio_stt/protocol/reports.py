@@ -1,6 +1,6 @@
-"""Reports: the bodies of `/health`, `/api/config` and `/api/metrics`, and what events share with them.
+"""Reports: frozen bodies of `/health`, `/api/config` and `/api/metrics`, and the parts that events share with them.
 
-See docs/protocol.md, HTTP routes. Frozen data only: it must not collect anything.
+See docs/protocol.md, HTTP routes. Fields marked "Added" are not in RealtimeSTT's protocol.
 """
 
 from typing import Literal, Self
@@ -12,7 +12,7 @@ from trio_stt.protocol.segment import Segment
 
 
 class Report(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Base of everything here: camelCase on the wire."""
+    """Base of all reports: camelCase on the wire."""
 
 
 class Limits(Report, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Limits(Report, frozen=True, kw_only=True):
 
 
 class Statistics(Report, frozen=True, kw_only=True):
-    """Lifetime count, mean and maximum; percentiles of the last 256."""
+    """Durations: count, mean and maximum of the lifetime, percentiles of the last 256."""
 
     count: int = 0
     avg_ms: float = 0.0
@@ -38,26 +38,26 @@ class Statistics(Report, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, now: DistributionSnapshot) -> Self:
-        """A distribution as reports show it."""
+        """Build from a distribution."""
         return cls(count=now.count, avg_ms=now.avg_ms, max_ms=now.max_ms, p50_ms=now.p50_ms, p95_ms=now.p95_ms)
 
 
 class ByKind(Report, frozen=True, kw_only=True):
-    """One statistics object for partials, one for finals."""
+    """Statistics of partials and of finals."""
 
     realtime: Statistics
     final: Statistics
 
 
 class QueuedJobs(Report, frozen=True, kw_only=True):
-    """Queued jobs of one session."""
+    """Number of queued jobs of one session."""
 
     final: int
     realtime: int
 
 
 class QueueReport(Report, frozen=True, kw_only=True):
-    """One lane's queue: docs/protocol.md, The scheduler object."""
+    """The queue of one lane: docs/protocol.md, The queue object."""
 
     name: str
     queued: int
@@ -69,7 +69,7 @@ class QueueReport(Report, frozen=True, kw_only=True):
 
 
 class Capabilities(Report, frozen=True, kw_only=True):
-    """What a loaded engine can do (our addition): `languages` is empty where that is the model's own affair."""
+    """Capabilities of a loaded engine. `languages` is empty if the model decides. Added."""
 
     streaming: bool
     max_batch: int
@@ -80,18 +80,17 @@ class Capabilities(Report, frozen=True, kw_only=True):
 
 
 class WorkerReport(Report, frozen=True, kw_only=True):
-    """One lane's workers, as if they were one: docs/protocol.md, The scheduler object.
+    """All workers of one lane together: docs/protocol.md, The workers object.
 
-    From `engine` on, all is our addition. The first four of that are empty until an engine is loaded.
+    Fields from `engine` on are added. `engine`, `model`, `device` and `capabilities` are empty until one is loaded.
 
     Attributes:
-        state: `loading`, `ready`, `restarting`, `failed` or `closed`.
-        workers: How many engines there shall be.
-        serving: How many there are.
-        restarts: Engines that were given up, ever.
+        workers: Engines that the lane should have.
+        serving: Engines that it has.
+        restarts: Engines given up so far.
         hung_threads: Engines that hang.
-        dropped_partials: Partials that were lost with their engine, ever.
-        last_error: Why an engine was lost or could not be loaded, the last time, or null.
+        dropped_partials: Partials lost with their engine so far.
+        last_error: Why an engine was last lost or not loaded.
     """
 
     name: str
@@ -125,16 +124,17 @@ class SchedulerReport(Report, frozen=True, kw_only=True):
 
 
 class StartupError(msgspec.Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
-    """A lane that could not load its engine."""
+    """Error of a lane that could not load its engine."""
 
     message: str
     where: str
 
 
 class SessionReport(Report, frozen=True, kw_only=True):
-    """One session: docs/protocol.md, The session object.
+    """State and counters of one session: docs/protocol.md, The session object.
 
-    `suppressed_texts` (our addition) counts utterances and texts that nobody can have said.
+    Attributes:
+        suppressed_texts: Utterances and texts withheld because they contain no speech. Added.
     """
 
     session_id: str
@@ -166,7 +166,7 @@ class SessionReport(Report, frozen=True, kw_only=True):
 
 
 class ProbeReport(Report, frozen=True, kw_only=True):
-    """Body of `/health/live` and `/health/ready`: whether all is well, and what is not, in one line."""
+    """Body of `/health/live` and `/health/ready`; `reason` says in one line what is wrong."""
 
     ok: bool
     reason: str | None
@@ -185,22 +185,22 @@ class HealthReport(Report, frozen=True, kw_only=True):
 
 
 class SettingSchema(Report, frozen=True, kw_only=True):
-    """What there is to know of one public setting; our addition.
+    """Declaration of one public setting. Added.
 
     Attributes:
         runtime_class: When a change takes effect: a key of `ConfigReport.runtime_settings`.
-        group: What it belongs to, such as `server` or `speech`.
-        type: As JSON has it, with whole numbers apart; `numbers` is a list of numbers.
-        nullable: Whether null is allowed, which stands for none.
-        minimum: Least number, of each in a list; null where there is none to name.
-        exclusive_minimum: Whether `minimum` itself is too little.
-        maximum: Greatest number, likewise.
-        max_length: Of text in characters, of a list in items.
-        choices: All that a text may be; empty where it is free.
-        default: Of the declaration; a tuning profile may have another.
+        group: Group of the setting, such as `server` or `speech`.
+        type: JSON type, with integers told apart; `numbers` is a list of numbers.
+        nullable: Whether null is allowed.
+        minimum: Smallest number, or smallest item of a list; null if there is no bound.
+        exclusive_minimum: Whether `minimum` itself is too small.
+        maximum: Largest number, likewise.
+        max_length: Of a text in characters, of a list in items.
+        choices: Allowed texts; empty if any is.
+        default: As declared; a tuning profile may have another.
         help: One sentence for people.
-        flag: Preferred spelling on the command line; empty for what nobody sets.
-        environment: Variable; empty likewise.
+        flag: Preferred flag of the command line; empty if the setting cannot be set.
+        environment: Environment variable, likewise.
     """
 
     runtime_class: Literal["activeSessionSafe", "newSessionOnly", "startupOnly"]
@@ -219,7 +219,7 @@ class SettingSchema(Report, frozen=True, kw_only=True):
 
 
 class ConfigReport(Report, frozen=True, kw_only=True):
-    """Body of `/api/config`. `schema` is our addition: every public setting that is declared, in its order."""
+    """Body of `GET /api/config`. `schema` holds every public setting in the order of declaration. Added."""
 
     settings: dict[str, object]
     limits: Limits
@@ -229,28 +229,28 @@ class ConfigReport(Report, frozen=True, kw_only=True):
 
 
 class AppliedSetting(Report, frozen=True, kw_only=True):
-    """A change that was taken."""
+    """A change that was applied."""
 
     value: object
     applies_to: Literal["active_sessions", "new_sessions"]
 
 
 class RejectedSetting(Report, frozen=True, kw_only=True):
-    """A change that was refused."""
+    """A change that was rejected."""
 
     reason: str
     message: str
 
 
 class ConfigUpdateReport(Report, frozen=True, kw_only=True):
-    """Answer to a change of the configuration.
+    """Body of the answer to `PATCH /api/config`.
 
     Attributes:
-        applied: By name.
-        rejected: By the name that was asked for.
-        settings: The public ones, after the change.
+        applied: By setting name.
+        rejected: By requested name.
+        settings: Public settings after the change.
         runtime_settings: As in `ConfigReport`.
-        warnings: What is allowed but hardly meant; our addition.
+        warnings: Changes that were applied but have no effect yet. Added.
     """
 
     applied: dict[str, AppliedSetting]
@@ -276,5 +276,5 @@ class MetricsReport(Report, frozen=True, kw_only=True):
 
 
 def encode_report(report: Report) -> bytes:
-    """The JSON body of a report."""
+    """Encode a report as JSON."""
     return msgspec.json.encode(report)

@@ -1,7 +1,4 @@
-"""The `segment` object: one utterance and its times, as events and reports carry it.
-
-See docs/protocol.md, The segment object.
-"""
+"""The segment object, an utterance with its times, and the objects in it. See docs/protocol.md, The segment object."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 
 class PreRecordingBuffer(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Audio kept from before the detected start; `included_seconds` is the true amount."""
+    """Pre-roll: audio of an utterance from before its detection."""
 
     configured_seconds: float
     included_seconds: float
@@ -22,7 +19,7 @@ class PreRecordingBuffer(msgspec.Struct, frozen=True, rename="camel", kw_only=Tr
 
 
 class WakeWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Where a session is with its wake words, and when it got there. See docs/protocol.md, The wakeWord object."""
+    """State of the wake-word cycle and its times. See docs/protocol.md, The wakeWord object."""
 
     enabled: bool
     backend: str
@@ -42,8 +39,9 @@ class WakeWord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One utterance and its times.
 
-    `audio_start_seconds` and `audio_end_seconds` (our addition) place its speech in the audio that was taken from the
-    client, in seconds from the first sample after connecting; they follow the audio, not the wall clock.
+    Attributes:
+        audio_start_seconds: Start of its speech in the audio of the session, counted in samples from the first. Added.
+        audio_end_seconds: End of its speech there. Added.
     """
 
     segment_id: int
@@ -60,7 +58,7 @@ class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Piece(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A word or a phrase of a final, placed like the segment's speech; `confidence` from 0 to 1, where it is known."""
+    """A word or phrase of a final, on the same time axis as `audio_start_seconds`; `confidence` is 0 to 1."""
 
     text: str
     start_seconds: float
@@ -69,5 +67,5 @@ class Piece(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 def iso(timestamp: float) -> str:
-    """UTC with milliseconds and a trailing Z."""
+    """Format as UTC with milliseconds and a trailing Z."""
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
