@@ -10,7 +10,7 @@ from tests.contract.fixtures import PAUSE_S, Heard, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, server_fixture
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.protocol.events import Final, Notice, Realtime, State, Status, Timeline
+from trio_stt.protocol.events import Final, Realtime, State, Status, Timeline, WarningEvent
 from trio_stt.protocol.segment import PreRecordingBuffer, Segment
 
 contract = pytest.mark.contract
@@ -125,7 +125,7 @@ async def test_11_24_an_utterance_beyond_the_speaker_limit_shows_its_warning_and
         await talk(second, 0, PAUSE_S)
         await second.settled()
         assert second.story == ["hello", "ready", "status listening", "warning"]
-        assert "active speaker limit" in second.of(Notice)[0].message
+        assert "active speaker limit" in second.of(WarningEvent)[0].message
         report = second.session.report()
         assert (report.rejected_audio_chunks, report.current_segment_id, report.recording) == (1, 1, False)
         first.pause(PAUSE_S)

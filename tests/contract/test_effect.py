@@ -14,7 +14,7 @@ from tests.support.conversation import server_fixture
 from tests.support.declared import bad_values
 from trio_stt.lanes.engines.base import Hints, Request, Transcript
 from trio_stt.lanes.job import JobKind
-from trio_stt.protocol.events import Final, Notice, Realtime, Status
+from trio_stt.protocol.events import Final, Realtime, Status, WarningEvent
 from trio_stt.settings import RuntimeClass, declarations
 
 contract = pytest.mark.contract
@@ -67,7 +67,7 @@ async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_thi
             for client in clients:
                 client.command("start")
                 nursery.start_soon(talk, client, 1111, 15.0)
-        told = [notice.message for client in clients for notice in client.of(Notice)]
+        told = [notice.message for client in clients for notice in client.of(WarningEvent)]
         assert any("less often" in message for message in told) == degraded
         assert any(status.degraded for client in clients for status in client.of(Status)) == degraded
         assert server.server_state.limits().realtime_degradation_threshold_ms == threshold_ms

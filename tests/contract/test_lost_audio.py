@@ -7,7 +7,7 @@ import trio
 from tests.contract.fixtures import PAUSE_S, Heard, send, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, LevelWakeWords, server_fixture
-from trio_stt.protocol.events import Clear, Final, Notice, Realtime, Timeline
+from trio_stt.protocol.events import Clear, Final, Realtime, Timeline, WarningEvent
 
 contract = pytest.mark.contract
 
@@ -61,8 +61,8 @@ async def test_11_15_a_cut_at_the_maximum_length_is_told_and_loses_and_doubles_n
         await client.settled()
         assert np.array_equal(np.concatenate(heard.clips), ramp)
         assert [number for number, _ in client.finals] == [1, 2, 3]
-        assert all("Maximum per-session audio buffer" in notice.message for notice in client.of(Notice))
-        assert client.session.report().forced_finalizations == len(client.of(Notice)) == 2
+        assert all("Maximum per-session audio buffer" in notice.message for notice in client.of(WarningEvent))
+        assert client.session.report().forced_finalizations == len(client.of(WarningEvent)) == 2
 
 
 @contract("2.3", "11/17")

@@ -9,7 +9,7 @@ from tests.contract.fixtures import PAUSE_S, Heard, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, Client, levels, server_fixture
 from trio_stt.errors import TranscriptionFailed
-from trio_stt.protocol.events import Error, Final, Notice, Status, Timeline
+from trio_stt.protocol.events import Error, Final, Status, Timeline, WarningEvent
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.inbox import Audio
 
@@ -204,7 +204,7 @@ async def test_11_13_audio_that_finds_no_room_is_counted_told_and_never_more_tha
         await client.settled()
         missing = 1.64 * 16_000 - sum(clip.size for clip in heard.clips)
         dropped = client.session.report().dropped_audio_chunks
-        shed = [notice for notice in client.of(Notice) if "dropped" in notice.message]
+        shed = [notice for notice in client.of(WarningEvent) if "dropped" in notice.message]
         assert shed
         assert 0 <= dropped * 512 - missing < 512 * len(shed)
         assert sum(int(notice.message.split()[0]) for notice in shed) == dropped
@@ -222,6 +222,8 @@ async def test_11_16_no_finished_utterance_is_dropped_however_many_wait() -> Non
         await client.until(Final, 20)
         await client.settled()
         assert client.finals == [(number, f"{2000 + number}.") for number in range(1, 21)]
-        backlog = [notice.message for notice in client.of(Notice) if "Final transcription backlog" in notice.message]
-        assert len(backlog) == len(client.of(Notice)) == 1
+        backlog = [
+            notice.message for notice in client.of(WarningEvent) if "Final transcription backlog" in notice.message
+        ]
+        assert len(backlog) == len(client.of(WarningEvent)) == 1
         assert client.session.report().dropped_recorded_segments == 0

@@ -14,7 +14,7 @@ from tests.protocol.event_messages import EVENTS, WOKEN, realtime, timeline
 from tests.protocol.report_messages import PREROLL, SESSION, at
 from trio_stt.errors import CommandError, PacketError, ResumeError
 from trio_stt.protocol.commands import Flush, parse_command
-from trio_stt.protocol.events import Error, Event, Flushed, Heartbeat, Notice, State, Where, decode, encode
+from trio_stt.protocol.events import Error, Event, Flushed, Heartbeat, State, WarningEvent, Where, decode, encode
 from trio_stt.protocol.segment import Segment, iso
 
 SHARED_EVENTS = {
@@ -203,7 +203,7 @@ def test_whole_seconds_are_encoded_as_floats(number: float) -> None:
 
 @given(st.text())
 def test_any_text_arrives_unchanged(text: str) -> None:
-    assert on_wire(Notice(session_id=SESSION, message=text))["message"] == text
+    assert on_wire(WarningEvent(session_id=SESSION, message=text))["message"] == text
 
 
 @given(st.text(max_size=256) | st.integers(-(2**63), 2**63 - 1) | st.none())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trio_stt.errors import CommandError, PacketError
 from trio_stt.protocol.commands import Command, parse_command
-from trio_stt.protocol.json_text import repeats_key
+from trio_stt.protocol.json_text import has_duplicate_key
 from trio_stt.protocol.packets import parse_packet
 
 DUPLICATES = [
@@ -84,4 +84,4 @@ def has_duplicate(value: object) -> bool:
 def test_exactly_duplicate_keys_are_found_at_any_place(value: object, escape: bool, as_bytes: bool) -> None:
     text = written(value, escape)
     given_text = text.encode() if as_bytes else text
-    assert repeats_key(given_text, msgspec.json.decode(text)) == has_duplicate(value)
+    assert has_duplicate_key(given_text, msgspec.json.decode(text)) == has_duplicate(value)

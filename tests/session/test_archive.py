@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.contract.fixtures import PAUSE_S
 from tests.support.conversation import server_fixture
 from trio_stt.errors import SettingError
-from trio_stt.protocol.events import Final, Notice, Pong
+from trio_stt.protocol.events import Final, Pong, WarningEvent
 from trio_stt.server import recordings as archive_module
 from trio_stt.server.build import build_server
 from trio_stt.server.recordings import RecordingArchive
@@ -95,7 +95,7 @@ def test_what_was_written_before_a_crash_can_be_read(tmp_path: Path) -> None:
     record = archive_module.RecordingFiles(tmp_path, "crashed")
     samples = np.arange(32_000, dtype=np.int16)
     record.add(samples)
-    record.add(Notice(session_id="s", message="x"))
+    record.add(WarningEvent(session_id="s", message="x"))
     record.flush()
     with (tmp_path / "crashed.flac.part").open("rb") as file, soundfile.SoundFile(file) as sound:
         heard = sound.read(24_000, dtype="int16")

@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests.session.test_archive import archive, files_in
-from trio_stt.protocol.events import Notice
+from trio_stt.protocol.events import WarningEvent
 from trio_stt.server import recordings as archive_module
 from trio_stt.server.recording_files import RecordingFiles, Room
 from trio_stt.server.recordings import RecordingArchive
@@ -97,7 +97,7 @@ def test_a_recording_that_never_ends_stays_within_the_limit_and_keeps_what_is_ne
     record = kept.open("0" * 32)
     for start in range(0, said.size, step):
         record.audio(said[start : start + step])
-        record.event(Notice(session_id="s", message=str(start)))
+        record.event(WarningEvent(session_id="s", message=str(start)))
         turn(kept)
         assert sum(path.stat().st_size for path in files_in(tmp_path)) <= 1e6
     record.close()
@@ -137,9 +137,9 @@ def test_a_recording_is_continued_in_other_files_when_its_first_are_old_enough_t
     for hour in range(4):
         now_s = 1.01 * hour * HOUR_S
         record.audio(np.full(100, hour, np.int16))
-        silent.event(Notice(session_id="s", message="nothing"))
+        silent.event(WarningEvent(session_id="s", message="nothing"))
         turn(kept)
-    record.event(Notice(session_id="s", message="the last words"))
+    record.event(WarningEvent(session_id="s", message="the last words"))
     for each in (record, silent):
         each.close()
     turn(kept)

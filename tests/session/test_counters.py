@@ -7,7 +7,7 @@ from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, Client, levels, server_fixture
 from trio_stt.lanes.engines.base import Transcript
-from trio_stt.protocol.events import Final, Notice, Realtime
+from trio_stt.protocol.events import Final, Realtime, WarningEvent
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.protocol.segment import Segment
 
@@ -107,7 +107,7 @@ async def test_refused_packets_and_utterances_are_rejected_chunks() -> None:
         client.say(1111, 0.2)
         await client.settled()
         assert counted(client.session.report()) == {"rejected_audio_chunks": 6}
-        assert len(client.of(Notice)) == 6
+        assert len(client.of(WarningEvent)) == 6
 
 
 @contract("1.7", "4.9")
@@ -201,6 +201,6 @@ async def test_a_recording_that_ended_is_not_said_to_run_when_partials_slow_down
         await trio.sleep(1)
         client.command("stop")
         await client.settled()
-        assert any("less often" in notice.message for notice in client.of(Notice))
+        assert any("less often" in notice.message for notice in client.of(WarningEvent))
         ended = [i for i, name in enumerate(client.story) if name == "timeline recording_ended"]
         assert "status recording" not in client.story[ended[-1] :]

@@ -6,7 +6,7 @@ import trio
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, LevelWakeWords, server_fixture
-from trio_stt.protocol.events import Error, Final, Flushed, Notice, Status, Timeline
+from trio_stt.protocol.events import Error, Final, Flushed, Status, Timeline, WarningEvent
 from trio_stt.protocol.segment import WakeWord
 from trio_stt.session.inbox import Audio, Gap, Inbox
 
@@ -98,7 +98,7 @@ async def test_a_flood_of_flushes_is_refused_and_costs_neither_the_final_nor_an_
         assert {(error.where, "64 flush" in error.message) for error in refused} == {("command", True)}
         client.raw('{"type": "flush", "id": "again"}')
         await client.until(Flushed, 65)
-        assert client.of(Notice) == []
+        assert client.of(WarningEvent) == []
 
 
 @virtual_time
@@ -117,7 +117,7 @@ async def test_a_refused_utterance_that_stalls_is_over_and_costs_no_later_one() 
         second.pause(PAUSE_S)
         await second.until(Final)
         assert [text for _, text in second.finals] == ["3333."]
-        assert ["speaker limit" in notice.message for notice in second.of(Notice)] == [True]
+        assert ["speaker limit" in notice.message for notice in second.of(WarningEvent)] == [True]
 
 
 @virtual_time
@@ -130,13 +130,13 @@ async def test_what_waits_goes_to_the_lane_up_to_its_limit_and_the_rest_is_told_
             client.pause(PAUSE_S)
         await trio.sleep(1)
         assert server.server_state.metrics().scheduler.queues["main"].queued == 2
-        assert client.of(Notice) == []
+        assert client.of(WarningEvent) == []
         for level in (2004, 2005):
             client.say(level, 1.0)
             client.pause(PAUSE_S)
         await client.until(Final, 5)
         assert [text for _, text in client.finals] == [f"{level}." for level in range(2001, 2006)]
-        assert ["backlog" in notice.message for notice in client.of(Notice)] == [True]
+        assert ["backlog" in notice.message for notice in client.of(WarningEvent)] == [True]
         assert client.session.report().final_rejected == 2
 
 

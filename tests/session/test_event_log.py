@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.test_outbox import entry, final, partial, pong, status
-from trio_stt.protocol.events import Event, Heartbeat, Notice, State, decode, encode
+from trio_stt.protocol.events import Event, Heartbeat, State, WarningEvent, decode, encode
 from trio_stt.session.event_log import MAX_AWAY_EVENTS, MAX_KEPT_BYTES, EventLog
 
 LONG = "x" * 20_000
 
 
-def notice(text: str = "") -> Notice:
-    return Notice(session_id="s", message=text)
+def notice(text: str = "") -> WarningEvent:
+    return WarningEvent(session_id="s", message=text)
 
 
 events = st.sampled_from(
@@ -43,7 +43,9 @@ def test_what_is_kept_is_in_order_bounded_and_lasting_outlives_passing(said: lis
     if sum(len(encode(event)) for event in everything[seq:]) <= MAX_KEPT_BYTES:
         assert missed == 0
     lost = [event for event in everything[seq:] if event not in kept]
-    oldest_lasting_lost = max((e.seq for e in lost if isinstance(e, Notice) and isinstance(e.seq, int)), default=0)
+    oldest_lasting_lost = max(
+        (e.seq for e in lost if isinstance(e, WarningEvent) and isinstance(e.seq, int)), default=0
+    )
     assert all(number > oldest_lasting_lost for number in numbers)
 
 

@@ -5,7 +5,7 @@ import trio
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import server_fixture
-from trio_stt.protocol.events import Final, Heartbeat, Notice, Ready
+from trio_stt.protocol.events import Final, Heartbeat, Ready, WarningEvent
 from trio_stt.protocol.packets import build_packet
 
 PAUSE_S = 0.8
@@ -59,7 +59,7 @@ async def test_a_stream_that_stalls_inside_an_utterance_ends_it_and_the_session_
         await trio.sleep(0.2)
         await client.settled()
         assert client.finals == [(1, "1111.")]
-        assert sum("No audio came for 5 s" in notice.message for notice in client.of(Notice)) == 1
+        assert sum("No audio came for 5 s" in notice.message for notice in client.of(WarningEvent)) == 1
         client.say(2222, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final, 2)
@@ -73,7 +73,7 @@ async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off
         client.command("start")
         client.say(1111, 1.0)
         await trio.sleep(60)
-        assert client.of(Notice) == []
+        assert client.of(WarningEvent) == []
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)
@@ -82,7 +82,7 @@ async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off
         client = await server.connect()
         client.command("start")
         await trio.sleep(60)
-        assert client.of(Notice) == []
+        assert client.of(WarningEvent) == []
 
 
 @virtual_time

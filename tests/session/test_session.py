@@ -9,7 +9,7 @@ from tests.contract.fixtures import PAUSE_S
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, server_fixture
 from trio_stt.lanes.engines.base import TimedText, Transcript
-from trio_stt.protocol.events import Clear, Error, Final, Metrics, Notice, Pong, Realtime, Timeline
+from trio_stt.protocol.events import Clear, Error, Final, Metrics, Pong, Realtime, Timeline, WarningEvent
 from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.segment import Piece, Segment
 
@@ -78,7 +78,7 @@ async def test_a_client_without_start_is_warned_for_each_packet_and_nothing_is_h
         client.say(1111, 0.08)
         client.raw(build_packet(b"", rate_hz=16000))
         await client.settled()
-        assert ["start command" in notice.message for notice in client.of(Notice)] == [True, True]
+        assert ["start command" in notice.message for notice in client.of(WarningEvent)] == [True, True]
         assert client.session.report().rejected_audio_chunks == 2
         assert client.of(Timeline) == []
 

@@ -6,7 +6,7 @@ import trio
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import server_fixture
 from trio_stt.errors import ServerClosing
-from trio_stt.protocol.events import Final, Notice, Ready, Realtime
+from trio_stt.protocol.events import Final, Ready, Realtime, WarningEvent
 
 
 @virtual_time
@@ -22,7 +22,7 @@ async def test_the_running_utterance_ends_and_its_final_arrives_before_the_sessi
         assert trio.current_time() - begun_s == pytest.approx(2.0)
         assert talking.finals == [(1, "1111.")]
         assert talking.states[-1] == "idle"
-        assert ["shuts down" in notice.message for notice in silent.of(Notice)] == [True]
+        assert ["shuts down" in notice.message for notice in silent.of(WarningEvent)] == [True]
         assert server.server_state.active_sessions == 0
 
 
@@ -35,7 +35,7 @@ async def test_what_comes_after_the_warning_is_not_heard() -> None:
         await trio.sleep(0.1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.server_state.drain, 10.0)
-            await client.until(Notice)
+            await client.until(WarningEvent)
             client.say(2222, 1.0)
             client.command("start")
             client.say(2222, 1.0)
@@ -86,4 +86,4 @@ async def test_nobody_waits_for_a_client_that_never_said_anything() -> None:
         await server.server_state.drain(5.0)
         assert trio.current_time() == begun_s
         assert server.server_state.active_sessions == 0
-        assert "shuts down" in client.of(Notice)[-1].message
+        assert "shuts down" in client.of(WarningEvent)[-1].message

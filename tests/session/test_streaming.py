@@ -20,7 +20,7 @@ from trio_stt.errors import TranscriptionFailed
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 from trio_stt.lanes.job import JobKind
-from trio_stt.protocol.events import Final, Notice, Realtime
+from trio_stt.protocol.events import Final, Realtime, WarningEvent
 from trio_stt.protocol.packets import build_packet
 
 LIVE_S = 0.04
@@ -127,7 +127,7 @@ async def test_an_utterance_that_is_cut_is_heard_whole_and_the_next_one_after_it
         await talks(client, 1111, 8.0)
         await client.until(Final, 3)
         heard_s = [numbers(final.text)[-1] / SAMPLE_RATE_HZ for final in client.of(Final)]
-        assert len(client.of(Notice)) == 2
+        assert len(client.of(WarningEvent)) == 2
         # Partials heard audio beyond a cut; the finals hear nothing twice, and miss nothing that was said.
         assert 8.0 <= sum(heard_s) <= 8.0 + PAUSE_S
         assert engine.clips == []

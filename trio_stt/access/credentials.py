@@ -12,7 +12,7 @@ from hypercorn.typing import WWWScope
 
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keys import KEY_PREFIX
-from trio_stt.protocol.json_text import repeats_key
+from trio_stt.protocol.json_text import has_duplicate_key
 
 SUBPROTOCOL = "trio-stt"
 _KEY_SUBPROTOCOL = "trio-stt.key."
@@ -66,6 +66,6 @@ def key_in_message(message: str | bytes | None) -> str | None:
         return None
     try:
         fields = msgspec.json.decode(message)
-        return None if repeats_key(message, fields) else msgspec.convert(fields, _Auth).key
+        return None if has_duplicate_key(message, fields) else msgspec.convert(fields, _Auth).key
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

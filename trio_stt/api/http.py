@@ -11,7 +11,7 @@ from quart import Blueprint, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
 
 from trio_stt.access.client_identity import client_identity
-from trio_stt.protocol.json_text import DUPLICATE_KEY, repeats_key
+from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
 from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
 from trio_stt.server.probes import fault, unready
 from trio_stt.server.server_state import ServerState
@@ -122,7 +122,7 @@ def _probe(reason: str | None) -> Response:
 
 def _changes(text: bytes) -> _Changes:
     changes = msgspec.json.decode(text, type=_Changes)
-    if repeats_key(text, changes):
+    if has_duplicate_key(text, changes):
         raise msgspec.DecodeError(DUPLICATE_KEY)
     return changes
 

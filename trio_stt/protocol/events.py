@@ -231,7 +231,7 @@ class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
     timestamp_iso: str
 
 
-class Notice(Event, frozen=True, kw_only=True, tag="warning"):
+class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
     """A warning for people; the session goes on."""
 
     session_id: str
@@ -302,7 +302,7 @@ _decoder = msgspec.json.Decoder[Event](
     | Timeline
     | Realtime
     | Final
-    | Notice
+    | WarningEvent
     | Error
     | Clear
     | Pong

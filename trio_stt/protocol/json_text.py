@@ -21,7 +21,7 @@ def json_object(text: str | bytes, what: str, error: type[WireError]) -> dict[st
     """
     try:
         value = msgspec.json.decode(text)
-        is_ambiguous = repeats_key(text, value)
+        is_ambiguous = has_duplicate_key(text, value)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as reason:
         raise error(f"invalid JSON in {what}: {str(reason)[:_SHOWN_CHARACTERS]}") from None
     if not isinstance(value, dict):
@@ -31,7 +31,7 @@ def json_object(text: str | bytes, what: str, error: type[WireError]) -> dict[st
     return value
 
 
-def repeats_key(text: str | bytes, value: object) -> bool:
+def has_duplicate_key(text: str | bytes, value: object) -> bool:
     """Whether an object in this JSON has a duplicate key: readers then disagree about its meaning (RFC 8259, 4).
 
     A parser keeps one value for each key, so a text with a duplicate key has more colons than its value encoded again.

@@ -23,7 +23,6 @@ from trio_stt.protocol.events import (
     Flushed,
     Heartbeat,
     Metrics,
-    Notice,
     Pong,
     Realtime,
     RealtimeTiming,
@@ -31,6 +30,7 @@ from trio_stt.protocol.events import (
     Status,
     Timeline,
     WakeWordStatus,
+    WarningEvent,
     Where,
     segment_times,
 )
@@ -240,7 +240,7 @@ class EventPublisher:
 
     def warning(self, message: str) -> None:
         """Something the client should know."""
-        self._outbox.put(Notice(session_id=self._id, message=message))
+        self._outbox.put(WarningEvent(session_id=self._id, message=message))
 
     def error(self, where: Where, message: str) -> None:
         """Something went wrong."""
