@@ -1,7 +1,9 @@
-"""`trio-stt transcribe` as a person calls it."""
+"""`trio-stt transcribe` as a user runs it."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import trio
 
 from tests.support.real import moonshine_asset
 from tests.support.wer import BECKETT, TWO_CITIES, word_error_rate
+from trio_stt.cli import main
+from trio_stt.cli.sound_file import SoundFile
+from trio_stt.cli.transcribe import _Output
 from trio_stt.cli.transcript_formats import SpokenSegment, as_json, as_srt, as_text, as_vtt
 
 
@@ -25,7 +31,7 @@ def trio_stt(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProc
     )
 
 
-def test_json_names_each_segment_with_its_place_in_the_file() -> None:
+def test_json_has_the_times_of_each_segment() -> None:
     path = moonshine_asset("two_cities.wav")
     done = trio_stt("transcribe", "--format", "json", path)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -39,7 +45,7 @@ def test_json_names_each_segment_with_its_place_in_the_file() -> None:
 
 
 @pytest.mark.parametrize(("extension", "subtype"), [("flac", "PCM_24"), ("ogg", "VORBIS"), ("wav", "FLOAT")])
-def test_other_files_of_the_same_sound_say_the_same(tmp_path: Path, extension: str, subtype: str) -> None:
+def test_other_formats_give_the_same_words(tmp_path: Path, extension: str, subtype: str) -> None:
     samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"))
     path = tmp_path / f"beckett.{extension}"
     soundfile.write(path, np.stack([samples, samples], axis=1), rate_hz, subtype=subtype)
@@ -48,7 +54,7 @@ def test_other_files_of_the_same_sound_say_the_same(tmp_path: Path, extension: s
     assert word_error_rate(BECKETT, done.stdout.decode()) <= 0.2
 
 
-def test_a_wav_on_standard_input_is_read() -> None:
+def test_wav_on_standard_input() -> None:
     done = trio_stt("transcribe", "-", stdin=moonshine_asset("beckett.wav").read_bytes())
     assert done.returncode == 0, done.stderr
     assert word_error_rate(BECKETT, done.stdout.decode()) <= 0.2
@@ -57,8 +63,8 @@ def test_a_wav_on_standard_input_is_read() -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "message"),
     [
-        (["transcribe", __file__], b"", "not a sound file"),
-        (["transcribe", "-"], b"nonsense", "not a sound file"),
+        (["transcribe", __file__], b"", "not a readable sound file"),
+        (["transcribe", "-"], b"nonsense", "not a readable sound file"),
         (["transcribe", "/nowhere.wav"], b"", "/nowhere.wav: cannot be opened: No such file"),
         (["transcribe", "/tmp"], b"", "/tmp: cannot be opened: Is a directory"),  # noqa: S108 - any folder will do
         (["transcribe", "-", "--format", "mp3"], b"", "--format"),
@@ -81,22 +87,33 @@ def test_a_wav_on_standard_input_is_read() -> None:
         (["dance"], b"", "dance"),
     ],
 )
-def test_what_is_impossible_ends_with_status_2_and_one_line(arguments: list[str], stdin: bytes, message: str) -> None:
-    done = trio_stt(*arguments, stdin=stdin)
-    assert done.returncode == 2
-    assert done.stdout == b""
-    (line,) = done.stderr.decode().splitlines()
+def test_invalid_arguments_end_with_status_2_and_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    stdin: bytes,
+    message: str,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+    monkeypatch.setattr("trio_stt.cli.transcribe.start_logging", lambda *_: None)  # it would last for other tests
+    try:
+        status = main(arguments)
+    except SystemExit as exited:
+        status = int(exited.code or 0)
+    written = capsys.readouterr()
+    assert (status, written.out) == (2, "")
+    (line,) = written.err.splitlines()
     assert line.startswith("trio-stt")
     assert message in line
 
 
-def test_a_name_that_is_no_utf_8_is_refused_in_one_line() -> None:
+def test_file_name_that_is_not_utf_8_ends_with_one_line() -> None:
     done = trio_stt("transcribe", os.fsdecode(b"bad\xff.wav"))
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_output_that_cannot_be_written_ends_with_one_line() -> None:
+def test_unwritable_output_ends_with_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-m", "trio_stt", "transcribe", str(moonshine_asset("beckett.wav"))]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)  # noqa: S603 - our own program
@@ -104,15 +121,82 @@ def test_output_that_cannot_be_written_ends_with_one_line() -> None:
     assert done.stderr == b"trio-stt: the transcript cannot be written: No space left on device\n"
 
 
-def test_a_file_without_sound_is_said_to_have_none(tmp_path: Path) -> None:
+def test_file_without_audio_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros(0), 16_000)
     done = trio_stt("transcribe", path)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert b"holds no sound" in done.stderr
+    assert b"contains no audio" in done.stderr
 
 
-def test_a_missing_model_ends_with_status_1_and_says_where_to_get_it(tmp_path: Path) -> None:
+def cut_flac(folder: Path) -> Path:
+    """A FLAC of the reading that breaks off after two thirds of its bytes."""
+    samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"))
+    whole, cut = folder / "whole.flac", folder / "cut.flac"
+    soundfile.write(whole, samples, rate_hz)
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    return cut
+
+
+@pytest.mark.parametrize("format_name", ["text", "json"])
+def test_words_before_the_end_of_a_cut_file_are_written(tmp_path: Path, format_name: str) -> None:
+    done = trio_stt("transcribe", cut_flac(tmp_path), "--format", format_name)
+    assert done.returncode == 1
+    assert b"ever failed" in done.stdout.lower()
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"trio-stt: {tmp_path / 'cut.flac'}: cannot be read to its end: ")
+
+
+def test_one_bad_file_among_others_is_reported_and_skipped() -> None:
+    done = trio_stt("transcribe", __file__, moonshine_asset("beckett.wav"), "/nowhere.wav")
+    assert done.returncode == 1
+    assert word_error_rate(BECKETT, done.stdout.decode()) <= 0.2
+    assert [line.split(": ")[1] for line in done.stderr.decode().splitlines()] == [__file__, "/nowhere.wav"]
+
+
+def test_without_a_readable_file_each_is_reported() -> None:
+    done = trio_stt("transcribe", __file__, "/nowhere.wav")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert [line.split(": ")[1] for line in done.stderr.decode().splitlines()] == [__file__, "/nowhere.wav"]
+
+
+def test_interrupt_keeps_the_words_that_were_printed() -> None:
+    files = [moonshine_asset("beckett.wav"), *[moonshine_asset("two_cities.wav")] * 40]
+    command = [sys.executable, "-m", "trio_stt", "transcribe", *map(str, files)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603 - our own program
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    assert b"tried" in first.lower()
+    assert process.returncode == 130
+    assert rest.count(b"best of times") < 40
+
+
+def test_interrupt_writes_the_finished_segments_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object, __: object, sounds: list[SoundFile], output: _Output) -> None:
+        output.add(SEGMENTS[0])
+        sounds[0].close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trio_stt.cli.transcribe.start_logging", lambda *_: None)
+    monkeypatch.setattr(trio, "run", interrupted)
+    assert main(["transcribe", str(moonshine_asset("beckett.wav")), "--format", "json"]) == 130
+    assert [segment["text"] for segment in json.loads(capsys.readouterr().out)] == ["One & two."]
+
+
+def test_output_is_utf_8_on_every_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    text = "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve \N{GREEK SMALL LETTER PI}"
+    _Output("text").add(SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.0, text=text))
+    assert written.getvalue().decode() == f"{text}\n"
+
+
+def test_missing_model_ends_with_status_1_and_the_command_that_fetches_it(tmp_path: Path) -> None:
     done = trio_stt(
         "transcribe",
         moonshine_asset("beckett.wav"),
@@ -127,7 +211,7 @@ def test_a_missing_model_ends_with_status_1_and_says_where_to_get_it(tmp_path: P
     assert "run `trio-stt models pull tiny.en --engine whisper_cpp --download-root" in line
 
 
-def test_braces_and_backslashes_are_no_markup_of_subtitles() -> None:
+def test_braces_and_backslashes_are_kept_in_subtitles() -> None:
     (line,) = [SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.0, text=r"{\i1}set {x} to C:\temp")]
     assert as_srt([line]).splitlines()[2] == r"{\i1}set {x} to C:\temp"
 
@@ -138,7 +222,7 @@ SEGMENTS = [
 ]
 
 
-def test_the_formats() -> None:
+def test_formats() -> None:
     assert as_text(SEGMENTS) == "One & two.\nThree <four>.\n"
     assert as_srt(SEGMENTS) == (
         "1\n00:00:00,000 --> 00:00:01,500\nOne & two.\n\n2\n01:01:01,040 --> 01:01:03,000\nThree <four>.\n"

@@ -1,8 +1,8 @@
-"""What people want to know of an exception group: the first thing that went wrong in it."""
+"""Exception groups, reduced to the error that a message needs."""
 
 
 def unwrap_group(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first exception that is not a group itself."""
+    """The first exception in a group that is not a group itself."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

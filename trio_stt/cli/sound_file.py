@@ -1,6 +1,6 @@
-"""Sound files as a stream of packets, for `trio-stt transcribe`.
+"""Sound files as streams of packets, for `trio-stt transcribe`.
 
-It owns reading and what is wrong with a file. It must not resample or judge: the session does, as for any client.
+It owns reading and the errors of files. It must not resample: the session does, as for any client.
 """
 
 import io
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import soundfile
 
@@ -23,12 +24,19 @@ class SoundFile:
     """An open sound file.
 
     Attributes:
-        name: As the user gave it.
-        reader: The decoder behind it.
+        name: The name that the user gave.
+        source: The open file.
+        reader: Its decoder.
     """
 
     name: str
+    source: BinaryIO
     reader: soundfile.SoundFile
+
+    def close(self) -> None:
+        """Close the decoder and the file."""
+        self.reader.close()
+        self.source.close()
 
     @property
     def duration_s(self) -> float:
@@ -36,10 +44,10 @@ class SoundFile:
         return float(self.reader.frames / self.reader.samplerate)
 
     def packets(self) -> Iterator[tuple[float, bytes]]:
-        """Its audio as packets of the wire, each with its length in seconds.
+        """Its audio as packets of the protocol, each with its length in seconds.
 
         Raises:
-            AudioFileError: It breaks off in a way that cannot be read.
+            AudioFileError: The rest of the file cannot be decoded.
         """
         rate_hz, channels = self.reader.samplerate, self.reader.channels
         try:
@@ -55,19 +63,23 @@ def open_sound(name: str) -> SoundFile:
     """Open a sound file; `-` is a WAV on standard input.
 
     Raises:
-        AudioFileError: It is not there, not audio, or audio that the wire cannot carry.
+        AudioFileError: The file cannot be opened or decoded, or the protocol does not carry its rate or channels.
     """
-    shown = name.encode(errors="replace").decode()  # a name that is no UTF-8 can be opened, but not printed
+    shown = name.encode(errors="replace").decode()  # a name that is not UTF-8 can be opened, but not printed
     try:
-        # Opened here: libsndfile tells neither a missing file nor a folder from other trouble.
-        source = io.BytesIO(sys.stdin.buffer.read()) if name == "-" else Path(name).open("rb")  # noqa: SIM115 - kept open by the reader
-        reader = soundfile.SoundFile(source)
-    except soundfile.LibsndfileError as error:
-        raise AudioFileError(f"{shown}: not a sound file that can be read: {error.error_string}") from None
+        # Opened here because libsndfile does not tell a missing file or a folder from other errors.
+        source: BinaryIO = io.BytesIO(sys.stdin.buffer.read()) if name == "-" else Path(name).open("rb")  # noqa: SIM115 - the reader keeps it open
     except OSError as error:
         raise AudioFileError(f"{shown}: cannot be opened: {error.strerror or error}") from None
+    try:
+        reader = soundfile.SoundFile(source)
+    except soundfile.LibsndfileError as error:
+        source.close()
+        raise AudioFileError(f"{shown}: not a readable sound file: {error.error_string}") from None
     if not MIN_RATE_HZ <= reader.samplerate <= MAX_RATE_HZ:
-        raise AudioFileError(f"{shown}: sampled at {reader.samplerate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} is possible")
+        raise AudioFileError(
+            f"{shown}: its sample rate is {reader.samplerate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz are supported"
+        )
     if reader.channels > MAX_CHANNELS:
-        raise AudioFileError(f"{shown}: has {reader.channels} channels; at most {MAX_CHANNELS} are possible")
-    return SoundFile(name=shown, reader=reader)
+        raise AudioFileError(f"{shown}: has {reader.channels} channels; at most {MAX_CHANNELS} are supported")
+    return SoundFile(name=shown, source=source, reader=reader)
