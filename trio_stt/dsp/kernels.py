@@ -11,7 +11,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import PacketError
 
 MAX_CHANNELS = 8
@@ -82,39 +81,6 @@ def _append_filtered(
     past[:] = heard[samples.size :]
     recent[kept:] = _to_int16(total)
     return _sum_of_squares(recent[kept:])
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
-def _resample(
-    samples: NDArray[np.int16], past: NDArray[np.float32], rows: NDArray[np.float32], at: int, step: int
-) -> NDArray[np.int16]:
-    heard = np.empty(past.size + samples.size, np.float32)
-    heard[: past.size] = past
-    for i in range(samples.size):
-        heard[past.size + i] = samples[i]
-    past[:] = heard[samples.size :]
-    end = samples.size * SAMPLE_RATE_HZ
-    resampled = np.empty((end - at + step - 1) // step if at < end else 0, np.int16)
-    # All that indexes is unsigned: for signed numbers Numba looks whether they count from the end, and nothing is
-    # vectorised. Sums may be taken in any order, but in the same one for every sample: all have as many taps.
-    ticks, phases, taps = np.uintp(SAMPLE_RATE_HZ), np.uintp(rows.shape[0] - 1), np.uintp(rows.shape[1])
-    place = np.uintp(at)
-    for n in range(resampled.size):
-        first = place // ticks
-        row, between = divmod((place - first * ticks) * phases, ticks)
-        total = np.float32(0)
-        if between == 0:
-            for k in range(taps):
-                total += heard[first + k] * rows[row, k]
-        else:
-            later, row_after = np.float32(0), row + np.uintp(1)
-            for k in range(taps):
-                total += heard[first + k] * rows[row, k]
-                later += heard[first + k] * rows[row_after, k]
-            total += (later - total) * np.float32(np.int64(between)) / np.float32(SAMPLE_RATE_HZ)
-        resampled[n] = min(max(np.rint(total), np.float32(-32768)), np.float32(32767))
-        place += np.uintp(step)
-    return resampled
 
 
 def _checked(samples: NDArray[Any], dtype: type[np.generic], name: str) -> NDArray[Any]:
@@ -206,33 +172,6 @@ def append_filtered(
     return math.sqrt(total / samples.size) if samples.size else 0.0
 
 
-def resample(
-    samples: NDArray[np.int16], past: NDArray[np.float32], rows: NDArray[np.float32], at: int, step: int
-) -> NDArray[np.int16]:
-    """Filter the next samples of a stream at evenly spaced times, which may lie between samples.
-
-    Times are whole ticks, 16,000 for each sample that comes: so what leaves has 16 kHz where `step` is the rate of what
-    comes.
-
-    Args:
-        samples: int16, shape (n,).
-        past: float32, shape (taps - 1,), int16 units: what came before, oldest first; brought up to date in place.
-        rows: float32, shape (phases + 1, taps). Row r filters for times r / phases of a sample behind a sample; for
-            times between, what two rows give is interpolated.
-        at: Ticks from the first sample of the past to the first that the next one to leave is made of; 0 or more.
-        step: Ticks from one that leaves to the next, at least one.
-
-    Returns:
-        int16, shape (m,): for each time whose taps are all there, the sum of taps times samples, rounded half to even
-        and clipped. It depends on the samples at its taps alone, to the last bit.
-
-    Raises:
-        ValueError: The samples have another type or shape.
-    """
-    resampled: NDArray[np.int16] = _resample(_checked(samples, np.int16, "resample"), past, rows, at, step)
-    return resampled
-
-
 def rms(samples: NDArray[np.int16]) -> float:
     """Root mean square of int16 samples, shape (samples,), in int16 units: 0.0 to 32768.0; 0.0 for no samples.
 
@@ -251,5 +190,4 @@ def warm_up() -> None:
         downmix_pcm16(payload, 2)
         rms(mono)
         append_filtered(np.zeros(8, np.int16), mono, np.zeros(1, np.float32), np.ones(2, np.float32))
-        resample(mono, np.zeros(1, np.float32), np.ones((3, 2), np.float32), 0, SAMPLE_RATE_HZ)
         to_int16(to_float32(mono))
