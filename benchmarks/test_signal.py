@@ -24,8 +24,7 @@ from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.embedding import MEL_BINS, MEL_STEP, Embedding, StreamingEmbedding, WholeEmbedding
 from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.resample import StreamResampler
-from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import INPUT_SAMPLES
+from trio_stt.dsp.silero import INPUT_SAMPLES, SileroModel, new_state
 from trio_stt.dsp.wake_words import WakeWords
 from trio_stt.dsp.webrtc import WebRtcVad
 from trio_stt.protocol.packets import build_packet, parse_packet

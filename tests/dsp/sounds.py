@@ -14,8 +14,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.resample import StreamResampler
-from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, INPUT_SAMPLES
+from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, SileroModel, new_state
 
 START_ABOVE = 0.95
 END_BELOW = 0.35

@@ -1,16 +1,20 @@
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import ModelProto
 from onnx.numpy_helper import from_array
 
 from tests.dsp.sounds import at_level, heard_by_silero, load, pcm
 from tests.support.real import moonshine_asset
 from trio_stt.dsp import silero as silero_module
+from trio_stt.dsp import silero_network
 from trio_stt.dsp.kernels import to_float32
 from trio_stt.dsp.silero import SileroModel, new_state
 from trio_stt.errors import EngineUnavailable
@@ -26,7 +30,7 @@ def probabilities(model: SileroModel, stream: list[np.ndarray], states: np.ndarr
 
 
 @pytest.mark.contract("4.2")
-def test_speech_is_told_from_silence(silero: SileroModel, speech: list[np.ndarray]) -> None:
+def test_speech_is_probable_and_silence_is_not(silero: SileroModel, speech: list[np.ndarray]) -> None:
     assert probabilities(silero, [np.zeros(576, np.int16)] * 60, new_state()[np.newaxis]).max() < 0.1
     assert probabilities(silero, speech, new_state()[np.newaxis]).max() > 0.99
 
@@ -36,7 +40,7 @@ NOISE = np.random.default_rng(0).integers(-32768, 32768, 51_200).astype(np.int16
 
 @pytest.mark.parametrize("gain", [0.25, 1.0, 16.0])
 @pytest.mark.parametrize("sound", ["speech", "full-scale noise", "silence"])
-def test_it_is_silero_as_onnxruntime_runs_it(
+def test_probabilities_and_states_equal_those_of_onnxruntime(
     silero: SileroModel, speech: list[np.ndarray], sound: str, gain: float
 ) -> None:
     others = {"full-scale noise": heard_by_silero(NOISE), "silence": [np.zeros(576, np.int16)] * 100}
@@ -52,7 +56,7 @@ def test_it_is_silero_as_onnxruntime_runs_it(
     assert np.abs(states[0] - state[:, 0]).max() < 1e-3  # a memory counts up to tens
 
 
-def test_states_in_one_call_are_heard_as_if_alone(silero: SileroModel, speech: list[np.ndarray]) -> None:
+def test_states_of_one_call_do_not_affect_each_other(silero: SileroModel, speech: list[np.ndarray]) -> None:
     fresh, drifted = new_state(), silero.silence_state.copy()
     both = np.stack((fresh, drifted))
     together = probabilities(silero, speech[:120], both)
@@ -80,7 +84,7 @@ def test_neither_torch_nor_the_package_is_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 - our own interpreter
 
 
-def test_a_missing_package_names_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_package_or_file_names_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(silero_module, "package_folder", lambda _: None)
     with pytest.raises(EngineUnavailable, match=r"needs the package silero-vad; install it with: pip install"):
         SileroModel()
@@ -89,14 +93,109 @@ def test_a_missing_package_names_how_to_get_it(monkeypatch: pytest.MonkeyPatch, 
         SileroModel()
 
 
-def test_another_model_in_its_place_is_refused(
-    silero: SileroModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def copied_model(silero: SileroModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], ModelProto]:
+    """Loads the model file; what a test makes of it is saved with `onnx.save` where SileroModel then looks for it."""
     monkeypatch.setattr(silero_module, "package_folder", lambda _: tmp_path)
-    model = onnx.load(silero.path)
+    (tmp_path / "data").mkdir()
+    return lambda: onnx.load(silero.path)
+
+
+def save(model: ModelProto, tmp_path: Path, silero: SileroModel) -> None:
+    onnx.save(model, tmp_path / "data" / silero.path.name)
+
+
+def runs_in_onnxruntime(model: SileroModel, caplog: pytest.LogCaptureFixture, speech: list[np.ndarray]) -> str:
+    """Check that a model detects speech without the Numba network; returns the warning's reason."""
+    assert probabilities(model, speech, model.silence_state[np.newaxis].copy()).max() > 0.99
+    assert probabilities(model, [np.zeros(576, np.int16)] * 60, new_state()[np.newaxis]).max() < 0.1
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    start = "voice detection runs in onnxruntime, for three times the CPU time: fast Silero network: "
+    assert warning.startswith(start)
+    return warning.removeprefix(start)
+
+
+def test_renamed_tensor_falls_back_to_onnxruntime(
+    silero: SileroModel,
+    speech: list[np.ndarray],
+    copied_model: Callable[[], ModelProto],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    model = copied_model()
+    (tensor,) = [each for each in model.graph.initializer if each.name.endswith("decoder.2.bias")]
+    for node in model.graph.node:
+        for at, name in enumerate(node.input):
+            if name == tensor.name:
+                node.input[at] = "another.name"
+    tensor.name = "another.name"
+    save(model, tmp_path, silero)
+    reason = runs_in_onnxruntime(SileroModel(), caplog, speech)
+    assert reason.endswith("has no tensor decoder.decoder.2.bias of shape (1,)")
+
+
+def test_disagreeing_weights_fall_back_to_onnxruntime(
+    speech: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = silero_network._read_weights
+
+    def broken(path: Path) -> silero_network.Weights:
+        weights = read(path)
+        return weights._replace(cell_from_output=weights.cell_from_output * np.float32(1.05))
+
+    monkeypatch.setattr(silero_network, "_read_weights", broken)
+    assert runs_in_onnxruntime(SileroModel(), caplog, speech) == "it does not agree with onnxruntime on a test signal"
+
+
+def test_failed_import_falls_back_to_onnxruntime(
+    speech: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "trio_stt.dsp.silero_network", None)
+    assert "silero_network" in runs_in_onnxruntime(SileroModel(), caplog, speech)
+
+
+def test_both_implementations_agree_and_need_no_fallback(caplog: pytest.LogCaptureFixture) -> None:
+    SileroModel()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("states", [1, 2])
+def test_fallback_scores_states_like_the_fast_network(
+    silero: SileroModel, speech: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, states: int
+) -> None:
+    monkeypatch.setitem(sys.modules, "trio_stt.dsp.silero_network", None)
+    fallback = SileroModel()
+    fast_states = np.stack([new_state(), silero.silence_state])[:states]
+    slow_states = fast_states.copy()
+    for window in speech[:60]:
+        fast, slow = (
+            model.score(window, rows, np.float32(3)) for model, rows in ((silero, fast_states), (fallback, slow_states))
+        )
+        assert slow.dtype == np.float32
+        assert slow.shape == (states,)
+        assert np.abs(fast - slow).max() < 2e-5
+    assert np.abs(fast_states - slow_states).max() < 1e-3
+
+
+def test_another_model_is_refused(silero: SileroModel, copied_model: Callable[[], ModelProto], tmp_path: Path) -> None:
+    model = copied_model()
     tensor = next(each for each in model.graph.initializer if each.name.endswith("rnn.weight_ih"))
     tensor.CopyFrom(from_array(np.zeros((512, 64), np.float32), tensor.name))
-    (tmp_path / "data").mkdir()
-    onnx.save(model, tmp_path / "data" / silero.path.name)
-    with pytest.raises(EngineUnavailable, match=r"another model than .*weight_ih of shape \(512, 128\).*pip install"):
+    save(model, tmp_path, silero)
+    with pytest.raises(EngineUnavailable, match=r"does not run as Silero's model: .*pip install"):
         SileroModel()
+
+
+def test_telemetry_of_onnxruntime_is_off_before_its_import() -> None:
+    code = (
+        "import os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "import trio_stt.app, trio_stt.cli, trio_stt.dsp.silero\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)  # noqa: S603 - our own interpreter
+    assert result.stdout.split() == ["1"]

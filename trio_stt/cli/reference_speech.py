@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from trio_stt.bench.speech_plan import Clip
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.kernels import to_int16
-from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import CONTEXT_SAMPLES, INPUT_SAMPLES
+from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, SileroModel, new_state
 from trio_stt.errors import AudioFileError
 from trio_stt.runtime.packages import package_folder
 

@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.gate import EnergyGate
-from trio_stt.dsp.silero import SileroModel, new_state
-from trio_stt.dsp.silero_network import INPUT_SAMPLES
+from trio_stt.dsp.silero import INPUT_SAMPLES, SileroModel, new_state
 from trio_stt.dsp.webrtc import WebRtcVad
 
 # Starts move by less than half a window on average from half to twice these counts.

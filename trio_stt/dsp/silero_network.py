@@ -1,41 +1,39 @@
-"""Silero's network for 16 kHz as Numba kernels: what it makes of one window, for one or several states.
+"""Silero's network for 16 kHz as Numba kernels: what it makes of one window, from one or several states.
 
-It owns the arithmetic. It must not load files, nor keep anything of a talker.
+It owns the arithmetic and the reading of the weights. It keeps nothing of a talker. `silero` compares it with
+onnxruntime before it is used.
 
-The layers, as the published model has them: a short-time Fourier transform of four overlapping frames, its magnitudes,
-four convolutions over time, an LSTM cell, one weighted sum. onnxruntime takes 70 us for a window, because matrices of
-four columns are no work for it, and starts anew for every state. Here all up to the cell's input is worked out once for
-all states, in a third of the time. Sums are float32 in another order than there: probabilities agree within 1e-5.
+The layers, as in the published model (snakers4/silero-vad, version 6): a short-time Fourier transform of four
+overlapping frames, its magnitudes, four convolutions over time with ReLU, an LSTM cell, one weighted sum.
+
+onnxruntime takes 70 µs for a window, because matrices of four columns are too small for it, and computes all layers
+again for each state. Here all layers up to the cell's input are computed once for all states, in a third of the time.
+Sums are float32 in another order than in onnxruntime: probabilities agree within 1e-5.
 """
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import onnx
 from numba import njit
 from numpy.typing import NDArray
+from onnx.numpy_helper import to_array
 
-from trio_stt.dsp import WINDOW_SAMPLES
-
-CONTEXT_SAMPLES = 64
-"""Samples of the window before that Silero hears again ahead of each window."""
-
-INPUT_SAMPLES = CONTEXT_SAMPLES + WINDOW_SAMPLES
-"""Samples that one score takes."""
-
-STATE_WIDTH = 128
-"""Of the cell: a state is its output and its memory, shape (2, 128)."""
+from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, Floats, Score
 
 _FRAME_STEP = 128
-_BINS = 129
+"""Samples from one Fourier frame of 256 to the next."""
 
-Floats = NDArray[np.float32]
+_BINS = 129
+"""Frequencies of a frame: 0 to 8 kHz in steps of 62.5 Hz."""
 
 
 class Weights(NamedTuple):
-    """What Silero learned, float32, inputs by outputs; those of a convolution by time, then channel.
+    """The learned weights, float32, shape (inputs, outputs); inputs of a convolution are ordered by time, then channel.
 
-    A named tuple is what Numba takes.
+    A named tuple, because Numba compiles functions of one.
     """
 
     transform: Floats
@@ -47,19 +45,71 @@ class Weights(NamedTuple):
     third_bias: Floats
     fourth: Floats
     fourth_bias: Floats
-    from_sound: Floats
-    from_output: Floats
-    sound_bias: Floats
+    cell_from_features: Floats
+    cell_from_output: Floats
+    features_bias: Floats
     output_bias: Floats
     last: Floats
     last_bias: Floats
 
 
+_SHAPES = {
+    "stft.forward_basis_buffer": (258, 1, 256),
+    "encoder.0.reparam_conv.weight": (128, 129, 3),
+    "encoder.0.reparam_conv.bias": (128,),
+    "encoder.1.reparam_conv.weight": (64, 128, 3),
+    "encoder.1.reparam_conv.bias": (64,),
+    "encoder.2.reparam_conv.weight": (64, 64, 3),
+    "encoder.2.reparam_conv.bias": (64,),
+    "encoder.3.reparam_conv.weight": (128, 64, 3),
+    "encoder.3.reparam_conv.bias": (128,),
+    "decoder.rnn.weight_ih": (512, 128),
+    "decoder.rnn.weight_hh": (512, 128),
+    "decoder.rnn.bias_ih": (512,),
+    "decoder.rnn.bias_hh": (512,),
+    "decoder.decoder.2.weight": (1, 128, 1),
+    "decoder.decoder.2.bias": (1,),
+}
+"""The file's tensors by their names, in the order of `Weights`: outputs, inputs, time."""
+
+
+def load_score(path: Path) -> Score:
+    """Read the weights of a model file; returns its scoring function, compiled.
+
+    Raises:
+        ValueError: The file has other tensors than Silero's.
+        Exception: It is no ONNX file; onnx has classes of its own.
+    """
+    weights = _read_weights(path)
+
+    def score(samples: NDArray[np.int16], states: Floats, gain: np.float32) -> Floats:
+        probabilities: Floats = _score(samples, gain, states, weights)
+        return probabilities
+
+    return score
+
+
+def _read_weights(path: Path) -> Weights:
+    tensors = {each.name.removeprefix("model."): each for each in onnx.load(path).graph.initializer}
+    arrays = []
+    for name, shape in _SHAPES.items():
+        if name not in tensors or tuple(tensors[name].dims) != shape:
+            raise ValueError(f"{path} has no tensor {name} of shape {shape}")
+        array = np.asarray(to_array(tensors[name]), np.float32)
+        if array.ndim > 1:  # to inputs by outputs; `.T` of (outputs, inputs, time) is (time, inputs, outputs)
+            array = array.T.reshape(-1, len(array))
+        arrays.append(np.ascontiguousarray(array))
+    return Weights._make(arrays)
+
+
+# `fastmath={"contract"}` allows fused multiply-adds and nothing else: the order of sums stays as written, so that a
+# result does not depend on the machine's vector width.
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _add_products(rows: Floats, step: int, weights: Floats, totals: Floats) -> None:
-    """Add to each row of `totals` what `weights` make of the stretch of `rows` that begins `step` after the last."""
+    """Add to row t of `totals` the product of `weights` and the values of `rows`, flat, from t * `step` on."""
     inputs, outputs = weights.shape
-    eights = inputs // 8 * 8  # eight at a time: a sum is loaded and stored once for eight products
+    # Eight inputs at a time: a sum is loaded and stored once for eight products.
+    eights = inputs // 8 * 8
     for at in range(0, eights, 8):
         for t in range(totals.shape[0]):
             x = rows[t * step + at : t * step + at + 8]
@@ -81,7 +131,7 @@ def _add_products(rows: Floats, step: int, weights: Floats, totals: Floats) -> N
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _add_products_to_four(rows: Floats, step: int, weights: Floats, totals: Floats) -> None:
-    """The same for `totals` of four rows, in half the time: a weight is loaded once for all."""
+    """`_add_products` for four rows of totals, in half the time: each weight is loaded once for all four rows."""
     fours = weights.shape[0] // 4 * 4
     for at in range(0, fours, 4):
         a, b, c, d = rows[at:], rows[step + at :], rows[2 * step + at :], rows[3 * step + at :]
@@ -100,13 +150,23 @@ def _add_products_to_four(rows: Floats, step: int, weights: Floats, totals: Floa
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _convolved(frames: Floats, stride: int, weights: Floats, bias: Floats) -> Floats:
-    """A convolution over three frames, zero where it is negative; with a frame of zeros at either end, in and out."""
+    """Convolution over three frames, then ReLU.
+
+    Args:
+        frames: Shape (n + 2, channels): n frames between two of zeros, the padding.
+        stride: Frames from one output to the next.
+        weights: Shape (3 * channels, outputs).
+        bias: Shape (outputs,).
+
+    Returns:
+        Shape (m + 2, outputs): m frames between two of zeros, ready for the next layer.
+    """
     count = (frames.shape[0] - 3) // stride + 1
     result = np.zeros((count + 2, bias.size), np.float32)
     inner = result[1:-1]
     for t in range(count):
         inner[t] = bias
-    if count == 4:  # noqa: PLR2004 - that is what it is for
+    if count == 4:  # noqa: PLR2004 - the rows that the faster one is for
         _add_products_to_four(frames.reshape(-1), stride * frames.shape[1], weights, inner)
     else:
         _add_products(frames.reshape(-1), stride * frames.shape[1], weights, inner)
@@ -118,14 +178,14 @@ def _convolved(frames: Floats, stride: int, weights: Floats, bias: Floats) -> Fl
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _cell_input(samples: NDArray[np.int16], gain: np.float32, weights: Weights) -> Floats:
-    """What the samples give to the cell, whatever it remembers: shape (1, 4 * STATE_WIDTH)."""
-    heard = np.empty(INPUT_SAMPLES + CONTEXT_SAMPLES, np.float32)
+    """Contribution of the samples to the cell's gates, the same for every state: shape (1, 4 * STATE_WIDTH)."""
+    audio = np.empty(INPUT_SAMPLES + CONTEXT_SAMPLES, np.float32)
     for i in range(INPUT_SAMPLES):
-        heard[i] = samples[i] * np.float32(1 / 32768) * gain
-    for i in range(CONTEXT_SAMPLES):  # the end mirrored, so that the last frame is whole
-        heard[INPUT_SAMPLES + i] = heard[INPUT_SAMPLES - 2 - i]
+        audio[i] = samples[i] * np.float32(1 / 32768) * gain
+    for i in range(CONTEXT_SAMPLES):  # the model pads by reflection, so that the last frame is whole
+        audio[INPUT_SAMPLES + i] = audio[INPUT_SAMPLES - 2 - i]
     spectrum = np.zeros((4, 2 * _BINS), np.float32)
-    _add_products_to_four(heard, _FRAME_STEP, weights.transform, spectrum)
+    _add_products_to_four(audio, _FRAME_STEP, weights.transform, spectrum)
     frames = np.zeros((6, _BINS), np.float32)
     for t in range(4):
         for n in range(_BINS):
@@ -135,8 +195,8 @@ def _cell_input(samples: NDArray[np.int16], gain: np.float32, weights: Weights) 
     frames = _convolved(frames, 2, weights.second, weights.second_bias)
     frames = _convolved(frames, 2, weights.third, weights.third_bias)
     frames = _convolved(frames, 1, weights.fourth, weights.fourth_bias)
-    gates = (weights.sound_bias + weights.output_bias).reshape(1, -1)
-    _add_products(frames[1], 0, weights.from_sound, gates)
+    gates = (weights.features_bias + weights.output_bias).reshape(1, -1)
+    _add_products(frames[1], 0, weights.cell_from_features, gates)
     return gates
 
 
@@ -147,24 +207,25 @@ def _sigmoid(x: np.float32) -> np.float32:
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _tanh(x: np.float32) -> np.float32:
-    # Of this and `math.tanh` this takes a third of the time, and is off by 1e-7 at most.
+    # A third of the time of `math.tanh`, and within 1e-7 of it.
     return np.float32(2) * _sigmoid(np.float32(2) * x) - np.float32(1)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
-def scores(samples: NDArray[np.int16], gain: np.float32, states: Floats, weights: Weights) -> Floats:
-    """The probability of speech by each state, which is brought up to date; unchecked, see `SileroModel.score`."""
-    given = _cell_input(samples, gain, weights)
+def _score(samples: NDArray[np.int16], gain: np.float32, states: Floats, weights: Weights) -> Floats:
+    """Probability of speech from each state, which is updated in place; arguments as checked by `SileroModel.score`."""
+    from_features = _cell_input(samples, gain, weights)
     probabilities = np.empty(states.shape[0], np.float32)
     for row in range(states.shape[0]):
         output, memory = states[row]
-        gates = given.copy()
-        _add_products(output, 0, weights.from_output, gates)
-        taken, kept, new, told = gates.reshape(4, -1)
+        gates = from_features.copy()
+        _add_products(output, 0, weights.cell_from_output, gates)
+        # PyTorch's order of an LSTM cell's gates.
+        input_gate, forget_gate, candidate, output_gate = gates.reshape(4, -1)
         total = weights.last_bias[0]
         for n in range(output.size):
-            memory[n] = _sigmoid(kept[n]) * memory[n] + _sigmoid(taken[n]) * _tanh(new[n])
-            output[n] = _sigmoid(told[n]) * _tanh(memory[n])
+            memory[n] = _sigmoid(forget_gate[n]) * memory[n] + _sigmoid(input_gate[n]) * _tanh(candidate[n])
+            output[n] = _sigmoid(output_gate[n]) * _tanh(memory[n])
             total += max(output[n], np.float32(0)) * weights.last[n, 0]
         probabilities[row] = _sigmoid(total)
     return probabilities
