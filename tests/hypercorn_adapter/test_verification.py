@@ -11,6 +11,7 @@ from hypercorn.trio import tcp_server, worker_context
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from tests.support.asgi_host import call, run_host
+from tests.support.in_process import put_back_replacements
 from trio_stt.errors import HostError
 from trio_stt.hypercorn_adapter import connection, limited_websocket, verification
 from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
@@ -18,7 +19,6 @@ from trio_stt.hypercorn_adapter.replacements import (
     ASYNCIO_CONTEXT,
     H2_STREAM,
     H11_STREAM,
-    REPLACEMENTS,
     TRIO_CONNECTION,
     TRIO_CONTEXT,
     HostHooks,
@@ -53,8 +53,7 @@ WORKERS = [on_trio, on_asyncio]
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in REPLACEMENTS:
-        monkeypatch.setattr(each.module, each.name, getattr(each.module, each.name))  # restored after the test
+    put_back_replacements(monkeypatch)
     install_replacements(
         HostHooks(websocket_limits=lambda: WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0))
     )

@@ -1,6 +1,6 @@
-"""Apps on real sockets in this process, under a Hypercorn whose sockets are guarded as ours are.
+"""Apps on real sockets in this process, under Hypercorn's Trio worker with the replacements that the server installs.
 
-Tests may look at both sides: at a client's, and at the app's, which is the web app with a fake engine, or any other.
+Tests may look at both sides: the client, and the app, which is the web app with a fake engine or any other one.
 """
 
 import sys
@@ -24,44 +24,62 @@ from trio_stt.hypercorn_adapter.replacements import (
 )
 from trio_stt.server.server_state import ServerState
 
-Talk = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+SocketApp = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 """What an app does in a WebSocket that it accepted."""
+
+
+def put_back_replacements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore Hypercorn's names after the test."""
+    for each in REPLACEMENTS:
+        monkeypatch.setattr(each.module, each.name, getattr(each.module, each.name))
 
 
 def serving(
     monkeypatch: pytest.MonkeyPatch, server_state: ServerState, config: Config | None = None
 ) -> AbstractAsyncContextManager[int]:
-    """The port of 127.0.0.1 where a house is served until the block ends, as `trio-stt serve` would."""
-    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # of this process, for good
+    """Serve a server as `trio-stt serve` would, until the block ends; the port of 127.0.0.1."""
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # would hold for the whole process
     app = build_app(server_state)
     install_websocket_class(app)
     return _hosting(monkeypatch, app, lambda: WebSocketLimits.of(server_state.settings), config or Config())
 
 
-def accepting(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> AbstractAsyncContextManager[int]:
-    """The port of 127.0.0.1 where an app that accepts each WebSocket is served until the block ends."""
+def accepting(monkeypatch: pytest.MonkeyPatch, app: SocketApp) -> AbstractAsyncContextManager[int]:
+    """Serve an app that accepts each WebSocket, until the block ends; the port of 127.0.0.1."""
 
-    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def accept(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await receive()
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        await app(receive, send)
+
+    return hosting(monkeypatch, accept)
+
+
+def hosting(
+    monkeypatch: pytest.MonkeyPatch, app: ASGIFramework, config: Config | None = None
+) -> AbstractAsyncContextManager[int]:
+    """Serve an app for requests and WebSockets, until the block ends; the port of 127.0.0.1."""
+
+    async def with_lifespan(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "lifespan":
+            await receive()
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
         else:
-            await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-            await talk(receive, send)
+            await app(scope, receive, send)
 
-    config = Config()
-    config.graceful_timeout = 0.0  # who still talks is not waited for
-    return _hosting(monkeypatch, app, lambda: WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0.0), config)
+    config = config or Config()
+    config.graceful_timeout = 0.0  # open connections are not waited for
+    limits = WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0.0)
+    return _hosting(monkeypatch, with_lifespan, lambda: limits, config)
 
 
 @asynccontextmanager
 async def _hosting(
     monkeypatch: pytest.MonkeyPatch, app: ASGIFramework, limits: Callable[[], WebSocketLimits], config: Config
 ) -> AsyncIterator[int]:
-    for each in REPLACEMENTS:
-        monkeypatch.setattr(each.module, each.name, getattr(each.module, each.name))  # restored after the test
+    put_back_replacements(monkeypatch)
     install_replacements(HostHooks(websocket_limits=limits))
     stop = trio.Event()
     config.bind = ["127.0.0.1:0"]

@@ -11,9 +11,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
+import h11
 import trio
 from hypercorn.asyncio.tcp_server import TCPServer as AsyncioTCPServer
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import SingleTask, TaskGroup
@@ -21,6 +23,11 @@ from hypercorn.typing import WorkerContext as AnyWorkerContext
 
 _LINGER_ZERO = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """Enabled, 0 s: closing discards unsent data and sends a reset."""
+
+_CLOSING_S = 2.0
+"""For a client to end its request after the answer, and for an app to end after its answer."""
+_DISCARDED_BYTES = 1_048_576
+"""Of a request that was answered before its end; with more, the client loses the answer."""
 
 
 def reset_function(send: object) -> Callable[[], None] | None:
@@ -136,14 +143,18 @@ def single_task(context: AnyWorkerContext) -> SingleTask:
 
 
 class IsolatedConnection(TCPServer):
-    """A connection of Hypercorn's Trio worker whose failure ends only itself.
+    """A connection of Hypercorn's Trio worker that fails alone, and is closed when its last exchange is over.
 
-    Hypercorn 0.18 lets an error in a connection's protocol handling leave the worker's nursery: a client that sends a
-    WebSocket frame before the handshake is answered ends the whole server (hypercorn issue 225). Its asyncio worker
-    logs such an error and goes on; so does this class.
+    Hypercorn's asyncio worker needs neither. Version 0.18 of its Trio worker
+
+    - lets an error in a connection's protocol handling leave the worker's nursery, so a client that sends a WebSocket
+      frame before the handshake is answered ends the whole server (hypercorn issue 225);
+    - leaves connections open after an answer to `Connection: close` or HTTP/1.0, because Quart cancels the task that
+      closes them, and after a handshake that it rejects itself;
+    - reads on after an answer that came before the end of the request, and keeps what it reads in memory.
 
     Args:
-        on_error: Called with each such error.
+        on_error: Called with an error that ended the connection.
         args: Those of Hypercorn's class.
     """
 
@@ -151,6 +162,8 @@ class IsolatedConnection(TCPServer):
         super().__init__(*args)
         self.idle_task = TrioSingleTask()  # type: ignore[assignment]  # has all that is used
         self._on_error = on_error
+        self._reading = trio.CancelScope()
+        self._is_over = False
 
     async def run(self) -> None:
         """Serve the connection; never raises but for cancellation."""
@@ -162,3 +175,52 @@ class IsolatedConnection(TCPServer):
             # The protocol holds this object and the streams, which hold the protocol: without this line, all that
             # the connection used would wait for the garbage collector.
             vars(self).pop("protocol", None)
+
+    async def protocol_send(self, event: Event) -> None:
+        """Carry out an event of the protocol; after the last byte of the last answer, the reading task closes."""
+        if not (self._is_over and isinstance(event, Closed)):
+            await super().protocol_send(event)
+        if isinstance(event, RawData) and not self._is_over and _is_last_answer_sent(self.protocol.protocol):
+            self._is_over = True
+            self._reading.cancel()  # it may wait for an app that has answered and takes no more
+
+    async def _read_data(self) -> None:
+        with self._reading:
+            await super()._read_data()
+        if self._is_over:
+            await self._close_when_read()
+
+    async def _close_when_read(self) -> None:
+        """Close after the rest of a request, or the limits: closing before unread data resets the connection.
+
+        The client would lose an answer that it has not read yet.
+        """
+        protocol = self.protocol.protocol
+        if _http1(protocol).their_state is h11.SEND_BODY:
+            with suppress(AttributeError, trio.BrokenResourceError, trio.ClosedResourceError):  # TLS has no half-close
+                await self.stream.send_eof()
+            unread = _DISCARDED_BYTES
+            with trio.move_on_after(_CLOSING_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                while unread > 0 and (data := await self.stream.receive_some(MAX_RECV)):
+                    unread -= len(data)
+        await self.stream.aclose()
+        with trio.move_on_after(_CLOSING_S):  # an app that has answered need not take the end of its request
+            await protocol.handle(Closed())
+        nursery = self._task_group._nursery  # noqa: SLF001 - Hypercorn's own class reads it, too
+        if nursery is not None:
+            nursery.cancel_scope.deadline = trio.current_time() + _CLOSING_S
+
+
+def _is_last_answer_sent(protocol: object) -> bool:
+    """Whether a connection has nothing more to send: not after an answer that keeps it alive, nor over HTTP/2."""
+    if not isinstance(protocol, H11Protocol):
+        return False
+    http1 = _http1(protocol)
+    if http1.our_state is h11.DONE:
+        return isinstance(protocol.connection, H11WSConnection) or http1.their_state is not h11.DONE
+    return http1.our_state in {h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}
+
+
+def _http1(protocol: object) -> h11.Connection:
+    connection = cast(H11Protocol, protocol).connection
+    return connection.h11_connection if isinstance(connection, H11WSConnection) else connection

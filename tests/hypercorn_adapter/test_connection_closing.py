@@ -1,0 +1,119 @@
+"""Which HTTP connections of the Trio worker are closed after an answer, and what they cost until then; real sockets."""
+
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from tests.contract.fixtures import composed
+from tests.lanes.fakes import FakeEngine
+from tests.support.in_process import hosting, serving
+from trio_stt.hypercorn_adapter import connection
+
+HOST = b"Host: 127.0.0.1\r\n"
+KEEP_ALIVE = b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n"
+FINISHED = {
+    "close": b"GET /health HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n",
+    "http 1.0": b"GET /health HTTP/1.0\r\n" + HOST + b"\r\n",
+    "rejected handshake": b"GET /ws/transcribe HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Origin: http://elsewhere.example\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA\r\n\r\n",
+    "invalid handshake": b"GET /ws/transcribe HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: AAAA\r\n\r\n",
+    "not http": b"HELLO\r\n\r\n",
+}
+CHUNKED = b"%s %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+TINY_CHUNKS = b"1\r\nx\r\n" * 20_000
+
+
+@asynccontextmanager
+async def connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[trio.SocketStream]:
+    server_state = composed(monkeypatch, FakeEngine())
+    async with serving(monkeypatch, server_state) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        yield stream
+
+
+async def read_to_end(stream: trio.SocketStream, within_s: float = 5.0) -> bytes:
+    received = b""
+    with trio.fail_after(within_s):
+        while data := await stream.receive_some():
+            received += data
+    return received
+
+
+async def flood(stream: trio.SocketStream, data: bytes, most_bytes: int) -> int:
+    """Send until the connection is closed; returns how much was taken."""
+    sent = 0
+    with trio.fail_after(30):
+        try:
+            while sent < most_bytes:
+                await stream.send_all(data)
+                sent += len(data)
+        except trio.BrokenResourceError:
+            pass
+    return sent
+
+
+@pytest.mark.parametrize("request_", FINISHED.values(), ids=list(FINISHED))
+async def test_connection_is_closed_after_its_last_answer(monkeypatch: pytest.MonkeyPatch, request_: bytes) -> None:
+    async with connected(monkeypatch) as stream:
+        await stream.send_all(request_)
+        assert (await read_to_end(stream)).startswith(b"HTTP/1.1 ")
+
+
+async def test_connection_stays_open_for_further_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(monkeypatch) as stream:
+        for _ in range(3):
+            await stream.send_all(KEEP_ALIVE)
+            received = b""
+            with trio.fail_after(5):
+                while not received.endswith(b"}"):
+                    received += await stream.receive_some()
+            assert received.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("request_line", [(b"GET", b"/health"), (b"PATCH", b"/nowhere")], ids=["route", "no route"])
+async def test_rest_of_a_request_is_discarded_up_to_a_limit_after_an_early_answer(
+    monkeypatch: pytest.MonkeyPatch, request_line: tuple[bytes, bytes]
+) -> None:
+    async with connected(monkeypatch) as stream:
+        await stream.send_all(CHUNKED % request_line)
+        assert (await read_to_end(stream)).startswith(b"HTTP/1.1 "), "the server has closed its side"
+        tracemalloc.start()
+        sent = await flood(stream, TINY_CHUNKS, 100_000_000)
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert sent < 50_000_000, "what sockets hold, and a megabyte"
+    assert most_bytes < 8 * 2**20
+
+
+async def test_silent_rest_of_a_request_is_awaited_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_CLOSING_S", 0.2)
+    async with connected(monkeypatch) as stream:
+        before = trio.lowlevel.current_statistics().tasks_living
+        await stream.send_all(CHUNKED % (b"GET", b"/health"))
+        await read_to_end(stream)
+        with trio.fail_after(5):
+            while trio.lowlevel.current_statistics().tasks_living >= before:  # noqa: ASYNC110 - no event tells
+                await trio.sleep(0.01)
+
+
+async def test_app_that_answers_without_reading_a_long_body_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queue is full: no task may wait for a place in it."""
+    monkeypatch.setattr(connection, "_CLOSING_S", 0.2)
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await trio.testing.wait_all_tasks_blocked(0.1)  # until the queue is full
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with hosting(monkeypatch, app) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await trio.testing.wait_all_tasks_blocked()
+        before = trio.lowlevel.current_statistics().tasks_living
+        await stream.send_all(CHUNKED % (b"POST", b"/") + TINY_CHUNKS[:6000])
+        assert (await read_to_end(stream)).startswith(b"HTTP/1.1 413")
+        with trio.fail_after(5):
+            while trio.lowlevel.current_statistics().tasks_living >= before:  # noqa: ASYNC110 - no event tells
+                await trio.sleep(0.01)
