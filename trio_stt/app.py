@@ -1,4 +1,4 @@
-"""The app for an ASGI host: `hypercorn trio_stt.app:app`, with the asyncio or the Trio worker.
+"""The ASGI app that a host imports: `hypercorn trio_stt.app:app`, with the asyncio or the Trio worker.
 
 Settings come from the environment. Importing this module builds the server; `trio_stt.server.build` and
 `trio_stt.api.web_app` build one with other settings.

@@ -1,6 +1,6 @@
-"""How much of something may come in a time. It counts; it must not wait, nor know what is counted.
+"""A token bucket: limits the rate of anything that is counted. It must not wait, nor know what is counted.
 
-Source: the token bucket of RFC 2697, with a burst of all that a window allows.
+Source: RFC 2697; the burst is what the rate allows in a window.
 """
 
 from dataclasses import dataclass, field
@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class TokenBucket:
-    """What may come: `rate` a second, in the long run, and `rate` x `window_s` at once.
+    """Allows `rate` tokens a second in the long run, and `rate` x `window_s` at once.
 
     Attributes:
-        rate: Above zero.
-        window_s: Over which the rate holds.
+        rate: Tokens a second; above zero.
+        window_s: The period over which the rate holds.
     """
 
     rate: float
     window_s: float
     _spent: float = field(default=0.0, init=False)
-    _at_s: float = field(default=float("-inf"), init=False)
+    _updated_s: float = field(default=float("-inf"), init=False)
 
     def acquire(self, amount: float, now_s: float) -> float:
-        """Take an amount, also one that is not there; returns the seconds until it would have been."""
-        self._spent = max(0.0, self._spent - (now_s - self._at_s) * self.rate) + amount
-        self._at_s = now_s
+        """Take `amount` tokens, going into debt if necessary; returns the seconds until the debt is repaid."""
+        self._spent = max(0.0, self._spent - (now_s - self._updated_s) * self.rate) + amount
+        self._updated_s = now_s
         return max(0.0, self._spent / self.rate - self.window_s)
 
     def refund(self, amount: float) -> None:
-        """Give back what was taken and not used."""
+        """Return tokens that were not used."""
         self._spent = max(0.0, self._spent - amount)

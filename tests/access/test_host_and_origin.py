@@ -370,7 +370,7 @@ async def test_a_flood_of_refusals_gives_a_line_now_and_then_that_counts_the_oth
             answer = await knock(middleware, {"Host": f"evil{number}.example\x1b[31m"})
             assert [event["type"] for event in answer] == ["websocket.close"], "a host makes it 403"
         assert [record.getMessage() for record in caplog.records] == [
-            r"refused a request: the host name 'evil0.example\x1b[31m' is not allowed"
+            r"rejected a request: the host name 'evil0.example\x1b[31m' is not allowed"
         ]
         await trio.sleep(9.9)
         await knock(middleware, {"Host": "evil.example"})
@@ -378,5 +378,5 @@ async def test_a_flood_of_refusals_gives_a_line_now_and_then_that_counts_the_oth
         await trio.sleep(0.2)
         await knock(middleware, {"Host": "localhost", "Origin": "http://evil.example"})
     assert [record.getMessage() for record in caplog.records][1:] == [
-        "refused a request: the origin 'http://evil.example' is not allowed; 500 more refused since the last such line"
+        "rejected a request: the origin 'http://evil.example' is not allowed; 500 more since the last such line"
     ]

@@ -172,7 +172,7 @@ async def test_with_and_without_a_key_and_nothing_secret_is_logged(tmp_path: Pat
                 if outcome:
                     await client.until(outcome)
                     await client.send(frame(TEXT, json.dumps({"type": key, "key": key}).encode()))
-        await server.wait_for_output("refused a request")
+        await server.wait_for_output("rejected a request")
         assert await server.stop() == 0
         secret = key.rpartition("_")[2]
         for part in (key, secret, secret[:12], secret[-12:]):

@@ -1,1 +1,1 @@
-"""Who may reach the server: hosts, origins, proxies, keys, rate limits, security headers."""
+"""Access control: hosts, origins, proxies, API keys, rate limits, security headers."""

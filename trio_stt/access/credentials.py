@@ -1,6 +1,6 @@
-"""Where a request carries its key: in a header, or among the subprotocols of a handshake; never in its URL.
+"""Finds the key in a request: in a header, among a handshake's subprotocols or in a first message; never in the URL.
 
-It finds keys. It must not judge them (`keyring` does).
+It must not check keys (`keyring` does).
 
 Sources: RFC 6750 section 2.1 (bearer header) and 5.3 (never in URLs: logs, histories and `Referer` keep them).
 """
@@ -25,8 +25,8 @@ IN_URL = Rejection(
     status=400,
     cause="key in a URL",
     detail="a key must never be in a URL, which logs and histories keep: send it in the header `Authorization: Bearer`,"
-    " as the subprotocol `trio-stt.key.` followed by it, or in a first message of the type auth; and make a new one,"
-    " for this one was shown",
+    " as the subprotocol `trio-stt.key.` followed by it, or in a first message of the type auth; and replace this key,"
+    " which is no longer secret",
 )
 NO_KEY = Rejection(
     status=401,
@@ -37,18 +37,18 @@ NO_KEY = Rejection(
 
 
 class _Auth(msgspec.Struct, tag="auth", tag_field="type"):
-    """The first message of a client that carries its key there."""
+    """A first message with a key."""
 
     key: str
 
 
 def key_in_url(scope: WWWScope) -> bool:
-    """Whether the URL seems to carry a key."""
+    """Whether the URL seems to contain a key."""
     return bool(_IN_QUERY.search(scope["query_string"]) or KEY_PREFIX in scope["path"])
 
 
 def presented_key(scope: WWWScope) -> str | None:
-    """The key in a request's header or a handshake's subprotocols; None where there is none."""
+    """The key in a request's header or a handshake's subprotocols; None if there is none."""
     for name, value in scope["headers"]:
         if name.lower() == b"authorization":
             scheme, _, key = value.decode("latin-1").strip().partition(" ")
@@ -61,7 +61,7 @@ def presented_key(scope: WWWScope) -> str | None:
 
 
 def key_in_message(message: str | bytes | None) -> str | None:
-    """The key in a first message; None where it is no message of the type `auth`."""
+    """The key in a first message; None if the message is not of the type `auth`."""
     if not isinstance(message, str) or len(message) > MAX_AUTH_CHARACTERS:
         return None
     try:

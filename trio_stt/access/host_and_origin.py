@@ -1,11 +1,11 @@
-"""Who may reach the server: host names it answers to, origins whose pages may use it, and what is its own machine.
+"""Rules for `Host` and `Origin`: host names the server answers to, pages that may use it, and what is its own machine.
 
-It owns these rules. It must not answer anybody (`middleware` does), nor know people (`keyring` does) or sessions.
+It must not answer requests (`middleware` does), nor know keys (`keyring` does) or sessions.
 
-- A browser names the server in `Host`. A page of a stranger whose DNS name was rebound to our address names itself
-  there, so only names that are ours are answered.
-- A browser names the page in `Origin`, and sends WebSocket handshakes and requests for any page that asks. What is not
-  a browser sends none, and could write there what it likes.
+- `Host`: a browser sends the name that the page used for the server. A foreign page whose DNS name was rebound to our
+  address sends its own name there, so only our own names are answered.
+- `Origin`: a browser sends WebSocket handshakes and requests for any page, and the page's origin with them. Other
+  clients send no origin, and could send any.
 
 See docs/protocol.md, Connecting. Sources: RFC 6454 (origins), RFC 6761 (`localhost`).
 """
@@ -35,13 +35,13 @@ _Origin = tuple[str, str, int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why somebody may not pass.
+    """Why a request is rejected.
 
     Attributes:
-        status: Of the HTTP answer.
-        cause: What about the request, for the log.
-        detail: The cause and what to do about it, for people.
-        headers: Of the HTTP answer, beside those of its body.
+        status: The status of the HTTP answer.
+        cause: The part of the request that is not allowed, for the log.
+        detail: The cause and what to do about it, for users.
+        headers: Further headers of the HTTP answer.
     """
 
     status: int
@@ -51,13 +51,13 @@ class Rejection:
 
 
 class Access:
-    """The rules of one server.
+    """The rules for one server.
 
     Args:
         settings: `host`, `allowed_hosts` and `allowed_origins` count.
 
     Raises:
-        SettingError: An entry of `allowed_hosts` is no host name, or one of `allowed_origins` no origin.
+        SettingError: An entry of `allowed_hosts` is not a host name, or one of `allowed_origins` is not an origin.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -65,20 +65,20 @@ class Access:
         self._any_host, self._any_origin = "*" in hosts, "*" in origins
         self._hosts = frozenset(_allowed_host(entry) for entry in hosts if entry != "*")
         self._origins = frozenset(_allowed_origin(entry) for entry in origins if entry != "*")
-        # An ASGI host may listen elsewhere than the setting says: then the address that a client came to decides.
+        # An ASGI host may listen elsewhere than this setting says, so `_is_own_name` also looks at the address in use.
         self._is_public = not is_loopback(settings.host)
         self._own_names = _own_names() | {settings.host.lower()}
 
     def rejection(self, scope: WWWScope) -> Rejection | None:
-        """Why a request or handshake may not pass; None where it may."""
+        """Why a request or handshake is rejected; None if it is not."""
         return self.host_rejection(scope) or self._origin_rejection(scope)
 
     def host_rejection(self, scope: WWWScope) -> Rejection | None:
-        """Why the name that a client used for the server is not answered; None where it is."""
+        """Why the name that a client used for the server is rejected; None if it is not."""
         host_header = _header(scope, b"host")
         shown = _shown(host_header)
         try:
-            is_ours = not host_header or self._answers_to(_host_and_port(host_header)[0], scope)
+            is_ours = not host_header or self._is_own_name(_host_and_port(host_header)[0], scope)
         except ValueError:
             return Rejection(status=400, cause=f"host name {shown}", detail=f"{shown} is not a host name")
         if not is_ours:
@@ -95,7 +95,7 @@ class Access:
         if scope["type"] == "http" and scope["method"] in _READING_METHODS:
             return None
         for origin in header_values(scope, b"origin"):
-            if not self._welcomes(origin, scope, host_header):
+            if not self._allows(origin, scope, host_header):
                 shown = _shown(origin)
                 return Rejection(
                     status=403,
@@ -105,15 +105,15 @@ class Access:
                 )
         return None
 
-    def _answers_to(self, host: str, scope: WWWScope) -> bool:
+    def _is_own_name(self, host: str, scope: WWWScope) -> bool:
         if self._any_host or host in self._hosts or _means_this_machine(host):
             return True
         if not self._is_public and is_loopback(_address_at(scope.get("server"))):
             return False
-        # An address cannot be rebound: whoever names it reached it.
+        # An address cannot be rebound: a client that names it has reached it.
         return parse_address(host) is not None or host in self._own_names
 
-    def _welcomes(self, origin_header: str, scope: WWWScope, host_header: str) -> bool:
+    def _allows(self, origin_header: str, scope: WWWScope, host_header: str) -> bool:
         if self._any_origin:
             return True
         scheme = _HTTP_SCHEMES.get(scope["scheme"], scope["scheme"])
@@ -125,12 +125,12 @@ class Access:
 
 
 def is_local(scope: WWWScope) -> bool:
-    """Whether it comes from the server's own machine: through a loopback address, and by no proxy that says so."""
+    """Whether a request comes from the server's own machine: through loopback, and without a proxy's header."""
     is_proxied = any(name.lower() in _PROXY_HEADERS for name, _ in scope["headers"])
     if is_proxied or not is_loopback(_address_at(scope.get("client"))):
         return False
     try:
-        # A proxy that says nothing may still tell the name under which people know it.
+        # A proxy that adds no header may still pass on its public name.
         host = _header(scope, b"host")
         return not host or _means_this_machine(_host_and_port(host)[0])
     except ValueError:
@@ -138,13 +138,13 @@ def is_local(scope: WWWScope) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address, or a name that means the same everywhere, is reached from its own machine only."""
+    """Whether an address, or a name with a fixed meaning, is reachable from its own machine only."""
     address = parse_address(host)
     return _is_localhost(host.lower()) if address is None else address.is_loopback
 
 
 def _means_this_machine(host: str) -> bool:
-    """As `is_loopback`, for clients: to them 0.0.0.0 and :: are addresses of their own machine."""
+    """As `is_loopback`; also for 0.0.0.0 and ::, which clients resolve to their own machine."""
     address = parse_address(host)
     return is_loopback(host) or (address is not None and address.is_unspecified)
 
@@ -169,15 +169,15 @@ def _header(scope: WWWScope, wanted: bytes) -> str:
 
 
 def _address_at(end: tuple[str, int] | tuple[str, int | None] | None) -> str:
-    """The address at one end of a connection, as ASGI has it; empty where there is none, as on a Unix socket."""
+    """The address at one end of a connection in ASGI's form; empty on a Unix socket."""
     return end[0] if end else ""
 
 
 def _host_and_port(authority: str) -> tuple[str, int | None]:
-    """Split `host:port`; names come in lower case without a final dot, addresses in their one spelling.
+    """Split `host:port`; returns names in lower case without a final dot, and addresses in their canonical form.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text has another form.
     """
     parts = _AUTHORITY.fullmatch(authority.lower())
     if parts is None:
@@ -194,10 +194,10 @@ def _host_and_port(authority: str) -> tuple[str, int | None]:
 
 
 def _origin(text: str) -> _Origin:
-    """Scheme, host and port; the port of http and https is always there.
+    """Scheme, host and port of an origin; http and https always get a port.
 
     Raises:
-        ValueError: It is none; `null` is none, too.
+        ValueError: The text is not an origin, as `null`.
     """
     scheme, _, authority = text.partition("://")
     scheme = scheme.lower()

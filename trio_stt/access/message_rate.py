@@ -1,9 +1,7 @@
-"""How fast a client may talk: messages counted as they come, before anybody reads them.
+"""Rate limits of one client's messages, applied before they are parsed.
 
-It owns the pace. It must not know what a message says, nor sockets.
-
-Audio that comes faster is taken later: nothing said is lost, and who sends a file is slowed by the socket itself.
-Commands have no use in such numbers: who sends more of them than the limit is turned away.
+It must not know what a message says, nor sockets. Audio above the limit is delayed: nothing is lost, and a client that
+sends a file is slowed down by its socket. Commands above the limit have no use: they are rejected.
 """
 
 import trio
@@ -16,7 +14,7 @@ _WINDOW_S = 5.0
 
 
 class MessageRateLimiter:
-    """The messages of one client.
+    """The limits of one client.
 
     Args:
         settings: `max_commands_per_second` and `max_packets_per_second` count.
@@ -25,10 +23,10 @@ class MessageRateLimiter:
     def __init__(self, settings: Settings) -> None:
         self._commands = TokenBucket(settings.max_commands_per_second, _WINDOW_S)
         self._packets = TokenBucket(settings.max_packets_per_second, _WINDOW_S)
-        self._most = settings.max_commands_per_second
+        self._max_commands = settings.max_commands_per_second
 
     async def admit(self, message: str | bytes) -> Rejection | None:
-        """Let a message in when it is its turn; or why its sender is turned away."""
+        """Wait until a message is within its limit, or return why the client is rejected."""
         now_s = trio.current_time()
         if isinstance(message, bytes):
             if wait_s := self._packets.acquire(1, now_s):
@@ -38,6 +36,6 @@ class MessageRateLimiter:
             return Rejection(
                 status=400,
                 cause="rate of commands",
-                detail=f"too many commands: max_commands_per_second is {self._most}, over {_WINDOW_S:g} s",
+                detail=f"too many commands: max_commands_per_second is {self._max_commands}, over {_WINDOW_S:g} s",
             )
         return None

@@ -1,8 +1,8 @@
-"""The guard before all routes: who may not reach the server gets an HTTP answer, and no session begins.
+"""ASGI middleware: rejects unauthorised requests before any route runs.
 
-It owns the order of the checks, refusing and logging it. It must not decide who may pass: `access` and `keyring` do. It
-stands before the web framework, which fails on some host names before any of its own hooks. Keys of sockets are left to
-`entrance`, which can tell browsers what is wrong.
+It owns the order of the checks, the HTTP answer and the log line. It must not decide: `host_and_origin`, `proxies` and
+`keyring` do. It runs before the web framework, which fails on some host names before any of its own hooks. Keys of
+WebSockets are left to `api.websocket_admission`, which can tell browsers what is wrong.
 """
 
 import logging
@@ -29,35 +29,35 @@ _NEEDS_ADMIN = Rejection(
 
 
 class RejectionLog:
-    """Logs refusals, at most one in `EVERY_S`, and counts the others: nobody can flood the log."""
+    """Logs rejections, at most one in `INTERVAL_S`, and counts the others, so that clients cannot flood the log."""
 
-    EVERY_S = 10.0
+    INTERVAL_S = 10.0
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._quiet_until_s = float("-inf")
-        self._unsaid = 0
+        self._unlogged = 0
 
     def note(self, rejection: Rejection) -> None:
-        """Log it, or count it for the next line."""
+        """Log a rejection, or count it for the next line."""
         now_s = trio.current_time()
         if now_s < self._quiet_until_s:
-            self._unsaid += 1
+            self._unlogged += 1
             return
-        others = f"; {self._unsaid} more refused since the last such line" if self._unsaid else ""
-        self._logger.warning("refused a request: the %s is not allowed%s", rejection.cause, others)
-        self._quiet_until_s, self._unsaid = now_s + self.EVERY_S, 0
+        others = f"; {self._unlogged} more since the last such line" if self._unlogged else ""
+        self._logger.warning("rejected a request: the %s is not allowed%s", rejection.cause, others)
+        self._quiet_until_s, self._unlogged = now_s + self.INTERVAL_S, 0
 
 
 class AccessMiddleware:
-    """An ASGI app before another one.
+    """The middleware before an app.
 
     Args:
-        app: Served behind it.
-        access: The rules of host names and origins.
-        proxies: Who is believed about clients; nobody when None.
-        keyring: The keys; None lets everybody in.
-        on_refused_socket: Called when a handshake was refused.
+        app: Gets what is not rejected.
+        access: The rules for host names and origins.
+        proxies: The trusted proxies; none if None.
+        keyring: The keys; without one, no key is needed.
+        on_rejected_handshake: Called when a WebSocket handshake is rejected.
     """
 
     def __init__(
@@ -66,32 +66,32 @@ class AccessMiddleware:
         access: Access,
         proxies: Proxies | None = None,
         keyring: Keyring | None = None,
-        on_refused_socket: Callable[[], None] = lambda: None,
+        on_rejected_handshake: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._access = access
         self._proxies = proxies
         self._keyring = keyring if keyring is not None and keyring.is_needed else None
-        self._on_refused_socket = on_refused_socket
+        self._on_rejected_handshake = on_rejected_handshake
         self._log = RejectionLog(logging.getLogger(__name__))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Serve one scope, or refuse it."""
+        """Serve one scope, or reject it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        passed = await self._judge(scope)
+        passed = await self._check(scope)
         if isinstance(passed, Rejection):
             self._log.note(passed)
             if scope["type"] == "websocket":
-                self._on_refused_socket()
+                self._on_rejected_handshake()
             await _answer(passed, scope, send)
         else:
             await self._app(passed, receive, send)
 
-    async def _judge(self, scope: WWWScope) -> WWWScope | Rejection:
-        """The scope for the routes, with who it is from; or why they may not see it."""
-        # The name in `Host` counts, whatever a proxy says: a page on a name that was rebound can send any other header.
+    async def _check(self, scope: WWWScope) -> WWWScope | Rejection:
+        """The scope for the routes, with the client's identity; or why it is rejected."""
+        # Check `Host` before proxies' headers: a page whose DNS name was rebound to us can set any header but `Host`.
         seen = self._access.host_rejection(scope) or (self._proxies.seen(scope) if self._proxies else scope)
         if isinstance(seen, Rejection):
             return seen
@@ -101,13 +101,13 @@ class AccessMiddleware:
             return with_client(seen, identity_without_key(seen))
         if seen["type"] == "websocket":
             return with_client(seen, identity_with_key(seen, None))
-        record = await self._owner(seen, self._keyring)
+        record = await self._check_key(seen, self._keyring)
         if isinstance(record, Rejection):
             return record
         return with_client(seen, identity_with_key(seen, record))
 
-    async def _owner(self, scope: HTTPScope, keyring: Keyring) -> KeyRecord | Rejection | None:
-        """Whose key a request shows; None where there is none and none is needed."""
+    async def _check_key(self, scope: HTTPScope, keyring: Keyring) -> KeyRecord | Rejection | None:
+        """The record of a request's key, None if it has none and needs none; or why it is rejected."""
         if key_in_url(scope):
             return IN_URL
         needed, key = _needed_scope(scope), presented_key(scope)
@@ -121,7 +121,7 @@ class AccessMiddleware:
 
 
 def _needed_scope(scope: HTTPScope) -> KeyScope | None:
-    """What a key must allow for this request; None where it needs no key."""
+    """The scope that a key needs for this request; None if no key is needed."""
     path, reads = scope["path"], scope["method"] in _READING_METHODS
     if reads and (path in {"/", "/health"} or path.startswith(("/web/", "/health/"))):
         return None

@@ -1,9 +1,9 @@
-"""What reverse proxies say of their clients, where they are trusted, and the path under which they show the server.
+"""Trusted reverse proxies: the client's address, scheme and host from their headers, and the path prefix they add.
 
-It owns who is believed and what follows from it for a scope. It must not decide who may pass: `access` does.
+It must not reject clients for what they are (`host_and_origin` does).
 
-Every proxy appends the address that it was reached from, so a list is true from its end up to the first address that is
-not a trusted proxy's: that is the client. What stands before it is the client's own invention.
+Every proxy appends the address of its own peer, so a list can be trusted from its end up to the first address that is
+not a trusted proxy's: that is the client. The client can have invented all before it.
 
 Sources: RFC 7239 (`Forwarded`), and the `X-Forwarded-` headers as nginx, Caddy, Apache and HAProxy write them.
 """
@@ -35,7 +35,7 @@ CONFLICT = Rejection(
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
-    """What one proxy says of whom it was reached by; empty where it does not say."""
+    """What one proxy says about its peer; empty fields if it does not."""
 
     address: str = ""
     scheme: str = ""
@@ -61,12 +61,12 @@ class Proxies:
             raise SettingError(f"root_path: {settings.root_path!r} is not a path, such as /stt")
 
     def seen(self, scope: WWWScope) -> WWWScope | Rejection:
-        """A scope as its client meant it: from its address, by its scheme and host name, below our root."""
+        """The scope with the client's own address, scheme and host name, and the path without our root."""
         changes: dict[str, object] = {"path": self._below_root(scope["path"])}
         client = scope.get("client")
         if client is not None and self._trusts(client[0]):
             hops = _x_forwarded(scope), _forwarded(scope)
-            found = [self._client_among(each) for each in hops if each]
+            found = [self._client_of(each) for each in hops if each]
             if len({hop.address for hop in found}) > 1:
                 return CONFLICT
             if found:
@@ -74,7 +74,7 @@ class Proxies:
         return cast("WWWScope", {**scope, **changes})
 
     def _below_root(self, path: str) -> str:
-        """The path as routes know it; a proxy may have taken the root off already, or a client written a whole URL."""
+        """The path as routes know it; a proxy may have removed the root, or a client may have sent a whole URL."""
         path = path if path.startswith("/") else urlsplit(path).path or "/"
         return path.removeprefix(self._root) if path.startswith(f"{self._root}/") else path
 
@@ -82,7 +82,7 @@ class Proxies:
         address = parse_address(text)
         return address is not None and any(address in network for network in self._trusted)
 
-    def _client_among(self, hops: Sequence[_Hop]) -> _Hop:
+    def _client_of(self, hops: Sequence[_Hop]) -> _Hop:
         for hop in reversed(hops):
             if not self._trusts(hop.address):
                 return hop
@@ -105,15 +105,15 @@ def _x_forwarded(scope: WWWScope) -> list[_Hop]:
     addresses = _items(scope, b"x-forwarded-for")
     schemes, hosts = _items(scope, b"x-forwarded-proto"), _items(scope, b"x-forwarded-host")
     return [
-        _Hop(_bare(address), _beside(schemes, place, addresses), _beside(hosts, place, addresses))
-        for place, address in enumerate(addresses)
+        _Hop(_bare(address), _value_at(schemes, index, addresses), _value_at(hosts, index, addresses))
+        for index, address in enumerate(addresses)
     ]
 
 
-def _beside(values: Sequence[str], place: int, addresses: Sequence[str]) -> str:
-    """What was said along with an address: most proxies append addresses only, and say the rest once."""
+def _value_at(values: Sequence[str], index: int, addresses: Sequence[str]) -> str:
+    """The value that belongs to an address: most proxies append to the list of addresses only."""
     if len(values) == len(addresses):
-        return values[place]
+        return values[index]
     return values[-1] if values else ""
 
 
@@ -130,7 +130,7 @@ def _items(scope: WWWScope, name: bytes) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    """An address without a port; any other text is what a proxy calls a client that it does not name."""
+    """An address without its port; any other text is a proxy's name for a client whose address it hides."""
     parts = _WITH_PORT.fullmatch(text)
     bare = (parts["ipv6"] or parts["ipv4"]) if parts else text
     return bare[:_MAX_ADDRESS_CHARACTERS]

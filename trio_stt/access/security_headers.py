@@ -1,6 +1,6 @@
-"""What every HTTP answer tells browsers to refuse: foreign code, guessed types, frames, and telling others of us.
+"""ASGI middleware: adds headers to every HTTP answer by which browsers block foreign code, frames and guessed types.
 
-It stands before everything that answers, the guard included. It must not decide who may pass, nor what an answer says.
+It runs before all that answers, including the access middleware. It must not reject requests or change answers.
 
 Sources: W3C Content Security Policy 3 (`'self'` covers WebSockets of the same host, and an AudioWorklet's module is a
 script), WHATWG Fetch (`nosniff`), W3C Referrer Policy, RFC 7034 (`X-Frame-Options`, for browsers without the former).
@@ -22,13 +22,13 @@ _HEADERS = (
 
 
 class SecurityHeaders:
-    """An ASGI app before another one."""
+    """The middleware before an app."""
 
     def __init__(self, app: ASGIFramework) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Serve one scope; refusals of a WebSocket handshake are HTTP answers, too."""
+        """Serve one scope; the rejection of a WebSocket handshake is an HTTP answer, too."""
 
         async def send_with_headers(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start" or event["type"] == "websocket.http.response.start":

@@ -1,1 +1,1 @@
-"""HTTP and WebSocket routes; one sub-package for each protocol."""
+"""HTTP and WebSocket routes; one sub-package for each WebSocket protocol."""

@@ -1,6 +1,6 @@
 """HTTP routes: the page, `/health` and its probes, `/api/config`, `/api/metrics`. See docs/protocol.md, HTTP routes.
 
-They read requests and serve what the house reports, sessions only to administrators; they must not compute it.
+The routes send reports of `ServerState`, with single sessions to administrators only. They must not compute reports.
 """
 
 from pathlib import Path
@@ -17,21 +17,21 @@ from trio_stt.server.probes import fault, unready
 from trio_stt.server.server_state import ServerState
 
 _MAX_BODY_BYTES = 65_536
-"""Ten times what all settings need."""
+"""Ten times the size of all settings."""
 _BODY_TIMEOUT_S = 10.0
 _Changes = dict[str, msgspec.Raw]
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def page_folder() -> Path:
-    """Where the page's files are: inside an installed package, or beside the package in a checkout."""
+    """The folder of the page's files: inside an installed package, beside the package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "web"
     return installed if installed.is_dir() else package.parent / "web"
 
 
 def http_routes(server_state: ServerState) -> Blueprint:
-    """The routes, bound to a house."""
+    """The routes of one server."""
     routes = Blueprint("http", __name__)
     folder = page_folder()
     _add_config(routes, server_state)
@@ -63,14 +63,14 @@ def http_routes(server_state: ServerState) -> Blueprint:
         return _json(report if client_identity(request.scope).may_administer else _metrics_for_all(report))
 
     @routes.app_errorhandler(HTTPException)
-    async def failed(error: HTTPException) -> tuple[Response, int]:
+    async def report_error(error: HTTPException) -> tuple[Response, int]:
         return jsonify(detail=error.description or error.name), error.code or 500
 
     return routes
 
 
 def _add_config(routes: Blueprint, server_state: ServerState) -> None:
-    revising = trio.Lock()
+    revision_lock = trio.Lock()
 
     @routes.get("/api/config")
     async def config() -> Response:
@@ -92,8 +92,8 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
                 changes = _changes(bytes(changes["settings"]))
             except _UNREADABLE as error:
                 return jsonify(error=f"settings must be a JSON object: {error}"), 400
-        async with revising:
-            # It may look at model files, which the event loop must not wait for.
+        async with revision_lock:
+            # In a thread, because it may look for model files.
             revision = await trio.to_thread.run_sync(server_state.revise, changes)
             report = server_state.adopt(revision)
         return _json(report, 400 if report.rejected else 200)
@@ -128,7 +128,7 @@ def _changes(text: bytes) -> _Changes:
 
 
 async def _body() -> bytes:
-    """The body of the current request, as far as it is bounded in size and time."""
+    """The body of the current request, limited in size and time."""
     body = bytearray()
     with trio.move_on_after(_BODY_TIMEOUT_S):
         async for part in request.body:

@@ -1,6 +1,6 @@
-"""The web app: the doors over a house, with the lanes running for as long as it is served.
+"""The web app: all routes of one server, with its lanes running while it is served.
 
-It owns what starts and ends with the server, and in which order. It must not know sessions or settings.
+It owns what starts and ends with the server, and in which order. It must not know sessions.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,14 +23,14 @@ from trio_stt.server.server_state import ServerState
 
 
 def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable[None]] | None = None) -> QuartTrio:
-    """The app: its routes, and its lanes running for as long as it is served.
+    """Build the app.
 
     Args:
         server_state: What its sessions share.
         before_start: Awaited when the host starts the app, before the lanes load; what it raises ends the start.
 
     Raises:
-        SettingError: What the settings allow to reach the server makes no sense.
+        SettingError: A setting of the group access is invalid.
     """
     app = QuartTrio("trio_stt", static_folder=None)
     keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)

@@ -1,9 +1,8 @@
-"""The entrance of sockets: it takes a handshake, asks for a key where there are keys, and counts who is inside.
+"""Admission of WebSockets: accepts the handshake, authenticates the client, and limits connections per address.
 
-It owns what happens before a session: refusals there are an `error` event and a close code, for browsers show scripts
-nothing of a refused handshake. It must not know sessions.
-
-A refused login closes with 1008, like every breach of a rule; what may be tried again later closes with 1013.
+It owns what happens before a session, and must not know sessions. A rejection is an `error` event and a close code,
+because browsers show scripts nothing of a rejected handshake: 1008 for a violation or a wrong key, 1013 where a later
+attempt may succeed.
 """
 
 import logging
@@ -31,9 +30,10 @@ AUTH_TIMEOUT_S = 5.0
 """From the handshake to the key."""
 CLOSE_POLICY = 1008
 CLOSE_TRY_AGAIN_LATER = 1013
-_MAX_REASON_BYTES = 123  # what fits into a close frame (RFC 6455 section 5.5)
-_LATER = frozenset({429, 503})
-_LINGER_S = 2.0
+_MAX_REASON_BYTES = 123
+"""Of a close frame (RFC 6455 section 5.5)."""
+_TOO_MANY = 429
+_DRAIN_TIMEOUT_S = 2.0
 _NO_KEY = Rejection(
     status=401,
     cause="missing key",
@@ -43,34 +43,35 @@ _NO_KEY = Rejection(
 
 
 class WebSocketAdmission:
-    """The way in for sockets.
+    """Decides which WebSockets reach their route.
 
     Args:
-        house: Whose limits count.
+        server_state: Has the limits, and counts rejections.
         keyring: The keys.
     """
 
     def __init__(self, server_state: ServerState, keyring: Keyring) -> None:
         self._server_state = server_state
         self._keyring = keyring
-        self._open: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()  # connections by client address
         self._log = RejectionLog(logging.getLogger(__name__))
-        self._gate = Stagger()  # a crowd at the door holds nobody up who is inside: each session takes a millisecond
+        # One connection per scheduler pass, so that a burst does not delay connected clients: a new session takes 1 ms.
+        self._gate = Stagger()
 
     def wrap(self, route: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """A route that only those reach who may come in; their handshake is accepted then."""
+        """A route that only admitted WebSockets reach, after their handshake."""
 
         @wraps(route)
-        async def guarded() -> None:
-            # What was offered is answered: a browser fails a socket whose subprotocols are all passed over.
+        async def admit() -> None:
+            # The reply names an offered subprotocol: without one, a browser fails a socket that offered some.
             await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in websocket.requested_subprotocols else None)
-            # Not before: Hypercorn fails on frames that come before the answer to the handshake.
+            # After accept(): Hypercorn fails on frames that arrive before the reply to the handshake.
             await self._gate.wait_turn()
             identity = client_identity(websocket.scope)
             client = client_of(identity.address)
             self._open[client] += 1
             try:
-                rejection = self._too_many(client) or await self._identify(identity)
+                rejection = self._reject_too_many(client) or await self._authenticate(identity)
                 if rejection is None:
                     await route()
                 else:
@@ -79,30 +80,30 @@ class WebSocketAdmission:
                     await reject(rejection)
                     await drain_after_close()
             except ConnectionClosed:
-                pass  # it left before there was a session
+                pass  # the client disconnected before it had a session
             finally:
                 self._open[client] -= 1
                 if not self._open[client]:
                     del self._open[client]
 
-        return guarded
+        return admit
 
     def is_still_authorized(self, identity: ClientIdentity) -> bool:
-        """Whether a visitor may stay: its key was not revoked meanwhile."""
+        """Whether the client's key, if it has one, was not revoked meanwhile."""
         return identity.record is None or self._keyring.is_still_authorized(identity.record)
 
-    def _too_many(self, client: str) -> Rejection | None:
-        most = self._server_state.settings.max_connections_per_address
-        if self._open[client] <= most:
+    def _reject_too_many(self, client: str) -> Rejection | None:
+        limit = self._server_state.settings.max_connections_per_address
+        if self._open[client] <= limit:
             return None
         return Rejection(
             status=429,
             cause="number of connections from an address",
-            detail=f"too many connections from this address: max_connections_per_address is {most}",
+            detail=f"too many connections from this address: max_connections_per_address is {limit}",
         )
 
-    async def _identify(self, identity: ClientIdentity) -> Rejection | None:
-        """Find out whose key it is, and tell the routes; or why there is no way in."""
+    async def _authenticate(self, identity: ClientIdentity) -> Rejection | None:
+        """Check the client's key and attach its identity to the scope; returns why it is rejected."""
         if not self._keyring.is_needed:
             return None
         if key_in_url(websocket.scope):
@@ -123,14 +124,14 @@ class WebSocketAdmission:
 
 
 async def reject(rejection: Rejection) -> None:
-    """Tell the client of the current socket why it may not stay, and close."""
+    """Send the current client the reason of its rejection, and close its WebSocket."""
     await websocket.send(encode(Error(message=rejection.detail, where=Where.ADMISSION)))
-    code = CLOSE_TRY_AGAIN_LATER if rejection.status in _LATER else CLOSE_POLICY
+    code = CLOSE_TRY_AGAIN_LATER if rejection.status == _TOO_MANY else CLOSE_POLICY
     await websocket.close(code, rejection.detail.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
 
 
 async def drain_after_close() -> None:
-    """Take what still arrives after a close: Hypercorn never frees a connection whose messages nobody takes."""
-    with trio.move_on_after(_LINGER_S), suppress(ConnectionClosed):
+    """Receive what still arrives after a close: Hypercorn never frees a connection with unread messages."""
+    with trio.move_on_after(_DRAIN_TIMEOUT_S), suppress(ConnectionClosed):
         while True:
             await websocket.receive()

@@ -1,8 +1,9 @@
-"""WebSocket frames: whole messages out of bytes as they come, for a quarter of what wsproto takes.
+"""WebSocket frames: whole messages out of received bytes, for a quarter of what wsproto costs.
 
-It reads plain frames only: a message in one frame of at most 64 KiB, as clients send audio and commands. All else -
-control frames, fragments, large frames and what is no frame - it hands over as it came, for wsproto to judge. It must
-not know limits, nor what messages say.
+It reads plain frames only: a message in one frame of at most 64 KiB, as clients send audio and commands. All else
+(control frames, fragments, large frames, invalid bytes) it passes on unchanged for wsproto to handle. It must not know
+limits, nor what messages say. With wsproto alone, a silent session costs 24 % more CPU (benchmarks.session_cost, 50
+clients: 11.26 instead of 9.05 ms a second of audio).
 
 Source: RFC 6455, sections 5.2 (the layout of a frame), 5.3 (masking) and 5.4 (fragments).
 """
@@ -17,82 +18,83 @@ _FINAL = 0x80
 _WHOLE = frozenset({_FINAL | _TEXT, _FINAL | _BINARY})
 _CLOSE, _PING, _PONG = 0x88, 0x89, 0x8A
 _FIRST_BYTES = frozenset({_TEXT, _BINARY, _CONTINUATION, *_WHOLE, _FINAL | _CONTINUATION, _CLOSE, _PING, _PONG})
-"""That a frame may have: an opcode that exists, no reserved bit, control frames in one piece."""
+"""Valid first bytes of a frame: a known opcode, no reserved bit, control frames unfragmented."""
 _MASKED = 0x80
 _KEY_BYTES = 4
 _LONG = 126
-"""This size says that the size follows in 2 bytes, the next one in 8."""
-_MOST_BYTES = 65_535
+"""As a 7-bit length: the length follows in 2 bytes; one more, in 8."""
+_MAX_PLAIN_BYTES = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class Passthrough:
-    """Bytes that belong to something else than a plain frame, or to none."""
+    """Bytes of anything but a plain frame."""
 
     data: bytes
 
 
 class Frames:
-    """What one client sends, from the first byte after the handshake on."""
+    """The frames of one client, from the first byte after the handshake on."""
 
     def __init__(self) -> None:
         self._data = b""
         self._at = 0
-        self._odd_bytes: float = 0  # of an odd frame, still to come
+        self._passthrough_bytes: float = 0  # still to come of a frame that is passed through
         self._in_fragments = False
 
     def feed(self, data: bytes) -> None:
-        """Take what came."""
+        """Add received bytes."""
         rest = self._data[self._at :]
         self._data, self._at = rest + data if rest else data, 0
 
     def next(self) -> str | bytes | Passthrough | None:
-        """The next message or odd bytes, in the order in which they came; None when more has to come."""
+        """The next message or passed-through bytes, in the order received; None if more bytes are needed."""
         available = len(self._data) - self._at
         if not available:
             return None
-        if self._odd_bytes:
-            return self._hand_over(self._odd_bytes)
+        if self._passthrough_bytes:
+            return self._pass_through(self._passthrough_bytes)
         sizes = self._sizes(available)
         if sizes is None:
             return None
         head_bytes, payload_bytes = sizes
         first = self._data[self._at]
-        if first in _WHOLE and payload_bytes <= _MOST_BYTES and not self._in_fragments:
+        if first in _WHOLE and payload_bytes <= _MAX_PLAIN_BYTES and not self._in_fragments:
             is_text = first == _FINAL | _TEXT
             if available >= head_bytes + payload_bytes:
                 message = self._message(self._at + head_bytes, int(payload_bytes), is_text=is_text)
                 if message is not None:
                     self._at += head_bytes + int(payload_bytes)
                     return message
-            elif not is_text:  # text may turn out to be none before it is whole
+            elif not is_text:  # wsproto rejects invalid UTF-8 before the text is complete, so it must see text early
                 return None
         if first in {_TEXT, _BINARY}:
             self._in_fragments = True
         elif first == _FINAL | _CONTINUATION:
             self._in_fragments = False
-        return self._hand_over(math.inf if first == _CLOSE else head_bytes + payload_bytes)
+        return self._pass_through(math.inf if first == _CLOSE else head_bytes + payload_bytes)
 
     def _sizes(self, available: int) -> tuple[int, float] | None:
-        """Of the next frame's head and payload; a payload without an end where it is no frame; None while unknown."""
+        """Bytes of the next frame's head and payload; an infinite payload if it is invalid; None while unknown."""
         data, at = self._data, self._at
-        if available < 2:  # noqa: PLR2004 - the least head
+        if available < 2:  # noqa: PLR2004 - the shortest head
             return None
         first, size = data[at], data[at + 1] - _MASKED
         if first not in _FIRST_BYTES or size < 0 or (first >= _CLOSE and size >= _LONG):
             return 0, math.inf
         if size < _LONG:
             return 2 + _KEY_BYTES, size
-        more = 2 if size == _LONG else 8
-        if available < 2 + more:
+        length_bytes = 2 if size == _LONG else 8
+        if available < 2 + length_bytes:
             return None
-        size = int.from_bytes(data[at + 2 : at + 2 + more])
-        if size < _LONG or (more > 2 and not _MOST_BYTES < size < 2**63):  # noqa: PLR2004 - the shortest form counts
+        size = int.from_bytes(data[at + 2 : at + 2 + length_bytes])
+        # RFC 6455 section 5.2: only the shortest form of a length is valid.
+        if size < _LONG or (length_bytes > 2 and not _MAX_PLAIN_BYTES < size < 2**63):  # noqa: PLR2004 - as above
             return 0, math.inf
-        return 2 + more + _KEY_BYTES, size
+        return 2 + length_bytes + _KEY_BYTES, size
 
     def _message(self, start: int, size: int, *, is_text: bool) -> str | bytes | None:
-        """A payload; None where it should be text and is none."""
+        """A payload; None if it should be text and is not UTF-8."""
         payload = b""
         if size:
             key = self._data[start - _KEY_BYTES : start]
@@ -105,10 +107,10 @@ class Frames:
         except UnicodeDecodeError:
             return None
 
-    def _hand_over(self, size: float) -> Passthrough:
-        """Up to so many bytes; the rest of them follows when it comes."""
+    def _pass_through(self, size: float) -> Passthrough:
+        """Pass on up to `size` bytes; the rest follows when it is received."""
         available = len(self._data) - self._at
         end = self._at + int(min(size, available))
         passthrough = Passthrough(self._data[self._at : end])
-        self._at, self._odd_bytes = end, size - len(passthrough.data)
+        self._at, self._passthrough_bytes = end, size - len(passthrough.data)
         return passthrough

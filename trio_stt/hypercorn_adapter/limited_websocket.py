@@ -1,19 +1,19 @@
-"""Below messages: what a WebSocket may cost before anybody sees a message of it, and whether its client is there.
+"""Hypercorn's WebSocket stream with limits below messages, a liveness check, and reads without queue or task.
 
-It owns the one class of Hypercorn's that reads frames, made stricter. It must not know what messages say. Hosts other
-than Hypercorn have limits of their own.
+`LimitedWSStream` takes the place of Hypercorn's class (see `replacements`). It must not know what messages say. Hosts
+other than Hypercorn have limits of their own.
 
-- Messages end at a size, also unfinished ones: Hypercorn 0.18 goes on collecting after it said that one is too big.
-- Nothing is compressed: audio hardly shrinks, and a few bytes could stand for gigabytes.
-- A message has a bounded number of fragments, and control frames a rate: each costs as much as a message, and a read
-  of 64 KiB holds ten thousand of them.
-- Plain messages are read in `frames`, past wsproto, and where it can the app reads its socket itself (`loan`): each
-  task and queue on the way of a message costs as much as the message.
-- When a handler has ended, nobody waits for it: Hypercorn would hold a connection for good whose reader has one message
-  more than the queue to the handler takes, as one that is killed while it floods.
-- With which code a client closed is noted (`closing`).
-- Hypercorn sends pings and never looks for their answers. Here, a client of which nothing at all comes for too long is
-  given up: its cable was pulled, or it sleeps.
+- A message has a maximum size, also before it is complete: Hypercorn 0.18 collects on after it reported one as too big.
+- Nothing is compressed: audio hardly shrinks, and a few bytes could decompress to gigabytes.
+- The fragments of a message and the rate of control frames are limited: each costs as much as a message, and a read of
+  64 KiB can hold ten thousand of them.
+- Plain messages are parsed by `frames`, and the app reads the socket itself where it can (`connection.SocketHandoff`):
+  each task and queue on the way of a message costs as much as the message.
+- When a handler has ended, its connection ends: Hypercorn keeps one forever whose reader waits to put a message into
+  the full queue of a handler that has ended.
+- The client's close code is kept for the route (`websocket_transport`); Hypercorn 0.18 reports 1006 for every end.
+- A client that sends nothing at all for too long, not even pongs, is disconnected: its cable was pulled, or it sleeps.
+  Hypercorn sends pings, but never checks for an answer.
 
 Source: RFC 6455 (frames, close codes), RFC 7692 (what compression can cost).
 """
@@ -54,25 +54,26 @@ from trio_stt.token_bucket import TokenBucket
 logger = logging.getLogger(__name__)
 
 MAX_FRAGMENTS = 1024
-"""Of one message: at 1 KiB each it may still be a megabyte."""
-_LEAST_MESSAGE_BYTES = 1_048_576
+"""Per message: with 1 KiB each, it can still be a megabyte."""
+_MIN_MESSAGE_LIMIT_BYTES = 1_048_576
 _CONTROL_FRAMES_PER_S = 10
 _CONTROL_WINDOW_S = 10.0
-_PINGS_IN_A_TIMEOUT = 3
-_IDLE_LOOK_S = 5.0
-_FAREWELL_S = 2.0
-"""For a client to read why it is closed: data that nobody takes would reset the connection before."""
-_READ_ON = cast(ASGIReceiveEvent, {"type": "trio_stt.read_on"})
-"""To the app's side of the queue: behind all messages in it, nobody but the app reads."""
+_PINGS_PER_TIMEOUT = 3
+_DISABLED_CHECK_INTERVAL_S = 5.0
+"""Between looks whether the liveness check was enabled."""
+_CLOSE_TIMEOUT_S = 2.0
+"""For a client to read the close code: closing at once, with unread data, would reset the connection before."""
+_HAND_OVER = cast(ASGIReceiveEvent, {"type": "trio_stt.hand_over"})
+"""Queued to the app behind all messages: from here on, the app reads the socket itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocketLimits:
-    """What a socket may cost.
+    """The limits of one WebSocket.
 
     Attributes:
-        max_message_bytes: Of one message, before anything is made of it.
-        liveness_timeout_s: Without any frame before a client is given up; 0 never gives up.
+        max_message_bytes: Of one message, before it is decoded.
+        liveness_timeout_s: How long a client may send nothing at all; 0 is forever.
     """
 
     max_message_bytes: int
@@ -80,67 +81,66 @@ class WebSocketLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> "WebSocketLimits":
-        """The limits that follow from settings: a packet that is somewhat too large still gets its own error."""
-        packet_bytes = max(2 * settings.max_audio_packet_bytes, _LEAST_MESSAGE_BYTES)
+        """The limits for settings: a packet slightly over its own limit still gets its `error` event."""
+        packet_bytes = max(2 * settings.max_audio_packet_bytes, _MIN_MESSAGE_LIMIT_BYTES)
         return cls(max_message_bytes=packet_bytes + MAX_METADATA_BYTES, liveness_timeout_s=settings.liveness_timeout_s)
 
 
 class LimitedWSStream(WSStream):
     """One WebSocket.
 
-    Hypercorn reads the socket until something has come. Where it can, it lends the socket to the app then, and waits
-    until the app has ended or nothing more comes.
+    Hypercorn reads the socket until the first bytes arrive. Then, where the socket can be handed over, it waits until
+    the app has ended or the connection has, and the app reads.
     """
 
     def __init__(self, limits: Callable[[], WebSocketLimits], *args: Any) -> None:
         super().__init__(*args)
         self._limits = limits
         self._frames = Frames()
-        self._events: Iterator[ws.Event] = iter(())  # of what wsproto was given
-        self._fragments = 0
+        self._events: Iterator[ws.Event] = iter(())  # that wsproto made of passed-through bytes
+        self._fragments = 0  # of the current message
         self._control_frames = TokenBucket(_CONTROL_FRAMES_PER_S, _CONTROL_WINDOW_S)
-        self._silent_looks = 0  # of the clock, since something came
-        self._is_busy = False  # what came waits for its turn
-        self._is_putting = False
-        self._is_over = False  # nothing more is made of what comes; only its leaving is waited for
+        self._silent_intervals = 0  # between pings, since the last bytes
+        self._is_processing = False  # received bytes wait for the app: the client is not silent
+        self._is_putting = False  # the reading task waits for a place in the app's queue
+        self._is_over = False  # received bytes are ignored until the client disconnects
         self._handoff = SocketHandoff(self.send)
         self._transport = WebSocketTransport(reset=reset_function(self.send))
-        self._held = b""  # frames that go out with the next one
-        self._holds = False
+        self._unsent = b""  # frames that go out with the next one
+        self._more_follows = False
         self.app = partial(self._serve, self.app)
-        self._clock = single_task(self.context)
-        self._clock_ends = False
+        self._timer = single_task(self.context)
+        self._timer_ends = False
 
     @property
-    def _ignores(self) -> bool:
-        """Whether nothing is made of what comes."""
+    def _ignores_input(self) -> bool:
         return self._is_over or self.closed or self.connection.state is ConnectionState.CLOSED
 
-    # --- Hypercorn's side ---
+    # --- Hypercorn's tasks ---
 
     async def handle(self, event: Event) -> None:
-        """Process an event from Hypercorn; once the handshake is accepted, bytes of the socket are read here."""
+        """Process an event from Hypercorn; once the handshake is accepted, received bytes are processed here."""
         if isinstance(event, Body | Data) and self.handshake.accepted:
-            if not self._ignores:
-                await self._read(event.data)
+            if not self._ignores_input:
+                await self._process(event.data)
             return
-        if isinstance(event, StreamClosed) and not self._clock_ends:
-            await self._clock.stop()
+        if isinstance(event, StreamClosed) and not self._timer_ends:
+            await self._timer.stop()
         await super().handle(event)
 
-    async def _read(self, data: bytes) -> None:
-        """Queue for the app what came, and lend it the socket."""
-        self._is_busy = True
+    async def _process(self, data: bytes) -> None:
+        """Queue received messages for the app, then hand the socket over."""
+        self._is_processing = True
         try:
             self._frames.feed(data)
             while (message := await self._next_message()) is not None:
                 await self._put(_receive_event(message))
-            if self._handoff.is_possible and not self._ignores:
-                await self._put(_READ_ON)
+            if self._handoff.is_possible and not self._ignores_input:
+                await self._put(_HAND_OVER)
                 await self._handoff.wait_ended()
         finally:
-            self._is_busy = False
-            self._silent_looks = 0
+            self._is_processing = False
+            self._silent_intervals = 0
 
     async def _put(self, event: ASGIReceiveEvent) -> None:
         if self.app_put is not None:
@@ -150,7 +150,7 @@ class LimitedWSStream(WSStream):
             finally:
                 self._is_putting = False
 
-    # --- the app's side ---
+    # --- the app's task ---
 
     async def _serve(self, app: AppWrapper, scope: Scope, receive: ASGIReceiveCallable, *rest: Any) -> None:
         attach_transport(cast("dict[str, object]", scope), self._transport)
@@ -160,49 +160,49 @@ class LimitedWSStream(WSStream):
             self._is_over = True
             self.app_put = None
             self._handoff.end()
-            del self.app  # by which it holds itself
+            del self.app  # a reference cycle: it is a partial of this method
             if self._is_putting:
-                # The queue is full: room for the one that waits, who is cancelled as well where this is.
-                await receive()  # noqa: ASYNC102 - it never waits
+                # The queue is full. Take one item so the blocked put() returns; if we were cancelled, so was it.
+                await receive()  # noqa: ASYNC102 - never blocks: the queue is full
 
     async def _receive(self, from_queue: ASGIReceiveCallable) -> ASGIReceiveEvent:
-        """The app's next event; others have their turn first, however much there is to read."""
-        waited = False
+        """The app's next event; always lets other tasks run, however many messages are there."""
+        has_waited = False
         while True:
             while self._handoff.active:
-                if not waited:
+                if not has_waited:
                     await trio.lowlevel.checkpoint_if_cancelled()
                 message = await self._next_message()
                 if message is not None:
-                    if not waited:
-                        await trio.lowlevel.cancel_shielded_checkpoint()  # a message that is taken is not lost
+                    if not has_waited:
+                        await trio.lowlevel.cancel_shielded_checkpoint()  # a cancellation must not lose the message
                     return _receive_event(message)
-                self._is_busy = False
-                data = b"" if self._ignores else await self._handoff.read()
-                self._is_busy, self._silent_looks = True, 0
+                self._is_processing = False
+                data = b"" if self._ignores_input else await self._handoff.read()
+                self._is_processing, self._silent_intervals = True, 0
                 if data:
                     self._frames.feed(data)
-                else:  # nothing will come of it: Hypercorn's turn
+                else:  # the connection is over, which Hypercorn must see
                     self._handoff.end()
-                waited = True
+                has_waited = True
             event = await from_queue()
-            if event is not _READ_ON:
+            if event is not _HAND_OVER:
                 return event
             self._handoff.active = True
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
-        """Send an event of the app's; text that more follows is held back until then."""
-        self._holds = message is not None and bool(message.get(MORE))
+        """Send an event of the app; text is held back while more follows at once."""
+        self._more_follows = message is not None and bool(message.get(MORE))
         await super().app_send(message)
 
     async def _send_wsproto_event(self, event: ws.Event) -> None:
-        """As Hypercorn does, but what the app says at once goes out together, with whatever else is sent meanwhile."""
+        """As Hypercorn's, but a text that more follows is sent with the next frame, in one write."""
         if isinstance(event, CloseConnection) and self.connection.state is ConnectionState.REMOTE_CLOSING:
-            self._transport.close_code = event.code  # the answer repeats it
-        with suppress(LocalProtocolError):  # closed already
-            self._held += self.connection.send(event)
-        if self._held and not (self._holds and isinstance(event, TextMessage)):
-            data, self._held = self._held, b""
+            self._transport.close_code = event.code  # this is the reply, which repeats the client's code
+        with suppress(LocalProtocolError):  # already closed
+            self._unsent += self.connection.send(event)
+        if self._unsent and not (self._more_follows and isinstance(event, TextMessage)):
+            data, self._unsent = self._unsent, b""
             await self.send(Data(stream_id=self.stream_id, data=data))
 
     # --- frames ---
@@ -211,13 +211,13 @@ class LimitedWSStream(WSStream):
         self.handshake.extensions = None  # no compression
         await super()._accept(message)
         if not self.closed:
-            await self._clock.restart(self.task_group, self._watch)
+            await self._timer.restart(self.task_group, self._watch)
 
     async def _next_message(self) -> str | bytes | None:
-        """The next whole message of what came; None when there is none, or it is over."""
-        while not self._ignores:
+        """The next complete message; None if there is none, or input is ignored."""
+        while not self._ignores_input:
             for event in self._events:
-                if (message := await self._take(event)) is not None or self._is_over:
+                if (message := await self._process_event(event)) is not None or self._is_over:
                     return message
             read = self._frames.next()
             if not isinstance(read, Passthrough):
@@ -227,19 +227,19 @@ class LimitedWSStream(WSStream):
             self._events = self.connection.events()
         return None
 
-    async def _take(self, event: ws.Event) -> str | bytes | None:
-        """Do what an event of wsproto's asks for; returns a message that is whole now."""
+    async def _process_event(self, event: ws.Event) -> str | bytes | None:
+        """Process an event of wsproto; returns a message that it completes."""
         if isinstance(event, TextMessage | BytesMessage):
             return await self._collect(event)
         if isinstance(event, Ping | Pong):
             if self._control_frames.acquire(1, self.context.time()):
                 limit = f"more than {_CONTROL_FRAMES_PER_S} pings and pongs a second"
-                await self._break_off(CloseReason.POLICY_VIOLATION, limit)
+                await self._close(CloseReason.POLICY_VIOLATION, limit)
             elif isinstance(event, Ping):
                 await self._send_wsproto_event(event.response())
         elif isinstance(event, CloseConnection) and self.connection.state is ConnectionState.OPEN:
-            # Nobody closed: this is how a frame that is none is told.
-            await self._break_off(CloseReason(event.code), event.reason or "not a WebSocket frame")
+            # Neither side has closed: this is how wsproto reports an invalid frame.
+            await self._close(CloseReason(event.code), event.reason or "not a WebSocket frame")
         elif isinstance(event, CloseConnection):
             if self.connection.state is ConnectionState.REMOTE_CLOSING:
                 await self._send_wsproto_event(event.response())
@@ -247,54 +247,56 @@ class LimitedWSStream(WSStream):
         return None
 
     async def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
-        """Collect a message; returns it when it is whole."""
+        """Add a part of a message; returns the message if it is complete."""
         self._fragments += event.frame_finished
         if self._fragments > MAX_FRAGMENTS:
-            await self._break_off(CloseReason.POLICY_VIOLATION, f"a message has more than {MAX_FRAGMENTS} fragments")
+            await self._close(CloseReason.POLICY_VIOLATION, f"a message has more than {MAX_FRAGMENTS} fragments")
             return None
         try:
             self.buffer.extend(event)
         except FrameTooLargeError:
             limit = f"a message is larger than {self.buffer.max_length} bytes"
-            await self._break_off(CloseReason.MESSAGE_TOO_BIG, limit)
+            await self._close(CloseReason.MESSAGE_TOO_BIG, limit)
             return None
         if not event.message_finished or self.buffer.value is None:
             return None
-        whole = self.buffer.value.getvalue()
+        message = self.buffer.value.getvalue()
         self.buffer.clear()
         self._fragments = 0
-        return whole
+        return message
 
-    async def _break_off(self, code: CloseReason, reason: str) -> None:
-        """Say why, forget what was collected, and leave when the client does, or soon."""
+    # --- the end ---
+
+    async def _close(self, code: CloseReason, reason: str) -> None:
+        """Close for a violation: send the code, ignore further input, and disconnect when the client does, or soon."""
         self._is_over = True
         self.buffer.clear()
-        logger.warning("closed a socket: %s", reason)
+        logger.warning("closed WebSocket: %s", reason)
         await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
-        await self._clock.restart(self.task_group, self._leave_soon)
+        await self._timer.restart(self.task_group, self._disconnect_soon)
 
-    async def _leave_soon(self) -> None:
-        await self.context.sleep(_FAREWELL_S)
-        await self._leave()
+    async def _disconnect_soon(self) -> None:
+        await self.context.sleep(_CLOSE_TIMEOUT_S)
+        await self._disconnect()
 
     async def _watch(self) -> None:
-        """Ping, and give up a client of which nothing comes."""
+        """Send pings, and disconnect a client that sends nothing for the timeout."""
         while True:
             timeout_s = self._limits().liveness_timeout_s
-            await self.context.sleep(timeout_s / _PINGS_IN_A_TIMEOUT or _IDLE_LOOK_S)
+            await self.context.sleep(timeout_s / _PINGS_PER_TIMEOUT or _DISABLED_CHECK_INTERVAL_S)
             if not timeout_s:
                 continue
-            self._silent_looks += not self._is_busy
-            if self._silent_looks > _PINGS_IN_A_TIMEOUT:
-                logger.info("gave up a client that gave no sign of life for %g s", timeout_s)
-                await self._leave()
+            self._silent_intervals += not self._is_processing
+            if self._silent_intervals > _PINGS_PER_TIMEOUT:
+                logger.info("closed WebSocket: no frame received for %g s (liveness_timeout_s)", timeout_s)
+                await self._disconnect()
                 return
-            # By itself, for sending hangs while the client takes nothing.
+            # In its own task, because a send hangs while the client does not read.
             self.task_group.spawn(self._send_wsproto_event, Ping())
 
-    async def _leave(self) -> None:
-        """Close the connection beneath, and tell the app."""
-        self._clock_ends = True  # it cannot wait for its own end
+    async def _disconnect(self) -> None:
+        """Close the connection beneath, and let the app know."""
+        self._timer_ends = True  # this runs in the timer's task, which cannot wait for its own end
         await self.send(StreamClosed(stream_id=self.stream_id))
 
 

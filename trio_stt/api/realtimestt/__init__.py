@@ -1,1 +1,1 @@
-"""The native protocol, which clients of RealtimeSTT's server speak."""
+"""The native protocol, that of RealtimeSTT's server."""

@@ -1,8 +1,7 @@
-"""The WebSocket route: a place, then a session over this connection for as long as it holds.
+"""The WebSocket route: reserves a place, creates a session and serves it over the connection.
 
-See docs/protocol.md, Connecting. `WebSocketAdmission` decides which connections reach this route.
-
-It carries messages; it must not understand them.
+See docs/protocol.md, Connecting. `WebSocketAdmission` decides which connections reach this route. It carries messages;
+it must not understand them.
 """
 
 import logging
@@ -54,45 +53,45 @@ class QuartConnection:
         self._rate_limiter = rate_limiter
         self._transport = websocket_transport(websocket.scope) or WebSocketTransport()
         self._identity = client_identity(websocket.scope)
-        self._is_turned_away = False
-        # Looked up once, not for each message. DirectWebsocket's `send` takes several at once.
+        self._is_rejected = False
+        # Looked up once, not for each message. The hosting layer's WebSocket class sends several messages at once.
         self._receive, self._send = websocket.receive, cast("Callable[..., Awaitable[None]]", websocket.send)
 
     @property
     def closed_cleanly(self) -> bool:
-        """Whether the client closed the WebSocket to stay away, or was turned away: it is not waited for."""
-        return self._is_turned_away or self._transport.closed_cleanly
+        """Whether the client closed the WebSocket itself, or was rejected: its session is not kept for a resume."""
+        return self._is_rejected or self._transport.closed_cleanly
 
     async def receive(self) -> str | bytes:
         """The next message.
 
         Raises:
-            ConnectionClosed: The client left, or was turned away.
+            ConnectionClosed: The client has disconnected, or was rejected.
         """
         message: str | bytes = await self._receive()
         rejection = await self._rate_limiter.admit(message)
         if rejection is None and not self._admission.is_still_authorized(self._identity):
             rejection = REVOKED
         if rejection is not None:
-            self._is_turned_away = True
+            self._is_rejected = True
             await reject(rejection)
             raise ConnectionClosed(rejection.detail)
         return message
 
     async def send(self, *messages: str) -> None:
-        """Send text frames; nothing more to a client that is turned away: Hypercorn fails on it."""
-        if self._is_turned_away:
+        """Send text frames; nothing after a rejection, which closed the WebSocket: Hypercorn would raise."""
+        if self._is_rejected:
             await trio.lowlevel.checkpoint()
         else:
             await self._send(*messages)
 
     def abort(self) -> None:
-        """Reset the TCP connection beneath: Hypercorn shields a send that hangs, and closing would wait for it."""
+        """Reset the TCP connection: Hypercorn shields a send that hangs, and closing would wait for it."""
         self._transport.abort()
 
 
 def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Blueprint:
-    """The route, bound to a house, behind its entrance."""
+    """The route for the sessions of one server, behind its admission."""
     routes = Blueprint("ws", __name__)
 
     @routes.websocket("/ws/transcribe")
@@ -111,7 +110,7 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
             session = Session(session_id=session_id, server_state=server_state)
         except Exception:
             server_state.leave(session_id)
-            logger.exception("session %s could not be made", session_id)
+            logger.exception("session %s could not be created", session_id)
             await websocket.close(CLOSE_INTERNAL_ERROR, CloseReason.FAILED)
             await drain_after_close()
             return
@@ -120,7 +119,7 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
             close_reason = await session.serve_connection(
                 QuartConnection(admission, MessageRateLimiter(server_state.settings))
             )
-        except Exception:  # noqa: BLE001 - the session logged it; left to Quart, the client would read a normal close
+        except Exception:  # noqa: BLE001 - the session logged it; Quart would close with 1000
             close_reason = CloseReason.FAILED
         if close_reason:
             await websocket.close(_CLOSE_CODES[close_reason], close_reason)
