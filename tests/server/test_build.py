@@ -149,7 +149,7 @@ async def test_an_engine_that_has_one_worker_says_so(
     with caplog.at_level(logging.WARNING):
         server_state = built(monkeypatch, Loads(), lane_workers=4)
     assert server_state.health().scheduler.workers["main"].workers == 1
-    assert f"engine {name} has one worker only, not 4: it hears all utterances at once" in caplog.messages
+    assert f"engine {name} runs with one worker, not 4: it decodes all utterances in one call" in caplog.messages
 
 
 async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_once(

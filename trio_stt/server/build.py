@@ -38,15 +38,18 @@ _SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter while the event loop waits; Python's 5 ms would show in every event."""
 
 _MAX_ENGINE_THREADS = 4
-_MAX_CHOSEN_WORKERS = 4
-"""With more, the event loop is what limits a server."""
+"""Threads of one engine call; models of this size gain nothing from more."""
+
+_MAX_AUTOMATIC_WORKERS = 4
+"""Workers of a lane unless the settings say otherwise; with more, the event loop limits the server."""
+
 _WARMUP_CLIP = np.zeros(SAMPLE_RATE_HZ, np.float32)
-"""A second of silence: enough for an engine to allocate and compile what the first talker would wait for."""
+"""A second of silence: enough for an engine to allocate and compile what the first job would wait for."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanePlan:
-    """What one lane shall have: engines of this kind, and how many of them."""
+    """The engines of one lane: their configuration and number."""
 
     name: LaneName
     config: EngineConfig
@@ -73,7 +76,7 @@ def build_server(settings: Settings) -> ServerState:
             silero, energy_threshold=current.vad_energy_threshold, webrtc_mode=current.webrtc_sensitivity
         )
 
-    # Lanes ask for limits once they run, when there is a house to ask.
+    # A reference to a later line: lanes read settings once they run, and then the server state exists.
     lanes = _build_lanes(settings, current=lambda: server_state.settings)
     server_state = ServerState(
         settings=settings, lanes=lanes, new_detector=new_detector, wake_words=wake_words, archive=_archive(settings)
@@ -100,21 +103,21 @@ def prepare_process() -> None:
 
 
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
-    """One lane where finals and partials come from the same model, else two."""
+    """One lane if finals and partials come from the same model, otherwise two."""
     final_config, partial_config = _engine_configs(settings)
-    one = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
-    cores = (os.cpu_count() or 1) // (1 if one else 2)
+    shared = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
+    cores = (os.cpu_count() or 1) // (1 if shared else 2)
     plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores))]
-    if not one:
-        wanted = settings.realtime_lane_workers
-        plans.append(LanePlan("realtime", partial_config, _workers(partial_config, wanted, cores=cores)))
-    threads = _threads_each(plans)
+    if not shared:
+        workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
+        plans.append(LanePlan("realtime", partial_config, workers))
+    threads = _threads_per_call(plans)
     main, *rest = (_lane(plan, threads=threads, warmup=settings.model_warmup, current=current) for plan in plans)
     return Lanes(main=main, realtime=rest[0] if rest else main)
 
 
 def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | None]:
-    """What a server with these settings would load for its finals, and for its partials unless it is the same.
+    """The configuration of the engine for finals, and of the one for partials unless both share one.
 
     Raises:
         SettingError: An engine is unknown.
@@ -125,7 +128,7 @@ def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | Non
 
 
 def _with_models(settings: Settings) -> Settings:
-    """The settings with every engine and model named as they will be loaded, so that clients see what there is."""
+    """The settings with the names of all engines and models filled in, so that clients see what is loaded."""
     final = registry.resolve(settings.transcription_engine)
     partials = registry.resolve(settings.realtime_transcription_engine or final.name)
     model = settings.model or final.default_model
@@ -160,22 +163,26 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
     return final_config, partial_config
 
 
-def _workers(config: EngineConfig, wanted: int, *, cores: int) -> int:
-    """How many workers a lane gets that has so many cores; the engines stand back behind the event loop on all."""
-    if not wanted:
-        many = registry.single_threaded(config) and config.device != "cuda"
-        return max(1, min(_MAX_CHOSEN_WORKERS, cores)) if many else 1
-    if wanted > 1 and registry.workers(config) == "one":
-        logger.warning("engine %s has one worker only, not %d: it hears all utterances at once", config.engine, wanted)
+def _workers(config: EngineConfig, setting: int, *, cores: int) -> int:
+    """The number of workers of a lane: as the setting says, or for 0 by the engine and the lane's cores.
+
+    No core is kept free for the event loop, because engine threads have a lower priority.
+    """
+    if not setting:
+        one_per_core = registry.single_threaded(config) and config.device != "cuda"
+        return max(1, min(_MAX_AUTOMATIC_WORKERS, cores)) if one_per_core else 1
+    if setting > 1 and registry.workers(config) == "one":
+        logger.warning(
+            "engine %s runs with one worker, not %d: it decodes all utterances in one call", config.engine, setting
+        )
         return 1
-    return wanted
+    return setting
 
 
-def _threads_each(plans: Sequence[LanePlan]) -> int:
-    """Threads for each call of an engine, so that all that may run at the same time find a core.
+def _threads_per_call(plans: Sequence[LanePlan]) -> int:
+    """Threads of each engine call, so that all calls that may run at the same time fit on the cores.
 
-    One core stays with the event loop; more than four threads no longer help models of this size. Engines that have no
-    use for threads, as they ask somebody else, take none away.
+    One core is left to the event loop. Engines without `num_threads`, such as remote ones, are not counted.
     """
     calls = sum(plan.workers for plan in plans if "num_threads" not in registry.resolve(plan.config.engine).ignores)
     return min(_MAX_ENGINE_THREADS, max(1, ((os.cpu_count() or 1) - 1) // max(1, calls)))
