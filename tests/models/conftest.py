@@ -1,4 +1,4 @@
-"""A web server, a store, and models to fetch from the one into the other."""
+"""A web server, a model cache, and models that can be downloaded from the server."""
 
 import bz2
 import io
@@ -15,16 +15,16 @@ from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 
 
 @dataclass(slots=True)
-class Heard:
-    """A watcher that takes down what it hears."""
+class ProgressRecorder:
+    """A progress listener that records everything."""
 
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     steps: list[tuple[int, int | None]] = field(default_factory=list)
 
-    def say(self, text: str) -> None:
-        self.said.append(text)
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
-    def advance(self, done_bytes: int, total_bytes: int | None) -> None:
+    def progress(self, done_bytes: int, total_bytes: int | None) -> None:
         self.steps.append((done_bytes, total_bytes))
 
 
@@ -40,8 +40,8 @@ def store(tmp_path: Path) -> ModelCache:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def recorder() -> ProgressRecorder:
+    return ProgressRecorder()
 
 
 def one_file(web: FileServer, content: bytes, *, pinned: bool = True, name: str = "weights.bin") -> ModelSpec:
@@ -83,7 +83,7 @@ def _entry(form: ModelFormat, place: str, *sources: ModelSource) -> ModelSpec:
 
 
 def packed(*members: tarfile.TarInfo | tuple[str, bytes]) -> bytes:
-    """A `.tar.bz2` of these members: a name and its content, or a header without content."""
+    """A `.tar.bz2` of these members: a name with its content, or a header without content."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
         for member in members:

@@ -1,4 +1,4 @@
-"""The catalogue itself: complete, unambiguous, and of one mind with the engines. Nothing is fetched."""
+"""The catalogue: complete, unambiguous and consistent with the engines. Nothing is downloaded."""
 
 import re
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from trio_stt.models.spec import ModelFormat, ModelSpec
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.engine}-{entry.name}")
 HUB_ENGINES = {"transformers", "granite_speech"}
-"""They fetch checkpoints themselves, into the hub's own cache."""
+"""Engines that download checkpoints themselves, into the hub's own cache."""
 
 
 @every_entry
@@ -29,7 +29,7 @@ def test_every_entry_is_complete(entry: ModelSpec) -> None:
 
 
 @every_entry
-def test_every_source_has_an_address_of_its_publisher(entry: ModelSpec) -> None:
+def test_every_source_has_its_publishers_address(entry: ModelSpec) -> None:
     for source in entry.sources:
         address = urlsplit(source.url)
         assert address.scheme == "https"
@@ -39,7 +39,7 @@ def test_every_source_has_an_address_of_its_publisher(entry: ModelSpec) -> None:
 
 
 @every_entry
-def test_checksums_look_like_checksums_and_come_with_sizes(entry: ModelSpec) -> None:
+def test_checksums_are_valid_and_have_sizes(entry: ModelSpec) -> None:
     for source in entry.sources:
         if source.sha256 is not None:
             assert re.fullmatch(r"[0-9a-f]{64}", source.sha256)
@@ -48,16 +48,16 @@ def test_checksums_look_like_checksums_and_come_with_sizes(entry: ModelSpec) -> 
 
 
 @every_entry
-def test_every_entry_is_of_a_known_engine(entry: ModelSpec) -> None:
+def test_every_entry_has_a_known_engine(entry: ModelSpec) -> None:
     assert registry.resolve(entry.engine).name == entry.engine
 
 
-def test_a_name_means_one_model_of_an_engine() -> None:
+def test_names_are_unique_per_engine() -> None:
     names = [(entry.engine, name) for entry in ENTRIES for name in entry.names]
     assert len(set(names)) == len(names)
 
 
-def test_models_do_not_share_a_place_or_a_checksum() -> None:
+def test_places_and_checksums_are_unique() -> None:
     places = [entry.place for entry in ENTRIES]
     assert len(set(places)) == len(places)
     weights = [source.sha256 for entry in ENTRIES for source in entry.sources if (source.size_bytes or 0) > 10**7]
@@ -68,7 +68,7 @@ def test_models_do_not_share_a_place_or_a_checksum() -> None:
     ("engine", "name", "bundle"),
     [(engine, *pair) for engine, kind in offline._KINDS.items() for pair in kind.directories.items()],
 )
-def test_names_that_engines_take_for_a_folder_mean_that_folder(engine: str, name: str, bundle: str) -> None:
+def test_engine_folder_names_match_the_catalogue(engine: str, name: str, bundle: str) -> None:
     entry = catalogue.find(engine, name)
     assert entry is not None
     assert entry.place == bundle
@@ -76,13 +76,13 @@ def test_names_that_engines_take_for_a_folder_mean_that_folder(engine: str, name
 
 
 @pytest.mark.parametrize("spec", registry.engine_specs(), ids=lambda spec: spec.name)
-def test_every_default_model_can_be_fetched_unless_it_is_embedded_or_elsewhere(spec: registry.EngineSpec) -> None:
+def test_every_default_model_is_embedded_or_in_the_catalogue(spec: registry.EngineSpec) -> None:
     if spec.name in HUB_ENGINES or spec.default_model in {"moonshine-tiny-en", "whisper-1"}:
         return
     assert catalogue.find(spec.name, spec.default_model) is not None
 
 
-def test_every_model_that_whisper_cpp_publishes_is_there_where_its_engine_looks() -> None:
+def test_whisper_cpp_models_match_the_engines_file_names() -> None:
     constants = pytest.importorskip("pywhispercpp.constants")
     for name in constants.AVAILABLE_MODELS:
         entry = catalogue.find("whisper_cpp", name)
@@ -90,7 +90,7 @@ def test_every_model_that_whisper_cpp_publishes_is_there_where_its_engine_looks(
         assert entry.place == f"ggml-{name}.bin"
 
 
-def test_names_that_faster_whisper_knows_mean_the_same_repositories() -> None:
+def test_faster_whisper_names_match_its_repositories() -> None:
     whisper = pytest.importorskip("faster_whisper.utils")
     for name, repository in whisper._MODELS.items():
         entry = catalogue.find("faster_whisper", name)
@@ -98,9 +98,9 @@ def test_names_that_faster_whisper_knows_mean_the_same_repositories() -> None:
             assert repository in entry.names
 
 
-def test_a_name_of_two_engines_needs_the_engine() -> None:
+def test_ambiguous_name_needs_the_engine() -> None:
     with pytest.raises(
-        ModelError, match=r"tiny\.en is a model of .*whisper_cpp and of faster_whisper; say which with --"
+        ModelError, match=r"tiny\.en is a model of .*whisper_cpp and of faster_whisper; choose one with --"
     ):
         catalogue.choose("tiny.en")
     assert catalogue.choose("tiny.en", engine="whisper_cpp").engine == "whisper_cpp"
@@ -108,12 +108,12 @@ def test_a_name_of_two_engines_needs_the_engine() -> None:
 
 
 @pytest.mark.parametrize(("name", "engine"), [("no-such", None), ("tiny.en-q5_1", "faster_whisper"), ("", None)])
-def test_an_unknown_name_is_said_with_where_to_look(name: str, engine: str | None) -> None:
+def test_unknown_name_points_to_the_list(name: str, engine: str | None) -> None:
     with pytest.raises(ModelError, match=r"the catalogue has no model .*`trio-stt models list` shows what it has"):
         catalogue.choose(name, engine=engine)
 
 
-def test_moonshine_names_of_the_reference_server_are_known_to_its_engine_and_to_the_catalogue() -> None:
+def test_reference_servers_moonshine_names_are_known() -> None:
     for name in ("UsefulSensors/moonshine-streaming-medium", "UsefulSensors/moonshine-streaming-tiny"):
         with pytest.raises(registry.EngineUnavailable, match="sherpa-onnx-moonshine-tiny-en-int8"):
             registry.load(EngineConfig(engine="moonshine", model=name))

@@ -73,9 +73,7 @@ def test_pull_path_and_rm(web: FileServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_pull_that_is_stopped_half_way_goes_on_from_there(
-    web: FileServer, served: ServedFile, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_interrupted_pull_resumes(web: FileServer, served: ServedFile, tmp_path: Path, number: signal.Signals) -> None:
     served.hold_after = 1_000_000
     process = begun(web, tmp_path, "pull", "mine")
     assert served.held.wait(30)
@@ -98,14 +96,14 @@ def test_a_pull_that_is_stopped_half_way_goes_on_from_there(
     assert web.asked == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
 
 
-def test_two_pulls_at_once_fetch_once(web: FileServer, served: ServedFile, tmp_path: Path) -> None:
+def test_concurrent_pulls_download_once(web: FileServer, served: ServedFile, tmp_path: Path) -> None:
     served.hold_after = 1_000_000
     first = begun(web, tmp_path, "pull", "mine")
     assert served.held.wait(30)
     second = begun(web, tmp_path, "pull", "mine")
     assert second.stderr is not None
     said = [second.stderr.readline() for _ in range(2)]
-    assert said[1] == "trio-stt: mine is being pulled by somebody else; waiting\n"
+    assert said[1] == "trio-stt: mine is being pulled by another process; waiting\n"
     served.release.set()
     path = f"{tmp_path / 'models' / 'weights.bin'}\n"
     assert done(first)[:2] == (0, path)
@@ -113,11 +111,11 @@ def test_two_pulls_at_once_fetch_once(web: FileServer, served: ServedFile, tmp_p
     assert len(web.asked) == 1
 
 
-def test_a_full_disk_is_said_and_what_came_is_kept(web: FileServer, tmp_path: Path) -> None:
+def test_full_disk_keeps_the_part(web: FileServer, tmp_path: Path) -> None:
     status, out, err = done(begun(web, tmp_path, "pull", "mine", TEST_LIMIT="1000000"))
     assert (status, out) == (1, "")
     assert err.count("\n") == 2
-    assert "trio-stt: the disk is full: no more room in" in err
+    assert "trio-stt: the disk is full: no room left in" in err
     assert "Traceback" not in err
     assert done(begun(web, tmp_path, "pull", "mine"))[0] == 0
     assert web.asked == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
@@ -160,7 +158,7 @@ def test_the_list_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     ("words", "status", "reason"),
     [
         ("pull no-such-model", 1, "the catalogue has no model 'no-such-model'"),
-        ("pull tiny.en", 1, "say which with --engine"),
+        ("pull tiny.en", 1, "choose one with --engine"),
         ("pull tiny.en --engine no_such", 2, "unknown engine 'no_such'"),
         ("rm tiny.en-q5_1", 1, "tiny.en-q5_1 is not in"),
     ],

@@ -1,4 +1,4 @@
-"""Engines whose model is known but not here: fetched, found again, or refused."""
+"""Engines whose model is in the catalogue but not on this machine: downloaded, found again, or refused."""
 
 import logging
 import os
@@ -59,7 +59,7 @@ def config(tmp_path: Path) -> EngineConfig:
     return EngineConfig(engine=ENGINE, model=NAME, download_root=tmp_path / "models")
 
 
-def test_a_known_model_is_fetched_loaded_and_found_by_the_next_start(
+def test_known_model_is_downloaded_once_and_loaded(
     web: FileServer, entry: ModelSpec, config: EngineConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="trio_stt"):
@@ -67,15 +67,15 @@ def test_a_known_model_is_fetched_loaded_and_found_by_the_next_start(
     assert engine.transcribe([Request(samples=spoken(ONE_HZ))])[0].text == "one"
     assert engine.info.model == str(tmp_path / "models" / "bundle")
     assert [record.message for record in caplog.records] == [
-        f"tones is not on this machine: fetching it ({human_size(entry.size_bytes)}) to {tmp_path / 'models'}",
-        f"tones is here: {tmp_path / 'models' / 'bundle'}",
+        f"tones is not on this machine: downloading it ({human_size(entry.size_bytes)}) to {tmp_path / 'models'}",
+        f"tones is complete: {tmp_path / 'models' / 'bundle'}",
     ]
     web.asked.clear()
     model_resolver.load(config).close()
     assert not web.asked
 
 
-def test_offline_names_the_command_and_asks_nobody(web: FileServer, config: EngineConfig) -> None:
+def test_offline_names_the_command_and_downloads_nothing(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(ModelMissing) as raised:
         model_resolver.load(replace(config, offline=True))
     assert str(raised.value) == (
@@ -85,27 +85,27 @@ def test_offline_names_the_command_and_asks_nobody(web: FileServer, config: Engi
     assert not web.asked
 
 
-def test_offline_takes_a_model_that_was_pulled(web: FileServer, config: EngineConfig) -> None:
+def test_offline_uses_a_pulled_model(web: FileServer, config: EngineConfig) -> None:
     model_resolver.load(config).close()
     web.asked.clear()
     model_resolver.load(replace(config, offline=True)).close()
     assert not web.asked
 
 
-def test_the_users_own_model_of_that_name_comes_first(web: FileServer, config: EngineConfig, tmp_path: Path) -> None:
+def test_users_own_model_is_preferred(web: FileServer, config: EngineConfig, tmp_path: Path) -> None:
     mine = write_transducer(tmp_path / "models" / NAME)
     engine = model_resolver.load(config)
     assert engine.info.model == str(mine)
     assert not web.asked
 
 
-def test_a_model_that_cannot_be_fetched_makes_the_engine_unavailable(web: FileServer, config: EngineConfig) -> None:
+def test_failed_download_makes_the_engine_unavailable(web: FileServer, config: EngineConfig) -> None:
     web.files.clear()
-    with pytest.raises(EngineUnavailable, match=r"the model tones could not be fetched: http.* answers 404 Not Found"):
+    with pytest.raises(EngineUnavailable, match=r"tones could not be downloaded: http.* answers 404 Not Found"):
         model_resolver.load(config)
 
 
-def test_another_backend_does_not_get_the_files_of_the_first(web: FileServer, config: EngineConfig) -> None:
+def test_other_backend_downloads_no_sherpa_onnx_model(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match=r"transformers|torch|no model folder"):
         model_resolver.load(replace(config, options={"backend": "transformers"}))
     assert not web.asked
@@ -121,7 +121,7 @@ def kroko(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> E
     return EngineConfig(engine="kroko_onnx", model=known.name, download_root=tmp_path / "models")
 
 
-def test_a_kroko_model_is_fetched(kroko: EngineConfig, tmp_path: Path) -> None:
+def test_kroko_model_is_downloaded(kroko: EngineConfig, tmp_path: Path) -> None:
     engine = model_resolver.load(kroko)
     assert engine.info.model == str(tmp_path / "models" / kroko.model)
     assert engine.transcribe([Request(samples=spoken(ONE_HZ))])[0].text == "one"
@@ -129,28 +129,26 @@ def test_a_kroko_model_is_fetched(kroko: EngineConfig, tmp_path: Path) -> None:
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize("option", ["auto_download_model", "download_model"])
-def test_kroko_s_own_options_forbid_it(option: str, kroko: EngineConfig, web: FileServer) -> None:
+def test_kroko_options_forbid_the_download(option: str, kroko: EngineConfig, web: FileServer) -> None:
     with pytest.raises(EngineUnavailable, match="there is no model file"):
         model_resolver.load(replace(kroko, options={option: False}))
     assert not web.asked
 
 
 @pytest.mark.parametrize("option", ["model_path", "model_dir"])
-def test_a_kroko_file_that_an_option_names_is_the_users_affair(
-    option: str, kroko: EngineConfig, web: FileServer
-) -> None:
+def test_kroko_file_named_by_an_option_is_not_downloaded(option: str, kroko: EngineConfig, web: FileServer) -> None:
     with pytest.raises(ModelMissing, match="there is no model file"):
         model_resolver.load(replace(kroko, options={option: "elsewhere.data"}))
     assert not web.asked
 
 
-def test_a_model_that_an_option_names_is_the_users_affair(web: FileServer, config: EngineConfig) -> None:
+def test_model_named_by_an_option_is_not_downloaded(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match="is missing"):
         model_resolver.load(replace(config, options={"model_dir": "elsewhere"}))
     assert not web.asked
 
 
-def test_another_backend_gets_no_files_of_sherpa_onnx(web: FileServer, config: EngineConfig) -> None:
+def test_other_backend_gets_the_model_name_unchanged(web: FileServer, config: EngineConfig) -> None:
     asked = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("trio_stt.lanes.engines.registry.load", asked.append)
@@ -159,14 +157,14 @@ def test_another_backend_gets_no_files_of_sherpa_onnx(web: FileServer, config: E
     assert not web.asked
 
 
-def test_offline_holds_for_libraries_that_ask_the_hub_themselves(config: EngineConfig) -> None:
+def test_offline_also_sets_hf_hub_offline(config: EngineConfig) -> None:
     with pytest.raises(ModelMissing):
         model_resolver.load(replace(config, offline=True))
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
 @pytest.mark.parametrize("engine", ["kroko_onnx", "sherpa_onnx_streaming"])
-def test_streaming_models_are_missed_by_their_name(
+def test_missing_streaming_model_names_the_command(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # the real catalogue
@@ -180,13 +178,13 @@ def test_streaming_models_are_missed_by_their_name(
     assert "models pull" not in str(raised.value)
 
 
-def test_what_the_catalogue_does_not_know_is_the_engines_affair(web: FileServer, config: EngineConfig) -> None:
+def test_model_not_in_the_catalogue_is_left_to_the_engine(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match="is missing"):
         model_resolver.load(replace(config, model="no-such-model"))
     assert not web.asked
 
 
-async def test_a_lane_loads_while_its_model_comes_and_then_serves(web: FileServer, config: EngineConfig) -> None:
+async def test_lane_is_loading_during_the_download(web: FileServer, config: EngineConfig) -> None:
     file = web.files["/bundle.tar.bz2"]
     file.hold_after = 1000
     lane = _lane(config)
@@ -202,16 +200,14 @@ async def test_a_lane_loads_while_its_model_comes_and_then_serves(web: FileServe
         nursery.cancel_scope.cancel()
 
 
-async def test_a_lane_that_is_closed_gives_up_its_download_and_keeps_what_came(
-    web: FileServer, config: EngineConfig
-) -> None:
+async def test_closed_lane_ends_its_download_and_keeps_the_part(web: FileServer, config: EngineConfig) -> None:
     file = web.files["/bundle.tar.bz2"]
     file.hold_after = 1000
     lane = _lane(config)
     assert config.download_root is not None
     part = config.download_root / ".unfinished" / "bundle" / "bundle.tar.bz2.part"
 
-    async def release_when_all_is_told() -> None:
+    async def release_when_all_tasks_wait() -> None:
         await trio.testing.wait_all_tasks_blocked()
         file.release.set()
 
@@ -222,12 +218,12 @@ async def test_a_lane_that_is_closed_gives_up_its_download_and_keeps_what_came(
             while not await trio.Path(part).exists():  # noqa: ASYNC110 - no file tells that it is there
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
-        others.start_soon(release_when_all_is_told)
+        others.start_soon(release_when_all_tasks_wait)
     assert part.stat().st_size >= 1000
     assert not (config.download_root / "bundle").exists()
 
 
-async def test_a_server_whose_partials_alone_lack_their_model_says_so(tmp_path: Path) -> None:
+async def test_server_reports_a_missing_partials_model(tmp_path: Path) -> None:
     words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]
     words += ["--realtime-engine", "whisper_cpp", "--realtime-model", "tiny.en", "--download-root", str(tmp_path)]
     async with running_server(words) as server:
@@ -236,7 +232,7 @@ async def test_a_server_whose_partials_alone_lack_their_model_says_so(tmp_path: 
         assert "Finals: sherpa_onnx_moonshine" in server.output
 
 
-async def test_a_server_that_is_offline_starts_and_says_what_to_run(tmp_path: Path) -> None:
+async def test_offline_server_starts_and_names_the_command(tmp_path: Path) -> None:
     root = tmp_path / "models"
     words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]
     words += ["--engine", "whisper_cpp", "--model", "tiny.en", "--download-root", str(root)]

@@ -101,11 +101,11 @@ class Bar:
         """Take the bar away."""
         self._bar.close()
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Write a sentence to standard error."""
         tqdm.write(f"trio-stt: {text}", file=sys.stderr)
 
-    def advance(self, done_bytes: int, total_bytes: int | None) -> None:
+    def progress(self, done_bytes: int, total_bytes: int | None) -> None:
         """Move the bar."""
         self._bar.total = total_bytes
         self._bar.update(done_bytes - self._bar.n)

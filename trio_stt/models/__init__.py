@@ -1,1 +1,1 @@
-"""Models that can be fetched: what there is, how it is fetched, where it is kept. No engine is known here."""
+"""Models that can be downloaded: the catalogue, the download, the cache. No engine is known here."""

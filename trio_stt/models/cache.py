@@ -1,6 +1,6 @@
-"""Where fetched models are kept: pulled whole or not at all, by one at a time, with a record of what came.
+"""The folder of downloaded models: each complete or absent, downloaded by one process at a time, with a record.
 
-It owns the folder of all models, their records and what is half fetched. It must not know engines, nor who asks.
+It owns the models, their records and partial downloads. It must not know engines.
 """
 
 import shutil
@@ -19,27 +19,27 @@ from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 from trio_stt.models.unpack import unpack
 
 _UNFINISHED = ".unfinished"
-_LOOK_EVERY_S = 0.2
-"""How often somebody who waits for another's download asks whether to go on."""
+_POLL_S = 0.2
+"""How often a process that waits for another one's download asks its listener whether to go on, in seconds."""
 
-_UNPACKED = 2
-"""What a packed model takes on the disk once more, at most: itself, unpacked to twice its size."""
+_UNPACKED_FACTOR = 2
+"""An archive takes this many times its size once more, because it is unpacked beside itself."""
 
 
 class CachedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a model, as it came."""
+    """One file of a model, as it was downloaded."""
 
     size_bytes: int
     sha256: str
 
 
 class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies beside a model and says what came, and from where.
+    """The record beside a model: what was downloaded, and from where.
 
     Attributes:
-        engine: Whose model it is.
-        name: The catalogue's name for it.
-        downloads: Address → SHA-256 of what came from it.
+        engine: Canonical name of the model's engine.
+        name: The catalogue's name for the model.
+        downloads: Address → SHA-256 of its file.
         files: Path inside the model's folder, or the name of its one file → that file.
     """
 
@@ -53,109 +53,106 @@ class ModelCache:
     """The models under one folder.
 
     Args:
-        root: That folder; it need not exist.
+        root: The folder; it need not exist.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def find(self, entry: ModelSpec) -> Path | None:
-        """The model's file or folder, if it was pulled and no file of it is missing or of another size."""
+        """The model's file or folder, if it was pulled and is whole, see `is_intact`."""
         path = self.root / entry.place
-        record = self._record(entry)
-        if record is None or _damaged(entry, path, record):
-            return None
-        return path
+        return path if is_intact(path) else None
 
-    def pull(self, entry: ModelSpec, watcher: ProgressListener) -> Path:
-        """Bring a model here, unless it is; one that is here is compared with its record, file by file.
+    def pull(self, entry: ModelSpec, listener: ProgressListener) -> Path:
+        """Download a model unless it is in the cache already; a model in the cache is verified, file by file.
 
-        What an earlier pull left is gone on with, and what this one leaves when it ends early is kept for the next.
-        What somebody else put in the model's place stays as it is.
+        A download that was interrupted continues. Files that were put in the model's place by hand are left as they
+        are.
 
         Returns:
             The model's file or folder.
 
         Raises:
-            ModelError: It cannot be had, or there is no room; one line says why.
+            ModelError: It cannot be downloaded, or the disk is too full; one line says why.
         """
         path = self.root / entry.place
-        with self._alone(entry, watcher):
-            record = self._record(entry)
+        with self._exclusive(entry, listener):
+            record = _record(path)
             if record is None and path.exists():
-                watcher.say(f"{path} is there already; it was not pulled, and is left as it is")
+                listener.message(f"{path} exists and was not pulled; it is left as it is")
                 return path
-            if record is not None and not _damaged(entry, path, record, thoroughly=True):
+            if record is not None and not _damaged(path, record, thoroughly=True):
                 return path
             if path.exists():
-                watcher.say(f"{path} is damaged; fetching it again")
-            self._bring(entry, record, watcher)
+                listener.message(f"{path} is damaged; downloading it again")
+            self._download(entry, record, listener)
         return path
 
-    def remove(self, entry: ModelSpec, watcher: ProgressListener) -> bool:
-        """Delete a model, its record and what is half fetched of it; False where there was nothing.
+    def remove(self, entry: ModelSpec, listener: ProgressListener) -> bool:
+        """Delete a model, its record and its partial download; returns False if there was nothing.
 
         Raises:
-            ModelError: It was not pulled, or cannot be deleted.
+            ModelError: The model was not pulled, or cannot be deleted.
         """
         path, unfinished = self.root / entry.place, self._unfinished(entry)
-        if not (path.exists() or unfinished.exists() or self._record_path(entry).exists()):
+        if not (path.exists() or unfinished.exists() or _record_path(path).exists()):
             return False
-        with self._alone(entry, watcher), disk_errors(self.root):
-            if path.exists() and self._record(entry) is None:
-                raise ModelError(f"{path} was not pulled: delete it yourself")
+        with self._exclusive(entry, listener), disk_errors(self.root):
+            if path.exists() and _record(path) is None:
+                raise ModelError(f"{path} was not pulled: delete it by hand")
             unfinished.mkdir(parents=True, exist_ok=True)
             if path.exists():
-                path.rename(unfinished / "removed")  # first out of sight as a whole, then away
-            self._record_path(entry).unlink(missing_ok=True)
+                path.rename(unfinished / "removed")  # atomic: the model disappears as a whole
+            _record_path(path).unlink(missing_ok=True)
             shutil.rmtree(unfinished)
         return True
 
-    def _bring(self, entry: ModelSpec, earlier: CacheRecord | None, watcher: ProgressListener) -> None:
+    def _download(self, entry: ModelSpec, earlier: CacheRecord | None, listener: ProgressListener) -> None:
         unfinished, path = self._unfinished(entry), self.root / entry.place
         with disk_errors(self.root):
             unfinished.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(unfinished / "old", ignore_errors=True)
-        self._check_room(entry)
-        total = _Sum(entry, watcher)
+        self._check_space(entry)
+        total = _TotalProgress(entry, listener)
         downloads = {}
         for source in entry.sources:
             known = source.sha256 or (earlier.downloads.get(source.url) if earlier else None)
             wanted = ModelSource(name=source.name, url=source.url, size_bytes=source.size_bytes, sha256=known)
             downloads[source.url] = fetch(wanted, unfinished / f"{source.name}.part", total)
-            total.next()
+            total.next_file()
             if known is None:
-                watcher.say(
-                    f"nobody publishes a checksum of {source.name}: its sha256 is {downloads[source.url]};"
+                listener.message(
+                    f"{source.name} has no published checksum: its sha256 is {downloads[source.url]};"
                     " later downloads must have the same"
                 )
         ready, files = _assemble(entry, unfinished, downloads)
         record = CacheRecord(engine=entry.engine, name=entry.name, downloads=downloads, files=files)
         with disk_errors(self.root):
-            # The record comes first: without the model it means nothing, and the model never lies there without it.
+            # Record first: alone it means nothing, and so the model never exists without its record.
             written = unfinished / "record"
             written.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-            written.replace(self._record_path(entry))
+            written.replace(_record_path(path))
             if path.exists():
                 path.rename(unfinished / "old")
             ready.rename(path)
             shutil.rmtree(unfinished)
 
-    def _check_room(self, entry: ModelSpec) -> None:
+    def _check_space(self, entry: ModelSpec) -> None:
         if entry.size_bytes is None:
             return
         there = sum(file.stat().st_size for file in self._unfinished(entry).glob("*.part"))
-        packed = _UNPACKED * entry.size_bytes if entry.form is ModelFormat.ARCHIVE else 0
+        packed = _UNPACKED_FACTOR * entry.size_bytes if entry.form is ModelFormat.ARCHIVE else 0
         needed, free = entry.size_bytes - there + packed, shutil.disk_usage(self.root).free
         if free < needed:
             raise ModelError(
                 f"{entry.name} needs {human_size(needed)} in {self.root}, where {human_size(free)} are free;"
-                " make room, or name another folder as download_root"
+                " free some space, or set another folder as download_root"
             )
 
     @contextmanager
-    def _alone(self, entry: ModelSpec, watcher: ProgressListener) -> Iterator[None]:
-        """Hold the lock of a model; while somebody else does, wait and say so."""
+    def _exclusive(self, entry: ModelSpec, listener: ProgressListener) -> Iterator[None]:
+        """Hold the lock of a model. While another process holds it, wait and say so."""
         with disk_errors(self.root):
             (self.root / _UNFINISHED).mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / _UNFINISHED / f"{entry.place}.lock")
@@ -163,11 +160,11 @@ class ModelCache:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                watcher.say(f"{entry.name} is being pulled by somebody else; waiting")
+                listener.message(f"{entry.name} is being pulled by another process; waiting")
                 while not lock.is_locked:
-                    watcher.advance(0, None)
+                    listener.progress(0, None)
                     try:
-                        lock.acquire(timeout=_LOOK_EVERY_S)
+                        lock.acquire(timeout=_POLL_S)
                     except Timeout:
                         continue
         try:
@@ -178,39 +175,30 @@ class ModelCache:
     def _unfinished(self, entry: ModelSpec) -> Path:
         return self.root / _UNFINISHED / entry.place
 
-    def _record_path(self, entry: ModelSpec) -> Path:
-        return self.root / f"{entry.place}.trio-stt.json"
-
-    def _record(self, entry: ModelSpec) -> CacheRecord | None:
-        try:
-            return msgspec.json.decode(self._record_path(entry).read_bytes(), type=CacheRecord)
-        except (OSError, msgspec.DecodeError):
-            return None
-
 
 @dataclass(slots=True)
-class _Sum:
-    """A watcher of one model's files, that tells another of them as of one."""
+class _TotalProgress:
+    """Reports the progress of a model's files to a listener as that of one download."""
 
     entry: ModelSpec
-    watcher: ProgressListener
+    listener: ProgressListener
     _before: int = 0
     _last: int = 0
 
-    def say(self, text: str) -> None:
-        self.watcher.say(text)
+    def message(self, text: str) -> None:
+        self.listener.message(text)
 
-    def advance(self, done_bytes: int, total_bytes: int | None) -> None:
+    def progress(self, done_bytes: int, total_bytes: int | None) -> None:
         self._last = done_bytes
         only = total_bytes if len(self.entry.sources) == 1 else None
-        self.watcher.advance(self._before + done_bytes, self.entry.size_bytes or only)
+        self.listener.progress(self._before + done_bytes, self.entry.size_bytes or only)
 
-    def next(self) -> None:
+    def next_file(self) -> None:
         self._before, self._last = self._before + self._last, 0
 
 
 def default_root() -> Path:
-    """The folder of all models where nobody names one: in the user's cache."""
+    """The default folder for models, in the user's cache."""
     return user_cache_path("trio-stt") / "models"
 
 
@@ -226,7 +214,7 @@ def human_size(size_bytes: int | None) -> str:
 
 
 def _assemble(entry: ModelSpec, unfinished: Path, downloads: dict[str, str]) -> tuple[Path, dict[str, CachedFile]]:
-    """Make the model out of what came; returns what to move to its place, and its files."""
+    """Assemble the model from its downloads; returns the path to move into place, and the model's files."""
     ready = unfinished / "ready"
     with disk_errors(unfinished):
         shutil.rmtree(ready, ignore_errors=True)
@@ -247,10 +235,27 @@ def _file_record(path: Path, digest: str) -> CachedFile:
     return CachedFile(size_bytes=path.stat().st_size, sha256=digest)
 
 
-def _damaged(entry: ModelSpec, path: Path, record: CacheRecord, *, thoroughly: bool = False) -> bool:
+def is_intact(path: Path) -> bool:
+    """Whether a file or folder was pulled into a `ModelCache`, and no file of it is missing or of another size."""
+    record = _record(path)
+    return record is not None and not _damaged(path, record)
+
+
+def _record_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.trio-stt.json")
+
+
+def _record(path: Path) -> CacheRecord | None:
+    try:
+        return msgspec.json.decode(_record_path(path).read_bytes(), type=CacheRecord)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _damaged(path: Path, record: CacheRecord, *, thoroughly: bool = False) -> bool:
     """Whether a file of a model is missing or of another size, or, thoroughly, has another checksum."""
     for name, known in record.files.items():
-        file = path if entry.form is ModelFormat.FILE else path / name
+        file = path if path.is_file() else path / name
         if not file.is_file() or file.stat().st_size != known.size_bytes:
             return True
         if thoroughly and sha256_of(file) != known.sha256:

@@ -1,4 +1,4 @@
-"""Every model that can be fetched, and how to find one by its name. It must not fetch anything."""
+"""All models that can be downloaded, and how to find one by name. Nothing is downloaded here."""
 
 from trio_stt.errors import ModelError
 from trio_stt.models.sherpa_releases import SHERPA_RELEASES, STREAMING_MODELS
@@ -10,17 +10,17 @@ ENTRIES: tuple[ModelSpec, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_
 
 
 def find(engine: str, name: str) -> ModelSpec | None:
-    """The model of an engine that a name means, or None.
+    """The model of an engine with this name, or None.
 
     Args:
         engine: Canonical engine name.
-        name: As a user writes it after `--model`.
+        name: Value of `--model`.
     """
     return next((entry for entry in ENTRIES if entry.engine == engine and name in entry.names), None)
 
 
 def choose(name: str, *, engine: str | None = None) -> ModelSpec:
-    """The one model that a name means, of one engine or of all.
+    """The one model with this name, of one engine or of all.
 
     Raises:
         ModelError: No model has this name, or models of several engines do.
@@ -31,5 +31,5 @@ def choose(name: str, *, engine: str | None = None) -> ModelSpec:
         raise ModelError(f"the catalogue has no model {name!r}{of_engine}; `trio-stt models list` shows what it has")
     if len(found) > 1:
         engines = " and of ".join(entry.engine for entry in found)
-        raise ModelError(f"{name} is a model of {engines}; say which with --engine")
+        raise ModelError(f"{name} is a model of {engines}; choose one with --engine")
     return found[0]

@@ -1,4 +1,4 @@
-"""What the catalogue says of one model. Facts only: it must not fetch anything, nor know where models are kept."""
+"""The catalogue's entry for one model. Data only: nothing is downloaded here."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,26 +7,26 @@ MULTILINGUAL = "multilingual"
 
 
 class ModelFormat(StrEnum):
-    """What a model is once it is there, and what has to be fetched for it."""
+    """The form of a downloaded model, and of its download."""
 
     FILE = "file"
-    """One file, fetched as it is."""
+    """One file, downloaded as it is."""
     FOLDER = "folder"
-    """A folder of files, each fetched on its own."""
+    """A folder of files, each downloaded on its own."""
     ARCHIVE = "archive"
-    """A folder, fetched as one `.tar.bz2` that holds it."""
+    """A folder, downloaded as one `.tar.bz2` that holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """One thing to fetch.
+    """One file to download.
 
     Attributes:
-        name: The file's own name.
-        url: Where it is.
-        size_bytes: Its size, where it is known.
-        sha256: Its checksum, 64 hexadecimal digits; None where nobody publishes one. Then the first download is
-            recorded, and later ones must be the same.
+        name: The file's name.
+        url: Its address.
+        size_bytes: Its size, if known.
+        sha256: Its checksum, 64 hexadecimal digits; None if none is published. Then the first download is recorded,
+            and later ones must be the same.
     """
 
     name: str
@@ -41,13 +41,13 @@ class ModelSpec:
 
     Attributes:
         engine: Canonical name of the engine that runs it.
-        name: What a user writes as `--model`.
-        aliases: Other names for it, of the same engine.
-        languages: Codes, or words for people where they are many.
-        licence: Of the weights: an SPDX identifier where there is one.
-        form: What it is once it is there.
-        place: Its file or folder below the folder of all models; also what the engine looks for by itself.
-        sources: What to fetch: one, unless the form is a folder.
+        name: Value of `--model`.
+        aliases: Other names of the model, for the same engine.
+        languages: Codes, or a description if there are many.
+        licence: Of the weights: an SPDX identifier if there is one.
+        form: Its form on disk.
+        place: Name of its file or folder in the cache, which the engine also looks for by itself.
+        sources: What to download: one file, unless the form is a folder.
     """
 
     engine: str
@@ -66,11 +66,11 @@ class ModelSpec:
 
     @property
     def size_bytes(self) -> int | None:
-        """What has to be fetched in all; None where that is not known."""
+        """Size of the whole download; None if it is not known."""
         sizes = [source.size_bytes for source in self.sources]
         return sum(size for size in sizes if size is not None) if None not in sizes else None
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the catalogue has a checksum for all of it."""
+        """Whether the catalogue has a checksum for every file."""
         return all(source.sha256 for source in self.sources)
