@@ -264,8 +264,8 @@ def test_call_options_win_over_settings_and_hints(beckett: NDArray[np.float32]) 
         ({"load_model": {"device": "tpu"}}, "device 'tpu'"),
         ({"transcribe": {"nonsense": 1}}, r"option transcribe\.nonsense does not exist"),
         ({"transcribe": {"clip_timestamps": "0"}}, r"transcribe\.clip_timestamps does not exist"),
-        ({"transcribe": {"beam_size": "two"}}, "option of `transcribe` is not fit"),
-        ({"transcribe": {"max_new_tokens": 9_999}}, "option of `transcribe` is not fit"),
+        ({"transcribe": {"beam_size": "two"}}, "option of `transcribe` is not valid"),
+        ({"transcribe": {"max_new_tokens": 9_999}}, "option of `transcribe` is not valid"),
         ({"transcribe": {"language": 7}}, r"transcribe\.language must be a string"),
     ],
 )
@@ -293,5 +293,5 @@ def test_a_multilingual_model_finds_the_language_of_each_clip_unless_told(
     assert all(transcript.language in engine._model.supported_languages for transcript in together)
     (told,) = load_with(brief, model=path, language="FR").transcribe(asked(clips[0]))
     assert told.language == "fr"
-    with pytest.raises(SettingError, match="'tlh' is unknown to the model"):
+    with pytest.raises(SettingError, match="'tlh' is unknown to "):
         load_with(model=path, language="tlh")

@@ -20,7 +20,7 @@ RATE_HZ = 16_000
     ("options", "complaint"),
     [
         ({"generate": []}, "option generate must be an object"),
-        ({"generate": {"nonsense": 1}}, "an option of `generate` is not fit"),
+        ({"generate": {"nonsense": 1}}, "an option of `generate` is not valid"),
         ({"model": {"trust_remote_code": True}}, r"option model\.trust_remote_code has no place here"),
         ({"trust_remote_code": "perhaps"}, "trust_remote_code must be true or false"),
         ({"prompt": "Write."}, "option prompt has no effect on a model of the type 'whisper'"),

@@ -247,7 +247,7 @@ def test_one_bad_clip_fails_its_batch_and_nothing_of_the_next(server: Transcript
         ({"word_timestamps": True}, "word_timestamps needs"),
         ({"temperature": 2}, "temperature must be a number from 0 to 1"),
         ({"deadline_s": 0}, "deadline_s must be a number from 0.1 to 600"),
-        ({"retries": -1}, "retries must be a number from 0 to 10"),
+        ({"retries": -1}, "retries must be a whole number from 0 to 10"),
         ({"max_batch": 0}, "max_batch must be a whole number"),
     ],
 )

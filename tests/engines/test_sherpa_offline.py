@@ -85,27 +85,34 @@ def test_files_in_full_precision_will_do(tmp_path: Path) -> None:
     assert load("parakeet", folder).transcribe(asked(SENTENCE))[0].text == "one two three one"
 
 
-@pytest.mark.parametrize(("key", "value"), [("vocab_size", ""), ("pred_hidden", ""), ("normalize_type", "per_batch")])
-def test_metadata_that_would_end_the_process_is_refused(key: str, value: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("vocab_size", "", "'vocab_size' does not exist in the metadata"),
+        ("pred_hidden", "", "'pred_hidden' does not exist in the metadata"),
+        ("normalize_type", "per_batch", "per_batch"),
+    ],
+)
+def test_metadata_that_ends_sherpa_onnx_is_refused(key: str, value: str, complaint: str, tmp_path: Path) -> None:
     folder = write_transducer(tmp_path, metadata={key: value})
-    with pytest.raises(EngineUnavailable, match=f"encoder.int8.onnx is not a NeMo transducer .* no fitting {key}"):
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as NeMo transducer: .*{complaint}"):
         load("parakeet", folder)
 
 
 @pytest.mark.parametrize(
     ("tokens", "complaint"),
     [
-        ("", "holds no token"),
-        ("▁one 0\n▁two 1\n▁th 2\nree 3\n", "must hold 4 tokens and then <blk>"),
-        ("<blk> 0\n▁one 1\n▁two 2\n▁th 3\nree 4\n", "must hold 4 tokens and then <blk>"),
-        ("▁one 0\n<blk> 1\n", "must hold 4 tokens and then <blk>"),
-        ("▁one zero\n", "line 1 is not"),
+        ("", "does not include the blank token <blk>"),
+        ("▁one 0\n▁two 1\n▁th 2\nree 3\n", "does not include the blank token <blk>"),
+        ("<blk> 0\n▁one 1\n▁two 2\n▁th 3\nree 4\n", "<blk> is not the last token"),
+        ("▁one 0\n<blk> 1\n", "<blk> is not the last token"),
+        ("▁one zero\n", "▁one zero"),
     ],
 )
-def test_tokens_that_would_end_the_process_are_refused(tokens: str, complaint: str, tmp_path: Path) -> None:
+def test_tokens_that_end_sherpa_onnx_are_refused(tokens: str, complaint: str, tmp_path: Path) -> None:
     folder = write_transducer(tmp_path)
     (folder / "tokens.txt").write_text(tokens, encoding="utf-8")
-    with pytest.raises(EngineUnavailable, match=f"tokens of {folder / 'tokens.txt'}: .*{complaint}"):
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as NeMo transducer: .*{complaint}"):
         load("parakeet", folder)
 
 
@@ -120,7 +127,7 @@ def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
     folder = write_transducer(tmp_path)
     joiner = folder / "joiner.int8.onnx"
     joiner.write_bytes(joiner.read_bytes()[:100])
-    with pytest.raises(EngineUnavailable, match=f"cannot load {folder}: "):
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as NeMo transducer: "):
         load("parakeet", folder)
 
 

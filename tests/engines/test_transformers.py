@@ -122,7 +122,7 @@ def test_a_language_is_found_for_each_clip_unless_told(written: Path, clips: lis
     assert {transcript.language for transcript in found} <= {"en", "de", "fr"}
     told = load_from(written / "whisper", language="DE").transcribe(asked(*clips))
     assert {transcript.language for transcript in told} == {"de"}
-    with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to the model"):
+    with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to "):
         load_from(written / "whisper", language="tlh")
 
 
@@ -294,7 +294,7 @@ def test_qwen3_is_asked_in_its_chat_with_prompt_and_language(
     assert chats[-1].endswith("language German<asr_text>")
     load_from(written / "qwen3", {"generate": {"max_new_tokens": 4}}).transcribe(asked(clips[0]))
     assert "language" not in chats[-1]
-    with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to the model"):
+    with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to "):
         load_from(written / "qwen3", language="tlh")
 
 

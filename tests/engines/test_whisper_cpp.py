@@ -63,7 +63,7 @@ def test_a_file_that_is_no_ggml_file_is_refused(tmp_path: Path) -> None:
         ({"model": []}, "option model must be an object"),
         ({"model": {"nonsense": 1}}, r"model\.nonsense does not exist"),
         ({"model": {"n_threads": "two"}}, r"model\.n_threads does not take 'two'"),
-        ({"model": {"context_params": {"nonsense": 1}}}, "option of `model` is not fit"),
+        ({"model": {"context_params": {"nonsense": 1}}}, "option of `model` is not valid"),
         ({"model": {"redirect_whispercpp_logs_to": "log.txt"}}, "redirect_whispercpp_logs_to must be null"),
         ({"model": {"no_context": False}}, r"model\.no_context must be true"),
         ({"transcribe": {"no_context": False}}, r"transcribe\.no_context must be true"),
@@ -74,7 +74,7 @@ def test_a_file_that_is_no_ggml_file_is_refused(tmp_path: Path) -> None:
         ({"transcribe": {"greedy": {}}}, r"transcribe\.greedy does not take"),
         ({"transcribe": {"n_processors": 0}}, r"transcribe\.n_processors must be a whole number"),
         ({"transcribe": {"language": 7}}, r"transcribe\.language must be a string"),
-        ({"transcribe": {"language": "xx"}}, "unknown language 'xx'"),
+        ({"transcribe": {"language": "xx"}}, "language 'xx' needs a multilingual model"),
     ],
 )
 def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:

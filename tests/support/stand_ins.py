@@ -1,11 +1,11 @@
 """What stands where engines would load models or packages that no test can have: all of them hear words in tones.
 
-The adapters run as they are, down to the call into the library. Directories look like the model down to the metadata
-and the tokens, but nothing could load them.
+The adapters run as they are, down to the call into the library. Directories have a model's files, but nothing could
+load them.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from tests.support.tone_ear import heard, pieces
+from trio_stt.lanes.engines.sherpa import trial
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
     FUNASR_NANO,
@@ -28,7 +29,7 @@ from trio_stt.lanes.engines.sherpa.families import (
     QWEN3,
     SENSE_VOICE,
 )
-from trio_stt.lanes.engines.sherpa.files import Family
+from trio_stt.lanes.engines.sherpa.family import Family
 
 FAMILIES = (COHERE, FUNASR_NANO, NEMO_TRANSDUCER, OMNILINGUAL, PARAFORMER, QWEN3, SENSE_VOICE)
 ENGINE_OF = {
@@ -51,21 +52,19 @@ UNLOADABLE = {
 """Families of sherpa-onnx that the tests do not write a model of, by a name for each."""
 
 
-def shell(folder: Path, family: Family, *, metadata: Mapping[str, str] | None = None) -> Path:
-    """Make a directory that looks like a family's model, down to the metadata and the tokens; nothing can load it."""
+def shell(folder: Path, family: Family) -> Path:
+    """Make a directory with the files of a family's model; nothing can load it."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = dict.fromkeys(family.metadata, "4") | {key: part for key, part in family.metadata.items() if part}
+    known = dict.fromkeys(family.metadata, "4")
     model = helper.make_model(helper.make_graph([], "empty", [], []))
-    helper.set_model_props(model, known | dict(metadata or {}))
+    helper.set_model_props(model, known)
     for option, (name, *_) in family.files.items():
         if option in family.folder_holds:
             (folder / name).mkdir(exist_ok=True)
             for held in family.folder_holds[option]:
                 (folder / name / held).touch()
         elif option == "tokens":
-            symbols = [*family.tokens, *"abcd", "<blk>"]
-            table = "".join(f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
-            (folder / name).write_text(table, encoding="utf-8")
+            (folder / name).write_text("<blk> 0\n", encoding="utf-8")
         else:
             onnx.save(model, folder / name)
     return folder
@@ -120,6 +119,7 @@ def _sherpa_factory(family: Family) -> Iterator[None]:
     make.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # it must look like the original
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sherpa_onnx.OfflineRecognizer, family.factory, make)
+        patch.setattr(trial, "refusal", lambda *_: None)  # a child process would meet the real library
         yield
 
 

@@ -21,8 +21,7 @@ from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineConfig
-from trio_stt.lanes.engines.common import Options
-from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, find_files
+from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, embedded_folder
 from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.server.build import build_server, engine_configs
@@ -90,10 +89,8 @@ def kept_models(store: ModelCache) -> tuple[KeptModel, ...]:
     """The embedded model, if its package is whole, and the models that were pulled and are whole."""
     embedded: tuple[KeptModel, ...] = ()
     with suppress(EngineUnavailable):
-        files = find_files(
-            engine=_MOONSHINE, model=EMBEDDED_MODEL, download_root=None, options=Options({}, engine=_MOONSHINE)
-        )
-        embedded = (KeptModel(engine=_MOONSHINE, name=EMBEDDED_MODEL, path=str(files.paths["encoder"].parent)),)
+        folder = embedded_folder(_MOONSHINE)
+        embedded = (KeptModel(engine=_MOONSHINE, name=EMBEDDED_MODEL, path=str(folder)),)
     return embedded + tuple(
         KeptModel(engine=entry.engine, name=entry.name, path=str(path))
         for entry in ENTRIES

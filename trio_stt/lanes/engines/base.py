@@ -1,7 +1,7 @@
-"""The engine protocol: what a lane needs from a recogniser, and the frozen data that passes between them.
+"""The engine protocol: what a lane needs of a recogniser, and the frozen data that passes between them.
 
-It must not import any speech library, trio or threading: adapters beside this file do the first, the lane the rest.
-An engine is created, used and closed on one OS thread, the one that its lane owns.
+It must not import a speech library, trio or threading: the adapters import the library, the lane owns the threads. An
+engine is created, used and closed on one OS thread, which its lane owns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
-"""Every engine receives mono audio at this rate."""
+"""Every engine receives mono audio at this rate, in Hz."""
 
 Times = Literal["none", "segments", "words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """What the settings say about one lane's engine.
+    """The settings of one lane's engine.
 
     Attributes:
         engine: Canonical engine name, as the registry spells it.
@@ -28,14 +28,14 @@ class EngineConfig:
         language: Two-letter language code, or None to let the model decide.
         download_root: Folder in which relative model names are looked up, or None.
         device: `auto`, `cpu` or `cuda`.
-        gpu_device_index: Which CUDA device, counted from 0; without CUDA it means nothing.
-        compute_type: Precision, as CTranslate2 names it (`default`, `int8`, `float16` ...); a wish, see the engine.
+        gpu_device_index: Which CUDA device, counted from 0; ignored without CUDA.
+        compute_type: Precision, as CTranslate2 names it (`default`, `int8`, `float16` ...); an engine may not have all.
         beam_size: Beam width, at least 1; engines without beam search ignore it.
         normalize_audio: Scale each clip's peak to 0.95 before inference.
         num_threads: CPU threads that one inference may use, at least 1.
-        num_workers: How many threads may call `Engine.transcribe` at once, at least 1; more than 1 only where the
-            registry says that an engine is shared.
-        offline: Take only models that are on this machine; what is missing is a `ModelMissing`.
+        num_workers: Threads that may call `Engine.transcribe` at the same time, at least 1; more only for engines that
+            the registry calls shared.
+        offline: Use only models that are on this machine; others raise `ModelMissing`.
         options: The engine's own options, as the user gave them.
     """
 
@@ -56,17 +56,17 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """What was really loaded, for people: shown at start-up and in `/health`.
+    """What was loaded, for people: shown at start-up and in `/health`.
 
     Attributes:
         engine: Canonical engine name.
         model: Name or folder of the loaded model.
         device: Where it runs, `cpu`, `cuda` or `remote`.
-        max_batch: Clips that it takes at once with profit; 1 where a batch would only make the first of them wait.
-        notice: One line a user should see (a fallback, say), or None.
-        streaming: Whether it hears an utterance as it grows, see `StreamingEngine`; else each clip anew.
+        max_batch: Clips that are worth a batch; 1 if a batch only delays its first clip.
+        notice: One line that a user should see, such as a fallback, or None.
+        streaming: Whether it transcribes an utterance incrementally, see `StreamingEngine`; else whole clips.
         devices: Where it could run here.
-        languages: Codes of the languages that can be asked of it; empty where that is the model's own affair.
+        languages: Codes of the languages that it can be told; empty if the model decides alone.
         prompt: Whether it takes `Hints.prompt`.
         times: What it gives times of.
     """
@@ -85,11 +85,11 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """How one session wants its clips heard; an engine that has no such notion ignores it.
+    """How one session wants its clips transcribed; an engine ignores what it does not have.
 
     Attributes:
-        prompt: Text that primes the model, or None. Never what somebody was heard to say.
-        vad_filter: The engine's own speech detector cuts away what holds no speech before the model hears it.
+        prompt: Text that primes the model, or None. Never a transcript: no clip may influence another.
+        vad_filter: The engine's own speech detector removes silence before the model sees the clip.
     """
 
     prompt: str | None = None
@@ -101,9 +101,9 @@ NO_HINTS = Hints()
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class StreamKey:
-    """Stands for an utterance of which an engine hears more with each clip; no two are equal.
+    """Identity of an utterance that a streaming engine transcribes incrementally; no two are equal.
 
-    What an engine keeps of it is given up when nobody else holds this object any more.
+    The engine frees the state of the utterance when this object is garbage-collected.
     """
 
 
@@ -113,9 +113,9 @@ class Request:
 
     Attributes:
         samples: float32, shape (n,), mono, 16 kHz, range -1 to 1.
-        hints: How it is to be heard.
-        utterance: The utterance from whose first sample on the clip is all that was said; None for a clip of its own.
-        ends: Whether nothing follows in that utterance.
+        hints: How it is to be transcribed.
+        utterance: The utterance that the clip holds from its first sample on; None for a clip of its own.
+        ends: Whether the utterance ends with this clip.
     """
 
     samples: NDArray[np.float32]
@@ -126,14 +126,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedText:
-    """A piece of a transcript, a word or a phrase, with its place in the clip.
+    """A word or phrase of a transcript, with its place in the clip.
 
     Attributes:
         text: Its words, stripped, not empty.
-        start_s: Where it begins, in seconds from the clip's first sample.
-        end_s: Where it ends there.
-        confidence: How probable the model found it, 0 to 1: the geometric mean over its tokens, or the model's own
-            figure; None where the model gives none.
+        start_s: Its start, in seconds from the clip's first sample.
+        end_s: Its end, likewise.
+        confidence: Probability, 0 to 1: the geometric mean over its tokens, or the model's own figure; None if the
+            model gives none.
     """
 
     text: str
@@ -144,12 +144,12 @@ class TimedText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
-    """What an engine heard in one clip.
+    """The transcript of one clip.
 
     Attributes:
         text: The words, stripped; empty when there were none.
-        language: Two-letter code that the model used or found, or None.
-        segments: Timed pieces where the model gives them, else empty.
+        language: Two-letter code that the model used or detected, or None.
+        segments: Timed words or phrases; empty if the model gives no times.
     """
 
     text: str
@@ -165,13 +165,13 @@ class Engine(Protocol):
         """What was loaded, and where."""
 
     def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, in order; one transcript for each, the same as if the clip were alone.
+        """Transcribe clips. Returns one transcript for each, in order, the same as if the clip were alone.
 
         Args:
             batch: At least one clip, all with equal hints. An empty clip is an error.
 
         Raises:
-            TranscriptionFailed: The model could not; the message names the engine.
+            TranscriptionFailed: The model failed; the message names the engine.
         """
 
     def close(self) -> None:
@@ -179,40 +179,40 @@ class Engine(Protocol):
 
 
 class EngineStream(Protocol):
-    """One utterance in a streaming engine, which hears each sample once."""
+    """One utterance in a streaming engine, which processes each sample once."""
 
     def feed(self, samples: NDArray[np.float32]) -> None:
-        """Take the samples that follow, float32, shape (n,); copied. They are heard by `StreamingEngine.decode`.
+        """Append samples, float32, shape (n,); copied. `StreamingEngine.decode` processes them.
 
         Raises:
-            TranscriptionFailed: A sample is not a finite number; none was taken.
+            TranscriptionFailed: A sample is not a finite number; none was appended.
         """
 
     def finish(self) -> None:
-        """Take the end of the utterance, and whatever the model needs behind it to tell the last word."""
+        """Mark the end of the utterance; appends the silence that the model needs to write its last word."""
 
     def result(self) -> Transcript:
-        """What was heard so far.
+        """The transcript so far.
 
         Raises:
-            TranscriptionFailed: The model could not say.
+            TranscriptionFailed: The model failed.
         """
 
 
 @runtime_checkable
 class StreamingEngine(Engine, Protocol):
-    """A recogniser that also hears utterances as they grow. Its `info` says whether it does so as it was loaded."""
+    """A recogniser that can transcribe utterances incrementally; `info.streaming` says whether it does."""
 
     def open_stream(self) -> EngineStream:
-        """Begin an utterance.
+        """Start an utterance.
 
         Raises:
-            TranscriptionFailed: It was closed.
+            TranscriptionFailed: The engine was closed.
         """
 
     def decode(self, streams: Sequence[EngineStream]) -> None:
-        """Hear what was fed to these streams, all of them different, as many at once as have something to hear.
+        """Process what was fed to these streams, all of them different, in batches of those that have enough audio.
 
         Raises:
-            TranscriptionFailed: The model could not; none of the streams can be used any more.
+            TranscriptionFailed: The model failed; none of the streams can be used any more.
         """

@@ -1,23 +1,20 @@
-"""What every engine adapter does alike: import its backend, read the user's options, check and scale clips, find files.
+"""Helpers that every engine adapter uses: import a backend, check and scale clips, find files.
 
-It must not know any backend, and must not import trio or threading.
+It must not know any backend.
 """
 
 import importlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engines.base import Request
 
 _NORMALIZED_PEAK = 0.95
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def import_backend(module: str, *, engine: str, package: str, install: str = "") -> Any:
@@ -26,8 +23,8 @@ def import_backend(module: str, *, engine: str, package: str, install: str = "")
     Args:
         module: Its name.
         engine: Canonical engine name, for messages.
-        package: The package that has it, for messages.
-        install: The command that installs it, where that is not `pip install` with its name.
+        package: The package that contains it, for messages.
+        install: The command that installs it, if that is not `pip install` with the package's name.
 
     Raises:
         EngineUnavailable: It is not installed, or cannot be loaded; the message says what to install.
@@ -66,7 +63,7 @@ def _prepare_clip(clip: NDArray[np.float32], *, engine: str, normalize: bool) ->
 
 
 def resolve_relative(name: str, *, download_root: Path | None, kind: str) -> Path:
-    """Return the path that a model name means; it need not exist.
+    """Return the path for a model name; it need not exist.
 
     An absolute name is used as it is and `~` expands. A relative one is looked up in `download_root`, then in the
     working directory; when neither has it, the first of the two is returned.
@@ -87,100 +84,3 @@ def resolve_relative(name: str, *, download_root: Path | None, kind: str) -> Pat
 def first_line(error: Exception) -> str:
     """The first line of an error's message that is not blank."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-class Options:
-    """Reads an engine's own options by type, and refuses those that nobody asked for.
-
-    Args:
-        values: The options as the user gave them.
-        engine: Canonical engine name, for messages.
-        prefix: Where the options are nested, with a final dot, for messages.
-    """
-
-    def __init__(self, values: Mapping[str, object], *, engine: str, prefix: str = "") -> None:
-        self._values = values
-        self._engine = engine
-        self._prefix = prefix
-        self._known: set[str] = set()
-
-    def error(self, name: str, problem: str) -> SettingError:
-        """Make the error that says what is wrong with one option."""
-        return SettingError(f"engine {self._engine}: option {self._prefix}{name} {problem}")
-
-    def value(self, name: str) -> object:
-        """Return an option as it is, for a backend that checks it itself; missing gives None."""
-        return self._get(name)
-
-    def text(self, name: str, default: str = "") -> str:
-        """Return a string option; missing or null gives the default."""
-        value = self._get(name)
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            raise self.error(name, f"must be a string, not {value!r}")
-        return value
-
-    def integer(self, name: str, default: int) -> int:
-        """Return a whole number of at least 1, also from a string of digits; missing or null gives the default."""
-        value = self._get(name)
-        if value is None:
-            return default
-        try:
-            number = int(value) if isinstance(value, str) else value
-        except ValueError:
-            number = None
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise self.error(name, f"must be a whole number of at least 1, not {value!r}")
-        return number
-
-    def number(self, name: str, default: float, *, minimum: float, maximum: float = math.inf) -> float:
-        """Return a number between two limits, also from a string; missing or null gives the default."""
-        value = self._get(name)
-        if value is None:
-            return default
-        try:
-            number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-        except (ValueError, OverflowError):
-            number = math.nan
-        if not minimum <= number <= maximum or math.isinf(number):
-            limits = f"of at least {minimum:g}" if math.isinf(maximum) else f"from {minimum:g} to {maximum:g}"
-            raise self.error(name, f"must be a number {limits}, not {value!r}")
-        return number
-
-    def boolean(self, name: str, *, default: bool) -> bool:
-        """Return a boolean, also from 1, true, yes, on, 0, false, no, off; missing or null gives the default."""
-        value = self._get(name)
-        if value is None:
-            return default
-        word = str(value).strip().lower()  # True, False, 1 and 0 are spelled like the words
-        if word in _TRUE | _FALSE:
-            return word in _TRUE
-        raise self.error(name, f"must be true or false, not {value!r}")
-
-    def nested(self, name: str) -> "Options":
-        """Return the options of an object option; missing or null gives none."""
-        return Options(self.mapping(name), engine=self._engine, prefix=f"{self._prefix}{name}.")
-
-    def mapping(self, name: str) -> dict[str, object]:
-        """Return an object option as a new dictionary; missing or null gives an empty one."""
-        value = self._get(name)
-        if value is None:
-            return {}
-        if not isinstance(value, Mapping):
-            raise self.error(name, f"must be an object, not {value!r}")
-        return dict(value)
-
-    def done(self) -> None:
-        """Refuse options that were never read.
-
-        Raises:
-            SettingError: There is one; the message lists those that exist.
-        """
-        for name in self._values:
-            if name not in self._known:
-                raise self.error(name, f"does not exist; there are {', '.join(sorted(self._known))}")
-
-    def _get(self, name: str) -> object:
-        self._known.add(name)
-        return self._values.get(name)

@@ -1,6 +1,6 @@
-"""What each family of engines can run on here, and why not; found out without loading a model.
+"""Reports what each family of engines can run on here, and why not, without loading a model.
 
-It must not import a package that is absent, nor decide where an engine runs: the adapters do.
+`trio-stt doctor` shows it. `selection` decides where an engine runs.
 """
 
 import ctypes
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engines.sherpa.runtime import offers_cuda
 
 _GUIDE = "see docs/engines.md"
 _OF_THE_FILE = "precision of the model file"
@@ -22,13 +21,13 @@ _OF_TORCH = "precisions: bfloat16, float16, float32"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReport:
-    """Whether one family of engines can run on one device here.
+    """Whether one family of engines can run on one device of this machine.
 
     Attributes:
         engine: The family: `sherpa_onnx`, `whisper_cpp`, `faster_whisper`, `transformers` or `openai_api`.
         device: `cpu`, `cuda` or `remote`.
         available: Whether it can.
-        reason: One line: what there is, or what is missing and how to get it.
+        reason: One line: the precisions that it has, or what is missing and how to get it.
     """
 
     engine: str
@@ -39,7 +38,7 @@ class DeviceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """What an installed family offers: its precisions on the CPU, and CUDA or the reason why not."""
+    """What an installed family has: its precisions on the CPU, and on CUDA or the reason why it cannot use CUDA."""
 
     cpu: str
     cuda: str
@@ -47,7 +46,7 @@ class _Found:
 
 
 def device_report() -> tuple[DeviceReport, ...]:
-    """What every family of engines can run on. Loads the native libraries of those that are installed."""
+    """Report every family of engines. Loads the native libraries of those that are installed."""
     driver = cuda_driver()
     return (
         *_local("sherpa_onnx", "sherpa-onnx", _sherpa_onnx, driver),
@@ -59,7 +58,7 @@ def device_report() -> tuple[DeviceReport, ...]:
 
 
 def cuda_driver() -> str | None:
-    """Why no CUDA can run on this machine, or None where the driver finds a device."""
+    """Why CUDA cannot run on this machine, or None if the driver finds a device."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)
@@ -72,12 +71,17 @@ def cuda_driver() -> str | None:
     return None
 
 
+def offers_cuda(package: Path) -> bool:
+    """Whether the sherpa-onnx that lies in this folder was built with CUDA."""
+    return any((package / "lib").glob("*onnxruntime_providers_cuda*"))
+
+
 def _local(
-    engine: str, package: str, look: Callable[[str | None], _Found], driver: str | None
+    engine: str, package: str, inspect: Callable[[str | None], _Found], driver: str | None
 ) -> tuple[DeviceReport, DeviceReport]:
     on_cpu = True
     try:
-        found = look(driver)
+        found = inspect(driver)
     except EngineUnavailable as missing:
         on_cpu, found = False, _Found(cpu=str(missing), cuda=str(missing), has_cuda=False)
     except (ImportError, OSError, RuntimeError) as error:
@@ -97,8 +101,8 @@ def _sherpa_onnx(driver: str | None) -> _Found:
 
 def _whisper_cpp(driver: str | None) -> _Found:
     _folder("_pywhispercpp", package="pywhispercpp")
-    told = str(importlib.import_module("_pywhispercpp").whisper_print_system_info())
-    return _found(driver, built="CUDA" in told, package="pywhispercpp", cpu=_OF_THE_FILE, cuda=_OF_THE_FILE)
+    system_info = str(importlib.import_module("_pywhispercpp").whisper_print_system_info())
+    return _found(driver, built="CUDA" in system_info, package="pywhispercpp", cpu=_OF_THE_FILE, cuda=_OF_THE_FILE)
 
 
 def _faster_whisper(driver: str | None) -> _Found:
@@ -110,7 +114,7 @@ def _faster_whisper(driver: str | None) -> _Found:
     cuda = f"precisions: {_listed(native.get_supported_compute_types('cuda'))}" if count else ""
     return _found(
         driver,
-        built=count > 0 or driver is not None,  # without a driver it cannot tell
+        built=count > 0 or driver is not None,  # without a driver, CTranslate2 does not say
         package="ctranslate2",
         cpu=f"precisions: {_listed(native.get_supported_compute_types('cpu'))}",
         cuda=cuda,
@@ -137,14 +141,14 @@ def _openai_api() -> DeviceReport:
 
 
 def _found(driver: str | None, *, built: bool, package: str, cpu: str, cuda: str) -> _Found:
-    """Put together what a package offers; `driver` says why there is no CUDA, `built` whether the package has it."""
+    """Combine what is known: `driver` says why there is no CUDA device, `built` whether the package supports CUDA."""
     why_not = "" if built else f"the installed {package} has no CUDA; {_GUIDE}"
     reasons = [reason for reason in (why_not, driver) if reason]
     return _Found(cpu=cpu, cuda="; ".join(reasons) or cuda, has_cuda=not reasons)
 
 
 def _folder(module: str, *, package: str) -> Path:
-    """Where a module lies, without importing it.
+    """The folder of a module, without importing it.
 
     Raises:
         EngineUnavailable: It is not installed; the message says how to install it.

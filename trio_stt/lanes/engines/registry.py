@@ -1,7 +1,7 @@
-"""The names of the engines, and how to get from a name to a loaded engine.
+"""The names of the engines, and the way from a name to a loaded engine.
 
-It names every engine without importing its backend; a further engine is one more entry of `_SPECS` and its module. The
-packages of the reference server that nothing here runs are known, too, so that their error says what to use instead.
+No backend is imported before an engine is loaded. To add an engine, add an entry to `_SPECS` and a module. Packages
+that the reference server uses and trio-stt does not are listed too, so that messages can say what to use instead.
 """
 
 import importlib
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """Another adapter that runs an engine's models, where the option `backend` asks for it.
+    """Another adapter for an engine's models, chosen with the option `backend`.
 
     Attributes:
         module: The adapter, as in `EngineSpec`.
-        default_model: What it takes for the engine's default model; empty for the same name.
+        default_model: Its counterpart of the engine's default model; empty if it has the same name.
         ignores: As in `EngineSpec`.
     """
 
@@ -35,17 +35,17 @@ class Backend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
-    """What is known of an engine before anything of it is imported.
+    """What is known about an engine before its backend is imported.
 
     Attributes:
         name: Canonical name.
         aliases: Other names for the same engine, in canonical spelling.
         module: Its adapter, a module with `load(config: EngineConfig) -> Engine`.
-        default_model: The model that an empty model name means.
-        ignores: Fields of `EngineConfig` that make no difference to it.
-        workers: Whether several workers of a lane share one loaded engine, load one each, or there is only one worker.
-        single_threaded: Whether a call on a CPU is fastest with one thread, so that further cores want further workers.
-        backends: Values of the option `backend` → the adapter that then runs the model.
+        default_model: The model for an empty model name.
+        ignores: Fields of `EngineConfig` that have no effect on it.
+        workers: Whether a lane's workers share one loaded engine, load one each, or the lane has one worker only.
+        single_threaded: Whether a call on a CPU is fastest with one thread, so that more cores need more workers.
+        backends: Values of the option `backend` → the adapter that runs the model.
         replaced: Values of the option `backend` that ask for another package → that package. sherpa-onnx runs the model
             instead, and a warning says so.
         packages: Values of the option `backend` that ask for a package which is refused → that package.
@@ -73,7 +73,7 @@ _SPECS = (
     EngineSpec(
         name="sherpa_onnx_moonshine",
         aliases=("moonshine", "moonshine_sherpa_onnx", "moonshine_streaming", "sherpa_moonshine"),
-        module="trio_stt.lanes.engines.sherpa.moonshine",
+        module=_OFFLINE,
         default_model="moonshine-tiny-en",
         ignores=_SHERPA_IGNORES,
         workers="shared",
@@ -177,7 +177,7 @@ _BY_NAME = {name: spec for spec in _SPECS for name in (spec.name, *spec.aliases)
 
 
 def engine_names() -> tuple[str, ...]:
-    """Every engine name under which something can be run, aliases included, sorted."""
+    """Every engine name, aliases included, sorted."""
     return tuple(sorted(_BY_NAME))
 
 
@@ -200,7 +200,7 @@ def resolve(name: str) -> EngineSpec:
 
 
 def same_engine(first: EngineConfig, second: EngineConfig) -> bool:
-    """Whether one loaded engine could serve both: they differ at most in what their engine ignores."""
+    """Whether one loaded engine can serve both: they differ at most in fields that their engine ignores."""
     spec = resolve(first.engine)
     chosen = spec.backends.get(str(first.options.get("backend")), spec)
     neutral = replace(second, **{name: getattr(first, name) for name in chosen.ignores})
@@ -208,13 +208,13 @@ def same_engine(first: EngineConfig, second: EngineConfig) -> bool:
 
 
 def workers(config: EngineConfig) -> Workers:
-    """How several workers of a lane get this engine; with another backend, each loads its own."""
+    """How the workers of a lane get this engine; with another backend, each loads its own."""
     spec = resolve(config.engine)
     return "own" if str(config.options.get("backend")) in spec.backends else spec.workers
 
 
 def single_threaded(config: EngineConfig) -> bool:
-    """Whether a call of this engine is fastest with one thread; with another backend, nobody knows."""
+    """Whether a call of this engine is fastest with one thread; not known for other backends."""
     spec = resolve(config.engine)
     return spec.single_threaded and str(config.options.get("backend")) not in spec.backends
 
@@ -224,7 +224,7 @@ def load(config: EngineConfig) -> Engine:
 
     Raises:
         SettingError: The engine is unknown, or does not take this language, device or option.
-        EngineUnavailable: A package, model or file is missing or unfit; the message says what to do.
+        EngineUnavailable: A package, model or file is missing or cannot be used; the message says what to do.
     """
     spec = resolve(config.engine)
     config = replace(config, engine=spec.name, model=config.model or spec.default_model)
@@ -236,7 +236,7 @@ def load(config: EngineConfig) -> Engine:
 
 
 def _with_backend(config: EngineConfig, spec: EngineSpec) -> tuple[EngineConfig, EngineSpec | Backend]:
-    """Take the option `backend` away, and find what it asks for."""
+    """Remove the option `backend`, and return the adapter that it chooses."""
     options = dict(config.options)
     wanted = options.pop("backend", None)
     config = replace(config, options=options)

@@ -1,6 +1,6 @@
-"""Words with times, put together from the tokens of a model that says when each of them began.
+"""Builds words with times from the tokens of a model that gives a start time for each token.
 
-It must not know any backend, and must not import trio.
+It must not know any backend.
 """
 
 import math
@@ -11,22 +11,22 @@ from typing import Any
 from trio_stt.lanes.engines.base import TimedText
 
 _TOKEN_S = 0.08
-"""How long a token is taken to sound where the model does not say: one frame of NeMo's encoders, the coarsest ones."""
+"""Assumed duration of a token, in seconds, if the model gives none: one frame of NeMo's encoders, the coarsest ones."""
 
 
 def words(result: Any, *, text: str, duration_s: float, times_scale: float = 1.0) -> tuple[TimedText, ...]:
-    """Put a result's tokens together to words with times inside the clip.
+    """Join a result's tokens to words with times inside the clip.
 
-    A word begins at its first token's time and ends after its last one's, but not after the next word begins. There
-    are none where the model gives no times, or where the tokens do not spell the text (a rule has rewritten it).
+    A word begins with its first token and ends with its last one, but not after the next word begins. The result is
+    empty if the model gives no times, or if the tokens do not spell the text because a rule has rewritten it.
 
     Args:
-        result: What the model gave, as sherpa-onnx names it: `tokens`, with a space before each that begins a word,
+        result: An object with sherpa-onnx's attributes: `tokens`, with a space before each that begins a word,
             `timestamps` in seconds, `durations` in seconds, and the tokens' log probabilities as `ys_log_probs` or
-            `ys_probs`; all or some of them may be missing.
+            `ys_probs`. Any of them may be missing.
         text: The words of the transcript.
         duration_s: The clip's length.
-        times_scale: By what the times must be multiplied.
+        times_scale: Factor for all times.
     """
     tokens = list(getattr(result, "tokens", ()))
     starts_s = [start_s * times_scale for start_s in getattr(result, "timestamps", ())]
@@ -38,18 +38,18 @@ def words(result: Any, *, text: str, duration_s: float, times_scale: float = 1.0
     log_probabilities = list(getattr(result, "ys_log_probs", ()) or getattr(result, "ys_probs", ()))
     if len(log_probabilities) != len(tokens):
         log_probabilities = [math.nan] * len(tokens)
-    spelled: list[str] = []
-    sure: list[list[float]] = []
+    texts: list[str] = []
+    scores: list[list[float]] = []
     times_s: list[tuple[float, float]] = []
     for token, start_s, lasts_s, log_probability in zip(tokens, starts_s, durations_s, log_probabilities, strict=True):
-        if token.startswith(" ") or not spelled:
-            spelled.append("")
-            sure.append([])
+        if token.startswith(" ") or not texts:
+            texts.append("")
+            scores.append([])
             times_s.append((start_s, start_s))
-        spelled[-1] += token
-        sure[-1].append(log_probability)
+        texts[-1] += token
+        scores[-1].append(log_probability)
         times_s[-1] = (times_s[-1][0], start_s + lasts_s)
-    if " ".join(word.strip() for word in spelled) != text:
+    if " ".join(word.strip() for word in texts) != text:
         return ()
     limits_s = [min(following[0], duration_s) for _, following in pairwise(times_s)] + [duration_s]
     return tuple(
@@ -57,9 +57,9 @@ def words(result: Any, *, text: str, duration_s: float, times_scale: float = 1.0
             text=word.strip(),
             start_s=(start := min(start_s, limit_s)),
             end_s=max(start, min(end_s, limit_s)),
-            confidence=_confidence(tokens_of_word),
+            confidence=_confidence(word_scores),
         )
-        for word, (start_s, end_s), limit_s, tokens_of_word in zip(spelled, times_s, limits_s, sure, strict=True)
+        for word, (start_s, end_s), limit_s, word_scores in zip(texts, times_s, limits_s, scores, strict=True)
     )
 
 

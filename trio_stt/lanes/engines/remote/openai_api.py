@@ -6,14 +6,16 @@ trio, and its HTTP client only when an engine is loaded. The key comes from the 
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Times, Transcript
+from trio_stt.lanes.engines.common import import_backend, prepare_clips
+from trio_stt.lanes.engines.options import Count, EngineOptions, Integer, Number, decode, option_error
 
 if TYPE_CHECKING:
     from trio_stt.lanes.engines.remote.openai_client import Answer, Client, Service
@@ -27,11 +29,30 @@ _KEY = "OPENAI_API_KEY"
 _BASE_URL = "OPENAI_BASE_URL"
 _ROUTE = "/audio/transcriptions"
 
-_FORMATS = ("json", "verbose_json")
 _MIN_SAMPLES = SAMPLE_RATE_HZ // 4
 """Shorter clips are filled up with zeros: OpenAI refuses what is shorter than 0.1 s."""
 
 _CODE_CHARACTERS = (2, 3)
+
+
+def _refuse_key(_: object) -> object:
+    raise ValueError(f"must not be there: give the key in the environment, as {_KEY}")
+
+
+class OpenAiOptions(EngineOptions):
+    """What the engine `openai_api` takes."""
+
+    api_key: Annotated[object, BeforeValidator(_refuse_key)] = None
+    api_key_env: str = _KEY
+    base_url: str = ""
+    model: str = ""
+    language: str = ""
+    response_format: Literal["json", "verbose_json"] = "json"
+    word_timestamps: bool = False
+    temperature: Annotated[Number | None, Field(ge=0, le=1)] = None
+    deadline_s: Annotated[Number, Field(ge=0.1, le=600)] = 30.0
+    retries: Annotated[Integer, Field(ge=0, le=10)] = 2
+    max_batch: Count = 4
 
 
 class OpenAiApi:
@@ -88,57 +109,57 @@ def load(config: EngineConfig) -> OpenAiApi:
         SettingError: The address or an option is unknown, of the wrong type or impossible.
         EngineUnavailable: The package or the key is missing.
     """
-    options = Options(config.options, engine=ENGINE)
-    if options.value("api_key") is not None:
-        raise options.error("api_key", f"must not be there: give the key in the environment, as {_KEY}")
-    variable = options.text("api_key_env", _KEY)
-    key = os.environ.get(variable, "").strip() or None
-    base_url = options.text("base_url") or os.environ.get(_BASE_URL, "").strip() or _OPENAI_URL
-    model = options.text("model") or config.model or _DEFAULT_MODEL
-    language = (options.text("language") or config.language or "").strip().lower() or None
-    answer_format = options.text("response_format", _FORMATS[0])
-    if answer_format not in _FORMATS:
-        raise options.error("response_format", f"must be {' or '.join(map(repr, _FORMATS))}, not {answer_format!r}")
-    fields = [("model", model), ("response_format", answer_format)]
+    options = decode(OpenAiOptions, config.options, engine=ENGINE)
+    key = os.environ.get(options.api_key_env, "").strip() or None
+    base_url = options.base_url or os.environ.get(_BASE_URL, "").strip() or _OPENAI_URL
+    model = options.model or config.model or _DEFAULT_MODEL
+    language = (options.language or config.language or "").strip().lower() or None
+    fields = [("model", model), ("response_format", options.response_format)]
     if language is not None:
         fields.append(("language", language))
-    if options.value("temperature") is not None:
-        fields.append(("temperature", f"{options.number('temperature', 0.0, minimum=0.0, maximum=1.0):g}"))
-    if options.boolean("word_timestamps", default=False):
-        if answer_format != "verbose_json":
-            raise options.error("word_timestamps", "needs the option response_format 'verbose_json'")
+    if options.temperature is not None:
+        fields.append(("temperature", f"{options.temperature:g}"))
+    if options.word_timestamps:
+        if options.response_format != "verbose_json":
+            raise option_error(ENGINE, "word_timestamps", "needs the option response_format 'verbose_json'")
         fields.append(("timestamp_granularities[]", "word"))
-    deadline_s = options.number("deadline_s", 30.0, minimum=0.1, maximum=600.0)
-    retries = round(options.number("retries", 2, minimum=0, maximum=10))
-    max_batch = options.integer("max_batch", 4)
-    options.done()
-    url = _route(options, base_url)
-    if key is None and (base_url == _OPENAI_URL or variable != _KEY):
+    url = _route(base_url)
+    if key is None and (base_url == _OPENAI_URL or options.api_key_env != _KEY):
         raise EngineUnavailable(
-            f"engine {ENGINE}: the environment has no {variable}; set it to your key,"
+            f"engine {ENGINE}: the environment has no {options.api_key_env}; set it to your key,"
             f" or give the address of your own server as the option base_url or as {_BASE_URL}"
         )
     if key is not None and not (key.isascii() and key.isprintable()):
-        raise SettingError(f"engine {ENGINE}: {variable} holds characters that no key has")
+        raise SettingError(f"engine {ENGINE}: {options.api_key_env} holds characters that no key has")
     import_backend(_PACKAGE, engine=ENGINE, package=_PACKAGE)
     client = import_backend("trio_stt.lanes.engines.remote.openai_client", engine=ENGINE, package=_PACKAGE)
     service: Service = client.Service(
-        engine=ENGINE, url=url, key=key, fields=tuple(fields), deadline_s=deadline_s, retries=retries
+        engine=ENGINE,
+        url=url,
+        key=key,
+        fields=tuple(fields),
+        deadline_s=options.deadline_s,
+        retries=options.retries,
     )
-    words = any(value == "word" for _, value in fields)
     info = EngineInfo(
         engine=ENGINE,
         model=f"{model} at {url}",
         device="remote",
-        max_batch=max_batch,
+        max_batch=options.max_batch,
         devices=("remote",),
         prompt=True,
-        times="words" if words else "segments" if answer_format == "verbose_json" else "none",
+        times=_times(options),
     )
     return OpenAiApi(client.Client(service), info=info, normalize=config.normalize_audio, language=language)
 
 
-def _route(options: Options, base_url: str) -> str:
+def _times(options: OpenAiOptions) -> Times:
+    if options.word_timestamps:
+        return "words"
+    return "segments" if options.response_format == "verbose_json" else "none"
+
+
+def _route(base_url: str) -> str:
     """The address of the transcription route; a base without a path gets OpenAI's `/v1`.
 
     Raises:
@@ -148,9 +169,9 @@ def _route(options: Options, base_url: str) -> str:
         parts = urlsplit(base_url)
         port = parts.port
     except ValueError as error:
-        raise options.error("base_url", f"is not an address: {error}") from None
+        raise option_error(ENGINE, "base_url", f"is not an address: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise options.error("base_url", f"must be like https://host/v1, not {base_url!r}")
+        raise option_error(ENGINE, "base_url", f"must be like https://host/v1, not {base_url!r}")
     if parts.username is not None or parts.query or parts.fragment:
-        raise options.error("base_url", f"must hold no password, query or fragment; give a key as {_KEY}")
+        raise option_error(ENGINE, "base_url", f"must hold no password, query or fragment; give a key as {_KEY}")
     return parts._replace(path=(parts.path.rstrip("/") or "/v1") + _ROUTE).geturl()

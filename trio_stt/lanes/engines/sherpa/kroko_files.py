@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trio_stt.errors import EngineUnavailable, ModelMissing
-from trio_stt.lanes.engines.common import Options, resolve_relative
+from trio_stt.lanes.engines.common import resolve_relative
 
 DEFAULT_MODEL = "Kroko-EN-Community-64-L-Streaming-001.data"
 """The community model that the reference server loads unless told otherwise."""
@@ -87,11 +87,18 @@ def read_file(path: Path, *, engine: str, model: str) -> KrokoFile:
         raise EngineUnavailable(f"engine {engine}: {path} is not a Kroko model: {error}") from error
 
 
-def find_file(options: Options, *, model: str, download_root: Path | None) -> Path:
-    """The file that the options and the model's name mean; it need not exist."""
-    named = options.text("model_path") or options.text("model_file")
-    folder = options.text("model_dir")
-    file_name = options.text("model_filename")
+def find_file(
+    *, model: str, download_root: Path | None, named: str = "", folder: str = "", file_name: str = ""
+) -> Path:
+    """The file that the options and the model's name mean; it need not exist.
+
+    Args:
+        model: Name or path of the model.
+        download_root: Folder from which relative names start, or None.
+        named: The option that names the file.
+        folder: The option that names its folder.
+        file_name: The option that names the file in that folder.
+    """
     if named:
         return _under(named, download_root)
     if folder:

@@ -1,96 +1,177 @@
-"""From the options of a sherpa-onnx engine to its recogniser: files, family, keywords, and the factory's own limits.
+"""From an engine's options to its recogniser, for everything that sherpa-onnx or a relative of it runs.
 
-It must not know any model family, must not import trio, and gets sherpa-onnx from its caller.
+It must not know any family of models.
 """
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engines.common import Options, first_line
-from trio_stt.lanes.engines.sherpa.files import Family
-from trio_stt.lanes.engines.sherpa.runtime import recognizer_options
+from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.engines.common import first_line, import_backend
+from trio_stt.lanes.engines.devices import offers_cuda
+from trio_stt.lanes.engines.options import decode, option_error
+from trio_stt.lanes.engines.selection import CPU_AND_CUDA, choose_device
+from trio_stt.lanes.engines.sherpa import trial
+from trio_stt.lanes.engines.sherpa.family import (
+    Family,
+    SherpaOptions,
+    choose_family,
+    file_overrides,
+)
+from trio_stt.models.cache import is_intact
+
+_loaded_once: set[tuple[object, ...]] = set()
+"""Models that a child process could load: engines are loaded again for each worker and after a fault."""
 
 
-def file_options(options: Options, families: Sequence[Family]) -> dict[str, str]:
-    """What the options say of files, by option. `model` names a file only inside `files`."""
-    nested = options.nested("files")
-    names = sorted({option for family in families for option in family.files})
-    overrides = {name: nested.text(name) or ("" if name == "model" else options.text(name)) for name in names}
-    nested.done()
-    return overrides
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model that is to be loaded, with all that the user said of it.
+
+    Attributes:
+        config: Of the lane.
+        options: Of the engine, decoded.
+        family: What kind of model it is.
+        folder: Where its files are.
+        overrides: Option that names a file → what it says.
+        name: The name that led to the folder.
+        source: What the user knows as the model: the folder, or the file from which it was unpacked.
+    """
+
+    config: EngineConfig
+    options: Any
+    family: Family
+    folder: Path
+    overrides: Mapping[str, str]
+    name: str
+    source: Path
+
+    @property
+    def engine(self) -> str:
+        """Canonical engine name."""
+        return self.config.engine
 
 
-def choose_family(
-    families: Sequence[Family], folder: Path, overrides: Mapping[str, str], *, options: Options
-) -> Family:
-    """The family whose model is in a directory; where there is none, the one whose error says most.
+def choose_model(config: EngineConfig, families: Sequence[Family], folder: Path, *, name: str) -> Model:
+    """Tell from a folder which family its model is of, and decode the options for it.
 
     Raises:
-        SettingError: The options name a file that such a model does not have.
+        SettingError: An option does not exist for such a model, has the wrong type or is out of range.
     """
-    family = next((each for each in families if each.fits(folder, overrides)), None) or next(
-        (each for each in families if each.find(folder, overrides, next(iter(each.files))).exists()), families[0]
+    overrides = file_overrides(config.options)
+    family = choose_family(families, folder, overrides)
+    options = decode(family.struct(), config.options, engine=config.engine)
+    return Model(
+        config=config, options=options, family=family, folder=folder, overrides=overrides, name=name, source=folder
     )
-    if strange := sorted(option for option, value in overrides.items() if value and option not in family.files):
-        raise options.error(strange[0], f"has no place in the {family.name} model {folder}")
-    return family
 
 
-def keywords_of(options: Options, family: Family, *, num_threads: int) -> dict[str, object]:
-    """Read the options of a family's factory.
+def threads(options: SherpaOptions, config: EngineConfig) -> int:
+    """How many CPU threads one call may use: an option of the engine wins over the setting."""
+    return options.num_threads or options.model.num_threads or config.num_threads
+
+
+def choose_provider(model: Model, sherpa: Any, *, first_device_only: bool = False) -> tuple[str, str | None]:
+    """Return `cpu` or `cuda`, and a notice if that is not what was asked for.
 
     Raises:
-        SettingError: An option is of the wrong type or impossible.
+        SettingError: The device is unknown.
     """
-    keywords = recognizer_options(options, num_threads=num_threads, methods=family.methods)
-    keywords |= {option: read(options, option) for option, read in family.options.items()}
-    if keywords.get("hotwords_file"):
-        if keywords["decoding_method"] != "modified_beam_search":
-            raise options.error("hotwords_file", "needs the option decoding_method 'modified_beam_search'")
-        if "bpe" in str(keywords["modeling_unit"]) and not keywords["bpe_vocab"]:
-            raise options.error("hotwords_file", "needs the option bpe_vocab with this modeling_unit")
-    return keywords
+    engine = model.engine
+    device, notice = choose_device(
+        model.options.provider or model.config.device,
+        engine=engine,
+        cuda_devices=int("cuda" in devices(sherpa)),
+        without_cuda="the installed sherpa-onnx has no CUDA",
+    )
+    if device == "cuda" and first_device_only and model.config.gpu_device_index:
+        notice = (
+            f"engine {engine}: sherpa-onnx takes the first CUDA device; choose with CUDA_VISIBLE_DEVICES, not by index"
+        )
+    return device, notice
+
+
+def devices(sherpa: Any) -> tuple[str, ...]:
+    """Where the installed sherpa-onnx could run."""
+    return CPU_AND_CUDA if offers_cuda(Path(sherpa.__file__).parent) else ("cpu",)
+
+
+def import_sherpa(engine: str) -> Any:
+    """Import sherpa-onnx.
+
+    Raises:
+        EngineUnavailable: It is not installed, or cannot be loaded.
+    """
+    return import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
 
 
 def open_recognizer(
-    recognizer: Any,
-    family: Family,
-    keywords: Mapping[str, object],
-    *,
-    options: Options,
-    engine: str,
-    model: Path,
-    library: str = "sherpa-onnx",
+    recognizer: Any, model: Model, arguments: Mapping[str, object], *, library: str = "sherpa-onnx", known: bool = False
 ) -> Any:
-    """Load a model with what the installed library takes.
+    """Load a model with what the installed library takes of the options.
 
     Args:
         recognizer: The library's class of recognisers.
-        family: Says which factory, and how it calls its options.
-        keywords: Options of ours.
-        options: The engine's: what nobody asked for may be missing in the library.
-        engine: Canonical name, for messages.
-        model: File or folder, for messages.
+        model: Says which factory, and what the user wants.
+        arguments: Further arguments of the factory, which win: files, device.
         library: sherpa-onnx or a relative of it, for messages.
+        known: The model is one that trio-stt brings along, so it needs no trial.
 
     Raises:
-        SettingError: An option has no effect there.
+        SettingError: An option that the user gave has no effect there.
         EngineUnavailable: The library has no such factory, or cannot load the model.
     """
+    family, options, engine = model.family, model.options, model.engine
     factory = getattr(recognizer, family.factory, None)
     if factory is None:
         raise EngineUnavailable(
             f"engine {engine}: the installed {library} has no {family.name}; run `pip install -U {library}`"
         )
     taken = inspect.signature(factory).parameters
-    named = {family.renamed.get(option, option): value for option, value in keywords.items()}
-    for option, value in keywords.items():
-        if family.renamed.get(option, option) not in taken and value and options.value(option) is not None:
-            raise options.error(option, f"has no effect on {family.name} in the installed {library}")
+    given = options.model_dump()
+    _check_hotwords(given, engine=engine)
+    for name in sorted(given.keys() & options.model_fields_set):
+        if given[name] and family.renamed.get(name, name) not in taken:
+            raise option_error(engine, name, f"has no effect on {family.name} in the installed {library}")
+    named = {**given, "num_threads": threads(options, model.config), **arguments}
+    named = {family.renamed.get(name, name): value for name, value in named.items()}
+    named = {name: value for name, value in named.items() if name in taken}
+    changed = options.model_fields_set & {*given, *family.files, "files"}
+    if changed or not (known or is_intact(model.source)):
+        _try_in_child(recognizer, model, named, library=library)
     try:
-        return factory(**{name: value for name, value in named.items() if name in taken})
+        return factory(**named)
     except (RuntimeError, ValueError) as error:
-        raise EngineUnavailable(f"engine {engine}: {library} cannot load {model}: {first_line(error)}") from error
+        raise _cannot_load(model, library, first_line(error)) from error
+
+
+def _check_hotwords(given: Mapping[str, Any], *, engine: str) -> None:
+    if given.get("hotwords_file"):
+        if given["decoding_method"] != "modified_beam_search":
+            raise option_error(engine, "hotwords_file", "needs the option decoding_method 'modified_beam_search'")
+        if "bpe" in given["modeling_unit"] and not given["bpe_vocab"]:
+            raise option_error(engine, "hotwords_file", "needs the option bpe_vocab with this modeling_unit")
+
+
+def _try_in_child(recognizer: Any, model: Model, arguments: Mapping[str, Any], *, library: str) -> None:
+    """See `trial`; once for the same files and arguments."""
+    files = [Path(value) for value in arguments.values() if isinstance(value, str) and value and Path(value).exists()]
+    state = ((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    key = (model.family.factory, *sorted(map(str, arguments.items())), *state)
+    if key in _loaded_once:
+        return
+    package = recognizer.__module__.partition(".")[0]
+    if problem := trial.refusal(package, recognizer.__name__, model.family.factory, arguments):
+        raise _cannot_load(model, library, problem)
+    _loaded_once.add(key)
+
+
+def _cannot_load(model: Model, library: str, problem: str) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"engine {model.engine}: {library} cannot load {model.source} as {model.family.name}: {problem};"
+        f" {model.family.how_to_get()}"
+    )

@@ -1,54 +1,70 @@
-"""The engines that hear a whole clip with one of sherpa-onnx's offline models.
+"""The engines that transcribe whole clips with sherpa-onnx's offline recogniser.
 
-Parakeet, Omnilingual, Qwen3-ASR, Cohere Transcribe, and FunASR's SenseVoice, Paraformer and Nano.
-
-It owns the recogniser and what it is fed; what each family of models needs is `sherpa_families`' business. It must not
-import trio, and sherpa-onnx only when an engine is loaded.
+Moonshine, Parakeet, Omnilingual, Qwen3-ASR, Cohere Transcribe, and FunASR's SenseVoice, Paraformer and Nano. This
+module owns the recogniser and what it is fed; `families` says what each kind of model needs. sherpa-onnx is imported
+only when an engine is loaded.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trio_stt.errors import SettingError, TranscriptionFailed
+from trio_stt.errors import TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.engines.common import Options, first_line, import_backend, prepare_clips, resolve_relative
+from trio_stt.lanes.engines.common import first_line, prepare_clips, resolve_relative
+from trio_stt.lanes.engines.selection import choose_language
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
     FUNASR_NANO,
+    MOONSHINE_V1,
+    MOONSHINE_V2,
     NEMO_TRANSDUCER,
     OMNILINGUAL,
     PARAFORMER,
     QWEN3,
     SENSE_VOICE,
 )
-from trio_stt.lanes.engines.sherpa.files import Family
-from trio_stt.lanes.engines.sherpa.loading import choose_family, file_options, keywords_of, open_recognizer
-from trio_stt.lanes.engines.sherpa.runtime import devices, provider
+from trio_stt.lanes.engines.sherpa.family import Family
+from trio_stt.lanes.engines.sherpa.loading import (
+    Model,
+    choose_model,
+    choose_provider,
+    devices,
+    import_sherpa,
+    open_recognizer,
+)
+from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, embedded_folder, text_tokens
 from trio_stt.lanes.engines.word_times import words
 
-_MIN_SAMPLES = SAMPLE_RATE_HZ // 2
-"""Shorter clips are filled up with zeros: encoders fail on less than a frame or two, and sherpa-onnx then writes to
-standard error."""
+_MOONSHINE = "sherpa_onnx_moonshine"
 
 _PROMPT_TOKENS = 24
-"""About what an instruction around the audio takes of a language model's length."""
+"""Approximate length of the instruction around the audio, which counts towards `max_total_len`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """One engine: the families that it runs, which of them first, and other names of model directories."""
+    """The families that one engine runs, and other names for model folders."""
 
     families: tuple[Family, ...]
-    directories: Mapping[str, str] = field(default_factory=dict)
-    model_option: str | None = None
+    directories: Mapping[str, str]
 
 
 _OMNILINGUAL_300M = "sherpa-onnx-omnilingual-asr-1600-languages-300M-ctc-v2-int8-2026-02-05"
 
 _KINDS = {
+    _MOONSHINE: _Kind(
+        families=(MOONSHINE_V1, MOONSHINE_V2),
+        directories={
+            "UsefulSensors/moonshine-streaming-medium": MOONSHINE_V1.bundle,
+            "UsefulSensors/moonshine-streaming-tiny": MOONSHINE_V1.bundle,
+        },
+    ),
     "sherpa_onnx_parakeet": _Kind(
         families=(NEMO_TRANSDUCER,),
         directories={
@@ -65,7 +81,6 @@ _KINDS = {
             "tiny": OMNILINGUAL.bundle,
             "tiny.en": OMNILINGUAL.bundle,
         },
-        model_option="model_card",
     ),
     "qwen3_asr": _Kind(families=(QWEN3,), directories={"Qwen/Qwen3-ASR-0.6B": QWEN3.bundle}),
     "cohere_transcribe": _Kind(families=(COHERE,), directories={"CohereLabs/cohere-transcribe-03-2026": COHERE.bundle}),
@@ -85,13 +100,20 @@ class SherpaOffline:
     """A loaded offline model. Made by `load`; implements `Engine`."""
 
     def __init__(
-        self, recognizer: Any, *, info: EngineInfo, normalize: bool, language: str | None, stream_language: str
+        self,
+        recognizer: Any,
+        *,
+        family: Family,
+        info: EngineInfo,
+        normalize: bool,
+        language: str | None,
     ) -> None:
         self._recognizer = recognizer
+        self._family = family
         self._info = info
         self._normalize = normalize
-        self._language = language
-        self._stream_language = stream_language
+        self._language = None if language == "auto" else language
+        self._stream_language = (family.languages or {}).get(language or "", "") if family.language_by_stream else ""
 
     @property
     def info(self) -> EngineInfo:
@@ -109,101 +131,106 @@ class SherpaOffline:
         """Free the model. Calling it again does nothing."""
         self._recognizer = None
 
-    def _transcribe_one(self, clip: Any) -> Transcript:
+    def _transcribe_one(self, clip: NDArray[np.float32]) -> Transcript:
+        family = self._family
         stream = self._recognizer.create_stream()
         if self._stream_language:
             stream.set_option("language", self._stream_language)
-        stream.accept_waveform(SAMPLE_RATE_HZ, np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size))))
+        tail = max(family.tail_samples, family.min_samples - clip.size)
+        stream.accept_waveform(SAMPLE_RATE_HZ, np.pad(clip, (family.lead_samples, tail)))
         try:
             self._recognizer.decode_stream(stream)
             result = stream.result
             text = " ".join(result.text.split())
-            segments = words(result, text=text, duration_s=clip.size / SAMPLE_RATE_HZ)
+            timed = family.times != "none"
+            segments = words(result, text=text, duration_s=clip.size / SAMPLE_RATE_HZ) if timed else ()
         except (RuntimeError, IndexError, ValueError) as error:  # native errors; ValueError: text that is not UTF-8
             raise TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}") from error
         return Transcript(text=text, language=result.lang.strip("<|>") or self._language, segments=segments)
 
 
 def load(config: EngineConfig) -> SherpaOffline:
-    """Load the model that `config` names; ignores beams and prompts, and the precision is the files' own.
+    """Load the model that `config` names; ignores beams and prompts, and the files decide on the precision.
 
     Raises:
-        SettingError: The language is unknown to the model, or an option is unknown, of the wrong type or impossible.
-        EngineUnavailable: The package, the model or a file is missing or unfit.
+        SettingError: The model does not have the language, or an option is unknown, of the wrong type or impossible.
+        EngineUnavailable: The package, the model or a file is missing, or sherpa-onnx cannot load it.
     """
     engine = config.engine
     kind = _KINDS[engine]
-    options = Options(config.options, engine=engine)
-    card = options.text(kind.model_option) if kind.model_option else ""
-    name = options.text("model_dir") or card or config.model or kind.families[0].bundle
-    folder = resolve_relative(kind.directories.get(name, name), download_root=config.download_root, kind="folder")
-    overrides = file_options(options, kind.families)
-    family = choose_family(kind.families, folder, overrides, options=options)
-    keywords = keywords_of(options, family, num_threads=config.num_threads)
-    language = _language(options, config.language, family, engine=engine)
-    wanted = options.text("provider") or config.device
-    options.done()
-    sherpa = import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
-    device, notice = provider(wanted, engine=engine, index=config.gpu_device_index, sherpa=sherpa)
-    paths = family.check(folder, overrides, engine=engine, model=name)
-    notices = (notice, _length_notice(engine, family, keywords))
-    keywords |= {option: str(path) for option, path in paths.items()} | {"provider": device}
-    called = (family.languages or {}).get(language or "", "")
-    if family.languages and not family.language_by_stream:
-        keywords["language"] = called
-    recognizer = open_recognizer(
-        sherpa.OfflineRecognizer, family, keywords, options=options, engine=engine, model=folder
-    )
+    name, folder = _folder(config, kind)
+    model = choose_model(config, kind.families, folder, name=name)
+    family = model.family
+    language = _language(model)
+    sherpa = import_sherpa(engine)
+    device, notice = choose_provider(model, sherpa, first_device_only=True)
+    paths = family.paths(folder, model.overrides, engine=engine, model=name)
+    with ExitStack() as stack:
+        if "tokens" in paths:
+            paths["tokens"] = text_tokens(paths["tokens"], stack, engine=engine)
+        arguments: dict[str, object] = {option: str(path) for option, path in paths.items()}
+        if family.languages and not family.language_by_stream:
+            arguments["language"] = family.languages.get(language or "", "")
+        recognizer = open_recognizer(
+            sherpa.OfflineRecognizer,
+            model,
+            {**arguments, "provider": device},
+            known=name == EMBEDDED_MODEL and engine == _MOONSHINE,
+        )
     info = EngineInfo(
         engine=engine,
-        model=str(folder),
+        model=name if name == EMBEDDED_MODEL else str(folder),
         device=device,
-        notice="; ".join(filter(None, notices)) or None,
+        notice="; ".join(filter(None, (notice, _length_notice(model)))) or None,
         devices=devices(sherpa),
-        languages=tuple(sorted(_codes(family).values())),
+        languages=tuple(sorted(_codes(family))),
         times=family.times,
     )
-    return SherpaOffline(
-        recognizer,
-        info=info,
-        normalize=config.normalize_audio,
-        language=None if language == "auto" else language,
-        stream_language=called if family.language_by_stream else "",
+    return SherpaOffline(recognizer, family=family, info=info, normalize=config.normalize_audio, language=language)
+
+
+def _folder(config: EngineConfig, kind: _Kind) -> tuple[str, Path]:
+    """The name of the model that options and settings mean, and its folder, which need not exist."""
+    given = (config.options.get("model_dir"), config.options.get("model_card"))
+    name = next((value for value in given if value and isinstance(value, str)), config.model)
+    if name == EMBEDDED_MODEL and config.engine == _MOONSHINE:
+        return name, embedded_folder(config.engine)
+    directory = kind.directories.get(name, name)
+    return name, resolve_relative(directory, download_root=config.download_root, kind="folder")
+
+
+def _language(model: Model) -> str | None:
+    """The language's code; None lets the model decide, or says that it takes none."""
+    family = model.family
+    if family.languages is None:
+        return None
+    wanted = getattr(model.options, "language", "") or model.config.language or ""
+    called = family.languages.get(wanted.strip().lower())
+    codes = _codes(family)
+    return choose_language(
+        next((code for code in codes if family.languages[code] == called), wanted),
+        codes,
+        engine=model.engine,
+        model=family.name,
+        required=family.language_required,
     )
 
 
-def _language(options: Options, configured: str | None, family: Family, *, engine: str) -> str | None:
-    """The language's code; None lets the model decide, or says that it takes none."""
-    if family.languages is None:
-        return None
-    chosen = options.text("language") or configured or ""
-    language = chosen.strip().lower()
-    codes = _codes(family)
-    if language in family.languages:
-        return codes[family.languages[language]]
-    if language or family.language_required:
-        problem = (
-            f"language {chosen!r} is not known to {family.name}" if language else f"{family.name} needs a language"
-        )
-        raise SettingError(f"engine {engine}: {problem}; there are {', '.join(sorted(codes.values()))}")
-    return None
-
-
-def _codes(family: Family) -> dict[str, str]:
-    """What the model calls each of its languages → its code."""
-    codes: dict[str, str] = {}
+def _codes(family: Family) -> tuple[str, ...]:
+    """The codes of a family's languages, without their names."""
+    seen: dict[str, str] = {}
     for code, called in (family.languages or {}).items():  # a code stands before its name
-        codes.setdefault(called, code)
-    return codes
+        seen.setdefault(called, code)
+    return tuple(seen.values())
 
 
-def _length_notice(engine: str, family: Family, keywords: Mapping[str, object]) -> str | None:
-    """Say how much of a clip such a model hears, where it has a limit at all."""
-    limit = keywords.get("max_total_len")
-    if not family.audio_tokens_per_s or not isinstance(limit, int):
+def _length_notice(model: Model) -> str | None:
+    """Say how much of a clip the model transcribes, if it has a limit."""
+    tokens_per_s = model.family.audio_tokens_per_s
+    if not tokens_per_s:
         return None
-    seconds = max(0, limit - _PROMPT_TOKENS) // family.audio_tokens_per_s
+    seconds = max(0, model.options.max_total_len - _PROMPT_TOKENS) // tokens_per_s
     return (
-        f"engine {engine}: of a clip longer than about {seconds} s it hears the beginning only; the option"
+        f"engine {model.engine}: of a clip longer than about {seconds} s it transcribes the beginning only; the option"
         " max_total_len raises that where the model's files allow it"
     )

@@ -1,116 +1,75 @@
-"""The engine that hears utterances as they grow with any of sherpa-onnx's online models, by the files in its directory.
+"""The engine that transcribes utterances as they grow, with any of sherpa-onnx's online models.
 
-It owns the way from options and a directory to a loaded recogniser. It must not import trio, and sherpa-onnx only when
-an engine is loaded.
+It owns the way from a folder to a loaded recogniser. sherpa-onnx is imported only when an engine is loaded.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
-from trio_stt.lanes.engines.common import Options, import_backend, resolve_relative
-from trio_stt.lanes.engines.sherpa.loading import choose_family, file_options, keywords_of, open_recognizer
-from trio_stt.lanes.engines.sherpa.online_families import ONLINE_FAMILIES, OnlineFamily
-from trio_stt.lanes.engines.sherpa.onnx_files import metadata
-from trio_stt.lanes.engines.sherpa.runtime import devices, provider
-from trio_stt.lanes.engines.sherpa.streams import MAX_BATCH, SherpaStreams, asked_tail_s, needed_tail_s
+from trio_stt.lanes.engines.common import resolve_relative
+from trio_stt.lanes.engines.sherpa.family import onnx_metadata
+from trio_stt.lanes.engines.sherpa.loading import (
+    Model,
+    choose_model,
+    choose_provider,
+    devices,
+    import_sherpa,
+    open_recognizer,
+)
+from trio_stt.lanes.engines.sherpa.online_families import ONLINE_FAMILIES
+from trio_stt.lanes.engines.sherpa.streams import MAX_BATCH, SherpaStreams
 
-_FAMILIES = {online.family.name: online for online in ONLINE_FAMILIES}
+_ASSUMED_SUBSAMPLING = 4
+"""Frames per step of a CTC model that sherpa-onnx 2.0.1 assumes for all of them."""
 
 
 def load(config: EngineConfig) -> SherpaStreams:
-    """Load the model that `config` names; ignores beams, prompts and the language, and the precision is the files' own.
+    """Load the model that `config` names; ignores beams, prompts and the language; the files decide on the precision.
 
     Raises:
         SettingError: An option is unknown, of the wrong type or impossible.
-        EngineUnavailable: The package, the model or a file is missing or unfit.
+        EngineUnavailable: The package, the model or a file is missing, or sherpa-onnx cannot load it.
     """
-    options = Options(config.options, engine=config.engine)
-    families = [online.family for online in ONLINE_FAMILIES]
-    name = options.text("model_dir") or config.model
+    name = str(config.options.get("model_dir") or config.model)
     folder = resolve_relative(name, download_root=config.download_root, kind="folder")
-    overrides = file_options(options, families)
-    family = choose_family(families, folder, overrides, options=options)
-    keywords = keywords_of(options, family, num_threads=config.num_threads)
-    tail_s = asked_tail_s(options, "tail_padding_seconds")
-    wanted = options.text("provider") or config.device
-    options.done()
-    return open_model(
-        config,
-        options,
-        _FAMILIES[family.name],
-        folder,
-        keywords=keywords,
-        overrides=overrides,
-        wanted=wanted,
-        tail_s=tail_s,
-    )
+    return open_model(choose_model(config, ONLINE_FAMILIES, folder, name=name))
 
 
-def open_model(
-    config: EngineConfig,
-    options: Options,
-    online: OnlineFamily,
-    folder: Path,
-    *,
-    keywords: Mapping[str, object],
-    overrides: Mapping[str, str],
-    wanted: str,
-    tail_s: float | None,
-    language: str | None = None,
-    called: Path | None = None,
-) -> SherpaStreams:
-    """Load a model from its directory, whose files may go afterwards.
+def open_model(model: Model, *, language: str | None = None) -> SherpaStreams:
+    """Load a model, whose files may go afterwards.
 
     Args:
-        config: Of the lane.
-        options: Of the engine, all of them read.
-        online: The family of the model.
-        folder: Where its files are.
-        keywords: Options of its factory.
-        overrides: Files by their options, where they are not called as usual.
-        wanted: The device.
-        tail_s: Seconds of silence after an utterance; None for what the model needs.
-        language: To be told with each transcript.
-        called: What people know as the model, if not its directory.
+        model: What to load.
+        language: Reported with each transcript.
 
     Raises:
-        SettingError: An option has no effect on such a model, or the device is none.
-        EngineUnavailable: The package or a file is missing or unfit.
+        SettingError: An option has no effect on such a model, or the device is unknown.
+        EngineUnavailable: The package or a file is missing, or sherpa-onnx cannot load it.
     """
-    engine = config.engine
-    sherpa = import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
-    device, notice = provider(wanted, engine=engine, index=0, sherpa=sherpa)
-    named = str(config.options.get("model_dir") or config.model)
-    paths = online.family.check(folder, overrides, engine=engine, model=named)
-    known = metadata(next(iter(paths.values())))
+    config, family, engine = model.config, model.family, model.engine
+    sherpa = import_sherpa(engine)
+    device, notice = choose_provider(model, sherpa)
+    paths = family.paths(model.folder, model.overrides, engine=engine, model=model.name)
+    arguments = {option: str(path) for option, path in paths.items()}
     recognizer = open_recognizer(
         sherpa.OnlineRecognizer,
-        online.family,
-        {
-            **keywords,
-            **{option: str(path) for option, path in paths.items()},
-            "provider": device,
-            "device": config.gpu_device_index,
-        },
-        options=options,
-        engine=engine,
-        model=folder,
+        model,
+        {**arguments, "provider": device, "device": config.gpu_device_index, "enable_endpoint_detection": False},
     )
+    subsampling = onnx_metadata(next(iter(paths.values()))).get(family.times_key) if family.times_key else None
     return SherpaStreams(
         recognizer,
         info=EngineInfo(
             engine=engine,
-            model=str(called or folder),
+            model=str(model.source),
             device=device,
             max_batch=MAX_BATCH,
             notice=notice,
             streaming=True,
             devices=devices(sherpa),
-            times=online.family.times,
+            times=family.times,
         ),
-        tail_s=needed_tail_s(online.window_frames(known, keywords)) if tail_s is None else tail_s,
+        tail_s=model.options.tail_padding_seconds,
+        extra_tail_frames=family.extra_tail_frames,
         language=language,
         normalize=config.normalize_audio,
-        times_scale=online.times_scale(known),
+        times_scale=int(subsampling) / _ASSUMED_SUBSAMPLING if subsampling else 1.0,
     )

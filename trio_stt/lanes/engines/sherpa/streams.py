@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, EngineStream, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import Options, first_line, prepare_clips
+from trio_stt.lanes.engines.common import first_line, prepare_clips
 from trio_stt.lanes.engines.word_times import words
 
 FRAME_S = 0.01
@@ -21,33 +21,27 @@ FRAME_S = 0.01
 MAX_BATCH = 32
 """Streams in one call. More gain little on a CPU: each chunk of a batch waits for all of it."""
 
-_LEAST_TAIL_S = 0.66
-"""What sherpa-onnx's own examples feed after the end: it also covers a model that tells a word late."""
+_MIN_TAIL_S = 0.66
+"""What sherpa-onnx's own examples feed after the end: it also covers a model that writes a word late."""
 
-_LONGEST_TAIL_S = 10.0
+_MAX_WINDOW_FRAMES = 1_000
+"""Where the search for a model's window ends; the largest known one has 269."""
 
 
-def asked_tail_s(options: Options, *names: str) -> float | None:
-    """Read how many seconds of silence are to be fed after the end; None for `auto`, which is the default.
+def needed_tail_s(recognizer: Any, *, extra_frames: int = 0) -> float:
+    """Find out how many seconds of silence a model needs after the end of an utterance.
 
-    Raises:
-        SettingError: It is neither `auto` nor such a number.
+    sherpa-onnx decodes whole windows only, and wants one frame more than a window. The last window with speech may hold
+    one frame of it, so all its other frames have to follow. Frames are fed until a first window is ready; the last one
+    of them is still open then, and does not count.
     """
-    asked = [
-        options.number(name, 0.0, minimum=0.0, maximum=_LONGEST_TAIL_S)
-        for name in names
-        if options.value(name) not in (None, "auto")
-    ]
-    return asked[0] if asked else None
-
-
-def needed_tail_s(window_frames: int) -> float:
-    """How many seconds of silence a model needs after the end, which sherpa-onnx hears only in whole windows.
-
-    The last chunk with audio may have one frame of it: all others of its window are missing then, and sherpa-onnx wants
-    one frame more than a window.
-    """
-    return max(_LEAST_TAIL_S, (window_frames + 1) * FRAME_S)
+    stream = recognizer.create_stream()
+    frame = np.zeros(round(FRAME_S * SAMPLE_RATE_HZ), np.float32)
+    fed = 0
+    while fed < _MAX_WINDOW_FRAMES and not recognizer.is_ready(stream):
+        stream.accept_waveform(SAMPLE_RATE_HZ, frame)
+        fed += 1
+    return max(_MIN_TAIL_S, (fed - 1 + extra_frames) * FRAME_S)
 
 
 class SherpaStreams:
@@ -56,8 +50,10 @@ class SherpaStreams:
     Args:
         recognizer: The online recogniser.
         info: What was loaded; streaming if `normalize` is off, for a peak is known at the end only.
-        tail_s: Seconds of silence after the end of an utterance, without which the model would not tell its last word.
-        language: Told with each transcript.
+        tail_s: Seconds of silence after the end of an utterance, without which the model would not write its last word;
+            None for what the model needs.
+        extra_tail_frames: Frames that the model needs beyond its window.
+        language: Reported with each transcript.
         normalize: Scale each clip's peak to 0.95.
         times_scale: By what the recogniser's times must be multiplied.
     """
@@ -67,7 +63,8 @@ class SherpaStreams:
         recognizer: Any,
         *,
         info: EngineInfo,
-        tail_s: float,
+        tail_s: float | None = None,
+        extra_tail_frames: int = 0,
         language: str | None = None,
         normalize: bool = False,
         times_scale: float = 1.0,
@@ -76,7 +73,8 @@ class SherpaStreams:
         self._normalize = normalize
         self._info = _without_streams(info) if normalize else info
         self.language = language
-        self.tail: NDArray[np.float32] = np.zeros(round(tail_s * SAMPLE_RATE_HZ), np.float32)
+        needed_s = needed_tail_s(recognizer, extra_frames=extra_tail_frames) if tail_s is None else tail_s
+        self.tail: NDArray[np.float32] = np.zeros(round(needed_s * SAMPLE_RATE_HZ), np.float32)
         self.times_scale = times_scale
 
     @property

@@ -1,7 +1,7 @@
-"""The families of checkpoints whose tokens lie on the encoder's frames, and so have times: CTC models and transducers.
+"""The checkpoint families whose tokens lie on the encoder's frames, and so have times: CTC models and transducers.
 
-It owns how they are fed and how their answers are read, greedily. It must not import trio, torch or Transformers: an
-opened checkpoint brings them along.
+It owns what they are fed and how their output is decoded, greedily. It must not import torch or Transformers: an opened
+checkpoint brings them along.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from trio_stt.lanes.engines.torch.seq2seq import Clip, DecodeOptions
 from trio_stt.lanes.engines.word_times import words
 
 _FRAME_MASKS = ("_get_output_attention_mask", "_get_feature_vector_attention_mask")
-"""How a model tells which of its frames are a clip's own: it has no public name for that, and only it knows."""
+"""Methods that say which frames belong to a clip and which to its padding. Models have no public name for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tokens:
-    """Tokens with times as `words` wants them: a space before each that begins a word, times in seconds."""
+    """Tokens with times in the form that `words` reads: a space before each that begins a word, times in seconds."""
 
     tokens: Sequence[str]
     timestamps: Sequence[float]
     durations: Sequence[float]
 
 
-class _Frames:
+class _FrameSynchronous:
     """What CTC models and transducers share: features with a mask, and tokens that lie on frames."""
 
     prompt = False
@@ -42,7 +42,7 @@ class _Frames:
         self._frame_s = _frame_s(checkpoint)
         self.times: Times = "none" if self._frame_s is None else "words"
         extractor = checkpoint.processor.feature_extractor
-        # The old Wav2Vec2 models were trained without a mask: they hear what clips are filled up with.
+        # The old Wav2Vec2 models were trained without a mask, so padding changes their output.
         self._masked = getattr(extractor, "return_attention_mask", True) is not False or "input_features" in (
             extractor.model_input_names
         )
@@ -53,7 +53,7 @@ class _Frames:
         return features.to(self._model.device, dtype=self._model.dtype)
 
     def _frame_counts(self, mask: Any, frames: int) -> list[int]:
-        """How many of the model's frames each clip of a batch reaches."""
+        """How many of the model's frames belong to each clip of a batch."""
         if hasattr(self._model, _FRAME_MASKS[0]):
             reaching = self._model._get_output_attention_mask(mask, target_length=frames)  # noqa: SLF001 - see below
         else:
@@ -62,9 +62,9 @@ class _Frames:
         return counts
 
     def _transcript(self, placed: Sequence[tuple[int, int, int]], duration_s: float) -> Transcript:
-        """Read tokens, each with its first frame and the one after its last.
+        """Turn tokens, each with its first frame and the one after its last, into a transcript.
 
-        A tokenizer for CTC would join equal neighbours, which here were told apart already: it reads them one by one.
+        `group_tokens` is off because a CTC tokenizer would join equal neighbours, which were separated already.
         """
         ids = [token for token, _, _ in placed]
         text = " ".join(self._tokenizer.decode(ids, skip_special_tokens=True, group_tokens=False).split())
@@ -93,7 +93,7 @@ class _Frames:
         return Transcript(text=text, segments=words(timed, text=text, duration_s=duration_s))
 
 
-class Ctc(_Frames):
+class CtcFamily(_FrameSynchronous):
     """Any CTC model, read greedily: Wav2Vec2 and its relatives, Parakeet CTC."""
 
     options = frozenset[str]()
@@ -103,12 +103,12 @@ class Ctc(_Frames):
         self._blank = self._model.config.pad_token_id
 
     @property
-    def together(self) -> bool:
-        """Only with a mask that reaches the model's frames."""
+    def supports_batching(self) -> bool:
+        """Only if a mask reaches the model's frames."""
         return self._masked and any(hasattr(self._model, name) for name in _FRAME_MASKS)
 
-    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
-        """See `Family.hear`; hints mean nothing here."""
+    def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `CheckpointFamily.transcribe`; ignores hints."""
         del hints
         features = self._features(clips)
         logits = self._model(**features).logits
@@ -122,43 +122,45 @@ class Ctc(_Frames):
         ]
 
 
-class Transducer(_Frames):
+class TransducerFamily(_FrameSynchronous):
     """Parakeet's transducers, with or without durations, read greedily."""
 
     options = frozenset({"generate"})
 
     @property
-    def together(self) -> bool:
-        """Their features and encoders are masked."""
+    def supports_batching(self) -> bool:
+        """Yes: their features and encoders are masked."""
         return True
 
-    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
-        """See `Family.hear`; hints mean nothing here."""
+    def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `CheckpointFamily.transcribe`; ignores hints."""
         del hints
         config = self._model.config
         features = self._features(clips)
-        # What Transformers itself takes, but with a warning.
+        # Transformers would take the same limit, but with a warning.
         frames = ceil(features["input_features"].shape[1] / config.encoder_config.subsampling_factor)
         limit = {"max_new_tokens": config.max_symbols_per_step * frames}
         output = self._model.generate(**features, **{**limit, **self._generate})
         silent = {config.blank_token_id, config.pad_token_id}
         starts = (output.durations.cumsum(dim=-1) - output.durations).tolist()
-        timed = hasattr(config, "durations")  # without durations, a step is 0 or 1 and no measure
-        heard: list[Transcript] = []
+        timed = hasattr(
+            config, "durations"
+        )  # without durations, a step is 0 or 1 and says nothing about the token's length
+        transcripts: list[Transcript] = []
         ends = self._frame_counts(features["attention_mask"], frames)
         rows = zip(output.sequences.tolist(), starts, output.durations.tolist(), ends, durations_s, strict=True)
         for ids, firsts, lasts, end, duration_s in rows:
             placed = [
                 (token, first, first + (max(1, last) if timed else 1))
                 for token, first, last in zip(ids, firsts, lasts, strict=True)
-                if token not in silent and first < end  # past its end a clip writes on until the longest is through
+                if token not in silent and first < end  # a clip produces tokens until the longest one ends
             ]
-            heard.append(self._transcript(placed, duration_s))
-        return heard
+            transcripts.append(self._transcript(placed, duration_s))
+        return transcripts
 
 
 def _runs(ids: Sequence[int], blank: int) -> list[tuple[int, int, int]]:
-    """Greedy CTC: equal neighbours are one token, blanks none. Each with its first frame and the one after its last."""
+    """Greedy CTC: equal neighbours are one token, blanks none. Returns (token, first frame, frame after its last)."""
     placed: list[tuple[int, int, int]] = []
     at = 0
     for token, run in groupby(ids):
@@ -170,7 +172,7 @@ def _runs(ids: Sequence[int], blank: int) -> list[tuple[int, int, int]]:
 
 
 def _frame_s(checkpoint: Checkpoint) -> float | None:
-    """How much time a frame of the encoder's output stands for; None where the configuration does not say."""
+    """Duration of a frame of the encoder's output in seconds; None if the configuration does not say."""
     config = checkpoint.model.config
     ratio = getattr(config, "inputs_to_logits_ratio", None)
     if ratio is None:

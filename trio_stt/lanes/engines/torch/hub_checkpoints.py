@@ -1,7 +1,7 @@
-"""How a checkpoint that Transformers reads is opened: from a folder, the Hugging Face hub's cache, or the hub.
+"""Opens a checkpoint for Transformers: from a folder, the Hugging Face hub's cache, or the hub.
 
-It knows where checkpoints lie and which class opens which; what they are fed is `transformers_families`' business. It
-must not import trio, and gets its libraries from its caller.
+It knows where checkpoints are and which class opens which; the families know what they are fed. It gets its libraries
+from its caller.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 
 from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import first_line, resolve_relative
-from trio_stt.lanes.engines.torch.runtime import HALVES
+from trio_stt.lanes.engines.selection import HALF_PRECISIONS
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
@@ -23,16 +23,17 @@ _AUTO_CLASSES = (
     ("AutoModelForCTC", "MODEL_FOR_CTC_MAPPING"),
     ("AutoModelForSpeechSeq2Seq", "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING"),
 )
-"""The classes that open speech recognisers, and what tells which; the installed version may lack some."""
+"""Classes that open speech recognisers, and the mapping of configurations that each can open. The installed version
+may lack some."""
 
 _TRAINING_ONLY = re.compile(r"(^|\.)masked_spec_embed$")
-"""Weights that published checkpoints may leave out, because nothing needs them to recognise."""
+"""Weights that published checkpoints may leave out, because only training uses them."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class CheckpointSource:
     """Where a checkpoint comes from, and how it is opened.
 
     Attributes:
@@ -56,21 +57,30 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
-    """An opened checkpoint: its folder or name, the name of the class that opened it, the processor and the model."""
+    """An opened checkpoint.
 
+    Attributes:
+        engine: Canonical engine name, for messages.
+        name: Its folder, or its name on the hub.
+        auto_class: Name of the class that opened it.
+        processor: What turns audio into features, and tokens into text.
+        model: The network.
+    """
+
+    engine: str
     name: str
     auto_class: str
     processor: Any
     model: Any
 
 
-def open_checkpoint(source: Source, *, device: str, dtype: str, transformers: Any) -> Checkpoint:
+def open_checkpoint(source: CheckpointSource, *, device: str, dtype: str, transformers: Any) -> Checkpoint:
     """Open a checkpoint on `device`, in `dtype` (`default`: float32 on a CPU, else its own half or float16).
 
-    What the hub's cache holds is taken without a request; only what it lacks is downloaded.
+    Files in the hub's cache are used without a request; only missing ones are downloaded.
 
     Raises:
-        ModelMissing: There is no such checkpoint here, nor can it be downloaded.
+        ModelMissing: The checkpoint is not on this machine, and cannot be downloaded.
         EngineUnavailable: It is damaged or for something else, or it needs a package.
     """
     folder = resolve_relative(source.name, download_root=source.download_root, kind="folder")
@@ -90,7 +100,7 @@ def open_checkpoint(source: Source, *, device: str, dtype: str, transformers: An
             return _open(
                 source, source.name, device=device, dtype=dtype, transformers=transformers, cached_only=cached_only
             )
-        except _NotHere as error:
+        except _NotAvailable as error:
             problem = str(error)
     raise ModelMissing(
         f"engine {source.engine}: the model {source.name} is not on this machine"
@@ -100,12 +110,14 @@ def open_checkpoint(source: Source, *, device: str, dtype: str, transformers: An
     )
 
 
-class _NotHere(Exception):  # noqa: N818 - a state, and never seen outside
+class _NotAvailable(Exception):  # noqa: N818 - a state, never raised to a caller
     """A part of a checkpoint of the hub is not in the cache, or cannot be fetched."""
 
 
-def _open(source: Source, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool) -> Checkpoint:
-    """Read a checkpoint, and say in one line what is wrong with it."""
+def _open(
+    source: CheckpointSource, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool
+) -> Checkpoint:
+    """Read a checkpoint; turns every error into one of ours with one line."""
     try:
         return _read(source, name, device=device, dtype=dtype, transformers=transformers, cached_only=cached_only)
     except EngineUnavailable:
@@ -114,21 +126,23 @@ def _open(source: Source, name: str, *, device: str, dtype: str, transformers: A
         raise EngineUnavailable(
             f"engine {source.engine}: {name} needs another package: {' '.join(str(error).split())}"
         ) from error
-    except Exception as error:  # damaged files end in errors of every kind
+    except Exception as error:  # damaged files raise errors of every kind
         if isinstance(error, OSError) and not Path(name).is_dir():
-            raise _NotHere(first_line(error)) from error
+            raise _NotAvailable(first_line(error)) from error
         problem = first_line(error)
         if "trust_remote_code" in str(error):
-            problem = "it comes with code of its own, which the option trust_remote_code would run; read it first"
+            problem = "it has Python code of its own, which runs only with the option trust_remote_code; read it first"
         raise EngineUnavailable(f"engine {source.engine}: Transformers cannot load {name}: {problem}") from error
 
 
-def _read(source: Source, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool) -> Checkpoint:
+def _read(
+    source: CheckpointSource, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool
+) -> Checkpoint:
     """Read configuration, processor and model, all from a folder, the cache or the hub."""
     common = {
         "local_files_only": cached_only,
         "cache_dir": None if source.download_root is None else str(source.download_root.expanduser()),
-        # Never None: Transformers would then ask on the terminal.
+        # Never None: Transformers would then ask the user on the terminal.
         "trust_remote_code": source.trust_remote_code,
     }
     config = transformers.AutoConfig.from_pretrained(name, **common)
@@ -139,7 +153,7 @@ def _read(source: Source, name: str, *, device: str, dtype: str, transformers: A
             f" {transformers.__version__} does not know as a speech recogniser"
         )
     if getattr(config, "has_lora_adapter", False) and not transformers.utils.is_peft_available():
-        raise ImportError("peft, for its adapter; run `pip install peft`")  # Transformers would leave the adapter out
+        raise ImportError("peft, for its adapter; run `pip install peft`")  # else it would be ignored
     processor = transformers.AutoProcessor.from_pretrained(name, **common, **source.processor_options)
     model, loading = getattr(transformers, auto_class).from_pretrained(
         name,
@@ -149,12 +163,14 @@ def _read(source: Source, name: str, *, device: str, dtype: str, transformers: A
         **source.model_options,
     )
     missing = sorted(key for key in loading["missing_keys"] if not _TRAINING_ONLY.search(key))
-    if missing:  # Transformers would fill them with noise
+    if missing:  # Transformers would initialise them at random
         raise EngineUnavailable(
             f"engine {source.engine}: {name} has no weights for {missing[0]}"
             + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
         )
-    return Checkpoint(name=name, auto_class=auto_class, processor=processor, model=model.to(device))
+    return Checkpoint(
+        engine=source.engine, name=name, auto_class=auto_class, processor=processor, model=model.to(device)
+    )
 
 
 def _auto_class(config: Any, transformers: Any, *, trusted: bool) -> str | None:
@@ -167,10 +183,10 @@ def _auto_class(config: Any, transformers: Any, *, trusted: bool) -> str | None:
 
 
 def _dtype(config: Any, wanted: str, *, device: str) -> str:
-    """The precision to load in: what was asked for; else float32 on a CPU, and on a GPU the model's own half."""
+    """The precision to load in. By default float32 on a CPU, and on a GPU the model's own half precision or float16."""
     if wanted != "default":
         return wanted
     own = str(getattr(config, "dtype", None)).removeprefix("torch.")
     if device == "cpu":
         return "float32"
-    return own if own in HALVES else "float16"
+    return own if own in HALF_PRECISIONS else "float16"

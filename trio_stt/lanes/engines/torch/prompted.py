@@ -1,7 +1,7 @@
-"""The families of checkpoints for Transformers that are asked in a form of their own: Cohere Transcribe and Qwen3-ASR.
+"""The checkpoint families with a prompt format of their own: Cohere Transcribe and Qwen3-ASR.
 
-It owns how they are fed and how their answers are read. It must not import trio, torch or Transformers: an opened
-checkpoint brings them along.
+It owns what they are fed and how their output is read. It must not import torch or Transformers: an opened checkpoint
+brings them along.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
 from trio_stt.lanes.engines.torch.seq2seq import DEFAULT_NEW_TOKENS, Clip, DecodeOptions
 
 
-class Cohere:
-    """Cohere Transcribe: it must be told the language, and takes no prompt."""
+class CohereFamily:
+    """Cohere Transcribe: needs a language, and takes no prompt."""
 
     options = frozenset({"generate", "punctuation"})
     prompt = False
@@ -27,33 +27,34 @@ class Cohere:
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         self._model = checkpoint.model
         self._processor = checkpoint.processor
-        self._told = {
+        self._prompt_options = {
             "language": (decode_options.language or "").strip().lower(),
             "punctuation": decode_options.punctuation,
         }
-        if not self._told["language"]:
-            raise SettingError("Cohere Transcribe needs a language")
+        if not self._prompt_options["language"]:
+            raise SettingError(f"engine {checkpoint.engine}: Cohere Transcribe needs a language")
         try:
-            self._processor.get_decoder_prompt_ids(**self._told)
+            self._processor.get_decoder_prompt_ids(**self._prompt_options)
         except ValueError as error:
             raise SettingError(
-                f"language {decode_options.language!r} is unknown to the model: {first_line(error)}"
+                f"engine {checkpoint.engine}: language {decode_options.language!r} is unknown to {checkpoint.name}:"
+                f" {first_line(error)}"
             ) from None
         self._generate = _defaults(decode_options)
 
     @property
-    def together(self) -> bool:
-        """Nobody has shown that its clips do not change each other."""
+    def supports_batching(self) -> bool:
+        """No: whether clips of a batch change each other was not measured."""
         return False
 
-    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
-        """See `Family.hear`; its processor cuts a clip that is too long for it, and puts the texts together."""
+    def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `CheckpointFamily.transcribe`; the processor cuts a clip that is too long, and joins the texts."""
         del durations_s, hints
-        features = self._processor(list(clips), sampling_rate=SAMPLE_RATE_HZ, **self._told)
+        features = self._processor(list(clips), sampling_rate=SAMPLE_RATE_HZ, **self._prompt_options)
         cuts = features.pop("audio_chunk_index", None)
         features = features.to(self._model.device, dtype=self._model.dtype)
         ids = self._model.generate(**features, **self._generate)
-        language = self._told["language"]
+        language = self._prompt_options["language"]
         texts = self._processor.decode(
             ids[:, features["decoder_input_ids"].shape[-1] :],
             skip_special_tokens=True,
@@ -63,8 +64,8 @@ class Cohere:
         return [Transcript(text=" ".join(text.split()), language=str(language)) for text in texts]
 
 
-class Qwen3:
-    """Qwen3-ASR: a language model that is asked in its own chat; it finds the language unless it is told."""
+class Qwen3Family:
+    """Qwen3-ASR: a language model with a chat format of its own; it detects the language unless one is given."""
 
     options = frozenset({"generate"})
     prompt = True
@@ -81,17 +82,18 @@ class Qwen3:
             )
         except ValueError as error:
             raise SettingError(
-                f"language {decode_options.language!r} is unknown to the model: {first_line(error)}"
+                f"engine {checkpoint.engine}: language {decode_options.language!r} is unknown to {checkpoint.name}:"
+                f" {first_line(error)}"
             ) from None
         self._generate = _defaults(decode_options)
 
     @property
-    def together(self) -> bool:
-        """Nobody has shown that its clips do not change each other."""
+    def supports_batching(self) -> bool:
+        """No: whether clips of a batch change each other was not measured."""
         return False
 
-    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
-        """See `Family.hear`; the prompt is the context that its chat has a place for."""
+    def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `CheckpointFamily.transcribe`; the prompt becomes the context of its chat."""
         del durations_s
         (clip,) = clips
         features = self._processor.apply_transcription_request(clip, language=self._language, prompt=hints.prompt)

@@ -1,8 +1,7 @@
-"""What a family of checkpoints for Transformers is, and those that write freely: Moonshine, Granite Speech, others.
+"""The protocol of a checkpoint family, and the families that generate text freely: Moonshine, Granite Speech, others.
 
-It owns how they are fed and how their answers are read; `transformers_frames`, `transformers_whisper` and
-`transformers_asked` do so for other families. It must not import trio, torch or Transformers: an opened checkpoint
-brings them along.
+It owns what they are fed and how their output is read; `ctc_transducer`, `whisper` and `prompted` do so for other
+families. It must not import torch or Transformers: an opened checkpoint brings them along.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,27 +17,27 @@ from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
 Clip = NDArray[np.float32]
 
 FAMILY_OPTIONS = ("generate", "timestamps", "prompt", "include_language_in_prompt", "punctuation")
-"""Options that only some families take."""
+"""Options that only some families use; the others refuse them."""
 
 DEFAULT_NEW_TOKENS = 256
-"""Where neither checkpoint nor user says how many tokens a clip may become: what the reference server takes."""
+"""Tokens that a clip may become if neither the checkpoint nor the user sets a limit. Source: the reference server."""
 
 _TOKENS_PER_S = 6.5
-"""Moonshine repeats itself when it may write more than this. Source: the model's card."""
+"""Tokens per second of audio. Moonshine repeats itself when it may write more. Source: the model's card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeOptions:
-    """What the user asked of a model, as far as a family takes it.
+    """How a model is to decode, as far as its family can.
 
     Attributes:
         language: Language code, or None to let the model decide.
         beam_size: Beam width, at least 1.
-        timestamps: Ask Whisper for times, which cost it more tokens.
-        generate: Further arguments of `generate`; they win.
+        timestamps: Whether Whisper gives times, which cost more tokens.
+        generate: Further arguments of `generate`, which win over ours.
         prompt: Granite's instruction.
-        name_language: Tell Granite the language, too.
-        punctuation: Whether Cohere Transcribe shall write it.
+        name_language: Whether Granite's instruction names the language.
+        punctuation: Whether Cohere Transcribe writes punctuation.
     """
 
     language: str | None = None
@@ -50,16 +49,16 @@ class DecodeOptions:
     punctuation: bool = True
 
 
-class Family(Protocol):
-    """An opened checkpoint that knows how it is fed."""
+class CheckpointFamily(Protocol):
+    """An opened checkpoint, with the knowledge of what it is fed."""
 
     @property
-    def together(self) -> bool:
-        """Whether clips of different lengths may share a batch without changing each other's words."""
+    def supports_batching(self) -> bool:
+        """Whether clips of different lengths can share a batch without changing each other's words."""
 
     @property
     def options(self) -> frozenset[str]:
-        """Those of `FAMILY_OPTIONS` that make a difference to it."""
+        """Those of `FAMILY_OPTIONS` that it uses."""
 
     @property
     def prompt(self) -> bool:
@@ -67,24 +66,24 @@ class Family(Protocol):
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Codes of the languages that can be asked of it; empty where that is the model's own affair."""
+        """Codes of the languages that it can be told; empty if the model decides alone."""
 
     @property
     def times(self) -> Times:
         """What it gives times of."""
 
-    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
-        """Transcribe clips; with one only unless `together`.
+    def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """Transcribe clips; one at a time unless `supports_batching`.
 
         Args:
             clips: float32, shape (n,), 16 kHz, long enough for any encoder.
-            durations_s: How long each was before it was filled up.
-            hints: How they are to be heard.
+            durations_s: How long each was before it was padded.
+            hints: How they are to be transcribed.
         """
 
 
-class Sequences:
-    """A model that turns features into a sequence of tokens and needs to be told nothing else, such as Moonshine."""
+class Seq2SeqFamily:
+    """Any model that turns features into a sequence of tokens without further input, such as Moonshine."""
 
     options = frozenset({"generate"})
     prompt = False
@@ -99,12 +98,12 @@ class Sequences:
         self._rated = self._model.config.model_type.startswith("moonshine")
 
     @property
-    def together(self) -> bool:
-        """Their encoders mix neighbours in time, padding included."""
+    def supports_batching(self) -> bool:
+        """No: their encoders mix neighbours in time, including the padding."""
         return False
 
-    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
-        """See `Family.hear`; hints mean nothing here."""
+    def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `CheckpointFamily.transcribe`; ignores hints."""
         del hints
         features = self._processor(list(clips), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
         limit = {} if self._limited else {"max_new_tokens": self._new_tokens(max(durations_s))}
@@ -117,8 +116,8 @@ class Sequences:
         return max(1, int(duration_s * _TOKENS_PER_S)) if self._rated else DEFAULT_NEW_TOKENS
 
 
-class Granite:
-    """Granite Speech: a language model that is asked in its own chat to write down what it hears."""
+class GraniteFamily:
+    """Granite Speech: a language model that is instructed in its own chat format to transcribe the audio."""
 
     options = frozenset({"generate", "prompt", "include_language_in_prompt"})
     prompt = True
@@ -136,19 +135,19 @@ class Granite:
         self._generate = defaults | dict(decode_options.generate)
 
     @property
-    def together(self) -> bool:
-        """Its encoder has no mask."""
+    def supports_batching(self) -> bool:
+        """No: its encoder has no mask."""
         return False
 
-    def hear(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
-        """See `Family.hear`; the prompt follows the instruction as context."""
+    def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
+        """See `CheckpointFamily.transcribe`; the prompt follows the instruction as context."""
         del durations_s
         (clip,) = clips
-        question = f"{self._processor.audio_token}{self._prompt}"
+        instruction = f"{self._processor.audio_token}{self._prompt}"
         if hints.prompt:
-            question += f" Context: {hints.prompt}"
+            instruction += f" Context: {hints.prompt}"
         chat = self._processor.tokenizer.apply_chat_template(
-            [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+            [{"role": "user", "content": instruction}], tokenize=False, add_generation_prompt=True
         )
         features = self._processor([chat], [clip], device=str(self._model.device), return_tensors="pt")
         features = features.to(self._model.device, dtype=self._model.dtype)

@@ -1,6 +1,6 @@
-"""Where a Whisper model that CTranslate2 can read is: a folder, or a name on the Hugging Face hub.
+"""Finds a Whisper model for CTranslate2: a folder, or a name on the Hugging Face hub.
 
-It must not import faster-whisper, and downloads only what is neither a folder nor in the hub's cache.
+Only models that are neither a folder nor in the hub's cache are downloaded.
 """
 
 import logging
@@ -13,7 +13,7 @@ from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import resolve_relative
 
 _NEEDED = ("model.bin", "tokenizer.json")
-"""Without the second, faster-whisper would ask the hub for one, and without a network fail in its own words."""
+"""Without the second file, faster-whisper would request one from the hub, and fail without a network."""
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 def find_model(
     name: str, *, engine: str, known: list[str], download: Callable[..., Any], download_root: Path | None, offline: bool
 ) -> Path:
-    """Return the folder that a model name or path means, after a download where that is needed.
+    """Return the folder for a model name or path, after a download if necessary.
 
     Args:
         name: A path (relative: from `download_root`, then from here), one of `known`, or `owner/name` on the hub.
@@ -31,7 +31,7 @@ def find_model(
         known: Short names of the models that faster-whisper publishes.
         download: faster-whisper's `download_model`.
         download_root: Cache folder for downloads instead of the hub's own.
-        offline: Take only what is on this machine.
+        offline: Use only files on this machine.
 
     Raises:
         ModelMissing: It may exist, but not on this machine.

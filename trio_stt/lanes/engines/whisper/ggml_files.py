@@ -1,7 +1,4 @@
-"""Where a whisper.cpp model file is, and what its first bytes say.
-
-It must not import pywhispercpp, and downloads nothing.
-"""
+"""Finds a whisper.cpp model file, and reads its header. Downloads nothing."""
 
 import struct
 from collections.abc import Collection
@@ -14,23 +11,23 @@ DOWNLOAD_URL = "https://huggingface.co/ggerganov/whisper.cpp"
 
 _MAGIC = 0x67676D6C
 _FIRST_MULTILINGUAL_VOCABULARY = 51_865
-"""whisper.cpp takes a model for multilingual from this vocabulary size on; English-only ones have 51,864."""
+"""From this vocabulary size on, whisper.cpp treats a model as multilingual; English-only models have 51,864."""
 
 
 def find_model(
     name: str, *, engine: str, known: Collection[str], download_root: Path | None, default_folder: Path
 ) -> Path:
-    """Return the ggml file that a model name or path means.
+    """Return the ggml file for a model name or path.
 
     Args:
         name: A known model name such as `tiny.en`, or a path (relative: from `download_root`, then from here).
         engine: Canonical engine name, for messages.
         known: Names of the models that whisper.cpp publishes.
-        download_root: Folder to look into instead of `default_folder`, or None.
-        default_folder: Where the backend keeps its models.
+        download_root: Folder that is searched instead of `default_folder`, or None.
+        default_folder: The backend's own folder for models.
 
     Raises:
-        ModelMissing: whisper.cpp publishes such a model, but there is none here.
+        ModelMissing: whisper.cpp publishes the model, but it is not on this machine.
         EngineUnavailable: There is no such file; the message says what to give.
     """
     folder = default_folder if download_root is None else download_root.expanduser()
@@ -53,7 +50,7 @@ def find_model(
 
 
 def is_multilingual(path: Path, *, engine: str) -> bool:
-    """Tell from a ggml file's header whether the model knows other languages than English.
+    """Return whether a ggml file's header says that the model has languages other than English.
 
     Raises:
         EngineUnavailable: The file cannot be read, or is not a ggml file.

@@ -1,8 +1,7 @@
 """The engine `whisper_cpp`: Whisper, run by whisper.cpp through pywhispercpp.
 
-It owns the loaded model and its parameters; where the file lies is `ggml_files`' business. whisper.cpp's own messages
-go to this module's logger, never to the terminal. It must not import trio, and pywhispercpp only when an engine is
-loaded.
+It owns the loaded model and its parameters; `ggml_files` finds the file. whisper.cpp's own messages go to this module's
+logger, never to the terminal. pywhispercpp is imported only when an engine is loaded.
 """
 
 import atexit
@@ -13,40 +12,78 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import Options, import_backend, prepare_clips
+from trio_stt.lanes.engines.common import first_line, import_backend, prepare_clips
+from trio_stt.lanes.engines.options import Arguments, Count, EngineOptions, decode, option_error
+from trio_stt.lanes.engines.selection import CPU_AND_CUDA, ENGLISH_ONLY, choose_device, choose_language
 from trio_stt.lanes.engines.whisper.ggml_files import find_model, is_multilingual
 
 ENGINE = "whisper_cpp"
 
 _DEFAULT_MODEL = "tiny.en"
-_LANGUAGE_OF_ENGLISH_MODELS = "en"
 _MAX_BEAMS = 8
 """whisper.cpp's WHISPER_MAX_DECODERS; beyond it every inference fails."""
 
 _MIN_SAMPLES = SAMPLE_RATE_HZ
-"""Shorter clips are filled up with zeros: below 0.1 s whisper.cpp returns nothing, and its input is 30 s anyway."""
+"""Shorter clips are padded with zeros: below 0.1 s whisper.cpp returns nothing, and its input is 30 s anyway."""
 
 _NO_SPEECH = "[BLANK_AUDIO]"
-"""How Whisper's models spell that a stretch holds no words."""
+"""What Whisper's models write for audio without words."""
 
 _NOT_OPTIONS = frozenset({"strategy", "vad_params", "prompt_n_tokens", "detect_language"})
-"""Parameters that JSON cannot give, that follow from others, or (the last) that would return no text."""
+"""Parameters that JSON cannot express, that follow from others, or (the last) with which no text is returned."""
 
 _LOG_ERROR = 4
 """ggml's log level for errors."""
 
 _EMPTY_MODEL = "no tensors loaded"
-"""What whisper.cpp warns of, and goes on, when a file ends before its weights."""
+"""Warning of whisper.cpp for a file that ends before its weights; it goes on, and would crash later."""
 
 _logger = logging.getLogger(__name__)
 _native_errors: ContextVar[list[str] | None] = ContextVar("_native_errors", default=None)
+
+
+def _refuse_log_file(_: object) -> object:
+    raise ValueError(f"must be null: the messages go to the logger {__name__}")
+
+
+class WhisperCppOptions(EngineOptions):
+    """What the engine `whisper_cpp` takes."""
+
+    model: Arguments
+    transcribe: Arguments
+
+
+class LoadOptions(EngineOptions, extra="allow"):
+    """What `model` may hold besides whisper.cpp's own parameters."""
+
+    model: str = ""
+    models_dir: str = ""
+    redirect_whispercpp_logs_to: Annotated[object, BeforeValidator(_refuse_log_file)] = None
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters of whisper.cpp and its binding."""
+        return dict(self.model_extra or {})
+
+
+class CallOptions(EngineOptions, extra="allow"):
+    """What `transcribe` may hold besides whisper.cpp's own parameters."""
+
+    language: str = ""
+    n_processors: Count = 1
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters of whisper.cpp."""
+        return dict(self.model_extra or {})
 
 
 class WhisperCpp:
@@ -80,13 +117,13 @@ class WhisperCpp:
     def _transcribe_one(self, clip: NDArray[np.float32], prompt: str | None) -> Transcript:
         padded = np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size)))
         language = self._language
-        # The binding keeps what a call set for the calls that follow: without a prompt, the last one would stay.
+        # The binding keeps parameters for later calls: without an empty prompt, the last prompt would stay.
         call_options = {"initial_prompt": prompt or "", **self._call_options}
         try:
             with _collect_native_errors() as errors:
                 if language is None:
                     (language, _probability), _all = self._model.auto_detect_language(padded)
-                heard = self._model.transcribe(padded, language=language, extract_probability=True, **call_options)
+                found = self._model.transcribe(padded, language=language, extract_probability=True, **call_options)
         except RuntimeError as error:
             raise TranscriptionFailed(f"engine {ENGINE}: {error}") from error
         if errors:
@@ -99,7 +136,7 @@ class WhisperCpp:
                 end_s=max(start_s, min(segment.t1 / 100, duration_s)),
                 confidence=None if math.isnan(segment.probability) else float(min(1.0, segment.probability)),
             )
-            for segment in heard
+            for segment in found
             if (text := segment.text.strip()) and text != _NO_SPEECH
             for start_s in [max(0.0, min(segment.t0 / 100, duration_s))]
         )
@@ -113,25 +150,37 @@ def load(config: EngineConfig) -> WhisperCpp:
         SettingError: The language, the beam size or an option is unknown, of the wrong type or impossible.
         EngineUnavailable: The package or the model file is missing or unfit.
     """
-    options = Options(config.options, engine=ENGINE)
-    model_options, call_options = options.mapping("model"), options.mapping("transcribe")
-    options.done()
+    options = decode(WhisperCppOptions, config.options, engine=ENGINE)
+    loading = decode(LoadOptions, options.model, engine=ENGINE, prefix="model.")
+    calling = decode(CallOptions, options.transcribe, engine=ENGINE, prefix="transcribe.")
     if config.beam_size > _MAX_BEAMS:
         raise SettingError(f"engine {ENGINE}: beam_size {config.beam_size} is above whisper.cpp's {_MAX_BEAMS}")
     whisper = import_backend("pywhispercpp.model", engine=ENGINE, package="pywhispercpp")
     constants = import_backend("pywhispercpp.constants", engine=ENGINE, package="pywhispercpp")
     native = import_backend("_pywhispercpp", engine=ENGINE, package="pywhispercpp")
-    logging.getLogger("pywhispercpp").setLevel(logging.WARNING)  # it reports each call at INFO
+    logging.getLogger("pywhispercpp").setLevel(logging.WARNING)  # it logs each call at INFO
     native.whisper_log_set(_log)
-    atexit.register(native.whisper_log_set, None)  # else the binding drops the function after the interpreter has ended
+    atexit.register(native.whisper_log_set, None)  # else the binding calls into an ended interpreter
 
-    path = _model_path(config, model_options, constants)
-    known = whisper.Model.available_languages()
-    language = _language(config, call_options, path, known=known)
+    path = find_model(
+        loading.model or config.model or _DEFAULT_MODEL,
+        engine=ENGINE,
+        known=constants.AVAILABLE_MODELS,
+        download_root=Path(loading.models_dir) if loading.models_dir else config.download_root,
+        default_folder=constants.MODELS_DIR,
+    )
+    languages = whisper.Model.available_languages() if is_multilingual(path, engine=ENGINE) else ENGLISH_ONLY
+    language = choose_language(calling.language or config.language, languages, engine=ENGINE, model=path)
     offers_cuda = "CUDA" in str(whisper.Model.system_info())
-    device, use_gpu, notice = _device(config.device, offers_cuda=offers_cuda)
+    device, notice = choose_device(
+        config.device,
+        engine=ENGINE,
+        cuda_devices=config.gpu_device_index + 1 if offers_cuda else 0,  # whisper.cpp does not say how many there are
+        without_cuda="the installed pywhispercpp has no CUDA",
+    )
+    use_gpu = config.device != "cpu" and (offers_cuda or config.device == "auto")  # there are GPUs other than CUDA's
     beams = config.beam_size > 1
-    decode: dict[str, object] = {
+    decode_parameters: dict[str, object] = {
         "n_threads": config.num_threads,
         "print_progress": False,
         "print_realtime": False,
@@ -139,108 +188,63 @@ def load(config: EngineConfig) -> WhisperCpp:
         "greedy": {"best_of": 1},
     }
     if beams:
-        decode["beam_search"] = {"beam_size": config.beam_size, "patience": -1.0}
-    decode["context_params"] = {"use_gpu": use_gpu, "gpu_device": config.gpu_device_index if use_gpu else 0}
-    loading = decode | {"params_sampling_strategy": int(beams)} | model_options
+        decode_parameters["beam_search"] = {"beam_size": config.beam_size, "patience": -1.0}
+    decode_parameters["context_params"] = {"use_gpu": use_gpu, "gpu_device": config.gpu_device_index if use_gpu else 0}
+    arguments = decode_parameters | {"params_sampling_strategy": int(beams)} | loading.parameters
     constructor = inspect.signature(whisper.Model).parameters.keys() - {"model", "models_dir", "params"}
-    _check_options(native, {k: v for k, v in loading.items() if k not in constructor}, prefix="model.")
-    processors = Options(call_options, engine=ENGINE, prefix="transcribe.").integer("n_processors", 1)
-    _check_options(native, {k: v for k, v in call_options.items() if k != "n_processors"}, prefix="transcribe.")
-    if "initial_prompt" in loading:  # each call sets a prompt, so one from here has to be a call's
-        call_options.setdefault("initial_prompt", loading.pop("initial_prompt"))
-    if processors > 1:
-        call_options["n_processors"] = processors
-    else:
-        call_options.pop("n_processors", None)
+    call_options = calling.parameters
+    _check_parameters(native, {k: v for k, v in arguments.items() if k not in constructor}, prefix="model.")
+    _check_parameters(native, call_options, prefix="transcribe.")
+    if "initial_prompt" in arguments:  # each call sets a prompt, so this one has to be an argument of each call
+        call_options.setdefault("initial_prompt", arguments.pop("initial_prompt"))
+    if calling.n_processors > 1:
+        call_options["n_processors"] = calling.n_processors
 
     try:
         with _collect_native_errors() as errors:
-            model = whisper.Model(str(path), **loading)
+            model = whisper.Model(str(path), **arguments)
     except TypeError as error:
-        raise SettingError(f"engine {ENGINE}: an option of `model` is not fit: {str(error).splitlines()[0]}") from error
+        raise SettingError(f"engine {ENGINE}: an option of `model` is not valid: {first_line(error)}") from error
     except (ValueError, RuntimeError, MemoryError) as error:
         raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {error}") from error
     if errors:
-        # The binding hands out a model even then, and using it would end the process.
+        # The binding returns a model even then, and using it would end the process.
         raise EngineUnavailable(f"engine {ENGINE}: whisper.cpp cannot load {path}: {errors[0]}")
-    languages = sorted(known) if is_multilingual(path, engine=ENGINE) else [_LANGUAGE_OF_ENGLISH_MODELS]
     info = EngineInfo(
         engine=ENGINE,
         model=str(path),
         device=device,
         notice=notice,
-        devices=("cpu", "cuda") if offers_cuda else ("cpu",),
-        languages=tuple(languages),
+        devices=CPU_AND_CUDA if offers_cuda else ("cpu",),
+        languages=tuple(sorted(languages)),
         prompt=True,
         times="segments",
     )
     return WhisperCpp(model, info=info, normalize=config.normalize_audio, language=language, call_options=call_options)
 
 
-def _model_path(config: EngineConfig, model_options: dict[str, object], constants: Any) -> Path:
-    """Take the model's name and folder out of the options, or from the settings, and find the file."""
-    options = Options(model_options, engine=ENGINE, prefix="model.")
-    name = options.text("model") or config.model or _DEFAULT_MODEL
-    folder = options.text("models_dir")
-    for key in ("model", "models_dir"):
-        model_options.pop(key, None)
-    if model_options.pop("redirect_whispercpp_logs_to", None) is not None:
-        raise options.error("redirect_whispercpp_logs_to", f"must be null: the messages go to the logger {__name__}")
-    return find_model(
-        name,
-        engine=ENGINE,
-        known=constants.AVAILABLE_MODELS,
-        download_root=Path(folder) if folder else config.download_root,
-        default_folder=constants.MODELS_DIR,
-    )
-
-
-def _language(config: EngineConfig, call_options: dict[str, object], path: Path, *, known: Sequence[str]) -> str | None:
-    """Take the language out of the options, or from the settings; None lets a multilingual model decide."""
-    chosen = Options(call_options, engine=ENGINE, prefix="transcribe.").text("language", config.language or "")
-    call_options.pop("language", None)
-    language = chosen.strip().lower()
-    if language and language not in known:
-        raise SettingError(f"engine {ENGINE}: unknown language {chosen!r}; there are {', '.join(known)}")
-    if is_multilingual(path, engine=ENGINE):
-        return language or None
-    if language not in ("", _LANGUAGE_OF_ENGLISH_MODELS):
-        raise SettingError(f"engine {ENGINE}: language {chosen!r} needs a multilingual model; {path} is English-only")
-    return _LANGUAGE_OF_ENGLISH_MODELS
-
-
-def _device(wanted: str, *, offers_cuda: bool) -> tuple[str, bool, str | None]:
-    """Return where the model runs, whether whisper.cpp may use a GPU, and a notice if that is not what was asked."""
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise SettingError(f"engine {ENGINE}: device {wanted!r} must be auto, cpu or cuda")
-    if wanted == "cuda" and not offers_cuda:
-        return "cpu", False, f"engine {ENGINE}: the installed pywhispercpp has no CUDA, so it runs on the CPU"
-    return ("cuda" if offers_cuda and wanted != "cpu" else "cpu"), wanted != "cpu", None
-
-
-def _check_options(native: Any, values: Mapping[str, object], *, prefix: str) -> None:
-    """Try decoding options on parameters of their own.
+def _check_parameters(native: Any, values: Mapping[str, object], *, prefix: str) -> None:
+    """Try parameters on a set of parameters that is thrown away.
 
     Raises:
         SettingError: whisper.cpp has no such parameter, or not of this type.
     """
-    options = Options(values, engine=ENGINE, prefix=prefix)
     trial = native.whisper_full_default_params(native.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
     for name, value in values.items():
         try:
             if name in _NOT_OPTIONS or "callback" in name or callable(getattr(trial, name, None)):
                 raise AttributeError(name)  # noqa: TRY301 - one message for every name that does not exist
             if name == "no_context" and not value:
-                raise options.error(name, "must be true: what one talker said must not prime the next one's clip")
+                raise option_error(ENGINE, f"{prefix}{name}", "must be true: no clip may prime the next")
             setattr(trial, name, value)
         except AttributeError as error:
-            raise options.error(name, "does not exist") from error
+            raise option_error(ENGINE, f"{prefix}{name}", "does not exist") from error
         except (TypeError, ValueError, RuntimeError, KeyError) as error:
-            raise options.error(name, f"does not take {value!r}") from error
+            raise option_error(ENGINE, f"{prefix}{name}", f"does not take {value!r}") from error
 
 
 def _log(level: int, text: str) -> None:
-    """Receive one message of whisper.cpp, on the thread that caused it."""
+    """Receive a message of whisper.cpp, on the thread that caused it."""
     message = text.strip()
     if not message:
         return
@@ -252,7 +256,7 @@ def _log(level: int, text: str) -> None:
 
 @contextmanager
 def _collect_native_errors() -> Iterator[list[str]]:
-    """Collect what whisper.cpp calls an error on this thread, since the binding drops its return codes."""
+    """Collect the errors that whisper.cpp logs on this thread, because the binding ignores its return codes."""
     errors: list[str] = []
     token = _native_errors.set(errors)
     try:

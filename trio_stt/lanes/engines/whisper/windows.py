@@ -1,6 +1,6 @@
-"""How clips become what Whisper hears at once: windows of at most 30 s, laid one after the other in one piece of audio.
+"""Cuts clips into Whisper's windows of at most 30 s, and lays the windows one after the other in one batch audio.
 
-Pure. It must not import a backend.
+Pure functions. It must not import a backend.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ
 
 WINDOW_S = 30
-"""What Whisper hears at once."""
+"""Whisper's input length, in seconds."""
 
 Clip = NDArray[np.float32]
 Stretch = tuple[int, int]
-"""The first sample of a stretch of a clip, and the one after its last."""
+"""First sample of a part of a clip, and the sample after its last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The samples `start` to `end` of clip number `clip`, laid at the second `at_s` of the batch's audio."""
+    """The samples `start` to `end` of clip number `clip`, placed at second `at_s` of the batch audio."""
 
     clip: int
     start: int
@@ -30,22 +30,22 @@ class Window:
 
     @property
     def after_s(self) -> int:
-        """The second at which the next window may lie: whole seconds, so that no rounding can move a window."""
+        """The second at which the next window can start: whole seconds, so that no rounding moves a window."""
         return self.at_s - (self.start - self.end) // SAMPLE_RATE_HZ
 
     def clip_time_s(self, batch_time_s: float) -> float:
-        """A time of the batch's audio as a time of the clip, inside this window."""
+        """Convert a time in the batch audio to a time in the clip, inside this window."""
         start_s, end_s = self.start / SAMPLE_RATE_HZ, self.end / SAMPLE_RATE_HZ
         return min(max(start_s, start_s + batch_time_s - self.at_s), end_s)
 
 
 def cut(clips: Sequence[Clip], speech: Callable[[Clip], Sequence[Stretch]], *, filtered: bool) -> Iterator[Window]:
-    """Cut clips into windows. A clip that fits one is one, unless `filtered`.
+    """Cut clips into windows. A clip that fits into one window stays whole, unless `filtered`.
 
     Args:
         clips: float32, shape (n,), 16 kHz.
-        speech: Finds the stretches of a clip that hold speech, in order, none longer than a window.
-        filtered: Leave out what lies before, after and between the windows that hold all speech.
+        speech: Finds the parts of a clip that hold speech, in order, none longer than a window.
+        filtered: Remove silence before, after and between the windows.
     """
     at_s = 0
     for number, clip in enumerate(clips):
@@ -57,7 +57,7 @@ def cut(clips: Sequence[Clip], speech: Callable[[Clip], Sequence[Stretch]], *, f
 
 
 def lay(windows: Sequence[Window], clips: Sequence[Clip]) -> Clip:
-    """Return the audio in which all windows lie: float32, shape (n,), zeros between them."""
+    """Return the batch audio with all windows: float32, shape (n,), zeros between them."""
     audio = np.zeros(windows[-1].after_s * SAMPLE_RATE_HZ, np.float32)
     for window in windows:
         first = window.at_s * SAMPLE_RATE_HZ
@@ -66,7 +66,7 @@ def lay(windows: Sequence[Window], clips: Sequence[Clip]) -> Clip:
 
 
 def _joined(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """As few stretches as hold all of them, each within a window: the pauses inside stay, as people make them."""
+    """Join parts to as few as possible, each within a window; the pauses inside are kept."""
     joined: list[Stretch] = []
     for start, end in stretches:
         if joined and end - joined[-1][0] <= WINDOW_S * SAMPLE_RATE_HZ:
