@@ -1,0 +1,22 @@
+"""The client in docs/protocol.md transcribes a file on a real server."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.protocol.test_protocol_page import PAGE
+from tests.support.real import moonshine_asset
+from tests.support.server import running_server
+
+
+async def test_the_example_client_prints_a_transcript(capsys: pytest.CaptureFixture[str]) -> None:
+    found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert found
+    example: dict[str, Any] = {"__name__": "example"}
+    exec(found[1], example)  # noqa: S102 - the code of our own document
+    async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server:
+        await example["main"](f"ws://127.0.0.1:{server.port}/ws/transcribe", str(moonshine_asset("beckett.wav")))
+    printed = capsys.readouterr().out.lower()
+    assert "ever tried" in printed
+    assert re.search(r"^1 ", printed, re.MULTILINE)
