@@ -1,4 +1,4 @@
-"""`trio-stt doctor`: what it finds, what it says is wrong, and its exit status."""
+"""`trio-stt doctor`: results, problems and exit status."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ from trio_stt.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TRIO_STT_DOWNLOAD_ROOT", str(tmp_path / "models"))
     monkeypatch.setenv("TRIO_STT_PORT", "0")
     moonshine_asset("tiny-en")
@@ -31,13 +31,13 @@ def taken_port() -> Iterator[int]:
         yield other.port
 
 
-def examined(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+def checked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
     status = main(["doctor", "--json", *words])
     return status, json.loads(capsys.readouterr().out)
 
 
-def test_a_whole_installation_has_nothing_wrong(capsys: pytest.CaptureFixture[str], place: Path) -> None:
-    status, found = examined(capsys)
+def test_complete_installation_has_no_problem(capsys: pytest.CaptureFixture[str], models_folder: Path) -> None:
+    status, found = checked(capsys)
     assert (status, found["ok"]) == (0, True)
     assert found["lanes"] == [
         {
@@ -57,7 +57,7 @@ def test_a_whole_installation_has_nothing_wrong(capsys: pytest.CaptureFixture[st
     assert [(each["engine"], each["device"]) for each in found["devices"]] == [
         (each.engine, each.device) for each in device_report()
     ]
-    assert found["modelsFolder"] == str(place)
+    assert found["modelsFolder"] == str(models_folder)
     assert found["models"] == [
         {
             "engine": "sherpa_onnx_moonshine",
@@ -65,12 +65,12 @@ def test_a_whole_installation_has_nothing_wrong(capsys: pytest.CaptureFixture[st
             "path": str(moonshine_asset("tiny-en")),
         }
     ]
-    assert found["environment"] == {"TRIO_STT_DOWNLOAD_ROOT": str(place), "TRIO_STT_PORT": "0"}
+    assert found["environment"] == {"TRIO_STT_DOWNLOAD_ROOT": str(models_folder), "TRIO_STT_PORT": "0"}
     assert found["server"]["state"] == "free"
     assert found["server"]["page"]
 
 
-def test_people_read_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("trio-stt ")
@@ -80,48 +80,46 @@ def test_people_read_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         "  finals and partials          sherpa_onnx_moonshine, moonshine-tiny-en: runs moonshine-tiny-en on cpu"
         in lines
     )
-    assert lines[-1] == "Nothing is wrong."
+    assert lines[-1] == "No problems found."
 
 
-def test_a_port_of_another_program_is_wrong(capsys: pytest.CaptureFixture[str], taken_port: int) -> None:
-    status, found = examined(capsys, "--port", str(taken_port))
+def test_port_of_another_program_is_a_problem(capsys: pytest.CaptureFixture[str], taken_port: int) -> None:
+    status, found = checked(capsys, "--port", str(taken_port))
     assert (status, found["ok"]) == (1, False)
     assert found["server"]["state"] == "taken"
-    assert found["server"]["said"] == "cannot be listened on: Address already in use"
+    assert found["server"]["said"] == "cannot be bound: Address already in use"
 
 
-def test_an_engine_that_does_not_load_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_engine_that_does_not_load_is_a_problem(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["doctor", "--engine", "whisper_cpp", "--model", str(tmp_path / "none.bin")]) == 1
     out = capsys.readouterr().out
     line = next(line for line in out.splitlines() if line.startswith("! finals"))
     assert f"no model file {tmp_path / 'none.bin'}" in line
-    assert out.endswith("Lines with ! say what is wrong.\n")
+    assert out.endswith('Problems are marked with "!".\n')
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_a_model_that_is_not_here_is_wrong_where_it_may_not_be_fetched(
-    capsys: pytest.CaptureFixture[str], place: Path, offline: bool
+def test_missing_model_is_a_problem_when_offline(
+    capsys: pytest.CaptureFixture[str], models_folder: Path, offline: bool
 ) -> None:
     words = ["--engine", "parakeet", *(["--offline"] if offline else [])]
-    status, found = examined(capsys, *words)
+    status, found = checked(capsys, *words)
     assert status == int(offline)
-    said = found["lanes"][0]["said"]
+    message = found["lanes"][0]["said"]
     if offline:
-        assert "run `trio-stt models pull nvidia/parakeet-tdt-0.6b-v3 --engine sherpa_onnx_parakeet" in said
+        assert "run `trio-stt models pull nvidia/parakeet-tdt-0.6b-v3 --engine sherpa_onnx_parakeet" in message
     else:
-        assert said == "is fetched at the next start (487 MB)"
-    assert not place.exists()
+        assert message == "is downloaded at the next start (487 MB)"
+    assert not models_folder.exists()
 
 
-def test_what_clients_may_not_see_is_not_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_private_settings_are_hidden(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIO_STT_TRANSCRIPTION_ENGINE_OPTIONS", '{"num_threads": 3}')
-    _, found = examined(capsys)
+    _, found = checked(capsys)
     assert found["environment"]["TRIO_STT_TRANSCRIPTION_ENGINE_OPTIONS"] == "(set)"
 
 
-def test_a_required_package_that_lacks_is_wrong(
+def test_missing_required_package_is_a_problem(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks, "requires", lambda _: ["no-such-package>=1", "no-such-extra>=1; extra == 'more'"])
@@ -132,34 +130,34 @@ def test_a_required_package_that_lacks_is_wrong(
 
 
 @pytest.mark.parametrize("words", [["--engine", "no_such"], ["--port", "70000"]])
-def test_impossible_settings_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+def test_invalid_settings_end_with_one_line(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     assert main(["doctor", *words]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "told"),
+    ("flag", "value", "message"),
     [
         ("--keys-file", "no-keys", "keys_file: no-keys does not exist; `trio-stt keys create` creates it"),
-        ("--certfile", "cert.pem", "keyfile: is needed as well: TLS takes --certfile and --keyfile together"),
+        ("--certfile", "cert.pem", "keyfile: is missing; TLS needs both --certfile and --keyfile"),
         ("--trusted-proxies", "nginx", "trusted_proxies: 'nginx' is not an address"),
         ("--allowed-origins", "example.org", "allowed_origins: 'example.org' is not an origin"),
         ("--record", __file__, f"record: cannot write to {__file__}"),
     ],
 )
-def test_what_would_keep_a_server_from_starting_is_wrong(
-    capsys: pytest.CaptureFixture[str], flag: str, value: str, told: str
+def test_settings_that_prevent_a_start_are_a_problem(
+    capsys: pytest.CaptureFixture[str], flag: str, value: str, message: str
 ) -> None:
-    status, found = examined(capsys, flag, value)
+    status, found = checked(capsys, flag, value)
     assert (status, found["ok"]) == (1, False)
-    assert found["refusal"].startswith(told)
+    assert found["refusal"].startswith(message)
 
 
-async def test_a_running_server_is_asked_instead(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_running_server_is_queried(capsys: pytest.CaptureFixture[str]) -> None:
     async with running_server(["-m", "trio_stt", "serve", "--port", "{port}", "--no-model-warmup"]) as server:
         with trio.fail_after(60):
             await server.wait_for_output("trio-stt is ready")
-        status, found = await trio.to_thread.run_sync(examined, capsys, "--port", str(server.port))
+        status, found = await trio.to_thread.run_sync(checked, capsys, "--port", str(server.port))
     assert status == 0
     assert found["lanes"] == []
     assert found["server"] == {
@@ -171,20 +169,20 @@ async def test_a_running_server_is_asked_instead(capsys: pytest.CaptureFixture[s
     }
 
 
-def test_an_address_of_another_machine_cannot_be_listened_on(capsys: pytest.CaptureFixture[str]) -> None:
-    status, found = examined(capsys, "--host", "192.0.2.1", "--port", "8010")
+def test_address_of_another_machine_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    status, found = checked(capsys, "--host", "192.0.2.1", "--port", "8010")
     assert status == 1
-    assert found["server"]["said"].startswith("cannot be listened on: ")
+    assert found["server"]["said"].startswith("cannot be bound: ")
 
 
-def test_an_address_for_every_network_is_asked_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wildcard_address_is_checked_on_loopback(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
-    _, found = examined(capsys, "--host", "0.0.0.0", "--port", str(port))  # noqa: S104 - nothing listens
+    _, found = checked(capsys, "--host", "0.0.0.0", "--port", str(port))  # noqa: S104 - nothing listens
     assert found["server"]["address"] == f"http://127.0.0.1:{port}"
 
 
-def test_the_address_of_a_server_with_a_certificate_is_shown_as_its_clients_type_it() -> None:
+def test_address_with_a_certificate_is_https() -> None:
     settings = load_settings({"port": "0", "certfile": "cert.pem", "keyfile": "key.pem"})
     assert checks.server(settings).address == "https://127.0.0.1:0"

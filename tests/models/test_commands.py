@@ -61,7 +61,7 @@ def test_pull_path_and_rm(web: FileServer, tmp_path: Path) -> None:
     path = tmp_path / "models" / "weights.bin"
     status, out, err = done(begun(web, tmp_path, "path", "mine"))
     assert (status, out) == (1, "")
-    assert err == f"trio-stt: mine is not in {tmp_path / 'models'}; `trio-stt models pull` fetches it\n"
+    assert err == f"trio-stt: mine is not in {tmp_path / 'models'}; `trio-stt models pull` downloads it\n"
     status, out, err = done(begun(web, tmp_path, "pull", "mine"))
     assert (status, out) == (0, f"{path}\n"), err
     assert "mine for whisper_cpp, licence: MIT" in err
@@ -85,7 +85,7 @@ def test_interrupted_pull_resumes(web: FileServer, served: ServedFile, tmp_path:
     assert out == ""
     if number is signal.SIGINT:
         assert status == 130
-        assert err.endswith("trio-stt: stopped; what came is kept, and the same command goes on from there\n")
+        assert err.endswith("trio-stt: stopped; the same command continues the download\n")
     else:
         assert status == -number
     assert not (tmp_path / "models" / "weights.bin").exists()
@@ -124,16 +124,16 @@ def test_full_disk_keeps_the_part(web: FileServer, tmp_path: Path) -> None:
 def test_offline_forbids_pulling(web: FileServer, tmp_path: Path) -> None:
     status, _, err = done(begun(web, tmp_path, "pull", "mine", TRIO_STT_OFFLINE="1"))
     assert status == 2
-    assert err == "trio-stt: TRIO_STT_OFFLINE: is on, so mine cannot be fetched\n"
+    assert err == "trio-stt: TRIO_STT_OFFLINE: is on, so mine cannot be downloaded\n"
     assert not web.asked
 
 
 def test_the_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["models", "list", "--download-root", str(tmp_path)]) == 0
     heads, *rows, last = capsys.readouterr().out.splitlines()
-    assert heads.split() == ["engine", "model", "size", "languages", "licence", "here"]
+    assert heads.split() == ["engine", "model", "size", "languages", "licence", "downloaded"]
     assert [row.split()[:2] for row in rows] == [[entry.engine, entry.name] for entry in ENTRIES]
-    assert last == f"Models are kept in {tmp_path}."
+    assert last == f"Models are stored in {tmp_path}."
 
 
 def test_the_list_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

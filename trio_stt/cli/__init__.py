@@ -1,7 +1,7 @@
 """The command line: `serve`, `transcribe`, `models`, `keys`, `doctor` and `bench`.
 
-It owns parsing and exit statuses (0 done, 1 it did not work, 2 it was asked for something impossible). What the
-commands do is in the modules beside this one.
+It owns parsing and exit statuses: 0 success, 1 failure, 2 invalid arguments or settings, 130 interrupted. Each command
+is in a module of this package.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from trio_stt.cli.transcript_formats import FORMATS
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.settings import declarations, load_settings
 
-_INTERRUPTED = 130  # what shells say of SIGINT
+_INTERRUPTED = 130  # the status of shells for SIGINT
 _SERVER_ONLY = frozenset(
     declaration.name
     for declaration in declarations()
@@ -32,14 +32,14 @@ _SERVER_ONLY = frozenset(
     or "wake" in declaration.name
     or declaration.name.startswith(("record", "resume"))
 )
-"""A file is read by one session that makes no partials, waits for nobody and is not recorded: it is a file already."""
+"""Settings without a meaning for `transcribe`: it runs one session without a network, partials or a recording."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status.
+    """Run one command; return the exit status.
 
     Args:
-        arguments: Without the program's name; the process's own when None.
+        arguments: The command line without the program's name; by default that of this process.
     """
     parsed = _parser().parse_args(arguments)
     try:
@@ -56,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has enough; nothing may be left to flush at exit
+    except BrokenPipeError:  # the reader of our output has gone; nothing may be left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    # Imported here so that `--help` and typing errors answer at once.
+    # The commands are imported here so that `--help` and invalid arguments are answered at once.
     if parsed.command == "bench":
         if missing := [name for name in ("jiwer", "psutil", "trio_websocket") if not find_spec(name)]:
             raise SettingError(
@@ -98,23 +98,25 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the server", allow_abbrev=False)
     add_settings(serve)
-    transcribe = commands.add_parser("transcribe", help="write what is said in sound files", allow_abbrev=False)
-    transcribe.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC or OGG; - reads standard input")
+    transcribe = commands.add_parser("transcribe", help="transcribe sound files", allow_abbrev=False)
+    transcribe.add_argument(
+        "files", nargs="+", metavar="FILE", help="WAV, FLAC or OGG; - reads a WAV from standard input"
+    )
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     add_settings(transcribe, without=_SERVER_ONLY)
-    models = commands.add_parser("models", help="show, fetch and delete models", allow_abbrev=False)
+    models = commands.add_parser("models", help="list, download and delete models", allow_abbrev=False)
     add_models_arguments(models)
-    doctor = commands.add_parser("doctor", help="look for what a server needs, and what is wrong", allow_abbrev=False)
-    doctor.add_argument("--json", action="store_true", help="as JSON, for programs")
+    doctor = commands.add_parser("doctor", help="check everything that a server needs", allow_abbrev=False)
+    doctor.add_argument("--json", action="store_true", help="print JSON")
     add_settings(doctor)
-    add_keys_arguments(commands.add_parser("keys", help="make, list and revoke API keys", allow_abbrev=False))
-    bench = commands.add_parser("bench", help="measure a server with many talkers at once", allow_abbrev=False)
+    add_keys_arguments(commands.add_parser("keys", help="create, list and revoke API keys", allow_abbrev=False))
+    bench = commands.add_parser("bench", help="measure a server with many simulated clients", allow_abbrev=False)
     add_bench_arguments(bench)
     return parser
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses with one line instead of the whole usage."""
+    """Reports an error in one line, without the whole usage."""
 
     def error(self, message: str) -> Any:
         self.exit(2, f"{self.prog}: {message}\n")

@@ -1,6 +1,6 @@
-"""What `trio-stt doctor` finds out: packages, devices, models, libraries, settings, the server and its page.
+"""The checks of `trio-stt doctor`: packages, devices, models, libraries, settings, the server and its page.
 
-Each function looks at one thing and returns what it saw, as data; it must not print, nor judge the whole.
+Each function checks one thing and returns the result as data. It must not print.
 """
 
 import os
@@ -29,13 +29,13 @@ from trio_stt.settings import Settings, declarations
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?")
 _MOONSHINE = "sherpa_onnx_moonshine"
-_PATIENCE_S = 3.0
+_TIMEOUT_S = 3.0
 _MAX_BODY_BYTES = 1 << 20
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A package: its version, or None where it is not installed; the extra that brings it, or None for the rest."""
+    """A package: its version, or None if it is not installed; the extra that requires it, or None."""
 
     name: str
     version: str | None
@@ -43,30 +43,30 @@ class Package(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class KeptModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A model that is here and whole."""
+    """A complete model on this machine."""
 
     engine: str
     name: str
     path: str
 
 
-class Lane(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What would transcribe: whether it loads here, and one line that says on what, or why not."""
+class LaneCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether the engine of a lane loads, with one line about its device or the problem."""
 
     use: Literal["finals", "partials", "finals and partials"]
     engine: str
     model: str
     ok: bool
-    said: str
+    message: str = msgspec.field(name="said")
 
 
-class Server(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The server's address: whether it runs there or could, and whether its page can be had."""
+class ServerCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether a server runs or could run at the address, and whether its page is available."""
 
     address: str
     state: Literal["running", "free", "taken"]
     ok: bool
-    said: str
+    message: str = msgspec.field(name="said")
     page: bool
 
 
@@ -76,7 +76,7 @@ class _Health(msgspec.Struct):
 
 
 def packages() -> tuple[Package, ...]:
-    """Every package that trio-stt declares, those of its extras last."""
+    """The packages that trio-stt declares, those of its extras last."""
     found = []
     for requirement in requires("trio-stt") or ():
         parts = _REQUIREMENT.match(requirement)
@@ -85,8 +85,8 @@ def packages() -> tuple[Package, ...]:
     return tuple(sorted(found, key=lambda package: (package.extra or "", package.name)))
 
 
-def kept_models(store: ModelCache) -> tuple[KeptModel, ...]:
-    """The embedded model, if its package is whole, and the models that were pulled and are whole."""
+def kept_models(cache: ModelCache) -> tuple[KeptModel, ...]:
+    """The embedded model and the downloaded ones, as far as they are complete."""
     embedded: tuple[KeptModel, ...] = ()
     with suppress(EngineUnavailable):
         folder = embedded_folder(_MOONSHINE)
@@ -94,15 +94,15 @@ def kept_models(store: ModelCache) -> tuple[KeptModel, ...]:
     return embedded + tuple(
         KeptModel(engine=entry.engine, name=entry.name, path=str(path))
         for entry in ENTRIES
-        if (path := store.find(entry)) is not None
+        if (path := cache.find(entry)) is not None
     )
 
 
-def lanes(settings: Settings) -> tuple[Lane, ...]:
-    """Load what the settings name, one after the other, and free it again. Fetches nothing.
+def lanes(settings: Settings) -> tuple[LaneCheck, ...]:
+    """Load the engines of the settings one after the other and free them again. Downloads nothing.
 
     Raises:
-        SettingError: There is no such engine.
+        SettingError: An engine does not exist.
     """
     final, partial = engine_configs(settings)
     if partial is None:
@@ -111,9 +111,9 @@ def lanes(settings: Settings) -> tuple[Lane, ...]:
 
 
 def start_refusal(settings: Settings) -> str | None:
-    """Why a server with these settings would not start, apart from engines and the address; None where it would.
+    """Why a server with these settings would not start, apart from engines and address; None if it would.
 
-    The folder for recordings is made, as at a start.
+    The folder for recordings is created, as at a start.
     """
     try:
         ServerConfig().use_certificate(settings)
@@ -124,7 +124,7 @@ def start_refusal(settings: Settings) -> str | None:
 
 
 def from_environment() -> dict[str, str]:
-    """The settings that the environment gives; what clients may not see is not shown here either."""
+    """The settings from the environment. Values that clients may not see are hidden here, too."""
     return {
         declaration.env: os.environ[declaration.env] if declaration.option.public else "(set)"
         for declaration in declarations()
@@ -133,7 +133,7 @@ def from_environment() -> dict[str, str]:
 
 
 def libsndfile() -> str | None:
-    """The version of the library that reads sound files, or None where it cannot be loaded."""
+    """The version of the library that reads sound files, or None if it cannot be loaded."""
     try:
         import soundfile  # noqa: PLC0415 - it loads the library, which is what is looked for
     except OSError:
@@ -142,8 +142,8 @@ def libsndfile() -> str | None:
     return known
 
 
-def server(settings: Settings) -> Server:
-    """Who answers at the server's address: this server, nobody, or another program."""
+def server(settings: Settings) -> ServerCheck:
+    """Check the server's address: a trio-stt server answers, it is free, or another program uses it."""
     host = _ANY_ADDRESS.get(settings.host, settings.host)
     place = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
     schemes = ("https", "http") if settings.certfile else ("http", "https")
@@ -154,48 +154,48 @@ def server(settings: Settings) -> Server:
         except (OSError, msgspec.DecodeError):
             continue
         page = _page_answers(address)
-        does = "transcribes" if health.ok else "cannot transcribe: see its log" if health.ready else "loads"
-        said = f"trio-stt runs there and {does}" + ("" if page else "; its page does not come")
-        fine = (health.ok or not health.ready) and page
-        return Server(address=address, state="running", ok=fine, said=said, page=page)
+        state = "transcribes" if health.ok else "cannot transcribe: see its log" if health.ready else "is loading"
+        message = f"trio-stt runs there and {state}" + ("" if page else "; its page is not available")
+        ok = (health.ok or not health.ready) and page
+        return ServerCheck(address=address, state="running", ok=ok, message=message, page=page)
     page = (page_folder() / "index.html").is_file()
     refusal = _refusal(settings.host, settings.port)
-    said = refusal or f"free; the page's files are {'there' if page else 'missing'}"
-    return Server(
+    message = refusal or f"free; the page's files are {'there' if page else 'missing'}"
+    return ServerCheck(
         address=f"{schemes[0]}://{place}",
         state="taken" if refusal else "free",
         ok=refusal is None and page,
-        said=said,
+        message=message,
         page=page,
     )
 
 
-def _lane(use: Literal["finals", "partials", "finals and partials"], config: EngineConfig) -> Lane:
+def _lane(use: Literal["finals", "partials", "finals and partials"], config: EngineConfig) -> LaneCheck:
     ok = False
     try:
         engine = model_resolver.load(replace(config, offline=True))
     except ModelMissing as error:
         entry = model_resolver.known_model(config)
         ok = entry is not None and not config.offline
-        said = f"is fetched at the next start ({human_size(entry.size_bytes)})" if ok and entry else str(error)
+        message = f"is downloaded at the next start ({human_size(entry.size_bytes)})" if ok and entry else str(error)
     except TrioSttError as error:
-        said = str(error)
+        message = str(error)
     else:
         ok = True
-        said = f"runs {engine.info.model} on {engine.info.device}"
+        message = f"runs {engine.info.model} on {engine.info.device}"
         if engine.info.notice:
-            said += f"; {engine.info.notice}"
+            message += f"; {engine.info.notice}"
         engine.close()
-    return Lane(use=use, engine=config.engine, model=config.model, ok=ok, said=said)
+    return LaneCheck(use=use, engine=config.engine, model=config.model, ok=ok, message=message)
 
 
 def _get(address: str) -> bytes:
     context = ssl.create_default_context()
-    # A server's own name is rarely this one, and nothing that it says is trusted for more than a line of text.
+    # The certificate rarely contains this address, and the answer is only shown.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
-    with opener.open(address, timeout=_PATIENCE_S) as response:
+    with opener.open(address, timeout=_TIMEOUT_S) as response:
         body: bytes = response.read(_MAX_BODY_BYTES)
     return body
 
@@ -208,7 +208,7 @@ def _page_answers(address: str) -> bool:
 
 
 def _refusal(host: str, port: int) -> str | None:
-    """Why the address cannot be listened on, or None where it can."""
+    """Why the address cannot be bound, or None if it can."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
@@ -217,7 +217,7 @@ def _refusal(host: str, port: int) -> str | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        return f"cannot be listened on: {error.strerror or error}"
+        return f"cannot be bound: {error.strerror or error}"
     return None
 
 

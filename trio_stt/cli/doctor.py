@@ -1,6 +1,6 @@
-"""`trio-stt doctor`: one look at everything that a server needs, and what to do about what is wrong.
+"""`trio-stt doctor`: checks everything that a server needs and tells how to solve problems.
 
-It owns what people and programs read of it, and the exit status. How things are looked at is in `checkup`.
+It owns the output and the exit status. The checks are in `checks`.
 """
 
 import platform
@@ -12,9 +12,9 @@ import msgspec
 from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.cli.checks import (
     KeptModel,
-    Lane,
+    LaneCheck,
     Package,
-    Server,
+    ServerCheck,
     from_environment,
     kept_models,
     lanes,
@@ -23,27 +23,27 @@ from trio_stt.cli.checks import (
     server,
     start_refusal,
 )
-from trio_stt.cli.models import store_of
+from trio_stt.cli.models import cache_of
 from trio_stt.lanes.engines.devices import DeviceReport, device_report
 from trio_stt.settings import Settings
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All that the doctor found.
+class DoctorReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The results of all checks.
 
     Attributes:
-        ok: Whether nothing is wrong.
-        version: Of trio-stt.
-        python: Version and platform.
-        packages: Those that trio-stt declares.
-        devices: What each family of engines can run on.
-        lanes: What the settings name, loaded; empty while a server runs, which has it loaded.
-        models_folder: Where pulled models are kept.
-        models: The embedded one, and those that were pulled.
-        environment: Settings that come from the environment.
+        ok: Whether there is no problem.
+        version: Version of trio-stt.
+        python: Version of Python, and the platform.
+        packages: The packages that trio-stt declares.
+        devices: The devices that each family of engines can use.
+        lanes: Whether the engines of the settings load; empty while a server runs, which has loaded them.
+        models_folder: The folder of downloaded models.
+        models: The embedded model and the downloaded ones.
+        environment: Settings from the environment.
         libsndfile: Version of the library that reads sound files, or None.
         refusal: Why a server with these settings would not start, or None.
-        server: The server's address.
+        server: The check of the server's address.
     """
 
     ok: bool
@@ -51,22 +51,22 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     python: str
     packages: tuple[Package, ...]
     devices: tuple[DeviceReport, ...]
-    lanes: tuple[Lane, ...]
+    lanes: tuple[LaneCheck, ...]
     models_folder: str
     models: tuple[KeptModel, ...]
     environment: dict[str, str]
     libsndfile: str | None
     refusal: str | None
-    server: Server
+    server: ServerCheck
 
 
 def doctor(settings: Settings, *, as_json: bool) -> int:
-    """Look, say what was seen, and return 0 if nothing is wrong, else 1.
+    """Check, print the results, and return 0 if there is no problem, else 1.
 
     Raises:
-        SettingError: The settings name an engine that does not exist.
+        SettingError: The settings name an unknown engine.
     """
-    report = _look(settings)
+    report = _check(settings)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
@@ -74,11 +74,11 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
     return 0 if report.ok else 1
 
 
-def _look(settings: Settings) -> Report:
-    store, address = store_of(settings), server(settings)
+def _check(settings: Settings) -> DoctorReport:
+    cache, address = cache_of(settings), server(settings)
     loaded = () if address.state == "running" else lanes(settings)
     installed, refusal = packages(), start_refusal(settings)
-    return Report(
+    return DoctorReport(
         ok=address.ok
         and refusal is None
         and all(lane.ok for lane in loaded)
@@ -88,8 +88,8 @@ def _look(settings: Settings) -> Report:
         packages=installed,
         devices=device_report(),
         lanes=loaded,
-        models_folder=str(store.root),
-        models=kept_models(store),
+        models_folder=str(cache.root),
+        models=kept_models(cache),
         environment=from_environment(),
         libsndfile=libsndfile(),
         refusal=refusal,
@@ -97,37 +97,37 @@ def _look(settings: Settings) -> Report:
     )
 
 
-def _lines(report: Report, *, is_public: bool) -> Iterator[str]:
+def _lines(report: DoctorReport, *, is_public: bool) -> Iterator[str]:
     yield f"trio-stt {report.version}, {report.python}"
     yield from ("", "Packages")
     for package in report.packages:
-        lacks = f"not installed; run `pip install 'trio-stt[{package.extra}]'`" if package.extra else "not installed"
-        yield _line(bool(package.version or package.extra), package.name, package.version or lacks)
-    yield _line(True, "libsndfile", report.libsndfile or "cannot be loaded: `trio-stt transcribe` will not read files")
+        missing = f"not installed; run `pip install 'trio-stt[{package.extra}]'`" if package.extra else "not installed"
+        yield _line(bool(package.version or package.extra), package.name, package.version or missing)
+    yield _line(True, "libsndfile", report.libsndfile or "cannot be loaded, so `trio-stt transcribe` cannot read files")
     yield from ("", "Devices")
     for device in report.devices:
         can = "yes" if device.available else "no"
         yield _line(True, f"{device.engine} on {device.device}", f"{can}: {device.reason}")
     yield from ("", "Engines")
     for lane in report.lanes:
-        yield _line(lane.ok, lane.use, f"{lane.engine}, {lane.model}: {lane.said}")
+        yield _line(lane.ok, lane.use, f"{lane.engine}, {lane.model}: {lane.message}")
     if not report.lanes:
-        yield _line(True, "all", "loaded by the server that runs")
+        yield _line(True, "all", "loaded by the running server")
     yield from ("", "Models")
     for model in report.models:
         yield _line(True, model.engine, f"{model.name}: {model.path}")
-    yield _line(True, "pulled ones lie in", report.models_folder)
+    yield _line(True, "folder of downloads", report.models_folder)
     yield from ("", "Settings from the environment")
     for name, value in report.environment.items():
         yield _line(True, name, value)
     if not report.environment:
         yield _line(True, "none", "")
     yield from ("", "Server")
-    yield _line(report.refusal is None, "settings", report.refusal or "a server takes them")
-    yield _line(report.server.ok, report.server.address, report.server.said)
+    yield _line(report.refusal is None, "settings", report.refusal or "valid")
+    yield _line(report.server.ok, report.server.address, report.server.message)
     if is_public:
-        yield _line(True, "microphone", "from other machines, browsers give it to pages that come over HTTPS only")
-    yield from ("", "Nothing is wrong." if report.ok else "Lines with ! say what is wrong.")
+        yield _line(True, "microphone", "on other machines, browsers allow it to HTTPS pages only")
+    yield from ("", "No problems found." if report.ok else 'Problems are marked with "!".')
 
 
 def _line(ok: bool, name: str, text: str) -> str:

@@ -1,6 +1,6 @@
-"""`trio-stt keys`: make, list and revoke API keys. A running server sees the file change; nothing else is told.
+"""`trio-stt keys`: creates, lists and revokes API keys. A running server notices the change of the file.
 
-It owns what people read and type. What a key is, `doors.keys` knows.
+It owns arguments and output. The format of keys is in `access.keys`.
 """
 
 import argparse
@@ -13,19 +13,19 @@ from trio_stt.settings import load_settings
 
 
 def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command."""
+    """Declare the arguments of the command."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="make a key and print it, once", allow_abbrev=False)
+    create = actions.add_parser("create", help="create a key and print it once", allow_abbrev=False)
     create.add_argument(
         "--scope",
         required=True,
         choices=[str(scope) for scope in KeyScope],
         help="talk: transcribe and read the configuration; admin: also change it, and see metrics and sessions",
     )
-    create.add_argument("--name", default="", help="who it is for; shown by `list`")
-    listing = actions.add_parser("list", help="show what keys there are", allow_abbrev=False)
-    revoke = actions.add_parser("revoke", help="make a key worthless", allow_abbrev=False)
-    revoke.add_argument("id", metavar="ID", help="as `list` shows it: the 8 characters in the middle of the key")
+    create.add_argument("--name", default="", help="a note, such as the owner; shown by `list`")
+    listing = actions.add_parser("list", help="list all keys", allow_abbrev=False)
+    revoke = actions.add_parser("revoke", help="revoke a key", allow_abbrev=False)
+    revoke.add_argument("id", metavar="ID", help="the ID that `list` shows: the 8 characters in the middle of the key")
     for action in (create, listing, revoke):
         action.add_argument(
             "--keys-file",
@@ -35,34 +35,34 @@ def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def keys(parsed: argparse.Namespace) -> int:
-    """Carry out one action; returns the exit status.
+    """Carry out one action; return the exit status.
 
     Raises:
-        SettingError: There is no such file or key, or the file cannot be written.
+        SettingError: The file or key does not exist, or the file cannot be written.
     """
     named = parsed.keys_file or load_settings().keys_file
     path = Path(named).expanduser() if named else None
     if parsed.action == "create":
         return _create(path, KeyScope(parsed.scope), parsed.name)
     if path is None:
-        raise SettingError("--keys-file: name the file of the keys, here or in TRIO_STT_KEYS_FILE")
+        raise SettingError("--keys-file: required, here or as TRIO_STT_KEYS_FILE")
     if parsed.action == "list":
         return _list(path)
     remove_from_file(path, parsed.id)
-    print(f"{parsed.id} opens nothing any more.", file=sys.stderr)
+    print(f"Key {parsed.id} is revoked.", file=sys.stderr)
     return 0
 
 
 def _create(path: Path | None, scope: KeyScope, name: str) -> int:
-    """The key goes to standard output, alone, so that scripts can take it."""
+    """Print the key alone to standard output, so that scripts can read it."""
     key, record = create_key(scope, name)
     if path is None:
-        note = f"This entry lets it in; add it to TRIO_STT_KEYS, after a comma:\n{record.entry}"
+        note = f"To accept it, add this entry to TRIO_STT_KEYS, separated by a comma:\n{record.entry}"
     else:
         add_to_file(path, record)
         note = f"Its entry was added to {path}."
     print(key, flush=True)
-    print(f"The key above is shown this once. {note}", file=sys.stderr)
+    print(f"The key above is not shown again. {note}", file=sys.stderr)
     return 0
 
 
@@ -72,5 +72,5 @@ def _list(path: Path) -> int:
     for record in records.values():
         print(f"{record.id}  {record.scope:5}  {record.created}  {record.name}")
     for line in faults:
-        print(f"trio-stt: line {line} of {path} is not an entry of a key", file=sys.stderr)
+        print(f"trio-stt: line {line} of {path} is not a valid entry", file=sys.stderr)
     return 1 if faults else 0

@@ -1,6 +1,6 @@
-"""`trio-stt models`: what can be fetched, fetching it, where it lies, and deleting it.
+"""`trio-stt models`: lists, downloads, locates and deletes models.
 
-It owns what people read and the progress bar. The catalogue and the store are in `trio_stt.models`.
+It owns the output and the progress bar. The catalogue and the cache are in `trio_stt.models`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from trio_stt.models.catalogue import ENTRIES, choose
 from trio_stt.models.spec import ModelSpec
 from trio_stt.settings import Settings
 
-INTERRUPTED = 130  # what shells say of SIGINT
+INTERRUPTED = 130  # the status of shells for SIGINT
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,54 +37,54 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def models(parsed: argparse.Namespace, settings: Settings) -> int:
-    """Do what was asked; returns the exit status.
+    """Carry out one action; return the exit status.
 
     Raises:
-        SettingError: There is no such engine, or offline is on and something is to be fetched.
-        ModelError: There is no such model, or it cannot be had.
+        SettingError: The engine does not exist, or `offline` forbids a download.
+        ModelError: The model does not exist or cannot be downloaded.
     """
-    store = store_of(settings)
+    cache = cache_of(settings)
     engine = registry.resolve(parsed.engine).name if parsed.engine else None
     if parsed.action == "list":
         entries = [entry for entry in ENTRIES if engine in (None, entry.engine)]
-        print(_as_json(entries, store) if parsed.json else _as_table(entries, store))
+        print(_as_json(entries, cache) if parsed.json else _as_table(entries, cache))
         return 0
     entry = choose(parsed.name, engine=engine)
     if parsed.action == "pull":
-        return _pull(entry, store, offline=settings.offline)
+        return _pull(entry, cache, offline=settings.offline)
     if parsed.action == "path":
-        path = store.find(entry)
+        path = cache.find(entry)
         if path is None:
-            raise ModelError(f"{entry.name} is not in {store.root}; `trio-stt models pull` fetches it")
+            raise ModelError(f"{entry.name} is not in {cache.root}; `trio-stt models pull` downloads it")
         print(path)
         return 0
     with Bar(entry) as bar:
-        if not store.remove(entry, bar):
-            raise ModelError(f"{entry.name} is not in {store.root}")
+        if not cache.remove(entry, bar):
+            raise ModelError(f"{entry.name} is not in {cache.root}")
     return 0
 
 
-def store_of(settings: Settings) -> ModelCache:
-    """Where these settings keep models."""
+def cache_of(settings: Settings) -> ModelCache:
+    """The model cache of these settings."""
     return ModelCache(settings.download_folder or default_root())
 
 
-def _pull(entry: ModelSpec, store: ModelCache, *, offline: bool) -> int:
-    if offline and store.find(entry) is None:
-        raise SettingError(f"TRIO_STT_OFFLINE: is on, so {entry.name} cannot be fetched")
+def _pull(entry: ModelSpec, cache: ModelCache, *, offline: bool) -> int:
+    if offline and cache.find(entry) is None:
+        raise SettingError(f"TRIO_STT_OFFLINE: is on, so {entry.name} cannot be downloaded")
     print(f"{entry.name} for {entry.engine}, licence: {entry.licence}", file=sys.stderr)
     try:
         with Bar(entry) as bar:
-            path = store.pull(entry, bar)
+            path = cache.pull(entry, bar)
     except KeyboardInterrupt:
-        print("trio-stt: stopped; what came is kept, and the same command goes on from there", file=sys.stderr)
+        print("trio-stt: stopped; the same command continues the download", file=sys.stderr)
         return INTERRUPTED
     print(path)
     return 0
 
 
 class Bar:
-    """A progress bar on a terminal, and sentences above it."""
+    """A progress bar on a terminal, with messages above it."""
 
     def __init__(self, entry: ModelSpec) -> None:
         self._bar: Any = tqdm(
@@ -98,11 +98,11 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
     def message(self, text: str) -> None:
-        """Write a sentence to standard error."""
+        """Write a message to standard error."""
         tqdm.write(f"trio-stt: {text}", file=sys.stderr)
 
     def progress(self, done_bytes: int, total_bytes: int | None) -> None:
@@ -111,8 +111,8 @@ class Bar:
         self._bar.update(done_bytes - self._bar.n)
 
 
-def _as_table(entries: list[ModelSpec], store: ModelCache) -> str:
-    heads = ("engine", "model", "size", "languages", "licence", "here")
+def _as_table(entries: list[ModelSpec], cache: ModelCache) -> str:
+    heads = ("engine", "model", "size", "languages", "licence", "downloaded")
     rows = [
         (
             entry.engine,
@@ -120,16 +120,16 @@ def _as_table(entries: list[ModelSpec], store: ModelCache) -> str:
             human_size(entry.size_bytes),
             entry.languages,
             entry.licence,
-            "yes" if store.find(entry) else "",
+            "yes" if cache.find(entry) else "",
         )
         for entry in entries
     ]
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
-    return "\n".join(line.rstrip() for line in (*lines, f"Models are kept in {store.root}."))
+    return "\n".join(line.rstrip() for line in (*lines, f"Models are stored in {cache.root}."))
 
 
-def _as_json(entries: list[ModelSpec], store: ModelCache) -> str:
+def _as_json(entries: list[ModelSpec], cache: ModelCache) -> str:
     listed = [
         ListedModel(
             engine=entry.engine,
@@ -140,7 +140,7 @@ def _as_json(entries: list[ModelSpec], store: ModelCache) -> str:
             size_bytes=entry.size_bytes,
             has_checksum=entry.is_pinned,
             addresses=tuple(source.url for source in entry.sources),
-            path=_shown(store.find(entry)),
+            path=_shown(cache.find(entry)),
         )
         for entry in entries
     ]

@@ -1,4 +1,4 @@
-"""The arguments of `trio-stt models`. It must not look at a model: `--help` has to answer at once."""
+"""The arguments of `trio-stt models`. It must not import the models: `--help` answers at once."""
 
 import argparse
 
@@ -6,21 +6,21 @@ from trio_stt.cli.options import add_settings
 from trio_stt.settings import declarations
 
 _ACTIONS = {
-    "list": "show the models that can be fetched, and which of them are here",
-    "pull": "fetch a model; one that is here is checked",
-    "path": "print where a model lies",
-    "rm": "delete a model that was fetched",
+    "list": "list the models of the catalogue, and which of them are downloaded",
+    "pull": "download a model; check one that is already here",
+    "path": "print the path of a model",
+    "rm": "delete a downloaded model",
 }
 
 
 def add_models_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the commands below `trio-stt models`."""
+    """Declare the sub-commands of `trio-stt models`."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, text in _ACTIONS.items():
         command = commands.add_parser(action, help=text, allow_abbrev=False)
         if action == "list":
-            command.add_argument("--json", action="store_true", help="as JSON, with addresses and other names")
+            command.add_argument("--json", action="store_true", help="print JSON, with URLs and other names")
         else:
-            command.add_argument("name", metavar="NAME", help="as after --model")
-        command.add_argument("--engine", metavar="ENGINE", help="of this engine only")
+            command.add_argument("name", metavar="NAME", help="a name as for --model")
+        command.add_argument("--engine", metavar="ENGINE", help="only models of this engine")
         add_settings(command, without={each.name for each in declarations()} - {"download_root"})

@@ -1,4 +1,4 @@
-"""Command-line flags, derived from the declaration of the settings. It must not declare or check one itself."""
+"""Command-line flags derived from the declared settings. It must not declare or check a setting itself."""
 
 import argparse
 from collections.abc import Collection
@@ -32,7 +32,7 @@ def add_settings(parser: argparse.ArgumentParser, *, without: Collection[str] = 
 
 
 def given_settings(parsed: argparse.Namespace) -> dict[str, object]:
-    """The settings that flags gave, by name, unparsed."""
+    """The settings given as flags, by name, unparsed."""
     return {name.removeprefix(_PREFIX): value for name, value in vars(parsed).items() if name.startswith(_PREFIX)}
 
 

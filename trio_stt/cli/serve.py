@@ -1,6 +1,6 @@
-"""`trio-stt serve`: the server on Hypercorn's Trio worker, until a signal ends it.
+"""`trio-stt serve`: runs the server on Hypercorn's Trio worker until a signal ends it.
 
-It owns the process: listening, signals, and what a person reads at the start. What is served is built by `service`.
+It owns the process: the listening socket, signals and the messages of the start. `server.build` builds the server.
 """
 
 import logging
@@ -30,15 +30,15 @@ from trio_stt.settings import Settings
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 4096
-"""Connections that the kernel holds until they are accepted. Of those beyond, it drops the first packet, and clients
-try again a second later: with Hypercorn's 100, of 200 clients at once the last are greeted after 3 s."""
+"""Connections that the kernel queues until they are accepted. Beyond it, the kernel drops the first packet and clients
+retry after a second: with Hypercorn's 100, the last of 200 simultaneous clients waits 3 s for its `hello`."""
 
 
 def serve(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit status.
+    """Serve until SIGINT or SIGTERM; return the exit status.
 
     Raises:
-        SettingError: The settings are impossible together, or the address cannot be listened on.
+        SettingError: The settings exclude each other, or the address cannot be bound.
         HostError: The installed Hypercorn or Quart is not one that this server can be hosted with.
     """
     start_logging(settings.log_level, settings.log_format)
@@ -59,14 +59,14 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
     install_websocket_class(app)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config.bind = [f"{host}:{settings.port}"]
-    config.errorlog = logging.getLogger("trio_stt.hypercorn")  # in the form of all other lines
+    config.errorlog = logging.getLogger("trio_stt.hypercorn")  # in the format of all other log lines
     config.backlog = _BACKLOG
-    stop, hurry, down = trio.Event(), trio.Event(), trio.Event()
+    stop, stop_now, down = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as watch:
-        watch.start_soon(_note_signals, stop, hurry)
+        watch.start_soon(_watch_signals, stop, stop_now)
         watch.start_soon(keep_alive, lambda: fault(server_state) is None)
         if config.ssl_enabled and hasattr(signal, "SIGHUP"):  # Windows has none
-            watch.start_soon(_note_new_certificates, config)
+            watch.start_soon(_watch_certificate, config)
         async with trio.open_nursery() as nursery:
             serving = partial(serve_app, app, config, shutdown_trigger=down.wait)
             try:
@@ -78,7 +78,7 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
             nursery.start_soon(_announce, server_state, addresses)
             await stop.wait()
             await notify("STOPPING=1")
-            await _drain(server_state, hurry)
+            await _drain(server_state, stop_now)
             down.set()
             nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
         watch.cancel_scope.cancel()
@@ -90,15 +90,15 @@ def _warn_if_public(addresses: list[str], settings: Settings) -> None:
     if not public or (has_keys and is_encrypted):
         return
     if has_keys:
-        risk = "keys and what is said travel without encryption unless a proxy before it adds it (see --certfile)"
+        risk = "keys and speech travel without encryption unless a proxy in front adds it (see --certfile)"
     else:
         lacks = "without a key" if is_encrypted else "without a key and without encryption"
-        risk = f"whoever reaches it may talk to this server and read its settings, {lacks} (see --keys-file)"
+        risk = f"everyone who can reach it may use it and read its settings, {lacks} (see --keys-file)"
     print(f"Warning: {' and '.join(public)} is open to the network: {risk}.", file=sys.stderr, flush=True)
 
 
-async def _drain(server_state: ServerState, hurry: trio.Event) -> None:
-    """Let sessions end as they should, unless somebody is in a hurry."""
+async def _drain(server_state: ServerState, stop_now: trio.Event) -> None:
+    """Let sessions finish, until `stop_now` is set."""
 
     async def drain() -> None:
         await server_state.drain(server_state.settings.shutdown_grace_s)
@@ -106,35 +106,35 @@ async def _drain(server_state: ServerState, hurry: trio.Event) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(drain)
-        await hurry.wait()
+        await stop_now.wait()
         nursery.cancel_scope.cancel()
 
 
-async def _note_signals(stop: trio.Event, hurry: trio.Event) -> None:
-    """The first signal ends the server when its sessions are done, another one at once."""
+async def _watch_signals(stop: trio.Event, stop_now: trio.Event) -> None:
+    """The first signal stops the server after its sessions have finished, a second one at once."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             if stop.is_set():
-                hurry.set()
+                stop_now.set()
             stop.set()
 
 
-async def _note_new_certificates(config: ServerConfig) -> None:
-    """SIGHUP: the certificate was renewed. Connections that stand keep theirs."""
+async def _watch_certificate(config: ServerConfig) -> None:
+    """Reload the certificate on SIGHUP. Open connections keep the old one."""
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
             try:
                 config.reload_certificate()
-                logger.info("the certificate was read again")
+                logger.info("certificate reloaded")
             except SettingError as error:
-                logger.error("the old certificate stays: %s", error)  # noqa: TRY400 - the message says it all
+                logger.error("certificate not reloaded, the old one stays in use: %s", error)  # noqa: TRY400 - the message says it all
 
 
 async def _announce(server_state: ServerState, addresses: list[str]) -> None:
-    """Say which lane runs what, then the address."""
+    """Print what each lane runs, then the address."""
     lanes = server_state.lanes
     await lanes.wait_loaded()
-    if not lanes.ready:  # ended before it began
+    if not lanes.ready:  # stopped while loading
         return
     shared = lanes.mode == "low-memory-one-model"
     failed = []
@@ -150,5 +150,5 @@ async def _announce(server_state: ServerState, addresses: list[str]) -> None:
     if lanes.ok:
         print(f"trio-stt is ready on {where}", flush=True)
     else:
-        lacks = "cannot transcribe" if "main" in failed else "shows no words before their final"
+        lacks = "cannot transcribe" if "main" in failed else "shows no partials"
         print(f"trio-stt listens on {where}, but {lacks}: see above", flush=True)

@@ -1,6 +1,6 @@
-"""TLS of `trio-stt serve`: the certificate is checked before it is used, and changed while connections go on.
+"""TLS of `trio-stt serve`: checks a certificate before it is used, and replaces it while the server runs.
 
-It owns certificate and key. It must not know sockets: Hypercorn makes them with the context from here.
+It owns certificate and key. Hypercorn creates the sockets with the context from here.
 """
 
 import ssl
@@ -16,38 +16,38 @@ _HANDSHAKE_S = 10.0
 
 
 class ServerConfig(Config):
-    """Hypercorn's configuration, with a certificate that can be read again."""
+    """Hypercorn's configuration with a certificate that can be reloaded."""
 
     ssl_handshake_timeout = _HANDSHAKE_S
     alpn_protocols: list[str] = ["http/1.1"]  # noqa: RUF012 - Hypercorn's own way of overriding
     _context: SSLContext | None = None
 
     def use_certificate(self, settings: Settings) -> None:
-        """Serve with TLS, where the settings name a certificate.
+        """Enable TLS if the settings name a certificate.
 
         Raises:
-            SettingError: Only one of the two files is named, or they cannot be used.
+            SettingError: Only one of the two files is given, or they are invalid.
         """
         if bool(settings.certfile) != bool(settings.keyfile):
             missing = "keyfile" if settings.certfile else "certfile"
-            raise SettingError(f"{missing}: is needed as well: TLS takes --certfile and --keyfile together")
+            raise SettingError(f"{missing}: is missing; TLS needs both --certfile and --keyfile")
         if settings.certfile:
             self.certfile, self.keyfile = settings.certfile, settings.keyfile
             self._load(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
 
     def create_ssl_context(self) -> SSLContext | None:
-        """The context of all connections to come."""
+        """Create the context of all new connections."""
         self._context = super().create_ssl_context()
         return self._context
 
     def reload_certificate(self) -> None:
-        """Use what the files hold now, for new connections.
+        """Read the files again, for new connections.
 
         Raises:
-            SettingError: It cannot be used; the old one stays.
+            SettingError: They are invalid; the old certificate stays in use.
         """
         if self._context is not None:
-            # A pair that does not fit together would leave its first half in the context.
+            # Try them in a new context first: of a mismatched pair, the certificate would stay in the context.
             self._load(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
             self._load(self._context)
 
@@ -61,4 +61,4 @@ class ServerConfig(Config):
 
 
 def _refuse_password() -> NoReturn:
-    raise SettingError("keyfile: is encrypted; a server that starts by itself needs one without a password")
+    raise SettingError("keyfile: is encrypted; the server needs a key without a password")
