@@ -125,11 +125,11 @@ class _Stretches:
 
 
 STEPS: Sequence[tuple[Any, str, str]] = (
-    (receiver.Receiver, "_take_packet", "receive: counters, inbox"),
+    (receiver.Receiver, "_accept_packet", "receive: counters, inbox"),
     (receiver, "parse_packet", "decode: packet"),
     (kernels, "downmix_pcm16", "decode: PCM"),
-    (audio_processor.AudioProcessor, "_hear", "hear: inbox to listener"),
-    (audio_processor.AudioProcessor, "_hear_at_once", "hear: inbox to listener"),
+    (audio_processor.AudioProcessor, "accept", "process: inbox to pipeline"),
+    (audio_processor.AudioProcessor, "_push", "process: inbox to pipeline"),
     (StreamResampler, "push", "resample"),
     (SpeechPipeline, "push", "segment: tape, windows"),
     (SpeechDetector, "detect", "VAD: gate and the rest"),
@@ -138,8 +138,8 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (SileroModel, "score", "VAD: Silero"),
     (GatedDetector, "process", "wake words"),
     (Segmenter, "push", "segment: segmenter"),
-    (Utterances, "follow", "utterances"),
-    (Partials, "heard", "partials: due?"),
+    (Utterances, "handle", "utterances"),
+    (Partials, "update", "partials: due?"),
     (Partials, "_submit", "partials: clip and job"),
     (route.QuartConnection, "send", "send: Quart"),
     (route, "encode", "send: encoding"),

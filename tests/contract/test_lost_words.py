@@ -183,15 +183,18 @@ async def test_11_12_a_final_that_fails_for_good_is_told_and_costs_no_other() ->
 async def test_11_13_audio_that_finds_no_room_is_counted_told_and_never_more_than_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hear = AudioProcessor._hear
+    process = AudioProcessor._process
 
-    async def stands_still(hearing: AudioProcessor, audio: Audio) -> None:
+    async def stall(processor: AudioProcessor, audio: Audio) -> None:
         if 1111 in audio.samples:
             await trio.sleep(30)
-        await hear(hearing, audio)
+        await process(processor, audio)
 
-    monkeypatch.setattr(AudioProcessor, "_hear", stands_still)
-    monkeypatch.setattr(AudioProcessor, "_hear_at_once", lambda *_: False)  # what is heard at once cannot stand still
+    async def always_queue(processor: AudioProcessor, audio: Audio) -> int:
+        return await processor._inbox.put_audio(audio)
+
+    monkeypatch.setattr(AudioProcessor, "_process", stall)
+    monkeypatch.setattr(AudioProcessor, "accept", always_queue)  # a packet processed at once could not stall
     heard = Heard()
     async with server_fixture(answer=heard, audio_queue_size=25) as server:  # 20 packets
         client = await server.connect(partials=False)

@@ -15,7 +15,7 @@ from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.commands import Command
 from trio_stt.protocol.events import Clear, Error, Event, Final, Realtime, Resumed, Timeline
 from trio_stt.protocol.packets import build_packet
-from trio_stt.session.shutdown import CloseReason
+from trio_stt.session.connection import CloseReason
 
 PACKET_S = 0.04
 GRACE_S = 10.0

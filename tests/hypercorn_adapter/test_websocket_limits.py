@@ -17,7 +17,7 @@ from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
 from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.session_handle import SessionHandle
+from trio_stt.session.host import SessionHandle
 
 POLICY, TOO_BIG = 1008, 1009
 Rig = tuple[ServerState, int]

@@ -55,7 +55,7 @@ async def test_the_wait_for_a_wake_word_begins_now() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
         client = await server.connect()
-        client.session._utterances._heard_at_s -= 100.0  # as if it had connected long ago
+        client.session._utterances._received_at_s -= 100.0  # as if it had connected long ago
         client.command("start")
         status = await client.until(Status)
         (waiting,) = client.of(Timeline)

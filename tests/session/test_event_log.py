@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.test_outbox import entry, final, partial, pong, status
-from trio_stt.protocol.events import Event, Heartbeat, State, WarningEvent, decode, encode
-from trio_stt.session.event_log import MAX_AWAY_EVENTS, MAX_KEPT_BYTES, EventLog
+from trio_stt.protocol.events import Event, Heartbeat, WarningEvent, State, decode, encode
+from trio_stt.session.event_log import MAX_DISCONNECTED_EVENTS, MAX_KEPT_BYTES, EventLog
 
 LONG = "x" * 20_000
 
@@ -22,7 +22,7 @@ events = st.sampled_from(
 def sent(log: EventLog, said: list[Event]) -> list[Event]:
     taken = []
     for event in said:
-        log.put(event, away=False)
+        log.put(event, disconnected=False)
         taken.append(log.take())
     return [decode(message) for message in taken if message is not None]
 
@@ -43,9 +43,7 @@ def test_what_is_kept_is_in_order_bounded_and_lasting_outlives_passing(said: lis
     if sum(len(encode(event)) for event in everything[seq:]) <= MAX_KEPT_BYTES:
         assert missed == 0
     lost = [event for event in everything[seq:] if event not in kept]
-    oldest_lasting_lost = max(
-        (e.seq for e in lost if isinstance(e, WarningEvent) and isinstance(e.seq, int)), default=0
-    )
+    oldest_lasting_lost = max((e.seq for e in lost if isinstance(e, WarningEvent) and isinstance(e.seq, int)), default=0)
     assert all(number > oldest_lasting_lost for number in numbers)
 
 
@@ -53,9 +51,9 @@ def test_without_a_client_the_newest_state_waits_and_what_lasts_waits_up_to_a_bo
     log = EventLog(keeps=True)
     said = len(sent(log, [notice()]))
     for number in range(3):
-        log.put(status(State.RECORDING), away=True)
-        log.put(partial(1, number, "x"), away=True)
-        log.put(entry(1, number), away=True)
+        log.put(status(State.RECORDING), disconnected=True)
+        log.put(partial(1, number, "x"), disconnected=True)
+        log.put(entry(1, number), disconnected=True)
         log.put(
             Heartbeat(
                 session_id="s",
@@ -65,12 +63,12 @@ def test_without_a_client_the_newest_state_waits_and_what_lasts_waits_up_to_a_bo
                 real_time_factor=0.0,
                 queue_delay_ms=0.0,
             ),
-            away=True,
+            disconnected=True,
         )
     assert log.waiting == 4
-    for number in range(MAX_AWAY_EVENTS):
-        log.put(final(number), away=True)
-    assert log.waiting == MAX_AWAY_EVENTS
+    for number in range(MAX_DISCONNECTED_EVENTS):
+        log.put(final(number), disconnected=True)
+    assert log.waiting == MAX_DISCONNECTED_EVENTS
     assert log.since(said) == ([], 4)
     first = log.take()
     assert first is not None

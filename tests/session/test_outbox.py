@@ -6,7 +6,7 @@ import trio.testing
 from tests.lanes.fakes import virtual_time
 from trio_stt.protocol.events import Event, Final, Pong, Realtime, RealtimeTiming, State, Status, Timeline, decode
 from trio_stt.session.event_log import LAG_EVENTS
-from trio_stt.session.outbox import AT_ONCE, MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Delivery, Outbox
+from trio_stt.session.outbox import BATCH_EVENTS, MAX_EVENTS, SEND_TIMEOUT_S, ClientStalled, Delivery, Outbox
 
 TIMING = RealtimeTiming(
     created_at_monotonic=0.0,
@@ -138,10 +138,10 @@ async def test_a_client_that_keeps_up_gets_every_event_in_order() -> None:
 
 async def test_what_waits_goes_out_together_but_not_all_of_it() -> None:
     outbox, reader, delivery = connected()
-    for number in range(AT_ONCE + 3):
+    for number in range(BATCH_EVENTS + 3):
         outbox.put(pong(number))
     await deliver(outbox, reader, delivery)
-    assert reader.sizes == [AT_ONCE, 3]
+    assert reader.sizes == [BATCH_EVENTS, 3]
 
 
 async def test_for_a_client_that_lags_new_status_and_partials_replace_old_ones_and_deltas_are_joined() -> None:

@@ -34,7 +34,8 @@ class Client:
     """What an announcer would tell."""
 
     def __init__(self) -> None:
-        self.state = State.RECORDING
+        self.published = State.RECORDING
+        self.degraded = False
         self.told: list[str] = []
 
     def partial(self, *_: Any) -> None:
@@ -43,16 +44,16 @@ class Client:
     def warning(self, message: str) -> None:
         self.told.append(message)
 
-    def status(self, state: State) -> None:
-        self.told.append(state)
+    def publish_current(self) -> None:
+        self.told.append(self.published)
 
 
 @dataclass
-class StreamKey:
-    """What partials need of a recording."""
+class Utterance:
+    """What partials use of an utterance."""
 
     cadence: PartialCadence
-    utterance: int = 1
+    number: int = 1
     stabilizer: Stabilizer = field(default_factory=Stabilizer)
     stitcher: Stitcher = field(default_factory=Stitcher)
     start_sample: int = 0
@@ -60,7 +61,7 @@ class StreamKey:
     running: bool = True
     silent: bool = False
     spoken: bool = True
-    heard: base.StreamKey = field(default_factory=base.StreamKey)
+    stream_key: base.StreamKey = field(default_factory=base.StreamKey)
 
 
 class Talk:
@@ -79,17 +80,17 @@ class Talk:
         )
         self.client = Client()
         self.begun_s: list[float] = []
-        self.utterance: StreamKey | None = None
+        self.utterance: Utterance | None = None
         self.position = 0
         self.partials = Partials(
             session_id="a",
             lane=self.lane,
             counters=SessionCounters(),
             publisher=self.client,  # type: ignore[arg-type] # all that partials use of it
+            status=self.client,  # type: ignore[arg-type] # as above
             max_age_s=lambda: 60.0,
             hints=NO_HINTS,
             read_clip=self.read,
-            publish_state=lambda: self.client.status(self.client.state),
         )
 
     def load_lane(self, session_id: str, *, clip_s: float) -> None:
@@ -107,17 +108,17 @@ class Talk:
         assert 0 <= start <= end <= self.position
         return self.audio[start:end]
 
-    def begin(self, **chosen: Any) -> StreamKey:
+    def begin(self, **chosen: Any) -> Utterance:
         cadence = PartialCadence(
             CadenceConfig.of(Settings(**chosen)), start_sample=0, trigger_sample=PREROLL, speech_sample=PREROLL
         )
-        self.utterance = StreamKey(cadence)
+        self.utterance = Utterance(cadence)
         self.hear(PREROLL)
         return self.utterance
 
     def hear(self, samples: int) -> None:
         self.position += samples
-        self.partials.heard(self.utterance, self.position)  # type: ignore[arg-type] # all that partials use of it
+        self.partials.update(self.utterance, self.position)  # type: ignore[arg-type] # all that partials use of it
 
     async def go_on(self, seconds: float) -> None:
         for _ in range(round(seconds * SAMPLE_RATE_HZ / WINDOW_SAMPLES)):
@@ -301,7 +302,7 @@ async def test_an_utterance_that_follows_at_once_waits_for_its_own_least_audio(n
     await talk.start(nursery)
     talk.begin()
     await talk.go_on(0.5)  # the engine is at work, and the next partial is due
-    talk.utterance = StreamKey(
+    talk.utterance = Utterance(
         PartialCadence(
             CadenceConfig.of(Settings()),
             start_sample=talk.position,
@@ -343,12 +344,12 @@ async def test_behind_a_queue_a_session_rests_between_partials_and_its_client_is
     await talk.start(nursery)
     talk.begin(realtime_transcription_use_syllable_boundaries=syllables, realtime_processing_pause=0.02)
     await talk.go_on(2.0)
-    assert not talk.partials.degraded
+    assert not talk.client.degraded
     talk.client.told.clear()
     for _ in range(8):
         talk.lane.submit(final("b"))
     await talk.go_on(8.5)
-    assert talk.partials.degraded
+    assert talk.client.degraded
     assert [each for each in talk.client.told if each != "partial"] == [
         "Partials come less often for a while: the server does not keep up.",
         State.RECORDING,
@@ -359,7 +360,7 @@ async def test_behind_a_queue_a_session_rests_between_partials_and_its_client_is
     assert 2 <= len(talk.engine.clips) - made <= 3
     talk.client.told.clear()
     await talk.go_on(8.0)
-    assert not talk.partials.degraded
+    assert not talk.client.degraded
     assert [each for each in talk.client.told if each != "partial"] == [State.RECORDING]
     assert np.diff(talk.engine.clips[-10:]).max() <= 4 * WINDOW_SAMPLES
 

@@ -9,24 +9,24 @@ from tests.contract.fixtures import PAUSE_S, change, talk
 from tests.lanes.fakes import FakeEngine, virtual_time
 from tests.support.conversation import Batch, levels, server_fixture
 from trio_stt.errors import EngineUnavailable
-from trio_stt.server.probes import fault, unready
+from trio_stt.server.probes import restart_reason, unready_reason
 
 
 @virtual_time
 async def test_ready_is_who_has_loaded_and_has_room() -> None:
     async with server_fixture(load_s=5.0, max_sessions=1) as server:
-        assert unready(server.server_state) == "models are loading"
+        assert unready_reason(server.server_state) == "models are loading"
         await trio.sleep(6.0)
-        assert unready(server.server_state) is None
+        assert unready_reason(server.server_state) is None
         client = await server.connect()
-        assert unready(server.server_state) == "the server is full: max_sessions is 1"
+        assert unready_reason(server.server_state) == "the server is full: max_sessions is 1"
         change(server.server_state, max_sessions=2)
-        assert unready(server.server_state) is None
+        assert unready_reason(server.server_state) is None
         await server.server_state.drain(0.0)
         await trio.testing.wait_all_tasks_blocked()  # the client reads why it was closed
         assert client.close_reason is not None
-        assert unready(server.server_state) == "the server shuts down"
-        assert fault(server.server_state) is None
+        assert unready_reason(server.server_state) == "the server shuts down"
+        assert restart_reason(server.server_state) is None
 
 
 @virtual_time
@@ -36,8 +36,8 @@ async def test_a_lane_that_cannot_load_is_no_reason_for_a_restart() -> None:
 
     async with server_fixture(load=load) as server:
         await trio.sleep(1.0)
-        assert "the model is missing" in (unready(server.server_state) or "")
-        assert fault(server.server_state) is None
+        assert "the model is missing" in (unready_reason(server.server_state) or "")
+        assert restart_reason(server.server_state) is None
 
 
 @virtual_time
@@ -49,9 +49,9 @@ async def test_engines_that_all_hang_are() -> None:
         client = await server.connect(partials=False)
         client.command("start")
         for _ in range(2):
-            assert fault(server.server_state) is None
+            assert restart_reason(server.server_state) is None
             await talk(client, 2222, 1.0)
             client.pause(PAUSE_S)
             await trio.sleep(1000.0)
-        assert "3 engines hang" in (fault(server.server_state) or "")
-        assert "3 engines hang" in (unready(server.server_state) or "")
+        assert "3 engines hang" in (restart_reason(server.server_state) or "")
+        assert "3 engines hang" in (unready_reason(server.server_state) or "")

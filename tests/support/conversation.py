@@ -28,9 +28,8 @@ from trio_stt.protocol.events import Event, Final, Hello, Resumed, State, Status
 from trio_stt.protocol.packets import build_packet
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
-from trio_stt.session.connection import ConnectionClosed
+from trio_stt.session.connection import CloseReason, ConnectionClosed
 from trio_stt.session.session import Session
-from trio_stt.session.shutdown import CloseReason
 from trio_stt.settings import Settings
 
 EventT = TypeVar("EventT", bound=Event)
@@ -222,7 +221,7 @@ class ServerFixture:
 
     async def connect(self, *, partials: bool = True) -> Client:
         session_id = self.server_state.reserve()
-        client = Client(Session(session_id=session_id, server_state=self.server_state, partials=partials))
+        client = Client(Session(session_id=session_id, host=self.server_state, partials=partials))
         self.server_state.start(client.session)
         self.nursery.start_soon(self._converse, client)
         return client

@@ -113,7 +113,7 @@ async def real_house(**settings: object) -> AsyncIterator[ServerState]:
 async def dictate(server_state: ServerState, dictation: Dictation, *, partials: bool = False) -> list[Spoken]:
     """Run one session over all of the audio; returns its finals."""
     session_id = server_state.reserve()
-    session = Session(session_id=session_id, server_state=server_state, partials=partials, live=False)
+    session = Session(session_id=session_id, host=server_state, partials=partials, live=False)
     dictation.session = session
     server_state.admit(session)
     try:

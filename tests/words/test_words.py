@@ -174,7 +174,7 @@ async def test_a_minute_without_speech_yields_no_text(sound: type[Pcm]) -> None:
 async def test_who_pauses_sees_the_words_of_the_final_that_is_computed_ahead(sentence_clips: list[Pcm]) -> None:
     # No partial but this one is due, and the utterance goes on until `stop`.
     async with real_house(realtime_processing_pause=60.0, post_speech_silence_duration=30.0) as server_state:
-        client = Client(Session(session_id=server_state.reserve(), server_state=server_state))
+        client = Client(Session(session_id=server_state.reserve(), host=server_state))
         server_state.admit(client.session)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.session.run)

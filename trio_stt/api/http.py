@@ -13,7 +13,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge,
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
 from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
-from trio_stt.server.probes import fault, unready
+from trio_stt.server.probes import restart_reason, unready_reason
 from trio_stt.server.server_state import ServerState
 
 _MAX_BODY_BYTES = 65_536
@@ -51,11 +51,11 @@ def http_routes(server_state: ServerState) -> Blueprint:
 
     @routes.get("/health/live")
     async def live() -> Response:
-        return _probe(fault(server_state))
+        return _probe(restart_reason(server_state))
 
     @routes.get("/health/ready")
     async def ready() -> Response:
-        return _probe(unready(server_state))
+        return _probe(unready_reason(server_state))
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:

@@ -23,7 +23,7 @@ from trio_stt.hypercorn_adapter.verification import verify_replacements
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
 from trio_stt.server.build import build_server
-from trio_stt.server.probes import fault
+from trio_stt.server.probes import restart_reason
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import Settings
 
@@ -64,7 +64,7 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
     stop, stop_now, down = trio.Event(), trio.Event(), trio.Event()
     async with trio.open_nursery() as watch:
         watch.start_soon(_watch_signals, stop, stop_now)
-        watch.start_soon(keep_alive, lambda: fault(server_state) is None)
+        watch.start_soon(keep_alive, lambda: restart_reason(server_state) is None)
         if config.ssl_enabled and hasattr(signal, "SIGHUP"):  # Windows has none
             watch.start_soon(_watch_certificate, config)
         async with trio.open_nursery() as nursery:

@@ -162,7 +162,7 @@ async def _transcribe(server_state: ServerState, sound: SoundFile, output: _Outp
         sound, output, max_backlog_s=min(_MAX_BACKLOG_S, server_state.settings.max_backlog_seconds)
     )
     try:
-        session = Session(session_id=session_id, server_state=server_state, partials=False, live=False)
+        session = Session(session_id=session_id, host=server_state, partials=False, live=False)
         server_state.admit(session)
         connection.session = session
         async with trio.open_nursery() as nursery:

@@ -1,14 +1,11 @@
-"""What a supervisor asks of the server: whether it should be restarted, and whether new clients should come.
-
-It must not change what it looks at.
-"""
+"""What a supervisor asks: whether the process must be restarted, and whether it can serve new clients."""
 
 from trio_stt.lanes.lane_health import MAX_HUNG_THREADS
 from trio_stt.lanes.lane_state import LaneState
 from trio_stt.server.server_state import ServerState
 
 
-def fault(server_state: ServerState) -> str | None:
+def restart_reason(server_state: ServerState) -> str | None:
     """Why only a restart of the process helps, in one line; None while it would not."""
     for lane in server_state.lanes.statistics().lanes:
         if lane.state is LaneState.FAILED and lane.engines.hung_threads >= MAX_HUNG_THREADS:
@@ -16,14 +13,14 @@ def fault(server_state: ServerState) -> str | None:
     return None
 
 
-def unready(server_state: ServerState) -> str | None:
-    """Why a client that came now would be refused or not heard, in one line; None if it would not."""
-    if server_state.is_closing:
+def unready_reason(server_state: ServerState) -> str | None:
+    """Why a new client would be refused or not transcribed, in one line; None if it would be served."""
+    if server_state.registry.is_closing:
         return "the server shuts down"
     if not server_state.lanes.ready:
         return "models are loading"
     for lane, why in server_state.lanes.startup_errors.items():
         return f"{lane} lane: {why}"
-    if server_state.is_full:
+    if server_state.registry.is_full:
         return f"the server is full: max_sessions is {server_state.settings.max_sessions}"
     return None

@@ -1,44 +1,73 @@
-"""The lanes, the limits and changed settings as reports and events show them. See docs/protocol.md, HTTP routes.
+"""Builds the bodies of `/api/config`, `/health` and `/api/metrics` from settings and lane statistics.
 
-It must not change what it reports.
+See docs/protocol.md, HTTP routes.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
+from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import LanesStatistics
 from trio_stt.protocol.reports import (
     AppliedSetting,
     Capabilities,
+    ConfigReport,
+    ConfigUpdateReport,
     Limits,
     QueuedJobs,
     QueueReport,
+    RejectedSetting,
     SchedulerReport,
     Statistics,
     WorkerReport,
 )
-from trio_stt.settings import Declaration, RuntimeClass, Settings
+from trio_stt.server.setting_schemas import setting_schemas
+from trio_stt.settings import Declaration, RuntimeClass, Settings, runtime_settings, setting_warnings
+from trio_stt.settings.revision import WAKE_WORD_SETTINGS, Revision
 
 
-def applied_report(declaration: Declaration, shown: Mapping[str, object]) -> AppliedSetting:
-    """A setting that was changed: its value, and for which sessions it holds.
+def config_report(settings: Settings, shown: dict[str, object]) -> ConfigReport:
+    """The answer to `GET /api/config`; `shown` holds the public settings by name."""
+    return ConfigReport(
+        settings=shown,
+        limits=limits_report(settings),
+        supported_engines=engine_names(),
+        runtime_settings=runtime_settings(),
+        schema=setting_schemas(),
+    )
 
-    Args:
-        declaration: Of the setting.
-        shown: The values of public settings by name.
-    """
-    at_once = declaration.option.runtime is RuntimeClass.ACTIVE
-    return AppliedSetting(value=shown[declaration.name], applies_to="active_sessions" if at_once else "new_sessions")
+
+def config_update_report(revision: Revision, shown: dict[str, object]) -> ConfigUpdateReport:
+    """The answer to a change of the settings; `shown` holds the public settings in force since, by name."""
+    applied = {declaration.name for declaration in revision.applied}
+    return ConfigUpdateReport(
+        applied={
+            declaration.name: AppliedSetting(value=shown[declaration.name], applies_to=_applies_to(declaration))
+            for declaration in revision.applied
+        },
+        rejected={
+            name: RejectedSetting(reason=rejection.reason, message=rejection.message)
+            for name, rejection in revision.rejected.items()
+        },
+        settings=shown,
+        runtime_settings=runtime_settings(),
+        warnings=setting_warnings(revision.settings) if WAKE_WORD_SETTINGS & applied else (),
+    )
 
 
-def scheduler_report(now: LanesStatistics) -> SchedulerReport:
+def _applies_to(declaration: Declaration) -> Literal["active_sessions", "new_sessions"]:
+    return "active_sessions" if declaration.option.runtime is RuntimeClass.ACTIVE else "new_sessions"
+
+
+def scheduler_report(statistics: LanesStatistics) -> SchedulerReport:
     """The `scheduler` object."""
     return SchedulerReport(
-        mode=now.mode,
-        queues={lane.name: _queue(lane) for lane in now.lanes},
-        workers={lane.name: _worker(lane) for lane in now.lanes},
+        mode=statistics.mode,
+        queues={lane.name: _queue(lane) for lane in statistics.lanes},
+        workers={lane.name: _worker(lane) for lane in statistics.lanes},
     )
 
 

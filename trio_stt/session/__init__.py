@@ -1,1 +1,1 @@
-"""One session is one nursery: receive, listen, partials, finals, send. It knows no web framework."""
+"""One client's session: one nursery with its tasks, over connections that come and go. It knows no web framework."""

@@ -1,6 +1,6 @@
-"""One utterance as its session and client see it: its number on the wire, its times, its stable text.
+"""One accepted utterance: its number on the wire, its times, its stable text, its partial cadence.
 
-It owns that bookkeeping; it must not publish, transcribe or decide where an utterance ends.
+Data only; `Utterances` decides when an utterance starts and ends.
 """
 
 from dataclasses import dataclass, field
@@ -17,29 +17,30 @@ from trio_stt.speech.events import UtteranceEnded, UtteranceStarted
 from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
 
-END_REASON = "recording_stop"  # the only value there is: docs/protocol.md, The segment object
+END_REASON = "recording_stop"
+"""The only `endReason` there is: docs/protocol.md, The segment object."""
 
 
 @dataclass(slots=True, eq=False)
 class ActiveUtterance:
-    """An accepted utterance, from its start until its final is out.
+    """An accepted utterance, from its start until its final is published.
 
     Attributes:
-        utterance: The segmenter's number; `recordingId` on the wire.
-        segment: What the wire says of it; replaced when more is known.
+        number: The segmenter's number; `recordingId` on the wire. Refused utterances have numbers, too.
+        segment: Its segment on the wire; replaced when more is known.
         start_sample: First sample, pre-roll included.
         trigger_sample: Where speech was detected.
-        started_at: When that was, seconds since the epoch.
+        started_at: When speech was detected, in seconds since the epoch.
         cadence: When its next partial is due.
         stabilizer: Its stable text.
-        running: Whether it is still being recorded; partials stop with it.
-        silent: Whether a confirmed silence lasts; partials rest.
-        spoken: Whether it has as much speech as the shortest words; before, what an engine returns is invented.
-        heard: Stands for it in the streams of engines that hear it as it grows.
+        running: Whether audio is still added to it; partials stop when it ends.
+        silent: Whether a confirmed silence lasts; no partials are made meanwhile.
+        spoken: Whether it has at least as much speech as the shortest words; engines invent text for less.
+        stream_key: Identifies it in streaming engines.
         stitcher: Joins partials of its newest audio to the text before.
     """
 
-    utterance: int
+    number: int
     segment: Segment
     start_sample: int
     trigger_sample: int
@@ -49,13 +50,27 @@ class ActiveUtterance:
     running: bool = True
     silent: bool = False
     spoken: bool = False
-    heard: StreamKey = field(default_factory=StreamKey)
+    stream_key: StreamKey = field(default_factory=StreamKey)
     stitcher: Stitcher = field(default_factory=Stitcher)
 
     @property
     def segment_id(self) -> int:
         """Its number on the wire."""
         return self.segment.segment_id
+
+    def finish(self, ended: UtteranceEnded) -> None:
+        """Record the end. The end time is the start time plus the audio's length, however fast the audio came."""
+        self.running = False
+        duration_s = (ended.end_sample - ended.trigger_sample) / SAMPLE_RATE_HZ
+        ended_at = self.started_at + duration_s
+        self.segment = msgspec.structs.replace(
+            self.segment,
+            recording_ended_at=ended_at,
+            recording_ended_at_iso=iso(ended_at),
+            duration_seconds=duration_s,
+            end_reason=END_REASON,
+            audio_end_seconds=ended.speech_end_sample / SAMPLE_RATE_HZ,
+        )
 
 
 def open_utterance(
@@ -67,15 +82,15 @@ def open_utterance(
     settings: Settings,
     streamed: bool,
 ) -> ActiveUtterance:
-    """Begin the books of an utterance that was detected at the wall-clock time `started_at`.
+    """The utterance that `started` announces.
 
     Args:
-        started: The utterance.
+        started: From the segmenter.
         segment_id: Its number on the wire.
-        started_at: Seconds since the epoch.
-        wake_word: The word that opened it.
+        started_at: When speech was detected, in seconds since the epoch.
+        wake_word: The wake word that opened it.
         settings: Of the session.
-        streamed: Whether its partials come from an engine that hears it as it grows.
+        streamed: Whether its partials come from a streaming engine.
     """
     included_s = (started.trigger_sample - started.start_sample) / SAMPLE_RATE_HZ
     preroll = PreRecordingBuffer(
@@ -101,26 +116,11 @@ def open_utterance(
         speech_sample=started.speech_sample,
     )
     return ActiveUtterance(
-        utterance=started.utterance,
+        number=started.utterance,
         segment=segment,
         start_sample=started.start_sample,
         trigger_sample=started.trigger_sample,
         started_at=started_at,
         cadence=cadence,
         stabilizer=Stabilizer(),
-    )
-
-
-def finish_utterance(recording: ActiveUtterance, ended: UtteranceEnded) -> None:
-    """Complete the books of an utterance that ended. Its end is its start plus its duration, however fast it came."""
-    recording.running = False
-    duration_s = (ended.end_sample - ended.trigger_sample) / SAMPLE_RATE_HZ
-    ended_at = recording.started_at + duration_s
-    recording.segment = msgspec.structs.replace(
-        recording.segment,
-        recording_ended_at=ended_at,
-        recording_ended_at_iso=iso(ended_at),
-        duration_seconds=duration_s,
-        end_reason=END_REASON,
-        audio_end_seconds=ended.speech_end_sample / SAMPLE_RATE_HZ,
     )

@@ -1,6 +1,6 @@
-"""What one session hears: its audio and what stands between it, in order.
+"""Takes a session's received audio and commands in order: runs the speech pipeline and hands its events on.
 
-It owns the order and the listener; what becomes of utterances is up to `utterances`. It must not receive or send.
+It decides nothing about utterances (`utterances` does), and neither receives nor sends.
 """
 
 import logging
@@ -10,9 +10,10 @@ import trio
 
 from trio_stt.protocol.commands import Command, Flush
 from trio_stt.protocol.events import State
-from trio_stt.session.connection_status import ConnectionStatus
+from trio_stt.session.connection import ConnectionStatus
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
+from trio_stt.session.session_status import SessionStatus
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import Settings
 from trio_stt.speech.events import WakeEvent
@@ -20,20 +21,22 @@ from trio_stt.speech.pipeline import SpeechPipeline
 
 logger = logging.getLogger(__name__)
 
-_PIECE_S = 0.1  # audio judged between two checkpoints: some 0.5 ms of work
+_STEP_S = 0.1
+"""Seconds of audio processed between two checkpoints, about 0.5 ms of work."""
 
 
 class AudioProcessor:
-    """The listening side of a session.
+    """Accept audio with `accept`; `run` processes what had to be queued.
 
     Args:
         settings: Of the session.
-        inbox: What the client sent.
-        listener: Hears it.
-        utterances: What comes of it.
-        announcer: Of the session.
-        presence: Of the client: nobody stalls who is not there.
-        live: Whether silence on the line means that the client stalls; a file is read as fast as finals allow.
+        inbox: Of the session.
+        pipeline: Of the session.
+        utterances: Handles the pipeline's events.
+        publisher: Of the session.
+        status: Of the session.
+        connection_status: Of the session: only a connected client can stall.
+        live: Whether a pause in the incoming audio means a stalled client; a file is sent as fast as finals allow.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class AudioProcessor:
         pipeline: SpeechPipeline,
         utterances: Utterances,
         publisher: EventPublisher,
+        status: SessionStatus,
         connection_status: ConnectionStatus,
         live: bool,
     ) -> None:
@@ -51,47 +55,77 @@ class AudioProcessor:
         self._pipeline = pipeline
         self._utterances = utterances
         self._publisher = publisher
+        self._status = status
         self._connection_status = connection_status
         self._stall_timeout_s = settings.stream_stall_timeout_s if live else 0.0
-        self._began_streaming = trio.Event()
-        self._patience = trio.CancelScope()
-        self._waits_since_s = 0.0
+        self._streaming_started = trio.Event()
+        self._stall_scope = trio.CancelScope()
+        self._waiting_since_s = 0.0
 
     async def wait_streaming(self) -> None:
         """Wait until the client streams."""
-        await self._began_streaming.wait()
+        await self._streaming_started.wait()
+
+    async def accept(self, audio: Audio) -> int:
+        """Take one packet from the receiver: process it now if nothing is before it, otherwise queue it.
+
+        Waking the task that runs `run` for each packet costs about as much as processing silence, so a short packet is
+        processed in the receiver's own step while that task waits for an empty inbox. Order is kept: nothing is queued.
+
+        Returns:
+            Windows of queued audio that were shed to make room; usually 0.
+        """
+        if not self._inbox.reader_is_idle or audio.samples.size > _STEP_S * audio.rate_hz:
+            return await self._inbox.put_audio(audio)
+        try:
+            self._push(audio)
+        except Exception as error:  # noqa: BLE001 - logged there
+            self._abandon_utterance(error)
+        self._restart_stall_timer()
+        return 0
 
     async def run(self) -> None:
-        """Hear what the inbox holds, in order, until cancelled."""
+        """Process queued items in order until cancelled."""
         while True:
             item = await self._next()
             try:
                 if isinstance(item, Audio):
-                    await self._hear(item)
+                    await self._process(item)
                 else:
-                    self._obey(item)
+                    self._execute(item)
             except Exception as error:  # noqa: BLE001 - logged there
-                self._abandon(error)
+                self._abandon_utterance(error)
 
     async def _next(self) -> Audio | Marker | None:
-        """The next item; None when an utterance is running and nothing has come for too long."""
+        """The next item; None when an utterance is running and no audio came for `stream_stall_timeout_s`."""
         while True:
-            self._patience = trio.CancelScope()
-            self._wait_anew()
-            with self._patience:
-                return await self._inbox.get(self._hear_at_once)
-            if self._connection_status.was_connected_since(self._waits_since_s):
+            self._stall_scope = trio.CancelScope()
+            self._restart_stall_timer()
+            with self._stall_scope:
+                return await self._inbox.get()
+            # A client that was disconnected meanwhile has not stalled: it may resume and go on.
+            if self._connection_status.was_connected_since(self._waiting_since_s):
                 return None
 
-    def _wait_anew(self) -> None:
-        """From now on, a client in the middle of an utterance that sends nothing stalls."""
+    def _restart_stall_timer(self) -> None:
         if self._pipeline.speaking and self._stall_timeout_s:
-            self._waits_since_s = trio.current_time()
-            self._patience.deadline = self._waits_since_s + self._stall_timeout_s
-        elif self._patience.deadline < math.inf:
-            self._patience.deadline = math.inf
+            self._waiting_since_s = trio.current_time()
+            self._stall_scope.deadline = self._waiting_since_s + self._stall_timeout_s
+        elif self._stall_scope.deadline < math.inf:  # reading is cheaper than setting
+            self._stall_scope.deadline = math.inf
 
-    def _obey(self, marker: Marker | None) -> None:
+    async def _process(self, audio: Audio) -> None:
+        step = max(1, round(_STEP_S * audio.rate_hz))
+        for start in range(0, audio.samples.size, step):
+            if start:
+                await trio.lowlevel.checkpoint()
+            self._push(Audio(audio.samples[start : start + step], audio.rate_hz))
+
+    def _push(self, audio: Audio) -> None:
+        events = self._pipeline.push(audio.samples, audio.rate_hz)
+        self._utterances.handle(events, just_received=True)
+
+    def _execute(self, marker: Marker | None) -> None:
         match marker:
             case Command.START:
                 self._start()
@@ -105,63 +139,44 @@ class AudioProcessor:
             case Gap.GAP:
                 self._end_utterance()
             case None:
-                if self._utterances.recording is not None:  # else it was refused, and leaves no trace
-                    self._publisher.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
+                if self._status.utterance is not None:  # without one, the utterance was refused and leaves no trace
+                    self._publisher.warning(f"No audio for {self._stall_timeout_s:g} s: the utterance was ended.")
                 self._end_utterance()
-            case Command.PING | Command.METRICS:  # answered on receipt
+            case Command.PING | Command.METRICS:  # answered by the receiver
                 pass
 
-    async def _hear(self, audio: Audio) -> None:
-        piece = max(1, round(_PIECE_S * audio.rate_hz))
-        for start in range(0, audio.samples.size, piece):
-            if start:
-                await trio.lowlevel.checkpoint()
-            events = self._pipeline.push(audio.samples[start : start + piece], audio.rate_hz)
-            self._utterances.follow(events, heard_now=True)
-
-    def _hear_at_once(self, audio: Audio) -> bool:
-        """Hear a packet in its receiver's turn, if it is short."""
-        if audio.samples.size > _PIECE_S * audio.rate_hz:
-            return False
-        try:
-            self._utterances.follow(self._pipeline.push(audio.samples, audio.rate_hz), heard_now=True)
-        except Exception as error:  # noqa: BLE001 - logged there
-            self._abandon(error)
-        self._wait_anew()
-        return True
-
-    def _abandon(self, error: Exception) -> None:
-        """Give up the running utterance, tell the client, and go on: a fault of ours must not end the conversation."""
+    def _abandon_utterance(self, error: Exception) -> None:
+        """Discard the running utterance after a fault of ours, and go on: the session must not end with it."""
         logger.error("audio could not be processed", exc_info=error)
         events = self._pipeline.clear()
         self._utterances.abandon(f"audio could not be processed: {error}")
-        self._utterances.follow(events)
-        self._utterances.publish_state()
+        self._utterances.handle(events)
+        self._status.publish_current()
 
     def _start(self) -> None:
         events = []
-        if not self._utterances.streaming:
-            self._utterances.streaming = True
-            self._began_streaming.set()
+        if not self._status.streaming:
+            self._status.streaming = True
+            self._streaming_started.set()
             events = self._pipeline.begin()
-            self._utterances.follow(events, heard_now=True)
-        if not events:  # a wait for a wake word that begins says so itself
-            self._utterances.publish_state()
+            self._utterances.handle(events, just_received=True)
+        if not events:  # with wake words, the event that a wait began has published a status
+            self._status.publish_current()
 
     def _end_utterance(self) -> None:
-        """What was said so far is complete; the stream goes on."""
-        if self._utterances.streaming:
-            self._utterances.follow(self._pipeline.flush())
+        """End the running utterance; the stream goes on."""
+        if self._status.streaming:
+            self._utterances.handle(self._pipeline.flush())
 
     def _stop(self) -> None:
-        self._utterances.streaming = False
-        self._began_streaming = trio.Event()
-        self._utterances.follow(self._pipeline.stop())
-        self._publisher.status(State.IDLE)
+        self._status.streaming = False
+        self._streaming_started = trio.Event()
+        self._utterances.handle(self._pipeline.stop())
+        self._status.publish(State.IDLE)
 
     def _clear(self) -> None:
         events = self._pipeline.clear()
         self._utterances.clear()
-        self._utterances.follow(events)
-        if not any(isinstance(event, WakeEvent) for event in events):  # as above
-            self._utterances.publish_state()
+        self._utterances.handle(events)
+        if not any(isinstance(event, WakeEvent) for event in events):  # as in `_start`
+            self._status.publish_current()

@@ -1,32 +1,88 @@
-"""What a session needs from whatever carries its messages. It must not know sockets: the doors do."""
+"""A session's connection to its client: what carries messages, whether it is there, and why it was closed.
 
+The api package implements `Connection`; sessions know no sockets.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
+import trio
 
-class ConnectionClosed(Exception):  # noqa: N818 - it is how a conversation ends, not a fault
-    """The other side is gone, or the connection was closed."""
+
+class ConnectionClosed(Exception):  # noqa: N818 - the usual end of a connection, not a fault
+    """The client is gone, or the connection was closed."""
+
+
+class CloseReason(StrEnum):
+    """Why the server ended a session or closed a connection, as sent to the client."""
+
+    IDLE = "idle for too long"
+    SHUTDOWN = "the server shuts down"
+    RESUMED = "the session goes on over another connection"
+    FAILED = "internal error"
+    OVER = "the session is over"
 
 
 class Connection(Protocol):
-    """A conversation with one client."""
+    """Carries messages between a session and one client."""
 
     @property
     def closed_cleanly(self) -> bool:
-        """Whether the other side said goodbye and will not be back; asked when the connection is over."""
+        """Whether the client closed for good and will not resume; valid once the connection is over."""
 
     async def receive(self) -> str | bytes:
-        """The next message: text for commands, bytes for audio packets. Others have their turn first, always.
+        """The next message: text for commands, bytes for audio packets. Always a checkpoint.
 
         Raises:
-            ConnectionClosed: No more will come.
+            ConnectionClosed: No more messages will come.
         """
 
     async def send(self, *messages: str) -> None:
-        """Hand over messages, in order and together; returns when the carrier took them.
+        """Send messages, in order and together; returns when the transport has taken them.
 
         Raises:
-            ConnectionClosed: It cannot be delivered any more.
+            ConnectionClosed: They cannot be delivered any more.
         """
 
     def abort(self) -> None:
-        """Break off at once, without a word: the other side does not take what it is sent, and `send` hangs on it."""
+        """Reset the transport without a close frame: the client does not read, and `send` hangs."""
+
+
+class ConnectionStatus:
+    """Whether a session's client is connected, and since when; a new session's client is.
+
+    Args:
+        on_change: Called after every change with whether the client is connected.
+    """
+
+    def __init__(self, on_change: Callable[[bool], object]) -> None:
+        self._on_change = on_change
+        self._since_s = trio.current_time()
+        self._connected = True
+        self._changed = trio.Event()
+
+    @property
+    def disconnected_since_s(self) -> float | None:
+        """When the client was disconnected, on trio's clock; None while it is connected."""
+        return None if self._connected else self._since_s
+
+    def change(self, *, connected: bool) -> None:
+        """Record a connect or disconnect. Repeating the current state restarts its timer."""
+        self._connected = connected
+        self._since_s = trio.current_time()
+        self._changed.set()
+        self._changed = trio.Event()
+        self._on_change(connected)
+
+    def was_connected_since(self, time_s: float) -> bool:
+        """Whether one connection has lasted since before `time_s`, on trio's clock."""
+        return self._connected and self._since_s <= time_s
+
+    async def wait_disconnected_for(self, seconds: float) -> None:
+        """Wait until the client has been disconnected for this long without interruption."""
+        while True:
+            with trio.move_on_after(float("inf") if self._connected else seconds):
+                await self._changed.wait()
+                continue
+            return

@@ -1,7 +1,7 @@
-"""The connections of one session, one after the other: greeting, taking over, being cut off, and coming back.
+"""The connections of one session, one after the other: first connect, take-over, disconnect, resume.
 
-It owns who is connected, and for how long a client that was cut off is waited for. It must not know sockets, nor what
-is said over them.
+It owns which connection is current, and how long a disconnected client may still resume. Sockets, and the meaning of
+messages, are not its business.
 """
 
 import logging
@@ -13,25 +13,24 @@ import trio
 from trio_stt.errors import ResumeError
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Resumed, encode
-from trio_stt.server.server_state import NO_SUCH_SESSION
-from trio_stt.server.stagger import Stagger
-from trio_stt.session.connection import Connection, ConnectionClosed
-from trio_stt.session.connection_status import ConnectionStatus
+from trio_stt.session.connection import CloseReason, Connection, ConnectionClosed, ConnectionStatus
+from trio_stt.session.host import Registry
 from trio_stt.session.outbox import ClientStalled, Outbox
 from trio_stt.session.receiver import Receiver, ResumeTarget
-from trio_stt.session.shutdown import CloseReason, SessionShutdown
+from trio_stt.session.shutdown import SessionShutdown
 
 logger = logging.getLogger(__name__)
 
+NO_SUCH_SESSION = "there is no such session to resume, or no longer"
 _SECRET_BYTES = 24
 
 
 @dataclass(slots=True)
-class _End:
-    """How one connection ended; neither where it was the session that did."""
+class _Outcome:
+    """How one connection ended; neither is set when the session itself ended."""
 
     resume_target: ResumeTarget | None = None
-    left: bool = False
+    closed: bool = False
 
 
 class SessionConnections:
@@ -39,12 +38,12 @@ class SessionConnections:
 
     Args:
         session_id: Of the session.
-        grace_s: For how long it is kept for a client that was cut off; 0 keeps none.
-        presence: Of its client.
+        grace_s: Seconds that a disconnected client has to resume; 0 for none.
+        connection_status: Of the session; kept up to date.
         outbox: Of the session.
         receiver: Of the session.
-        ending: Of the session.
-        way_out: What clients that left pass.
+        shutdown: Of the session.
+        registry: Staggers departures.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class SessionConnections:
         outbox: Outbox,
         receiver: Receiver,
         shutdown: SessionShutdown,
-        departures: Stagger,
+        registry: Registry,
     ) -> None:
         self._id = session_id
         self._grace_s = grace_s
@@ -64,111 +63,112 @@ class SessionConnections:
         self._outbox = outbox
         self._receiver = receiver
         self._shutdown = shutdown
-        self._way_out = departures
-        # The id in it finds the session at once; only the secret behind it has to be kept.
+        self._registry = registry
+        # The id finds the session without a table of tokens; only the part behind it is secret.
         self.token = f"{session_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
-        self._given_up = not grace_s
+        self._grace_over = not grace_s
         self._current: trio.CancelScope | None = None
-        self._turn = trio.Lock()  # one connection is received from at a time
+        self._receiving = trio.Lock()  # one connection receives and delivers at a time
 
     def extend_grace(self, resume: Resume) -> None:
-        """Wait for its client for the whole grace once more: it is coming back.
+        """Restart the grace period of a client that is reconnecting.
 
         Raises:
-            ResumeError: The token is not this session's, its time is over, or that number was never sent.
+            ResumeError: The token is not this session's, the grace period is over, or the number was never sent.
         """
         same = secrets.compare_digest(resume.token.encode(errors="replace"), self.token.encode())
-        if not same or self._given_up or self._shutdown.is_over:
+        if not same or self._grace_over or self._shutdown.triggered:
             raise ResumeError(NO_SUCH_SESSION)
         if resume.seq > self._outbox.seq:
             raise ResumeError(f"event {resume.seq} was never sent: the last one is {self._outbox.seq}")
         if self._connection_status.disconnected_since_s is not None:
             self._connection_status.change(connected=False)
 
-    async def wait_given_up(self) -> None:
-        """Wait until the client has been away for too long; it cannot come back from then on."""
+    async def wait_grace_over(self) -> None:
+        """Wait until the client has been disconnected for the whole grace period; it cannot resume from then on."""
         await self._connection_status.wait_disconnected_for(self._grace_s)
-        self._given_up = True
+        self._grace_over = True
 
     async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
-        """Serve the client over this connection, taking the place of an earlier one.
+        """Serve the client over this connection, which replaces an earlier one.
 
         Args:
             connection: To the client.
-            resume: What it asked for, if this is not its first.
+            resume: Its `resume` command, if it had another connection before.
 
         Returns:
-            Why the server left the connection; None when the client did.
+            Why the server closes the connection; None when the client did.
         """
-        connection_scope = trio.CancelScope()
-        previous, self._current = self._current, connection_scope
+        scope = trio.CancelScope()
+        previous, self._current = self._current, scope
         if previous is not None:
             previous.cancel()
         resume_target: ResumeTarget | None = None
-        gone = True
+        client_left = True
         try:
-            with connection_scope:
+            with scope:
                 resume_target = await self._serve(connection, resume)
-                gone = False
+                client_left = False
         except* ConnectionClosed:
-            logger.debug("the client left")
+            logger.debug("the client closed the connection")
         except* ClientStalled as stalled:
-            logger.warning("the connection is given up: %s", stalled.exceptions[0])
+            logger.warning("connection aborted: %s", stalled.exceptions[0])
         except* Exception:
             logger.exception("the session failed")
             self._shutdown.trigger(CloseReason.FAILED)
             raise
         finally:
-            replaced = self._current is not connection_scope
+            # Also when the host cancels this task: that is how a lost connection ends.
+            replaced = self._current is not scope
             if not replaced:
                 self._current = None
-                self._leave(connection, for_good=resume_target is not None)
+                self._disconnect(connection, for_good=resume_target is not None)
         if replaced:
             return CloseReason.RESUMED
         if resume_target is not None:
             return await resume_target.session.serve_connection(connection, resume_target.resume)
-        return None if gone else self._shutdown.close_reason
+        return None if client_left else self._shutdown.close_reason
 
     async def _serve(self, connection: Connection, resume: Resume | None) -> ResumeTarget | None:
-        """Serve one connection until the session is over, or the client asks for another one.
+        """Serve one connection until the session is over, or its client asks to resume another session.
 
-        Receiving has a task of its own, too: here it would stand behind all frames of the host, and each packet would
-        pass through them.
+        Receiving has its own task, too: in this one, every message would pass through the stack of the host's frames.
         """
-        end = _End()
+        outcome = _Outcome()
         with self._shutdown.scope():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._receive_and_deliver, connection, resume, nursery, end)
-        if end.left:  # said behind the nursery: trio 0.35 leaves a cycle where one ends by an error of its own block
-            raise ConnectionClosed("the client left")
-        return end.resume_target
+                nursery.start_soon(self._receive_and_deliver, connection, resume, nursery, outcome)
+        if outcome.closed:  # raised after the nursery: raising inside it leaves a reference cycle in trio 0.35
+            raise ConnectionClosed("the client closed the connection")
+        return outcome.resume_target
 
     async def _receive_and_deliver(
-        self, connection: Connection, resume: Resume | None, nursery: trio.Nursery, end: _End
+        self, connection: Connection, resume: Resume | None, nursery: trio.Nursery, outcome: _Outcome
     ) -> None:
-        async with self._turn:
+        async with self._receiving:
             self._connection_status.change(connected=True)
-            delivery = self._outbox.attach(connection, self._first_words(resume))
+            delivery = self._outbox.attach(connection, self._replay(resume))
             try:
                 nursery.start_soon(delivery.run)
                 nursery.start_soon(delivery.watch)
-                end.resume_target = await self._receiver.run(connection)
-                await self._outbox.wait_idle()  # the other session's words come behind these
+                outcome.resume_target = await self._receiver.run(connection)
+                # The events of this session come before those of the one that is resumed.
+                await self._outbox.wait_idle()
             except ConnectionClosed:
-                end.left = True
-                await self._way_out.wait_turn()
+                outcome.closed = True
+                await self._registry.wait_departure_turn()
             finally:
                 self._outbox.detach(delivery)
         nursery.cancel_scope.cancel()
 
-    def _leave(self, connection: Connection, *, for_good: bool) -> None:
-        if for_good or self._given_up or connection.closed_cleanly:
+    def _disconnect(self, connection: Connection, *, for_good: bool) -> None:
+        if for_good or self._grace_over or connection.closed_cleanly:
             self._shutdown.trigger(CloseReason.OVER)
         else:
             self._connection_status.change(connected=False)
 
-    def _first_words(self, resume: Resume | None) -> list[str]:
-        """What a client that comes back hears before all that is new."""
+    def _replay(self, resume: Resume | None) -> list[str]:
+        """Messages that a resuming client gets before new events: `resumed`, then what it missed."""
         if resume is None:
             return []
         messages, missed = self._outbox.since(resume.seq)

@@ -1,6 +1,6 @@
-"""What one session counts, and the report made of it. See docs/protocol.md, The session object.
+"""Counters of one session, and the report made of them. Other parts of the session change them.
 
-It owns the numbers; it must not decide when they change.
+See docs/protocol.md, The session object.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from trio_stt.protocol.segment import Segment
 
 
 class SessionFacts(TypedDict):
-    """What a report tells of a session and is no counter; names and units as in `SessionReport`."""
+    """Fields of a report that are not counters; names and units as in `SessionReport`."""
 
     session_id: str
     streaming: bool
@@ -28,7 +28,7 @@ class SessionFacts(TypedDict):
 
 @dataclass(slots=True)
 class KindCounters:
-    """Jobs of one kind: counts, and how long delivered ones took."""
+    """Jobs of one kind: counts, and durations of those whose result was delivered."""
 
     submitted: int = 0
     completed: int = 0
@@ -38,7 +38,7 @@ class KindCounters:
     total: Distribution = field(default_factory=Distribution)
 
     def deliver(self, result: JobResult) -> None:
-        """A result reached the session."""
+        """Count a result that reached the session."""
         self.completed += 1
         self.queue_delay.add(result.queue_delay_s)
         self.inference.add(result.inference_s)
@@ -47,7 +47,7 @@ class KindCounters:
 
 @dataclass(slots=True)
 class SessionCounters:
-    """All of one session; names as on the wire."""
+    """All counters of one session; names as on the wire."""
 
     dropped_audio_chunks: int = 0
     rejected_audio_chunks: int = 0
@@ -63,22 +63,22 @@ class SessionCounters:
 
     @property
     def received_s(self) -> float:
-        """Audio taken from the client, in seconds."""
+        """Audio accepted from the client, in seconds."""
         return self.received_us / 1_000_000
 
     @property
     def real_time_factor(self) -> float:
-        """Engine seconds for each second of audio received; 0.0 before any."""
+        """Engine seconds per second of audio received; 0.0 before any."""
         engine_s = self.realtime.inference.sum_s + self.final.inference.sum_s
         return engine_s / self.received_s if self.received_us else 0.0
 
     @property
     def latest_queue_delay_s(self) -> float:
-        """How long the latest jobs waited for their engine: the longer of a partial's and a final's."""
+        """Queue delay of the latest partial or of the latest final, whichever is longer."""
         return max(self.realtime.queue_delay.latest_s, self.final.queue_delay.latest_s)
 
     def report(self, **facts: Unpack[SessionFacts]) -> SessionReport:
-        """The counters, and beside them what else a report tells of the session."""
+        """A report of the counters and of these facts."""
         partials, finals = self.realtime, self.final
         return SessionReport(
             **facts,

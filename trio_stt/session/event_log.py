@@ -1,10 +1,10 @@
-"""The events of one session: those that wait to be sent, and those that were sent and may have to be sent again.
+"""Events of one session that wait to be sent, and sent ones that a resuming client may need again.
 
-It owns order, numbers, replacement and bounds. It must not send, wait or know clocks.
+It owns order, numbers, replacement and bounds; it does not send, wait or read clocks.
 
-An event gets its number when it is first sent, so what was replaced leaves no hole; what was lost does. Status,
-partials and heartbeats are worth little once newer ones exist: where a client lags or is away, the newest of each takes
-the place of the others, and they are the first to be forgotten.
+An event gets its number when it is first sent, so that a replaced event leaves no hole in the numbers, and a lost one
+does. Ephemeral events (status, partials, heartbeats) are worth little once newer ones exist: while a client lags or is
+disconnected, the newest of each replaces the others, and they are discarded before durable ones (finals, timeline).
 """
 
 from collections import deque
@@ -17,34 +17,35 @@ import msgspec
 from trio_stt.protocol.events import Event, Heartbeat, Metrics, Pong, Realtime, Status, Timeline, encode
 
 LAG_EVENTS = 32
-"""More waiting events than this mean that the client does not keep up."""
-MAX_AWAY_EVENTS = 256
-"""More than this, after replacement, do not wait for a client that is away."""
+"""Waiting events from which on a client counts as lagging, and ephemeral events are replaced."""
+MAX_DISCONNECTED_EVENTS = 256
+"""Events, after replacement, that wait for a disconnected client; the oldest beyond are lost."""
 MAX_KEPT_BYTES = 262_144
-"""JSON of sent events that is kept of each sort, passing and lasting: seconds of partials, many minutes of finals."""
+"""Characters of JSON of sent events that are kept, of ephemeral and of durable ones each: seconds of partials, many
+minutes of finals."""
 
-_PASSING = (Status, Realtime, Heartbeat, Pong, Metrics)
+_EPHEMERAL = (Status, Realtime, Heartbeat, Pong, Metrics)
 _PARTIAL_ENTRY = "realtime_transcript"
 
 
 class EventLog:
-    """What a session says, in order.
+    """The events of one session, in order.
 
     Args:
-        keeps: Whether sent events are kept for a client that comes back.
+        keeps: Whether sent events are kept for a client that resumes.
     """
 
     def __init__(self, *, keeps: bool) -> None:
         self._keeps = keeps
         self._waiting: deque[Event] = deque()
-        self._lost_waiting = 0
+        self._lost_waiting = 0  # discarded before they were sent: they take numbers all the same
         self._seq = 0  # of the event sent last
-        self._passing = _Shelf()
-        self._lasting = _Shelf()
+        self._ephemeral = _ReplayBuffer()
+        self._durable = _ReplayBuffer()
 
     @property
     def waiting(self) -> int:
-        """Events that were never sent."""
+        """Events that were not sent yet."""
         return len(self._waiting)
 
     @property
@@ -52,17 +53,17 @@ class EventLog:
         """Number of the event sent last; 0 before any."""
         return self._seq
 
-    def put(self, event: Event, *, away: bool) -> None:
-        """Add an event; `away` while nobody is there to take it."""
-        if away or len(self._waiting) >= LAG_EVENTS:
+    def put(self, event: Event, *, disconnected: bool) -> None:
+        """Add an event; `disconnected` while there is no connection to send it."""
+        if disconnected or len(self._waiting) >= LAG_EVENTS:
             event = self._replace(event)
         self._waiting.append(event)
-        if away and len(self._waiting) > MAX_AWAY_EVENTS:
-            self._waiting.remove(next(filter(_is_passing, self._waiting), self._waiting[0]))
+        if disconnected and len(self._waiting) > MAX_DISCONNECTED_EVENTS:
+            self._waiting.remove(next(filter(_is_ephemeral, self._waiting), self._waiting[0]))
             self._lost_waiting += 1
 
     def take(self) -> str | None:
-        """The message of the next event to send, with its number; None when none waits."""
+        """The next event to send, encoded with its number; None when none waits."""
         if not self._waiting:
             return None
         self._seq += 1 + self._lost_waiting
@@ -70,23 +71,23 @@ class EventLog:
         event = self._waiting.popleft()
         message = encode(msgspec.structs.replace(event, seq=self._seq))
         if self._keeps:
-            self._keep(message, passing=_is_passing(event))
+            self._keep(message, ephemeral=_is_ephemeral(event))
         return message
 
     def since(self, seq: int) -> tuple[list[str], int]:
-        """Messages sent after number `seq` that are still there, in order; and how many events are lost for good."""
-        kept = [message for _, message in merge(self._passing.since(seq), self._lasting.since(seq))]
+        """Messages sent after number `seq` that are kept, in order; and how many events after it are lost."""
+        kept = [message for _, message in merge(self._ephemeral.since(seq), self._durable.since(seq))]
         return kept, self._seq + self._lost_waiting - seq - len(kept)
 
-    def _keep(self, message: str, *, passing: bool) -> None:
-        (self._passing if passing else self._lasting).add(self._seq, message)
-        self._passing.trim()
-        forgotten = self._lasting.trim()
-        if forgotten:
-            self._passing.forget_before(forgotten)
+    def _keep(self, message: str, *, ephemeral: bool) -> None:
+        (self._ephemeral if ephemeral else self._durable).add(self._seq, message)
+        self._ephemeral.trim()
+        newest_discarded = self._durable.trim()
+        if newest_discarded:  # a partial older than a lost final is of no use
+            self._ephemeral.discard_before(newest_discarded)
 
     def _replace(self, event: Event) -> Event:
-        """Take out what `event` makes superfluous; the partial that replaces another carries its delta, too."""
+        """Remove waiting events that `event` replaces; a partial takes over the stable deltas of those it replaces."""
         if isinstance(event, Status | Heartbeat):
             self._waiting = deque(other for other in self._waiting if type(other) is not type(event))
         elif isinstance(event, Realtime):
@@ -95,14 +96,14 @@ class EventLog:
                 for other in self._waiting
                 if isinstance(other, Realtime) and other.segment_id == event.segment_id
             }
-            self._waiting = deque(other for other in self._waiting if not _belongs(other, event.segment_id, older))
+            self._waiting = deque(other for other in self._waiting if not _is_replaced(other, event.segment_id, older))
             delta = "".join(other.stable_delta for other in older.values()) + event.stable_delta
             event = msgspec.structs.replace(event, stable_delta=delta, committed_stable_delta=delta)
         return event
 
 
-class _Shelf:
-    """Messages of one sort, with their numbers: the newest `MAX_KEPT_BYTES` of them."""
+class _ReplayBuffer:
+    """Sent messages with their numbers: the newest, `MAX_KEPT_BYTES` of them."""
 
     def __init__(self) -> None:
         self._sent: deque[tuple[int, str]] = deque()
@@ -113,32 +114,32 @@ class _Shelf:
         self._size_bytes += len(message)
 
     def trim(self) -> int:
-        """Forget the oldest beyond the bound; returns the number of the newest that was forgotten, or 0."""
+        """Discard the oldest beyond the bound; returns the number of the newest that was discarded, or 0."""
         newest = 0
         while self._size_bytes > MAX_KEPT_BYTES:
-            newest = self._forget_oldest()
+            newest = self._discard_oldest()
         return newest
 
-    def forget_before(self, seq: int) -> None:
+    def discard_before(self, seq: int) -> None:
         while self._sent and self._sent[0][0] < seq:
-            self._forget_oldest()
+            self._discard_oldest()
 
     def since(self, seq: int) -> list[tuple[int, str]]:
         newest_first = takewhile(lambda sent: sent[0] > seq, reversed(self._sent))
         return list(newest_first)[::-1]
 
-    def _forget_oldest(self) -> int:
+    def _discard_oldest(self) -> int:
         seq, message = self._sent.popleft()
         self._size_bytes -= len(message)
         return seq
 
 
-def _is_passing(event: Event) -> bool:
-    return isinstance(event, _PASSING) or (isinstance(event, Timeline) and event.event == _PARTIAL_ENTRY)
+def _is_ephemeral(event: Event) -> bool:
+    return isinstance(event, _EPHEMERAL) or (isinstance(event, Timeline) and event.event == _PARTIAL_ENTRY)
 
 
-def _belongs(event: Event, segment_id: int, partials: Container[int]) -> bool:
-    """Whether an event is one of these partials of a segment, named by sequence, or the timeline entry of one."""
+def _is_replaced(event: Event, segment_id: int, partials: Container[int]) -> bool:
+    """Whether an event is one of these `partials` of a segment, by sequence, or the timeline entry of one."""
     if isinstance(event, Timeline) and event.event != _PARTIAL_ENTRY:
         return False
     return isinstance(event, Realtime | Timeline) and event.segment_id == segment_id and event.sequence in partials

@@ -1,12 +1,11 @@
-"""The finals of one session: in recording order, none dropped, computed ahead where a silence allows it.
+"""The finals of one session: in the order of its utterances, none dropped, speculative where a silence allows it.
 
-It owns the finished utterances that wait. It must not decide where an utterance ends. A final computed ahead belongs to
-one utterance, one clip and one silence: it counts only when the utterance ends with that very clip.
+It owns the ended utterances that wait; where an utterance ends is decided elsewhere. A speculative final belongs to one
+utterance and one clip: it is used only if the utterance ends with exactly that clip.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from trio_stt.protocol.events import Where
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
+from trio_stt.session.session_status import SessionStatus
 from trio_stt.speech.final_text import finished
 from trio_stt.speech.repetition import RejectedText, rejected_text
 
@@ -33,48 +33,48 @@ Clip = NDArray[np.float32]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Finished:
-    """An ended utterance that waits for its final; without a ticket the lane had no room for it yet."""
+class _Ended:
+    """An ended utterance that waits for its final; `ticket` is None until the lane had room for it."""
 
-    recording: ActiveUtterance
+    utterance: ActiveUtterance
     clip: Clip
     ticket: Ticket | None
-    refused: bool = False
+    rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Flush:
-    """Behind the finals that a `flush` waits for."""
+class _PendingFlush:
+    """A `flush` that is answered after the finals before it."""
 
     command: Flush
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Unspoken:
-    """An ended utterance in which nothing was said: it only has its turn."""
+    """An ended utterance without speech: it is closed in its turn, after the finals before it."""
 
-    recording: ActiveUtterance
+    utterance: ActiveUtterance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Speculation:
-    """A final that is being computed ahead."""
+    """A final that is transcribed before its utterance has ended."""
 
-    utterance: int
+    utterance_number: int
     clip_end_sample: int
     ticket: Ticket
 
 
 class Finals:
-    """One session's way to the lane of finals.
+    """Submits the finals of one session and publishes them in order.
 
     Args:
         session_id: The session, as lanes know it.
-        lane: Where finals are made.
+        lane: Transcribes finals.
         hints: For the engine, with each job.
         counters: Of the session.
-        announcer: Of the session.
-        settle: Called after each final, to publish what the session does now.
+        publisher: Of the session.
+        status: Of the session; `waiting_finals` is kept up to date.
     """
 
     def __init__(
@@ -85,41 +85,36 @@ class Finals:
         hints: Hints,
         counters: SessionCounters,
         publisher: EventPublisher,
-        evict_over_limit: Callable[[], None],
+        status: SessionStatus,
     ) -> None:
         self._session_id = session_id
         self._lane = lane
         self._hints = hints
         self._counters = counters
         self._publisher = publisher
-        self._settle = evict_over_limit
-        self._waiting: deque[_Finished | _Unspoken | _Flush] = deque()
+        self._status = status
+        self._waiting: deque[_Ended | _Unspoken | _PendingFlush] = deque()
         self._arrived = trio.Event()
         self._speculation: _Speculation | None = None
-        self._current: trio.CancelScope | None = None
-        self._warned = False  # of the present backlog
+        self._current: trio.CancelScope | None = None  # of the final being transcribed
+        self._backlog_announced = False
         self._progress = trio.Event()
 
     @property
-    def depth(self) -> int:
-        """Finished utterances that wait, the one being transcribed aside."""
-        return sum(isinstance(item, _Finished) for item in self._waiting)
-
-    @property
     def backlog_s(self) -> float:
-        """Seconds of audio that wait, the one being transcribed aside."""
-        if not self._waiting:  # asked for every packet
+        """Seconds of waiting audio, without the utterance being transcribed."""
+        if not self._waiting:  # the usual case, and asked for every packet
             return 0.0
-        waiting = sum(item.clip.size for item in self._waiting if isinstance(item, _Finished))
+        waiting = sum(item.clip.size for item in self._waiting if isinstance(item, _Ended))
         return waiting / SAMPLE_RATE_HZ
 
     @property
     def idle(self) -> bool:
-        """Whether every finished utterance has its final."""
+        """Whether every ended utterance has its final."""
         return not self._waiting and self._current is None
 
     async def wait_idle(self) -> None:
-        """Wait until every finished utterance has its final."""
+        """Wait until every ended utterance has its final."""
         while not self.idle:
             await self._progress.wait()
 
@@ -128,10 +123,11 @@ class Finals:
         while self.backlog_s >= seconds:
             await self._progress.wait()
 
-    def speculate(self, recording: ActiveUtterance, clip: Clip, clip_end_sample: int) -> Ticket | None:
-        """Compute ahead the final of an utterance that may be over; a refusal costs nothing.
+    def speculate(self, utterance: ActiveUtterance, clip: Clip, clip_end_sample: int) -> Ticket | None:
+        """Start the final of an utterance that may have ended.
 
-        Not where the engine hears utterances as they grow: finals are cheap there, and an end cannot be taken back.
+        Streaming engines get none: their finals are cheap, and they cannot take back the end of an utterance. A lane
+        that refuses the job costs nothing, because the final is submitted again at the end.
 
         Returns:
             Its ticket, to wait on and not to cancel; or None.
@@ -141,91 +137,106 @@ class Finals:
             return None
         with suppress(JobRefused):
             self._speculation = _Speculation(
-                utterance=recording.utterance, clip_end_sample=clip_end_sample, ticket=self._submit(recording, clip)
+                utterance_number=utterance.number,
+                clip_end_sample=clip_end_sample,
+                ticket=self._submit(utterance, clip),
             )
         return self._speculation.ticket if self._speculation else None
 
     def void_speculation(self) -> None:
-        """The person goes on speaking: what was computed ahead is worth nothing."""
+        """Cancel the speculative final: the utterance goes on."""
         if self._speculation is not None and self._speculation.ticket.cancel():
             self._counters.cancelled_jobs += 1
         self._speculation = None
 
-    def add(self, recording: ActiveUtterance, clip: Clip, clip_end_sample: int) -> None:
-        """An utterance is complete."""
-        ahead = self._speculation
+    def add(self, utterance: ActiveUtterance, clip: Clip, clip_end_sample: int) -> None:
+        """Queue an ended utterance for its final; its speculative final becomes that if the clip is the same."""
+        speculation = self._speculation
         ticket = None
-        if ahead and (ahead.utterance, ahead.clip_end_sample) == (recording.utterance, clip_end_sample):
-            ticket, self._speculation = ahead.ticket, None
+        if speculation and (speculation.utterance_number, speculation.clip_end_sample) == (
+            utterance.number,
+            clip_end_sample,
+        ):
+            ticket, self._speculation = speculation.ticket, None
         else:
             self.void_speculation()
-        self._waiting.append(_Finished(recording=recording, clip=clip, ticket=ticket))
+        self._queue(_Ended(utterance=utterance, clip=clip, ticket=ticket))
         self._fill_lane()
-        self._arrived.set()
 
-    def add_unspoken(self, recording: ActiveUtterance) -> None:
-        """An utterance is over in which nothing was said."""
+    def add_unspoken(self, utterance: ActiveUtterance) -> None:
+        """Queue an ended utterance without speech, to be closed in its turn."""
         self.void_speculation()
-        self._waiting.append(_Unspoken(recording))
-        self._arrived.set()
+        self._queue(_Unspoken(utterance))
 
     def flush(self, command: Flush) -> None:
-        """Answer a `flush` when every utterance that is complete now has its final."""
-        self._waiting.append(_Flush(command))
-        self._arrived.set()
+        """Answer a `flush` when every utterance that has ended by now has its final."""
+        self._queue(_PendingFlush(command))
 
     def clear(self) -> None:
         """Discard all that waits and what is being transcribed; the caller cancels the jobs in the lanes."""
         for item in self._waiting:
-            if isinstance(item, _Flush):  # whoever waits for the answer gets it
+            if isinstance(item, _PendingFlush):  # its client still waits for an answer
                 self._answer(item.command)
         self._waiting.clear()
+        self._update_status()
         self._speculation = None
         if self._current is not None:
             self._current.cancel()
 
     def close(self) -> None:
-        """The session is over."""
+        """Discard all that waits: the session is over."""
         self._waiting.clear()
+        self._update_status()
 
     async def run(self) -> None:
-        """Publish finals, one after the other, until cancelled."""
+        """Publish finals in order until cancelled."""
         while True:
             while not self._waiting:
                 self._arrived = trio.Event()
                 await self._arrived.wait()
             item = self._waiting.popleft()
+            self._update_status()
             match item:
-                case _Flush(command):
+                case _PendingFlush(command):
                     self._answer(command)
-                case _Unspoken(recording):
+                case _Unspoken(utterance):
                     self._counters.suppressed_texts += 1
-                    self._publisher.segment_closed(recording, "no_speech")
-                case _Finished():
+                    self._publisher.segment_closed(utterance, "no_speech")
+                case _Ended():
+                    # `clear` cancels this scope: the utterance is discarded, this task goes on with the next.
                     with trio.CancelScope() as self._current:
                         await self._finish(item, self._current)
                     self._current = None
-            del item  # or its audio, and its stream in an engine, would stay until the next one
-            self._warned = self._warned and bool(self._waiting)
+            # While this task waits for the next item, this frame would keep the clip and the engine's stream alive.
+            del item
+            self._backlog_announced = self._backlog_announced and bool(self._waiting)
             self._fill_lane()
             self._progress.set()
             self._progress = trio.Event()
 
+    def _queue(self, item: _Ended | _Unspoken | _PendingFlush) -> None:
+        self._waiting.append(item)
+        self._update_status()
+        self._arrived.set()
+
+    def _update_status(self) -> None:
+        self._status.waiting_finals = sum(isinstance(item, _Ended) for item in self._waiting)
+
     def _fill_lane(self) -> None:
-        """Give the lane, in order, what it takes of what waits."""
+        """Submit waiting utterances in order until the lane refuses one."""
         for item in self._waiting:
-            if isinstance(item, _Finished) and item.ticket is None and not self._offer(item):
+            if isinstance(item, _Ended) and item.ticket is None and not self._offer(item):
                 return
 
-    def _offer(self, item: _Finished) -> bool:
-        """Submit one utterance; what the lane has no room for waits here, and the client is told."""
+    def _offer(self, item: _Ended) -> bool:
+        """Submit one utterance. If the lane is full, the utterance stays here, and the client gets a notice."""
         try:
-            item.ticket = self._submit(item.recording, item.clip)
+            item.ticket = self._submit(item.utterance, item.clip)
         except JobRefused as reason:
             if self._lane.accepting:
-                self._counters.final.rejected += not item.refused
-                item.refused = True
-                self._warn_of_backlog(reason)
+                self._counters.final.rejected += not item.rejected
+                item.rejected = True
+                self._announce_backlog(reason)
             return False
         return True
 
@@ -233,42 +244,42 @@ class Finals:
         self._counters.open_flushes -= 1
         self._publisher.flushed(command)
 
-    async def _finish(self, item: _Finished, scope: trio.CancelScope) -> None:
-        recording = item.recording
-        self._publisher.transcription_started(recording)
+    async def _finish(self, item: _Ended, scope: trio.CancelScope) -> None:
+        utterance = item.utterance
+        self._publisher.transcription_started(utterance)
         try:
             result = await self._transcribe(item)
         except (EngineError, JobDropped) as error:
             if scope.cancel_called:
                 return
-            logger.warning("segment %d failed: %s", recording.segment_id, error)
+            logger.warning("segment %d: transcription failed: %s", utterance.segment_id, error)
             self._publisher.error(Where.RECORDER, str(error))
-            self._publisher.segment_closed(recording, "failed")
+            self._publisher.segment_closed(utterance, "failed")
         else:
-            # A result that came in the very tick of a `clear` arrives although its wait was cancelled.
+            # A result of the same scheduler pass as a `clear` is returned, although the wait was cancelled.
             if scope.cancel_called:
                 return
             self._counters.final.deliver(result)
-            self._publish(recording, result.transcript)
-        self._settle()
+            self._publish(utterance, result.transcript)
+        self._status.publish_current()
 
-    def _publish(self, recording: ActiveUtterance, heard: Transcript) -> None:
-        """The final; or, where what the engine returned is not what a person said, the end of the segment."""
-        text = finished(heard.text)
+    def _publish(self, utterance: ActiveUtterance, transcript: Transcript) -> None:
+        """Publish the final; or, if the text is empty or a hallucination, that the segment is closed."""
+        text = finished(transcript.text)
         reason = rejected_text(text)
         if reason is None:
-            self._publisher.final(recording, text, heard.segments)
+            self._publisher.final(utterance, text, transcript.segments)
             return
         if text:
             self._counters.suppressed_texts += 1
-            logger.warning("segment %d withheld: %s", recording.segment_id, reason)
-        self._publisher.segment_closed(recording, "empty" if reason is RejectedText.NO_WORDS else reason)
+            logger.warning("segment %d: text withheld: %s", utterance.segment_id, reason)
+        self._publisher.segment_closed(utterance, "empty" if reason is RejectedText.NO_WORDS else reason)
 
-    async def _transcribe(self, item: _Finished) -> JobResult:
-        """The result, waiting for room in the lane as long as it takes.
+    async def _transcribe(self, item: _Ended) -> JobResult:
+        """The result; waits for room in the lane as long as it takes.
 
         Raises:
-            EngineError: The engine could not.
+            EngineError: The engine failed.
             JobDropped: The lane closed.
         """
         while item.ticket is None and not self._offer(item):
@@ -279,21 +290,21 @@ class Finals:
         try:
             return await item.ticket.wait()
         finally:
-            item.ticket.cancel()  # a `clear` may have come between; without it, nothing is left to cancel
+            item.ticket.cancel()  # if `clear` cancelled the wait; does nothing to a job that is done
 
-    def _warn_of_backlog(self, reason: JobRefused) -> None:
-        if not self._warned:
-            self._warned = True
-            waiting = self.depth + (self._current is not None)
+    def _announce_backlog(self, reason: JobRefused) -> None:
+        if not self._backlog_announced:
+            self._backlog_announced = True
+            waiting = self._status.waiting_finals + (self._current is not None)
             self._publisher.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
 
-    def _submit(self, recording: ActiveUtterance, clip: Clip) -> Ticket:
+    def _submit(self, utterance: ActiveUtterance, clip: Clip) -> Ticket:
         job = Job(
             session_id=self._session_id,
             kind=JobKind.FINAL,
             samples=clip,
             hints=self._hints,
-            utterance=recording.heard,
+            utterance=utterance.stream_key,
         )
         ticket = self._lane.submit(job)
         self._counters.final.submitted += 1

@@ -1,12 +1,11 @@
-"""What a client sent and nobody has heard yet: audio and the markers between it, in order, bounded.
+"""Received audio and commands that are not processed yet: a bounded queue, in order of arrival.
 
-It owns order and bounds only. Audio waits for room; it is shed only when the listener stands still. Where nothing else
-waits, audio may be heard as it comes: to wake a task for it costs about what it takes to hear silence.
+Commands always fit. Audio waits for room, so that its client is slowed down; audio is shed only when nothing is taken
+for `SHED_AFTER_S`.
 """
 
 import enum
 from collections import deque
-from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -18,7 +17,7 @@ from trio_stt.protocol.commands import Command, Flush
 
 _WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 SHED_AFTER_S = 1.0
-"""Audio that found no room for this long takes the place of the oldest."""
+"""Seconds that audio waits for room before it replaces the oldest audio."""
 
 
 class Audio(msgspec.Struct, frozen=True, eq=False):
@@ -29,7 +28,7 @@ class Audio(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def length_us(self) -> int:
-        """Length in whole microseconds: sums of it stay exact."""
+        """Length in whole microseconds, so that sums are exact."""
         return self.samples.size * 1_000_000 // self.rate_hz
 
 
@@ -43,27 +42,32 @@ Marker = Command | Flush | Gap
 
 
 class Inbox:
-    """A bounded queue of audio and of what stands between it.
+    """A bounded queue of audio and of markers between it, with one reader.
 
     Args:
-        max_windows: Audio that may wait, in windows; a single packet may exceed it when nothing else waits.
-        sheds: Whether audio that finds no room for `SHED_AFTER_S` displaces the oldest; else it waits.
+        max_windows: Audio that may wait, in windows; a single packet may exceed it when no other waits.
+        sheds: Whether audio that finds no room for `SHED_AFTER_S` replaces the oldest; otherwise it waits.
     """
 
     def __init__(self, max_windows: int, *, sheds: bool = True) -> None:
         self._max_us = max_windows * _WINDOW_US
-        self._patience_s = SHED_AFTER_S if sheds else float("inf")
+        self._max_wait_s = SHED_AFTER_S if sheds else float("inf")
         self._items: deque[Audio | Marker] = deque()
-        self._waiting_us = 0
+        self._queued_us = 0
         self._filled = trio.Event()
-        self._emptied = trio.Event()
-        self._idle = trio.Event()  # the reader waits for more
-        self._hear: Callable[[Audio], bool] | None = None  # the reader's, while it waits
+        self._taken = trio.Event()
+        self._idle = trio.Event()  # set while the reader waits for more
+        self._reader_waits = False
 
     @property
-    def windows(self) -> int:
-        """Audio that waits, in whole windows."""
-        return self._waiting_us // _WINDOW_US
+    def queued_windows(self) -> int:
+        """Queued audio, in whole windows."""
+        return self._queued_us // _WINDOW_US
+
+    @property
+    def reader_is_idle(self) -> bool:
+        """Whether nothing is queued and the reader waits for more."""
+        return self._reader_waits and not self._items
 
     def put_marker(self, marker: Marker) -> None:
         """Queue a command or a gap behind the audio before it; never blocks."""
@@ -71,66 +75,61 @@ class Inbox:
         self._filled.set()
 
     async def put_audio(self, audio: Audio) -> int:
-        """Queue audio when there is room, or have it heard at once.
+        """Queue audio when there is room for it.
 
         Returns:
-            Windows of the oldest waiting audio that were shed to make room; 0 normally.
+            Windows of the oldest queued audio that were shed to make room; usually 0.
         """
         shed_us = 0
-        if self._hear is not None and not self._items and self._hear(audio):
-            return 0
         if not self._fits(audio):
-            with trio.move_on_after(self._patience_s):
+            with trio.move_on_after(self._max_wait_s):
                 while not self._fits(audio):
-                    self._emptied = trio.Event()
-                    await self._emptied.wait()
-            shed_us = self._shed(self._waiting_us + audio.length_us - self._max_us)
+                    self._taken = trio.Event()
+                    await self._taken.wait()
+            shed_us = self._shed(self._queued_us + audio.length_us - self._max_us)
             if shed_us and not (self._items and self._items[0] is Gap.GAP):
                 self._items.appendleft(Gap.GAP)
         self._items.append(audio)
-        self._waiting_us += audio.length_us
+        self._queued_us += audio.length_us
         self._filled.set()
         return -(-shed_us // _WINDOW_US)
 
     def _fits(self, audio: Audio) -> bool:
-        return not self._waiting_us or self._waiting_us + audio.length_us <= self._max_us
+        return not self._queued_us or self._queued_us + audio.length_us <= self._max_us
 
-    async def get(self, hear: Callable[[Audio], bool] | None = None) -> Audio | Marker:
-        """The next item, in order of arrival; others have their turn first, also where one waits already.
-
-        Args:
-            hear: Takes audio that comes while this waits, in the turn of who puts it; or returns that it will not.
-        """
+    async def get(self) -> Audio | Marker:
+        """The next item, in order of arrival. Always a checkpoint, so that a full inbox does not block other tasks."""
         if self._items:
             await trio.lowlevel.checkpoint()
         while not self._items:
             self._idle.set()
             self._filled = trio.Event()
-            self._hear = hear
+            self._reader_waits = True
             try:
                 await self._filled.wait()
             finally:
-                self._hear = None
-        self._idle = trio.Event() if self._idle.is_set() else self._idle
+                self._reader_waits = False
+        if self._idle.is_set():
+            self._idle = trio.Event()
         item = self._items.popleft()
         if isinstance(item, Audio):
-            self._waiting_us -= item.length_us
-            self._emptied.set()
+            self._queued_us -= item.length_us
+            self._taken.set()
         return item
 
     async def wait_idle(self) -> None:
-        """Wait until all is taken and the reader is back for more."""
+        """Wait until all items are taken and the reader is back for more."""
         while self._items:
             await self._idle.wait()
             await trio.lowlevel.checkpoint()
         await self._idle.wait()
 
     def drop_audio(self) -> None:
-        """Forget all waiting audio; what stood between it stays."""
-        self._shed(self._waiting_us)
+        """Discard all queued audio; markers stay."""
+        self._shed(self._queued_us)
 
     def _shed(self, length_us: int) -> int:
-        """Drop the oldest audio of at least this length; returns the length dropped."""
+        """Discard the oldest audio of at least this length; returns the length discarded."""
         kept: deque[Audio | Marker] = deque()
         shed_us = 0
         for item in self._items:
@@ -139,6 +138,6 @@ class Inbox:
             else:
                 kept.append(item)
         self._items = kept
-        self._waiting_us -= shed_us
-        self._emptied.set()
+        self._queued_us -= shed_us
+        self._taken.set()
         return shed_us

@@ -1,7 +1,7 @@
-"""The events of one session on their way to its client, over whichever connection it has now.
+"""Events of one session on the way to its client, over the connection that it has now.
 
-While a client keeps up, every event is sent. A client that lags beyond the bound, or takes nothing for too long, is
-given up; what it did not get stays in the log for its next connection. It must not block whoever publishes.
+A client that keeps up gets every event. A connection that is too far behind, or takes nothing for too long, is given
+up; what it did not get stays in the log for the next one. Publishing never blocks.
 """
 
 from collections import deque
@@ -13,25 +13,25 @@ from trio_stt.protocol.events import Event
 from trio_stt.session.connection import Connection
 from trio_stt.session.event_log import EventLog
 
-AT_ONCE = 8
-"""So many waiting events go out together: to send takes longer than to make one. What is on its way is not replaced by
-what is newer, so no more."""
+BATCH_EVENTS = 8
+"""Waiting events that are sent in one call, because a send costs more than an event. Not more: an event that was sent
+cannot be replaced by a newer one."""
 MAX_EVENTS = 512
-"""More waiting events than this, after replacement, and the client is given up."""
+"""Waiting events, after replacement, beyond which a connection is given up."""
 SEND_TIMEOUT_S = 20.0
-"""A client that takes nothing for this long is given up."""
+"""Seconds that one send may take; then the connection is given up."""
 
 
-class ClientStalled(Exception):  # noqa: N818 - what became of the client, not a fault of ours
-    """The client does not read what it is sent."""
+class ClientStalled(Exception):  # noqa: N818 - a state of the client, not a fault of ours
+    """The client does not read what is sent to it."""
 
 
 class Outbox:
-    """Publish with `put` from any task; what `attach` returns delivers.
+    """Publish with `put` from any task; the `Delivery` that `attach` returns sends.
 
     Args:
-        keeps: Whether events are kept after they were sent, for a client that comes back.
-        tap: Is handed every event when it is published.
+        keeps: Whether sent events are kept for a client that resumes.
+        tap: Called with every event when it is published.
     """
 
     def __init__(self, *, keeps: bool = False, tap: Callable[[Event], None] | None = None) -> None:
@@ -39,39 +39,39 @@ class Outbox:
         self._tap = tap
         self._delivery: Delivery | None = None
         self._filled = trio.Event()
-        self._rested = trio.Event()
+        self._idle = trio.Event()
 
     @property
     def seq(self) -> int:
-        """Number of the event that was sent last; 0 before any."""
+        """Number of the event sent last; 0 before any."""
         return self._log.seq
 
     def put(self, event: Event) -> None:
         """Queue an event; never blocks."""
         if self._tap:
             self._tap(event)
-        self._log.put(event, away=self._delivery is None)
+        self._log.put(event, disconnected=self._delivery is None)
         if self._delivery and self._log.waiting > MAX_EVENTS:
             self._delivery.overflowed.set()
         self._filled.set()
 
     def since(self, seq: int) -> tuple[list[str], int]:
-        """Messages sent after number `seq`, as far as they are kept; and how many events are lost for good."""
+        """Messages sent after number `seq` that are kept, in order; and how many events after it are lost."""
         return self._log.since(seq)
 
     def attach(self, connection: Connection, first: Iterable[str] = ()) -> "Delivery":
-        """Deliver over this connection from now on: `first` these messages, as they are, then what waits."""
+        """Deliver over this connection from now on: the messages `first` as they are, then waiting events."""
         self._delivery = Delivery(self, connection, first)
         return self._delivery
 
     def detach(self, delivery: "Delivery") -> None:
-        """Nobody is there any more, unless another connection took the place of this one."""
+        """Stop delivering over this connection; does nothing if another has replaced it."""
         if self._delivery is delivery:
             self._delivery = None
-            self.rested()
+            self.note_idle()
 
     def is_current(self, delivery: "Delivery") -> bool:
-        """Whether no other connection took its place."""
+        """Whether no other connection has replaced it."""
         return self._delivery is delivery
 
     def take(self) -> str | None:
@@ -85,29 +85,29 @@ class Outbox:
             await self._filled.wait()
 
     async def wait_idle(self) -> None:
-        """Wait until everything that was put is delivered, or nobody is there to take it."""
-        while self._delivery is not None and not (self._delivery.at_rest and not self._log.waiting):
-            await self._rested.wait()
+        """Wait until every event is delivered, or no connection is left to deliver it."""
+        while self._delivery is not None and not (self._delivery.idle and not self._log.waiting):
+            await self._idle.wait()
 
-    def rested(self) -> None:
-        """Nothing is on its way now."""
-        self._rested.set()
-        self._rested = trio.Event()
+    def note_idle(self) -> None:
+        """Wake `wait_idle`: nothing is being sent."""
+        self._idle.set()
+        self._idle = trio.Event()
 
 
 class Delivery:
-    """The way of events over one connection; `run` delivers and `watch` guards it, both until cancelled."""
+    """Sends events over one connection: `run` sends, `watch` detects a client that stalls; both until cancelled."""
 
     def __init__(self, outbox: Outbox, connection: Connection, first: Iterable[str]) -> None:
         self._outbox = outbox
         self._connection = connection
         self._first = deque(first)
         self._sending_since_s: float | None = None
-        self.at_rest = False
+        self.idle = False
         self.overflowed = trio.Event()
 
     async def run(self) -> None:
-        """Deliver in order, until another connection takes the place of this one.
+        """Send in order until another connection replaces this one.
 
         Raises:
             ConnectionClosed: The client is gone.
@@ -115,19 +115,19 @@ class Delivery:
         while self._outbox.is_current(self):
             messages = self._next()
             if not messages:
-                self.at_rest = True
-                self._outbox.rested()
+                self.idle = True
+                self._outbox.note_idle()
                 await self._outbox.wait_filled()
-                self.at_rest = False
+                self.idle = False
                 continue
             self._sending_since_s = trio.current_time()
             await self._connection.send(*messages)
             self._sending_since_s = None
 
     def _next(self) -> list[str]:
-        """What goes out together next; empty when nothing waits."""
+        """The next messages to send together; empty when nothing waits."""
         messages: list[str] = []
-        while len(messages) < AT_ONCE:
+        while len(messages) < BATCH_EVENTS:
             message = self._first.popleft() if self._first else self._outbox.take()
             if message is None:
                 break
@@ -135,21 +135,22 @@ class Delivery:
         return messages
 
     async def watch(self) -> None:
-        """Give up a client that stalls; and, when the session ends, a delivery that hangs.
+        """Give up a connection whose client stalls; when cancelled, abort it if a send hangs.
 
-        A carrier may shield its sends from cancellation, so a time limit around `send` alone would not end it.
+        Hypercorn shields its sends from cancellation, so a deadline around `send` would not end one: only a reset of
+        the transport does.
 
         Raises:
-            ClientStalled: The client takes nothing for `SEND_TIMEOUT_S`, or too much waits for it.
+            ClientStalled: The client read nothing for `SEND_TIMEOUT_S`, or more than `MAX_EVENTS` events wait.
         """
         try:
             while True:
                 with trio.move_on_after(SEND_TIMEOUT_S / 4):
                     await self.overflowed.wait()
-                    raise ClientStalled(f"more than {MAX_EVENTS} events wait for the client")
+                    raise ClientStalled(f"more than {MAX_EVENTS} events are waiting for the client")
                 since_s = self._sending_since_s
                 if since_s is not None and trio.current_time() - since_s >= SEND_TIMEOUT_S:
-                    raise ClientStalled(f"the client took no event for {SEND_TIMEOUT_S:g} s")
+                    raise ClientStalled(f"the client read nothing for {SEND_TIMEOUT_S:g} s")
         finally:
             if self._sending_since_s is not None:
                 self._connection.abort()

@@ -1,7 +1,7 @@
-"""The partials of one session: the latest audio of the running utterance, one job at a time.
+"""The partials of one session: the newest audio of the running utterance, one job at a time.
 
-It owns the rhythm of asking. In a silence it asks for nothing: there the final that is computed ahead is shown. It must
-not publish anything of an utterance that is over.
+It owns when a partial is requested and which result is shown. During a silence none is requested: the speculative final
+is shown instead. Nothing is published of an utterance that has ended.
 """
 
 import logging
@@ -23,42 +23,44 @@ from trio_stt.protocol.events import State
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
+from trio_stt.session.session_status import SessionStatus
 from trio_stt.speech.repetition import RejectedText, rejected_text
 
 logger = logging.getLogger(__name__)
 
 _RENEWAL_SAMPLES = SAMPLE_RATE_HZ // 4
-"""A partial that waits for its engine is renewed when there is so much new audio: each renewal copies its clip."""
+"""New audio, 0.25 s, after which a partial that is still queued is replaced by a newer one: each replacement copies its
+clip."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
-    """The partial to come: its utterance, the audio that it hears, its job; cancelled, nobody waits for it any more."""
+    """The partial to come: its utterance, its audio, its job. `scope` is cancelled when its result is of no use."""
 
-    recording: ActiveUtterance
+    utterance: ActiveUtterance
     start_sample: int
     end_sample: int
     ticket: Ticket
-    patience: trio.CancelScope = field(default_factory=trio.CancelScope)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
     @property
-    def ahead(self) -> bool:
-        """Whether its job is the final that is computed ahead."""
+    def speculative(self) -> bool:
+        """Whether its job is the speculative final."""
         return self.ticket.job.kind is JobKind.FINAL
 
 
 class Partials:
-    """One session's way to the lane of partials.
+    """Requests and publishes the partials of one session.
 
     Args:
         session_id: The session, as lanes know it.
-        lane: Where partials are made.
+        lane: Transcribes partials.
         hints: For the engine, with each job.
         counters: Of the session.
-        announcer: Of the session.
-        max_age_s: Asked at every job: how long it may wait in the lane.
-        read_clip: Gives the audio between two positions of the running utterance.
-        publish_state: Says what the session does now, apart from transcribing.
+        publisher: Of the session.
+        status: Of the session; `degraded` is kept up to date.
+        max_age_s: Returns how long a partial may wait in the lane; called for each job, because the setting may change.
+        read_clip: Returns the audio between two positions of the running utterance.
     """
 
     def __init__(
@@ -69,71 +71,66 @@ class Partials:
         hints: Hints,
         counters: SessionCounters,
         publisher: EventPublisher,
+        status: SessionStatus,
         max_age_s: Callable[[], float],
         read_clip: Callable[[int, int], NDArray[np.float32]],
-        publish_state: Callable[[], None],
     ) -> None:
         self._session_id = session_id
         self._lane = lane
         self._hints = hints
         self._counters = counters
         self._publisher = publisher
+        self._status = status
         self._max_age_s = max_age_s
         self._read_clip = read_clip
-        self._publish_state = publish_state
         self._policy = lane.partial_policy
-        self._recording: ActiveUtterance | None = None
-        self._heard_to_sample = 0
+        self._utterance: ActiveUtterance | None = None
+        self._position_sample = 0  # after the last sample processed
         self._due = trio.Event()
-        self._more = trio.Event()  # audio, since somebody last waited for some
-        self._resting = trio.CancelScope()  # ended by what waits for nobody: another utterance, a final computed ahead
+        self._advanced = trio.Event()  # set at every update
+        # The pause between two partials; cancelled by a new utterance or a speculative final, which must not wait.
+        self._pause = trio.CancelScope()
         self._pending: _Pending | None = None
-        self._begun_s = -math.inf  # when the newest partial that took engine time was asked for
-        self._answered: int | None = None  # the utterance of the last partial that could be shown
-        self._shown: tuple[int, str, str] | None = None  # of the last one that was shown: utterance and text
-        self._degraded = False
+        self._requested_s = -math.inf  # when the newest partial that took engine time was requested
+        self._answered: int | None = None  # number of the utterance of the last partial that was old enough to show
+        self._shown: tuple[int, str, str] | None = None  # of the last one that was shown: utterance number and text
 
-    @property
-    def degraded(self) -> bool:
-        """Whether partials come less often because the lane is behind; the client was told."""
-        return self._degraded
-
-    def heard(self, recording: ActiveUtterance | None, end_sample: int) -> None:
-        """Audio of the running utterance, or of none, was heard up to `end_sample`."""
-        if recording is None and self._recording is None and not self._degraded:
+    def update(self, utterance: ActiveUtterance | None, position_sample: int) -> None:
+        """Take note of new audio up to `position_sample`, and of the running utterance, if any."""
+        if utterance is None and self._utterance is None and not self._status.degraded:
             return  # most sessions, most of the time
-        if recording is not self._recording:
+        if utterance is not self._utterance:
             self._policy.leave_round(self._session_id)
-            self._resting.cancel()
-            if self._pending is not None and self._pending.ahead:
-                self._pending.patience.cancel()
+            self._pause.cancel()
+            if self._pending is not None and self._pending.speculative:
+                self._pending.scope.cancel()
                 self._pending = None
-        self._recording = recording
-        self._heard_to_sample = end_sample
-        self._more.set()
-        self._tell_degradation()
-        if recording is None:
+        self._utterance = utterance
+        self._position_sample = position_sample
+        self._advanced.set()
+        self._update_degradation()
+        if utterance is None:
             return
-        wanted = recording.cadence.next_sample
+        wanted = utterance.cadence.next_sample
         if wanted is not None:
-            recording.cadence.process(kernels.to_int16(self._read_clip(wanted, end_sample)))
-        if self._is_due(recording):
+            utterance.cadence.process(kernels.to_int16(self._read_clip(wanted, position_sample)))
+        if self._is_due(utterance):
             self._due.set()
-            self._renew(recording)
+            self._renew(utterance)
 
-    def computed_ahead(self, recording: ActiveUtterance, end_sample: int, ticket: Ticket) -> None:
-        """In a silence, the final of all audio up to `end_sample` is computed ahead: it is shown when it is there."""
+    def show_speculation(self, utterance: ActiveUtterance, end_sample: int, ticket: Ticket) -> None:
+        """Show the speculative final of all audio up to `end_sample` as a partial when its result comes."""
         older = self._pending
-        self._pending = _Pending(recording, recording.start_sample, end_sample, ticket)
-        if older is not None and older.ticket.state is TicketState.QUEUED:  # it would hear less
+        self._pending = _Pending(utterance, utterance.start_sample, end_sample, ticket)
+        if older is not None and older.ticket.state is TicketState.QUEUED:  # it has less audio
             older.ticket.cancel()
             self._counters.coalesced_realtime += 1
         self._due.set()
-        self._resting.cancel()
+        self._pause.cancel()
 
     def close(self) -> None:
-        """The session is over."""
-        self._recording = None
+        """Forget the running utterance: the session is over."""
+        self._utterance = None
 
     async def run(self) -> None:
         """Publish partials until cancelled."""
@@ -141,45 +138,49 @@ class Partials:
             while True:
                 await self._due.wait()
                 self._due = trio.Event()
-                recording = self._recording  # maybe not the one for which the event was set
-                if recording is not None and (self._pending is not None or self._is_due(recording)):
-                    self._resting, now_s = trio.CancelScope(), trio.current_time()
-                    if await self._transcribe(recording, self._heard_to_sample):
-                        self._begun_s = now_s
-                    await self._rest()
-                del recording  # or its stream in an engine would stay until the next one
+                utterance = self._utterance  # not always the one for which the event was set
+                if utterance is not None and (self._pending is not None or self._is_due(utterance)):
+                    self._pause, now_s = trio.CancelScope(), trio.current_time()
+                    if await self._transcribe(utterance, self._position_sample):
+                        self._requested_s = now_s
+                    await self._keep_pause()
+                # While this task waits, this frame would keep the engine's stream of the utterance alive.
+                del utterance
         finally:
             self._policy.forget(self._session_id)
 
-    def _is_due(self, recording: ActiveUtterance) -> bool:
-        resting = recording.silent or not recording.running or not recording.spoken
-        return not resting and recording.cadence.due(self._heard_to_sample) is not None
+    def _is_due(self, utterance: ActiveUtterance) -> bool:
+        if utterance.silent or not utterance.running or not utterance.spoken:
+            return False
+        return utterance.cadence.due(self._position_sample) is not None
 
-    def _tell_degradation(self) -> None:
+    def _update_degradation(self) -> None:
         degraded = self._policy.is_degraded(self._session_id)
-        if degraded is not self._degraded:
-            self._degraded = degraded
+        if degraded is not self._status.degraded:
+            self._status.degraded = degraded
             if degraded:
                 self._publisher.warning("Partials come less often for a while: the server does not keep up.")
-            if self._recording is not None or self._publisher.state is not State.RECORDING:
-                self._publish_state()  # else an end is being told, and a status follows
+            # An utterance that `stop` has just ended still shows as RECORDING; its IDLE follows, nothing in between.
+            if self._utterance is not None or self._status.published is not State.RECORDING:
+                self._status.publish_current()
 
-    async def _rest(self) -> None:
-        """Leave the lane to others, in wall time, like the engine's work; the first of an utterance comes at once.
+    async def _keep_pause(self) -> None:
+        """Wait before the next partial, so that other sessions have their turn; the first of an utterance never waits.
 
-        After a usual round, an engine that has nothing to do need not be left to anybody.
+        The pause counts wall time, as the engine's work does. Once a round of all sessions is over, an idle engine ends
+        the pause early.
         """
-        following = self._policy.next_partial(self._session_id, now_s=trio.current_time(), begun_s=self._begun_s)
-        with self._resting as resting:
-            resting.deadline = following.at_s
+        following = self._policy.next_partial(self._session_id, now_s=trio.current_time(), begun_s=self._requested_s)
+        with self._pause as pause:
+            pause.deadline = following.at_s
             await trio.sleep_until(following.if_idle_at_s)
             await self._lane.wait_idle_engine()
 
-    async def _transcribe(self, recording: ActiveUtterance, end_sample: int) -> bool:
-        """One partial, from asking to publishing; False if the next need not wait: given up, or no work of ours."""
+    async def _transcribe(self, utterance: ActiveUtterance, end_sample: int) -> bool:
+        """Request and publish one partial; False if the next need not wait, because this one took no engine time."""
         try:
             if self._pending is None:
-                self._pending = self._submit(recording, end_sample)
+                self._pending = self._submit(utterance, end_sample)
             pending, result = await self._outcome(self._pending)
         except JobRefused:
             self._counters.realtime.rejected += 1
@@ -190,37 +191,37 @@ class Partials:
             logger.debug("a partial failed: %s", error)
         else:
             self._account(pending, result)
-            await self._ripe(pending)
+            await self._wait_shown(pending)
             self._publish(pending, result)
-            return not pending.ahead and self._answered == pending.recording.utterance
+            return not pending.speculative and self._answered == pending.utterance.number
         return True
 
     async def _outcome(self, pending: _Pending) -> tuple[_Pending, JobResult]:
-        """Wait for a partial, or for the one that takes its place: it hears more.
+        """Wait for a partial, or for the newer one that replaced it meanwhile.
 
         Raises:
-            EngineError: The engine could not.
-            JobDropped: It was given up.
+            EngineError: The engine failed.
+            JobDropped: The job was dropped.
         """
         try:
             while True:
                 try:
-                    with pending.patience:
+                    with pending.scope:
                         return pending, await pending.ticket.wait()
                 except JobDropped:
                     if self._pending is None or self._pending is pending:
                         raise
                     pending = self._pending
                 else:
-                    raise JobDropped("cancelled")  # the utterance is over: its final waits without us
+                    raise JobDropped("cancelled")  # the utterance has ended: `Finals` waits for its final
         finally:
             if self._pending is pending:
                 self._pending = None
 
     def _account(self, pending: _Pending, result: JobResult) -> None:
-        """A partial came back."""
-        cadence = pending.recording.cadence
-        if pending.ahead:
+        """Account for the engine time of a result."""
+        cadence = pending.utterance.cadence
+        if pending.speculative:
             cadence.partial_requested(pending.end_sample)
             return
         self._counters.realtime.deliver(result)
@@ -233,68 +234,68 @@ class Partials:
             usual_pause_s=cadence.config.usual_pause_s,
         )
 
-    async def _ripe(self, pending: _Pending) -> None:
-        """Wait until an utterance is long enough for its first partial, or over: the partial was made ahead."""
-        recording, cadence = pending.recording, pending.recording.cadence
+    async def _wait_shown(self, pending: _Pending) -> None:
+        """Hold the first partial, which is made early, until the utterance is long enough to show it, or has ended."""
+        utterance, cadence = pending.utterance, pending.utterance.cadence
         if pending.end_sample < cadence.kept_from_sample:
             return
-        while recording is self._recording and self._heard_to_sample < cadence.shown_from_sample:
-            self._more = trio.Event()
-            await self._more.wait()
+        while utterance is self._utterance and self._position_sample < cadence.shown_from_sample:
+            self._advanced = trio.Event()
+            await self._advanced.wait()
 
-    def _submit(self, recording: ActiveUtterance, end_sample: int) -> _Pending:
-        """Ask for a partial of the audio up to `end_sample`; one of this session that still waits gives its place.
+    def _submit(self, utterance: ActiveUtterance, end_sample: int) -> _Pending:
+        """Submit a partial of the audio up to `end_sample`; it replaces one of this session that is still queued.
 
         Raises:
-            JobRefused: The lane does not take it.
+            JobRefused: The lane refused it.
         """
-        recording.cadence.partial_requested(end_sample)
+        utterance.cadence.partial_requested(end_sample)
         window_s = self._policy.window_s(trio.current_time())
-        start_sample = recording.cadence.clip_start(
+        start_sample = utterance.cadence.clip_start(
             end_sample, window_samples=None if math.isinf(window_s) else samples_of(window_s)
         )
-        first = recording.utterance != self._answered
+        first = utterance.number != self._answered
         job = Job(
             session_id=self._session_id,
             kind=JobKind.PARTIAL,
             samples=self._read_clip(start_sample, end_sample),
             deadline_s=trio.current_time() + self._max_age_s(),
             hints=self._hints,
-            utterance=recording.heard if start_sample == recording.start_sample else None,
+            utterance=utterance.stream_key if start_sample == utterance.start_sample else None,
             first=first,
-            waiting_since_s=0.0 if first else self._begun_s,
+            waiting_since_s=0.0 if first else self._requested_s,
         )
         ticket = self._lane.submit(job)
         self._counters.realtime.submitted += 1
-        return _Pending(recording, start_sample, end_sample, ticket)
+        return _Pending(utterance, start_sample, end_sample, ticket)
 
-    def _renew(self, recording: ActiveUtterance) -> None:
-        """Put newer audio in the place of a partial that still waits for its engine."""
+    def _renew(self, utterance: ActiveUtterance) -> None:
+        """Replace a partial that is still queued by one with the audio since then."""
         older = self._pending
         if older is None or older.ticket.state is not TicketState.QUEUED:
             return
-        if recording is older.recording and self._heard_to_sample - older.end_sample < _RENEWAL_SAMPLES:
+        if utterance is older.utterance and self._position_sample - older.end_sample < _RENEWAL_SAMPLES:
             return
-        with suppress(JobRefused):  # the lane closes
-            self._pending = self._submit(recording, self._heard_to_sample)
+        with suppress(JobRefused):  # the lane is closing
+            self._pending = self._submit(utterance, self._position_sample)
             self._counters.coalesced_realtime += 1
 
     def _publish(self, pending: _Pending, result: JobResult) -> None:
-        recording, said = pending.recording, result.transcript.text
-        old_enough = self._heard_to_sample >= recording.cadence.shown_from_sample
+        utterance, text = pending.utterance, result.transcript.text
+        old_enough = self._position_sample >= utterance.cadence.shown_from_sample
         if old_enough:
-            self._answered = recording.utterance
-        reason = rejected_text(said)
-        if reason is not None:  # nothing, or nothing that a person says: no evidence either
+            self._answered = utterance.number
+        reason = rejected_text(text)
+        if reason is not None:  # empty or a hallucination: the stabilizer must not see it
             self._counters.suppressed_texts += reason is RejectedText.REPETITION
             return
-        whole = recording.stitcher.stitch(
-            said, clip_start_sample=pending.start_sample, clip_end_sample=pending.end_sample
+        whole = utterance.stitcher.stitch(
+            text, clip_start_sample=pending.start_sample, clip_end_sample=pending.end_sample
         )
-        # The utterance may have ended or been cleared while the engine was at work.
-        shown = recording.running and old_enough
-        text = recording.stabilizer.observe(whole, audio_end_sample=pending.end_sample, publishable=shown)
-        news = (recording.utterance, text.stable, text.unstable)
-        if shown and not (pending.ahead and news == self._shown):
-            self._shown = news
-            self._publisher.partial(recording, text, result)
+        # The utterance may have ended or been cleared while the engine worked.
+        shown = utterance.running and old_enough
+        stable = utterance.stabilizer.observe(whole, audio_end_sample=pending.end_sample, publishable=shown)
+        content = (utterance.number, stable.stable, stable.unstable)
+        if shown and not (pending.speculative and content == self._shown):
+            self._shown = content
+            self._publisher.partial(utterance, stable, result)

@@ -1,9 +1,8 @@
-"""What one client sends: commands and packets, checked and put in order for whoever hears them.
+"""Receives what one client sends: parses and checks packets and commands, and passes them on in order.
 
-It owns what is refused and why. It never waits for recognition, and must not hear or answer for others.
+It owns which audio and commands are refused, and why. It never waits for recognition.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -13,106 +12,111 @@ from trio_stt.errors import CommandError, ResumeError, WireError
 from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import parse_packet
-from trio_stt.protocol.reports import SessionReport
-from trio_stt.server.server_state import ServerState
-from trio_stt.server.session_handle import SessionHandle
+from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import Connection
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
+from trio_stt.session.host import SessionHandle, SessionHost
 from trio_stt.session.inbox import Audio, Gap, Inbox
+from trio_stt.session.session_status import SessionStatus
 from trio_stt.settings import Settings
 from trio_stt.token_bucket import TokenBucket
 
 MAX_OPEN_FLUSHES = 64
-PACE_WINDOW_S = 10.0
-"""Audio may come faster than `max_audio_speed` in a burst, not over a window of this length."""
+"""`flush` commands of one session that may wait for their answer."""
+AUDIO_RATE_WINDOW_S = 10.0
+"""Seconds over which `max_audio_speed` is averaged: bursts may be faster."""
 _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
-"""A page sends these by itself: they do not show that somebody is there."""
+"""Commands that clients send on a timer: they do not count as activity for `idle_timeout_s`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeTarget:
-    """The client belongs to another session, and asked for it."""
+    """The session that a client wants to resume, and its `resume` command."""
 
     session: SessionHandle
     resume: Resume
 
 
 class Receiver:
-    """The receiving side of a session, over whichever connection it has.
+    """The receiving side of a session, over the connection that it has now.
 
     Attributes:
-        packets: Binary frames that were taken.
-        commands: Text frames that were taken.
+        packets: Binary frames accepted so far.
+        commands: Text frames accepted so far.
 
     Args:
-        session_id: The session, as the house knows it.
-        house: What all sessions share.
+        session_id: The session, as the host knows it.
+        host: The server.
         settings: Of the session.
-        inbox: Where audio and commands go.
+        inbox: Takes commands.
+        audio_processor: Takes audio.
         counters: Of the session.
-        announcer: Of the session.
-        finals: Of the session: too many that wait, and audio is refused.
-        report: Gives the answer to `metrics`.
+        publisher: Of the session.
+        status: Of the session, for the answer to `metrics`.
+        finals: Of the session: audio is refused while more than `max_backlog_seconds` wait.
     """
 
     def __init__(
         self,
         *,
         session_id: str,
-        server_state: ServerState,
+        host: SessionHost,
         settings: Settings,
         inbox: Inbox,
+        audio_processor: AudioProcessor,
         counters: SessionCounters,
         publisher: EventPublisher,
+        status: SessionStatus,
         finals: Finals,
-        report: Callable[[], SessionReport],
     ) -> None:
         self.packets = 0
         self.commands = 0
         self._id = session_id
-        self._server_state = server_state
-        self._longest_backlog_s = settings.max_backlog_seconds
+        self._host = host
+        self._max_backlog_s = settings.max_backlog_seconds
         self._inbox = inbox
+        self._audio_processor = audio_processor
         self._counters = counters
         self._publisher = publisher
+        self._status = status
         self._finals = finals
-        self._report = report
-        self._accepting = False  # as of what was received, ahead of what is heard
-        self._refusing_audio = False  # since the backlog is too long
-        self._pace = TokenBucket(settings.max_audio_speed, PACE_WINDOW_S) if settings.max_audio_speed else None
+        # As of what was received; `SessionStatus.streaming` follows when the command before it is processed.
+        self._accepting = False
+        self._refusing_audio = False
+        self._rate = TokenBucket(settings.max_audio_speed, AUDIO_RATE_WINDOW_S) if settings.max_audio_speed else None
         self._closed = False
-        self._begun = trio.Event()
+        self._active = trio.Event()
         self._active_s = trio.current_time()
 
     @property
     def active_s(self) -> float:
-        """When the client last did something that a page does not do by itself, on trio's clock."""
+        """When the client was last active, on trio's clock; keep-alive commands do not count."""
         return self._active_s
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the client ever sent anything to this session."""
-        return self._begun.is_set()
+    def never_active(self) -> bool:
+        """Whether the client never sent anything to this session."""
+        return not self._active.is_set()
 
-    async def wait_begun(self) -> None:
-        """Wait until the client sends something to this session."""
-        await self._begun.wait()
+    async def wait_active(self) -> None:
+        """Wait for the client's first message to this session."""
+        await self._active.wait()
 
     @property
     def accepting(self) -> bool:
-        """Whether audio is taken, as of what was received."""
+        """Whether audio is accepted, as of what was received."""
         return self._accepting
 
     def close(self) -> None:
-        """Take nothing more: what was received ends here, and the client was told."""
+        """Accept nothing more, and end the running utterance behind what was received."""
         self._closed = True
         self._accepting = False
         self._inbox.put_marker(Command.STOP)
 
     async def run(self, connection: Connection) -> ResumeTarget:
-        """Receive until cancelled, or until the client asks for another session than this new one.
+        """Receive until cancelled, or until the client of a new session asks to resume another one.
 
         Raises:
             ConnectionClosed: The client is gone.
@@ -124,35 +128,36 @@ class Receiver:
                 if isinstance(message, str):
                     command = parse_command(message)
                     if isinstance(command, Resume):
-                        return self._hand_over(command)
-                    self._obey(command)
+                        return self._find_target(command)
+                    self._execute(command)
                 else:
                     self._active_s = trio.current_time()
-                    await self._take_packet(message)
+                    await self._accept_packet(message)
             except WireError as error:
                 self._publisher.error(Where(error.where), str(error))
-            # Counted when it was taken: what a lost connection interrupts is sent again.
+            # Counted after the message was accepted: one that a lost connection interrupts is sent again on resume.
             self.commands += isinstance(message, str)
             self.packets += not isinstance(message, str)
-            if not self.has_begun:
-                self._begun.set()
-                self._server_state.evict_over_limit()
+            if self.never_active:
+                self._active.set()
+                # Only now is it certain that this client does not resume a session that eviction would end.
+                self._host.registry.evict_over_limit()
 
-    def _hand_over(self, resume: Resume) -> ResumeTarget:
-        if self.has_begun:
+    def _find_target(self, resume: Resume) -> ResumeTarget:
+        if not self.never_active:
             raise ResumeError("resume must be the first message of a connection")
-        return ResumeTarget(self._server_state.find(resume, other_than=self._id), resume)
+        return ResumeTarget(self._host.registry.find(resume, other_than=self._id), resume)
 
-    def _obey(self, command: Command | Flush) -> None:
+    def _execute(self, command: Command | Flush) -> None:
         if command not in _KEEP_ALIVE:
             self._active_s = trio.current_time()
         match command:
             case Command.START if self._closed:
-                pass  # the client knows
+                pass  # the client was told when the session began to drain
             case Command.PING:
                 self._publisher.pong()
             case Command.METRICS:
-                self._publisher.metrics(self._report())
+                self._publisher.metrics(self._status.report())
             case Command.START | Command.STOP:
                 self._accepting = command is Command.START
                 self._inbox.put_marker(command)
@@ -165,8 +170,8 @@ class Receiver:
                 self._counters.open_flushes += 1
                 self._inbox.put_marker(command)
 
-    async def _take_packet(self, frame: bytes) -> None:
-        packet = parse_packet(frame, max_pcm_bytes=self._server_state.settings.max_audio_packet_bytes)
+    async def _accept_packet(self, frame: bytes) -> None:
+        packet = parse_packet(frame, max_pcm_bytes=self._host.settings.max_audio_packet_bytes)
         if not packet.pcm:
             return
         if self._closed:
@@ -182,22 +187,22 @@ class Receiver:
         samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
         audio = Audio(samples, packet.rate_hz)
         length_us = audio.length_us
-        if self._pace and (wait_s := self._pace.acquire(length_us / 1_000_000, self._active_s)):
-            await trio.sleep(wait_s)  # its sender waits on the socket
-        shed = await self._inbox.put_audio(audio)
+        if self._rate and (wait_s := self._rate.acquire(length_us / 1_000_000, self._active_s)):
+            await trio.sleep(wait_s)  # nothing is received meanwhile, so that TCP slows the client down
+        shed = await self._audio_processor.accept(audio)
         self._counters.received_us += length_us
         if shed:
             self._counters.dropped_audio_chunks += shed
             self._publisher.warning(f"{shed} windows of 32 ms of audio were dropped: the server does not keep up.")
 
     def _refuses_audio(self) -> bool:
-        """Whether too much speech waits to be transcribed; the client is told once each time that begins."""
-        longest_s = self._longest_backlog_s
-        refuses = self._finals.backlog_s > longest_s
+        """Whether too much speech waits for transcription; the client gets one error each time that this begins."""
+        max_s = self._max_backlog_s
+        refuses = self._finals.backlog_s > max_s
         if refuses and not self._refusing_audio:
             self._publisher.error(
-                Where.AUDIO, f"audio is refused while more than {longest_s:g} s of speech wait to be transcribed"
+                Where.AUDIO, f"audio is refused while more than {max_s:g} s of speech wait to be transcribed"
             )
-            self._inbox.put_marker(Gap.GAP)  # what is taken again later does not continue this
+            self._inbox.put_marker(Gap.GAP)  # audio accepted later must not continue this utterance
         self._refusing_audio = refuses
         return refuses

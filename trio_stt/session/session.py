@@ -1,10 +1,9 @@
-"""One client's session: its tasks, what it takes from the client, and the reports about it.
+"""One client's session: builds its parts and runs their tasks in one nursery.
 
-It owns the nursery. It must not know connections (`visits` does), hear (`hearing`) or word events (`publisher`).
+Connections come and go beneath it (`connections`); audio, utterances and events have their own modules.
 """
 
 import logging
-from functools import partial
 
 import trio
 from msgspec import UNSET
@@ -14,19 +13,18 @@ from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
-from trio_stt.server.server_state import ServerState
 from trio_stt.session.audio_processor import AudioProcessor
-from trio_stt.session.connection import Connection
-from trio_stt.session.connection_status import ConnectionStatus
+from trio_stt.session.connection import CloseReason, Connection, ConnectionStatus
 from trio_stt.session.connections import SessionConnections
 from trio_stt.session.counters import SessionCounters
-from trio_stt.session.event_publisher import EventPublisher, StatusFacts
+from trio_stt.session.event_publisher import EventPublisher
+from trio_stt.session.host import SessionHost
 from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.receiver import Receiver
-from trio_stt.session.shutdown import CloseReason, SessionShutdown
+from trio_stt.session.session_status import SessionStatus
+from trio_stt.session.shutdown import SessionShutdown
 from trio_stt.session.utterances import Utterances
-from trio_stt.session.weak_callback import weak_callback
 from trio_stt.settings import runtime_settings
 from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter_config import SegmenterConfig
@@ -35,50 +33,65 @@ from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
-"""Between two heartbeats of a client that streams."""
+"""Seconds between two heartbeats of a client that streams."""
 
 
 class Session:
-    """One client's session: `run` is its whole life, `serve_connection` serves one of its connections.
+    """One client's session: `run` runs it from start to end, `serve_connection` serves one of its connections.
+
+    Its parts refer downward only (session, connections, receiver, audio processor, utterances, finals and partials,
+    status, outbox), so that all of them are freed with the last task, without the garbage collector.
 
     Args:
         session_id: 32 hexadecimal digits.
-        house: What all sessions share.
+        host: The server.
         partials: Whether partials are made; transcribing a file needs none.
-        live: Whether the client is heard as it speaks: audio that waits too long is shed, and a client that falls
-            silent for too long has stalled, and one that is cut off may come back. A file waits instead.
+        live: Whether audio comes as it is spoken: then queued audio may be shed, a pause in it means a stalled client,
+            and a disconnected client may resume. A file waits instead.
     """
 
-    def __init__(self, *, session_id: str, server_state: ServerState, partials: bool = True, live: bool = True) -> None:
+    def __init__(self, *, session_id: str, host: SessionHost, partials: bool = True, live: bool = True) -> None:
         self._id = session_id
-        self._server_state = server_state
-        self._settings = settings = server_state.settings
-        self._shown_settings = server_state.shown_settings
+        self._host = host
+        self._settings = settings = host.settings
+        self._shown_settings = host.shown_settings
         self._makes_partials = partials
         self._counters = SessionCounters()
         self._inbox = Inbox(settings.audio_queue_size, sheds=live)
         grace_s = settings.resume_grace_s if live else 0.0
-        self._recorder = server_state.archive.open(session_id) if server_state.archive else None
+        self._recorder = host.new_recorder(session_id)
         self._outbox = Outbox(keeps=grace_s > 0, tap=self._recorder.event if self._recorder else None)
-        self._connection_status = ConnectionStatus(partial(server_state.note_connection_status, session_id))
-        self._shutdown = SessionShutdown()
-        self._publisher = EventPublisher(
-            session_id=session_id, settings=settings, outbox=self._outbox, facts=weak_callback(self._status_facts)
+        self._connection_status = ConnectionStatus(
+            lambda connected: host.registry.note_connection_status(session_id, connected=connected)
         )
-        wake_words = server_state.new_wake_word_detector()
+        self._shutdown = SessionShutdown()
+        wake_words = host.new_wake_word_detector()
         pipeline = SpeechPipeline(
             SegmenterConfig.of(settings),
-            server_state.new_detector(),
+            host.new_detector(),
             WakeMode(WakeConfig.of(settings), wake_words) if wake_words else None,
             self._recorder.audio if self._recorder else None,
         )
+        self._status = SessionStatus(
+            session_id=session_id,
+            host=host,
+            settings=settings,
+            outbox=self._outbox,
+            inbox=self._inbox,
+            counters=self._counters,
+            pipeline=pipeline,
+        )
+        self._publisher = EventPublisher(
+            session_id=session_id, settings=settings, outbox=self._outbox, status=self._status
+        )
         self._utterances = Utterances(
             session_id=session_id,
-            server_state=server_state,
+            host=host,
             settings=settings,
             pipeline=pipeline,
             counters=self._counters,
             publisher=self._publisher,
+            status=self._status,
         )
         self._audio_processor = AudioProcessor(
             settings=settings,
@@ -86,18 +99,20 @@ class Session:
             pipeline=pipeline,
             utterances=self._utterances,
             publisher=self._publisher,
+            status=self._status,
             connection_status=self._connection_status,
             live=live,
         )
         self._receiver = Receiver(
             session_id=session_id,
-            server_state=server_state,
+            host=host,
             settings=settings,
             inbox=self._inbox,
+            audio_processor=self._audio_processor,
             counters=self._counters,
             publisher=self._publisher,
+            status=self._status,
             finals=self._utterances.finals,
-            report=weak_callback(self.report),
         )
         self._connections = SessionConnections(
             session_id=session_id,
@@ -106,7 +121,7 @@ class Session:
             outbox=self._outbox,
             receiver=self._receiver,
             shutdown=self._shutdown,
-            departures=server_state.exit,
+            registry=host.registry,
         )
         self._greet(grace_s)
 
@@ -117,80 +132,83 @@ class Session:
 
     @property
     def never_active(self) -> bool:
-        """Whether its client never sent anything: if there was something, it was lost on the way."""
-        return not self._receiver.has_begun
+        """Whether the client never sent anything; a message may have been lost with its connection."""
+        return self._receiver.never_active
 
     def extend_grace(self, resume: Resume) -> None:
-        """The client is coming back: wait for it for the whole grace once more.
+        """Restart the grace period of a client that is reconnecting.
 
         Raises:
-            ResumeError: It is not this session's client, or too late, or was never told what it says.
+            ResumeError: The token is not this session's, the grace period is over, or the number was never sent.
         """
         self._connections.extend_grace(resume)
 
     async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
-        """Serve the client over this connection, in the place of an earlier one; returns why the server left it.
+        """Serve the client over this connection, which replaces an earlier one.
 
-        Returns None when the client did. A client that shows that it belongs to another session goes on there.
+        A client that asks to resume another session is served by that session.
+
+        Returns:
+            Why the server closes the connection; None when the client did.
         """
         with bound_contextvars(session=self._id):
             try:
                 return await self._connections.serve_connection(connection, resume)
             finally:
                 if self.never_active:
-                    self._server_state.evict_never_active()
+                    self._host.registry.evict_never_active()
 
     async def wait_backlog_below(self, seconds: float) -> None:
-        """Wait until less finished speech than this waits for finals."""
+        """Wait until less ended speech than this waits for finals."""
         await self._utterances.finals.wait_backlog_below(seconds)
 
     async def wait_drained(self) -> None:
-        """Wait until all that was received has been heard, and all that it led to has been sent to who is there."""
+        """Wait until all received audio is processed, transcribed, and sent if there is a connection."""
         if not self.never_active:
             await self._inbox.wait_idle()
             await self._utterances.finals.wait_idle()
         await self._outbox.wait_idle()
 
     async def drain(self) -> None:
-        """End the utterance, deliver all that the client is owed, and say goodbye: the server shuts down."""
+        """Shut down with the server: end the utterance, deliver what is pending, and close."""
         self._publisher.warning("The server shuts down: what was said so far is still written, more is not heard.")
         await self._finish()
         self.terminate()
 
     def terminate(self) -> None:
-        """Say goodbye at once: the server shuts down, or another client needs the place of one that is away."""
+        """Close at once: the server shuts down, or `max_sessions` is exceeded while the client is disconnected."""
         self._shutdown.trigger(CloseReason.SHUTDOWN)
 
     async def run(self) -> None:
-        """Live until the client leaves, stays away or is idle for too long, or is told to leave."""
+        """Run until the client leaves, does not resume in time, is idle for too long, or the session is terminated."""
         with bound_contextvars(session=self._id):
             try:
-                await self._live()
+                await self._run_tasks()
             finally:
                 counters = self._counters
                 logger.info(
-                    "%s; %g s of audio, %d finals",
+                    "session ended: %s; %g s of audio, %d finals",
                     self._shutdown.close_reason,
                     counters.received_s,
                     counters.final.completed,
                 )
 
-    async def _live(self) -> None:
+    async def _run_tasks(self) -> None:
         try:
             with self._shutdown.scope():
                 async with trio.open_nursery() as nursery:
-                    if self._server_state.lanes.ready:
+                    if self._host.lanes.ready:
                         self._publish_ready()
                     else:
                         nursery.start_soon(self._publish_ready_when_loaded)
                     nursery.start_soon(self._end_when_idle)
-                    nursery.start_soon(self._end_when_left)
-                    await self._receiver.wait_begun()  # who only knocks is not worth the tasks
+                    nursery.start_soon(self._end_when_grace_is_over)
+                    await self._receiver.wait_active()  # no tasks for clients that never send anything
                     nursery.start_soon(self._audio_processor.run)
                     nursery.start_soon(self._utterances.finals.run)
                     if self._makes_partials:
                         nursery.start_soon(self._utterances.partials.run)
-                    nursery.start_soon(self._beat)
+                    nursery.start_soon(self._send_heartbeats)
         except* Exception:
             logger.exception("the session failed")
             self._shutdown.trigger(CloseReason.FAILED)
@@ -198,57 +216,44 @@ class Session:
         finally:
             self._shutdown.trigger(CloseReason.SHUTDOWN)
             self._utterances.close()
-            self._server_state.lanes.cancel_session(self._id)
+            self._host.lanes.cancel_session(self._id)
             if self._recorder:
                 self._recorder.close()
 
     def report(self) -> SessionReport:
-        """The session as metrics show it; no transcript text."""
-        recording = self._utterances.recording
-        return self._counters.report(
-            session_id=self._id,
-            streaming=self._utterances.streaming,
-            recording=recording is not None,
-            state=self._publisher.state,
-            wake_word_enabled=self._utterances.wake_word_reporter.enabled,
-            current_segment_id=self._utterances.current_segment_id,
-            current_segment=recording.segment if recording else None,
-            queue_depth=self._status_facts().queue_depth,
-            recording_seconds=self._utterances.recorded_s,
-        )
+        """The session's entry in `/api/metrics`; it holds no transcript text."""
+        return self._status.report()
 
     async def _end_when_idle(self) -> None:
-        """End the session when the client has done nothing for too long and is owed nothing."""
+        """End the session when the client was idle for `idle_timeout_s`, after its last utterance is delivered."""
         limit_s = self._settings.idle_timeout_s
-        while limit_s and not self._shutdown.is_over:
+        while limit_s and not self._shutdown.triggered:
             await trio.sleep_until(self._receiver.active_s + limit_s)
             if trio.current_time() < self._receiver.active_s + limit_s:
                 continue
-            self._inbox.put_marker(Gap.GAP)  # what somebody was saying is owed, too
+            self._inbox.put_marker(Gap.GAP)  # ends a running utterance, so that it is transcribed, too
             await self.wait_drained()
             if trio.current_time() >= self._receiver.active_s + limit_s:
                 self._shutdown.trigger(CloseReason.IDLE)
 
-    async def _end_when_left(self) -> None:
-        """End the session when its client stays away for too long; what it said last is written if it is recorded."""
-        await self._connections.wait_given_up()
+    async def _end_when_grace_is_over(self) -> None:
+        """End the session when its client did not resume in time."""
+        await self._connections.wait_grace_over()
         await self._finish()
-        await self._server_state.exit.wait_turn()
+        await self._host.registry.wait_departure_turn()
         self._shutdown.trigger(CloseReason.OVER)
 
     async def _finish(self) -> None:
-        """End the utterance and bring all to its end that somebody will see: a client that is there, or the record."""
+        """End the utterance and transcribe what is pending, if a client or a recording takes its text."""
         if self._recorder or self._connection_status.disconnected_since_s is None:
             self._receiver.close()
             await self.wait_drained()
 
-    # --- what the client hears ---
-
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
             await self._audio_processor.wait_streaming()
             await trio.sleep(HEARTBEAT_S)
-            if self._utterances.streaming:
+            if self._status.streaming:
                 self._publisher.heartbeat(
                     received_s=self._counters.received_s,
                     real_time_factor=self._counters.real_time_factor,
@@ -263,15 +268,15 @@ class Session:
                 resume_token=self._connections.token if grace_s else UNSET,
                 resume_grace_seconds=grace_s,
                 settings=self._shown_settings,
-                limits=self._server_state.limits(),
+                limits=self._host.limits(),
                 supported_engines=engine_names(),
                 runtime_settings=runtime_settings(),
             )
         )
 
     async def _publish_ready_when_loaded(self) -> None:
-        await self._server_state.lanes.wait_loaded()
-        if self._server_state.lanes.ready:  # else the server ended meanwhile
+        await self._host.lanes.wait_loaded()
+        if self._host.lanes.ready:  # not when the server shut down meanwhile
             self._publish_ready()
 
     def _publish_ready(self) -> None:
@@ -279,22 +284,10 @@ class Session:
             Ready(
                 session_id=self._id,
                 settings=self._shown_settings,
-                limits=self._server_state.limits(),
+                limits=self._host.limits(),
                 runtime_settings=runtime_settings(),
-                ok=self._server_state.lanes.ok,
+                ok=self._host.lanes.ok,
             )
         )
-        for error in self._server_state.startup_errors():
+        for error in self._host.startup_errors():
             self._outbox.put(Error(message=error.message, where=Where(error.where)))
-
-    def _status_facts(self) -> StatusFacts:
-        return StatusFacts(
-            streaming=self._utterances.streaming,
-            queue_depth=self._inbox.windows + self._utterances.finals.depth,
-            dropped_chunks=self._counters.dropped_audio_chunks,
-            coalesced_realtime=self._counters.coalesced_realtime,
-            stale_realtime_discarded=self._counters.stale_realtime_discarded,
-            active_sessions=self._server_state.active_sessions,
-            active_speakers=self._server_state.active_speakers,
-            degraded=self._utterances.streaming and self._utterances.partials.degraded,
-        )

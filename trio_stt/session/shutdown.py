@@ -1,53 +1,44 @@
-"""Why and when a session is over: told once, known to all its parts. It must not end anything of its own accord."""
+"""The end of one session: triggered once, seen by all its parts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 
 import trio
 
-
-class CloseReason(StrEnum):
-    """Why the server ended a session or left a connection, in words for the client."""
-
-    IDLE = "idle for too long"
-    SHUTDOWN = "the server shuts down"
-    RESUMED = "the session goes on over another connection"
-    FAILED = "internal error"
-    OVER = "the session is over"
+from trio_stt.session.connection import CloseReason
 
 
 class SessionShutdown:
-    """The end of one session."""
+    """Cancels every scope opened with `scope` when it is triggered."""
 
     def __init__(self) -> None:
-        self._is_over = False
-        self._farewell = CloseReason.OVER
+        self._triggered = False
+        self._close_reason = CloseReason.OVER
         self._scopes: set[trio.CancelScope] = set()
 
     @property
-    def is_over(self) -> bool:
-        """Whether it came."""
-        return self._is_over
+    def triggered(self) -> bool:
+        """Whether the session is over."""
+        return self._triggered
 
     @property
     def close_reason(self) -> CloseReason:
-        """Why."""
-        return self._farewell
+        """Why it is over; `OVER` before it is."""
+        return self._close_reason
 
     def trigger(self, close_reason: CloseReason) -> None:
-        """The session is over; the first reason counts."""
-        if not self.is_over:
-            self._farewell = close_reason
-            self._is_over = True
+        """End the session; the first reason counts."""
+        if not self._triggered:
+            self._close_reason = close_reason
+            self._triggered = True
             for scope in self._scopes:
                 scope.cancel()
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """What runs in this block is cancelled when the session is over."""
+        """A block that is cancelled when the session ends; at once if it already has."""
         with trio.CancelScope() as scope:
-            if self.is_over:
+            if self._triggered:
                 scope.cancel()
             self._scopes.add(scope)
             try:

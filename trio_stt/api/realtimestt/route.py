@@ -25,9 +25,8 @@ from trio_stt.api.websocket_transport import WebSocketTransport, websocket_trans
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.server.server_state import ServerState
-from trio_stt.session.connection import ConnectionClosed
+from trio_stt.session.connection import CloseReason, ConnectionClosed
 from trio_stt.session.session import Session
-from trio_stt.session.shutdown import CloseReason
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
             await drain_after_close()
             return
         try:
-            session = Session(session_id=session_id, server_state=server_state)
+            session = Session(session_id=session_id, host=server_state)
         except Exception:
             server_state.leave(session_id)
             logger.exception("session %s could not be created", session_id)

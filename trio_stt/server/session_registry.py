@@ -1,0 +1,145 @@
+"""All sessions of the server: places under `max_sessions`, resume look-up, eviction of disconnected sessions, drain."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+import trio
+
+from trio_stt.errors import ResumeError, ServerClosing, ServerFull
+from trio_stt.protocol.commands import Resume
+from trio_stt.server.stagger import Stagger
+from trio_stt.session.connections import NO_SUCH_SESSION
+from trio_stt.session.host import SessionHandle
+
+MAX_NEVER_ACTIVE = 16
+"""Disconnected sessions that are kept although their client never sent a message. The message may have been lost with
+the connection; but a client that connects and leaves 50 times a second would otherwise keep 500 sessions waiting."""
+_LAST_SENDS_S = 1.0
+"""Seconds for the last messages of terminated sessions; a client that does not read is left to the transport."""
+
+
+class SessionRegistry:
+    """Admits, finds and evicts sessions.
+
+    A disconnected session does not count against the limit, so that clients find a place while others may still
+    resume; it is evicted once a new client has turned out not to be a resuming one.
+
+    Args:
+        max_sessions: Returns the setting in force.
+    """
+
+    def __init__(self, max_sessions: Callable[[], int]) -> None:
+        self._max_sessions = max_sessions
+        self._sessions: dict[str, SessionHandle] = {}
+        self._reserved: set[str] = set()
+        self._disconnected: dict[str, SessionHandle] = {}  # longest disconnected first
+        self._closing = False
+        self._removed = trio.Event()
+        self._departures = Stagger()
+
+    @property
+    def sessions(self) -> Mapping[str, SessionHandle]:
+        """Admitted sessions by id, connected or not."""
+        return self._sessions
+
+    @property
+    def active_sessions(self) -> int:
+        """Admitted sessions, connected or waiting for their client to resume."""
+        return len(self._sessions)
+
+    @property
+    def reserved(self) -> int:
+        """Places reserved for sessions that are not admitted yet."""
+        return len(self._reserved)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server is shutting down."""
+        return self._closing
+
+    @property
+    def is_full(self) -> bool:
+        """Whether connected sessions and reservations fill `max_sessions`."""
+        return len(self._sessions) - len(self._disconnected) + len(self._reserved) >= self._max_sessions()
+
+    def reserve(self) -> str:
+        """Reserve a place for a new session; returns its id. Follow with `admit` or `remove`.
+
+        Raises:
+            ServerFull: Connected sessions and reservations fill `max_sessions`.
+            ServerClosing: The server is shutting down.
+        """
+        if self._closing:
+            raise ServerClosing("the server shuts down; try again in a minute")
+        if self.is_full:
+            raise ServerFull(f"the server is full: max_sessions is {self._max_sessions()}")
+        session_id = uuid.uuid4().hex
+        self._reserved.add(session_id)
+        return session_id
+
+    def admit(self, session: SessionHandle) -> None:
+        """Turn the reservation of a session's id into its place."""
+        self._reserved.remove(session.session_id)
+        self._sessions[session.session_id] = session
+
+    def remove(self, session_id: str) -> None:
+        """Give up a place, admitted or only reserved."""
+        self._reserved.discard(session_id)
+        self._sessions.pop(session_id, None)
+        self._disconnected.pop(session_id, None)
+        self._removed.set()
+
+    def find(self, resume: Resume, *, other_than: str) -> SessionHandle:
+        """The session that a `resume` names; its grace period starts again.
+
+        Raises:
+            ResumeError: No session has this token, or it is the asking session's own.
+        """
+        session_id = resume.token.partition(".")[0]
+        session = self._sessions.get(session_id)
+        if session is None or session_id == other_than:
+            raise ResumeError(NO_SUCH_SESSION)
+        session.extend_grace(resume)
+        return session
+
+    def note_connection_status(self, session_id: str, *, connected: bool) -> None:
+        """Record that the client of a session connected or disconnected; a repeated disconnect counts as the newest."""
+        self._disconnected.pop(session_id, None)
+        session = self._sessions.get(session_id)
+        if session is not None and not connected:
+            self._disconnected[session_id] = session
+
+    def evict_over_limit(self) -> None:
+        """If `max_sessions` is exceeded, terminate the sessions that have been disconnected longest."""
+        excess = len(self._sessions) + len(self._reserved) - self._max_sessions()
+        for session in list(islice(self._disconnected.values(), max(0, excess))):
+            session.terminate()
+
+    def evict_never_active(self) -> None:
+        """Keep at most `MAX_NEVER_ACTIVE` disconnected sessions whose client never sent a message."""
+        never_active = [session for session in self._disconnected.values() if session.never_active]
+        for session in never_active[:-MAX_NEVER_ACTIVE]:
+            session.terminate()
+
+    async def wait_departure_turn(self) -> None:
+        """Wait until a session may end: one per scheduler pass, so that a mass disconnect delays no other client."""
+        await self._departures.wait_turn()
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuse new sessions, let the others deliver what is pending, and end them.
+
+        Args:
+            grace_s: Seconds after which the rest is terminated.
+        """
+        self._closing = True
+        with trio.move_on_after(grace_s):
+            async with trio.open_nursery() as nursery:
+                for session in self._sessions.values():
+                    nursery.start_soon(session.drain)
+        for session in list(self._sessions.values()):
+            session.terminate()
+        with trio.move_on_after(_LAST_SENDS_S):
+            while self._sessions:
+                self._removed = trio.Event()
+                await self._removed.wait()

@@ -1,0 +1,134 @@
+"""What a session needs of its server, and a server of its sessions. The session package never imports the server."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trio_stt.dsp.wake_words import WakeWordDetector
+from trio_stt.lanes.scheduler import Lanes
+from trio_stt.protocol.commands import Resume
+from trio_stt.protocol.events import Event
+from trio_stt.protocol.reports import Limits, SessionReport, StartupError
+from trio_stt.session.connection import CloseReason, Connection
+from trio_stt.settings import Settings
+from trio_stt.speech.pipeline import Detector
+
+
+class SessionHandle(Protocol):
+    """A session, as its server and a resuming connection see it."""
+
+    @property
+    def session_id(self) -> str:
+        """32 hexadecimal digits."""
+
+    @property
+    def never_active(self) -> bool:
+        """Whether its client never sent anything."""
+
+    async def run(self) -> None:
+        """Run the session until it ends."""
+
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
+        """Serve the client over this connection."""
+
+    def extend_grace(self, resume: Resume) -> None:
+        """Restart the grace period of a client that is reconnecting.
+
+        Raises:
+            ResumeError: The token is wrong, or the grace period is over.
+        """
+
+    def report(self) -> SessionReport:
+        """The session's entry in `/api/metrics`."""
+
+    async def drain(self) -> None:
+        """End the utterance, deliver what is pending, and end."""
+
+    def terminate(self) -> None:
+        """End at once."""
+
+
+class Registry(Protocol):
+    """All sessions of the server."""
+
+    @property
+    def active_sessions(self) -> int:
+        """Admitted sessions, connected or waiting for their client to resume."""
+
+    def find(self, resume: Resume, *, other_than: str) -> SessionHandle:
+        """The session that a `resume` names; its grace period starts again.
+
+        Raises:
+            ResumeError: No session has this token, or it is the asking session's own.
+        """
+
+    def note_connection_status(self, session_id: str, *, connected: bool) -> None:
+        """Record that the client of a session connected or disconnected."""
+
+    def evict_over_limit(self) -> None:
+        """End disconnected sessions while there are more than `max_sessions`."""
+
+    def evict_never_active(self) -> None:
+        """End disconnected sessions whose client never sent a message, but for the newest few."""
+
+    async def wait_departure_turn(self) -> None:
+        """Wait until this session may end; one ends per scheduler pass."""
+
+
+class Recorder(Protocol):
+    """Writes one session to disk; no call blocks."""
+
+    def audio(self, samples: NDArray[np.int16]) -> None:
+        """Record received audio: int16, shape (n,), mono, 16 kHz."""
+
+    def event(self, event: Event) -> None:
+        """Record a published event."""
+
+    def close(self) -> None:
+        """Complete the files: the session is over."""
+
+
+class SessionHost(Protocol):
+    """The server of a session."""
+
+    @property
+    def settings(self) -> Settings:
+        """Settings in force; frozen, and replaced as a whole when they change."""
+
+    @property
+    def shown_settings(self) -> dict[str, object]:
+        """Public settings in force, by name."""
+
+    @property
+    def lanes(self) -> Lanes:
+        """Where jobs are submitted."""
+
+    @property
+    def registry(self) -> Registry:
+        """All sessions."""
+
+    @property
+    def active_speakers(self) -> int:
+        """Sessions with a running utterance."""
+
+    def take_speaker(self, session_id: str) -> bool:
+        """Take a speaker slot; False when all are taken."""
+
+    def release_speaker(self, session_id: str) -> None:
+        """Return the slot; does nothing without one."""
+
+    def new_detector(self) -> Detector:
+        """A speech detector for one session."""
+
+    def new_wake_word_detector(self) -> WakeWordDetector | None:
+        """A wake-word detector for one session; None where no wake word is set."""
+
+    def new_recorder(self, session_id: str) -> Recorder | None:
+        """A recorder for one session; None where `record` is not set."""
+
+    def limits(self) -> Limits:
+        """Limits in force."""
+
+    def startup_errors(self) -> list[StartupError]:
+        """One entry per lane that could not load."""
