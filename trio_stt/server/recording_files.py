@@ -1,14 +1,15 @@
-"""What the server records, as files: 16 kHz audio as FLAC, events as lines of JSON, and room for both.
+"""Recordings on disk: 16 kHz audio as FLAC and events as JSON lines, the finishing of interrupted ones, retention.
 
-Everything here blocks and runs in one thread at a time. It must not know trio, sessions or clients.
-
-A file ends in `.part` until its session is over, and can be read up to what was written last. The folder and the files
-in it belong to the server's user alone.
+Everything here blocks, and is called by one thread at a time. A file ends in `.part` until its session is over. Folder
+and files are readable by the server's user only, and only regular files with a recording's exact name are ever touched.
 """
 
+import logging
 import os
+import re
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,28 +20,113 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import Event, encode
 
+if sys.platform != "win32":
+    import fcntl
+
+logger = logging.getLogger(__name__)
+
 PART = ".part"
+_REPAIRED = ".repaired"
+_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ_[0-9a-f]{32}(_\d+)?\.(flac|jsonl)(\.part)?", flags=re.ASCII)
+"""Start of the session in UTC, its id, the first sample of a continued recording, what is in it."""
 _SILENCE = np.zeros(SAMPLE_RATE_HZ, np.int16)
-_SUFFIXES = (".flac", ".jsonl", f".flac{PART}", f".jsonl{PART}")
+_BLOCK_SAMPLES = 4096
+"""A block of libsndfile's FLAC: what a killed server has left ends at one."""
+
+
+def recording_name(session_id: str) -> str:
+    """The name of a recording that begins now, without the extension."""
+    return f"{time.strftime('%Y-%m-%dT%H-%M-%SZ', time.gmtime())}_{session_id}"
+
+
+def recordings_in(folder: Path) -> Iterator[Path]:
+    """Files in a folder that are recordings by name; never a symbolic link or anything else that is not a file.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                yield folder / entry.name
+
+
+def finish_interrupted(folder: Path) -> None:
+    """Complete recordings that a killed server has left as `.part` files; those being written now are left alone.
+
+    Audio is written anew, because a FLAC file without its length is unreadable to most programs.
+
+    Raises:
+        OSError: The folder cannot be read, or a file not be written.
+        RuntimeError: libsndfile cannot write a file.
+    """
+    for part in list(recordings_in(folder)):
+        if not part.name.endswith(PART) or _is_being_written(part):
+            continue
+        path = part.with_name(part.name.removesuffix(PART))
+        if path.exists():
+            continue
+        state = part.stat()
+        if path.suffix == ".flac":
+            repaired = part.with_name(part.name + _REPAIRED)
+            if not _rewrite_audio(part, repaired):
+                repaired.unlink()
+                continue  # nothing in it can be read
+            repaired.rename(path)
+            part.unlink()
+        else:
+            part.rename(path)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        logger.info("recording %s: completed after the server was killed", path.name)
+
+
+def _rewrite_audio(source: Path, target: Path) -> int:
+    """Copy what can be read of an incomplete FLAC file; returns its length in samples."""
+    samples = 0
+    target.unlink(missing_ok=True)  # of a server that was killed here
+    with soundfile.SoundFile(_open_private(target), "w", SAMPLE_RATE_HZ, 1, format="FLAC", subtype="PCM_16") as audio:
+        for block in _readable_blocks(source):
+            audio.write(block)
+            samples += block.size
+    return samples
+
+
+def _readable_blocks(path: Path) -> Iterator[NDArray[np.int16]]:
+    # Where the file breaks off, libsndfile raises; an error of whoever writes the blocks is not raised in here.
+    with path.open("rb") as file, suppress(soundfile.LibsndfileError), soundfile.SoundFile(file) as audio:
+        while (block := audio.read(_BLOCK_SAMPLES, dtype="int16")).size:
+            yield block
+
+
+def _is_being_written(part: Path) -> bool:
+    """Whether a running server, this or another one, writes this file: it holds a lock."""
+    if sys.platform == "win32":  # where an open file can be neither renamed nor removed
+        return False
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 class RecordingFiles:
-    """The two files of one session, or of a part of it.
+    """The two files of one session, or of a later part of a long one.
 
     Args:
-        folder: Where they are made.
-        name: Of the session.
-        first_sample: How much of it other files have; their own names say so where it is not 0.
+        folder: Where they are created.
+        name: From `recording_name`.
+        first_sample: Samples of the session in earlier files; part of the name where it is not 0.
 
     Raises:
-        OSError: They cannot be made.
+        OSError: They cannot be created.
     """
 
     def __init__(self, folder: Path, name: str, *, first_sample: int = 0) -> None:
         self._folder = folder
         self._name = name
-        own = f"{name}_{first_sample}" if first_sample else name
-        self._paths = [folder / f"{own}.flac", folder / f"{own}.jsonl"]
+        stem = f"{name}_{first_sample}" if first_sample else name
+        self._paths = [folder / f"{stem}.flac", folder / f"{stem}.jsonl"]
         self._first_sample = first_sample
         self._samples = 0
         self._begun_s = time.monotonic()
@@ -55,24 +141,24 @@ class RecordingFiles:
 
     @property
     def parts(self) -> list[Path]:
-        """The files while they are written: audio, events."""
+        """The files as they are named while written: audio, events."""
         return [path.with_name(path.name + PART) for path in self._paths]
 
     @property
     def size_bytes(self) -> int:
-        """Of both files as they are on the disk; 0 while they hold no audio, so that nothing is there to continue."""
+        """Of both files on disk; 0 while they hold no audio, because there is nothing to continue then."""
         return sum(part.stat().st_size for part in self.parts if part.exists()) if self._samples else 0
 
     def age_s(self, now_s: float) -> float:
-        """For how long they have been written, on the monotonic clock."""
+        """Seconds since they were created, on the monotonic clock."""
         return now_s - self._begun_s
 
     def add(self, item: NDArray[np.int16] | int | Event) -> None:
-        """Write samples, as many samples of silence, or an event.
+        """Write samples, a number of samples of silence, or an event.
 
         Raises:
-            OSError: The disk does not take it.
-            RuntimeError: As above, of libsndfile.
+            OSError: The disk is full or fails.
+            RuntimeError: The same, from libsndfile.
         """
         if isinstance(item, Event):
             self._events.write(encode(item) + "\n")
@@ -83,19 +169,19 @@ class RecordingFiles:
             self._write(item)
 
     def flush(self) -> None:
-        """Hand everything to the operating system; libsndfile did so with the audio.
+        """Hand all events to the operating system; libsndfile does so with the audio block by block.
 
         Raises:
-            OSError: The disk does not take it.
+            OSError: The disk is full or fails.
         """
         self._events.flush()
 
     def close(self) -> None:
-        """Complete the files and give them their names; of a session without audio, nothing stays.
+        """Complete the files and remove `.part` from their names; a session without audio leaves no files.
 
         Raises:
-            OSError: The disk does not take it.
-            RuntimeError: As above, of libsndfile.
+            OSError: The disk is full or fails.
+            RuntimeError: The same, from libsndfile.
         """
         try:
             self._audio.close()
@@ -108,17 +194,17 @@ class RecordingFiles:
                 part.unlink(missing_ok=True)
 
     def continued(self) -> "RecordingFiles":
-        """Complete the files, and go on in others.
+        """Complete the files, and return new ones for the rest of the session.
 
         Raises:
-            OSError: The disk does not take it.
-            RuntimeError: As above, of libsndfile.
+            OSError: The disk is full or fails.
+            RuntimeError: The same, from libsndfile.
         """
         self.close()
         return RecordingFiles(self._folder, self._name, first_sample=self._first_sample + self._samples)
 
     def abandon(self) -> None:
-        """Close the files as they are: they keep the names that they have."""
+        """Close the files as they are, with `.part` in their names."""
         for close in (self._audio.close, self._events.close):
             with suppress(OSError, RuntimeError):
                 close()
@@ -128,30 +214,30 @@ class RecordingFiles:
         self._samples += samples.size
 
 
-class Room:
-    """What lies in a folder of recordings, and which of it goes.
+class Retention:
+    """Removes recordings that are too old or too many.
 
-    Ages do not follow the wall clock, which may jump. It is believed once, about what lay there at the start; what is
-    found or grows later is no older than the look before.
+    Ages do not follow the wall clock, which may jump. It is used once, for what lies there at the start; a file that
+    appears or changes later is at most as old as the previous look.
 
     Args:
         folder: Of the recordings.
-        max_bytes: That they may take together.
-        max_age_s: After which one goes.
+        max_bytes: All recordings together may take this much.
+        max_age_s: Seconds after its last change from which on a recording is removed.
     """
 
     def __init__(self, folder: Path, *, max_bytes: float, max_age_s: float) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
-        self._since_s: dict[tuple[int, Path], float] = {}  # when a file, as it was changed last, began to age
+        self._since_s: dict[tuple[int, Path], float] = {}  # by time of last change and path: when its age began
         self._looked_s = float("-inf")
 
     def overlong(self, written: Mapping[str, RecordingFiles], now_s: float) -> list[str]:
-        """Names of what is written for so long, or takes so much, that it must be continued in other files.
+        """Names of recordings that must be continued in new files, so that their beginning can be removed.
 
         Args:
-            written: By name. It may take half of the room, so that as much of what was said before stays.
+            written: Open recordings by name. They may take half of `max_bytes`; the other half is for completed ones.
             now_s: On the monotonic clock.
         """
         sizes = {name: files.size_bytes for name, files in written.items()}
@@ -162,31 +248,42 @@ class Room:
                 total -= sizes[name]
         return found
 
-    def make(self, in_use: frozenset[Path], now_s: float) -> None:
-        """Remove what is too old, then the oldest until the rest fits; never what is in use.
+    def enforce(self, in_use: frozenset[Path], now_s: float) -> None:
+        """Remove recordings that are too old, then the oldest until the rest fits. Each removal is logged.
 
         Args:
-            in_use: What is being written.
+            in_use: Files being written; they count, and stay.
             now_s: On the monotonic clock.
 
         Raises:
-            OSError: The folder cannot be read, or a file not removed.
+            OSError: The folder cannot be read, or a file not be removed.
         """
-        found = {path: path.stat() for path in self._folder.iterdir() if path.name.endswith(_SUFFIXES)}
-        most_s, wall_s = now_s - self._looked_s, time.time()
+        states = {path: path.lstat() for path in recordings_in(self._folder)}
+        max_since_look_s, wall_s = now_s - self._looked_s, time.time()
         self._looked_s = now_s
         self._since_s = {
             (state.st_mtime_ns, path): self._since_s.get(
-                (state.st_mtime_ns, path), now_s - min(most_s, max(0.0, wall_s - state.st_mtime))
+                (state.st_mtime_ns, path), now_s - min(max_since_look_s, max(0.0, wall_s - state.st_mtime))
             )
-            for path, state in found.items()
+            for path, state in states.items()
         }
-        total = sum(state.st_size for state in found.values())
+        total = sum(state.st_size for state in states.values())
         for since_s, (_, path) in sorted((since_s, key) for key, since_s in self._since_s.items()):
-            if path not in in_use and (total > self._max_bytes or now_s - since_s > self._max_age_s):
-                path.unlink(missing_ok=True)
-                total -= found[path].st_size
+            too_old = now_s - since_s > self._max_age_s
+            if path in in_use or not (too_old or total > self._max_bytes):
+                continue
+            if path.name.endswith(PART) and _is_being_written(path):
+                continue  # by another server with the same folder
+            path.unlink(missing_ok=True)
+            total -= states[path].st_size
+            limit = "record_max_age_h" if too_old else "record_max_mb"
+            logger.info("recording %s: removed because of %s", path.name, limit)
 
 
 def _open_private(path: Path) -> int:
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    """Create a file of the server's user, locked until it is closed."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    if sys.platform != "win32":
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor

@@ -1,7 +1,7 @@
-"""What the server records of its sessions: a bounded queue that any task may fill, and the task that writes it out.
+"""Recordings of sessions: a bounded queue that sessions fill without blocking, and a thread that writes it to disk.
 
-It owns the queue and the writing thread's turns. It must not know what sessions do; and nobody waits for it: where the
-disk does not keep up, audio is replaced by silence, and what a disk does not take at all is given up with a warning.
+Recording never slows a session down: where the disk is too slow, lost audio is replaced by silence of its length, and a
+recording that the disk does not take at all ends with a warning.
 """
 
 import logging
@@ -19,53 +19,58 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Event, Hello
-from trio_stt.server.recording_files import RecordingFiles, Room
+from trio_stt.server.recording_files import RecordingFiles, Retention, finish_interrupted, recording_name
 
 logger = logging.getLogger(__name__)
 
 MAX_QUEUED_BYTES = 16_777_216
-"""Audio and events that wait for the disk: minutes of many sessions."""
-_EVENT_BYTES = 2_000  # of one on average
-_REST_S = 0.25  # between two turns of the thread
-_PARTING_S = 5.0
-"""For what still waits when the server ends."""
+"""Audio and events waiting for the disk: minutes of many sessions."""
+_EVENT_BYTES = 2_000
+"""Of an event in the queue, on average."""
+_WRITE_EVERY_S = 0.25
+_SHUTDOWN_S = 5.0
+"""For writing what is queued when the server ends."""
 _TIDY_EVERY_S = 60.0
 _FAULTS = (OSError, RuntimeError, AssertionError)
-"""Of a disk: libsndfile raises the others, one of them where a write was short."""
+"""Errors of a disk: libsndfile raises the other two, `AssertionError` for a short write."""
 
 _Item = NDArray[np.int16] | int | Event | None
-"""Samples, a number of lost ones, an event; None at the end of a session."""
+"""Samples, a number of lost samples, an event, or None at the end of a session."""
 
 
 class SessionRecorder:
-    """One session's way into the archive; nothing here waits."""
+    """Records one session; no call blocks."""
 
     def __init__(self, name: str, put: Callable[["SessionRecorder", _Item], bool]) -> None:
         self.name = name
         self._put = put
-        self._lost_samples = 0  # and not made up for yet
+        self._lost_samples = 0  # that no silence stands for yet
         self._silent_samples = 0
 
     def audio(self, samples: NDArray[np.int16]) -> None:
-        """What was heard: int16, shape (n,), mono, 16 kHz."""
+        """Record received audio: int16, shape (n,), mono, 16 kHz."""
         if not (self._fill_gap() and self._put(self, samples)):
             self._lost_samples += samples.size
 
     def event(self, event: Event) -> None:
-        """What was said to the client; its token is nobody else's business."""
+        """Record a published event, without the client's resume token."""
         if isinstance(event, Hello):
             event = msgspec.structs.replace(event, resume_token=msgspec.UNSET)
         self._put(self, event)
 
     def close(self) -> None:
-        """The session is over."""
+        """Complete the files: the session is over."""
         self._fill_gap()
         self._put(self, None)
         if lost := self._silent_samples + self._lost_samples:
-            logger.warning("%s: %.1f s are not recorded: the disk was too slow", self.name, lost / SAMPLE_RATE_HZ)
+            logger.warning(
+                "recording %s: the disk was too slow, %.1f s of audio are silence",
+                self.name,
+                lost / SAMPLE_RATE_HZ,
+            )
 
     def _fill_gap(self) -> bool:
-        """Put silence where samples were lost, so that positions stay right; returns whether there was room."""
+        """Queue silence for lost samples, so that later positions are right; returns whether there was room."""
         if self._lost_samples and self._put(self, self._lost_samples):
             self._silent_samples += self._lost_samples
             self._lost_samples = 0
@@ -76,12 +81,12 @@ class RecordingArchive:
     """The folder of recordings.
 
     Args:
-        folder: Made if it is not there.
-        max_mb: Megabytes that all recordings may take; the oldest go first, at most a minute late. 0 for no limit.
-        max_age_h: Hours after its end after which a recording goes. 0 for no limit.
+        folder: Created if it does not exist. Files in it that are not recordings are never touched.
+        max_mb: Megabytes that all recordings may take; beyond, the oldest are removed within a minute. 0 for no limit.
+        max_age_h: Hours after its end when a recording is removed. 0 for no limit.
 
     Raises:
-        SettingError: The folder cannot be made or written to.
+        SettingError: The folder cannot be created or written to.
     """
 
     def __init__(self, folder: Path, *, max_mb: int, max_age_h: float) -> None:
@@ -92,47 +97,49 @@ class RecordingArchive:
         except OSError as error:
             raise SettingError(f"record: cannot write to {folder}: {error.strerror}") from None
         self._folder = folder
-        self._room = Room(folder, max_bytes=max_mb * 1e6 or float("inf"), max_age_s=max_age_h * 3600 or float("inf"))
+        self._retention = Retention(
+            folder, max_bytes=max_mb * 1e6 or float("inf"), max_age_s=max_age_h * 3600 or float("inf")
+        )
         self._queue: deque[tuple[SessionRecorder, _Item]] = deque()
         self._queued_bytes = 0
         self._filled = trio.Event()
         self._ended = trio.Event()
         self._scope = trio.CancelScope(shield=True)
-        # The thread's own:
-        self._files: dict[str, RecordingFiles | None] = {}
+        # Used by the writing thread only:
+        self._files: dict[str, RecordingFiles | None] = {}  # None where recording was given up
+        self._finished_interrupted = False
         self._tidy_at_s = 0.0
 
     def open(self, session_id: str) -> SessionRecorder:
         """Begin to record a session."""
-        begun = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
-        return SessionRecorder(f"{begun}_{session_id}", self._put)
+        return SessionRecorder(recording_name(session_id), self._put)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write until `end`, whatever is cancelled around it."""
+        """Write until `end` is called; cancellation has no effect."""
         limiter = trio.CapacityLimiter(1)
         with self._scope:
             task_status.started()
             while self._queue or not self._ended.is_set():
                 batch, self._queue, self._queued_bytes = self._queue, deque(), 0
                 await trio.to_thread.run_sync(self._write, batch, limiter=limiter, abandon_on_cancel=True)
-                with trio.move_on_after(_REST_S):
+                with trio.move_on_after(_WRITE_EVERY_S):
                     await self._ended.wait()
                 if not self._queue and not self._ended.is_set():
                     self._filled = trio.Event()
                     await self._filled.wait()
 
     def end(self) -> None:
-        """No session is left: write what waits, for a few seconds at most."""
-        self._scope.deadline = trio.current_time() + _PARTING_S
+        """End `run` when the queue is written, or after `_SHUTDOWN_S` seconds: no session is left."""
+        self._scope.deadline = trio.current_time() + _SHUTDOWN_S
         self._ended.set()
         self._filled.set()
 
-    def _put(self, record: SessionRecorder, item: _Item) -> bool:
-        """Queue an item; returns whether there was room. An end always has."""
+    def _put(self, recorder: SessionRecorder, item: _Item) -> bool:
+        """Queue an item; returns whether there was room. There always is for the end of a session."""
         size_bytes = item.nbytes if isinstance(item, np.ndarray) else _EVENT_BYTES
         if item is not None and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
             return False
-        self._queue.append((record, item))
+        self._queue.append((recorder, item))
         self._queued_bytes += size_bytes
         self._filled.set()
         return True
@@ -140,10 +147,10 @@ class RecordingArchive:
     # --- in the thread ---
 
     def _write(self, batch: deque[tuple[SessionRecorder, _Item]]) -> None:
-        for record, item in batch:
-            self._try(record.name, partial(self._write_one, record.name, item))
+        for recorder, item in batch:
+            self._try(recorder.name, partial(self._write_one, recorder.name, item))
             if item is None:
-                self._files.pop(record.name, None)
+                self._files.pop(recorder.name, None)
         for name, files in list(self._files.items()):
             if files is not None:
                 self._try(name, files.flush)
@@ -156,17 +163,17 @@ class RecordingArchive:
             self._files[name] = RecordingFiles(self._folder, name)
         files = self._files[name]
         if files is None:
-            return  # given up
+            return
         if item is None:
             files.close()
         else:
             files.add(item)
 
-    def _try(self, name: str, act: Callable[[], None]) -> None:
+    def _try(self, name: str, write: Callable[[], None]) -> None:
         try:
-            act()
+            write()
         except _FAULTS as error:
-            logger.warning("%s: no longer recorded: %s", name, error)
+            logger.warning("recording %s: ended early, because the disk failed: %s", name, error)
             files, self._files[name] = self._files.get(name), None
             if files is not None:
                 files.abandon()
@@ -174,15 +181,18 @@ class RecordingArchive:
     def _tidy(self) -> None:
         now_s = time.monotonic()
         try:
-            for name in self._room.overlong(self._written(), now_s):
+            if not self._finished_interrupted:
+                self._finished_interrupted = True
+                finish_interrupted(self._folder)
+            for name in self._retention.overlong(self._open_files(), now_s):
                 self._try(name, partial(self._continue, name))
-            in_use = frozenset(part for files in self._written().values() for part in files.parts)
-            self._room.make(in_use, now_s)
-        except OSError as error:
-            logger.warning("old recordings could not be removed: %s", error)
+            in_use = frozenset(part for files in self._open_files().values() for part in files.parts)
+            self._retention.enforce(in_use, now_s)
+        except (OSError, RuntimeError) as error:
+            logger.warning("recordings in %s could not be completed or removed: %s", self._folder, error)
 
-    def _written(self) -> dict[str, RecordingFiles]:
+    def _open_files(self) -> dict[str, RecordingFiles]:
         return {name: files for name, files in self._files.items() if files}
 
     def _continue(self, name: str) -> None:
-        self._files[name] = self._written()[name].continued()
+        self._files[name] = self._open_files()[name].continued()

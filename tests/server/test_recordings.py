@@ -1,4 +1,4 @@
-"""What is recorded of sessions: complete, private, in bounded room, and never in the way of recognition."""
+"""Recordings of sessions: complete, private, and never in the way of recognition."""
 
 import json
 import logging
@@ -46,7 +46,7 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-async def test_a_session_s_audio_and_events_are_written_to_the_sample_and_named_at_its_end(tmp_path: Path) -> None:
+async def test_audio_and_events_are_recorded_completely_and_named_when_the_session_ends(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     async with server_fixture(archive=archive(folder)) as server:
         client = await server.connect(partials=False)
@@ -62,13 +62,13 @@ async def test_a_session_s_audio_and_events_are_written_to_the_sample_and_named_
     assert {path.stem.rpartition("_")[2] for path in files} == {client.session.session_id}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert np.array_equal(audio_of(folder), np.repeat(np.int16([1111, 0]), [16_000, round(PAUSE_S * 16_000)]))
-    told = events_of(folder)
-    assert [event["type"] for event in told] == [str(event.__struct_config__.tag) for event in client.events]
-    assert [event["text"] for event in told if event["type"] == "final"] == ["1111."]
-    assert client.token not in json.dumps(told)
+    recorded = events_of(folder)
+    assert [event["type"] for event in recorded] == [str(event.__struct_config__.tag) for event in client.events]
+    assert [event["text"] for event in recorded if event["type"] == "final"] == ["1111."]
+    assert client.token not in json.dumps(recorded)
 
 
-async def test_what_a_client_that_never_came_back_said_last_is_recorded(tmp_path: Path) -> None:
+async def test_last_utterance_of_a_client_that_did_not_resume_is_recorded(tmp_path: Path) -> None:
     async with server_fixture(archive=archive(tmp_path), resume_grace_s=0.1) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -82,7 +82,7 @@ async def test_what_a_client_that_never_came_back_said_last_is_recorded(tmp_path
     assert client.finals == []
 
 
-async def test_a_session_without_audio_leaves_nothing(tmp_path: Path) -> None:
+async def test_session_without_audio_leaves_no_files(tmp_path: Path) -> None:
     async with server_fixture(archive=archive(tmp_path)) as server:
         client = await server.connect()
         client.command("ping")
@@ -91,20 +91,20 @@ async def test_a_session_without_audio_leaves_nothing(tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
-def test_what_was_written_before_a_crash_can_be_read(tmp_path: Path) -> None:
+def test_unfinished_recording_can_be_read(tmp_path: Path) -> None:
     record = archive_module.RecordingFiles(tmp_path, "crashed")
     samples = np.arange(32_000, dtype=np.int16)
     record.add(samples)
     record.add(WarningEvent(session_id="s", message="x"))
     record.flush()
     with (tmp_path / "crashed.flac.part").open("rb") as file, soundfile.SoundFile(file) as sound:
-        heard = sound.read(24_000, dtype="int16")
-    assert np.array_equal(heard, samples[:24_000])
+        read = sound.read(24_000, dtype="int16")
+    assert np.array_equal(read, samples[:24_000])
     assert [event["message"] for event in events_of(tmp_path)] == ["x"]
     record.close()
 
 
-async def test_where_the_disk_does_not_keep_up_silence_stands_for_what_is_lost(
+async def test_audio_lost_to_a_slow_disk_is_recorded_as_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(archive_module, "MAX_QUEUED_BYTES", 50_000)
@@ -121,7 +121,7 @@ async def test_where_the_disk_does_not_keep_up_silence_stands_for_what_is_lost(
         record.close()
         kept.end()
     assert np.array_equal(audio_of(tmp_path), np.repeat(np.int16([1, 0, 4]), [16_000, 32_000, 8_000]))
-    assert "2.0 s are not recorded" in caplog.text
+    assert "2.0 s of audio are silence" in caplog.text
 
 
 @pytest.fixture
@@ -135,9 +135,7 @@ def full_disk() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("full_disk")
-async def test_a_full_disk_ends_the_recording_with_a_warning_and_nothing_else(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_full_disk_ends_the_recording_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "trio_stt")
     async with server_fixture(archive=archive(tmp_path)) as server:
         client = await server.connect(partials=False)
@@ -150,12 +148,12 @@ async def test_a_full_disk_ends_the_recording_with_a_warning_and_nothing_else(
             await trio.sleep(0.5)
         client.leave()
     assert [segment for segment, _ in client.finals] == [1, 2]
-    assert caplog.text.count("no longer recorded") == 1
+    assert caplog.text.count("ended early, because the disk failed") == 1
     assert "2222" not in caplog.text
     assert {path.suffix for path in files_in(tmp_path)} == {".part"}
 
 
-def test_a_folder_that_cannot_be_written_to_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_folder_that_is_not_writable_is_a_setting_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingError, match=r"record: cannot write to .*file"):
         build_server(load_settings({"record": str(tmp_path / "file")}))

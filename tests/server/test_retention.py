@@ -1,0 +1,257 @@
+"""Retention of recordings: bounded in size and age, and never touching a file that is not a recording."""
+
+import json
+import logging
+import math
+import os
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from tests.server.test_recordings import archive, files_in
+from trio_stt.protocol.events import WarningEvent
+from trio_stt.server import recordings as archive_module
+from trio_stt.server.recording_files import RecordingFiles, Retention
+from trio_stt.server.recordings import RecordingArchive
+
+HOUR_S = 3600.0
+
+
+def name_of(session: str) -> str:
+    """A recording's name, without its extension."""
+    return f"2026-01-02T03-04-05Z_{session * 32}"
+
+
+OPEN, OLD, INTERRUPTED, NEW = map(name_of, "abcd")
+OLD_FILES = [f"{OPEN}.flac.part", f"{OLD}.flac", f"{OLD}.jsonl", f"{INTERRUPTED}.flac.part", f"{NEW}_16000.flac"]
+NOT_RECORDINGS = [
+    "01 Song.flac",
+    "dataset.jsonl",
+    "notes.txt",
+    f"{OLD}.flac.bak",
+    f"copy of {OLD}.flac",
+    f"{OLD}.wav",
+    f"{OLD[:-1]}.flac",
+    f"{OLD}_x.flac",
+    f"{OLD.upper()}.flac",
+]
+"""Files of the user, two of them with our extensions, some with nearly our names."""
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in files_in(folder)]
+
+
+@pytest.fixture
+def old_files(tmp_path: Path) -> Path:
+    """One file of a thousand bytes for each hour, the first ten hours old."""
+    now = time.time()
+    for hours, name in enumerate(OLD_FILES):
+        (tmp_path / name).write_bytes(bytes(1000))
+        age_s = (10 - hours) * HOUR_S
+        os.utime(tmp_path / name, (now - age_s, now - age_s))
+    return tmp_path
+
+
+def retention(folder: Path, *, max_bytes: float = math.inf, max_age_h: float = math.inf) -> Retention:
+    return Retention(folder, max_bytes=max_bytes, max_age_s=max_age_h * HOUR_S)
+
+
+def test_oldest_recordings_are_removed_by_age_and_size_but_none_in_use(
+    old_files: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "trio_stt")
+    in_use = frozenset({old_files / OLD_FILES[0]})
+    retention(old_files, max_age_h=8.5).enforce(in_use, 0.0)
+    assert names_in(old_files) == sorted([OLD_FILES[0], *OLD_FILES[2:]])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"recording {OLD_FILES[1]}: removed because of record_max_age_h"
+    ]
+    retention(old_files, max_bytes=2_500).enforce(in_use, 0.0)
+    assert names_in(old_files) == sorted([OLD_FILES[0], OLD_FILES[4]])
+    assert [record.getMessage() for record in caplog.records[1:]] == [
+        f"recording {name}: removed because of record_max_mb" for name in OLD_FILES[2:4]
+    ]
+
+
+@pytest.fixture
+def users_files(old_files: Path) -> Path:
+    """Beside recordings: old files of the user, links to some outside, and a folder named like a recording."""
+    outside = old_files.parent / f"{old_files.name} outside"
+    outside.mkdir()
+    for name in NOT_RECORDINGS:
+        (old_files / name).write_bytes(bytes(10_000))
+        os.utime(old_files / name, (0, 0))
+    for name in (f"{name_of('e')}.flac", f"{name_of('e')}.jsonl.part"):
+        (outside / name).write_bytes(bytes(10_000))
+        os.utime(outside / name, (0, 0))
+        (old_files / name).symlink_to(outside / name)
+        os.utime(old_files / name, (0, 0), follow_symlinks=False)
+    (old_files / f"{name_of('f')}.flac").mkdir()
+    os.utime(old_files / f"{name_of('f')}.flac", (0, 0))
+    return old_files
+
+
+def test_files_that_are_not_recordings_are_never_removed(users_files: Path) -> None:
+    before = names_in(users_files)
+    retention(users_files, max_age_h=11.0, max_bytes=5_000).enforce(frozenset(), 0.0)
+    assert names_in(users_files) == before, "nothing is too old, and only the recordings' 5,000 bytes count"
+    retention(users_files, max_age_h=1.0, max_bytes=1).enforce(frozenset(), 0.0)
+    assert names_in(users_files) == sorted(set(before) - set(OLD_FILES))
+    assert len(names_in(users_files.parent / f"{users_files.name} outside")) == 2
+
+
+def test_server_start_leaves_files_that_are_not_recordings_alone(users_files: Path) -> None:
+    turn(archive(users_files, max_age_h=1.0, max_mb=1))
+    assert set(names_in(users_files)) >= {*NOT_RECORDINGS, f"{name_of('e')}.flac", f"{name_of('e')}.jsonl.part"}
+    assert not set(names_in(users_files)) & set(OLD_FILES)
+
+
+@pytest.mark.parametrize("jump_h", [-1e5, -1.0, 1.0, 1e5])
+def test_jumps_of_the_wall_clock_do_not_change_ages(
+    old_files: Path, monkeypatch: pytest.MonkeyPatch, jump_h: float
+) -> None:
+    kept = retention(old_files, max_age_h=11.0)
+    kept.enforce(frozenset(), 0.0)
+    jumped_s = time.time() + jump_h * HOUR_S
+    monkeypatch.setattr(time, "time", lambda: jumped_s)
+    later = f"{name_of('9')}.flac"
+    (old_files / later).write_bytes(bytes(10))
+    os.utime(old_files / later, (jumped_s, jumped_s))
+    kept.enforce(frozenset(), 60.0)
+    assert names_in(old_files) == sorted([*OLD_FILES, later])
+    kept.enforce(frozenset(), 2.5 * HOUR_S)
+    assert names_in(old_files) == sorted([*OLD_FILES[2:], later]), "the monotonic clock counts"
+    kept.enforce(frozenset(), 10.9 * HOUR_S)
+    assert names_in(old_files) == [later]
+    kept.enforce(frozenset(), 11.1 * HOUR_S)
+    assert names_in(old_files) == []
+
+
+def test_recordings_that_another_server_writes_are_neither_removed_nor_completed(tmp_path: Path) -> None:
+    other, kept = RecordingFiles(tmp_path, OPEN), archive(tmp_path, max_age_h=1.0)
+    other.add(np.arange(16_000, dtype=np.int16))
+    for path in files_in(tmp_path):
+        os.utime(path, (0, 0))
+    turn(kept)
+    assert names_in(tmp_path) == [f"{OPEN}.flac.part", f"{OPEN}.jsonl.part"]
+    other.close()
+    assert names_in(tmp_path) == [f"{OPEN}.flac", f"{OPEN}.jsonl"]
+
+
+def noise(seconds: float, seed: int) -> NDArray[np.int16]:
+    """Audio that FLAC hardly compresses."""
+    return np.random.default_rng(seed).integers(-20_000, 20_000, round(seconds * 16_000)).astype(np.int16)
+
+
+def turn(kept: RecordingArchive) -> None:
+    """Write what is queued, as the archive's thread does."""
+    batch, kept._queue = kept._queue, deque()
+    kept._write(batch)
+
+
+def test_endless_recording_stays_within_the_limit_and_keeps_the_newest_audio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, "_TIDY_EVERY_S", 0.0)
+    kept, said, step = archive(tmp_path, max_mb=1), noise(120, 1), 16_000  # some 3.5 MB
+    record = kept.open("0" * 32)
+    for start in range(0, said.size, step):
+        record.audio(said[start : start + step])
+        record.event(WarningEvent(session_id="s", message=str(start)))
+        turn(kept)
+        assert sum(path.stat().st_size for path in files_in(tmp_path)) <= 1e6
+    record.close()
+    turn(kept)
+    parts = {int(path.stem.split("_")[2]): path for path in tmp_path.glob("*.flac")}
+    heard = np.concatenate([soundfile.read(parts[first], dtype="int16")[0] for first in sorted(parts)])
+    assert np.array_equal(heard, said[min(parts) :]), "each name says where its part begins"
+    assert heard.size > said.size / 8
+    told = [json.loads(line)["message"] for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert {str(start) for start in range(min(parts), said.size, step)} <= set(told)
+
+
+def test_largest_of_many_recordings_are_continued_in_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_module, "_TIDY_EVERY_S", 0.0)
+    kept = archive(tmp_path, max_mb=1)
+    records = [kept.open(str(number) * 32) for number in range(3)]
+    for _ in range(12):
+        for seconds, record in zip((2.0, 0.1, 0.1), records, strict=True):
+            record.audio(noise(seconds, 1))
+        turn(kept)
+        assert sum(path.stat().st_size for path in files_in(tmp_path)) <= 1e6
+    for record in records:
+        record.close()
+    turn(kept)
+    assert {path.stem.split("_")[1][0] for path in tmp_path.glob("*_*_*.flac")} == {"0"}
+
+
+def test_recording_older_than_the_limit_is_continued_in_new_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    kept = archive(tmp_path, max_age_h=1.0)
+    record, silent = kept.open("0" * 32), kept.open("1" * 32)
+    for hour in range(4):
+        now_s = 1.01 * hour * HOUR_S
+        record.audio(np.full(100, hour, np.int16))
+        silent.event(WarningEvent(session_id="s", message="nothing"))
+        turn(kept)
+    record.event(WarningEvent(session_id="s", message="the last words"))
+    for each in (record, silent):
+        each.close()
+    turn(kept)
+    assert sorted(path.stem.split("_")[2] for path in tmp_path.glob("*.flac")) == ["300", "400"]
+    (last,) = tmp_path.glob("*_400.jsonl")
+    assert "the last words" in last.read_text(), "what is said behind the last sound is kept, too"
+
+
+def killed_in(folder: Path, samples: NDArray[np.int16]) -> None:
+    """What a server that was killed leaves of a recording."""
+    killed = RecordingFiles(folder, OPEN)
+    killed.add(samples)
+    killed.add(WarningEvent(session_id="s", message="before the kill"))
+    killed.flush()
+    left = {path: path.read_bytes() for path in files_in(folder)}
+    killed.abandon()
+    for path, content in left.items():
+        path.write_bytes(content)
+
+
+def test_recording_of_a_killed_server_is_completed_at_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "trio_stt")
+    killed_in(tmp_path, said := noise(3, 1))
+    for path in files_in(tmp_path):
+        os.utime(path, (1e9, 1e9))
+    turn(archive(tmp_path))
+    assert names_in(tmp_path) == [f"{OPEN}.flac", f"{OPEN}.jsonl"]
+    samples, rate_hz = soundfile.read(tmp_path / f"{OPEN}.flac", dtype="int16")
+    assert rate_hz == 16_000
+    assert samples.size >= said.size - 2 * 4096, "libsndfile keeps a block or two in memory"
+    assert np.array_equal(samples, said[: samples.size])
+    assert "before the kill" in (tmp_path / f"{OPEN}.jsonl").read_text()
+    assert {path.stat().st_mtime for path in files_in(tmp_path)} == {1e9}, "its age counts from the kill"
+    assert {path.stat().st_mode & 0o777 for path in files_in(tmp_path)} == {0o600}
+    assert "completed after the server was killed" in caplog.text
+
+
+def test_completed_recording_of_a_killed_server_is_removed_by_age(tmp_path: Path) -> None:
+    killed_in(tmp_path, noise(3, 1))
+    for path in files_in(tmp_path):
+        os.utime(path, (0, 0))
+    turn(archive(tmp_path, max_age_h=1.0))
+    assert names_in(tmp_path) == []
+
+
+def test_interrupted_recording_without_readable_audio_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / f"{OPEN}.flac.part").write_bytes(b"fLaC")
+    turn(archive(tmp_path))
+    assert names_in(tmp_path) == [f"{OPEN}.flac.part"]
