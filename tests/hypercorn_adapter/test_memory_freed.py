@@ -1,7 +1,6 @@
 """What a connection and its session held is free when they end, before the garbage collector looks for it."""
 
 import gc
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,7 +26,6 @@ def held() -> list[str]:
 @asynccontextmanager
 async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[int]:
     """The port of a server, without a garbage collector; in the end it holds no connection and no session."""
-    monkeypatch.setattr("trio_stt.runtime.gc_schedule.LOOK_S", math.inf)
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine(), **settings)) as port:
         gc.collect()
         assert held() == []

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.test_outbox import entry, final, partial, pong, status
-from trio_stt.protocol.events import Event, Heartbeat, WarningEvent, State, decode, encode
+from trio_stt.protocol.events import Event, Heartbeat, State, WarningEvent, decode, encode
 from trio_stt.session.event_log import MAX_DISCONNECTED_EVENTS, MAX_KEPT_BYTES, EventLog
 
 LONG = "x" * 20_000
@@ -43,8 +43,8 @@ def test_what_is_kept_is_in_order_bounded_and_lasting_outlives_passing(said: lis
     if sum(len(encode(event)) for event in everything[seq:]) <= MAX_KEPT_BYTES:
         assert missed == 0
     lost = [event for event in everything[seq:] if event not in kept]
-    oldest_lasting_lost = max((e.seq for e in lost if isinstance(e, WarningEvent) and isinstance(e.seq, int)), default=0)
-    assert all(number > oldest_lasting_lost for number in numbers)
+    oldest_lost = max((e.seq for e in lost if isinstance(e, WarningEvent) and isinstance(e.seq, int)), default=0)
+    assert all(number > oldest_lost for number in numbers)
 
 
 def test_without_a_client_the_newest_state_waits_and_what_lasts_waits_up_to_a_bound() -> None:

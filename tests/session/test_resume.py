@@ -12,7 +12,7 @@ from tests.lanes.fakes import virtual_time
 from tests.support.conversation import server_fixture
 from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.errors import ServerClosing, ServerFull
-from trio_stt.protocol.events import Error, Final, Heartbeat, Hello, WarningEvent, Realtime, Resumed, Status
+from trio_stt.protocol.events import Error, Final, Heartbeat, Hello, Realtime, Resumed, Status, WarningEvent
 from trio_stt.session.connection import CloseReason
 from trio_stt.session.outbox import SEND_TIMEOUT_S
 
@@ -217,7 +217,7 @@ async def test_a_stall_is_one_of_a_client_that_is_there() -> None:
         await trio.sleep(4.0)
         assert second.of(WarningEvent) == []
         await trio.sleep(6.1)
-        assert ["No audio for" in notice.message for notice in second.of(WarningEvent)] == [True]
+        assert ["No audio came" in notice.message for notice in second.of(WarningEvent)] == [True]
         assert second.finals == [(1, "1111.")]
 
 

@@ -16,7 +16,7 @@ from trio_stt.access.security_headers import SecurityHeaders
 from trio_stt.api.http import http_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.websocket_admission import WebSocketAdmission
-from trio_stt.runtime.gc_schedule import collect_periodically
+from trio_stt.runtime.gc_tuning import tune_gc
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
 from trio_stt.server.server_state import ServerState
@@ -51,7 +51,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
             await before_start()
         prepare_process()
         await app.nursery.start(server_state.run)
-        app.nursery.start_soon(collect_periodically, server_state.lanes.wait_loaded)
+        app.nursery.start_soon(tune_gc, server_state.lanes.wait_loaded)
         if server_state.settings.stall_warning_ms:
             trio.lowlevel.add_instrument(LoopStallMonitor(server_state.settings.stall_warning_ms / 1000))
 

@@ -140,7 +140,7 @@ class AudioProcessor:
                 self._end_utterance()
             case None:
                 if self._status.utterance is not None:  # without one, the utterance was refused and leaves no trace
-                    self._publisher.warning(f"No audio for {self._stall_timeout_s:g} s: the utterance was ended.")
+                    self._publisher.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
                 self._end_utterance()
             case Command.PING | Command.METRICS:  # answered by the receiver
                 pass

@@ -23,12 +23,12 @@ from trio_stt.protocol.events import (
     Flushed,
     Heartbeat,
     Metrics,
-    WarningEvent,
     Pong,
     Realtime,
     RealtimeTiming,
     State,
     Timeline,
+    WarningEvent,
     Where,
     segment_times,
 )
