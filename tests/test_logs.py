@@ -1,4 +1,4 @@
-"""The form of log lines."""
+"""Format of log lines."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ def fail_with_a_secret() -> None:
     raise RuntimeError(str(len(secret)))
 
 
-def test_json_has_one_object_a_line_with_what_was_bound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_line_has_bound_values(capsys: pytest.CaptureFixture[str]) -> None:
     start_logging("INFO", "json")
     with structlog.contextvars.bound_contextvars(session="abc"):
         log.info("segment %d: %s", 3, "naïve\ntext")
@@ -46,7 +46,7 @@ def test_json_has_one_object_a_line_with_what_was_bound(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_a_traceback_shows_where_and_no_local_variables(capsys: pytest.CaptureFixture[str], form: str) -> None:
+def test_traceback_shows_frames_without_local_variables(capsys: pytest.CaptureFixture[str], form: str) -> None:
     start_logging("INFO", form)  # type: ignore[arg-type] # both are forms
     try:
         fail_with_a_secret()
@@ -57,7 +57,7 @@ def test_a_traceback_shows_where_and_no_local_variables(capsys: pytest.CaptureFi
     assert "what was said" not in text.replace('secret = "what was said"', "")
 
 
-def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_line_is_aligned_text_without_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     start_logging("WARNING")
     with structlog.contextvars.bound_contextvars(session="abc"):
         log.info("unseen")
@@ -67,7 +67,7 @@ def test_console_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert "\x1b" not in line
 
 
-async def test_tasks_of_a_session_inherit_its_name_and_others_do_not(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_child_tasks_inherit_the_session_id(capsys: pytest.CaptureFixture[str]) -> None:
     start_logging("INFO", "json")
 
     async def session(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Steps that hold the event loop up, on the real clock."""
+"""Detection of steps that block the event loop, on the real clock."""
 
 import time
 from collections.abc import Iterator
@@ -38,14 +38,14 @@ async def run(for_s: float, *, times: int = 1, quiet_s: float = 0.0) -> None:
             nursery.start_soon(here_it_waits)
 
 
-async def test_the_task_is_named_with_where_it_stands(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stall_is_logged_with_task_and_stack(caplog: pytest.LogCaptureFixture) -> None:
     await run(0.5)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "culprit held the event loop up for " in line
+    assert "culprit blocked the event loop for " in line
     assert line.index("in here_it_waits") < line.index("in culprit")
 
 
-async def test_a_task_that_ended_is_named_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stall_of_a_task_that_ended_is_logged_without_stack(caplog: pytest.LogCaptureFixture) -> None:
     async def ends() -> None:
         time.sleep(0.5)  # noqa: ASYNC251 - as above
 
@@ -54,11 +54,11 @@ async def test_a_task_that_ended_is_named_alone(caplog: pytest.LogCaptureFixture
             nursery.start_soon(ends)
             nursery.start_soon(here_it_waits)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "ends held the event loop up for " in line
+    assert "ends blocked the event loop for " in line
     assert line.endswith(" ms")
 
 
-async def test_each_stall_has_its_line_unless_it_comes_soon_after_another(caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_lines_are_rate_limited(caplog: pytest.LogCaptureFixture) -> None:
     await run(0.3, times=3)
     assert len(caplog.records) == 3
     caplog.clear()
@@ -66,12 +66,12 @@ async def test_each_stall_has_its_line_unless_it_comes_soon_after_another(caplog
     assert len(caplog.records) == 1
 
 
-async def test_those_that_had_no_line_are_counted_in_the_next(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unlogged_stalls_are_counted_in_the_next_line(caplog: pytest.LogCaptureFixture) -> None:
     await run(0.3, times=5, quiet_s=1.0)
-    assert "more since the last such line" in caplog.records[-1].getMessage()
+    assert "more since the last such message" in caplog.records[-1].getMessage()
 
 
-async def test_a_loop_that_keeps_up_is_not_mentioned(caplog: pytest.LogCaptureFixture) -> None:
+async def test_loop_without_stalls_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with watching(LoopStallMonitor(60.0)):  # no machine is that busy
         await run(0.0)
     assert caplog.text == ""

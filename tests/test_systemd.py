@@ -1,4 +1,4 @@
-"""What systemd hears, on a real socket as systemd's own."""
+"""Notifications to systemd, over a real socket like its own."""
 
 import os
 import socket
@@ -12,14 +12,14 @@ from trio_stt.runtime.systemd import keep_alive, notify
 
 
 class Systemd:
-    """The other end."""
+    """The receiving end of the socket."""
 
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address)
         self._socket.settimeout(0)
 
-    def heard(self) -> list[str]:
+    def received(self) -> list[str]:
         messages = []
         while True:
             try:
@@ -41,44 +41,44 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     listener.close()
 
 
-async def test_it_hears_what_it_is_told(systemd: Systemd) -> None:
+async def test_notifications_arrive_in_order(systemd: Systemd) -> None:
     await notify("READY=1")
     await notify("STOPPING=1")
-    assert systemd.heard() == ["READY=1", "STOPPING=1"]
+    assert systemd.received() == ["READY=1", "STOPPING=1"]
 
 
-async def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_sent_without_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     await notify("READY=1")
 
 
-async def test_a_socket_that_is_gone_is_logged_and_forgotten(
+async def test_missing_socket_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     await notify("READY=1")
-    assert "systemd was not told 'READY=1'" in caplog.text
+    assert "sd_notify('READY=1') failed" in caplog.text
 
 
-async def test_the_watchdog_hears_from_a_server_that_is_well_twice_within_its_limit(
+async def test_watchdog_is_notified_twice_per_limit_while_healthy(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
     assert autojump_clock is not None
     monkeypatch.setenv("WATCHDOG_USEC", "10000000")
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    well = True
+    healthy = True
     with trio.move_on_after(22.0):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_alive, lambda: well)
+            nursery.start_soon(keep_alive, lambda: healthy)
             await trio.sleep(12.0)
-            assert systemd.heard() == ["WATCHDOG=1"] * 3
-            well = False
+            assert systemd.received() == ["WATCHDOG=1"] * 3
+            healthy = False
             await trio.sleep_forever()
-    assert systemd.heard() == []
+    assert systemd.received() == []
 
 
 @pytest.mark.parametrize("changes", [{}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "100", "WATCHDOG_PID": "1"}])
-async def test_a_watchdog_that_is_not_ours_hears_nothing(
+async def test_watchdog_of_another_process_is_not_notified(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
 ) -> None:
     for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
@@ -86,4 +86,4 @@ async def test_a_watchdog_that_is_not_ours_hears_nothing(
     for name, value in changes.items():
         monkeypatch.setenv(name, value)
     await keep_alive(lambda: True)
-    assert systemd.heard() == []
+    assert systemd.received() == []

@@ -1,25 +1,25 @@
-"""The error tree of trio-stt; nothing else.
+"""The errors of trio-stt.
 
     TrioSttError
      ├── SettingError          a setting that is unknown, of the wrong type, out of range or impossible
      ├── EngineError
-     │    ├── EngineUnavailable   its package, model or file is missing; the message says how to get it
-     │    │    └── ModelMissing     there is no such model on this machine, nothing else
-     │    └── TranscriptionFailed the engine raised or returned rubbish for one job
+     │    ├── EngineUnavailable   a package, model or file is missing; the message says how to get it
+     │    │    └── ModelMissing     the model is not on this machine, and nothing else is wrong
+     │    └── TranscriptionFailed the engine raised, or returned no transcript, for one job
      ├── LaneError
-     │    ├── JobRefused          a lane did not take a job: a limit was reached, or it is closed
-     │    └── JobDropped          a lane took a job and gave it up: replaced, stale or cancelled
-     ├── WireError             what a client sent cannot be used; becomes an `error` event
+     │    ├── JobRefused          a lane refused a job: a limit was reached, or it is closed
+     │    └── JobDropped          a lane dropped a job: replaced, stale or cancelled
+     ├── WireError             a message of a client is invalid; becomes an `error` event
      │    ├── CommandError        where `command`
      │    ├── PacketError         where `audio_packet`
      │    └── ResumeError         where `resume`
-     ├── ServerFull            no place for another session
-     ├── ServerClosing         the server shuts down and takes no new session
+     ├── ServerFull            max_sessions is reached
+     ├── ServerClosing         the server is shutting down and refuses new sessions
      ├── HostError             the installed web server is not one that trio-stt can serve with
-     ├── AudioFileError        a file that is not audio, or that cannot be read
-     └── ModelError            a model cannot be found in the catalogue, fetched, kept or removed
+     ├── AudioFileError        a file is not audio, or cannot be read
+     └── ModelError            a model cannot be found in the catalogue, downloaded, stored or removed
 
-Every message is one line that a user can act on.
+Every message is one line that tells a user what to do.
 """
 
 from typing import ClassVar
@@ -34,15 +34,15 @@ class SettingError(TrioSttError):
 
 
 class EngineError(TrioSttError):
-    """A recogniser cannot do what was asked."""
+    """An engine cannot load or transcribe."""
 
 
-class EngineUnavailable(EngineError):  # noqa: N818 - it names a state, as OSError's children do
-    """The engine's package, model or file is missing or unfit; the message says what to do about it."""
+class EngineUnavailable(EngineError):  # noqa: N818 - names a state, as subclasses of OSError do
+    """The engine's package, model or file is missing or unusable; the message says what to do about it."""
 
 
 class ModelMissing(EngineUnavailable):
-    """There is no such model on this machine; nothing else is known to be wrong. `model` is its name."""
+    """The model is not on this machine; nothing else is known to be wrong. `model` is its name."""
 
     def __init__(self, message: str, *, model: str) -> None:
         super().__init__(message)
@@ -50,19 +50,19 @@ class ModelMissing(EngineUnavailable):
 
 
 class TranscriptionFailed(EngineError):  # noqa: N818 - as above
-    """The engine raised, or returned something that is not a transcript, for one job."""
+    """The engine raised, or returned no valid transcript, for one job."""
 
 
 class LaneError(TrioSttError):
-    """A lane did not carry a job to its end."""
+    """A lane did not complete a job."""
 
 
 class JobRefused(LaneError):  # noqa: N818 - as above
-    """The lane did not take the job; the message names the limit."""
+    """The lane refused the job; the message names the limit."""
 
 
 class JobDropped(LaneError):  # noqa: N818 - as above
-    """The lane took the job and gave it up; `reason` says why."""
+    """The lane dropped the job after it had accepted it; `reason` says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"job dropped: {reason}")
@@ -70,7 +70,7 @@ class JobDropped(LaneError):  # noqa: N818 - as above
 
 
 class WireError(TrioSttError):
-    """What a client sent cannot be used. `where` is the tag of the `error` event: docs/protocol.md, error."""
+    """A message of a client is invalid. `where` is the tag of the `error` event: docs/protocol.md, error."""
 
     where: ClassVar[str]
 
@@ -88,17 +88,17 @@ class PacketError(WireError):
 
 
 class ResumeError(WireError):
-    """A client asks for a session that it cannot have back."""
+    """A client cannot resume the session that it asks for."""
 
     where = "resume"
 
 
 class ServerFull(TrioSttError):  # noqa: N818 - as above
-    """No place for another session."""
+    """`max_sessions` is reached."""
 
 
 class ServerClosing(TrioSttError):  # noqa: N818 - as above
-    """The server shuts down and takes no new session."""
+    """The server is shutting down and refuses new sessions."""
 
 
 class HostError(TrioSttError):
@@ -110,4 +110,4 @@ class AudioFileError(TrioSttError):
 
 
 class ModelError(TrioSttError):
-    """A model cannot be found in the catalogue, fetched, kept or removed."""
+    """A model cannot be found in the catalogue, downloaded, stored or removed."""

@@ -1,19 +1,16 @@
-"""Running statistics of durations, for `/api/metrics` and the session snapshots.
-
-Owns the arithmetic only. It must not know what is measured, read a clock, or keep anything that a person said.
-"""
+"""Running statistics of durations, for `/api/metrics` and the reports of sessions."""
 
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 RECENT_SAMPLES: Final = 256
-"""How many of the latest durations the percentiles look at (docs/protocol.md, The statistics object)."""
+"""Number of the latest durations of which percentiles are taken (docs/protocol.md, The statistics object)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistributionSnapshot:
-    """What a `Distribution` held at one moment; all zero while it was empty.
+    """A `Distribution` at one moment; all zero if it was empty.
 
     Attributes:
         count: Durations added so far.
@@ -31,9 +28,9 @@ class DistributionSnapshot:
 
 
 class Distribution:
-    """Durations of one kind: count, mean and maximum over the lifetime, percentiles over the latest 256.
+    """Durations of one kind: count, mean and maximum of all, percentiles of the latest 256.
 
-    Its memory is bounded. It is not thread-safe: one event loop owns it.
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -43,7 +40,7 @@ class Distribution:
         self._recent_s: deque[float] = deque(maxlen=RECENT_SAMPLES)
 
     def add(self, seconds: float) -> None:
-        """Count one duration, in seconds, not negative."""
+        """Add one duration, in seconds, not negative."""
         self._count += 1
         self._sum_s += seconds
         self._max_s = max(self._max_s, seconds)
@@ -51,16 +48,16 @@ class Distribution:
 
     @property
     def sum_s(self) -> float:
-        """All durations together, in seconds."""
+        """Sum of all durations, in seconds."""
         return self._sum_s
 
     @property
     def latest_s(self) -> float:
-        """The duration added last, in seconds; 0.0 while there is none."""
+        """The duration added last, in seconds; 0.0 before any."""
         return self._recent_s[-1] if self._recent_s else 0.0
 
     def snapshot(self) -> DistributionSnapshot:
-        """The figures as they are now. Sorts up to 256 numbers."""
+        """The figures now. Sorts up to 256 numbers."""
         if not self._count:
             return DistributionSnapshot()
         ordered_s = sorted(self._recent_s)

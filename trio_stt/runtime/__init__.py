@@ -1,1 +1,1 @@
-"""What belongs to the process as a whole: logging, garbage collection, loop stalls, systemd, the heap, packages."""
+"""Process-wide facilities: logging, garbage collection, event loop stalls, heap, systemd, installed packages."""

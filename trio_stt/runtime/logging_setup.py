@@ -1,7 +1,6 @@
-"""Log lines of this package: for people on a terminal, or one JSON object a line for whatever collects them.
+"""Format of this package's log lines: aligned text for a terminal, or one JSON object a line.
 
-It owns their form. It must not log anything itself, and nobody may log what was said: the loggers are those of the
-standard library, named as their modules are, so that hosts, libraries and we write in one form.
+Modules log with the standard library, through loggers of their own names. No log line may contain transcript text.
 """
 
 import logging
@@ -14,13 +13,13 @@ LogFormat = Literal["console", "json"]
 
 
 def start_logging(level: str, form: LogFormat = "console") -> None:
-    """Write this package's log lines to standard error; the host's own logging is the host's business.
+    """Write this package's log lines to standard error; the logging of a host application is left alone.
 
-    Each line has a time in UTC, a level, the module and the message. Lines from within a session name it: what a task
-    bound with `structlog.contextvars` is part of every line that it and its child tasks write.
+    Each line has a time in UTC, a level, the module and the message. Lines of a session have its id: values bound with
+    `structlog.contextvars` are in every line of the task that bound them and of its child tasks.
 
     Args:
-        level: The least level that is written, as `logging` names it.
+        level: Lowest level to write, as `logging` names it.
         form: `console` aligns the parts, in colour on a terminal; `json` writes the keys `timestamp`, `level`,
             `logger`, `event` and those that were bound.
     """
@@ -44,7 +43,7 @@ def start_logging(level: str, form: LogFormat = "console") -> None:
 
 def _renderers(form: LogFormat) -> list[structlog.typing.Processor]:
     if form == "json":
-        # Without local variables, which may hold what was said, or keys.
+        # Without local variables: they may hold transcript text or API keys.
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         return [
             structlog.processors.ExceptionRenderer(tracebacks),
