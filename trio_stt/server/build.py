@@ -1,6 +1,6 @@
-"""The composition root: settings become lanes and a house. What serves them over the web is built in `serving`.
+"""Builds a server from its settings: models, lanes, detectors, the archive of recordings.
 
-It owns what is built from what. It must not hold logic of its own.
+The composition root of all that sessions share; the api package builds what serves them over the web.
 """
 
 import logging
@@ -35,7 +35,7 @@ from trio_stt.settings import Settings, setting_warnings
 logger = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may hold the interpreter while the event loop waits; Python's 5 ms would show in every event."""
+"""Seconds that a thread may hold the interpreter while the event loop waits; Python's 5 ms would delay every event."""
 
 _MAX_ENGINE_THREADS = 4
 """Threads of one engine call; models of this size gain nothing from more."""
@@ -57,7 +57,7 @@ class LanePlan:
 
 
 def build_server(settings: Settings) -> ServerState:
-    """Everything that sessions share; nothing runs yet.
+    """Build everything that sessions share; nothing runs yet.
 
     Raises:
         SettingError: An engine or a wake word is unknown, or cannot be what the settings ask for; or the folder for
@@ -92,10 +92,7 @@ def _archive(settings: Settings) -> RecordingArchive | None:
 
 
 def prepare_process() -> None:
-    """Compile the kernels, draw up the settings' schema and shorten the interpreter's switch interval.
-
-    Before anybody waits for any of it.
-    """
+    """Compile the kernels, build the settings' schema and shorten the interpreter's switch interval, before serving."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     kernels.warm_up()
     boundary.warm_up()

@@ -1,7 +1,4 @@
-"""The schema of the public settings as `/api/config` reports it, from which the page draws its panel.
-
-It must not know values in force, nor what a setting does.
-"""
+"""The schema of the public settings as `/api/config` reports it, from which the page builds its settings panel."""
 
 from functools import cache
 from typing import Any, Literal
@@ -20,7 +17,7 @@ _TYPES: dict[str, Literal["boolean", "integer", "number", "text", "numbers"]] = 
 
 @cache
 def setting_schemas() -> dict[str, SettingSchema]:
-    """One schema for each public setting, by name, in the order of the declarations."""
+    """The schema of each public setting, by name, in the order of declaration."""
     return {declaration.name: _schema(declaration) for declaration in declarations() if declaration.option.public}
 
 
