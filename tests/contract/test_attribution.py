@@ -25,7 +25,7 @@ def entries(client: Client, event: str) -> list[Timeline]:
 
 @contract("4.11", "2.6", "11/20")
 @virtual_time
-async def test_11_20_utterances_that_overlap_have_their_own_ids_and_times() -> None:
+async def test_overlapping_utterances_have_their_own_ids_and_times() -> None:
     async with server_fixture(inference_s=lambda _: 3.2) as server:
         client = await server.connect()
         client.command("start")
@@ -50,7 +50,7 @@ async def test_11_20_utterances_that_overlap_have_their_own_ids_and_times() -> N
 
 @contract("2.5", "11/21")
 @virtual_time
-async def test_11_21_voice_and_silence_are_said_of_what_was_heard_only() -> None:
+async def test_voice_and_silence_are_published_for_accepted_speech_only() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         await trio.sleep(1)
@@ -74,7 +74,7 @@ async def test_11_21_voice_and_silence_are_said_of_what_was_heard_only() -> None
 
 @contract("2.5", "11/22")
 @virtual_time
-async def test_11_22_after_a_final_the_status_is_that_of_the_next_recording() -> None:
+async def test_status_after_a_final_is_that_of_the_next_utterance() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -91,7 +91,7 @@ async def test_11_22_after_a_final_the_status_is_that_of_the_next_recording() ->
 @contract("2.6", "4.3", "11/23")
 @virtual_time
 @pytest.mark.parametrize(("before_s", "included_s"), [(0.0, 0.0), (0.32, 0.32), (3.2, 0.75)])
-async def test_11_23_the_pre_roll_is_told_as_it_is(before_s: float, included_s: float) -> None:
+async def test_pre_roll_is_reported_with_its_real_length(before_s: float, included_s: float) -> None:
     heard = Heard()
     async with server_fixture(answer=heard) as server:
         client = await server.connect(partials=False)
@@ -114,7 +114,7 @@ async def test_11_23_the_pre_roll_is_told_as_it_is(before_s: float, included_s: 
 
 @contract("4.12", "2.5", "11/24")
 @virtual_time
-async def test_11_24_an_utterance_beyond_the_speaker_limit_shows_its_warning_and_nothing_else() -> None:
+async def test_utterance_beyond_the_speaker_limit_yields_a_warning_only() -> None:
     async with server_fixture(max_active_speakers=1) as server:
         first, second = await server.connect(), await server.connect()
         for client in (first, second):
@@ -138,7 +138,7 @@ async def test_11_24_an_utterance_beyond_the_speaker_limit_shows_its_warning_and
 
 @contract("5.4", "2.8", "11/25")
 @virtual_time
-async def test_11_25_a_partial_that_comes_late_is_not_shown_under_the_next_utterance() -> None:
+async def test_late_partial_is_not_shown_under_the_next_utterance() -> None:
     heard = Heard()
     async with server_fixture(inference_s=lambda _: 0.9, answer=heard, early_transcription_on_silence=0.0) as server:
         client = await server.connect()
@@ -158,7 +158,7 @@ async def test_11_25_a_partial_that_comes_late_is_not_shown_under_the_next_utter
 
 @contract("2.5", "6.5", "11/26")
 @virtual_time
-async def test_11_26_stable_text_keeps_spaces_punctuation_and_characters_that_fold_to_several() -> None:
+async def test_stable_text_keeps_spaces_punctuation_and_folding_characters() -> None:
     words = SENTENCE.split()
 
     def answer(batch: Batch) -> list[Transcript]:
@@ -179,7 +179,7 @@ async def test_11_26_stable_text_keeps_spaces_punctuation_and_characters_that_fo
 
 @contract("4.10", "2.5", "11/27")
 @virtual_time
-async def test_11_27_after_a_timeout_the_next_wait_is_told_in_later_cycles_too() -> None:
+async def test_every_wake_word_timeout_is_followed_by_a_wait() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_timeout=2.0) as server:
         client = await server.connect()
         client.command("start")

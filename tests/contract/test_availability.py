@@ -52,7 +52,7 @@ class Steps(trio.abc.Instrument):
 
 @contract("4.9", "11/1")
 @virtual_time
-async def test_11_01_clear_during_a_pending_final_discards_it_and_everybody_goes_on() -> None:
+async def test_clear_discards_a_pending_final_and_affects_no_other_session() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
         client, other = await server.connect(partials=False), await server.connect(partials=False)
         client.command("start")
@@ -75,7 +75,7 @@ async def test_11_01_clear_during_a_pending_final_discards_it_and_everybody_goes
 
 
 @contract("11/2", "11/5")
-async def test_11_02_a_session_comes_and_goes_without_files_threads_network_or_sleep(
+async def test_session_uses_no_files_threads_network_or_sleep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     package_folder("openwakeword")
@@ -102,7 +102,7 @@ async def test_11_02_a_session_comes_and_goes_without_files_threads_network_or_s
 
 @contract("2.3", "11/3")
 @virtual_time
-async def test_11_03_a_hostile_sample_rate_is_refused_before_anything_is_made_of_it() -> None:
+async def test_invalid_sample_rate_is_refused_before_processing() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("start")
@@ -123,7 +123,7 @@ async def test_11_03_a_hostile_sample_rate_is_refused_before_anything_is_made_of
 
 @contract("11/3")
 @virtual_time
-async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_than_a_tenth_of_a_second_of_it() -> None:
+async def test_long_packet_is_processed_in_steps_of_100_ms_of_audio() -> None:
     judged = 0
 
     class Counting(LoudnessDetector):
@@ -147,7 +147,7 @@ async def test_11_03_a_packet_of_half_a_minute_never_keeps_the_loop_for_more_tha
 
 @contract("11/4", "2.9")
 @virtual_time
-async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_sent_by_one_task() -> None:
+async def test_events_for_a_client_that_does_not_read_are_bounded_and_sent_by_one_task() -> None:
     async with server_fixture() as server:
         deaf = await server.connect()
         deaf.command("ping")  # from then on it has all of its tasks
@@ -170,7 +170,7 @@ async def test_11_04_what_waits_for_a_client_that_does_not_read_is_bounded_and_s
 
 @contract("4.10", "1.3", "11/5")
 @virtual_time
-async def test_11_05_wake_words_without_a_backend_leave_later_sessions_as_they_are() -> None:
+async def test_wake_words_without_a_backend_do_not_affect_later_sessions() -> None:
     async with server_fixture() as server:
         assert change(server.server_state, wake_words="jarvis").rejected == {}
         client = await server.connect()
@@ -186,7 +186,7 @@ async def test_11_05_wake_words_without_a_backend_leave_later_sessions_as_they_a
 
 @contract("4.10", "1.3", "11/5")
 @virtual_time
-async def test_11_05_a_missing_wake_word_package_is_refused_by_patch_and_sockets_still_open(
+async def test_missing_wake_word_package_is_rejected_by_patch_and_clients_still_connect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(openwakeword, "package_folder", lambda _: None)

@@ -66,18 +66,18 @@ async def unchanged_by_sessions(monkeypatch: pytest.MonkeyPatch, state: Callable
 
 
 @contract("11/35")
-async def test_11_35_sessions_have_no_threads_and_no_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sessions_have_no_threads_and_no_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     await unchanged_by_sessions(monkeypatch, lambda: (threads(), descriptors()))
 
 
 @contract("11/36")
-async def test_11_36_sessions_add_no_log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sessions_add_no_log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     await unchanged_by_sessions(monkeypatch, handlers)
 
 
 @contract("11/37")
 @virtual_time
-async def test_11_37_nothing_of_old_utterances_is_kept() -> None:
+async def test_old_utterances_are_freed() -> None:
     # What is kept for a client that may come back is bounded elsewhere: here it would hide what else is kept.
     changes = {"realtime_processing_pause": 0.1, "resume_grace_s": 0.0}
     async with server_fixture(inference_s=lambda _: 0.05, answer=lengths, **changes) as server:
@@ -110,7 +110,7 @@ async def test_11_37_nothing_of_old_utterances_is_kept() -> None:
 
 @contract("11/37")
 @virtual_time
-async def test_11_37_a_long_utterance_is_kept_once_and_handed_over_without_further_copies() -> None:
+async def test_long_utterance_is_stored_once_and_not_copied_further() -> None:
     async with server_fixture(early_transcription_on_silence=0.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -132,7 +132,7 @@ async def test_11_37_a_long_utterance_is_kept_once_and_handed_over_without_furth
 
 
 @contract("5.3", "11/38")
-def test_11_38_the_boundary_detector_runs_no_python_for_frames_or_samples() -> None:
+def test_boundary_detector_runs_no_python_per_frame_or_sample() -> None:
     spoken = speech(8.0)
 
     def calls(samples: np.ndarray) -> int:
@@ -155,7 +155,7 @@ def test_11_38_the_boundary_detector_runs_no_python_for_frames_or_samples() -> N
 
 
 @contract("5.3", "11/38")
-def test_11_38_the_boundary_detector_hears_low_voices_and_its_sensitivity_matters() -> None:
+def test_boundary_detector_detects_low_voices_and_uses_its_sensitivity() -> None:
     seconds = np.arange(16_000) / 16_000
     loudness = np.where(seconds % 0.3 < 0.22, 0.28, 0.02)
     low = sum(np.sin(2 * np.pi * 82 * each * seconds) / each for each in range(1, 30))
@@ -180,7 +180,7 @@ class Wakeups(trio.abc.Instrument):
 @contract("11/39")
 @virtual_time
 @pytest.mark.parametrize("speaking", [False, True])
-async def test_11_39_who_waits_polls_nothing(speaking: bool) -> None:
+async def test_waiting_tasks_do_not_poll(speaking: bool) -> None:
     minutes_s = 600.0
     async with server_fixture(inference_s=lambda _: 10_000.0, stream_stall_timeout_s=0.0) as server:
         clients = [await server.connect() for _ in range(4)]
@@ -202,7 +202,7 @@ async def test_11_39_who_waits_polls_nothing(speaking: bool) -> None:
 
 @contract("4.4", "11/40")
 @virtual_time
-async def test_11_40_segments_do_not_depend_on_when_audio_comes() -> None:
+async def test_segments_do_not_depend_on_arrival_times() -> None:
     random = np.random.default_rng(3)
     levels = [0, 1111, 0, 2222, 0, 3333, 0]
     spoken = np.concatenate(

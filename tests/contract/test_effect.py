@@ -30,7 +30,7 @@ def logger() -> Iterator[logging.Logger]:
 
 @contract("5.4", "3", "11/29", "11/33")
 @virtual_time
-async def test_11_29_least_and_most_audio_of_a_partial_count_for_later_sessions() -> None:
+async def test_partial_audio_limits_apply_to_later_sessions() -> None:
     heard = Heard()
     async with server_fixture(answer=heard) as server:
         changed = change(server.server_state, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
@@ -44,7 +44,7 @@ async def test_11_29_least_and_most_audio_of_a_partial_count_for_later_sessions(
 
 
 @contract("3", "11/29")
-async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_energy_threshold_applies_to_later_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(monkeypatch) as server:
         noise = np.random.default_rng(0).normal(scale=100, size=(900, 512)).round().astype(np.int16)
         passes = []
@@ -58,7 +58,7 @@ async def test_11_29_the_energy_threshold_counts_for_later_sessions(monkeypatch:
 @contract("3", "11/29")
 @virtual_time
 @pytest.mark.parametrize(("threshold_ms", "degraded"), [(300, True), (600_000, False)])
-async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_this_is_told(
+async def test_partials_slow_down_beyond_the_degradation_threshold_with_a_warning(
     threshold_ms: int, degraded: bool
 ) -> None:
     async with server_fixture(inference_s=lambda _: 1.0, realtime_degradation_threshold_ms=threshold_ms) as server:
@@ -75,9 +75,7 @@ async def test_11_29_behind_the_degradation_threshold_partials_slow_down_and_thi
 
 @contract("3", "1.3", "11/29")
 @virtual_time
-async def test_11_29_the_log_level_changes_what_is_logged(
-    logger: logging.Logger, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_log_level_changes_what_is_logged(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
     async with server_fixture() as server:
         logged = []
         for level in ("DEBUG", "WARNING", "INFO"):
@@ -92,7 +90,7 @@ async def test_11_29_the_log_level_changes_what_is_logged(
 
 @contract("3", "8.2", "11/29")
 @virtual_time
-async def test_11_29_prompts_and_filter_reach_the_engine_of_later_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prompts_and_filter_reach_the_engine_of_later_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     hints: list[Hints] = []
     transcribe = FakeEngine.transcribe
 
@@ -119,7 +117,7 @@ async def test_11_29_prompts_and_filter_reach_the_engine_of_later_sessions(monke
 
 
 @contract("3", "11/29")
-async def test_11_29_the_batch_of_partials_follows_its_setting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_partial_batch_size_changes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Semaphore(0)
 
     def answer(batch: Batch) -> list[Transcript]:
@@ -153,9 +151,7 @@ async def test_11_29_the_batch_of_partials_follows_its_setting_at_once(monkeypat
 
 @contract("7.5", "11/30")
 @pytest.mark.parametrize("warms_up", [True, False])
-async def test_11_30_every_engine_transcribes_a_second_before_it_is_ready(
-    monkeypatch: pytest.MonkeyPatch, warms_up: bool
-) -> None:
+async def test_every_engine_is_warmed_up_before_ready(monkeypatch: pytest.MonkeyPatch, warms_up: bool) -> None:
     engine = FakeEngine()
     async with served(monkeypatch, engine, model_warmup=warms_up, realtime_model="another") as server:
         assert server.server_state.lanes.ok
@@ -163,7 +159,7 @@ async def test_11_30_every_engine_transcribes_a_second_before_it_is_ready(
 
 
 @contract("7.1", "1.5", "11/31")
-async def test_11_31_one_model_for_both_is_one_lane_and_two_models_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_model_makes_one_lane_and_two_models_make_two(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served(monkeypatch, use_main_model_for_realtime=True, realtime_model="another") as server:
         scheduler = server.server_state.health().scheduler
         assert (scheduler.mode, list(scheduler.queues)) == ("low-memory-one-model", ["main"])
@@ -176,7 +172,7 @@ async def test_11_31_one_model_for_both_is_one_lane_and_two_models_are_two(monke
 
 @contract("7.1", "5.4", "11/31")
 @virtual_time
-async def test_11_31_partials_on_the_lane_of_finals_stay_partials() -> None:
+async def test_partials_on_the_main_lane_stay_partials() -> None:
     async with server_fixture(
         use_main_model_for_realtime=True,
         early_transcription_on_silence=0.0,
@@ -207,7 +203,7 @@ async def test_11_31_partials_on_the_lane_of_finals_stay_partials() -> None:
 
 @contract("7.2", "5.4", "1.5", "1.7", "11/32")
 @virtual_time
-async def test_11_32_behind_a_busy_engine_the_newest_audio_takes_the_place_of_older_and_each_counts_once() -> None:
+async def test_queued_partials_are_coalesced_and_counted_once() -> None:
     heard = Heard()
     async with server_fixture(
         inference_s=lambda batch: 3.0 if 2222 / 32768 in batch[0] else 0.05,
@@ -236,7 +232,7 @@ async def test_11_32_behind_a_busy_engine_the_newest_audio_takes_the_place_of_ol
 
 @contract("5.4", "11/33")
 @virtual_time
-async def test_11_33_the_audio_of_a_partial_is_bounded_however_long_somebody_speaks() -> None:
+async def test_partial_audio_is_bounded() -> None:
     heard = Heard()
     async with server_fixture(
         answer=heard, realtime_processing_pause=1.0, max_audio_queue_seconds_per_session=0.0
@@ -258,7 +254,7 @@ NUMBERS = [
 
 @contract("1.3", "3", "11/34")
 @virtual_time
-async def test_11_34_what_is_out_of_range_or_null_in_a_list_is_refused_by_name() -> None:
+async def test_out_of_range_values_and_nulls_in_lists_are_rejected_by_name() -> None:
     async with server_fixture() as server:
         before = server.server_state.settings
         assert len(NUMBERS) > 20

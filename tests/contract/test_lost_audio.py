@@ -16,7 +16,7 @@ WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
 
 @contract("4.1", "4.8", "11/14")
 @virtual_time
-async def test_11_14_stop_hears_every_sample_sent_before_it_and_leaves_none_for_what_follows() -> None:
+async def test_stop_processes_every_sample_sent_before_it() -> None:
     heard = Heard()
     async with server_fixture(answer=heard) as server:
         client = await server.connect(partials=False)
@@ -32,7 +32,7 @@ async def test_11_14_stop_hears_every_sample_sent_before_it_and_leaves_none_for_
 
 @contract("4.9", "11/14")
 @virtual_time
-async def test_11_14_clear_empties_what_was_received_and_not_yet_heard() -> None:
+async def test_clear_discards_queued_audio() -> None:
     heard = Heard()
     async with server_fixture(answer=heard) as server:
         client = await server.connect(partials=False)
@@ -49,7 +49,7 @@ async def test_11_14_clear_empties_what_was_received_and_not_yet_heard() -> None
 
 @contract("4.7", "11/15")
 @virtual_time
-async def test_11_15_a_cut_at_the_maximum_length_is_told_and_loses_and_doubles_no_sample() -> None:
+async def test_cut_at_the_maximum_length_is_announced_and_loses_or_repeats_no_sample() -> None:
     heard = Heard()
     async with server_fixture(answer=heard, max_audio_queue_seconds_per_session=2.0) as server:
         client = await server.connect(partials=False)
@@ -68,7 +68,7 @@ async def test_11_15_a_cut_at_the_maximum_length_is_told_and_loses_and_doubles_n
 @contract("2.3", "11/17")
 @virtual_time
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000])
-async def test_11_17_packets_are_resampled_as_one_stream_without_seams_or_stretch(rate_hz: int) -> None:
+async def test_packets_are_resampled_as_one_stream(rate_hz: int) -> None:
     heard = Heard()
     async with server_fixture(answer=heard) as server:
         client = await server.connect(partials=False)
@@ -87,7 +87,7 @@ async def test_11_17_packets_are_resampled_as_one_stream_without_seams_or_stretc
 @contract("4.10", "11/18")
 @virtual_time
 @pytest.mark.parametrize("buffer_s", [0.1, 0.00625])
-async def test_11_18_the_wake_word_is_cut_to_the_sample_and_nothing_else_is(buffer_s: float) -> None:
+async def test_wake_word_is_cut_out_exactly(buffer_s: float) -> None:
     heard = Heard()
     async with server_fixture(
         answer=heard, wake=LevelWakeWords(), **WORDS, wake_word_buffer_duration=buffer_s
@@ -108,7 +108,7 @@ async def test_11_18_the_wake_word_is_cut_to_the_sample_and_nothing_else_is(buff
 @contract("4.9", "11/19")
 @virtual_time
 @pytest.mark.parametrize("age_s", [0.1, 1.0])
-async def test_11_19_clear_aborts_a_recording_of_any_age_and_hears_the_rest_anew(age_s: float) -> None:
+async def test_clear_aborts_an_utterance_of_any_age(age_s: float) -> None:
     async with server_fixture(min_length_of_recording=2.0) as server:
         client = await server.connect()
         client.command("start")

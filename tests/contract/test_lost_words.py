@@ -25,7 +25,7 @@ def utter(client: Client, *spoken: int) -> None:
 @contract("4.6", "11/6")
 @virtual_time
 @pytest.mark.parametrize("end", ["stop", "length", "silence"])
-async def test_11_06_what_was_computed_ahead_in_a_pause_is_not_the_final_of_what_follows(end: str) -> None:
+async def test_speculative_final_is_not_used_for_a_longer_utterance(end: str) -> None:
     async with server_fixture(inference_s=lambda _: 0.01, max_audio_queue_seconds_per_session=3.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -44,7 +44,7 @@ async def test_11_06_what_was_computed_ahead_in_a_pause_is_not_the_final_of_what
 
 @contract("4.6", "11/7")
 @virtual_time
-async def test_11_07_a_slow_engine_keeps_finals_in_order_and_each_with_its_own_words() -> None:
+async def test_slow_engine_keeps_finals_in_order_with_their_own_text() -> None:
     async with server_fixture(inference_s=lambda _: 3.2) as server:
         client = await server.connect()
         client.command("start")
@@ -58,7 +58,7 @@ async def test_11_07_a_slow_engine_keeps_finals_in_order_and_each_with_its_own_w
 
 @contract("4.12", "11/8")
 @virtual_time
-async def test_11_08_what_the_speaker_limit_refused_is_never_transcribed_nor_published_later() -> None:
+async def test_rejected_utterance_is_never_transcribed_or_published() -> None:
     heard = Heard()
     async with server_fixture(answer=heard, max_active_speakers=1) as server:
         first, second = await server.connect(partials=False), await server.connect(partials=False)
@@ -79,7 +79,7 @@ async def test_11_08_what_the_speaker_limit_refused_is_never_transcribed_nor_pub
 
 @contract("4.8", "11/9")
 @virtual_time
-async def test_11_09_stop_while_nothing_is_said_yields_nothing_and_doubles_nothing() -> None:
+async def test_stop_in_silence_yields_no_final() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("start")
@@ -96,7 +96,7 @@ async def test_11_09_stop_while_nothing_is_said_yields_nothing_and_doubles_nothi
 
 @contract("4.5", "4.8", "11/10")
 @virtual_time
-async def test_11_10_stop_ends_a_young_recording_and_the_next_start_begins_a_new_one() -> None:
+async def test_stop_ends_a_short_utterance_and_start_begins_a_new_one() -> None:
     async with server_fixture(min_length_of_recording=1.0) as server:
         client = await server.connect()
         client.command("start")
@@ -115,7 +115,7 @@ async def test_11_10_stop_ends_a_young_recording_and_the_next_start_begins_a_new
 
 @contract("4.5", "11/11")
 @virtual_time
-async def test_11_11_a_gap_between_recordings_does_not_make_the_session_deaf() -> None:
+async def test_gap_between_utterances_does_not_block_the_next() -> None:
     heard = Heard()
     async with server_fixture(answer=heard, min_gap_between_recordings=0.5) as server:
         client = await server.connect(partials=False)
@@ -134,7 +134,7 @@ async def test_11_11_a_gap_between_recordings_does_not_make_the_session_deaf() -
 
 @contract("7.3", "4.13", "11/12")
 @virtual_time
-async def test_11_12_a_final_that_fails_is_tried_again_and_one_that_is_refused_waits() -> None:
+async def test_failed_final_is_retried_and_refused_one_waits() -> None:
     failed: set[str] = set()
 
     def answer(batch: Batch) -> object:
@@ -160,7 +160,7 @@ async def test_11_12_a_final_that_fails_is_tried_again_and_one_that_is_refused_w
 
 @contract("7.3", "11/12")
 @virtual_time
-async def test_11_12_a_final_that_fails_for_good_is_told_and_costs_no_other() -> None:
+async def test_final_that_fails_for_good_is_reported_and_affects_no_other() -> None:
     def answer(batch: Batch) -> object:
         if any(2222 / 32768 in clip for clip in batch):
             raise TranscriptionFailed("the engine stumbled")
@@ -180,7 +180,7 @@ async def test_11_12_a_final_that_fails_for_good_is_told_and_costs_no_other() ->
 
 @contract("4.1", "11/13")
 @virtual_time
-async def test_11_13_audio_that_finds_no_room_is_counted_told_and_never_more_than_is_missing(
+async def test_shed_audio_is_counted_and_announced_exactly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     process = AudioProcessor._process
@@ -217,7 +217,7 @@ async def test_11_13_audio_that_finds_no_room_is_counted_told_and_never_more_tha
 
 @contract("4.13", "11/16")
 @virtual_time
-async def test_11_16_no_finished_utterance_is_dropped_however_many_wait() -> None:
+async def test_no_ended_utterance_is_dropped_however_many_wait() -> None:
     async with server_fixture(inference_s=lambda _: 10.0, max_final_queue_depth_per_session=1) as server:
         client = await server.connect(partials=False)
         client.command("start")

@@ -112,7 +112,7 @@ async def keep_coming_back(stage: Scene) -> None:
 
 
 @pytest.mark.parametrize("fault", [are_killed, write_half, never_read, keep_coming_back])
-async def test_a_bystander_notices_nothing_of_clients_that(
+async def test_other_clients_are_not_affected_by_clients_that(
     fault: Callable[[Scene], Awaitable[None]], tmp_path: Path
 ) -> None:
     async with scene(tmp_path) as stage, disturbed(stage):

@@ -43,7 +43,7 @@ async def shout(stage: Scene) -> SocketClient:
     return client
 
 
-async def test_a_bystander_notices_nothing_of_an_engine_that_fails(tmp_path: Path) -> None:
+async def test_other_clients_are_not_affected_by_a_failing_engine(tmp_path: Path) -> None:
     async with scene(tmp_path) as stage, disturbed(stage, margin_bytes=RELOADS_MARGIN_BYTES):
         for mood in FAILURES:
             stage.mood(mood)
@@ -53,7 +53,7 @@ async def test_a_bystander_notices_nothing_of_an_engine_that_fails(tmp_path: Pat
             assert len([entry for entry in client.of("timeline") if entry.get("reason") == "failed"]) >= 1, mood
 
 
-async def test_a_bystander_notices_nothing_of_an_engine_that_hangs(tmp_path: Path) -> None:
+async def test_other_clients_are_not_affected_by_a_hanging_engine(tmp_path: Path) -> None:
     async with scene(tmp_path, *PATIENT) as stage, disturbed(stage), trio.open_nursery() as nursery:
         stage.mood("hang")
         nursery.start_soon(shout, stage)
@@ -67,7 +67,7 @@ async def test_a_bystander_notices_nothing_of_an_engine_that_hangs(tmp_path: Pat
         stage.mood("raise")  # and the one that hung comes back
 
 
-async def test_a_bystander_notices_nothing_of_a_model_that_is_removed_while_it_is_used(tmp_path: Path) -> None:
+async def test_other_clients_are_not_affected_by_a_removed_model(tmp_path: Path) -> None:
     model, away = tmp_path / "model", tmp_path / "away"
     shutil.copytree(moonshine_asset("tiny-en"), model)
     async with scene(tmp_path, "--model", str(model)) as stage, disturbed(stage), trio.open_nursery() as nursery:
@@ -82,7 +82,7 @@ async def test_a_bystander_notices_nothing_of_a_model_that_is_removed_while_it_i
         stage.mood("raise")
 
 
-async def test_a_wall_clock_that_jumps_by_years_changes_no_word_and_no_duration(tmp_path: Path) -> None:
+async def test_wall_clock_jumps_change_no_text_and_no_duration(tmp_path: Path) -> None:
     for name in ("steady", "jumping"):
         (tmp_path / name).mkdir()
     async with scene(tmp_path / "steady") as steady:
@@ -108,7 +108,7 @@ async def _told(stage: Scene) -> SocketClient:
     return client
 
 
-async def test_what_people_were_saying_when_the_server_is_told_to_end_is_written_to_the_last_word(
+async def test_sigterm_delivers_finals_of_running_utterances(
     tmp_path: Path,
 ) -> None:
     half = sentence()[: 2 * RATE_HZ]
@@ -145,7 +145,7 @@ async def test_what_people_were_saying_when_the_server_is_told_to_end_is_written
             assert client.close_code == GOING_AWAY
 
 
-async def test_a_full_disk_ends_recordings_and_nothing_else(tmp_path: Path) -> None:
+async def test_full_disk_ends_recordings_only(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f'mount -t tmpfs -o size=192k none {disk} && exec "$@"'

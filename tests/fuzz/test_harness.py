@@ -14,11 +14,11 @@ def test_ordinary_messages_pass(seed: bytes) -> None:
 
 
 @given(st.sampled_from(harness.SEEDS), st.integers(0, 100), st.binary(max_size=8))
-def test_bytes_in_the_middle_of_ordinary_messages_pass(seed: bytes, at: int, inserted: bytes) -> None:
+def test_mutated_messages_pass(seed: bytes, at: int, inserted: bytes) -> None:
     harness.one(seed[:at] + inserted + seed[at + len(inserted) :])
 
 
-def test_another_error_than_a_refusal_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_exception_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(frame: bytes, **_: object) -> object:
         return frame[3]
 
@@ -28,7 +28,7 @@ def test_another_error_than_a_refusal_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("message", ["", "two\nlines", "x" * 1000, "half \ud800"])
-def test_a_refusal_that_no_client_could_read_is_found(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+def test_unencodable_error_is_found(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     def refuse(*_: object, **__: object) -> object:
         raise PacketError(message)
 

@@ -46,7 +46,7 @@ async def one_utterance(client: Client) -> None:
 
 @contract("1.7")
 @virtual_time
-async def test_a_new_session_has_counted_nothing() -> None:
+async def test_new_session_has_zero_counters() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         await client.settled()
@@ -64,7 +64,7 @@ async def test_a_new_session_has_counted_nothing() -> None:
 
 @contract("1.7", "4.6", "7.4")
 @virtual_time
-async def test_a_final_computed_ahead_counts_once_and_is_measured() -> None:
+async def test_speculative_final_counts_once() -> None:
     async with server_fixture(inference_s=lambda _: 0.25) as server:
         client = await server.connect(partials=False)
         await one_utterance(client)
@@ -76,7 +76,7 @@ async def test_a_final_computed_ahead_counts_once_and_is_measured() -> None:
 
 @contract("1.7")
 @virtual_time
-async def test_the_utterance_in_progress_is_told_without_its_pre_roll() -> None:
+async def test_report_of_the_running_utterance_excludes_its_pre_roll() -> None:
     async with server_fixture() as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -96,7 +96,7 @@ async def test_the_utterance_in_progress_is_told_without_its_pre_roll() -> None:
 
 @contract("1.7", "2.3")
 @virtual_time
-async def test_refused_packets_and_utterances_are_rejected_chunks() -> None:
+async def test_refused_packets_and_utterances_count_as_rejected_chunks() -> None:
     async with server_fixture(max_active_speakers=1) as server:
         client, other = await server.connect(partials=False), await server.connect(partials=False)
         client.say(1111, 0.2)  # 5 packets before `start`
@@ -112,7 +112,7 @@ async def test_refused_packets_and_utterances_are_rejected_chunks() -> None:
 
 @contract("1.7", "4.9")
 @virtual_time
-async def test_clear_cancels_what_waits_and_what_runs() -> None:
+async def test_clear_cancels_queued_and_running_jobs() -> None:
     async with server_fixture(inference_s=lambda _: 5.0, early_transcription_on_silence=0.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -126,7 +126,7 @@ async def test_clear_cancels_what_waits_and_what_runs() -> None:
 
 @contract("1.7", "5.4", "7.3")
 @virtual_time
-async def test_partials_that_come_too_late_or_are_refused_are_counted_and_not_told() -> None:
+async def test_stale_and_refused_partials_are_counted_but_not_published() -> None:
     async with server_fixture(
         inference_s=lambda batch: 3.0 if len(batch[0]) > 40_000 else 0.01,
         max_realtime_queue_age_ms=500,
@@ -153,7 +153,7 @@ async def test_partials_that_come_too_late_or_are_refused_are_counted_and_not_to
 
 @contract("1.7")
 @virtual_time
-async def test_texts_that_nobody_can_have_said_are_counted() -> None:
+async def test_suppressed_texts_are_counted() -> None:
     def loops(batch: Batch) -> list[Transcript]:
         return [Transcript(text="and so " * 30) for _ in batch]
 
@@ -168,7 +168,7 @@ async def test_texts_that_nobody_can_have_said_are_counted() -> None:
 
 @contract("4.14", "5.4")
 @virtual_time
-async def test_no_partial_is_shown_of_the_first_fifth_of_a_second_and_it_is_evidence_all_the_same() -> None:
+async def test_first_200_ms_of_an_utterance_show_no_partial_but_feed_the_stabilizer() -> None:
     heard: list[int] = []
 
     def answer(batch: Batch) -> object:
@@ -190,7 +190,7 @@ async def test_no_partial_is_shown_of_the_first_fifth_of_a_second_and_it_is_evid
 
 @contract("2.5", "5.4")
 @virtual_time
-async def test_a_recording_that_ended_is_not_said_to_run_when_partials_slow_down_in_that_moment() -> None:
+async def test_degradation_at_the_end_of_an_utterance_publishes_no_recording_state() -> None:
     async with server_fixture(inference_s=lambda _: 3.0) as server:
         client = await server.connect()
         client.command("start")

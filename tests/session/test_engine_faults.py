@@ -27,7 +27,7 @@ class Moods:
 
 @pytest.mark.contract("2.8", "7.3", "11/12")
 @virtual_time
-async def test_a_hang_costs_no_words_and_no_order() -> None:
+async def test_engine_hang_loses_no_words_and_keeps_their_order() -> None:
     async with server_fixture(job_deadline_s=5.0, inference_s=Moods(2222, times=1)) as server:
         client, other = await server.connect(partials=False), await server.connect(partials=False)
         for each in (client, other):
@@ -47,7 +47,7 @@ async def test_a_hang_costs_no_words_and_no_order() -> None:
 
 
 @virtual_time
-async def test_a_clip_that_always_hangs_closes_its_segment_and_the_next_ones_come() -> None:
+async def test_clip_that_always_hangs_closes_its_segment_and_later_ones_are_transcribed() -> None:
     async with server_fixture(
         job_deadline_s=5.0, inference_s=Moods(2222, times=2), early_transcription_on_silence=0.0
     ) as server:
@@ -66,7 +66,7 @@ async def test_a_clip_that_always_hangs_closes_its_segment_and_the_next_ones_com
 
 
 @virtual_time
-async def test_what_waits_too_long_for_an_engine_fails_and_says_how_long_that_is() -> None:
+async def test_final_fails_after_the_engine_outage_limit() -> None:
     async with server_fixture(
         job_deadline_s=5.0, inference_s=Moods(2222, times=1), load_s=1.0, engine_outage_limit_s=0.5
     ) as server:

@@ -28,7 +28,9 @@ def sent(log: EventLog, said: list[Event]) -> list[Event]:
 
 
 @given(st.lists(events, max_size=120), st.data())
-def test_what_is_kept_is_in_order_bounded_and_lasting_outlives_passing(said: list[Event], data: st.DataObject) -> None:
+def test_kept_events_are_ordered_bounded_and_durable_ones_outlive_ephemeral_ones(
+    said: list[Event], data: st.DataObject
+) -> None:
     log = EventLog(keeps=True)
     everything = sent(log, said)
     seq = data.draw(st.integers(0, len(said)))
@@ -47,7 +49,7 @@ def test_what_is_kept_is_in_order_bounded_and_lasting_outlives_passing(said: lis
     assert all(number > oldest_lost for number in numbers)
 
 
-def test_without_a_client_the_newest_state_waits_and_what_lasts_waits_up_to_a_bound() -> None:
+def test_disconnected_client_keeps_the_newest_state_and_bounded_durable_events() -> None:
     log = EventLog(keeps=True)
     said = len(sent(log, [notice()]))
     for number in range(3):
@@ -77,7 +79,7 @@ def test_without_a_client_the_newest_state_waits_and_what_lasts_waits_up_to_a_bo
     assert log.since(said) == ([first], 4)
 
 
-def test_where_nobody_may_come_back_nothing_is_kept() -> None:
+def test_log_without_resume_keeps_nothing() -> None:
     log = EventLog(keeps=False)
     sent(log, [notice(), final(1)])
     assert log.since(0) == ([], 2)

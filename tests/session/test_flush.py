@@ -21,7 +21,7 @@ def told(client: Client) -> list[object]:
 
 
 @virtual_time
-async def test_flush_ends_the_utterance_to_the_last_sample_and_is_answered_after_its_final() -> None:
+async def test_flush_ends_the_utterance_at_the_last_sample_and_is_answered_after_its_final() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
         client = await server.connect()
         client.command("start")
@@ -36,7 +36,7 @@ async def test_flush_ends_the_utterance_to_the_last_sample_and_is_answered_after
 
 
 @virtual_time
-async def test_flush_is_answered_at_once_when_nothing_was_said_and_behind_what_still_waits() -> None:
+async def test_flush_without_speech_is_answered_at_once_or_after_waiting_finals() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
         client = await server.connect()
         flush(client, "1")
@@ -51,7 +51,7 @@ async def test_flush_is_answered_at_once_when_nothing_was_said_and_behind_what_s
 
 
 @virtual_time
-async def test_flush_makes_an_utterance_of_a_word_too_short_to_have_started_one() -> None:
+async def test_flush_transcribes_a_word_too_short_to_start_an_utterance() -> None:
     async with server_fixture(silero_sensitivity=0.0) as server:  # nothing exceeds a probability of 1
         client = await server.connect()
         client.command("start")
@@ -62,7 +62,7 @@ async def test_flush_makes_an_utterance_of_a_word_too_short_to_have_started_one(
 
 
 @virtual_time
-async def test_every_flush_is_answered_even_when_clear_takes_its_words() -> None:
+async def test_clear_answers_pending_flushes() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
         client = await server.connect()
         client.command("start")
@@ -76,7 +76,7 @@ async def test_every_flush_is_answered_even_when_clear_takes_its_words() -> None
 
 
 @virtual_time
-async def test_a_flush_with_an_unfit_id_is_refused_and_nothing_ends() -> None:
+async def test_flush_with_an_invalid_id_is_refused_and_ends_nothing() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("start")

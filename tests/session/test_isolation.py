@@ -16,7 +16,7 @@ from trio_stt.protocol.events import Clear, Error, Final, Realtime
 
 @pytest.mark.contract("2.1")
 @virtual_time
-async def test_sessions_are_admitted_before_the_models_are_loaded_and_ready_follows() -> None:
+async def test_sessions_are_admitted_while_models_load() -> None:
     async with server_fixture(load_s=30.0) as server:
         client = await server.connect()
         client.command("start")
@@ -32,7 +32,7 @@ async def test_sessions_are_admitted_before_the_models_are_loaded_and_ready_foll
 
 @pytest.mark.contract("2.4")
 @virtual_time
-async def test_two_clients_never_see_each_other_s_words() -> None:
+async def test_clients_never_see_each_others_text() -> None:
     async with server_fixture(inference_s=lambda _: 0.5) as server:
         clients = {level: await server.connect() for level in (1111, 2222)}
         for level, client in clients.items():
@@ -49,7 +49,7 @@ async def test_two_clients_never_see_each_other_s_words() -> None:
 
 @pytest.mark.contract("2.9")
 @virtual_time
-async def test_a_client_that_vanishes_in_the_middle_of_a_word_takes_its_jobs_along() -> None:
+async def test_disconnect_within_an_utterance_cancels_its_jobs() -> None:
     served: list[object] = []
 
     def answer(batch: Batch) -> object:
@@ -76,7 +76,7 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_word_takes_its_jobs_alo
 
 @pytest.mark.contract("11/4")
 @virtual_time
-async def test_a_client_that_never_reads_is_given_up_and_harms_nobody() -> None:
+async def test_client_that_never_reads_is_disconnected_without_affecting_others() -> None:
     async with server_fixture() as server:
         reads, deaf = await server.connect(), await server.connect()
         deaf.reads = False
@@ -95,7 +95,7 @@ async def test_a_client_that_never_reads_is_given_up_and_harms_nobody() -> None:
 
 @pytest.mark.contract("4.13", "2.5")
 @virtual_time
-async def test_audio_is_refused_while_too_much_speech_waits_and_taken_again_afterwards() -> None:
+async def test_audio_is_refused_while_the_backlog_is_too_long() -> None:
     async with server_fixture(inference_s=lambda _: 60.0, max_backlog_seconds=3.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -114,7 +114,7 @@ async def test_audio_is_refused_while_too_much_speech_waits_and_taken_again_afte
 
 @pytest.mark.contract("4.9", "2.8", "11/1")
 @virtual_time
-async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> None:
+async def test_result_in_the_scheduler_pass_of_a_clear_is_not_published() -> None:
     # The order of tasks within a tick is random: enough tries, each a little further apart, meet the one that hurts.
     for attempt in range(60):
         async with server_fixture(inference_s=lambda _: 1.0, hops=attempt % 6) as server:
@@ -132,7 +132,7 @@ async def test_a_result_that_comes_in_the_tick_of_a_clear_is_not_published() -> 
 
 @pytest.mark.contract("2.3", "2.5")
 @virtual_time
-async def test_a_fault_in_hearing_is_told_and_the_session_goes_on() -> None:
+async def test_error_while_processing_audio_is_reported_and_the_session_goes_on() -> None:
     class Stumbling(LoudnessDetector):
         def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
             if 2222 in window:

@@ -12,7 +12,7 @@ PAUSE_S = 0.8
 
 
 @virtual_time
-async def test_heartbeats_come_every_five_seconds_while_the_client_streams_and_tell_how_it_goes() -> None:
+async def test_heartbeats_come_every_5_s_while_the_client_streams() -> None:
     async with server_fixture(inference_s=lambda _: 0.5) as server:
         client = await server.connect(partials=False)
         await trio.sleep(30)
@@ -32,7 +32,7 @@ async def test_heartbeats_come_every_five_seconds_while_the_client_streams_and_t
 
 
 @virtual_time
-async def test_heartbeat_tells_the_latest_queue_delay() -> None:
+async def test_heartbeat_has_the_latest_queue_delay() -> None:
     async with server_fixture(inference_s=lambda _: 3.0) as server:
         first, second = await server.connect(partials=False), await server.connect(partials=False)
         for client in (first, second):
@@ -49,7 +49,7 @@ async def test_heartbeat_tells_the_latest_queue_delay() -> None:
 
 
 @virtual_time
-async def test_a_stream_that_stalls_inside_an_utterance_ends_it_and_the_session_goes_on() -> None:
+async def test_stalled_stream_ends_the_utterance() -> None:
     async with server_fixture(stream_stall_timeout_s=5.0) as server:
         client = await server.connect()
         client.command("start")
@@ -67,7 +67,7 @@ async def test_a_stream_that_stalls_inside_an_utterance_ends_it_and_the_session_
 
 
 @virtual_time
-async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off_ends_nothing() -> None:
+async def test_stall_outside_an_utterance_or_without_timeout_ends_nothing() -> None:
     async with server_fixture(stream_stall_timeout_s=0.0) as server:
         client = await server.connect()
         client.command("start")
@@ -86,7 +86,7 @@ async def test_a_stream_that_stalls_outside_an_utterance_or_with_the_timeout_off
 
 
 @virtual_time
-async def test_slow_packets_inside_the_timeout_end_nothing() -> None:
+async def test_slow_packets_within_the_timeout_end_nothing() -> None:
     async with server_fixture(stream_stall_timeout_s=5.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -99,7 +99,7 @@ async def test_slow_packets_inside_the_timeout_end_nothing() -> None:
 
 
 @virtual_time
-async def test_an_idle_client_is_let_go_after_what_it_is_owed_and_pings_do_not_count() -> None:
+async def test_idle_session_ends_after_pending_finals_despite_pings() -> None:
     async with server_fixture(idle_timeout_s=10.0, inference_s=lambda _: 25.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -115,7 +115,7 @@ async def test_an_idle_client_is_let_go_after_what_it_is_owed_and_pings_do_not_c
 
 
 @virtual_time
-async def test_a_client_that_is_not_idle_stays_and_without_the_setting_everybody_does() -> None:
+async def test_active_session_stays_and_without_idle_timeout_every_one_does() -> None:
     async with server_fixture(idle_timeout_s=10.0) as server:
         client = await server.connect()
         client.command("start")
@@ -130,7 +130,7 @@ async def test_a_client_that_is_not_idle_stays_and_without_the_setting_everybody
 
 
 @virtual_time
-async def test_a_client_that_never_says_anything_is_idle_too() -> None:
+async def test_client_that_never_sends_anything_is_idle() -> None:
     async with server_fixture(idle_timeout_s=10.0) as server:
         client = await server.connect()
         await client.until(Ready)

@@ -70,7 +70,7 @@ ACTIONS = [
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.contract("2.8", "2.4", "4.9", "4.11")
-def test_the_order_of_the_contract_holds(
+def test_events_are_in_protocol_order(
     variant: str, actions: list[tuple[str, bool]], inference_s: float, failing: int, load_s: float
 ) -> None:
     async def converse() -> None:
@@ -94,7 +94,7 @@ def test_the_order_of_the_contract_holds(
 
 @virtual_time
 @pytest.mark.contract("2.1", "2.8", "7.5")
-async def test_ready_follows_hello_and_the_errors_of_the_start_follow_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_startup_errors_follow_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise EngineUnavailable("no such model")
 

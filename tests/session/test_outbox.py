@@ -128,7 +128,7 @@ async def deliver(outbox: Outbox, reader: Reader, delivery: Delivery) -> list[Ev
 
 
 @pytest.mark.contract("2.4")
-async def test_a_client_that_keeps_up_gets_every_event_in_order() -> None:
+async def test_client_that_keeps_up_gets_every_event_in_order() -> None:
     outbox, reader, delivery = connected()
     events: list[Event] = [status(State.VOICE), partial(1, 1, "a"), entry(1, 1), status(State.RECORDING), final(1)]
     for event in events:
@@ -136,7 +136,7 @@ async def test_a_client_that_keeps_up_gets_every_event_in_order() -> None:
     assert await deliver(outbox, reader, delivery) == events
 
 
-async def test_what_waits_goes_out_together_but_not_all_of_it() -> None:
+async def test_waiting_events_are_sent_in_batches() -> None:
     outbox, reader, delivery = connected()
     for number in range(BATCH_EVENTS + 3):
         outbox.put(pong(number))
@@ -144,7 +144,7 @@ async def test_what_waits_goes_out_together_but_not_all_of_it() -> None:
     assert reader.sizes == [BATCH_EVENTS, 3]
 
 
-async def test_for_a_client_that_lags_new_status_and_partials_replace_old_ones_and_deltas_are_joined() -> None:
+async def test_lagging_client_gets_only_the_newest_status_and_partial_with_joined_deltas() -> None:
     outbox, reader, delivery = connected()
     for number in range(LAG_EVENTS):
         outbox.put(pong(number))
@@ -165,7 +165,7 @@ async def serve(delivery: Delivery) -> None:
         nursery.start_soon(delivery.watch)
 
 
-async def test_the_entry_of_a_partial_that_was_sent_already_is_kept() -> None:
+async def test_timeline_entry_of_a_sent_partial_is_kept() -> None:
     outbox, reader, delivery = connected()
     outbox.put(partial(1, 1, "one"))
     outbox.put(entry(1, 1))
@@ -185,17 +185,17 @@ async def test_the_entry_of_a_partial_that_was_sent_already_is_kept() -> None:
 
 @pytest.mark.contract("11/4")
 @virtual_time
-async def test_a_client_that_takes_nothing_is_given_up_after_the_time_limit() -> None:
+async def test_client_that_reads_nothing_is_disconnected_after_the_timeout() -> None:
     outbox, reader, delivery = connected()
     outbox.put(final(1))
-    with pytest.RaisesGroup(pytest.RaisesExc(ClientStalled, match="took no event")):
+    with pytest.RaisesGroup(pytest.RaisesExc(ClientStalled, match="read nothing")):
         await serve(delivery)
     assert trio.current_time() == SEND_TIMEOUT_S
     assert reader.aborted
 
 
 @virtual_time
-async def test_a_client_that_is_slow_but_takes_every_event_stays() -> None:
+async def test_slow_client_that_reads_every_event_stays_connected() -> None:
     outbox, reader, delivery = connected()
     reader.reads.set()
 
@@ -214,7 +214,7 @@ async def test_a_client_that_is_slow_but_takes_every_event_stays() -> None:
 
 
 @pytest.mark.contract("11/4")
-async def test_too_many_events_that_cannot_be_replaced_end_it() -> None:
+async def test_too_many_irreplaceable_events_disconnect_the_client() -> None:
     outbox, _, delivery = connected()
     for number in range(MAX_EVENTS + 1):
         outbox.put(final(number))
@@ -222,7 +222,7 @@ async def test_too_many_events_that_cannot_be_replaced_end_it() -> None:
         await serve(delivery)
 
 
-async def test_status_and_partials_alone_never_fill_it() -> None:
+async def test_status_and_partials_alone_never_overflow() -> None:
     outbox, reader, delivery = connected()
     for sequence in range(3 * MAX_EVENTS):
         outbox.put(partial(1, sequence, ""))

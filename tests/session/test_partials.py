@@ -138,7 +138,7 @@ def windows_from(samples: int) -> int:
 
 @pytest.mark.contract("5.1", "5.4")
 @virtual_time
-async def test_the_first_partial_waits_for_the_least_audio_and_has_the_pre_roll(nursery: trio.Nursery) -> None:
+async def test_first_partial_waits_for_the_minimum_audio_and_includes_the_pre_roll(nursery: trio.Nursery) -> None:
     talk = Talk()
     await talk.start(nursery)
     talk.begin(realtime_min_audio_seconds=0.5, realtime_processing_pause=0.2)
@@ -150,7 +150,7 @@ async def test_the_first_partial_waits_for_the_least_audio_and_has_the_pre_roll(
 @pytest.mark.contract("5.4")
 @virtual_time
 @pytest.mark.parametrize("inference_s", [0.0, 0.06, 0.2])
-async def test_the_first_partial_is_shown_with_the_least_speech_or_when_it_is_made(
+async def test_first_partial_is_shown_at_the_minimum_speech_or_when_ready(
     nursery: trio.Nursery, inference_s: float
 ) -> None:
     talk = Talk(inference_s=inference_s)
@@ -168,7 +168,7 @@ async def test_the_first_partial_is_shown_with_the_least_speech_or_when_it_is_ma
 @pytest.mark.contract("4.14", "5.4")
 @virtual_time
 @pytest.mark.parametrize("least_s", [0.0, 0.12])
-async def test_the_first_partial_of_a_young_utterance_is_shown_when_it_may_be_though_the_lane_is_full(
+async def test_early_first_partial_is_held_until_it_may_be_shown_on_a_full_lane(
     nursery: trio.Nursery, least_s: float
 ) -> None:
     talk = Talk()
@@ -183,7 +183,7 @@ async def test_the_first_partial_of_a_young_utterance_is_shown_when_it_may_be_th
 
 
 @virtual_time
-async def test_an_utterance_that_ends_before_its_first_partial_may_be_shown_shows_none(nursery: trio.Nursery) -> None:
+async def test_utterance_that_ends_before_the_minimum_shows_no_partial(nursery: trio.Nursery) -> None:
     talk = Talk()
     await talk.start(nursery)
     utterance = talk.begin(realtime_min_audio_seconds=0.5)
@@ -197,7 +197,7 @@ async def test_an_utterance_that_ends_before_its_first_partial_may_be_shown_show
 
 @pytest.mark.contract("5.4", "11/33")
 @virtual_time
-async def test_a_partial_hears_the_newest_audio_only(nursery: trio.Nursery) -> None:
+async def test_partial_has_the_newest_audio_only(nursery: trio.Nursery) -> None:
     talk = Talk()
     await talk.start(nursery)
     talk.begin(realtime_max_audio_seconds=2.0)
@@ -207,7 +207,7 @@ async def test_a_partial_hears_the_newest_audio_only(nursery: trio.Nursery) -> N
 
 
 @virtual_time
-async def test_on_a_full_lane_a_partial_hears_less_and_never_reaches_back_when_others_have_left(
+async def test_clip_shrinks_on_a_full_lane_and_its_start_never_moves_back(
     nursery: trio.Nursery,
 ) -> None:
     talk = Talk()
@@ -227,7 +227,7 @@ async def test_on_a_full_lane_a_partial_hears_less_and_never_reaches_back_when_o
 
 
 @virtual_time
-async def test_on_a_full_lane_who_wants_the_whole_utterance_gets_it(nursery: trio.Nursery) -> None:
+async def test_full_lane_does_not_shrink_clips_of_the_whole_utterance(nursery: trio.Nursery) -> None:
     talk = Talk()
     await talk.start(nursery)
     talk.begin(realtime_max_audio_seconds=0)
@@ -238,7 +238,7 @@ async def test_on_a_full_lane_who_wants_the_whole_utterance_gets_it(nursery: tri
 
 
 @virtual_time
-async def test_on_a_full_lane_an_engine_with_nothing_to_do_is_used_after_a_usual_round(nursery: trio.Nursery) -> None:
+async def test_idle_engine_of_a_full_lane_is_used_after_one_round(nursery: trio.Nursery) -> None:
     talk = Talk()
     await talk.start(nursery)
     talk.begin()
@@ -258,7 +258,7 @@ async def test_on_a_full_lane_an_engine_with_nothing_to_do_is_used_after_a_usual
 
 
 @virtual_time
-async def test_until_one_came_back_the_partials_of_an_utterance_go_before_those_of_others(
+async def test_first_partial_of_an_utterance_has_priority_until_one_returned(
     nursery: trio.Nursery,
 ) -> None:
     talk = Talk()
@@ -280,7 +280,7 @@ async def test_until_one_came_back_the_partials_of_an_utterance_go_before_those_
 
 @pytest.mark.contract("5.4")
 @virtual_time
-async def test_in_silence_and_after_the_end_no_partial_is_made(nursery: trio.Nursery) -> None:
+async def test_no_partial_is_made_during_silence_or_after_the_end(nursery: trio.Nursery) -> None:
     talk = Talk()
     await talk.start(nursery)
     utterance = talk.begin()
@@ -297,7 +297,7 @@ async def test_in_silence_and_after_the_end_no_partial_is_made(nursery: trio.Nur
 
 
 @virtual_time
-async def test_an_utterance_that_follows_at_once_waits_for_its_own_least_audio(nursery: trio.Nursery) -> None:
+async def test_next_utterance_waits_for_its_own_minimum_audio(nursery: trio.Nursery) -> None:
     talk = Talk(inference_s=1.0)
     await talk.start(nursery)
     talk.begin()
@@ -317,7 +317,7 @@ async def test_an_utterance_that_follows_at_once_waits_for_its_own_least_audio(n
 
 @pytest.mark.contract("5.2")
 @virtual_time
-async def test_with_syllables_partials_are_made_where_they_end(nursery: trio.Nursery) -> None:
+async def test_syllable_boundaries_trigger_partials(nursery: trio.Nursery) -> None:
     audio = read_16k(moonshine_asset("two_cities.wav"))[: 6 * SAMPLE_RATE_HZ]
     talk = Talk(audio)
     await talk.start(nursery)
@@ -337,7 +337,7 @@ async def test_with_syllables_partials_are_made_where_they_end(nursery: trio.Nur
 @pytest.mark.contract("5.4", "11/29")
 @virtual_time
 @pytest.mark.parametrize("syllables", [False, True])
-async def test_behind_a_queue_a_session_rests_between_partials_and_its_client_is_told(
+async def test_overloaded_lane_slows_partials_down_and_the_client_is_warned(
     nursery: trio.Nursery, syllables: bool
 ) -> None:
     talk = Talk(inference_s=0.032)
@@ -366,7 +366,7 @@ async def test_behind_a_queue_a_session_rests_between_partials_and_its_client_is
 
 
 @virtual_time
-async def test_a_session_that_ends_is_forgotten(nursery: trio.Nursery) -> None:
+async def test_ended_session_is_removed_from_the_policy(nursery: trio.Nursery) -> None:
     talk = Talk(inference_s=0.032)
     await nursery.start(talk.lane.run)
     async with trio.open_nursery() as session:

@@ -18,7 +18,7 @@ from trio_stt.session.outbox import SEND_TIMEOUT_S
 
 
 @virtual_time
-async def test_a_sentence_that_was_cut_off_goes_on_in_the_same_segment() -> None:
+async def test_resumed_utterance_continues_its_segment() -> None:
     async with server_fixture() as server:
         first = await server.connect(partials=False)
         first.command("start")
@@ -44,7 +44,7 @@ async def test_a_sentence_that_was_cut_off_goes_on_in_the_same_segment() -> None
 
 
 @virtual_time
-async def test_what_was_sent_and_not_seen_is_sent_again_and_then_what_came_meanwhile() -> None:
+async def test_resume_replays_missed_events_before_new_ones() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
         first = await server.connect(partials=False)
         first.command("start")
@@ -61,7 +61,7 @@ async def test_what_was_sent_and_not_seen_is_sent_again_and_then_what_came_meanw
 
 
 @virtual_time
-async def test_nobody_is_told_partials_and_states_that_newer_ones_replaced() -> None:
+async def test_resume_skips_replaced_partials_and_states() -> None:
     async with server_fixture(inference_s=lambda _: 0.1) as server:
         first = await server.connect()
         first.command("start")
@@ -79,7 +79,7 @@ async def test_nobody_is_told_partials_and_states_that_newer_ones_replaced() -> 
 
 
 @virtual_time
-async def test_when_the_grace_is_over_so_is_the_session_and_its_client_begins_a_new_one() -> None:
+async def test_session_ends_when_the_grace_period_is_over() -> None:
     async with server_fixture(resume_grace_s=10.0) as server:
         first = await server.connect()
         first.command("start")
@@ -101,7 +101,7 @@ async def test_when_the_grace_is_over_so_is_the_session_and_its_client_begins_a_
 
 @virtual_time
 @pytest.mark.parametrize("grace_s", [0.0, 10.0])
-async def test_who_says_goodbye_is_not_waited_for_and_without_grace_nobody_is(grace_s: float) -> None:
+async def test_clean_close_or_no_grace_period_ends_the_session_at_once(grace_s: float) -> None:
     async with server_fixture(resume_grace_s=grace_s) as server:
         client = await server.connect()
         greeting = await client.until(Hello)
@@ -116,7 +116,7 @@ async def test_who_says_goodbye_is_not_waited_for_and_without_grace_nobody_is(gr
 
 
 @virtual_time
-async def test_what_is_no_token_of_another_session_is_refused_and_the_new_session_goes_on() -> None:
+async def test_invalid_resume_is_refused_and_the_new_session_goes_on() -> None:
     async with server_fixture() as server:
         lost = await server.connect()
         await lost.settled()
@@ -145,7 +145,7 @@ async def test_what_is_no_token_of_another_session_is_refused_and_the_new_sessio
 
 
 @virtual_time
-async def test_the_newest_connection_wins_over_one_that_only_seems_open() -> None:
+async def test_newest_connection_replaces_a_half_open_one() -> None:
     async with server_fixture() as server:
         first = await server.connect(partials=False)
         first.command("start")
@@ -165,7 +165,7 @@ async def test_the_newest_connection_wins_over_one_that_only_seems_open() -> Non
 
 
 @virtual_time
-async def test_a_connection_that_hangs_in_the_middle_of_an_event_is_broken_off_and_its_client_may_come_back() -> None:
+async def test_hanging_send_is_aborted_and_its_client_may_resume() -> None:
     async with server_fixture() as server:
         deaf = await server.connect(partials=False)
         deaf.command("start")
@@ -182,7 +182,7 @@ async def test_a_connection_that_hangs_in_the_middle_of_an_event_is_broken_off_a
 
 
 @virtual_time
-async def test_audio_that_a_lost_connection_interrupts_is_not_counted_as_received() -> None:
+async def test_packet_interrupted_by_a_lost_connection_is_not_counted() -> None:
     async with server_fixture(audio_queue_size=1) as server:
         first = await server.connect(partials=False)
         first.command("start")
@@ -205,7 +205,7 @@ async def test_audio_that_a_lost_connection_interrupts_is_not_counted_as_receive
 
 
 @virtual_time
-async def test_a_stall_is_one_of_a_client_that_is_there() -> None:
+async def test_disconnected_client_does_not_count_as_stalled() -> None:
     async with server_fixture(stream_stall_timeout_s=5.0, resume_grace_s=60.0) as server:
         first = await server.connect(partials=False)
         first.command("start")
@@ -222,7 +222,7 @@ async def test_a_stall_is_one_of_a_client_that_is_there() -> None:
 
 
 @virtual_time
-async def test_an_idle_client_is_let_go_whether_it_is_there_or_not() -> None:
+async def test_idle_timeout_applies_to_disconnected_clients() -> None:
     async with server_fixture(idle_timeout_s=20.0, resume_grace_s=600.0) as server:
         client = await server.connect()
         client.command("start")
@@ -238,7 +238,7 @@ async def test_an_idle_client_is_let_go_whether_it_is_there_or_not() -> None:
 
 
 @virtual_time
-async def test_a_full_house_takes_back_whom_it_kept() -> None:
+async def test_full_server_accepts_a_resuming_client() -> None:
     async with server_fixture(max_sessions=1) as server:
         first = await server.connect()
         first.command("start")
@@ -255,7 +255,7 @@ async def test_a_full_house_takes_back_whom_it_kept() -> None:
 
 
 @virtual_time
-async def test_the_longest_absent_gives_way_to_who_begins_anew() -> None:
+async def test_longest_disconnected_session_is_evicted_for_a_new_client() -> None:
     async with server_fixture(max_sessions=2) as server:
         lost = []
         for _ in range(2):
@@ -283,7 +283,7 @@ async def test_the_longest_absent_gives_way_to_who_begins_anew() -> None:
 
 
 @virtual_time
-async def test_few_are_waited_for_that_never_sent_anything() -> None:
+async def test_few_disconnected_sessions_that_were_never_active_are_kept() -> None:
     async with server_fixture() as server:
         spoke = await server.connect()
         spoke.command("ping")
@@ -308,7 +308,7 @@ async def test_few_are_waited_for_that_never_sent_anything() -> None:
 
 
 @virtual_time
-async def test_a_thousand_abandoned_sessions_leave_nothing() -> None:
+async def test_abandoned_sessions_are_freed() -> None:
     async with server_fixture(max_sessions=50, resume_grace_s=10.0) as server:
 
         async def abandon(count: int) -> Counter[str]:
@@ -334,7 +334,7 @@ async def test_a_thousand_abandoned_sessions_leave_nothing() -> None:
 
 
 @virtual_time
-async def test_a_server_that_ends_does_not_wait_for_who_is_away() -> None:
+async def test_shutdown_does_not_wait_for_disconnected_clients() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
         client = await server.connect(partials=False)
         client.command("start")

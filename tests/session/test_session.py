@@ -16,7 +16,7 @@ from trio_stt.protocol.segment import Piece, Segment
 
 @pytest.mark.contract("2.5", "2.8")
 @virtual_time
-async def test_one_utterance_tells_its_story_in_the_contract_s_order() -> None:
+async def test_events_of_one_utterance_are_in_protocol_order() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("start")
@@ -48,7 +48,7 @@ async def test_one_utterance_tells_its_story_in_the_contract_s_order() -> None:
 
 @pytest.mark.contract("2.5", "2.8")
 @virtual_time
-async def test_partials_come_while_speaking_each_with_its_timeline_entry_and_none_after_the_end() -> None:
+async def test_partials_have_timeline_entries_and_stop_at_the_end() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("start")
@@ -72,7 +72,7 @@ async def test_partials_come_while_speaking_each_with_its_timeline_entry_and_non
 
 @pytest.mark.contract("2.3", "1.7")
 @virtual_time
-async def test_a_client_without_start_is_warned_for_each_packet_and_nothing_is_heard() -> None:
+async def test_audio_before_start_is_ignored_with_a_warning_per_packet() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.say(1111, 0.08)
@@ -85,7 +85,7 @@ async def test_a_client_without_start_is_warned_for_each_packet_and_nothing_is_h
 
 @pytest.mark.contract("2.2")
 @virtual_time
-async def test_commands_are_answered_and_what_is_no_command_is_refused_by_name() -> None:
+async def test_commands_are_answered_and_unknown_ones_refused_by_name() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("ping")
@@ -102,7 +102,7 @@ async def test_commands_are_answered_and_what_is_no_command_is_refused_by_name()
 
 @pytest.mark.contract("2.2")
 @virtual_time
-async def test_start_while_started_and_stop_while_stopped_only_say_the_status_again() -> None:
+async def test_repeated_start_and_stop_only_publish_the_status() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         for command in ("stop", "start", "start", "stop", "stop"):
@@ -113,7 +113,7 @@ async def test_start_while_started_and_stop_while_stopped_only_say_the_status_ag
 
 @pytest.mark.contract("4.6")
 @virtual_time
-async def test_the_final_computed_ahead_is_the_only_job_and_is_there_when_the_silence_ends() -> None:
+async def test_speculative_final_is_the_only_job_and_ready_when_the_utterance_ends() -> None:
     async with server_fixture(inference_s=lambda _: 0.1) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -129,7 +129,7 @@ async def test_the_final_computed_ahead_is_the_only_job_and_is_there_when_the_si
 
 @pytest.mark.contract("4.11", "2.5")
 @virtual_time
-async def test_an_empty_final_closes_its_segment_without_a_final() -> None:
+async def test_empty_text_closes_the_segment_without_a_final() -> None:
     async with server_fixture(answer=lambda batch: [Transcript(text=" ") for _ in batch]) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -144,7 +144,7 @@ async def test_an_empty_final_closes_its_segment_without_a_final() -> None:
 
 @pytest.mark.contract("2.2", "4.9", "4.11")
 @virtual_time
-async def test_clear_when_idle_takes_a_number_and_says_the_waiting_state() -> None:
+async def test_clear_when_idle_takes_a_segment_id_and_publishes_the_state() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("clear")
@@ -155,7 +155,7 @@ async def test_clear_when_idle_takes_a_number_and_says_the_waiting_state() -> No
 
 @pytest.mark.contract("2.3", "4.1")
 @virtual_time
-async def test_a_change_of_the_sample_rate_loses_nothing() -> None:
+async def test_sample_rate_change_loses_no_audio() -> None:
     async with server_fixture() as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -170,7 +170,7 @@ async def test_a_change_of_the_sample_rate_loses_nothing() -> None:
 
 @pytest.mark.contract("2.6")
 @virtual_time
-async def test_the_times_of_a_segment_agree_with_each_other_however_fast_it_came() -> None:
+async def test_segment_times_are_consistent_at_any_speed() -> None:
     async with server_fixture(max_audio_queue_seconds_per_session=2.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -187,7 +187,7 @@ async def test_the_times_of_a_segment_agree_with_each_other_however_fast_it_came
 
 @pytest.mark.contract("4.7")
 @virtual_time
-async def test_a_cut_is_told_in_the_contract_s_order() -> None:
+async def test_events_of_a_cut_utterance_are_in_protocol_order() -> None:
     async with server_fixture(max_audio_queue_seconds_per_session=2.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -205,7 +205,7 @@ async def test_a_cut_is_told_in_the_contract_s_order() -> None:
 
 
 @virtual_time
-async def test_a_final_says_when_its_words_were_spoken_and_how_sure_the_engine_is() -> None:
+async def test_final_has_timed_pieces_with_confidence() -> None:
     def timed(batch: Batch) -> list[Transcript]:
         pieces = (
             TimedText(text="so", start_s=0.25, end_s=0.5, confidence=0.87654),

@@ -10,7 +10,7 @@ from trio_stt.protocol.events import Final, Ready, Realtime, WarningEvent
 
 
 @virtual_time
-async def test_the_running_utterance_ends_and_its_final_arrives_before_the_session_ends() -> None:
+async def test_shutdown_delivers_the_final_of_the_running_utterance() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
         talking, silent = await server.connect(partials=False), await server.connect()
         for client in (talking, silent):
@@ -27,7 +27,7 @@ async def test_the_running_utterance_ends_and_its_final_arrives_before_the_sessi
 
 
 @virtual_time
-async def test_what_comes_after_the_warning_is_not_heard() -> None:
+async def test_audio_after_the_shutdown_warning_is_rejected() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -45,7 +45,7 @@ async def test_what_comes_after_the_warning_is_not_heard() -> None:
 
 
 @virtual_time
-async def test_the_grace_is_a_limit() -> None:
+async def test_shutdown_grace_is_a_limit() -> None:
     async with server_fixture(inference_s=lambda _: 60.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -59,7 +59,7 @@ async def test_the_grace_is_a_limit() -> None:
 
 
 @virtual_time
-async def test_a_client_that_does_not_read_holds_nobody_up_for_longer_than_the_grace() -> None:
+async def test_client_that_does_not_read_delays_shutdown_by_the_grace_at_most() -> None:
     async with server_fixture() as server:
         deaf = await server.connect()
         deaf.reads = False
@@ -69,7 +69,7 @@ async def test_a_client_that_does_not_read_holds_nobody_up_for_longer_than_the_g
 
 
 @virtual_time
-async def test_nobody_new_comes_in() -> None:
+async def test_new_sessions_are_refused_during_shutdown() -> None:
     async with server_fixture() as server:
         await server.server_state.drain(1.0)
         with pytest.raises(ServerClosing, match="shuts down"):
@@ -78,7 +78,7 @@ async def test_nobody_new_comes_in() -> None:
 
 
 @virtual_time
-async def test_nobody_waits_for_a_client_that_never_said_anything() -> None:
+async def test_shutdown_does_not_wait_for_clients_that_were_never_active() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         await client.until(Ready)

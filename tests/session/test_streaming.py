@@ -41,7 +41,7 @@ async def talks(client: Client, level: int, seconds: float) -> None:
 
 @pytest.mark.contract("5.1", "4.6")
 @virtual_time
-async def test_one_lane_hears_each_sample_once_for_partials_and_final() -> None:
+async def test_shared_streaming_lane_gets_each_sample_once() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine) as server:
         client = await server.connect()
@@ -62,7 +62,7 @@ async def test_one_lane_hears_each_sample_once_for_partials_and_final() -> None:
 
 
 @virtual_time
-async def test_a_whole_utterance_stays_in_the_stream_where_partials_would_hear_a_tail() -> None:
+async def test_streaming_partials_have_the_whole_utterance() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine, realtime_max_audio_seconds=1.0) as server:
         client = await server.connect()
@@ -73,7 +73,7 @@ async def test_a_whole_utterance_stays_in_the_stream_where_partials_would_hear_a
 
 
 @virtual_time
-async def test_partials_may_stream_beside_finals_of_whole_clips() -> None:
+async def test_streaming_partials_with_whole_clip_finals() -> None:
     batch, streaming = FakeEngine(levels), FakeStreamingEngine()
     async with server_fixture(load=lambda: batch, load_partials=lambda: streaming) as server:
         client = await server.connect()
@@ -89,7 +89,7 @@ async def test_partials_may_stream_beside_finals_of_whole_clips() -> None:
 
 
 @virtual_time
-async def test_finals_may_stream_beside_partials_of_whole_clips() -> None:
+async def test_streaming_finals_with_whole_clip_partials() -> None:
     streaming, batch = FakeStreamingEngine(), FakeEngine(levels)
     async with server_fixture(load=lambda: streaming, load_partials=lambda: batch) as server:
         client = await server.connect()
@@ -102,7 +102,7 @@ async def test_finals_may_stream_beside_partials_of_whole_clips() -> None:
 
 
 @virtual_time
-async def test_a_stream_that_fails_costs_partials_but_no_word() -> None:
+async def test_failing_stream_loses_partials_but_no_final() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine) as server:
         client = await server.connect()
@@ -119,7 +119,7 @@ async def test_a_stream_that_fails_costs_partials_but_no_word() -> None:
 
 
 @virtual_time
-async def test_an_utterance_that_is_cut_is_heard_whole_and_the_next_one_after_it() -> None:
+async def test_cut_utterance_and_the_next_one_are_streamed_completely() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine, max_audio_queue_seconds_per_session=3.0) as server:
         client = await server.connect()
@@ -135,7 +135,7 @@ async def test_an_utterance_that_is_cut_is_heard_whole_and_the_next_one_after_it
 
 @pytest.mark.parametrize("end", ["clear", "leave"])
 @virtual_time
-async def test_an_utterance_that_is_given_up_gives_its_stream_back(end: str) -> None:
+async def test_discarded_utterance_frees_its_stream(end: str) -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine) as server:
         stays, goes = await server.connect(), await server.connect()
@@ -152,7 +152,7 @@ async def test_an_utterance_that_is_given_up_gives_its_stream_back(end: str) -> 
 
 
 @virtual_time
-async def test_thousands_of_utterances_leave_no_stream_behind() -> None:
+async def test_no_stream_is_left_after_thousands_of_utterances() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine) as server:
         clients = [await server.connect() for _ in range(4)]
@@ -186,7 +186,7 @@ def kroko(folder: Path) -> Callable[[], Engine]:
 
 @pytest.mark.parametrize("make", [streaming, kroko])
 @virtual_time
-async def test_words_of_a_streaming_model_reach_the_client_as_they_are_said(
+async def test_words_of_a_streaming_model_are_published_as_they_are_spoken(
     make: Callable[[Path], Callable[[], Engine]], tmp_path: Path
 ) -> None:
     sentence = np.concatenate([spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)[5_120:], np.zeros(16_000, np.float32)])

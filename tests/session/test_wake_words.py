@@ -25,7 +25,7 @@ def story(client: Client) -> list[str]:
 
 @pytest.mark.contract("4.10", "2.5")
 @virtual_time
-async def test_one_cycle_tells_its_story_in_the_contract_s_order() -> None:
+async def test_events_of_one_wake_word_cycle_are_in_protocol_order() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
         client = await server.connect()
         client.command("start")
@@ -62,7 +62,7 @@ async def test_one_cycle_tells_its_story_in_the_contract_s_order() -> None:
 
 @pytest.mark.contract("4.10")
 @virtual_time
-async def test_a_session_that_waits_makes_no_partials_and_no_finals() -> None:
+async def test_no_partials_or_finals_while_waiting_for_a_wake_word() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
         client = await server.connect()
         client.command("start")
@@ -78,7 +78,7 @@ async def test_a_session_that_waits_makes_no_partials_and_no_finals() -> None:
 
 @pytest.mark.contract("4.10", "2.5")
 @virtual_time
-async def test_a_follow_up_needs_no_word_and_its_end_is_told() -> None:
+async def test_follow_up_needs_no_wake_word_and_its_end_is_published() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_followup_window=3.0) as server:
         client = await server.connect()
         client.command("start")
@@ -105,7 +105,7 @@ async def test_a_follow_up_needs_no_word_and_its_end_is_told() -> None:
 
 @pytest.mark.contract("4.10")
 @virtual_time
-async def test_the_delay_lets_people_speak_first_and_its_end_is_told_as_a_timeout() -> None:
+async def test_activation_delay_needs_no_wake_word_and_ends_with_a_timeout() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_activation_delay=2.0) as server:
         client = await server.connect()
         client.command("start")
@@ -128,7 +128,7 @@ async def test_the_delay_lets_people_speak_first_and_its_end_is_told_as_a_timeou
 
 @pytest.mark.contract("2.7", "2.5")
 @virtual_time
-async def test_times_and_states_are_in_timeline_segment_and_status() -> None:
+async def test_wake_word_times_are_in_timeline_segment_and_status() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
         client = await server.connect()
         client.command("start")
@@ -159,7 +159,7 @@ async def test_times_and_states_are_in_timeline_segment_and_status() -> None:
 
 @pytest.mark.contract("4.9", "4.10")
 @virtual_time
-async def test_clear_waits_for_the_word_again_and_stop_for_nothing() -> None:
+async def test_clear_restarts_the_wake_word_wait_and_stop_ends_it() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
         client = await server.connect()
         client.command("start")
@@ -181,7 +181,7 @@ async def test_clear_waits_for_the_word_again_and_stop_for_nothing() -> None:
 
 @pytest.mark.contract("4.12", "4.10")
 @virtual_time
-async def test_an_utterance_that_the_speaker_limit_refuses_opens_no_follow_up() -> None:
+async def test_rejected_utterance_opens_no_follow_up() -> None:
     async with server_fixture(
         wake=LevelWakeWords(), **WORDS, wake_word_followup_window=3.0, max_active_speakers=1
     ) as server:

@@ -16,7 +16,7 @@ def always(text: str) -> object:
 
 
 @virtual_time
-async def test_a_loop_is_published_neither_as_partial_nor_as_final_and_is_counted() -> None:
+async def test_repetition_is_neither_published_as_partial_nor_as_final_and_is_counted() -> None:
     async with server_fixture(answer=always(LOOP)) as server:
         client = await server.connect()
         client.command("start")
@@ -34,7 +34,7 @@ async def test_a_loop_is_published_neither_as_partial_nor_as_final_and_is_counte
 
 
 @virtual_time
-async def test_punctuation_alone_is_an_empty_text() -> None:
+async def test_punctuation_alone_is_an_empty_final() -> None:
     async with server_fixture(answer=always(" ,,")) as server:
         client = await server.connect()
         client.command("start")
@@ -50,7 +50,7 @@ async def test_punctuation_alone_is_an_empty_text() -> None:
 
 
 @virtual_time
-async def test_what_a_loop_repeats_is_no_evidence_for_stable_text() -> None:
+async def test_repetition_does_not_reach_the_stabilizer() -> None:
     calls = 0
 
     def answer(batch: Batch) -> object:
@@ -70,7 +70,7 @@ async def test_what_a_loop_repeats_is_no_evidence_for_stable_text() -> None:
 
 
 @virtual_time
-async def test_a_click_is_not_transcribed_and_its_segment_is_closed() -> None:
+async def test_click_is_not_transcribed_and_its_segment_is_closed() -> None:
     heard: list[int] = []
 
     def answer(batch: Batch) -> object:
@@ -95,7 +95,7 @@ async def test_a_click_is_not_transcribed_and_its_segment_is_closed() -> None:
 
 
 @virtual_time
-async def test_a_closed_click_keeps_its_turn_behind_a_final_and_before_a_flush() -> None:
+async def test_closed_segment_keeps_its_place_between_a_final_and_a_flush() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
         client = await server.connect(partials=False)
         client.command("start")

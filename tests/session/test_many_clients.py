@@ -58,7 +58,7 @@ class Talker:
 
 
 @virtual_time
-async def test_finals_of_many_talkers_come_as_soon_as_those_of_one_and_live_text_goes_on() -> None:
+async def test_many_talkers_on_a_full_lane_get_finals_in_time_and_partials() -> None:
     async with server_fixture(inference_s=moonshine_s, max_sessions=TALKERS, max_active_speakers=TALKERS) as server:
         talkers = [Talker(await server.connect(), number) for number in range(TALKERS)]
         async with trio.open_nursery() as nursery:
@@ -88,7 +88,7 @@ CROWD = 100
 
 @pytest.mark.parametrize("goodbye", [True, False])
 @virtual_time
-async def test_a_ping_waits_for_no_more_than_the_waking_of_a_crowd_that_vanishes(*, goodbye: bool) -> None:
+async def test_mass_disconnect_does_not_delay_a_ping(*, goodbye: bool) -> None:
     async with server_fixture(max_sessions=CROWD + 1) as server:
         crowd = [await server.connect() for _ in range(CROWD)]
         bystander = await server.connect()

@@ -27,7 +27,7 @@ def log_level() -> Iterator[logging.Logger]:
 
 @pytest.mark.contract("1.3")
 @virtual_time
-async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
+async def test_config_update_report_lists_changes_rejections_and_settings() -> None:
     async with server_fixture() as server:
         report = change(
             server.server_state, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0
@@ -51,7 +51,7 @@ async def test_a_report_of_changes_tells_each_and_the_settings_after() -> None:
 
 
 @virtual_time
-async def test_a_report_without_changes_is_complete() -> None:
+async def test_config_update_report_without_changes_is_complete() -> None:
     async with server_fixture() as server:
         report = change(server.server_state)
         assert (report.applied, report.rejected) == ({}, {})
@@ -60,7 +60,7 @@ async def test_a_report_without_changes_is_complete() -> None:
 
 @pytest.mark.contract("2.1", "3", "4.12")
 @virtual_time
-async def test_places_and_speakers_follow_the_settings_at_once() -> None:
+async def test_session_and_speaker_limits_change_at_once() -> None:
     async with server_fixture(max_sessions=2, max_active_speakers=1) as server:
         server_state = server.server_state
         first, _ = server_state.reserve(), server_state.reserve()
@@ -79,7 +79,7 @@ async def test_places_and_speakers_follow_the_settings_at_once() -> None:
 
 @pytest.mark.contract("1.6")
 @virtual_time
-async def test_limits_show_what_is_in_force() -> None:
+async def test_limits_report_shows_settings_in_force() -> None:
     async with server_fixture() as server:
         change(
             server.server_state,
@@ -104,7 +104,7 @@ async def test_limits_show_what_is_in_force() -> None:
 
 @pytest.mark.contract("3", "7.2")
 @virtual_time
-async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
+async def test_lane_limits_change_at_once() -> None:
     server_state = build_server(load_settings({"model_warmup": False}))
     lane = server_state.lanes.lane_for(JobKind.FINAL)
     lane.submit(final("a"))
@@ -120,7 +120,7 @@ async def test_the_limits_of_the_lanes_follow_the_settings_at_once() -> None:
 
 @pytest.mark.contract("3", "11/29")
 @virtual_time
-async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
+async def test_log_level_changes_at_once(log_level: logging.Logger) -> None:
     async with server_fixture() as server:
         log_level.setLevel("INFO")
         change(server.server_state, log_level="debug")
@@ -131,7 +131,7 @@ async def test_the_log_level_really_changes(log_level: logging.Logger) -> None:
 
 @pytest.mark.contract("3")
 @virtual_time
-async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
+async def test_session_keeps_its_settings_after_a_change() -> None:
     async with server_fixture(load_s=1.0, realtime_callback="update") as server:
         first = await server.connect()
         change(server.server_state, realtime_callback="stabilized")
@@ -143,7 +143,7 @@ async def test_a_session_keeps_the_settings_that_it_was_admitted_with() -> None:
 
 @pytest.mark.contract("1.3", "4.10", "11/5")
 @virtual_time
-async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
+async def test_wake_words_without_a_backend_are_accepted_with_a_warning() -> None:
     async with server_fixture() as server:
         report = change(server.server_state, max_sessions=8, wake_words="jarvis")
         assert (sorted(report.applied), report.rejected) == (["max_sessions", "wake_words"], {})
@@ -163,7 +163,7 @@ async def test_words_without_a_backend_are_taken_and_warned_about() -> None:
     ],
 )
 @virtual_time
-async def test_wake_words_that_there_are_not_are_refused_when_configured(changes: dict[str, str], refused: str) -> None:
+async def test_unknown_wake_words_are_rejected(changes: dict[str, str], refused: str) -> None:
     async with server_fixture() as server:
         report = change(server.server_state, max_sessions=5, **changes)
         assert "max_sessions" in report.applied
@@ -175,7 +175,7 @@ async def test_wake_words_that_there_are_not_are_refused_when_configured(changes
 
 
 @virtual_time
-async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> None:
+async def test_wake_words_apply_to_later_sessions() -> None:
     async with server_fixture() as server:
         assert server.server_state.new_wake_word_detector() is None
         report = change(server.server_state, wakeword_backend="OWW", wake_words="Hey Jarvis")
@@ -188,7 +188,7 @@ async def test_wake_words_that_there_are_make_detectors_for_later_sessions() -> 
 
 @virtual_time
 @virtual_time
-async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
+async def test_warnings_are_only_about_changed_settings() -> None:
     async with server_fixture() as server:
         assert len(change(server.server_state, wake_words="jarvis").warnings) == 1
         assert change(server.server_state, max_sessions=9).warnings == ()
@@ -196,7 +196,7 @@ async def test_a_warning_belongs_to_the_change_that_it_is_about() -> None:
 
 @pytest.mark.contract("1.1", "1.5")
 @virtual_time
-async def test_health_tells_what_each_lane_s_engine_can_do_once_it_is_loaded() -> None:
+async def test_health_reports_engine_capabilities_once_loaded() -> None:
     async with server_fixture(
         load=FakeEngine, load_partials=lambda: FakeStreamingEngine(max_batch=8), load_s=5.0
     ) as server:

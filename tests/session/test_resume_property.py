@@ -144,12 +144,12 @@ cuts = st.builds(
 
 @given(st.lists(cuts, max_size=6))
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
-def test_any_number_of_lost_connections_changes_nothing_that_lasts(cuts: list[Cut]) -> None:
+def test_lost_connections_change_no_durable_event(cuts: list[Cut]) -> None:
     seen = converse(cuts)
     assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
     assert outcome(seen) == UNDISTURBED
 
 
-def test_the_undisturbed_conversation_is_what_was_said() -> None:
+def test_conversation_without_disconnects_is_complete() -> None:
     assert [each[1] for each in UNDISTURBED.words if isinstance(each, tuple)] == ["1111.", "2222.", "3333.", "4444."]
     assert list(UNDISTURBED.steps) == [1, 2, 3, 4]

@@ -15,7 +15,7 @@ PAUSE_S = 0.8
 
 @virtual_time
 @pytest.mark.parametrize("end", ['{"type": "stop"}', '{"type": "flush", "id": 1}'])
-async def test_the_maximum_length_may_be_reached_in_the_last_scrap_of_a_window(end: str) -> None:
+async def test_utterance_is_cut_at_its_maximum_length_within_the_last_partial_window(end: str) -> None:
     async with server_fixture(max_audio_queue_seconds_per_session=1.0, pre_recording_buffer_duration=0.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -29,7 +29,7 @@ async def test_the_maximum_length_may_be_reached_in_the_last_scrap_of_a_window(e
 
 
 @virtual_time
-async def test_a_client_that_falls_silent_in_mid_sentence_gets_its_final_before_it_is_let_go() -> None:
+async def test_idle_timeout_within_an_utterance_delivers_its_final_first() -> None:
     async with server_fixture(idle_timeout_s=3.0, stream_stall_timeout_s=0.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -40,7 +40,7 @@ async def test_a_client_that_falls_silent_in_mid_sentence_gets_its_final_before_
 
 
 @virtual_time
-async def test_the_words_on_both_sides_of_shed_audio_are_not_joined() -> None:
+async def test_shed_audio_ends_the_utterance() -> None:
     inbox = Inbox(2)
     for level in range(5):
         await inbox.put_audio(Audio(np.full(512, level, np.int16), 16_000))
@@ -51,7 +51,7 @@ async def test_the_words_on_both_sides_of_shed_audio_are_not_joined() -> None:
 
 
 @virtual_time
-async def test_the_wait_for_a_wake_word_begins_now() -> None:
+async def test_wake_word_wait_has_the_time_of_start() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
         client = await server.connect()
@@ -63,7 +63,7 @@ async def test_the_wait_for_a_wake_word_begins_now() -> None:
 
 
 @virtual_time
-async def test_what_is_said_without_a_word_carries_no_older_detection() -> None:
+async def test_utterance_without_a_wake_word_carries_no_earlier_detection() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer", "wake_word_activation_delay": 2.0}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
         client = await server.connect(partials=False)
@@ -82,7 +82,7 @@ async def test_what_is_said_without_a_word_carries_no_older_detection() -> None:
 
 
 @virtual_time
-async def test_a_flood_of_flushes_is_refused_and_costs_neither_the_final_nor_an_answer() -> None:
+async def test_too_many_open_flushes_are_refused_and_the_others_answered() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -102,7 +102,7 @@ async def test_a_flood_of_flushes_is_refused_and_costs_neither_the_final_nor_an_
 
 
 @virtual_time
-async def test_a_refused_utterance_that_stalls_is_over_and_costs_no_later_one() -> None:
+async def test_stalled_rejected_utterance_ends_without_a_trace() -> None:
     async with server_fixture(max_active_speakers=1, stream_stall_timeout_s=2.0) as server:
         first, second = await server.connect(partials=False), await server.connect(partials=False)
         for client in (first, second):
@@ -121,7 +121,7 @@ async def test_a_refused_utterance_that_stalls_is_over_and_costs_no_later_one() 
 
 
 @virtual_time
-async def test_what_waits_goes_to_the_lane_up_to_its_limit_and_the_rest_is_told_once() -> None:
+async def test_finals_beyond_the_lane_limit_wait_and_are_announced_once() -> None:
     async with server_fixture(inference_s=lambda _: 60.0, max_final_queue_depth_per_session=2) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -141,7 +141,7 @@ async def test_what_waits_goes_to_the_lane_up_to_its_limit_and_the_rest_is_told_
 
 
 @virtual_time
-async def test_flushes_while_waiting_for_a_wake_word_cut_nothing_out_of_it() -> None:
+async def test_flush_does_not_cut_into_a_wake_word() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
         client = await server.connect(partials=False)
@@ -160,7 +160,7 @@ async def test_flushes_while_waiting_for_a_wake_word_cut_nothing_out_of_it() -> 
 
 
 @virtual_time
-async def test_clear_says_the_waiting_state_once() -> None:
+async def test_clear_publishes_the_waiting_state_once() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
         client = await server.connect()

@@ -12,7 +12,7 @@ TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", tuple: "
 
 
 @pytest.mark.parametrize("declaration", PUBLIC, ids=lambda declaration: declaration.name)
-def test_a_schema_says_what_the_declaration_allows(declaration: Declaration) -> None:
+def test_schema_matches_the_declaration(declaration: Declaration) -> None:
     schema, allowed = setting_schemas()[declaration.name], bounds(declaration)
     assert declaration.name in runtime_settings()[schema.runtime_class]
     assert schema.type == TYPES[kind(declaration)]
@@ -24,13 +24,13 @@ def test_a_schema_says_what_the_declaration_allows(declaration: Declaration) -> 
     assert schema.flag in declaration.option.flags or (not declaration.option.flags and schema.flag == "")
 
 
-def test_what_is_shown_has_a_schema_and_nothing_else_has() -> None:
+def test_public_settings_have_schemas_and_no_others() -> None:
     shown = set(public_settings(Settings())) - {"wake_word_enabled"}
     assert set(setting_schemas()) == shown
     assert list(setting_schemas()) == [declaration.name for declaration in PUBLIC]
 
 
-def test_settings_are_grouped_by_what_they_belong_to() -> None:
+def test_settings_are_grouped() -> None:
     groups: dict[str, set[str]] = {}
     for name, schema in setting_schemas().items():
         groups.setdefault(schema.group, set()).add(name)
@@ -42,7 +42,7 @@ def test_settings_are_grouped_by_what_they_belong_to() -> None:
     assert "wake_words" in groups["wake"]
 
 
-def test_defaults_are_json_as_the_settings_show_them() -> None:
+def test_schema_defaults_are_json() -> None:
     defaults = {name: schema.default for name, schema in setting_schemas().items()}
     declared = {declaration.name: declaration.field.default for declaration in PUBLIC}
     assert msgspec.json.decode(msgspec.json.encode(defaults)) == msgspec.json.decode(msgspec.json.encode(declared))

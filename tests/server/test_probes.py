@@ -13,7 +13,7 @@ from trio_stt.server.probes import restart_reason, unready_reason
 
 
 @virtual_time
-async def test_ready_is_who_has_loaded_and_has_room() -> None:
+async def test_ready_means_loaded_and_not_full() -> None:
     async with server_fixture(load_s=5.0, max_sessions=1) as server:
         assert unready_reason(server.server_state) == "models are loading"
         await trio.sleep(6.0)
@@ -30,7 +30,7 @@ async def test_ready_is_who_has_loaded_and_has_room() -> None:
 
 
 @virtual_time
-async def test_a_lane_that_cannot_load_is_no_reason_for_a_restart() -> None:
+async def test_load_failure_is_no_reason_to_restart() -> None:
     def load() -> FakeEngine:
         raise EngineUnavailable("the model is missing")
 
@@ -41,7 +41,7 @@ async def test_a_lane_that_cannot_load_is_no_reason_for_a_restart() -> None:
 
 
 @virtual_time
-async def test_engines_that_all_hang_are() -> None:
+async def test_hanging_engines_are_a_reason_to_restart() -> None:
     def hangs(batch: Batch) -> float:
         return math.inf if any("2222" in heard.text for heard in levels(batch)) else 0.05
 

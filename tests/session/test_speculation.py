@@ -72,7 +72,7 @@ async def around_a_pause(
 
 @contract("4.6", "5.4", "2.8")
 @virtual_time
-async def test_the_last_words_before_a_pause_are_shown_in_it_and_the_final_is_the_same_one_job() -> None:
+async def test_speculative_final_is_shown_as_partial_and_becomes_the_final() -> None:
     heard = Heard()
     async with server_fixture(answer=heard, realtime_processing_pause=1.0) as server:
         client = await server.connect()
@@ -97,7 +97,7 @@ async def test_the_last_words_before_a_pause_are_shown_in_it_and_the_final_is_th
 
 
 @virtual_time
-async def test_what_was_shown_before_the_pause_is_not_shown_again() -> None:
+async def test_speculative_final_with_unchanged_text_is_not_shown() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("start")
@@ -112,7 +112,7 @@ async def test_what_was_shown_before_the_pause_is_not_shown_again() -> None:
 @contract("4.6")
 @virtual_time
 @pytest.mark.parametrize("final_s", [0.15, 3.0])
-async def test_who_speaks_on_before_it_is_there_gets_the_next_partial_as_if_there_had_been_none(final_s: float) -> None:
+async def test_voided_speculation_does_not_delay_the_next_partial(final_s: float) -> None:
     async def partials(early_s: float) -> list[tuple[float, str]]:
         return await around_a_pause(AHEAD_S, 1.0, early_s, final_s=final_s, partial_s=0.2)
 
@@ -124,7 +124,7 @@ async def test_who_speaks_on_before_it_is_there_gets_the_next_partial_as_if_ther
 
 @contract("4.6", "2.8")
 @virtual_time
-async def test_the_next_utterance_does_not_wait_for_a_final_that_is_late_and_nothing_is_shown_of_the_last() -> None:
+async def test_late_speculative_final_does_not_delay_partials_of_the_next_utterance() -> None:
     async with server_fixture(inference_s=slow_finals, load_partials=lambda: FakeEngine(Heard())) as server:
         client = await server.connect()
         client.command("start")
@@ -142,7 +142,7 @@ async def test_the_next_utterance_does_not_wait_for_a_final_that_is_late_and_not
 
 @contract("4.9", "2.8")
 @virtual_time
-async def test_after_a_clear_it_is_not_shown() -> None:
+async def test_clear_discards_the_speculative_final() -> None:
     async with server_fixture(
         inference_s=lambda batch: 0.1 if is_final(batch) else 0.01, realtime_processing_pause=1.0
     ) as server:
@@ -156,7 +156,7 @@ async def test_after_a_clear_it_is_not_shown() -> None:
 
 
 @virtual_time
-async def test_a_session_without_partials_is_shown_none() -> None:
+async def test_speculative_final_is_not_shown_without_partials() -> None:
     async with server_fixture() as server:
         client = await server.connect(partials=False)
         await speak_and_pause(client)
@@ -166,7 +166,7 @@ async def test_a_session_without_partials_is_shown_none() -> None:
 
 @contract("4.6")
 @virtual_time
-async def test_where_finals_have_an_engine_of_their_own_its_words_are_shown() -> None:
+async def test_speculative_final_is_shown_with_a_lane_of_its_own() -> None:
     def named(name: str) -> FakeEngine:
         return FakeEngine(lambda batch: [Transcript(text=f"said to {name}") for _ in batch])
 
@@ -182,7 +182,7 @@ async def test_where_finals_have_an_engine_of_their_own_its_words_are_shown() ->
 
 @contract("1.7", "7.2")
 @virtual_time
-async def test_a_partial_that_still_waits_gives_its_place_to_the_final_computed_ahead() -> None:
+async def test_speculative_final_replaces_a_queued_partial() -> None:
     heard = Heard()
     async with server_fixture(
         inference_s=lambda batch: 2.5 if batch[0].max() > 0.2 else 0.01, answer=heard, post_speech_silence_duration=10.0
@@ -204,7 +204,7 @@ async def test_a_partial_that_still_waits_gives_its_place_to_the_final_computed_
 
 
 @virtual_time
-async def test_whose_final_computed_ahead_gives_way_to_speech_before_the_engine_is_free_loses_no_partial() -> None:
+async def test_speculation_voided_while_queued_costs_no_partial() -> None:
     heard = Heard()
     async with server_fixture(inference_s=lambda batch: 2.0 if batch[0].max() > 0.2 else 0.01, answer=heard) as server:
         busy, client = await server.connect(partials=False), await server.connect()
@@ -220,7 +220,7 @@ async def test_whose_final_computed_ahead_gives_way_to_speech_before_the_engine_
 
 
 @virtual_time
-async def test_it_is_shown_while_partials_rest_and_the_next_one_comes_no_later_for_it() -> None:
+async def test_speculative_final_is_shown_during_the_pause_between_partials() -> None:
     async def partials(early_s: float) -> list[tuple[float, str]]:
         return await around_a_pause(0.6, 1.2, early_s, final_s=0.05, partial_s=0.4, post_speech_silence_duration=10.0)
 
