@@ -138,7 +138,7 @@ async def test_workers_share_a_model_where_the_engine_allows_it(
     configs = await loaded(server_state, loads, loads_each)
     assert {config.num_workers for config in configs} == {num_workers}
     assert server_state.health().scheduler.workers["main"].workers == 3
-    assert "there again" not in caplog.text, "none was away"
+    assert "recovered" not in caplog.text, "no engine was lost"
 
 
 async def test_an_engine_that_has_one_worker_says_so(
