@@ -34,7 +34,7 @@ def clip(samples: int) -> NDArray[np.float32]:
     return np.zeros(samples, dtype=np.float32)
 
 
-def asked(*samples: int) -> list[Request]:
+def batch_of(*samples: int) -> list[Request]:
     """A batch of clips of these lengths."""
     return [Request(samples=clip(each)) for each in samples]
 
@@ -68,25 +68,25 @@ def limits(finals: int = 8, jobs: int = 64) -> Callable[[], QueueLimits]:
 
 
 def lengths(batch: Batch) -> list[Transcript]:
-    """The words of a clip are its length, so that a test knows which one an engine got."""
+    """The text of a clip is its length, so that a test knows which one an engine got."""
     return [Transcript(text=str(len(samples))) for samples in batch]
 
 
 def _run_on_virtual_time(main: Callable[..., Awaitable[Any]], **options: Any) -> Any:
-    async def not_for_ever() -> Any:
-        # Where every task waits for something that never comes, time jumps here: the test fails instead of hanging.
+    async def within_a_deadline() -> Any:
+        # If all tasks wait in vain, time jumps to this deadline, and the test fails instead of hanging.
         with trio.fail_after(1e9):
             return await main()
 
-    return trio.run(not_for_ever, **options | {"clock": trio.testing.MockClock(autojump_threshold=0)})
+    return trio.run(within_a_deadline, **options | {"clock": trio.testing.MockClock(autojump_threshold=0)})
 
 
 virtual_time = pytest.mark.trio(run=_run_on_virtual_time)
-"""Marks a test in which time begins at 0 and jumps on whenever every task waits for it."""
+"""Marks a test whose time begins at 0 and jumps ahead whenever all tasks wait."""
 
 
 class FakeEngine:
-    """An engine whose answers a test scripts; it remembers what it was asked, and on which threads."""
+    """An engine whose answers a test scripts; it records its batches and its threads."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class FakeEngine:
         self.threads.append(threading.current_thread())
         self.batches.append([request.samples.size for request in batch])
         self.hints += [request.hints for request in batch]
-        return self._answer(_clips(batch))  # type: ignore[return-value] # some tests answer rubbish on purpose
+        return self._answer(_clips(batch))  # type: ignore[return-value] # some tests return invalid answers on purpose
 
     def close(self) -> None:
         self.threads.append(threading.current_thread())
@@ -124,7 +124,7 @@ class FakeEngine:
         self._on_close()
 
 
-def makes(engines: list[FakeEngine]) -> Callable[[], FakeEngine]:
+def engine_loader(engines: list[FakeEngine]) -> Callable[[], FakeEngine]:
     """Loads an engine at each call, and lists it."""
 
     def load() -> FakeEngine:
@@ -135,7 +135,7 @@ def makes(engines: list[FakeEngine]) -> Callable[[], FakeEngine]:
 
 
 class FakeStream:
-    """A stream whose words are where the pieces ended that it was fed, and a full stop where it heard the end."""
+    """A stream whose text lists the ends of the pieces that it was fed, with a full stop after its end."""
 
     def __init__(self, engine: "FakeStreamingEngine") -> None:
         self._engine = engine
@@ -158,7 +158,7 @@ class FakeStream:
 
 
 class FakeStreamingEngine(FakeEngine):
-    """An engine whose streams say what they were fed; it remembers them, and fails where a test says so."""
+    """An engine whose streams report what they were fed; it records them, and fails when a test says so."""
 
     def __init__(self, answer: Callable[[Batch], object] = lengths, *, max_batch: int = 1) -> None:
         super().__init__(answer, max_batch=max_batch)
@@ -250,7 +250,7 @@ def _clips(batch: Sequence[Request]) -> Batch:
     return [request.samples for request in batch]
 
 
-def lane(
+def new_lane(
     engine: FakeEngine | Callable[[], Engine],
     *,
     name: LaneName = "main",
@@ -279,14 +279,14 @@ def lane(
     return Lane(name, new_executor=make_executor, limits=limits, **options)
 
 
-async def reason(waiting: Awaitable[JobResult]) -> str:
+async def drop_reason(waiting: Awaitable[JobResult]) -> str:
     """Why the lane dropped a job."""
     with pytest.raises(JobDropped) as caught:
         await waiting
     return caught.value.reason
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     """Wait for something that a thread does."""
     while True:
         if condition():

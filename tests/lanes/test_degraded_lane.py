@@ -1,4 +1,4 @@
-"""A slow lane with many talkers, whose partials are degraded, on virtual time."""
+"""A slow lane with many sessions, whose partials are degraded, on virtual time."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import trio
 
-from tests.lanes.fakes import FakeEngine, final, lane, partial, virtual_time
+from tests.lanes.fakes import FakeEngine, final, new_lane, partial, virtual_time
 from trio_stt.lanes.job import Ticket, TicketState
 from trio_stt.lanes.lane import Lane
 
@@ -17,7 +17,7 @@ THRESHOLD_S = 1.0
 class Room:
     """Sessions that ask a lane for partials, each for one at a time."""
 
-    served: Lane
+    lane: Lane
     tickets: dict[str, Ticket] = field(default_factory=dict)
     pauses_s: dict[str, float] = field(default_factory=dict)
 
@@ -27,9 +27,9 @@ class Room:
 
     async def talk(self, session_id: str, pause_s: float = 0.02) -> None:
         while True:
-            self.tickets[session_id] = self.served.submit(partial(session_id))
+            self.tickets[session_id] = self.lane.submit(partial(session_id))
             result = await self.tickets[session_id].wait()
-            now_s, policy = trio.current_time(), self.served.partial_policy
+            now_s, policy = trio.current_time(), self.lane.partial_policy
             policy.record(
                 session_id,
                 now_s=now_s,
@@ -38,7 +38,7 @@ class Room:
                 whole_s=1.0,
                 usual_pause_s=pause_s,
             )
-            # Begun long ago: these sessions know no pace, as they are to overload the lane.
+            # `begun_s` lies far back, so that pacing has no effect: these sessions are to overload the lane.
             following = policy.next_partial(session_id, now_s=now_s, begun_s=-1000.0)
             self.pauses_s[session_id] = max(pause_s, following.at_s - now_s)
             await trio.sleep(self.pauses_s[session_id])
@@ -53,10 +53,10 @@ class Room:
 
 
 async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio.CancelScope]:
-    """Twelve talkers; the scope cancels ten of them."""
-    served = lane(FakeEngine(), inference_s=lambda _: 0.15, degradation_threshold_s=lambda: threshold_s)
-    room = Room(served)
-    await nursery.start(served.run)
+    """A lane with twelve sessions; the scope cancels ten of them."""
+    lane = new_lane(FakeEngine(), inference_s=lambda _: 0.15, degradation_threshold_s=lambda: threshold_s)
+    room = Room(lane)
+    await nursery.start(lane.run)
     leaving = trio.CancelScope()
 
     async def talk_and_leave() -> None:
@@ -65,8 +65,8 @@ async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio
                 for number in range(10):
                     talkers.start_soon(room.talk, f"leaves {number}")
         for session_id in [each for each in room.pauses_s if each.startswith("leaves")]:
-            served.cancel_session(session_id)
-            served.partial_policy.forget(session_id)
+            lane.cancel_session(session_id)
+            lane.partial_policy.forget(session_id)
             del room.tickets[session_id], room.pauses_s[session_id]
 
     nursery.start_soon(talk_and_leave)
@@ -77,7 +77,7 @@ async def crowded(nursery: trio.Nursery, threshold_s: float) -> tuple[Room, trio
 
 @pytest.mark.contract("11/33")
 @virtual_time
-async def test_a_slow_lane_has_a_shorter_queue_with_some_of_its_talkers_slowed(nursery: trio.Nursery) -> None:
+async def test_slowing_some_sessions_shortens_the_queue_of_a_slow_lane(nursery: trio.Nursery) -> None:
     free, _ = await crowded(nursery, math.inf)
     await trio.sleep(30.0)
     without_s = await free.longest_wait_s(30.0)
@@ -94,7 +94,7 @@ async def test_a_slow_lane_has_a_shorter_queue_with_some_of_its_talkers_slowed(n
 
 
 @virtual_time
-async def test_a_lane_that_keeps_up_slows_nobody(nursery: trio.Nursery) -> None:
+async def test_lane_that_keeps_up_slows_no_session(nursery: trio.Nursery) -> None:
     room, leaving = await crowded(nursery, THRESHOLD_S)
     leaving.cancel()
     await trio.sleep(30.0)
@@ -103,18 +103,18 @@ async def test_a_lane_that_keeps_up_slows_nobody(nursery: trio.Nursery) -> None:
 
 
 @virtual_time
-async def test_a_queue_that_stands_still_counts(nursery: trio.Nursery) -> None:
-    served = lane(
+async def test_queue_behind_a_long_call_degrades_partials(nursery: trio.Nursery) -> None:
+    lane = new_lane(
         FakeEngine(),
         inference_s=lambda batch: 60.0 if len(batch[0]) == 2 else 0.1,
         degradation_threshold_s=lambda: THRESHOLD_S,
     )
-    await nursery.start(served.run)
-    room = Room(served)
+    await nursery.start(lane.run)
+    room = Room(lane)
     nursery.start_soon(room.talk, "a")
     await trio.sleep(5.0)
-    served.submit(final("b", 2))
+    lane.submit(final("b", 2))
     await trio.sleep(10.0)
-    assert served.partial_policy.is_degraded("a")
+    assert lane.partial_policy.is_degraded("a")
     await trio.sleep(70.0)
-    assert not served.partial_policy.is_degraded("a")
+    assert not lane.partial_policy.is_degraded("a")

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from trio.lowlevel import current_trio_token
 
-from tests.lanes.fakes import Batch, FakeEngine, asked, lengths
+from tests.lanes.fakes import Batch, FakeEngine, batch_of, lengths
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
@@ -61,7 +61,7 @@ async def test_one_thread_makes_all_calls_and_ends_with_the_executor() -> None:
     executor = EngineThread("main", load)
     await executor.start()
     for samples in (1, 2, 3):
-        await executor.transcribe(asked(samples))
+        await executor.transcribe(batch_of(samples))
     await executor.aclose()
     assert len(engines[0].threads) == 5  # load, three clips, close
     assert len(set(engines[0].threads)) == 1
@@ -94,7 +94,7 @@ async def test_event_loop_runs_while_an_engine_holds_the_gil() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, begun, loop_lives.set)
         with pytest.raises(TranscriptionFailed, match="fake raised ZeroDivisionError: after much work"):
-            await executor.transcribe(asked(1))
+            await executor.transcribe(batch_of(1))
     await executor.aclose()
 
 
@@ -107,14 +107,14 @@ async def test_cancelled_call_returns_at_once_and_the_next_call_waits_for_the_th
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, call.begun, scope.cancel)
         with scope:
-            await executor.transcribe(asked(1))
+            await executor.transcribe(batch_of(1))
     assert scope.cancelled_caught  # and the native call still runs, as it was not released
     with trio.CancelScope() as cancelled:
         cancelled.cancel()
-        await executor.transcribe(asked(2))
+        await executor.transcribe(batch_of(2))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(after, call.begun, call.release)
-        assert [t.text for t in await executor.transcribe(asked(3))] == ["3"]
+        assert [t.text for t in await executor.transcribe(batch_of(3))] == ["3"]
     assert engine.clips == [1, 3]  # the call for 2 was cancelled before its turn
     await executor.aclose()
 
@@ -126,7 +126,7 @@ async def test_close_waits_for_a_running_call() -> None:
     executor = EngineThread("main", lambda: engine)
     await executor.start()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(executor.transcribe, asked(1))
+        nursery.start_soon(executor.transcribe, batch_of(1))
         await call.begun.wait()
         nursery.cancel_scope.cancel()
     async with trio.open_nursery() as nursery:
@@ -163,7 +163,7 @@ async def test_hung_thread_is_left_behind_and_ends_when_its_call_returns(
     await executor.start()  # without a deadline virtual time stands still until the thread answers
     if where == "transcribe":
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(executor.transcribe, asked(1))
+            nursery.start_soon(executor.transcribe, batch_of(1))
             await call.begun.wait()
             nursery.cancel_scope.cancel()
     await executor.aclose()
@@ -188,12 +188,12 @@ async def test_abandoned_thread_reports_its_return(caplog: pytest.LogCaptureFixt
     executor = EngineThread("main", lambda: engine)
     await executor.start()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(executor.transcribe, asked(1))
+        nursery.start_soon(executor.transcribe, batch_of(1))
         await call.begun.wait()
         nursery.cancel_scope.cancel()
     executor.abandon(returned.set)
     with pytest.raises(EngineUnavailable):
-        await executor.transcribe(asked(2))
+        await executor.transcribe(batch_of(2))
     (left,) = set(threading.enumerate()) - before
     assert left.daemon
     assert not returned.is_set()

@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 import trio
 
-from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualExecutor, asked, lengths
+from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualExecutor, batch_of, lengths
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import EngineInfo, Transcript
@@ -40,7 +40,7 @@ async def test_start_returns_what_was_loaded(new_executor: NewExecutor) -> None:
 async def test_transcripts_have_the_order_of_the_batch(new_executor: NewExecutor) -> None:
     executor = new_executor(FakeEngine)
     await executor.start()
-    assert [t.text for t in await executor.transcribe(asked(3, 1, 2))] == ["3", "1", "2"]
+    assert [t.text for t in await executor.transcribe(batch_of(3, 1, 2))] == ["3", "1", "2"]
     await executor.aclose()
 
 
@@ -50,7 +50,7 @@ async def test_engine_errors_pass_unchanged(new_executor: NewExecutor, kind: typ
     executor = new_executor(lambda: FakeEngine(raiser(error)))
     await executor.start()
     with pytest.raises(kind) as caught:
-        await executor.transcribe(asked(1))
+        await executor.transcribe(batch_of(1))
     assert caught.value is error
     await executor.aclose()
 
@@ -63,10 +63,10 @@ async def test_other_errors_fail_the_call_and_not_the_executor(new_executor: New
     executor = new_executor(lambda: FakeEngine(answer))
     await executor.start()
     with pytest.raises(TranscriptionFailed) as caught:
-        await executor.transcribe(asked(1))
+        await executor.transcribe(batch_of(1))
     assert str(caught.value) == f"fake raised {type(error).__name__}: no such token"
     assert caught.value.__cause__ is error
-    assert [t.text for t in await executor.transcribe(asked(2))] == ["2"]
+    assert [t.text for t in await executor.transcribe(batch_of(2))] == ["2"]
     await executor.aclose()
 
 
@@ -88,7 +88,7 @@ async def test_invalid_result_fails_the_call(new_executor: NewExecutor, result: 
     executor = new_executor(lambda: FakeEngine(lambda _: result))
     await executor.start()
     with pytest.raises(TranscriptionFailed, match="fake returned"):
-        await executor.transcribe(asked(1))
+        await executor.transcribe(batch_of(1))
     await executor.aclose()
 
 
@@ -110,7 +110,7 @@ async def test_failed_load_makes_the_engine_unavailable(
     assert str(caught.value) == message
     assert error in (caught.value, caught.value.__cause__)
     with pytest.raises(EngineUnavailable):
-        await executor.transcribe(asked(1))
+        await executor.transcribe(batch_of(1))
     await executor.aclose()
 
 
@@ -134,7 +134,7 @@ async def test_close_frees_the_engine_once(new_executor: NewExecutor) -> None:
     await executor.aclose()
     assert engine.closed == 1
     with pytest.raises(EngineUnavailable):
-        await executor.transcribe(asked(1))
+        await executor.transcribe(batch_of(1))
 
 
 async def test_close_frees_the_engine_in_a_cancelled_scope(new_executor: NewExecutor) -> None:
@@ -170,7 +170,7 @@ async def test_engine_of_a_cancelled_start_is_closed(new_executor: NewExecutor) 
         await executor.start()
     assert scope.cancelled_caught
     with pytest.raises(EngineUnavailable):
-        await executor.transcribe(asked(1))
+        await executor.transcribe(batch_of(1))
     await executor.aclose()
     assert [engine.closed for engine in engines] == [1] * len(engines)
 
@@ -195,4 +195,4 @@ async def test_abandoned_engine_is_discarded_and_reports_its_return(new_executor
     await returned.wait()
     assert engine.closed == 1
     with pytest.raises(EngineUnavailable):
-        await executor.transcribe(asked(1))
+        await executor.transcribe(batch_of(1))

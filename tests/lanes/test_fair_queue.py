@@ -1,4 +1,4 @@
-"""The fair queue: its rules one by one, then any order of operations against a model that is too simple to be wrong."""
+"""The fair queue: its rules one by one, then random operations against a simple model."""
 
 from itertools import chain
 
@@ -14,7 +14,7 @@ from trio_stt.lanes.fair_queue import MAX_FINALS_IN_A_ROW, FairQueue, QueueLimit
 from trio_stt.lanes.job import Job, JobKind
 
 
-def drain(queue: FairQueue) -> list[Job]:
+def dequeue_all(queue: FairQueue) -> list[Job]:
     jobs = []
     while (job := queue.dequeue(0.0).job) is not None:
         jobs.append(job)
@@ -22,17 +22,17 @@ def drain(queue: FairQueue) -> list[Job]:
 
 
 @pytest.mark.contract("7.2")
-def test_sessions_take_turns_whatever_their_order_of_arrival() -> None:
+def test_sessions_take_turns_in_any_order_of_arrival() -> None:
     queue = FairQueue("main", limits())
     jobs = [final("a"), final("a"), final("a"), final("b"), final("b"), final("c")]
     for job in jobs:
         queue.enqueue(job)
     a1, a2, a3, b1, b2, c1 = jobs
-    assert drain(queue) == [a1, b1, c1, a2, b2, a3]
+    assert dequeue_all(queue) == [a1, b1, c1, a2, b2, a3]
 
 
 @pytest.mark.contract("7.2")
-def test_a_session_that_comes_back_queues_behind_the_others() -> None:
+def test_session_whose_jobs_are_done_queues_behind_the_others() -> None:
     queue = FairQueue("main", limits())
     a1, a2, b1, b2 = final("a"), final("a"), final("b"), final("b")
     queue.enqueue(a1)
@@ -40,40 +40,40 @@ def test_a_session_that_comes_back_queues_behind_the_others() -> None:
     queue.enqueue(b2)
     assert queue.dequeue(0.0).job is a1
     queue.enqueue(a2)
-    assert drain(queue) == [b1, a2, b2]
+    assert dequeue_all(queue) == [b1, a2, b2]
 
 
 @pytest.mark.contract("7.2")
-def test_finals_go_before_partials() -> None:
+def test_finals_have_priority_over_partials() -> None:
     queue = FairQueue("main", limits())
     pa, pb, fa, fc = partial("a"), partial("b"), final("a"), final("c")
     for job in (pa, pb, fa, fc):
         queue.enqueue(job)
-    assert drain(queue) == [fa, fc, pa, pb]
+    assert dequeue_all(queue) == [fa, fc, pa, pb]
 
 
-def test_many_finals_leave_partials_a_turn_and_those_of_one_session_stay_before_its_own_partial() -> None:
+def test_a_partial_is_served_after_some_finals_but_not_before_its_own_sessions_finals() -> None:
     queue = FairQueue("main", limits(finals=20))
     finals = [final("a") for _ in range(3 * MAX_FINALS_IN_A_ROW)]
     pa, pb, pc = partial("a"), partial("b"), partial("c")
     for job in (pa, *finals, pb, pc):
         queue.enqueue(job)
     first, second = MAX_FINALS_IN_A_ROW, 2 * MAX_FINALS_IN_A_ROW
-    assert drain(queue) == [*finals[:first], pb, *finals[first:second], pc, *finals[second:], pa]
+    assert dequeue_all(queue) == [*finals[:first], pb, *finals[first:second], pc, *finals[second:], pa]
 
 
-def test_of_partials_those_go_first_whose_sessions_asked_longest_ago() -> None:
+def test_partial_of_the_session_that_asked_longest_ago_is_next() -> None:
     queue = FairQueue("realtime", limits())
     late, early, first = partial("a", waiting_since_s=2.0), partial("b", waiting_since_s=1.0), partial("c", first=True)
     for job in (late, early, first):
         queue.enqueue(job)
     newer = partial("a", waiting_since_s=0.5)
     assert queue.enqueue(newer) is late
-    assert drain(queue) == [first, newer, early]
+    assert dequeue_all(queue) == [first, newer, early]
 
 
 @pytest.mark.contract("7.2", "11/32")
-def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -> None:
+def test_new_partial_replaces_the_queued_one_even_in_a_full_lane() -> None:
     queue = FairQueue("main", limits(jobs=2))
     old, new, other = partial("a"), partial("a"), partial("b")
     queue.enqueue(old)
@@ -81,19 +81,19 @@ def test_a_new_partial_takes_the_place_of_the_queued_one_even_in_a_full_lane() -
     assert queue.enqueue(new) is old
     assert len(queue) == 2
     assert queue.statistics().coalesced == 1
-    assert drain(queue) == [new, other]
+    assert dequeue_all(queue) == [new, other]
 
 
-def test_the_first_partials_of_utterances_go_before_the_others_in_their_own_order() -> None:
+def test_first_partials_of_utterances_are_served_before_later_ones() -> None:
     queue = FairQueue("realtime", limits())
     jobs = [partial("a"), partial("b", first=True), final("c"), partial("d"), partial("e", first=True)]
     for job in jobs:
         queue.enqueue(job)
     a, b, c, d, e = jobs
-    assert drain(queue) == [c, b, e, a, d]
+    assert dequeue_all(queue) == [c, b, e, a, d]
 
 
-def test_a_first_partial_keeps_its_place_when_renewed_and_takes_another_for_another_utterance() -> None:
+def test_first_partial_keeps_its_place_when_replaced_within_its_utterance() -> None:
     queue = FairQueue("realtime", limits())
     for job in (partial("a"), partial("b", first=True), partial("c", first=True)):
         queue.enqueue(job)
@@ -101,11 +101,11 @@ def test_a_first_partial_keeps_its_place_when_renewed_and_takes_another_for_anot
     for job in (renewed, a_first, c_later):
         queue.enqueue(job)
     assert len(queue) == 3
-    assert drain(queue) == [renewed, a_first, c_later]
+    assert dequeue_all(queue) == [renewed, a_first, c_later]
 
 
 @pytest.mark.contract("7.2")
-def test_stale_partials_are_dropped_at_their_turn_and_a_deadline_itself_is_in_time() -> None:
+def test_stale_partials_are_dropped_at_their_turn() -> None:
     queue = FairQueue("main", limits())
     late, in_time, after = partial("a", deadline_s=1.9), partial("b", deadline_s=2.0), partial("c")
     for job in (late, in_time, after):
@@ -117,7 +117,7 @@ def test_stale_partials_are_dropped_at_their_turn_and_a_deadline_itself_is_in_ti
     assert queue.statistics().stale == 1
 
 
-def test_only_a_job_with_the_wanted_hints_is_taken_and_another_keeps_its_turn() -> None:
+def test_dequeue_with_hints_leaves_other_jobs_their_turn() -> None:
     queue = FairQueue("main", limits())
     prompted = Hints(prompt="Names: Ada")
     first, late, other, last = (
@@ -131,14 +131,14 @@ def test_only_a_job_with_the_wanted_hints_is_taken_and_another_keeps_its_turn() 
     assert queue.dequeue(1.0, hints=prompted).job is first
     refused = queue.dequeue(1.0, hints=prompted)
     assert refused.job is None
-    assert refused.stale == (late,)  # It was met on the way.
+    assert refused.stale == (late,)  # its turn came before
     assert len(queue) == 2
     assert queue.dequeue(1.0).job is other
     assert queue.dequeue(1.0, hints=prompted).job is last
 
 
 @pytest.mark.contract("7.2")
-def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> None:
+def test_refusals_name_lane_limit_and_value_and_are_counted() -> None:
     queue = FairQueue("realtime", limits(finals=2, jobs=3))
     for job in (final("a"), final("a"), partial("a")):
         queue.enqueue(job)
@@ -152,7 +152,7 @@ def test_refusals_name_the_lane_the_limit_and_its_value_and_are_counted() -> Non
 
 
 @pytest.mark.contract("7.2")
-def test_limits_are_read_at_every_put() -> None:
+def test_limits_are_read_at_every_enqueue() -> None:
     now = QueueLimits(max_finals_per_session=1, max_jobs=64)
     queue = FairQueue("main", lambda: now)
     queue.enqueue(final("a"))
@@ -165,7 +165,7 @@ def test_limits_are_read_at_every_put() -> None:
         queue.enqueue(final("b"))
 
 
-def test_the_same_job_is_not_queued_twice() -> None:
+def test_same_job_is_not_queued_twice() -> None:
     queue = FairQueue("main", limits())
     for job in (final("a"), partial("a")):
         queue.enqueue(job)
@@ -174,7 +174,7 @@ def test_the_same_job_is_not_queued_twice() -> None:
     assert len(queue) == 2
 
 
-def test_a_closed_queue_gives_its_jobs_back_and_takes_no_more() -> None:
+def test_closed_queue_returns_its_jobs_and_refuses_new_ones() -> None:
     queue = FairQueue("main", limits())
     jobs = [partial("a"), final("b"), final("a")]
     for job in jobs:
@@ -195,7 +195,7 @@ def line_of(job: Job) -> str:
 
 
 class Model(RuleBasedStateMachine):
-    """Three lists of turns and one flat list of jobs, searched from end to end."""
+    """Three lists of turns and one list of jobs, searched from end to end."""
 
     jobs = Bundle("jobs")
 

@@ -1,4 +1,4 @@
-"""What may be a job, and what its ticket tells."""
+"""What may be a job, and what its ticket reports."""
 
 import gc
 import weakref
@@ -15,12 +15,12 @@ from trio_stt.lanes.job import Job, JobKind, Ticket
 @pytest.mark.parametrize(
     "samples", [np.zeros(0, np.float32), np.zeros(8, np.float64), np.zeros((8, 2), np.float32), np.zeros(8, np.int16)]
 )
-def test_samples_that_no_engine_takes_are_refused(samples: np.ndarray) -> None:
+def test_samples_of_wrong_type_or_shape_are_refused(samples: np.ndarray) -> None:
     with pytest.raises(ValueError, match=rf"not {samples.dtype} of shape \({samples.shape[0]},"):
         Job(session_id="a", kind=JobKind.FINAL, samples=samples)
 
 
-def test_a_final_has_no_deadline() -> None:
+def test_final_has_no_deadline() -> None:
     with pytest.raises(ValueError, match="only a partial"):
         Job(session_id="a", kind=JobKind.FINAL, samples=clip(1), deadline_s=1.0)
 
@@ -33,22 +33,22 @@ def ticket() -> Ticket:
     return Ticket(final("a"), submitted_s=0.0, withdraw=lambda _: None)
 
 
-async def test_every_waiter_gets_an_error_of_its_own_with_all_that_it_says() -> None:
-    told, cause = ModelMissing("there is no tiny", model="tiny"), OSError("no such file")
-    told.__cause__ = cause
+async def test_every_waiter_gets_its_own_copy_of_the_error() -> None:
+    original, cause = ModelMissing("there is no tiny", model="tiny"), OSError("no such file")
+    original.__cause__ = cause
     failed, got = ticket(), []
-    failed.fail(told)
+    failed.fail(original)
     for _ in range(2):
         try:
             await failed.wait()
         except ModelMissing as error:
             got.append(error)
     assert [(str(error), error.model, error.__cause__) for error in got] == [("there is no tiny", "tiny", cause)] * 2
-    assert len({*map(id, got), id(told)}) == 3
+    assert len({*map(id, got), id(original)}) == 3
 
 
-async def test_a_dropped_job_and_who_waited_for_it_are_free_without_the_garbage_collector() -> None:
-    async def wait_in_vain() -> weakref.ref[Ticket]:
+async def test_dropped_job_and_its_waiters_are_freed_without_garbage_collection() -> None:
+    async def wait_for_dropped() -> weakref.ref[Ticket]:
         dropped = ticket()
         dropped.drop("stale")
         with suppress(JobDropped):
@@ -57,6 +57,6 @@ async def test_a_dropped_job_and_who_waited_for_it_are_free_without_the_garbage_
 
     gc.disable()
     try:
-        assert (await wait_in_vain())() is None
+        assert (await wait_for_dropped())() is None
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""Batches and second attempts, on virtual time: what runs together, in which order, and what one bad clip costs."""
+"""Batches and second attempts, on virtual time: which jobs run together, and what one bad clip costs."""
 
 import math
 from contextlib import suppress
@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.lanes.fakes import (
     Batch,
     FakeEngine,
+    drop_reason,
     final,
-    lane,
     lengths,
+    new_lane,
     partial,
-    reason,
     virtual_time,
 )
 from trio_stt.errors import EngineUnavailable, JobDropped, TranscriptionFailed
@@ -29,18 +29,18 @@ PROMPTED = Hints(prompt="Names: Ada")
 
 
 def stumbling(batch: Batch) -> list[Transcript]:
-    """One bad clip spoils its whole batch."""
+    """One bad clip fails its whole batch."""
     if any(len(samples) == BAD for samples in batch):
         raise ArithmeticError("thirteen")
     return lengths(batch)
 
 
 async def run_all(engine: FakeEngine, jobs: list[Job], *, batch_size: int = 64) -> None:
-    """Submit all jobs before the engine is there, and wait until each has come to its end."""
-    served = lane(engine, batch_size=lambda _: batch_size)
-    tickets = [served.submit(job) for job in jobs]
+    """Submit all jobs before the engine is loaded, and wait until each has ended."""
+    lane = new_lane(engine, batch_size=lambda _: batch_size)
+    tickets = [lane.submit(job) for job in jobs]
     async with trio.open_nursery() as nursery:
-        await nursery.start(served.run)
+        await nursery.start(lane.run)
         for ticket in tickets:
             with suppress(JobDropped):
                 await ticket.wait()
@@ -48,7 +48,7 @@ async def run_all(engine: FakeEngine, jobs: list[Job], *, batch_size: int = 64) 
 
 
 @virtual_time
-async def test_what_waits_runs_together_up_to_the_lanes_and_the_engines_limit() -> None:
+async def test_queued_jobs_run_in_batches_up_to_the_limits_of_lane_and_engine() -> None:
     for max_batch, batch_size, expected in ((8, 3, [3, 3, 1]), (2, 8, [2, 2, 2, 1]), (1, 8, [1] * 7), (8, 1, [1] * 7)):
         engine = FakeEngine(max_batch=max_batch)
         await run_all(engine, [final("a") for _ in range(7)], batch_size=batch_size)
@@ -56,7 +56,7 @@ async def test_what_waits_runs_together_up_to_the_lanes_and_the_engines_limit() 
 
 
 @virtual_time
-async def test_a_batch_follows_the_turns_and_may_mix_kinds() -> None:
+async def test_batch_has_the_queues_order_and_may_mix_kinds() -> None:
     engine = FakeEngine(max_batch=3)
     jobs = [partial("a", 1), final("a", 2), final("a", 3), final("b", 4), partial("c", 5)]
     await run_all(engine, jobs)
@@ -65,9 +65,7 @@ async def test_a_batch_follows_the_turns_and_may_mix_kinds() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=12), st.integers(1, 5))
-def test_batches_cut_the_fair_order_and_change_nothing_else(
-    wanted: list[tuple[str, bool, bool]], batch_size: int
-) -> None:
+def test_batches_keep_the_queues_order(wanted: list[tuple[str, bool, bool]], batch_size: int) -> None:
     jobs = [
         (final if is_final else partial)(session_id, length, hints=PROMPTED if prompted else NO_HINTS)
         for length, (session_id, is_final, prompted) in enumerate(wanted, 1)
@@ -84,7 +82,7 @@ def test_batches_cut_the_fair_order_and_change_nothing_else(
         assert len({next(hints_of) for _ in batch}) == 1
         following = together.batches[number + 1 : number + 2]
         if following and len(batch) < batch_size:
-            # Something waited and had other hints.
+            # The next job was queued and had other hints.
             assert _hints(jobs, following[0][0]) != _hints(jobs, batch[0])
 
 
@@ -93,28 +91,28 @@ def _hints(jobs: list[Job], length: int) -> Hints:
 
 
 @virtual_time
-async def test_the_engine_gets_the_hints_of_each_job(nursery: trio.Nursery) -> None:
+async def test_engine_gets_the_hints_of_each_job(nursery: trio.Nursery) -> None:
     engine = FakeEngine()
-    served = lane(engine)
-    await nursery.start(served.run)
+    lane = new_lane(engine)
+    await nursery.start(lane.run)
     for hints in (PROMPTED, NO_HINTS, Hints(vad_filter=True)):
-        await served.submit(final("a", hints=hints)).wait()
+        await lane.submit(final("a", hints=hints)).wait()
     assert engine.hints == [PROMPTED, NO_HINTS, Hints(vad_filter=True)]
 
 
 @virtual_time
-async def test_a_batch_never_waits_for_more_and_its_size_is_read_live(nursery: trio.Nursery) -> None:
+async def test_batch_never_waits_for_more_jobs_and_its_size_is_read_live(nursery: trio.Nursery) -> None:
     sizes = {JobKind.FINAL: 2, JobKind.PARTIAL: 3}
     engine = FakeEngine(max_batch=8)
-    served = lane(engine, batch_size=sizes.__getitem__)
-    await nursery.start(served.run)
-    served.submit(final("a", 1))
+    lane = new_lane(engine, batch_size=sizes.__getitem__)
+    await nursery.start(lane.run)
+    lane.submit(final("a", 1))
     await trio.testing.wait_all_tasks_blocked()
-    assert engine.batches == []  # It runs, on its own.
+    assert engine.batches == []  # it runs, alone
     for samples in (2, 3, 4):
-        served.submit(final("a", samples))
+        lane.submit(final("a", samples))
     for session_id in "bcd":
-        served.submit(partial(session_id, 5))
+        lane.submit(partial(session_id, 5))
     await trio.sleep(1.5)
     assert engine.batches == [[1]]
     sizes[JobKind.PARTIAL] = 2
@@ -126,56 +124,56 @@ async def test_a_batch_never_waits_for_more_and_its_size_is_read_live(nursery: t
 @virtual_time
 async def test_stale_partials_do_not_end_a_batch(nursery: trio.Nursery) -> None:
     engine = FakeEngine(max_batch=8)
-    served = lane(engine, batch_size=lambda _: 8)
-    await nursery.start(served.run)
-    served.submit(final("a", 1))
+    lane = new_lane(engine, batch_size=lambda _: 8)
+    await nursery.start(lane.run)
+    lane.submit(final("a", 1))
     await trio.testing.wait_all_tasks_blocked()
-    late = served.submit(partial("b", 2, deadline_s=0.5))
-    served.submit(final("c", 3))
-    last = served.submit(final("d", 4))
-    assert await reason(late.wait()) == "stale"
+    late = lane.submit(partial("b", 2, deadline_s=0.5))
+    lane.submit(final("c", 3))
+    last = lane.submit(final("d", 4))
+    assert await drop_reason(late.wait()) == "stale"
     await last.wait()
     assert engine.batches == [[1], [3, 4]]
 
 
 @virtual_time
-async def test_every_job_of_a_batch_counts_with_its_own_delay(nursery: trio.Nursery) -> None:
+async def test_jobs_of_a_batch_are_counted_with_their_own_delays(nursery: trio.Nursery) -> None:
     engine = FakeEngine(max_batch=8)
-    served = lane(engine, inference_s=lambda batch: 2.0 * len(batch), batch_size=lambda _: 8)
-    await nursery.start(served.run)
-    served.submit(final("a", 1))
+    lane = new_lane(engine, inference_s=lambda batch: 2.0 * len(batch), batch_size=lambda _: 8)
+    await nursery.start(lane.run)
+    lane.submit(final("a", 1))
     await trio.sleep(0.5)
-    first = served.submit(final("a", 2))
+    first = lane.submit(final("a", 2))
     await trio.sleep(0.5)
-    second = served.submit(partial("b", 3))
+    second = lane.submit(partial("b", 3))
     assert [(r.queue_delay_s, r.inference_s, r.total_s) for r in [await first.wait(), await second.wait()]] == [
         (1.5, 4.0, 5.5),
         (1.0, 4.0, 5.0),
     ]
     await trio.sleep(6.0)
-    work = served.statistics().work
+    work = lane.statistics().work
     assert (work.completed_jobs, work.failed_jobs, work.inference.count) == (3, 0, 3)
     assert work.busy_ratio == pytest.approx(6 / 12)
 
 
 @virtual_time
-async def test_one_bad_clip_does_not_cost_its_neighbours(nursery: trio.Nursery) -> None:
+async def test_bad_clip_does_not_fail_the_others_of_its_batch(nursery: trio.Nursery) -> None:
     engine = FakeEngine(stumbling, max_batch=8)
-    served = lane(engine, batch_size=lambda _: 8)
-    tickets = [served.submit(job) for job in (final("a", 1), partial("b", 2), final("c", BAD), partial("d", 4))]
-    await nursery.start(served.run)
+    lane = new_lane(engine, batch_size=lambda _: 8)
+    tickets = [lane.submit(job) for job in (final("a", 1), partial("b", 2), final("c", BAD), partial("d", 4))]
+    await nursery.start(lane.run)
     assert [(await tickets[n].wait()).transcript.text for n in (0, 1, 3)] == ["1", "2", "4"]
-    assert (await tickets[3].wait()).inference_s == 5.0  # One second each: the batch, then four alone.
+    assert (await tickets[3].wait()).inference_s == 5.0  # one second each: the batch, then four jobs alone
     with pytest.raises(TranscriptionFailed, match="ArithmeticError: thirteen"):
         await tickets[2].wait()
     assert engine.batches == [[1, BAD, 2, 4], [1], [BAD], [2], [4]]
-    work = served.statistics().work
+    work = lane.statistics().work
     assert (work.completed_jobs, work.failed_jobs, work.inference.count) == (3, 1, 4)
 
 
 @pytest.mark.contract("7.3", "11/12")
 @virtual_time
-async def test_a_failed_final_is_tried_again_and_a_partial_is_not(nursery: trio.Nursery) -> None:
+async def test_failed_final_is_retried_and_a_partial_is_not(nursery: trio.Nursery) -> None:
     failures = iter([True, False, True])
 
     def answer(batch: Batch) -> list[Transcript]:
@@ -184,26 +182,26 @@ async def test_a_failed_final_is_tried_again_and_a_partial_is_not(nursery: trio.
         return lengths(batch)
 
     engine = FakeEngine(answer)
-    served = lane(engine)
-    await nursery.start(served.run)
-    result = await served.submit(final("a", 1)).wait()
+    lane = new_lane(engine)
+    await nursery.start(lane.run)
+    result = await lane.submit(final("a", 1)).wait()
     assert (result.transcript.text, result.inference_s, result.total_s) == ("1", 2.0, 2.0)
     with pytest.raises(TranscriptionFailed, match="once"):
-        await served.submit(partial("a", 2)).wait()
+        await lane.submit(partial("a", 2)).wait()
     assert engine.clips == [1, 1, 2]
-    work = served.statistics().work
+    work = lane.statistics().work
     assert (work.completed_jobs, work.failed_jobs, work.busy_ratio) == (1, 1, 1.0)
 
 
 @virtual_time
-async def test_finals_of_an_unfit_engine_get_one_attempt_on_another(nursery: trio.Nursery) -> None:
+async def test_finals_of_an_unavailable_engine_get_one_attempt_on_another(nursery: trio.Nursery) -> None:
     def answer(_: Batch) -> list[Transcript]:
         raise EngineUnavailable("the card has gone")
 
     engine = FakeEngine(answer, max_batch=8)
-    served = lane(engine, batch_size=lambda _: 8)
-    tickets = [served.submit(final("a", 1)), served.submit(final("b", 2))]
-    await nursery.start(served.run)
+    lane = new_lane(engine, batch_size=lambda _: 8)
+    tickets = [lane.submit(final("a", 1)), lane.submit(final("b", 2))]
+    await nursery.start(lane.run)
     for ticket in tickets:
         with pytest.raises(EngineUnavailable, match="the card has gone"):
             await ticket.wait()
@@ -211,48 +209,48 @@ async def test_finals_of_an_unfit_engine_get_one_attempt_on_another(nursery: tri
 
 
 @virtual_time
-async def test_who_left_meanwhile_gets_no_second_attempt(nursery: trio.Nursery) -> None:
+async def test_job_cancelled_meanwhile_is_not_retried(nursery: trio.Nursery) -> None:
     engine = FakeEngine(stumbling, max_batch=8)
-    served = lane(engine, batch_size=lambda _: 8)
-    left, gone, stays = (served.submit(final(session_id, BAD + n)) for n, session_id in enumerate("abc"))
-    await nursery.start(served.run)
+    lane = new_lane(engine, batch_size=lambda _: 8)
+    left, gone, stays = (lane.submit(final(session_id, BAD + n)) for n, session_id in enumerate("abc"))
+    await nursery.start(lane.run)
     await trio.sleep(0.5)
     assert left.cancel()
-    assert served.cancel_session("b") == 1
+    assert lane.cancel_session("b") == 1
     assert (await stays.wait()).total_s == 2.0
-    assert [await reason(ticket.wait()) for ticket in (left, gone)] == ["cancelled"] * 2
+    assert [await drop_reason(ticket.wait()) for ticket in (left, gone)] == ["cancelled"] * 2
     assert engine.batches == [[13, 14, 15], [15]]
 
 
 @virtual_time
 async def test_shutdown_drops_a_whole_batch() -> None:
-    served = lane(FakeEngine(max_batch=8), inference_s=lambda _: math.inf, batch_size=lambda _: 8)
-    tickets = [served.submit(final("a")), served.submit(partial("b"))]
+    lane = new_lane(FakeEngine(max_batch=8), inference_s=lambda _: math.inf, batch_size=lambda _: 8)
+    tickets = [lane.submit(final("a")), lane.submit(partial("b"))]
     async with trio.open_nursery() as nursery:
-        await nursery.start(served.run)
+        await nursery.start(lane.run)
         await trio.sleep(0.5)
         assert [ticket.state for ticket in tickets] == [TicketState.RUNNING] * 2
         nursery.cancel_scope.cancel()
-    assert [await reason(ticket.wait()) for ticket in tickets] == ["closed"] * 2
+    assert [await drop_reason(ticket.wait()) for ticket in tickets] == ["closed"] * 2
 
 
 @virtual_time
-async def test_a_batch_makes_room_for_as_many_as_it_took(nursery: trio.Nursery) -> None:
-    served = lane(FakeEngine(max_batch=8), batch_size=lambda _: 2)
-    await nursery.start(served.run)
-    served.submit(final("a"))
+async def test_batch_makes_room_for_its_number_of_jobs(nursery: trio.Nursery) -> None:
+    lane = new_lane(FakeEngine(max_batch=8), batch_size=lambda _: 2)
+    await nursery.start(lane.run)
+    lane.submit(final("a"))
     await trio.testing.wait_all_tasks_blocked()
     for session_id in "bcde":
-        served.submit(final(session_id))
-    told: list[int] = []
+        lane.submit(final(session_id))
+    woken: list[int] = []
 
     async def wait(number: int) -> None:
-        await served.wait_room()
-        told.append(number)
+        await lane.wait_room()
+        woken.append(number)
 
     for number in range(3):
         nursery.start_soon(wait, number)
     await trio.sleep(1.5)
-    assert len(told) == 2
+    assert len(woken) == 2
     await trio.sleep(1.0)
-    assert len(told) == 3
+    assert len(woken) == 3

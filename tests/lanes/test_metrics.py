@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trio_stt.metrics import Distribution, DistributionSnapshot
 
 
-def test_an_empty_distribution_is_all_zero() -> None:
+def test_empty_distribution_is_all_zero() -> None:
     assert Distribution().snapshot() == DistributionSnapshot(count=0, avg_ms=0, max_ms=0, p50_ms=0, p95_ms=0)
 
 
@@ -43,7 +43,7 @@ def test_percentiles_forget_what_mean_and_maximum_remember() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.floats(min_value=0, max_value=1e4), min_size=1, max_size=600))
-def test_any_durations(durations_s: list[float]) -> None:
+def test_figures_fit_any_durations(durations_s: list[float]) -> None:
     distribution = Distribution()
     for duration_s in durations_s:
         distribution.add(duration_s)

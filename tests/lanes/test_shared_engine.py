@@ -1,22 +1,22 @@
-"""One engine shared by several threads: who loads it, who closes it, and what a defective one costs."""
+"""One engine shared by several threads: its load, its close, and the discard of a defective one."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.lanes.fakes import FakeEngine, asked, makes
+from tests.lanes.fakes import FakeEngine, batch_of, engine_loader
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.shared_engine import SharedEngine
 
 
 def test_shared_engine_is_loaded_once_and_closed_by_the_last_lease() -> None:
     engines: list[FakeEngine] = []
-    shared = SharedEngine(makes(engines))
+    shared = SharedEngine(engine_loader(engines))
     with ThreadPoolExecutor(4) as threads:
         leases = list(threads.map(lambda _: shared.lease().load(), range(4)))
     assert len(engines) == 1
-    assert [lease.transcribe(asked(3))[0].text for lease in leases] == ["3"] * 4
+    assert [lease.transcribe(batch_of(3))[0].text for lease in leases] == ["3"] * 4
     assert {lease.info for lease in leases} == {engines[0].info}
     for lease in leases:
         assert engines[0].closed == 0
@@ -29,7 +29,7 @@ def test_shared_engine_is_loaded_once_and_closed_by_the_last_lease() -> None:
 
 def test_discarded_engine_goes_to_no_further_lease_and_its_holders_keep_it() -> None:
     engines: list[FakeEngine] = []
-    shared = SharedEngine(makes(engines))
+    shared = SharedEngine(engine_loader(engines))
     first, second = (shared.lease().load() for _ in range(2))
     first.discard()
     third = shared.lease().load()

@@ -1,4 +1,4 @@
-"""A lane with a real streaming model on its own thread, many sessions at once, against sherpa-onnx driven alone."""
+"""A lane with a real streaming model on a thread, many sessions at once, against sherpa-onnx used directly."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ TAIL_S = 0.66
 Clip = NDArray[np.float32]
 
 
-def talk(session: int) -> Clip:
-    """What a session says: other words than its neighbours, a little noise, and no silence at the end."""
+def audio_of(session: int) -> Clip:
+    """The audio of a session: its own words, a little noise, and no silence at the end."""
     words = ((ONE_HZ,), (TWO_HZ,), (THREE_HZ, END_HZ))
     tones = [hz for turn in range(3 + session % 3) for hz in words[(session + turn * (1 + session // 3)) % 3]]
     clip = spoken(*tones)[: -3_000 - 100 * session]
@@ -45,7 +45,7 @@ def pieces(clip: Clip, session: int) -> list[int]:
 
 
 class Alone:
-    """sherpa-onnx itself, one stream at a time."""
+    """sherpa-onnx without a lane, one stream at a time."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         found = {name: str(next(folder.glob(f"{name}*"))) for name in ("encoder", "decoder", "joiner") if kind != "ctc"}
@@ -56,10 +56,10 @@ class Alone:
         else:
             self._recognizer = sherpa_onnx.OnlineRecognizer.from_transducer(tokens=tokens, **found)
 
-    def hear(self, clip: Clip, ends: Sequence[int]) -> list[str]:
+    def transcribe(self, clip: Clip, ends: Sequence[int]) -> list[str]:
         """The text after each end, and after the last word."""
         stream = self._recognizer.create_stream()
-        said = []
+        texts = []
         for start, end in zip([0, *ends], [*ends, clip.size], strict=True):
             stream.accept_waveform(16_000, clip[start:end])
             if end == clip.size:
@@ -67,30 +67,30 @@ class Alone:
                 stream.input_finished()
             while self._recognizer.is_ready(stream):
                 self._recognizer.decode_stream(stream)
-            said.append(self._recognizer.get_result(stream).strip())
-        return said
+            texts.append(self._recognizer.get_result(stream).strip())
+        return texts
 
 
-async def converse(lane: Lane, session: int, heard: dict[int, list[str]]) -> None:
-    """One utterance: partials, of which some are replaced while they wait, and the final."""
-    clip, utterance = talk(session), StreamKey()
+async def run_session(lane: Lane, session: int, texts_by_session: dict[int, list[str]]) -> None:
+    """One utterance: partials, some of which are replaced while they are queued, and the final."""
+    clip, utterance = audio_of(session), StreamKey()
 
     def job(end: int, kind: JobKind = JobKind.PARTIAL) -> Job:
         return Job(session_id=str(session), kind=kind, samples=clip[:end], utterance=utterance)
 
-    said = heard[session] = []
+    texts = texts_by_session[session] = []
     for number, end in enumerate(pieces(clip, session)):
         replaced = lane.submit(job(end)) if number % 3 == 0 else None
         ticket = lane.submit(job(end))
         if replaced is not None:
             with pytest.raises(JobDropped, match="coalesced"):
                 await replaced.wait()
-        said.append((await ticket.wait()).transcript.text)
-    said.append((await lane.submit(job(clip.size, JobKind.FINAL)).wait()).transcript.text)
+        texts.append((await ticket.wait()).transcript.text)
+    texts.append((await lane.submit(job(clip.size, JobKind.FINAL)).wait()).transcript.text)
 
 
 @pytest.mark.parametrize(("kind", "write"), [("transducer", write_stream_transducer), ("ctc", write_zipformer2_ctc)])
-async def test_interleaved_sessions_hear_what_sherpa_onnx_hears_alone(
+async def test_interleaved_sessions_get_the_text_of_sherpa_onnx_alone(
     kind: str, write: Callable[[Path], Path], tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     folder = write(tmp_path)
@@ -104,15 +104,15 @@ async def test_interleaved_sessions_hear_what_sherpa_onnx_hears_alone(
     await nursery.start(lane.run)
     await lane.wait_loaded()
     assert lane.streaming
-    heard: dict[int, list[str]] = {}
+    texts_by_session: dict[int, list[str]] = {}
     async with trio.open_nursery() as sessions:
         for session in range(SESSIONS):
-            sessions.start_soon(converse, lane, session, heard)
+            sessions.start_soon(run_session, lane, session, texts_by_session)
     alone = Alone(kind, folder)
     for session in range(SESSIONS):
-        clip = talk(session)
-        expected = alone.hear(clip, pieces(clip, session))
-        assert heard[session] == expected
+        clip = audio_of(session)
+        expected = alone.transcribe(clip, pieces(clip, session))
+        assert texts_by_session[session] == expected
         assert len(set(expected)) >= 3
         assert expected[-1].count(" ") >= 2
     nursery.cancel_scope.cancel()
@@ -122,10 +122,10 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-def test_thousands_of_streams_leave_no_memory_behind(tmp_path: Path) -> None:
+def test_thousands_of_streams_leak_no_memory(tmp_path: Path) -> None:
     config = EngineConfig(engine="sherpa_onnx_streaming", model=str(write_stream_transducer(tmp_path)))
     engine = LoadedEngine.load(partial(registry.load, config))
-    clip = talk(0)
+    clip = audio_of(0)
 
     def speak() -> None:
         for ends in (False, True):

@@ -1,4 +1,4 @@
-"""Utterances in a streaming engine: each sample is heard once, and whatever is lost is heard again."""
+"""Utterances in a streaming engine: each sample is decoded once, and again only after a failure."""
 
 from dataclasses import dataclass, field
 
@@ -21,21 +21,21 @@ def texts(transcripts: list[Transcript]) -> list[str]:
     return [transcript.text for transcript in transcripts]
 
 
-def test_each_sample_is_heard_once_and_the_final_hears_the_end() -> None:
+def test_each_sample_is_decoded_once_and_the_final_ends_the_stream() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
     streams = UtteranceStreams(engine)
-    said = [streams.transcribe([so_far(one, samples)])[0].text for samples in (10, 30, 35)]
-    assert said == ["10", "10 30", "10 30 35"]
+    text = [streams.transcribe([so_far(one, samples)])[0].text for samples in (10, 30, 35)]
+    assert text == ["10", "10 30", "10 30 35"]
     assert texts(streams.transcribe([so_far(one, 50, ends=True)])) == ["10 30 35 50."]
-    assert len(engine.streams) == 0  # what it heard to the end needs no stream
+    assert len(engine.streams) == 0  # an ended utterance needs no stream
 
 
-def test_a_final_without_partials_is_fed_as_a_whole() -> None:
+def test_final_without_partials_is_fed_as_a_whole() -> None:
     streams = UtteranceStreams(FakeStreamingEngine())
     assert texts(streams.transcribe([so_far(StreamKey(), 50, ends=True)])) == ["50."]
 
 
-def test_a_final_that_brings_nothing_new_only_hears_the_end() -> None:
+def test_final_without_new_samples_only_ends_the_stream() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
     streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 50)])
@@ -43,13 +43,13 @@ def test_a_final_that_brings_nothing_new_only_hears_the_end() -> None:
     assert engine.fed == [50]
 
 
-def test_a_final_shorter_than_its_partials_is_heard_anew() -> None:
+def test_final_shorter_than_its_partials_gets_a_new_stream() -> None:
     streams, one = UtteranceStreams(FakeStreamingEngine()), StreamKey()
     streams.transcribe([so_far(one, 50)])
     assert texts(streams.transcribe([so_far(one, 40, ends=True)])) == ["40."]
 
 
-def test_a_late_partial_gets_what_is_known_and_is_not_heard() -> None:
+def test_late_partial_gets_the_latest_text_without_decoding() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
     streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 50, ends=True)])
@@ -57,13 +57,13 @@ def test_a_late_partial_gets_what_is_known_and_is_not_heard() -> None:
     assert (engine.fed, engine.decoded) == ([50], [1])
 
 
-def test_a_second_final_of_an_utterance_is_heard_anew() -> None:
+def test_second_final_of_an_utterance_gets_a_new_stream() -> None:
     streams, one = UtteranceStreams(FakeStreamingEngine()), StreamKey()
     for samples in (50, 60):
         assert texts(streams.transcribe([so_far(one, samples, ends=True)])) == [f"{samples}."]
 
 
-def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> None:
+def test_streams_of_a_batch_are_decoded_in_one_call_beside_separate_clips() -> None:
     engine, one, two = FakeStreamingEngine(), StreamKey(), StreamKey()
     streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 10)])
@@ -73,14 +73,14 @@ def test_a_batch_is_decoded_in_one_call_and_clips_of_their_own_beside_it() -> No
     assert engine.batches == [[3, 4]]
 
 
-def test_a_final_and_a_late_partial_of_one_utterance_may_come_together() -> None:
+def test_batch_may_hold_a_final_and_a_late_partial_of_one_utterance() -> None:
     engine, one = FakeStreamingEngine(), StreamKey()
     assert texts(UtteranceStreams(engine).transcribe([so_far(one, 50, ends=True), so_far(one, 40)])) == ["50.", "50."]
     assert engine.decoded == [1]
 
 
 @pytest.mark.parametrize("error", [TranscriptionFailed("fake"), EngineUnavailable("fake"), MemoryError()])
-def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
+def test_failed_utterance_is_decoded_from_the_start_again(error: Exception) -> None:
     engine, one, two = FakeStreamingEngine(), StreamKey(), StreamKey()
     streams = UtteranceStreams(engine)
     streams.transcribe([so_far(one, 10), so_far(two, 10)])
@@ -90,7 +90,7 @@ def test_what_failed_is_heard_from_the_start_again(error: Exception) -> None:
     assert texts(streams.transcribe([so_far(one, 20, ends=True), so_far(two, 20)])) == ["20.", "10 20"]
 
 
-def test_streams_end_with_their_utterances_and_with_the_engine() -> None:
+def test_streams_are_freed_with_their_utterances_and_the_engine() -> None:
     engine = FakeStreamingEngine()
     streams = UtteranceStreams(engine)
     held = StreamKey()
@@ -105,7 +105,7 @@ def test_streams_end_with_their_utterances_and_with_the_engine() -> None:
     assert engine.closed == 2
 
 
-def test_only_an_engine_that_says_so_streams() -> None:
+def test_only_an_engine_loaded_as_streaming_gets_streams() -> None:
     class Whole(FakeStreamingEngine):
         @property
         def info(self) -> EngineInfo:
@@ -120,7 +120,7 @@ def test_only_an_engine_that_says_so_streams() -> None:
 
 @dataclass
 class Talker:
-    """An utterance as its session sees it."""
+    """An utterance of a session, with the samples so far."""
 
     utterance: StreamKey = field(default_factory=StreamKey)
     samples: int = 1
@@ -137,7 +137,7 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS)
-def test_whatever_is_dropped_late_or_failing_a_transcript_is_that_of_the_whole_clip(
+def test_transcripts_cover_the_whole_clip_after_drops_and_failures(
     actions: list[tuple[int, str, int]],
 ) -> None:
     engine = FakeStreamingEngine()
@@ -151,11 +151,11 @@ def test_whatever_is_dropped_late_or_failing_a_transcript_is_that_of_the_whole_c
                 streams.transcribe([so_far(talker.utterance, talker.samples, ends=True)])
             continue
         talker.samples += more if action in ("partial", "final") else 0
-        asked = max(1, talker.samples - more) if action in ("late", "short final") else talker.samples
+        clip_samples = max(1, talker.samples - more) if action in ("late", "short final") else talker.samples
         ends = action.endswith("final")
-        (transcript,) = streams.transcribe([so_far(talker.utterance, asked, ends=ends)])
-        heard = int(transcript.text.rstrip(".").split()[-1])
-        assert heard == asked if action != "late" else asked <= heard <= talker.samples
+        (transcript,) = streams.transcribe([so_far(talker.utterance, clip_samples, ends=ends)])
+        decoded = int(transcript.text.rstrip(".").split()[-1])
+        assert decoded == clip_samples if action != "late" else clip_samples <= decoded <= talker.samples
         assert transcript.text.endswith(".") is ends
         if ends:
             talkers[number] = Talker()

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.contract.fixtures import change
-from tests.lanes.fakes import Batch, FakeEngine, final, lengths, until
+from tests.lanes.fakes import Batch, FakeEngine, final, lengths, wait_until
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Transcript
@@ -56,7 +56,7 @@ async def loaded(server_state: ServerState, loads: Loads, count: int) -> list[En
     """Run the lanes until they have loaded so often, and every worker serves."""
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
-        await until(
+        await wait_until(
             lambda: (
                 not any(lane.engines.serving < lane.engines.workers for lane in server_state.lanes.statistics().lanes)
             )
@@ -163,7 +163,7 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
         await server_state.lanes.wait_loaded()
         change(server_state, job_deadline_s=0.05, engine_outage_limit_s=3600.0)
         ticket = lane.submit(final("a", HANG))
-        await until(lambda: server_state.health().scheduler.workers["main"].restarts)
+        await wait_until(lambda: server_state.health().scheduler.workers["main"].restarts)
         shown = json.loads(msgspec.json.encode(server_state.health()))
         worker = shown["scheduler"]["workers"]["main"]
         assert (worker["state"], worker["serving"], worker["hungThreads"]) == ("restarting", 0, 1)
@@ -171,7 +171,7 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
         assert (shown["ok"], shown["ready"], shown["startupErrors"]) == (True, True, [])
         assert ticket.cancel()
         loads.release.set()
-        await until(lambda: not server_state.health().scheduler.workers["main"].hung_threads)
+        await wait_until(lambda: not server_state.health().scheduler.workers["main"].hung_threads)
         nursery.cancel_scope.cancel()
 
 
@@ -187,5 +187,5 @@ async def test_an_outage_that_lasts_is_told_with_its_limit(monkeypatch: pytest.M
         assert (shown.ok, shown.ready, shown.scheduler.workers["main"].state) == (False, True, "failed")
         assert [error.where for error in shown.startup_errors] == ["main_engine"]
         loads.release.set()
-        await until(lambda: not server_state.health().scheduler.workers["main"].hung_threads)
+        await wait_until(lambda: not server_state.health().scheduler.workers["main"].hung_threads)
         nursery.cancel_scope.cancel()

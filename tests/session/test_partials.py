@@ -8,7 +8,7 @@ import pytest
 import trio
 from numpy.typing import NDArray
 
-from tests.lanes.fakes import FakeEngine, final, lane, partial, virtual_time
+from tests.lanes.fakes import FakeEngine, final, new_lane, partial, virtual_time
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
@@ -73,7 +73,7 @@ class Talk:
     def __init__(self, audio: NDArray[np.float32] = SILENCE, *, inference_s: float = 0.0) -> None:
         self.audio = audio
         self.engine = FakeEngine()
-        self.lane = lane(
+        self.lane = new_lane(
             self.engine,
             inference_s=lambda batch: 1.0 if len(batch[0]) == 1 else inference_s,
             degradation_threshold_s=lambda: 0.5,

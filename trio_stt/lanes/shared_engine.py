@@ -1,6 +1,6 @@
 """One loaded engine for several threads of a lane, where its `transcribe` may be called on all of them at once.
 
-Owns who holds the engine. It knows neither executors nor Trio: `load` and `close` run on the executors' threads.
+Counts the leases of the engine. It knows neither executors nor Trio: `load` and `close` run on the executors' threads.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""What loading an engine freed goes back to the system."""
+"""Memory that loading an engine freed is returned to the system."""
 
 import os
 import platform
@@ -19,12 +19,12 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what was freed")
-async def test_memory_that_loading_used_for_a_while_is_given_back() -> None:
+async def test_memory_that_loading_freed_is_returned_to_the_system() -> None:
     kept = []
 
     def load() -> FakeEngine:
         pieces = [np.ones(PIECE_BYTES, np.uint8) for _ in range(PIECES)]
-        kept.append(pieces[-1])  # at the arena's end: what lies before it is free, but stays
+        kept.append(pieces[-1])  # at the arena's end: glibc keeps the freed memory before it
         return FakeEngine()
 
     thread = EngineThread("main", load)

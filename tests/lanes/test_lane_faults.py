@@ -1,4 +1,4 @@
-"""Whatever engines do to a lane, whoever leaves: nothing is lost, and each job comes to its own end once."""
+"""Random faults of engines and cancellations: no job is lost, and each ends exactly once."""
 
 import enum
 import math
@@ -10,7 +10,7 @@ import trio.testing
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.lanes.fakes import Batch, FakeEngine, final, lane, lengths, partial
+from tests.lanes.fakes import Batch, FakeEngine, final, lengths, new_lane, partial
 from trio_stt.errors import EngineError, EngineUnavailable, JobDropped
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
@@ -19,7 +19,7 @@ from trio_stt.lanes.lane_state import LaneState
 
 
 class Clip(enum.IntEnum):
-    """What a clip does to the engine that gets it; its length says which one it is, modulo their number."""
+    """What a clip does to its engine. Its length modulo the number of kinds says which kind it is."""
 
     GOOD = 0
     FAILS_ONCE = 1
@@ -47,7 +47,7 @@ STEPS = st.lists(
 
 
 class Storm:
-    """A lane, its jobs, and what its engines were asked."""
+    """A lane, its jobs, and how often its engines got each clip."""
 
     def __init__(self, *, workers: int, shared: bool, max_batch: int, bad_loads: set[int]) -> None:
         self.asked: Counter[int] = Counter()
@@ -57,7 +57,7 @@ class Storm:
         self.workers = workers
         self.tickets: list[Ticket] = []
         self.ends: Counter[Ticket] = Counter()
-        self.lane = lane(
+        self.lane = new_lane(
             self.load,
             inference_s=self.inference_s,
             workers=workers,
@@ -112,7 +112,7 @@ class Storm:
 
 
 def may_end(job: Job, ended: object) -> bool:
-    """Whether a job may have ended with this text, drop reason or error: good finals with nothing but their text."""
+    """Whether a job may end with this text, drop reason or error. A good final ends with its text or is cancelled."""
     clip, is_partial = Clip(job.samples.size % len(Clip)), job.kind is JobKind.PARTIAL
     if isinstance(ended, EngineError):
         no_engine = str(ended).startswith("the main lane has no engine")
@@ -147,7 +147,7 @@ async def weather(storm: Storm, steps: list[tuple[str, object, Clip | None]]) ->
         shown = storm.lane.statistics()
         assert shown.queue.queued == 0
         assert shown.engines.hung_threads <= MAX_HUNG_THREADS - 1 + storm.workers
-        # Afterwards all is as before, unless too many engines hang.
+        # The lane has recovered, unless too many engines hang.
         if shown.engines.hung_threads < MAX_HUNG_THREADS:
             assert storm.lane.state is LaneState.READY
             assert shown.engines.serving == storm.workers
@@ -167,7 +167,7 @@ async def weather(storm: Storm, steps: list[tuple[str, object, Clip | None]]) ->
     max_batch=st.integers(1, 4),
     bad_loads=st.sets(st.integers(1, 8), max_size=4),
 )
-def test_nothing_is_lost_in_a_storm(
+def test_every_job_ends_once_whatever_the_engines_do(
     steps: list[tuple[str, object, Clip | None]], workers: int, shared: bool, max_batch: int, bad_loads: set[int]
 ) -> None:
     storm = Storm(workers=workers, shared=shared, max_batch=max_batch, bad_loads=bad_loads)
