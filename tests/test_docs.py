@@ -38,10 +38,10 @@ def page() -> str:
 def row(declaration: Declaration) -> str:
     cells = (
         f"`{declaration.env}`" if declaration.is_settable else f"`{declaration.name}`",
-        ", ".join(f"`{flag}`" for flag in declaration.option.flags),
+        ", ".join(f"`{flag}`" for flag in declaration.flags),
         shown_default(declaration),
         allowed(declaration),
-        WHEN[declaration.option.runtime],
+        WHEN[declaration.runtime],
         declaration.help,
     )
     return f"| {' | '.join(cells)} |\n"

@@ -14,8 +14,8 @@ from trio_stt.errors import SettingError
 from trio_stt.settings import Declaration, RuntimeClass, Settings, declarations
 from trio_stt.settings.revision import WAKE_WORD_SETTINGS, Revision, revise
 
-STARTUP = [d for d in declarations() if d.option.runtime is RuntimeClass.STARTUP]
-CHANGEABLE = [d for d in declarations() if d.option.runtime is not RuntimeClass.STARTUP]
+STARTUP = [d for d in declarations() if d.runtime is RuntimeClass.STARTUP]
+CHANGEABLE = [d for d in declarations() if d.runtime is not RuntimeClass.STARTUP]
 DEFAULT = Settings()
 WRONG_TYPES: dict[type, list[str]] = {
     bool: ["0", "1", "null", '"true"', "[]", "{}", "1.0"],

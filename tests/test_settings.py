@@ -132,7 +132,7 @@ def test_all_59_shared_settings_are_declared() -> None:
 def test_flags_class_and_default_of_shared_settings(row: list[str]) -> None:
     name, flags, letter, *default = row
     declaration = next(d for d in declarations() if d.name == name)
-    assert declaration.option.flags == (() if flags == "-" else tuple(flags.split(",")))
+    assert declaration.flags == (() if flags == "-" else tuple(flags.split(",")))
     assert name in runtime_settings()[CLASSES[letter]]
     if not default:
         assert declaration.field.default == ""
@@ -155,10 +155,10 @@ def test_runtime_classes_are_sorted_and_hold_each_setting_once() -> None:
 def test_each_flag_sets_its_setting(declaration: Declaration) -> None:
     others = [part for name, value in lifted(declaration).items() for part in (f"--{name.replace('_', '-')}", value)]
     if declaration.is_flag_only:
-        (flag,) = declaration.option.flags
+        (flag,) = declaration.flags
         assert getattr(from_flags(flag), declaration.name) is not declaration.field.default
         return
-    for flag in declaration.option.flags:
+    for flag in declaration.flags:
         for value in good_values(declaration):
             settings = from_flags(f"{flag}={as_text(value)}", *others)
             assert getattr(settings, declaration.name) == as_held(value)
@@ -186,8 +186,8 @@ def test_invalid_value_is_rejected_by_flag_and_variable(
     for text in texts:
         if not declaration.is_flag_only:
             with pytest.raises(SettingError) as refusal:
-                from_flags(f"{declaration.option.flags[0]}={text}")
-            assert_one_line(refusal.value, declaration.option.flags[0], text)
+                from_flags(f"{declaration.flags[0]}={text}")
+            assert_one_line(refusal.value, declaration.flags[0], text)
         monkeypatch.setenv(declaration.env, text)
         with pytest.raises(SettingError) as refusal:
             load_settings()
@@ -209,11 +209,11 @@ def test_flag_overrides_the_environment(declaration: Declaration, monkeypatch: p
         declaration.env, "not at all" if declaration.is_flag_only else as_text(declaration.field.default)
     )
     if declaration.is_flag_only:
-        settings = from_flags(declaration.option.flags[0])
+        settings = from_flags(declaration.flags[0])
         assert getattr(settings, declaration.name) is not declaration.field.default
         return
     value = good_values(declaration)[0]
-    settings = from_flags(f"{declaration.option.flags[0]}={as_text(value)}")
+    settings = from_flags(f"{declaration.flags[0]}={as_text(value)}")
     assert getattr(settings, declaration.name) == as_held(value)
 
 

@@ -248,7 +248,7 @@ async def test_partial_audio_is_bounded() -> None:
 NUMBERS = [
     declaration
     for declaration in declarations()
-    if declaration.option.runtime is not RuntimeClass.STARTUP and bad_values(declaration)
+    if declaration.runtime is not RuntimeClass.STARTUP and bad_values(declaration)
 ]
 
 

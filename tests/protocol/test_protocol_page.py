@@ -192,7 +192,7 @@ def test_every_public_setting_of_sessions_is_in_the_table_of_settings() -> None:
     wanted = {
         declaration.name
         for declaration in declarations()
-        if declaration.option.runtime is not RuntimeClass.STARTUP and declaration.name != "log_level"
+        if declaration.runtime is not RuntimeClass.STARTUP and declaration.name != "log_level"
     }
     assert wanted <= listed
 

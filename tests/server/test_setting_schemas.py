@@ -7,7 +7,7 @@ from tests.support.declared import bounds, choices, is_optional, kind
 from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.settings import Declaration, Settings, declarations, public_settings, runtime_settings
 
-PUBLIC = [declaration for declaration in declarations() if declaration.option.public]
+PUBLIC = [declaration for declaration in declarations() if declaration.public]
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", tuple: "numbers"}
 
 
@@ -21,7 +21,7 @@ def test_schema_matches_the_declaration(declaration: Declaration) -> None:
     assert schema.max_length == allowed.longest
     assert schema.choices == choices(declaration)
     assert schema.help == declaration.help
-    assert schema.flag in declaration.option.flags or (not declaration.option.flags and schema.flag == "")
+    assert schema.flag in declaration.flags or (not declaration.flags and schema.flag == "")
 
 
 def test_public_settings_have_schemas_and_no_others() -> None:

@@ -126,7 +126,7 @@ def start_refusal(settings: Settings) -> str | None:
 def from_environment() -> dict[str, str]:
     """The settings from the environment. Values that clients may not see are hidden here, too."""
     return {
-        declaration.env: os.environ[declaration.env] if declaration.option.public else "(set)"
+        declaration.env: os.environ[declaration.env] if declaration.public else "(set)"
         for declaration in declarations()
         if declaration.env in os.environ
     }

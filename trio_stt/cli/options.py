@@ -14,7 +14,7 @@ def add_settings(parser: argparse.ArgumentParser, *, without: Collection[str] = 
     for declaration in declarations():
         if declaration.name in without or not declaration.is_settable:
             continue
-        flags, destination = declaration.option.flags, _PREFIX + declaration.name
+        flags, destination = declaration.flags, _PREFIX + declaration.name
         help_text = declaration.help + (f" Default: {declaration.default_text}." if declaration.default_text else "")
         if declaration.is_flag_only:
             group.add_argument(

@@ -59,7 +59,7 @@ def config_update_report(revision: Revision, shown: dict[str, object]) -> Config
 
 
 def _applies_to(declaration: Declaration) -> Literal["active_sessions", "new_sessions"]:
-    return "active_sessions" if declaration.option.runtime is RuntimeClass.ACTIVE else "new_sessions"
+    return "active_sessions" if declaration.runtime is RuntimeClass.ACTIVE else "new_sessions"
 
 
 def scheduler_report(statistics: LanesStatistics) -> SchedulerReport:

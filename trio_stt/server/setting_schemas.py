@@ -18,7 +18,7 @@ _TYPES: dict[str, Literal["boolean", "integer", "number", "text", "numbers"]] = 
 @cache
 def setting_schemas() -> dict[str, SettingSchema]:
     """The schema of each public setting, by name, in the order of declaration."""
-    return {declaration.name: _schema(declaration) for declaration in declarations() if declaration.option.public}
+    return {declaration.name: _schema(declaration) for declaration in declarations() if declaration.public}
 
 
 def _schema(declaration: Declaration) -> SettingSchema:
@@ -27,7 +27,7 @@ def _schema(declaration: Declaration) -> SettingSchema:
     kind = next(each for each in kinds if each["type"] != "null")
     ranged = kind.get("items", kind)
     return SettingSchema(
-        runtime_class=declaration.option.runtime.value,
+        runtime_class=declaration.runtime.value,
         group=declaration.group,
         type=_TYPES[kind["type"]],
         nullable=len(kinds) > 1,
@@ -38,6 +38,6 @@ def _schema(declaration: Declaration) -> SettingSchema:
         choices=tuple(kind.get("enum", [kind["const"]] if "const" in kind else [])),
         default=declaration.field.default,
         help=declaration.help,
-        flag=declaration.option.flags[0] if declaration.is_settable else "",
+        flag=declaration.flags[0] if declaration.is_settable else "",
         environment=declaration.env if declaration.is_settable else "",
     )

@@ -102,19 +102,23 @@ class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings,
         return bool(self.wakeword_backend)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """One setting, as the command line, the API and the documentation need it.
 
     Attributes:
         name: The setting.
-        option: Flags, runtime class, and whether it is public.
+        runtime: When a change takes effect.
+        flags: Flags of the command line, the preferred one first; empty if the setting cannot be set.
+        public: Whether clients may see it.
         field: Type, range, default and help, as Pydantic holds them.
         group: Group that declares it; on the wire in the schema of `/api/config`.
     """
 
     name: str
-    option: Option
+    runtime: RuntimeClass
+    flags: tuple[str, ...]
+    public: bool
     field: FieldInfo
     group: str
 
@@ -126,7 +130,7 @@ class Declaration:
     @property
     def is_settable(self) -> bool:
         """Whether it can be set; a setting that follows from others is only shown."""
-        return bool(self.option.flags)
+        return bool(self.flags)
 
     @property
     def is_flag_only(self) -> bool:
@@ -135,8 +139,8 @@ class Declaration:
 
     @property
     def help(self) -> str:
-        """One sentence for people."""
-        return self.field.description or ""
+        """Help for people, in one line."""
+        return " ".join((self.field.description or "").split())
 
     @property
     def json_schema(self) -> dict[str, Any]:
@@ -167,7 +171,12 @@ def declarations() -> tuple[Declaration, ...]:
     found = []
     for name, field in Settings.model_fields.items():
         option = next(item for item in field.metadata if isinstance(item, Option))
-        found.append(Declaration(name, option, field, groups[name]))
+        flags = (f"--{name.replace('_', '-')}",) if option.flags is None else option.flags
+        found.append(
+            Declaration(
+                name=name, runtime=option.runtime, flags=flags, public=option.public, field=field, group=groups[name]
+            )
+        )
     return tuple(found)
 
 
@@ -218,7 +227,7 @@ def _explain(error: ValidationError, from_flags: frozenset[str]) -> str:
 def _flag_or_variable(name: str, from_flags: frozenset[str]) -> str:
     for declaration in declarations():
         if declaration.name == name:
-            return declaration.option.flags[0] if name in from_flags else declaration.env
+            return declaration.flags[0] if name in from_flags else declaration.env
     return name
 
 
@@ -231,13 +240,11 @@ def setting_warnings(settings: Settings) -> tuple[str, ...]:
 
 def public_settings(settings: Settings) -> dict[str, object]:
     """Settings that clients may see, by name. See docs/protocol.md, GET /api/config."""
-    shown = {d.name: getattr(settings, d.name) for d in declarations() if d.option.public}
+    shown = {d.name: getattr(settings, d.name) for d in declarations() if d.public}
     return shown | {"wake_word_enabled": settings.wake_words_enabled}
 
 
 @cache
 def runtime_settings() -> dict[str, list[str]]:
     """Setting names by runtime class, sorted. Always the same object: do not change it."""
-    return {
-        runtime.value: sorted(d.name for d in declarations() if d.option.runtime is runtime) for runtime in RuntimeClass
-    }
+    return {runtime.value: sorted(d.name for d in declarations() if d.runtime is runtime) for runtime in RuntimeClass}

@@ -28,42 +28,52 @@ class Option:
 
     Attributes:
         runtime: When a change takes effect.
-        flags: Flags of the command line, the preferred one first. The flag of a boolean takes no value and inverts
-            the default. A setting without flags cannot be set, not even by the environment.
+        flags: Flags of the command line, the preferred one first; None for the one that follows from the name. The flag
+            of a boolean takes no value and inverts the default. A setting with an empty tuple cannot be set.
         public: Whether `/api/config` and `hello` show it. Engine options, which may hold tokens, are not public.
     """
 
     runtime: RuntimeClass
-    flags: tuple[str, ...]
+    flags: tuple[str, ...] | None = None
     public: bool = True
 
 
 class SettingsGroup(BaseSettings):
-    """Base of the groups of settings.
+    """Base of the groups of settings. The docstring below a setting is its help, in the documents and on the wire.
 
     Attributes:
         group: Name of the group on the wire.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,
     )
     group: ClassVar[str] = ""
 
 
 def active(*flags: str) -> Option:
-    """A setting whose change takes effect at once."""
-    return Option(RuntimeClass.ACTIVE, flags)
+    """A setting whose change takes effect at once. Without `flags`, the flag follows from the name."""
+    return Option(RuntimeClass.ACTIVE, flags or None)
 
 
 def new_sessions(*flags: str) -> Option:
     """A setting that a session reads once, when it begins."""
-    return Option(RuntimeClass.NEW_SESSIONS, flags)
+    return Option(RuntimeClass.NEW_SESSIONS, flags or None)
 
 
 def startup(*flags: str, public: bool = True) -> Option:
     """A setting that needs a restart."""
-    return Option(RuntimeClass.STARTUP, flags, public)
+    return Option(RuntimeClass.STARTUP, flags or None, public)
+
+
+def not_settable() -> Option:
+    """A setting that follows from others."""
+    return Option(RuntimeClass.STARTUP, ())
 
 
 def canonical_name(value: object) -> object:

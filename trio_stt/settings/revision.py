@@ -97,7 +97,7 @@ def _parse(declaration: Declaration | None, raw: msgspec.Raw) -> object:
     """The value as the settings hold it: of the exact JSON type, one of the choices, within its range."""
     if declaration is None:
         raise _Rejected("unknown", "there is no such setting")
-    if declaration.option.runtime is RuntimeClass.STARTUP:
+    if declaration.runtime is RuntimeClass.STARTUP:
         raise _Rejected("startup_only", "this setting changes only with a restart of the server")
     annotation = declaration.field.annotation
     # A choice may be spelled in several ways, so any text is taken here and checked below.
