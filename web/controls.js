@@ -11,7 +11,7 @@ import { loadPreferences } from './audio/preferences.js';
 import { SettingsPanel } from './settings/settings-panel.js';
 import { soundMessage } from './audio/audio-messages.js';
 import { SoundPanel } from './audio/audio-panel.js';
-import { fileSource, sharedSound } from './audio/sources.js';
+import { fileSource, sharedAudio } from './audio/sources.js';
 import { connectTalkControls } from './audio/talk-controls.js';
 
 /** @import { CaptureHandlers, SourceKind } from './audio/capture.js' */
@@ -74,7 +74,7 @@ export class Controls {
       preferences: this.#preferences,
       onMicrophone: () => void talk.reopenMicrophone(),
       onHold: () => this.#drawTalk(),
-      onShare: () => void talk.hear(sharedSound),
+      onShare: () => void talk.hear(sharedAudio),
       onFile: play,
     });
     const settings = new SettingsPanel(byId('settings'), () => link.renew());

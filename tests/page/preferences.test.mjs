@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { loadPreferences, savePreferences } from '../../web/audio/preferences.js';
-import { mixedDown } from '../../web/audio/sources.js';
+import { mixToMono } from '../../web/audio/sources.js';
 
 /** A browser's storage, holding one text at most. */
 function storage(text = null) {
@@ -35,5 +35,5 @@ test('a browser that forbids storage still has preferences', () => {
 test('the channels of a file become their mean', () => {
   const channels = [Float32Array.of(1, 0.5, 0), Float32Array.of(0, 0.5, -1)];
   const decoded = { numberOfChannels: 2, length: 3, getChannelData: (i) => channels[i] };
-  assert.deepEqual([...mixedDown(decoded)], [0.5, 0.5, -0.5]);
+  assert.deepEqual([...mixToMono(decoded)], [0.5, 0.5, -0.5]);
 });

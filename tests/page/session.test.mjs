@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 
-import { SoundError } from '../../web/audio/capture.js';
+import { AudioError } from '../../web/audio/capture.js';
 import {
   LINK, PACKET, RATE_HZ, connects, disconnects, keys, link, microphones, notices, read, session, settled, state, talks, transcript,
 } from './session-harness.mjs';
@@ -102,7 +102,7 @@ for (const code of [
   test(`a source that is ${code} gives a sentence, and Talk can be pressed again`, async () => {
     connects();
     void session.talk.toggle();
-    await microphones[0].fails(new SoundError(code));
+    await microphones[0].fails(new AudioError(code));
     assert.equal(state.talk, 'off');
     assert.deepEqual(keys(), ['sound']);
     assert.match(notices.list[0].text, /^[A-Z].{20,}\.$/);
@@ -133,7 +133,7 @@ test('an unplugged microphone without another one ends the stream properly and s
   const microphone = await talks();
   microphone.handlers.onEnd();
   await settled();
-  await microphones[1].fails(new SoundError('missing'));
+  await microphones[1].fails(new AudioError('missing'));
   assert.equal(state.talk, 'off');
   assert.equal(link.sent.at(-1), 'stop');
   assert.deepEqual(keys(), ['sound']);

@@ -6,9 +6,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.page import HEARD_WITHIN_MS, Served, becomes, connection_is, final_texts, open_page, talk_is
+from tests.support.page import (
+    HEARD_WITHIN_MS,
+    Served,
+    becomes,
+    connection_is,
+    final_texts,
+    open_page,
+    record_packets,
+    talk_is,
+)
 from tests.support.real import moonshine_asset
 from tests.support.wer import BECKETT, word_error_rate
+
+FINAL = "[data-testid=segment][data-final=true]"
 
 # Drops a file on the page as a person's drag would: through the events of the window.
 DROP = """async ([name, content]) => {
@@ -28,6 +39,14 @@ KEEP_TRACKS = """
     return stream;
   };
 """
+# Behaves as Firefox does: a stream connects only to a context of the device's own rate.
+REFUSE_OTHER_RATES = """
+  const connect = AudioContext.prototype.createMediaStreamSource;
+  AudioContext.prototype.createMediaStreamSource = function (stream) {
+    if (this.sampleRate !== new AudioContext().sampleRate) throw new DOMException('', 'NotSupportedError');
+    return connect.call(this, stream);
+  };
+"""
 REFUSE = """(name) => {
   navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); };
 }"""
@@ -37,8 +56,38 @@ def drop(page: Page, name: str, content: bytes) -> None:
     page.evaluate(DROP, [name, base64.b64encode(content).decode()])
 
 
+def test_microphone_packets_are_16_khz(server: Served, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        packets = record_packets(page)
+        page.goto(server.url)
+        connection_is(page, "Ready")
+        page.get_by_test_id("talk").click()
+        expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        page.get_by_test_id("talk").click()
+        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
+        assert {packet["sampleRate"] for packet in packets} == {16_000}
+        assert {packet["frames"] for packet in packets[:-1]} == {640}  # 40 ms
+
+
+def test_browser_that_does_not_resample_sends_device_rate(server: Served, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.add_init_script(REFUSE_OTHER_RATES)
+        packets = record_packets(page)
+        page.goto(server.url)
+        connection_is(page, "Ready")
+        page.get_by_test_id("talk").click()
+        expect(page.locator(FINAL).first).to_be_visible(timeout=HEARD_WITHIN_MS)
+        device_hz = page.evaluate("new AudioContext().sampleRate")
+        assert device_hz > 16_000
+        assert {packet["sampleRate"] for packet in packets} == {device_hz}
+        assert {packet["frames"] for packet in packets} == {round(0.04 * device_hz)}
+
+
 def test_a_file_that_is_dropped_is_streamed_and_becomes_finals(server: Served, speech: Path) -> None:
-    with open_page(server.url, speech) as page:
+    with open_page("about:blank", speech) as page:
+        packets = record_packets(page)
+        page.goto(server.url)
         connection_is(page, "Ready")
         drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
         talk_is(page, "live")
@@ -50,6 +99,7 @@ def test_a_file_that_is_dropped_is_streamed_and_becomes_finals(server: Served, s
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
         expect(page.get_by_test_id("source")).to_have_text("The space bar starts and stops")
         expect(page.get_by_test_id("unsent")).to_be_hidden()
+        assert {packet["sampleRate"] for packet in packets} == {16_000}
 
         # Who looks at the operations meanwhile comes back to where they were reading.
         page.set_viewport_size({"width": 400, "height": 400})
@@ -120,7 +170,9 @@ def test_a_microphone_that_the_browser_does_not_give_is_told_with_what_to_do(
 
 
 def test_the_sound_of_a_tab_is_streamed_until_nobody_shares_it_any_more(server: Served, speech: Path) -> None:
-    with open_page(server.url, speech) as page:
+    with open_page("about:blank", speech) as page:
+        packets = record_packets(page)
+        page.goto(server.url)
         connection_is(page, "Ready")
         page.evaluate(KEEP_TRACKS.replace("getUserMedia", "getDisplayMedia"))
         page.get_by_test_id("sound-open").click()
@@ -132,6 +184,7 @@ def test_the_sound_of_a_tab_is_streamed_until_nobody_shares_it_any_more(server: 
         page.evaluate("for (const track of tracks) { track.stop(); track.dispatchEvent(new Event('ended')); }")
         talk_is(page, "off")
         expect(page.get_by_test_id("notice")).to_contain_text("Nothing is shared any more.")
+        assert {packet["sampleRate"] for packet in packets} == {16_000}
         expect(page.get_by_test_id("state")).to_have_text("Idle")
 
 

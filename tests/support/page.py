@@ -197,6 +197,19 @@ def becomes(page: Page, condition: str) -> None:
     }})""")
 
 
+def record_packets(page: Page) -> list[dict[str, Any]]:
+    """The metadata of every audio packet that the page sends; a list that grows. Call it before the page is loaded."""
+    packets: list[dict[str, Any]] = []
+
+    def record(frame: str | bytes) -> None:
+        if isinstance(frame, bytes):
+            end = 4 + int.from_bytes(frame[:4], "little")
+            packets.append(json.loads(frame[4:end]))
+
+    page.on("websocket", lambda opened: opened.on("framesent", record))
+    return packets
+
+
 def asked(server: Served, path: str, changes: dict[str, Any] | None = None) -> Any:
     """The server's answer to a GET, or to a PATCH with these changes."""
     body = None if changes is None else json.dumps(changes).encode()

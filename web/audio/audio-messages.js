@@ -3,10 +3,10 @@
  * It must not keep state or touch the DOM.
  */
 
-/** @import { SoundProblem } from './capture.js' */
+/** @import { AudioProblem } from './capture.js' */
 /** @import { Message } from '../shared/messages.js' */
 
-/** @type {Record<SoundProblem, string>} */
+/** @type {Record<AudioProblem, string>} */
 const PROBLEMS = {
   insecure:
     'Browsers give the microphone to secure pages only. Open this page over https, or as localhost on the machine itself.',
@@ -24,7 +24,7 @@ const PROBLEMS = {
 };
 
 /**
- * @param {SoundProblem} code
+ * @param {AudioProblem} code
  * @returns {Message}
  */
 export const soundMessage = (code) => ({ level: 'error', text: PROBLEMS[code] });

@@ -1,50 +1,53 @@
 /**
- * From a stream of sound to packets of float samples: the audio thread, its packets, and a clean end.
- * It must not choose or ask for the stream, nor know the socket or how anything looks. Failures are SoundError with a `code`.
+ * Captures a MediaStream: an audio worklet cuts it into packets of float samples, and a stop delivers the last of them.
+ * It does not choose or request the stream and does not know the connection. Failures are AudioErrors with a `code`.
  */
 
 import { PACKET_MS } from './packets.js';
 
-/** How long the audio thread may take to hand over its last samples; a suspended device never answers. */
-const FLUSH_LIMIT_MS = 500;
+/** The rate of the server's speech models. At this rate the server resamples nothing, and a third of the bytes of 48 kHz travel. */
+export const SPEECH_RATE_HZ = 16_000;
+
+/** Longest wait for the worklet's last samples on stop; the worklet of a suspended device never answers. */
+const FLUSH_TIMEOUT_MS = 500;
 
 /**
  * @typedef {'insecure' | 'unsupported' | 'no_worklet' | 'denied' | 'missing' | 'busy' | 'failed' | 'share_denied' |
- *   'share_failed' | 'share_silent' | 'file_large' | 'file_unreadable'} SoundProblem
+ *   'share_failed' | 'share_silent' | 'file_large' | 'file_unreadable'} AudioProblem
  *
  * @typedef {'microphone' | 'share' | 'file'} SourceKind
  *
- * @typedef {object} Capture one open source of sound
- * @property {string} label its name for people; '' where the browser tells none
- * @property {() => Promise<void>} stop hands over the last samples, then releases what was open; never rejects
+ * @typedef {object} Capture an open audio source
+ * @property {string} label the device's or file's name; '' where the browser gives none
+ * @property {() => Promise<void>} stop delivers the last samples, then releases everything; never rejects
  *
  * @typedef {object} CaptureHandlers
  * @property {(samples: Float32Array, sampleRateHz: number) => void} onSamples mono, range -1 to 1, 40 ms or less
- * @property {() => void} onEnd it ended by itself: unplugged, no longer shared, played to its end
- * @property {(isMuted: boolean) => void} onMuted the system took the sound away, or gave it back
- * @property {() => boolean} isReady whether sound that can wait is wanted now
+ * @property {() => void} onEnd the source ended by itself: unplugged, no longer shared, end of file
+ * @property {(isMuted: boolean) => void} onMuted the operating system muted or unmuted the source
+ * @property {() => boolean} isReady whether the connection can take audio from a source that can wait, such as a file
  *
- * @typedef {object} Source
+ * @typedef {object} AudioSource
  * @property {SourceKind} kind
- * @property {(handlers: CaptureHandlers) => Promise<Capture>} open rejects with SoundError
+ * @property {(handlers: CaptureHandlers) => Promise<Capture>} open rejects with AudioError
  */
 
-/** Why there is no sound. `code` picks the sentence that people read. */
-export class SoundError extends Error {
+/** Why a source delivers no audio. `code` selects the text that the page shows. */
+export class AudioError extends Error {
   /**
-   * @param {SoundProblem} code
+   * @param {AudioProblem} code
    * @param {unknown} [cause]
    */
   constructor(code, cause) {
-    super(`sound: ${code}`, { cause });
+    super(`audio: ${code}`, { cause });
     this.code = code;
   }
 }
 
 /**
- * What every live source needs of the browser.
+ * What the browser lacks for capturing live audio.
  *
- * @returns {SoundProblem | null} null where it has that
+ * @returns {AudioProblem | null} null where it lacks nothing
  */
 export function captureProblem() {
   if (!window.isSecureContext) return 'insecure';
@@ -53,74 +56,83 @@ export function captureProblem() {
 }
 
 /**
- * @param {AudioContext} context
+ * Connect a stream to a packetiser worklet in an AudioContext of its own.
+ *
  * @param {MediaStream} stream
- * @returns {Promise<AudioWorkletNode>}
+ * @param {AudioContextOptions} options
+ * @returns {Promise<AudioWorkletNode>} its `context` is closed when this rejects
  */
-async function attachPacketiser(context, stream) {
-  await context.audioWorklet.addModule(new URL('worklet.js', import.meta.url));
-  await context.resume();
-  const node = new AudioWorkletNode(context, 'packetiser', {
-    numberOfInputs: 1,
-    numberOfOutputs: 0,
-    channelCount: 1,
-    channelCountMode: 'explicit', // stereo is mixed down before it reaches us
-    processorOptions: { packetSamples: Math.round((context.sampleRate * PACKET_MS) / 1000) },
-  });
-  context.createMediaStreamSource(stream).connect(node);
-  return node;
+async function startPacketiser(stream, options) {
+  const context = new AudioContext({ latencyHint: 'interactive', ...options });
+  try {
+    // The source comes first: Firefox throws here if the context's rate differs from the stream's.
+    const source = context.createMediaStreamSource(stream);
+    await context.audioWorklet.addModule(new URL('worklet.js', import.meta.url));
+    await context.resume();
+    const node = new AudioWorkletNode(context, 'packetiser', {
+      numberOfInputs: 1,
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: 'explicit', // the browser mixes stereo down to mono
+      processorOptions: { packetSamples: Math.round((context.sampleRate * PACKET_MS) / 1000) },
+    });
+    source.connect(node);
+    return node;
+  } catch (error) {
+    await context.close();
+    throw error;
+  }
 }
 
 /**
- * Capture a stream, which is ours from now on.
+ * Capture a stream at 16 kHz, or at the device's own rate where the browser does not resample to 16 kHz.
  *
- * @param {MediaStream} stream with a track of sound
+ * @param {MediaStream} stream with an audio track; the capture owns it from here on
  * @param {CaptureHandlers} handlers
  * @returns {Promise<Capture>}
- * @throws {SoundError}
+ * @throws {AudioError}
  */
 export async function captureStream(stream, { onSamples, onEnd, onMuted }) {
-  const tracks = stream.getTracks();
-  const [heard] = stream.getAudioTracks();
-  const context = new AudioContext({ latencyHint: 'interactive' });
+  const [track] = stream.getAudioTracks();
+  const stopTracks = () => stream.getTracks().forEach((each) => each.stop());
   /** @type {AudioWorkletNode} */
   let node;
   try {
-    node = await attachPacketiser(context, stream);
+    node = await startPacketiser(stream, { sampleRate: SPEECH_RATE_HZ }).catch(() => startPacketiser(stream, {}));
   } catch (error) {
-    tracks.forEach((track) => track.stop());
-    await context.close();
-    throw new SoundError('failed', error);
+    stopTracks();
+    throw new AudioError('failed', error);
   }
-  const { sampleRate } = context;
+  const context = /** @type {AudioContext} */ (node.context);
+  const { sampleRate } = context; // the browser may have chosen another rate than the one requested
   /** @type {() => void} */
-  let lastHandedOver = () => {};
+  let onFlushed = () => {};
   node.port.onmessage = ({ data }) => {
     if (data.samples.length > 0) onSamples(data.samples, sampleRate);
-    if (data.last) lastHandedOver();
+    if (data.last) onFlushed();
   };
   const release = new AbortController();
   const { signal } = release;
-  heard.addEventListener('ended', onEnd, { signal });
-  heard.addEventListener('mute', () => onMuted(true), { signal });
-  heard.addEventListener('unmute', () => onMuted(false), { signal });
-  // A phone call, a change of device or a sleep may suspend the context; the stream itself is still ours.
-  const wake = () => {
+  track.addEventListener('ended', onEnd, { signal });
+  track.addEventListener('mute', () => onMuted(true), { signal });
+  track.addEventListener('unmute', () => onMuted(false), { signal });
+  // A phone call, a change of device or a sleep may suspend the context while the stream stays open.
+  const resume = () => {
     if (context.state !== 'closed') context.resume().catch(() => {});
   };
-  context.addEventListener('statechange', wake, { signal });
-  document.addEventListener('visibilitychange', wake, { signal });
+  context.addEventListener('statechange', resume, { signal });
+  document.addEventListener('visibilitychange', resume, { signal });
 
   return {
-    label: heard.label,
+    label: track.label,
     async stop() {
       await new Promise((resolve) => {
-        lastHandedOver = () => resolve(undefined);
-        setTimeout(resolve, FLUSH_LIMIT_MS);
+        onFlushed = () => resolve(undefined);
+        setTimeout(resolve, FLUSH_TIMEOUT_MS);
         node.port.postMessage('flush');
       });
       release.abort();
-      tracks.forEach((track) => track.stop());
+      stopTracks();
       node.port.onmessage = null;
       await context.close().catch(() => {});
     },

@@ -3,9 +3,9 @@
  * It must not know what becomes of its sound.
  */
 
-import { SoundError, captureProblem, captureStream } from './capture.js';
+import { AudioError, captureProblem, captureStream } from './capture.js';
 
-/** @import { Capture, CaptureHandlers, SoundProblem } from './capture.js' */
+/** @import { Capture, CaptureHandlers, AudioProblem } from './capture.js' */
 
 /**
  * @typedef {object} MicrophoneChoice
@@ -17,7 +17,7 @@ import { SoundError, captureProblem, captureStream } from './capture.js';
  * @typedef {{deviceId: string, label: string}} Microphone
  */
 
-/** @type {Record<string, SoundProblem>} names that browsers give to getUserMedia's refusals */
+/** @type {Record<string, AudioProblem>} names that browsers give to getUserMedia's refusals */
 const PROBLEMS = {
   NotAllowedError: 'denied',
   SecurityError: 'denied',
@@ -33,14 +33,14 @@ const PROBLEMS = {
  */
 async function askForStream({ deviceId, ...treatment }) {
   const problem = captureProblem();
-  if (problem) throw new SoundError(problem);
+  if (problem) throw new AudioError(problem);
   // A preferred device that is gone gives way to another: being heard matters more than by which one.
   const device = deviceId ? { deviceId: { ideal: deviceId } } : {};
   try {
     return await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...treatment, ...device } });
   } catch (error) {
     const name = error instanceof DOMException ? error.name : '';
-    throw new SoundError(PROBLEMS[name] ?? 'failed', error);
+    throw new AudioError(PROBLEMS[name] ?? 'failed', error);
   }
 }
 
@@ -50,7 +50,7 @@ async function askForStream({ deviceId, ...treatment }) {
  * @param {MicrophoneChoice} choice
  * @param {CaptureHandlers} handlers
  * @returns {Promise<Capture>}
- * @throws {SoundError}
+ * @throws {AudioError}
  */
 export async function openMicrophone(choice, handlers) {
   return captureStream(await askForStream(choice), handlers);

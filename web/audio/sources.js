@@ -1,35 +1,37 @@
 /**
- * Sound that is no microphone: that of a tab or the screen, and sound files.
- * It must not know what becomes of it.
+ * Audio sources other than the microphone: a shared tab or screen, and audio files.
+ * They do not know what becomes of their samples.
  */
 
-import { SoundError, captureProblem, captureStream } from './capture.js';
+import { AudioError, SPEECH_RATE_HZ, captureProblem, captureStream } from './capture.js';
 import { Pacer } from './pacer.js';
 import { PACKET_MS } from './packets.js';
 
-/** @import { Capture, CaptureHandlers, Source } from './capture.js' */
+/** @import { AudioSource } from './capture.js' */
 
-/** What speech models work at; decoding straight to it keeps an hour within a few hundred megabytes. */
-const FILE_RATE_HZ = 16_000;
-const LARGEST_FILE_BYTES = 300_000_000;
+/** Rate of a decoded file in a browser that has no offline context at SPEECH_RATE_HZ; every browser has one at this rate. */
+const FALLBACK_RATE_HZ = 48_000;
+
+/** The browser decodes a whole file into memory: an hour of mono audio at 16 kHz is 230 MB of float samples. */
+const MAX_FILE_BYTES = 300_000_000;
 
 export const canShare = () => typeof navigator.mediaDevices?.getDisplayMedia === 'function';
 
 /**
- * The sound of a tab, a window or the screen, as the browser lets people choose.
+ * The audio of a tab, a window or the screen, selected in the browser's dialog.
  *
- * @type {Source}
+ * @type {AudioSource}
  */
-export const sharedSound = {
+export const sharedAudio = {
   kind: 'share',
   async open(handlers) {
     const problem = captureProblem();
-    if (problem) throw new SoundError(problem);
+    if (problem) throw new AudioError(problem);
     /** @type {MediaStream} */
     let stream;
     try {
       stream = await navigator.mediaDevices.getDisplayMedia({
-        // Browsers share no sound without a picture; nobody looks at this one.
+        // Browsers share no audio without video; the page does not use the video.
         video: { frameRate: 1, width: { max: 320 } },
         audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
         // @ts-expect-error newer than TypeScript's library
@@ -37,14 +39,14 @@ export const sharedSound = {
       });
     } catch (error) {
       const isDenied = error instanceof DOMException && error.name === 'NotAllowedError';
-      throw new SoundError(isDenied ? 'share_denied' : 'share_failed', error);
+      throw new AudioError(isDenied ? 'share_denied' : 'share_failed', error);
     }
     if (stream.getAudioTracks().length === 0) {
       stream.getTracks().forEach((track) => track.stop());
-      throw new SoundError('share_silent');
+      throw new AudioError('share_silent');
     }
     const capture = await captureStream(stream, handlers);
-    return { ...capture, label: '' }; // browsers name it by a number
+    return { ...capture, label: '' }; // the browser's label is an internal number
   },
 };
 
@@ -52,7 +54,7 @@ export const sharedSound = {
  * @param {Pick<AudioBuffer, 'numberOfChannels' | 'length' | 'getChannelData'>} decoded
  * @returns {Float32Array} the mean of its channels
  */
-export function mixedDown(decoded) {
+export function mixToMono(decoded) {
   const mixed = new Float32Array(decoded.length);
   for (let channel = 0; channel < decoded.numberOfChannels; channel += 1) {
     const samples = decoded.getChannelData(channel);
@@ -61,39 +63,48 @@ export function mixedDown(decoded) {
   return mixed;
 }
 
-/**
- * @param {File} file
- * @returns {Promise<Float32Array>} mono, at FILE_RATE_HZ
- */
-async function decode(file) {
-  if (file.size > LARGEST_FILE_BYTES) throw new SoundError('file_large');
+/** @returns {OfflineAudioContext} decodes to 16 kHz, or to FALLBACK_RATE_HZ where the browser refuses that rate */
+function makeDecoder() {
   try {
-    const context = new OfflineAudioContext(1, 1, FILE_RATE_HZ);
-    const decoded = await context.decodeAudioData(await file.arrayBuffer());
-    return mixedDown(decoded);
-  } catch (error) {
-    throw new SoundError('file_unreadable', error);
+    return new OfflineAudioContext(1, 1, SPEECH_RATE_HZ);
+  } catch {
+    return new OfflineAudioContext(1, 1, FALLBACK_RATE_HZ);
   }
 }
 
 /**
- * A sound file, played to the server as fast as it was spoken. While nobody is ready for it, it waits.
+ * @param {File} file
+ * @returns {Promise<{samples: Float32Array, rateHz: number}>} mono
+ * @throws {AudioError}
+ */
+async function decode(file) {
+  if (file.size > MAX_FILE_BYTES) throw new AudioError('file_large');
+  try {
+    const decoded = await makeDecoder().decodeAudioData(await file.arrayBuffer());
+    return { samples: mixToMono(decoded), rateHz: decoded.sampleRate };
+  } catch (error) {
+    throw new AudioError('file_unreadable', error);
+  }
+}
+
+/**
+ * An audio file, sent in real time. While `isReady` is false, playback pauses and nothing is skipped.
  *
  * @param {File} file anything that the browser can decode
  * @param {(playedS: number, lengthS: number) => void} onProgress
- * @returns {Source}
+ * @returns {AudioSource}
  */
 export function fileSource(file, onProgress) {
   return {
     kind: 'file',
     async open(handlers) {
-      const samples = await decode(file);
-      const pacer = new Pacer(samples.length, FILE_RATE_HZ, PACKET_MS);
+      const { samples, rateHz } = await decode(file);
+      const pacer = new Pacer(samples.length, rateHz, PACKET_MS);
       const timer = setInterval(() => {
         for (const [from, to] of pacer.take(performance.now(), handlers.isReady())) {
-          handlers.onSamples(samples.subarray(from, to), FILE_RATE_HZ);
+          handlers.onSamples(samples.subarray(from, to), rateHz);
         }
-        onProgress(pacer.playedS, samples.length / FILE_RATE_HZ);
+        onProgress(pacer.playedS, samples.length / rateHz);
         if (!pacer.isDone) return;
         clearInterval(timer);
         handlers.onEnd();

@@ -12,7 +12,7 @@ import {
   soundMessage,
 } from './audio-messages.js';
 
-/** @import { Capture, CaptureHandlers, SoundError, Source, SourceKind } from './capture.js' */
+/** @import { Capture, CaptureHandlers, AudioError, AudioSource, SourceKind } from './capture.js' */
 /** @import { Notices } from '../shared/notices.js' */
 
 /** A browser that was allowed before answers within this; one that asks people deserves a reason beside its question. */
@@ -70,7 +70,7 @@ export class Talk {
   /**
    * Take sound from somewhere else, after a proper end of what is heard now. Never rejects.
    *
-   * @param {Source} source
+   * @param {AudioSource} source
    */
   async hear(source) {
     if (this.#state.talk === 'live') await this.#stop();
@@ -85,12 +85,12 @@ export class Talk {
     if (this.#capture === capture && this.#state.talk === 'live') await this.#open(this.#microphone, 'live');
   }
 
-  /** @returns {Source} */
+  /** @returns {AudioSource} */
   get #microphone() {
     return { kind: 'microphone', open: this.#parts.openMicrophone };
   }
 
-  /** @param {Source} source */
+  /** @param {AudioSource} source */
   async #start(source) {
     this.#parts.notices.resolve('sound');
     this.#become({ talk: 'asking', source: source.kind, sourceLabel: '' });
@@ -100,7 +100,7 @@ export class Talk {
   }
 
   /**
-   * @param {Source} source
+   * @param {AudioSource} source
    * @param {TalkPhase} during nobody wants it any more once this has changed
    * @returns {Promise<boolean>} whether it is open and wanted
    */
@@ -129,7 +129,7 @@ export class Talk {
       return true;
     } catch (error) {
       if (isStale()) return false;
-      notices.show('sound', soundMessage(/** @type {SoundError} */ (error).code ?? 'failed'));
+      notices.show('sound', soundMessage(/** @type {AudioError} */ (error).code ?? 'failed'));
       if (during === 'live') await this.#stop();
       else this.#become({ talk: 'off', source: null });
       return false;
