@@ -116,6 +116,7 @@ SCRIPTS = {
     "page/resend-buffer.test.mjs": ("9.4", "11/28"),
     "page/server-connection-resume.test.mjs": ("9.4", "11/28"),
     "page/server-connection.test.mjs": ("9.4", "9.6", "11/28"),
+    "page/capture.test.mjs": ("9.3",),
     "page/event-log.test.mjs": ("9.5", "11/28"),
     "page/messages.test.mjs": ("9.5", "11/28"),
     "page/packets.test.mjs": ("2.3", "9.3"),

@@ -1,45 +1,39 @@
 /**
- * Puts together what people press: talking and its sources, the panels of sound and settings, and the two views.
- * It must not know what is said or how words are shown.
+ * Connects the page's controls: talking and its sources, the audio and settings panels, and the two views.
+ * It does not interpret events and does not draw the transcript.
  */
 
+import { audioMessage } from './audio/audio-messages.js';
+import { AudioPanel } from './audio/audio-panel.js';
 import { captureProblem } from './audio/capture.js';
 import { Meter } from './audio/meter.js';
 import { openMicrophone } from './audio/microphone.js';
-import { Operations } from './operations/operations.js';
 import { loadPreferences } from './audio/preferences.js';
-import { SettingsPanel } from './settings/settings-panel.js';
-import { soundMessage } from './audio/audio-messages.js';
-import { SoundPanel } from './audio/audio-panel.js';
 import { fileSource, sharedAudio } from './audio/sources.js';
 import { connectTalkControls } from './audio/talk-controls.js';
+import { Operations } from './operations/operations.js';
+import { SettingsPanel } from './settings/settings-panel.js';
+import { byId, setText } from './shared/dom.js';
 
 /** @import { CaptureHandlers, SourceKind } from './audio/capture.js' */
-/** @import { Link } from './connection/server-connection.js' */
-/** @import { Notices } from './shared/notices.js' */
-/** @import { Session, SessionState } from './session.js' */
 /** @import { TalkPhase } from './audio/talk.js' */
+/** @import { ServerConnection } from './connection/server-connection.js' */
+/** @import { Session, SessionState } from './session.js' */
+/** @import { Notices } from './shared/notices.js' */
 
 const OPERATIONS = '#operations';
 
-/** @type {Record<TalkPhase, string>} */
-const PRESSED = { off: 'Talk', asking: 'Opening', live: 'Stop', stopping: 'Stopping' };
+/** @type {Record<TalkPhase, string>} labels of the Talk button */
+const TOGGLE_LABELS = { off: 'Talk', asking: 'Opening', live: 'Stop', stopping: 'Stopping' };
 
-/** @type {Record<TalkPhase, string>} */
-const HELD = { ...PRESSED, off: 'Hold to talk', live: 'Let go to stop' };
+/** @type {Record<TalkPhase, string>} the same in hold mode */
+const HOLD_LABELS = { ...TOGGLE_LABELS, off: 'Hold to talk', live: 'Release to stop' };
 
-/** @type {Record<SourceKind, string>} */
-const SOURCES = { microphone: 'Microphone', share: 'Shared sound', file: 'File' };
-
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- * @returns {T}
- */
-const byId = (id) => /** @type {T} */ (document.getElementById(id));
+/** @type {Record<SourceKind, string>} for a source without a label of its own */
+const SOURCE_LABELS = { microphone: 'Microphone', share: 'Shared audio', file: 'File' };
 
 /** @param {number} seconds */
-const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
+const minutesAndSeconds = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
 export class Controls {
   #preferences = loadPreferences();
@@ -48,21 +42,21 @@ export class Controls {
   #sessionId = '';
   /** @type {SessionState | null} */
   #state = null;
-  /** How far down people were reading when they left for another view. */
-  #readingPx = 0;
-  /** How much of a file was played, for people. */
+  /** Scroll position of the transcript while the Operations view is shown. */
+  #transcriptTopPx = 0;
+  /** How much of a file was played, such as `0:03 of 0:12`. */
   #progress = '';
 
   /**
    * @param {Session} session
-   * @param {Link} link
+   * @param {ServerConnection} connection
    * @param {Notices} notices
    */
-  connect(session, link, notices) {
+  connect(session, connection, notices) {
     const { talk } = session;
     const play = (/** @type {File} */ file) => {
       this.#progress = '';
-      void talk.hear(fileSource(file, (playedS, lengthS) => this.#played(playedS, lengthS)));
+      void talk.startFrom(fileSource(file, (playedS, lengthS) => this.#played(playedS, lengthS)));
     };
     connectTalkControls(byId('talk'), {
       isHold: () => this.#preferences.holdToTalk,
@@ -70,16 +64,16 @@ export class Controls {
       toggle: () => void talk.toggle(),
       play,
     });
-    const sound = new SoundPanel(byId('sound'), {
+    const audio = new AudioPanel(byId('audio'), {
       preferences: this.#preferences,
       onMicrophone: () => void talk.reopenMicrophone(),
       onHold: () => this.#drawTalk(),
-      onShare: () => void talk.hear(sharedAudio),
+      onShare: () => void talk.startFrom(sharedAudio),
       onFile: play,
     });
-    const settings = new SettingsPanel(byId('settings'), () => link.renew());
-    byId('sound').addEventListener('close', () => byId('talk').focus()); // it was about talking, and so is the space bar
-    byId('sound-open').addEventListener('click', () => sound.open());
+    const settings = new SettingsPanel(byId('settings'), () => connection.startNewSession());
+    byId('audio').addEventListener('close', () => byId('talk').focus()); // the next step is talking, also by the space bar
+    byId('audio-open').addEventListener('click', () => audio.open());
     byId('settings-open').addEventListener('click', () => void settings.open());
     for (const dialog of document.querySelectorAll('dialog')) {
       dialog.querySelector('[data-part=close]')?.addEventListener('click', () => dialog.close());
@@ -87,10 +81,10 @@ export class Controls {
     addEventListener('hashchange', () => this.#showView());
     this.#showView();
     const problem = captureProblem();
-    if (problem) notices.show('sound', soundMessage(problem));
+    if (problem) notices.show('audio', audioMessage(problem));
   }
 
-  /** The server may tell more than before, or less. */
+  /** With another key, the server may show more or less than before. */
   keyChanged() {
     this.#showView();
   }
@@ -101,7 +95,7 @@ export class Controls {
   }
 
   /** @param {Float32Array} samples one packet */
-  heard(samples) {
+  samplesCaptured(samples) {
     this.#meter.push(samples);
   }
 
@@ -119,16 +113,17 @@ export class Controls {
   #drawTalk() {
     const { talk = 'off', source = null, sourceLabel = '' } = this.#state ?? {};
     document.body.dataset.talk = talk;
-    const isHeld = this.#preferences.holdToTalk && (source ?? 'microphone') === 'microphone';
-    write(byId('talk-label'), (isHeld ? HELD : PRESSED)[talk]);
-    const words = source && talk !== 'asking' ? [sourceLabel || SOURCES[source], this.#progress].filter(Boolean).join(' · ') : '';
-    write(byId('source'), words || this.#hint);
+    const isHold = this.#preferences.holdToTalk && (source ?? 'microphone') === 'microphone';
+    setText(byId('talk-label'), (isHold ? HOLD_LABELS : TOGGLE_LABELS)[talk]);
+    const isOpen = source && talk !== 'asking';
+    const parts = isOpen ? [sourceLabel || SOURCE_LABELS[source], this.#progress] : [this.#keyboardHint];
+    setText(byId('source'), parts.filter(Boolean).join(' · '));
   }
 
-  /** What the keyboard does, where there is one. */
-  get #hint() {
+  /** What the space bar does; '' on a touch screen. */
+  get #keyboardHint() {
     if (matchMedia('(pointer: coarse)').matches) return '';
-    return this.#preferences.holdToTalk ? 'Hold the space bar to talk' : 'The space bar starts and stops';
+    return this.#preferences.holdToTalk ? 'Hold the space bar to talk' : 'Press the space bar to start and stop';
   }
 
   /**
@@ -136,7 +131,7 @@ export class Controls {
    * @param {number} lengthS
    */
   #played(playedS, lengthS) {
-    this.#progress = `${clock(playedS)} of ${clock(lengthS)}`;
+    this.#progress = `${minutesAndSeconds(playedS)} of ${minutesAndSeconds(lengthS)}`;
     this.#drawTalk();
   }
 
@@ -144,7 +139,7 @@ export class Controls {
     const isOperations = location.hash === OPERATIONS;
     const conversation = byId('conversation');
     const page = document.documentElement;
-    if (isOperations && !conversation.hidden) this.#readingPx = page.scrollTop;
+    if (isOperations && !conversation.hidden) this.#transcriptTopPx = page.scrollTop;
     const isBack = !isOperations && conversation.hidden;
     conversation.hidden = isOperations;
     byId('operations').hidden = !isOperations;
@@ -153,14 +148,6 @@ export class Controls {
       else anchor.removeAttribute('aria-current');
     }
     this.#operations.show(isOperations);
-    if (isBack) page.scrollTop = this.#readingPx;
+    if (isBack) page.scrollTop = this.#transcriptTopPx;
   }
-}
-
-/**
- * @param {HTMLElement} element
- * @param {string} words
- */
-function write(element, words) {
-  if (element.textContent !== words) element.textContent = words;
 }

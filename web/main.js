@@ -1,20 +1,21 @@
 /**
- * Puts the page together: the parts, the elements they draw on, and the buttons.
- * It must not hold state of its own or word messages.
+ * Creates the parts of the page and connects them with their elements and with each other.
+ * It holds no texts and no state of its own.
  */
 
+import { meterLevel } from './audio/meter-model.js';
 import { authorizeWith } from './connection/http-api.js';
-import { drawChip } from './timeline/session-stats.js';
-import { Controls } from './controls.js';
 import { KeyPanel } from './connection/key-panel.js';
-import { Keys } from './connection/key-store.js';
-import { Link } from './connection/server-connection.js';
-import { connectionChip, keptChip, secondsLabel, stateChip } from './shared/messages.js';
+import { KeyStore } from './connection/key-store.js';
+import { ServerConnection } from './connection/server-connection.js';
+import { Controls } from './controls.js';
+import { Session } from './session.js';
+import { byId, drawChip } from './shared/dom.js';
+import { secondsLabel } from './shared/format.js';
+import { bufferingChip, connectionChip, stateChip } from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
-import { Observer } from './timeline/activity-panels.js';
-import { meterLevel } from './audio/packets.js';
-import { Session } from './session.js';
+import { ActivityPanels } from './timeline/activity-panels.js';
 import { TranscriptScroll } from './transcript/transcript-scroll.js';
 import { TranscriptTools } from './transcript/transcript-tools.js';
 import { TranscriptView } from './transcript/transcript-view.js';
@@ -22,25 +23,17 @@ import { Transcript } from './transcript/transcript.js';
 
 /** @import { SessionState } from './session.js' */
 
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- * @returns {T}
- */
-const byId = (id) => /** @type {T} */ (document.getElementById(id));
-
 const talkButton = byId('talk');
 
 /** @param {SessionState} state */
 function drawState(state) {
-  drawChip(byId('connection'), connectionChip(state.link, state.model));
-  const isHeard = state.recorder && state.link.phase === 'open';
-  drawChip(byId('state'), isHeard ? stateChip(state.recorder, observer.wakeWords) : { label: '', tone: 'quiet' });
-  const latency = state.latencyMs === null ? '' : `${Math.round(state.latencyMs)} ms`;
-  drawChip(byId('latency'), { label: latency, tone: 'quiet' });
-  const unsent = state.unsentS > 0 ? `${secondsLabel(state.unsentS)} not sent` : '';
-  drawChip(byId('kept'), keptChip(state.link, state.talk === 'live'));
-  drawChip(byId('unsent'), { label: unsent, tone: 'warn' });
+  const { connection, model, recorder, talk, latencyMs, unsentS } = state;
+  const isLive = recorder && connection.phase === 'open';
+  drawChip(byId('connection'), connectionChip(connection, model));
+  drawChip(byId('state'), isLive ? stateChip(recorder, activity.wakeWords) : { label: '', tone: 'quiet' });
+  drawChip(byId('latency'), { label: latencyMs === null ? '' : `${Math.round(latencyMs)} ms`, tone: 'quiet' });
+  drawChip(byId('buffering'), bufferingChip(connection, talk === 'live'));
+  drawChip(byId('unsent'), { label: unsentS > 0 ? `${secondsLabel(unsentS)} not sent` : '', tone: 'warn' });
   controls.draw(state);
 }
 
@@ -51,11 +44,11 @@ function openSocket() {
   return new WebSocket(url);
 }
 
-const keys = new Keys();
+const keys = new KeyStore();
 authorizeWith(() => keys.current);
 const controls = new Controls();
 const transcriptView = new TranscriptView(byId('transcript'));
-const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'), byId('dock'));
+const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'), byId('bottom-bar'));
 const transcript = new Transcript((change) => {
   const isNew = transcriptView.apply(change);
   transcriptTools.changed();
@@ -65,7 +58,7 @@ const notices = new Notices((list) => noticesView.draw(list));
 const noticesView = new NoticesView(byId('notices'), {
   onDismiss: (key) => notices.resolve(key),
   onLastDismissed: () => talkButton.focus(),
-  onRetry: () => (isLocked ? keyPanel.open() : link.connect()),
+  onRetry: () => (isLocked ? keyPanel.open() : connection.connect()),
 });
 const transcriptTools = new TranscriptTools({
   transcript,
@@ -73,44 +66,44 @@ const transcriptTools = new TranscriptTools({
   onClear: () => {
     session.clear();
     transcriptScroll.follow();
-    talkButton.focus(); // the button that had the focus is disabled now
+    talkButton.focus(); // the Clear button, which had the focus, is disabled now
   },
   announce: (text) => {
     byId('announcement').textContent = text;
   },
 });
-const observer = new Observer();
+const activity = new ActivityPanels();
 /** Whether the server waits for a key. */
 let isLocked = false;
-const link = new Link({
+const connection = new ServerConnection({
   openSocket,
   key: () => keys.current,
   onState: (state) => {
-    session.linkChanged(state);
-    observer.linkChanged(state);
+    session.connectionChanged(state);
+    activity.connectionChanged(state);
     const wasLocked = isLocked;
     isLocked = state.phase === 'locked';
-    if (isLocked && !wasLocked) keyPanel.ask();
+    if (isLocked && !wasLocked) keyPanel.keyRequired();
   },
   onEvent: (event) => {
-    observer.eventArrived(event);
-    session.eventArrived(event);
-    if (event.type === 'timeline') transcript.timed(event);
+    activity.eventReceived(event);
+    session.eventReceived(event);
+    if (event.type === 'timeline') transcript.timesReceived(event);
   },
   onLatency: (latencyMs) => {
     session.latencyMeasured(latencyMs);
-    observer.latencyMeasured(latencyMs);
+    activity.latencyMeasured(latencyMs);
   },
-  onMissed: (seconds) => session.missed(seconds),
+  onAudioLost: (seconds) => session.audioLost(seconds),
 });
 const keyPanel = new KeyPanel(/** @type {HTMLDialogElement} */ (byId('key')), byId('key-open'), keys, {
   onChange: () => {
-    link.renew();
+    connection.startNewSession();
     controls.keyChanged();
   },
 });
 const session = new Session({
-  link,
+  connection,
   openMicrophone: (handlers) => controls.openMicrophone(handlers),
   transcript,
   notices,
@@ -119,13 +112,13 @@ const session = new Session({
     byId('announcement').textContent = text;
   },
   onSamples: (samples) => {
-    controls.heard(samples);
-    observer.levelHeard(meterLevel(samples));
+    controls.samplesCaptured(samples);
+    activity.levelMeasured(meterLevel(samples));
   },
 });
 
-controls.connect(session, link, notices);
+controls.connect(session, connection, notices);
 window.addEventListener('online', () => {
-  if (!isLocked) link.connect();
+  if (!isLocked) connection.connect();
 });
-link.connect();
+connection.connect();

@@ -1,43 +1,50 @@
 /**
- * One person's session: what is sent, what each event changes, and what survives a lost connection.
- * It must not touch the DOM, nor open sockets or devices itself: those are handed in.
+ * The page's session: what it sends, how each event changes the page's state, and what survives a lost connection.
+ * It never touches the DOM and opens no sockets or devices: it gets them as parts.
  */
 
-import { isBusyWarning, linkMessage, loadingMessage, resumedMessage, serverErrorMessage, warningMessage } from './shared/messages.js';
-import { encodePacket, Shedder } from './audio/packets.js';
-import { Talk } from './audio/talk.js';
+import { LoadShedder, encodePacket } from './audio/packets.js';
+import { TalkController } from './audio/talk.js';
+import {
+  connectionMessage,
+  isBusyWarning,
+  loadingMessage,
+  resumedMessage,
+  serverErrorMessage,
+  warningMessage,
+} from './shared/messages.js';
 
 /** @import { Capture, CaptureHandlers } from './audio/capture.js' */
-/** @import { Link, LinkState } from './connection/server-connection.js' */
-/** @import { ModelState } from './shared/messages.js' */
-/** @import { Notices } from './shared/notices.js' */
-/** @import { Resumed, ServerEvent } from './connection/protocol.js' */
 /** @import { TalkState } from './audio/talk.js' */
+/** @import { Resumed, ServerEvent } from './connection/protocol.js' */
+/** @import { ConnectionState, ServerConnection } from './connection/server-connection.js' */
+/** @import { Message, ModelState } from './shared/messages.js' */
+/** @import { Notices } from './shared/notices.js' */
 /** @import { Transcript } from './transcript/transcript.js' */
 
-/** A model that is loaded says so at once; only one that is not deserves a sentence. */
-const LOADING_SENTENCE_AFTER_MS = 500;
+/** A loaded model reports `ready` at once; only a longer wait gets a message. */
+const LOADING_MESSAGE_AFTER_MS = 500;
 
-/** What is said of a busy server goes when it no longer is, or is another one. */
+/** Key of the notice about a busy server, which goes when the load or the connection does. */
 const BUSY = 'busy';
 
-/** Unsent sound up to which more is taken from a source that can wait. */
+/** A source that can wait, such as a file, sends only while the socket holds less: 1 s of audio at 16 kHz. */
 const READY_BELOW_BYTES = 32_000;
 
 /**
- * @typedef {object} ConnectionState
- * @property {string} sessionId the server's name for this connection, or '' without one
- * @property {LinkState} link
+ * @typedef {object} ServerStatus
+ * @property {string} sessionId '' without a session
+ * @property {ConnectionState} connection
  * @property {ModelState} model
- * @property {string} recorder the last `status`, or '' without a connection
+ * @property {string} recorder state in the last `status` event; '' without a connection
  * @property {number | null} latencyMs
- * @property {number} unsentS sound of this stream that never left, seconds
+ * @property {number} unsentS audio of this stream that was not sent, seconds
  *
- * @typedef {TalkState & ConnectionState} SessionState what the page shows besides words and sentences
+ * @typedef {TalkState & ServerStatus} SessionState what the page shows besides transcript and notices
  *
  * @typedef {object} SessionParts
- * @property {Pick<Link, 'isOpen' | 'takes' | 'isCatchingUp' | 'bufferedBytes' | 'send' | 'sendPacket' | 'shed'>} link
- * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone as people chose it
+ * @property {Pick<ServerConnection, 'isOpen' | 'canSend' | 'isCatchingUp' | 'bufferedBytes' | 'send' | 'sendPacket' | 'shed'>} connection
+ * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone with the user's preferences
  * @property {Transcript} transcript
  * @property {Notices} notices
  * @property {(state: SessionState) => void} onState
@@ -53,16 +60,16 @@ export class Session {
     source: null,
     sourceLabel: '',
     sessionId: '',
-    link: { phase: 'connecting', full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0 },
+    connection: { phase: 'connecting', isFull: false, rejection: '', failures: 0, retryAtMs: 0, graceS: 0 },
     model: 'loading',
     recorder: '',
     latencyMs: null,
     unsentS: 0,
   };
-  #shedder = new Shedder();
-  /** Sound of before the next connection that nobody will hear, seconds. */
-  #missedS = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} when the server has given us up, as far as we know */
+  #shedder = new LoadShedder();
+  /** Audio lost while not connected, seconds; the break that the next session adds to the transcript shows it. */
+  #lostS = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} fires when the server has dropped the session */
   #graceTimer;
   #isDegraded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -74,76 +81,64 @@ export class Session {
   constructor(parts) {
     this.#parts = parts;
     this.#now = parts.now ?? (() => performance.now());
-    const { link, notices, openMicrophone } = parts;
-    this.talk = new Talk({
+    const { connection, notices, openMicrophone } = parts;
+    this.talk = new TalkController({
       notices,
       openMicrophone,
-      isReady: () => link.isOpen && !link.isCatchingUp && link.bufferedBytes < READY_BELOW_BYTES,
-      onState: (change) => this.#become(change),
-      onBegin: () => this.#begin(),
-      onSamples: (samples, sampleRateHz) => this.#captured(samples, sampleRateHz),
-      onEnd: () => link.send('stop'),
+      isReady: () => connection.isOpen && !connection.isCatchingUp && connection.bufferedBytes < READY_BELOW_BYTES,
+      onState: (change) => this.#setState(change),
+      onBegin: () => this.#streamBegins(),
+      onSamples: (samples, sampleRateHz) => this.#samplesCaptured(samples, sampleRateHz),
+      onEnd: () => connection.send('stop'),
     });
   }
 
-  /** Forget what was said; talking goes on. */
+  /** Clear the transcript, here and on the server; talking goes on. */
   clear() {
-    this.#parts.transcript.clear(this.#parts.link.takes);
-    this.#parts.link.send('clear');
+    this.#parts.transcript.clear(this.#parts.connection.canSend);
+    this.#parts.connection.send('clear');
   }
 
-  /** @param {LinkState} link */
-  linkChanged(link) {
-    const wasOpen = this.#state.link.phase === 'open';
-    if (wasOpen && link.phase !== 'open') {
-      this.#parts.notices.resolve(BUSY);
-      this.#isDegraded = false;
-      this.#modelSettled();
-      this.#become({ latencyMs: null });
-      if (link.keepsS > 0) this.#graceTimer = setTimeout(() => this.#parts.transcript.disconnected(), link.keepsS * 1000);
-      else this.#sessionEnded();
-    }
-    const message = linkMessage(link);
-    // A first loss usually heals within a second; a sentence that flashes by would only worry people.
-    const isLocked = link.phase === 'locked';
-    if (isLocked || link.phase === 'open') this.#parts.notices.resolve('link');
-    if (message && (isLocked || link.full || link.failures > 1)) this.#showOnce(isLocked ? 'key' : 'link', message);
-    else if (link.phase === 'open') this.#parts.notices.resolve('key');
-    this.#become({ link });
+  /** @param {ConnectionState} connection */
+  connectionChanged(connection) {
+    const wasOpen = this.#state.connection.phase === 'open';
+    if (wasOpen && connection.phase !== 'open') this.#connectionLost(connection.graceS);
+    this.#showConnectionNotice(connection);
+    this.#setState({ connection });
   }
 
   /** @param {number} latencyMs */
   latencyMeasured(latencyMs) {
-    this.#become({ latencyMs });
+    this.#setState({ latencyMs });
   }
 
-  /** @param {number} seconds of sound that the link was to send, and never will */
-  missed(seconds) {
-    this.#become({ unsentS: this.#state.unsentS + seconds });
-    if (this.#parts.link.isOpen) this.#parts.transcript.missed(seconds);
-    else this.#missedS += seconds;
+  /** @param {number} seconds of audio that can no longer be delivered */
+  audioLost(seconds) {
+    this.#setState({ unsentS: this.#state.unsentS + seconds });
+    if (this.#parts.connection.isOpen) this.#parts.transcript.audioLost(seconds);
+    else this.#lostS += seconds;
   }
 
   /** @param {ServerEvent} event */
-  eventArrived(event) {
-    const { link, transcript, notices } = this.#parts;
+  eventReceived(event) {
+    const { connection, transcript, notices } = this.#parts;
     switch (event.type) {
       case 'hello':
         this.#sessionEnded();
-        this.#become({ sessionId: event.sessionId });
-        this.#greeted();
+        this.#setState({ sessionId: event.sessionId });
+        this.#sessionStarted();
         break;
       case 'resumed':
-        this.#resumed(event);
+        this.#sessionResumed(event);
         break;
       case 'ready':
-        this.#modelSettled();
-        this.#become({ model: event.ok ? 'ready' : 'failed' });
+        this.#endLoadingNotice();
+        this.#setState({ model: event.ok ? 'ready' : 'failed' });
         break;
       case 'status':
         if (this.#isDegraded && !event.degraded) notices.resolve(BUSY);
         this.#isDegraded = event.degraded;
-        this.#become({ recorder: event.state });
+        this.#setState({ recorder: event.state });
         break;
       case 'realtime':
         transcript.realtime(event);
@@ -161,8 +156,8 @@ export class Session {
         notices.show(isBusyWarning(event.message) ? BUSY : `warning:${event.message}`, warningMessage(event.message));
         break;
       case 'error':
-        // The link's own sentence covers a full server, and the break in the transcript a session that is gone.
-        if ((event.where === 'admission' && !link.isOpen) || event.where === 'resume') break;
+        // The connection's own notice covers a full server, and the break in the transcript a session that is gone.
+        if ((event.where === 'admission' && !connection.isOpen) || event.where === 'resume') break;
         notices.show(`error:${event.where}`, serverErrorMessage(event));
         break;
       case 'pong':
@@ -170,36 +165,59 @@ export class Session {
     }
   }
 
-  #greeted() {
-    const { link, transcript, notices } = this.#parts;
-    transcript.connected(this.#missedS);
-    this.#missedS = 0;
+  /** @param {number} graceS how long the server keeps the session */
+  #connectionLost(graceS) {
+    this.#parts.notices.resolve(BUSY);
+    this.#isDegraded = false;
+    this.#endLoadingNotice();
+    this.#setState({ latencyMs: null });
+    if (graceS > 0) this.#graceTimer = setTimeout(() => this.#parts.transcript.disconnected(), graceS * 1000);
+    else this.#sessionEnded();
+  }
+
+  /** @param {ConnectionState} connection */
+  #showConnectionNotice(connection) {
+    const { notices } = this.#parts;
+    const isLocked = connection.phase === 'locked';
+    const isOpen = connection.phase === 'open';
+    if (isLocked || isOpen) notices.resolve('connection');
+    if (isOpen) notices.resolve('key');
+    const message = connectionMessage(connection);
+    // The first reconnect usually succeeds within a second; a message that flashes by would only worry the user.
+    const isWorthShowing = isLocked || connection.isFull || connection.failures > 1;
+    if (message && isWorthShowing) this.#showOnce(isLocked ? 'key' : 'connection', message);
+  }
+
+  #sessionStarted() {
+    const { connection, transcript, notices } = this.#parts;
+    transcript.connected(this.#lostS);
+    this.#lostS = 0;
     notices.resolve('error:');
-    this.#loadingTimer = setTimeout(() => notices.show('model', loadingMessage()), LOADING_SENTENCE_AFTER_MS);
-    if (this.talk.isOpen) link.send('start');
+    this.#loadingTimer = setTimeout(() => notices.show('model', loadingMessage()), LOADING_MESSAGE_AFTER_MS);
+    if (this.talk.isOpen) connection.send('start');
   }
 
   /** @param {Resumed} event */
-  #resumed({ missedEvents, recoveredS }) {
+  #sessionResumed({ missedEvents, recoveredS }) {
     clearTimeout(this.#graceTimer);
-    this.#become({ unsentS: Math.max(0, this.#state.unsentS - recoveredS) });
+    this.#setState({ unsentS: Math.max(0, this.#state.unsentS - recoveredS) });
     if (missedEvents > 0) this.#parts.notices.show('resumed', resumedMessage(missedEvents));
   }
 
-  /** What is not final now never will be: the next session knows nothing of it. */
+  /** The next session knows nothing of this one, so words that are not final stay without a final. */
   #sessionEnded() {
     clearTimeout(this.#graceTimer);
     this.#parts.transcript.disconnected();
-    this.#become({ recorder: '', model: 'loading', sessionId: '' });
+    this.#setState({ recorder: '', model: 'loading', sessionId: '' });
   }
 
-  #begin() {
-    this.#shedder = new Shedder();
-    this.#become({ unsentS: 0 });
-    this.#parts.link.send('start');
+  #streamBegins() {
+    this.#shedder = new LoadShedder();
+    this.#setState({ unsentS: 0 });
+    this.#parts.connection.send('start');
   }
 
-  #modelSettled() {
+  #endLoadingNotice() {
     clearTimeout(this.#loadingTimer);
     this.#parts.notices.resolve('model');
   }
@@ -208,22 +226,25 @@ export class Session {
    * @param {Float32Array} samples
    * @param {number} sampleRateHz
    */
-  #captured(samples, sampleRateHz) {
-    const { link, onSamples } = this.#parts;
+  #samplesCaptured(samples, sampleRateHz) {
+    const { connection, onSamples } = this.#parts;
     onSamples(samples);
     const packet = encodePacket(samples, sampleRateHz, this.#now());
     const durationS = samples.length / sampleRateHz;
-    if (link.isOpen && !link.isCatchingUp && this.#shedder.drops(link.bufferedBytes, sampleRateHz)) {
-      link.shed(packet, durationS);
-      this.#become({ unsentS: this.#state.unsentS + durationS });
-    } else if (!link.sendPacket(packet, durationS)) {
-      this.missed(durationS);
+    const isLive = connection.isOpen && !connection.isCatchingUp;
+    if (isLive && this.#shedder.shouldShed(connection.bufferedBytes, sampleRateHz)) {
+      connection.shed(packet, durationS);
+      this.#setState({ unsentS: this.#state.unsentS + durationS });
+    } else if (!connection.sendPacket(packet, durationS)) {
+      this.audioLost(durationS);
     }
   }
 
   /**
+   * Show a message without counting a repeat: the connection reports its state more often than it changes.
+   *
    * @param {string} key
-   * @param {import('./shared/messages.js').Message} message
+   * @param {Message} message
    */
   #showOnce(key, message) {
     const { notices } = this.#parts;
@@ -231,7 +252,7 @@ export class Session {
   }
 
   /** @param {Partial<SessionState>} change */
-  #become(change) {
+  #setState(change) {
     this.#state = { ...this.#state, ...change };
     this.#parts.onState(this.#state);
   }

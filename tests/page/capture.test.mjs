@@ -79,7 +79,7 @@ test('a browser that connects no stream at another rate captures at the device r
   assert.deepEqual(browser.contexts.map(({ state }) => state), ['closed', 'closed'], 'the first context is closed too');
 });
 
-test('a browser that ignores the requested rate is believed', async () => {
+test('packets have the rate that the browser uses, not the requested one', async () => {
   globalThis.AudioContext = class extends FakeAudioContext {
     constructor() {
       super({ sampleRate: 48_000 });

@@ -1,17 +1,17 @@
-/** A link over fake sockets, on timers and a clock that a test moves. */
+/** A ServerConnection over fake sockets, with timers and a clock that the test advances. */
 
 import { mock } from 'node:test';
 
-import { Link } from '../../web/connection/server-connection.js';
+import { ServerConnection } from '../../web/connection/server-connection.js';
 import { FakeSocket } from './fake-socket.mjs';
 
-/** @param {object} [parts] of the link, beside its sockets, clock and chance */
-export function makeLink(parts = {}) {
+/** @param {object} [parts] of the connection, beside sockets, clock and random numbers */
+export function makeConnection(parts = {}) {
   mock.timers.reset();
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   let nowMs = 1000;
   const [sockets, states, events] = [[], [], []];
-  const link = new Link({
+  const connection = new ServerConnection({
     openSocket: () => {
       sockets.push(new FakeSocket());
       return sockets.at(-1);
@@ -21,12 +21,12 @@ export function makeLink(parts = {}) {
     onState: (state) => states.push(state),
     onEvent: (event) => events.push(event),
     onLatency: () => {},
-    onMissed: () => {},
+    onAudioLost: () => {},
     ...parts,
   });
-  link.connect();
+  connection.connect();
 
-  /** Lets time pass on the timers and on the link's clock together. */
+  /** Advances the timers and the connection's clock together. */
   function pass(ms) {
     for (let left = ms; left > 0; left -= 50) {
       nowMs += Math.min(50, left);
@@ -34,5 +34,5 @@ export function makeLink(parts = {}) {
     }
   }
 
-  return { link, sockets, states, events, pass };
+  return { connection, sockets, states, events, pass };
 }

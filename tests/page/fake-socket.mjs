@@ -1,4 +1,4 @@
-/** The browser's socket as the link sees it; the test plays the server. */
+/** A fake WebSocket; the test plays the server. */
 export class FakeSocket {
   sent = [];
   frames = [];
@@ -12,10 +12,10 @@ export class FakeSocket {
     this.isClosed = true;
     this.closeCode = code;
   }
-  says(event) {
+  serverSends(event) {
     this.onmessage({ data: JSON.stringify(event) });
   }
-  drops(code = 1006) {
+  serverCloses(code = 1006) {
     this.onclose({ code });
   }
 }

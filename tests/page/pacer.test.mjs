@@ -7,26 +7,26 @@ const RATE_HZ = 16_000;
 const PACKET_MS = 40;
 const PACKET = 640;
 
-/** Everything that a pacer gives while its clock is asked at these times. */
+/** All ranges that are due at these times. */
 function played(pacer, timesMs, isReady = () => true) {
-  return timesMs.flatMap((nowMs) => pacer.take(nowMs, isReady(nowMs)));
+  return timesMs.flatMap((nowMs) => pacer.takeDue(nowMs, isReady(nowMs)));
 }
 
 const every = (stepMs, untilMs) => Array.from({ length: Math.floor(untilMs / stepMs) + 1 }, (_, i) => 1000 + i * stepMs);
 
-/** Every sample once and in order. */
+/** Asserts that the ranges cover every sample once, in order. */
 function assertWhole(ranges, length) {
   assert.deepEqual(ranges.map(([from]) => from), [0, ...ranges.slice(0, -1).map(([, to]) => to)]);
   assert.equal(ranges.at(-1)[1], length);
 }
 
 for (const stepMs of [7, 40, 250, 1000]) {
-  test(`asked every ${stepMs} ms it gives each sample once, none before its time`, () => {
+  test(`a timer of ${stepMs} ms gives each sample once, and none too early`, () => {
     const length = 3 * RATE_HZ + 100;
     const pacer = new Pacer(length, RATE_HZ, PACKET_MS);
     const ranges = [];
     for (const nowMs of every(stepMs, 6000)) {
-      for (const range of pacer.take(nowMs, true)) {
+      for (const range of pacer.takeDue(nowMs, true)) {
         assert.ok(range[1] <= ((nowMs - 1000) * RATE_HZ) / 1000);
         ranges.push(range);
       }
@@ -38,13 +38,13 @@ for (const stepMs of [7, 40, 250, 1000]) {
   });
 }
 
-test('it keeps the pace of speech', () => {
+test('a recording is paced in real time', () => {
   const pacer = new Pacer(60 * RATE_HZ, RATE_HZ, PACKET_MS);
   played(pacer, every(40, 10_000));
   assert.ok(Math.abs(pacer.playedS - 10) <= 0.08);
 });
 
-test('while nobody is ready nothing is lost, and nothing is hurried afterwards', () => {
+test('a pause skips nothing, and nothing is hurried after it', () => {
   const length = 5 * RATE_HZ;
   const pacer = new Pacer(length, RATE_HZ, PACKET_MS);
   const isReady = (nowMs) => nowMs < 2000 || nowMs > 9000;
@@ -54,7 +54,7 @@ test('while nobody is ready nothing is lost, and nothing is hurried afterwards',
   assertWhole(ranges, length);
 });
 
-test('after a long sleep of the timer it catches up little at once', () => {
+test('a long sleep of the timer is caught up only in part', () => {
   const pacer = new Pacer(600 * RATE_HZ, RATE_HZ, PACKET_MS);
   played(pacer, [1000, 1040]);
   const first = played(pacer, [301_000]);
@@ -65,6 +65,6 @@ test('after a long sleep of the timer it catches up little at once', () => {
 
 test('an empty recording is done at once', () => {
   const pacer = new Pacer(0, RATE_HZ, PACKET_MS);
-  assert.deepEqual(pacer.take(0, true), []);
+  assert.deepEqual(pacer.takeDue(0, true), []);
   assert.equal(pacer.isDone, true);
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { encodePacket, meterLevel, SHED_ABOVE_MS, SHED_UNTIL_MS, Shedder, toPcm16 } from '../../web/audio/packets.js';
+import { meterLevel } from '../../web/audio/meter-model.js';
+import { encodePacket, SHED_ABOVE_MS, SHED_UNTIL_MS, LoadShedder, toPcm16 } from '../../web/audio/packets.js';
 
 /** Reads a packet as docs/protocol.md, Audio packets, describes it, independently of the encoder. */
 function decode(frame) {
@@ -19,27 +20,27 @@ test('a packet carries its metadata and every sample', () => {
   assert.deepEqual(pcm, [0, 16_383, -16_384, 32_767, -32_768]);
 });
 
-test('the sample rate is an integer on the wire, as the server demands', () => {
+test('the sample rate is an integer on the wire', () => {
   assert.equal(decode(encodePacket(new Float32Array(4), 44_099.99, 0)).metadata.sampleRate, 44_100);
 });
 
-test('what is out of range is clamped, and what is no number is silence', () => {
+test('samples out of range are clamped, and NaN becomes silence', () => {
   assert.deepEqual([...toPcm16(Float32Array.of(1.7, -9, Infinity, -Infinity, NaN))], [32_767, -32_768, 32_767, -32_768, 0]);
 });
 
-test('shedding begins above its upper bound and ends below its lower one', () => {
+test('shedding starts above its upper threshold and ends at its lower one', () => {
   const rateHz = 48_000;
   const bytes = (ms) => (ms * rateHz * 2) / 1000;
-  const shedder = new Shedder();
-  const drops = (ms) => shedder.drops(bytes(ms), rateHz);
-  assert.equal(drops(SHED_ABOVE_MS), false);
-  assert.equal(drops(SHED_ABOVE_MS + 1), true);
-  assert.equal(drops(SHED_UNTIL_MS + 1), true, 'one hole, not many');
-  assert.equal(drops(SHED_UNTIL_MS), false);
-  assert.equal(drops(SHED_UNTIL_MS + 1), false);
+  const shedder = new LoadShedder();
+  const shouldShed = (ms) => shedder.shouldShed(bytes(ms), rateHz);
+  assert.equal(shouldShed(SHED_ABOVE_MS), false);
+  assert.equal(shouldShed(SHED_ABOVE_MS + 1), true);
+  assert.equal(shouldShed(SHED_UNTIL_MS + 1), true, 'one gap, not many');
+  assert.equal(shouldShed(SHED_UNTIL_MS), false);
+  assert.equal(shouldShed(SHED_UNTIL_MS + 1), false);
 });
 
-test('the meter is empty in silence, full for loud speech, and linear in decibels between', () => {
+test('the level is 0 in silence, 1 for loud speech, and linear in decibels between', () => {
   const levelAt = (rmsDb) => meterLevel(new Float32Array(64).fill(10 ** (rmsDb / 20)));
   assert.equal(meterLevel(new Float32Array(64)), 0);
   assert.equal(meterLevel(new Float32Array(0)), 0);

@@ -4,27 +4,27 @@ import { test } from 'node:test';
 import { loadPreferences, savePreferences } from '../../web/audio/preferences.js';
 import { mixToMono } from '../../web/audio/sources.js';
 
-/** A browser's storage, holding one text at most. */
+/** Browser storage for a single text. */
 function storage(text = null) {
   const kept = { text, getItem: () => kept.text, setItem: (_, value) => (kept.text = value) };
   return kept;
 }
 
-test('what was chosen is there again', () => {
+test('saved preferences are loaded again', () => {
   const kept = storage();
   const chosen = { ...loadPreferences(kept), deviceId: 'usb', noiseSuppression: false, holdToTalk: true };
   savePreferences(chosen, kept);
   assert.deepEqual(loadPreferences(kept), chosen);
 });
 
-test('whatever another program wrote there, the page has its preferences', () => {
+test('invalid stored values give the defaults', () => {
   const defaults = loadPreferences(storage());
   for (const text of ['', '{', 'null', '7', '[]', '"x"', '{"deviceId": 7, "holdToTalk": "yes", "echoCancellation": null}']) {
     assert.deepEqual(loadPreferences(storage(text)), defaults, text);
   }
 });
 
-test('a browser that forbids storage still has preferences', () => {
+test('without storage, there are default preferences', () => {
   const forbidden = () => {
     throw new Error('SecurityError');
   };
@@ -32,7 +32,7 @@ test('a browser that forbids storage still has preferences', () => {
   savePreferences(loadPreferences(storage()), { setItem: forbidden });
 });
 
-test('the channels of a file become their mean', () => {
+test('the channels of a file are averaged', () => {
   const channels = [Float32Array.of(1, 0.5, 0), Float32Array.of(0, 0.5, -1)];
   const decoded = { numberOfChannels: 2, length: 3, getChannelData: (i) => channels[i] };
   assert.deepEqual([...mixToMono(decoded)], [0.5, 0.5, -0.5]);

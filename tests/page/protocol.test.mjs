@@ -5,7 +5,7 @@ import { encodeCommand, parseEvent } from '../../web/connection/protocol.js';
 
 const parse = (event) => parseEvent(JSON.stringify(event));
 
-test('a partial is split as the server splits it, spaces and punctuation included', () => {
+test('a partial keeps the server’s split into stable and unstable text', () => {
   const event = parse({
     type: 'realtime', segmentId: 3, sequence: 9, text: 'please book the', displayText: 'please book the',
     stableText: 'please book', unstableText: ' the', visualUnstableText: ' the',
@@ -16,18 +16,18 @@ test('a partial is split as the server splits it, spaces and punctuation include
   assert.equal(event.segment.recordingStartedAt, 1.5);
 });
 
-test('a partial without a split is provisional as a whole', () => {
+test('a partial without a split is unstable as a whole', () => {
   const both = (event) => [event.stableText, event.unstableText];
   assert.deepEqual(both(parse({ type: 'realtime', segmentId: 1, displayText: 'so', text: 'no' })), ['', 'so']);
   assert.deepEqual(both(parse({ type: 'realtime', segmentId: 1, text: 'so' })), ['', 'so']);
 });
 
-test('only an explicit false makes a server not ok', () => {
+test('only an explicit false means that the server is not ready', () => {
   assert.equal(parse({ type: 'ready' }).ok, true);
   assert.equal(parse({ type: 'ready', ok: false }).ok, false);
 });
 
-test('a closed segment is told apart from the rest of the timeline, and must say which it is', () => {
+test('segment_closed becomes an event of its own and needs a segment id', () => {
   assert.deepEqual(parse({ type: 'timeline', event: 'segment_closed', segmentId: 4, reason: 'empty', timestamp: 9.5 }), {
     type: 'closed', segmentId: 4, reason: 'empty', at: 9.5, segment: {},
   });
@@ -36,7 +36,7 @@ test('a closed segment is told apart from the rest of the timeline, and must say
   assert.equal(parse({ type: 'timeline', event: 'wakeword_detected', wakeWord: { word: 'alexa' } }).wakeWord, 'alexa');
 });
 
-test('of a segment only what is a number or a word is known', () => {
+test('a segment keeps only fields of the right type', () => {
   const { segment } = parse({
     type: 'final', segmentId: 1, text: 'x',
     segment: {
@@ -50,7 +50,7 @@ test('of a segment only what is a number or a word is known', () => {
   assert.deepEqual(parse({ type: 'final', segmentId: 1, text: 'x', segment: 7 }).segment, {});
 });
 
-test('a status tells its queue, and wake words only where they are listened for', () => {
+test('a status has the queue depth, and wake words only while they are enabled', () => {
   const status = parse({
     type: 'status', state: 'listening', queueDepth: 3, degraded: true, timestamp: 4, wakeWord: { wakeWords: 'alexa' },
   });
@@ -59,7 +59,7 @@ test('a status tells its queue, and wake words only where they are listened for'
   assert.deepEqual([waiting.wakeWords, waiting.queueDepth, waiting.degraded], ['alexa', 0, false]);
 });
 
-test('what is no event of ours is passed over', () => {
+test('malformed and unknown frames are ignored', () => {
   const frames = [
     '', '{', 'null', '[]', '3', '"final"', '{}', '{"type":7}', '{"type":"hasOwnProperty"}', '{"type":"__proto__"}',
     '{"type":"final","text":"no id"}', '{"type":"realtime","segmentId":"1","text":"id of the wrong type"}',
@@ -68,7 +68,7 @@ test('what is no event of ours is passed over', () => {
   for (const frame of frames) assert.equal(parseEvent(frame), null, frame);
 });
 
-test('fields of the wrong type become empty ones', () => {
+test('fields of the wrong type become empty', () => {
   assert.deepEqual(parse({ type: 'error', message: 7, where: null }), { type: 'error', message: '', where: '' });
 });
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Continuity } from '../../web/connection/resumable-session.js';
+import { ResumableSession } from '../../web/connection/resumable-session.js';
 
-/** Numbers from 0 to 1, the same for the same seed (the "mulberry32" recipe). */
+/** A seeded random generator (mulberry32), 0 to 1. */
 function randomOf(seed) {
   let state = seed;
   return () => {
@@ -16,48 +16,48 @@ function randomOf(seed) {
 
 const HELLO = { type: 'hello', sessionId: 'a', seq: 1, resumeToken: 'a.secret', resumeGraceS: 10 };
 
-/** The server's end: it takes what arrives, counts it, and tells what it has. */
+/** The server's side: receives and counts frames. */
 class Server {
-  heard = [];
+  received = [];
   packets = 0;
   commands = 0;
-  take(frame) {
-    this.heard.push(frame);
+  receive(frame) {
+    this.received.push(frame);
     if (typeof frame === 'string') this.commands += 1;
     else this.packets += 1;
   }
 }
 
-test('whatever is lost on the way and whenever, the server hears everything once and in order', () => {
+test('with losses at any time, the server receives everything once and in order', () => {
   for (let seed = 1; seed <= 300; seed += 1) {
     const random = randomOf(seed);
-    const [session, server] = [new Continuity(), new Server()];
-    session.arrived(HELLO);
-    const said = [];
+    const [session, server] = [new ResumableSession(), new Server()];
+    session.receive(HELLO);
+    const added = [];
     let isUp = true;
-    let isDelivered = true; // false: the socket takes it, and nobody gets it
+    let isDelivered = true; // false: the socket accepts frames that the server never gets
     const transmit = (most = Infinity) => {
       for (let i = 0; isUp && i < most; i += 1) {
-        const frame = session.journal.take();
+        const frame = session.buffer.takeNext();
         if (frame === null) return;
-        if (isDelivered) server.take(frame);
+        if (isDelivered) server.receive(frame);
       }
     };
     const reconnect = () => {
       [isUp, isDelivered] = [true, true];
-      assert.match(session.arrived({ ...HELLO, sessionId: 'b' }).answer, /"resume"/);
-      session.arrived({ type: 'resumed', receivedPackets: server.packets, receivedCommands: server.commands, missedEvents: 0 });
-      transmit(Math.floor(random() * 5)); // the socket takes only so much at once
+      assert.match(session.receive({ ...HELLO, sessionId: 'b' }).reply, /"resume"/);
+      session.receive({ type: 'resumed', receivedPackets: server.packets, receivedCommands: server.commands, missedEvents: 0 });
+      transmit(Math.floor(random() * 5)); // the socket takes only a few at once
     };
     for (let step = 0; step < 120; step += 1) {
       const dice = random();
       if (dice < 0.75) {
         const frame = random() < 0.1 ? `command ${step}` : new Uint16Array([step]).buffer;
-        session.journal.add(frame, typeof frame === 'string' ? 0 : 0.04);
-        said.push(frame);
+        session.buffer.add(frame, typeof frame === 'string' ? 0 : 0.04);
+        added.push(frame);
         transmit();
       } else if (dice < 0.8 && isUp) {
-        session.journal.passing();
+        session.buffer.countUnbufferedCommand();
         if (isDelivered) server.commands += 1;
       } else if (dice < 0.85) isDelivered = false;
       else if (dice < 0.92) {
@@ -69,21 +69,21 @@ test('whatever is lost on the way and whenever, the server hears everything once
     session.disconnected();
     reconnect();
     transmit();
-    assert.deepEqual(server.heard, said, `seed ${seed}`);
-    assert.equal(session.takeMissedS(), 0);
+    assert.deepEqual(server.received, added, `seed ${seed}`);
+    assert.equal(session.takeLostS(), 0);
   }
 });
 
-test('a number that was heard is not heard again, and one that was skipped is', () => {
-  const session = new Continuity();
-  const heard = (seq) => session.arrived({ type: 'final', segmentId: seq, text: '', seq }).events.length;
-  session.arrived(HELLO);
-  assert.deepEqual([2, 3, 3, 2, 7, 5, 8].map(heard), [1, 1, 0, 0, 1, 0, 1]);
-  assert.equal(session.arrived({ type: 'error', where: 'admission', message: '' }).events.length, 1, 'without a number');
+test('an event number is delivered once, and a gap in the numbers is accepted', () => {
+  const session = new ResumableSession();
+  const delivered = (seq) => session.receive({ type: 'final', segmentId: seq, text: '', seq }).events.length;
+  session.receive(HELLO);
+  assert.deepEqual([2, 3, 3, 2, 7, 5, 8].map(delivered), [1, 1, 0, 0, 1, 0, 1]);
+  assert.equal(session.receive({ type: 'error', where: 'admission', message: '' }).events.length, 1, 'without a number');
 });
 
-test('an answer that nobody asked for is none', () => {
-  const session = new Continuity();
-  session.arrived(HELLO);
-  assert.deepEqual(session.arrived({ type: 'resumed', receivedPackets: 9, receivedCommands: 9, missedEvents: 0 }).events, []);
+test('`resumed` without a `resume` is ignored', () => {
+  const session = new ResumableSession();
+  session.receive(HELLO);
+  assert.deepEqual(session.receive({ type: 'resumed', receivedPackets: 9, receivedCommands: 9, missedEvents: 0 }).events, []);
 });

@@ -1,4 +1,4 @@
-/** A session of the page with a link and microphones that the test drives, made anew for each test. */
+/** A Session with a fake connection and fake microphones, made anew for each test. */
 
 import { beforeEach, mock } from 'node:test';
 
@@ -9,15 +9,15 @@ import { Transcript } from '../../web/transcript/transcript.js';
 export const RATE_HZ = 48_000;
 export const PACKET = new Float32Array(1920);
 
-export let link;
+export let connection;
 export let microphones;
 export let notices;
 export let transcript;
 export let session;
 export let state;
-export let read;
+export let announced;
 
-/** A microphone that opens or fails when the test says so. */
+/** A microphone that opens or fails when the test calls it. */
 class FakeMicrophone {
   #answer = deferred();
   isStopped = false;
@@ -30,7 +30,7 @@ class FakeMicrophone {
       label: 'A microphone',
       stop: async () => {
         await null;
-        this.hears(PACKET.subarray(0, 7));
+        this.captures(PACKET.subarray(0, 7));
         this.isStopped = true;
       },
     });
@@ -40,7 +40,7 @@ class FakeMicrophone {
     this.#answer.reject(error);
     await settled();
   }
-  hears(samples = PACKET) {
+  captures(samples = PACKET) {
     this.handlers.onSamples(samples, RATE_HZ);
   }
 }
@@ -53,25 +53,25 @@ function deferred() {
 
 export const settled = () => new Promise((resolve) => setImmediate(resolve));
 export const keys = () => notices.list.map(({ key }) => key);
-export const LINK = { full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0 };
+export const CONNECTION = { isFull: false, rejection: '', failures: 0, retryAtMs: 0, graceS: 0 };
 
 export function connects() {
-  link.isOpen = true;
-  session.linkChanged({ ...LINK, phase: 'open' });
-  session.eventArrived({ type: 'hello', sessionId: 'a' });
-  session.eventArrived({ type: 'ready', ok: true });
+  connection.isOpen = true;
+  session.connectionChanged({ ...CONNECTION, phase: 'open' });
+  session.eventReceived({ type: 'hello', sessionId: 'a' });
+  session.eventReceived({ type: 'ready', ok: true });
 }
 
-export function disconnects(failures = 1, full = false, keepsS = 0) {
-  link.isOpen = false;
-  link.keepsS = keepsS;
-  session.linkChanged({ ...LINK, phase: 'waiting', failures, full, keepsS });
+export function disconnects(failures = 1, isFull = false, graceS = 0) {
+  connection.isOpen = false;
+  connection.graceS = graceS;
+  session.connectionChanged({ ...CONNECTION, phase: 'waiting', failures, isFull, graceS });
 }
 
 export function resumes(change = {}) {
-  link.isOpen = true;
-  session.linkChanged({ ...LINK, phase: 'open', keepsS: link.keepsS });
-  session.eventArrived({ type: 'resumed', sessionId: 'a', missedEvents: 0, recoveredS: 0, ...change });
+  connection.isOpen = true;
+  session.connectionChanged({ ...CONNECTION, phase: 'open', graceS: connection.graceS });
+  session.eventReceived({ type: 'resumed', sessionId: 'a', missedEvents: 0, recoveredS: 0, ...change });
 }
 
 export async function talks() {
@@ -83,25 +83,25 @@ export async function talks() {
 beforeEach(() => {
   mock.timers.reset();
   mock.timers.enable({ apis: ['setTimeout'] });
-  link = {
+  connection = {
     isOpen: false,
     isCatchingUp: false,
-    keepsS: 0,
+    graceS: 0,
     bufferedBytes: 0,
     sent: [],
     shedS: 0,
-    get takes() {
-      return link.isOpen || link.keepsS > 0;
+    get canSend() {
+      return connection.isOpen || connection.graceS > 0;
     },
-    send: (command) => link.takes && link.sent.push(command),
-    sendPacket: (packet) => link.takes && Boolean(link.sent.push(packet.byteLength)),
+    send: (command) => connection.canSend && connection.sent.push(command),
+    sendPacket: (packet) => connection.canSend && Boolean(connection.sent.push(packet.byteLength)),
     shed: (packet, durationS) => {
-      link.shedS += durationS;
+      connection.shedS += durationS;
     },
   };
-  [microphones, notices, transcript, read] = [[], new Notices(), new Transcript(), []];
+  [microphones, notices, transcript, announced] = [[], new Notices(), new Transcript(), []];
   session = new Session({
-    link,
+    connection,
     openMicrophone: (handlers) => {
       microphones.push(new FakeMicrophone(handlers));
       return microphones.at(-1).opening;
@@ -111,7 +111,7 @@ beforeEach(() => {
     onState: (next) => {
       state = next;
     },
-    onFinal: (text) => read.push(text),
+    onFinal: (text) => announced.push(text),
     onSamples: () => {},
     now: () => 0,
   });

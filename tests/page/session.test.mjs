@@ -3,87 +3,87 @@ import { mock, test } from 'node:test';
 
 import { AudioError } from '../../web/audio/capture.js';
 import {
-  LINK, PACKET, RATE_HZ, connects, disconnects, keys, link, microphones, notices, read, session, settled, state, talks, transcript,
+  CONNECTION, PACKET, RATE_HZ, connects, disconnects, keys, connection, microphones, notices, announced, session, settled, state, talks, transcript,
 } from './session-harness.mjs';
 
-test('talking starts the stream, and stopping sends the last samples before the stop', async () => {
+test('talking sends start, and stopping sends the last samples before stop', async () => {
   connects();
   const microphone = await talks();
-  microphone.hears();
+  microphone.captures();
   assert.equal(state.talk, 'live');
   await session.talk.toggle();
   assert.equal(state.talk, 'off');
   assert.equal(microphone.isStopped, true);
-  const [start, packet, last, stop] = link.sent;
-  assert.deepEqual([start, stop, link.sent.length], ['start', 'stop', 4]);
+  const [start, packet, last, stop] = connection.sent;
+  assert.deepEqual([start, stop, connection.sent.length], ['start', 'stop', 4]);
   assert.equal(packet - last, (1920 - 7) * 2 + '1920'.length - '7'.length);
 });
 
-test('the final that comes after the stop is shown and read out', async () => {
+test('a final after the stop is shown and announced', async () => {
   connects();
   await talks();
   await session.talk.toggle();
-  session.eventArrived({ type: 'final', segmentId: 1, text: 'Good night.' });
+  session.eventReceived({ type: 'final', segmentId: 1, text: 'Good night.' });
   assert.equal(transcript.text, 'Good night.');
-  assert.deepEqual(read, ['Good night.']);
+  assert.deepEqual(announced, ['Good night.']);
 });
 
-test('a lost link while talking: start is sent again, the stream goes on, and what was missed is told', async () => {
+test('a connection lost while talking sends start again and reports lost audio', async () => {
   connects();
   const microphone = await talks();
-  session.eventArrived({ type: 'final', segmentId: 1, text: 'Before.' });
+  session.eventReceived({ type: 'final', segmentId: 1, text: 'Before.' });
   disconnects();
-  for (let i = 0; i < 50; i += 1) microphone.hears();
-  link.sent.length = 0;
+  for (let i = 0; i < 50; i += 1) microphone.captures();
+  connection.sent.length = 0;
   connects();
-  microphone.hears();
-  assert.equal(link.sent[0], 'start');
-  assert.equal(link.sent.length, 2);
-  assert.equal(transcript.entries[1].missedS.toFixed(2), '2.00');
+  microphone.captures();
+  assert.equal(connection.sent[0], 'start');
+  assert.equal(connection.sent.length, 2);
+  assert.equal(transcript.entries[1].lostS.toFixed(2), '2.00');
   assert.equal(state.unsentS.toFixed(2), '2.00');
 });
 
-test('a link that returns while nobody talks starts nothing', async () => {
+test('a new connection sends nothing while not talking', async () => {
   connects();
   await talks();
   await session.talk.toggle();
-  link.sent.length = 0;
+  connection.sent.length = 0;
   disconnects();
   connects();
-  assert.deepEqual(link.sent, []);
+  assert.deepEqual(connection.sent, []);
 });
 
-test('talk pressed before the server answers begins with its hello', async () => {
+test('talking before hello sends start with it', async () => {
   await talks();
-  assert.deepEqual(link.sent, []);
+  assert.deepEqual(connection.sent, []);
   connects();
-  assert.deepEqual(link.sent, ['start']);
+  assert.deepEqual(connection.sent, ['start']);
 });
 
-test('a socket that does not drain sheds sound, counts it and recovers', async () => {
+test('a socket that does not drain sheds audio until it recovers', async () => {
   connects();
   const microphone = await talks();
-  link.sent.length = 0;
-  link.bufferedBytes = RATE_HZ * 2 * 3;
-  microphone.hears();
-  assert.deepEqual(link.sent, []);
+  connection.sent.length = 0;
+  connection.bufferedBytes = RATE_HZ * 2 * 3;
+  microphone.captures();
+  assert.deepEqual(connection.sent, []);
   assert.equal(state.unsentS, 0.04);
-  link.bufferedBytes = 0;
-  microphone.hears();
-  assert.equal(link.sent.length, 1);
+  connection.bufferedBytes = 0;
+  microphone.captures();
+  assert.equal(connection.sent.length, 1);
 });
 
-test('a mind changed while the browser asks leaves no open microphone behind', async () => {
+test('cancelling the permission request closes the microphone', async () => {
   connects();
   void session.talk.toggle();
   await session.talk.toggle();
   assert.equal(state.talk, 'off');
   await microphones[0].opens();
   assert.equal(microphones[0].isStopped, true);
-  assert.deepEqual(link.sent, []);
+  assert.deepEqual(connection.sent, []);
 });
 
-test('two questions to the browser, answered in any order, make one stream', async () => {
+test('two permission requests, answered in any order, give one stream', async () => {
   connects();
   void session.talk.toggle();
   await session.talk.toggle();
@@ -92,27 +92,27 @@ test('two questions to the browser, answered in any order, make one stream', asy
   await microphones[0].opens();
   assert.equal(state.talk, 'live');
   assert.deepEqual([microphones[0].isStopped, microphones[1].isStopped], [true, false]);
-  assert.deepEqual(link.sent, ['start']);
+  assert.deepEqual(connection.sent, ['start']);
 });
 
 for (const code of [
   ...['insecure', 'unsupported', 'no_worklet', 'denied', 'missing', 'busy', 'failed'],
   ...['share_denied', 'share_failed', 'share_silent', 'file_large', 'file_unreadable'],
 ]) {
-  test(`a source that is ${code} gives a sentence, and Talk can be pressed again`, async () => {
+  test(`a source that fails with ${code} has a notice, and Talk works again`, async () => {
     connects();
     void session.talk.toggle();
     await microphones[0].fails(new AudioError(code));
     assert.equal(state.talk, 'off');
-    assert.deepEqual(keys(), ['sound']);
+    assert.deepEqual(keys(), ['audio']);
     assert.match(notices.list[0].text, /^[A-Z].{20,}\.$/);
     await talks();
     assert.deepEqual(keys(), []);
-    assert.deepEqual(link.sent, ['start']);
+    assert.deepEqual(connection.sent, ['start']);
   });
 }
 
-test('an unplugged microphone gives way to another one within the same stream', async () => {
+test('an unplugged microphone is replaced within the same stream', async () => {
   connects();
   const microphone = await talks();
   microphone.handlers.onEnd();
@@ -120,36 +120,36 @@ test('an unplugged microphone gives way to another one within the same stream', 
   await microphones[1].opens();
   assert.equal(state.talk, 'live');
   assert.equal(microphone.isStopped, true);
-  link.sent.length = 0;
-  microphone.hears();
-  microphones[1].hears();
-  assert.equal(link.sent.length, 1, 'only the one that is heard now');
-  assert.deepEqual(keys(), ['sound']);
-  assert.match(notices.list[0].text, /through A microphone\.$/);
+  connection.sent.length = 0;
+  microphone.captures();
+  microphones[1].captures();
+  assert.equal(connection.sent.length, 1, 'only the new one');
+  assert.deepEqual(keys(), ['audio']);
+  assert.match(notices.list[0].text, /now uses A microphone\.$/);
 });
 
-test('an unplugged microphone without another one ends the stream properly and says so', async () => {
+test('an unplugged microphone without a replacement ends the stream', async () => {
   connects();
   const microphone = await talks();
   microphone.handlers.onEnd();
   await settled();
   await microphones[1].fails(new AudioError('missing'));
   assert.equal(state.talk, 'off');
-  assert.equal(link.sent.at(-1), 'stop');
-  assert.deepEqual(keys(), ['sound']);
+  assert.equal(connection.sent.at(-1), 'stop');
+  assert.deepEqual(keys(), ['audio']);
 });
 
-test('another choice of microphone is heard at once, and the stream goes on', async () => {
+test('another microphone is used at once within the same stream', async () => {
   connects();
   const microphone = await talks();
   void session.talk.reopenMicrophone();
   await settled();
   await microphones[1].opens();
   assert.deepEqual([microphone.isStopped, microphones[1].isStopped, state.talk], [true, false, 'live']);
-  assert.equal(link.sent.filter((each) => typeof each === 'string').join(), 'start');
+  assert.equal(connection.sent.filter((each) => typeof each === 'string').join(), 'start');
 });
 
-test('two changes in a row leave one microphone open', async () => {
+test('two changes of the microphone leave one open', async () => {
   connects();
   await talks();
   void session.talk.reopenMicrophone();
@@ -159,7 +159,7 @@ test('two changes in a row leave one microphone open', async () => {
   assert.deepEqual(microphones.map((each) => each.isStopped), [true, true, false]);
 });
 
-test('a stop while another microphone opens leaves none open', async () => {
+test('stopping while another microphone opens leaves none open', async () => {
   connects();
   await talks();
   void session.talk.reopenMicrophone();
@@ -170,7 +170,7 @@ test('a stop while another microphone opens leaves none open', async () => {
   assert.equal(state.talk, 'off');
 });
 
-test('a microphone that the system mutes is said, until it sounds again', async () => {
+test('a microphone muted by the system has a notice until it is unmuted', async () => {
   connects();
   const microphone = await talks();
   microphone.handlers.onMuted(true);
@@ -179,7 +179,7 @@ test('a microphone that the system mutes is said, until it sounds again', async 
   assert.deepEqual(keys(), []);
 });
 
-/** A file whose handlers the test drives. */
+/** A file source whose handlers the test calls. */
 function file() {
   const opened = { isStopped: false };
   const source = {
@@ -192,30 +192,30 @@ function file() {
   return { opened, source };
 }
 
-test('a file takes the place of the microphone, waits for the server, and stops by itself at its end', async () => {
+test('a file replaces the microphone, waits for the server, and stops at its end', async () => {
   connects();
   const microphone = await talks();
   const { opened, source } = file();
-  await session.talk.hear(source);
+  await session.talk.startFrom(source);
   assert.equal(microphone.isStopped, true);
   assert.deepEqual([state.talk, state.source, state.sourceLabel], ['live', 'file', 'talk.wav']);
-  assert.deepEqual(link.sent.filter((each) => typeof each === 'string'), ['start', 'stop', 'start']);
+  assert.deepEqual(connection.sent.filter((each) => typeof each === 'string'), ['start', 'stop', 'start']);
   assert.equal(opened.handlers.isReady(), true);
-  link.bufferedBytes = 100_000;
+  connection.bufferedBytes = 100_000;
   assert.equal(opened.handlers.isReady(), false);
   disconnects();
   assert.equal(opened.handlers.isReady(), false);
-  link.bufferedBytes = 0;
+  connection.bufferedBytes = 0;
   connects();
   opened.handlers.onSamples(PACKET, 16_000);
   opened.handlers.onEnd();
   await settled();
-  assert.equal(link.sent.at(-1), 'stop');
+  assert.equal(connection.sent.at(-1), 'stop');
   assert.deepEqual([state.talk, state.source, state.unsentS], ['off', null, 0]);
   assert.deepEqual(keys(), []);
 });
 
-test('the browser that asks gets a reason beside its question, which goes with the answer', async () => {
+test('a permission request has an explanation until it is answered', async () => {
   connects();
   void session.talk.toggle();
   mock.timers.tick(399);
@@ -226,22 +226,22 @@ test('the browser that asks gets a reason beside its question, which goes with t
   assert.deepEqual(keys(), []);
 });
 
-test('a model that loads gets its sentence only when it takes a while', () => {
-  link.isOpen = true;
-  session.linkChanged({ ...LINK, phase: 'open' });
-  session.eventArrived({ type: 'hello', sessionId: 'a' });
+test('a loading model has a notice only after a while', () => {
+  connection.isOpen = true;
+  session.connectionChanged({ ...CONNECTION, phase: 'open' });
+  session.eventReceived({ type: 'hello', sessionId: 'a' });
   assert.deepEqual(keys(), []);
   mock.timers.tick(500);
   assert.deepEqual(keys(), ['model']);
-  session.eventArrived({ type: 'ready', ok: true });
+  session.eventReceived({ type: 'ready', ok: true });
   assert.deepEqual(keys(), []);
   assert.equal(state.model, 'ready');
 });
 
-test('an engine that failed is said, and forgotten when the server returns healthy', () => {
+test('a failed engine has a notice until the server returns without the failure', () => {
   connects();
-  session.eventArrived({ type: 'ready', ok: false });
-  session.eventArrived({ type: 'error', where: 'main_engine', message: 'no such file: m.ort' });
+  session.eventReceived({ type: 'ready', ok: false });
+  session.eventReceived({ type: 'error', where: 'main_engine', message: 'no such file: m.ort' });
   assert.equal(state.model, 'failed');
   assert.match(notices.list[0].text, /no such file: m\.ort\.$/);
   disconnects();
@@ -250,51 +250,51 @@ test('an engine that failed is said, and forgotten when the server returns healt
   assert.deepEqual(keys(), []);
 });
 
-test('a full server has one sentence until there is room', () => {
-  session.eventArrived({ type: 'error', where: 'admission', message: 'full' });
+test('a full server has one notice until it accepts the page', () => {
+  session.eventReceived({ type: 'error', where: 'admission', message: 'full' });
   disconnects(1, true);
   disconnects(2, true);
-  assert.deepEqual(keys(), ['link']);
+  assert.deepEqual(keys(), ['connection']);
   assert.match(notices.list[0].text, /full/);
   assert.equal(notices.list[0].count, 1);
   connects();
   assert.deepEqual(keys(), []);
 });
 
-test('a server that asks for a key is said at once, in the place of one that cannot be reached', () => {
+test('a required key has a notice at once, in place of the connection’s', () => {
   disconnects(2);
-  session.linkChanged({ ...LINK, phase: 'locked', failures: 2 });
+  session.connectionChanged({ ...CONNECTION, phase: 'locked', failures: 2 });
   assert.deepEqual(notices.list.map(({ key, retry }) => [key, retry]), [['key', 'Enter the key']]);
   connects();
   assert.deepEqual(keys(), []);
 });
 
-test('one short loss says nothing, a longer one does', () => {
+test('a first loss has no notice, a second one has', () => {
   connects();
   disconnects(1);
   assert.deepEqual(keys(), []);
   disconnects(2);
-  assert.deepEqual(keys(), ['link']);
+  assert.deepEqual(keys(), ['connection']);
 });
 
-test('repeated warnings count instead of piling up, and many kinds do not bury the page', () => {
+test('repeated warnings are counted, and the number of notices is bounded', () => {
   connects();
-  for (let i = 0; i < 3; i += 1) session.eventArrived({ type: 'warning', message: 'too loud' });
+  for (let i = 0; i < 3; i += 1) session.eventReceived({ type: 'warning', message: 'too loud' });
   assert.deepEqual(notices.list.map(({ text, count }) => [text, count]), [['too loud.', 3]]);
-  for (let i = 0; i < 20; i += 1) session.eventArrived({ type: 'warning', message: `kind ${i}` });
+  for (let i = 0; i < 20; i += 1) session.eventReceived({ type: 'warning', message: `kind ${i}` });
   assert.equal(notices.list.length, 4);
   assert.equal(notices.list.at(-1).text, 'kind 19.');
 });
 
-test('clear empties the page at once and asks the server to forget', () => {
+test('clear empties the page at once and ignores events until it is confirmed', () => {
   connects();
-  session.eventArrived({ type: 'final', segmentId: 1, text: 'Old.' });
+  session.eventReceived({ type: 'final', segmentId: 1, text: 'Old.' });
   session.clear();
-  session.eventArrived({ type: 'final', segmentId: 2, text: 'Still old.' });
+  session.eventReceived({ type: 'final', segmentId: 2, text: 'Still old.' });
   assert.equal(transcript.isEmpty, true);
-  assert.deepEqual(read, ['Old.']);
-  session.eventArrived({ type: 'clear', nextSegmentId: 3 });
-  session.eventArrived({ type: 'final', segmentId: 3, text: 'New.' });
+  assert.deepEqual(announced, ['Old.']);
+  session.eventReceived({ type: 'clear', nextSegmentId: 3 });
+  session.eventReceived({ type: 'final', segmentId: 3, text: 'New.' });
   assert.equal(transcript.text, 'New.');
-  assert.deepEqual(link.sent, ['clear']);
+  assert.deepEqual(connection.sent, ['clear']);
 });

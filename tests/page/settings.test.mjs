@@ -28,7 +28,7 @@ test('names become labels', () => {
   assert.equal(labelOf('openwakeword_model_paths'), 'openWakeWord model paths');
 });
 
-test('settings come in their groups, what can be changed first', () => {
+test('settings are grouped, those that change at once first', () => {
   const groups = groupsOf({
     settings: { port: 8010, max_sessions: 4, wake_words: '', log_level: 'INFO' },
     schema: {
@@ -48,7 +48,7 @@ test('settings come in their groups, what can be changed first', () => {
   assert.equal(groups[0].settings[0].value, 4);
 });
 
-test('a group that this page does not know still has a title', () => {
+test('an unknown group gets a title from its name', () => {
   assert.equal(groupsOf({ settings: { a: 1 }, schema: { a: schema({ group: 'far_future' }) } })[0].title, 'Far future');
 });
 
@@ -68,14 +68,14 @@ for (const [type, changes, text, value] of [
   });
 }
 
-test('what is no number goes to the server as it was written, which then says so', () => {
+test('what is not a number is sent unchanged', () => {
   assert.equal(valueOf(schema(), 'many'), 'many');
   assert.equal(valueOf(schema(), ''), '');
   assert.equal(valueOf(schema(), 'Infinity'), 'Infinity');
   assert.deepEqual(valueOf(schema({ type: 'numbers' }), '0.1,x,'), [0.1, 'x', '']);
 });
 
-test('a value in force that nobody touched reads back as itself', () => {
+test('an unedited value converts back to itself', () => {
   for (const [type, value, changes] of [
     ['number', 0.55, {}],
     ['integer', 32, {}],
@@ -89,7 +89,7 @@ test('a value in force that nobody touched reads back as itself', () => {
   }
 });
 
-test('ranges and defaults are told in words', () => {
+test('ranges and defaults become text', () => {
   assert.equal(rangeOf(schema()), '0 to 60 · default 0.5');
   assert.equal(rangeOf(schema({ exclusiveMinimum: true })), 'above 0 to 60 · default 0.5');
   assert.equal(rangeOf(schema({ type: 'numbers', default: [0.05, 0.2] })), '0 to 60 each · default 0.05, 0.2');
@@ -97,13 +97,13 @@ test('ranges and defaults are told in words', () => {
   assert.equal(rangeOf(schema({ type: 'text', minimum: null, maximum: null, default: null })), 'default empty');
 });
 
-test('search takes every word, in name, label, help or flag', () => {
+test('search needs every word, in name, label, help or flag', () => {
   const each = setting('post_speech_silence_duration', 0.5);
   for (const query of ['', 'silence', 'SPEECH post', 'seconds', '--a-set']) assert.equal(matches(each, query, 'all'), true, query);
   assert.equal(matches(each, 'silence wake', 'all'), false);
 });
 
-test('filters are by class, and by what is not at its default', () => {
+test('filters select by class, or by not being at the default', () => {
   assert.equal(matches(setting('a', 0.5), '', 'newSessionOnly'), true);
   assert.equal(matches(setting('a', 0.5), '', 'startupOnly'), false);
   assert.equal(matches(setting('a', 0.5), '', 'changed'), false);

@@ -1,7 +1,7 @@
-"""What minutes of talk do to the page: `python -m tests.page.soak 10` prints its memory and frame times.
+"""Soak test of the page: `python -m tests.page.soak 10` talks for 10 minutes and prints memory and frame times.
 
-A real microphone's worth of speech, the real server and model. Figures of the browser: the JavaScript heap after a
-collection, nodes of the document, and the time between frames.
+It uses the real server and model. Measured are the JavaScript heap after a garbage collection, the number of DOM nodes,
+and the time between frames.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import CDPSession
 
-from tests.support.page import Served, connection_is, for_microphone, open_page
+from tests.support.page import ServerProcess, expect_connection, microphone_recording, open_page
 
 MEASURE_FRAMES = """() => {
   window.frames = [];
@@ -28,8 +28,8 @@ FRAMES = """() => {
 }"""
 
 
-def figures(session: CDPSession) -> dict[str, float]:
-    """The browser's own figures, after a collection of garbage."""
+def browser_metrics(session: CDPSession) -> dict[str, float]:
+    """The browser's metrics after a garbage collection."""
     session.send("HeapProfiler.collectGarbage")
     return {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
 
@@ -37,22 +37,22 @@ def figures(session: CDPSession) -> dict[str, float]:
 def main(minutes: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        speech = for_microphone(folder / "speech.wav", "two_cities.wav")
+        speech = microphone_recording(folder / "speech.wav", "two_cities.wav")
         with (
-            Served(folder / "output.txt") as server,
+            ServerProcess(folder / "output.txt") as server,
             open_page(server.url, speech, repeat=True, size=(1600, 1000)) as page,
         ):
             session = page.context.new_cdp_session(page)
             session.send("Performance.enable")
-            connection_is(page, "Ready")
+            expect_connection(page, "Ready")
             page.get_by_test_id("talk").click()
             page.evaluate(MEASURE_FRAMES)
-            print("minute  blocks  heap MB  nodes  frame ms: p50   p95   p99")  # noqa: T201 - what it is for
+            print("minute  blocks  heap MB  nodes  frame ms: p50   p95   p99")  # noqa: T201 - a command that prints
             for minute in range(1, minutes + 1):
                 page.wait_for_timeout(60_000)
                 frames = page.evaluate(FRAMES)
-                now = figures(session)
-                page.evaluate(FRAMES)  # those of the collection count for nothing
+                now = browser_metrics(session)
+                page.evaluate(FRAMES)  # drops the frames of the garbage collection
                 blocks = page.get_by_test_id("segment").count()
                 heap_mb = now["JSHeapUsedSize"] / 1e6
                 row = f"{minute:6}  {blocks:6}  {heap_mb:7.2f}  {now['Nodes']:5.0f}          "

@@ -1,4 +1,4 @@
-"""The page's pure modules, tested by Node's own runner in the `.test.mjs` files beside this one."""
+"""Runs the `.test.mjs` files beside this one, unit tests of the page's modules, with Node's test runner."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from tests.support.real import missing
 HERE = Path(__file__).parent
 
 
-def test_the_pages_modules_pass_their_own_tests() -> None:
+def test_page_modules_pass_their_unit_tests() -> None:
     node = shutil.which("node")
     if node is None:
         missing("no Node.js is installed (20 or newer)")

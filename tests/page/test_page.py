@@ -7,20 +7,27 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.page import HEARD_WITHIN_MS, Served, connection_is, final_texts, for_microphone, open_page
+from tests.support.page import (
+    SPEECH_TIMEOUT_MS,
+    ServerProcess,
+    expect_connection,
+    final_texts,
+    microphone_recording,
+    open_page,
+)
 from tests.support.wer import BECKETT, word_error_rate
 
 
 @pytest.mark.contract("9.3", "9.5", "9.6")
-def test_words_appear_while_spoken_and_become_final_text(server: Served, speech: Path) -> None:
+def test_live_words_become_final_text(server: ServerProcess, speech: Path) -> None:
     with open_page(server.url, speech) as page:
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        connection_is(page, "Ready")
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
         expect(page.locator("[data-testid=segment][data-final=true]").filter(has_text="better")).to_be_visible(
-            timeout=HEARD_WITHIN_MS
+            timeout=SPEECH_TIMEOUT_MS
         )
         page.get_by_test_id("talk").click()
         expect(page.get_by_test_id("state")).to_have_text("Idle")
@@ -32,21 +39,19 @@ def test_words_appear_while_spoken_and_become_final_text(server: Served, speech:
 
         seen = page.evaluate("window.seen")
         live = {block["id"] for block in seen if not block["final"] and block["stable"] + block["unstable"]}
-        assert live, "no words were seen while they were spoken"
+        assert live, "no live words were shown"
         assert live <= {block["id"] for block in seen if block["final"]}
-        assert complaints == []
+        assert problems == []
 
 
 @pytest.mark.contract("9.5")
-def test_in_a_long_sentence_the_words_that_are_settled_are_apart_from_those_that_may_change(
-    server: Served, tmp_path: Path
-) -> None:
-    speech = for_microphone(tmp_path / "long.wav", "two_cities.wav", seconds=8.0)
+def test_long_sentence_separates_stable_from_unstable_words(server: ServerProcess, tmp_path: Path) -> None:
+    speech = microphone_recording(tmp_path / "long.wav", "two_cities.wav", seconds=8.0)
     with open_page(server.url, speech) as page:
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
         finals = page.locator("[data-testid=segment][data-final=true]")
-        expect(finals.filter(has_text="worst of times")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(finals.filter(has_text="worst of times")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         shown = [block for block in page.evaluate("window.seen") if not block["final"] and block["stable"]]
         assert any(block["unstable"] for block in shown)
         for earlier, later in pairwise(shown):
@@ -55,19 +60,17 @@ def test_in_a_long_sentence_the_words_that_are_settled_are_apart_from_those_that
 
 
 @pytest.mark.contract("9.3", "9.5")
-def test_stop_in_the_middle_of_speech_still_gives_the_final_and_clear_empties_the_page(
-    server: Served, tmp_path: Path
-) -> None:
-    speech = for_microphone(tmp_path / "long.wav", "two_cities.wav", seconds=8.0)
+def test_stop_during_speech_gives_final_and_clear_empties_page(server: ServerProcess, tmp_path: Path) -> None:
+    speech = microphone_recording(tmp_path / "long.wav", "two_cities.wav", seconds=8.0)
     with open_page(server.url, speech) as page:
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         expect(page.get_by_test_id("clear")).to_be_disabled()
         page.get_by_test_id("talk").click()
         live = page.locator("[data-testid=segment][data-final=false]")
-        expect(live.filter(has_text="best of times")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(live.filter(has_text="best of times")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         page.get_by_test_id("talk").click()
         final = page.locator("[data-testid=segment][data-final=true]")
-        expect(final.filter(has_text="best of times")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(final.filter(has_text="best of times")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         expect(live).to_have_count(0)
         expect(page.get_by_test_id("state")).to_have_text("Idle")
         expect(page.locator("#announcement")).to_have_text(final_texts(page)[-1])
@@ -79,25 +82,25 @@ def test_stop_in_the_middle_of_speech_still_gives_the_final_and_clear_empties_th
 
 
 @pytest.mark.contract("9.4", "11/28")
-def test_a_server_that_is_killed_and_comes_back_while_someone_speaks(tmp_path: Path, speech: Path) -> None:
-    with Served(tmp_path / "output.txt") as restarted, open_page(restarted.url, speech, repeat=True) as page:
-        connection_is(page, "Ready")
+def test_killed_server_restarts_during_speech(tmp_path: Path, speech: Path) -> None:
+    with ServerProcess(tmp_path / "output.txt") as restarted, open_page(restarted.url, speech, repeat=True) as page:
+        expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
         finals = page.locator("[data-testid=segment][data-final=true]")
-        expect(finals.first).to_be_visible(timeout=HEARD_WITHIN_MS)
-        expect(page.locator("[data-testid=segment][data-final=false]")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(finals.first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
+        expect(page.locator("[data-testid=segment][data-final=false]")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         before = final_texts(page)
 
         restarted.kill()
-        connection_is(page, "Reconnecting")
+        expect_connection(page, "Reconnecting")
         restarted.start()
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         expect(page.locator("[data-phase=lost]")).to_have_count(1)
-        expect(page.locator(".break")).to_have_text("Connection restored")  # and nothing was lost
+        expect(page.locator(".break")).to_have_text("Connection restored")  # without lost audio
 
-        # The stream may begin again within a word, so the first block can be a scrap; the loop's words follow.
+        # The new stream may begin within a word, so the first block may be a fragment; the words of the loop follow.
         after = page.locator(".break ~ [data-testid=segment][data-final=true]")
         spoken = after.filter(has_text=re.compile("tried|failed|matter|again|better", re.IGNORECASE))
-        expect(spoken.first).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(spoken.first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         assert final_texts(page)[: len(before)] == before
         expect(page.get_by_test_id("talk")).to_have_text("Stop")

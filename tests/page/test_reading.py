@@ -1,4 +1,4 @@
-"""Reading what was said and seeing what the server does, in a real Chromium against the real server and model."""
+"""Transcript, timeline, event log and statistics, in a real Chromium against the real server and model."""
 
 import json
 import re
@@ -12,14 +12,14 @@ from playwright.sync_api import Page, expect
 
 from tests.support.espeak import room, say
 from tests.support.page import (
-    HEARD_WITHIN_MS,
-    Served,
-    becomes,
-    connection_is,
+    SPEECH_TIMEOUT_MS,
+    ServerProcess,
+    expect_connection,
     final_texts,
-    for_microphone,
+    microphone_recording,
     open_page,
-    write_microphone,
+    wait_until,
+    write_microphone_file,
 )
 from trio_stt.dsp import SAMPLE_RATE_HZ
 
@@ -27,7 +27,7 @@ SPOKEN_S = 13.0
 WAKE_WORD = "hey jarvis"
 WAKE_FLAGS = ["--wakeword-backend", "openwakeword", "--wake-words", WAKE_WORD]
 
-# Notes every time that a block at or above a change was moved by it.
+# Records each block at or above a change that the change moved.
 WATCH_JUMPS = """
   window.jumps = [];
   const transcript = document.querySelector('[data-testid=transcript]');
@@ -48,84 +48,86 @@ WATCH_JUMPS = """
   }).observe(transcript, { childList: true, subtree: true, characterData: true, attributes: true });
 """
 
-# How many columns of a lane show something else than its bed: 0 to 4, from top to bottom.
-FILLED = """(lane) => {
+# Number of pixel columns of a track (0 to 4, from the top) that differ from its background.
+FILLED = """(track) => {
   const canvas = document.querySelector('#timeline-canvas');
-  const row = Math.round((canvas.height * (lane + 0.8)) / 5);
+  const row = Math.round((canvas.height * (track + 0.8)) / 5);
   const pixels = canvas.getContext('2d').getImageData(0, row, canvas.width, 1).data;
   const probe = document.createElement('canvas').getContext('2d');
-  probe.fillStyle = getComputedStyle(canvas).getPropertyValue('--lane-bed');
+  probe.fillStyle = getComputedStyle(canvas).getPropertyValue('--track-bed');
   probe.fillRect(0, 0, 1, 1);
-  const bed = probe.getImageData(0, 0, 1, 1).data;
+  const background = probe.getImageData(0, 0, 1, 1).data;
   let filled = 0;
-  for (let at = 0; at < pixels.length; at += 4) filled += [0, 1, 2].some((i) => Math.abs(pixels[at + i] - bed[i]) > 8);
+  for (let at = 0; at < pixels.length; at += 4) {
+    filled += [0, 1, 2].some((i) => Math.abs(pixels[at + i] - background[i]) > 8);
+  }
   return filled;
 }"""
 FROM_END = "document.documentElement.scrollHeight - scrollY - innerHeight"
 
 
 def start_talking(page: Page) -> None:
-    connection_is(page, "Ready")
+    expect_connection(page, "Ready")
     page.get_by_test_id("talk").click()
 
 
-def moments(page: Page) -> list[str]:
-    """What the timeline says of each place that the arrow keys reach, newest first."""
+def timeline_texts(page: Page) -> list[str]:
+    """The timeline's text at each position of the arrow keys, newest first."""
     plot = page.get_by_test_id("timeline-plot")
     plot.focus()
     page.keyboard.press("End")
-    told = []
+    texts = []
     for _ in range(60):
-        told.append(plot.get_attribute("aria-valuetext") or "")
+        texts.append(plot.get_attribute("aria-valuetext") or "")
         page.keyboard.press("ArrowLeft")
-    return told
+    return texts
 
 
 @pytest.fixture(scope="class")
-def page(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """One reading of several sentences, heard and written."""
-    speech = for_microphone(tmp_path_factory.mktemp("speech") / "speech.wav", "two_cities.wav", seconds=SPOKEN_S)
+def page(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The page after one recording of several sentences."""
+    speech = microphone_recording(tmp_path_factory.mktemp("speech") / "speech.wav", "two_cities.wav", seconds=SPOKEN_S)
     with open_page(server.url, speech, size=(1280, 1000)) as page:
         page.evaluate(WATCH_JUMPS)
         start_talking(page)
         finals = page.locator("[data-testid=segment][data-final=true]")
-        expect(finals.filter(has_text="incredulity")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(finals.filter(has_text="incredulity")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         page.get_by_test_id("talk").click()
         expect(page.get_by_test_id("state")).to_have_text("Idle")
-        expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0, timeout=HEARD_WITHIN_MS)
+        expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0, timeout=SPEECH_TIMEOUT_MS)
         yield page
 
 
 @pytest.mark.contract("9.5")
-class TestWhatWasSaid:
-    """All that can be done with one reading once it is over."""
+class TestFinishedRecording:
+    """Everything that the page does with one finished recording."""
 
-    def test_each_block_tells_its_times(self, page: Page) -> None:
+    def test_each_block_shows_its_times(self, page: Page) -> None:
         for block in page.get_by_test_id("segment").all():
             expect(block.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
             expect(block.get_by_test_id("segment-meta")).to_have_text(
                 re.compile(r"^\d+(\.\d)? s · until \d\d:\d\d:\d\d( · pre-roll \d\.\d s)?$")
             )
 
-    def test_words_that_came_and_settled_moved_no_block_at_or_above_them(self, page: Page) -> None:
+    def test_new_words_move_no_block_at_or_above_them(self, page: Page) -> None:
         assert page.evaluate("window.jumps") == []
 
-    def test_the_timeline_shows_and_tells_recording_and_recognition(self, page: Page) -> None:
+    def test_timeline_shows_recording_and_recognition(self, page: Page) -> None:
         page.get_by_role("radio", name="1 minute").check()
-        becomes(page, "!document.querySelector('#timeline-oldest').textContent.startsWith('30')")
-        told = " ".join(moments(page))
-        assert re.search(r"recording 1 \(\d", told)
-        assert re.search(r"wrote \d+: .*incredulity", told)
-        assert "voice" in told
+        wait_until(page, "!document.querySelector('#timeline-oldest').textContent.startsWith('30')")
+        texts = " ".join(timeline_texts(page))
+        assert re.search(r"recording 1 \(\d", texts)
+        assert re.search(r"final text of \d+: .*incredulity", texts)
+        assert "voice" in texts
         expect(page.get_by_test_id("timeline-moment")).to_contain_text(re.compile(r"^\d\d:\d\d:\d\d: "))
         expect(page.get_by_test_id("timeline-summary")).to_have_text(
-            re.compile(r"\d recordings? of \d+(\.\d)? s in all, \d final texts?\.")
+            re.compile(r"\d recordings?, \d+(\.\d)? s in total, \d final texts?\.")
         )
-        microphone, wake, voice, recording, recognition = (page.evaluate(FILLED, lane) for lane in range(5))
+        microphone, wake, voice, recording, recognition = (page.evaluate(FILLED, track) for track in range(5))
         assert min(microphone, voice, recording, recognition) > 0
-        assert wake <= 2  # the cursor stands there too
+        assert wake <= 2  # only the cursor
 
-    def test_a_longer_timeline_shows_the_same_shorter(self, page: Page) -> None:
+    def test_longer_range_draws_the_same_span_shorter(self, page: Page) -> None:
         page.locator("body").click(position={"x": 2, "y": 2})
         widths = []
         for name in ("1 minute", "10 minutes"):
@@ -134,7 +136,7 @@ class TestWhatWasSaid:
             widths.append(page.evaluate(FILLED, 3))
         assert 0 < widths[1] < widths[0] / 4
 
-    def test_the_log_is_newest_first_and_shows_live_words_when_asked(self, page: Page) -> None:
+    def test_log_is_newest_first_and_shows_details_on_demand(self, page: Page) -> None:
         entries = page.get_by_test_id("log-list").locator("li")
         expect(entries.last).to_contain_text("Connected")
         titles = entries.locator(".log-title").all_inner_texts()
@@ -145,18 +147,18 @@ class TestWhatWasSaid:
         page.get_by_role("button", name="Speech", exact=True).click()
         expect(entries.filter(has_text="Final text of")).to_have_count(0)
 
-    def test_the_figures_tell_how_long_words_take(self, page: Page) -> None:
-        page.get_by_test_id("figures").locator("summary").click()
-        listed = page.locator("#figures-list")
-        expect(listed).to_contain_text(re.compile(r"To the server and back\s*\d"))  # the card opens first
-        # Read in one go: the list is written anew while the server speaks.
-        names, figures = listed.evaluate(
+    def test_statistics_show_delays_of_words(self, page: Page) -> None:
+        page.get_by_test_id("stats").locator("summary").click()
+        listed = page.locator("#stats-list")
+        expect(listed).to_contain_text(re.compile(r"Round trip to the server\s*\d"))  # wait until the card is open
+        # Read at once, because events update the list.
+        names, shown = listed.evaluate(
             "list => ['dt', 'dd'].map((tag) => [...list.querySelectorAll(tag)].map((each) => each.innerText))"
         )
-        values = dict(zip(names, figures, strict=True))
-        for name in ("To the server and back", "Engine, for live words", "First words after speech begins"):
+        values = dict(zip(names, shown, strict=True))
+        for name in ("Round trip to the server", "Live words, queue and engine", "First words after speech begins"):
             assert re.fullmatch(r"\d+ ms", values[name]), name
-        expect(page.get_by_test_id("words")).to_have_text(f"words {values['Engine, for live words']}")
+        expect(page.get_by_test_id("words")).to_have_text(f"words {values['Live words, queue and engine']}")
 
     def test_search_counts_marks_and_steps(self, page: Page) -> None:
         field, count = page.get_by_test_id("search"), page.get_by_test_id("search-count")
@@ -172,22 +174,22 @@ class TestWhatWasSaid:
         expect(count).to_have_text(f"{wanted} of {wanted}")
         marked = page.evaluate("[...CSS.highlights.get('found-now')][0].toString()")
         assert marked.lower() == "it was"
-        field.fill("nobody said this")
+        field.fill("not in the text")
         expect(count).to_have_text("None")
         expect(page.get_by_role("button", name="Next match")).to_be_disabled()
         field.press("Escape")
         expect(count).to_have_text("")
 
-    def test_copy_gives_every_line(self, page: Page) -> None:
+    def test_copy_has_every_line(self, page: Page) -> None:
         page.get_by_test_id("copy").click()
         expect(page.locator("#announcement")).to_have_text("Transcript copied.")
         assert page.evaluate("navigator.clipboard.readText()").split("\n") == final_texts(page)
 
-    def test_saved_text_reads_as_the_page_does(self, page: Page) -> None:
+    def test_saved_text_equals_page(self, page: Page) -> None:
         assert saved(page, "Text .txt", "txt").splitlines() == final_texts(page)
 
     @pytest.mark.parametrize(("label", "kind"), [("Subtitles .srt", "srt"), ("Web subtitles .vtt", "vtt")])
-    def test_saved_subtitles_lie_where_the_words_were_spoken(self, page: Page, label: str, kind: str) -> None:
+    def test_saved_subtitles_have_times_of_speech(self, page: Page, label: str, kind: str) -> None:
         cues = list(pysubs2.SSAFile.from_string(saved(page, label, kind), format_=kind))
         assert [cue.plaintext for cue in cues] == final_texts(page)
         ends = [0, *(cue.end for cue in cues)]
@@ -195,8 +197,8 @@ class TestWhatWasSaid:
             assert end_before <= cue.start < cue.end <= (SPOKEN_S + 5) * 1000
         assert sum(cue.duration for cue in cues) > SPOKEN_S * 1000 / 2
 
-    def test_saved_json_holds_every_block_with_its_times(self, page: Page) -> None:
-        rows = json.loads(saved(page, "Everything .json", "json"))
+    def test_saved_json_has_every_block_with_its_times(self, page: Page) -> None:
+        rows = json.loads(saved(page, "All data .json", "json"))
         assert [row["text"] for row in rows] == final_texts(page)
         for row in rows:
             assert row["final"] is True
@@ -206,7 +208,7 @@ class TestWhatWasSaid:
 
 
 def saved(page: Page, label: str, kind: str) -> str:
-    """What the menu's entry saves."""
+    """The file that a menu entry saves."""
     page.get_by_test_id("save").click()
     with page.expect_download() as download:
         page.get_by_role("button", name=label, exact=True).click()
@@ -216,37 +218,37 @@ def saved(page: Page, label: str, kind: str) -> str:
 
 
 @pytest.mark.contract("9.5")
-def test_the_page_follows_the_words_until_the_reader_scrolls_up(server: Served, tmp_path: Path) -> None:
-    speech = for_microphone(tmp_path / "speech.wav", "beckett.wav")
+def test_page_follows_words_until_reader_scrolls_up(server: ServerProcess, tmp_path: Path) -> None:
+    speech = microphone_recording(tmp_path / "speech.wav", "beckett.wav")
     with open_page(server.url, speech, repeat=True, size=(900, 420)) as page:
         start_talking(page)
         blocks = page.locator("[data-testid=segment][data-final=true]")
-        expect(blocks.nth(3)).to_be_attached(timeout=HEARD_WITHIN_MS)
-        becomes(page, f"scrollY > 100 && {FROM_END} < 2")
+        expect(blocks.nth(3)).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
+        wait_until(page, f"scrollY > 100 && {FROM_END} < 2")
         expect(page.get_by_test_id("newest")).to_be_hidden()
 
         page.mouse.move(600, 200)
         page.mouse.wheel(0, -150)
         expect(page.get_by_test_id("newest")).to_be_visible()
-        becomes(page, f"{FROM_END} > 100")
+        wait_until(page, f"{FROM_END} > 100")
         place, before = page.evaluate("scrollY"), blocks.count()
-        expect(blocks.nth(before + 1)).to_be_attached(timeout=HEARD_WITHIN_MS)
+        expect(blocks.nth(before + 1)).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
         assert page.evaluate("scrollY") == place
         expect(page.get_by_test_id("newest")).to_have_text(re.compile(r"^\s*\d+ new\s*$"))
 
         page.get_by_test_id("newest").click()
         expect(page.get_by_test_id("newest")).to_be_hidden()
-        becomes(page, f"{FROM_END} < 2")
+        wait_until(page, f"{FROM_END} < 2")
         before = blocks.count()
-        expect(blocks.nth(before)).to_be_attached(timeout=HEARD_WITHIN_MS)
-        becomes(page, f"{FROM_END} < 2")
+        expect(blocks.nth(before)).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
+        wait_until(page, f"{FROM_END} < 2")
 
 
-def test_on_a_phone_what_the_server_does_is_below_and_opens(server: Served, tmp_path: Path) -> None:
-    speech = for_microphone(tmp_path / "speech.wav", "beckett.wav")
+def test_activity_on_phone_is_below_and_opens(server: ServerProcess, tmp_path: Path) -> None:
+    speech = microphone_recording(tmp_path / "speech.wav", "beckett.wav")
     with open_page(server.url, speech, size=(360, 740)) as page:
         start_talking(page)
-        expect(page.locator("[data-testid=segment][data-final=true]").first).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(page.locator("[data-testid=segment][data-final=true]").first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         timeline = page.get_by_test_id("timeline")
         expect(page.get_by_test_id("timeline-plot")).to_be_hidden()
         timeline.locator("summary").click()
@@ -259,11 +261,11 @@ def test_on_a_phone_what_the_server_does_is_below_and_opens(server: Served, tmp_
 
 
 @pytest.mark.contract("9.5", "9.6")
-def test_with_a_wake_word_the_page_waits_hears_it_and_records(tmp_path: Path) -> None:
+def test_wake_word_wait_detection_and_recording_are_shown(tmp_path: Path) -> None:
     talk = np.concatenate([room(1.0), say(f"{WAKE_WORD}."), room(1.0), say("turn on the kitchen light."), room(2.0)])
-    speech = write_microphone(tmp_path / "talk.wav", (talk / 32_768).astype(np.float32), SAMPLE_RATE_HZ)
+    speech = write_microphone_file(tmp_path / "talk.wav", (talk / 32_768).astype(np.float32), SAMPLE_RATE_HZ)
     flags = [*WAKE_FLAGS, "--wake-word-followup-window", "2"]
-    with Served(tmp_path / "output.txt", flags) as waiting, open_page(waiting.url, speech) as page:
+    with ServerProcess(tmp_path / "output.txt", flags) as waiting, open_page(waiting.url, speech) as page:
         page.evaluate(
             """() => {
               window.states = [];
@@ -274,16 +276,16 @@ def test_with_a_wake_word_the_page_waits_hears_it_and_records(tmp_path: Path) ->
         start_talking(page)
         expect(page.get_by_test_id("state")).to_have_text(f"Waiting for “{WAKE_WORD}”")
         block = page.locator("[data-testid=segment][data-final=true]")
-        expect(block).to_contain_text(re.compile("turn on", re.IGNORECASE), timeout=HEARD_WITHIN_MS)
+        expect(block).to_contain_text(re.compile("turn on", re.IGNORECASE), timeout=SPEECH_TIMEOUT_MS)
         expect(block.get_by_test_id("segment-meta")).to_have_text(re.compile(rf"· “{WAKE_WORD}” at \d\d:\d\d:\d\d$"))
         states = page.evaluate("window.states")
-        heard = states.index("Wake word heard")
-        assert states[:heard] == [f"Waiting for “{WAKE_WORD}”"]
-        assert "Hearing you" in states[heard:]
-        expect(page.get_by_test_id("log-list")).to_contain_text("Nothing more was said; a wake word is needed again")
+        detected = states.index("Wake word detected")
+        assert states[:detected] == [f"Waiting for “{WAKE_WORD}”"]
+        assert "Recording" in states[detected:]
+        expect(page.get_by_test_id("log-list")).to_contain_text("No more speech: a wake word is needed again")
         log = page.locator("#log-list [data-kind=wake] .log-title").all_inner_texts()
-        assert log[-3:] == ["Stopped waiting for the wake word", "Wake word heard", "Waiting for the wake word"]
-        told = " ".join(moments(page))
-        assert f"heard “{WAKE_WORD}”" in told
-        assert "waiting for the wake word" in told
+        assert log[-3:] == ["Stopped waiting for the wake word", "Wake word detected", "Waiting for the wake word"]
+        texts = " ".join(timeline_texts(page))
+        assert f"detected “{WAKE_WORD}”" in texts
+        assert "waiting for the wake word" in texts
         assert page.evaluate(FILLED, 1) > 10

@@ -1,4 +1,4 @@
-"""Where the sound comes from, and what is told where none comes, in a real Chromium against the real server."""
+"""Audio sources and their problems, in a real Chromium against the real server."""
 
 import base64
 from pathlib import Path
@@ -7,21 +7,21 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.page import (
-    HEARD_WITHIN_MS,
-    Served,
-    becomes,
-    connection_is,
+    SPEECH_TIMEOUT_MS,
+    ServerProcess,
+    expect_connection,
+    expect_talk,
     final_texts,
     open_page,
     record_packets,
-    talk_is,
+    wait_until,
 )
 from tests.support.real import moonshine_asset
 from tests.support.wer import BECKETT, word_error_rate
 
 FINAL = "[data-testid=segment][data-final=true]"
 
-# Drops a file on the page as a person's drag would: through the events of the window.
+# Drops a file on the page by the events of a drag.
 DROP = """async ([name, content]) => {
   const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
   const dataTransfer = new DataTransfer();
@@ -56,13 +56,13 @@ def drop(page: Page, name: str, content: bytes) -> None:
     page.evaluate(DROP, [name, base64.b64encode(content).decode()])
 
 
-def test_microphone_packets_are_16_khz(server: Served, speech: Path) -> None:
+def test_microphone_packets_are_16_khz(server: ServerProcess, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         packets = record_packets(page)
         page.goto(server.url)
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
-        expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         page.get_by_test_id("talk").click()
         expect(page.get_by_test_id("state")).to_have_text("Idle")
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
@@ -70,56 +70,58 @@ def test_microphone_packets_are_16_khz(server: Served, speech: Path) -> None:
         assert {packet["frames"] for packet in packets[:-1]} == {640}  # 40 ms
 
 
-def test_browser_that_does_not_resample_sends_device_rate(server: Served, speech: Path) -> None:
+def test_browser_that_does_not_resample_sends_device_rate(server: ServerProcess, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         page.add_init_script(REFUSE_OTHER_RATES)
         packets = record_packets(page)
         page.goto(server.url)
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
-        expect(page.locator(FINAL).first).to_be_visible(timeout=HEARD_WITHIN_MS)
+        expect(page.locator(FINAL).first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         device_hz = page.evaluate("new AudioContext().sampleRate")
         assert device_hz > 16_000
         assert {packet["sampleRate"] for packet in packets} == {device_hz}
         assert {packet["frames"] for packet in packets} == {round(0.04 * device_hz)}
 
 
-def test_a_file_that_is_dropped_is_streamed_and_becomes_finals(server: Served, speech: Path) -> None:
+def test_dropped_file_is_streamed_and_transcribed(server: ServerProcess, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         packets = record_packets(page)
         page.goto(server.url)
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
-        talk_is(page, "live")
+        expect_talk(page, "live")
         expect(page.get_by_test_id("source")).to_contain_text("beckett.wav · 0:0")
-        talk_is(page, "live")
-        expect(page.get_by_test_id("talk")).to_have_text("Talk", timeout=HEARD_WITHIN_MS)  # by itself, at its end
+        expect_talk(page, "live")
+        expect(page.get_by_test_id("talk")).to_have_text(
+            "Talk", timeout=SPEECH_TIMEOUT_MS
+        )  # stops by itself at its end
         expect(page.get_by_test_id("state")).to_have_text("Idle")
         expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0)
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
-        expect(page.get_by_test_id("source")).to_have_text("The space bar starts and stops")
+        expect(page.get_by_test_id("source")).to_have_text("Press the space bar to start and stop")
         expect(page.get_by_test_id("unsent")).to_be_hidden()
         assert {packet["sampleRate"] for packet in packets} == {16_000}
 
-        # Who looks at the operations meanwhile comes back to where they were reading.
+        # The Operations view and back keeps the scroll position.
         page.set_viewport_size({"width": 400, "height": 400})
-        becomes(page, "scrollY > 100")
+        wait_until(page, "scrollY > 100")
         page.evaluate("scrollTo(0, 40)")
         expect(page.get_by_test_id("newest")).to_be_visible()
-        # By script, as Playwright scrolls a little before it clicks.
+        # By script, because Playwright scrolls before it clicks.
         page.get_by_test_id("operations-open").evaluate("link => link.click()")
         expect(page.get_by_test_id("lane")).to_be_visible()
         page.get_by_role("link", name="Talk").evaluate("link => link.click()")
-        becomes(page, "scrollY === 40")
+        wait_until(page, "scrollY === 40")
 
 
-def test_what_is_no_sound_is_told(server: Served, speech: Path) -> None:
+def test_unreadable_file_is_reported(server: ServerProcess, speech: Path) -> None:
     with open_page(server.url, speech) as page:
         page.locator("input[type=file]").set_input_files(
-            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no sound at all"}
+            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not audio at all"}
         )
-        expect(page.get_by_test_id("notice")).to_contain_text("could not be read as sound")
-        talk_is(page, "off")
+        expect(page.get_by_test_id("notice")).to_contain_text("could not be read as audio")
+        expect_talk(page, "off")
 
 
 @pytest.mark.contract("9.6")
@@ -131,20 +133,20 @@ def test_what_is_no_sound_is_told(server: Served, speech: Path) -> None:
     ],
     ids=["no HTTPS", "no AudioWorklet"],
 )
-def test_without_what_it_needs_the_page_says_so_at_once_and_still_takes_files(
-    server: Served, speech: Path, lacking: str, sentence: str
+def test_missing_browser_feature_is_reported_and_files_still_work(
+    server: ServerProcess, speech: Path, lacking: str, sentence: str
 ) -> None:
     with open_page("about:blank", speech) as page:
         page.add_init_script(lacking)
         page.goto(server.url)
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         expect(page.get_by_test_id("notice")).to_contain_text(sentence)
         page.get_by_test_id("talk").click()
-        talk_is(page, "off")
+        expect_talk(page, "off")
         drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
-        talk_is(page, "live")
+        expect_talk(page, "live")
         page.get_by_test_id("talk").click()
-        talk_is(page, "off")
+        expect_talk(page, "off")
 
 
 @pytest.mark.parametrize(
@@ -153,65 +155,65 @@ def test_without_what_it_needs_the_page_says_so_at_once_and_still_takes_files(
         ("NotFoundError", "No microphone was found."),
         ("NotAllowedError", "The microphone is blocked for this page."),
         ("NotReadableError", "Another program may be using it."),
-        ("UnknownError", "The sound could not be opened."),
+        ("UnknownError", "The audio source could not be opened."),
     ],
 )
-def test_a_microphone_that_the_browser_does_not_give_is_told_with_what_to_do(
-    server: Served, speech: Path, refusal: str, sentence: str
+def test_refused_microphone_is_reported_with_advice(
+    server: ServerProcess, speech: Path, refusal: str, sentence: str
 ) -> None:
     with open_page(server.url, speech) as page:
         page.evaluate(REFUSE, refusal)
         page.get_by_test_id("talk").click()
         expect(page.get_by_test_id("notice")).to_contain_text(sentence)
-        talk_is(page, "off")
+        expect_talk(page, "off")
         page.reload()
         page.get_by_test_id("talk").click()
-        talk_is(page, "live")
+        expect_talk(page, "live")
 
 
-def test_the_sound_of_a_tab_is_streamed_until_nobody_shares_it_any_more(server: Served, speech: Path) -> None:
+def test_shared_tab_is_streamed_until_sharing_ends(server: ServerProcess, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         packets = record_packets(page)
         page.goto(server.url)
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         page.evaluate(KEEP_TRACKS.replace("getUserMedia", "getDisplayMedia"))
-        page.get_by_test_id("sound-open").click()
+        page.get_by_test_id("audio-open").click()
         page.get_by_role("button", name="Share a tab or the screen").click()
-        talk_is(page, "live")
-        expect(page.get_by_test_id("sound")).to_be_hidden()
-        expect(page.get_by_test_id("source")).to_have_text("Shared sound")
+        expect_talk(page, "live")
+        expect(page.get_by_test_id("audio")).to_be_hidden()
+        expect(page.get_by_test_id("source")).to_have_text("Shared audio")
         expect(page.get_by_test_id("state")).not_to_have_text("Idle")
         page.evaluate("for (const track of tracks) { track.stop(); track.dispatchEvent(new Event('ended')); }")
-        talk_is(page, "off")
-        expect(page.get_by_test_id("notice")).to_contain_text("Nothing is shared any more.")
+        expect_talk(page, "off")
+        expect(page.get_by_test_id("notice")).to_contain_text("Sharing has ended.")
         assert {packet["sampleRate"] for packet in packets} == {16_000}
         expect(page.get_by_test_id("state")).to_have_text("Idle")
 
 
-def test_a_microphone_that_is_unplugged_gives_way_to_the_one_that_is_left(server: Served, speech: Path) -> None:
+def test_unplugged_microphone_is_replaced(server: ServerProcess, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         page.add_init_script(KEEP_TRACKS)
         page.goto(server.url)
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
-        talk_is(page, "live")
+        expect_talk(page, "live")
         page.evaluate("window.tracks[0].stop(); window.tracks[0].dispatchEvent(new Event('ended'))")
-        expect(page.get_by_test_id("notice")).to_contain_text("You are now heard through Fake Default Audio Input.")
-        talk_is(page, "live")
+        expect(page.get_by_test_id("notice")).to_contain_text("The page now uses Fake Default Audio Input.")
+        expect_talk(page, "live")
         assert page.evaluate("window.tracks.map((track) => track.readyState)") == ["ended", "live"]
 
 
 @pytest.mark.contract("9.3")
-def test_how_the_microphone_is_treated_changes_while_talking(server: Served, speech: Path) -> None:
+def test_audio_processing_changes_while_talking(server: ServerProcess, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         page.add_init_script(KEEP_TRACKS)
         page.goto(server.url)
-        connection_is(page, "Ready")
+        expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
-        talk_is(page, "live")
-        page.get_by_test_id("sound-open").click()
+        expect_talk(page, "live")
+        page.get_by_test_id("audio-open").click()
         expect(page.get_by_label("Microphone", exact=True).get_by_role("option")).not_to_have_count(1)
         page.get_by_role("switch", name="Noise suppression").uncheck()
-        becomes(page, "tracks.at(-1).getSettings().noiseSuppression === false")
-        becomes(page, "tracks.filter((track) => track.readyState === 'live').length === 1")
-        talk_is(page, "live")
+        wait_until(page, "tracks.at(-1).getSettings().noiseSuppression === false")
+        wait_until(page, "tracks.filter((track) => track.readyState === 'live').length === 1")
+        expect_talk(page, "live")

@@ -3,34 +3,34 @@ import { test } from 'node:test';
 
 import { findMatches, stepMatch } from '../../web/transcript/text-search.js';
 
-/** The found pieces as they stand in the text. */
+/** The matched parts of the text. */
 const found = (text, query) => findMatches(text, query).map(({ start, end }) => text.slice(start, end));
 
-test('every occurrence is found, in order, where it is', () => {
+test('every occurrence is found at its position, in order', () => {
   const places = [{ start: 0, end: 3 }, { start: 8, end: 11 }];
   assert.deepEqual(findMatches('one two one', 'one'), places);
   assert.deepEqual(findMatches('one twö one', 'one'), places);
 });
 
-test('case, accents and runs of spaces make no difference, and what is marked is what was written', () => {
+test('case, accents and runs of spaces are ignored, and ranges cover the original text', () => {
   assert.deepEqual(found('Café au  LAIT, cafe\u0301', 'CAFE'), ['Café', 'cafe\u0301']);
   assert.deepEqual(found('au \n lait', ' au lait '), ['au \n lait']);
   assert.deepEqual(found('İstanbul', 'istanbul'), ['İstanbul']);
   assert.deepEqual(found('Dvořák', 'řák'), ['řák']);
 });
 
-test('letters that fold to several, and pairs of code units, keep their places', () => {
+test('folded letters and surrogate pairs keep their positions', () => {
   assert.deepEqual(found('𝒜 ofﬁce 😀 office', 'office'), ['ofﬁce', 'office']);
   assert.deepEqual(found('oﬀ', 'f'), ['ﬀ']);
   assert.deepEqual(found('a 😀 b', '😀 b'), ['😀 b']);
 });
 
-test('vowel signs of other scripts are no accents', () => {
+test('vowel signs of other scripts are not accents', () => {
   assert.deepEqual(found('की का', 'का'), ['का']);
   assert.deepEqual(found('שלום עולם', 'עולם'), ['עולם']);
 });
 
-test('nothing is found for nothing, and characters of patterns are just characters', () => {
+test('an empty query finds nothing, and pattern characters are literal', () => {
   assert.deepEqual(findMatches('a b', ' '), []);
   assert.deepEqual(findMatches('', 'a'), []);
   assert.deepEqual(found('1+1 (a.b)', '(a.b'), ['(a.b']);
@@ -40,7 +40,7 @@ test('matches do not overlap', () => {
   assert.equal(findMatches('aaaaa', 'aa').length, 2);
 });
 
-test('stepping goes round both ends', () => {
+test('stepping wraps at both ends', () => {
   assert.deepEqual([stepMatch(-1, 3, 1), stepMatch(-1, 3, -1), stepMatch(2, 3, 1), stepMatch(0, 3, -1)], [0, 2, 0, 2]);
   assert.equal(stepMatch(1, 0, 1), -1);
 });

@@ -9,7 +9,7 @@ const partial = (segmentId, stableText, unstableText = '', sequence = 1) => ({
 const final = (segmentId, text) => ({ type: 'final', segmentId, text });
 const shown = (transcript) =>
   transcript.entries.map((entry) =>
-    entry.kind === 'break' ? `-- ${entry.missedS}` : `${entry.segmentId} ${entry.phase} ${entry.stable}|${entry.unstable}`,
+    entry.kind === 'break' ? `-- ${entry.lostS}` : `${entry.segmentId} ${entry.phase} ${entry.stable}|${entry.unstable}`,
   );
 
 function connected(onChange) {
@@ -18,7 +18,7 @@ function connected(onChange) {
   return transcript;
 }
 
-test('a final replaces the partial of its segment and no other', () => {
+test('a final replaces only the partial of its segment', () => {
   const transcript = connected();
   transcript.realtime(partial(1, 'please book', ' the'));
   transcript.final(final(1, 'Please book the room.'));
@@ -26,7 +26,7 @@ test('a final replaces the partial of its segment and no other', () => {
   assert.deepEqual(shown(transcript), ['1 final Please book the room.|', '2 live |and']);
 });
 
-test('a partial after its final, or older than the one shown, changes nothing', () => {
+test('a partial that is older or follows the final is ignored', () => {
   const transcript = connected();
   transcript.realtime(partial(1, 'one two', ' three', 4));
   transcript.realtime(partial(1, 'one', ' two', 3));
@@ -36,7 +36,7 @@ test('a partial after its final, or older than the one shown, changes nothing', 
   assert.deepEqual(shown(transcript), ['1 final One two three.|']);
 });
 
-test('blocks of before a reconnect stay as they are while ids start again', () => {
+test('a new session reuses ids without changing old blocks', () => {
   const transcript = connected();
   transcript.final(final(1, 'Before.'));
   transcript.realtime(partial(2, 'cut', ' off'));
@@ -48,7 +48,7 @@ test('blocks of before a reconnect stay as they are while ids start again', () =
   assert.deepEqual(shown(transcript), ['1 final Before.|', '2 lost cut| off', '-- 2.5', '1 final After.|', '2 final Again.|']);
 });
 
-test('several failed connections leave one break with all that was missed', () => {
+test('several failed connections give one break with the total lost audio', () => {
   const transcript = connected();
   transcript.final(final(1, 'Before.'));
   transcript.connected(1);
@@ -56,7 +56,7 @@ test('several failed connections leave one break with all that was missed', () =
   assert.deepEqual(shown(transcript), ['1 final Before.|', '-- 3']);
 });
 
-test('nothing that was said before a clear comes back, however many clears are under way', () => {
+test('events before a clear stay away, also with several clears pending', () => {
   const transcript = connected();
   transcript.realtime(partial(1, 'old'));
   transcript.clear(true);
@@ -71,7 +71,7 @@ test('nothing that was said before a clear comes back, however many clears are u
   assert.deepEqual(shown(transcript), ['3 live new|']);
 });
 
-test('a clear without a connection, or one that the connection took with it, makes nobody deaf', () => {
+test('a clear without a confirmation does not block later events', () => {
   const transcript = connected();
   transcript.clear(true);
   transcript.disconnected();
@@ -80,7 +80,7 @@ test('a clear without a connection, or one that the connection took with it, mak
   assert.equal(transcript.final(final(1, 'Heard.')), true);
 });
 
-test('a segment that closes without a final goes if it was empty and stays marked if it failed', () => {
+test('an empty segment is removed, and a failed one is marked', () => {
   const transcript = connected();
   transcript.realtime(partial(1, '', 'hm'));
   transcript.closed({ type: 'closed', segmentId: 1, reason: 'empty' });
@@ -90,12 +90,12 @@ test('a segment that closes without a final goes if it was empty and stays marke
   assert.deepEqual(shown(transcript), ['2 lost precious| words']);
 });
 
-test('times come with words and with the timeline, and what is known is not lost again', () => {
+test('times come from words and timeline events and are merged', () => {
   const transcript = connected();
   transcript.realtime({ ...partial(1, 'one'), segment: { recordingStartedAt: 5, preRollSeconds: 0.5 } });
-  transcript.timed({ type: 'timeline', event: 'recording_ended', segmentId: 1, segment: { recordingEndedAt: 8 } });
-  transcript.timed({ type: 'timeline', event: 'recording_started', segmentId: 2, segment: { recordingStartedAt: 9 } });
-  transcript.timed({ type: 'timeline', event: 'wakeword_wait_started', segmentId: null, segment: {} });
+  transcript.timesReceived({ type: 'timeline', event: 'recording_ended', segmentId: 1, segment: { recordingEndedAt: 8 } });
+  transcript.timesReceived({ type: 'timeline', event: 'recording_started', segmentId: 2, segment: { recordingStartedAt: 9 } });
+  transcript.timesReceived({ type: 'timeline', event: 'wakeword_wait_started', segmentId: null, segment: {} });
   assert.deepEqual(shown(transcript), ['1 live one|'], 'times alone make no block');
   transcript.final({ ...final(1, 'One.'), segment: { audioEndSeconds: 3 } });
   assert.deepEqual(transcript.entries[0].times, {
@@ -103,7 +103,7 @@ test('times come with words and with the timeline, and what is known is not lost
   });
 });
 
-test('a block that is lost tells why', () => {
+test('a lost block has its reason', () => {
   const transcript = connected();
   ['failed', 'repetition', 'new'].forEach((reason, i) => {
     transcript.realtime(partial(i + 1, 'words'));
@@ -114,7 +114,7 @@ test('a block that is lost tells why', () => {
   assert.deepEqual(transcript.entries.map(({ loss }) => loss), ['failed', 'repetition', 'unknown', 'disconnected']);
 });
 
-test('finals come in order of speech, so an earlier open block is lost and a later one is not', () => {
+test('a final marks earlier live blocks as lost, not later ones', () => {
   const transcript = connected();
   transcript.realtime(partial(1, 'given up'));
   transcript.realtime(partial(3, 'going on'));
@@ -122,7 +122,7 @@ test('finals come in order of speech, so an earlier open block is lost and a lat
   assert.deepEqual(shown(transcript), ['1 lost given up|', '2 final Done.|', '3 live going on|']);
 });
 
-test('the copied text has one line for each block, in order', () => {
+test('copied text has one line per block, in order', () => {
   const transcript = connected();
   transcript.final(final(1, 'One.'));
   transcript.connected(1);
@@ -130,7 +130,7 @@ test('the copied text has one line for each block, in order', () => {
   assert.equal(transcript.text, 'One.\ntwo three');
 });
 
-/** A seeded linear congruential generator (Knuth's MMIX constants), so that a failure can be repeated. */
+/** A seeded linear congruential generator (Knuth's MMIX constants), so that a failure is reproducible. */
 function generator(seed) {
   let state = BigInt(seed);
   return (below) => {
@@ -139,7 +139,7 @@ function generator(seed) {
   };
 }
 
-/** What a view shows that only ever sees changes. */
+/** The list of a view that gets only the changes. */
 function applied(list, change) {
   if (change.type === 'reset') return [];
   if (change.type === 'remove') return list.filter(({ key }) => key !== change.key);
@@ -149,7 +149,7 @@ function applied(list, change) {
   return before < 0 ? [...list, entry] : list.toSpliced(before, 0, entry);
 }
 
-test('in any order of events finals stay, ids ascend within a connection, and the changes tell the whole list', () => {
+test('in any order of events, finals stay, ids ascend within a session, and the changes give the whole list', () => {
   for (let seed = 0; seed < 300; seed += 1) {
     const next = generator(seed);
     let seen = [];

@@ -28,13 +28,13 @@ for (const packetSamples of [1764, 1920, 128, 100, 320]) {
   });
 }
 
-test('a source that is not there yet sends nothing and keeps the node alive', () => {
+test('a source without input sends nothing and keeps the node alive', () => {
   const processor = started(320);
   assert.equal(processor.process([[]]), true);
   assert.deepEqual(processor.port.sent, []);
 });
 
-test('after the flush the node ends, and a second flush says nothing', () => {
+test('a flush ends the node, and a second flush sends nothing', () => {
   const processor = started(320);
   processor.port.onmessage({ data: 'flush' });
   processor.port.onmessage({ data: 'flush' });

@@ -1,4 +1,4 @@
-"""The page in a real browser for tests: a server of its own, and a Chromium whose microphone plays a sound file."""
+"""The page in a real Chromium, whose microphone plays an audio file, against a server process or a scripted one."""
 
 import json
 import shutil
@@ -23,8 +23,8 @@ from playwright.sync_api import Locator, Page, WebSocketRoute, expect, sync_play
 from tests.support.real import missing, moonshine_asset
 
 MICROPHONE_HZ = 48_000
-READY_WITHIN_S = 120
-HEARD_WITHIN_MS = 60_000
+READY_TIMEOUT_S = 120
+SPEECH_TIMEOUT_MS = 60_000
 
 SPOKEN_AT = 1_900_000_000.0
 HELLO = {"type": "hello", "sessionId": "0" * 32}
@@ -42,7 +42,7 @@ CHROMIUM_FLAGS = [
     "--use-fake-ui-for-media-stream",
 ]
 
-# Notes what every block looked like after each change, so that what was shown for a moment can be asserted later.
+# Records the newest block after each change, so that a test can assert what was shown only briefly.
 WATCH_BLOCKS = """
 addEventListener('DOMContentLoaded', () => {
   window.seen = [];
@@ -60,12 +60,12 @@ addEventListener('DOMContentLoaded', () => {
 """
 
 
-class Served:
-    """`trio-stt serve` on a port of its own, which it keeps when it is started again.
+class ServerProcess:
+    """A `trio-stt serve` process on a free port, which it keeps over restarts.
 
     Args:
-        output: File that gets what the server writes.
-        flags: More of its command line.
+        output: File for its standard output and error.
+        flags: Further command line flags.
     """
 
     def __init__(self, output: Path, flags: Sequence[str] = ()) -> None:
@@ -87,8 +87,8 @@ class Served:
     def start(self) -> None:
         command = [sys.executable, "-m", "trio_stt", "serve", "--port", str(self._port), *self._flags]
         with self._output.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own
-        deadline_s = time.monotonic() + READY_WITHIN_S
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own command
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 pytest.fail(f"the server is not ready:\n{self._output.read_text()}")
@@ -109,20 +109,20 @@ class Served:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}health", timeout=2) as answer:  # noqa: S310 - the url is our own
-                return b'"ready":true' in answer.read().replace(b" ", b"")
+            with urllib.request.urlopen(f"{self.url}health", timeout=2) as response:  # noqa: S310 - the url is our own
+                return b'"ready":true' in response.read().replace(b" ", b"")
         except OSError:
             return False
 
 
-def for_microphone(path: Path, recording: str, *, seconds: float | None = None) -> Path:
-    """The start of a recording as Chromium's fake microphone wants it: 48 kHz, 16 bit, with a pause after it."""
+def microphone_recording(path: Path, recording: str, *, seconds: float | None = None) -> Path:
+    """Write the first seconds of a recording as a file for Chromium's fake microphone. Returns `path`."""
     samples, rate_hz = soundfile.read(moonshine_asset(recording), dtype="float32")
-    return write_microphone(path, samples[: None if seconds is None else round(seconds * rate_hz)], rate_hz)
+    return write_microphone_file(path, samples[: None if seconds is None else round(seconds * rate_hz)], rate_hz)
 
 
-def write_microphone(path: Path, samples: NDArray[np.float32], rate_hz: int) -> Path:
-    """Mono samples, range -1 to 1, as Chromium's fake microphone wants them: 48 kHz, 16 bit, with a pause after it."""
+def write_microphone_file(path: Path, samples: NDArray[np.float32], rate_hz: int) -> Path:
+    """Write mono samples (range -1 to 1) for Chromium's fake microphone: 48 kHz, 16 bit, a pause at the end."""
     pause = np.zeros(2 * MICROPHONE_HZ, dtype=np.float32)
     at_microphone_rate = soxr.resample(samples, rate_hz, MICROPHONE_HZ)
     soundfile.write(path, np.concatenate([at_microphone_rate, pause]), MICROPHONE_HZ, subtype="PCM_16")
@@ -138,14 +138,14 @@ def open_page(
     size: tuple[int, int] = (1280, 720),
     scheme: Literal["light", "dark"] = "light",
 ) -> Iterator[Page]:
-    """The page in a fresh Chromium, whose microphone plays `speech` once talking begins; then silence, or it again.
+    """Open the page in a new Chromium, whose microphone plays `speech` when the page opens it.
 
     Args:
-        url: Of the server.
-        speech: A file as `write_microphone` makes it.
-        repeat: Whether it is played again and again.
-        size: Of the window, in CSS pixels.
-        scheme: What the page is told that people prefer.
+        url: URL of the server, or about:blank to prepare the page first.
+        speech: A file made by `write_microphone_file`.
+        repeat: Whether the microphone repeats it; otherwise silence follows.
+        size: Width and height of the window, in CSS pixels.
+        scheme: The preferred colour scheme.
 
     Yields:
         The page, loaded; downloads and the clipboard are allowed.
@@ -168,37 +168,37 @@ def open_page(
             browser.close()
 
 
-def connection_is(page: Page, label: str) -> None:
-    """Wait until the chip says so."""
-    expect(page.get_by_test_id("connection")).to_have_text(label, timeout=HEARD_WITHIN_MS)
+def expect_connection(page: Page, label: str) -> None:
+    """Wait until the connection chip has this label."""
+    expect(page.get_by_test_id("connection")).to_have_text(label, timeout=SPEECH_TIMEOUT_MS)
 
 
 def final_texts(page: Page) -> list[str]:
-    """The words of the blocks that are final, oldest first."""
+    """Texts of the final blocks, oldest first."""
     return page.locator("[data-testid=segment][data-final=true] .segment-text").all_inner_texts()
 
 
-def talk_is(page: Page, phase: str) -> None:
-    """Wait until talking is `off`, `asking`, `live` or `stopping`."""
+def expect_talk(page: Page, phase: str) -> None:
+    """Wait for a phase of talking: `off`, `asking`, `live` or `stopping`."""
     expect(page.locator("body")).to_have_attribute("data-talk", phase)
 
 
 def setting(page: Page, name: str) -> Locator:
-    """A field of the settings panel."""
+    """The field of a setting in the settings panel."""
     return page.locator(f"[data-setting={name}]")
 
 
-def becomes(page: Page, condition: str) -> None:
-    """Wait for a condition; Playwright's own `wait_for_function` needs what the page's policy forbids."""
+def wait_until(page: Page, condition: str) -> None:
+    """Wait for a JavaScript condition. The page's Content-Security-Policy forbids what `wait_for_function` needs."""
     page.evaluate(f"""() => new Promise((done, fail) => {{
-      setTimeout(fail, {HEARD_WITHIN_MS}, new Error('it did not happen'));
-      const look = () => ({condition}) ? done() : requestAnimationFrame(look);
-      look();
+      setTimeout(fail, {SPEECH_TIMEOUT_MS}, new Error('timeout'));
+      const check = () => ({condition}) ? done() : requestAnimationFrame(check);
+      check();
     }})""")
 
 
 def record_packets(page: Page) -> list[dict[str, Any]]:
-    """The metadata of every audio packet that the page sends; a list that grows. Call it before the page is loaded."""
+    """Return a list that grows with the metadata of every audio packet sent. Call it before loading the page."""
     packets: list[dict[str, Any]] = []
 
     def record(frame: str | bytes) -> None:
@@ -210,8 +210,8 @@ def record_packets(page: Page) -> list[dict[str, Any]]:
     return packets
 
 
-def asked(server: Served, path: str, changes: dict[str, Any] | None = None) -> Any:
-    """The server's answer to a GET, or to a PATCH with these changes."""
+def request_json(server: ServerProcess, path: str, changes: dict[str, Any] | None = None) -> Any:
+    """The JSON response to a GET, or to a PATCH with these changes."""
     body = None if changes is None else json.dumps(changes).encode()
     request = urllib.request.Request(  # noqa: S310 - the url is our own
         f"{server.url}{path}",
@@ -219,20 +219,20 @@ def asked(server: Served, path: str, changes: dict[str, Any] | None = None) -> A
         {"Content-Type": "application/json"},
         method="GET" if body is None else "PATCH",
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - likewise
+        return json.load(response)
 
 
 class ScriptedServer:
-    """Plays the server's end of the page's socket: it answers pings, and says what the test wants said.
+    """The server's side of the page's WebSocket: answers pings, and sends the events of the test. HTTP stays real.
 
     Args:
-        page: Before it is loaded; its HTTP side stays the real server's.
-        greeting: What each new connection is told at once.
+        page: The page, not yet loaded.
+        greeting: Events sent to each new connection.
 
     Attributes:
-        commands: What each connection was told to do, pings aside.
-        is_silent: Whether pings go unanswered until the next connection.
+        commands: Commands received, one list per connection, without pings.
+        is_silent: Stop answering pings, until the next connection.
     """
 
     def __init__(self, page: Page, greeting: Sequence[dict[str, Any]] = ()) -> None:
@@ -242,7 +242,7 @@ class ScriptedServer:
         self._sockets: list[WebSocketRoute] = []
         page.route_web_socket(lambda url: url.endswith("/ws/transcribe"), self._opened)
 
-    def says(self, kind: str, /, **fields: Any) -> None:
+    def send(self, kind: str, /, **fields: Any) -> None:
         """Send an event over the newest connection."""
         self._sockets[-1].send(json.dumps({"type": kind, **fields}))
 
@@ -250,12 +250,12 @@ class ScriptedServer:
         """Send a final text of 4 s, each 5 s after the one before it."""
         at = SPOKEN_AT + 5 * segment_id
         times = {"recordingStartedAt": at, "recordingEndedAt": at + 4, "durationSeconds": 4.0}
-        self.says("final", segmentId=segment_id, text=text, timestamp=at + 4, segment=times)
+        self.send("final", segmentId=segment_id, text=text, timestamp=at + 4, segment=times)
 
     def partial(self, segment_id: int, sequence: int, stable: str, unstable: str = "", **fields: Any) -> None:
         """Send live words."""
         words = {"segmentId": segment_id, "sequence": sequence, "stableText": stable, "unstableText": unstable}
-        self.says("realtime", **words, **fields)
+        self.send("realtime", **words, **fields)
 
     def _opened(self, socket: WebSocketRoute) -> None:
         commands: list[str] = []
@@ -263,13 +263,13 @@ class ScriptedServer:
         self._sockets.append(socket)
         self.commands.append(commands)
 
-        def heard(frame: str | bytes) -> None:
+        def receive(frame: str | bytes) -> None:
             kind = json.loads(frame)["type"] if isinstance(frame, str) else ""
             if kind not in {"", "ping"}:
                 commands.append(kind)
             elif kind and not self.is_silent:
                 socket.send(json.dumps({"type": "pong"}))
 
-        socket.on_message(heard)
+        socket.on_message(receive)
         for event in self._greeting:
             socket.send(json.dumps(event))

@@ -1,6 +1,6 @@
 /**
- * The panel of sound: which microphone, how it is treated, whether talking is held, and what else may be heard.
- * It must not open anything itself: it says what people chose.
+ * The audio panel: microphone, audio processing, hold mode, and the other audio sources.
+ * It opens no source; it reports the user's choices.
  */
 
 import { listMicrophones } from './microphone.js';
@@ -10,25 +10,25 @@ import { canShare } from './sources.js';
 /** @import { Preferences } from './preferences.js' */
 
 /** @type {('echoCancellation' | 'noiseSuppression' | 'autoGainControl')[]} */
-const TREATMENTS = ['echoCancellation', 'noiseSuppression', 'autoGainControl'];
+const PROCESSING = ['echoCancellation', 'noiseSuppression', 'autoGainControl'];
 
 /**
- * @typedef {object} SoundPanelParts
+ * @typedef {object} AudioPanelParts
  * @property {Preferences} preferences changed in place
- * @property {() => void} onMicrophone another choice or treatment of the microphone
+ * @property {() => void} onMicrophone the microphone or its processing changed
  * @property {() => void} onHold
  * @property {() => void} onShare
  * @property {(file: File) => void} onFile
  */
 
-export class SoundPanel {
+export class AudioPanel {
   #dialog;
   #device;
   #parts;
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {SoundPanelParts} parts
+   * @param {AudioPanelParts} parts
    */
   constructor(dialog, parts) {
     const find = (/** @type {string} */ name) => /** @type {HTMLElement} */ (dialog.querySelector(`[name=${name}]`));
@@ -39,7 +39,7 @@ export class SoundPanel {
       parts.preferences.deviceId = this.#device.value;
       this.#changed(parts.onMicrophone);
     });
-    for (const name of TREATMENTS) this.#connectSwitch(find(name), name, parts.onMicrophone);
+    for (const name of PROCESSING) this.#connectSwitch(find(name), name, parts.onMicrophone);
     this.#connectSwitch(find('holdToTalk'), 'holdToTalk', parts.onHold);
     const share = find('share');
     share.hidden = !canShare();
@@ -53,7 +53,7 @@ export class SoundPanel {
       dialog.close();
       const [chosen] = file.files ?? [];
       if (chosen) parts.onFile(chosen);
-      file.value = ''; // so that the same file can be chosen again
+      file.value = ''; // otherwise choosing the same file again is no change
     });
     navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh());
   }
@@ -63,13 +63,13 @@ export class SoundPanel {
     this.#dialog.showModal();
   }
 
-  /** List the microphones anew; their names are known once one was allowed. */
+  /** Update the list of microphones. Browsers give their names once the page has the permission. */
   async refresh() {
     const microphones = await listMicrophones().catch(() => []);
     const { deviceId } = this.#parts.preferences;
-    const options = [new Option('The system’s choice', ''), ...microphones.map((each) => new Option(each.label, each.deviceId))];
-    const isThere = microphones.some((each) => each.deviceId === deviceId);
-    if (deviceId && !isThere) options.push(new Option('Your choice, not connected', deviceId));
+    const options = [new Option('System default', ''), ...microphones.map((each) => new Option(each.label, each.deviceId))];
+    const isConnected = microphones.some((each) => each.deviceId === deviceId);
+    if (deviceId && !isConnected) options.push(new Option('Your microphone (not connected)', deviceId));
     this.#device.replaceChildren(...options);
     this.#device.value = deviceId;
   }

@@ -1,25 +1,29 @@
 /**
- * What the meter shows: the outline of the last seconds of sound, and how loud it is now.
- * It must not draw or hear anything.
+ * The state of the level meter: the waveform of the last seconds, the current level, and its peak.
+ * It does not draw and does not capture.
  */
 
-/** Below this a room is silent to people. */
+/** Lower end of the meter, dBFS: a silent room. */
 export const FLOOR_DB = -60;
 
-/** A peak mark holds its place for this many columns, then falls with the sound. */
+/** The peak mark stays for this many columns (2 s of 40 ms packets), then falls to the current level. */
 const PEAK_HOLD_COLUMNS = 50;
 
-/** More than any screen shows; a page that nobody looks at draws none and must not gather them. */
-const MOST_COLUMNS = 1024;
+/** More than any screen is wide. A hidden page draws none and must not collect columns without a bound. */
+const MAX_COLUMNS = 1024;
 
-/** From here on a sample counts as clipped. */
+/** Absolute sample value that counts as clipped. */
 const CLIPPED = 0.99;
 
-/** @typedef {{low: number, high: number, isClipped: boolean}} Column extremes of a stretch of sound, -1 to 1 */
+/** Ends of `meterLevel`'s scale, dBFS of the RMS: a quiet room, and close, loud speech. */
+const QUIET_DB = -54;
+const LOUD_DB = -9;
+
+/** @typedef {{low: number, high: number, isClipped: boolean}} Column lowest and highest sample of a time slice, -1 to 1 */
 
 /**
  * @param {Float32Array} samples range -1 to 1
- * @param {number} count how many columns it makes, at least 1
+ * @param {number} count number of columns, at least 1
  * @returns {Column[]}
  */
 export function columnsOf(samples, count) {
@@ -42,11 +46,19 @@ export function columnsOf(samples, count) {
 export function levelDb(samples) {
   let sum = 0;
   for (const value of samples) sum += value * value;
-  const level = 10 * Math.log10(sum / Math.max(1, samples.length));
+  const level = 10 * Math.log10(sum / Math.max(1, samples.length)); // -Infinity in silence
   return Number.isNaN(level) ? FLOOR_DB : Math.max(FLOOR_DB, Math.min(0, level));
 }
 
-/** The newest columns, the level, and its peak. */
+/**
+ * Loudness of one packet on the timeline's scale, linear in decibels.
+ *
+ * @param {Float32Array} samples range -1 to 1
+ * @returns {number} 0 to 1
+ */
+export const meterLevel = (samples) => Math.max(0, Math.min(1, (levelDb(samples) - QUIET_DB) / (LOUD_DB - QUIET_DB)));
+
+/** The newest columns, the current level, and its peak. */
 export class MeterModel {
   /** @type {Column[]} oldest first */
   #columns = [];
@@ -63,7 +75,7 @@ export class MeterModel {
   /** @param {Float32Array} samples one packet */
   push(samples) {
     this.#columns.push(...columnsOf(samples, this.#columnsPerPacket));
-    if (this.#columns.length > 2 * MOST_COLUMNS) this.newest(MOST_COLUMNS);
+    if (this.#columns.length > 2 * MAX_COLUMNS) this.newest(MAX_COLUMNS);
     this.level = levelDb(samples);
     this.#peakAge += this.#columnsPerPacket;
     if (this.level >= this.peak || this.#peakAge > PEAK_HOLD_COLUMNS) {
@@ -73,7 +85,7 @@ export class MeterModel {
   }
 
   /**
-   * @param {number} count how many fit; older ones are forgotten
+   * @param {number} count how many columns the drawing has room for; older ones are dropped
    * @returns {Column[]} oldest first, `count` or fewer
    */
   newest(count) {
@@ -81,7 +93,7 @@ export class MeterModel {
     return this.#columns;
   }
 
-  /** Fall silent. */
+  /** Back to silence. */
   reset() {
     this.#columns = [];
     this.level = FLOOR_DB;

@@ -1,6 +1,6 @@
 /**
- * Draws the meter: the waveform of the last seconds, newest at the right, and beside it the level with its peak.
- * It must not hear anything itself: packets are pushed in.
+ * Draws the level meter: the waveform of the last seconds, newest at the right, and beside it the level with its peak.
+ * Packets are pushed in; it does not capture.
  */
 
 import { FLOOR_DB, MeterModel } from './meter-model.js';
@@ -11,20 +11,20 @@ const LEVEL_PX = 6;
 const LEVEL_GAP_PX = 8;
 const COLUMNS_PER_PACKET = 1;
 
-/** Quiet speech is a small part of the range; the root shows it without hiding what is loud. */
-const shape = (/** @type {number} */ value) => Math.sign(value) * Math.sqrt(Math.abs(value));
+/** Square root: quiet speech is a small part of the linear range and would be invisible. */
+const compress = (/** @type {number} */ value) => Math.sign(value) * Math.sqrt(Math.abs(value));
 
-/** Reading aloud the level more often would help nobody. */
-const SPOKEN_EVERY_MS = 1000;
+/** How often the value for screen readers is updated. */
+const ARIA_EVERY_MS = 1000;
 
 export class Meter {
   #model = new MeterModel(COLUMNS_PER_PACKET);
   #isDue = false;
-  #spokenAtMs = 0;
+  #ariaAtMs = 0;
   #canvas;
   #context;
 
-  /** @param {HTMLCanvasElement} canvas drawn in its `color` and the tokens of the page */
+  /** @param {HTMLCanvasElement} canvas its CSS `color` and the page's colour tokens are used */
   constructor(canvas) {
     this.#canvas = canvas;
     this.#context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
@@ -38,7 +38,7 @@ export class Meter {
     this.#schedule();
   }
 
-  /** Fall silent; called when the source closes. */
+  /** Back to silence, when the source closes. */
   reset() {
     this.#model.reset();
     this.#schedule();
@@ -50,8 +50,8 @@ export class Meter {
     requestAnimationFrame((nowMs) => {
       this.#isDue = false;
       this.#draw();
-      if (nowMs - this.#spokenAtMs < SPOKEN_EVERY_MS) return;
-      this.#spokenAtMs = nowMs;
+      if (nowMs - this.#ariaAtMs < ARIA_EVERY_MS) return;
+      this.#ariaAtMs = nowMs;
       this.#canvas.setAttribute('aria-valuenow', String(Math.round(this.#model.level)));
       this.#canvas.setAttribute('aria-valuetext', `${Math.round(this.#model.level)} decibels`);
     });
@@ -77,13 +77,13 @@ export class Meter {
   #drawWave(width, height, color, clippedColor) {
     const slots = Math.floor((width + GAP_PX) / (COLUMN_PX + GAP_PX));
     const columns = this.#model.newest(slots);
-    const silent = slots - columns.length;
+    const empty = slots - columns.length;
     const middle = height / 2;
     for (let slot = 0; slot < slots; slot += 1) {
-      const column = columns[slot - silent] ?? { low: 0, high: 0, isClipped: false };
-      const top = Math.min(middle - shape(column.high) * middle, middle - COLUMN_PX / 2);
-      const bottom = Math.max(middle - shape(column.low) * middle, middle + COLUMN_PX / 2);
-      this.#context.globalAlpha = slot < silent ? 0.35 : 1;
+      const column = columns[slot - empty] ?? { low: 0, high: 0, isClipped: false };
+      const top = Math.min(middle - compress(column.high) * middle, middle - COLUMN_PX / 2);
+      const bottom = Math.max(middle - compress(column.low) * middle, middle + COLUMN_PX / 2);
+      this.#context.globalAlpha = slot < empty ? 0.35 : 1;
       this.#context.fillStyle = column.isClipped ? clippedColor : color;
       this.#context.beginPath();
       this.#context.roundRect(slot * (COLUMN_PX + GAP_PX), top, COLUMN_PX, bottom - top, COLUMN_PX / 2);
@@ -99,13 +99,13 @@ export class Meter {
    * @param {string} trackColor
    */
   #drawLevel(width, height, color, trackColor) {
-    const tall = (/** @type {number} */ db) => ((db - FLOOR_DB) / -FLOOR_DB) * height;
+    const heightOf = (/** @type {number} */ db) => ((db - FLOOR_DB) / -FLOOR_DB) * height;
     const x = width - LEVEL_PX;
     this.#context.fillStyle = trackColor;
     this.#context.fillRect(x, 0, LEVEL_PX, height);
     this.#context.fillStyle = color;
-    this.#context.fillRect(x, height - tall(this.#model.level), LEVEL_PX, tall(this.#model.level));
-    const peak = tall(this.#model.peak);
+    this.#context.fillRect(x, height - heightOf(this.#model.level), LEVEL_PX, heightOf(this.#model.level));
+    const peak = heightOf(this.#model.peak);
     if (peak > 0) this.#context.fillRect(x, Math.max(0, height - peak - 2), LEVEL_PX, 2);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The microphone: which there are, asking for one, and how its sound is to be treated.
- * It must not know what becomes of its sound.
+ * Lists the microphones and opens one with the user's audio processing.
+ * It does not know what becomes of the samples.
  */
 
 import { AudioError, captureProblem, captureStream } from './capture.js';
@@ -9,7 +9,7 @@ import { AudioError, captureProblem, captureStream } from './capture.js';
 
 /**
  * @typedef {object} MicrophoneChoice
- * @property {string} deviceId as the browser names it; '' leaves the choice to the browser
+ * @property {string} deviceId the browser's id of the device; '' lets the browser choose
  * @property {boolean} echoCancellation
  * @property {boolean} noiseSuppression
  * @property {boolean} autoGainControl
@@ -17,7 +17,7 @@ import { AudioError, captureProblem, captureStream } from './capture.js';
  * @typedef {{deviceId: string, label: string}} Microphone
  */
 
-/** @type {Record<string, AudioProblem>} names that browsers give to getUserMedia's refusals */
+/** @type {Record<string, AudioProblem>} by the name of getUserMedia's DOMException */
 const PROBLEMS = {
   NotAllowedError: 'denied',
   SecurityError: 'denied',
@@ -31,13 +31,13 @@ const PROBLEMS = {
  * @param {MicrophoneChoice} choice
  * @returns {Promise<MediaStream>}
  */
-async function askForStream({ deviceId, ...treatment }) {
+async function requestStream({ deviceId, ...processing }) {
   const problem = captureProblem();
   if (problem) throw new AudioError(problem);
-  // A preferred device that is gone gives way to another: being heard matters more than by which one.
+  // `ideal` falls back to another device when the preferred one is gone: any microphone is better than none.
   const device = deviceId ? { deviceId: { ideal: deviceId } } : {};
   try {
-    return await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...treatment, ...device } });
+    return await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...processing, ...device } });
   } catch (error) {
     const name = error instanceof DOMException ? error.name : '';
     throw new AudioError(PROBLEMS[name] ?? 'failed', error);
@@ -53,13 +53,13 @@ async function askForStream({ deviceId, ...treatment }) {
  * @throws {AudioError}
  */
 export async function openMicrophone(choice, handlers) {
-  return captureStream(await askForStream(choice), handlers);
+  return captureStream(await requestStream(choice), handlers);
 }
 
 /**
- * The microphones that there are; browsers tell none of them apart before the first permission.
+ * List the microphones. Before the first permission, browsers list them without ids, so the list is empty.
  *
- * @returns {Promise<Microphone[]>} without the aliases that stand for the system's choice
+ * @returns {Promise<Microphone[]>} without the browser's aliases for the system's default
  */
 export async function listMicrophones() {
   const devices = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];

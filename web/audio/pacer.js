@@ -1,9 +1,9 @@
 /**
- * How fast a recording is sent: as fast as it was spoken. It must not know timers, files or the socket.
+ * Paces a recording in real time: says which packets are due. It knows no timers, files or sockets.
  */
 
-/** What a throttled timer may catch up at once; more would flood the server after a laptop's sleep. */
-const MOST_BEHIND_S = 2;
+/** Most audio that is due at once after a delayed timer. More would flood the server after a laptop's sleep. */
+const MAX_CATCH_UP_S = 2;
 
 export class Pacer {
   #position = 0;
@@ -35,14 +35,14 @@ export class Pacer {
 
   /**
    * @param {number} nowMs
-   * @param {boolean} isReady false lets the recording wait, and nothing of it is lost
-   * @returns {[number, number][]} ranges of samples that are due, each a packet or the shorter rest
+   * @param {boolean} isReady false pauses the recording; nothing of it is skipped
+   * @returns {[number, number][]} sample ranges that are due, each a packet or the shorter rest
    */
-  take(nowMs, isReady) {
+  takeDue(nowMs, isReady) {
     const dueSample =
       this.#anchorMs === null ? 0 : this.#anchorSample + Math.floor(((nowMs - this.#anchorMs) * this.#rateHz) / 1000);
-    const isLate = dueSample - this.#position > MOST_BEHIND_S * this.#rateHz;
-    const until = Math.min(dueSample, this.#lengthSamples, this.#position + MOST_BEHIND_S * this.#rateHz);
+    const isLate = dueSample - this.#position > MAX_CATCH_UP_S * this.#rateHz;
+    const until = Math.min(dueSample, this.#lengthSamples, this.#position + MAX_CATCH_UP_S * this.#rateHz);
     /** @type {[number, number][]} */
     const ranges = [];
     while (isReady && !this.isDone) {
@@ -51,6 +51,7 @@ export class Pacer {
       ranges.push([this.#position, end]);
       this.#position = end;
     }
+    // After a pause or a long delay, real time is counted anew from here.
     if (this.#anchorMs === null || !isReady || isLate) {
       this.#anchorMs = nowMs;
       this.#anchorSample = this.#position;

@@ -1,12 +1,12 @@
 /**
- * Audio packets: float samples to the binary frame that the server reads, and the decision to shed.
- * It must not touch the microphone, the socket or the DOM.
+ * Audio packets: encodes float samples as the binary frame of the protocol, and decides when to shed packets.
+ * It does not touch the microphone, the socket or the DOM.
  */
 
-/** Length of one packet. Short enough for live words, long enough that a socket message costs little. */
+/** Length of one packet: short enough for live words, long enough that the cost of a WebSocket message does not matter. */
 export const PACKET_MS = 40;
 
-/** Unsent audio at which packets are shed, and the level at which sending resumes; the gap makes one hole, not many. */
+/** Shedding begins above this much unsent audio, and ends at the lower level. The distance makes one gap instead of many. */
 export const SHED_ABOVE_MS = 2000;
 export const SHED_UNTIL_MS = 1000;
 
@@ -14,8 +14,8 @@ const BYTES_PER_SAMPLE = 2;
 const LENGTH_FIELD_BYTES = 4;
 
 /**
- * Float samples to 16-bit PCM: clamped to -1..1, then each half scaled to its own end of the range, as both ends of the
- * protocol do. What is not a number becomes silence.
+ * Float samples to 16-bit PCM. Samples are clamped to -1..1, then negative ones scaled by 32768 and positive ones by 32767, as
+ * the server does. NaN becomes silence.
  *
  * @param {Float32Array} samples range -1 to 1
  * @returns {Int16Array} same length
@@ -34,7 +34,7 @@ export function toPcm16(samples) {
  *
  * @param {Float32Array} samples mono, range -1 to 1
  * @param {number} sampleRateHz
- * @param {number} sentAtMs the sender's clock, milliseconds
+ * @param {number} sentAtMs on the sender's clock
  * @returns {ArrayBuffer}
  */
 export function encodePacket(samples, sampleRateHz, sentAtMs) {
@@ -57,35 +57,18 @@ export function encodePacket(samples, sampleRateHz, sentAtMs) {
   return frame;
 }
 
-/** Sheds audio while the socket holds too much of it, so that what is sent stays live and memory stays bounded. */
-export class Shedder {
-  #shedding = false;
+/** Sheds packets while the socket holds too much unsent audio: the sent audio stays live, and memory stays bounded. */
+export class LoadShedder {
+  #isShedding = false;
 
   /**
-   * @param {number} bufferedBytes what the socket has not sent yet
+   * @param {number} bufferedBytes unsent bytes in the socket
    * @param {number} sampleRateHz
-   * @returns {boolean} whether the next packet is to be dropped
+   * @returns {boolean} whether to shed the next packet
    */
-  drops(bufferedBytes, sampleRateHz) {
+  shouldShed(bufferedBytes, sampleRateHz) {
     const bufferedMs = (bufferedBytes / (sampleRateHz * BYTES_PER_SAMPLE)) * 1000;
-    this.#shedding = bufferedMs > (this.#shedding ? SHED_UNTIL_MS : SHED_ABOVE_MS);
-    return this.#shedding;
+    this.#isShedding = bufferedMs > (this.#isShedding ? SHED_UNTIL_MS : SHED_ABOVE_MS);
+    return this.#isShedding;
   }
-}
-
-/** Ends of the meter, dBFS of the RMS: a quiet room below, close and loud speech above. */
-const METER_FLOOR_DB = -54;
-const METER_TOP_DB = -9;
-
-/**
- * Loudness of one packet on the scale that a meter shows, linear in decibels between its ends.
- *
- * @param {Float32Array} samples range -1 to 1
- * @returns {number} 0 to 1
- */
-export function meterLevel(samples) {
-  let sum = 0;
-  for (const value of samples) sum += value * value;
-  const levelDb = 10 * Math.log10(sum / Math.max(1, samples.length)); // -Infinity in silence
-  return Math.max(0, Math.min(1, (levelDb - METER_FLOOR_DB) / (METER_TOP_DB - METER_FLOOR_DB)));
 }

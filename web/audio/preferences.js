@@ -1,5 +1,5 @@
 /**
- * What this browser remembers of how people like to talk. It must not know what the choices do.
+ * The user's audio preferences, stored in the browser. It does not know what they do.
  */
 
 /** @import { MicrophoneChoice } from './microphone.js' */
@@ -19,19 +19,19 @@ const DEFAULTS = {
 
 /**
  * @param {Pick<Storage, 'getItem'>} [storage]
- * @returns {Preferences} the defaults for what is absent, of another type or not to be had
+ * @returns {Preferences} defaults stand in for values that are absent or of another type
  */
 export function loadPreferences(storage) {
   /** @type {Record<string, unknown>} */
-  let kept = {};
+  let stored = {};
   try {
-    kept = JSON.parse((storage ?? localStorage).getItem(KEY) ?? '{}') ?? {};
+    stored = JSON.parse((storage ?? localStorage).getItem(KEY) ?? '{}') ?? {};
   } catch {
-    // Storage may be forbidden, or hold what another program wrote.
+    // The browser may forbid storage, or another program may have written the value.
   }
   const valid = Object.entries(DEFAULTS).map(([name, fallback]) => [
     name,
-    typeof kept[name] === typeof fallback ? kept[name] : fallback,
+    typeof stored[name] === typeof fallback ? stored[name] : fallback,
   ]);
   return Object.fromEntries(valid);
 }
@@ -44,6 +44,6 @@ export function savePreferences(preferences, storage) {
   try {
     (storage ?? localStorage).setItem(KEY, JSON.stringify(preferences));
   } catch {
-    // Without storage the choices hold for as long as the page is open.
+    // Without storage the preferences last until the page is closed.
   }
 }

@@ -101,7 +101,7 @@ export function fileSource(file, onProgress) {
       const { samples, rateHz } = await decode(file);
       const pacer = new Pacer(samples.length, rateHz, PACKET_MS);
       const timer = setInterval(() => {
-        for (const [from, to] of pacer.take(performance.now(), handlers.isReady())) {
+        for (const [from, to] of pacer.takeDue(performance.now(), handlers.isReady())) {
           handlers.onSamples(samples.subarray(from, to), rateHz);
         }
         onProgress(pacer.playedS, samples.length / rateHz);

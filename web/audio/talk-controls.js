@@ -1,14 +1,14 @@
 /**
- * Keys, button and dropped files: what people do to talk. In the way they chose, a press toggles, or talking lasts as long
- * as it is held. It must not know what talking is.
+ * User input for talking: the Talk button, the space bar, and dropped files. A press toggles; in hold mode, talking lasts while
+ * the button or key is held. It does not know what talking is.
  */
 
-/** Where a space is a space, or presses something else. */
-const TAKES_SPACE = 'input, textarea, select, button, a, summary, audio, video, dialog, [contenteditable], [tabindex]:not([tabindex="-1"])';
+/** Elements that use the space bar themselves. */
+const USES_SPACE = 'input, textarea, select, button, a, summary, audio, video, dialog, [contenteditable], [tabindex]:not([tabindex="-1"])';
 
 /**
  * @typedef {object} TalkActions
- * @property {() => boolean} isHold whether talking lasts only while it is held
+ * @property {() => boolean} isHold hold mode
  * @property {() => boolean} isOff
  * @property {() => void} toggle
  * @property {(file: File) => void} play
@@ -39,21 +39,21 @@ export function connectTalkControls(button, actions) {
   button.addEventListener('pointerup', release);
   button.addEventListener('pointercancel', release);
   button.addEventListener('click', (event) => {
-    // A click without a pointer comes from a screen reader or a script, which cannot hold.
+    // A click without a pointer comes from a screen reader or a script. Those cannot hold, so it toggles.
     const isFromPointer = event.detail > 0;
-    if (event.detail > 1) return; // the rest of a double click, which means one
+    if (event.detail > 1) return; // the second click of a double click
     if (!actions.isHold() || !isFromPointer) actions.toggle();
   });
   button.addEventListener('contextmenu', (event) => {
-    if (actions.isHold()) event.preventDefault(); // a long touch
+    if (actions.isHold()) event.preventDefault(); // a long touch holds; it opens no menu
   });
 
   addEventListener('keydown', (event) => {
     if (event.code !== 'Space' || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const target = event.target instanceof Element ? event.target : document.body;
-    const isOurs = target === button || !target.closest(TAKES_SPACE);
+    const isOurs = target === button || !target.closest(USES_SPACE);
     if (!isOurs || document.querySelector('dialog[open]')) return;
-    event.preventDefault(); // no scrolling, and no click of the button as well
+    event.preventDefault(); // no scrolling, and no click of the focused button
     if (event.repeat) return;
     if (actions.isHold()) press();
     else actions.toggle();
@@ -63,14 +63,14 @@ export function connectTalkControls(button, actions) {
     if (event.target === button) event.preventDefault();
     release();
   });
-  addEventListener('blur', release); // the key's or the pointer's end would go to another window
+  addEventListener('blur', release); // another window would get the keyup or pointerup
   connectDrop(actions);
 }
 
 /** @param {TalkActions} actions */
 function connectDrop({ play }) {
   const hasFile = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files') ?? false;
-  /** Entering a child comes before leaving its parent. */
+  // A counter, because dragenter of a child comes before dragleave of its parent.
   let depth = 0;
   const show = () => document.body.toggleAttribute('data-drop', depth > 0);
   addEventListener('dragenter', (event) => {

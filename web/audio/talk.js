@@ -1,21 +1,21 @@
 /**
- * Talking: what the button does, where the sound comes from, and what becomes of a source that goes away.
- * It must not touch the DOM or the socket, nor open devices itself: those are handed in.
+ * Talking: what the Talk button does, which audio source is open, and what happens when a source ends by itself.
+ * It never touches the DOM or the connection and opens no devices: sources are handed in.
  */
 
 import {
+  audioMessage,
   microphoneLost,
   microphoneMuted,
   microphoneReplaced,
   permissionReason,
   sharingEnded,
-  soundMessage,
 } from './audio-messages.js';
 
 /** @import { Capture, CaptureHandlers, AudioError, AudioSource, SourceKind } from './capture.js' */
 /** @import { Notices } from '../shared/notices.js' */
 
-/** A browser that was allowed before answers within this; one that asks people deserves a reason beside its question. */
+/** A browser with a stored permission opens the microphone within this time; one that asks gets an explanation beside it. */
 const REASON_AFTER_MS = 400;
 
 /**
@@ -23,25 +23,25 @@ const REASON_AFTER_MS = 400;
  *
  * @typedef {object} TalkState
  * @property {TalkPhase} talk
- * @property {SourceKind | null} source where sound comes from, unless talk is off
- * @property {string} sourceLabel its name, or '' while unknown
+ * @property {SourceKind | null} source null while talk is off
+ * @property {string} sourceLabel '' while unknown
  *
  * @typedef {object} TalkParts
  * @property {Notices} notices
- * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone as people chose it
- * @property {() => boolean} isReady whether sound that can wait is wanted now
+ * @property {(handlers: CaptureHandlers) => Promise<Capture>} openMicrophone with the user's preferences
+ * @property {() => boolean} isReady whether the connection can take audio from a source that can wait, such as a file
  * @property {(change: Partial<TalkState>) => void} onState
  * @property {() => void} onBegin before the first samples
  * @property {(samples: Float32Array, sampleRateHz: number) => void} onSamples
  * @property {() => void} onEnd after the last samples
  */
 
-export class Talk {
+export class TalkController {
   /** @type {TalkState} */
   #state = { talk: 'off', source: null, sourceLabel: '' };
   /** @type {Capture | null} */
   #capture = null;
-  /** Counts openings, so that an answer to an earlier one is known as such. */
+  /** Counts attempts to open a source, so that the result of an outdated one is recognised. */
   #attempt = 0;
   #parts;
 
@@ -50,7 +50,7 @@ export class Talk {
     this.#parts = parts;
   }
 
-  /** Whether a stream runs, its last samples included. */
+  /** Whether a source is open; until its last samples are delivered. */
   get isOpen() {
     return this.#capture !== null;
   }
@@ -59,29 +59,29 @@ export class Talk {
     return this.#state.talk;
   }
 
-  /** Start talking, change one's mind while asked for permission, or stop. Never rejects. */
+  /** Start, cancel while the browser asks for permission, or stop. Never rejects. */
   async toggle() {
     const { talk } = this.#state;
     if (talk === 'off') await this.#start(this.#microphone);
-    else if (talk === 'asking') this.#become({ talk: 'off', source: null });
+    else if (talk === 'asking') this.#setState({ talk: 'off', source: null });
     else if (talk === 'live') await this.#stop();
   }
 
   /**
-   * Take sound from somewhere else, after a proper end of what is heard now. Never rejects.
+   * Stop the current source, if any, and start with another one. Never rejects.
    *
    * @param {AudioSource} source
    */
-  async hear(source) {
+  async startFrom(source) {
     if (this.#state.talk === 'live') await this.#stop();
     if (this.#state.talk !== 'stopping') await this.#start(source);
   }
 
-  /** The choice of microphone changed: one that is open is opened anew, within the same stream. Never rejects. */
+  /** The microphone preferences changed: reopen an open microphone, within the same stream. Never rejects. */
   async reopenMicrophone() {
     if (this.#state.talk !== 'live' || this.#state.source !== 'microphone') return;
     const capture = this.#capture;
-    await capture?.stop(); // two at once would share one treatment in some browsers
+    await capture?.stop(); // two open captures would share one processing in some browsers
     if (this.#capture === capture && this.#state.talk === 'live') await this.#open(this.#microphone, 'live');
   }
 
@@ -92,17 +92,17 @@ export class Talk {
 
   /** @param {AudioSource} source */
   async #start(source) {
-    this.#parts.notices.resolve('sound');
-    this.#become({ talk: 'asking', source: source.kind, sourceLabel: '' });
+    this.#parts.notices.resolve('audio');
+    this.#setState({ talk: 'asking', source: source.kind, sourceLabel: '' });
     if (!(await this.#open(source, 'asking'))) return;
     this.#parts.onBegin();
-    this.#become({ talk: 'live' });
+    this.#setState({ talk: 'live' });
   }
 
   /**
    * @param {AudioSource} source
-   * @param {TalkPhase} during nobody wants it any more once this has changed
-   * @returns {Promise<boolean>} whether it is open and wanted
+   * @param {TalkPhase} during the attempt is outdated once the phase has changed from this
+   * @returns {Promise<boolean>} whether the source is open and still wanted
    */
   async #open(source, during) {
     const { notices, isReady, onSamples } = this.#parts;
@@ -125,13 +125,13 @@ export class Talk {
         return false;
       }
       this.#capture = capture;
-      this.#become({ sourceLabel: capture.label });
+      this.#setState({ sourceLabel: capture.label });
       return true;
     } catch (error) {
       if (isStale()) return false;
-      notices.show('sound', soundMessage(/** @type {AudioError} */ (error).code ?? 'failed'));
+      notices.show('audio', audioMessage(/** @type {AudioError} */ (error).code ?? 'failed'));
       if (during === 'live') await this.#stop();
-      else this.#become({ talk: 'off', source: null });
+      else this.#setState({ talk: 'off', source: null });
       return false;
     } finally {
       clearTimeout(reason);
@@ -140,12 +140,12 @@ export class Talk {
   }
 
   async #stop() {
-    this.#become({ talk: 'stopping' });
-    await this.#capture?.stop(); // its last samples are sent meanwhile
+    this.#setState({ talk: 'stopping' });
+    await this.#capture?.stop(); // delivers the last samples
     this.#capture = null;
     this.#parts.notices.resolve('muted');
     this.#parts.onEnd();
-    this.#become({ talk: 'off', source: null });
+    this.#setState({ talk: 'off', source: null });
   }
 
   /** @param {SourceKind} kind */
@@ -155,9 +155,9 @@ export class Talk {
     if (kind === 'microphone') {
       await this.reopenMicrophone();
       const wasReplaced = this.#state.talk === 'live';
-      notices.show('sound', wasReplaced ? microphoneReplaced(this.#state.sourceLabel) : microphoneLost());
+      notices.show('audio', wasReplaced ? microphoneReplaced(this.#state.sourceLabel) : microphoneLost());
     } else {
-      if (kind === 'share') notices.show('sound', sharingEnded());
+      if (kind === 'share') notices.show('audio', sharingEnded());
       await this.#stop();
     }
   }
@@ -169,7 +169,7 @@ export class Talk {
   }
 
   /** @param {Partial<TalkState>} change */
-  #become(change) {
+  #setState(change) {
     this.#state = { ...this.#state, ...change };
     this.#parts.onState(change);
   }

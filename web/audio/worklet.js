@@ -1,8 +1,8 @@
 /**
- * Runs on the audio thread: gathers the microphone's 128-sample quanta into packets and hands each one over without a copy.
- * It must not convert, measure or decide anything: this thread has three milliseconds a time.
+ * Runs on the audio thread: collects quanta of 128 samples into packets and transfers each to the page without a copy.
+ * It does nothing else, because a quantum leaves the audio thread only 8 ms at 16 kHz, 3 ms at 48 kHz.
  *
- * Messages out: `{samples: Float32Array, last: boolean}`. Message in: `'flush'`, answered with what is left and `last`.
+ * Messages out: `{samples: Float32Array, last: boolean}`. Message in: `'flush'`, answered with the remaining samples and `last`.
  */
 
 /**
@@ -21,7 +21,7 @@ class Packetiser extends scope.AudioWorkletProcessor {
     this.packetSamples = options.processorOptions.packetSamples;
     this.pending = new Float32Array(this.packetSamples);
     this.filled = 0;
-    this.flushed = false;
+    this.isFlushed = false;
     this.port.onmessage = () => this.flush();
   }
 
@@ -31,33 +31,33 @@ class Packetiser extends scope.AudioWorkletProcessor {
    */
   process(inputs) {
     const channel = inputs[0][0];
-    if (channel && !this.flushed) this.gather(channel);
-    return !this.flushed;
+    if (channel && !this.isFlushed) this.collect(channel);
+    return !this.isFlushed;
   }
 
   /** @param {Float32Array} quantum */
-  gather(quantum) {
+  collect(quantum) {
     let taken = 0;
     while (taken < quantum.length) {
       const part = quantum.subarray(taken, taken + this.packetSamples - this.filled);
       this.pending.set(part, this.filled);
       this.filled += part.length;
       taken += part.length;
-      if (this.filled === this.packetSamples) this.handOver(this.pending, false);
+      if (this.filled === this.packetSamples) this.transfer(this.pending, false);
     }
   }
 
   flush() {
-    if (this.flushed) return;
-    this.flushed = true;
-    this.handOver(this.pending.slice(0, this.filled), true);
+    if (this.isFlushed) return;
+    this.isFlushed = true;
+    this.transfer(this.pending.slice(0, this.filled), true);
   }
 
   /**
    * @param {Float32Array<ArrayBuffer>} samples
    * @param {boolean} last
    */
-  handOver(samples, last) {
+  transfer(samples, last) {
     this.port.postMessage({ samples, last }, [samples.buffer]);
     this.pending = new Float32Array(last ? 0 : this.packetSamples);
     this.filled = 0;

@@ -1,54 +1,55 @@
 /**
- * What goes out over a socket: at once, or, after a loss, what was kept before, as fast as the socket takes it, with live
- * sound behind it. It must not know what is in a frame.
+ * Sends frames over the socket: immediately, or after a loss the backlog first, as fast as the socket takes it, with live audio
+ * behind it. It does not look into frames.
  */
 
+/** While catching up, send only while the socket holds less: 3 s of audio at 16 kHz. More would only move the backlog there. */
 const CATCH_UP_BELOW_BYTES = 96_000;
 const CATCH_UP_EVERY_MS = 40;
 
 /**
- * @typedef {object} OutflowParts
- * @property {() => WebSocket | null} socket the one that stands; null while none does
- * @property {() => string | ArrayBuffer | null} take the next frame, or null when there is none
- * @property {() => void} onPumped
+ * @typedef {object} FrameSenderParts
+ * @property {() => WebSocket | null} socket the open socket; null while there is none
+ * @property {() => string | ArrayBuffer | null} nextFrame the next unsent frame, or null
+ * @property {() => void} onSent after each round of sending
  */
 
-export class Outflow {
+export class FrameSender {
   #isCatchingUp = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #parts;
 
-  /** @param {OutflowParts} parts */
+  /** @param {FrameSenderParts} parts */
   constructor(parts) {
     this.#parts = parts;
   }
 
-  /** Whether sound from before a loss still goes out, with all that comes now behind it. */
+  /** Whether audio from before a loss is still being sent; live audio queues behind it. */
   get isCatchingUp() {
     return this.#isCatchingUp;
   }
 
-  /** Another connection stands; `behind` when there may be frames from before it. @param {boolean} behind */
-  opened(behind) {
-    this.#isCatchingUp = behind;
+  /** A new connection is open. @param {boolean} hasBacklog whether frames from before it may be buffered */
+  connected(hasBacklog) {
+    this.#isCatchingUp = hasBacklog;
   }
 
-  /** Send what there is, and go on later with what the socket does not take now. */
-  pump() {
+  /** Send all pending frames; while catching up, only what the socket takes now, and the rest by a timer. */
+  sendPending() {
     clearTimeout(this.#timer);
     const socket = this.#parts.socket();
     if (!socket) return;
     while (!this.#isCatchingUp || socket.bufferedAmount < CATCH_UP_BELOW_BYTES) {
-      const frame = this.#parts.take();
+      const frame = this.#parts.nextFrame();
       if (frame === null) {
         this.#isCatchingUp = false;
         break;
       }
       socket.send(frame);
     }
-    this.#parts.onPumped();
-    if (this.#isCatchingUp) this.#timer = setTimeout(() => this.pump(), CATCH_UP_EVERY_MS);
+    this.#parts.onSent();
+    if (this.#isCatchingUp) this.#timer = setTimeout(() => this.sendPending(), CATCH_UP_EVERY_MS);
   }
 
   stop() {

@@ -1,28 +1,26 @@
 /**
- * Whether the other end of a connection lives: pings that must be answered, and how long the answers take.
- * It must not know sockets.
+ * Detects a dead connection by pings that the server must answer, and measures their round trip. It knows no sockets.
  */
 
 export const PING_EVERY_MS = 2500;
 
-/** With no frame for this long although we asked, the other end is gone: a sleeping laptop's socket says nothing. */
-export const SILENCE_LIMIT_MS = 10_000;
+/** No frame for this long despite a ping: the connection is dead. After a laptop's sleep the socket itself reports nothing. */
+export const SILENCE_TIMEOUT_MS = 10_000;
 
 /**
  * @typedef {object} HeartbeatParts
  * @property {() => number} now milliseconds, monotonic
- * @property {() => boolean} ask send a ping, if the connection stands; whether it was sent
- * @property {() => void} onSilence the other end is gone
- * @property {(latencyMs: number) => void} onLatency
+ * @property {() => boolean} sendPing sends a ping if the connection is open; returns whether it was sent
+ * @property {() => void} onTimeout the connection is dead
+ * @property {(latencyMs: number) => void} onLatency round trip of a ping
  */
 
 export class Heartbeat {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
-  /** When the oldest unanswered question left, or 0. */
-  #askedAtMs = 0;
-  /** When the last frame came; any frame shows that the other end lives. */
-  #heardAtMs = 0;
+  /** When the oldest unanswered ping was sent, or the connection attempt began; 0 if nothing is unanswered. */
+  #waitingSinceMs = 0;
+  #lastFrameAtMs = 0;
   #parts;
 
   /** @param {HeartbeatParts} parts */
@@ -30,38 +28,36 @@ export class Heartbeat {
     this.#parts = parts;
   }
 
-  /** A connection is being made: that itself is a question that must be answered in time. */
+  /** A connection attempt begins. Like a ping, it must be answered in time. */
   start() {
-    this.#askedAtMs = this.#parts.now();
-    this.#timer = setInterval(() => this.#beat(), PING_EVERY_MS);
+    this.#waitingSinceMs = this.#parts.now();
+    this.#timer = setInterval(() => this.#check(), PING_EVERY_MS);
   }
 
-  /** A frame came. */
-  heard() {
-    this.#heardAtMs = this.#parts.now();
+  /** Any frame shows that the server is alive. */
+  frameReceived() {
+    this.#lastFrameAtMs = this.#parts.now();
   }
 
-  /** The connection stands. */
-  opened() {
-    this.#askedAtMs = 0;
+  connected() {
+    this.#waitingSinceMs = 0;
   }
 
-  /** A ping was answered. */
-  answered() {
-    if (this.#askedAtMs) this.#parts.onLatency(this.#parts.now() - this.#askedAtMs);
-    this.#askedAtMs = 0;
+  pongReceived() {
+    if (this.#waitingSinceMs) this.#parts.onLatency(this.#parts.now() - this.#waitingSinceMs);
+    this.#waitingSinceMs = 0;
   }
 
   stop() {
     clearInterval(this.#timer);
   }
 
-  #beat() {
+  #check() {
     const now = this.#parts.now();
-    if (this.#askedAtMs && now - Math.max(this.#askedAtMs, this.#heardAtMs) > SILENCE_LIMIT_MS) {
-      this.#parts.onSilence();
-    } else if (!this.#askedAtMs && this.#parts.ask()) {
-      this.#askedAtMs = now;
+    if (this.#waitingSinceMs && now - Math.max(this.#waitingSinceMs, this.#lastFrameAtMs) > SILENCE_TIMEOUT_MS) {
+      this.#parts.onTimeout();
+    } else if (!this.#waitingSinceMs && this.#parts.sendPing()) {
+      this.#waitingSinceMs = now;
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The server's HTTP side: reading its configuration and figures, and asking for changes.
- * It must not keep or show anything: the key that it shows the server is asked for each time.
+ * Client of the server's HTTP API: configuration and metrics.
+ * It stores nothing; it gets the API key anew for each request.
  */
 
 const TIMEOUT_MS = 10_000;
@@ -23,7 +23,7 @@ const TIMEOUT_MS = 10_000;
  *
  * @typedef {{settings: Record<string, unknown>, schema: Record<string, SettingSchema>}} Config
  *
- * @typedef {object} ConfigChange what became of a request
+ * @typedef {object} ConfigChange result of a PATCH
  * @property {Record<string, {value: unknown, appliesTo: string}>} applied
  * @property {Record<string, {reason: string, message: string}>} rejected
  * @property {Record<string, unknown>} settings
@@ -75,24 +75,24 @@ const TIMEOUT_MS = 10_000;
  * @property {{message: string, where: string}[]} startupErrors
  */
 
-/** The server answered, and not with what was asked for; the message is its own, or for people in its stead. */
+/** A failed request. The message is for the user: the server's own, or one in its place. */
 export class ApiError extends Error {
-  /** That of the answer, or 0 without one. */
+  /** HTTP status, or 0 without a response. */
   status = 0;
 }
 
 /** @type {() => string} */
 let key = () => '';
 
-/** @param {() => string} current gives the key that requests are sent with, or '' */
+/** @param {() => string} current returns the API key for the next request, or '' */
 export function authorizeWith(current) {
   key = current;
 }
 
-/** @type {Record<number, string>} what an answer means where there are keys */
-const WITH_KEYS = {
-  401: 'The server asks for a key, and has no right one from this page.',
-  403: 'The key in use is for talking only: this needs an admin key.',
+/** @type {Record<number, string>} by HTTP status, where the server has API keys */
+const KEY_PROBLEMS = {
+  401: 'The server requires a key, and this page has no valid one.',
+  403: 'The key in use has the scope talk. This needs an admin key.',
 };
 
 /**
@@ -101,36 +101,37 @@ const WITH_KEYS = {
  * @returns {Promise<any>} the JSON body
  * @throws {ApiError}
  */
-async function ask(path, init = {}) {
+async function request(path, init = {}) {
   /** @type {Response} */
-  let answer;
+  let response;
   /** @type {any} */
   let body;
   const headers = new Headers(init.headers);
   try {
     if (key()) headers.set('Authorization', `Bearer ${key()}`);
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    answer = await fetch(new URL(path, document.baseURI), { ...init, headers, signal });
-    body = await answer.json();
+    response = await fetch(new URL(path, document.baseURI), { ...init, headers, signal });
+    body = await response.json();
   } catch (error) {
-    throw new ApiError('The server does not answer.', { cause: error });
+    throw new ApiError('The server does not respond.', { cause: error });
   }
-  const isJudged = answer.status === 400 && 'rejected' in body;
-  if (answer.ok || isJudged) return body;
-  const own = [body.error, body.detail].find((each) => typeof each === 'string');
-  const isOfKeys = answer.status === 401 || (answer.status === 403 && key() !== '');
-  const words = isOfKeys ? WITH_KEYS[answer.status] : (own ?? `The server answered with status ${answer.status}.`);
-  throw Object.assign(new ApiError(words), { status: answer.status });
+  const { status } = response;
+  const hasRejections = status === 400 && 'rejected' in body;
+  if (response.ok || hasRejections) return body;
+  const serverMessage = [body.error, body.detail].find((each) => typeof each === 'string');
+  const isAboutKey = status === 401 || (status === 403 && key() !== '');
+  const message = isAboutKey ? KEY_PROBLEMS[status] : (serverMessage ?? `The server responded with status ${status}.`);
+  throw Object.assign(new ApiError(message), { status });
 }
 
 /** @returns {Promise<Config>} */
-export const fetchConfig = () => ask('api/config');
+export const fetchConfig = () => request('api/config');
 
 /** @returns {Promise<Metrics>} */
-export const fetchMetrics = () => ask('api/metrics');
+export const fetchMetrics = () => request('api/metrics');
 
-/** @returns {Promise<boolean>} whether the key in use may only talk */
-export async function mayOnlyTalk() {
+/** @returns {Promise<boolean>} whether the key in use has the scope talk, and not admin */
+export async function hasTalkScopeOnly() {
   if (!key()) return false;
   try {
     await fetchMetrics();
@@ -142,10 +143,10 @@ export async function mayOnlyTalk() {
 
 /**
  * @param {Record<string, unknown>} settings values by name
- * @returns {Promise<ConfigChange>} also where some were refused
+ * @returns {Promise<ConfigChange>} also when some are rejected
  */
 export const changeConfig = (settings) =>
-  ask('api/config', {
+  request('api/config', {
     method: 'PATCH',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ settings }),

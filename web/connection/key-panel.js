@@ -1,21 +1,21 @@
 /**
- * The form for the key: it asks where the server does, and puts a key aside again.
- * It must not judge keys, keep one, or show one that was entered before.
+ * The form for the API key: opens when the server requires one, and can forget it.
+ * It does not validate or store keys, and never shows one entered before.
  */
 
-/** @import { Keys } from './key-store.js' */
+/** @import { KeyStore } from './key-store.js' */
 
-const WORDS = {
-  missing: 'This server asks for a key. Who runs it can give you one.',
-  wrong: 'The server did not accept this key. It is wrong, or was revoked.',
-  inUse: 'A key is in use. Another one takes its place.',
+const TEXTS = {
+  missing: 'This server requires a key. Its operator can give you one.',
+  wrong: 'The server did not accept this key. It is wrong or was revoked.',
+  inUse: 'A key is in use. A new one replaces it.',
 };
 
-const REMEMBERED = { tab: 'It is kept until this tab is closed.', device: 'It is remembered on this device.' };
+const STORED = { tab: 'It is kept until this tab is closed.', device: 'It is remembered on this device.' };
 
 /**
  * @typedef {object} KeyPanelActions
- * @property {() => void} onChange there is another key now, or none
+ * @property {() => void} onChange the key was replaced or forgotten
  */
 
 export class KeyPanel {
@@ -24,15 +24,15 @@ export class KeyPanel {
   #onChange;
   #button;
   #input;
-  #show;
+  #reveal;
   #remember;
-  #words;
+  #text;
   #forget;
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {HTMLElement} button that opens it, shown where there is a key
-   * @param {Keys} keys
+   * @param {HTMLElement} button opens the form; shown while a key is in use
+   * @param {KeyStore} keys
    * @param {KeyPanelActions} actions
    */
   constructor(dialog, button, keys, { onChange }) {
@@ -42,12 +42,12 @@ export class KeyPanel {
     this.#keys = keys;
     this.#onChange = onChange;
     this.#input = /** @type {HTMLInputElement} */ (find('key'));
-    this.#show = /** @type {HTMLInputElement} */ (find('show'));
+    this.#reveal = /** @type {HTMLInputElement} */ (find('reveal'));
     this.#remember = /** @type {HTMLInputElement} */ (find('remember'));
-    this.#words = find('words');
+    this.#text = find('text');
     this.#forget = /** @type {HTMLButtonElement} */ (find('forget'));
-    this.#show.addEventListener('change', () => {
-      this.#input.type = this.#show.checked ? 'text' : 'password';
+    this.#reveal.addEventListener('change', () => {
+      this.#input.type = this.#reveal.checked ? 'text' : 'password';
     });
     this.#forget.addEventListener('click', () => {
       this.#keys.forget();
@@ -57,29 +57,29 @@ export class KeyPanel {
       event.preventDefault();
       this.#use(this.#input.value.trim());
     });
-    dialog.addEventListener('close', () => this.#empty());
+    dialog.addEventListener('close', () => this.#clearForm());
     button.addEventListener('click', () => this.open());
     this.#drawButton();
   }
 
-  /** Ask for a key, or for another one than that which was shown. */
+  /** Open the form at the user's request. */
   open() {
-    this.#say(this.#keys.current ? 'inUse' : 'missing');
+    this.#show(this.#keys.current ? 'inUse' : 'missing');
   }
 
-  /** The server wants a key that it has not got. */
-  ask() {
-    this.#say(this.#keys.current ? 'wrong' : 'missing');
+  /** Open the form because the server requires a key, or did not accept the one in use. */
+  keyRequired() {
+    this.#show(this.#keys.current ? 'wrong' : 'missing');
     this.#drawButton();
   }
 
-  /** @param {keyof typeof WORDS} what */
-  #say(what) {
-    const where = this.#keys.isRemembered ? REMEMBERED.device : REMEMBERED.tab;
-    this.#words.textContent = what === 'inUse' ? `${WORDS.inUse} ${where}` : WORDS[what];
-    this.#words.dataset.tone = what === 'wrong' ? 'bad' : '';
+  /** @param {keyof typeof TEXTS} text */
+  #show(text) {
+    const where = this.#keys.isRemembered ? STORED.device : STORED.tab;
+    this.#text.textContent = text === 'inUse' ? `${TEXTS.inUse} ${where}` : TEXTS[text];
+    this.#text.dataset.tone = text === 'wrong' ? 'bad' : '';
     this.#input.toggleAttribute('aria-invalid', false);
-    if (what === 'wrong') this.#input.setAttribute('aria-invalid', 'true');
+    if (text === 'wrong') this.#input.setAttribute('aria-invalid', 'true');
     this.#forget.hidden = !this.#keys.current;
     this.#remember.checked = this.#keys.isRemembered;
     if (!this.#dialog.open) this.#dialog.showModal();
@@ -102,10 +102,10 @@ export class KeyPanel {
     this.#onChange();
   }
 
-  #empty() {
+  #clearForm() {
     this.#input.value = '';
     this.#input.type = 'password';
-    this.#show.checked = false;
+    this.#reveal.checked = false;
   }
 
   #drawButton() {

@@ -1,32 +1,32 @@
 /**
- * The key to the server: kept for as long as the tab is open, or on this device for who wants that.
- * It must not judge keys, nor put one anywhere else.
+ * Stores the API key: until the tab is closed, or on this device if the user wants that.
+ * It does not validate keys and writes them nowhere else.
  */
 
 const NAME = 'trio-stt.key';
 
-/** @typedef {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} Shelf */
+/** @typedef {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} KeyStorage */
 
-export class Keys {
+export class KeyStore {
   #current = '';
   #isRemembered = false;
-  #shelves;
+  #storages;
 
-  /** @param {{tab: () => Shelf, device: () => Shelf}} [shelves] asked for each time: a browser may forbid them */
-  constructor(shelves = { tab: () => sessionStorage, device: () => localStorage }) {
-    this.#shelves = shelves;
-    const ofTab = this.#try(() => shelves.tab().getItem(NAME)) ?? '';
-    const ofDevice = this.#try(() => shelves.device().getItem(NAME)) ?? '';
+  /** @param {{tab: () => KeyStorage, device: () => KeyStorage}} [storages] functions, because reading the property throws where the browser forbids storage */
+  constructor(storages = { tab: () => sessionStorage, device: () => localStorage }) {
+    this.#storages = storages;
+    const ofTab = this.#try(() => storages.tab().getItem(NAME)) ?? '';
+    const ofDevice = this.#try(() => storages.device().getItem(NAME)) ?? '';
     this.#current = ofTab || ofDevice;
     this.#isRemembered = !ofTab && ofDevice !== '';
   }
 
-  /** The key, or ''. */
+  /** The API key, or ''. */
   get current() {
     return this.#current;
   }
 
-  /** Whether it outlives the tab. */
+  /** Whether the key stays when the tab is closed. */
   get isRemembered() {
     return this.#isRemembered;
   }
@@ -39,14 +39,14 @@ export class Keys {
     this.forget();
     this.#current = key;
     this.#isRemembered = isRemembered;
-    this.#try(() => (isRemembered ? this.#shelves.device() : this.#shelves.tab()).setItem(NAME, key));
+    this.#try(() => (isRemembered ? this.#storages.device() : this.#storages.tab()).setItem(NAME, key));
   }
 
   forget() {
     this.#current = '';
     this.#isRemembered = false;
-    this.#try(() => this.#shelves.tab().removeItem(NAME));
-    this.#try(() => this.#shelves.device().removeItem(NAME));
+    this.#try(() => this.#storages.tab().removeItem(NAME));
+    this.#try(() => this.#storages.device().removeItem(NAME));
   }
 
   /**
@@ -58,7 +58,7 @@ export class Keys {
     try {
       return action();
     } catch {
-      return undefined; // without storage, a key holds for as long as the page is open
+      return undefined; // without storage, the key lasts until the page is closed
     }
   }
 }

@@ -1,34 +1,34 @@
 /**
- * The wire messages that this page understands: their types, and the reading of one text frame.
- * It must not keep state, touch the DOM or decide what an event means for the reader.
+ * The protocol messages that the page uses: their types, parsing of events, and encoding of commands.
+ * It holds no state and does not interpret events.
  *
- * Names that end in `At` are seconds since the epoch on the server's clock. What a server does not tell is absent.
+ * Names that end in `At` are seconds since the epoch on the server's clock. Fields that the server does not send are absent.
  *
  * @typedef {object} SegmentTimes
  * @property {number} [recordingStartedAt]
  * @property {number} [recordingEndedAt]
- * @property {number} [durationSeconds] from where speech was detected to the end of the recording
- * @property {number} [preRollSeconds] sound kept from before speech was detected
- * @property {number} [wakeWordAt] when the wake word that led to it was heard
- * @property {string} [wakeWord] which one
- * @property {number} [audioStartSeconds] where its speech lies in the sound sent since connecting
+ * @property {number} [durationSeconds] from the start of speech to the end of the recording
+ * @property {number} [preRollSeconds] audio kept from before speech was detected
+ * @property {number} [wakeWordAt] when the wake word before it was detected
+ * @property {string} [wakeWord]
+ * @property {number} [audioStartSeconds] position of its speech in the audio sent in this session
  * @property {number} [audioEndSeconds]
  *
- * @typedef {{type: 'auth_required'}} AuthRequired a key must be shown before anything else
+ * @typedef {{type: 'auth_required'}} AuthRequired the client must send a key before anything else
  * @typedef {{type: 'hello', sessionId: string, resumeToken: string, resumeGraceS: number}} Hello `resumeToken` is empty
- *   where the server does not keep sessions
+ *   where the server does not keep sessions after a loss
  * @typedef {{type: 'resumed', sessionId: string, receivedPackets: number, receivedCommands: number, missedEvents: number,
- *            recoveredS: number}} Resumed the session goes on; `recoveredS`: sound of what we send now that had been shed
+ *            recoveredS: number}} Resumed the session continues; `recoveredS`: shed audio that is sent now after all
  * @typedef {{type: 'ready', ok: boolean}} Ready
  * @typedef {{type: 'status', state: string, at: number | null, queueDepth: number, degraded: boolean,
- *            wakeWords: string}} Status `wakeWords` is empty where none are listened for
+ *            wakeWords: string}} Status `wakeWords` is empty where wake words are off
  * @typedef {{type: 'realtime', segmentId: number, sequence: number, stableText: string, unstableText: string,
- *            isDoubtful: boolean, at: number | null, latencyS: number | null, segment: SegmentTimes}} Realtime
- *   `isDoubtful`: what was heard last contradicts what is shown. `latencyS` is what queue and engine took for these words.
+ *            isUncertain: boolean, at: number | null, latencyS: number | null, segment: SegmentTimes}} Realtime
+ *   `isUncertain`: the newest hypothesis contradicts the words shown. `latencyS` is the time these words took in queue and engine.
  * @typedef {{type: 'final', segmentId: number, text: string, at: number | null, segment: SegmentTimes}} Final
  * @typedef {{type: 'closed', segmentId: number, reason: string, at: number | null, segment: SegmentTimes}} Closed
- *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` or `no_speech` (nothing was said), or why
- *   words were lost: `failed`, `repetition`.
+ *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` or `no_speech` where there were no words, else
+ *   `failed` or `repetition`.
  * @typedef {{type: 'timeline', event: string, at: number | null, segmentId: number | null, segment: SegmentTimes,
  *            durationSeconds: number | null, wakeWord: string}} Timeline any other `timeline` event
  * @typedef {{type: 'heartbeat', audioReceivedSeconds: number, realTimeFactor: number, queueDelayMs: number}} Heartbeat
@@ -37,8 +37,8 @@
  * @typedef {{type: 'error', message: string, where: string}} ServerError
  * @typedef {{type: 'pong'}} Pong
  * @typedef {AuthRequired | Hello | Resumed | Ready | Status | Realtime | Final | Closed | Timeline | Heartbeat | Clear
- *           | Warning | ServerError | Pong} Told
- * @typedef {Told & {seq?: number}} ServerEvent `seq` numbers the events of a session
+ *           | Warning | ServerError | Pong} AnyEvent
+ * @typedef {AnyEvent & {seq?: number}} ServerEvent `seq` is its number in the session
  * @typedef {'start' | 'stop' | 'clear' | 'ping'} CommandName
  */
 
@@ -54,7 +54,7 @@ const text = (value) => (typeof value === 'string' ? value : '');
  * @param {unknown} value
  * @returns {number | null} the value if it is a finite number
  */
-const figure = (value) => (typeof value === 'number' && Number.isFinite(value) ? value : null);
+const finiteNumber = (value) => (typeof value === 'number' && Number.isFinite(value) ? value : null);
 
 /**
  * @param {unknown} value
@@ -66,29 +66,29 @@ const fieldsOf = (value) => (typeof value === 'object' && value !== null ? /** @
  * @param {unknown} value a `segment`
  * @returns {SegmentTimes}
  */
-function times(value) {
+function segmentTimes(value) {
   const raw = fieldsOf(value);
   const wakeWord = fieldsOf(raw.wakeWord);
   const known = {
-    recordingStartedAt: figure(raw.recordingStartedAt),
-    recordingEndedAt: figure(raw.recordingEndedAt),
-    durationSeconds: figure(raw.durationSeconds),
-    preRollSeconds: figure(fieldsOf(raw.preRecordingBuffer).includedSeconds),
-    wakeWordAt: figure(wakeWord.detectedAt),
+    recordingStartedAt: finiteNumber(raw.recordingStartedAt),
+    recordingEndedAt: finiteNumber(raw.recordingEndedAt),
+    durationSeconds: finiteNumber(raw.durationSeconds),
+    preRollSeconds: finiteNumber(fieldsOf(raw.preRecordingBuffer).includedSeconds),
+    wakeWordAt: finiteNumber(wakeWord.detectedAt),
     wakeWord: text(wakeWord.word) || null,
-    audioStartSeconds: figure(raw.audioStartSeconds),
-    audioEndSeconds: figure(raw.audioEndSeconds),
+    audioStartSeconds: finiteNumber(raw.audioStartSeconds),
+    audioEndSeconds: finiteNumber(raw.audioEndSeconds),
   };
   return Object.fromEntries(Object.entries(known).filter(([, each]) => each !== null));
 }
 
 /**
- * A realtime event's two parts. A server that gives no split leaves everything provisional.
+ * The stable and unstable text of a `realtime` event. Without a split, all text is unstable.
  *
  * @param {Raw} raw
  * @returns {{stableText: string, unstableText: string}}
  */
-function splitOf(raw) {
+function splitText(raw) {
   const stableText = text(raw.stableText) || text(raw.committedStableText);
   const unstableText = text(raw.visualUnstableText) || text(raw.unstableText);
   if (stableText || unstableText) return { stableText, unstableText };
@@ -101,8 +101,8 @@ function splitOf(raw) {
  */
 function readTimeline(raw) {
   const segmentId = Number.isInteger(raw.segmentId) ? Number(raw.segmentId) : null;
-  const segment = times(raw.segment);
-  const at = figure(raw.timestamp);
+  const segment = segmentTimes(raw.segment);
+  const at = finiteNumber(raw.timestamp);
   if (raw.event === 'segment_closed') {
     return segmentId === null ? null : { type: 'closed', segmentId, reason: text(raw.reason), at, segment };
   }
@@ -112,34 +112,34 @@ function readTimeline(raw) {
     at,
     segmentId,
     segment,
-    durationSeconds: figure(raw.durationSeconds),
+    durationSeconds: finiteNumber(raw.durationSeconds),
     wakeWord: text(fieldsOf(raw.wakeWord).word),
   };
 }
 
-/** @type {Record<string, (raw: Raw) => Told | null>} */
+/** @type {Record<string, (raw: Raw) => AnyEvent | null>} */
 const readers = {
   auth_required: () => ({ type: 'auth_required' }),
   hello: (raw) => ({
     type: 'hello',
     sessionId: text(raw.sessionId),
     resumeToken: text(raw.resumeToken),
-    resumeGraceS: figure(raw.resumeGraceSeconds) ?? 0,
+    resumeGraceS: finiteNumber(raw.resumeGraceSeconds) ?? 0,
   }),
   resumed: (raw) => ({
     type: 'resumed',
     sessionId: text(raw.sessionId),
-    receivedPackets: figure(raw.receivedPackets) ?? 0,
-    receivedCommands: figure(raw.receivedCommands) ?? 0,
-    missedEvents: figure(raw.missedEvents) ?? 0,
+    receivedPackets: finiteNumber(raw.receivedPackets) ?? 0,
+    receivedCommands: finiteNumber(raw.receivedCommands) ?? 0,
+    missedEvents: finiteNumber(raw.missedEvents) ?? 0,
     recoveredS: 0,
   }),
   ready: (raw) => ({ type: 'ready', ok: raw.ok !== false }),
   status: (raw) => ({
     type: 'status',
     state: text(raw.state),
-    at: figure(raw.timestamp),
-    queueDepth: figure(raw.queueDepth) ?? 0,
+    at: finiteNumber(raw.timestamp),
+    queueDepth: finiteNumber(raw.queueDepth) ?? 0,
     degraded: raw.degraded === true,
     wakeWords: raw.wakeWordEnabled === true ? text(fieldsOf(raw.wakeWord).wakeWords) : '',
   }),
@@ -149,11 +149,11 @@ const readers = {
           type: 'realtime',
           segmentId: Number(raw.segmentId),
           sequence: Number(raw.sequence) || 0,
-          ...splitOf(raw),
-          isDoubtful: raw.isOutlier === true || raw.stablePrefixConflict === true,
-          at: figure(raw.timestamp),
-          latencyS: figure(fieldsOf(raw.timing).total_latency_seconds),
-          segment: times(raw.segment),
+          ...splitText(raw),
+          isUncertain: raw.isOutlier === true || raw.stablePrefixConflict === true,
+          at: finiteNumber(raw.timestamp),
+          latencyS: finiteNumber(fieldsOf(raw.timing).total_latency_seconds),
+          segment: segmentTimes(raw.segment),
         }
       : null,
   final: (raw) =>
@@ -162,16 +162,16 @@ const readers = {
           type: 'final',
           segmentId: Number(raw.segmentId),
           text: text(raw.text),
-          at: figure(raw.timestamp),
-          segment: times(raw.segment),
+          at: finiteNumber(raw.timestamp),
+          segment: segmentTimes(raw.segment),
         }
       : null,
   timeline: readTimeline,
   heartbeat: (raw) => ({
     type: 'heartbeat',
-    audioReceivedSeconds: figure(raw.audioReceivedSeconds) ?? 0,
-    realTimeFactor: figure(raw.realTimeFactor) ?? 0,
-    queueDelayMs: figure(raw.queueDelayMs) ?? 0,
+    audioReceivedSeconds: finiteNumber(raw.audioReceivedSeconds) ?? 0,
+    realTimeFactor: finiteNumber(raw.realTimeFactor) ?? 0,
+    queueDelayMs: finiteNumber(raw.queueDelayMs) ?? 0,
   }),
   clear: (raw) => ({ type: 'clear', nextSegmentId: Number(raw.nextSegmentId) || 0 }),
   warning: (raw) => ({ type: 'warning', message: text(raw.message) }),
@@ -183,7 +183,7 @@ const readers = {
  * Read one text frame.
  *
  * @param {string} frame
- * @returns {ServerEvent | null} null for what is no event of ours: newer servers may send more than we know
+ * @returns {ServerEvent | null} null for a malformed or unknown event; newer servers may send more
  */
 export function parseEvent(frame) {
   /** @type {unknown} */
@@ -196,7 +196,7 @@ export function parseEvent(frame) {
   const fields = fieldsOf(raw);
   const type = text(fields.type);
   const event = Object.hasOwn(readers, type) ? readers[type](fields) : null;
-  const seq = figure(fields.seq);
+  const seq = finiteNumber(fields.seq);
   return event && seq !== null ? { ...event, seq } : event;
 }
 
@@ -214,7 +214,7 @@ export const encodeAuth = (key) => JSON.stringify({ type: 'auth', key });
 
 /**
  * @param {string} token
- * @param {number} seq of the last event that we have
+ * @param {number} seq of the last event received
  * @returns {string} the text frame
  */
 export const encodeResume = (token, seq) => JSON.stringify({ type: 'resume', token, seq });

@@ -1,111 +1,112 @@
 /**
- * What one session was sent lately, numbered as the server counts it, and what waits to be sent: after a loss, the server
- * says how much it has, and the rest goes out again, as it was. Bounded in seconds of sound and in bytes.
- * It must not know sockets, timers or the DOM.
+ * The frames of one session: those that wait to be sent, and those sent recently, numbered as the server counts them. After a
+ * loss, the server says how many it has, and the rest is sent again unchanged. Bounded in seconds of audio and in bytes.
+ * It knows no sockets, timers or DOM.
  */
 
 import { PACKET_MS } from '../audio/packets.js';
 
-/** Beyond the grace of the server: what is on its way when a loss is noticed at last. */
-const ON_THE_WAY_S = 15;
-const MOST_BYTES = 16_000_000;
+/** Kept beyond the server's grace period: audio in flight when a loss is noticed, which takes the heartbeat 10 to 15 s. */
+const IN_FLIGHT_S = 15;
+
+/** Over 5 minutes of 16-bit audio at 16 kHz, or 2.5 at 48 kHz. */
+const MAX_BYTES = 16_000_000;
 
 /**
  * @typedef {object} Entry
  * @property {string | ArrayBuffer} frame
- * @property {number} durationS of its sound; 0 for a command
- * @property {number} number among the packets or the commands of the session, from 1; 0 while it waits or was shed
- * @property {boolean} isShed left out because the socket was slow; a loss shows that it was dead, and brings it back
+ * @property {number} durationS of its audio; 0 for a command
+ * @property {number} number among the session's packets or commands, from 1; 0 while unsent or shed
+ * @property {boolean} isShed skipped because the socket was slow; a loss shows that it was dead and brings the packet back
  */
 
 /** @param {Entry} entry */
 const isPacket = ({ frame }) => typeof frame !== 'string';
 
 /** @param {Entry} entry */
-const waits = ({ number, isShed }) => number === 0 && !isShed;
+const isUnsent = ({ number, isShed }) => number === 0 && !isShed;
 
-export class Journal {
-  /** @type {Entry[]} in the order in which they were made */
+export class ResendBuffer {
+  /** @type {Entry[]} in the order in which they were added */
   #entries = [];
   #sent = { packets: 0, commands: 0 };
-  #lastForgottenPacket = 0;
-  /** Sound that was forgotten before it was ever sent. */
-  #forgottenS = 0;
-  #keptS = 0;
-  #keptBytes = 0;
-  #mostS;
-  #mostBytes;
+  #lastEvictedPacket = 0;
+  /** Audio evicted before it was ever sent. */
+  #lostS = 0;
+  #bufferedS = 0;
+  #bufferedBytes = 0;
+  #maxS;
+  #maxBytes;
 
   /**
-   * @param {number} graceS for how long the server keeps a session
-   * @param {number} [mostBytes]
+   * @param {number} graceS how long the server keeps a session after a loss; 0 if it does not
+   * @param {number} [maxBytes]
    */
-  constructor(graceS, mostBytes = MOST_BYTES) {
-    this.#mostS = graceS > 0 ? graceS + ON_THE_WAY_S : 0;
-    this.#mostBytes = mostBytes;
+  constructor(graceS, maxBytes = MAX_BYTES) {
+    this.#maxS = graceS > 0 ? graceS + IN_FLIGHT_S : 0;
+    this.#maxBytes = maxBytes;
   }
 
   /**
    * @param {string | ArrayBuffer} frame
-   * @param {number} [durationS] of its sound
+   * @param {number} [durationS] of its audio
    * @param {boolean} [isShed]
    */
   add(frame, durationS = 0, isShed = false) {
     const entry = { frame, durationS, number: 0, isShed };
     this.#entries.push(entry);
-    this.#count(entry, 1);
-    this.#trim();
+    this.#addToTotals(entry, 1);
+    this.#evict();
   }
 
-  /** @returns {string | ArrayBuffer | null} the next frame, which counts as sent from now on */
-  take() {
-    const entry = this.#entries.find(waits);
+  /** @returns {string | ArrayBuffer | null} the next unsent frame, which counts as sent from here on */
+  takeNext() {
+    const entry = this.#entries.find(isUnsent);
     if (!entry) return null;
     entry.number = isPacket(entry) ? (this.#sent.packets += 1) : (this.#sent.commands += 1);
-    this.#trim();
+    this.#evict();
     return entry.frame;
   }
 
-  /** A command was sent that is not worth repeating; the server counts it all the same. */
-  passing() {
+  /** Count a command that was sent past the buffer, such as a ping: the server counts it too. */
+  countUnbufferedCommand() {
     this.#sent.commands += 1;
   }
 
   /**
-   * The session goes on over another connection: what the server lacks waits from now on.
+   * The session continues over another connection: everything after what the server has is unsent again.
    *
-   * @param {number} packets that it has
-   * @param {number} commands that it has
-   * @returns {{missedS: number, recoveredS: number}} sound that is no longer here; and sound that had been shed
+   * @param {number} packets that the server has
+   * @param {number} commands that the server has
+   * @returns {{lostS: number, recoveredS: number}} audio that was evicted already; and audio that had been shed
    */
-  rebase(packets, commands) {
-    const has = (/** @type {Entry} */ entry) =>
+  resendAfter(packets, commands) {
+    const isReceived = (/** @type {Entry} */ entry) =>
       entry.number > 0 && entry.number <= (isPacket(entry) ? packets : commands);
-    const rest = this.#entries.slice(this.#entries.findLastIndex(has) + 1);
-    const unknownS = (Math.max(0, this.#lastForgottenPacket - packets) * PACKET_MS) / 1000;
-    const missedS = this.forgottenS() + unknownS;
+    const rest = this.#entries.slice(this.#entries.findLastIndex(isReceived) + 1);
+    const evictedS = (Math.max(0, this.#lastEvictedPacket - packets) * PACKET_MS) / 1000;
+    const lostS = this.takeLostS() + evictedS;
     const recoveredS = rest.reduce((sum, { isShed, durationS }) => sum + (isShed ? durationS : 0), 0);
-    [this.#entries, this.#keptS, this.#keptBytes, this.#lastForgottenPacket] = [[], 0, 0, 0];
+    [this.#entries, this.#bufferedS, this.#bufferedBytes, this.#lastEvictedPacket] = [[], 0, 0, 0];
     this.#sent = { packets, commands };
     rest.forEach(({ frame, durationS }) => this.add(frame, durationS));
-    return { missedS, recoveredS };
+    return { lostS, recoveredS };
   }
 
-  /** @returns {number} seconds of sound that were forgotten before they were sent, since this was asked last */
-  forgottenS() {
-    const forgottenS = this.#forgottenS;
-    this.#forgottenS = 0;
-    return forgottenS;
+  /** @returns {number} seconds of audio evicted before they were sent, since the last call */
+  takeLostS() {
+    const lostS = this.#lostS;
+    this.#lostS = 0;
+    return lostS;
   }
 
-  /** Whether anything waits to be sent. */
-  get isBehind() {
-    return this.#entries.some(waits);
+  get hasUnsent() {
+    return this.#entries.some(isUnsent);
   }
 
-  /** @returns {Entry[]} what was never sent and now never is, where the session does not go on */
-  unsent() {
-    const unsent = this.#entries.filter(waits);
+  /** @returns {Entry[]} the unsent frames; empties the buffer, because the session does not continue */
+  takeUnsent() {
+    const unsent = this.#entries.filter(isUnsent);
     this.#entries = [];
     return unsent;
   }
@@ -114,24 +115,24 @@ export class Journal {
    * @param {Entry} entry
    * @param {1 | -1} sign
    */
-  #count({ frame, durationS }, sign) {
-    this.#keptS += sign * durationS;
-    this.#keptBytes += sign * (typeof frame === 'string' ? frame.length : frame.byteLength);
+  #addToTotals({ frame, durationS }, sign) {
+    this.#bufferedS += sign * durationS;
+    this.#bufferedBytes += sign * (typeof frame === 'string' ? frame.length : frame.byteLength);
   }
 
-  #trim() {
-    // Without a grace nothing is ever asked for again; but what waits, waits.
-    const isOver = () => this.#keptS > this.#mostS || this.#keptBytes > this.#mostBytes;
-    while (isOver() || this.#mostS === 0) {
-      // A command that waits stays: without its `start`, no sound would be heard.
+  #evict() {
+    const isOver = () => this.#bufferedS > this.#maxS || this.#bufferedBytes > this.#maxBytes;
+    // Without a grace period the server never asks for a frame again, so sent ones go at once; unsent ones stay.
+    while (isOver() || this.#maxS === 0) {
+      // An unsent command is never evicted: without its `start`, the server would ignore all audio.
       const oldest = this.#entries.findIndex(
-        (entry) => (this.#mostS > 0 && isPacket(entry)) || entry.isShed || entry.number > 0,
+        (entry) => (this.#maxS > 0 && isPacket(entry)) || entry.isShed || entry.number > 0,
       );
       if (oldest < 0) return;
       const [entry] = this.#entries.splice(oldest, 1);
-      this.#count(entry, -1);
-      if (waits(entry)) this.#forgottenS += entry.durationS;
-      else if (isPacket(entry)) this.#lastForgottenPacket = Math.max(this.#lastForgottenPacket, entry.number);
+      this.#addToTotals(entry, -1);
+      if (isUnsent(entry)) this.#lostS += entry.durationS;
+      else if (isPacket(entry)) this.#lastEvictedPacket = Math.max(this.#lastEvictedPacket, entry.number);
     }
   }
 }

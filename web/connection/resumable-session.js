@@ -1,96 +1,103 @@
 /**
- * What makes one session of several connections: its token, the number of its last event, and the journal of what was sent.
- * It must not know sockets, timers or the DOM: events in, events and frames out.
+ * One session over several connections: its resume token, the number of its last event, and the buffer of sent frames.
+ * It knows no sockets, timers or DOM: events come in, events and frames go out.
  */
 
-import { Journal } from './resend-buffer.js';
 import { encodeCommand, encodeResume } from './protocol.js';
+import { ResendBuffer } from './resend-buffer.js';
 
 /** @import { Resumed, ServerEvent } from './protocol.js' */
 
 const [START, CLEAR] = [encodeCommand('start'), encodeCommand('clear')];
 
-export class Continuity {
+export class ResumableSession {
   #token = '';
   #graceS = 0;
+  /** Number of the last event received. */
   #seq = 0;
-  #journal = new Journal(0);
-  /** @type {ServerEvent[] | null} what a new session said while the old one is asked for */
-  #meanwhile = null;
-  #missedS = 0;
+  #buffer = new ResendBuffer(0);
+  /** @type {ServerEvent[] | null} events of the new session, held back until the server answers `resume`; else null */
+  #heldEvents = null;
+  #lostS = 0;
 
-  /** Whether there is a session to come back to. */
+  /** Whether there is a session to resume. */
   get canResume() {
     return this.#token !== '';
   }
 
-  /** Seconds of sound that are kept while not connected; 0 where no session waits for us. */
-  get keepsS() {
+  /** How long the server keeps the session after a loss, seconds; 0 without a session to resume. */
+  get graceS() {
     return this.#graceS;
   }
 
-  get journal() {
-    return this.#journal;
+  get buffer() {
+    return this.#buffer;
   }
 
-  /** @returns {number} seconds of sound that were to be sent and never will be, since this was asked last */
-  takeMissedS() {
-    const missedS = this.#missedS + this.#journal.forgottenS();
-    this.#missedS = 0;
-    return missedS;
+  /** @returns {number} accepted audio that can no longer be delivered, seconds, since the last call */
+  takeLostS() {
+    const lostS = this.#lostS + this.#buffer.takeLostS();
+    this.#lostS = 0;
+    return lostS;
   }
 
   /**
    * @param {ServerEvent} event
-   * @returns {{events: ServerEvent[], answer: string}} what is new to our session, and the frame to send, or ''
+   * @returns {{events: ServerEvent[], reply: string}} events that are new to the session, and a frame to send, or ''
    */
-  arrived(event) {
-    if (event.type === 'resumed') return { events: this.#meanwhile ? [this.#resume(event)] : [], answer: '' };
-    if (this.#meanwhile) {
-      this.#meanwhile.push(event);
-      return { events: event.type === 'error' && event.where === 'resume' ? this.#beginAnew(this.#meanwhile) : [], answer: '' };
+  receive(event) {
+    if (event.type === 'resumed') return { events: this.#heldEvents ? [this.#resume(event)] : [], reply: '' };
+    if (this.#heldEvents) {
+      this.#heldEvents.push(event);
+      const isRejected = event.type === 'error' && event.where === 'resume';
+      return { events: isRejected ? this.#adoptNewSession(this.#heldEvents) : [], reply: '' };
     }
     if (event.type === 'hello' && this.canResume) {
-      this.#meanwhile = [event];
-      return { events: [], answer: encodeResume(this.#token, this.#seq) };
+      this.#heldEvents = [event];
+      return { events: [], reply: encodeResume(this.#token, this.#seq) };
     }
-    return { events: this.#isNews(event) ? [event] : [], answer: '' };
+    return { events: this.#isNew(event) ? [event] : [], reply: '' };
   }
 
-  /** The connection is gone; the session waits for the next. */
+  /** The connection is lost; the session waits for the next one. */
   disconnected() {
-    this.#meanwhile = null;
+    this.#heldEvents = null;
   }
 
-  /** The session is over for us. */
+  /** Forget the session. What was not sent counts as lost. */
   abandon() {
-    this.#missedS = this.#journal.unsent().reduce((sum, { durationS }) => sum + durationS, this.takeMissedS());
-    [this.#token, this.#graceS, this.#seq, this.#journal] = ['', 0, 0, new Journal(0)];
+    this.#lostS = this.#buffer.takeUnsent().reduce((sum, { durationS }) => sum + durationS, this.takeLostS());
+    [this.#token, this.#graceS, this.#seq, this.#buffer] = ['', 0, 0, new ResendBuffer(0)];
   }
 
-  /** @param {ServerEvent} event */
-  #isNews(event) {
+  /** @param {ServerEvent} event a `hello` starts a new session */
+  #isNew(event) {
     if (event.type === 'hello') {
       this.abandon();
       [this.#token, this.#graceS] = [event.resumeToken, event.resumeToken ? event.resumeGraceS : 0];
-      this.#journal = new Journal(this.#graceS);
+      this.#buffer = new ResendBuffer(this.#graceS);
     } else if (event.seq !== undefined && event.seq <= this.#seq) {
-      return false; // it came over an earlier connection
+      return false; // already received over an earlier connection
     }
     this.#seq = event.seq ?? this.#seq;
     return true;
   }
 
-  /** @param {ServerEvent[]} events of the new session that goes on and hears what waits, for the old one is gone */
-  #beginAnew(events) {
-    this.#meanwhile = null;
-    const unsent = this.#journal.unsent();
+  /**
+   * The server no longer has the session: continue with the new one, and give it the frames that were never sent.
+   *
+   * @param {ServerEvent[]} events of the new session
+   */
+  #adoptNewSession(events) {
+    this.#heldEvents = null;
+    const unsent = this.#buffer.takeUnsent();
     const wanted = unsent.slice(unsent.findLastIndex(({ frame }) => frame === CLEAR) + 1);
-    const news = events.filter((event) => this.#isNews(event));
-    this.#journal.passing(); // the server counts the `resume` that it refused
-    if (wanted.length > 0 && typeof wanted[0].frame !== 'string') this.#journal.add(START);
-    wanted.forEach(({ frame, durationS }) => this.#journal.add(frame, durationS));
-    return news;
+    const newEvents = events.filter((event) => this.#isNew(event)); // its `hello` makes a new buffer
+    this.#buffer.countUnbufferedCommand(); // the server counts the `resume` that it rejected
+    // The old session's `start` was sent and is gone: without one, the new session would ignore the audio.
+    if (wanted.length > 0 && typeof wanted[0].frame !== 'string') this.#buffer.add(START);
+    wanted.forEach(({ frame, durationS }) => this.#buffer.add(frame, durationS));
+    return newEvents;
   }
 
   /**
@@ -98,9 +105,9 @@ export class Continuity {
    * @returns {Resumed}
    */
   #resume(event) {
-    this.#meanwhile = null;
-    const { missedS, recoveredS } = this.#journal.rebase(event.receivedPackets, event.receivedCommands);
-    this.#missedS += missedS;
+    this.#heldEvents = null;
+    const { lostS, recoveredS } = this.#buffer.resendAfter(event.receivedPackets, event.receivedCommands);
+    this.#lostS += lostS;
     return { ...event, recoveredS };
   }
 }

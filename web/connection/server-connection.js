@@ -1,76 +1,77 @@
 /**
- * The link to the server: one WebSocket at a time, and after a loss a new one in the same session, where there still is one.
- * It must not know what is said over it beyond what opens it, and never touches the DOM.
+ * The connection to the server: one WebSocket at a time, and after a loss a new one that resumes the session where possible.
+ * It interprets only the messages that open a session, and never touches the DOM.
  */
 
-import { Retry } from './backoff.js';
-import { Continuity } from './resumable-session.js';
+import { RetryTimer } from './backoff.js';
+import { FrameSender } from './frame-sender.js';
 import { Heartbeat } from './heartbeat.js';
-import { Outflow } from './frame-sender.js';
 import { encodeAuth, encodeCommand, parseEvent } from './protocol.js';
+import { ResumableSession } from './resumable-session.js';
 
 /** @import { CommandName, ServerEvent } from './protocol.js' */
 
 const CLOSE_GOING_AWAY = 1001;
-const CLOSE_BROKEN = 1006;
-const CLOSE_POLICY = 1008;
+const CLOSE_ABNORMAL = 1006;
+const CLOSE_POLICY_VIOLATION = 1008;
 const CLOSE_TRY_AGAIN_LATER = 1013;
 
-/** To the server every code below 4000, and none, is a goodbye that ends the session. */
-const CLOSE_COMING_BACK = 4000;
+/** Tells the server that this client will resume. Any code below 4000, or none, ends the session. */
+const CLOSE_WILL_RESUME = 4000;
 
 /**
- * @typedef {'connecting' | 'open' | 'waiting' | 'locked'} LinkPhase
- *   `open` once `hello` or `resumed` came; `waiting` until the next attempt; `locked` until there is a (right) key.
- * @typedef {object} LinkState
- * @property {LinkPhase} phase
- * @property {boolean} full the server had no room at the last attempt
- * @property {string} refusal the server's words at the last attempt, where it refused us
- * @property {number} failures attempts that failed in a row
+ * @typedef {'connecting' | 'open' | 'waiting' | 'locked'} ConnectionPhase
+ *   `open` after `hello` or `resumed`; `waiting` until the next attempt; `locked` until the user enters a key.
+ * @typedef {object} ConnectionState
+ * @property {ConnectionPhase} phase
+ * @property {boolean} isFull the server had no room at the last attempt
+ * @property {string} rejection the server's message where it rejected the last attempt, else ''
+ * @property {number} failures failed attempts in a row
  * @property {number} retryAtMs when the next attempt is due, on the clock of `now`; 0 unless waiting
- * @property {number} keepsS seconds of sound that are kept while not connected; 0 where no session waits for us
- * @typedef {object} LinkHandlers
- * @property {(state: LinkState) => void} onState
- * @property {(event: ServerEvent) => void} onEvent every event but `pong` and what asks for a key
- * @property {(latencyMs: number) => void} onLatency
- * @property {(seconds: number) => void} onMissed sound that was to be sent, and never will be
- * @typedef {object} LinkParts what a test replaces
+ * @property {number} graceS how long the server keeps the session after a loss, seconds; 0 without a session to resume.
+ *   The page buffers as much audio meanwhile.
+ * @typedef {object} ConnectionHandlers
+ * @property {(state: ConnectionState) => void} onState
+ * @property {(event: ServerEvent) => void} onEvent every event except `pong` and `auth_required`
+ * @property {(latencyMs: number) => void} onLatency round trip of a ping
+ * @property {(seconds: number) => void} onAudioLost accepted audio that can no longer be delivered
+ * @typedef {object} ConnectionParts what a test replaces
  * @property {() => WebSocket} openSocket
- * @property {() => string} [key] the key to the server, or ''
+ * @property {() => string} [key] the API key, or ''
  * @property {() => number} [now] milliseconds, monotonic
  * @property {() => number} [random]
  */
 
-export class Link {
+export class ServerConnection {
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {LinkState} */
-  #state = { phase: 'connecting', full: false, refusal: '', failures: 0, retryAtMs: 0, keepsS: 0 };
-  #retry;
+  /** @type {ConnectionState} */
+  #state = { phase: 'connecting', isFull: false, rejection: '', failures: 0, retryAtMs: 0, graceS: 0 };
+  #retryTimer;
   #heartbeat;
-  /** Whether this attempt showed a key. */
-  #showedKey = false;
-  #session = new Continuity();
-  #outflow;
+  /** Whether this attempt sent a key. */
+  #sentKey = false;
+  #session = new ResumableSession();
+  #sender;
   #openSocket;
   #key;
   #handlers;
 
-  /** @param {LinkParts & LinkHandlers} parts */
+  /** @param {ConnectionParts & ConnectionHandlers} parts */
   constructor({ openSocket, key = () => '', now = () => performance.now(), random = Math.random, ...handlers }) {
     this.#openSocket = openSocket;
     this.#key = key;
-    this.#retry = new Retry(() => this.connect(), now, random);
+    this.#retryTimer = new RetryTimer(() => this.connect(), now, random);
     this.#handlers = handlers;
-    this.#outflow = new Outflow({
+    this.#sender = new FrameSender({
       socket: () => (this.isOpen ? this.#socket : null),
-      take: () => this.#session.journal.take(),
-      onPumped: () => this.#tellMissed(),
+      nextFrame: () => this.#session.buffer.takeNext(),
+      onSent: () => this.#reportLostAudio(),
     });
     this.#heartbeat = new Heartbeat({
       now,
-      ask: () => this.#ping(),
-      onSilence: () => this.#lose(0),
+      sendPing: () => this.#ping(),
+      onTimeout: () => this.#retryLater(0),
       onLatency: (latencyMs) => handlers.onLatency(latencyMs),
     });
   }
@@ -79,173 +80,174 @@ export class Link {
     return this.#state.phase === 'open';
   }
 
-  /** Whether what is sent now arrives, be it over a later connection. */
-  get takes() {
+  /** Whether a frame sent now reaches the session, over this connection or a later one. */
+  get canSend() {
     return this.isOpen || this.#session.canResume;
   }
 
-  /** Whether sound from before a loss still goes out, with all that comes now behind it. */
+  /** Whether buffered audio from before a loss is still being sent; live audio queues behind it. */
   get isCatchingUp() {
-    return this.#outflow.isCatchingUp;
+    return this.#sender.isCatchingUp;
   }
 
-  /** Bytes that were handed over and not sent yet. */
+  /** Bytes that the socket has accepted and not sent yet. */
   get bufferedBytes() {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  /** Connect now; does nothing while a connection stands or is being made. */
+  /** Connect now. Does nothing while a socket is open or opening. */
   connect() {
     if (this.#socket) return;
-    this.#retry.cancel();
-    this.#become({ phase: 'connecting', retryAtMs: 0, refusal: '' });
+    this.#retryTimer.cancel();
+    this.#setState({ phase: 'connecting', retryAtMs: 0, rejection: '' });
     const socket = this.#openSocket();
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
-    this.#showedKey = false;
+    this.#sentKey = false;
     this.#heartbeat.start();
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code }) => this.#closed(code);
+    socket.onclose = ({ code }) => this.#socketClosed(code);
   }
 
-  /** Give up this connection and its session, and make another at once: what holds for new sessions then holds for us. */
-  renew() {
-    this.#leave();
+  /** End this session and connect with a new one, which gets the current settings and key. */
+  startNewSession() {
+    this.#closeSocket();
     this.#session.abandon();
     this.connect();
   }
 
-  /** @param {CommandName} command sent where the link `takes` it */
+  /** @param {CommandName} command dropped unless `canSend` */
   send(command) {
-    if (!this.takes) return;
-    this.#session.journal.add(encodeCommand(command));
-    this.#outflow.pump();
+    if (!this.canSend) return;
+    this.#session.buffer.add(encodeCommand(command));
+    this.#sender.sendPending();
   }
 
   /**
    * @param {ArrayBuffer} packet
    * @param {number} durationS
-   * @returns {boolean} whether it is sent, or kept to be sent
+   * @returns {boolean} whether the packet is sent, or buffered until it can be sent
    */
   sendPacket(packet, durationS) {
-    if (!this.takes) return false;
-    this.#session.journal.add(packet, durationS);
-    this.#outflow.pump();
+    if (!this.canSend) return false;
+    this.#session.buffer.add(packet, durationS);
+    this.#sender.sendPending();
     return true;
   }
 
   /**
-   * Leave a packet out, for the socket is slow; should it turn out to be dead, the packet is sent over the next one.
+   * Skip a packet because the socket is slow. If the socket turns out to be dead, the next one sends the packet.
    *
    * @param {ArrayBuffer} packet
    * @param {number} durationS
    */
   shed(packet, durationS) {
-    this.#session.journal.add(packet, durationS, true);
+    this.#session.buffer.add(packet, durationS, true);
   }
 
   #ping() {
     if (!this.isOpen) return false;
-    this.#session.journal.passing();
+    this.#session.buffer.countUnbufferedCommand();
     this.#socket?.send(encodeCommand('ping'));
     return true;
   }
 
   /** @param {unknown} data */
   #receive(data) {
-    this.#heartbeat.heard();
+    this.#heartbeat.frameReceived();
     const event = typeof data === 'string' ? parseEvent(data) : null;
     if (!event) return;
     if (event.type === 'auth_required') {
-      this.#showKey();
+      this.#authenticate();
       return;
     }
-    const { events, answer } = this.#session.arrived(event);
-    if (answer) this.#socket?.send(answer);
-    events.forEach((each) => this.#hear(each));
+    const { events, reply } = this.#session.receive(event);
+    if (reply) this.#socket?.send(reply);
+    events.forEach((each) => this.#handle(each));
   }
 
   /** @param {ServerEvent} event */
-  #hear(event) {
+  #handle(event) {
     switch (event.type) {
       case 'pong':
-        this.#heartbeat.answered();
+        this.#heartbeat.pongReceived();
         return;
       case 'hello':
-        this.#tellMissed(); // it is the end of the session before
-        this.#opened(this.#session.journal.isBehind);
+        this.#reportLostAudio(); // `hello` ends the previous session: report its losses first
+        this.#opened(this.#session.buffer.hasUnsent);
         break;
       case 'resumed':
         this.#opened(true);
         break;
       case 'error':
-        if (event.where === 'admission') this.#state.refusal = event.message;
+        if (event.where === 'admission') this.#state.rejection = event.message;
         break;
     }
     this.#handlers.onEvent(event);
-    if (event.type === 'resumed' || event.type === 'hello') this.#outflow.pump();
+    if (event.type === 'resumed' || event.type === 'hello') this.#sender.sendPending();
   }
 
-  /** @param {boolean} behind whether there are frames from before */
-  #opened(behind) {
-    this.#heartbeat.opened();
-    this.#outflow.opened(behind);
-    this.#become({ phase: 'open', full: false, refusal: '', failures: 0 });
+  /** @param {boolean} hasBacklog whether frames from before this connection may be buffered */
+  #opened(hasBacklog) {
+    this.#heartbeat.connected();
+    this.#sender.connected(hasBacklog);
+    this.#setState({ phase: 'open', isFull: false, rejection: '', failures: 0 });
   }
 
-  #tellMissed() {
-    const missedS = this.#session.takeMissedS();
-    if (missedS > 0) this.#handlers.onMissed(missedS);
+  #reportLostAudio() {
+    const lostS = this.#session.takeLostS();
+    if (lostS > 0) this.#handlers.onAudioLost(lostS);
   }
 
-  #showKey() {
+  #authenticate() {
     const key = this.#key();
     if (!key) return this.#lock();
-    this.#showedKey = true;
+    this.#sentKey = true;
     this.#socket?.send(encodeAuth(key));
   }
 
-  /** There is no right key, and trying again with a wrong one would only count against us. */
+  /** Wait for another key. Retrying with a wrong one would only use up the server's limit of failed logins. */
   #lock() {
-    this.#leave();
-    this.#become({ phase: 'locked', full: false });
+    this.#closeSocket();
+    this.#setState({ phase: 'locked', isFull: false });
   }
 
-  /** @param {number} code the server's, or the browser's for a connection that broke */
-  #closed(code) {
-    // Who says why it closes has ended the session. A server that goes away has, too, but the next one hears what is kept.
-    if (this.isOpen && code !== CLOSE_BROKEN && code !== CLOSE_GOING_AWAY) this.#session.abandon();
-    if (this.#showedKey && !this.isOpen && code === CLOSE_POLICY) this.#lock();
-    else this.#lose(code);
+  /** @param {number} code from the server, or CLOSE_ABNORMAL from the browser when the connection broke */
+  #socketClosed(code) {
+    // A server that sends a close code has ended the session. For a server that restarts (1001), the buffered audio is
+    // kept all the same: the next session gets it.
+    if (this.isOpen && code !== CLOSE_ABNORMAL && code !== CLOSE_GOING_AWAY) this.#session.abandon();
+    if (this.#sentKey && !this.isOpen && code === CLOSE_POLICY_VIOLATION) this.#lock();
+    else this.#retryLater(code);
   }
 
-  /** @param {number} code the close code, or 0 where we gave up on a silent socket */
-  #lose(code) {
+  /** @param {number} code the close code, or 0 after a heartbeat timeout */
+  #retryLater(code) {
     if (!this.#socket) return;
-    const isRefused = this.#state.refusal !== '' || code === CLOSE_TRY_AGAIN_LATER;
-    const full = isRefused && !this.isOpen;
-    this.#leave(CLOSE_COMING_BACK);
+    const isRejected = this.#state.rejection !== '' || code === CLOSE_TRY_AGAIN_LATER;
+    const isFull = isRejected && !this.isOpen;
+    this.#closeSocket(CLOSE_WILL_RESUME);
     const failures = this.#state.failures + 1;
-    this.#become({ phase: 'waiting', full, failures, retryAtMs: this.#retry.plan(failures, full) });
+    this.#setState({ phase: 'waiting', isFull, failures, retryAtMs: this.#retryTimer.schedule(failures, isFull) });
   }
 
   /** @param {number} [code] */
-  #leave(code) {
+  #closeSocket(code) {
     const socket = this.#socket;
     this.#socket = null;
     this.#session.disconnected();
     this.#heartbeat.stop();
-    this.#outflow.stop();
-    this.#retry.cancel();
+    this.#sender.stop();
+    this.#retryTimer.cancel();
     if (!socket) return;
     socket.onmessage = null;
     socket.onclose = null;
     socket.close(code);
   }
 
-  /** @param {Partial<LinkState>} change */
-  #become(change) {
-    this.#state = { ...this.#state, ...change, keepsS: this.#session.keepsS };
+  /** @param {Partial<ConnectionState>} change */
+  #setState(change) {
+    this.#state = { ...this.#state, ...change, graceS: this.#session.graceS };
     this.#handlers.onState({ ...this.#state });
   }
 }

@@ -1,17 +1,17 @@
 /**
- * What the server's figures say over time: rates from its counters, and the last minutes of each.
- * It must not fetch or draw anything.
+ * The server's metrics over time: rates computed from its counters, and the history of each lane.
+ * It does not fetch or draw.
  */
 
 /** @import { Metrics, Statistics, WorkerReport } from '../connection/http-api.js' */
 
-/** Two minutes at one sample in two seconds. */
-export const KEPT_SAMPLES = 60;
+/** Two minutes at one sample every 2 s. */
+export const HISTORY_SAMPLES = 60;
 
 /**
- * @typedef {object} LaneFigures what the charts of one lane show; each newest last
- * @property {number[]} queued jobs that wait
- * @property {number[]} busy share of the time since the sample before in which the engine worked, 0 to 1
+ * @typedef {object} LaneSeries the values in the charts of one lane, newest last
+ * @property {number[]} queued waiting jobs
+ * @property {number[]} busy share of the time since the previous sample in which the engine worked, 0 to 1
  * @property {number[]} p50Ms of the recent jobs, from submission to result
  * @property {number[]} p95Ms
  */
@@ -20,7 +20,8 @@ export const KEPT_SAMPLES = 60;
 const totalMs = ({ count, avgMs }) => count * avgMs;
 
 /**
- * How busy a lane was between two samples. Jobs that run together share one engine, so the sum may exceed the time.
+ * How busy a lane was between two samples. Jobs of one batch run at the same time, so the sum of their durations may exceed
+ * the elapsed time.
  *
  * @param {WorkerReport} before
  * @param {WorkerReport} now
@@ -32,9 +33,9 @@ export function busyShare(before, now, elapsedMs) {
   return Math.max(0, Math.min(1, workedMs / elapsedMs));
 }
 
-/** The last minutes of every lane. */
+/** The last two minutes of every lane. */
 export class LaneHistory {
-  /** @type {Map<string, LaneFigures>} */
+  /** @type {Map<string, LaneSeries>} */
   #lanes = new Map();
   /** @type {{metrics: Metrics, atMs: number} | null} */
   #last = null;
@@ -48,19 +49,19 @@ export class LaneHistory {
     for (const [name, worker] of Object.entries(metrics.scheduler.workers)) {
       const earlier = before?.metrics.scheduler.workers[name];
       const isRestarted = earlier && earlier.inferenceDuration.count > worker.inferenceDuration.count;
-      const figures = (!isRestarted && this.#lanes.get(name)) || { queued: [], busy: [], p50Ms: [], p95Ms: [] };
-      const isNeighbour = before && earlier && !isRestarted && atMs > before.atMs;
+      const series = (!isRestarted && this.#lanes.get(name)) || { queued: [], busy: [], p50Ms: [], p95Ms: [] };
+      const isContinuous = before && earlier && !isRestarted && atMs > before.atMs;
       this.#lanes.set(name, {
-        queued: keep(figures.queued, metrics.scheduler.queues[name]?.queued ?? 0),
-        busy: isNeighbour ? keep(figures.busy, busyShare(earlier, worker, atMs - before.atMs)) : figures.busy,
-        p50Ms: keep(figures.p50Ms, worker.totalLatency.p50Ms),
-        p95Ms: keep(figures.p95Ms, worker.totalLatency.p95Ms),
+        queued: append(series.queued, metrics.scheduler.queues[name]?.queued ?? 0),
+        busy: isContinuous ? append(series.busy, busyShare(earlier, worker, atMs - before.atMs)) : series.busy,
+        p50Ms: append(series.p50Ms, worker.totalLatency.p50Ms),
+        p95Ms: append(series.p95Ms, worker.totalLatency.p95Ms),
       });
     }
     this.#last = { metrics, atMs };
   }
 
-  /** A pause in which nobody looked: what comes next is no neighbour of what was before. */
+  /** Polling paused: the next sample does not continue the history. */
   interrupt() {
     this.#last = null;
     this.#lanes.clear();
@@ -68,7 +69,7 @@ export class LaneHistory {
 
   /**
    * @param {string} name
-   * @returns {LaneFigures}
+   * @returns {LaneSeries}
    */
   of(name) {
     return this.#lanes.get(name) ?? { queued: [], busy: [], p50Ms: [], p95Ms: [] };
@@ -76,25 +77,25 @@ export class LaneHistory {
 }
 
 /**
- * @param {number[]} figures
+ * @param {number[]} values
  * @param {number} newest
  */
-const keep = (figures, newest) => [...figures, newest].slice(-KEPT_SAMPLES);
+const append = (values, newest) => [...values, newest].slice(-HISTORY_SAMPLES);
 
 /**
- * The points of a line, newest at the right edge, whatever there is of it.
+ * The points of a chart line. The newest value is at the right edge, also in a short history.
  *
- * @param {number[]} figures newest last
- * @param {number} top the value at the upper edge, more than 0
+ * @param {number[]} values newest last
+ * @param {number} top value at the upper edge, more than 0
  * @param {number} width
  * @param {number} height
- * @returns {string} as SVG's `points` has them
+ * @returns {string} for SVG's `points` attribute
  */
-export function linePoints(figures, top, width, height) {
-  const step = width / (KEPT_SAMPLES - 1);
-  return figures
+export function linePoints(values, top, width, height) {
+  const step = width / (HISTORY_SAMPLES - 1);
+  return values
     .map((value, i) => {
-      const x = width - (figures.length - 1 - i) * step;
+      const x = width - (values.length - 1 - i) * step;
       const y = height - (Math.min(value, top) / top) * height;
       return `${x.toFixed(1)},${y.toFixed(1)}`;
     })
@@ -102,14 +103,14 @@ export function linePoints(figures, top, width, height) {
 }
 
 /**
- * A round number that is no less than any of the figures.
+ * A round upper end for a chart: at least the highest value.
  *
- * @param {number[]} figures
- * @param {number} least
+ * @param {number[]} values
+ * @param {number} least the result is no lower
  * @returns {number} 1, 2 or 5 times a power of ten
  */
-export function roundTop(figures, least) {
-  const most = Math.max(least, ...figures);
+export function roundTop(values, least) {
+  const most = Math.max(least, ...values);
   const power = 10 ** Math.floor(Math.log10(most));
   return /** @type {number} */ ([1, 2, 5, 10].map((factor) => factor * power).find((top) => top >= most * 0.9999));
 }

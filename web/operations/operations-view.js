@@ -1,12 +1,13 @@
 /**
- * Draws the server's figures: totals, one card for each lane with its charts, and a table of sessions.
- * It must not ask for them or work them out.
+ * Draws the server's metrics: totals, one card per lane with its charts, and a table of sessions.
+ * It neither fetches nor computes them.
  */
 
+import { makeElement, setText } from '../shared/dom.js';
 import { Chart } from './operations-chart.js';
 
 /** @import { Metrics, QueueReport, SessionReport, WorkerReport } from '../connection/http-api.js' */
-/** @import { LaneHistory } from './operations-model.js' */
+/** @import { LaneHistory, LaneSeries } from './operations-model.js' */
 
 const COLUMNS = ['Session', 'State', 'Recording', 'Queued', 'Partials', 'Finals', 'Final p95', 'Lost packets'];
 
@@ -19,39 +20,27 @@ const LANES = { main: 'Finals', realtime: 'Partials' };
 
 /** @type {Record<string, string>} */
 const MODES = {
-  'low-memory-one-model': 'One model makes finals and partials.',
+  'low-memory-one-model': 'One model produces finals and partials.',
   'balanced-main-plus-realtime': 'Two models: one for finals, one for partials.',
 };
 
-/**
- * @param {string} tag
- * @param {string} className
- * @param {...(Node | string)} children
- */
-function make(tag, className, ...children) {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.append(...children);
-  return element;
-}
-
-/** Charts and facts of one lane, kept so that only what changes is written. */
+/** Card of one lane. Its elements are kept and only updated. */
 class LaneCard {
-  #queue = new Chart({ title: 'Queue', least: 5, words: count });
-  #busy = new Chart({ title: 'Busy', least: 1, words: percent });
-  #latency = new Chart({ title: 'Latency', least: 100, words: ms, lines: ['p50', 'p95'] });
-  #chip = make('span', 'chip');
-  #engine = make('p', 'lane-engine');
-  #facts = make('dl', 'facts');
+  #queue = new Chart({ title: 'Queue', least: 5, format: count });
+  #busy = new Chart({ title: 'Busy', least: 1, format: percent });
+  #latency = new Chart({ title: 'Latency', least: 100, format: ms, lines: ['p50', 'p95'] });
+  #chip = makeElement('span', 'chip');
+  #engine = makeElement('p', 'lane-engine');
+  #facts = makeElement('dl', 'facts');
 
   /**
    * @param {string} name
    * @param {string} title
    */
   constructor(name, title) {
-    const head = make('div', 'lane-head', make('h3', '', title), this.#chip);
-    const charts = make('div', 'charts', this.#queue.element, this.#busy.element, this.#latency.element);
-    this.element = make('article', 'tile lane', head, this.#engine, charts, this.#facts);
+    const head = makeElement('div', 'lane-head', makeElement('h3', '', title), this.#chip);
+    const charts = makeElement('div', 'charts', this.#queue.element, this.#busy.element, this.#latency.element);
+    this.element = makeElement('article', 'tile lane', head, this.#engine, charts, this.#facts);
     this.element.dataset.testid = 'lane';
     this.element.dataset.lane = name;
   }
@@ -59,29 +48,29 @@ class LaneCard {
   /**
    * @param {WorkerReport} worker
    * @param {QueueReport | undefined} queue
-   * @param {import('./operations-model.js').LaneFigures} figures
+   * @param {LaneSeries} series
    */
-  draw(worker, queue, figures) {
+  draw(worker, queue, series) {
     const [label, tone] = !worker.healthy ? ['Failed', 'bad'] : worker.ready ? ['Ready', 'good'] : ['Loading', 'busy'];
     this.#chip.textContent = label;
     this.#chip.dataset.tone = tone;
     const parts = [worker.engine, worker.model, worker.device].filter(Boolean);
-    this.#engine.textContent = parts.join(' · ') || 'No engine is loaded.';
-    this.#queue.draw([figures.queued]);
-    this.#busy.draw([figures.busy]);
-    this.#latency.draw([figures.p50Ms, figures.p95Ms]);
+    this.#engine.textContent = parts.join(' · ') || 'No engine loaded.';
+    this.#queue.draw([series.queued]);
+    this.#busy.draw([series.busy]);
+    this.#latency.draw([series.p50Ms, series.p95Ms]);
     const facts = {
       Completed: count(worker.completedJobs),
       Failed: count(worker.failedJobs),
       Replaced: count(queue?.coalescedRealtime ?? 0),
       'Too old': count(queue?.staleRealtimeDropped ?? 0),
-      Refused: count(queue?.rejectedJobs ?? 0),
+      Rejected: count(queue?.rejectedJobs ?? 0),
       'Busy since start': percent(worker.busyRatio),
-      'Waiting p95': ms(worker.queueDelay.p95Ms),
+      'Queue delay p95': ms(worker.queueDelay.p95Ms),
       'Engine p95': ms(worker.inferenceDuration.p95Ms),
     };
     this.#facts.replaceChildren(
-      ...Object.entries(facts).map(([name, value]) => make('div', '', make('dt', '', name), make('dd', '', value))),
+      ...Object.entries(facts).map(([name, value]) => makeElement('div', '', makeElement('dt', '', name), makeElement('dd', '', value))),
     );
   }
 }
@@ -89,36 +78,36 @@ class LaneCard {
 export class OperationsView {
   /** @type {Map<string, LaneCard>} */
   #lanes = new Map();
-  #status = make('p', 'operations-status');
-  #totals = make('dl', 'totals');
-  #lanesArea = make('div', 'lane-cards');
-  #rows = make('tbody', '');
-  #noSessions = make('p', 'operations-note');
+  #status = makeElement('p', 'operations-status');
+  #totals = makeElement('dl', 'totals');
+  #lanesArea = makeElement('div', 'lane-cards');
+  #rows = makeElement('tbody', '');
+  #noSessions = makeElement('p', 'operations-note');
   #table;
 
   /** @param {HTMLElement} area */
   constructor(area) {
     this.#status.setAttribute('role', 'status');
-    const head = make('tr', '', ...COLUMNS.map((title) => make('th', '', title)));
+    const head = makeElement('tr', '', ...COLUMNS.map((title) => makeElement('th', '', title)));
     head.querySelectorAll('th').forEach((cell) => cell.setAttribute('scope', 'col'));
-    this.#table = make('div', 'tile table-frame', make('table', '', make('thead', '', head), this.#rows));
-    this.#table.tabIndex = 0; // it scrolls sideways where it does not fit
+    this.#table = makeElement('div', 'tile table-frame', makeElement('table', '', makeElement('thead', '', head), this.#rows));
+    this.#table.tabIndex = 0; // keyboard users scroll it sideways on a narrow screen
     this.#table.setAttribute('role', 'region');
     this.#table.setAttribute('aria-label', 'Sessions');
     area.append(
-      make('h2', '', 'Operations'),
+      makeElement('h2', '', 'Operations'),
       this.#status,
       this.#totals,
       this.#lanesArea,
-      make('h3', 'sessions-title', 'Sessions'),
+      makeElement('h3', 'sessions-title', 'Sessions'),
       this.#noSessions,
       this.#table,
     );
   }
 
-  /** @param {string} why there are no figures */
-  fail(why) {
-    this.#say(why, 'bad');
+  /** @param {string} reason why there are no metrics */
+  fail(reason) {
+    this.#showStatus(reason, 'bad');
     this.#table.hidden = this.#rows.childElementCount === 0;
   }
 
@@ -131,15 +120,15 @@ export class OperationsView {
     const { activeSessions, activeSpeakers, rejectedSessions, limits, scheduler } = metrics;
     const failures = metrics.startupErrors.map(({ message }) => `An engine failed: ${message}.`);
     const state = metrics.ready || failures.length > 0 ? '' : 'Models are still loading.';
-    const words = [...failures, state, MODES[scheduler.mode] ?? ''];
-    this.#say(words.filter(Boolean).join(' '), failures.length > 0 ? 'bad' : 'good');
+    const texts = [...failures, state, MODES[scheduler.mode] ?? ''];
+    this.#showStatus(texts.filter(Boolean).join(' '), failures.length > 0 ? 'bad' : 'good');
     const totals = {
       Sessions: `${count(activeSessions)} of ${count(limits.maxSessions)}`,
       'Talking now': `${count(activeSpeakers)} of ${count(limits.maxActiveSpeakers)}`,
-      'Turned away': count(rejectedSessions),
+      Rejected: count(rejectedSessions),
     };
     this.#totals.replaceChildren(
-      ...Object.entries(totals).map(([name, value]) => make('div', 'tile', make('dt', '', name), make('dd', '', value))),
+      ...Object.entries(totals).map(([name, value]) => makeElement('div', 'tile', makeElement('dt', '', name), makeElement('dd', '', value))),
     );
     for (const [name, worker] of Object.entries(scheduler.workers)) {
       this.#laneCard(name, Object.keys(scheduler.workers).length).draw(worker, scheduler.queues[name], history.of(name));
@@ -168,16 +157,16 @@ export class OperationsView {
     this.#table.hidden = reports.length === 0;
     this.#noSessions.hidden = reports.length > 0;
     this.#noSessions.textContent =
-      activeSessions > 0 ? 'Single sessions are shown on the server’s own machine only, or with an admin key.' : 'Nobody is connected.';
+      activeSessions > 0 ? 'Sessions are listed only on the server’s own machine, or with an admin key.' : 'No client is connected.';
     this.#rows.replaceChildren(...reports.map((report) => sessionRow(report, report.sessionId === ownSession)));
   }
 
   /**
-   * @param {string} words
+   * @param {string} text
    * @param {string} tone
    */
-  #say(words, tone) {
-    if (this.#status.textContent !== words) this.#status.textContent = words;
+  #showStatus(text, tone) {
+    setText(this.#status, text);
     this.#status.dataset.tone = tone;
   }
 }
@@ -196,9 +185,9 @@ function sessionRow(report, isOwn) {
     ms(report.totalLatency.final.p95Ms),
     count(report.droppedAudioChunks + report.rejectedAudioChunks),
   ];
-  const name = make('th', '', make('code', '', report.sessionId.slice(0, 8)), isOwn ? ' this page' : '');
+  const name = makeElement('th', '', makeElement('code', '', report.sessionId.slice(0, 8)), isOwn ? ' this page' : '');
   name.setAttribute('scope', 'row');
-  const row = make('tr', isOwn ? 'own' : '', name, ...cells.map((cell) => make('td', '', cell)));
+  const row = makeElement('tr', isOwn ? 'own' : '', name, ...cells.map((cell) => makeElement('td', '', cell)));
   row.dataset.testid = 'session';
   return row;
 }

@@ -1,20 +1,21 @@
 /**
- * The view of operations: asks the server for its figures while somebody looks, and only then.
- * It must not draw them.
+ * The Operations view: polls the server's metrics while the view is visible.
+ * It does not draw them.
  */
 
 import { ApiError, fetchMetrics } from '../connection/http-api.js';
 import { LaneHistory } from './operations-model.js';
 import { OperationsView } from './operations-view.js';
 
-const ASK_EVERY_MS = 2000;
+const POLL_EVERY_MS = 2000;
 
-const REFUSED = new Set([401, 403]);
+/** HTTP statuses after which only another key helps. */
+const UNAUTHORIZED = new Set([401, 403]);
 
 export class Operations {
   #history = new LaneHistory();
   #isShown = false;
-  /** Counts what was asked, so that an answer that nobody waits for any more is known. */
+  /** Counts polling runs, so that the response to an outdated request is recognised. */
   #round = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -28,27 +29,27 @@ export class Operations {
   constructor(area, ownSession) {
     this.#view = new OperationsView(area);
     this.#ownSession = ownSession;
-    document.addEventListener('visibilitychange', () => this.#follow());
+    document.addEventListener('visibilitychange', () => this.#restart());
   }
 
   /** @param {boolean} isShown */
   show(isShown) {
     this.#isShown = isShown;
-    this.#follow();
+    this.#restart();
   }
 
-  #follow() {
+  #restart() {
     clearTimeout(this.#timer);
     this.#round += 1;
     if (!this.#isShown || document.hidden) {
       this.#history.interrupt();
     } else {
-      void this.#ask(this.#round);
+      void this.#poll(this.#round);
     }
   }
 
   /** @param {number} round */
-  async #ask(round) {
+  async #poll(round) {
     try {
       const metrics = await fetchMetrics();
       if (round !== this.#round) return;
@@ -58,8 +59,8 @@ export class Operations {
       if (round !== this.#round) return;
       this.#history.interrupt();
       this.#view.fail(/** @type {Error} */ (error).message);
-      if (error instanceof ApiError && REFUSED.has(error.status)) return; // until there is another key
+      if (error instanceof ApiError && UNAUTHORIZED.has(error.status)) return; // `show` restarts it with another key
     }
-    this.#timer = setTimeout(() => void this.#ask(round), ASK_EVERY_MS);
+    this.#timer = setTimeout(() => void this.#poll(round), POLL_EVERY_MS);
   }
 }

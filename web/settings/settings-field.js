@@ -1,23 +1,12 @@
 /**
- * One setting in the panel: its name, its control made from the schema, and what the server said of it.
- * It must not talk to the server.
+ * One setting in the panel: label, a control made from its schema, and the result of the last change.
+ * It does not contact the server.
  */
 
-import { WHEN, isSame, rangeOf, textOf, valueOf } from './settings-model.js';
+import { makeElement } from '../shared/dom.js';
+import { EFFECTIVE, isSame, rangeOf, textOf, valueOf } from './settings-model.js';
 
 /** @import { Setting } from './settings-model.js' */
-
-/**
- * @param {string} tag
- * @param {string} className
- * @param {string} [text]
- */
-function make(tag, className, text = '') {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
 
 /**
  * @param {Setting} setting
@@ -43,10 +32,10 @@ function makeControl({ schema }) {
 }
 
 export class SettingField {
-  /** @type {HTMLInputElement | HTMLSelectElement | null} null where only a restart changes it */
+  /** @type {HTMLInputElement | HTMLSelectElement | null} null if only a restart changes the setting */
   #control = null;
-  #message = make('p', 'field-message');
-  #shown = make('output', 'field-value');
+  #message = makeElement('p', 'field-message');
+  #shown = makeElement('output', 'field-value');
   #onEdit;
 
   /**
@@ -57,10 +46,10 @@ export class SettingField {
     this.setting = setting;
     this.#onEdit = onEdit;
     this.element = this.#build();
-    this.take(setting.value);
+    this.setValue(setting.value);
   }
 
-  /** What people wrote, as JSON has it. */
+  /** The value in the control, as JSON. */
   get value() {
     const control = this.#control;
     if (!control) return this.setting.value;
@@ -76,30 +65,30 @@ export class SettingField {
     this.#control?.focus();
   }
 
-  /** @param {unknown} value in force now; what people wrote gives way to it */
-  take(value) {
+  /** @param {unknown} value the current one; replaces any edit */
+  setValue(value) {
     this.setting = { ...this.setting, value };
-    this.#shown.textContent = this.#words(value);
+    this.#shown.textContent = this.#format(value);
     if (this.#control) this.#write(value);
-    this.say('', '');
+    this.setOutcome('', '');
   }
 
-  /** Back to what is in force. */
+  /** Undo the edit. */
   discard() {
-    this.take(this.setting.value);
+    this.setValue(this.setting.value);
   }
 
   /**
-   * @param {'' | 'refused' | 'applied'} outcome
-   * @param {string} words
+   * @param {'' | 'rejected' | 'applied'} outcome of the last change
+   * @param {string} message
    */
-  say(outcome, words) {
-    this.#message.textContent = words;
-    this.#message.hidden = !words;
+  setOutcome(outcome, message) {
+    this.#message.textContent = message;
+    this.#message.hidden = !message;
     this.element.dataset.outcome = outcome;
     this.#control?.toggleAttribute('aria-invalid', false);
-    if (outcome === 'refused') this.#control?.setAttribute('aria-invalid', 'true');
-    this.#mark();
+    if (outcome === 'rejected') this.#control?.setAttribute('aria-invalid', 'true');
+    this.#updateMarks();
   }
 
   /** @param {unknown} value */
@@ -108,34 +97,34 @@ export class SettingField {
     else if (this.#control) this.#control.value = textOf(value);
   }
 
-  #mark() {
+  #updateMarks() {
     this.element.dataset.edited = String(this.isEdited);
     this.element.dataset.default = String(isSame(this.setting.value, this.setting.schema.default));
   }
 
   /** @param {unknown} value */
-  #words(value) {
+  #format(value) {
     if (typeof value === 'boolean') return value ? 'on' : 'off';
     return textOf(value) || 'empty';
   }
 
   #build() {
     const { name, label, schema } = this.setting;
-    const element = make('div', 'field');
+    const element = makeElement('div', 'field');
     element.dataset.setting = name;
     element.dataset.class = schema.runtimeClass;
     const isFixed = schema.runtimeClass === 'startupOnly';
-    const title = make(isFixed ? 'span' : 'label', 'field-label', label);
-    const help = make('p', 'field-help', schema.help);
-    const range = make('p', 'field-range', rangeOf(schema));
+    const title = makeElement(isFixed ? 'span' : 'label', 'field-label', label);
+    const help = makeElement('p', 'field-help', schema.help);
+    const range = makeElement('p', 'field-range', rangeOf(schema));
     help.id = `help-${name}`;
     this.#message.id = `message-${name}`;
     this.#message.setAttribute('role', 'status');
-    const head = make('div', 'field-head');
-    const badge = make('span', 'badge', WHEN[schema.runtimeClass]);
+    const head = makeElement('div', 'field-head');
+    const badge = makeElement('span', 'badge', EFFECTIVE[schema.runtimeClass]);
     if (isFixed) {
       head.append(title, badge, this.#shown);
-      if (schema.flag) range.append(' · ', make('code', '', schema.flag));
+      if (schema.flag) range.append(' · ', makeElement('code', '', schema.flag));
     } else {
       this.#control = makeControl(this.setting);
       this.#control.id = `setting-${name}`;
@@ -143,7 +132,7 @@ export class SettingField {
       this.#control.setAttribute('aria-describedby', `${help.id} ${this.#message.id}`);
       title.setAttribute('for', this.#control.id);
       this.#control.addEventListener('input', () => {
-        this.say('', '');
+        this.setOutcome('', '');
         this.#onEdit();
       });
       range.append(' ', this.#makeReset());
@@ -154,12 +143,12 @@ export class SettingField {
   }
 
   #makeReset() {
-    const reset = /** @type {HTMLButtonElement} */ (make('button', 'field-reset', 'Use default'));
+    const reset = /** @type {HTMLButtonElement} */ (makeElement('button', 'field-reset', 'Use default'));
     reset.type = 'button';
     reset.setAttribute('aria-label', `Use the default of ${this.setting.label}`);
     reset.addEventListener('click', () => {
       this.#write(this.setting.schema.default);
-      this.say('', '');
+      this.setOutcome('', '');
       this.#onEdit();
       this.focus();
     });

@@ -1,19 +1,19 @@
 /**
- * The settings as people read and write them: names, groups, ranges, and the way between a field's text and JSON.
- * It must not touch the DOM or the server, nor judge values: the server does.
+ * Settings as the panel shows them: labels, groups, ranges, and the conversion between a field's text and JSON.
+ * It does not touch the DOM, contact the server, or validate values, which is the server's part.
  */
 
 /** @import { Config, SettingSchema } from '../connection/http-api.js' */
 
 /**
  * @typedef {'activeSessionSafe' | 'newSessionOnly' | 'startupOnly'} RuntimeClass
- * @typedef {'all' | 'changed' | RuntimeClass} Filter `changed`: other than its default
+ * @typedef {'all' | 'changed' | RuntimeClass} Filter `changed`: not at the default
  *
  * @typedef {object} Setting
  * @property {string} name
  * @property {string} label
  * @property {SettingSchema} schema
- * @property {unknown} value in force
+ * @property {unknown} value the current one
  *
  * @typedef {{name: string, title: string, settings: Setting[]}} Group
  */
@@ -21,11 +21,11 @@
 /** @type {Record<string, string>} */
 const TITLES = { server: 'Server', engines: 'Engines', speech: 'Speech', wake: 'Wake words' };
 
-/** @type {Record<RuntimeClass, string>} */
-export const WHEN = { activeSessionSafe: 'at once', newSessionOnly: 'new sessions', startupOnly: 'restart' };
+/** @type {Record<RuntimeClass, string>} when a change takes effect */
+export const EFFECTIVE = { activeSessionSafe: 'at once', newSessionOnly: 'new sessions', startupOnly: 'restart' };
 
-/** @type {Record<string, string>} words of names that are written otherwise */
-const WORDS = { vad: 'VAD', gpu: 'GPU', webrtc: 'WebRTC', silero: 'Silero', openwakeword: 'openWakeWord', ms: '(ms)', s: '(s)' };
+/** @type {Record<string, string>} parts of setting names with a spelling of their own */
+const SPELLINGS = { vad: 'VAD', gpu: 'GPU', webrtc: 'WebRTC', silero: 'Silero', openwakeword: 'openWakeWord', ms: '(ms)', s: '(s)' };
 
 /**
  * @param {string} name such as `max_sessions`
@@ -34,16 +34,16 @@ const WORDS = { vad: 'VAD', gpu: 'GPU', webrtc: 'WebRTC', silero: 'Silero', open
 export function labelOf(name) {
   const label = name
     .split('_')
-    .map((word) => WORDS[word] ?? word)
+    .map((word) => SPELLINGS[word] ?? word)
     .join(' ');
   return label.startsWith('open') ? label : label[0].toUpperCase() + label.slice(1);
 }
 
-const CLASSES = Object.keys(WHEN);
+const CLASSES = Object.keys(EFFECTIVE);
 
 /**
  * @param {Config} config
- * @returns {Group[]} in the server's order; in each, what can be changed comes first
+ * @returns {Group[]} in the server's order; within each, settings that change at once come first
  */
 export function groupsOf({ settings, schema }) {
   /** @type {Map<string, Group>} */
@@ -60,25 +60,25 @@ export function groupsOf({ settings, schema }) {
 }
 
 /**
- * @param {unknown} value as JSON has it
- * @returns {string} as a field has it
+ * @param {unknown} value a JSON value
+ * @returns {string} the text in its field
  */
 export const textOf = (value) => (Array.isArray(value) ? value.join(', ') : String(value ?? ''));
 
 /**
- * What cannot be read as the type is sent as it was written, so that the server says what is wrong with it.
+ * A text that cannot be converted is sent unchanged, so that the server reports the problem.
  *
  * @param {SettingSchema} schema
- * @param {string | boolean} written a switch gives a boolean
- * @returns {unknown} as JSON has it
+ * @param {string | boolean} input a switch gives a boolean
+ * @returns {unknown} a JSON value
  */
-export function valueOf(schema, written) {
-  if (typeof written === 'boolean') return written;
-  const trimmed = written.trim();
+export function valueOf(schema, input) {
+  if (typeof input === 'boolean') return input;
+  const trimmed = input.trim();
   if (schema.nullable && !trimmed) return null;
   if (schema.type === 'numbers') return trimmed ? trimmed.split(',').map(numberOr) : [];
   if (schema.type === 'integer' || schema.type === 'number') return numberOr(trimmed);
-  return schema.choices.length > 0 ? trimmed : written;
+  return schema.choices.length > 0 ? trimmed : input;
 }
 
 /**

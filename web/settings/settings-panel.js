@@ -1,9 +1,10 @@
 /**
- * The settings panel: read from the server when it opens, searched, and sent back as one request.
- * It must not judge values: what the server refuses is shown beside its field, in the server's words.
+ * The settings panel: loads the settings when it opens, filters them, and sends all changes in one request.
+ * It does not validate values: the server's message about a rejected one is shown beside its field.
  */
 
-import { changeConfig, fetchConfig, mayOnlyTalk } from '../connection/http-api.js';
+import { changeConfig, fetchConfig, hasTalkScopeOnly } from '../connection/http-api.js';
+import { makeElement } from '../shared/dom.js';
 import { SettingField } from './settings-field.js';
 import { groupsOf, matches } from './settings-model.js';
 
@@ -23,13 +24,13 @@ export class SettingsPanel {
   #filter;
   #apply;
   #discard;
-  #renew;
+  #newSession;
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {() => void} onRenew connect anew, so that the settings of new sessions hold
+   * @param {() => void} onNewSession start a new session, which gets the settings for new sessions
    */
-  constructor(dialog, onRenew) {
+  constructor(dialog, onNewSession) {
     const find = (/** @type {string} */ part) => /** @type {HTMLElement} */ (dialog.querySelector(`[data-part=${part}]`));
     this.#dialog = dialog;
     this.#groups = find('groups');
@@ -38,17 +39,17 @@ export class SettingsPanel {
     this.#filter = /** @type {HTMLSelectElement} */ (find('filter'));
     this.#apply = /** @type {HTMLButtonElement} */ (find('apply'));
     this.#discard = /** @type {HTMLButtonElement} */ (find('discard'));
-    this.#renew = /** @type {HTMLButtonElement} */ (find('renew'));
-    this.#search.addEventListener('input', () => this.#sift());
-    this.#filter.addEventListener('change', () => this.#sift());
+    this.#newSession = /** @type {HTMLButtonElement} */ (find('new-session'));
+    this.#search.addEventListener('input', () => this.#applyFilter());
+    this.#filter.addEventListener('change', () => this.#applyFilter());
     this.#discard.addEventListener('click', () => {
       this.#fields.forEach((field) => field.discard());
       this.#edited();
     });
-    this.#renew.addEventListener('click', () => {
-      this.#renew.hidden = true;
-      onRenew();
-      this.#say('Connected anew: this session has the settings above.');
+    this.#newSession.addEventListener('click', () => {
+      this.#newSession.hidden = true;
+      onNewSession();
+      this.#showStatus('New session started with the settings above.');
     });
     /** @type {HTMLFormElement} */ (dialog.querySelector('form')).addEventListener('submit', (event) => {
       event.preventDefault();
@@ -56,17 +57,17 @@ export class SettingsPanel {
     });
   }
 
-  /** Show what is in force now; edits that were not applied are kept. */
+  /** Show the current settings; edits that were not applied are kept. */
   async open() {
     this.#dialog.showModal();
     if (this.#fields.some((field) => field.isEdited)) return;
-    this.#say('');
-    this.#renew.hidden = true;
+    this.#showStatus('');
+    this.#newSession.hidden = true;
     try {
       this.#draw(groupsOf(await fetchConfig()));
-      if (await mayOnlyTalk()) this.#say('The key in use is for talking only: changes need an admin key.', true);
+      if (await hasTalkScopeOnly()) this.#showStatus('The key in use has the scope talk. Changes need an admin key.', true);
     } catch (error) {
-      this.#say(/** @type {Error} */ (error).message, true);
+      this.#showStatus(/** @type {Error} */ (error).message, true);
     }
   }
 
@@ -74,33 +75,31 @@ export class SettingsPanel {
   #draw(groups) {
     this.#fields = [];
     const sections = groups.map(({ name, title, settings }) => {
-      const section = document.createElement('section');
-      const heading = document.createElement('h3');
+      const heading = makeElement('h3', '', title);
       heading.id = `settings-${name}`;
-      heading.textContent = title;
-      section.setAttribute('aria-labelledby', heading.id);
       const fields = settings.map((setting) => new SettingField(setting, () => this.#edited()));
-      section.append(heading, ...fields.map((field) => field.element));
+      const section = makeElement('section', '', heading, ...fields.map((field) => field.element));
+      section.setAttribute('aria-labelledby', heading.id);
       this.#fields.push(...fields);
       return section;
     });
     this.#groups.replaceChildren(...sections);
-    this.#sift();
+    this.#applyFilter();
     this.#edited();
   }
 
-  #sift() {
+  #applyFilter() {
     const filter = /** @type {Filter} */ (this.#filter.value);
-    let found = 0;
+    let shown = 0;
     for (const field of this.#fields) {
       const isShown = field.isEdited || matches(field.setting, this.#search.value, filter);
       field.element.hidden = !isShown;
-      found += Number(isShown);
+      shown += Number(isShown);
     }
     for (const section of this.#groups.querySelectorAll('section')) {
       section.hidden = !section.querySelector('.field:not([hidden])');
     }
-    this.#groups.toggleAttribute('data-empty', this.#fields.length > 0 && found === 0);
+    this.#groups.toggleAttribute('data-empty', this.#fields.length > 0 && shown === 0);
   }
 
   #edited() {
@@ -115,44 +114,45 @@ export class SettingsPanel {
     if (edited.length === 0) return;
     this.#apply.disabled = true;
     try {
-      this.#settle(await changeConfig(Object.fromEntries(edited.map((field) => [field.setting.name, field.value]))));
+      this.#showResult(await changeConfig(Object.fromEntries(edited.map((field) => [field.setting.name, field.value]))));
     } catch (error) {
-      this.#say(/** @type {Error} */ (error).message, true);
+      this.#showStatus(/** @type {Error} */ (error).message, true);
     }
     this.#edited();
   }
 
   /** @param {ConfigChange} change */
-  #settle({ applied, rejected, settings, warnings }) {
+  #showResult({ applied, rejected, settings, warnings }) {
     /** @type {SettingField | undefined} */
-    let firstRefused;
+    let firstRejected;
     for (const field of this.#fields) {
       const { name } = field.setting;
       if (name in rejected) {
-        field.say('refused', rejected[name].message);
-        firstRefused ??= field;
+        field.setOutcome('rejected', rejected[name].message);
+        firstRejected ??= field;
       } else if (name in applied) {
-        field.take(settings[name]);
-        field.say('applied', APPLIED[applied[name].appliesTo] ?? 'Applied.');
+        field.setValue(settings[name]);
+        field.setOutcome('applied', APPLIED[applied[name].appliesTo] ?? 'Applied.');
       } else if (!field.isEdited) {
-        field.take(settings[name]);
+        field.setValue(settings[name]);
       }
     }
     const counts = [Object.keys(applied).length, Object.keys(rejected).length];
-    const words = [`${counts[0]} applied`, `${counts[1]} refused`].filter((_, i) => counts[i] > 0);
-    this.#say([`${words.join(', ')}.`, ...warnings.map((warning) => `Note: ${warning}.`)].join(' '), counts[1] > 0);
-    const needsNew = Object.values(applied).some((each) => each.appliesTo === 'new_sessions');
-    if (needsNew) this.#renew.hidden = false;
-    firstRefused?.focus();
+    const parts = [`${counts[0]} applied`, `${counts[1]} rejected`].filter((_, i) => counts[i] > 0);
+    const notes = warnings.map((warning) => `Note: ${warning}.`);
+    this.#showStatus([`${parts.join(', ')}.`, ...notes].join(' '), counts[1] > 0);
+    const needsNewSession = Object.values(applied).some((each) => each.appliesTo === 'new_sessions');
+    if (needsNewSession) this.#newSession.hidden = false;
+    firstRejected?.focus();
   }
 
   /**
-   * @param {string} words
+   * @param {string} text
    * @param {boolean} [isBad]
    */
-  #say(words, isBad = false) {
-    this.#status.textContent = words;
-    this.#status.hidden = !words;
+  #showStatus(text, isBad = false) {
+    this.#status.textContent = text;
+    this.#status.hidden = !text;
     this.#status.dataset.tone = isBad ? 'bad' : 'good';
   }
 }

@@ -1,65 +1,68 @@
 /**
- * Every sentence that people read about the state of things: what happened, and what they can do.
- * It must not keep state or touch the DOM.
+ * Texts about the state of the server and the connection: what happened, and what the user can do.
+ * It holds no state and does not touch the DOM. Texts about the audio source are in audio/audio-messages.js.
  */
 
-/** @import { LinkState } from '../connection/server-connection.js' */
+/** @import { ConnectionState } from '../connection/server-connection.js' */
 /** @import { ServerError } from '../connection/protocol.js' */
 /** @import { LossReason } from '../transcript/transcript.js' */
 
 /**
  * @typedef {'good' | 'busy' | 'warn' | 'bad' | 'quiet'} Tone
  * @typedef {{label: string, tone: Tone}} Chip
- * @typedef {{level: 'error' | 'warning' | 'info', text: string, retry?: string}} Message `retry`: what the button says that tries again
+ * @typedef {{level: 'error' | 'warning' | 'info', text: string, retry?: string}} Message `retry`: label of a button that retries
  * @typedef {'loading' | 'ready' | 'failed'} ModelState
  */
 
-/** @type {Record<string, string>} what an error of each kind means, before the server's own words */
-const SERVER = {
-  admission: 'The server did not let this page in',
-  audio_packet: 'The server refused a piece of sound',
-  audio: 'The server could not use a piece of sound',
-  command: 'The server did not understand this page; reloading it may help',
-  resume: 'The session could not be continued, so a new one began',
-  recorder: 'One passage could not be written down',
-  main_engine: 'The speech engine failed to start, so no text will come',
-  realtime_engine: 'The live engine failed to start, so words may appear only after you pause',
+/** @type {Record<string, string>} by the `where` of an error event; the server's own message follows */
+const SERVER_ERRORS = {
+  admission: 'The server did not accept the connection',
+  audio_packet: 'The server rejected an audio packet',
+  audio: 'The server could not process some audio',
+  command: 'The server did not understand a command; reloading the page may help',
+  resume: 'The session could not be resumed, so a new one began',
+  recorder: 'One utterance could not be transcribed',
+  main_engine: 'The speech engine failed to start, so there will be no text',
+  realtime_engine: 'The engine for live words failed to start, so words may appear only after you pause',
 };
 
-const BUSY = /Partials come less often/i;
+const BUSY = /partials come less often/i;
 
 /**
- * Warnings of our server, and what they mean for the person who talks. `$1` is what the first group caught.
+ * The server's warnings, reworded for the user. `$1` is the first group of the pattern.
  *
  * @type {[RegExp, string][]}
  */
 const WARNINGS = [
-  [/start command/i, 'Sound arrived while the server was not listening and was ignored. Press Talk to begin again'],
+  [/start command/i, 'The server ignored audio because talking had not started. Press Talk to start again'],
   [
     /^([\d,.]+) windows of 32 ms of audio were dropped/i,
-    'The server does not keep up and had to skip sound: $1 pieces of 32 ms. Some words may be missing',
+    'The server is overloaded and skipped audio: $1 windows of 32 ms. Some words may be missing',
   ],
   [
     /active speaker limit of (\d+)/i,
-    'Others are speaking: the server hears $1 at a time, and what you just said was not written down',
+    'The server transcribes $1 speakers at a time, and others are speaking. Your last words were not transcribed',
   ],
-  [/active speaker limit/i, 'Others are speaking, and what you just said was not written down: the server hears only so many at a time'],
+  [
+    /active speaker limit/i,
+    'The server transcribes only a few speakers at a time, and others are speaking. Your last words were not transcribed',
+  ],
   [
     /Maximum per-session audio buffer.* cut at ([\d.]+) s/i,
-    'You spoke for $1 s without a pause, so the passage was divided there. Nothing is lost',
+    'You spoke for $1 s without a pause, so the utterance was split there. Nothing is lost',
   ],
   [
-    /Final transcription backlog: (\d+) utterances wait, none is lost/i,
-    'The server is behind: $1 passages wait for their final text. None is lost',
+    /Final transcription backlog: (\d+) utterances wait/i,
+    'The server is behind: $1 utterances wait for their final text. None is lost',
   ],
   [BUSY, 'The server is busy, so words appear less often while you speak. Final texts are not affected'],
   [
-    /No audio came for ([\d.]+) s/i,
-    'No sound reached the server for $1 s, so the passage was ended there. What was heard is written down',
+    /No audio (?:\w+ )?for ([\d.]+) s/i,
+    'The server received no audio for $1 s, so it ended the utterance. What it received before is transcribed',
   ],
 ];
 
-/** @type {Record<LossReason, string>} why a block will have no final text */
+/** @type {Record<LossReason, string>} why a block has no final text */
 const LOSSES = {
   '': 'no final text',
   failed: 'the engine failed: no final text',
@@ -68,56 +71,56 @@ const LOSSES = {
   unknown: 'no final text',
 };
 
-/** @type {Record<string, string>} why a segment ended without a final */
-const CLOSED = {
-  empty: 'No words were heard in it',
-  no_speech: 'It was a noise, not speech',
-  repetition: 'The engine repeated itself, so its text was withheld',
-  failed: 'The engine could not write it down',
+/** @type {Record<string, string>} why a segment was closed without a final, by the event's `reason` */
+const CLOSE_REASONS = {
+  empty: 'It contained no words',
+  no_speech: 'It was noise, not speech',
+  repetition: 'The engine repeated itself, so the text was withheld',
+  failed: 'The engine could not transcribe it',
 };
 
-/** @type {Record<string, Chip>} */
+/** @type {Record<string, Chip>} by the `state` of a status event; `$word` is the wake word */
 const STATES = {
   idle: { label: 'Idle', tone: 'quiet' },
   listening: { label: 'Listening', tone: 'good' },
-  voice: { label: 'Hearing a voice', tone: 'busy' },
-  recording: { label: 'Hearing you', tone: 'busy' },
+  voice: { label: 'Voice detected', tone: 'busy' },
+  recording: { label: 'Recording', tone: 'busy' },
   silence: { label: 'Pause', tone: 'good' },
-  transcribing: { label: 'Writing', tone: 'busy' },
+  transcribing: { label: 'Transcribing', tone: 'busy' },
   wakeword_wait: { label: 'Waiting for $word', tone: 'quiet' },
-  wakeword_detected: { label: 'Wake word heard', tone: 'good' },
-  wakeword_timeout: { label: 'Nothing after the wake word', tone: 'warn' },
+  wakeword_detected: { label: 'Wake word detected', tone: 'good' },
+  wakeword_timeout: { label: 'No speech after the wake word', tone: 'warn' },
 };
 
 /**
- * @param {string} words
- * @returns {string} the words with one full stop at their end
+ * @param {string} text
+ * @returns {string} the text with exactly one full stop at its end
  */
-const sentence = (words) => `${words.trim().replace(/[.\s]+$/, '')}.`;
+const sentence = (text) => `${text.trim().replace(/[.\s]+$/, '')}.`;
 
 /**
  * @param {ServerError} error
  * @returns {Message}
  */
 export function serverErrorMessage({ where, message }) {
-  const meaning = Object.hasOwn(SERVER, where) ? SERVER[where] : 'The server reports a problem';
+  const meaning = Object.hasOwn(SERVER_ERRORS, where) ? SERVER_ERRORS[where] : 'The server reports a problem';
   return { level: 'error', text: sentence(message.trim() ? `${meaning}: ${message}` : meaning) };
 }
 
 /**
- * @param {string} message the server's own words, which stay as they are where we know none that are clearer
+ * @param {string} message the server's message, shown unchanged unless WARNINGS rewords it
  * @returns {Message}
  */
 export function warningMessage(message) {
   const known = WARNINGS.find(([pattern]) => pattern.test(message));
-  const caught = known ? (known[0].exec(message)?.[1] ?? '') : '';
-  const words = known ? known[1].replace('$1', caught) : message.trim();
-  return { level: 'warning', text: sentence(words || 'The server sent a warning without words') };
+  const group = known ? (known[0].exec(message)?.[1] ?? '') : '';
+  const text = known ? known[1].replace('$1', group) : message.trim();
+  return { level: 'warning', text: sentence(text || 'The server sent a warning without a message') };
 }
 
 /**
- * @param {string} message the server's own words
- * @returns {boolean} whether it is about a load that passes, whose end `status` tells
+ * @param {string} message the server's message
+ * @returns {boolean} whether it warns of a temporary load, whose end a status event reports
  */
 export const isBusyWarning = (message) => BUSY.test(message);
 
@@ -132,66 +135,69 @@ export const lossNote = (loss) => LOSSES[loss];
  * @returns {string}
  */
 export const closedReason = (reason) =>
-  Object.hasOwn(CLOSED, reason) ? CLOSED[reason] : reason.replaceAll('_', ' ') || 'The server gave no reason';
+  Object.hasOwn(CLOSE_REASONS, reason) ? CLOSE_REASONS[reason] : reason.replaceAll('_', ' ') || 'The server gave no reason';
 
 /** @returns {Message} */
 export const loadingMessage = () => ({
   level: 'info',
-  text: 'The speech model is still loading. You can talk already: the words appear when it is ready.',
+  text: 'The speech model is still loading. You can already talk: the words appear when it is ready.',
 });
 
 /**
- * @param {number} missedEvents events of the server that it no longer has
+ * @param {number} missedEvents events that the server no longer has
  * @returns {Message}
  */
 export const resumedMessage = (missedEvents) => ({
   level: 'warning',
-  text: `The connection is back, but ${missedEvents === 1 ? 'one message' : `${missedEvents} messages`} of the server got lost. Some words may be missing.`,
+  text: `The connection is back, but ${missedEvents === 1 ? 'one message from the server was' : `${missedEvents} messages from the server were`} lost. Some words may be missing.`,
 });
 
-/** @type {[RegExp, string][]} why the server lets nobody in for now, by its own words */
-const REFUSALS = [
-  [/wrong keys from this address/i, 'Too many wrong keys came from this address, so the server lets nobody in for a minute.'],
-  [/connections from this address/i, 'The server takes no more connections from this address. Closing other tabs of this page helps.'],
+/** @type {[RegExp, string][]} why the server accepts no connections now, by its message */
+const REJECTIONS = [
+  [/wrong keys from this address/i, 'Too many wrong keys came from this address, so the server accepts none for a minute.'],
+  [
+    /connections from this address/i,
+    'The server accepts no more connections from this address. Closing other tabs of this page helps.',
+  ],
   [/keys wait to be checked/i, 'The server has too many keys to check at once.'],
 ];
 
 /**
- * @param {LinkState} link
- * @returns {Message | null} null while there is nothing to say
+ * @param {ConnectionState} connection
+ * @returns {Message | null} null while there is nothing to report
  */
-export function linkMessage({ phase, full, refusal, failures, keepsS }) {
-  if (phase === 'locked') return { level: 'error', text: 'The server asks for a key.', retry: 'Enter the key' };
+export function connectionMessage({ phase, isFull, rejection, failures, graceS }) {
+  if (phase === 'locked') return { level: 'error', text: 'The server requires a key.', retry: 'Enter the key' };
   if (phase === 'open' || failures === 0) return null;
   const retry = 'Try now';
-  if (full) {
-    const known = REFUSALS.find(([pattern]) => pattern.test(refusal));
-    return { level: 'error', text: `${known?.[1] ?? 'The server is full.'} This page asks again until there is room.`, retry };
+  if (isFull) {
+    const known = REJECTIONS.find(([pattern]) => pattern.test(rejection));
+    return { level: 'error', text: `${known?.[1] ?? 'The server is full.'} This page tries again until it is accepted.`, retry };
   }
-  const kept = keepsS > 0 ? ` While you talk, the last ${Math.round(keepsS)} s are kept for it.` : '';
-  const text = `The server cannot be reached. This page tries again by itself, and what was said stays here.${kept}`;
+  const buffered = graceS > 0 ? ` The last ${Math.round(graceS)} s of your audio are kept and sent later.` : '';
+  const text = `The server cannot be reached. This page tries again by itself, and the transcript stays here.${buffered}`;
   return { level: 'error', text, retry };
 }
 
 /**
- * @param {LinkState} link
+ * @param {ConnectionState} connection
  * @param {boolean} isTalking
- * @returns {Chip} an empty label while there is nothing to say
+ * @returns {Chip} an empty label unless audio is buffered
  */
-export function keptChip({ phase, keepsS }, isTalking) {
-  const isKept = phase !== 'open' && keepsS > 0 && isTalking;
-  return { label: isKept ? `Not connected: the last ${Math.round(keepsS)} s are kept` : '', tone: 'warn' };
+export function bufferingChip({ phase, graceS }, isTalking) {
+  const isBuffering = phase !== 'open' && graceS > 0 && isTalking;
+  return { label: isBuffering ? `Not connected: the last ${Math.round(graceS)} s are kept` : '', tone: 'warn' };
 }
 
 /**
- * @param {LinkState} link
+ * @param {ConnectionState} connection
  * @param {ModelState} model
  * @returns {Chip}
  */
-export function connectionChip({ phase, full, failures }, model) {
+export function connectionChip({ phase, isFull, failures }, model) {
   if (phase === 'locked') return { label: 'Key needed', tone: 'warn' };
   if (phase !== 'open') {
-    if (full) return { label: 'Server full', tone: 'bad' };
+    if (isFull) return { label: 'Server full', tone: 'bad' };
     return failures ? { label: 'Reconnecting', tone: 'warn' } : { label: 'Connecting', tone: 'busy' };
   }
   if (model === 'failed') return { label: 'Engine failed', tone: 'bad' };
@@ -199,8 +205,8 @@ export function connectionChip({ phase, full, failures }, model) {
 }
 
 /**
- * @param {string} state as `status` names it
- * @param {string} [wakeWords] those that are listened for, with commas between
+ * @param {string} state of a status event
+ * @param {string} [wakeWords] separated by commas
  * @returns {Chip}
  */
 export function stateChip(state, wakeWords = '') {
@@ -209,9 +215,3 @@ export function stateChip(state, wakeWords = '') {
   const word = words.length > 0 ? words.map((each) => `“${each}”`).join(' or ') : 'the wake word';
   return { ...STATES[state], label: STATES[state].label.replace('$word', word) };
 }
-
-/**
- * @param {number} seconds more than 0
- * @returns {string} such as `0.4 s` or `12 s`; never `0.0 s`
- */
-export const secondsLabel = (seconds) => `${seconds < 9.95 ? Math.max(0.1, seconds).toFixed(1) : Math.round(seconds)} s`;

@@ -1,7 +1,9 @@
 /**
- * Draws the sentences on show, each with a way to put it aside.
- * It must not word them or decide when they go.
+ * Draws the notices, each with a button that dismisses it.
+ * It neither words them nor decides when they go.
  */
+
+import { makeElement, setText } from './dom.js';
 
 /** @import { Notice } from './notices.js' */
 
@@ -11,22 +13,10 @@
  * @param {() => void} onClick
  */
 function makeButton(label, className, onClick) {
-  const button = document.createElement('button');
+  const button = /** @type {HTMLButtonElement} */ (makeElement('button', className, label));
   button.type = 'button';
-  button.className = className;
-  button.textContent = label;
   button.addEventListener('click', onClick);
   return button;
-}
-
-/**
- * A screen reader reads what changes: an untouched sentence must stay untouched.
- *
- * @param {HTMLElement} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 /**
@@ -58,7 +48,7 @@ export class NoticesView {
   draw(notices) {
     const others = notices.length - 1;
     this.#more.hidden = others < 1;
-    write(this.#more, others === 1 ? 'One more message' : `${others} more messages`);
+    setText(this.#more, others === 1 ? 'One more message' : `${others} more messages`);
     if (others < 1) this.#unfold(false);
     const shown = new Set(notices.map((notice) => notice.key));
     for (const [key, element] of this.#elements) {
@@ -70,26 +60,23 @@ export class NoticesView {
       const element = this.#elements.get(notice.key) ?? this.#add(notice);
       element.dataset.level = notice.level;
       const text = /** @type {HTMLElement} */ (element.firstElementChild);
-      const words = notice.count > 1 ? `${notice.text} (${notice.count} times)` : notice.text;
-      write(text, words);
+      setText(text, notice.count > 1 ? `${notice.text} (${notice.count} times)` : notice.text);
     }
   }
 
-  /** @param {boolean} isUnfolded whether all are shown where there is little room, instead of the newest only */
+  /** @param {boolean} isUnfolded whether a small screen shows all notices, or only the newest */
   #unfold(isUnfolded) {
     this.#area.toggleAttribute('data-unfolded', isUnfolded);
   }
 
   /** @param {Notice} notice */
   #add(notice) {
-    const element = document.createElement('div');
-    element.className = 'notice';
+    const element = makeElement('div', 'notice', makeElement('p'));
     element.dataset.testid = 'notice';
-    element.append(document.createElement('p'));
     if (notice.retry) element.append(makeButton(notice.retry, 'quiet-button', this.#actions.onRetry));
     const dismiss = makeButton('×', 'quiet-button dismiss', () => {
       this.#actions.onDismiss(notice.key);
-      // The focus goes on to the next message, or to where everything began.
+      // The focus moves to another notice's button, or back to the Talk button.
       const next = /** @type {HTMLElement | null} */ (this.#area.querySelector('.notice:last-child .dismiss'));
       if (next) next.focus();
       else this.#actions.onLastDismissed();

@@ -1,12 +1,12 @@
 /**
- * The sentences on show right now: each under a key, repeats counted, the number bounded.
- * It must not word them or draw them.
+ * The messages shown now: one per key, repeats counted, at most four.
+ * It neither words nor draws them.
  */
 
 /** @import { Message } from './messages.js' */
 
-/** More at once would hide the transcript; the oldest goes. */
-const MOST = 4;
+/** More at once would hide the transcript, so the oldest is removed. */
+const MAX_NOTICES = 4;
 
 /** @typedef {Message & {key: string, count: number}} Notice */
 
@@ -26,7 +26,7 @@ export class Notices {
   }
 
   /**
-   * @param {string} key what it is about; the same text under the same key counts up instead of piling up
+   * @param {string} key its subject; a repeat of the same text under one key only increases `count`
    * @param {Message} message
    */
   show(key, message) {
@@ -34,15 +34,15 @@ export class Notices {
     const count = before?.text === message.text ? before.count + 1 : 1;
     this.#notices.set(key, { ...message, key, count });
     const [oldest] = this.#notices.keys();
-    if (this.#notices.size > MOST) this.#notices.delete(oldest);
+    if (this.#notices.size > MAX_NOTICES) this.#notices.delete(oldest);
     this.#onChange(this.list);
   }
 
-  /** @param {string} keyOrPrefix a key, or the start of several that ends in a colon */
+  /** @param {string} keyOrPrefix a key, or a prefix that ends in a colon and removes all keys that start with it */
   resolve(keyOrPrefix) {
     const isGroup = keyOrPrefix.endsWith(':');
-    const gone = [...this.#notices.keys()].filter((key) => (isGroup ? key.startsWith(keyOrPrefix) : key === keyOrPrefix));
-    gone.forEach((key) => this.#notices.delete(key));
-    if (gone.length > 0) this.#onChange(this.list);
+    const removed = [...this.#notices.keys()].filter((key) => (isGroup ? key.startsWith(keyOrPrefix) : key === keyOrPrefix));
+    removed.forEach((key) => this.#notices.delete(key));
+    if (removed.length > 0) this.#onChange(this.list);
   }
 }

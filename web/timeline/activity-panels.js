@@ -1,50 +1,46 @@
 /**
- * Everything that shows what the server is doing besides the words: timeline, event log, figures and their chips.
- * It must not change what the session does.
+ * The panels that show the server's activity beside the transcript: timeline, event log, and statistics with their chips.
+ * They only show; they change nothing in the session.
  */
 
-import { drawChip, drawFigures, Figures } from './session-stats.js';
-import { Log } from './event-log.js';
-import { LogView } from './event-log-view.js';
-import { linkLine, logLine } from './event-log-text.js';
+import { byId, drawChip } from '../shared/dom.js';
+import { EventLog } from './event-log.js';
+import { EventLogView } from './event-log-view.js';
+import { connectionLine, logLine } from './event-log-text.js';
+import { SessionStats, drawStats } from './session-stats.js';
 import { TimelinePanel } from './timeline-panel.js';
 
-/** @import { LinkState } from '../connection/server-connection.js' */
 /** @import { ServerEvent } from '../connection/protocol.js' */
+/** @import { ConnectionState } from '../connection/server-connection.js' */
 
-/** From this width on there is room for everything at once. */
+/** From this width on, the panels stand beside the transcript and are open. The stylesheets use the same width. */
 const WIDE = '(min-width: 54rem)';
 
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- * @returns {T}
- */
-const byId = (id) => /** @type {T} */ (document.getElementById(id));
-
-export class Observer {
+export class ActivityPanels {
   #timeline = new TimelinePanel();
-  #log = new Log();
-  #figures = new Figures();
-  /** @type {LinkState['phase']} */
+  #log = new EventLog();
+  #stats = new SessionStats();
+  /** @type {ConnectionState['phase']} */
   #phase = 'connecting';
   /** @type {number | null} */
-  #roundTripMs = null;
+  #latencyMs = null;
   #wakeWords = '';
-  #figuresCard = /** @type {HTMLDetailsElement} */ (byId('figures'));
+  #statsCard = /** @type {HTMLDetailsElement} */ (byId('stats'));
   #logView;
 
   constructor() {
-    const card = /** @type {HTMLDetailsElement} */ (byId('log'));
+    const logCard = /** @type {HTMLDetailsElement} */ (byId('log'));
+    const timelineCard = /** @type {HTMLDetailsElement} */ (byId('timeline'));
     const wide = matchMedia(WIDE);
-    const openWhereWide = () => {
-      for (const each of [card, /** @type {HTMLDetailsElement} */ (byId('timeline'))]) each.open = wide.matches;
+    const openIfWide = () => {
+      logCard.open = wide.matches;
+      timelineCard.open = wide.matches;
     };
-    openWhereWide();
-    wide.addEventListener('change', openWhereWide); // a tablet that is turned
-    this.#logView = new LogView(this.#log, { card, list: byId('log-list'), filters: byId('log-filters') });
-    this.#figuresCard.addEventListener('toggle', () => this.#draw());
-    // Chips come and go, and may fill a second line: what sticks below the bar must know how high it is.
+    openIfWide();
+    wide.addEventListener('change', openIfWide); // such as a tablet that is turned
+    this.#logView = new EventLogView(this.#log, { card: logCard, list: byId('log-list'), filters: byId('log-filters') });
+    this.#statsCard.addEventListener('toggle', () => this.#draw());
+    // Chips appear and disappear and may wrap. What is sticky below the top bar needs its current height.
     const bar = /** @type {HTMLElement} */ (document.querySelector('.top'));
     const root = document.documentElement;
     new ResizeObserver(() => root.style.setProperty('--top', `${bar.offsetHeight}px`)).observe(bar);
@@ -52,48 +48,48 @@ export class Observer {
   }
 
   /** @param {ServerEvent} event */
-  eventArrived(event) {
+  eventReceived(event) {
     if (event.type === 'status') this.#wakeWords = event.wakeWords;
-    this.#timeline.eventArrived(event);
-    this.#figures.eventArrived(event);
+    this.#timeline.eventReceived(event);
+    this.#stats.eventReceived(event);
     const line = logLine(event);
     if (line) this.#log.add(line, Date.now());
     this.#logView.changed();
     this.#draw();
   }
 
-  /** @param {LinkState} link */
-  linkChanged(link) {
-    const line = linkLine(this.#phase, link);
+  /** @param {ConnectionState} connection */
+  connectionChanged(connection) {
+    const line = connectionLine(this.#phase, connection);
     if (line) this.#log.add(line, Date.now());
-    if (this.#phase === 'open' && link.phase !== 'open') {
+    if (this.#phase === 'open' && connection.phase !== 'open') {
       this.#timeline.disconnected();
-      this.#figures.disconnected();
-      this.#roundTripMs = null;
+      this.#stats.disconnected();
+      this.#latencyMs = null;
     }
-    this.#phase = link.phase;
+    this.#phase = connection.phase;
     this.#logView.changed();
     this.#draw();
   }
 
-  /** @returns {string} the wake words that are listened for, with commas between */
+  /** @returns {string} the active wake words, separated by commas */
   get wakeWords() {
     return this.#wakeWords;
   }
 
-  /** @param {number} roundTripMs */
-  latencyMeasured(roundTripMs) {
-    this.#roundTripMs = roundTripMs;
+  /** @param {number} latencyMs */
+  latencyMeasured(latencyMs) {
+    this.#latencyMs = latencyMs;
     this.#draw();
   }
 
   /** @param {number} level 0 to 1 */
-  levelHeard(level) {
-    this.#timeline.levelHeard(level);
+  levelMeasured(level) {
+    this.#timeline.levelMeasured(level);
   }
 
   #draw() {
-    for (const [id, chip] of Object.entries(this.#figures.chips)) drawChip(byId(id), chip);
-    if (this.#figuresCard.open) drawFigures(byId('figures-list'), this.#figures.list(this.#roundTripMs));
+    for (const [id, chip] of Object.entries(this.#stats.chips)) drawChip(byId(id), chip);
+    if (this.#statsCard.open) drawStats(byId('stats-list'), this.#stats.list(this.#latencyMs));
   }
 }

@@ -1,10 +1,11 @@
 /**
- * What the event log says of each event. It must not keep state or touch the DOM.
+ * The texts of the event log. It holds no state and does not touch the DOM.
  */
 
-import { closedReason, secondsLabel, serverErrorMessage, warningMessage } from '../shared/messages.js';
+import { secondsLabel } from '../shared/format.js';
+import { closedReason, serverErrorMessage, warningMessage } from '../shared/messages.js';
 
-/** @import { LinkState } from '../connection/server-connection.js' */
+/** @import { ConnectionState } from '../connection/server-connection.js' */
 /** @import { LogKind, LogLine, LogTone } from './event-log.js' */
 /** @import { SegmentTimes, ServerEvent, Timeline } from '../connection/protocol.js' */
 
@@ -18,7 +19,7 @@ import { closedReason, secondsLabel, serverErrorMessage, warningMessage } from '
 const line = (kind, title, detail = '', tone = 'info') => ({ kind, tone, title, detail });
 
 /** @param {SegmentTimes} segment */
-function lengths({ durationSeconds, preRollSeconds }) {
+function durations({ durationSeconds, preRollSeconds }) {
   const parts = [];
   if (durationSeconds !== undefined) parts.push(secondsLabel(durationSeconds));
   if (preRollSeconds) parts.push(`${secondsLabel(preRollSeconds)} of pre-roll`);
@@ -26,22 +27,22 @@ function lengths({ durationSeconds, preRollSeconds }) {
 }
 
 /** @type {Record<string, (event: Timeline) => LogLine>} */
-const HAPPENED = {
-  recording_started: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} began`, lengths(segment)),
-  recording_ended: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} ended`, lengths(segment)),
-  transcription_started: ({ segmentId }) => line('details', `Writing ${segmentId}`),
+const TIMELINE_LINES = {
+  recording_started: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} began`, durations(segment)),
+  recording_ended: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} ended`, durations(segment)),
+  transcription_started: ({ segmentId }) => line('details', `Transcribing ${segmentId}`),
   wakeword_wait_started: () => line('wake', 'Waiting for the wake word'),
   wakeword_wait_ended: () => line('wake', 'Stopped waiting for the wake word'),
-  wakeword_detected: ({ wakeWord }) => line('wake', 'Wake word heard', wakeWord && `“${wakeWord}”`, 'good'),
-  wakeword_timeout: () => line('wake', 'Nothing was said after the wake word', '', 'warning'),
+  wakeword_detected: ({ wakeWord }) => line('wake', 'Wake word detected', wakeWord && `“${wakeWord}”`, 'good'),
+  wakeword_timeout: () => line('wake', 'No speech after the wake word', '', 'warning'),
   wakeword_followup_started: ({ durationSeconds }) =>
-    line('wake', 'Listening on without a wake word', durationSeconds === null ? '' : `for ${secondsLabel(durationSeconds)}`),
-  wakeword_followup_timeout: () => line('wake', 'Nothing more was said; a wake word is needed again'),
+    line('wake', 'Listening without a wake word', durationSeconds === null ? '' : `for ${secondsLabel(durationSeconds)}`),
+  wakeword_followup_timeout: () => line('wake', 'No more speech: a wake word is needed again'),
 };
 
 /**
  * @param {ServerEvent} event
- * @returns {LogLine | null} null for what the log leaves to other events
+ * @returns {LogLine | null} null for an event that another event already reports
  */
 export function logLine(event) {
   switch (event.type) {
@@ -49,12 +50,12 @@ export function logLine(event) {
       return line('server', 'Connected', event.sessionId && `session ${event.sessionId.slice(0, 8)}`, 'good');
     case 'resumed': {
       const lost = event.missedEvents > 0 ? `, ${event.missedEvents} messages lost` : '';
-      return line('server', 'Connected again', `the same session goes on${lost}`, 'good');
+      return line('server', 'Reconnected', `the session continues${lost}`, 'good');
     }
     case 'ready':
       return event.ok ? line('server', 'Speech model ready', '', 'good') : line('trouble', 'The speech engine failed to start', '', 'error');
     case 'timeline':
-      return Object.hasOwn(HAPPENED, event.event) ? HAPPENED[event.event](event) : null;
+      return Object.hasOwn(TIMELINE_LINES, event.event) ? TIMELINE_LINES[event.event](event) : null;
     case 'realtime': {
       const took = event.latencyS === null ? '' : ` after ${Math.round(event.latencyS * 1000)} ms`;
       return line('details', `Words of ${event.segmentId}${took}`, (event.stableText + event.unstableText).trim());
@@ -66,9 +67,9 @@ export function logLine(event) {
       return line('speech', `No text for ${event.segmentId}`, `${closedReason(event.reason)}.`, tone);
     }
     case 'heartbeat': {
-      const busy = `engines busy for ${Math.round(event.realTimeFactor * 100)} % of it`;
-      const queue = `last wait ${Math.round(event.queueDelayMs)} ms`;
-      return line('details', 'Heartbeat', `${secondsLabel(event.audioReceivedSeconds)} of sound received, ${busy}, ${queue}`);
+      const busy = `engine time ${Math.round(event.realTimeFactor * 100)} % of its length`;
+      const queue = `last queue delay ${Math.round(event.queueDelayMs)} ms`;
+      return line('details', 'Heartbeat', `${secondsLabel(event.audioReceivedSeconds)} of audio received, ${busy}, ${queue}`);
     }
     case 'clear':
       return line('speech', 'Cleared');
@@ -82,13 +83,13 @@ export function logLine(event) {
 }
 
 /**
- * @param {LinkState['phase']} before
- * @param {LinkState} link
- * @returns {LogLine | null} null for what the server's own events tell
+ * @param {ConnectionState['phase']} before
+ * @param {ConnectionState} connection
+ * @returns {LogLine | null} null for a change that the server's events report
  */
-export function linkLine(before, { phase, full }) {
-  if (phase === 'locked' && before !== 'locked') return line('server', 'The server asks for a key', '', 'warning');
+export function connectionLine(before, { phase, isFull }) {
+  if (phase === 'locked' && before !== 'locked') return line('server', 'The server requires a key', '', 'warning');
   if (phase !== 'waiting' || before === 'waiting') return null;
-  if (full) return line('server', 'The server is full', '', 'warning');
-  return before === 'open' ? line('server', 'Connection lost', '', 'error') : line('server', 'The server does not answer', '', 'warning');
+  if (isFull) return line('server', 'The server is full', '', 'warning');
+  return before === 'open' ? line('server', 'Connection lost', '', 'error') : line('server', 'The server does not respond', '', 'warning');
 }

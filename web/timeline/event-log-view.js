@@ -1,50 +1,38 @@
 /**
- * Draws the event log and its filters, while it is open. It must not decide what is kept or how it reads.
+ * Draws the event log and its filters while its card is open. It decides neither which entries are kept nor their texts.
  */
 
+import { makeElement } from '../shared/dom.js';
+import { timeOfDay } from '../shared/format.js';
 import { LOG_KINDS } from './event-log.js';
 
-/** @import { Log, LogEntry } from './event-log.js' */
-
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
-
-/**
- * @param {string} tag
- * @param {string} className
- * @param {string} [text]
- */
-function make(tag, className, text = '') {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
+/** @import { EventLog, LogEntry } from './event-log.js' */
 
 /** @param {LogEntry} entry */
 function drawEntry({ id, atMs, kind, tone, title, detail, count }) {
-  const row = make('li', 'log-entry');
+  const row = makeElement('li', 'log-entry');
   row.dataset.id = String(id);
   row.dataset.count = String(count);
   row.dataset.kind = kind;
   row.dataset.tone = tone;
-  const head = make('span', 'log-title', count > 1 ? `${title} (${count} times)` : title);
-  row.append(make('time', 'log-time', CLOCK.format(new Date(atMs))), head);
+  const head = makeElement('span', 'log-title', count > 1 ? `${title} (${count} times)` : title);
+  row.append(makeElement('time', 'log-time', timeOfDay(atMs)), head);
   if (detail) {
-    const words = make('span', 'log-detail', detail);
-    words.dir = 'auto';
-    row.append(words);
+    const text = makeElement('span', 'log-detail', detail);
+    text.dir = 'auto';
+    row.append(text);
   }
   return row;
 }
 
-export class LogView {
+export class EventLogView {
   #isDue = false;
   #log;
   #card;
   #list;
 
   /**
-   * @param {Log} log
+   * @param {EventLog} log
    * @param {{card: HTMLDetailsElement, list: HTMLElement, filters: HTMLElement}} elements
    */
   constructor(log, { card, list, filters }) {
@@ -55,7 +43,7 @@ export class LogView {
     card.addEventListener('toggle', () => this.changed());
   }
 
-  /** Draw at the next frame; many events may come in one. */
+  /** Draw in the next frame, once for all events that arrive before it. */
   changed() {
     if (this.#isDue || !this.#card.open) return;
     this.#isDue = true;
@@ -67,7 +55,7 @@ export class LogView {
 
   /** @param {typeof LOG_KINDS[0]} kind */
   #filter({ kind, label }) {
-    const button = /** @type {HTMLButtonElement} */ (make('button', 'filter', label));
+    const button = /** @type {HTMLButtonElement} */ (makeElement('button', 'filter', label));
     button.type = 'button';
     button.dataset.kind = kind;
     button.setAttribute('aria-pressed', String(this.#log.isShown(kind)));
@@ -84,7 +72,7 @@ export class LogView {
     const wanted = this.#log.shown.map((entry) => rows.get(`${entry.id}/${entry.count}`) ?? drawEntry(entry));
     const kept = new Set(wanted);
     for (const row of rows.values()) if (!kept.has(row)) row.remove();
-    // Newest first: only what is new is inserted, what stands stays as it is.
+    // Insert only new rows, so that existing ones keep their selection and scroll position.
     wanted.forEach((row, i) => {
       if (this.#list.children[i] !== row) this.#list.insertBefore(row, this.#list.children[i] ?? null);
     });

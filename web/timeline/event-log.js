@@ -1,14 +1,14 @@
 /**
- * The event log: what happened, newest first, bounded, and which kinds of it are shown.
- * It must not word entries, draw them, or read a clock.
+ * The event log: a bounded list of entries, newest first, and the kinds that are shown.
+ * It does not word or draw entries, or read a clock.
  */
 
-/** @typedef {'speech' | 'wake' | 'trouble' | 'server' | 'details'} LogKind details are live words and heartbeats */
+/** @typedef {'speech' | 'wake' | 'trouble' | 'server' | 'details'} LogKind `details` are live words and heartbeats */
 /** @typedef {'info' | 'good' | 'warning' | 'error'} LogTone */
 /** @typedef {{kind: LogKind, tone: LogTone, title: string, detail: string}} LogLine */
-/** @typedef {LogLine & {id: number, atMs: number, count: number}} LogEntry `count`: how often in a row */
+/** @typedef {LogLine & {id: number, atMs: number, count: number}} LogEntry `count`: repeats in a row */
 
-/** @type {{kind: LogKind, label: string, isShown: boolean}[]} in their order on the page, and what is shown at first */
+/** @type {{kind: LogKind, label: string, isShown: boolean}[]} in their order on the page; `isShown` at first */
 export const LOG_KINDS = [
   { kind: 'speech', label: 'Speech', isShown: true },
   { kind: 'wake', label: 'Wake words', isShown: true },
@@ -17,10 +17,10 @@ export const LOG_KINDS = [
   { kind: 'details', label: 'Details', isShown: false },
 ];
 
-/** Of each kind as many are kept: details, of which there are most, push nothing else out. */
-const KEPT_OF_A_KIND = 100;
+/** Entries kept per kind, so that the many details displace no other kind. */
+const MAX_PER_KIND = 100;
 
-export class Log {
+export class EventLog {
   /** @type {LogEntry[]} oldest first */
   #entries = [];
   #shown = new Set(LOG_KINDS.filter(({ isShown }) => isShown).map(({ kind }) => kind));
@@ -42,16 +42,16 @@ export class Log {
   }
 
   /**
-   * @param {LogLine} line the same one again counts up instead of piling up
+   * @param {LogLine} line a repeat of the newest line of its kind only increases that entry's `count`
    * @param {number} atMs
    */
   add(line, atMs) {
-    const ofKind = this.#entries.filter(({ kind }) => kind === line.kind);
-    const last = ofKind.at(-1);
-    const again = last && last.title === line.title && last.detail === line.detail ? last : null;
-    if (again) this.#remove(again);
-    else if (ofKind.length >= KEPT_OF_A_KIND) this.#remove(ofKind[0]);
-    this.#entries.push({ ...line, id: again?.id ?? this.#nextId, atMs, count: (again?.count ?? 0) + 1 });
+    const sameKind = this.#entries.filter(({ kind }) => kind === line.kind);
+    const last = sameKind.at(-1);
+    const repeated = last && last.title === line.title && last.detail === line.detail ? last : null;
+    if (repeated) this.#remove(repeated);
+    else if (sameKind.length >= MAX_PER_KIND) this.#remove(sameKind[0]);
+    this.#entries.push({ ...line, id: repeated?.id ?? this.#nextId, atMs, count: (repeated?.count ?? 0) + 1 });
     this.#nextId += 1;
   }
 

@@ -1,14 +1,14 @@
 /**
- * How loud it was here in the last ten minutes. It must not draw, hear anything itself or read a clock.
+ * The loudness of the captured audio in the last ten minutes. It does not draw, capture or read a clock.
  */
 
 import { KEPT_S } from './timeline.js';
 
-/** Loudness is kept for slots of this length: ten minutes are 6,000 numbers, and no more are ever held. */
+/** One level is kept per slot of this length: 6,000 numbers for ten minutes. */
 export const SLOT_S = 0.1;
 const SLOTS = KEPT_S / SLOT_S;
 
-export class Levels {
+export class LevelHistory {
   #levels = new Float32Array(SLOTS);
   #newestSlot = -SLOTS;
 
@@ -18,7 +18,7 @@ export class Levels {
    */
   push(level, nowS) {
     const slot = Math.floor(nowS / SLOT_S);
-    // What lies between was not listened to. A clock that was set back begins anew.
+    // Slots without a level are silent. After the clock was set back, all are.
     const passed = slot < this.#newestSlot ? SLOTS : Math.min(SLOTS, slot - this.#newestSlot);
     for (let back = 0; back < passed; back += 1) this.#levels[(slot + SLOTS - back) % SLOTS] = 0;
     this.#newestSlot = slot;
@@ -27,10 +27,10 @@ export class Levels {
 
   /**
    * @param {number} fromS
-   * @param {number} toS not included
-   * @returns {number} the loudest of that stretch, 0 to 1; 0 where nobody listened
+   * @param {number} toS exclusive
+   * @returns {number} the highest level in that time, 0 to 1; 0 where nothing was captured
    */
-  loudest(fromS, toS) {
+  max(fromS, toS) {
     const first = Math.max(Math.round(fromS / SLOT_S), this.#newestSlot - SLOTS + 1, 0);
     const last = Math.min(this.#newestSlot, Math.round(toS / SLOT_S) - 1);
     let level = 0;

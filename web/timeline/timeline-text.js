@@ -1,14 +1,14 @@
 /**
- * The timeline in words: what was at one moment, and what the picture shows altogether.
- * It must not keep state, draw, or read a clock.
+ * The timeline as text: the events at one moment, and a summary of the whole range.
+ * It holds no state and does not draw or read a clock.
  */
 
-import { secondsLabel } from '../shared/messages.js';
-import { LANES } from './timeline.js';
+import { secondsLabel } from '../shared/format.js';
+import { TRACKS } from './timeline.js';
 
-/** @import { Lane, Span, Timeline } from './timeline.js' */
+/** @import { Track, Span, Timeline } from './timeline.js' */
 
-/** How far around the pointer something short is still found, as a part of what is in sight. */
+/** Distance from the pointer up to which an event is found, as a part of the range. */
 const REACH = 0.012;
 
 /**
@@ -26,38 +26,38 @@ const count = (number, noun) => `${number} ${noun}${number === 1 ? '' : 's'}`;
 
 /**
  * @param {Timeline} timeline
- * @param {{atS: number, spanS: number, nowS: number}} view the moment, how much is in sight, and the time
- * @returns {{lane: Lane, label: string}[]} what was there, from top to bottom: of each lane what began last, and its nearest instant
+ * @param {{atS: number, rangeS: number, nowS: number}} view the moment, the range, and the present
+ * @returns {{track: Track, label: string}[]} from top to bottom: of each track the span that began last, and the nearest mark
  */
-export function momentAt({ spans, marks }, { atS, spanS, nowS }) {
-  const reachS = spanS * REACH;
-  return LANES.flatMap(({ lane }) => {
+export function eventsAt({ spans, marks }, { atS, rangeS, nowS }) {
+  const reachS = rangeS * REACH;
+  return TRACKS.flatMap(({ track }) => {
     const span = spans.findLast(
-      (each) => each.lane === lane && each.fromS <= atS + reachS && (each.toS ?? nowS) >= atS - reachS,
+      (each) => each.track === track && each.fromS <= atS + reachS && (each.toS ?? nowS) >= atS - reachS,
     );
     const [mark] = marks
-      .filter((each) => each.lane === lane && Math.abs(each.atS - atS) <= reachS)
+      .filter((each) => each.track === track && Math.abs(each.atS - atS) <= reachS)
       .sort((a, b) => Math.abs(a.atS - atS) - Math.abs(b.atS - atS));
     const labels = [span && `${span.label} (${lengthLabel(span, nowS)})`, mark?.label];
-    return labels.filter((label) => label !== undefined).map((label) => ({ lane, label }));
+    return labels.filter((label) => label !== undefined).map((label) => ({ track, label }));
   });
 }
 
 /**
  * @param {Timeline} timeline
- * @param {{spanS: number, nowS: number}} view
- * @returns {string} the picture in a sentence
+ * @param {{rangeS: number, nowS: number}} view
+ * @returns {string} one sentence
  */
-export function summary({ spans, marks }, { spanS, nowS }) {
-  const oldestS = nowS - spanS;
-  const inSight = spans.filter(({ toS }) => (toS ?? nowS) >= oldestS);
-  const recordings = inSight.filter(({ lane }) => lane === 'recording');
-  const recordedS = recordings.reduce((sum, { fromS, toS }) => sum + (toS ?? nowS) - Math.max(fromS, oldestS), 0);
-  const finals = inSight.filter(({ lane, tone }) => lane === 'recognition' && tone === 'good').length;
-  const woken = marks.filter(({ lane, tone, atS }) => lane === 'wake' && tone === 'good' && atS >= oldestS).length;
+export function summary({ spans, marks }, { rangeS, nowS }) {
+  const startS = nowS - rangeS;
+  const visible = spans.filter(({ toS }) => (toS ?? nowS) >= startS);
+  const recordings = visible.filter(({ track }) => track === 'recording');
+  const recordedS = recordings.reduce((sum, { fromS, toS }) => sum + (toS ?? nowS) - Math.max(fromS, startS), 0);
+  const finals = visible.filter(({ track, tone }) => track === 'recognition' && tone === 'good').length;
+  const wakeWords = marks.filter(({ track, tone, atS }) => track === 'wake' && tone === 'good' && atS >= startS).length;
   const parts = [];
-  if (woken > 0) parts.push(count(woken, 'wake word'));
-  if (recordings.length > 0) parts.push(`${count(recordings.length, 'recording')} of ${secondsLabel(recordedS)} in all`);
+  if (wakeWords > 0) parts.push(count(wakeWords, 'wake word'));
+  if (recordings.length > 0) parts.push(`${count(recordings.length, 'recording')}, ${secondsLabel(recordedS)} in total`);
   if (finals > 0) parts.push(count(finals, 'final text'));
   return parts.length > 0 ? `${parts.join(', ')}.` : 'Nothing was recorded.';
 }

@@ -1,29 +1,29 @@
 /**
- * Draws the timeline on its canvas: a lane each for loudness, wake words, voice, recordings and recognition, now at the right.
- * It must not decide what happened, nor what it says.
+ * Draws the timeline on its canvas: one track each for loudness, wake words, voice, recordings and recognition. The right edge
+ * is the present. It decides neither the events nor their texts.
  */
 
 import { SLOT_S } from './level-history.js';
-import { LANES } from './timeline.js';
+import { TRACKS } from './timeline.js';
 
-/** @import { Levels } from './level-history.js' */
+/** @import { LevelHistory } from './level-history.js' */
 /** @import { Mark, Span, Timeline } from './timeline.js' */
 
 const BAR_PX = 3;
-const LANE_PART = 0.5; // of a lane's height: the rest is its label
-const LANE_FOOT_PX = 3;
+const BAR_PART = 0.5; // of a track's height; the label has the rest
+const TRACK_FOOT_PX = 3;
 const SPAN_ROUND_PX = 3;
-const SHORTEST_SPAN_PX = 3;
+const MIN_SPAN_PX = 3;
 const MARK_PX = 2;
 
-/** Colours of the stylesheet, by what they say. */
-const TONES = { quiet: '--lane-quiet', busy: '--lane-busy', good: '--lane-good', bad: '--lane-bad' };
+/** Colours of timeline.css, by tone. */
+const TONES = { quiet: '--track-quiet', busy: '--track-busy', good: '--track-good', bad: '--track-bad' };
 
 /**
  * @typedef {object} Scene
  * @property {number} nowS
- * @property {number} spanS how much is in sight
- * @property {number | null} cursorS the moment that is looked at
+ * @property {number} rangeS length of the timeline, seconds
+ * @property {number | null} cursorS the selected moment
  */
 
 export class TimelineView {
@@ -35,7 +35,7 @@ export class TimelineView {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {Timeline} timeline
-   * @param {Levels} levels
+   * @param {LevelHistory} levels
    */
   constructor(canvas, timeline, levels) {
     this.#canvas = canvas;
@@ -45,7 +45,7 @@ export class TimelineView {
   }
 
   /** @param {Scene} scene */
-  draw({ nowS, spanS, cursorS }) {
+  draw({ nowS, rangeS, cursorS }) {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     const scale = window.devicePixelRatio || 1;
     const [pixelWidth, pixelHeight] = [Math.round(width * scale), Math.round(height * scale)];
@@ -58,23 +58,23 @@ export class TimelineView {
     context.clearRect(0, 0, width, height);
     const style = getComputedStyle(this.#canvas);
     const colour = (/** @type {keyof typeof TONES} */ tone) => style.getPropertyValue(TONES[tone]);
-    const xOf = (/** @type {number} */ atS) => width - ((nowS - atS) / spanS) * width;
-    const laneHeight = height / LANES.length;
-    const barHeight = laneHeight * LANE_PART - LANE_FOOT_PX;
-    const tops = new Map(LANES.map(({ lane }, i) => [lane, (i + 1) * laneHeight - LANE_FOOT_PX - barHeight]));
-    const topOf = (/** @type {Span | Mark} */ { lane }) => tops.get(lane) ?? 0;
+    const xOf = (/** @type {number} */ atS) => width - ((nowS - atS) / rangeS) * width;
+    const trackHeight = height / TRACKS.length;
+    const barHeight = trackHeight * BAR_PART - TRACK_FOOT_PX;
+    const tops = new Map(TRACKS.map(({ track }, i) => [track, (i + 1) * trackHeight - TRACK_FOOT_PX - barHeight]));
+    const topOf = (/** @type {Span | Mark} */ { track }) => tops.get(track) ?? 0;
 
-    context.fillStyle = style.getPropertyValue('--lane-bed');
+    context.fillStyle = style.getPropertyValue('--track-bed');
     for (const top of tops.values()) context.fillRect(0, top, width, barHeight);
     context.fillStyle = colour('quiet');
-    this.#drawLevels({ nowS, spanS, xOf, width, bottom: laneHeight - LANE_FOOT_PX, barHeight });
+    this.#drawLevels({ nowS, rangeS, xOf, width, bottom: trackHeight - TRACK_FOOT_PX, barHeight });
     for (const span of this.#timeline.spans) {
       const from = Math.max(0, xOf(span.fromS));
       const to = xOf(span.toS ?? nowS);
       if (to < 0) continue;
       context.fillStyle = colour(span.tone);
       context.beginPath();
-      context.roundRect(from, topOf(span), Math.max(SHORTEST_SPAN_PX, to - from), barHeight, SPAN_ROUND_PX);
+      context.roundRect(from, topOf(span), Math.max(MIN_SPAN_PX, to - from), barHeight, SPAN_ROUND_PX);
       context.fill();
     }
     for (const mark of this.#timeline.marks) {
@@ -91,15 +91,15 @@ export class TimelineView {
   }
 
   /**
-   * Bars stand at whole multiples of their own length, so that they move without changing.
+   * A bar starts at a multiple of its own length in time, so bars move with the time without changing their height.
    *
-   * @param {{nowS: number, spanS: number, xOf: (atS: number) => number, width: number, bottom: number, barHeight: number}} frame
+   * @param {{nowS: number, rangeS: number, xOf: (atS: number) => number, width: number, bottom: number, barHeight: number}} frame
    */
-  #drawLevels({ nowS, spanS, xOf, width, bottom, barHeight }) {
-    const barS = Math.max(1, Math.ceil((spanS * BAR_PX) / width / SLOT_S)) * SLOT_S;
-    const barWidth = (barS / spanS) * width;
-    for (let bar = Math.floor((nowS - spanS) / barS); bar * barS <= nowS; bar += 1) {
-      const level = this.#levels.loudest(bar * barS, (bar + 1) * barS);
+  #drawLevels({ nowS, rangeS, xOf, width, bottom, barHeight }) {
+    const barS = Math.max(1, Math.ceil((rangeS * BAR_PX) / width / SLOT_S)) * SLOT_S;
+    const barWidth = (barS / rangeS) * width;
+    for (let bar = Math.floor((nowS - rangeS) / barS); bar * barS <= nowS; bar += 1) {
+      const level = this.#levels.max(bar * barS, (bar + 1) * barS);
       if (level > 0) this.#context.fillRect(xOf(bar * barS), bottom - level * barHeight, Math.max(1, barWidth - 1), level * barHeight);
     }
   }

@@ -1,36 +1,37 @@
 /**
- * What the server did in the last ten minutes, in lanes: wake words, voice, recordings and recognition, as its events tell.
- * It must not draw, touch the DOM or read a clock.
+ * The server's events of the last ten minutes, in tracks: wake words, voice, recordings and recognition.
+ * It does not draw, touch the DOM or read a clock.
  *
- * All times in here are seconds on the page's clock. The server's clock may differ: the smallest difference ever seen
- * between an event's own time and its arrival is how far, plus the shortest way to us.
+ * All times are seconds on the page's clock. The server's clock may differ. The smallest difference seen between an event's
+ * timestamp and its arrival is taken as the offset; it includes the shortest network delay.
  */
 
-import { closedReason, secondsLabel } from '../shared/messages.js';
+import { secondsLabel } from '../shared/format.js';
+import { closedReason } from '../shared/messages.js';
 
 /** @import { ServerEvent, Timeline as TimelineEvent } from '../connection/protocol.js' */
 
-/** @typedef {'microphone' | 'wake' | 'voice' | 'recording' | 'recognition'} Lane */
+/** @typedef {'microphone' | 'wake' | 'voice' | 'recording' | 'recognition'} Track */
 
 /**
  * @typedef {object} Span
- * @property {Lane} lane
+ * @property {Track} track
  * @property {'quiet' | 'busy' | 'good' | 'bad'} tone
- * @property {string} label what it was, for people
- * @property {string} key open spans are closed by it
+ * @property {string} label shown to the user
+ * @property {string} key identifies the span that is to be closed
  * @property {number} fromS
- * @property {number | null} toS null while it goes on
+ * @property {number | null} toS null while it is open
  *
- * @typedef {{lane: Lane, tone: 'quiet' | 'busy' | 'good' | 'bad', label: string, atS: number}} Mark an instant
+ * @typedef {{track: Track, tone: 'quiet' | 'busy' | 'good' | 'bad', label: string, atS: number}} Mark an event without duration
  */
 
-/** @type {{lane: Lane, label: string}[]} from top to bottom */
-export const LANES = [
-  { lane: 'microphone', label: 'Microphone' },
-  { lane: 'wake', label: 'Wake word' },
-  { lane: 'voice', label: 'Voice' },
-  { lane: 'recording', label: 'Recording' },
-  { lane: 'recognition', label: 'Recognition' },
+/** @type {{track: Track, label: string}[]} from top to bottom */
+export const TRACKS = [
+  { track: 'microphone', label: 'Microphone' },
+  { track: 'wake', label: 'Wake word' },
+  { track: 'voice', label: 'Voice' },
+  { track: 'recording', label: 'Recording' },
+  { track: 'recognition', label: 'Recognition' },
 ];
 
 export const KEPT_S = 600;
@@ -41,9 +42,9 @@ export class Timeline {
   /** @type {Mark[]} */
   #marks = [];
   /** Page clock minus server clock, seconds; Infinity while unknown. */
-  #clockLagS = Infinity;
+  #clockOffsetS = Infinity;
 
-  /** @returns {readonly Span[]} in order of their beginning */
+  /** @returns {readonly Span[]} in order of their start */
   get spans() {
     return this.#spans;
   }
@@ -57,32 +58,32 @@ export class Timeline {
    * @param {ServerEvent} event
    * @param {number} nowS
    */
-  eventArrived(event, nowS) {
+  eventReceived(event, nowS) {
     if (event.type === 'status') {
-      this.#learnClock(event.at, nowS);
+      this.#updateClockOffset(event.at, nowS);
       const hasVoice = event.state === 'voice' || event.state === 'recording';
-      if (hasVoice) this.#open({ lane: 'voice', tone: 'good', label: 'voice', key: 'voice' }, this.#pageTime(event.at, nowS));
+      if (hasVoice) this.#open({ track: 'voice', tone: 'good', label: 'voice', key: 'voice' }, this.#pageTime(event.at, nowS));
       else if (event.state !== 'transcribing') this.#close('voice', this.#pageTime(event.at, nowS));
     } else if (event.type === 'timeline') {
-      this.#happened(event, this.#pageTime(event.at, nowS));
+      this.#timelineEvent(event, this.#pageTime(event.at, nowS));
     } else if (event.type === 'realtime') {
       this.#mark('recognition', 'quiet', `live words of ${event.segmentId}`, nowS);
     } else if (event.type === 'final') {
-      this.#close(`write-${event.segmentId}`, nowS, { tone: 'good', label: `wrote ${event.segmentId}: \u2068${event.text}\u2069` });
+      this.#close(`transcribe-${event.segmentId}`, nowS, { tone: 'good', label: `final text of ${event.segmentId}: \u2068${event.text}\u2069` });
     } else if (event.type === 'closed') {
       const label = `no text for ${event.segmentId}: ${closedReason(event.reason)}`;
-      this.#close(`write-${event.segmentId}`, nowS, { tone: 'bad', label });
+      this.#close(`transcribe-${event.segmentId}`, nowS, { tone: 'bad', label });
       this.#close(`record-${event.segmentId}`, nowS);
     } else if (event.type === 'clear') {
       this.ended(nowS);
     } else if (event.type === 'error') {
       this.#mark('recognition', 'bad', 'error', nowS);
     }
-    this.#forget(nowS);
+    this.#removeOld(nowS);
   }
 
   /**
-   * Nothing that runs now goes on: the connection was lost, or everything was cleared.
+   * Close all open spans: the connection was lost, or everything was cleared.
    *
    * @param {number} nowS
    */
@@ -91,53 +92,53 @@ export class Timeline {
   }
 
   /**
-   * The server's clock may be another one from now on.
+   * The connection was lost. The next server may have another clock.
    *
    * @param {number} nowS
    */
   disconnected(nowS) {
     this.ended(nowS);
-    this.#clockLagS = Infinity;
+    this.#clockOffsetS = Infinity;
   }
 
   /**
    * @param {TimelineEvent} event
-   * @param {number} atS when it happened
+   * @param {number} atS time of the event
    */
-  #happened({ event, segmentId, durationSeconds, wakeWord }, atS) {
+  #timelineEvent({ event, segmentId, durationSeconds, wakeWord }, atS) {
     switch (event) {
       case 'recording_started':
         this.#close('window', atS);
-        this.#open({ lane: 'recording', tone: 'busy', label: `recording ${segmentId}`, key: `record-${segmentId}` }, atS);
+        this.#open({ track: 'recording', tone: 'busy', label: `recording ${segmentId}`, key: `record-${segmentId}` }, atS);
         break;
       case 'recording_ended':
         this.#close(`record-${segmentId}`, atS);
         break;
       case 'transcription_started':
-        this.#open({ lane: 'recognition', tone: 'busy', label: `writing ${segmentId}`, key: `write-${segmentId}` }, atS);
+        this.#open({ track: 'recognition', tone: 'busy', label: `transcribing ${segmentId}`, key: `transcribe-${segmentId}` }, atS);
         break;
       case 'wakeword_wait_started':
         this.#close('window', atS);
-        this.#open({ lane: 'wake', tone: 'quiet', label: 'waiting for the wake word', key: 'wait' }, atS);
+        this.#open({ track: 'wake', tone: 'quiet', label: 'waiting for the wake word', key: 'wait' }, atS);
         break;
       case 'wakeword_wait_ended':
         this.#close('wait', atS);
         break;
       case 'wakeword_detected':
         this.#close('wait', atS);
-        this.#mark('wake', 'good', wakeWord ? `heard “${wakeWord}”` : 'wake word heard', atS);
-        this.#open({ lane: 'wake', tone: 'good', label: 'awake', key: 'window' }, atS);
+        this.#mark('wake', 'good', wakeWord ? `detected “${wakeWord}”` : 'wake word detected', atS);
+        this.#open({ track: 'wake', tone: 'good', label: 'listening after the wake word', key: 'window' }, atS);
         break;
       case 'wakeword_followup_started':
         this.#close('window', atS);
-        this.#open({ lane: 'wake', tone: 'good', label: `awake for ${secondsLabel(durationSeconds ?? 0)} more`, key: 'window' }, atS);
+        this.#open({ track: 'wake', tone: 'good', label: `listening for ${secondsLabel(durationSeconds ?? 0)} more without a wake word`, key: 'window' }, atS);
         break;
       case 'wakeword_followup_timeout':
         this.#close('window', atS);
         break;
       case 'wakeword_timeout':
         this.#close('window', atS);
-        this.#mark('wake', 'bad', 'nothing was said after the wake word', atS);
+        this.#mark('wake', 'bad', 'no speech after the wake word', atS);
         break;
     }
   }
@@ -154,7 +155,7 @@ export class Timeline {
   /**
    * @param {string} key
    * @param {number} toS
-   * @param {Partial<Span>} [change] what is known now
+   * @param {Partial<Span>} [change] properties known only now
    */
   #close(key, toS, change = {}) {
     const index = this.#spans.findLastIndex((span) => span.key === key && span.toS === null);
@@ -164,17 +165,17 @@ export class Timeline {
   }
 
   /**
-   * @param {Lane} lane
+   * @param {Track} track
    * @param {Mark['tone']} tone
    * @param {string} label
    * @param {number} atS
    */
-  #mark(lane, tone, label, atS) {
-    this.#marks.push({ lane, tone, label, atS });
+  #mark(track, tone, label, atS) {
+    this.#marks.push({ track, tone, label, atS });
   }
 
   /** @param {number} nowS */
-  #forget(nowS) {
+  #removeOld(nowS) {
     const oldestS = nowS - KEPT_S;
     if ((this.#spans[0]?.toS ?? nowS) < oldestS) this.#spans = this.#spans.filter(({ toS }) => (toS ?? nowS) >= oldestS);
     if ((this.#marks[0]?.atS ?? nowS) < oldestS) this.#marks = this.#marks.filter(({ atS }) => atS >= oldestS);
@@ -184,16 +185,16 @@ export class Timeline {
    * @param {number | null} at
    * @param {number} nowS
    */
-  #learnClock(at, nowS) {
-    if (at !== null) this.#clockLagS = Math.min(this.#clockLagS, nowS - at);
+  #updateClockOffset(at, nowS) {
+    if (at !== null) this.#clockOffsetS = Math.min(this.#clockOffsetS, nowS - at);
   }
 
   /**
    * @param {number | null} at on the server's clock
    * @param {number} nowS
-   * @returns {number} on the page's; never in the future
+   * @returns {number} on the page's clock; never in the future
    */
   #pageTime(at, nowS) {
-    return at === null || this.#clockLagS === Infinity ? nowS : Math.min(nowS, at + this.#clockLagS);
+    return at === null || this.#clockOffsetS === Infinity ? nowS : Math.min(nowS, at + this.#clockOffsetS);
   }
 }

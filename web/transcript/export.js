@@ -1,6 +1,5 @@
 /**
- * The transcript as files: text, SubRip, WebVTT, JSON. Pure: entries in, text out.
- * It must not touch the DOM or decide what a block says.
+ * Exports the transcript as text, SubRip, WebVTT or JSON. Pure functions from entries to file contents.
  */
 
 /** @import { SegmentTimes } from '../connection/protocol.js' */
@@ -9,9 +8,9 @@
 /** @typedef {'txt' | 'srt' | 'vtt' | 'json'} Format */
 /** @typedef {{startS: number, endS: number, text: string}} Cue seconds from the start of the file */
 
-/** What a reader needs at least for a cue whose end is not known. Subtitlers count on 15 to 20 characters a second. */
+/** Length of a cue whose end is unknown: subtitles are read at 15 to 20 characters a second. */
 const SECONDS_PER_CHARACTER = 0.06;
-const SHORTEST_CUE_S = 0.5;
+const MIN_CUE_S = 0.5;
 
 /** @param {Entry[]} entries */
 const blocksOf = (entries) => entries.filter((entry) => entry.kind === 'block');
@@ -20,10 +19,9 @@ const blocksOf = (entries) => entries.filter((entry) => entry.kind === 'block');
 const wordsOf = ({ stable, unstable }) => (stable + unstable).replace(/\s+/g, ' ').trim();
 
 /**
- * When the first sample of a connection was spoken, by the wall clock; without places in the sound, when its first
- * recording began.
+ * Wall-clock time of a session's first sample; where the server sends no audio positions, the start of its first recording.
  *
- * @param {Block[]} blocks of one connection
+ * @param {Block[]} blocks of one session
  * @returns {number | undefined} seconds since the epoch
  */
 function originOf(blocks) {
@@ -34,7 +32,7 @@ function originOf(blocks) {
 
 /**
  * @param {SegmentTimes} times
- * @returns {number} how long it was spoken, seconds; not above 0 where that is not known
+ * @returns {number} duration of the speech, seconds; 0 or less where it is unknown
  */
 function spokenS({ audioStartSeconds, audioEndSeconds, durationSeconds, recordingStartedAt, recordingEndedAt }) {
   if (audioStartSeconds !== undefined && audioEndSeconds !== undefined) return audioEndSeconds - audioStartSeconds;
@@ -42,13 +40,13 @@ function spokenS({ audioStartSeconds, audioEndSeconds, durationSeconds, recordin
 }
 
 /**
- * When each block was said, on one axis for all connections.
+ * Subtitle cues on one time axis for all sessions.
  *
- * Within a connection this is the place of its speech in the sound that was sent. That begins at 0 again with each
- * connection, so later ones are moved by the wall clock, and no cue begins before one that precedes it.
+ * Within a session, a cue starts at the position of its speech in the audio that was sent. Positions start at 0 again with each
+ * session, so later sessions are shifted by the wall clock. No cue starts before the one in front of it.
  *
  * @param {Entry[]} entries oldest first
- * @returns {Cue[]} those with words
+ * @returns {Cue[]} one per block with words
  */
 export function cuesOf(entries) {
   const blocks = blocksOf(entries);
@@ -66,8 +64,8 @@ export function cuesOf(entries) {
     if (audioStartSeconds !== undefined) startS = audioStartSeconds + (origins.get(block.connection) ?? fileOriginS) - fileOriginS;
     startS = Math.max(startS, previous?.startS ?? 0);
     const lengthS = spokenS(block.times);
-    const endS = startS + Math.max(SHORTEST_CUE_S, lengthS > 0 ? lengthS : text.length * SECONDS_PER_CHARACTER);
-    // Where one cue would run into the next, it gives way: players show one at a time.
+    const endS = startS + Math.max(MIN_CUE_S, lengthS > 0 ? lengthS : text.length * SECONDS_PER_CHARACTER);
+    // Players show one cue at a time, so a cue ends where the next one starts.
     if (previous) previous.endS = Math.max(previous.startS + 0.001, Math.min(previous.endS, startS));
     if (text) cues.push({ startS, endS, text });
   }
@@ -76,21 +74,21 @@ export function cuesOf(entries) {
 
 /**
  * @param {number} seconds 0 or more
- * @param {',' | '.'} mark before the milliseconds
+ * @param {',' | '.'} separator before the milliseconds
  * @returns {string} such as `01:02:03,004`
  */
-function clock(seconds, mark) {
+function timestamp(seconds, separator) {
   const totalMs = Math.round(seconds * 1000);
   const two = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, '0');
   const [hours, minutes, rest] = [totalMs / 3_600_000, (totalMs / 60_000) % 60, (totalMs / 1000) % 60];
-  return `${two(hours)}:${two(minutes)}:${two(rest)}${mark}${String(totalMs % 1000).padStart(3, '0')}`;
+  return `${two(hours)}:${two(minutes)}:${two(rest)}${separator}${String(totalMs % 1000).padStart(3, '0')}`;
 }
 
 /** @param {string} text */
 const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /**
- * One line for each block; an empty one where the connection was lost.
+ * Plain text: one line per block, and an empty line per break.
  *
  * @param {Entry[]} entries
  */
@@ -100,7 +98,7 @@ export function asText(entries) {
 }
 
 /**
- * SubRip. Its arrow may stand in no text, or players take the line for a time.
+ * SubRip. Players would read a text with its arrow as a time line, so the arrow is replaced.
  *
  * @param {Entry[]} entries
  */
@@ -108,31 +106,31 @@ export const asSrt = (entries) =>
   cuesOf(entries)
     .map(
       ({ startS, endS, text }, i) =>
-        `${i + 1}\n${clock(startS, ',')} --> ${clock(endS, ',')}\n${text.replaceAll('-->', '→')}\n`,
+        `${i + 1}\n${timestamp(startS, ',')} --> ${timestamp(endS, ',')}\n${text.replaceAll('-->', '→')}\n`,
     )
     .join('\n');
 
 /**
- * WebVTT, its markup characters escaped.
+ * WebVTT, with markup characters escaped.
  *
  * @param {Entry[]} entries
  */
 export const asVtt = (entries) =>
   `WEBVTT\n${cuesOf(entries)
-    .map(({ startS, endS, text }) => `\n${clock(startS, '.')} --> ${clock(endS, '.')}\n${escaped(text)}\n`)
+    .map(({ startS, endS, text }) => `\n${timestamp(startS, '.')} --> ${timestamp(endS, '.')}\n${escaped(text)}\n`)
     .join('')}`;
 
 /** @param {number | undefined} seconds since the epoch */
 const iso = (seconds) => (seconds === undefined ? null : new Date(seconds * 1000).toISOString());
 
 /**
- * All that is known; null for what is not.
+ * JSON with every known field; null for unknown ones.
  *
  * @param {Entry[]} entries
  */
 export function asJson(entries) {
   const rows = entries.map((entry) => {
-    if (entry.kind === 'break') return { kind: 'break', missedSeconds: entry.missedS };
+    if (entry.kind === 'break') return { kind: 'break', missedSeconds: entry.lostS };
     const { times } = entry;
     return {
       kind: 'segment',
@@ -163,7 +161,7 @@ export const FORMATS = {
 
 /**
  * @param {Format} format
- * @param {Date} now local time names the file
+ * @param {Date} now the file is named by its local time
  * @returns {string} such as `transcript-2030-03-17-1746.srt`
  */
 export function fileName(format, now) {

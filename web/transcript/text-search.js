@@ -1,22 +1,21 @@
 /**
- * Finding words in texts as people mean them: case, accents and runs of spaces make no difference. Pure.
- * It must not know blocks or the DOM.
+ * Text search that ignores case, accents, and the length of white space. Pure functions.
  */
 
-/** @typedef {{start: number, end: number}} Match where in a text: code units, `end` excluded */
+/** @typedef {{start: number, end: number}} Match range in a text, in code units; `end` is exclusive */
 
-/** Most of English: nothing to fold but case. */
-const PLAIN = /^(?:[!-~]| (?! ))*$/;
+/** ASCII without double spaces: folding only changes the case, so positions stay. */
+const ASCII = /^(?:[!-~]| (?! ))*$/;
 
 /**
- * A text as it is compared, and where each of its characters came from.
+ * Fold a text for comparison, and keep the position of each folded character.
  *
  * @param {string} text
- * @returns {{folded: string, starts?: number[], ends?: number[]}} for each code unit of `folded`, its origin's bounds;
- *   absent where every character stands in its own place
+ * @returns {{folded: string, starts?: number[], ends?: number[]}} for each code unit of `folded`, the range of its original;
+ *   absent where positions are unchanged
  */
 function fold(text) {
-  if (PLAIN.test(text)) return { folded: text.toLowerCase() };
+  if (ASCII.test(text)) return { folded: text.toLowerCase() };
   let folded = '';
   /** @type {number[]} */
   const starts = [];
@@ -24,8 +23,8 @@ function fold(text) {
   const ends = [];
   let at = 0;
   for (const character of text) {
-    // Compatibility forms, without the marks that they set apart: é, ﬁ and ① become e, fi and 1. Only the marks of
-    // Latin, Greek and Cyrillic go (U+0300 to U+036F): in other scripts a mark is a vowel.
+    // Compatibility decomposition without combining marks: é, ﬁ and ① become e, fi and 1. Only U+0300 to U+036F are removed,
+    // the marks of Latin, Greek and Cyrillic, because in other scripts a mark is a vowel.
     let plain = character.normalize('NFKD').replace(/[\u0300-\u036f]/g, '').toLowerCase();
     if (/^\s+$/u.test(plain)) plain = folded.endsWith(' ') ? '' : ' ';
     const end = at + character.length;
@@ -33,7 +32,7 @@ function fold(text) {
       starts.push(at);
       ends.push(end);
     }
-    // A combining mark or one more space belongs to what precedes it.
+    // A removed mark or space belongs to the character before it.
     if (!plain && ends.length > 0) ends[ends.length - 1] = end;
     folded += plain;
     at = end;
@@ -55,16 +54,16 @@ export function findMatches(text, query) {
   for (let at = folded.indexOf(wanted); at >= 0; at = folded.indexOf(wanted, at + wanted.length)) {
     const last = at + wanted.length - 1;
     const match = { start: starts?.[at] ?? at, end: ends?.[last] ?? last + 1 };
-    if (match.start >= (found.at(-1)?.end ?? 0)) found.push(match); // one letter may fold to two: ﬀ
+    if (match.start >= (found.at(-1)?.end ?? 0)) found.push(match); // not the second half of one letter that folds to two, such as ﬀ
   }
   return found;
 }
 
 /**
- * @param {number} current index of the match looked at, or -1 for none
+ * @param {number} current index of the current match, or -1 for none
  * @param {number} count
  * @param {1 | -1} step
- * @returns {number} the next one, round the ends; -1 where there is none
+ * @returns {number} index of the next match, wrapping at both ends; -1 without matches
  */
 export function stepMatch(current, count, step) {
   if (count === 0) return -1;

@@ -1,12 +1,12 @@
 /**
- * Keeps the newest words in sight while the reader is at the end, lets go when the reader scrolls up, and offers the way back.
- * It must not change what is on the page besides its own button.
+ * Auto-scroll: keeps the newest words visible, stops when the reader scrolls up, and shows a button that leads back.
+ * Apart from that button it changes nothing on the page.
  */
 
-/** How near the newest words count as being there. */
+/** Distance from the newest words up to which the page counts as being at the end. */
 const NEAR_END_PX = 48;
 
-/** What may stand below the newest words and still be in sight with them: a row of closed cards. */
+/** Space below the newest words that stays visible with them: a row of closed cards. */
 const BELOW_PX = 80;
 
 export class TranscriptScroll {
@@ -16,68 +16,68 @@ export class TranscriptScroll {
   #button;
   #label;
   #transcript;
-  #dock;
+  #bottomBar;
 
   /**
-   * @param {HTMLElement} button leads to the newest words; shown while they are out of sight
-   * @param {HTMLElement} transcript gets the focus when the button that had it goes
-   * @param {HTMLElement} dock covers the lower edge of the window
+   * @param {HTMLElement} button scrolls to the newest words; shown while they are not visible
+   * @param {HTMLElement} transcript gets the focus when the button is hidden
+   * @param {HTMLElement} bottomBar covers the lower edge of the window
    */
-  constructor(button, transcript, dock) {
+  constructor(button, transcript, bottomBar) {
     this.#button = button;
     this.#transcript = transcript;
-    this.#dock = dock;
+    this.#bottomBar = bottomBar;
     this.#label = /** @type {HTMLElement} */ (button.querySelector('span'));
     button.addEventListener('click', () => {
       transcript.focus({ preventScroll: true });
       this.follow();
     });
     addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    // Words, messages and the window itself change the height: whoever follows stays at the end.
-    new ResizeObserver(() => this.#settle()).observe(document.body);
-    addEventListener('resize', () => this.#settle());
+    // Words, notices and the window change the height of the page; while following, it stays at the end.
+    new ResizeObserver(() => this.#scrollToEnd()).observe(document.body);
+    addEventListener('resize', () => this.#scrollToEnd());
   }
 
-  /** Go to the end and stay there. */
+  /** Scroll to the end and stay there. */
   follow() {
     this.#isFollowing = true;
     this.#unread = 0;
-    this.#settle();
+    this.#scrollToEnd();
     this.#draw();
   }
 
   /** @param {boolean} isNew whether a block was added */
   changed(isNew) {
     if (isNew && !this.#isFollowing) this.#unread += 1;
-    this.#settle();
+    this.#scrollToEnd();
     this.#draw();
   }
 
-  /** Nothing is scrolled while there are no words, or another view is on show. */
-  get #isOnShow() {
+  /** False without words or while another view is shown; then nothing is scrolled. */
+  get #isVisible() {
     return this.#transcript.firstElementChild !== null && this.#transcript.offsetParent !== null;
   }
 
-  #settle() {
-    if (!this.#isFollowing || !this.#isOnShow) return;
+  #scrollToEnd() {
+    if (!this.#isFollowing || !this.#isVisible) return;
     const page = document.documentElement;
-    page.scrollTop = this.#wantedTopPx;
+    page.scrollTop = this.#endTopPx;
     this.#lastTopPx = page.scrollTop;
   }
 
-  /** Where the page stands while the newest words are just above the dock, with a row of cards, or the page's end. */
-  get #wantedTopPx() {
+  /** Scroll position with the newest words, and BELOW_PX, just above the bottom bar; at most the end of the page. */
+  get #endTopPx() {
     const { scrollTop, scrollHeight, clientHeight } = document.documentElement;
     const endPx = this.#transcript.getBoundingClientRect().bottom + scrollTop;
-    const endInSightPx = endPx + BELOW_PX + this.#dock.offsetHeight - clientHeight;
+    const endInSightPx = endPx + BELOW_PX + this.#bottomBar.offsetHeight - clientHeight;
     return Math.max(0, Math.min(scrollHeight - clientHeight, endInSightPx));
   }
 
   #scrolled() {
-    if (!this.#isOnShow) return;
+    if (!this.#isVisible) return;
     const { scrollTop } = document.documentElement;
-    const beyondPx = scrollTop - this.#wantedTopPx;
-    // Content that grows moves the end away without any scrolling: only a way up, or past the words, is the reader's wish.
+    const beyondPx = scrollTop - this.#endTopPx;
+    // Growing content moves the end away without any scrolling. Only a scroll up, or past the end, is done by the reader.
     if (Math.abs(beyondPx) < NEAR_END_PX) this.#isFollowing = true;
     else if (scrollTop < this.#lastTopPx || beyondPx > 0) this.#isFollowing = false;
     this.#button.toggleAttribute('data-above', beyondPx > 0);

@@ -1,18 +1,19 @@
 /**
- * Search in the transcript: the field, its count, the marks in the text, and the way from match to match.
- * It must not change the text: matches are marked by ranges.
+ * Search in the transcript: the field, the count, the highlights, and stepping from match to match.
+ * It does not change the text: matches are highlighted by ranges.
  */
 
+import { setText } from '../shared/dom.js';
 import { findMatches, stepMatch } from './text-search.js';
 
 /** @import { Match } from './text-search.js' */
 
-/** @typedef {Match & {element: Element}} Place */
+/** @typedef {Match & {element: Element}} Occurrence */
 
 const ALL = 'found';
 const CURRENT = 'found-now';
 
-/** @param {Place} place */
+/** @param {Occurrence} occurrence */
 function rangeOf({ element, start, end }) {
   const range = document.createRange();
   const nodes = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
@@ -37,12 +38,12 @@ function rangeOf({ element, start, end }) {
  */
 
 export class TranscriptSearch {
-  /** @type {Place[]} */
-  #places = [];
-  /** @type {WeakMap<Element, {state: string, places: Place[]}>} what was found in each text while it read so */
-  #found = new WeakMap();
-  /** @type {WeakSet<Element>} stretches of the transcript that the browser does not draw */
-  #far = new WeakSet();
+  /** @type {Occurrence[]} */
+  #occurrences = [];
+  /** @type {WeakMap<Element, {state: string, occurrences: Occurrence[]}>} cached matches, by text element; valid while `state` is the same */
+  #cache = new WeakMap();
+  /** @type {WeakSet<Element>} chunks that the browser does not draw, being far from the window */
+  #skipped = new WeakSet();
   #current = -1;
   #isDue = false;
   #elements;
@@ -71,11 +72,11 @@ export class TranscriptSearch {
     });
     previous.addEventListener('click', () => this.#step(-1));
     next.addEventListener('click', () => this.#step(1));
-    const moved = (/** @type {any} */ event) => this.#stretchMoved(event); // a name that TypeScript does not know yet
-    elements.transcript.addEventListener('contentvisibilityautostatechange', moved, { capture: true });
+    const chunkChanged = (/** @type {any} */ event) => this.#chunkChanged(event); // TypeScript does not know this event yet
+    elements.transcript.addEventListener('contentvisibilityautostatechange', chunkChanged, { capture: true });
   }
 
-  /** The transcript reads differently now. */
+  /** The transcript has changed. */
   changed() {
     if (this.#isDue || !this.#elements.input.value) return;
     this.#isDue = true;
@@ -96,37 +97,37 @@ export class TranscriptSearch {
   #find() {
     const { transcript, input } = this.#elements;
     const texts = input.value.trim() ? [...transcript.querySelectorAll('.segment-text')] : [];
-    const places = texts.flatMap((text) => this.#placesIn(text, input.value));
-    const isSame = places.length === this.#places.length && places.every((place, i) => place === this.#places[i]);
+    const occurrences = texts.flatMap((text) => this.#findIn(text, input.value));
+    const isSame = occurrences.length === this.#occurrences.length && occurrences.every((occurrence, i) => occurrence === this.#occurrences[i]);
     if (isSame) return;
-    this.#places = places;
-    this.#current = Math.min(this.#current, places.length - 1);
+    this.#occurrences = occurrences;
+    this.#current = Math.min(this.#current, occurrences.length - 1);
     this.#draw();
   }
 
   /**
-   * Hours of transcript are searched at every word that comes: what did not change is not searched again.
+   * Every new word searches the whole transcript, which may be hours long, so unchanged texts come from the cache.
    *
    * @param {Element} element
    * @param {string} query
    */
-  #placesIn(element, query) {
+  #findIn(element, query) {
     const parts = [...element.children].map(({ textContent }) => textContent ?? '');
-    const state = [query, ...parts].join('\0'); // words that settle stay the same, and move to another part
-    const known = this.#found.get(element);
-    if (known?.state === state) return known.places;
-    const places = findMatches(parts.join(''), query).map((match) => ({ ...match, element }));
-    this.#found.set(element, { state, places });
-    return places;
+    const state = [query, ...parts].join('\0'); // parts, because words that become stable move to the other element
+    const known = this.#cache.get(element);
+    if (known?.state === state) return known.occurrences;
+    const occurrences = findMatches(parts.join(''), query).map((match) => ({ ...match, element }));
+    this.#cache.set(element, { state, occurrences });
+    return occurrences;
   }
 
   /** @param {1 | -1} step */
   #step(step) {
-    this.#current = stepMatch(this.#current, this.#places.length, step);
+    this.#current = stepMatch(this.#current, this.#occurrences.length, step);
     this.#draw();
-    const place = this.#places[this.#current];
-    if (!place) return;
-    const { top, bottom } = rangeOf(place).getBoundingClientRect();
+    const occurrence = this.#occurrences[this.#current];
+    if (!occurrence) return;
+    const { top, bottom } = rangeOf(occurrence).getBoundingClientRect();
     if (top < innerHeight / 5 || bottom > (innerHeight * 3) / 5) {
       scrollBy({ top: top - innerHeight / 3, behavior: 'instant' });
     }
@@ -134,28 +135,28 @@ export class TranscriptSearch {
 
   #draw() {
     const { input, count, previous, next } = this.#elements;
-    const total = this.#places.length;
+    const total = this.#occurrences.length;
     let label = '';
     if (input.value.trim()) label = total > 0 ? `${this.#current + 1} of ${total}` : 'None';
-    if (count.textContent !== label) count.textContent = label;
+    setText(count, label);
     previous.disabled = total === 0;
     next.disabled = total === 0;
-    this.#mark();
+    this.#highlight();
   }
 
   /** @param {ContentVisibilityAutoStateChangeEvent} event */
-  #stretchMoved({ target, skipped }) {
-    if (skipped) this.#far.add(/** @type {Element} */ (target));
-    else this.#far.delete(/** @type {Element} */ (target));
-    if (this.#places.length > 0) this.#mark();
+  #chunkChanged({ target, skipped }) {
+    if (skipped) this.#skipped.add(/** @type {Element} */ (target));
+    else this.#skipped.delete(/** @type {Element} */ (target));
+    if (this.#occurrences.length > 0) this.#highlight();
   }
 
-  /** Mark what is near the window: browsers look at every mark whenever any text changes. */
-  #mark() {
-    if (!('highlights' in CSS)) return; // older browsers still count and scroll
-    const isNear = (/** @type {Place} */ { element }) => !this.#far.has(/** @type {Element} */ (element.closest('.stretch')));
-    const current = this.#places[this.#current];
-    CSS.highlights.set(ALL, new Highlight(...this.#places.filter(isNear).map(rangeOf)));
+  /** Highlight only matches near the window: browsers check every highlight whenever any text changes. */
+  #highlight() {
+    if (!('highlights' in CSS)) return; // older browsers count and scroll without highlights
+    const isNear = (/** @type {Occurrence} */ { element }) => !this.#skipped.has(/** @type {Element} */ (element.closest('.chunk')));
+    const current = this.#occurrences[this.#current];
+    CSS.highlights.set(ALL, new Highlight(...this.#occurrences.filter(isNear).map(rangeOf)));
     CSS.highlights.set(CURRENT, current && isNear(current) ? new Highlight(rangeOf(current)) : new Highlight());
   }
 }

@@ -1,8 +1,9 @@
 /**
- * What a reader does with the transcript: copy it, save it, clear it, search it.
- * It must not word messages or know the formats.
+ * Tools for the transcript: copy, save, clear and search.
+ * It does not know the file formats.
  */
 
+import { byId } from '../shared/dom.js';
 import { fileName, FORMATS } from './export.js';
 import { TranscriptSearch } from './transcript-search.js';
 
@@ -14,18 +15,11 @@ const COPIED_FOR_MS = 2000;
 const MENU_GAP_PX = 6;
 
 /**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- * @returns {T}
- */
-const byId = (id) => /** @type {T} */ (document.getElementById(id));
-
-/**
  * @typedef {object} ToolParts
  * @property {Transcript} transcript
  * @property {Notices} notices
  * @property {() => void} onClear
- * @property {(text: string) => void} announce tells people who listen to the page
+ * @property {(text: string) => void} announce makes screen readers read a text
  */
 
 export class TranscriptTools {
@@ -57,10 +51,10 @@ export class TranscriptTools {
     this.changed();
   }
 
-  /** The transcript reads differently now. */
+  /** The transcript has changed. */
   changed() {
     const { isEmpty } = this.#parts.transcript;
-    byId('reader').hidden = isEmpty;
+    byId('transcript-tools').hidden = isEmpty;
     byId('welcome').hidden = !isEmpty;
     for (const button of [this.#copyButton, this.#saveButton, this.#clearButton]) button.disabled = isEmpty;
     this.#search.changed();
@@ -77,7 +71,7 @@ export class TranscriptTools {
     } catch {
       notices.show('copy', {
         level: 'warning',
-        text: 'This browser does not let the page copy. Select the text and copy it by hand.',
+        text: 'This browser does not allow the page to copy. Select the text and copy it by hand.',
       });
     }
   }
@@ -91,12 +85,12 @@ export class TranscriptTools {
     link.href = url;
     link.download = fileName(format, new Date());
     link.click();
-    setTimeout(() => URL.revokeObjectURL(url)); // the browser has taken hold of it by then
+    setTimeout(() => URL.revokeObjectURL(url)); // the download has started by then
     this.#menu.hidePopover();
     announce(`Transcript saved as ${link.download}.`);
   }
 
-  /** Below its button, inside the window. */
+  /** Place the menu below its button, inside the window. */
   #placeMenu() {
     const button = this.#saveButton.getBoundingClientRect();
     const { offsetWidth, style } = this.#menu;

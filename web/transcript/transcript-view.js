@@ -1,55 +1,33 @@
 /**
- * Draws the transcript: one element for each entry, kept in step with the model.
- * It must not decide what a block says, nor where the page is scrolled to.
+ * Draws the transcript: one element per entry, updated from the model's changes.
+ * It decides neither the text of a block nor the scroll position.
  *
- * Entries stand in stretches, each of which the browser lays out only while it is near the window: hours of talk then
- * cost no more than minutes. Single entries as such units would be thousands to watch.
+ * Entries are grouped in chunks, each with `content-visibility: auto`: the browser lays out only chunks near the window, so hours
+ * of transcript cost no more than minutes. With single entries as units, the browser would have to watch thousands.
  */
 
-import { lossNote, secondsLabel } from '../shared/messages.js';
+import { makeElement, setText } from '../shared/dom.js';
+import { secondsLabel, timeOfDay } from '../shared/format.js';
+import { lossNote } from '../shared/messages.js';
 
 /** @import { Block, Break, Change } from './transcript.js' */
 
-/** Of entries; a few screens high. */
-const STRETCH = 40;
-
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+/** Entries per chunk: a few screens high. */
+const CHUNK_ENTRIES = 40;
 
 /** @param {number} atS seconds since the epoch */
-const clock = (atS) => CLOCK.format(new Date(atS * 1000));
+const clock = (atS) => timeOfDay(atS * 1000);
 
 /**
- * @param {string} tag
- * @param {string} className
- * @param {string} [text]
- */
-function make(tag, className, text = '') {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
-
-/**
- * Write only what changed: a text node that is replaced loses what the reader selected in it.
- *
- * @param {Element} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-/**
- * What is known about a block, in an order that keeps what is written in its place while the rest comes.
+ * The line below a block's words. Facts are in the order in which they become known, so that written ones do not move.
  *
  * @param {Block} block
  */
-function metaOf({ phase, loss, isDoubtful, times }) {
+function metaOf({ phase, loss, isUncertain, times }) {
   const { durationSeconds, recordingEndedAt, preRollSeconds, wakeWordAt, wakeWord } = times;
   const parts = [];
   if (phase === 'lost') parts.push(lossNote(loss));
-  else if (phase === 'live' && recordingEndedAt === undefined) parts.push(isDoubtful ? 'speaking, hard to understand' : 'speaking');
+  else if (phase === 'live' && recordingEndedAt === undefined) parts.push(isUncertain ? 'speaking, uncertain' : 'speaking');
   if (durationSeconds !== undefined) parts.push(secondsLabel(durationSeconds));
   if (recordingEndedAt !== undefined) parts.push(`until ${clock(recordingEndedAt)}`);
   if (preRollSeconds) parts.push(`pre-roll ${secondsLabel(preRollSeconds)}`);
@@ -59,15 +37,15 @@ function metaOf({ phase, loss, isDoubtful, times }) {
 
 /** @param {Block} block */
 function drawBlock(block) {
-  const element = make('article', 'segment');
+  const element = makeElement('article', 'segment');
   element.dataset.testid = 'segment';
   element.dataset.segmentId = String(block.segmentId);
-  const words = make('p', 'segment-text');
-  words.dir = 'auto'; // each block finds its own direction: people mix languages
-  words.append(make('span', 'stable'), make('span', 'unstable'));
-  const meta = make('p', 'segment-meta');
+  const words = makeElement('p', 'segment-text');
+  words.dir = 'auto'; // per block, because a transcript may mix languages
+  words.append(makeElement('span', 'stable'), makeElement('span', 'unstable'));
+  const meta = makeElement('p', 'segment-meta');
   meta.dataset.testid = 'segment-meta';
-  element.append(make('time', 'segment-time'), words, meta);
+  element.append(makeElement('time', 'segment-time'), words, meta);
   updateBlock(element, block);
   return element;
 }
@@ -81,10 +59,10 @@ function updateBlock(element, block) {
   const [stable, unstable] = words.children;
   element.dataset.final = String(block.phase === 'final');
   element.dataset.phase = block.phase;
-  element.toggleAttribute('data-doubtful', block.phase === 'live' && block.isDoubtful);
-  write(stable, block.stable);
-  write(unstable, block.unstable);
-  write(meta, metaOf(block));
+  element.toggleAttribute('data-uncertain', block.phase === 'live' && block.isUncertain);
+  setText(stable, block.stable);
+  setText(unstable, block.unstable);
+  setText(meta, metaOf(block));
   const { recordingStartedAt } = block.times;
   if (recordingStartedAt !== undefined && !time.textContent) {
     time.setAttribute('datetime', new Date(recordingStartedAt * 1000).toISOString());
@@ -93,8 +71,8 @@ function updateBlock(element, block) {
 }
 
 /** @param {Break} entry */
-const breakText = ({ missedS }) =>
-  missedS > 0 ? `Connection restored · ${secondsLabel(missedS)} not heard` : 'Connection restored';
+const breakText = ({ lostS }) =>
+  lostS > 0 ? `Connection restored · ${secondsLabel(lostS)} of audio lost` : 'Connection restored';
 
 export class TranscriptView {
   /** @type {Map<string, HTMLElement>} */
@@ -117,9 +95,9 @@ export class TranscriptView {
       this.#list.replaceChildren();
     } else {
       const element = this.#elements.get(change.key);
-      const stretch = element?.parentElement;
+      const chunk = element?.parentElement;
       element?.remove();
-      if (stretch?.childElementCount === 0) stretch.remove();
+      if (chunk?.childElementCount === 0) chunk.remove();
       this.#elements.delete(change.key);
     }
     return false;
@@ -131,24 +109,24 @@ export class TranscriptView {
    */
   #put(entry, beforeKey) {
     const known = this.#elements.get(entry.key);
-    const element = known ?? (entry.kind === 'block' ? drawBlock(entry) : make('div', 'break'));
+    const element = known ?? (entry.kind === 'block' ? drawBlock(entry) : makeElement('div', 'break'));
     if (!known) {
       this.#elements.set(entry.key, element);
       const before = this.#elements.get(beforeKey ?? '');
       if (before) before.before(element);
-      else this.#lastStretch().append(element);
+      else this.#lastChunk().append(element);
     }
-    if (entry.kind === 'break') write(element, breakText(entry));
+    if (entry.kind === 'break') setText(element, breakText(entry));
     else if (known) updateBlock(element, entry);
     return !known;
   }
 
-  /** @returns {Element} one with room for one more */
-  #lastStretch() {
+  /** @returns {Element} a chunk with room for one more entry */
+  #lastChunk() {
     const last = this.#list.lastElementChild;
-    if (last && last.childElementCount < STRETCH) return last;
-    const stretch = make('div', 'stretch');
-    this.#list.append(stretch);
-    return stretch;
+    if (last && last.childElementCount < CHUNK_ENTRIES) return last;
+    const chunk = makeElement('div', 'chunk');
+    this.#list.append(chunk);
+    return chunk;
   }
 }

@@ -1,48 +1,49 @@
 /**
- * What was said, as a list of blocks: which exist, what each one reads, and which connection it belongs to.
- * It must not touch the DOM, the socket or a clock.
+ * The transcript: an ordered list of blocks, one per segment, and of breaks where a session was lost.
+ * It does not touch the DOM, the connection or a clock.
  *
- * Segment ids start again with every connection, so a block is known by its connection and its id together.
+ * Segment ids start again with every session, so a block is identified by its connection number and its id together.
  */
 
 /** @import { Closed, Final, Realtime, SegmentTimes, Timeline } from '../connection/protocol.js' */
 
 /**
  * @typedef {'live' | 'final' | 'lost'} BlockPhase
- *   `live`: words may still change; `final`: they will not; `lost`: no final text will ever come.
+ *   `live`: words may still change; `final`: they will not; `lost`: there will be no final text.
  *
- * @typedef {'' | 'failed' | 'repetition' | 'disconnected' | 'unknown'} LossReason why it is lost, or ''
+ * @typedef {'' | 'failed' | 'repetition' | 'disconnected' | 'unknown'} LossReason '' unless the phase is `lost`
  *
  * @typedef {object} Block
  * @property {'block'} kind
  * @property {string} key unique in this page
- * @property {number} connection counts from 1 in this page
- * @property {number} segmentId the server's, unique within one connection
+ * @property {number} connection number of the session in this page, from 1
+ * @property {number} segmentId the server's, unique within one session
  * @property {BlockPhase} phase
- * @property {string} stable settled words; all of them once final
+ * @property {string} stable words that will not change; all words once final
  * @property {string} unstable words that may still change, with their leading space
- * @property {boolean} isDoubtful what was heard last contradicts them
+ * @property {boolean} isUncertain the newest hypothesis contradicts them
  * @property {LossReason} loss
- * @property {SegmentTimes} times as far as they are known
+ * @property {SegmentTimes} times those known so far
  *
- * @typedef {object} Break a connection was lost here
+ * @typedef {object} Break a session was lost here
  * @property {'break'} kind
  * @property {string} key
- * @property {number} missedS speech that could not be sent meanwhile, seconds
+ * @property {number} lostS audio that could not be sent meanwhile, seconds
  *
  * @typedef {Block | Break} Entry
  * @typedef {{type: 'put', entry: Entry, beforeKey: string | null} | {type: 'remove', key: string} | {type: 'reset'}} Change
- *   `put` replaces the entry with its key, or adds a new one: before the entry that `beforeKey` names, else at the end.
+ *   `put` replaces the entry of the same key, or adds a new one before the entry with `beforeKey`, by default at the end.
  */
 
 export class Transcript {
   /** @type {Map<string, Entry>} in order of speech */
   #entries = new Map();
-  /** @type {Map<string, number>} highest `sequence` shown of each live block */
+  /** @type {Map<string, number>} highest `sequence` shown, by key of a live block */
   #sequences = new Map();
   #connection = 0;
   #breaks = 0;
-  #clearsUnanswered = 0;
+  /** `clear` commands that the server has not confirmed yet; until then, events may be older than the clear. */
+  #pendingClears = 0;
   #onChange;
 
   /** @param {(change: Change) => void} [onChange] */
@@ -59,7 +60,7 @@ export class Transcript {
     return this.#entries.size === 0;
   }
 
-  /** @returns {string} one line for each block, for the clipboard */
+  /** @returns {string} one line per block, for the clipboard */
   get text() {
     return this.entries
       .map((entry) => (entry.kind === 'block' ? (entry.stable + entry.unstable).trim() : ''))
@@ -67,35 +68,36 @@ export class Transcript {
       .join('\n');
   }
 
-  /** @param {number} missedS speech that was not sent since the connection before this one ended */
-  connected(missedS) {
+  /** A new session begins. @param {number} lostS audio that was not sent since the previous one, seconds */
+  connected(lostS) {
     this.#connection += 1;
-    this.#clearsUnanswered = 0;
-    if (!this.isEmpty) this.missed(missedS);
+    this.#pendingClears = 0;
+    if (!this.isEmpty) this.audioLost(lostS);
   }
 
-  /** @param {number} missedS speech that was not sent because the connection was lost */
-  missed(missedS) {
+  /** Add a break, or extend the one at the end. @param {number} lostS audio that was not sent, seconds */
+  audioLost(lostS) {
     const last = this.entries.at(-1);
     const merged = last?.kind === 'break' ? last : null;
     this.#breaks += merged ? 0 : 1;
-    this.#put({ kind: 'break', key: merged?.key ?? `break-${this.#breaks}`, missedS: missedS + (merged?.missedS ?? 0) });
+    this.#put({ kind: 'break', key: merged?.key ?? `break-${this.#breaks}`, lostS: lostS + (merged?.lostS ?? 0) });
   }
 
-  /** What is not final now never will be: the next connection knows nothing of it. */
+  /** The session is lost: live blocks will have no final. */
   disconnected() {
     this.#loseLiveBlocks('disconnected', () => true);
   }
 
   /** @param {Realtime} event */
   realtime(event) {
-    if (this.#clearsUnanswered) return;
+    if (this.#pendingClears) return;
     const { key, block } = this.#find(event.segmentId);
-    const isOver = block && block.phase !== 'live' && block.loss !== 'disconnected'; // the connection may come back
+    // A block lost with its connection may go on: the session may still be resumed.
+    const isOver = block && block.phase !== 'live' && block.loss !== 'disconnected';
     const isLate = isOver || event.sequence < (this.#sequences.get(key) ?? 0);
     if (isLate || !(event.stableText + event.unstableText).trim()) return;
     this.#sequences.set(key, event.sequence);
-    this.#put(this.#made(event, block, { phase: 'live', stable: event.stableText, unstable: event.unstableText, isDoubtful: event.isDoubtful }));
+    this.#put(this.#makeBlock(event, block, { phase: 'live', stable: event.stableText, unstable: event.unstableText, isUncertain: event.isUncertain }));
   }
 
   /**
@@ -103,12 +105,12 @@ export class Transcript {
    * @returns {boolean} whether it is shown
    */
   final(event) {
-    if (this.#clearsUnanswered) return false;
+    if (this.#pendingClears) return false;
     const { key, block } = this.#find(event.segmentId);
     this.#sequences.delete(key);
-    // Finals come in the order of speech: what is still open before this one was given up by the server.
-    this.#loseLiveBlocks('unknown', (open) => open.segmentId < event.segmentId);
-    this.#put(this.#made(event, block, { phase: 'final', stable: event.text, unstable: '', isDoubtful: false }));
+    // Finals come in order of speech, so the server has dropped the segments before this one that are still live.
+    this.#loseLiveBlocks('unknown', (live) => live.segmentId < event.segmentId);
+    this.#put(this.#makeBlock(event, block, { phase: 'final', stable: event.text, unstable: '', isUncertain: false }));
     return true;
   }
 
@@ -120,36 +122,36 @@ export class Transcript {
     if (reason === 'empty' || reason === 'no_speech') this.#remove(key);
     else {
       const loss = reason === 'failed' || reason === 'repetition' ? reason : 'unknown';
-      this.#loseLiveBlocks(loss, (open) => open.segmentId === segmentId);
+      this.#loseLiveBlocks(loss, (live) => live.segmentId === segmentId);
     }
   }
 
-  /** @param {Timeline} event the times of a segment, which its next words would bring too */
-  timed({ segmentId, segment }) {
-    if (this.#clearsUnanswered || segmentId === null) return;
+  /** @param {Timeline} event times of a segment, earlier than its next words would bring them */
+  timesReceived({ segmentId, segment }) {
+    if (this.#pendingClears || segmentId === null) return;
     const { block } = this.#find(segmentId);
     if (block?.phase === 'live') this.#put({ ...block, times: { ...block.times, ...segment } });
   }
 
-  /** @param {boolean} serverWillConfirm until it does, what arrives was said before and is not shown */
+  /** @param {boolean} serverWillConfirm until it does, events belong to what was cleared and are ignored */
   clear(serverWillConfirm) {
-    this.#clearsUnanswered += serverWillConfirm ? 1 : 0;
+    this.#pendingClears += serverWillConfirm ? 1 : 0;
     this.#reset();
   }
 
   /** The server confirmed a `clear`. */
   cleared() {
-    this.#clearsUnanswered = Math.max(0, this.#clearsUnanswered - 1);
+    this.#pendingClears = Math.max(0, this.#pendingClears - 1);
     this.#reset();
   }
 
   /**
    * @param {Realtime | Final} event
-   * @param {Block | null} before the segment's block so far
-   * @param {Pick<Block, 'phase' | 'stable' | 'unstable' | 'isDoubtful'>} words
+   * @param {Block | null} before the segment's previous block
+   * @param {Pick<Block, 'phase' | 'stable' | 'unstable' | 'isUncertain'>} words
    * @returns {Block}
    */
-  #made({ segmentId, segment }, before, words) {
+  #makeBlock({ segmentId, segment }, before, words) {
     const times = { ...before?.times, ...segment };
     return { kind: 'block', key: this.#keyOf(segmentId), connection: this.#connection, segmentId, ...words, loss: '', times };
   }
@@ -160,8 +162,8 @@ export class Transcript {
    */
   #loseLiveBlocks(loss, isAffected) {
     for (const entry of this.entries) {
-      const isOurs = entry.kind === 'block' && entry.phase === 'live' && entry.key === this.#keyOf(entry.segmentId);
-      if (isOurs && isAffected(entry)) this.#put({ ...entry, phase: 'lost', loss });
+      const isOfThisSession = entry.kind === 'block' && entry.phase === 'live' && entry.key === this.#keyOf(entry.segmentId);
+      if (isOfThisSession && isAffected(entry)) this.#put({ ...entry, phase: 'lost', loss });
     }
   }
 
@@ -191,10 +193,10 @@ export class Transcript {
   }
 
   /**
-   * A slow final without any partial may come after the first partial of the segment that follows it.
+   * A new block may belong before an existing one: a slow final without partials can come after the next segment's first partial.
    *
    * @param {Entry} entry a new one
-   * @returns {string | null} the block of this connection that it must stand before
+   * @returns {string | null} key of the first later block of the same session
    */
   #laterBlock(entry) {
     if (entry.kind === 'break') return null;
