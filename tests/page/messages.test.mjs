@@ -30,6 +30,7 @@ test('the server’s warnings are reworded with their numbers', () => {
     ['Final transcription backlog: 4 utterances wait, none is lost; the lane is full', /4 utterances wait/],
     ['No audio came for 2.5 s: the utterance was ended.', /for 2\.5 s/],
     ['Partials come less often for a while: the server does not keep up.', /words appear less often/],
+    ['The server shuts down: what was said so far is still written, more is not heard.', /so far is still transcribed/],
     ['Audio was ignored: send the start command first.', /Press Talk/],
   ];
   for (const [message, meaning] of texts) {

@@ -60,6 +60,7 @@ const WARNINGS = [
     /No audio (?:\w+ )?for ([\d.]+) s/i,
     'The server received no audio for $1 s, so it ended the utterance. What it received before is transcribed',
   ],
+  [/shut(?:s|ting) down/i, 'The server is shutting down. What you said so far is still transcribed'],
 ];
 
 /** @type {Record<LossReason, string>} why a block has no final text */
@@ -159,7 +160,6 @@ const REJECTIONS = [
     /connections from this address/i,
     'The server accepts no more connections from this address. Closing other tabs of this page helps.',
   ],
-  [/keys wait to be checked/i, 'The server has too many keys to check at once.'],
 ];
 
 /**

@@ -1,0 +1,50 @@
+"""The page recognises every warning that the server sends: it rewords them for users by their text."""
+
+import ast
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.real import missing
+
+ROOT = Path(__file__).parents[2]
+REWORD = """
+import { warningMessage } from './web/shared/messages.js';
+console.log(JSON.stringify(JSON.parse(process.argv[1]).map((message) => warningMessage(message).text)));
+"""
+
+
+def server_warnings() -> Iterator[str]:
+    """Texts of all `publisher.warning(...)` calls in the package, with 3 for each value."""
+    for path in sorted((ROOT / "trio_stt").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "warning"
+                and "publisher" in ast.unparse(node.func.value)
+            ):
+                [text] = node.args
+                parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "3" for part in parts)
+
+
+def test_page_rewords_every_server_warning() -> None:
+    node = shutil.which("node")
+    if node is None:
+        missing("no Node.js is installed (20 or newer)")
+    warnings = list(server_warnings())
+    assert len(warnings) >= 8
+    run = subprocess.run(  # noqa: S603 - our own script, run by the user's Node
+        [node, "--input-type=module", "--eval", REWORD, "--", json.dumps(warnings)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+    )
+    texts = json.loads(run.stdout)
+    unchanged = [text for warning, text in zip(warnings, texts, strict=True) if text.rstrip(".") == warning.rstrip(".")]
+    assert unchanged == []
