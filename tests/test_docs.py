@@ -1,11 +1,24 @@
 """docs/settings.md is generated from the declarations of the settings: `python -m tests.test_docs` rewrites it."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from tests.support.declared import bounds, choices, kind
 from trio_stt.settings import PROFILES, Declaration, RuntimeClass, declarations
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+ROOT = Path(__file__).parents[1]
+PROSE = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("security.md", "deploy.md", "architecture.md"))]
+OTHER_FLAGS = frozenset(
+    {
+        *("--scope", "--name", "--format"),  # of other commands of trio-stt
+        *("--group", "--extra"),  # of uv
+        *("--bind", "--graceful-timeout"),  # of hypercorn
+        *("--pipe", "--deploy-hook"),  # of systemd-run and certbot
+    }
+)
 WHEN = {
     RuntimeClass.ACTIVE: "at once",
     RuntimeClass.NEW_SESSIONS: "new sessions",
@@ -79,6 +92,15 @@ def test_every_setting_has_a_row_with_a_help_sentence() -> None:
     for declaration in declarations():
         assert declaration.help.endswith("."), declaration.name
         assert row(declaration) in page()
+
+
+@pytest.mark.parametrize("document", PROSE, ids=lambda document: document.name)
+def test_flags_and_variables_in_prose_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    flags = {flag for declaration in declarations() for flag in declaration.flags}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= flags | OTHER_FLAGS
+    variables = {declaration.env for declaration in declarations()}
+    assert set(re.findall(r"TRIO_STT_[A-Z_]*[A-Z]\b(?!_?…)", text)) <= variables
 
 
 if __name__ == "__main__":
