@@ -1,9 +1,9 @@
-"""Kernels are timed in one process: beside others, `pytest-benchmark` would measure nothing, and say so nowhere."""
+"""Kernel benchmarks run in one process: with pytest-xdist, `pytest-benchmark` measures nothing without a warning."""
 
 import pytest
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Take back the processes that pyproject.toml gives to the tests; pytest-xdist looks behind this."""
+    """Reset the number of processes that pyproject.toml sets for the tests, before pytest-xdist reads it."""
     config.option.numprocesses = 0
