@@ -1,1 +1,10 @@
-"""Lanes: the only place with threads. A lane queues the jobs of all sessions for one engine and runs them in turn."""
+"""Lanes run the transcription jobs of all sessions on engines. They are the only place with threads.
+
+`scheduler.Lanes` holds the lane for finals and the lane for partials, which may be one. A session calls `Lane.submit`
+and waits for the ticket; `Lane.partial_policy` says when to ask for the next partial. A job's way to the engine:
+
+- `lane`: queues it (`fair_queue`) and forms batches;
+- `worker`: runs a batch within a deadline, retries, and replaces a lost engine (`lane_health` is the resulting state);
+- `executor`: the port to where the engine lives, today `engine_thread`, around a `loaded_engine`;
+- `engines`: one adapter per recogniser.
+"""
