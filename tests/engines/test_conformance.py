@@ -1,4 +1,4 @@
-"""What every engine must do, shown on all of them."""
+"""The conformance suite that every engine must pass."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ import pytest
 import trio
 from numpy.typing import NDArray
 
-from tests.engines.conftest import NAMES, REAL_NAMES, Reading, asked
+from tests.engines.conftest import NAMES, REAL_MODEL_NAMES, Reading, batch_of
 from tests.support.real import moonshine_asset, shared_sentences
 from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise, word_error_rate
@@ -33,30 +33,30 @@ from trio_stt.lanes.engines.base import (
 WER_BOUND = 0.08
 
 REMOTE = ("openai_api",)
-"""Engines whose model and device are a server's business."""
+"""Engines whose model and device a remote server decides."""
 
 SHARED = [spec.name for spec in registry.engine_specs() if spec.workers == "shared" and spec.name in NAMES]
 
 
 @pytest.mark.contract("8.2", "8.3")
-def test_hears_a_reading(engine: Engine, reading: Reading) -> None:
-    (transcript,) = engine.transcribe(asked(reading.clip))
+def test_transcribes_a_reading(engine: Engine, reading: Reading) -> None:
+    (transcript,) = engine.transcribe(batch_of(reading.clip))
     assert normalise(transcript.text) == normalise(reading.words)
     assert transcript.language == reading.language
 
 
 @pytest.mark.parametrize("config", SHARED, indirect=True)
-def test_a_shared_engine_hears_the_same_on_several_threads(config: EngineConfig, reading: Reading) -> None:
+def test_shared_engine_gives_the_same_text_on_several_threads(config: EngineConfig, reading: Reading) -> None:
     engine = registry.load(replace(config, num_workers=3))
     clips = [reading.clip, reading.short_clip, np.concatenate([reading.clip, reading.short_clip])]
-    expected = [engine.transcribe(asked(clip)) for clip in clips]
+    expected = [engine.transcribe(batch_of(clip)) for clip in clips]
     together = threading.Barrier(3, timeout=60)
 
     def transcribe(first: int) -> list[list[Transcript]]:
         heard = []
         for turn in range(3):
             together.wait()
-            heard.append(engine.transcribe(asked(clips[(first + turn) % 3])))
+            heard.append(engine.transcribe(batch_of(clips[(first + turn) % 3])))
         return heard
 
     with ThreadPoolExecutor(3) as threads:
@@ -65,47 +65,47 @@ def test_a_shared_engine_hears_the_same_on_several_threads(config: EngineConfig,
     engine.close()
 
 
-@pytest.mark.parametrize("engine", REAL_NAMES, indirect=True)
+@pytest.mark.parametrize("engine", REAL_MODEL_NAMES, indirect=True)
 def test_word_error_rate_on_whole_sentences(engine: Engine) -> None:
     heard: list[str] = []
     said: list[str] = []
     for path, words in [*shared_sentences(), (moonshine_asset("beckett.wav"), BECKETT)]:
-        heard.extend(t.text for t in engine.transcribe(asked(read_16k(path))))
+        heard.extend(t.text for t in engine.transcribe(batch_of(read_16k(path))))
         said.append(words)
     assert word_error_rate(" ".join(said), " ".join(heard)) <= WER_BOUND
 
 
-def test_a_batch_equals_its_clips_one_by_one(engine: Engine, reading: Reading) -> None:
+def test_batch_equals_its_clips_one_by_one(engine: Engine, reading: Reading) -> None:
     clips = [reading.clip[:56_000], reading.clip[5_000:21_000], reading.clip[56_000:108_000]]
-    together, alone = engine.transcribe(asked(*clips)), [engine.transcribe(asked(clip))[0] for clip in clips]
-    # How sure a model is moves with the numerics of its batch; what it hears, and when, does not.
-    assert [_heard(each) for each in together] == [_heard(each) for each in alone]
+    together, alone = engine.transcribe(batch_of(*clips)), [engine.transcribe(batch_of(clip))[0] for clip in clips]
+    # Confidences depend on the numerics of the batch; text and times do not.
+    assert [_without_confidence(each) for each in together] == [_without_confidence(each) for each in alone]
 
 
-def _heard(transcript: Transcript) -> Transcript:
+def _without_confidence(transcript: Transcript) -> Transcript:
     return replace(transcript, segments=tuple(replace(piece, confidence=None) for piece in transcript.segments))
 
 
 def test_thirty_seconds_with_silence_around_speech(engine: Engine, reading: Reading) -> None:
     clip = np.pad(reading.clip, (16_000, 30 * 16_000 - 16_000 - reading.clip.size))
-    (transcript,) = engine.transcribe(asked(clip))
+    (transcript,) = engine.transcribe(batch_of(clip))
     assert normalise(transcript.text) == normalise(reading.words)
 
 
 @pytest.mark.parametrize("samples", [1, 160, 1_600, 4_800])
 def test_short_silence_has_no_words(engine: Engine, samples: int) -> None:
-    (transcript,) = engine.transcribe(asked(np.zeros(samples, dtype=np.float32)))
+    (transcript,) = engine.transcribe(batch_of(np.zeros(samples, dtype=np.float32)))
     assert transcript.text == ""
     assert transcript.segments == ()
 
 
-def test_one_word_of_a_third_of_a_second_is_heard(engine: Engine, reading: Reading) -> None:
-    (transcript,) = engine.transcribe(asked(reading.short_clip))
+def test_word_of_a_third_of_a_second_is_transcribed(engine: Engine, reading: Reading) -> None:
+    (transcript,) = engine.transcribe(batch_of(reading.short_clip))
     assert normalise(transcript.text).startswith(reading.short_word)
 
 
-def test_segments_lie_in_the_clip_and_hold_its_text(engine: Engine, reading: Reading) -> None:
-    (transcript,) = engine.transcribe(asked(reading.clip[:14_000]))
+def test_segments_are_inside_the_clip_and_cover_its_text(engine: Engine, reading: Reading) -> None:
+    (transcript,) = engine.transcribe(batch_of(reading.clip[:14_000]))
     assert " ".join(s.text for s in transcript.segments) in ("", transcript.text)
     assert all(0.0 <= s.start_s <= s.end_s <= 14_000 / 16_000 for s in transcript.segments)
     assert all(s.confidence is None or 0.0 <= s.confidence <= 1.0 for s in transcript.segments)
@@ -124,7 +124,7 @@ def test_segments_lie_in_the_clip_and_hold_its_text(engine: Engine, reading: Rea
 )
 def test_a_clip_that_is_not_audio_fails(engine: Engine, clip: NDArray[np.float32], complaint: str) -> None:
     with pytest.raises(TranscriptionFailed, match=complaint):
-        engine.transcribe(asked(np.zeros(16_000, np.float32), clip))
+        engine.transcribe(batch_of(np.zeros(16_000, np.float32), clip))
 
 
 def test_is_silent_says_what_it_loaded_and_closes_twice(
@@ -134,17 +134,17 @@ def test_is_silent_says_what_it_loaded_and_closes_twice(
     assert loaded.info.engine == config.engine
     assert loaded.info.device in (("remote",) if config.engine in REMOTE else ("cpu", "cuda"))
     assert loaded.info.notice is None or "max_total_len" in loaded.info.notice
-    loaded.transcribe(asked(np.zeros(100, np.float32)))
+    loaded.transcribe(batch_of(np.zeros(100, np.float32)))
     loaded.close()
     loaded.close()
     with pytest.raises(TranscriptionFailed, match="closed"):
-        loaded.transcribe(asked(np.zeros(100, np.float32)))
+        loaded.transcribe(batch_of(np.zeros(100, np.float32)))
     assert capfd.readouterr() == ("", "")
 
 
-def test_does_what_it_says_it_can(engine: Engine, reading: Reading) -> None:
+def test_info_matches_behaviour(engine: Engine, reading: Reading) -> None:
     info = engine.info
-    (transcript,) = engine.transcribe(asked(reading.clip))
+    (transcript,) = engine.transcribe(batch_of(reading.clip))
     assert bool(transcript.segments) is (info.times != "none")
     if info.times == "words":
         assert [piece.text for piece in transcript.segments] == transcript.text.split()
@@ -154,14 +154,14 @@ def test_does_what_it_says_it_can(engine: Engine, reading: Reading) -> None:
     assert info.max_batch >= 1
 
 
-def test_loading_and_closing_ten_times_leaves_nothing_behind(config: EngineConfig) -> None:
+def test_ten_loads_leak_nothing(config: EngineConfig) -> None:
     # Backends keep pools of their own, so the first rounds do not count; the threads of a test's server come and go.
     threads: list[int] = []
     resident_bytes: list[int] = []
     trim = ctypes.CDLL(None).malloc_trim
     for _ in range(10):
         loaded = registry.load(config)
-        loaded.transcribe(asked(np.zeros(1_600, np.float32)))
+        loaded.transcribe(batch_of(np.zeros(1_600, np.float32)))
         loaded.close()
         del loaded
         trim(0)  # what was freed may else stay with the process
@@ -178,19 +178,19 @@ def test_loading_and_closing_ten_times_leaves_nothing_behind(config: EngineConfi
 def test_normalised_audio_is_heard_alike_at_any_level(config: EngineConfig, reading: Reading) -> None:
     loaded = registry.load(replace(config, normalize_audio=True))
     quiet = reading.clip * np.float32(2.0**-10)
-    assert loaded.transcribe(asked(quiet)) == loaded.transcribe(asked(reading.clip))
-    assert loaded.transcribe(asked(np.zeros(16_000, np.float32)))[0].text == ""
+    assert loaded.transcribe(batch_of(quiet)) == loaded.transcribe(batch_of(reading.clip))
+    assert loaded.transcribe(batch_of(np.zeros(16_000, np.float32)))[0].text == ""
     loaded.close()
 
 
 @pytest.mark.contract("8.2")
 def test_a_prompt_primes_its_clip_and_no_other(engine: Engine, reading: Reading) -> None:
     clip = reading.clip[:56_000]
-    plain = engine.transcribe(asked(clip))
-    prompted = engine.transcribe(asked(clip, hints=Hints(prompt="BECKETT")))
+    plain = engine.transcribe(batch_of(clip))
+    prompted = engine.transcribe(batch_of(clip, hints=Hints(prompt="BECKETT")))
     assert prompted[0].text
     assert engine.info.prompt or prompted == plain
-    assert engine.transcribe(asked(clip)) == plain
+    assert engine.transcribe(batch_of(clip)) == plain
 
 
 class Busy:
@@ -224,17 +224,17 @@ async def test_what_is_closed_while_it_works_ends_its_work_first(config: EngineC
     executor = EngineThread("main", load, shutdown_timeout_s=120.0)
     await executor.start()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(executor.transcribe, asked(reading.clip))
+        nursery.start_soon(executor.transcribe, batch_of(reading.clip))
         await trio.to_thread.run_sync(loaded[0].began.wait, 60)
         nursery.cancel_scope.cancel()
     await executor.aclose()
     assert loaded[0].closed.is_set()
     with pytest.raises(TranscriptionFailed, match="closed"):
-        loaded[0].transcribe(asked(reading.clip))
+        loaded[0].transcribe(batch_of(reading.clip))
 
 
-def test_cuda_that_is_not_there_falls_back_and_says_so(config: EngineConfig, reading: Reading) -> None:
+def test_missing_cuda_falls_back_with_a_notice(config: EngineConfig, reading: Reading) -> None:
     loaded = registry.load(replace(config, device="cuda"))
     assert ("CUDA" in (loaded.info.notice or "")) is (loaded.info.device == "cpu")
-    assert loaded.transcribe(asked(reading.clip[:56_000]))[0].text
+    assert loaded.transcribe(batch_of(reading.clip[:56_000]))[0].text
     loaded.close()

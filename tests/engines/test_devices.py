@@ -1,4 +1,4 @@
-"""What engines can run on, with packages and drivers that tests make up."""
+"""The device report, with fake packages and drivers."""
 
 import ctypes
 import re
@@ -64,7 +64,7 @@ def reports(device: str) -> dict[str, DeviceReport]:
     return {report.engine: report for report in device_report() if report.device == device}
 
 
-def test_every_family_runs_on_the_cpu_or_elsewhere() -> None:
+def test_every_family_runs_on_cpu_or_remotely() -> None:
     assert {engine: report.available for engine, report in reports("cpu").items()} == dict.fromkeys(
         ("sherpa_onnx", "whisper_cpp", "faster_whisper", "transformers"), True
     )
@@ -72,7 +72,7 @@ def test_every_family_runs_on_the_cpu_or_elsewhere() -> None:
     assert reports("remote")["openai_api"].available
 
 
-def test_packages_without_cuda_say_so() -> None:
+def test_package_without_cuda_is_reported() -> None:
     for engine, package in (
         ("sherpa_onnx", "sherpa-onnx"),
         ("whisper_cpp", "pywhispercpp"),
@@ -105,7 +105,7 @@ def test_packages_with_cuda_use_the_driver(packages: Path) -> None:
         (lambda _: Driver(devices=0, code=100), r"the NVIDIA driver finds no device \(CUDA error 100\)"),
     ],
 )
-def test_without_a_driver_or_a_device_no_family_has_cuda(
+def test_no_driver_or_device_means_no_cuda(
     packages: Path, monkeypatch: pytest.MonkeyPatch, driver: object, reason: str
 ) -> None:
     with_cuda(packages)
@@ -116,7 +116,7 @@ def test_without_a_driver_or_a_device_no_family_has_cuda(
     assert all(report.available for report in reports("cpu").values())
 
 
-def test_torch_may_find_no_device_although_the_driver_does(packages: Path) -> None:
+def test_torch_may_find_no_device_although_the_driver_has_one(packages: Path) -> None:
     install(packages, "torch", TORCH.format(built="12.8", works=False))
     report = reports("cuda")["transformers"]
     assert (report.available, report.reason) == (False, "torch finds no CUDA device that it can use")
@@ -132,7 +132,7 @@ def test_torch_may_find_no_device_although_the_driver_does(packages: Path) -> No
         ("httpx2", "openai_api", r"pip install trio-stt\[openai-api\]"),
     ],
 )
-def test_a_missing_package_is_named_with_the_command_that_installs_it(
+def test_missing_package_names_the_install_command(
     monkeypatch: pytest.MonkeyPatch, module: str, engine: str, command: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -142,7 +142,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
             assert re.search(command, report.reason)
 
 
-def test_a_library_that_cannot_be_loaded_costs_its_own_family_alone(packages: Path) -> None:
+def test_broken_library_affects_only_its_own_family(packages: Path) -> None:
     install(packages, "_pywhispercpp", "raise ImportError('libcudart.so.12:\\n cannot open shared object file')")
     broken = reports("cpu")["whisper_cpp"]
     assert not broken.available

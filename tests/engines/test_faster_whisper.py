@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.engines.conftest import asked, whisper_folder
+from tests.engines.conftest import batch_of, whisper_folder
 from tests.engines.ct2 import write_multilingual
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
@@ -43,13 +43,13 @@ def two_cities() -> NDArray[np.float32]:
 # --- the model ---
 
 
-def test_a_folder_is_looked_up_in_download_root(tmp_path: Path) -> None:
+def test_folder_is_looked_up_in_download_root(tmp_path: Path) -> None:
     (tmp_path / "mine").symlink_to(whisper_folder())
     assert load_with(model="mine", download_root=tmp_path).info.model == str(tmp_path / "mine")
 
 
 @pytest.mark.parametrize("missing", ["model.bin", "tokenizer.json"])
-def test_a_folder_without_a_file_is_refused_before_anything_is_fetched(missing: str, tmp_path: Path) -> None:
+def test_incomplete_folder_is_refused_without_a_download(missing: str, tmp_path: Path) -> None:
     for file in whisper_folder().iterdir():
         if file.name != missing:
             (tmp_path / file.name).symlink_to(file)
@@ -57,7 +57,7 @@ def test_a_folder_without_a_file_is_refused_before_anything_is_fetched(missing: 
         load_with(model=str(tmp_path))
 
 
-def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
+def test_truncated_model_is_refused(tmp_path: Path) -> None:
     for file in whisper_folder().iterdir():
         if file.name != "model.bin":
             (tmp_path / file.name).symlink_to(file)
@@ -68,7 +68,7 @@ def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "small.en", "Systran/faster-whisper-small"])
-def test_without_a_network_a_model_that_is_not_here_is_named(name: str, tmp_path: Path) -> None:
+def test_missing_model_without_a_network_is_named(name: str, tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -96,7 +96,7 @@ def find(name: str, *, offline: bool = False, download: Any) -> Path:
     )
 
 
-def test_what_is_in_the_cache_is_taken_without_a_request() -> None:
+def test_cached_model_needs_no_request() -> None:
     calls: list[tuple[str, str, bool]] = []
 
     def download(name: str, *, cache_dir: str, local_files_only: bool) -> str:
@@ -107,7 +107,7 @@ def test_what_is_in_the_cache_is_taken_without_a_request() -> None:
     assert calls == [("tiny.en", "/cache", True)]
 
 
-def test_a_download_that_was_cut_short_is_fetched_again(tmp_path: Path) -> None:
+def test_incomplete_download_is_repeated(tmp_path: Path) -> None:
     def download(_: str, *, cache_dir: str, local_files_only: bool) -> str:  # noqa: ARG001 - as the hub's
         return str(tmp_path if local_files_only else whisper_folder())
 
@@ -117,7 +117,7 @@ def test_a_download_that_was_cut_short_is_fetched_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["huge", "/no/such/model", "./model", "owner/name/more", "owner/"])
-def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str) -> None:
+def test_invalid_hub_name_sends_no_request(name: str) -> None:
     def download(*_: object, **__: object) -> str:
         raise AssertionError
 
@@ -129,34 +129,30 @@ def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "loaded"), [("int8", "int8_float32"), ("fp32", "float32"), ("default", "float32")])
-def test_the_precision_is_the_models(wanted: str, loaded: str, beckett: NDArray[np.float32]) -> None:
+def test_precision_is_loaded_as_configured(wanted: str, loaded: str, beckett: NDArray[np.float32]) -> None:
     engine = load_with(compute_type=wanted)
     assert engine.info.notice is None
     assert engine._model.model.compute_type == loaded
-    assert engine.transcribe(asked(beckett[:56_000]))[0].text
+    assert engine.transcribe(batch_of(beckett[:56_000]))[0].text
 
 
 @pytest.mark.parametrize(
     ("options", "compute_type"),
     [({}, "half"), ({"load_model": {"compute_type": "float16"}}, "int8"), ({"transcribe": {"fp16": True}}, "default")],
 )
-def test_a_precision_that_the_device_has_not_gives_way_and_says_so(
-    options: Mapping[str, object], compute_type: str
-) -> None:
+def test_unsupported_precision_falls_back_with_a_notice(options: Mapping[str, object], compute_type: str) -> None:
     engine = load_with(options, compute_type=compute_type, device="cpu")
     assert engine.info.notice == (
         "engine faster_whisper: cpu has no float16 here, so the model keeps its own precision"
     )
 
 
-def test_a_precision_that_does_not_exist_is_named() -> None:
+def test_unknown_precision_is_named() -> None:
     with pytest.raises(SettingError, match=r"compute_type 'int7' must be one of default, .*float32"):
         load_with(compute_type="int7")
 
 
-def test_cuda_that_does_not_work_falls_back_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, beckett: NDArray[np.float32]
-) -> None:
+def test_broken_cuda_falls_back_with_the_reason(monkeypatch: pytest.MonkeyPatch, beckett: NDArray[np.float32]) -> None:
     import ctranslate2  # type: ignore[import-untyped]  # noqa: PLC0415 - it ships no types, and few tests need it
 
     if ctranslate2.get_cuda_device_count():
@@ -166,16 +162,16 @@ def test_cuda_that_does_not_work_falls_back_and_says_why(
     assert engine.info.device == "cpu"
     assert engine.info.notice is not None
     assert "CUDA does not work, so it runs on the CPU: " in engine.info.notice
-    assert engine.transcribe(asked(beckett[:56_000]))[0].text
+    assert engine.transcribe(batch_of(beckett[:56_000]))[0].text
 
 
-def test_a_device_index_beyond_the_devices_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_index_beyond_the_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 2)
     with pytest.raises(SettingError, match="gpu_device_index 2 is beyond the 2 CUDA devices"):
         load_with(device="cuda", gpu_device_index=2)
 
 
-def test_on_a_cpu_a_batch_would_only_make_the_first_clip_wait(engine: FasterWhisper) -> None:
+def test_max_batch_is_1_on_a_cpu(engine: FasterWhisper) -> None:
     assert (engine.info.device, engine.info.max_batch) in {("cpu", 1), ("cuda", 64)}
 
 
@@ -183,35 +179,37 @@ def test_on_a_cpu_a_batch_would_only_make_the_first_clip_wait(engine: FasterWhis
 
 
 @pytest.mark.contract("8.3")
-def test_a_prompt_primes_its_own_clip_only(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
+def test_prompt_affects_its_own_clip_only(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
     clip = beckett[:56_000]
-    plain = engine.transcribe(asked(clip))
-    prompted = engine.transcribe(asked(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
+    plain = engine.transcribe(batch_of(clip))
+    prompted = engine.transcribe(batch_of(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
     assert prompted[0].text.isupper()
     assert not plain[0].text.isupper()
-    assert engine.transcribe(asked(clip)) == plain
+    assert engine.transcribe(batch_of(clip)) == plain
 
 
-def test_what_was_heard_before_changes_nothing(
+def test_earlier_clips_do_not_affect_later_ones(
     engine: FasterWhisper, beckett: NDArray[np.float32], two_cities: NDArray[np.float32]
 ) -> None:
     clip = beckett[:56_000]
-    alone = load_with().transcribe(asked(clip))
-    engine.transcribe(asked(two_cities[: 12 * RATE_HZ]))
-    assert engine.transcribe(asked(clip)) == alone
+    alone = load_with().transcribe(batch_of(clip))
+    engine.transcribe(batch_of(two_cities[: 12 * RATE_HZ]))
+    assert engine.transcribe(batch_of(clip)) == alone
 
 
 @pytest.mark.contract("8.3")
-def test_words_and_phrases_have_their_probability(beckett: NDArray[np.float32], engine: FasterWhisper) -> None:
-    (phrases,) = engine.transcribe(asked(beckett))
+def test_words_and_phrases_have_confidences(beckett: NDArray[np.float32], engine: FasterWhisper) -> None:
+    (phrases,) = engine.transcribe(batch_of(beckett))
     assert all(piece.confidence is not None and 0.3 < piece.confidence <= 1.0 for piece in phrases.segments)
 
 
-def test_the_filter_cuts_silence_away_and_keeps_times(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
+def test_vad_filter_removes_silence_and_keeps_times(engine: FasterWhisper, beckett: NDArray[np.float32]) -> None:
     lead_s = 5
     clip = np.pad(beckett[:56_000], (lead_s * RATE_HZ, 3 * RATE_HZ))
-    filtered, silent = engine.transcribe(asked(clip, np.zeros(3 * RATE_HZ, np.float32), hints=Hints(vad_filter=True)))
-    (whole,) = engine.transcribe(asked(clip))
+    filtered, silent = engine.transcribe(
+        batch_of(clip, np.zeros(3 * RATE_HZ, np.float32), hints=Hints(vad_filter=True))
+    )
+    (whole,) = engine.transcribe(batch_of(clip))
     assert normalise(filtered.text) == normalise(whole.text) == "ever tried ever failed"
     assert whole.segments[0].start_s == 0.0
     assert lead_s - 0.5 <= filtered.segments[0].start_s <= lead_s + 0.5
@@ -223,19 +221,19 @@ def test_the_filter_cuts_silence_away_and_keeps_times(engine: FasterWhisper, bec
 
 
 @pytest.mark.parametrize("filtered", [False, True])
-def test_a_reading_longer_than_a_window(filtered: bool, engine: FasterWhisper, two_cities: NDArray[np.float32]) -> None:
+def test_reading_longer_than_a_window(filtered: bool, engine: FasterWhisper, two_cities: NDArray[np.float32]) -> None:
     assert two_cities.size > 30 * RATE_HZ
-    (transcript,) = engine.transcribe(asked(two_cities, hints=Hints(vad_filter=filtered)))
+    (transcript,) = engine.transcribe(batch_of(two_cities, hints=Hints(vad_filter=filtered)))
     assert word_error_rate(TWO_CITIES, transcript.text) <= 0.08
     starts = [segment.start_s for segment in transcript.segments]
     assert len(starts) > 1
     assert starts == sorted(starts)
 
 
-def test_words_are_timed_in_their_own_clip_when_asked_for(beckett: NDArray[np.float32]) -> None:
+def test_word_timestamps_are_relative_to_their_clip(beckett: NDArray[np.float32]) -> None:
     engine = load_with({"transcribe": {"word_timestamps": True}}, beam_size=5)
     clips = beckett[:56_000], beckett[56_000:108_000]
-    first, second = engine.transcribe(asked(*clips))
+    first, second = engine.transcribe(batch_of(*clips))
     for clip, transcript in zip(clips, (first, second), strict=True):
         assert " ".join(word.text for word in transcript.segments) == transcript.text
         times = [time for word in transcript.segments for time in (word.start_s, word.end_s)]
@@ -251,7 +249,7 @@ def test_words_are_timed_in_their_own_clip_when_asked_for(beckett: NDArray[np.fl
 def test_call_options_win_over_settings_and_hints(beckett: NDArray[np.float32]) -> None:
     options = {"transcribe": {"initial_prompt": "EVER TRIED EVER FAILED NO MATTER", "language": "en"}}
     engine = load_with(options, language="de")
-    (transcript,) = engine.transcribe(asked(beckett[:56_000], hints=Hints(prompt="ever tried")))
+    (transcript,) = engine.transcribe(batch_of(beckett[:56_000], hints=Hints(prompt="ever tried")))
     assert transcript.text.isupper()
 
 
@@ -274,13 +272,13 @@ def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) 
         load_with(options)
 
 
-def test_an_english_only_model_takes_no_other_language() -> None:
+def test_english_only_model_refuses_other_languages() -> None:
     with pytest.raises(SettingError, match="'de' needs a multilingual model"):
         load_with(language="de")
-    assert load_with(language=None).transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
+    assert load_with(language=None).transcribe(batch_of(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
-def test_a_multilingual_model_finds_the_language_of_each_clip_unless_told(
+def test_multilingual_model_detects_the_language_of_each_clip_unless_set(
     tmp_path: Path, beckett: NDArray[np.float32]
 ) -> None:
     brief = {"transcribe": {"max_new_tokens": 8}}
@@ -288,10 +286,10 @@ def test_a_multilingual_model_finds_the_language_of_each_clip_unless_told(
     engine = load_with(brief, model=path, language=None)
     assert engine.info.max_batch == 1
     clips = beckett[:56_000], np.zeros(RATE_HZ, np.float32)
-    together = engine.transcribe(asked(*clips))
-    assert together == [engine.transcribe(asked(clip))[0] for clip in clips]
+    together = engine.transcribe(batch_of(*clips))
+    assert together == [engine.transcribe(batch_of(clip))[0] for clip in clips]
     assert all(transcript.language in engine._model.supported_languages for transcript in together)
-    (told,) = load_with(brief, model=path, language="FR").transcribe(asked(clips[0]))
+    (told,) = load_with(brief, model=path, language="FR").transcribe(batch_of(clips[0]))
     assert told.language == "fr"
     with pytest.raises(SettingError, match="'tlh' is unknown to "):
         load_with(model=path, language="tlh")

@@ -1,4 +1,4 @@
-"""Checkpoints that cannot be opened, and options that do not fit them: one line for each."""
+"""Checkpoints that cannot be opened, and invalid options: one line for each."""
 
 import os
 import shutil
@@ -36,21 +36,19 @@ def test_wrong_options_are_named(options: Mapping[str, object], complaint: str, 
 @pytest.mark.parametrize(
     ("options", "name"), [({"timestamps": True}, "timestamps"), ({"generate": {"num_beams": 2}}, "generate")]
 )
-def test_an_option_that_a_family_does_not_take_is_named(
-    options: Mapping[str, object], name: str, written: Path
-) -> None:
+def test_option_without_effect_is_refused(options: Mapping[str, object], name: str, written: Path) -> None:
     with pytest.raises(SettingError, match=f"option {name} has no effect on a model of the type 'parakeet_ctc'"):
         load_from(written / "parakeet_ctc", options)
 
 
 @pytest.mark.parametrize("spelled", ["int8", "int8_float16", "float64"])
-def test_a_precision_that_torch_does_not_make_is_named(spelled: str, written: Path) -> None:
+def test_quantised_precision_is_refused(spelled: str, written: Path) -> None:
     with pytest.raises(SettingError, match=f"compute_type '{spelled}'"):
         load_from(written / "whisper", compute_type=spelled)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "processor_config.json", "tokenizer.json"])
-def test_a_folder_without_a_file_is_refused_in_one_line(file: str, written: Path, tmp_path: Path) -> None:
+def test_missing_file_is_one_line(file: str, written: Path, tmp_path: Path) -> None:
     shutil.copytree(written / "parakeet_ctc", tmp_path / "model")
     (tmp_path / "model" / file).unlink()
     with pytest.raises(EngineUnavailable, match=f"engine transformers: .*{tmp_path / 'model'}") as raised:
@@ -59,7 +57,7 @@ def test_a_folder_without_a_file_is_refused_in_one_line(file: str, written: Path
 
 
 @pytest.mark.parametrize(("file", "kept"), [("model.safetensors", 1_000), ("config.json", 40), ("tokenizer.json", 40)])
-def test_a_truncated_file_is_refused_in_one_line(file: str, kept: int, written: Path, tmp_path: Path) -> None:
+def test_truncated_file_is_one_line(file: str, kept: int, written: Path, tmp_path: Path) -> None:
     shutil.copytree(written / "parakeet_ctc", tmp_path / "model")
     whole = (tmp_path / "model" / file).read_bytes()
     (tmp_path / "model" / file).write_bytes(whole[:kept])
@@ -68,7 +66,7 @@ def test_a_truncated_file_is_refused_in_one_line(file: str, kept: int, written: 
     assert "\n" not in str(raised.value)
 
 
-def test_missing_weights_are_not_made_up(written: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_refused(written: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file  # noqa: PLC0415 - as above
 
     shutil.copytree(written / "parakeet_ctc", tmp_path / "model")
@@ -79,16 +77,14 @@ def test_missing_weights_are_not_made_up(written: Path, tmp_path: Path) -> None:
         load_from(tmp_path / "model")
 
 
-def test_a_model_for_something_else_is_named(tmp_path: Path) -> None:
+def test_model_of_another_type_is_named(tmp_path: Path) -> None:
     needs_torch()
     (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
     with pytest.raises(EngineUnavailable, match=r"of the type 'bert', which .* does not know as a speech recogniser"):
         load_from(tmp_path)
 
 
-def test_code_that_comes_with_a_checkpoint_runs_only_if_an_option_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_remote_code_runs_only_with_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs_torch()
     config = '{"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}'
     (tmp_path / "config.json").write_text(config, encoding="utf-8")
@@ -116,7 +112,7 @@ def test_code_that_comes_with_a_checkpoint_runs_only_if_an_option_says_so(
         ({}, {"offline": True}, "is not on this machine; download it"),
     ],
 )
-def test_a_model_of_the_hub_that_is_not_here_is_named(
+def test_missing_hub_model_is_named(
     environment: Mapping[str, str], settings: Mapping[str, object], complaint: str, tmp_path: Path
 ) -> None:
     needs_torch()

@@ -1,4 +1,4 @@
-"""Kroko's models: their files as they are, damaged and encrypted; which one is meant; the package for licensed ones."""
+"""Kroko's models: intact, damaged and encrypted files, which file is used, and the package for licensed ones."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.stream_models import CHUNK_FRAMES, WINDOW_FRAMES, pack_kroko, write_stream_transducer
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.errors import EngineUnavailable, SettingError
@@ -43,7 +43,7 @@ def load(path: Path | str, *, download_root: Path | None = None, **options: obje
 
 
 @pytest.mark.contract("8.3")
-def test_the_packed_model_hears_what_the_unpacked_one_hears(packed: Path, unpacked: Path) -> None:
+def test_packed_model_equals_the_unpacked_one(packed: Path, unpacked: Path) -> None:
     streaming = registry.load(EngineConfig(engine="sherpa_onnx_streaming", model=str(unpacked)))
     engine = load(packed)
     assert isinstance(engine, StreamingEngine)
@@ -53,18 +53,18 @@ def test_the_packed_model_hears_what_the_unpacked_one_hears(packed: Path, unpack
         engine.decode([stream])
     stream.finish()
     engine.decode([stream])
-    (expected,) = streaming.transcribe(asked(SENTENCE))
+    (expected,) = streaming.transcribe(batch_of(SENTENCE))
     assert expected.text == "one two three one"
-    for heard in (stream.result(), engine.transcribe(asked(SENTENCE))[0]):
+    for heard in (stream.result(), engine.transcribe(batch_of(SENTENCE))[0]):
         assert (heard.text, heard.segments, heard.language) == (expected.text, expected.segments, "de")
     assert engine.info.model == str(packed)
 
 
-def test_nothing_is_left_of_what_was_unpacked(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpacked_files_are_removed(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     engine = load(packed)
     assert list(tmp_path.iterdir()) == []
-    assert engine.transcribe(asked(SENTENCE))[0].text == "one two three one"
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == "one two three one"
     damaged = tmp_path / "elsewhere" / "x.data"
     damaged.parent.mkdir()
     damaged.write_bytes(HEADER + b"".join(map(block, (b"e", b"d", b"j", b"t"))))
@@ -73,9 +73,9 @@ def test_nothing_is_left_of_what_was_unpacked(packed: Path, tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == [damaged.parent]
 
 
-def test_a_model_type_that_only_the_header_tells_will_do(tmp_path: Path) -> None:
+def test_model_type_in_the_header_is_enough(tmp_path: Path) -> None:
     folder = write_stream_transducer(tmp_path / "model", metadata={"model_type": ""})
-    assert load(pack_kroko(folder, tmp_path / "x.data")).transcribe(asked(SENTENCE))[0].text == "one two three one"
+    assert load(pack_kroko(folder, tmp_path / "x.data")).transcribe(batch_of(SENTENCE))[0].text == "one two three one"
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,7 @@ def test_a_model_type_that_only_the_header_tells_will_do(tmp_path: Path) -> None
         ({"free": "false"}, "is encrypted"),
     ],
 )
-def test_what_the_header_says_is_heeded(
-    header: dict[str, object], complaint: str, unpacked: Path, tmp_path: Path
-) -> None:
+def test_header_is_used(header: dict[str, object], complaint: str, unpacked: Path, tmp_path: Path) -> None:
     path = pack_kroko(unpacked, tmp_path / "x.data", header=header)
     with pytest.raises(EngineUnavailable, match=complaint) as raised:
         load(path)
@@ -123,9 +121,7 @@ HEADER = block(json.dumps({"free": True, "id": "x", "type": "zipformer2"}).encod
         (HEADER + b"".join(map(block, (b"e", b"d", b"j", b"t"))), "cannot load .* as Kroko transducer"),
     ],
 )
-def test_a_file_that_is_no_model_is_refused_before_a_library_sees_it(
-    content: bytes, complaint: str, tmp_path: Path
-) -> None:
+def test_damaged_file_is_refused(content: bytes, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "x.data"
     path.write_bytes(content)
     with pytest.raises(EngineUnavailable, match=complaint) as raised:
@@ -136,9 +132,7 @@ def test_a_file_that_is_no_model_is_refused_before_a_library_sees_it(
 
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-def test_a_file_cut_short_or_changed_anywhere_before_its_blocks_is_refused_or_read_whole(
-    data: st.DataObject, packed: Path, tmp_path: Path
-) -> None:
+def test_truncated_or_changed_file_is_refused_or_consistent(data: st.DataObject, packed: Path, tmp_path: Path) -> None:
     content = bytearray(packed.read_bytes())
     path = tmp_path / "x.data"
     cut = data.draw(st.integers(0, len(content) - 1))
@@ -172,7 +166,7 @@ def test_a_file_cut_short_or_changed_anywhere_before_its_blocks_is_refused_or_re
         ({}, "Kroko-FR.data", "Kroko-FR.data"),
     ],
 )
-def test_options_and_names_mean_the_reference_server_s_files(
+def test_options_and_names_find_the_reference_servers_files(
     options: dict[str, object], model: str, found: str, tmp_path: Path
 ) -> None:
     for name in ("two/x.data", "two/y.data", "one/only.data", f"default/{DEFAULT_MODEL}", "default/z.data"):
@@ -183,19 +177,17 @@ def test_options_and_names_mean_the_reference_server_s_files(
 
 
 @pytest.mark.contract("8.3")
-def test_what_the_reference_server_downloaded_is_found(
-    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reference_servers_download_is_found(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     cache = tmp_path / ".cache" / "realtimestt" / "kroko-onnx"
     cache.mkdir(parents=True)
     (cache / DEFAULT_MODEL).write_bytes(packed.read_bytes())
     engine = load(DEFAULT_MODEL)
     assert engine.info.model == str(cache / DEFAULT_MODEL)
-    assert engine.transcribe(asked(SENTENCE))[0].language == "en"
+    assert engine.transcribe(batch_of(SENTENCE))[0].language == "en"
 
 
-def test_a_missing_file_is_named_with_where_to_get_one(tmp_path: Path) -> None:
+def test_missing_file_names_where_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=f"no model file {tmp_path / 'x.data'}; fetch Kroko-EN.* from https://"):
         load("x.data", download_root=tmp_path, auto_download_model=True)
 
@@ -204,7 +196,7 @@ def test_a_missing_file_is_named_with_where_to_get_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.contract("8.3")
-def test_options_of_the_reference_server_are_taken(packed: Path) -> None:
+def test_reference_servers_options_are_accepted(packed: Path) -> None:
     engine = load(
         packed,
         key="",
@@ -229,7 +221,7 @@ def test_options_of_the_reference_server_are_taken(packed: Path) -> None:
         download_model=False,
         recognizer={"decoding_method": "modified_beam_search", "max_active_paths": 2},
     )
-    (transcript,) = engine.transcribe(asked(SENTENCE))
+    (transcript,) = engine.transcribe(batch_of(SENTENCE))
     assert (transcript.text, transcript.language) == ("one two three one", "en")
 
 
@@ -255,14 +247,14 @@ def test_wrong_options_are_named(options: dict[str, object], complaint: str, pac
 
 
 @pytest.mark.parametrize("tail_s", [WINDOW_FRAMES / 100 + 0.01, 0.66])
-def test_a_window_and_a_frame_of_silence_are_enough_and_a_chunk_less_is_not(packed: Path, tail_s: float) -> None:
+def test_tail_of_a_window_and_a_frame_is_necessary_and_enough(packed: Path, tail_s: float) -> None:
     ends = range(32_000, 32_000 + CHUNK_FRAMES * 160, 160)
     clips = [np.append(np.zeros(end, np.float32), SENTENCE[5_120:6_400]) for end in ends]
     enough = load(packed, tail_padding_seconds=tail_s)
-    assert {transcript.text for transcript in enough.transcribe(asked(*clips))} == {"one"}
+    assert {transcript.text for transcript in enough.transcribe(batch_of(*clips))} == {"one"}
     less = load(packed, tail_padding_seconds=tail_s - CHUNK_FRAMES / 100 - 0.1)
     if tail_s < 0.5:
-        assert "" in {transcript.text for transcript in less.transcribe(asked(*clips))}
+        assert "" in {transcript.text for transcript in less.transcribe(batch_of(*clips))}
 
 
 # --- licensed models, with the package ---
@@ -335,7 +327,7 @@ def licensed(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return pack_kroko(unpacked, tmp_path / "Kroko-FR-Pro-128-L-Streaming-001.data", header=header)
 
 
-def test_an_encrypted_model_is_given_to_the_package_with_its_key(licensed: Path) -> None:
+def test_encrypted_model_uses_the_package_and_key(licensed: Path) -> None:
     engine = load(licensed, key="abc", referralcode="r", num_threads=3, blank_penalty=0.5)
     expected = {
         "model_path": str(licensed),
@@ -350,12 +342,12 @@ def test_an_encrypted_model_is_given_to_the_package_with_its_key(licensed: Path)
     assert FakeRecognizer.asked | expected == FakeRecognizer.asked
     assert (engine.info.model, engine.info.device, engine.info.streaming) == (str(licensed), "cpu", True)
     tail_samples = round(0.66 * 16_000)  # the least silence; this window is shorter
-    (transcript,) = engine.transcribe(asked(SENTENCE))
+    (transcript,) = engine.transcribe(batch_of(SENTENCE))
     assert transcript.text == f"heard {SENTENCE.size + tail_samples}"
     assert (transcript.language, transcript.segments) == ("fr", ())
 
 
-def test_the_package_s_own_complaint_is_told_in_one_line(licensed: Path) -> None:
+def test_package_error_is_one_line(licensed: Path) -> None:
     with pytest.raises(
         EngineUnavailable,
         match=f"engine kroko_onnx: kroko-onnx cannot load {licensed} as Kroko transducer: no licence; fetch",
@@ -363,14 +355,12 @@ def test_the_package_s_own_complaint_is_told_in_one_line(licensed: Path) -> None
         load(licensed, key="wrong")
 
 
-def test_an_option_that_the_package_lacks_is_refused(licensed: Path) -> None:
+def test_option_unknown_to_the_package_is_refused(licensed: Path) -> None:
     with pytest.raises(SettingError, match=r"hotwords_score has no effect on .* in the installed kroko-onnx"):
         load(licensed, key="abc", hotwords_score=2.0)
 
 
-def test_an_encrypted_model_without_the_package_says_what_is_missing(
-    licensed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encrypted_model_without_the_package_names_it(licensed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kroko_onnx", None)
     with pytest.raises(EngineUnavailable, match=r"package kroko-onnx .*run `KROKO_LICENSE=ON pip install git"):
         load(licensed, key="abc")

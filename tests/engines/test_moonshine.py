@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, TWO_CITIES, normalise, word_error_rate
@@ -81,8 +81,8 @@ def v1_folder(folder: Path) -> Path:
     return folder
 
 
-def hears_beckett(engine: Engine, beckett: NDArray[np.float32]) -> bool:
-    return normalise(engine.transcribe(asked(beckett))[0].text) == normalise(BECKETT)
+def transcribes_beckett(engine: Engine, beckett: NDArray[np.float32]) -> bool:
+    return normalise(engine.transcribe(batch_of(beckett))[0].text) == normalise(BECKETT)
 
 
 def encoded(tokens: list[bytes]) -> bytes:
@@ -95,7 +95,7 @@ def encoded(tokens: list[bytes]) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=400), max_size=8))
-def test_the_token_table_holds_every_token_with_its_id(tokens: list[bytes]) -> None:
+def test_token_table_has_every_token_with_its_id(tokens: list[bytes]) -> None:
     rows = [line.rsplit(" ", 1) for line in token_table(encoded(tokens)).splitlines()]
     assert [(base64.b64decode(symbol), int(number)) for symbol, number in rows] == [
         (token, number) for number, token in enumerate(tokens)
@@ -103,7 +103,7 @@ def test_the_token_table_holds_every_token_with_its_id(tokens: list[bytes]) -> N
 
 
 @given(st.lists(st.binary(min_size=1, max_size=400), min_size=1, max_size=8), st.data())
-def test_a_tokenizer_that_ends_early_is_refused(tokens: list[bytes], data: st.DataObject) -> None:
+def test_truncated_tokenizer_is_refused(tokens: list[bytes], data: st.DataObject) -> None:
     whole = encoded(tokens)
     last = len(encoded(tokens[-1:]))
     cut = data.draw(st.integers(min_value=1, max_value=last - 1))
@@ -125,15 +125,15 @@ def test_token_table_that_sherpa_onnx_cannot_read_is_refused(table: str, tmp_pat
     assert "\n" not in str(raised.value)
 
 
-def test_characters_of_several_byte_tokens_are_put_together() -> None:
+def test_byte_tokens_are_joined_to_characters() -> None:
     # Moonshine hears music in a short tone, and has no token for the note, only for its bytes.
     tone = (0.3 * np.sin(0.3927 * np.arange(1_600))).astype(np.float32)
-    (transcript,) = load_with().transcribe(asked(tone))
+    (transcript,) = load_with().transcribe(batch_of(tone))
     assert set(transcript.text) <= set("♪ ")
 
 
 @pytest.mark.parametrize("model", ["", EMBEDDED_MODEL])
-def test_the_embedded_model_is_the_default(model: str) -> None:
+def test_embedded_model_is_the_default(model: str) -> None:
     assert load_with(model=model).info.model == EMBEDDED_MODEL
 
 
@@ -145,25 +145,23 @@ def test_nothing_is_written_to_the_home_folder(
     temporary.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    assert hears_beckett(load_with(), beckett)
+    assert transcribes_beckett(load_with(), beckett)
     assert not list(home.iterdir())
     assert not list(temporary.iterdir())
 
 
-def test_a_v2_directory_with_a_tokenizer_loads(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
+def test_v2_directory_with_a_tokenizer_loads(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
     folder = v2_folder(tmp_path / "model")
     engine = load_with(model=str(folder))
     assert engine.info.model == str(folder)
-    assert hears_beckett(engine, beckett)
+    assert transcribes_beckett(engine, beckett)
 
 
-def test_a_v2_directory_with_a_token_table_under_download_root_loads(
-    tmp_path: Path, beckett: NDArray[np.float32]
-) -> None:
+def test_v2_directory_with_a_token_table_in_download_root_loads(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
     folder = v2_folder(tmp_path / "model")
     (folder / "tokens.txt").write_text(token_table((folder / "tokenizer.bin").read_bytes()), encoding="utf-8")
     (folder / "tokenizer.bin").unlink()
-    assert hears_beckett(load_with(model="model", download_root=tmp_path), beckett)
+    assert transcribes_beckett(load_with(model="model", download_root=tmp_path), beckett)
 
 
 def test_relative_directory_is_looked_up_in_download_root_then_here(
@@ -225,7 +223,7 @@ def test_missing_file_is_named_with_where_to_get_it(missing: str, finder: Finder
     assert "\n" not in message
 
 
-def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
+def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
     folder = v2_folder(tmp_path / "model")
     encoder = folder / "encoder_model.ort"
     head = encoder.read_bytes()[:100_000]
@@ -240,7 +238,7 @@ def test_default_model_starts_without_a_child_process(monkeypatch: pytest.Monkey
     load_with({"num_threads": 2}).close()
 
 
-def test_the_embedded_model_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embedded_model_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "moonshine_voice", None)
     with pytest.raises(EngineUnavailable, match=r"pip install moonshine-voice==0\.1\.0"):
         registry.load(EngineConfig(engine=ENGINE))
@@ -270,7 +268,7 @@ def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) 
 
 
 @pytest.mark.contract("8.3")
-def test_options_of_the_reference_server_are_taken(beckett: NDArray[np.float32]) -> None:
+def test_reference_servers_options_are_accepted(beckett: NDArray[np.float32]) -> None:
     engine = load_with(
         {
             "model": {"num_threads": "2"},
@@ -281,16 +279,16 @@ def test_options_of_the_reference_server_are_taken(beckett: NDArray[np.float32])
             "hr_lexicon": None,
         }
     )
-    assert hears_beckett(engine, beckett)
+    assert transcribes_beckett(engine, beckett)
 
 
 @pytest.mark.parametrize("language", [None, "", "en", "English"])
 def test_english_and_no_language_mean_english(language: str | None) -> None:
     moonshine_asset("tiny-en")
     engine = registry.load(EngineConfig(engine=ENGINE, language=language))
-    assert engine.transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
+    assert engine.transcribe(batch_of(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
-def test_a_reading_longer_than_half_a_minute_in_one_clip() -> None:
-    (transcript,) = load_with().transcribe(asked(read_16k(moonshine_asset("two_cities.wav"))))
+def test_reading_of_over_30_s_in_one_clip() -> None:
+    (transcript,) = load_with().transcribe(batch_of(read_16k(moonshine_asset("two_cities.wav"))))
     assert word_error_rate(TWO_CITIES, transcript.text) <= 0.08

@@ -1,4 +1,4 @@
-"""An engine behind a server that answers, stalls, breaks off, or says rubbish."""
+"""The engine `openai_api` against a server that answers, stalls, resets, or sends invalid answers."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pytest
 
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from tests.support.transcription_server import ROUTE, Exchange, TranscriptionServer, transcription_server
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
@@ -39,12 +39,12 @@ def load_with(
 
 def heard(engine: OpenAiApi, **hints: str) -> str:
     try:
-        return engine.transcribe(asked(ONE, hints=Hints(**hints)))[0].text  # type: ignore[arg-type]  # only a prompt is given
+        return engine.transcribe(batch_of(ONE, hints=Hints(**hints)))[0].text  # type: ignore[arg-type]  # only a prompt is given
     finally:
         engine.close()
 
 
-def test_it_asks_as_openai_s_clients_do(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_is_like_that_of_openais_clients(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     engine = load_with(server, language="de", model="big-model", temperature=0.2)
     assert KEY not in repr(engine.info)
@@ -61,30 +61,28 @@ def test_it_asks_as_openai_s_clients_do(server: TranscriptionServer, monkeypatch
     }
 
 
-def test_the_sound_arrives_as_it_was(server: TranscriptionServer) -> None:
+def test_audio_arrives_unchanged(server: TranscriptionServer) -> None:
     clip = np.linspace(-1.5, 1.5, 8_000, dtype=np.float32)
     engine = load_with(server)
-    engine.transcribe(asked(clip))
+    engine.transcribe(batch_of(clip))
     engine.close()
     assert np.allclose(server.asked[0].samples, np.clip(clip, -1, 1), atol=1 / 32_767)
 
 
-def test_without_a_key_or_a_language_none_is_sent(server: TranscriptionServer) -> None:
+def test_missing_key_and_language_are_not_sent(server: TranscriptionServer) -> None:
     assert heard(load_with(server, language=None)) == "one"
     assert "Authorization" not in server.asked[0].headers
     assert set(server.asked[0].form) == {"model", "response_format"}
 
 
-def test_the_environment_may_name_the_server_and_another_variable_the_key(
-    server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_names_server_and_key(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url.removesuffix("/v1"))
     monkeypatch.setenv("MY_KEY", KEY)
     assert heard(load(EngineConfig(engine=ENGINE, options={"api_key_env": "MY_KEY"}))) == "one"
     assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
-def test_clips_of_a_batch_are_asked_for_at_once_and_come_back_in_order(server: TranscriptionServer) -> None:
+def test_clips_of_a_batch_are_sent_at_once_and_stay_in_order(server: TranscriptionServer) -> None:
     together = threading.Barrier(3)
 
     def meet(exchange: Exchange) -> None:
@@ -95,11 +93,11 @@ def test_clips_of_a_batch_are_asked_for_at_once_and_come_back_in_order(server: T
     engine = load_with(server, max_batch=3)
     assert engine.info.max_batch == 3
     clips = [spoken(TWO_HZ), ONE, spoken(THREE_HZ, END_HZ)]
-    assert [transcript.text for transcript in engine.transcribe(asked(*clips))] == ["two", "one", "three"]
+    assert [transcript.text for transcript in engine.transcribe(batch_of(*clips))] == ["two", "one", "three"]
     engine.close()
 
 
-def test_words_and_segments_of_a_verbose_answer(server: TranscriptionServer) -> None:
+def test_verbose_answer_gives_words_and_segments(server: TranscriptionServer) -> None:
     verbose = {
         "text": " one two ",
         "language": "english",
@@ -116,8 +114,8 @@ def test_words_and_segments_of_a_verbose_answer(server: TranscriptionServer) -> 
         lambda exchange: exchange.answer(verbose | {"language": "de", "words": words}),
     ]
     engine = load_with(server, response_format="verbose_json", word_timestamps=True)
-    (first,) = engine.transcribe(asked(ONE))
-    (second,) = engine.transcribe(asked(ONE))
+    (first,) = engine.transcribe(batch_of(ONE))
+    (second,) = engine.transcribe(batch_of(ONE))
     engine.close()
     assert server.asked[0].form["timestamp_granularities[]"] == ["word"]
     assert (first.text, first.language) == ("one two", "en")
@@ -130,26 +128,26 @@ def test_words_and_segments_of_a_verbose_answer(server: TranscriptionServer) -> 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-def test_a_temporary_error_is_tried_again(server: TranscriptionServer, status: int) -> None:
+def test_temporary_error_is_retried(server: TranscriptionServer, status: int) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=status, Retry_After="0")] * 2
     assert heard(load_with(server)) == "one"
     assert len(server.asked) == 3
 
 
-def test_a_broken_connection_is_tried_again(server: TranscriptionServer) -> None:
+def test_broken_connection_is_retried(server: TranscriptionServer) -> None:
     server.behaviours = [Exchange.reset]
     assert heard(load_with(server)) == "one"
     assert len(server.asked) == 2
 
 
-def test_retries_have_an_end(server: TranscriptionServer) -> None:
+def test_retries_are_limited(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer(b"too\nbusy", status=429, Retry_After="0")] * 9
     with pytest.raises(TranscriptionFailed, match=rf"{server.base_url}/audio/transcriptions: status 429: too busy$"):
         heard(load_with(server, retries=3))
     assert len(server.asked) == 4
 
 
-def test_a_pause_that_the_server_asks_for_counts_towards_the_deadline(server: TranscriptionServer) -> None:
+def test_retry_after_counts_towards_the_deadline(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=503, Retry_After="3600")]
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.5 s: status 503"):
         heard(load_with(server, deadline_s=0.5))
@@ -157,27 +155,27 @@ def test_a_pause_that_the_server_asks_for_counts_towards_the_deadline(server: Tr
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-def test_a_server_that_stalls_is_given_up_at_the_deadline(server: TranscriptionServer, retries: int) -> None:
+def test_stalled_server_ends_at_the_deadline(server: TranscriptionServer, retries: int) -> None:
     server.behaviours = [Exchange.stall] * 3
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.3 s"):
         heard(load_with(server, deadline_s="0.3", retries=retries))
     assert len(server.asked) == 1
 
 
-def test_a_server_that_drips_is_given_up_at_the_deadline(server: TranscriptionServer) -> None:
+def test_slow_answer_ends_at_the_deadline(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.drip(b" " * 100_000)]
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.4 s"):
         heard(load_with(server, deadline_s=0.4))
 
 
-def test_nobody_at_the_address() -> None:
+def test_connection_refused() -> None:
     with transcription_server() as server:
         gone = server
     with pytest.raises(TranscriptionFailed, match="ConnectError"):
         heard(load_with(gone, retries=0))
 
 
-def test_a_huge_answer_is_cut_off(server: TranscriptionServer) -> None:
+def test_huge_answer_is_refused(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer({"text": "a" * (2 * MAX_ANSWER_BYTES)})]
     with pytest.raises(TranscriptionFailed, match=f"longer than {MAX_ANSWER_BYTES} bytes"):
         heard(load_with(server))
@@ -198,16 +196,16 @@ def test_a_huge_answer_is_cut_off(server: TranscriptionServer) -> None:
         b'{"text": "x", "segments": [{"start": "soon"}]}',
     ],
 )
-def test_rubbish_is_no_transcript(server: TranscriptionServer, body: bytes) -> None:
+def test_invalid_answer_is_refused(server: TranscriptionServer, body: bytes) -> None:
     server.behaviours = [lambda exchange: exchange.answer(body)]
-    with pytest.raises(TranscriptionFailed, match="the answer is no transcript") as raised:
+    with pytest.raises(TranscriptionFailed, match="the answer is not a transcript") as raised:
         heard(load_with(server))
     assert "\n" not in str(raised.value)
     assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
-def test_a_refusal_that_every_clip_would_get_makes_it_unfit(
+def test_rejected_key_or_route_makes_the_engine_unavailable(
     server: TranscriptionServer, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -218,19 +216,19 @@ def test_a_refusal_that_every_clip_would_get_makes_it_unfit(
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 413])
-def test_another_refusal_fails_the_clip_and_no_redirect_is_followed(server: TranscriptionServer, status: int) -> None:
+def test_other_errors_fail_the_clip_and_redirects_are_not_followed(server: TranscriptionServer, status: int) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=status, Location="/elsewhere")]
     with pytest.raises(TranscriptionFailed, match=f"status {status}"):
         heard(load_with(server))
     assert len(server.asked) == 1
 
 
-def test_one_bad_clip_fails_its_batch_and_nothing_of_the_next(server: TranscriptionServer) -> None:
+def test_bad_clip_fails_its_batch_only(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=400)]
     engine = load_with(server)
     with pytest.raises(TranscriptionFailed, match="status 400"):
-        engine.transcribe(asked(ONE, ONE))
-    assert engine.transcribe(asked(ONE))[0].text == "one"
+        engine.transcribe(batch_of(ONE, ONE))
+    assert engine.transcribe(batch_of(ONE))[0].text == "one"
     engine.close()
 
 
@@ -257,13 +255,13 @@ def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) 
     assert "secret" not in str(raised.value)
 
 
-def test_a_key_that_cannot_be_sent_is_refused(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_with_control_characters_is_refused(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-\x01")
     with pytest.raises(SettingError, match="OPENAI_API_KEY holds characters"):
         load_with(server)
 
 
 @pytest.mark.parametrize("options", [{}, {"api_key_env": "MY_KEY", "base_url": "http://host/v1"}])
-def test_a_key_that_is_needed_and_missing_is_named(options: dict[str, object]) -> None:
+def test_missing_key_is_named(options: dict[str, object]) -> None:
     with pytest.raises(EngineUnavailable, match=f"no {options.get('api_key_env', 'OPENAI_API_KEY')}; set it"):
         load(EngineConfig(engine=ENGINE, options=options))

@@ -1,4 +1,4 @@
-"""What every engine refuses, and how it says so: packages, models and files that are missing, impossible settings."""
+"""What every engine refuses, with which message: missing packages, models and files, invalid settings."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.conftest import ANY_LANGUAGE, NAMES, WRITTEN_NAMES
+from tests.engines.conftest import LANGUAGE_IGNORED, NAMES, WRITTEN_MODEL_NAMES
 from tests.support.stand_ins import UNLOADABLE
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
@@ -20,7 +20,7 @@ PACKAGES = {
     "openai_api": ("httpx2", "httpx2"),
     "transformers": ("transformers", "transformers"),
 }
-"""The module without which an engine cannot be, and its package; all others need sherpa-onnx."""
+"""The module that an engine needs, and its package; all others need sherpa-onnx."""
 
 WRONG_OPTIONS: dict[str, dict[str, object]] = {
     "whisper_cpp": {"model": "fast"},
@@ -28,12 +28,14 @@ WRONG_OPTIONS: dict[str, dict[str, object]] = {
     "openai_api": {"retries": "many"},
     "transformers": {"generate": "fast"},
 }
-"""An option of the wrong type; all others get a number of threads that is none."""
+"""An option of the wrong type for each engine; all others get an invalid number of threads."""
 
 REMOTE = ("openai_api",)
-"""Engines whose model and device are a server's business."""
+"""Engines whose model and device a remote server decides."""
 
-IN_A_FOLDER = [name for name in (*WRITTEN_NAMES, *UNLOADABLE, "faster_whisper", "transformers") if name != "kroko_onnx"]
+IN_A_FOLDER = [
+    name for name in (*WRITTEN_MODEL_NAMES, *UNLOADABLE, "faster_whisper", "transformers") if name != "kroko_onnx"
+]
 """Engines whose model is a folder that the tests know."""
 
 
@@ -45,7 +47,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.contract("8.2")
-def test_a_missing_package_is_named(config: EngineConfig, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(config: EngineConfig, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, package = PACKAGES.get(name, ("sherpa_onnx", "sherpa-onnx"))
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
@@ -56,7 +58,7 @@ def test_a_missing_package_is_named(config: EngineConfig, name: str, monkeypatch
 
 
 @pytest.mark.parametrize("config", [name for name in NAMES if name not in REMOTE], indirect=True)
-def test_a_model_that_is_not_there_is_named(config: EngineConfig, tmp_path: Path) -> None:
+def test_missing_model_is_named(config: EngineConfig, tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=str(tmp_path / "no-such-model")):
         registry.load(replace(config, model="no-such-model", download_root=tmp_path))
 
@@ -64,7 +66,7 @@ def test_a_model_that_is_not_there_is_named(config: EngineConfig, tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "complaint", "careless"),
     [
-        ({"language": "tlh"}, "language 'tlh'", ANY_LANGUAGE),
+        ({"language": "tlh"}, "language 'tlh'", LANGUAGE_IGNORED),
         ({"device": "tpu"}, "device 'tpu'", REMOTE),
         ({"options": {"nonsense": 1}}, "option nonsense does not exist", ()),
     ],
@@ -81,7 +83,7 @@ def test_impossible_settings_are_named(
         registry.load(changed)
 
 
-def test_an_option_of_the_wrong_type_is_named(config: EngineConfig, name: str) -> None:
+def test_option_of_the_wrong_type_is_named(config: EngineConfig, name: str) -> None:
     wrong = WRONG_OPTIONS.get(name, {"num_threads": "many"})
     (option,) = wrong
     with pytest.raises(SettingError, match=f"engine {config.engine}: option {option} must be .*, not '(many|fast)'"):

@@ -48,7 +48,7 @@ def test_spelling_does_not_matter(spelling: str, canonical: str) -> None:
 
 @pytest.mark.contract("8.1")
 @pytest.mark.parametrize("name", ["", "moonshin", "whisper", "sherpa onnx moonshine"])
-def test_an_unknown_engine_is_named_with_those_that_exist(name: str) -> None:
+def test_unknown_engine_lists_the_known_ones(name: str) -> None:
     with pytest.raises(SettingError) as raised:
         registry.load(EngineConfig(engine=name))
     assert repr(name) in str(raised.value)
@@ -57,12 +57,12 @@ def test_an_unknown_engine_is_named_with_those_that_exist(name: str) -> None:
 
 @pytest.mark.contract("8.1")
 @pytest.mark.parametrize("name", CONTRACT_NAMES)
-def test_every_name_of_the_contract_is_in_the_list_that_clients_see(name: str) -> None:
+def test_every_contract_name_is_listed(name: str) -> None:
     assert name in registry.engine_names()
     assert name in (registry.resolve(name).name, *registry.resolve(name).aliases)
 
 
-def runs_or_says_why(config: EngineConfig) -> None:
+def load_or_explain(config: EngineConfig) -> None:
     """Load an engine, or be told in one line what it lacks and how to get that."""
     try:
         model_resolver.load(config).close()
@@ -79,19 +79,17 @@ def runs_or_says_why(config: EngineConfig) -> None:
 
 @pytest.mark.contract("8.1")
 @pytest.mark.parametrize("name", registry.engine_names())
-def test_every_name_runs_or_says_in_one_line_what_it_lacks(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_name_loads_or_names_what_is_missing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "")  # loading sets it
     spec = registry.resolve(name)
     root = tmp_path / "models"
-    runs_or_says_why(EngineConfig(engine=name, model=spec.default_model, download_root=root, offline=True))
+    load_or_explain(EngineConfig(engine=name, model=spec.default_model, download_root=root, offline=True))
     for backend, chosen in spec.backends.items():
         model = chosen.default_model or spec.default_model
         config = EngineConfig(engine=name, model=model, options={"backend": backend}, download_root=root, offline=True)
-        runs_or_says_why(config)
+        load_or_explain(config)
 
 
 @pytest.mark.contract("8.1")
@@ -102,7 +100,7 @@ def test_every_name_runs_or_says_in_one_line_what_it_lacks(
         ("funasr", "package", "funasr"),
     ],
 )
-def test_another_backend_is_refused_with_its_package(name: str, backend: str, package: str) -> None:
+def test_unsupported_backend_is_refused_with_its_package(name: str, backend: str, package: str) -> None:
     with pytest.raises(EngineUnavailable, match=rf"backend '{backend}' needs the package {re.escape(package)}, "):
         registry.load(EngineConfig(engine=name, options={"backend": backend}))
 
@@ -119,7 +117,7 @@ def test_another_backend_is_refused_with_its_package(name: str, backend: str, pa
     ],
 )
 @pytest.mark.parametrize("backend", ["other", ["nemo"], 3])
-def test_an_unknown_backend_is_named_with_those_that_exist(name: str, known: str, backend: object) -> None:
+def test_unknown_backend_lists_the_known_ones(name: str, known: str, backend: object) -> None:
     with pytest.raises(SettingError, match=re.escape(f"option backend must be {known}, not {backend!r}")):
         registry.load(EngineConfig(engine=name, options={"backend": backend}))
 
@@ -135,7 +133,7 @@ def test_an_unknown_backend_is_named_with_those_that_exist(name: str, known: str
         ("granite", None, "transformers", "transformers"),
     ],
 )
-def test_a_backend_without_its_package_names_it(
+def test_backend_without_its_package_names_the_package(
     name: str, backend: str | None, module: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
@@ -151,7 +149,7 @@ def test_a_backend_without_its_package_names_it(
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize("backend", ["sherpa_onnx", "sherpa-onnx", None])
-def test_the_backend_that_runs_it_may_be_named(backend: str | None, tmp_path: Path) -> None:
+def test_default_backend_may_be_named(backend: str | None, tmp_path: Path) -> None:
     config = EngineConfig(engine="parakeet", model=str(write_transducer(tmp_path)), options={"backend": backend})
     assert registry.load(config).info.engine == "sherpa_onnx_parakeet"
 
@@ -194,9 +192,7 @@ def test_names_are_sorted_and_all_resolve() -> None:
         ("faster_whisper", {"engine": "whisper_cpp"}, False),
     ],
 )
-def test_one_engine_serves_both_where_nothing_differs_that_counts(
-    engine: str, changes: dict[str, Any], same: bool
-) -> None:
+def test_engine_is_shared_if_only_ignored_settings_differ(engine: str, changes: dict[str, Any], same: bool) -> None:
     config = EngineConfig(engine=engine)
     assert registry.same_engine(config, replace(config, **changes)) is same
 
@@ -212,11 +208,11 @@ def test_one_engine_serves_both_where_nothing_differs_that_counts(
         ("cohere", "transformers", "own"),
     ],
 )
-def test_workers_share_an_engine_only_where_it_is_known_to_be_safe(engine: str, backend: object, workers: str) -> None:
+def test_workers_share_only_thread_safe_engines(engine: str, backend: object, workers: str) -> None:
     assert registry.workers(EngineConfig(engine=engine, options={"backend": backend})) == workers
 
 
-def test_another_backend_ignores_other_settings() -> None:
+def test_backend_has_ignored_settings_of_its_own() -> None:
     config = EngineConfig(engine="parakeet", options={"backend": "transformers"})
     assert registry.same_engine(config, replace(config, beam_size=5, language="de"))
     assert not registry.same_engine(config, replace(config, compute_type="float16"))

@@ -1,4 +1,4 @@
-"""The families of sherpa-onnx models: what they are told, what they lack; on directories that only look like models."""
+"""The families of sherpa-onnx models: arguments, languages and missing files, on folders without real models."""
 
 import inspect
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sherpa_onnx
 
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.stand_ins import ENGINE_OF, FAMILIES, shell
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
@@ -33,7 +33,7 @@ def load(engine: str, folder: Path, **options: object) -> Engine:
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_the_installed_sherpa_onnx_takes_what_a_family_gives(family: Family) -> None:
+def test_installed_sherpa_onnx_takes_every_option(family: Family) -> None:
     taken = inspect.signature(getattr(sherpa_onnx.OfflineRecognizer, family.factory)).parameters
     shared = SherpaOptions().model_dump().keys() - {"decoding_method", "debug"}
     options = {name: value for name, value in family.struct()().model_dump().items() if name not in shared}
@@ -50,7 +50,7 @@ def test_the_installed_sherpa_onnx_takes_what_a_family_gives(family: Family) -> 
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_a_missing_file_is_named_with_option_family_path_and_release(family: Family, tmp_path: Path) -> None:
+def test_missing_file_names_option_family_path_and_release(family: Family, tmp_path: Path) -> None:
     for option, (name, *_) in list(family.files.items())[1:]:
         folder = shell(tmp_path / option, family)
         missing = folder / name
@@ -129,13 +129,13 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         (QWEN3, None, {}, ""),
     ],
 )
-def test_the_language_is_told_as_the_model_calls_it(
+def test_language_is_passed_with_the_models_name(
     family: Family, language: str | None, options: dict[str, object], told: str, stage: Stage
 ) -> None:
     recorder = stage.recorder(family)
     loaded = registry.load(replace(stage.config(family), language=language, options=options))
     with pytest.raises(TranscriptionFailed, match="nothing was loaded"):
-        loaded.transcribe(asked(SENTENCE))
+        loaded.transcribe(batch_of(SENTENCE))
     assert recorder.keywords.get("language", recorder.language) == told
     assert recorder.keywords["provider"] == "cpu"
 
@@ -149,7 +149,7 @@ def test_the_language_is_told_as_the_model_calls_it(
         ("qwen3_asr", QWEN3, "tlh", "language 'tlh' is unknown to Qwen3-ASR; it has ar, cs"),
     ],
 )
-def test_a_language_that_the_model_lacks_is_refused(
+def test_unknown_language_is_refused(
     engine: str, family: Family, language: str | None, complaint: str, tmp_path: Path
 ) -> None:
     config = EngineConfig(engine=engine, model=str(shell(tmp_path, family)), language=language)
@@ -157,14 +157,14 @@ def test_a_language_that_the_model_lacks_is_refused(
         registry.load(config)
 
 
-def test_the_files_tell_funasr_s_families_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_tell_funasr_families_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for family in (SENSE_VOICE, PARAFORMER, FUNASR_NANO):
         recorder = Recorder(monkeypatch, family)
         load("funasr", shell(tmp_path / family.name, family))
         assert recorder.keywords
 
 
-def test_a_model_with_a_limit_says_how_much_it_hears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_length_limit_is_in_the_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Recorder(monkeypatch, QWEN3)
     folder = shell(tmp_path, QWEN3)
     assert "longer than about 37 s" in str(load("qwen3_asr", folder).info.notice)

@@ -1,4 +1,4 @@
-"""sherpa-onnx's offline models, on those that are written here: files, options, words with times, damaged models."""
+"""sherpa-onnx's offline models that the tests write: files, options, words with times, damaged models."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken, write_ctc, write_transducer
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
@@ -23,7 +23,7 @@ def load(engine: str, folder: Path, **options: object) -> Engine:
 
 @pytest.mark.parametrize(("engine", "write"), [("parakeet", write_transducer), ("omnilingual", write_ctc)])
 def test_words_have_times_in_the_clip(engine: str, write: Callable[[Path], Path], tmp_path: Path) -> None:
-    (transcript,) = load(engine, write(tmp_path)).transcribe(asked(SENTENCE))
+    (transcript,) = load(engine, write(tmp_path)).transcribe(batch_of(SENTENCE))
     assert transcript.text == "one two three one"
     assert [piece.text for piece in transcript.segments] == ["one", "two", "three", "one"]
     # Every tone begins 0.64 s after the one before; "three" is two of them.
@@ -35,14 +35,14 @@ def test_words_have_times_in_the_clip(engine: str, write: Callable[[Path], Path]
 
 def test_the_last_word_ends_with_the_clip(tmp_path: Path) -> None:
     clip = spoken(ONE_HZ)[: round(0.35 * 16_000)]
-    (transcript,) = load("parakeet", write_transducer(tmp_path)).transcribe(asked(clip))
+    (transcript,) = load("parakeet", write_transducer(tmp_path)).transcribe(batch_of(clip))
     (piece,) = transcript.segments
     assert piece == TimedText(text="one", start_s=piece.start_s, end_s=0.35, confidence=piece.confidence)
 
 
-def test_beam_search_hears_the_same(tmp_path: Path) -> None:
+def test_beam_search_gives_the_same_text(tmp_path: Path) -> None:
     engine = load("parakeet", write_transducer(tmp_path), decoding_method="modified_beam_search", max_active_paths="2")
-    assert engine.transcribe(asked(SENTENCE))[0].text == "one two three one"
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == "one two three one"
 
 
 @pytest.mark.contract("8.3")
@@ -56,7 +56,7 @@ def test_beam_search_hears_the_same(tmp_path: Path) -> None:
         ("omni_asr", "omniASR_CTC_300M_v2", "sherpa-onnx-omnilingual-asr-1600-languages-300M-ctc-v2-int8-2026-02-05"),
     ],
 )
-def test_a_model_of_the_reference_server_means_the_directory_of_its_onnx_files(
+def test_reference_servers_model_name_means_a_release_folder(
     engine: str, model: str, folder: str, tmp_path: Path
 ) -> None:
     write = write_transducer if engine == "parakeet" else write_ctc
@@ -75,14 +75,14 @@ def test_options_override_model_directory_and_files(tmp_path: Path) -> None:
     engine = load(
         "parakeet", tmp_path / "none", model_dir=str(folder), encoder="other.onnx", files={"tokens": str(elsewhere)}
     )
-    assert engine.transcribe(asked(SENTENCE))[0].text == "one two three one"
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == "one two three one"
 
 
-def test_files_in_full_precision_will_do(tmp_path: Path) -> None:
+def test_full_precision_files_are_found(tmp_path: Path) -> None:
     folder = write_transducer(tmp_path)
     for name in ("encoder", "decoder", "joiner"):
         (folder / f"{name}.int8.onnx").rename(folder / f"{name}.onnx")
-    assert load("parakeet", folder).transcribe(asked(SENTENCE))[0].text == "one two three one"
+    assert load("parakeet", folder).transcribe(batch_of(SENTENCE))[0].text == "one two three one"
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_tokens_that_end_sherpa_onnx_are_refused(tokens: str, complaint: str, tm
         load("parakeet", folder)
 
 
-def test_tokens_too_few_for_the_model_fail_a_clip(tmp_path: Path) -> None:
+def test_too_few_tokens_fail_the_clip(tmp_path: Path) -> None:
     folder = write_ctc(tmp_path)
     (folder / "tokens.txt").write_text("<blk> 0\n▁one 1\n", encoding="utf-8")
     with pytest.raises(TranscriptionFailed, match="engine omnilingual_asr: "):
-        load("omnilingual", folder).transcribe(asked(SENTENCE))
+        load("omnilingual", folder).transcribe(batch_of(SENTENCE))
 
 
-def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
+def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
     folder = write_transducer(tmp_path)
     joiner = folder / "joiner.int8.onnx"
     joiner.write_bytes(joiner.read_bytes()[:100])
@@ -160,7 +160,7 @@ def test_wrong_options_are_named(options: dict[str, object], complaint: str, tmp
 
 
 @pytest.mark.contract("8.3")
-def test_options_of_the_reference_server_are_taken(tmp_path: Path) -> None:
+def test_reference_servers_options_are_accepted(tmp_path: Path) -> None:
     engine = load(
         "parakeet",
         write_transducer(tmp_path),
@@ -176,10 +176,10 @@ def test_options_of_the_reference_server_are_taken(tmp_path: Path) -> None:
         rule_fsts="",
         hr_dict_dir=None,
     )
-    assert engine.transcribe(asked(SENTENCE))[0].text == "one two three one"
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == "one two three one"
 
 
-def test_an_option_that_the_recogniser_lacks_is_refused(tmp_path: Path) -> None:
+def test_option_unknown_to_the_factory_is_refused(tmp_path: Path) -> None:
     rules = tmp_path / "rules.fst"
     rules.touch()
     with pytest.raises(SettingError, match="rule_fsts has no effect on Omnilingual CTC"):

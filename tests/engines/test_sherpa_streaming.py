@@ -1,4 +1,4 @@
-"""sherpa-onnx's online models, on those that are written here: files, options, words with times, damaged models."""
+"""sherpa-onnx's online models that the tests write: files, options, words with times, damaged models."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.stream_families import (
     write_nemo_ctc,
     write_nemo_stream_transducer,
@@ -39,17 +39,15 @@ def load(folder: Path, **options: object) -> StreamingEngine:
 
 
 @every_family
-def test_a_directory_tells_its_family(write: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_family_is_chosen_by_the_files(write: Callable[[Path], Path], tmp_path: Path) -> None:
     engine = load(write(tmp_path))
-    assert engine.transcribe(asked(SENTENCE))[0].text == WORDS
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == WORDS
     assert (engine.info.streaming, engine.info.model) == (True, str(tmp_path))
 
 
 @every_family
 @pytest.mark.parametrize("piece", [160, 1_000, 7_777])
-def test_pieces_of_any_size_give_what_the_whole_gives(
-    write: Callable[[Path], Path], piece: int, tmp_path: Path
-) -> None:
+def test_chunks_of_any_size_equal_one_shot(write: Callable[[Path], Path], piece: int, tmp_path: Path) -> None:
     engine = load(write(tmp_path))
     stream = engine.open_stream()
     said = [""]
@@ -59,30 +57,30 @@ def test_pieces_of_any_size_give_what_the_whole_gives(
         said.append(stream.result().text)
     stream.finish()
     engine.decode([stream])
-    assert stream.result() == engine.transcribe(asked(SENTENCE))[0]
+    assert stream.result() == engine.transcribe(batch_of(SENTENCE))[0]
     # Streaming greedily takes nothing back; only Paraformer leaves the first half of a word without its `@@`.
     assert all(WORDS.startswith(text) or text.endswith(" th") for text in said)
     assert len(set(said)) >= 3
 
 
 @every_family
-def test_the_last_word_is_heard_wherever_the_clip_ends(write: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_last_word_is_found_wherever_the_clip_ends(write: Callable[[Path], Path], tmp_path: Path) -> None:
     engine = load(write(tmp_path))
     ends = range(16_000, 16_000 + 12_000, 480)
     clips = [np.concatenate([pause((end - 4_800) / 16_000), tone(ONE_HZ, 0.3)]) for end in ends]
-    assert {transcript.text for transcript in engine.transcribe(asked(*clips))} == {"one"}
+    assert {transcript.text for transcript in engine.transcribe(batch_of(*clips))} == {"one"}
 
 
 @every_family
-def test_without_silence_behind_it_a_last_word_is_lost(write: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_last_word_is_lost_without_a_tail(write: Callable[[Path], Path], tmp_path: Path) -> None:
     engine = load(write(tmp_path), tail_padding_seconds=0)
     clips = [np.concatenate([pause(end / 16_000), tone(ONE_HZ, 0.15)]) for end in range(16_000, 28_000, 480)]
-    assert "" in {transcript.text for transcript in engine.transcribe(asked(*clips))}
+    assert "" in {transcript.text for transcript in engine.transcribe(batch_of(*clips))}
 
 
 @pytest.mark.parametrize("write", TIMED_WRITERS)
 def test_words_have_times_in_the_clip(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    (transcript,) = load(write(tmp_path)).transcribe(asked(SENTENCE))
+    (transcript,) = load(write(tmp_path)).transcribe(batch_of(SENTENCE))
     assert [piece.text for piece in transcript.segments] == ["one", "two", "three", "one"]
     # Every tone begins 0.64 s after the one before; "three" is two of them.
     assert np.allclose([piece.start_s for piece in transcript.segments], [0.32, 0.96, 1.60, 2.88], atol=0.09)
@@ -101,11 +99,11 @@ def test_the_last_word_ends_with_what_was_fed(tmp_path: Path) -> None:
 def test_streams_of_different_lengths_are_decoded_together(tmp_path: Path) -> None:
     engine = load(write_stream_transducer(tmp_path))
     clips = [SENTENCE[:size] for size in (100, 16_000, 30_000, SENTENCE.size)]
-    together = engine.transcribe(asked(*clips))
-    assert together == [engine.transcribe(asked(clip))[0] for clip in clips]
+    together = engine.transcribe(batch_of(*clips))
+    assert together == [engine.transcribe(batch_of(clip))[0] for clip in clips]
 
 
-def test_a_sample_that_is_no_number_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+def test_sample_that_is_not_finite_is_refused_without_harm(tmp_path: Path) -> None:
     engine = load(write_stream_transducer(tmp_path))
     stream = engine.open_stream()
     stream.feed(SENTENCE[:20_000])
@@ -117,7 +115,7 @@ def test_a_sample_that_is_no_number_is_refused_and_harms_nothing(tmp_path: Path)
     assert stream.result().text == WORDS
 
 
-def test_a_closed_engine_opens_and_decodes_nothing(tmp_path: Path) -> None:
+def test_closed_engine_refuses_every_call(tmp_path: Path) -> None:
     engine = load(write_stream_transducer(tmp_path))
     stream = engine.open_stream()
     engine.close()
@@ -126,7 +124,7 @@ def test_a_closed_engine_opens_and_decodes_nothing(tmp_path: Path) -> None:
             use()
 
 
-def test_normalised_audio_is_heard_clip_by_clip_and_says_so(tmp_path: Path) -> None:
+def test_normalize_audio_turns_streaming_off(tmp_path: Path) -> None:
     config = EngineConfig(engine="sherpa_onnx_streaming", model=str(write_stream_transducer(tmp_path)))
     info = registry.load(EngineConfig(engine=config.engine, model=config.model, normalize_audio=True)).info
     assert not info.streaming
@@ -146,7 +144,7 @@ def test_hotwords_are_preferred(tmp_path: Path, capfd: pytest.CaptureFixture[str
         modeling_unit="bpe",
         bpe_vocab=str(vocabulary),
     )
-    (transcript,) = engine.transcribe(asked(SENTENCE))
+    (transcript,) = engine.transcribe(batch_of(SENTENCE))
     assert transcript.text == WORDS
     stream = engine.open_stream()
     stream.feed(SENTENCE)
@@ -163,10 +161,10 @@ def test_options_override_model_directory_and_files(tmp_path: Path) -> None:
     shutil.move(folder / "tokens.txt", elsewhere)
     shutil.move(next(folder.glob("encoder*")), folder / "other.onnx")
     engine = load(tmp_path / "none", model_dir=str(folder), encoder="other.onnx", files={"tokens": str(elsewhere)})
-    assert engine.transcribe(asked(SENTENCE))[0].text == WORDS
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == WORDS
 
 
-def test_a_model_by_name_lies_in_the_download_root(tmp_path: Path) -> None:
+def test_model_name_is_looked_up_in_download_root(tmp_path: Path) -> None:
     config = EngineConfig(engine="sherpa_onnx_streaming", download_root=tmp_path)
     default = "sherpa-onnx-streaming-zipformer-en-2023-06-26"
     with pytest.raises(
@@ -233,14 +231,14 @@ def test_tokens_without_a_blank_are_refused(write: Callable[[Path], Path], tmp_p
         load(folder)
 
 
-def test_tokens_too_few_for_the_model_fail_a_clip(tmp_path: Path) -> None:
+def test_too_few_tokens_fail_the_clip(tmp_path: Path) -> None:
     folder = write_stream_transducer(tmp_path)
     (folder / "tokens.txt").write_text("<blk> 0\n▁one 1\n", encoding="utf-8")
     with pytest.raises(TranscriptionFailed, match="engine sherpa_onnx_streaming: "):
-        load(folder).transcribe(asked(SENTENCE))
+        load(folder).transcribe(batch_of(SENTENCE))
 
 
-def test_a_damaged_model_file_is_named(tmp_path: Path) -> None:
+def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
     folder = write_stream_transducer(tmp_path)
     joiner = next(folder.glob("joiner*"))
     joiner.write_bytes(joiner.read_bytes()[:100])
@@ -279,6 +277,6 @@ def test_wrong_options_are_named(options: dict[str, object], complaint: str, tmp
         load(write_stream_transducer(tmp_path), **options)
 
 
-def test_a_wenet_model_takes_its_chunks_from_the_options(tmp_path: Path) -> None:
+def test_wenet_chunk_options_are_used(tmp_path: Path) -> None:
     engine = load(write_wenet_ctc(tmp_path), chunk_size=16, num_left_chunks=2, tail_padding_seconds="auto")
-    assert engine.transcribe(asked(SENTENCE))[0].text == WORDS
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == WORDS

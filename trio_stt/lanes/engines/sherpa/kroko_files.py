@@ -1,8 +1,8 @@
-"""Kroko's `.data` files: which one an option means, what stands in it, and its four files laid out for sherpa-onnx.
+"""Kroko's `.data` files: finds the file, reads it, and unpacks the four files that sherpa-onnx needs.
 
 A file is a header and four blocks: encoder, decoder, joiner (ONNX) and tokens. Each of the five begins with its length
-in bytes, unsigned, 32 bits, little-endian. The header is a JSON object; where its `free` is false, the blocks are
-encrypted. It must not import a runtime, and trusts no length.
+in bytes, unsigned, 32 bits, little-endian. The header is a JSON object; if its `free` is false, the blocks are
+encrypted. No length is trusted.
 """
 
 import json
@@ -16,16 +16,16 @@ from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.common import resolve_relative
 
 DEFAULT_MODEL = "Kroko-EN-Community-64-L-Streaming-001.data"
-"""The community model that the reference server loads unless told otherwise."""
+"""The community model that the reference server loads by default."""
 
 HUB_URL = "https://huggingface.co/Banafo/Kroko-ASR"
 """Where the community models are."""
 
 BLOCKS = {"encoder": "encoder.onnx", "decoder": "decoder.onnx", "joiner": "joiner.onnx", "tokens": "tokens.txt"}
-"""Each block, in order, and the name of its file when it is unpacked."""
+"""Each block, in order, and the name of its unpacked file."""
 
 _REFERENCE_CACHE = Path("~/.cache/realtimestt/kroko-onnx")
-"""Where the reference server keeps what it downloaded."""
+"""The reference server's folder for downloads."""
 
 _LENGTH = struct.Struct("<I")
 _LONGEST_HEADER_BYTES = 65_536
@@ -34,13 +34,13 @@ _COPY_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KrokoFile:
-    """A `.data` file whose lengths fit each other.
+    """A `.data` file whose lengths are consistent.
 
     Attributes:
         path: The file.
         free: Whether it can be read without a key.
         model_type: The kind of transducer, as icefall names it, or empty.
-        blocks: Name of each block → its first byte and its length; empty where the file is encrypted.
+        blocks: Name of each block → its first byte and its length; empty if the file is encrypted.
     """
 
     path: Path
@@ -62,11 +62,11 @@ class KrokoFile:
 
 
 def read_file(path: Path, *, engine: str, model: str) -> KrokoFile:
-    """Read a file's header and the places of its blocks; `model` is the name that led to it.
+    """Read a file's header and the positions of its blocks; `model` is the name that led to it.
 
     Raises:
         ModelMissing: There is no such file.
-        EngineUnavailable: It cannot be read, ends early, or is no such file.
+        EngineUnavailable: It cannot be read, ends early, or is not a Kroko model.
     """
     try:
         with path.open("rb") as file:
@@ -110,7 +110,7 @@ def find_file(
 
 
 def language_of(path: Path) -> str | None:
-    """The language of which a file's name speaks, `Kroko-XX-…`, or None."""
+    """The language in a file's name, `Kroko-XX-…`, or None."""
     first, _, rest = path.name.partition("-")
     code, dash, _ = rest.partition("-")
     return code.lower() if first == "Kroko" and dash and len(code) == len("XX") and code.isalpha() else None
@@ -137,7 +137,7 @@ def _header(file: BinaryIO, size: int) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise ValueError("its header is not JSON") from error
     if not isinstance(header, dict):
-        raise ValueError("its header is not a JSON object")  # noqa: TRY004 - the file is wrong, not a caller
+        raise ValueError("its header is not a JSON object")  # noqa: TRY004 - the file is wrong, not the caller
     return header
 
 
@@ -155,7 +155,7 @@ def _blocks(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
 
 
 def _length(file: BinaryIO, what: str, size: int) -> int:
-    """The length of the part that begins here, which must be there in full."""
+    """Read the length of the part that begins here; the whole part must follow."""
     head = file.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         raise ValueError(f"it ends before its {what}")

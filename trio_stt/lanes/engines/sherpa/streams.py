@@ -1,6 +1,6 @@
-"""An engine over an online recogniser of sherpa-onnx, or of a library with its interface: streams, and whole clips.
+"""A streaming engine over an online recogniser of sherpa-onnx, or of a library with the same interface.
 
-It owns the recogniser and what it is fed. It must not know model families, must not import trio or sherpa-onnx.
+It owns the recogniser and what it is fed. It must not know model families or import sherpa-onnx.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from trio_stt.lanes.engines.common import first_line, prepare_clips
 from trio_stt.lanes.engines.word_times import words
 
 FRAME_S = 0.01
-"""Between two frames of features, in seconds."""
+"""Distance of two frames of features, in seconds."""
 
 MAX_BATCH = 32
-"""Streams in one call. More gain little on a CPU: each chunk of a batch waits for all of it."""
+"""Streams in one call. More gain little on a CPU, because each chunk waits for the whole batch."""
 
 _MIN_TAIL_S = 0.66
 """What sherpa-onnx's own examples feed after the end: it also covers a model that writes a word late."""
@@ -49,13 +49,13 @@ class SherpaStreams:
 
     Args:
         recognizer: The online recogniser.
-        info: What was loaded; streaming if `normalize` is off, for a peak is known at the end only.
+        info: What was loaded; without streaming if `normalize` is on, because a peak is known only at the end.
         tail_s: Seconds of silence after the end of an utterance, without which the model would not write its last word;
             None for what the model needs.
         extra_tail_frames: Frames that the model needs beyond its window.
         language: Reported with each transcript.
         normalize: Scale each clip's peak to 0.95.
-        times_scale: By what the recogniser's times must be multiplied.
+        times_scale: Factor for the recogniser's times.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SherpaStreams:
     ) -> None:
         self._recognizer = recognizer
         self._normalize = normalize
-        self._info = _without_streams(info) if normalize else info
+        self._info = _not_streaming(info) if normalize else info
         self.language = language
         needed_s = needed_tail_s(recognizer, extra_frames=extra_tail_frames) if tail_s is None else tail_s
         self.tail: NDArray[np.float32] = np.zeros(round(needed_s * SAMPLE_RATE_HZ), np.float32)
@@ -83,11 +83,11 @@ class SherpaStreams:
         return self._info
 
     def open_stream(self) -> "SherpaStream":
-        """Begin an utterance, see `StreamingEngine.open_stream`."""
+        """Start an utterance, see `StreamingEngine.open_stream`."""
         return SherpaStream(self, self.recognizer.create_stream())
 
     def decode(self, streams: Sequence[EngineStream]) -> None:
-        """Hear what was fed, see `StreamingEngine.decode`."""
+        """Process what was fed, see `StreamingEngine.decode`."""
         recognizer = self.recognizer
         natives = [stream.native for stream in streams if isinstance(stream, SherpaStream)]
         try:
@@ -122,7 +122,7 @@ class SherpaStreams:
         return self._recognizer
 
     def failure(self, error: Exception) -> TranscriptionFailed:
-        """What to raise for an error of the library's."""
+        """The error to raise for an error of the library."""
         return TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}")
 
 
@@ -135,21 +135,21 @@ class SherpaStream:
         self._samples = 0
 
     def feed(self, samples: NDArray[np.float32]) -> None:
-        """Take the samples that follow, see `EngineStream.feed`."""
+        """Append samples, see `EngineStream.feed`."""
         (clip,) = prepare_clips([Request(samples=samples)], engine=self._engine.info.engine, normalize=False)
         self.native.accept_waveform(SAMPLE_RATE_HZ, clip)
         self._samples += clip.size
 
     def finish(self) -> None:
-        """Take the end of the utterance, see `EngineStream.finish`."""
+        """Mark the end of the utterance, see `EngineStream.finish`."""
         self.native.accept_waveform(SAMPLE_RATE_HZ, self._engine.tail)
         self.native.input_finished()
 
     def result(self) -> Transcript:
-        """What was heard so far, see `EngineStream.result`."""
+        """The transcript so far, see `EngineStream.result`."""
         recognizer = self._engine.recognizer
         try:
-            # sherpa-onnx has times in the one, and mere text in the other, which is all that its relatives have.
+            # sherpa-onnx: the first gives times, the second text only. Its relatives have only the second.
             result = getattr(recognizer, "get_result_all", recognizer.get_result)(self.native)
             text = " ".join((result if isinstance(result, str) else result.text).split())
             segments = () if isinstance(result, str) else self._words(result, text)
@@ -161,6 +161,6 @@ class SherpaStream:
         return words(result, text=text, duration_s=self._samples / SAMPLE_RATE_HZ, times_scale=self._engine.times_scale)
 
 
-def _without_streams(info: EngineInfo) -> EngineInfo:
-    notice = f"engine {info.engine}: with normalize_audio each partial hears its utterance from the start again"
+def _not_streaming(info: EngineInfo) -> EngineInfo:
+    notice = f"engine {info.engine}: with normalize_audio each partial transcribes its utterance from the start again"
     return replace(info, streaming=False, notice="; ".join(filter(None, (info.notice, notice))))
