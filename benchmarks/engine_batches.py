@@ -1,9 +1,9 @@
-"""What a batch gains: seconds that an engine takes for a second of audio, by the number of clips that it gets at once.
+"""Gain of batches: seconds that an engine takes per second of audio, by the number of clips in a batch.
 
     uv run --group bench python -m benchmarks.engine_batches --engine transformers --model NAME --device cuda
 
-The clips are a reading that is installed with us, cut to `--seconds` at different places. Each size is run once to warm
-up and then `--rounds` times; the fastest round counts. With two figures: wall time, and CPU time of the process.
+The clips are parts of `--seconds` from a reading that is installed with trio-stt. Each size runs once to warm up and
+then `--rounds` times; the fastest round counts. It prints wall time, and CPU time of the process.
 """
 
 import argparse
@@ -22,19 +22,19 @@ from trio_stt.lanes.engines.base import Engine, EngineConfig, Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One size of batch: the seconds that its fastest round took, on the clock and on the CPU."""
+    """One batch size: wall and CPU seconds of its fastest round."""
 
     clips: int
     wall_s: float
     cpu_s: float
 
     def cells(self, clip_s: float) -> tuple[float, float]:
-        """Wall and CPU seconds for a second of audio."""
+        """Wall and CPU seconds per second of audio."""
         return self.wall_s / (self.clips * clip_s), self.cpu_s / (self.clips * clip_s)
 
 
 def batch(clips: int, clip_s: float) -> list[Request]:
-    """Clips of the same length that begin at different places of the reading."""
+    """Clips of the same length that start at different positions of the reading."""
     reading = np.resize(SPEECH_16K.astype(np.float32) / 32768, 2 * SPEECH_16K.size)
     samples = min(round(clip_s * SAMPLE_RATE_HZ), SPEECH_16K.size)
     starts = [SPEECH_16K.size * n // clips for n in range(clips)]
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--beam-size", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of one inference")
     parser.add_argument("--options", default="{}", help="the engine's options, a JSON object")
-    parser.add_argument("--batches", default="1,2,4,8,16,32", help="numbers of clips at once, with commas")
+    parser.add_argument("--batches", default="1,2,4,8,16,32", help="numbers of clips in a batch, separated by commas")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a clip, at most 10")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(arguments)

@@ -1,12 +1,12 @@
-"""What engines hear, and what it costs: wrong words, and seconds for a second of audio, on read English.
+"""Word error rate and cost of engines on read English: wrong words, and seconds per second of audio.
 
     TRIO_STT_TEST_AUDIO=… uv run --group bench python -m benchmarks.engine_words
     TRIO_STT_TEST_AUDIO=… uv run --group bench python -m benchmarks.engine_words --engine whisper_cpp --model FILE
 
-Without an engine it measures those whose models development packages carry. Sentences are the sound files of
-TRIO_STT_TEST_AUDIO with their texts; readings are two that are installed with us. Each clip is heard alone, as a lane
-does on a CPU, with `--threads` threads; of `--rounds` rounds the fastest counts, for wall time and for CPU time each.
-Words are compared as Whisper's normaliser spells them.
+Without `--engine` it measures the engines whose models are in development packages. Sentences are the sound files of
+TRIO_STT_TEST_AUDIO with their texts; the two readings are installed with trio-stt. Each clip is transcribed alone, as a
+lane does on a CPU, with `--threads` threads; the fastest of `--rounds` rounds counts, for wall time and CPU time each.
+Words are compared after Whisper's normaliser.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.engines.conftest import REAL_NAMES, real_config
+from tests.engines.conftest import REAL_MODEL_NAMES, real_config
 from tests.support.real import shared_sentences
 from tests.support.speech import read_16k
 from tests.support.wer import normalise
@@ -32,7 +32,7 @@ from trio_stt.lanes.engines.base import Engine, EngineConfig, Request
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Clip:
-    """A sound and its words."""
+    """A recording and its words."""
 
     samples: NDArray[np.float32]
     words: str
@@ -40,7 +40,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one engine made of some clips: words wrong and said, and seconds for a second of audio."""
+    """One engine's result on some clips: wrong and total words, and seconds per second of audio."""
 
     wrong: int
     said: int
@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     readings = [(Path(name), READINGS[Path(name).name]) for name in sound_files(())]
     sets = {"sentences": clips_of(shared_sentences()), "readings": clips_of(readings)}
-    configs = [EngineConfig(engine=given.engine, model=given.model)] if given.engine else map(real_config, REAL_NAMES)
+    configs = (
+        [EngineConfig(engine=given.engine, model=given.model)] if given.engine else map(real_config, REAL_MODEL_NAMES)
+    )
     print("| engine | clips | WER | wrong of words | wall s per s of audio | CPU s per s of audio |")
     print("| --- | --- | --- | --- | --- | --- |")
     for config in configs:

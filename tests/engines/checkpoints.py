@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.hf_asked import write_cohere, write_qwen3
+from tests.support.hf_prompted import write_cohere, write_qwen3
 from tests.support.hf_random import write_moonshine, write_parakeet, write_wav2vec2, write_whisper
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig

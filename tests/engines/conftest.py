@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.engines.checkpoints import WRITERS
+from tests.support.fake_recognizers import UNLOADABLE, empty_model, fake_library
 from tests.support.ggml import whisper_tiny_en
 from tests.support.hf_whisper import needs_torch, whisper_checkpoint
 from tests.support.real import missing, moonshine_asset, package_folder
 from tests.support.speech import read_16k
-from tests.support.stand_ins import UNLOADABLE, shell, stand_in
 from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken, tone, write_ctc, write_transducer
 from tests.support.transcription_server import transcription_server
@@ -88,7 +88,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engi
     with transcription_server() as server:
         yield {
             **{
-                name: EngineConfig(engine=name.partition(",")[0], model=str(shell(folder / name, family)))
+                name: EngineConfig(engine=name.partition(",")[0], model=str(empty_model(folder / name, family)))
                 for name, family in UNLOADABLE.items()
             },
             "sherpa_onnx_streaming": EngineConfig(engine="sherpa_onnx_streaming", model=str(streaming)),
@@ -118,7 +118,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> Iterator[EngineConfig]:
     """The configuration of each engine with which it can be loaded."""
     name: str = request.param
-    with stand_in(name):
+    with fake_library(name):
         yield configs[name] if name in configs else real_config(name)
 
 
@@ -146,7 +146,7 @@ def beckett() -> NDArray[np.float32]:
 @pytest.fixture(scope="session", params=NAMES)
 def engine(request: pytest.FixtureRequest, configs: dict[str, EngineConfig]) -> Iterator[Engine]:
     name: str = request.param
-    with stand_in(name):
+    with fake_library(name):
         loaded = registry.load(configs[name] if name in configs else real_config(name))
     yield loaded
     loaded.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.engines.conftest import LANGUAGE_IGNORED, NAMES, WRITTEN_MODEL_NAMES
-from tests.support.stand_ins import UNLOADABLE
+from tests.support.fake_recognizers import UNLOADABLE
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig

@@ -9,7 +9,7 @@ import pytest
 import sherpa_onnx
 
 from tests.engines.conftest import batch_of
-from tests.support.stand_ins import ENGINE_OF, FAMILIES, shell
+from tests.support.fake_recognizers import ENGINE_OF, FAMILIES, empty_model
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
@@ -52,7 +52,7 @@ def test_installed_sherpa_onnx_takes_every_option(family: Family) -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_missing_file_names_option_family_path_and_release(family: Family, tmp_path: Path) -> None:
     for option, (name, *_) in list(family.files.items())[1:]:
-        folder = shell(tmp_path / option, family)
+        folder = empty_model(tmp_path / option, family)
         missing = folder / name
         if missing.is_dir():
             missing /= family.folder_holds[option][0]
@@ -107,7 +107,7 @@ class Stage:
         return Recorder(self._monkeypatch, family)
 
     def config(self, family: Family) -> EngineConfig:
-        return EngineConfig(engine=ENGINE_OF[family.name], model=str(shell(self._folder / family.name, family)))
+        return EngineConfig(engine=ENGINE_OF[family.name], model=str(empty_model(self._folder / family.name, family)))
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_language_is_passed_with_the_models_name(
 def test_unknown_language_is_refused(
     engine: str, family: Family, language: str | None, complaint: str, tmp_path: Path
 ) -> None:
-    config = EngineConfig(engine=engine, model=str(shell(tmp_path, family)), language=language)
+    config = EngineConfig(engine=engine, model=str(empty_model(tmp_path, family)), language=language)
     with pytest.raises(SettingError, match=complaint):
         registry.load(config)
 
@@ -160,12 +160,12 @@ def test_unknown_language_is_refused(
 def test_files_tell_funasr_families_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for family in (SENSE_VOICE, PARAFORMER, FUNASR_NANO):
         recorder = Recorder(monkeypatch, family)
-        load("funasr", shell(tmp_path / family.name, family))
+        load("funasr", empty_model(tmp_path / family.name, family))
         assert recorder.keywords
 
 
 def test_length_limit_is_in_the_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Recorder(monkeypatch, QWEN3)
-    folder = shell(tmp_path, QWEN3)
+    folder = empty_model(tmp_path, QWEN3)
     assert "longer than about 37 s" in str(load("qwen3_asr", folder).info.notice)
     assert "longer than about 76 s" in str(load("qwen3_asr", folder, max_total_len=1_024).info.notice)

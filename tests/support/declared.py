@@ -1,4 +1,4 @@
-"""Settings for tests: from flags, and values that each must take or refuse, worked out from its declaration."""
+"""Settings for tests: from flags, and values that each setting must accept or refuse, derived from its declaration."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.settings import ENV_PREFIX, Declaration, Settings, declarations, load_settings
 
 LIFTED: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
-"""With these every value of every other setting is possible."""
+"""With these, every value of every other setting is valid."""
 
 SETTABLE = [declaration for declaration in declarations() if declaration.is_settable]
 
@@ -33,9 +33,9 @@ def from_flags(*arguments: str) -> Settings:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a declaration allows.
+    """The limits of a declaration.
 
-    `low` and `high` hold for a number, or for each of a list; `above_low` says that `low` itself is too little.
+    `low` and `high` limit a number, or each item of a list; `above_low` excludes `low` itself.
     """
 
     low: Any = None
@@ -93,7 +93,7 @@ def is_optional(declaration: Declaration) -> bool:
 
 
 def good_values(declaration: Declaration) -> list[Any]:
-    """JSON values, the extreme ones among them; a list stays as it is, being sorted."""
+    """Valid JSON values, including both limits; lists are sorted already."""
     allowed = bounds(declaration)
     match kind(declaration)():
         case bool():
@@ -113,7 +113,7 @@ def good_values(declaration: Declaration) -> list[Any]:
 
 
 def bad_values(declaration: Declaration) -> list[Any]:
-    """JSON values of the right type that are not allowed."""
+    """JSON values of the right type that are out of range."""
     allowed = bounds(declaration)
     match kind(declaration)():
         case bool() | dict():
@@ -131,7 +131,7 @@ def bad_values(declaration: Declaration) -> list[Any]:
 
 
 def as_text(value: Any) -> str:
-    """A JSON value as a flag or the environment has it."""
+    """A JSON value as the text of a flag or an environment variable."""
     if isinstance(value, list):
         return ",".join(map(str, value))
     if value is None:
@@ -140,5 +140,5 @@ def as_text(value: Any) -> str:
 
 
 def as_held(value: Any) -> Any:
-    """A JSON value as the settings have it."""
+    """A JSON value as the settings store it."""
     return tuple(value) if isinstance(value, list) else value

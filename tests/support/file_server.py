@@ -123,10 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
             self.wfile.flush()
         except OSError:
-            self.close_connection = True  # whoever asked has left
+            self.close_connection = True  # the client has disconnected
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing: a test reads `asked`."""
+        """Log nothing: tests read `asked`."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A whisper.cpp model for tests, written once into a cache folder from the Whisper tiny.en that a package carries.
+"""A whisper.cpp model for tests, written once into a cache folder from the Whisper tiny.en of a package.
 
 It reads CTranslate2's `model.bin` and writes whisper.cpp's ggml file with numpy alone. The file is made, never
 committed, and not part of the product.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.support.real import missing, package_folder
 
 _VERSION = 1
-"""Part of the file's name: raise it when the writer changes, so that no older file is taken for this one."""
+"""Part of the file's name: increase it when the writer changes, so that older files are not used."""
 
 _CT2_BINARY_VERSION = 6
 _CT2_DTYPES: dict[int, str] = {0: "<f4", 1: "|i1", 2: "<i2", 3: "<i4", 4: "<f2"}
@@ -151,7 +151,7 @@ def mel_filters(mels: int) -> NDArray[np.float32]:
 
 
 def cache_folder() -> Path:
-    """Where tests keep models that they wrote: TRIO_STT_TEST_CACHE, or a folder of the user's cache."""
+    """The folder for models that tests write: TRIO_STT_TEST_CACHE, or a folder in the user's cache."""
     named = os.environ.get("TRIO_STT_TEST_CACHE")
     if named:
         return Path(named)

@@ -11,7 +11,7 @@ from tests.support.hf_whisper import write_whisper_processor
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 _GAIN = 2.0
-"""What weights amplify, so that different sounds come out as different words."""
+"""Factor for the initial weights, so that different audio gives different words."""
 
 
 def seeded(model_class: Any, config: Any) -> Any:
@@ -20,7 +20,7 @@ def seeded(model_class: Any, config: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = model_class(config)
-        for parameter in model.parameters():  # as initialised, such small models answer the same to any sound
+        for parameter in model.parameters():  # initial weights give one text for any audio
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5 * _GAIN)
     return model.eval()
@@ -65,7 +65,7 @@ def write_parakeet(folder: Path, kind: str = "CTC") -> Path:
 
 
 def write_wav2vec2(folder: Path, *, masked: bool) -> Path:
-    """Write a Wav2Vec2 with a CTC head: of the newer kind, which takes a mask, or of the older. Returns `folder`."""
+    """Write a Wav2Vec2 with a CTC head: the newer kind takes a mask, the older does not. Returns `folder`."""
     import json  # noqa: PLC0415 - as above
 
     import transformers  # noqa: PLC0415 - as above
@@ -125,7 +125,7 @@ def write_moonshine(folder: Path) -> Path:
 
 
 def write_whisper(folder: Path) -> Path:
-    """Write a multilingual Whisper that knows English, German and French. Returns `folder`."""
+    """Write a multilingual Whisper with English, German and French. Returns `folder`."""
     import transformers  # noqa: PLC0415 - as above
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415 - as above
 

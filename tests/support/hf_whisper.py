@@ -1,4 +1,4 @@
-"""A Whisper checkpoint for Transformers, written once into a cache folder from the tiny.en that a package carries.
+"""A Whisper checkpoint for Transformers, written once into a cache folder from the tiny.en of a package.
 
 It needs transformers and torch. The files are made, never committed, and not part of the product.
 """
@@ -34,7 +34,7 @@ _RENAMED = (
 
 
 _VERSION = 1
-"""Part of the folder's name: raise it when the writer changes, so that no older folder is taken for this one."""
+"""Part of the folder's name: increase it when the writer changes, so that older folders are not used."""
 
 
 def needs_torch() -> None:
@@ -55,7 +55,7 @@ def whisper_checkpoint() -> Path:
             try:
                 partial.replace(target)
             except OSError:
-                if not target.is_dir():  # else another process was first
+                if not target.is_dir():  # another process may have been first
                     raise
     return target
 
@@ -103,7 +103,7 @@ def _write(folder: Path) -> None:
 
 
 def write_whisper_processor(folder: Path, tokenizer: Path) -> None:
-    """Write what stands beside a Whisper model: its tokenizer (a `tokenizer.json`) and its feature extractor."""
+    """Write the files beside a Whisper model: its tokenizer (a `tokenizer.json`) and its feature extractor."""
     from transformers import WhisperFeatureExtractor, WhisperProcessor, WhisperTokenizerFast  # noqa: PLC0415 - as above
 
     words = WhisperTokenizerFast(

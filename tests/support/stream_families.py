@@ -1,4 +1,4 @@
-"""Streaming models as those of `stream_models`, with what sherpa-onnx wants of NeMo, WeNet and Paraformer models."""
+"""Streaming models like those of `stream_models`, in the form of NeMo, WeNet and Paraformer models."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,7 +107,7 @@ def write_wenet_ctc(folder: Path) -> Path:
 
 
 def write_paraformer(folder: Path) -> Path:
-    """Write a streaming Paraformer; it gives no times, and joins its pieces by `@@`."""
+    """Write a streaming Paraformer; it gives no times, and joins its tokens with `@@`."""
     folder.mkdir(parents=True, exist_ok=True)
     dimensions = _STACKED_FRAMES * MELS
     metadata = {
@@ -118,7 +118,7 @@ def write_paraformer(folder: Path) -> Path:
         "decoder_num_blocks": "1",
         "decoder_kernel_size": "2",
         "neg_mean": ",".join(["0"] * dimensions),
-        # So loud that the waves by which places are told, of height 1, are nothing beside it.
+        # Large, so that the positional encoding, with values up to 1, does not matter.
         "inv_stddev": ",".join([str(_PARAFORMER_GAIN)] * dimensions),
     }
     save(folder / "encoder.int8.onnx", _paraformer_encoder(), metadata)
@@ -157,7 +157,7 @@ def _nemo(output: Value, rows: onnx.NodeProto, *, blank: float, weights: NDArray
 
 
 def _nemo_decoder() -> onnx.GraphProto:
-    """Remembers the last piece, which is not told a second time: there may be several to a step."""
+    """Remembers the last token, because one step may emit several and none twice."""
     state: Sequence[str | int] = ["one_layer", "N", "hidden"]
     number = TensorProto.FLOAT
     return helper.make_graph(
@@ -186,7 +186,7 @@ def _nemo_decoder() -> onnx.GraphProto:
 
 
 def _nemo_joiner() -> onnx.GraphProto:
-    """Twice as much for a piece that begins as for the blank, the last row."""
+    """A token that begins scores twice as much as the blank, the last row."""
     return helper.make_graph(
         [
             helper.make_node("Mul", ["encoder_outputs", "scale"], ["scaled"]),
@@ -208,7 +208,7 @@ def _nemo_joiner() -> onnx.GraphProto:
 
 
 def _paraformer_encoder() -> onnx.GraphProto:
-    """Marks the step in which a tone begins: (1, steps, tones), and how many do."""
+    """Marks the step in which a tone begins: (1, steps, tones), and counts them."""
     weights = np.tile(bands(1)[:, :, 0] / _STACKED_FRAMES, (1, _STACKED_FRAMES))
     return helper.make_graph(
         [
@@ -245,7 +245,7 @@ def _paraformer_encoder() -> onnx.GraphProto:
 
 
 def _paraformer_decoder() -> onnx.GraphProto:
-    """The token of the tone that an embedding marks."""
+    """The token for the tone that an embedding marks."""
     return helper.make_graph(
         [
             helper.make_node("Pad", ["acoustic_embeds", "blank_before"], ["logits"]),

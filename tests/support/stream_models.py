@@ -1,7 +1,7 @@
-"""Streaming ONNX models small enough to be written here, that hear the words of `tone_models` chunk by chunk.
+"""Small streaming ONNX models that the tests write; they recognise the words of `tone_models` chunk by chunk.
 
-They have the inputs, outputs, states and metadata that sherpa-onnx wants of Zipformer2 models; other kinds are in
-`stream_families`. What they hear depends on one state that goes from chunk to chunk: which tones sounded last.
+They have the inputs, outputs, states and metadata that sherpa-onnx needs for Zipformer2 models; `stream_families` has
+other kinds. Their output depends on one state that goes from chunk to chunk: the tones of the last step.
 """
 
 import json
@@ -17,10 +17,10 @@ from onnx import TensorProto, helper
 from tests.support.tone_models import PIECES, TONES_HZ, constant, save, write_tokens
 
 CHUNK_FRAMES, WINDOW_FRAMES = 32, 45
-"""Frames of 10 ms that a Zipformer2 or NeMo model moves on by, and that it looks at; 32 and 45 as in released ones."""
+"""Frames of 10 ms per chunk, and per window, of a Zipformer2 or NeMo model; as in released ones."""
 
 FRAMES_PER_STEP = 4
-"""Frames of which a step of the model consists."""
+"""Frames per step of the model."""
 MELS = 80
 TONES = len(TONES_HZ)
 
@@ -43,7 +43,7 @@ Value = tuple[str, int, Sequence[str | int]]
 def write_stream_transducer(
     folder: Path, *, metadata: Mapping[str, str] | None = None, decoder: Mapping[str, str] | None = None
 ) -> Path:
-    """Write a Zipformer2 transducer, named as releases are; the mappings change two files' metadata."""
+    """Write a Zipformer2 transducer with the file names of releases; the mappings change the metadata of two files."""
     folder.mkdir(parents=True, exist_ok=True)
     name = "epoch-99-avg-1-chunk-16-left-128"
     known = {"vocab_size": str(len(PIECES) + 1), "context_size": "2"}
@@ -65,7 +65,7 @@ def write_zipformer2_ctc(folder: Path) -> Path:
 
 
 def pack_kroko(folder: Path, path: Path, *, header: Mapping[str, object] | None = None) -> Path:
-    """Pack a transducer's directory as a Kroko `.data` file; `header` changes what stands before the files."""
+    """Pack a transducer's folder as a Kroko `.data` file; `header` changes its header."""
     said = {"free": True, "id": "tones", "type": "zipformer2"} | dict(header or {})
     text = json.dumps(said).encode()
     files = [next(iter(sorted(folder.glob(f"{name}*")))) for name in ("encoder", "decoder", "joiner", "tokens")]
@@ -134,7 +134,7 @@ def graph(
 
 
 def _zipformer2(output: str, *, blank: float) -> onnx.GraphProto:
-    """A stack of one layer; of its states only the sixth but last is used, the others are handed on."""
+    """A stack of one layer. Of its states only the sixth from the end is used; the others are passed on."""
     number = TensorProto.FLOAT
     states: list[Value] = [
         ("cached_key_0", number, [1, "N", 1]),
@@ -165,7 +165,7 @@ def _zipformer2(output: str, *, blank: float) -> onnx.GraphProto:
 
 
 def _decoder() -> onnx.GraphProto:
-    """Remembers nothing: its output is zero."""
+    """A decoder without state: its output is zero."""
     return helper.make_graph(
         [
             helper.make_node("Cast", ["y"], ["numbers"], to=TensorProto.FLOAT),
@@ -180,7 +180,7 @@ def _decoder() -> onnx.GraphProto:
 
 
 def _joiner() -> onnx.GraphProto:
-    """Twice as much for a piece that begins as for the blank."""
+    """A token that begins scores twice as much as the blank."""
     return helper.make_graph(
         [
             helper.make_node("Mul", ["encoder_out", "scale"], ["scaled"]),

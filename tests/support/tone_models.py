@@ -1,7 +1,7 @@
-"""ONNX models small enough to be written here, that hear words in tones: they stand in for models too big for tests.
+"""Small ONNX models that the tests write; they recognise words in tones, in place of models that are too big.
 
-A tone of `ONE_HZ` is the word "one", one of `TWO_HZ` "two", and one of `THREE_HZ` followed by `END_HZ` the two pieces
-of "three". Between two tones there may be a pause or none.
+A tone of `ONE_HZ` is the word "one", one of `TWO_HZ` "two", and one of `THREE_HZ` followed by `END_HZ` the two tokens
+of "three". A pause between two tones is optional.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,12 +37,12 @@ def pause(seconds: float) -> Floats:
 
 
 def spoken(*tones_hz: float) -> Floats:
-    """Tones of 0.32 s, each after a pause as long, and one more pause."""
+    """Tones of 0.32 s, each after a pause of 0.32 s, and a last pause."""
     return np.concatenate([part for hz in tones_hz for part in (pause(0.32), tone(hz, 0.32))] + [pause(0.32)])
 
 
 def write_transducer(folder: Path, *, metadata: Mapping[str, str] | None = None) -> Path:
-    """Write a NeMo token-and-duration transducer as sherpa-onnx expects it; `metadata` changes the encoder's."""
+    """Write a NeMo token-and-duration transducer for sherpa-onnx; `metadata` changes the encoder's metadata."""
     folder.mkdir(parents=True, exist_ok=True)
     size = len(PIECES) + 1
     known = {
@@ -52,7 +52,7 @@ def write_transducer(folder: Path, *, metadata: Mapping[str, str] | None = None)
         "pred_hidden": "1",
         "subsampling_factor": str(_SUBSAMPLING),
         "model_type": "EncDecRNNTBPEModel",
-        "url": "tdt",  # by this word sherpa-onnx knows that the joiner also scores durations
+        "url": "tdt",  # with this word sherpa-onnx expects durations from the joiner
     }
     save(folder / "encoder.int8.onnx", _encoder(size), known | dict(metadata or {}))
     save(folder / "decoder.int8.onnx", _decoder(), {})
@@ -62,7 +62,7 @@ def write_transducer(folder: Path, *, metadata: Mapping[str, str] | None = None)
 
 
 def write_ctc(folder: Path) -> Path:
-    """Write an Omnilingual CTC model as sherpa-onnx expects it."""
+    """Write an Omnilingual CTC model for sherpa-onnx."""
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / "model.int8.onnx", _ctc(), {"model_type": "omnilingual-asr"})
     write_tokens(folder, ("<blk>", *PIECES))
@@ -76,7 +76,7 @@ def write_tokens(folder: Path, symbols: Sequence[str]) -> None:
 
 
 def save(path: Path, graph: onnx.GraphProto, metadata: Mapping[str, str]) -> None:
-    """Write a graph as a model that every ONNX runtime of the last years reads."""
+    """Save a graph as a model, with an operator set that older ONNX runtimes read too."""
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
@@ -84,7 +84,7 @@ def save(path: Path, graph: onnx.GraphProto, metadata: Mapping[str, str]) -> Non
 
 
 def constant(name: str, value: object, dtype: type = np.float32) -> onnx.TensorProto:
-    """A tensor that a graph carries."""
+    """A constant tensor of a graph."""
     return numpy_helper.from_array(np.asarray(value, dtype), name)
 
 
@@ -93,7 +93,7 @@ def _slaney_mel(hz: float) -> float:
 
 
 def slaney_bands() -> Floats:
-    """Weights of shape (pieces, mels, frames): how much louder a tone's band is than all others, as NeMo hears."""
+    """Weights of shape (tokens, mels, frames): how much louder a tone's band is than all others, on NeMo's scale."""
     top = _slaney_mel(_RATE_HZ / 2)
     weights = np.zeros((len(TONES_HZ), _MELS, _SUBSAMPLING), np.float32)
     for row, hz in enumerate(TONES_HZ):
@@ -106,7 +106,7 @@ def slaney_bands() -> Floats:
 
 
 def _encoder(size: int) -> onnx.GraphProto:
-    """1.0 in the row of each tone where it begins, and in the last row always: (batch, size, frames / 8)."""
+    """1.0 in the row of each tone at its start, and always in the last row: (batch, size, frames / 8)."""
     nodes = [
         helper.make_node("Conv", ["audio_signal", "bands"], ["contrast"], strides=[_SUBSAMPLING]),
         helper.make_node("Greater", ["contrast", "threshold"], ["is_loud"]),
@@ -144,7 +144,7 @@ def _encoder(size: int) -> onnx.GraphProto:
 
 
 def _decoder() -> onnx.GraphProto:
-    """Remembers nothing: its output is zero."""
+    """A decoder without state: its output is zero."""
     state = ["one_layer", "N", "hidden"]
     nodes = [
         helper.make_node("Cast", ["targets"], ["numbers"], to=TensorProto.FLOAT),
@@ -174,7 +174,7 @@ def _decoder() -> onnx.GraphProto:
 
 
 def _joiner(size: int) -> onnx.GraphProto:
-    """Scores of the pieces, the blank and the durations; a piece or a blank always lasts one frame."""
+    """Scores of the tokens, the blank and the durations; every duration is one frame."""
     scale = np.append(np.full(size - 1, 20.0), 10.0).reshape(1, size, 1)
     durations = np.zeros((1, _DURATIONS, 1))
     durations[0, 1] = 1.0
@@ -202,7 +202,7 @@ def _joiner(size: int) -> onnx.GraphProto:
 
 
 def _ctc() -> onnx.GraphProto:
-    """The power of each tone in windows of 20 ms as the score of its piece: (batch, windows, pieces + 1)."""
+    """The power of each tone in windows of 20 ms as the score of its token: (batch, windows, tokens + 1)."""
     window = _RATE_HZ // 50
     phase = 2 * np.pi * np.outer(TONES_HZ, np.arange(window)) / _RATE_HZ
     nodes = [

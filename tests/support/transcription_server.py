@@ -19,14 +19,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.tone_ear import heard
+from tests.support.tone_recognizer import words_of
 
 ROUTE = "/v1/audio/transcriptions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request: its path and headers, the form fields but the file, and the file's sound."""
+    """One request: its path and headers, the form fields without the file, and the file's audio."""
 
     path: str
     headers: dict[str, str]
@@ -55,14 +55,14 @@ class Exchange:
 
     def hear(self) -> None:
         """Answer with the words."""
-        self.answer({"text": heard(self.asked.samples)})
+        self.answer({"text": words_of(self.asked.samples)})
 
     def stall(self) -> None:
         """Answer nothing until the server ends."""
         self._over.wait()
 
     def drip(self, body: bytes) -> None:
-        """Send a body, byte after byte and slowly, until the other side leaves or the server ends."""
+        """Send a body slowly, byte by byte, until the client disconnects or the server ends."""
         self._handler.send_response(200)
         self._handler.end_headers()
         for byte in body:
@@ -73,7 +73,7 @@ class Exchange:
     def reset(self) -> None:
         """Break the connection."""
         self._handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._handler.rfile.close()  # else it would keep the connection open
+        self._handler.rfile.close()  # an open file object keeps the connection open
         self._handler.connection.close()
         self._handler.close_connection = True
 
@@ -83,12 +83,12 @@ Behaviour = Callable[[Exchange], None]
 
 @dataclass(slots=True, kw_only=True)
 class TranscriptionServer:
-    """A running server: its address, what it was asked so far, and what it does with the next request."""
+    """A running server: its address, the requests so far, and its behaviour for the next ones."""
 
     port: int
     asked: list[Asked] = field(default_factory=list)
     behaviours: list[Behaviour] = field(default_factory=list)
-    """What to do with each request, in order; without one, it hears the words."""
+    """What to do with each request, in order; by default it transcribes the words."""
 
     @property
     def base_url(self) -> str:
@@ -111,11 +111,11 @@ def transcription_server(*behaviours: Behaviour) -> Iterator[TranscriptionServer
                 behaviour = running.behaviours.pop(0) if running.behaviours else Exchange.hear
             try:
                 behaviour(Exchange(self, asked, over))
-            except OSError:  # the other side left
+            except OSError:  # the client disconnected
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running = TranscriptionServer(port=server.server_address[1], behaviours=list(behaviours))

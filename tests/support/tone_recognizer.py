@@ -1,4 +1,4 @@
-"""Hears the words of `tone_models` without a model, for servers that tests run."""
+"""Recognises the words of `tone_models` without a model, for fake services."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,16 +8,16 @@ from tests.support.tone_models import PIECES, TONES_HZ
 _RATE_HZ = 16_000
 _WINDOW = 320
 _PRESENT = 0.25
-"""A tone alone in a window has half of the window's energy in either direction of its phase."""
+"""Smallest share of a window's energy at a tone's frequency; a pure tone has half of it."""
 
 
-def heard(samples: NDArray[np.float32]) -> str:
+def words_of(samples: NDArray[np.float32]) -> str:
     """The words of a clip, float32, shape (samples,), 16 kHz."""
-    return "".join(piece for piece, _ in pieces(samples)).replace("▁", " ").strip()
+    return "".join(piece for piece, _ in pieces_of(samples)).replace("▁", " ").strip()
 
 
-def pieces(samples: NDArray[np.float32]) -> list[tuple[str, float]]:
-    """The pieces of a clip's words, and when each begins, in seconds."""
+def pieces_of(samples: NDArray[np.float32]) -> list[tuple[str, float]]:
+    """The tokens of a clip's words, with the start of each in seconds."""
     windows = samples[: samples.size // _WINDOW * _WINDOW].reshape(-1, _WINDOW).astype(np.float64)
     phase = 2 * np.pi * np.outer(np.arange(_WINDOW), TONES_HZ) / _RATE_HZ
     power = np.abs(windows @ np.exp(-1j * phase)) ** 2 / _WINDOW

@@ -1,4 +1,4 @@
-"""Small random checkpoints of the families that are asked in a form of their own: Cohere Transcribe and Qwen3-ASR.
+"""Small random checkpoints of the families with a prompt format of their own: Cohere Transcribe and Qwen3-ASR.
 
 They need transformers and torch. The architecture is real, the words mean nothing.
 """
@@ -10,7 +10,7 @@ from tests.support.hf_random import letters, seeded, word_pieces
 
 
 def write_cohere(folder: Path) -> Path:
-    """Write a Cohere Transcribe that knows English and German. Returns `folder`."""
+    """Write a Cohere Transcribe with English and German. Returns `folder`."""
     import transformers  # noqa: PLC0415 - few tests need it
 
     special = ["<pad>", "<s>", "</s>", "▁", "<|startofcontext|>", "<|startoftranscript|>", "<|emo:undefined|>"]

@@ -1,7 +1,6 @@
-"""What stands where engines would load models or packages that no test can have: all of them hear words in tones.
+"""Fake recognisers of sherpa-onnx for models that tests cannot have; they recognise the words of `tone_models`.
 
-The adapters run as they are, down to the call into the library. Directories have a model's files, but nothing could
-load them.
+The adapters run unchanged, down to the call into the library. The model folders have the right files without content.
 """
 
 import inspect
@@ -18,7 +17,7 @@ import sherpa_onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from tests.support.tone_ear import heard, pieces
+from tests.support.tone_recognizer import pieces_of, words_of
 from trio_stt.lanes.engines.sherpa import trial
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
@@ -49,10 +48,10 @@ UNLOADABLE = {
     "funasr, FunASR-Nano": FUNASR_NANO,
     "qwen3_asr": QWEN3,
 }
-"""Families of sherpa-onnx that the tests do not write a model of, by a name for each."""
+"""Families of sherpa-onnx of which the tests write no model, by test name."""
 
 
-def shell(folder: Path, family: Family) -> Path:
+def empty_model(folder: Path, family: Family) -> Path:
     """Make a directory with the files of a family's model; nothing can load it."""
     folder.mkdir(parents=True, exist_ok=True)
     known = dict.fromkeys(family.metadata, "4")
@@ -70,23 +69,23 @@ def shell(folder: Path, family: Family) -> Path:
     return folder
 
 
-def stand_in(name: str) -> AbstractContextManager[None]:
-    """What must stand in while the engine of this name is loaded; for most, nothing."""
+def fake_library(name: str) -> AbstractContextManager[None]:
+    """Replace the library while the engine of this test name is loaded, if it needs a fake one."""
     return _sherpa_factory(UNLOADABLE[name]) if name in UNLOADABLE else nullcontext()
 
 
-class _Ear:
-    """A recogniser of sherpa-onnx that hears tones."""
+class _FakeRecognizer:
+    """A recogniser with sherpa-onnx's interface that recognises tones."""
 
-    def create_stream(self) -> "_Stream":
-        return _Stream()
+    def create_stream(self) -> "_FakeStream":
+        return _FakeStream()
 
-    def decode_stream(self, stream: "_Stream") -> None:
-        stream.hear()
+    def decode_stream(self, stream: "_FakeStream") -> None:
+        stream.recognize()
 
 
-class _Stream:
-    """One clip of `_Ear`."""
+class _FakeStream:
+    """One clip of `_FakeRecognizer`."""
 
     def __init__(self) -> None:
         self.result = SimpleNamespace(text="", lang="", tokens=[], timestamps=[])
@@ -99,22 +98,22 @@ class _Stream:
         assert rate_hz == 16_000
         self._samples = samples
 
-    def hear(self) -> None:
-        told = pieces(self._samples)
-        self.result.text = heard(self._samples)
-        self.result.tokens = [piece.replace("▁", " ") for piece, _ in told]
-        self.result.timestamps = [start_s for _, start_s in told]
+    def recognize(self) -> None:
+        found = pieces_of(self._samples)
+        self.result.text = words_of(self._samples)
+        self.result.tokens = [piece.replace("▁", " ") for piece, _ in found]
+        self.result.timestamps = [start_s for _, start_s in found]
 
 
 @contextmanager
 def _sherpa_factory(family: Family) -> Iterator[None]:
     original = getattr(sherpa_onnx.OfflineRecognizer, family.factory)
 
-    def make(**_: Any) -> _Ear:
-        ear = _Ear()
-        if family.times == "none":  # such a model gives text only
-            ear.create_stream = _TextOnly  # type: ignore[method-assign, assignment]  # one of its kind
-        return ear
+    def make(**_: Any) -> _FakeRecognizer:
+        recognizer = _FakeRecognizer()
+        if family.times == "none":  # the real model gives text only
+            recognizer.create_stream = _TextOnlyStream  # type: ignore[method-assign, assignment]  # one of its kind
+        return recognizer
 
     make.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # it must look like the original
     with pytest.MonkeyPatch.context() as patch:
@@ -123,6 +122,6 @@ def _sherpa_factory(family: Family) -> Iterator[None]:
         yield
 
 
-class _TextOnly(_Stream):
-    def hear(self) -> None:
-        self.result.text = heard(self._samples)
+class _TextOnlyStream(_FakeStream):
+    def recognize(self) -> None:
+        self.result.text = words_of(self._samples)
