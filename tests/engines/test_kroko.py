@@ -73,6 +73,12 @@ def test_unpacked_files_are_removed(packed: Path, tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == [damaged.parent]
 
 
+def test_file_is_tried_in_a_child_once(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(packed).close()
+    monkeypatch.setattr(trial, "refusal", lambda *_: pytest.fail("the same file was tried already"))
+    load(packed).close()
+
+
 def test_model_type_in_the_header_is_enough(tmp_path: Path) -> None:
     folder = write_stream_transducer(tmp_path / "model", metadata={"model_type": ""})
     assert load(pack_kroko(folder, tmp_path / "x.data")).transcribe(batch_of(SENTENCE))[0].text == "one two three one"

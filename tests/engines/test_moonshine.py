@@ -233,6 +233,13 @@ def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
         load_with(model=str(folder))
 
 
+def test_folder_is_tried_in_a_child_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = v2_folder(tmp_path / "model")  # its tokens are converted for each load
+    load_with(model=str(folder)).close()
+    monkeypatch.setattr(trial, "refusal", lambda *_: pytest.fail("the same files were tried already"))
+    load_with(model=str(folder)).close()
+
+
 def test_default_model_starts_without_a_child_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "refusal", lambda *_: pytest.fail("the embedded model needs no trial"))
     load_with({"num_threads": 2}).close()

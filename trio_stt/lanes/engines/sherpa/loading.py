@@ -159,9 +159,11 @@ def _check_hotwords(given: Mapping[str, Any], *, engine: str) -> None:
 
 def _try_in_child(recognizer: Any, model: Model, arguments: Mapping[str, Any], *, library: str) -> None:
     """See `trial`; once for the same files and arguments."""
-    files = [Path(value) for value in arguments.values() if isinstance(value, str) and value and Path(value).exists()]
+    found = [model.family.find(model.folder, model.overrides, option) for option in model.family.files]
+    files = [model.source] if model.source.is_file() else found
+    plain = (f"{name}={value}" for name, value in arguments.items() if not Path(str(value)).is_absolute())
     state = ((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    key = (model.family.factory, *sorted(map(str, arguments.items())), *state)
+    key = (model.family.factory, *sorted(plain), *state)
     if key in _loaded_once:
         return
     package = recognizer.__module__.partition(".")[0]
