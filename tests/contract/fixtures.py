@@ -1,4 +1,4 @@
-"""For the tests of the contract: talkers, what an engine heard, and the real composition with a fake engine."""
+"""Fixtures of the contract tests: talking clients, recorded engine input, a real server with a fake engine."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -29,21 +29,21 @@ PAUSE_S = 0.8
 
 
 def change(server_state: ServerState, **values: object) -> ConfigUpdateReport:
-    """What `PATCH /api/config` with these values does."""
+    """Change settings as `PATCH /api/config` does."""
     raw = {name: msgspec.Raw(json.dumps(value).encode()) for name, value in values.items()}
     return server_state.adopt(server_state.revise(raw))
 
 
 async def talk(client: Client, level: int, seconds: float) -> None:
-    """Say something at the pace of a person: the engine has time between packets."""
+    """Send speech in real time, so that the engine has time between packets."""
     for _ in range(round(seconds * 25)):
         client.say(level, 0.04)
         await trio.sleep(0.04)
 
 
 @dataclass
-class Heard:
-    """The clips that an engine got, answered by their levels or by `answer`."""
+class RecordingAnswer:
+    """Records the clips that an engine gets; answers with their levels or by `answer`."""
 
     answer: Callable[[Batch], object] = levels
     clips: list[NDArray[np.int16]] = field(default_factory=list)
@@ -59,9 +59,9 @@ class Heard:
 
 
 def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: object) -> ServerState:
-    """A house with lanes as the server builds them, where every model is `engine`; nothing runs yet.
+    """A server as `build_server` makes it, where every model is `engine`; nothing runs yet.
 
-    One worker asks it: what it is scripted to answer depends on the order.
+    Each lane has one worker, because scripted answers depend on the order of calls.
     """
     monkeypatch.setattr(registry, "load", lambda _: engine)
     kernels.warm_up()
@@ -72,7 +72,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: ob
 async def served(
     monkeypatch: pytest.MonkeyPatch, engine: FakeEngine | None = None, **settings: object
 ) -> AsyncIterator[ServerFixture]:
-    """Such a house with its lanes running, on real threads."""
+    """A `composed` server whose lanes run on real threads."""
     server_state = composed(monkeypatch, engine or FakeEngine(), **settings)
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.run)
@@ -82,12 +82,12 @@ async def served(
 
 
 def speech(seconds: float) -> NDArray[np.int16]:
-    """A person who reads, mono, 16 kHz."""
+    """A person reading aloud: int16, mono, 16 kHz."""
     return kernels.to_int16(read_16k(moonshine_asset("two_cities.wav"))[: round(seconds * SAMPLE_RATE_HZ)])
 
 
 def send(client: Client, samples: NDArray[np.int16], *, rate_hz: int = SAMPLE_RATE_HZ, packet_ms: int = 40) -> None:
-    """Samples in packets, all at once."""
+    """Send samples in packets, all at once."""
     frames = rate_hz * packet_ms // 1000
     for start in range(0, samples.size, frames):
         client.raw(build_packet(samples[start : start + frames].astype("<i2").tobytes(), rate_hz=rate_hz))

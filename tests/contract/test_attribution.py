@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import trio
 
-from tests.contract.fixtures import PAUSE_S, Heard, talk
+from tests.contract.fixtures import PAUSE_S, RecordingAnswer, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, Batch, Client, LevelWakeWords, server_fixture
 from trio_stt.lanes.engines.base import Transcript
@@ -64,12 +64,12 @@ async def test_voice_and_silence_are_published_for_accepted_speech_only() -> Non
         client.pause(5.0)
         client.command("stop")
         await client.settled()
-        told = [name for name in client.story if "realtime" not in name]
-        assert told.count("status voice") == told.count("status silence") == 2
-        for name, following in pairwise(told):
+        events = [name for name in client.story if "realtime" not in name]
+        assert events.count("status voice") == events.count("status silence") == 2
+        for name, following in pairwise(events):
             assert (name == "status voice") == (following == "timeline recording_started")
             assert (name == "status silence") == (following == "timeline recording_ended")
-        assert told[-3:] == ["status idle", "status listening", "status idle"]
+        assert events[-3:] == ["status idle", "status listening", "status idle"]
 
 
 @contract("2.5", "11/22")
@@ -92,8 +92,8 @@ async def test_status_after_a_final_is_that_of_the_next_utterance() -> None:
 @virtual_time
 @pytest.mark.parametrize(("before_s", "included_s"), [(0.0, 0.0), (0.32, 0.32), (3.2, 0.75)])
 async def test_pre_roll_is_reported_with_its_real_length(before_s: float, included_s: float) -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording) as server:
         client = await server.connect(partials=False)
         client.command("start")
         client.say(900, before_s)
@@ -107,7 +107,7 @@ async def test_pre_roll_is_reported_with_its_real_length(before_s: float, includ
         assert preroll.end_timestamp == final.recording_started_at
         assert abs(preroll.end_timestamp - preroll.start_timestamp - included_s) < 1e-5
         assert final.duration_seconds == 1.0, "without the pre-roll"
-        levels = dict(heard.runs[0])
+        levels = dict(recording.runs[0])
         assert levels.get(900, 0) == included_s * 16_000
         assert levels[1111] == 16_000
 
@@ -139,8 +139,10 @@ async def test_utterance_beyond_the_speaker_limit_yields_a_warning_only() -> Non
 @contract("5.4", "2.8", "11/25")
 @virtual_time
 async def test_late_partial_is_not_shown_under_the_next_utterance() -> None:
-    heard = Heard()
-    async with server_fixture(inference_s=lambda _: 0.9, answer=heard, early_transcription_on_silence=0.0) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(
+        inference_s=lambda _: 0.9, answer=recording, early_transcription_on_silence=0.0
+    ) as server:
         client = await server.connect()
         client.command("start")
         for level in (1111, 2222, 3333):
@@ -151,9 +153,9 @@ async def test_late_partial_is_not_shown_under_the_next_utterance() -> None:
         number_of = {"1111": 1, "2222": 2, "3333": 3}
         shown = [(event.segment_id, event.recording_id, event.raw_text) for event in client.of(Realtime)]
         assert {number for number, _, _ in shown} == {1, 2, 3}
-        for number, recording, text in shown:
-            assert (number_of[text], number_of[text]) == (number, recording)
-        assert len(heard.clips) - 3 > len(shown), "some came late"
+        for number, recording_id, text in shown:
+            assert (number_of[text], number_of[text]) == (number, recording_id)
+        assert len(recording.clips) - 3 > len(shown), "some came late"
 
 
 @contract("2.5", "6.5", "11/26")

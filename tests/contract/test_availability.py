@@ -64,7 +64,7 @@ async def test_clear_discards_a_pending_final_and_affects_no_other_session() -> 
         assert server.server_state.health().active_sessions == 2
         other.command("ping")
         await other.until(Pong)
-        assert trio.current_time() == 1, "nobody waited for the engine"
+        assert trio.current_time() == 1, "no command waited for the engine"
         client.say(2222, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)

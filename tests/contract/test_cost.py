@@ -85,7 +85,7 @@ async def test_old_utterances_are_freed() -> None:
         client.command("start")
 
         async def utter(count: int) -> tuple[Counter[str], int]:
-            """Our own objects that live after so many more utterances, and the memory that our own code holds."""
+            """Our own live objects after `more` further utterances, and the memory that our code holds."""
             for _ in range(count):
                 await talk(client, 1111, 0.4)
                 client.pause(PAUSE_S)
@@ -222,7 +222,7 @@ async def test_segments_do_not_depend_on_arrival_times() -> None:
     def jitter(samples: int) -> float:
         return samples / 16_000 + (float(random.uniform(0.5, 3.0)) if random.random() < 0.1 else 0.0)
 
-    told = []
+    results = []
     for pace in (at_once, fifty_times, jitter):
         async with server_fixture() as server:
             client = await server.connect(partials=False)
@@ -233,10 +233,10 @@ async def test_segments_do_not_depend_on_arrival_times() -> None:
                     await trio.sleep(pace(packet.size))
             await client.until(Final, 2)
             await client.settled()
-            told.append([
+            results.append([
                 (final.text, final.duration_seconds, segment.audio_start_seconds, segment.audio_end_seconds)
                 for final in client.of(Final)
                 if isinstance(segment := final.segment, Segment)
             ])  # fmt: skip
-    assert told[0] == told[1] == told[2]
-    assert [text for text, *_ in told[0]] == ["1111.", "2222 3333."], "ended by silence, at any pace"
+    assert results[0] == results[1] == results[2]
+    assert [text for text, *_ in results[0]] == ["1111.", "2222 3333."], "ended by silence, at any pace"

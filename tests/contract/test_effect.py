@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trio
 
-from tests.contract.fixtures import PAUSE_S, Heard, change, served, talk
+from tests.contract.fixtures import PAUSE_S, RecordingAnswer, change, served, talk
 from tests.lanes.fakes import Batch, FakeEngine, lengths, partial, virtual_time
 from tests.support.conversation import server_fixture
 from tests.support.declared import bad_values
@@ -31,14 +31,14 @@ def logger() -> Iterator[logging.Logger]:
 @contract("5.4", "3", "11/29", "11/33")
 @virtual_time
 async def test_partial_audio_limits_apply_to_later_sessions() -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording) as server:
         changed = change(server.server_state, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
         assert changed.rejected == {}
         client = await server.connect()
         client.command("start")
         await talk(client, 1111, 4.0)
-        sizes = [clip.size for clip in heard.clips]
+        sizes = [clip.size for clip in recording.clips]
         assert 16_000 - 1024 <= sizes[0] < 16_000 - 1024 + 1280, "ahead of the first window after a second"
         assert max(sizes) == sizes[-1] == 32_000
 
@@ -67,8 +67,8 @@ async def test_partials_slow_down_beyond_the_degradation_threshold_with_a_warnin
             for client in clients:
                 client.command("start")
                 nursery.start_soon(talk, client, 1111, 15.0)
-        told = [notice.message for client in clients for notice in client.of(WarningEvent)]
-        assert any("less often" in message for message in told) == degraded
+        messages = [notice.message for client in clients for notice in client.of(WarningEvent)]
+        assert any("less often" in message for message in messages) == degraded
         assert any(status.degraded for client in clients for status in client.of(Status)) == degraded
         assert server.server_state.limits().realtime_degradation_threshold_ms == threshold_ms
 
@@ -204,10 +204,10 @@ async def test_partials_on_the_main_lane_stay_partials() -> None:
 @contract("7.2", "5.4", "1.5", "1.7", "11/32")
 @virtual_time
 async def test_queued_partials_are_coalesced_and_counted_once() -> None:
-    heard = Heard()
+    recording = RecordingAnswer()
     async with server_fixture(
         inference_s=lambda batch: 3.0 if 2222 / 32768 in batch[0] else 0.05,
-        answer=heard,
+        answer=recording,
         early_transcription_on_silence=0.0,
         max_realtime_queue_age_ms=500,
     ) as server:
@@ -223,7 +223,7 @@ async def test_queued_partials_are_coalesced_and_counted_once() -> None:
         report = client.session.report()
         assert report.coalesced_realtime == queue.coalesced_realtime == report.realtime_submitted - 1 > 3
         await talk(client, 1111, 1.0)
-        assert heard.clips[1].size >= 2.2 * 16_000, "a quarter of a second old at most"
+        assert recording.clips[1].size >= 2.2 * 16_000, "a quarter of a second old at most"
         shown = client.of(Realtime)[0]
         assert shown.timing.queue_delay_seconds is not None
         assert shown.timing.queue_delay_seconds > 2.0, "the place was waited for as long as that"
@@ -233,14 +233,14 @@ async def test_queued_partials_are_coalesced_and_counted_once() -> None:
 @contract("5.4", "11/33")
 @virtual_time
 async def test_partial_audio_is_bounded() -> None:
-    heard = Heard()
+    recording = RecordingAnswer()
     async with server_fixture(
-        answer=heard, realtime_processing_pause=1.0, max_audio_queue_seconds_per_session=0.0
+        answer=recording, realtime_processing_pause=1.0, max_audio_queue_seconds_per_session=0.0
     ) as server:
         client = await server.connect()
         client.command("start")
         await talk(client, 1111, 60.0)
-        sizes = [clip.size for clip in heard.clips]
+        sizes = [clip.size for clip in recording.clips]
         assert len(sizes) > 50
         assert max(sizes) == 20 * 16_000
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trio
 
-from tests.contract.fixtures import PAUSE_S, Heard, send, talk
+from tests.contract.fixtures import PAUSE_S, RecordingAnswer, send, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, LevelWakeWords, server_fixture
 from trio_stt.protocol.events import Clear, Final, Realtime, Timeline, WarningEvent
@@ -17,8 +17,8 @@ WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
 @contract("4.1", "4.8", "11/14")
 @virtual_time
 async def test_stop_processes_every_sample_sent_before_it() -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording) as server:
         client = await server.connect(partials=False)
         for level in (1111, 2222, 3333):
             client.command("start")
@@ -26,15 +26,15 @@ async def test_stop_processes_every_sample_sent_before_it() -> None:
             client.command("stop")
         await client.until(Final, 3)
         await client.settled()
-        assert heard.runs == [[(level, 8005)] for level in (1111, 2222, 3333)]
+        assert recording.runs == [[(level, 8005)] for level in (1111, 2222, 3333)]
         assert client.finals == [(1, "1111."), (2, "2222."), (3, "3333.")]
 
 
 @contract("4.9", "11/14")
 @virtual_time
 async def test_clear_discards_queued_audio() -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording) as server:
         client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 0.5003125)
@@ -43,15 +43,15 @@ async def test_clear_discards_queued_audio() -> None:
         client.command("stop")
         await client.until(Final)
         await client.settled()
-        assert [level for clip in heard.runs for level, _ in clip if level == 1111] == []
-        assert dict(heard.runs[-1])[2222] == 8005
+        assert [level for clip in recording.runs for level, _ in clip if level == 1111] == []
+        assert dict(recording.runs[-1])[2222] == 8005
 
 
 @contract("4.7", "11/15")
 @virtual_time
 async def test_cut_at_the_maximum_length_is_announced_and_loses_or_repeats_no_sample() -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard, max_audio_queue_seconds_per_session=2.0) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording, max_audio_queue_seconds_per_session=2.0) as server:
         client = await server.connect(partials=False)
         client.command("start")
         ramp = np.arange(22_000, 2_000, -1, dtype=np.int16).repeat(4)  # all differ, and the latest is the quietest
@@ -59,7 +59,7 @@ async def test_cut_at_the_maximum_length_is_announced_and_loses_or_repeats_no_sa
         client.command("stop")
         await client.until(Final, 3)
         await client.settled()
-        assert np.array_equal(np.concatenate(heard.clips), ramp)
+        assert np.array_equal(np.concatenate(recording.clips), ramp)
         assert [number for number, _ in client.finals] == [1, 2, 3]
         assert all("Maximum per-session audio buffer" in notice.message for notice in client.of(WarningEvent))
         assert client.session.report().forced_finalizations == len(client.of(WarningEvent)) == 2
@@ -69,15 +69,15 @@ async def test_cut_at_the_maximum_length_is_announced_and_loses_or_repeats_no_sa
 @virtual_time
 @pytest.mark.parametrize("rate_hz", [44_100, 48_000])
 async def test_packets_are_resampled_as_one_stream(rate_hz: int) -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording) as server:
         client = await server.connect(partials=False)
         client.command("start")
         seconds = np.arange(10 * rate_hz) / rate_hz
         send(client, np.rint(10_000 * np.sin(2 * np.pi * 440 * seconds)).astype(np.int16), rate_hz=rate_hz)
         client.command("stop")
         await client.until(Final)
-        (clip,) = heard.clips
+        (clip,) = recording.clips
         assert abs(clip.size - 160_000) <= 1
         ideal = 10_000 * np.sin(2 * np.pi * 440 * np.arange(clip.size) / 16_000)
         inner = slice(100, -100)  # the filter rings where the tone is switched on and off
@@ -88,9 +88,9 @@ async def test_packets_are_resampled_as_one_stream(rate_hz: int) -> None:
 @virtual_time
 @pytest.mark.parametrize("buffer_s", [0.1, 0.00625])
 async def test_wake_word_is_cut_out_exactly(buffer_s: float) -> None:
-    heard = Heard()
+    recording = RecordingAnswer()
     async with server_fixture(
-        answer=heard, wake=LevelWakeWords(), **WORDS, wake_word_buffer_duration=buffer_s
+        answer=recording, wake=LevelWakeWords(), **WORDS, wake_word_buffer_duration=buffer_s
     ) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -101,8 +101,8 @@ async def test_wake_word_is_cut_out_exactly(buffer_s: float) -> None:
         client.pause(PAUSE_S)
         await client.until(Final)
         await client.settled()
-        (clip,) = heard.runs
-        assert clip[:2] == [(0, 7680), (2222, 16_000)], "pre-roll back to the detection, and all that was said"
+        (clip,) = recording.runs
+        assert clip[:2] == [(0, 7680), (2222, 16_000)], "pre-roll back to the detection, then all speech"
 
 
 @contract("4.9", "11/19")

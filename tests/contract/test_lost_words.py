@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import trio
 
-from tests.contract.fixtures import PAUSE_S, Heard, talk
+from tests.contract.fixtures import PAUSE_S, RecordingAnswer, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, Client, levels, server_fixture
 from trio_stt.errors import TranscriptionFailed
@@ -59,8 +59,8 @@ async def test_slow_engine_keeps_finals_in_order_with_their_own_text() -> None:
 @contract("4.12", "11/8")
 @virtual_time
 async def test_rejected_utterance_is_never_transcribed_or_published() -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard, max_active_speakers=1) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording, max_active_speakers=1) as server:
         first, second = await server.connect(partials=False), await server.connect(partials=False)
         for client in (first, second):
             client.command("start")
@@ -74,7 +74,7 @@ async def test_rejected_utterance_is_never_transcribed_or_published() -> None:
         await second.until(Final)
         await second.settled()
         assert second.finals == [(1, "3333.")]
-        assert [level for clip in heard.runs for level, _ in clip if level] == [1111, 3333]
+        assert [level for clip in recording.runs for level, _ in clip if level] == [1111, 3333]
 
 
 @contract("4.8", "11/9")
@@ -116,8 +116,8 @@ async def test_stop_ends_a_short_utterance_and_start_begins_a_new_one() -> None:
 @contract("4.5", "11/11")
 @virtual_time
 async def test_gap_between_utterances_does_not_block_the_next() -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard, min_gap_between_recordings=0.5) as server:
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording, min_gap_between_recordings=0.5) as server:
         client = await server.connect(partials=False)
         client.command("start")
         for level in (1111, 2222, 3333):
@@ -127,7 +127,7 @@ async def test_gap_between_utterances_does_not_block_the_next() -> None:
         await client.until(Final, 3)
         assert [text for _, text in client.finals] == ["1111.", "2222.", "3333."]
         spoken = Counter[int]()
-        for clip in heard.runs:
+        for clip in recording.runs:
             spoken.update(dict(clip))
         assert [spoken[level] for level in (1111, 2222, 3333)] == [16_000] * 3, "what fell into the gap is pre-roll"
 
@@ -138,11 +138,11 @@ async def test_failed_final_is_retried_and_refused_one_waits() -> None:
     failed: set[str] = set()
 
     def answer(batch: Batch) -> object:
-        (said,) = levels(batch)
-        if said.text not in failed:
-            failed.add(said.text)
+        (transcript,) = levels(batch)
+        if transcript.text not in failed:
+            failed.add(transcript.text)
             raise TranscriptionFailed("a bad moment")
-        return [said]
+        return [transcript]
 
     async with server_fixture(inference_s=lambda _: 1.0, answer=answer, max_global_inference_queue_depth=1) as server:
         clients = [await server.connect(partials=False) for _ in range(3)]
@@ -195,8 +195,8 @@ async def test_shed_audio_is_counted_and_announced_exactly(
 
     monkeypatch.setattr(AudioProcessor, "_process", stall)
     monkeypatch.setattr(AudioProcessor, "accept", always_queue)  # a packet processed at once could not stall
-    heard = Heard()
-    async with server_fixture(answer=heard, audio_queue_size=25) as server:  # 20 packets
+    recording = RecordingAnswer()
+    async with server_fixture(answer=recording, audio_queue_size=25) as server:  # 20 packets
         client = await server.connect(partials=False)
         client.command("start")
         client.say(1111, 0.04)
@@ -205,14 +205,14 @@ async def test_shed_audio_is_counted_and_announced_exactly(
         client.command("stop")
         await client.until(Final)
         await client.settled()
-        missing = 1.64 * 16_000 - sum(clip.size for clip in heard.clips)
+        missing = 1.64 * 16_000 - sum(clip.size for clip in recording.clips)
         dropped = client.session.report().dropped_audio_chunks
         shed = [notice for notice in client.of(WarningEvent) if "dropped" in notice.message]
         assert shed
         assert 0 <= dropped * 512 - missing < 512 * len(shed)
         assert sum(int(notice.message.split()[0]) for notice in shed) == dropped
         assert client.of(Status)[-1].dropped_chunks == dropped
-        assert dict(heard.runs[-1])[3333] == 6400, "the oldest goes"
+        assert dict(recording.runs[-1])[3333] == 6400, "the oldest goes"
 
 
 @contract("4.13", "11/16")

@@ -1,4 +1,4 @@
-"""Where faults are tried: the real server with a bystander who speaks throughout, and what the server holds."""
+"""Fixtures of the fault tests: a real server, a bystander client that speaks throughout, and resource counts."""
 
 import http.client
 import json
@@ -44,7 +44,7 @@ def sentence() -> NDArray[np.int16]:
 
 
 def shouted() -> NDArray[np.int16]:
-    """The same, so loud that the engine of `faulty_server` does what the test says."""
+    """The same at a level at which the engine of `faulty_server` misbehaves."""
     return np.clip(sentence().astype(np.int32) * 40, -32_768, 32_767).astype(np.int16)
 
 
@@ -76,7 +76,7 @@ class Held:
 
 @dataclass
 class Scene:
-    """A server, and the folder in which it is told what to do."""
+    """A server, and the folder of the files that control it."""
 
     server: RunningServer
     folder: Path
@@ -103,16 +103,16 @@ class Scene:
     async def held(self) -> Held:
         metrics = await trio.to_thread.run_sync(self.metrics)
         pid = self.pid
-        told = self.folder / "tasks"
-        told.unlink(missing_ok=True)
+        report = self.folder / "tasks"
+        report.unlink(missing_ok=True)
         os.kill(pid, signal.SIGUSR1)
         with trio.fail_after(30):
-            while not told.exists():  # noqa: ASYNC110 - another process cannot set our events
+            while not report.exists():  # noqa: ASYNC110 - another process cannot set our events
                 await trio.sleep(0.01)
         return Held(
             descriptors=_descriptors(pid),
             threads=process_use(pid).threads,
-            tasks=int(told.read_text()),
+            tasks=int(report.read_text()),
             sessions=metrics["activeSessions"],
             speakers=metrics["activeSpeakers"],
             jobs=sum(queue["queued"] for queue in metrics["scheduler"]["queues"].values()),
@@ -139,10 +139,10 @@ def _target(path: Path) -> str:
 
 @asynccontextmanager
 async def scene(folder: Path, *flags: str, before: Sequence[str] = ()) -> AsyncIterator[Scene]:
-    """A server that can be told to misbehave, its engine loaded.
+    """A server whose faults the test controls, with its engine loaded.
 
     Args:
-        folder: For what it is told.
+        folder: Of the files that control it.
         flags: More of its command line.
         before: A command that becomes it.
     """
@@ -156,22 +156,22 @@ async def scene(folder: Path, *flags: str, before: Sequence[str] = ()) -> AsyncI
 
 @dataclass
 class Bystander:
-    """Says the sentence again and again, at the pace of speech, until told that it is enough."""
+    """Speaks the sentence in real time, again and again, until `enough` is set."""
 
     client: SocketClient
     enough: bool = False
-    said: int = 0
+    sentences: int = 0
     done: trio.Event = field(default_factory=trio.Event)
 
     async def speak(self, *, speed: float = 1.0, times: int | None = None) -> None:
         samples = sentence()
         await self.client.until("ready")
         await self.client.command("start")
-        while self.said != times and not (times is None and self.enough and self.said):
+        while self.sentences != times and not (times is None and self.enough and self.sentences):
             await self.client.stream(samples, RATE_HZ, speed=speed)
             await self.client.command("flush")
-            self.said += 1
-            await self.client.until("flushed", self.said)
+            self.sentences += 1
+            await self.client.until("flushed", self.sentences)
         self.done.set()
 
     @property
@@ -186,7 +186,7 @@ async def disturbed(stage: Scene, *, margin_bytes: int = MARGIN_BYTES) -> AsyncI
     Yields:
         What the server held before, the bystander not counted.
     """
-    await undisturbed(stage, 1)  # the first talker's memory is nobody's leak
+    await undisturbed(stage, 1)  # what the first client allocates for good is no leak
     before = await stage.held()
     memory = process_use(stage.pid).rss_bytes
     async with connected(stage.server) as client, trio.open_nursery() as nursery:
@@ -199,13 +199,13 @@ async def disturbed(stage: Scene, *, margin_bytes: int = MARGIN_BYTES) -> AsyncI
         await client.command("stop")
     assert not client.of("error")
     assert not [notice for notice in client.of("warning") if "dropped" in notice["message"]]
-    assert bystander.words == await undisturbed(stage, bystander.said)
+    assert bystander.words == await undisturbed(stage, bystander.sentences)
     await stage.settled(before)
     assert process_use(stage.pid).rss_bytes - memory < margin_bytes
 
 
 async def undisturbed(stage: Scene, times: int) -> list[tuple[int, str]]:
-    """What a talker is told who is alone with the server."""
+    """The events of a client that is alone with the server."""
     async with connected(stage.server) as client:
         alone = Bystander(client)
         with trio.fail_after(120):

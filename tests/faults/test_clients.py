@@ -1,4 +1,4 @@
-"""Whatever clients do to the real server over real sockets: a bystander has every word, and nothing of them is left."""
+"""Misbehaving clients of a real server affect no other client, and leave no resources behind."""
 
 import socket
 import subprocess
@@ -28,8 +28,8 @@ async def are_killed(stage: Scene) -> None:
     doomed = [await trio.lowlevel.open_process(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
     for process in doomed:
         assert process.stdout is not None
-        async with process.stdout as said:
-            assert await said.receive_some() == b"connected\n"
+        async with process.stdout as stdout:
+            assert await stdout.receive_some() == b"connected\n"
     while (await trio.to_thread.run_sync(stage.metrics))["activeSpeakers"] < PROCESSES * SOCKETS / 2:  # noqa: ASYNC110 - another process
         await trio.sleep(0.05)
     for process in doomed:
@@ -101,7 +101,7 @@ async def keep_coming_back(stage: Scene) -> None:
             while not client.events:
                 assert await client.read_on()
             greeted += client.events[0]["type"] in ("hello", "error")
-            with suppress(trio.BrokenResourceError):  # places are taken for a moment: the server said so and closed
+            with suppress(trio.BrokenResourceError):  # the server was full for a moment and closed the connection
                 await client.send(packet + (frame(8, b"\3\xe8") if number % 2 else b""))
 
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in the real server or on its machine: a bystander has every word, and nothing of it is left."""
+"""Faults in a real server or on its machine affect no client, and leave no resources behind."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ PATIENT = ("--job-deadline-s", "10")
 
 
 async def shout(stage: Scene) -> SocketClient:
-    """Say the sentence so that the engine does what it is told; returns all that the client was told."""
+    """Speak the sentence at the level that triggers the engine's fault; returns the client with its events."""
     async with connected(stage.server) as client:
         await client.until("ready")
         await client.command("start")
@@ -86,21 +86,21 @@ async def test_wall_clock_jumps_change_no_text_and_no_duration(tmp_path: Path) -
     for name in ("steady", "jumping"):
         (tmp_path / name).mkdir()
     async with scene(tmp_path / "steady") as steady:
-        expected = await _told(steady)
+        expected = await _record(steady)
     (tmp_path / "jumping" / "clock").touch()
     async with scene(tmp_path / "jumping") as stage:
         before = await stage.held()
-        told = await _told(stage)
+        client = await _record(stage)
         await stage.settled(before)
         assert "Traceback" not in stage.server.output
-    times = [event["timestamp"] for event in told.of("status")]
+    times = [event["timestamp"] for event in client.of("status")]
     assert any(later < earlier for earlier, later in pairwise(times)), "the clock did jump"
-    assert told.text == expected.text
+    assert client.text == expected.text
     for name in ("durationSeconds", "audioStartSeconds", "audioEndSeconds"):
-        assert [e["segment"][name] for e in told.of("final")] == [e["segment"][name] for e in expected.of("final")]
+        assert [e["segment"][name] for e in client.of("final")] == [e["segment"][name] for e in expected.of("final")]
 
 
-async def _told(stage: Scene) -> SocketClient:
+async def _record(stage: Scene) -> SocketClient:
     async with connected(stage.server) as client:
         await Bystander(client).speak(times=2, speed=2.0)
         await client.command("stop")

@@ -1,4 +1,4 @@
-"""Bytes of strangers, put to the packet parser and the command decoder: they answer or refuse, and nothing else.
+"""Feeds arbitrary bytes to the packet parser and the command decoder, which must accept or reject them.
 
     uv run --group test --with atheris python -m tests.fuzz.harness [--seconds 300]
 
@@ -55,7 +55,7 @@ def one(data: bytes) -> None:
 
 
 def _check_message(message: str) -> None:
-    """What a client is told is one short line that can be sent."""
+    """An error for a client is one short line that can be encoded."""
     assert message
     assert len(message.splitlines()) == 1, message
     assert len(message) <= _LONGEST_MESSAGE

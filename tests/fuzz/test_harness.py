@@ -1,4 +1,4 @@
-"""The harness that `.ci/run --long` feeds for minutes finds what it looks for, and nothing in ordinary messages."""
+"""The fuzzing harness of `.ci/run --long` finds planted faults, and none in ordinary messages."""
 
 import pytest
 from hypothesis import given

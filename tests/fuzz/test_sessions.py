@@ -1,4 +1,4 @@
-"""Whatever two talkers send, lose and do, and whatever the engine does: each session keeps its promises to the end."""
+"""Invariants of sessions under random actions of two clients and random faults of the engine."""
 
 import json
 import math
@@ -107,10 +107,10 @@ class Talker:
     is_here: bool = True
 
     def kept(self) -> list[Event]:
-        return self.seen + self.client.heard
+        return self.seen + self.client.session_events
 
     def check(self) -> Book:
-        """Read all that the session said; its numbers have no gap."""
+        """Read all events of the session; their numbers have no gap."""
         events = self.kept()
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         book = Book()
@@ -206,14 +206,14 @@ async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
         talkers = [Talker(server, await server.connect()) for _ in range(2)]
         for talker in talkers:
             talker.client.command("start")
-        for who, (kind, what) in steps:
+        for index, (kind, what) in steps:
             match what:
                 case float() if kind == "sleep":
                     await trio.sleep(what)
                 case list() if kind == "mood":
                     moods.waiting += what
                 case _:
-                    await talkers[who].act(kind, what)
+                    await talkers[index].act(kind, what)
         moods.waiting.clear()
         for talker in talkers:
             if talker.is_here:

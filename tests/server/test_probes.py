@@ -1,4 +1,4 @@
-"""What a supervisor is told; on virtual time."""
+"""Liveness and readiness, on virtual time."""
 
 import math
 
@@ -43,7 +43,7 @@ async def test_load_failure_is_no_reason_to_restart() -> None:
 @virtual_time
 async def test_hanging_engines_are_a_reason_to_restart() -> None:
     def hangs(batch: Batch) -> float:
-        return math.inf if any("2222" in heard.text for heard in levels(batch)) else 0.05
+        return math.inf if any("2222" in transcript.text for transcript in levels(batch)) else 0.05
 
     async with server_fixture(job_deadline_s=5.0, inference_s=hangs, early_transcription_on_silence=0.0) as server:
         client = await server.connect(partials=False)

@@ -159,21 +159,23 @@ def test_endless_recording_stays_within_the_limit_and_keeps_the_newest_audio(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_module, "_TIDY_EVERY_S", 0.0)
-    kept, said, step = archive(tmp_path, max_mb=1), noise(120, 1), 16_000  # some 3.5 MB
+    kept, original, step = archive(tmp_path, max_mb=1), noise(120, 1), 16_000  # some 3.5 MB
     record = kept.open("0" * 32)
-    for start in range(0, said.size, step):
-        record.audio(said[start : start + step])
+    for start in range(0, original.size, step):
+        record.audio(original[start : start + step])
         record.event(WarningEvent(session_id="s", message=str(start)))
         turn(kept)
         assert sum(path.stat().st_size for path in files_in(tmp_path)) <= 1e6
     record.close()
     turn(kept)
     parts = {int(path.stem.split("_")[2]): path for path in tmp_path.glob("*.flac")}
-    heard = np.concatenate([soundfile.read(parts[first], dtype="int16")[0] for first in sorted(parts)])
-    assert np.array_equal(heard, said[min(parts) :]), "each name says where its part begins"
-    assert heard.size > said.size / 8
-    told = [json.loads(line)["message"] for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()]
-    assert {str(start) for start in range(min(parts), said.size, step)} <= set(told)
+    samples = np.concatenate([soundfile.read(parts[first], dtype="int16")[0] for first in sorted(parts)])
+    assert np.array_equal(samples, original[min(parts) :]), "each name says where its part begins"
+    assert samples.size > original.size / 8
+    messages = [
+        json.loads(line)["message"] for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()
+    ]
+    assert {str(start) for start in range(min(parts), original.size, step)} <= set(messages)
 
 
 def test_largest_of_many_recordings_are_continued_in_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +211,7 @@ def test_recording_older_than_the_limit_is_continued_in_new_files(
     turn(kept)
     assert sorted(path.stem.split("_")[2] for path in tmp_path.glob("*.flac")) == ["300", "400"]
     (last,) = tmp_path.glob("*_400.jsonl")
-    assert "the last words" in last.read_text(), "what is said behind the last sound is kept, too"
+    assert "the last words" in last.read_text(), "events after the last audio are kept, too"
 
 
 def killed_in(folder: Path, samples: NDArray[np.int16]) -> None:
@@ -228,15 +230,15 @@ def test_recording_of_a_killed_server_is_completed_at_the_next_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "trio_stt")
-    killed_in(tmp_path, said := noise(3, 1))
+    killed_in(tmp_path, original := noise(3, 1))
     for path in files_in(tmp_path):
         os.utime(path, (1e9, 1e9))
     turn(archive(tmp_path))
     assert names_in(tmp_path) == [f"{OPEN}.flac", f"{OPEN}.jsonl"]
     samples, rate_hz = soundfile.read(tmp_path / f"{OPEN}.flac", dtype="int16")
     assert rate_hz == 16_000
-    assert samples.size >= said.size - 2 * 4096, "libsndfile keeps a block or two in memory"
-    assert np.array_equal(samples, said[: samples.size])
+    assert samples.size >= original.size - 2 * 4096, "libsndfile keeps a block or two in memory"
+    assert np.array_equal(samples, original[: samples.size])
     assert "before the kill" in (tmp_path / f"{OPEN}.jsonl").read_text()
     assert {path.stat().st_mtime for path in files_in(tmp_path)} == {1e9}, "its age counts from the kill"
     assert {path.stat().st_mode & 0o777 for path in files_in(tmp_path)} == {0o600}

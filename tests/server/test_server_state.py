@@ -1,4 +1,4 @@
-"""The house: changes of the settings reach what they are about, and what clients are told of it."""
+"""ServerState: changes of settings take effect, and are reported."""
 
 import json
 import logging
@@ -32,22 +32,22 @@ async def test_config_update_report_lists_changes_rejections_and_settings() -> N
         report = change(
             server.server_state, max_sessions=6, silero_sensitivity=1, model="x", colour=1, max_active_speakers=5.0
         )
-        told = json.loads(msgspec.json.encode(report))
-        assert told["applied"] == {
+        reported = json.loads(msgspec.json.encode(report))
+        assert reported["applied"] == {
             "max_sessions": {"value": 6, "appliesTo": "active_sessions"},
             "silero_sensitivity": {"value": 1.0, "appliesTo": "new_sessions"},
         }
-        assert {name: why["reason"] for name, why in told["rejected"].items()} == {
+        assert {name: rejection["reason"] for name, rejection in reported["rejected"].items()} == {
             "model": "startup_only",
             "colour": "unknown",
             "max_active_speakers": "invalid_value",
         }
-        assert all(why["message"] for why in told["rejected"].values())
-        assert told["settings"] == json.loads(msgspec.json.encode(public_settings(server.server_state.settings)))
-        assert told["settings"]["max_sessions"] == 6
-        assert told["runtimeSettings"] == runtime_settings()
-        assert told["warnings"] == []
-        assert json.loads(msgspec.json.encode(server.server_state.config()))["settings"] == told["settings"]
+        assert all(rejection["message"] for rejection in reported["rejected"].values())
+        assert reported["settings"] == json.loads(msgspec.json.encode(public_settings(server.server_state.settings)))
+        assert reported["settings"]["max_sessions"] == 6
+        assert reported["runtimeSettings"] == runtime_settings()
+        assert reported["warnings"] == []
+        assert json.loads(msgspec.json.encode(server.server_state.config()))["settings"] == reported["settings"]
 
 
 @virtual_time
@@ -72,7 +72,7 @@ async def test_session_and_speaker_limits_change_at_once() -> None:
         third = server_state.reserve()
         assert server_state.take_speaker(third)
         change(server_state, max_sessions=1, max_active_speakers=1)
-        assert server_state.active_speakers == 2, "nobody is sent away"
+        assert server_state.active_speakers == 2, "no running utterance is ended"
         with pytest.raises(ServerFull, match="max_sessions is 1"):
             server_state.reserve()
 
@@ -167,7 +167,10 @@ async def test_unknown_wake_words_are_rejected(changes: dict[str, str], refused:
     async with server_fixture() as server:
         report = change(server.server_state, max_sessions=5, **changes)
         assert "max_sessions" in report.applied
-        assert any(refused in why.message and why.reason == "invalid_value" for why in report.rejected.values())
+        assert any(
+            refused in rejection.message and rejection.reason == "invalid_value"
+            for rejection in report.rejected.values()
+        )
         assert report.settings["wake_word_enabled"] is False
         assert server.server_state.new_wake_word_detector() is None
     with pytest.raises(SettingError, match=refused):
@@ -201,14 +204,14 @@ async def test_health_reports_engine_capabilities_once_loaded() -> None:
         load=FakeEngine, load_partials=lambda: FakeStreamingEngine(max_batch=8), load_s=5.0
     ) as server:
 
-        def told() -> dict[str, object]:
+        def reported() -> dict[str, object]:
             workers = json.loads(msgspec.json.encode(server.server_state.health()))["scheduler"]["workers"]
             return {name: worker["capabilities"] for name, worker in workers.items()}
 
-        assert told() == {"main": None, "realtime": None}
+        assert reported() == {"main": None, "realtime": None}
         await server.server_state.lanes.wait_loaded()
         known = {"devices": ["cpu"], "languages": [], "prompt": False, "times": "none"}
-        assert told() == {
+        assert reported() == {
             "main": known | {"streaming": False, "maxBatch": 1},
             "realtime": known | {"streaming": True, "maxBatch": 8},
         }

@@ -1,4 +1,4 @@
-"""What a session reports of itself: each counter counts what it says, and the utterance in progress is told."""
+"""Reports of sessions: what each counter counts, and the running utterance."""
 
 import pytest
 import trio
@@ -169,10 +169,10 @@ async def test_suppressed_texts_are_counted() -> None:
 @contract("4.14", "5.4")
 @virtual_time
 async def test_first_200_ms_of_an_utterance_show_no_partial_but_feed_the_stabilizer() -> None:
-    heard: list[int] = []
+    clip_sizes: list[int] = []
 
     def answer(batch: Batch) -> object:
-        heard.extend(clip.size for clip in batch)
+        clip_sizes.extend(clip.size for clip in batch)
         return levels(batch)
 
     async with server_fixture(answer=answer, realtime_min_audio_seconds=0.0) as server:
@@ -182,10 +182,10 @@ async def test_first_200_ms_of_an_utterance_show_no_partial_but_feed_the_stabili
         assert client.of(Realtime) == []
         await talk(client, 1111, 0.6)
         shown = client.of(Realtime)
-        early = len([samples for samples in heard if samples <= 1920])  # the others are kept until they may be shown
+        early = len([samples for samples in clip_sizes if samples <= 1920])  # later ones are held until shown
         assert early >= 1
         assert shown[0].sequence == early + 1, "the first observations took their numbers"
-        assert len(shown) == len(heard) - early
+        assert len(shown) == len(clip_sizes) - early
 
 
 @contract("2.5", "5.4")

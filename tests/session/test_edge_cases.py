@@ -1,4 +1,4 @@
-"""Unlucky moments: a cut in the last scrap of audio, shed audio, idleness in mid-sentence, floods of flushes."""
+"""Edge cases: a cut in the last partial window, shed audio, idle timeout within an utterance, too many flushes."""
 
 import numpy as np
 import pytest
@@ -45,9 +45,9 @@ async def test_shed_audio_ends_the_utterance() -> None:
     for level in range(5):
         await inbox.put_audio(Audio(np.full(512, level, np.int16), 16_000))
     assert await inbox.get() is Gap.GAP
-    heard = await inbox.get()
-    assert isinstance(heard, Audio)
-    assert heard.samples[0] == 3
+    item = await inbox.get()
+    assert isinstance(item, Audio)
+    assert item.samples[0] == 3
 
 
 @virtual_time

@@ -1,4 +1,4 @@
-"""What a talker notices of an engine that hangs: its finals come later, in their order, and with all their words."""
+"""A hanging engine delays finals, and changes neither their order nor their text."""
 
 import math
 
@@ -19,7 +19,7 @@ class Moods:
         self._left = times
 
     def __call__(self, batch: Batch) -> float:
-        if self._left and any(self._level in heard.text for heard in levels(batch)):
+        if self._left and any(self._level in transcript.text for transcript in levels(batch)):
             self._left -= 1
             return math.inf
         return 0.05

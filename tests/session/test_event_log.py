@@ -1,4 +1,4 @@
-"""The log of a session's events: what it keeps, forgets first, and says of what it lost."""
+"""The event log: what it keeps, what it discards first, and how it counts lost events."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +19,9 @@ events = st.sampled_from(
 )
 
 
-def sent(log: EventLog, said: list[Event]) -> list[Event]:
+def sent(log: EventLog, published: list[Event]) -> list[Event]:
     taken = []
-    for event in said:
+    for event in published:
         log.put(event, disconnected=False)
         taken.append(log.take())
     return [decode(message) for message in taken if message is not None]
@@ -29,14 +29,14 @@ def sent(log: EventLog, said: list[Event]) -> list[Event]:
 
 @given(st.lists(events, max_size=120), st.data())
 def test_kept_events_are_ordered_bounded_and_durable_ones_outlive_ephemeral_ones(
-    said: list[Event], data: st.DataObject
+    published: list[Event], data: st.DataObject
 ) -> None:
     log = EventLog(keeps=True)
-    everything = sent(log, said)
-    seq = data.draw(st.integers(0, len(said)))
+    everything = sent(log, published)
+    seq = data.draw(st.integers(0, len(published)))
     messages, missed = log.since(seq)
     kept = [decode(message) for message in messages]
-    assert [event.seq for event in everything] == list(range(1, len(said) + 1))
+    assert [event.seq for event in everything] == list(range(1, len(published) + 1))
     assert all(event in everything[seq:] for event in kept)
     numbers = [event.seq for event in kept if isinstance(event.seq, int)]
     assert numbers == sorted(set(numbers))
@@ -51,7 +51,7 @@ def test_kept_events_are_ordered_bounded_and_durable_ones_outlive_ephemeral_ones
 
 def test_disconnected_client_keeps_the_newest_state_and_bounded_durable_events() -> None:
     log = EventLog(keeps=True)
-    said = len(sent(log, [notice()]))
+    published = len(sent(log, [notice()]))
     for number in range(3):
         log.put(status(State.RECORDING), disconnected=True)
         log.put(partial(1, number, "x"), disconnected=True)
@@ -71,12 +71,12 @@ def test_disconnected_client_keeps_the_newest_state_and_bounded_durable_events()
     for number in range(MAX_DISCONNECTED_EVENTS):
         log.put(final(number), disconnected=True)
     assert log.waiting == MAX_DISCONNECTED_EVENTS
-    assert log.since(said) == ([], 4)
+    assert log.since(published) == ([], 4)
     first = log.take()
     assert first is not None
     event = decode(first)
-    assert (type(event).__name__, event.seq) == ("Final", said + 5), "what was lost leaves a hole"
-    assert log.since(said) == ([first], 4)
+    assert (type(event).__name__, event.seq) == ("Final", published + 5), "what was lost leaves a hole"
+    assert log.since(published) == ([first], 4)
 
 
 def test_log_without_resume_keeps_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The `flush` command: the utterance ends here, and the answer comes when all of it has its final."""
+"""The `flush` command ends the utterance, and is answered after its final."""
 
 import trio
 
@@ -11,7 +11,7 @@ def flush(client: Client, flush_id: str) -> None:
     client.raw(f'{{"type": "flush", "id": {flush_id}}}')
 
 
-def told(client: Client) -> list[object]:
+def answers(client: Client) -> list[object]:
     """Finals and answers, in order."""
     return [
         event.text if isinstance(event, Final) else event.id
@@ -31,7 +31,7 @@ async def test_flush_ends_the_utterance_at_the_last_sample_and_is_answered_after
         client.command("stop")
         await client.until(Final, 2)
         await client.settled()
-        assert told(client) == ["1111.", "a", "2222."]
+        assert answers(client) == ["1111.", "a", "2222."]
         assert client.of(Final)[1].segment_id == 2
 
 
@@ -47,7 +47,7 @@ async def test_flush_without_speech_is_answered_at_once_or_after_waiting_finals(
         flush(client, "3")
         flush(client, "null")
         await client.until(Flushed, 4)
-        assert told(client) == [1, 2, "1111.", 3, None]
+        assert answers(client) == [1, 2, "1111.", 3, None]
 
 
 @virtual_time
@@ -58,7 +58,7 @@ async def test_flush_transcribes_a_word_too_short_to_start_an_utterance() -> Non
         client.say(1111, 0.2)
         flush(client, '"a"')
         await client.until(Flushed)
-        assert told(client) == ["1111.", "a"]
+        assert answers(client) == ["1111.", "a"]
 
 
 @virtual_time
@@ -72,7 +72,7 @@ async def test_clear_answers_pending_flushes() -> None:
         client.command("clear")
         await client.until(Clear)
         await trio.sleep(20)
-        assert told(client) == ["a"]
+        assert answers(client) == ["a"]
 
 
 @virtual_time
@@ -88,4 +88,4 @@ async def test_flush_with_an_invalid_id_is_refused_and_ends_nothing() -> None:
         await client.until(Final)
         assert [error.where for error in client.of(Error)] == ["command"] * 4
         assert all("flush id" in error.message and "256" in error.message for error in client.of(Error))
-        assert told(client) == ["1111."]
+        assert answers(client) == ["1111."]

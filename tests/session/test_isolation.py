@@ -1,4 +1,4 @@
-"""A session beside others and under load, on virtual time: what it keeps apart, gives up, and survives."""
+"""Sessions beside others and under load, on virtual time: isolation, backpressure, errors."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ async def test_disconnect_within_an_utterance_cancels_its_jobs() -> None:
         stays.command("start")
         stays.say(1111, 1.0)
         stays.pause(PAUSE_S)
-        await trio.sleep(0.5)  # the engine is at work for the one who stays
+        await trio.sleep(0.5)  # the engine works for the client that stays
         vanishes.command("start")
         vanishes.say(2222, 1.0)
         vanishes.pause(PAUSE_S)

@@ -1,4 +1,4 @@
-"""What a session says and does as time passes: heartbeats, a stalled stream, an idle client."""
+"""Heartbeats, stalled streams and idle clients."""
 
 import numpy as np
 import trio

@@ -1,4 +1,4 @@
-"""Many talkers on one lane whose engine has no time to spare, and many who leave at once, on virtual time."""
+"""Many talkers on one fully loaded lane, and a mass disconnect, on virtual time."""
 
 from statistics import quantiles
 

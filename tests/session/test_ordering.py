@@ -1,4 +1,7 @@
-"""Events come in order, whatever a client or the engine does. See docs/protocol.md, Order of events."""
+"""The order of events holds for any actions of clients and any results of engines.
+
+See docs/protocol.md, Order of events.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -112,14 +115,14 @@ async def test_startup_errors_follow_ready(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def moody(every: int) -> Callable[[Batch], object]:
-    """Every so many levels the engine fails for good; and before each of those it hears nothing."""
+    """The engine fails for good at every `every`-th level, and returns nothing for the one before."""
 
     def answer(batch: Batch) -> object:
-        heard = levels(batch)
-        mood = max((int(word) for text in heard for word in text.text.split()), default=1) % every if every else 1
+        transcripts = levels(batch)
+        mood = max((int(word) for text in transcripts for word in text.text.split()), default=1) % every if every else 1
         if mood == 0:
             raise TranscriptionFailed("the engine has a bad day")
-        return [Transcript(text="") for _ in heard] if mood == every - 1 else heard
+        return [Transcript(text="") for _ in transcripts] if mood == every - 1 else transcripts
 
     return answer
 
@@ -195,7 +198,7 @@ def each_partial_and_final_has_its_timeline_entry(events: list[Event]) -> None:
 
 
 def each_segment_goes_through_its_stations_in_order(events: list[Event]) -> None:
-    """2.8/4; and a segment that was not cleared has a final, or is told to be closed, and that only once."""
+    """2.8/4; and a segment that was not cleared has a final or is closed, exactly once."""
     cleared_below = 1
     stations: dict[int, list[str]] = {}
     for event in events:
@@ -232,8 +235,8 @@ def nothing_of_the_old_follows_a_clear(events: list[Event]) -> None:
     """2.8/8."""
     for position, event in enumerate(events):
         if isinstance(event, Clear):
-            told = [later for later in events[position + 1 :] if not is_about_waking(later)]
-            assert isinstance(told[0], Status)
+            later_events = [later for later in events[position + 1 :] if not is_about_waking(later)]
+            assert isinstance(later_events[0], Status)
             for later in events[position:]:
                 assert min(numbers([getattr(later, "segment_id", None)]), default=event.next_segment_id) >= (
                     event.next_segment_id

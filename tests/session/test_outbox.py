@@ -19,7 +19,7 @@ TIMING = RealtimeTiming(
 
 
 class Reader:
-    """A client that reads when it is told to."""
+    """A client that reads only when the test says so."""
 
     closed_cleanly = True
 

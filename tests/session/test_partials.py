@@ -26,26 +26,26 @@ from trio_stt.speech.stitching import Stitcher
 
 PREROLL = SAMPLE_RATE_HZ // 2
 AHEAD = 1280
-"""The first partial is made so much before it may be shown."""
+"""Samples by which the first partial is made before it may be shown."""
 SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
 
 
 class Client:
-    """What an announcer would tell."""
+    """Stands in for publisher and status; `log` has what they published."""
 
     def __init__(self) -> None:
         self.published = State.RECORDING
         self.degraded = False
-        self.told: list[str] = []
+        self.log: list[str] = []
 
     def partial(self, *_: Any) -> None:
-        self.told.append("partial")
+        self.log.append("partial")
 
     def warning(self, message: str) -> None:
-        self.told.append(message)
+        self.log.append(message)
 
     def publish_current(self) -> None:
-        self.told.append(self.published)
+        self.log.append(self.published)
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Utterance:
 class Talk:
     """An utterance that comes in windows in real time, its pre-roll at once.
 
-    The engine takes `inference_s` for it, and a second for a clip of one sample, somebody else's final.
+    The engine takes `inference_s` for it, and a second for a clip of one sample, which is the final of another session.
     """
 
     def __init__(self, audio: NDArray[np.float32] = SILENCE, *, inference_s: float = 0.0) -> None:
@@ -113,17 +113,17 @@ class Talk:
             CadenceConfig.of(Settings(**chosen)), start_sample=0, trigger_sample=PREROLL, speech_sample=PREROLL
         )
         self.utterance = Utterance(cadence)
-        self.hear(PREROLL)
+        self.process(PREROLL)
         return self.utterance
 
-    def hear(self, samples: int) -> None:
+    def process(self, samples: int) -> None:
         self.position += samples
         self.partials.update(self.utterance, self.position)  # type: ignore[arg-type] # all that partials use of it
 
     async def go_on(self, seconds: float) -> None:
         for _ in range(round(seconds * SAMPLE_RATE_HZ / WINDOW_SAMPLES)):
             await trio.sleep(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
-            self.hear(WINDOW_SAMPLES)
+            self.process(WINDOW_SAMPLES)
         await trio.testing.wait_all_tasks_blocked()
 
     async def start(self, nursery: trio.Nursery) -> None:
@@ -132,7 +132,7 @@ class Talk:
 
 
 def windows_from(samples: int) -> int:
-    """The end of the window in which so much audio, counted from the trigger, is reached."""
+    """The end of the window in which this much audio, counted from the trigger, is complete."""
     return PREROLL + -(-samples // WINDOW_SAMPLES) * WINDOW_SAMPLES
 
 
@@ -158,7 +158,7 @@ async def test_first_partial_is_shown_at_the_minimum_speech_or_when_ready(
     talk.begin(realtime_min_audio_seconds=0.5)
     window_s = WINDOW_SAMPLES / SAMPLE_RATE_HZ
     begun_s = trio.current_time()
-    while not talk.client.told:
+    while not talk.client.log:
         await talk.go_on(window_s)
     made_s = (windows_from(8000 - AHEAD) - PREROLL) / SAMPLE_RATE_HZ + inference_s
     shown_s = (windows_from(8000) - PREROLL) / SAMPLE_RATE_HZ
@@ -173,11 +173,11 @@ async def test_early_first_partial_is_held_until_it_may_be_shown_on_a_full_lane(
 ) -> None:
     talk = Talk()
     await talk.start(nursery)
-    for number in range(10):  # so much that nobody has a second turn for a while
+    for number in range(10):  # enough that no session has a second turn for a while
         talk.load_lane(str(number), clip_s=5.0)
     talk.begin(realtime_min_audio_seconds=least_s)
     begun_s = trio.current_time()
-    while not talk.client.told:
+    while not talk.client.log:
         await talk.go_on(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
     assert trio.current_time() - begun_s == pytest.approx(7 * WINDOW_SAMPLES / SAMPLE_RATE_HZ), "later than 0.2 s"
 
@@ -192,7 +192,7 @@ async def test_utterance_that_ends_before_the_minimum_shows_no_partial(nursery: 
     utterance.running = False
     talk.utterance = None
     await talk.go_on(1.0)
-    assert talk.client.told == []
+    assert talk.client.log == []
 
 
 @pytest.mark.contract("5.4", "11/33")
@@ -215,7 +215,7 @@ async def test_clip_shrinks_on_a_full_lane_and_its_start_never_moves_back(
     talk.begin()
     await talk.go_on(10.0)
     assert talk.engine.clips[-1] >= 10 * SAMPLE_RATE_HZ
-    for number in range(10):  # 10 more who take 0.4 s each for 10 s of audio: more than fits into a round
+    for number in range(10):  # 10 more sessions that take 0.4 s each for 10 s of audio: more than fits into a round
         talk.load_lane(str(number), clip_s=10.0)
     await talk.go_on(2.5)
     narrow = talk.engine.clips[-1]
@@ -223,7 +223,7 @@ async def test_clip_shrinks_on_a_full_lane_and_its_start_never_moves_back(
     for number in range(10):
         talk.lane.partial_policy.leave_round(str(number))
     await talk.go_on(3.0)
-    assert narrow < talk.engine.clips[-1] <= narrow + 5 * SAMPLE_RATE_HZ, "what it had left it does not hear again"
+    assert narrow < talk.engine.clips[-1] <= narrow + 5 * SAMPLE_RATE_HZ, "the start of the clip does not move back"
 
 
 @virtual_time
@@ -265,7 +265,7 @@ async def test_first_partial_of_an_utterance_has_priority_until_one_returned(
     await talk.start(nursery)
 
     async def order_behind_others() -> list[str]:
-        """Who has a turn after the others' jobs are queued: they first keep the engine busy for a second."""
+        """The order of sessions once their jobs are queued; others keep the engine busy for a second before."""
         made = len(talk.engine.clips)
         for job in (final("b"), partial("c", 2), partial("d", 3)):
             talk.lane.submit(job)
@@ -310,7 +310,7 @@ async def test_next_utterance_waits_for_its_own_minimum_audio(nursery: trio.Nurs
             speech_sample=talk.position,
         )
     )
-    talk.hear(0)
+    talk.process(0)
     await trio.sleep(5.0)
     assert len(talk.engine.clips) == 1
 
@@ -345,12 +345,12 @@ async def test_overloaded_lane_slows_partials_down_and_the_client_is_warned(
     talk.begin(realtime_transcription_use_syllable_boundaries=syllables, realtime_processing_pause=0.02)
     await talk.go_on(2.0)
     assert not talk.client.degraded
-    talk.client.told.clear()
+    talk.client.log.clear()
     for _ in range(8):
         talk.lane.submit(final("b"))
     await talk.go_on(8.5)
     assert talk.client.degraded
-    assert [each for each in talk.client.told if each != "partial"] == [
+    assert [each for each in talk.client.log if each != "partial"] == [
         "Partials come less often for a while: the server does not keep up.",
         State.RECORDING,
     ]
@@ -358,10 +358,10 @@ async def test_overloaded_lane_slows_partials_down_and_the_client_is_warned(
     made = len(talk.engine.clips)
     await talk.go_on(4.5)
     assert 2 <= len(talk.engine.clips) - made <= 3
-    talk.client.told.clear()
+    talk.client.log.clear()
     await talk.go_on(8.0)
     assert not talk.client.degraded
-    assert [each for each in talk.client.told if each != "partial"] == [State.RECORDING]
+    assert [each for each in talk.client.log if each != "partial"] == [State.RECORDING]
     assert np.diff(talk.engine.clips[-10:]).max() <= 4 * WINDOW_SAMPLES
 
 

@@ -1,4 +1,4 @@
-"""A client that is cut off and comes back: what goes on meanwhile, what it is told, and who else gets its place."""
+"""Disconnected clients: resume, replay of missed events, grace period, eviction."""
 
 import gc
 from collections import Counter
@@ -29,17 +29,17 @@ async def test_resumed_utterance_continues_its_segment() -> None:
         await trio.sleep(9.9)
         assert (server.server_state.active_sessions, server.server_state.active_speakers) == (1, 1)
         second = await server.resume(first)
-        (told,) = second.of(Resumed)
-        assert (told.session_id, told.seq) == (first.session.session_id, seen)
-        assert (told.received_packets, told.received_commands) == (25, 1)
-        assert (told.streaming, told.missed_events) == (True, 0)
+        (resumed,) = second.of(Resumed)
+        assert (resumed.session_id, resumed.seq) == (first.session.session_id, seen)
+        assert (resumed.received_packets, resumed.received_commands) == (25, 1)
+        assert (resumed.streaming, resumed.missed_events) == (True, 0)
         second.say(2222, 1.0)
         second.pause(PAUSE_S)
         await second.until(Final)
         await second.settled()
         assert second.finals == [(1, "1111 2222.")]
         assert first.seqs + second.seqs == list(range(1, seen + len(second.seqs) + 1))
-        assert {getattr(event, "session_id", None) for event in second.heard} == {first.session.session_id}
+        assert {getattr(event, "session_id", None) for event in second.session_events} == {first.session.session_id}
         assert server.server_state.active_sessions == 1
 
 
@@ -55,7 +55,7 @@ async def test_resume_replays_missed_events_before_new_ones() -> None:
         await trio.sleep(5.0)
         second = await server.resume(first, seq=3)
         await second.settled()
-        assert second.heard[: len(first.events) - 3] == first.events[3:]
+        assert second.session_events[: len(first.events) - 3] == first.events[3:]
         assert second.finals == [(1, "1111.")]
         assert second.seqs == list(range(4, second.seq + 1))
 
@@ -75,7 +75,7 @@ async def test_resume_skips_replaced_partials_and_states() -> None:
         await second.settled()
         assert len(second.of(Realtime)) == 1
         assert len(second.of(Heartbeat)) <= 1
-        assert len([event for event in second.heard if isinstance(event, Status)]) <= 1
+        assert len([event for event in second.session_events if isinstance(event, Status)]) <= 1
 
 
 @virtual_time
@@ -154,13 +154,13 @@ async def test_newest_connection_replaces_a_half_open_one() -> None:
         second = await server.resume(first)
         await trio.testing.wait_all_tasks_blocked()
         assert first.close_reason is CloseReason.RESUMED
-        told = len(first.events)
+        event_count = len(first.events)
         first.say(9999, 0.5)
         second.say(2222, 0.5)
         second.pause(PAUSE_S)
         await second.until(Final)
         assert second.finals == [(1, "1111 2222.")]
-        assert len(first.events) == told
+        assert len(first.events) == event_count
         assert server.server_state.active_sessions == 1
 
 
@@ -267,11 +267,11 @@ async def test_longest_disconnected_session_is_evicted_for_a_new_client() -> Non
         await trio.sleep(1.0)
         lost[0].drop()
         await trio.sleep(1.0)
-        stranger = await server.connect()
-        await stranger.settled()
+        newcomer = await server.connect()
+        await newcomer.settled()
         assert server.server_state.active_sessions == 3
-        stranger.command("start")
-        await stranger.settled()
+        newcomer.command("start")
+        await newcomer.settled()
         assert server.server_state.active_sessions == 2
         late = await server.connect()
         late.resume(lost[1].token, lost[1].seq)

@@ -1,4 +1,4 @@
-"""However a conversation is cut up, it ends as if it had not been: the same words and numbers, each event once."""
+"""Lost connections at random points change neither text nor numbers, and every event arrives once."""
 
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ class Cut:
 
 @dataclass
 class Talker:
-    """Says the plan through any number of connections."""
+    """Plays the plan over any number of connections."""
 
     server: ServerFixture
     client: Client
@@ -71,23 +71,23 @@ class Talker:
             await trio.sleep(1 / PACKETS_PER_S)
         await trio.sleep(5.0)
         await self.client.settled()
-        self.seen += self.client.heard
+        self.seen += self.client.session_events
 
     async def lose(self, cut: Cut) -> int:
         """Be cut off and come back; returns how many messages the server has taken."""
         lost = self.client
         if not cut.half_open:
             lost.drop()
-        heard = lost.heard
-        kept = heard[: max(0, len(heard) - cut.unseen)]
+        session_events = lost.session_events
+        kept = session_events[: max(0, len(session_events) - cut.unseen)]
         self.seen += kept
         last = self.seen[-1].seq if self.seen else 0
         assert isinstance(last, int)
         await trio.sleep(cut.away_s)
         self.client = await self.server.resume(lost, seq=last)
-        told = self.client.of(Resumed)[-1]
-        assert told.missed_events == 0
-        return told.received_packets + told.received_commands
+        resumed = self.client.of(Resumed)[-1]
+        assert resumed.missed_events == 0
+        return resumed.received_packets + resumed.received_commands
 
 
 @dataclass(frozen=True)

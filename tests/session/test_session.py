@@ -1,4 +1,4 @@
-"""A session on virtual time: what a client is told of one conversation, in which order."""
+"""Sessions on virtual time: the events of one conversation, and their order."""
 
 from itertools import pairwise
 

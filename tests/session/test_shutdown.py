@@ -1,4 +1,4 @@
-"""A server that shuts down: what was said is still written, and nobody new comes in."""
+"""Server shutdown: pending finals are delivered, new sessions refused."""
 
 import pytest
 import trio
@@ -22,7 +22,7 @@ async def test_shutdown_delivers_the_final_of_the_running_utterance() -> None:
         assert trio.current_time() - begun_s == pytest.approx(2.0)
         assert talking.finals == [(1, "1111.")]
         assert talking.states[-1] == "idle"
-        assert ["shuts down" in notice.message for notice in silent.of(WarningEvent)] == [True]
+        assert ["shutting down" in notice.message for notice in silent.of(WarningEvent)] == [True]
         assert server.server_state.active_sessions == 0
 
 
@@ -86,4 +86,4 @@ async def test_shutdown_does_not_wait_for_clients_that_were_never_active() -> No
         await server.server_state.drain(5.0)
         assert trio.current_time() == begun_s
         assert server.server_state.active_sessions == 0
-        assert "shuts down" in client.of(WarningEvent)[-1].message
+        assert "shutting down" in client.of(WarningEvent)[-1].message

@@ -1,10 +1,10 @@
-"""The final that is computed ahead in a silence is shown as a partial, in its place; on virtual time."""
+"""The speculative final of a silence is shown as a partial, on virtual time."""
 
 import numpy as np
 import pytest
 import trio
 
-from tests.contract.fixtures import PAUSE_S, Heard, talk
+from tests.contract.fixtures import PAUSE_S, RecordingAnswer, talk
 from tests.lanes.fakes import FakeEngine, virtual_time
 from tests.support.conversation import Batch, Client, server_fixture
 from trio_stt.dsp import SAMPLE_RATE_HZ
@@ -31,7 +31,7 @@ def shown(client: Client) -> list[str]:
 
 
 def noted(client: Client) -> list[tuple[float, str]]:
-    """When each partial comes from now on, and what it says."""
+    """Times and texts of partials from now on."""
     came, begun_s = [], trio.current_time()
 
     def note(event: Event) -> None:
@@ -53,10 +53,10 @@ async def speak_and_pause(client: Client) -> None:
 async def around_a_pause(
     pause_s: float, after_s: float, early_s: float, *, final_s: float, partial_s: float, **changes: object
 ) -> list[tuple[float, str]]:
-    """The partials of who says two words, pauses and speaks on; finals are computed ahead after `early_s`."""
+    """Partials of a client that says two words, pauses and speaks on; speculation starts after `early_s`."""
     async with server_fixture(
         inference_s=lambda batch: final_s if is_final(batch) else partial_s,
-        load_partials=lambda: FakeEngine(Heard()),
+        load_partials=lambda: FakeEngine(RecordingAnswer()),
         early_transcription_on_silence=early_s,
         **changes,
     ) as server:
@@ -73,14 +73,14 @@ async def around_a_pause(
 @contract("4.6", "5.4", "2.8")
 @virtual_time
 async def test_speculative_final_is_shown_as_partial_and_becomes_the_final() -> None:
-    heard = Heard()
-    async with server_fixture(answer=heard, realtime_processing_pause=1.0) as server:
+    answer = RecordingAnswer()
+    async with server_fixture(answer=answer, realtime_processing_pause=1.0) as server:
         client = await server.connect()
         await speak_and_pause(client)
         assert shown(client) == ["1111", "1111 2222"]
         assert client.session.report().recording
         partials = client.session.report().realtime_submitted
-        assert len(heard.clips) == partials + 1
+        assert len(answer.clips) == partials + 1
         await talk(client, 0, PAUSE_S)
         await client.until(Final)
         await client.settled()
@@ -88,7 +88,7 @@ async def test_speculative_final_is_shown_as_partial_and_becomes_the_final() -> 
         report = client.session.report()
         assert (report.final_submitted, report.final_completed) == (1, 1)
         assert (report.realtime_submitted, report.realtime_completed) == (partials, partials)
-        assert len(heard.clips) == partials + 1
+        assert len(answer.clips) == partials + 1
         last = max(i for i, event in enumerate(client.events) if isinstance(event, Realtime))
         following = client.events[last + 1]
         assert isinstance(following, Timeline)
@@ -125,7 +125,7 @@ async def test_voided_speculation_does_not_delay_the_next_partial(final_s: float
 @contract("4.6", "2.8")
 @virtual_time
 async def test_late_speculative_final_does_not_delay_partials_of_the_next_utterance() -> None:
-    async with server_fixture(inference_s=slow_finals, load_partials=lambda: FakeEngine(Heard())) as server:
+    async with server_fixture(inference_s=slow_finals, load_partials=lambda: FakeEngine(RecordingAnswer())) as server:
         client = await server.connect()
         client.command("start")
         await talk(client, 1111, 1.0)
@@ -168,24 +168,26 @@ async def test_speculative_final_is_not_shown_without_partials() -> None:
 @virtual_time
 async def test_speculative_final_is_shown_with_a_lane_of_its_own() -> None:
     def named(name: str) -> FakeEngine:
-        return FakeEngine(lambda batch: [Transcript(text=f"said to {name}") for _ in batch])
+        return FakeEngine(lambda batch: [Transcript(text=f"words for {name}") for _ in batch])
 
     async with server_fixture(load=lambda: named("the best"), load_partials=lambda: named("the quick")) as server:
         client = await server.connect()
         await speak_and_pause(client)
-        assert set(shown(client)[:-1]) == {"said to the quick"}
-        assert shown(client)[-1] == "said to the best"
+        assert set(shown(client)[:-1]) == {"words for the quick"}
+        assert shown(client)[-1] == "words for the best"
         await talk(client, 0, PAUSE_S)
         await client.until(Final)
-        assert client.finals == [(1, "Said to the best.")]
+        assert client.finals == [(1, "Words for the best.")]
 
 
 @contract("1.7", "7.2")
 @virtual_time
 async def test_speculative_final_replaces_a_queued_partial() -> None:
-    heard = Heard()
+    answer = RecordingAnswer()
     async with server_fixture(
-        inference_s=lambda batch: 2.5 if batch[0].max() > 0.2 else 0.01, answer=heard, post_speech_silence_duration=10.0
+        inference_s=lambda batch: 2.5 if batch[0].max() > 0.2 else 0.01,
+        answer=answer,
+        post_speech_silence_duration=10.0,
     ) as server:
         busy, client = await server.connect(partials=False), await server.connect()
         for each in (busy, client):
@@ -196,7 +198,7 @@ async def test_speculative_final_replaces_a_queued_partial() -> None:
         await talk(client, 0, 1.0)
         assert shown(client) == []
         await talk(client, 0, 1.5)
-        assert [[level for level, _ in run if level] for run in heard.runs] == [[9999], [1111]]
+        assert [[level for level, _ in run if level] for run in answer.runs] == [[9999], [1111]]
         assert shown(client) == ["1111"]
         report = client.session.report()
         assert (report.final_submitted, report.realtime_completed) == (1, 0)
@@ -205,8 +207,8 @@ async def test_speculative_final_replaces_a_queued_partial() -> None:
 
 @virtual_time
 async def test_speculation_voided_while_queued_costs_no_partial() -> None:
-    heard = Heard()
-    async with server_fixture(inference_s=lambda batch: 2.0 if batch[0].max() > 0.2 else 0.01, answer=heard) as server:
+    answer = RecordingAnswer()
+    async with server_fixture(inference_s=lambda batch: 2.0 if batch[0].max() > 0.2 else 0.01, answer=answer) as server:
         busy, client = await server.connect(partials=False), await server.connect()
         for each in (busy, client):
             each.command("start")
@@ -216,7 +218,7 @@ async def test_speculation_voided_while_queued_costs_no_partial() -> None:
         await talk(client, 0, AHEAD_S)
         await talk(client, 2222, 1.1)
         assert shown(client)[0] == "1111 2222"
-        assert [[level for level, _ in run if level] for run in heard.runs][:2] == [[9999], [1111, 2222]]
+        assert [[level for level, _ in run if level] for run in answer.runs][:2] == [[9999], [1111, 2222]]
 
 
 @virtual_time

@@ -1,4 +1,4 @@
-"""A session whose engine hears utterances as they grow, on virtual time: for partials, for finals, and for both."""
+"""Sessions with a streaming engine for partials, for finals, and for both, on virtual time."""
 
 from collections.abc import Callable
 from itertools import accumulate, pairwise
@@ -128,7 +128,7 @@ async def test_cut_utterance_and_the_next_one_are_streamed_completely() -> None:
         await client.until(Final, 3)
         heard_s = [numbers(final.text)[-1] / SAMPLE_RATE_HZ for final in client.of(Final)]
         assert len(client.of(WarningEvent)) == 2
-        # Partials heard audio beyond a cut; the finals hear nothing twice, and miss nothing that was said.
+        # Partials had audio beyond a cut; the finals repeat and miss nothing.
         assert 8.0 <= sum(heard_s) <= 8.0 + PAUSE_S
         assert engine.clips == []
 
@@ -198,7 +198,7 @@ async def test_words_of_a_streaming_model_are_published_as_they_are_spoken(
             await trio.sleep(LIVE_S)
         await client.until(Final)
         assert client.finals == [(1, "One two three one.")]
-        said = list(dict.fromkeys(event.text for event in client.of(Realtime)))
-        # The last word is told by the final: in the silence behind it partials rest.
-        assert {"one", "one two", "one two three"} <= set(said)
-        assert all(after.startswith(before) for before, after in pairwise(said))
+        texts = list(dict.fromkeys(event.text for event in client.of(Realtime)))
+        # The last word is in the final only: no partials are made in the silence after it.
+        assert {"one", "one two", "one two three"} <= set(texts)
+        assert all(after.startswith(before) for before, after in pairwise(texts))

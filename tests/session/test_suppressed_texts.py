@@ -1,4 +1,4 @@
-"""What nobody said is not published: loops, punctuation, and words for audio without speech."""
+"""Hallucinations are not published: repetition, punctuation alone, text for audio without speech."""
 
 import trio
 
@@ -71,10 +71,10 @@ async def test_repetition_does_not_reach_the_stabilizer() -> None:
 
 @virtual_time
 async def test_click_is_not_transcribed_and_its_segment_is_closed() -> None:
-    heard: list[int] = []
+    clip_sizes: list[int] = []
 
     def answer(batch: Batch) -> object:
-        heard.extend(clip.size for clip in batch)
+        clip_sizes.extend(clip.size for clip in batch)
         return levels(batch)
 
     async with server_fixture(answer=answer) as server:
@@ -84,7 +84,7 @@ async def test_click_is_not_transcribed_and_its_segment_is_closed() -> None:
         client.say(1111, 0.064)  # two windows
         client.pause(PAUSE_S)
         await client.settled()
-        assert heard == []
+        assert clip_sizes == []
         assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["no_speech"]
         assert client.session.report().suppressed_texts == 1
         client.pause(1.0)

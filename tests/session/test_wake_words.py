@@ -1,4 +1,4 @@
-"""A session with wake words on virtual time: what its client is told in every cycle, and what it does not record."""
+"""Sessions with wake words, on virtual time: the events of every cycle, and what is not recorded."""
 
 import msgspec
 import pytest
@@ -92,13 +92,13 @@ async def test_follow_up_needs_no_wake_word_and_its_end_is_published() -> None:
         await client.until(Final, 2)
         await client.settled()
         assert [text for _, text in client.finals] == ["2222.", "3333."]
-        told = [event for event in client.of(Timeline) if "followup" in event.event]
-        assert [event.event for event in told] == [
+        followups = [event for event in client.of(Timeline) if "followup" in event.event]
+        assert [event.event for event in followups] == [
             "wakeword_followup_started",
             "wakeword_followup_started",
             "wakeword_followup_timeout",
         ]
-        assert [event.duration_seconds for event in told] == [3.0, 3.0, msgspec.UNSET]
+        assert [event.duration_seconds for event in followups] == [3.0, 3.0, msgspec.UNSET]
         expired = client.story.index("timeline wakeword_followup_timeout")
         assert client.story[expired + 1 : expired + 3] == ["timeline wakeword_wait_started", "status wakeword_wait"]
 

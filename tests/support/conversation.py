@@ -1,4 +1,4 @@
-"""A session on virtual time: a scripted client, a detector that hears loudness, an engine that names levels.
+"""Sessions on virtual time: a scripted client, a detector of loudness, an engine that names levels.
 
 Speech is a constant level; the engine's text lists the levels of a clip in order, so that a test sees which audio it
 got. Pauses are zeros.
@@ -40,7 +40,7 @@ WAKE = 7777
 
 
 class LoudnessDetector:
-    """Loud windows are speech, for sure."""
+    """Loud windows are speech."""
 
     def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:  # noqa: ARG002 - as the detector's
         loud = bool(np.abs(window).max() >= LOUD)
@@ -52,7 +52,7 @@ class LoudnessDetector:
 
 
 class LevelWakeWord:
-    """Hears one word, `computer`: a window in which a sample has the level `WAKE`."""
+    """Detects one word, `computer`: a window in which a sample has the level `WAKE`."""
 
     def process(self, window: NDArray[np.int16]) -> str | None:
         return "computer" if WAKE in window else None
@@ -62,7 +62,7 @@ class LevelWakeWord:
 
 
 class LevelWakeWords:
-    """Wakes sessions whose settings have wake words, whatever the words."""
+    """Makes a `LevelWakeWord` for sessions whose settings have wake words, whatever the words."""
 
     def new_detector(self, settings: Settings) -> LevelWakeWord | None:
         return LevelWakeWord() if settings.wake_words else None
@@ -72,13 +72,13 @@ def levels(batch: Batch) -> list[Transcript]:
     """The levels of each clip, in order."""
     texts = []
     for clip in batch:
-        heard = [round(float(level) * 32768) for level, _ in groupby(clip) if level]
-        texts.append(Transcript(text=" ".join(str(level) for level in heard[:1000])))  # more, nobody could say
+        session_events = [round(float(level) * 32768) for level, _ in groupby(clip) if level]
+        texts.append(Transcript(text=" ".join(str(level) for level in session_events[:1000])))  # longer texts are cut
     return texts
 
 
 class HoppingExecutor(VirtualExecutor):
-    """Results take some ticks of the loop to come back, as from a thread."""
+    """Results take some scheduler passes to come back, as from a thread."""
 
     def __init__(
         self, load: Callable[[], Engine], *, hops: int, load_s: float, inference_s: Callable[[Batch], float]
@@ -134,7 +134,7 @@ class Client:
     def abort(self) -> None:
         self.aborted = True
 
-    # As a person.
+    # As a user.
 
     def command(self, kind: str) -> None:
         self._to_server.send_nowait(f'{{"type": "{kind}"}}')
@@ -154,11 +154,11 @@ class Client:
         self.say(0, seconds)
 
     def leave(self) -> None:
-        """Say goodbye."""
+        """Close cleanly."""
         self._to_server.close()
 
     def drop(self) -> None:
-        """Be cut off: what was sent and not received yet is lost, and the server's handler is cancelled."""
+        """Lose the connection: what was sent and not received is lost, and the server's handler is cancelled."""
         self.closed_cleanly = False
         self.line.cancel()
 
@@ -178,15 +178,15 @@ class Client:
         await self.session.wait_drained()
 
     @property
-    def heard(self) -> list[Event]:
-        """The events of the session that the client is in at last."""
+    def session_events(self) -> list[Event]:
+        """The events since the last `resumed`: those of the session that the client is in."""
         begins = [index for index, event in enumerate(self.events) if isinstance(event, Resumed)]
         return self.events[begins[-1] + 1 :] if begins else self.events
 
     @property
     def seqs(self) -> list[int]:
         """Their numbers."""
-        return [event.seq for event in self.heard if isinstance(event.seq, int)]
+        return [event.seq for event in self.session_events if isinstance(event.seq, int)]
 
     @property
     def seq(self) -> int:
@@ -203,7 +203,7 @@ class Client:
 
     @property
     def story(self) -> list[str]:
-        """The events in order, by the names that matter."""
+        """Names of the events in order, with state or timeline entry."""
         names = []
         for event in self.events:
             tag = str(event.__struct_config__.tag)
@@ -214,7 +214,7 @@ class Client:
 
 @dataclass
 class ServerFixture:
-    """A server's inside on virtual time, to which clients connect."""
+    """A server without its web part, on virtual time, to which clients connect."""
 
     server_state: ServerState
     nursery: trio.Nursery
@@ -227,7 +227,7 @@ class ServerFixture:
         return client
 
     async def resume(self, lost: Client, *, seq: int | None = None, partials: bool = True) -> Client:
-        """Connect, and ask for the session of a client that was cut off; `seq` is the last event that it saw."""
+        """Connect, and resume the session of a disconnected client; `seq` is the last event that it saw."""
         client = await self.connect(partials=partials)
         client.resume(lost.token, lost.seq if seq is None else seq)
         (await client.until(Resumed))
@@ -253,10 +253,10 @@ async def server_fixture(
     load_partials: Callable[[], Engine] | None = None,
     **changes: object,
 ) -> AsyncIterator[ServerFixture]:
-    """Lanes with a fake engine that takes `inference_s` and answers with `answer`, and a house on top.
+    """A server whose fake engine takes `inference_s` and answers with `answer`.
 
-    Its results take `hops` ticks to come back; each session hears with a `detector` of its own, and its
-    wake words with those of `wake`, the real ones by default. `load` makes another engine than that, and
+    Its results take `hops` scheduler passes to come back; each session has a `detector` of its own, and
+    wake words from `wake`, the real ones by default. `load` makes another engine than that, and
     `load_partials` one for partials alone, on a lane of its own.
     """
     settings = Settings(**changes)  # type: ignore[arg-type] # pydantic checks them

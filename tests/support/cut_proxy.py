@@ -1,4 +1,4 @@
-"""A TCP proxy on 127.0.0.1 that swallows what clients send, cuts connections, and lets nobody through, as a test says.
+"""A TCP proxy on 127.0.0.1 that drops data, cuts connections and refuses new ones, as a test says.
 
 It must not know what passes through it.
 """

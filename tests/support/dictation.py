@@ -38,7 +38,7 @@ class Spoken:
 
 @dataclass
 class Dictation:
-    """A client that sends samples in packets, and takes down finals."""
+    """A client that sends samples in packets and collects finals."""
 
     samples: Pcm
     rate_hz: int = SAMPLE_RATE_HZ
@@ -99,8 +99,8 @@ class Dictation:
 
 
 @asynccontextmanager
-async def real_house(**settings: object) -> AsyncIterator[ServerState]:
-    """A house with the real engine that the settings name, loaded."""
+async def real_server_state(**settings: object) -> AsyncIterator[ServerState]:
+    """A server state with the real engine that the settings name, loaded."""
     server_state = build_server(load_settings(settings))
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)

@@ -19,7 +19,7 @@ from tests.support.dictation import (
     dictate,
     joined,
     pcm,
-    real_house,
+    real_server_state,
     sentences,
     texts,
     within_one_window,
@@ -59,7 +59,7 @@ def engine(request: pytest.FixtureRequest) -> Mapping[str, object]:
 
 async def test_the_corpus_is_understood(engine: Mapping[str, object], spoken: Corpus) -> None:
     samples, words = spoken
-    async with real_house(**engine) as server_state:
+    async with real_server_state(**engine) as server_state:
         finals = await dictate(server_state, Dictation(samples))
     assert word_error_rate(words, texts(finals)) <= MAX_WER
 
@@ -67,7 +67,7 @@ async def test_the_corpus_is_understood(engine: Mapping[str, object], spoken: Co
 async def test_neither_packets_nor_channels_nor_pace_change_a_segment_or_a_word(spoken: Corpus) -> None:
     samples, _ = spoken
     beckett, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    async with real_house() as server_state:
+    async with real_server_state() as server_state:
         expected = await dictate(server_state, Dictation(samples))
         for packet_ms in (7, 20, 32, 100, 1000):
             assert await dictate(server_state, Dictation(samples, packet_ms=packet_ms)) == expected, packet_ms
@@ -82,7 +82,7 @@ async def test_neither_packets_nor_channels_nor_pace_change_a_segment_or_a_word(
 
 async def test_the_sample_rate_does_not_move_the_boundaries(spoken: Corpus) -> None:
     samples, words = spoken
-    async with real_house() as server_state:
+    async with real_server_state() as server_state:
         expected = await dictate(server_state, Dictation(samples))
         for rate_hz in (8_000, 22_050, 44_100, 48_000):
             finals = await dictate(server_state, Dictation(at_rate(samples, SAMPLE_RATE_HZ, rate_hz), rate_hz))
@@ -93,7 +93,7 @@ async def test_the_sample_rate_does_not_move_the_boundaries(spoken: Corpus) -> N
 
 async def test_quiet_speech_is_found_and_understood_like_loud_speech(spoken: Corpus) -> None:
     samples, words = spoken
-    async with real_house() as server_state:
+    async with real_server_state() as server_state:
         loud = await dictate(server_state, Dictation(at_dbfs(samples, -20)))
         quiet = await dictate(server_state, Dictation(at_dbfs(samples, -35)))
     assert agree(quiet, loud)
@@ -121,7 +121,7 @@ EDGES = [
 
 @pytest.mark.parametrize("pause_s", [0.3, 0.7, 2.0])
 async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float, sentence_clips: list[Pcm]) -> None:
-    async with real_house() as server_state:
+    async with real_server_state() as server_state:
         finals = await dictate(server_state, Dictation(joined(sentence_clips, pause_s)))
     heard = normalise(texts(finals)).split()
     position = 0
@@ -132,7 +132,7 @@ async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float, s
 
 
 async def test_stop_right_after_the_last_word_yields_it(sentence_clips: list[Pcm]) -> None:
-    async with real_house() as server_state:
+    async with real_server_state() as server_state:
         for clip, (_, last) in zip(sentence_clips, EDGES, strict=True):
             loud = np.flatnonzero(np.abs(clip) > 500)
             finals = await dictate(server_state, Dictation(clip[: loud[-1]]))
@@ -142,7 +142,7 @@ async def test_stop_right_after_the_last_word_yields_it(sentence_clips: list[Pcm
 async def test_a_single_word_cut_off_by_stop_is_an_utterance() -> None:
     beckett, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     samples = at_rate(beckett, rate_hz, SAMPLE_RATE_HZ)
-    async with real_house() as server_state:
+    async with real_server_state() as server_state:
         expected = await dictate(server_state, Dictation(samples))
         no_matter = expected[2]
         start = no_matter.start_sample - 1600
@@ -167,13 +167,13 @@ def tone() -> Pcm:
 
 @pytest.mark.parametrize("sound", [silence, white_noise, tone])
 async def test_a_minute_without_speech_yields_no_text(sound: type[Pcm]) -> None:
-    async with real_house() as server_state:
+    async with real_server_state() as server_state:
         assert await dictate(server_state, Dictation(sound())) == []
 
 
 async def test_who_pauses_sees_the_words_of_the_final_that_is_computed_ahead(sentence_clips: list[Pcm]) -> None:
     # No partial but this one is due, and the utterance goes on until `stop`.
-    async with real_house(realtime_processing_pause=60.0, post_speech_silence_duration=30.0) as server_state:
+    async with real_server_state(realtime_processing_pause=60.0, post_speech_silence_duration=30.0) as server_state:
         client = Client(Session(session_id=server_state.reserve(), host=server_state))
         server_state.admit(client.session)
         async with trio.open_nursery() as nursery:

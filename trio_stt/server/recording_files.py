@@ -54,7 +54,7 @@ def recordings_in(folder: Path) -> Iterator[Path]:
 def finish_interrupted(folder: Path) -> None:
     """Complete recordings that a killed server has left as `.part` files; those being written now are left alone.
 
-    Audio is written anew, because a FLAC file without its length is unreadable to most programs.
+    Audio is rewritten, because a FLAC file without its length is unreadable to most programs.
 
     Raises:
         OSError: The folder cannot be read, or a file not be written.
@@ -92,7 +92,7 @@ def _rewrite_audio(source: Path, target: Path) -> int:
 
 
 def _readable_blocks(path: Path) -> Iterator[NDArray[np.int16]]:
-    # Where the file breaks off, libsndfile raises; an error of whoever writes the blocks is not raised in here.
+    # Where the file breaks off, libsndfile raises; errors of writing the blocks are not raised in here.
     with path.open("rb") as file, suppress(soundfile.LibsndfileError), soundfile.SoundFile(file) as audio:
         while (block := audio.read(_BLOCK_SAMPLES, dtype="int16")).size:
             yield block

@@ -153,7 +153,7 @@ class Receiver:
             self._active_s = trio.current_time()
         match command:
             case Command.START if self._closed:
-                pass  # the client was told when the session began to drain
+                pass  # a warning was published when the session began to drain
             case Command.PING:
                 self._publisher.pong()
             case Command.METRICS:

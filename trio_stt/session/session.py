@@ -171,7 +171,9 @@ class Session:
 
     async def drain(self) -> None:
         """Shut down with the server: end the utterance, deliver what is pending, and close."""
-        self._publisher.warning("The server shuts down: what was said so far is still written, more is not heard.")
+        self._publisher.warning(
+            "The server is shutting down: speech so far is still transcribed, further audio is ignored."
+        )
         await self._finish()
         self.terminate()
 

@@ -1,6 +1,6 @@
 """What one session does now: the source of its `status` events and of its entry in reports.
 
-Other parts of the session keep its attributes up to date, and call `publish` when clients should be told.
+Other parts of the session keep its attributes up to date, and call `publish` when the client should know.
 """
 
 import time
