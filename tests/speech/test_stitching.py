@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.speech.normalized_text import normalized_text
 from trio_stt.speech.stitching import Stitcher
+from trio_stt.speech.text import normalized_text
 
 WORD_SAMPLES = 4800  # 0.3 s
 

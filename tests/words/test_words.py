@@ -30,7 +30,7 @@ from tests.support.wer import BECKETT, normalise, word_error_rate
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import Final, Realtime
 from trio_stt.session.session import Session
-from trio_stt.speech.final_text import finished
+from trio_stt.speech.text import finalize_text
 
 MAX_WER = 0.08
 Corpus = tuple[Pcm, str]
@@ -185,7 +185,7 @@ async def test_who_pauses_sees_the_words_of_the_final_that_is_computed_ahead(sen
             shown = await client.until(Realtime)
             client.command("stop")
             final = await client.until(Final)
-            assert final.text == finished(shown.raw_text)
+            assert final.text == finalize_text(shown.raw_text)
             assert normalise(final.text).split()[-1] in EDGES[0][1]
             assert client.session.report().final_submitted == 1
             client.leave()

@@ -24,8 +24,8 @@ from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.session_status import SessionStatus
-from trio_stt.speech.final_text import finished
 from trio_stt.speech.repetition import RejectedText, rejected_text
+from trio_stt.speech.text import finalize_text
 
 logger = logging.getLogger(__name__)
 
@@ -265,7 +265,7 @@ class Finals:
 
     def _publish(self, utterance: ActiveUtterance, transcript: Transcript) -> None:
         """Publish the final; or, if the text is empty or a hallucination, that the segment is closed."""
-        text = finished(transcript.text)
+        text = finalize_text(transcript.text)
         reason = rejected_text(text)
         if reason is None:
             self._publisher.final(utterance, text, transcript.segments)

@@ -6,7 +6,7 @@ one phrase until their limit. It owns what counts as a loop; what becomes of ref
 
 from enum import StrEnum
 
-from trio_stt.speech.normalized_text import normalized_text, words
+from trio_stt.speech.text import normalized_text, words
 
 _ALLOWED = {1: 9, 2: 6, 3: 5}
 _ALLOWED_LONG = 4

@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from trio_stt.dsp import samples_of
-from trio_stt.speech.normalized_text import NormalizedText, common_length, ends_word, normalized_text, words
+from trio_stt.speech.text import NormalizedText, common_length, ends_word, normalized_text, words
 
 
 class CommitReason(StrEnum):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.speech.normalized_text import normalized_text, words
+from trio_stt.speech.text import normalized_text, words
 
 _MATCH = 2.0
 _MISS = -2.0

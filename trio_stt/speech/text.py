@@ -1,8 +1,6 @@
-"""What two spellings of the same words share: text without case, punctuation and odd spaces.
+"""Text helpers: normalised text with offsets into the original, its words, and the finishing of a final's text.
 
-See docs/protocol.md, Stable text.
-
-It owns normalised text and where its words begin and end. It must not decide which words are right.
+Which words are right is not decided here. Behaviour: docs/protocol.md, Stable text and Final text.
 """
 
 import functools
@@ -19,12 +17,12 @@ _UNSPACED = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
-"""Unicode blocks of scripts that put no space between words: there, each character counts as a word."""
+"""Unicode blocks of scripts that put no space between words. There, each character counts as a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalizedText:
-    """A text and its normalised form.
+    """A text and its normalised form, in which two spellings of the same words are equal.
 
     Attributes:
         raw: The text, stripped.
@@ -37,12 +35,12 @@ class NormalizedText:
     ends: tuple[int, ...]
 
     def raw_end(self, length: int) -> int:
-        """Position in `raw` after the first `length` normalised characters; punctuation that follows is not in it."""
+        """Position in `raw` after the first `length` normalised characters, without punctuation that follows."""
         return self.ends[length - 1] if length else 0
 
 
 def normalized_text(text: str) -> NormalizedText:
-    """Normalise a text: NFKC, no punctuation (Unicode P*), case folded, runs of white space as one space."""
+    """Normalise a text: NFKC, punctuation (Unicode P*) removed, case folded, runs of white space as one space."""
     raw = text.strip()
     normal: list[str] = []
     ends: list[int] = []
@@ -99,3 +97,15 @@ def _fold(character: str) -> str:
 
 def _is_unspaced(character: str) -> bool:
     return character >= "\u0e00" and any(low <= ord(character) <= high for low, high in _UNSPACED)
+
+
+def finalize_text(text: str) -> str:
+    """Finish a final's text: single spaces, a capital first letter, a full stop after a last letter or digit.
+
+    Empty text stays empty.
+    """
+    text = " ".join(text.split())
+    if not text:
+        return ""
+    text = text[0].upper() + text[1:]
+    return text + "." if text[-1].isalnum() else text
