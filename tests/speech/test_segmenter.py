@@ -206,7 +206,7 @@ def test_stop_makes_nothing_of_noise() -> None:
 def test_clear_aborts_and_the_next_utterance_holds_nothing_from_before() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 10)
-    (aborted,) = machine.clear(unheard_samples=100)
+    (aborted,) = machine.clear(pending_samples=100)
     assert aborted == UtteranceAborted(utterance=1)
     cleared_at = machine.position_sample
     (started,) = starts(feed(machine, SPEECH, 1))

@@ -1,16 +1,16 @@
-"""Sample processing, sans-IO: decoding, resampling, loudness and voice detection for one stream of mono 16 kHz audio.
+"""Sample processing, sans-IO: decoding, resampling, loudness, voice and wake-word detection of one audio stream.
 
-It owns what happens to samples and the verdict on each window of them. It must not know sessions, clocks, trio or the
-wire, and it decides nothing about utterances: the segmenter does, from the verdicts.
+It owns the samples and the detection result of each window. It does not know sessions, clocks, trio or the wire. The
+segmenter in `speech` decides about utterances from the results.
 """
 
 SAMPLE_RATE_HZ = 16_000
-"""Rate of everything behind the resampler."""
+"""Sample rate of everything after the resampler."""
 
 WINDOW_SAMPLES = 512
-"""Samples of one detection window: 32 ms, the size that Silero was trained for."""
+"""Samples of one detection window: 32 ms, the size that Silero was trained with."""
 
 
 def samples_of(seconds: float) -> int:
-    """The nearest whole number of samples at 16 kHz."""
+    """Duration in samples at 16 kHz, rounded."""
     return round(seconds * SAMPLE_RATE_HZ)

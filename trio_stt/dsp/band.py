@@ -1,9 +1,9 @@
-"""The telephone band of one stream: what a sound holds below 3.4 kHz, at whatever rate it was sampled.
+"""Low-pass filter to the telephone band, below 3.4 kHz, in front of the voice detectors.
 
-It owns the filter, the end of what it heard and the end of what it let through. It must not judge what it lets through.
+It owns the filter and its newest output.
 
-A stream at 8 kHz has nothing above 4 kHz, so no hiss of an "s". Silero, shown the full band of faster streams, ends
-words in "s" up to nine windows later there. Shown this band alone, it hears the same at every rate.
+A stream at 8 kHz has nothing above 4 kHz, so it lacks the hiss of an "s". In faster streams Silero hears the hiss, and
+ends words in "s" up to nine windows (0.3 s) later. With this band alone, its results are the same at every rate.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.dsp.kernels import append_filtered
 
 _EDGE_HZ = 3_400
-"""Where telephony ends (ITU-T G.712), and so far below 4 kHz that no resampler's own edge shows."""
+"""Upper edge of the telephone band (ITU-T G.712); the resampler's own edge lies above it at every rate."""
 
 _TAPS = 161
 _KAISER_BETA = 6.8
-"""A sinc in a Kaiser window: within 0.1 dB up to 3.2 kHz and 70 dB down from 3.65 kHz. With 50 dB the hiss that is left
-still moves Silero's probability by 0.15 at the end of a word."""
+"""A Kaiser-windowed sinc: flat within 0.1 dB up to 3.2 kHz, 70 dB down from 3.65 kHz. At 50 dB the remaining hiss still
+changes Silero's probability by 0.15 at the end of a word."""
 
 
 def _low_pass() -> NDArray[np.float32]:
@@ -31,33 +31,33 @@ _LOW_PASS = _low_pass()
 
 
 class TelephoneBand:
-    """The low-pass of one talker. It answers 80 samples, 5 ms, late.
+    """The low-pass of one talker. Its output is 80 samples, 5 ms, late.
 
     Attributes:
-        recent: int16, shape (kept_samples,): the newest samples of the band, oldest first; zeros before there are any.
-            `push` moves them on in place.
+        recent: int16, shape (kept_samples,): the newest samples of the band, oldest first; zeros at the start. `push`
+            shifts them in place.
     """
 
     def __init__(self, kept_samples: int) -> None:
-        """Start with nothing heard."""
+        """Start with silence."""
         self.recent = np.zeros(kept_samples, np.int16)
-        self._heard = np.zeros(_TAPS - 1, np.float32)
+        self._past = np.zeros(_TAPS - 1, np.float32)
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Go back to the initial state."""
         self.recent[:] = 0
-        self._heard[:] = 0
+        self._past[:] = 0
 
     def push(self, samples: NDArray[np.int16]) -> float:
-        """Hear the stream's next samples; their band is then the end of `recent`.
+        """Filter the stream's next samples and append the output to `recent`.
 
         Args:
-            samples: int16, shape (n,), mono, 16 kHz; no more than are kept.
+            samples: int16, shape (n,), mono, 16 kHz; at most `kept_samples`.
 
         Returns:
-            The level of their band: root mean square in int16 units, 0.0 to 32768.0.
+            The level of the output: root mean square in int16 units, 0.0 to 32768.0.
 
         Raises:
             ValueError: The samples have another type or shape.
         """
-        return append_filtered(self.recent, samples, self._heard, _LOW_PASS)
+        return append_filtered(self.recent, samples, self._past, _LOW_PASS)

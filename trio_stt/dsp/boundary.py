@@ -1,15 +1,14 @@
-"""Where syllables end: a detector of vowel ends and valleys in running speech.
+"""Syllable-boundary detector: finds the ends of vowels and the energy valleys between syllables in running speech.
 
-See docs/protocol.md, Syllable boundaries.
+It owns the features of one stream and decides for each frame of 10 ms. It does not know that boundaries trigger
+partials. The kernels keep no state of their own; `warm_up` compiles them, or loads them from Numba's cache.
 
-It owns the features of one stream and the verdict on each frame of 10 ms. It must not know what a boundary is used for.
-The kernels keep no state of their own; `warm_up` compiles them, or loads them from Numba's cache.
-
-Voicing differs from RealtimeSTT on purpose. There it is the autocorrelation within one frame of 10 ms, in which no lag
-of 13.3 ms (75 Hz) fits. Here the newest 213 samples, one whole period of 75 Hz that ends with the frame, are
-correlated with as many samples one lag earlier (the normalised cross-correlation of Talkin, "A robust algorithm for
-pitch tracking", 1995). Every lag is then judged on equally many samples, a high voice looks back less far than a low
-one, and a vowel's end is seen no more than 3.3 ms late.
+Features, thresholds and scores are those of RealtimeSTT (docs/protocol.md, Syllable boundaries), except voicing. There
+it is the autocorrelation within one frame of 10 ms, which is too short for a lag of 13.3 ms (75 Hz). Here the newest
+213 samples, one period of 75 Hz that ends with the frame, are correlated with as many samples one lag earlier: the
+normalised cross-correlation of Talkin, "A robust algorithm for pitch tracking", 1995. Each lag is judged on the same
+number of samples, a high voice needs less audio from the past than a low one, and the end of a vowel is detected at
+most 3.3 ms late.
 """
 
 import math
@@ -26,24 +25,26 @@ FRAME_SAMPLES = SAMPLE_RATE_HZ // 100
 """One frame: 10 ms."""
 
 _MIN_LAG, _MAX_LAG = SAMPLE_RATE_HZ // 350, SAMPLE_RATE_HZ // 75
-"""Pitch from 350 Hz down to 75 Hz, in samples."""
+"""Period of the pitch in samples, for 350 Hz to 75 Hz."""
 
 _CONTEXT_SAMPLES = 2 * _MAX_LAG - FRAME_SAMPLES
-"""Audio that voicing needs from before its frame."""
+"""Samples before a frame that its voicing needs."""
 
-_AFTER = 3  # frames of look-ahead
-_BEFORE = 8  # frames that are asked for vowels; the first may be missing
-_CANDIDATE = _BEFORE
-_LEAST_BEFORE = 7
-_SPEECH_FRAMES, _LEAST_SPEECH, _LEAST_VOWELS = 7, 5, 4
-_LEVEL_FRAMES = 5  # frames before whose mean level is one side of a valley
-_LEAST_RMS = 0.004
+# Values of RealtimeSTT. Levels are relative to full scale.
+_FRAMES_AFTER = 3  # look-ahead
+_FRAMES_BEFORE = 8  # searched for vowels; the oldest may be missing at the start of a stream
+_CANDIDATE = _FRAMES_BEFORE  # index of the frame that is judged
+_MIN_FRAMES_BEFORE = 7
+_SPEECH_FRAMES, _MIN_SPEECH_FRAMES, _MIN_VOWEL_FRAMES = 7, 5, 4
+_LEVEL_FRAMES = 5  # before the candidate; their mean level is one side of a valley
+_MIN_SPEECH_RMS = 0.004
 _QUIET_RMS = 0.005
 _FLOOR_START_DB, _FLOOR_LEAST_DB, _FLOOR_MOST_DB = -70.0, -100.0, -20.0
 _FLOOR_FIRST_FRAMES = 10
-_LONG_AGO_FRAMES = 1000
-_PLAIN_SENSITIVITY = 0.6
-"""The default. There the least score (2.0) and the least gap (16 frames) are RealtimeSTT's at every sensitivity."""
+_LONG_AGO_FRAMES = 1000  # distance of the last boundary before there was one
+_DEFAULT_SENSITIVITY = 0.6
+"""Up to here the minimal score and gap of RealtimeSTT hold: 2.0 and 16 frames. A lower sensitivity raises the score, a
+higher one shortens the gap."""
 
 _FRAME = np.dtype(
     [("energy_db", "f8"), ("rms", "f8"), ("floor_db", "f8"), ("voicing", "f8"), ("speech", "?"), ("vowel", "?")],
@@ -59,9 +60,9 @@ class Boundary:
 
     Attributes:
         sample: The middle of its frame, counted from the first sample of the stream.
-        decided_sample: Position up to which audio was needed to tell, 35 ms later.
-        reason: Whether speech goes on at once, or a pause follows.
-        score: How clear it is, from 2.0 up to 4.575.
+        decided_sample: Position up to which audio was needed for the decision, 35 ms later.
+        reason: Whether speech continues at once, or a pause follows.
+        score: How clear the boundary is, 2.0 to 4.575.
     """
 
     sample: int
@@ -92,12 +93,12 @@ def _thresholds(sensitivity: float) -> _Thresholds:
         vowel_db=14.0 - 5.0 * s,
         voicing=0.62 - 0.12 * s,
         zero_crossings=0.20 + 0.05 * s,
-        score=2.0 + 2.0 * max(0.0, _PLAIN_SENSITIVITY - s),
-        gap_frames=16 - round(17.5 * max(0.0, s - _PLAIN_SENSITIVITY)),
+        score=2.0 + 2.0 * max(0.0, _DEFAULT_SENSITIVITY - s),
+        gap_frames=16 - round(17.5 * max(0.0, s - _DEFAULT_SENSITIVITY)),
     )
 
 
-# The samples are whole numbers below 2**15: in float64 all sums are exact, in whatever order they are taken.
+# Samples are whole numbers below 2**15, so all sums are exact in float64. Reordering them for speed changes nothing.
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     total = 0.0
@@ -108,7 +109,7 @@ def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 @njit(cache=True, nogil=True)
 def _voicing(audio: NDArray[np.float64], end: int) -> float:
-    """Highest correlation of the `_MAX_LAG` samples before `end` with those one lag earlier, 0 to 1."""
+    """Highest normalised correlation of the `_MAX_LAG` samples before `end` with those one lag earlier, 0 to 1."""
     n = _MAX_LAG
     start = end - n
     newest = audio[start:end]
@@ -120,10 +121,11 @@ def _voicing(audio: NDArray[np.float64], end: int) -> float:
     best = 0.0
     for lag in range(_MIN_LAG, _MAX_LAG + 1):
         earlier = start - lag
+        # Sums over the earlier segment slide by one sample per lag instead of being computed anew.
         if lag > _MIN_LAG:
-            come, gone = audio[earlier], audio[earlier + n]
-            earlier_total += come - gone
-            earlier_squares += come * come - gone * gone
+            added, removed = audio[earlier], audio[earlier + n]
+            earlier_total += added - removed
+            earlier_squares += added * added - removed * removed
         power = variance * (n * earlier_squares - earlier_total * earlier_total)
         if power > 0.0:
             covariance = n * _dot(newest, audio[earlier : earlier + n]) - total * earlier_total
@@ -144,7 +146,7 @@ def _follow_floor(floor_db: float, energy_db: float, frames: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _measure(audio: NDArray[np.float64], start: int, thresholds: _Thresholds, state: Any, frame: Any) -> None:
-    """Fill in `frame` for the audio from `start`, and bring `state` up to date."""
+    """Compute the features of the frame at `start` into `frame`, and update `state`."""
     end = start + FRAME_SAMPLES
     frame.rms = math.sqrt(_dot(audio[start:end], audio[start:end]) / FRAME_SAMPLES) / 32768.0 + 1e-12
     frame.energy_db = 20.0 * math.log10(frame.rms + 1e-12)
@@ -152,13 +154,13 @@ def _measure(audio: NDArray[np.float64], start: int, thresholds: _Thresholds, st
     state.frames += 1
     frame.floor_db = state.floor_db
     above_floor_db = frame.energy_db - frame.floor_db
-    frame.speech = frame.rms >= _LEAST_RMS and above_floor_db >= thresholds.speech_db
+    frame.speech = frame.rms >= _MIN_SPEECH_RMS and above_floor_db >= thresholds.speech_db
     crossings = 0
     for i in range(start + 1, end):
         crossings += (audio[i] < 0.0) != (audio[i - 1] < 0.0)
     smooth = crossings / (FRAME_SAMPLES - 1) <= thresholds.zero_crossings
     frame.voicing, frame.vowel = 0.0, False
-    # Nobody asks for the voicing of a frame that can be no vowel, and it is by far the dearest feature.
+    # Voicing is by far the most expensive feature, so it is computed only for frames that can be a vowel.
     if frame.speech and smooth and above_floor_db >= thresholds.vowel_db:
         frame.voicing = _voicing(audio, end)
         frame.vowel = frame.voicing >= thresholds.voicing
@@ -171,29 +173,29 @@ def _clamp(value: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _before(frames: Any) -> tuple[bool, float, float, float]:
-    """Before the candidate: whether it is enough speech, the loudest vowel and the mean in dB, the best voicing."""
+    """Frames before the candidate: enough speech and vowels, loudest vowel in dB, mean level in dB, best voicing."""
     speech, vowels, vowel_db, voicing, level_db = 0, 0, -1e9, 0.0, 0.0
-    for i in range(_BEFORE):
+    for i in range(_FRAMES_BEFORE):
         frame = frames[i]
-        speech += frame.speech and i >= _BEFORE - _SPEECH_FRAMES
+        speech += frame.speech and i >= _FRAMES_BEFORE - _SPEECH_FRAMES
         if frame.vowel:
             vowels += 1
             vowel_db = max(vowel_db, frame.energy_db)
             voicing = max(voicing, frame.voicing)
-        if i >= _BEFORE - _LEVEL_FRAMES:
+        if i >= _FRAMES_BEFORE - _LEVEL_FRAMES:
             level_db += frame.energy_db / _LEVEL_FRAMES
-    return speech >= _LEAST_SPEECH and vowels >= _LEAST_VOWELS, vowel_db, level_db, voicing
+    return speech >= _MIN_SPEECH_FRAMES and vowels >= _MIN_VOWEL_FRAMES, vowel_db, level_db, voicing
 
 
 @njit(cache=True, nogil=True)
 def _after(frames: Any) -> tuple[bool, bool, float, float]:
-    """After the candidate: whether there is speech, whether a vowel, the highest and the mean level in dB."""
+    """Frames after the candidate: any speech, any vowel, highest and mean level in dB."""
     speech, vowel, peak_db, level_db = False, False, -1e9, 0.0
-    for i in range(_CANDIDATE + 1, _CANDIDATE + 1 + _AFTER):
+    for i in range(_CANDIDATE + 1, _CANDIDATE + 1 + _FRAMES_AFTER):
         speech |= frames[i].speech
         vowel |= frames[i].vowel
         peak_db = max(peak_db, frames[i].energy_db)
-        level_db += frames[i].energy_db / _AFTER
+        level_db += frames[i].energy_db / _FRAMES_AFTER
     return speech, vowel, peak_db, level_db
 
 
@@ -207,7 +209,7 @@ def _is_lowest(frames: Any) -> bool:
 
 @njit(cache=True, nogil=True)
 def _judge(frames: Any, thresholds: _Thresholds) -> tuple[float, bool]:
-    """The candidate's score, 0.0 where a rule excludes it, and whether speech follows it."""
+    """The candidate's score, 0.0 if a rule excludes it, and whether speech follows it."""
     candidate = frames[_CANDIDATE]
     enough, vowel_db, before_db, voicing = _before(frames)
     speech_after, vowel_after, peak_after_db, after_db = _after(frames)
@@ -230,15 +232,15 @@ def _judge(frames: Any, thresholds: _Thresholds) -> tuple[float, bool]:
 
 @njit(cache=True, nogil=True)
 def _advance(audio: NDArray[np.float64], thresholds: _Thresholds, states: Any, frames: Any, found: Any) -> int:
-    """Judge the whole frames behind the context in `audio`; returns how many boundaries it put into `found`."""
+    """Judge all whole frames after the context in `audio`; returns the number of boundaries written to `found`."""
     state = states[0]
     count = 0
     for start in range(_CONTEXT_SAMPLES, audio.size - FRAME_SAMPLES + 1, FRAME_SAMPLES):
         for i in range(frames.size - 1):
             frames[i] = frames[i + 1]
         _measure(audio, start, thresholds, state, frames[frames.size - 1])
-        candidate = state.frames - 1 - _AFTER
-        if candidate < _LEAST_BEFORE or candidate - state.boundary_frame < thresholds.gap_frames:
+        candidate = state.frames - 1 - _FRAMES_AFTER
+        if candidate < _MIN_FRAMES_BEFORE or candidate - state.boundary_frame < thresholds.gap_frames:
             continue
         score, speech_after = _judge(frames, thresholds)
         if score >= thresholds.score:
@@ -249,20 +251,20 @@ def _advance(audio: NDArray[np.float64], thresholds: _Thresholds, states: Any, f
 
 
 class BoundaryDetector:
-    """Finds the boundaries of one stream of int16 samples, mono, 16 kHz; what it finds depends on the samples alone.
+    """Finds the boundaries of one stream of int16 samples, mono, 16 kHz. The split into packets has no effect.
 
     Args:
-        sensitivity: 0 (clear boundaries only) to 1; values beyond are taken as these.
+        sensitivity: 0 (clear boundaries only) to 1; values outside are clamped.
     """
 
     def __init__(self, sensitivity: float) -> None:
         self._thresholds = _thresholds(sensitivity)
-        self._audio = np.zeros(_CONTEXT_SAMPLES, np.int16)  # nothing was said before the stream
+        self._audio = np.zeros(_CONTEXT_SAMPLES, np.int16)  # silence before the stream
         self._states = np.array([(0, -_LONG_AGO_FRAMES, _FLOOR_START_DB)], _STATE)
-        self._frames = np.zeros(_BEFORE + 1 + _AFTER, _FRAME)
+        self._frames = np.zeros(_FRAMES_BEFORE + 1 + _FRAMES_AFTER, _FRAME)
 
     def push(self, samples: NDArray[np.int16]) -> list[Boundary]:
-        """Hear the next samples, shape (n,), n >= 0; returns the boundaries that they made certain, in order."""
+        """Process the next samples, shape (n,), n >= 0; returns the boundaries decided with them, in order."""
         audio = np.concatenate((self._audio, samples))
         frames = (audio.size - _CONTEXT_SAMPLES) // FRAME_SAMPLES
         found = np.empty(frames // self._thresholds.gap_frames + 1, _FOUND)
@@ -274,7 +276,7 @@ class BoundaryDetector:
 def _boundary(frame: int, speech_after: bool, score: float) -> Boundary:
     return Boundary(
         sample=frame * FRAME_SAMPLES + FRAME_SAMPLES // 2,
-        decided_sample=(frame + 1 + _AFTER) * FRAME_SAMPLES,
+        decided_sample=(frame + 1 + _FRAMES_AFTER) * FRAME_SAMPLES,
         reason="vowel-ended" if speech_after else "vowel-to-pause",
         score=score,
     )

@@ -1,24 +1,26 @@
-"""The verdict on each window of one session: telephone band, energy gate, then WebRTC, then Silero.
+"""Voice activity detection of one session, window by window: energy gate, then WebRTC, then Silero.
 
-It owns one session's detector state and the choice of the windows that Silero hears. It must not decide about
-utterances: the segmenter does, from the verdicts.
+It owns the detector state of one session and decides which windows Silero gets. The segmenter decides about utterances.
 
-What Silero remembers matters more than which windows it skips. Fed with background alone, it drifts within seconds into
-a state that hears speech late, up to 20 windows and more, and now and then misses a word that it catches at once when
-its state is fresh from speech. Fresh from loud speech, in turn, it is up to 40 windows late on a voice 15 to 23 dB
-softer. So while nobody speaks two states, the ears, hear the same windows, and the higher probability counts. Whenever
-Silero is woken after a skipped stretch, and every half second while it hears nothing in sound that it cannot skip, the
-first ear returns to its state from shortly after the last speech and the second to its state after long silence. Inside
-an utterance one ear is enough: the better one goes on alone.
+Silero's LSTM state matters more than the windows that it skips:
 
-Everything here is judged in the telephone band, at one level: the loudest recent window, inside an utterance the
-loudest of it so far, is brought to it. So a word begins and ends at the same window at every sample rate from 8 kHz up,
-where the hiss of an "s" is or is not in the signal, and as soft speech as in loud.
+- With background alone, the state drifts within seconds, and Silero detects the next speech up to 20 windows late or,
+  rarely, misses a word that it detects at once from the state after speech.
+- From the state after loud speech, it detects a voice 15 to 23 dB softer up to 40 windows late.
 
-Measured with starts above 0.95, on 132 phrases at -20 to -45 dBFS in silence and noise and 44 that follow a voice 15 to
-23 dB louder: no start comes more than two windows later than from a Silero that is always fed, all come within 15
-windows of the phrase, after loud speech within 21, where that one at times needs twice as many and misses one. After
-long digital silence soft speech may be found 12 windows later. Noise, clicks and chimes start nothing.
+So outside utterances, each window is scored from two states, and the higher probability counts. One starts from the
+state shortly after the last speech, the other from the state after long silence. Both return there when Silero wakes
+after skipped windows, and every half second while it finds no speech in sound that it cannot skip. Inside an utterance,
+one state is enough: the better of the two continues alone.
+
+All windows are filtered to the telephone band and brought to one level: the gain maps the loudest recent window, inside
+an utterance its loudest so far, to -26 dBFS. So a word begins and ends at the same window at every sample rate from
+8 kHz up, with or without the hiss of an "s", and at every level.
+
+Measured with starts above 0.95, on 132 phrases at -20 to -45 dBFS in silence and noise, and 44 that follow a voice 15
+to 23 dB louder: no start is more than two windows later than with a Silero that gets every window. All starts are
+within 15 windows of the phrase, after loud speech within 21; the other Silero sometimes needs twice as many, and misses
+one. After long digital silence, soft speech may start 12 windows later. Noise, clicks and chimes start nothing.
 """
 
 import msgspec
@@ -31,47 +33,47 @@ from trio_stt.dsp.gate import EnergyGate
 from trio_stt.dsp.silero import INPUT_SAMPLES, SileroModel, new_state
 from trio_stt.dsp.webrtc import WebRtcVad
 
-# Starts move by less than half a window on average from half to twice these counts.
-_REPLAY = 4
-"""Skipped windows that Silero hears after all when it is woken: the soft beginning of a word."""
+# Half or twice these counts move starts by less than half a window on average.
+_REPLAY_WINDOWS = 4
+"""Skipped windows that Silero gets when it wakes: the soft beginning of a word."""
 
-_KEEP_AFTER = 20
-"""Quiet windows after speech until the first ear's state is kept. Kept earlier, it takes loud noise for half a voice
-(0.83 instead of 0.6 at most); kept later, the drift has begun."""
+_SAVE_AFTER_WINDOWS = 20
+"""Quiet windows after speech until Silero's state is saved. Saved earlier, it gives loud noise a probability of 0.83
+instead of 0.6 at most; saved later, the drift has begun."""
 
-_LISTEN_ON = 4
-"""Quiet windows after any other sound until Silero may sleep again."""
+_STAY_AWAKE_WINDOWS = 4
+"""Quiet windows after any other sound until Silero may skip windows again."""
 
-_RETURN_EVERY = 16
-"""Quiet windows in a row, without speech, after which ears that are kept awake return to where they start from."""
+_RESTART_EVERY_WINDOWS = 16
+"""Consecutive quiet windows without speech, 0.5 s, after which both states return to their starting points."""
 
-_WEBRTC_RECENT = 31
-"""Windows, 1.0 s, for which WebRTC's last yes counts (docs/protocol.md, Starting an utterance)."""
+_WEBRTC_WINDOWS = 31
+"""Windows, 1.0 s, for which WebRTC's last speech window counts (docs/protocol.md, Starting an utterance)."""
 
 _SURELY_QUIET = 0.1
-"""Below this probability a window is background: its level may lift the noise floor."""
+"""Probability below which a window is background: its level may raise the noise floor."""
 
 _SURELY_SPEECH = 0.95
-"""Above this probability somebody spoke: a state worth keeping follows."""
+"""Probability above which a window is speech for certain: Silero's state after it is worth saving."""
 
-_HEARD_RMS = 1640.0
-"""To this level, -26 dBFS, the loudest window is brought for Silero. At -23 a reader's breath becomes speech."""
+_TARGET_RMS = 1640.0
+"""Level of the loudest window after the gain: -26 dBFS. At -23 dBFS a reader's breath is detected as speech."""
 
 _MAX_GAIN = 16.0
-"""24 dB brings the loudest windows of speech at -45 dBFS there, and leaves the noise of a quiet room quiet."""
+"""24 dB: brings the loudest windows of speech at -45 dBFS to the target, and keeps the noise of a quiet room quiet."""
 
-_FADE = 0.98
-"""How the loudest window fades for each window where nobody speaks: 20 dB in 3.6 s. At 0.9 starts waver."""
+_LOUDEST_DECAY = 0.98
+"""Factor per window by which the loudest level decays outside utterances: 20 dB in 3.6 s. At 0.9 starts vary."""
 
 
 class VadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the detectors think of one window.
+    """Result of the voice detectors for one window.
 
     Attributes:
         rms: Its level in the telephone band, int16 units, 0 to 32768.
-        gate_open: The energy gate let it pass.
-        webrtc: WebRTC hears speech; False when it was not asked.
-        probability: Silero's probability of speech, 0 to 1; 0.0 when it was not asked.
+        gate_open: Whether the energy gate was open.
+        webrtc: Whether WebRTC detected speech; False if it did not run.
+        probability: Silero's probability of speech, 0 to 1; 0.0 if it did not run.
     """
 
     rms: float
@@ -81,15 +83,15 @@ class VadResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpeechDetector:
-    """The voice detection of one session.
+    """Voice detector of one session.
 
-    WebRTC is asked when the gate is open, Silero when besides that WebRTC has heard speech within the last second.
-    WebRTC has no say on windows below the energy threshold: it misses soft speech that Silero hears. While somebody
-    speaks, and until what was heard has faded, both are always asked.
+    WebRTC runs if the gate is open, Silero if WebRTC has also detected speech within the last second. Below the energy
+    threshold WebRTC's result does not count, because it misses soft speech that Silero detects. During an utterance,
+    and for some windows after any sound, both always run.
     """
 
     def __init__(self, model: SileroModel, *, energy_threshold: float, webrtc_mode: int) -> None:
-        """Make a detector that has heard nothing.
+        """Start with silence.
 
         Args:
             model: Silero, shared by all sessions.
@@ -101,52 +103,53 @@ class SpeechDetector:
         """
         self._model = model
         self._threshold = energy_threshold
-        self._band = TelephoneBand(_REPLAY * WINDOW_SAMPLES + INPUT_SAMPLES)
+        self._band = TelephoneBand(_REPLAY_WINDOWS * WINDOW_SAMPLES + INPUT_SAMPLES)
         self._gate = EnergyGate(energy_threshold)
         self._webrtc = WebRtcVad(webrtc_mode)
-        self._forget()
+        self._reset_state()
 
-    def _forget(self) -> None:
+    def _reset_state(self) -> None:
         self._vad_states = np.stack((new_state(), self._model.silence_state))
         self._saved_state = new_state()
         self._second_is_better = False
         self._skipped = 0
-        self._quiet_run = _LISTEN_ON
-        self._spoke = False
-        self._since_webrtc = _WEBRTC_RECENT
+        self._quiet_run = _STAY_AWAKE_WINDOWS
+        self._had_speech = False
+        self._since_webrtc = _WEBRTC_WINDOWS
         self._speaking = False
-        self._loudest = _HEARD_RMS
+        self._loudest = _TARGET_RMS
 
     def reset(self) -> None:
-        """Forget everything heard, the noise floor too."""
+        """Go back to the initial state, including the noise floor."""
         self._band.reset()
         self._gate.reset()
         self._webrtc.reset()
-        self._forget()
+        self._reset_state()
 
     def detect(self, window: NDArray[np.int16], *, speaking: bool = False) -> VadResult:
-        """The verdict on the session's next window.
+        """Process the session's next window.
 
         Args:
             window: int16, shape (512,), mono, 16 kHz; the session's windows in order.
-            speaking: The session is inside an utterance, so that Silero must hear every window.
+            speaking: Whether an utterance is running, in which Silero must get every window.
 
         Raises:
             ValueError: The window has another type or shape.
         """
         level = self._band.push(window)
         gate_open = self._gate.passes(level)
-        listening = self._quiet_run < (_KEEP_AFTER if self._spoke else _LISTEN_ON)
-        active = (gate_open or listening or speaking) and self._webrtc.is_speech(self._band.recent[-WINDOW_SAMPLES:])
+        awake = self._quiet_run < (_SAVE_AFTER_WINDOWS if self._had_speech else _STAY_AWAKE_WINDOWS)
+        active = (gate_open or awake or speaking) and self._webrtc.is_speech(self._band.recent[-WINDOW_SAMPLES:])
         self._since_webrtc = 0 if active else self._since_webrtc + 1
         if speaking != self._speaking:
             self._switch_speaking(speaking=speaking)
-        self._loudest = max(level, self._loudest if speaking else self._loudest * _FADE)
-        voiced = level < self._threshold or self._since_webrtc < _WEBRTC_RECENT
+        self._loudest = max(level, self._loudest if speaking else self._loudest * _LOUDEST_DECAY)
+        # A softer window may be speech without WebRTC's consent.
+        voiced = level < self._threshold or self._since_webrtc < _WEBRTC_WINDOWS
         probability = 0.0
-        if speaking or listening or (gate_open and voiced):
-            probability = self._hear()
-            self._learn(level, probability)
+        if speaking or awake or (gate_open and voiced):
+            probability = self._score_newest()
+            self._update_state(level, probability)
         else:
             self._skipped += 1
             if not gate_open:
@@ -154,50 +157,51 @@ class SpeechDetector:
         return VadResult(rms=level, gate_open=gate_open, webrtc=active, probability=probability)
 
     def _switch_speaking(self, *, speaking: bool) -> None:
-        """An utterance begins, and the better ear goes on alone; or it ends, and the second ear joins in."""
+        """Follow the start or end of an utterance: the better state continues alone, or the second one joins again."""
         if speaking and self._second_is_better:
             self._vad_states[0] = self._vad_states[1]
         elif not speaking:
             self._vad_states[1] = self._model.silence_state
         self._speaking = speaking
 
-    def _hear(self) -> float:
-        """The window's probability of speech; after a stretch too long to make up for, by ears that start afresh."""
-        replayed = min(self._skipped, _REPLAY)
-        if self._skipped > _REPLAY:
-            self._start_afresh()
+    def _score_newest(self) -> float:
+        """Probability of speech of the newest window, after the replay of skipped ones."""
+        replayed = min(self._skipped, _REPLAY_WINDOWS)
+        if self._skipped > _REPLAY_WINDOWS:
+            # More was skipped than is replayed: the states would jump over a gap, so they start again.
+            self._restart_states()
             self._quiet_run = 0
         self._skipped = 0
-        gain = np.float32(min(_HEARD_RMS / max(self._loudest, 1.0), _MAX_GAIN))
+        gain = np.float32(min(_TARGET_RMS / max(self._loudest, 1.0), _MAX_GAIN))
         states = self._vad_states[:1] if self._speaking else self._vad_states
         for windows in range(replayed, 0, -1):
-            self._model.score(self._newest(windows), states, gain)
-        probabilities: list[float] = self._model.score(self._newest(0), states, gain).tolist()
+            self._model.score(self._window_before(windows), states, gain)
+        probabilities: list[float] = self._model.score(self._window_before(0), states, gain).tolist()
         probability = max(probabilities)
         if probability >= _SURELY_QUIET:
             self._second_is_better = probabilities[0] < probability
         return probability
 
-    def _newest(self, windows: int) -> NDArray[np.int16]:
-        """The newest window but so many, and the context before it."""
-        start = (_REPLAY - windows) * WINDOW_SAMPLES
+    def _window_before(self, windows: int) -> NDArray[np.int16]:
+        """The window `windows` before the newest, with the 64 samples before it: int16, shape (576,)."""
+        start = (_REPLAY_WINDOWS - windows) * WINDOW_SAMPLES
         return self._band.recent[start : start + INPUT_SAMPLES]
 
-    def _start_afresh(self) -> None:
+    def _restart_states(self) -> None:
         self._vad_states[0] = self._saved_state
         self._vad_states[1] = self._model.silence_state
 
-    def _learn(self, level: float, probability: float) -> None:
-        """What follows from a window that Silero heard, for the noise floor and what it remembers."""
+    def _update_state(self, level: float, probability: float) -> None:
+        """Update the noise floor and the saved state after a window that Silero scored."""
         if probability >= _SURELY_QUIET:
             self._quiet_run = 0
-            self._spoke = self._spoke or probability > _SURELY_SPEECH
+            self._had_speech = self._had_speech or probability > _SURELY_SPEECH
             return
         self._gate.follow(level)
         self._quiet_run += 1
-        if self._spoke:
-            if self._quiet_run >= _KEEP_AFTER:
+        if self._had_speech:
+            if self._quiet_run >= _SAVE_AFTER_WINDOWS:
                 self._saved_state[:] = self._vad_states[0]
-                self._spoke = False
-        elif not self._speaking and self._quiet_run % _RETURN_EVERY == 0:
-            self._start_afresh()
+                self._had_speech = False
+        elif not self._speaking and self._quiet_run % _RESTART_EVERY_WINDOWS == 0:
+            self._restart_states()

@@ -1,10 +1,10 @@
-"""openWakeWord's embedding network, a step at a time.
+"""openWakeWord's embedding network, computed incrementally.
 
-It owns the network and what it must remember from step to step. It must not know of audio or words.
+It owns the network and the layout of its state. It knows nothing of audio or words.
 
-The network embeds 76 mel frames, and again 8 frames later, where nearly all of its work has been done before. So it is
-rewritten to compute only what the 8 frames change: 0.16 ms for a step instead of 0.71 ms, on one core of a 2-core AMD
-EPYC, with the same result to the last bit there.
+The network embeds 76 mel frames, and is run again every 8 frames, where nearly all of its work has been done before.
+`streaming_onnx` rewrites it to compute only what the 8 new frames change: 0.16 ms per step instead of 0.71 ms on one
+core of a 2-core AMD EPYC, with bit-identical results there.
 """
 
 from pathlib import Path
@@ -21,47 +21,47 @@ EMBEDDING_WIDTH = 96
 
 _TRIAL_STEPS = 4
 _TOLERANCE = 1e-3
-"""Between embeddings, whose numbers reach 50. Where the networks are summed in another order they differ by 4e-5."""
+"""Largest difference between embeddings, whose values reach 50. On machines that sum in another order it is 4e-5."""
 
 State = NDArray[np.float32]
 
 
 class Embedding(Protocol):
-    """A network that talkers share; each has a state, which is never changed in place."""
+    """The network, shared by all talkers. Each talker has a state, which is never changed in place."""
 
     @property
     def blank(self) -> State:
-        """The state of who has heard nothing."""
+        """The state before any mel frames."""
 
     def process(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
-        """The next mel frames of a talker, shape (8 times n, 32), n at least 1.
+        """Process a talker's next mel frames, float32, shape (8 * n, 32), n at least 1.
 
         Returns:
-            The embedding of the last 76 frames, shape (96,), which is nonsense until there were so many; the new state.
+            The embedding of the last 76 frames, float32, shape (96,), meaningless before there were 76; the new state.
         """
 
 
 class WholeEmbedding:
-    """The network as it comes. Its state is the last mel frames."""
+    """The original network. Its state is the last mel frames."""
 
     def __init__(self, path: Path) -> None:
-        """Load it."""
+        """Load the network."""
         self._session = open_model(path)
         self._input: str = self._session.get_inputs()[0].name
         self.blank = np.zeros((MEL_FRAMES - MEL_STEP, MEL_BINS), np.float32)
 
     def process(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
         """See `Embedding`."""
-        heard = np.concatenate((state, mel))[-MEL_FRAMES:]
-        embedded: NDArray[np.float32] = self._session.run(None, {self._input: heard[np.newaxis, :, :, np.newaxis]})[0]
-        return embedded.reshape(EMBEDDING_WIDTH), heard[MEL_STEP:]
+        frames = np.concatenate((state, mel))[-MEL_FRAMES:]
+        embedded: NDArray[np.float32] = self._session.run(None, {self._input: frames[np.newaxis, :, :, np.newaxis]})[0]
+        return embedded.reshape(EMBEDDING_WIDTH), frames[MEL_STEP:]
 
 
 class StreamingEmbedding:
-    """The network rewritten. Its state is what its convolutions over time remember."""
+    """The rewritten network. Its state holds the newest input rows of each convolution over time."""
 
     def __init__(self, path: Path) -> None:
-        """Load and rewrite it.
+        """Load and rewrite the network.
 
         Raises:
             Exception: It cannot be rewritten; onnx and onnxruntime have a class for each reason.
@@ -79,30 +79,30 @@ class StreamingEmbedding:
 
 
 def load_embedding(path: Path) -> Embedding:
-    """The network of a file: stepwise, or where that does not say the same, as it comes.
+    """Load a network as a StreamingEmbedding if that agrees with the original, else as a WholeEmbedding.
 
     Raises:
-        Exception: It is no network; onnxruntime has a class for each reason.
+        Exception: The file is no network; onnxruntime has a class for each reason.
     """
     whole = WholeEmbedding(path)
     try:
         rewritten = StreamingEmbedding(path)
         agreed = _agree(whole, rewritten)
-    except Exception:  # noqa: BLE001 - whatever keeps a network from being rewritten, it can still be run
+    except Exception:  # noqa: BLE001 - whatever keeps a network from being rewritten, the original still runs
         return whole
     return rewritten if agreed else whole
 
 
 def _agree(one: Embedding, other: Embedding) -> bool:
-    """Whether two networks say the same of noise."""
+    """Whether two networks give the same embeddings for noise with the mean and spread of speech's mel frames."""
     count = MEL_FRAMES // MEL_STEP + 1 + _TRIAL_STEPS
     steps = np.random.default_rng(0).normal(6.0, 3.0, (count, MEL_STEP, MEL_BINS)).astype(np.float32)
-    said = [_embeddings(network, steps)[-_TRIAL_STEPS:] for network in (one, other)]
-    return np.allclose(said[0], said[1], rtol=0.0, atol=_TOLERANCE)
+    first, second = (_embeddings(network, steps)[-_TRIAL_STEPS:] for network in (one, other))
+    return np.allclose(first, second, rtol=0.0, atol=_TOLERANCE)
 
 
 def _embeddings(network: Embedding, steps: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """After each of the steps, shape (n, 8, 32)."""
+    """The embedding after each step; steps have shape (n, 8, 32)."""
     state, embeddings = network.blank, []
     for mel in steps:
         embedding, state = network.process(mel, state)

@@ -1,7 +1,7 @@
-"""Jitted loops over PCM samples: down-mixing, conversion, filtering, resampling, loudness.
+"""Numba kernels for PCM samples: down-mixing, conversion, filtering, loudness.
 
-It owns the private Numba kernels and the public functions that check what goes into them. It must not keep state.
-The kernels release the GIL; `warm_up` compiles or loads them, so that a client's first packet does not pay for it.
+Public functions check their arguments and call a private kernel; none keeps state. The kernels release the GIL.
+`warm_up` compiles them or loads them from the cache, so that a client's first packet does not wait for it.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trio_stt.errors import PacketError
 
 MAX_CHANNELS = 8
-"""The most interleaved channels that are mixed down."""
+"""Interleaved channels of a packet, at most."""
 _PCM = np.dtype("<i2")
 
 
@@ -26,7 +26,7 @@ def _downmix(interleaved: NDArray[np.int16], channels: int) -> NDArray[np.int16]
         total = 0
         for channel in range(channels):
             total += interleaved[frame * channels + channel]
-        # `//` floors, but the mean is truncated toward zero (docs/protocol.md, Audio packets).
+        # `//` rounds down, but the mean is rounded toward zero (docs/protocol.md, Audio packets).
         mono[frame] = total // channels if total >= 0 else -(-total // channels)
     return mono
 
@@ -64,27 +64,27 @@ def _append_filtered(
     kept = recent.size - samples.size
     for i in range(kept):
         recent[i] = recent[samples.size + i]
-    heard = np.concatenate((past, _to_float32(samples)))
+    audio = np.concatenate((past, _to_float32(samples)))
     backward = taps[::-1]
     total = np.zeros(samples.size, np.float32)
-    # Four taps at a time: the inner loop runs over many samples at once, and loads no sum for each tap, which is
-    # twice as fast as `numpy.convolve`. The sums are rounded tap by tap all the same.
+    # Four taps at a time: the inner loop is vectorised over samples and loads each sum once for four taps, which is
+    # twice as fast as `numpy.convolve`. Products are still added in the order of the taps.
     fours = taps.size // 4 * 4
     for at in range(0, fours, 4):
         first, second, third, fourth = backward[at], backward[at + 1], backward[at + 2], backward[at + 3]
         for i in range(total.size):
-            start = total[i] + first * heard[i + at]
-            total[i] = start + second * heard[i + at + 1] + third * heard[i + at + 2] + fourth * heard[i + at + 3]
+            start = total[i] + first * audio[i + at]
+            total[i] = start + second * audio[i + at + 1] + third * audio[i + at + 2] + fourth * audio[i + at + 3]
     for at in range(fours, taps.size):
         for i in range(total.size):
-            total[i] += backward[at] * heard[i + at]
-    past[:] = heard[samples.size :]
+            total[i] += backward[at] * audio[i + at]
+    past[:] = audio[samples.size :]
     recent[kept:] = _to_int16(total)
     return _sum_of_squares(recent[kept:])
 
 
 def _checked(samples: NDArray[Any], dtype: type[np.generic], name: str) -> NDArray[Any]:
-    """`samples` as the kernels were compiled for them: one-dimensional, of `dtype`, contiguous, aligned.
+    """`samples` in the layout that the kernels are compiled for: one dimension, `dtype`, contiguous, aligned.
 
     Raises:
         ValueError: They have another type or shape.
@@ -104,8 +104,8 @@ def downmix_pcm16(payload: bytes | bytearray | memoryview, channels: int) -> NDA
         channels: Interleaved channels, 1 to 8.
 
     Returns:
-        int16, shape (frames,): the arithmetic mean over the channels, truncated toward zero. One channel is returned as
-        it is: a view of `payload` where the machine can read it in place, so do not change the payload under it.
+        int16, shape (frames,): the arithmetic mean over the channels, rounded toward zero. A single channel is returned
+        as a view of `payload` if it is aligned, so the payload must not be changed afterwards.
 
     Raises:
         PacketError: `channels` is out of range, or the payload ends within a frame.
@@ -115,7 +115,7 @@ def downmix_pcm16(payload: bytes | bytearray | memoryview, channels: int) -> NDA
     if len(payload) % (2 * channels):
         raise PacketError(f"{len(payload)} bytes of audio are no whole number of {2 * channels}-byte frames")
     interleaved = np.frombuffer(payload, _PCM)
-    if not (_PCM.isnative and interleaved.flags.aligned):  # as behind metadata of an odd length: no kernel takes them
+    if not (_PCM.isnative and interleaved.flags.aligned):  # unaligned after metadata of an odd length
         interleaved = interleaved.astype(np.int16)
     if channels == 1:
         return interleaved
@@ -124,7 +124,7 @@ def downmix_pcm16(payload: bytes | bytearray | memoryview, channels: int) -> NDA
 
 
 def to_float32(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Scale int16 samples, shape (samples,), by 1/32768: a new float32 array of that shape, range -1 to 1, exact.
+    """Scale int16 samples, shape (samples,), by 1/32768: a new float32 array of that shape, -1 to 1, exact.
 
     Raises:
         ValueError: They have another type or shape.
@@ -136,7 +136,7 @@ def to_float32(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Scale float32 samples, shape (samples,), by 32768, round half to even and clip: a new int16 array of that shape.
 
-    The samples must be numbers: what NaN becomes is not defined.
+    The result for NaN is not defined.
 
     Raises:
         ValueError: They have another type or shape.
@@ -148,25 +148,25 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 def append_filtered(
     recent: NDArray[np.int16], samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]
 ) -> float:
-    """Put the next samples of a stream, through a FIR filter, behind those before.
+    """Filter the next samples of a stream with a FIR filter and append the output to the output before.
 
     Args:
-        recent: int16, shape (m,), contiguous: what was filtered before, oldest first; the oldest n give way. The new
-            ones are the convolution at each sample, rounded half to even and clipped.
+        recent: int16, shape (m,), contiguous: the newest output, oldest first; updated in place. The oldest n values
+            are dropped; the new ones are the convolution at each sample, rounded half to even and clipped.
         samples: int16, shape (n,), at most m.
-        past: float32, shape (taps - 1,), -1 to 1: what came before, oldest first. It is brought up to date in place.
+        past: float32, shape (taps - 1,), -1 to 1: the input before, oldest first; updated in place.
         taps: float32, shape (taps,), at least one.
 
     Returns:
-        The root mean square of the new ones, as `rms` gives it.
+        The root mean square of the new output, in the units of `rms`.
 
     Raises:
-        ValueError: One has another type or shape.
+        ValueError: An array has another type or shape.
     """
     if past.dtype != np.float32 or past.shape != (taps.size - 1,) or not past.flags.c_contiguous:
-        raise ValueError(f"the past of {taps.size} taps is float32 of shape ({taps.size - 1},)")
+        raise ValueError(f"past must be float32 of shape ({taps.size - 1},) for {taps.size} taps")
     if recent.dtype != np.int16 or recent.size < samples.size or not recent.flags.c_contiguous:
-        raise ValueError(f"filtered samples are int16, and no more than {recent.size} are kept: {samples.size} came")
+        raise ValueError(f"recent must be int16 and hold at least {samples.size} samples, not {recent.size}")
     samples = _checked(samples, np.int16, "append_filtered")
     total = int(_append_filtered(recent, samples, past, _checked(taps, np.float32, "append_filtered")))
     return math.sqrt(total / samples.size) if samples.size else 0.0
@@ -183,8 +183,8 @@ def rms(samples: NDArray[np.int16]) -> float:
 
 
 def warm_up() -> None:
-    """Compile every kernel, or load it from Numba's cache, for the arrays that it really gets."""
-    # Numba compiles once more for read-only arrays, which is what a `bytes` payload gives.
+    """Compile every kernel, or load it from Numba's cache, for all array types that occur."""
+    # Numba compiles separately for read-only arrays, and a `bytes` payload gives one.
     for payload in (bytes(8), bytearray(8)):
         mono = downmix_pcm16(payload, 1)
         downmix_pcm16(payload, 2)

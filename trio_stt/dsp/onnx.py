@@ -1,20 +1,21 @@
-"""Small ONNX models for the event loop's thread: how they are loaded, and nothing else."""
+"""Loading of small ONNX models that run on the event loop's thread."""
 
 from pathlib import Path
 
 import onnxruntime
 
-_QUIET_LOG = 3
+_ERRORS_ONLY = 3
+"""onnxruntime's log level for errors."""
 
 
 def open_model(model: Path | bytes) -> onnxruntime.InferenceSession:
-    """Load a model for calls on the CPU that stay on the thread that makes them.
+    """Load a model that runs on the CPU, in the calling thread only.
 
     Raises:
-        Exception: onnxruntime cannot read the file; it has a class of its own for each kind of fault.
+        Exception: onnxruntime cannot read the file; it has a class of its own for each kind of error.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = _QUIET_LOG
+    options.log_severity_level = _ERRORS_ONLY
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

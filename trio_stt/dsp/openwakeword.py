@@ -1,12 +1,12 @@
-"""openWakeWord's models, run with onnxruntime: one set of networks for the process, one stream of features per talker.
+"""openWakeWord's models in onnxruntime: one set of networks for the process, one stream of features per talker.
 
-It owns the networks and what a talker's stream remembers. It must not decide when a detector may sleep. The networks
-come from the installed openwakeword package, which is never imported: it would import tflite-runtime and scipy.
+It owns the networks and the state of a talker's stream; `wake_words` decides which windows it gets. The networks come
+from the installed openwakeword package, which is never imported: it would import tflite-runtime and scipy.
 
-Every 80 ms of audio become 8 mel frames; the last 76 of those become one embedding, and each classifier scores the last
-16 to 34 embeddings. Fed without a gap, the scores are those of the package's own class, for a fifth of its CPU time:
-3.4 ms for a second of audio and one word (the package: 20 ms), 0.1 to 0.4 ms more for each further word, on one core of
-a 2-core AMD EPYC. The embedding network takes 2.0 ms of it, the mel frames 0.8, a word 0.1 to 0.4.
+Every 80 ms of audio give 8 mel frames; the last 76 of them give one embedding, and each classifier scores the last 16
+to 34 embeddings. Without gaps in the audio, the scores equal those of the package's own class, for a fifth of its CPU
+time: 3.4 ms per second of audio with one word (the package: 20 ms), on one core of a 2-core AMD EPYC. The embeddings
+take 2.0 ms of it, the mel frames 0.8 ms, each word 0.1 to 0.4 ms.
 """
 
 from collections.abc import Sequence
@@ -24,50 +24,50 @@ from trio_stt.errors import SettingError
 from trio_stt.runtime.packages import package_folder
 
 FRAME_SAMPLES = 1280
-"""Samples of one step: 80 ms, after which there is a new score."""
+"""Samples of one step, 80 ms: each step gives a new score."""
 
 _MEL_CONTEXT_SAMPLES = 480
-"""Samples before a step that its first mel frames reach back to."""
+"""Samples before a step that its first mel frames need."""
 
-_MOST_EMBEDDINGS = 120  # 9.6 s; no word is longer
+_MAX_EMBEDDINGS = 120  # 9.6 s; no word is longer
 
 _BACKGROUND_SAMPLES = 160 * MEL_FRAMES + _MEL_CONTEXT_SAMPLES
-"""Audio of as many mel frames as one embedding takes."""
+"""Audio of the mel frames of one embedding."""
 
 _ROOM_NOISE_RMS = 5.0
-"""What stands for audio that was never heard: the noise of a quiet room. After true zeros `alexa` is missed twice as
-often, and after loud noise up to half the time, when it comes within the first second."""
+"""Level of the synthetic room noise that stands for audio from before the stream, int16 units. After digital silence,
+`alexa` within the first second is missed twice as often; after loud noise, up to half of the time."""
 _ROOM_NOISE: NDArray[np.int16] = (
     np.random.default_rng(0).normal(scale=_ROOM_NOISE_RMS, size=_BACKGROUND_SAMPLES).round().astype(np.int16)
 )
 
-_OWN_WORDS = ("alexa", "hey jarvis", "hey mycroft", "hey rhasspy", "timer", "weather")
+_PACKAGE_WORDS = ("alexa", "hey jarvis", "hey mycroft", "hey rhasspy", "timer", "weather")
 _INSTALL = "install it with: pip install --no-deps openwakeword==0.5.1"
 
 
 class _Classifier:
-    """One wake word's network."""
+    """Classifier network of one wake word."""
 
     def __init__(self, label: str, path: Path) -> None:
-        """Load it.
+        """Load the network.
 
         Raises:
-            ValueError: The file is no wake-word model; the message says why, in a few words.
+            ValueError: The file is no wake-word model; the message gives the reason.
         """
         self.label = label
         self._session = open_model(path)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shape = inputs[0].shape
         fits = len(inputs) == 1 and len(shape) == 3 and shape[2] == EMBEDDING_WIDTH and isinstance(shape[1], int)  # noqa: PLR2004 - batch, embeddings, width
-        if not fits or not 0 < shape[1] <= _MOST_EMBEDDINGS or len(outputs[0].shape) != 2:  # noqa: PLR2004 - batch, classes
+        if not fits or not 0 < shape[1] <= _MAX_EMBEDDINGS or len(outputs[0].shape) != 2:  # noqa: PLR2004 - batch, classes
             raise ValueError(f"it takes {shape}, not [1, embeddings, {EMBEDDING_WIDTH}]")
         self.embeddings: int = shape[1]
         self._input: str = inputs[0].name
 
     def score(self, embeddings: NDArray[np.float32]) -> float:
-        """The word's score, 0 to 1, after these embeddings, shape (at least `embeddings`, 96)."""
+        """The word's score, 0 to 1, for the newest of these embeddings, float32, shape (n >= `embeddings`, 96)."""
         scores = self._session.run(None, {self._input: embeddings[np.newaxis, -self.embeddings :]})[0].ravel()
-        # Of several classes the first is "none of them", as in the package's timer model.
+        # With several classes the first one is "no word", as in the package's timer model.
         return float(scores[0] if scores.size == 1 else scores[1:].max())
 
 
@@ -80,35 +80,35 @@ class _Features:
         self.room_noise = self.of_background(_ROOM_NOISE)
 
     def of_background(self, background: NDArray[np.int16]) -> tuple[NDArray[np.float32], State]:
-        """Embedding, shape (96,), and state after samples, shape (`_BACKGROUND_SAMPLES`,), and nothing before."""
+        """Embedding, shape (96,), and state after int16 samples, shape (`_BACKGROUND_SAMPLES`,), and silence before."""
         before = np.zeros((-MEL_FRAMES % MEL_STEP, MEL_BINS), np.float32)
         return self._embedding.process(np.concatenate((before, self._mel_frames(background))), self._embedding.blank)
 
     def step(self, samples: NDArray[np.int16], state: State) -> tuple[NDArray[np.float32], State]:
-        """Embedding, shape (96,), and state after a step; samples, shape (1760,), of it and the context before it."""
+        """Embedding, shape (96,), and state after a step; int16 samples, shape (1760,): its context and the step."""
         return self._embedding.process(self._mel_frames(samples), state)
 
     def _mel_frames(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
         """Mel frames, shape (samples / 160 - 3, 32), of samples, shape (samples,)."""
-        heard = self._mel.run(None, {"input": samples[np.newaxis].astype(np.float32)})[0]
-        frames: NDArray[np.float32] = heard.reshape(-1, MEL_BINS)
-        return frames / np.float32(10) + np.float32(2)  # what the embedding network was trained on
+        spectrogram = self._mel.run(None, {"input": samples[np.newaxis].astype(np.float32)})[0]
+        frames: NDArray[np.float32] = spectrogram.reshape(-1, MEL_BINS)
+        return frames / np.float32(10) + np.float32(2)  # the scale that the embedding network was trained with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWakeWords:
-    """Loaded words that any number of talkers may be listened to for."""
+    """Loaded wake words, shared by all talkers."""
 
     features: _Features
     classifiers: tuple[_Classifier, ...]
 
     def new_stream(self, sensitivity: float) -> "OpenWakeWordStream":
-        """A talker's stream; a word is heard where its score is at least `sensitivity`."""
+        """A talker's stream; a word is detected if its score is at least `sensitivity`, 0 to 1."""
         return OpenWakeWordStream(self, sensitivity)
 
 
 class OpenWakeWordStream:
-    """One talker. After a gap in the audio call `resume`: without it, both sides of the gap would be one sound."""
+    """Wake-word stream of one talker. After a gap in the audio call `resume`, or the two sides are taken as one."""
 
     def __init__(self, words: OpenWakeWords, sensitivity: float) -> None:
         self._words = words
@@ -126,11 +126,11 @@ class OpenWakeWordStream:
         return self._scores
 
     def resume(self, before: NDArray[np.int16]) -> None:
-        """Forget everything and begin anew.
+        """Restart the stream after a gap.
 
         Args:
-            before: What was to hear just before the next window, int16, shape (samples,), possibly empty: the
-                background. All that would have been heard before it is taken to have been like it.
+            before: The audio just before the next window, int16, shape (samples,), possibly empty: the background.
+                All embeddings before the next window are set to that of this background.
         """
         background = np.concatenate((_ROOM_NOISE, before))[-_BACKGROUND_SAMPLES:]
         features = self._words.features
@@ -140,7 +140,7 @@ class OpenWakeWordStream:
         self._scores = (0.0,) * len(self._scores)
 
     def process(self, window: NDArray[np.int16]) -> str | None:
-        """The next window, int16 of shape (512,): the label of the word whose score with it is best and high enough."""
+        """Process the next window, int16, shape (512,); returns the label of the best word that reaches sensitivity."""
         self._audio[self._filled : self._filled + WINDOW_SAMPLES] = window
         self._filled += WINDOW_SAMPLES
         step_end = _MEL_CONTEXT_SAMPLES + FRAME_SAMPLES
@@ -153,7 +153,7 @@ class OpenWakeWordStream:
         return self._words.classifiers[best].label if self._scores[best] >= self._sensitivity else None
 
     def rest(self) -> None:
-        """Hold no state of its own: nothing is heard until `resume`."""
+        """Release memory until `resume`, by sharing the state of the room noise."""
         _, self._state = self._words.features.room_noise
 
     def _step(self, audio: NDArray[np.int16]) -> None:
@@ -163,15 +163,15 @@ class OpenWakeWordStream:
 
 
 def load_words(words: Sequence[str], paths: Sequence[str]) -> OpenWakeWords:
-    """Load models.
+    """Load wake-word models.
 
     Args:
-        words: Without `paths`, which of the package's own words, in any spelling (`hey_jarvis`, `Jarvis`); none means
-            all. With `paths`, labels for them in order; a path without one is labelled by its file name.
-        paths: `.onnx` files of one's own.
+        words: Without `paths`, names of the package's own words, in any spelling (`hey_jarvis`, `Jarvis`); an empty
+            list means all. With `paths`, labels for them in order; a path without one is labelled by its file name.
+        paths: The user's own `.onnx` files.
 
     Raises:
-        SettingError: A word or file is not there, or no model; or the package is missing.
+        SettingError: A word or file does not exist or is no model, or the package is missing.
     """
     folder = _folder()
     if paths:
@@ -184,21 +184,21 @@ def load_words(words: Sequence[str], paths: Sequence[str]) -> OpenWakeWords:
         try:
             classifiers.append(_Classifier(label, path))
         except Exception as error:  # noqa: BLE001 - onnxruntime raises a class of its own for each kind of bad file
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise SettingError(f"{setting}: {str(path)!r} is no wake-word model: {why[:200]}") from None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SettingError(f"{setting}: {str(path)!r} is no wake-word model: {reason[:200]}") from None
     return OpenWakeWords(features=_features(folder), classifiers=tuple(classifiers))
 
 
 def _known_words(words: Sequence[str]) -> list[str]:
-    spellings = {_squeezed(word): word for word in _OWN_WORDS}
-    spellings |= {_squeezed(word).removeprefix("hey"): word for word in _OWN_WORDS}
+    spellings = {_letters(word): word for word in _PACKAGE_WORDS}
+    spellings |= {_letters(word).removeprefix("hey"): word for word in _PACKAGE_WORDS}
     for word in words:
-        if _squeezed(word) not in spellings:
-            raise SettingError(f"wake_words: openWakeWord has no {word[:80]!r}; there are {', '.join(_OWN_WORDS)}")
-    return list(dict.fromkeys(spellings[_squeezed(word)] for word in words)) or list(_OWN_WORDS)
+        if _letters(word) not in spellings:
+            raise SettingError(f"wake_words: openWakeWord has no {word[:80]!r}; there are {', '.join(_PACKAGE_WORDS)}")
+    return list(dict.fromkeys(spellings[_letters(word)] for word in words)) or list(_PACKAGE_WORDS)
 
 
-def _squeezed(word: str) -> str:
+def _letters(word: str) -> str:
     return "".join(character for character in word.lower() if character.isalnum())
 
 

@@ -1,8 +1,8 @@
-"""Picovoice's Porcupine: one native detector for each talker.
+"""Picovoice's Porcupine: one native wake-word detector per talker.
 
-It owns the one import of the pvporcupine package, which is optional, and the life of the native handles. It must not
-decide when a detector may sleep. Measured on one core of an AMD EPYC: 1 ms to make a detector, 0.8 MB each, 0.11 ms for
-a window (3.4 ms per second of audio).
+It owns the only import of the optional pvporcupine package and the lifetime of the native handles; `wake_words` decides
+which windows a detector gets. Measured on one core of an AMD EPYC: creating a detector takes 1 ms and 0.8 MB, a window
+0.11 ms (3.4 ms per second of audio).
 """
 
 import importlib
@@ -19,13 +19,13 @@ from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.errors import SettingError
 
 ACCESS_KEY_VARIABLE = "PICOVOICE_ACCESS_KEY"
-"""Environment variable with the access key that pvporcupine asks for since version 2."""
+"""Environment variable with the access key that pvporcupine needs since version 2."""
 
 _INSTALL = "install it with: pip install --no-deps pvporcupine==1.9.5"
 
 
 class PorcupineStream:
-    """One talker. The native detector has no way to forget, so that a new one takes its place."""
+    """Wake-word stream of one talker. A native detector cannot be reset, so a new one replaces it."""
 
     def __init__(self, create: Callable[[], Any], words: Sequence[str]) -> None:
         self._create = create
@@ -34,17 +34,17 @@ class PorcupineStream:
         self._release: Callable[[], object] = lambda: None
 
     def resume(self, before: NDArray[np.int16]) -> None:
-        """Forget everything; what was to hear just before is of no use to it."""
+        """Restart after a gap; Porcupine has no use for the audio before it."""
         del before
         self.rest()
 
     def rest(self) -> None:
-        """Forget everything, and hold no detector until the next window."""
+        """Release the detector; the next window creates a new one."""
         self._release()
         self._handle = None
 
     def process(self, window: NDArray[np.int16]) -> str | None:
-        """The next window, int16 of shape (512,): the word that ends with it."""
+        """Process the next window, int16, shape (512,); returns the word that ends with it."""
         if self._handle is None:
             self._handle = self._create()
             self._release = weakref.finalize(self, self._handle.delete)
@@ -53,16 +53,16 @@ class PorcupineStream:
 
 
 class PorcupineWords:
-    """Words that any number of talkers may be listened to for."""
+    """Loaded wake words, shared by all talkers."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Check the words, and that a detector can be made.
+        """Check the words, and that a detector can be created.
 
         Args:
             words: Keywords of the package, in any case.
 
         Raises:
-            SettingError: There are none, one is unknown, the package is missing, or its access key is.
+            SettingError: The list is empty, a word is unknown, or the package or its access key is missing.
         """
         if not words:
             raise SettingError("wake_words: Porcupine needs at least one word")
@@ -79,12 +79,12 @@ class PorcupineWords:
                 raise SettingError(f"wakeword_backend: this pvporcupine needs an access key in {ACCESS_KEY_VARIABLE}")
             self._credentials = {"access_key": key}
         try:
-            self._try()
+            self._check_handle()
         except Exception as error:  # noqa: BLE001 - each version has error classes of its own
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise SettingError(f"wakeword_backend: Porcupine does not start: {why[:200]}") from None
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise SettingError(f"wakeword_backend: Porcupine does not start: {reason[:200]}") from None
 
-    def _try(self) -> None:
+    def _check_handle(self) -> None:
         handle = self._new_handle(0.5)
         try:
             if handle.frame_length != WINDOW_SAMPLES:
@@ -98,7 +98,7 @@ class PorcupineWords:
         )
 
     def new_stream(self, sensitivity: float) -> PorcupineStream:
-        """A talker's stream; a higher sensitivity, 0 to 1, misses less and hears more that was not said."""
+        """A talker's stream; a higher sensitivity, 0 to 1, gives fewer misses and more false alarms."""
         return PorcupineStream(lambda: self._new_handle(sensitivity), self._words)
 
 
@@ -107,5 +107,5 @@ def _import() -> Any:
         return importlib.import_module("pvporcupine")
     except ImportError:
         raise SettingError(f"wakeword_backend: Porcupine needs the package pvporcupine; {_INSTALL}") from None
-    except Exception as error:  # noqa: BLE001 - it looks for its native library as it is imported, and raises anything
+    except Exception as error:  # noqa: BLE001 - its import loads the native library and raises anything
         raise SettingError(f"wakeword_backend: pvporcupine cannot be imported: {str(error)[:200]}") from None

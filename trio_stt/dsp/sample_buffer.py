@@ -1,25 +1,25 @@
-"""The samples of one stream, by absolute position, kept as far back as somebody still needs them.
+"""Buffer of one stream's newest samples, addressed by absolute position.
 
-It owns storage only: what is worth keeping is its caller's decision.
+It owns storage only. The caller decides how far back samples are needed.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-_FIRST_CAPACITY_SAMPLES = 16_384  # a second: an idle session holds its pre-roll and no more
+_INITIAL_CAPACITY_SAMPLES = 16_384  # a second: an idle session holds only its pre-roll
 
 
 class SampleBuffer:
-    """A growing and forgetting stretch of int16 mono samples; position 0 is the first sample ever appended."""
+    """Growing buffer of int16 mono samples that forgets its oldest; position 0 is the first sample ever appended."""
 
     def __init__(self) -> None:
-        self._buffer: NDArray[np.int16] = np.empty(_FIRST_CAPACITY_SAMPLES, np.int16)
+        self._buffer: NDArray[np.int16] = np.empty(_INITIAL_CAPACITY_SAMPLES, np.int16)
         self._start_sample = 0
         self._length = 0
 
     @property
     def start_sample(self) -> int:
-        """Position of the oldest sample that is still kept."""
+        """Position of the oldest sample in the buffer."""
         return self._start_sample
 
     @property
@@ -38,25 +38,28 @@ class SampleBuffer:
         self._length = needed
 
     def read(self, start_sample: int, end_sample: int) -> NDArray[np.int16]:
-        """A copy of the samples from `start_sample` up to `end_sample`.
+        """Copy of the samples from `start_sample` up to `end_sample`: int16, shape (n,).
 
         Raises:
-            IndexError: Some of them are forgotten or not there yet.
+            IndexError: Some of them are forgotten already or not appended yet.
         """
         if not self._start_sample <= start_sample <= end_sample <= self.end_sample:
             held = f"{self._start_sample} to {self.end_sample}"
-            raise IndexError(f"samples {start_sample} to {end_sample} are not on the tape, which holds {held}")
+            raise IndexError(f"samples {start_sample} to {end_sample} are not in the buffer, which holds {held}")
         first = start_sample - self._start_sample
         return self._buffer[first : end_sample - self._start_sample].copy()
 
     def forget_before(self, sample: int) -> None:
-        """Allow everything before `sample` to be overwritten. Memory moves only when half of it is free."""
+        """Allow everything before `sample` to be overwritten.
+
+        Samples are moved only when half of the buffer is free, so that the cost per appended sample stays constant.
+        """
         drop = min(sample - self._start_sample, self._length)
         if drop <= 0 or (drop < self._buffer.size // 2 and self._length < self._buffer.size):
             return
         kept = self._length - drop
         capacity = self._buffer.size
-        while capacity > _FIRST_CAPACITY_SAMPLES and kept < capacity // 4:
+        while capacity > _INITIAL_CAPACITY_SAMPLES and kept < capacity // 4:
             capacity //= 2
         buffer = np.empty(capacity, np.int16) if capacity != self._buffer.size else self._buffer
         buffer[:kept] = self._buffer[drop : self._length]

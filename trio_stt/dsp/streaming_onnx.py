@@ -1,10 +1,10 @@
-"""Rewrites a network that slides over time into one that computes only what each step adds.
+"""Rewrites an ONNX network that slides over time into an incremental one that computes only what each step adds.
 
-It owns the rewriting of the graph. It must not run networks, nor know what they hear.
+It only rewrites the graph; `embedding` runs the result and compares it with the original.
 
-A convolution that pads nothing in time makes each new row of what is new and a few rows before it. So each is given
-those few from a state, and hands the newest on. That is the whole truth where a step moves each layer by whole rows:
-the strides of all poolings, multiplied, divide it. Whoever uses the result compares it with the original.
+A convolution without padding in time computes each new row from new rows and a few rows before them. The rewritten
+network gets those few rows from a state, for each convolution, and returns the newest rows as the next state. This is
+exact if a step moves each layer by whole rows, that is, if the product of all pooling strides divides the step.
 """
 
 import math
@@ -15,23 +15,23 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 _TIME = 2
-"""The axis of time: layers have shape (1, channels, time, width)."""
+"""Axis of time: layers have shape (1, channels, time, width)."""
 
 
 def streaming_onnx(path: Path) -> bytes:
-    """The stepwise form of a network.
+    """Build the incremental form of a network.
 
     Args:
-        path: An ONNX file: one input and one output, which the first and the last operator only reshape, and between
-            them convolutions, poolings, and what treats every place alike.
+        path: An ONNX file with one input and one output. Its first and last operators only reshape them; between are
+            convolutions, poolings and element-wise operators.
 
     Returns:
-        An ONNX file. Its inputs, float32: what came since the last step, shape (1, 1, rows, width), and the state,
-        shape (1, size), zeros at first. Its outputs: a result for each step that the rows make, shape (1, channels,
-        steps, width), and the next state.
+        An ONNX file. Its inputs, float32: the rows since the last step, shape (1, 1, rows, width), and the state, shape
+        (1, size), zeros at first. Its outputs: one result per step, shape (1, channels, steps, width), and the next
+        state.
 
     Raises:
-        Exception: It is another kind of network: onnx has classes of its own for what is wrong with it.
+        Exception: It is another kind of network; onnx has a class of its own for each kind of error.
     """
     model = shape_inference.infer_shapes(onnx.load(path))
     inferred = {value.name: value.type.tensor_type.shape.dim for value in model.graph.value_info}
@@ -41,7 +41,7 @@ def streaming_onnx(path: Path) -> bytes:
     for layer in layers:
         if rows := _rows_before(layer):
             _, channels, _, width = inferred[layer.input[0]]
-            nodes += _joined(layer.input[0], len(shapes))
+            nodes += _state_nodes(layer.input[0], len(shapes))
             layer.input[0] = f"joined_{len(shapes)}"
             shapes.append((1, channels.dim_value, rows, width.dim_value))
         nodes.append(layer)
@@ -55,21 +55,21 @@ def streaming_onnx(path: Path) -> bytes:
     width = inferred[begin.output[0]][-1].dim_value
     inputs = [_floats(begin.output[0], 1, 1, "rows", width), _floats("state", 1, sum(sizes))]
     outputs = [_floats(layers[-1].output[0], 1, "channels", "steps", "width"), _floats("next_state", 1, sum(sizes))]
-    graph = helper.make_graph(nodes, "stepwise", inputs, outputs, [*model.graph.initializer, *initial])
-    # The original's versions: onnxruntime may be older than onnx.
+    graph = helper.make_graph(nodes, "streaming", inputs, outputs, [*model.graph.initializer, *initial])
+    # Keep the original's versions: the installed onnxruntime may be older than onnx.
     rewritten = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     serialized: bytes = rewritten.SerializeToString()
     return serialized
 
 
 def _rows_before(layer: NodeProto) -> int:
-    """Of how many earlier rows a layer makes its new ones."""
+    """Rows of earlier input that a layer needs for its next output row."""
     kernels = [helper.get_attribute_value(fact) for fact in layer.attribute if fact.name == "kernel_shape"]
     return kernels[0][0] - 1 if layer.op_type == "Conv" else 0
 
 
-def _joined(new: str, at: int) -> list[NodeProto]:
-    """The nodes that put remembered rows before new ones, and remember the last."""
+def _state_nodes(new: str, at: int) -> list[NodeProto]:
+    """Nodes that put the rows of the state before the new rows, and write the newest rows to the next state."""
     return [
         helper.make_node("Reshape", [f"flat_{at}", f"shape_{at}"], [f"old_{at}"]),
         helper.make_node("Concat", [f"old_{at}", new], [f"joined_{at}"], axis=_TIME),

@@ -1,7 +1,7 @@
-"""Wake words: which are configured, and one detector for each session that sleeps while nothing is to be heard.
+"""Wake-word detection of one session behind an energy gate, and the loading of the configured words.
 
-It owns the names of the backends, the loaded words and the choice of the windows that a detector hears. It must not
-know what a detection leads to. See docs/protocol.md, Wake words.
+It owns the backends' names, the loaded words, and the choice of the windows that a detector gets. `speech.wake_mode`
+decides what follows from a detection. See docs/protocol.md, Wake words.
 """
 
 from collections import deque
@@ -23,48 +23,48 @@ _OPENWAKEWORD = frozenset({"openwakeword", "openwakewords", "open_wakeword", "op
 _PORCUPINE = frozenset({"pvporcupine", "porcupine", "pvp"})
 
 _LEAD_WINDOWS = 6
-"""Windows, 0.2 s, from before the gate opened that a detector hears after all: the soft start of a word. Of 320 spoken
-words at several levels and noises openWakeWord then hears 293, with 3 windows 275, with 10 windows 290; fed without a
-gate, 281."""
+"""Windows, 0.2 s, from before the gate opened that the detector gets afterwards: the soft start of a word. With 6 of
+them openWakeWord detects 293 of 320 words spoken at several levels and noises, with 3 windows 275, with 10 windows 290,
+without a gate 281."""
 
 _BACKGROUND_WINDOWS = 25
-"""Windows, 0.8 s, before those, from which a detector that needs a past learns how the background sounds."""
+"""Windows, 0.8 s, before those: the background that a restarted stream is initialised with."""
 
-_LISTEN_ON = 40
-"""Windows, 1.3 s, that a detector goes on hearing after the gate closed: gaps inside a word, and the time that it takes
-to be sure of it. openWakeWord's words score best up to 0.5 s after their end."""
+_STAY_AWAKE_WINDOWS = 40
+"""Windows, 1.3 s, that the detector gets after the gate closed: gaps inside a word, and the delay of a detection.
+openWakeWord's scores peak up to 0.5 s after the end of a word."""
 
 _FLOOR_WINDOWS = 64
-"""Windows, 2 s, whose softest is the background: nobody speaks for so long without a breath or a closed mouth."""
+"""Windows, 2 s, whose softest one is the background: speech of that length contains a pause or a closure."""
 
 _CACHED_CONFIGURATIONS = 8
 
 
 class WakeWordDetector(Protocol):
-    """One session's detector."""
+    """Wake-word detector of one session."""
 
     def process(self, window: NDArray[np.int16]) -> str | None:
-        """The session's next window, int16 of shape (512,), mono, 16 kHz.
+        """Process the session's next window, int16, shape (512,), mono, 16 kHz.
 
         Returns:
-            The label of the word that was heard with it; a word that was spoken once is heard once.
+            The label of the word detected with it. A word spoken once is detected once.
         """
 
     def reset(self) -> None:
-        """Forget everything heard. Call it, too, where the audio is not continuous."""
+        """Forget all audio. Call it also where the audio is not continuous."""
 
 
 class WakeWordStream(Protocol):
-    """What a backend offers for each session."""
+    """Stream of one session in a backend."""
 
     def resume(self, before: NDArray[np.int16]) -> None:
-        """Forget everything and begin anew after `before`, int16, shape (samples,), possibly empty."""
+        """Restart after a gap; `before` is the audio just before the next window, int16, shape (n,), possibly empty."""
 
     def process(self, window: NDArray[np.int16]) -> str | None:
-        """The next window; the label of a word that is heard with it, perhaps for several windows in a row."""
+        """Process the next window; returns the word detected with it, perhaps for several windows in a row."""
 
     def rest(self) -> None:
-        """Let go of memory: nothing is heard until `resume`."""
+        """Release memory until `resume`."""
 
 
 class _Words(Protocol):
@@ -72,16 +72,16 @@ class _Words(Protocol):
 
 
 class GatedDetector:
-    """A backend's stream behind an energy gate: it hears what rises above the background, and what is around that.
+    """A backend's stream behind an energy gate: it gets windows louder than the background, and some around them.
 
-    The gate's floor follows the softest of the last windows, so that no model is asked what is background.
+    The gate's floor follows the softest of the last windows, so it needs no voice detector to know the background.
     """
 
     def __init__(self, stream: WakeWordStream, energy_threshold: float) -> None:
-        """Make a detector that has heard nothing.
+        """Start with an empty history.
 
         Args:
-            stream: Of the backend; nobody else may use it.
+            stream: Stream of the backend, used by this detector alone.
             energy_threshold: RMS in int16 units from which every window passes the gate.
         """
         self._stream = stream
@@ -91,25 +91,25 @@ class GatedDetector:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard, except how loud the background is."""
+        """Forget all audio, except the level of the background."""
         self._recent.clear()
-        self._skipped = _LEAD_WINDOWS + 1  # more than can be made up for: begin anew
-        self._listen_on = 0
+        self._skipped = _LEAD_WINDOWS + 1  # more than is replayed: the stream restarts
+        self._awake_windows = 0
         self._stream.rest()
 
     def process(self, window: NDArray[np.int16]) -> str | None:
-        """The next window, int16 of shape (512,), mono, 16 kHz; it is copied.
+        """Process the next window, int16, shape (512,), mono, 16 kHz; it is copied.
 
         Returns:
-            The label of the word that was heard with it; then all that was heard is forgotten.
+            The label of the word detected with it. After a detection the detector is reset.
         """
         window = window.copy()
         if self._passes(window):
-            self._listen_on = _LISTEN_ON + 1
-        elif self._listen_on:
-            self._listen_on -= 1
+            self._awake_windows = _STAY_AWAKE_WINDOWS + 1
+        elif self._awake_windows:
+            self._awake_windows -= 1
         word = None
-        if self._listen_on:
+        if self._awake_windows:
             self._catch_up()
             word = self._stream.process(window)
         else:
@@ -128,7 +128,7 @@ class GatedDetector:
         return self._gate.passes(level)
 
     def _catch_up(self) -> None:
-        """The stream hears what it must of the windows that it skipped."""
+        """Replay to the stream the newest of the windows that it skipped, restarting it if it skipped more."""
         if not self._skipped:
             return
         recent = list(self._recent)
@@ -142,40 +142,40 @@ class GatedDetector:
 
 
 class WakeWords:
-    """The wake words of a server: loads each configuration once, and makes the sessions' detectors."""
+    """Wake words of a server: loads each configuration once, and creates the detectors of sessions."""
 
     def __init__(self) -> None:
         self._load: Callable[[str, str, str], _Words] = lru_cache(_CACHED_CONFIGURATIONS)(_load)
         self._in_use: tuple[tuple[str, str, str], _Words] | None = None
 
     def check(self, settings: Settings) -> None:
-        """Load what the settings ask for, so that no session has to.
+        """Load the words that the settings name, so that no session has to.
 
         Raises:
-            SettingError: It is not there or not allowed: one line that names the setting, its value and what there is.
+            SettingError: They do not exist or are not allowed; one line names the setting, its value and the choices.
         """
         loaded = self._loaded(settings)
         self._in_use = self._in_use or loaded
 
     def new_detector(self, settings: Settings) -> GatedDetector | None:
-        """A detector for one session; None where the settings name no backend.
+        """Create a detector for one session; None if the settings name no backend.
 
         Raises:
-            SettingError: The settings were never checked and are not possible.
+            SettingError: The settings were not checked before, and name words that cannot be loaded.
         """
         loaded = self._loaded(settings)
         if loaded is None:
             return None
-        self._in_use = loaded  # however many others are checked, the next session need not load it
+        self._in_use = loaded  # stays loaded however many other configurations are checked
         return GatedDetector(loaded[1].new_stream(settings.wake_words_sensitivity), settings.vad_energy_threshold)
 
     def _loaded(self, settings: Settings) -> tuple[tuple[str, str, str], _Words] | None:
         if not settings.wake_words_enabled:
             return None
-        asked = (settings.wakeword_backend, settings.wake_words, settings.openwakeword_model_paths or "")
-        if self._in_use is not None and self._in_use[0] == asked:
+        key = (settings.wakeword_backend, settings.wake_words, settings.openwakeword_model_paths or "")
+        if self._in_use is not None and self._in_use[0] == key:
             return self._in_use
-        return asked, self._load(*asked)
+        return key, self._load(*key)
 
 
 def _load(backend: str, words: str, paths: str) -> _Words:

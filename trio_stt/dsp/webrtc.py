@@ -1,7 +1,4 @@
-"""WebRTC's voice detector on 32 ms windows.
-
-It owns one detector and its noise model. It must not decide what follows from its answer.
-"""
+"""WebRTC's voice activity detector, applied to windows of 32 ms."""
 
 import numpy as np
 import webrtcvad
@@ -10,14 +7,14 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 
 _FRAME_BYTES = SAMPLE_RATE_HZ // 100 * 2
-"""10 ms of int16 samples, the shortest frame that the detector knows."""
+"""Bytes of 10 ms of int16 samples, the shortest frame that the detector accepts."""
 
 
 class WebRtcVad:
-    """One talker's WebRTC voice detector."""
+    """WebRTC voice detector of one talker."""
 
     def __init__(self, mode: int) -> None:
-        """Make a detector.
+        """Start with a fresh noise model.
 
         Args:
             mode: Aggressiveness, 0 (passes most) to 3 (passes least).
@@ -31,9 +28,9 @@ class WebRtcVad:
         self._vad = webrtcvad.Vad(mode)
 
     def is_speech(self, window: NDArray[np.int16]) -> bool:
-        """Whether any of the window's three whole 10 ms frames sounds like speech; the last 2 ms are not heard.
+        """Whether any of the window's three whole 10 ms frames is speech; the last 2 ms are not used.
 
-        All three frames are always shown to the detector, whose noise model follows every frame that it hears.
+        The detector always gets all three frames, because its noise model adapts with every frame.
 
         Args:
             window: int16, shape (512,), mono, 16 kHz; the windows of one talker in order.
@@ -50,5 +47,5 @@ class WebRtcVad:
         return bool(first or second or third)
 
     def reset(self) -> None:
-        """Forget the noise model."""
+        """Start again with a fresh noise model."""
         self._vad = webrtcvad.Vad(self._mode)

@@ -1,1 +1,1 @@
-"""Sans-IO speech logic: samples and results in, events out. No trio, no clock, no I/O."""
+"""Sans-IO speech logic: samples and hypotheses in, events and text out. No trio, no clock, no I/O."""

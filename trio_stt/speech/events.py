@@ -1,6 +1,7 @@
-"""What the listener says about a stream. Positions are samples at 16 kHz from the stream's first one.
+"""Events of a speech pipeline. Positions are samples at 16 kHz, counted from the stream's first one.
 
-Frozen data only. `utterance` counts recordings of the stream from 1 and never repeats; it is not the wire's segment id.
+Frozen data only. `utterance` numbers the utterances of a stream from 1 and never repeats; it is not the wire's segment
+id.
 """
 
 from dataclasses import dataclass
@@ -8,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UtteranceStarted:
-    """Somebody speaks.
+    """An utterance began.
 
     Attributes:
         utterance: Its number.
-        start_sample: First sample of the recording, pre-roll included.
+        start_sample: First sample of its audio, pre-roll included.
         trigger_sample: Where speech was detected; the pre-roll lies between the two.
-        speech_sample: Where the run of speech that led to the detection began, as far as it is known.
+        speech_sample: Start of the run of speech that led to the detection, as far as it is known.
     """
 
     utterance: int
@@ -25,20 +26,20 @@ class UtteranceStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilenceConfirmed:
-    """Speech has paused for long enough to call it silence; partials rest."""
+    """Speech has paused long enough to count as silence; no partials are due."""
 
     utterance: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeculationDue:
-    """The silence is long enough to transcribe ahead what may be the whole utterance.
+    """The silence is long enough for a speculative final of what may be the whole utterance.
 
     Attributes:
         utterance: Its number.
         start_sample: First sample of the clip.
-        end_sample: Position after its last sample. Silence of this stretch that follows is not part of the clip, so
-            that a clip transcribed ahead is the clip that would be transcribed at the end.
+        end_sample: Position after its last sample. If the utterance ends with this silence, its clip ends here too, so
+            that the speculative final is the final.
     """
 
     utterance: int
@@ -48,7 +49,7 @@ class SpeculationDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechResumed:
-    """Speech goes on after a confirmed silence: anything transcribed ahead is void."""
+    """Speech continues after a confirmed silence; a speculative final is void."""
 
     utterance: int
 
@@ -63,9 +64,10 @@ class UtteranceEnded:
         clip_end_sample: Position after the clip's last sample.
         trigger_sample: Where speech was detected.
         speech_end_sample: Position after the last window of speech.
-        end_sample: Position at which the recording ended.
-        spoken: Whether it has as much speech as the shortest words; a click has less, and engines invent words for it.
-        forced: Cut at the maximum length.
+        end_sample: Position at which the utterance ended.
+        spoken: Whether it has at least as much speech as the shortest words. Engines hallucinate words for less, such
+            as a click.
+        forced: Whether it was cut at the maximum length.
     """
 
     utterance: int
@@ -80,32 +82,32 @@ class UtteranceEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UtteranceAborted:
-    """The running utterance was thrown away by `clear`."""
+    """The running utterance was discarded by `clear`."""
 
     utterance: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeWaitStarted:
-    """From here on nothing is recorded until a wake word is heard."""
+    """From here on no utterance starts until a wake word is detected."""
 
     position_sample: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeWaitEnded:
-    """The wait is over: its word was heard, or the client stopped."""
+    """The wait ended: a wake word was detected, or the client stopped."""
 
     position_sample: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeWordDetected:
-    """A wake word was heard: whoever speaks now is recorded.
+    """A wake word was detected: the next speech starts an utterance.
 
     Attributes:
         word: Its label.
-        position_sample: Position after the last sample that it took to hear it.
+        position_sample: Position after the window in which it was detected.
     """
 
     word: str
@@ -114,18 +116,18 @@ class WakeWordDetected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeWordTimedOut:
-    """Nobody spoke in time after a wake word, or in the delay in which none is needed. A wait always follows."""
+    """No speech came in time after a wake word, or in the activation delay. A wait always follows."""
 
     position_sample: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowupStarted:
-    """An utterance ended; for a while another one needs no wake word.
+    """A follow-up window began: after an utterance, the next one needs no wake word for a while.
 
     Attributes:
-        position_sample: Where that time begins.
-        duration_samples: How long it lasts.
+        position_sample: Where the window begins.
+        duration_samples: Its length.
     """
 
     position_sample: int
@@ -134,7 +136,7 @@ class FollowupStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowupExpired:
-    """Nobody spoke in the time after an utterance. A wait always follows."""
+    """No speech came in the follow-up window. A wait always follows."""
 
     position_sample: int
 

@@ -1,7 +1,7 @@
-"""Where utterances begin and end, on the audio clock. See docs/protocol.md, Utterances.
+"""Segmenter: decides from one VAD result per window where utterances begin and end, in audio time.
 
-It sees one verdict per window and never the samples; it owns positions and decisions. It must not know of clients,
-recognisers or time of day.
+It owns positions and decisions and never sees samples, clients, engines or the wall clock. See docs/protocol.md,
+Utterances.
 """
 
 from collections import deque
@@ -21,20 +21,20 @@ from trio_stt.speech.events import (
 from trio_stt.speech.segmenter_config import SILENCE_CONFIRMATION_S, SegmenterConfig
 
 SPEECH_PROBABILITY = 0.5
-"""Silero's own threshold, from which speech begins or goes on after a pause. `stop` makes an utterance of it, though
-nothing had started one."""
+"""Probability from which a run of speech begins, or continues after a pause: Silero's own threshold. `stop` ends such a
+run as an utterance even if it never reached `start_probability`."""
 KEEP_PROBABILITY = 0.35
-"""From here on a window is speech when the window before was. Silero's own hysteresis; the fading end of a word, where
-the probability wavers about one threshold, is then one end at every sample rate and level."""
-_LEAST_PROBABILITY = 0.1
-"""However sensitive the start is set, what is less probable is silence: an utterance must be able to end."""
-_LEAST_SPOKEN_WINDOWS = 3
-"""The shortest words have a tenth of a second of speech; a click or a breath has one or two windows."""
+"""Probability from which a window continues a run of speech: Silero's own hysteresis of 0.15. With a single threshold,
+the fading end of a word would end at different windows at different sample rates and levels."""
+_MIN_PROBABILITY = 0.1
+"""A less probable window is silence however sensitive the start is set, so that an utterance can end."""
+_MIN_SPOKEN_WINDOWS = 3
+"""The shortest words have 0.1 s of speech; a click or a breath has one or two windows."""
 _CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks back one second
 
 
 @dataclass(slots=True)
-class _Recording:
+class _RunningUtterance:
     """The running utterance."""
 
     start_sample: int
@@ -46,18 +46,18 @@ class _Recording:
 
 
 class Segmenter:
-    """Turns verdicts into utterances. Feed windows in order; every call returns the events that it caused."""
+    """Turns VAD results into utterances. Windows must come in order; each call returns the events that it caused."""
 
     def __init__(self, config: SegmenterConfig) -> None:
         self._config = config
         self._position = 0
         self._utterances = 0
-        self._recording: _Recording | None = None
+        self._running: _RunningUtterance | None = None
         self._floor_sample = 0  # no utterance reaches back before it
         self._gap_end_sample = 0
         self._run_start_sample: int | None = None  # of the current run of probable speech
-        self._tail_samples = 0  # from the floor on, while that run may be the end of a wake word
-        self._heard: deque[tuple[int, int]] = deque()  # (start, end) of probable speech within the pre-roll
+        self._tail_samples = 0  # from the floor on, speech that may still be the end of a wake word
+        self._preroll_speech: deque[tuple[int, int]] = deque()  # (start, end) of speech windows within the pre-roll
         self._levels: deque[tuple[float, int]] = deque(maxlen=_CUT_SEARCH_WINDOWS)  # (RMS, start) of recent windows
 
     @property
@@ -68,80 +68,82 @@ class Segmenter:
     @property
     def speaking(self) -> bool:
         """Whether an utterance is running."""
-        return self._recording is not None
+        return self._running is not None
 
     @property
     def spoken(self) -> bool:
-        """Whether the running utterance has as much speech as the shortest words."""
-        return self._recording is not None and self._recording.spoken_windows >= _LEAST_SPOKEN_WINDOWS
+        """Whether the running utterance has at least as much speech as the shortest words."""
+        return self._running is not None and self._running.spoken_windows >= _MIN_SPOKEN_WINDOWS
 
     @property
     def needed_from_sample(self) -> int:
-        """Oldest sample that an utterance, running or yet to start, can contain."""
-        if self._recording:
-            return self._recording.start_sample
+        """Oldest sample that the running or the next utterance can contain."""
+        if self._running:
+            return self._running.start_sample
         return self._preroll_start(self._position)
 
     def push(self, vad_result: VadResult, samples: int = WINDOW_SAMPLES) -> list[UtteranceEvent]:
-        """Take one window's verdict.
+        """Process the VAD result of the next window.
 
         Args:
-            vad_result: Result of the detectors for it.
-            samples: Its true length; less than a whole window only for the last one before `stop`.
+            vad_result: Result of the detectors for the window.
+            samples: Its length; less than a whole window only for the last one before `stop`.
         """
         start = self._position
         self._position = end = start + samples
-        if samples == WINDOW_SAMPLES:  # a window filled up with zeros is no quiet place to cut
+        if samples == WINDOW_SAMPLES:  # the level of a window padded with zeros is too low
             self._levels.append((vad_result.rms, start))
-        self._follow_run(vad_result, start, end)
-        if self._recording is None:
-            return self._listen(vad_result, start)
-        return self._record(self._recording)
+        self._update_run(vad_result, start, end)
+        if self._running is None:
+            return self._wait_for_start(vad_result, start)
+        return self._extend(self._running)
 
     def skip(self, samples: int) -> None:
-        """Take a window in which nobody is listened to; it can only be pre-roll."""
+        """Advance over a window in which no speech counts, as while waiting for a wake word; it can become pre-roll."""
         self._position += samples
         self._break_run()
-        self._heard.clear()
+        self._preroll_speech.clear()
         self._levels.clear()
 
     def cut_wake_word(self, tail_samples: int, *, talking: bool) -> None:
-        """A wake word was heard up to here: nothing from before is recorded.
+        """Note that a wake word was detected up to here: no utterance contains audio from before.
 
         Args:
-            tail_samples: How long speech that goes on is still the wake word. It starts no utterance by itself, but
-                whoever talks on for longer starts one that reaches back to here.
-            talking: Whether speech is going on.
+            tail_samples: Time in which continuing speech still counts as the wake word. It starts no utterance by
+                itself; speech that continues for longer starts one that reaches back to here.
+            talking: Whether speech continues.
         """
         self._floor_sample = self._position
         if talking:
             self._run_start_sample, self._tail_samples = self._position, tail_samples
 
     def begin(self) -> None:
-        """The client starts streaming: audio from before a pause in the stream is not glued to what comes."""
-        if self._recording is None:
-            self._forget()
+        """Note that the client starts streaming: audio from before a gap in the stream is not pre-roll."""
+        if self._running is None:
+            self._reset_preroll()
 
     def stop(self) -> list[UtteranceEvent]:
-        """The client stops: the running utterance ends here, and speech too short to have triggered is one, too."""
+        """End the running utterance, because the client stops. Speech too weak for a trigger also becomes one."""
         events: list[UtteranceEvent] = []
-        if self._recording is None and len(self._heard) >= _LEAST_SPOKEN_WINDOWS:
+        if self._running is None and len(self._preroll_speech) >= _MIN_SPOKEN_WINDOWS:
             oldest = self._preroll_start(self._position)  # nothing older was kept
-            events.append(self._start(self._heard[0][0], oldest, speech_end_sample=self._heard[-1][1]))
-        if self._recording is not None:
-            events.append(self._end(self._recording))
-        self._forget()
+            events.append(
+                self._start(self._preroll_speech[0][0], oldest, speech_end_sample=self._preroll_speech[-1][1])
+            )
+        if self._running is not None:
+            events.append(self._end(self._running))
+        self._reset_preroll()
         return events
 
-    def clear(self, unheard_samples: int = 0) -> list[UtteranceEvent]:
-        """Throw the running utterance away, everything heard so far, and `unheard_samples` received after it."""
-        self._position += unheard_samples
-        aborted = self._recording is not None
-        self._recording = None
-        self._forget()
+    def clear(self, pending_samples: int = 0) -> list[UtteranceEvent]:
+        """Discard the running utterance, the pre-roll, and `pending_samples` that were received and not processed."""
+        self._position += pending_samples
+        aborted = self._running is not None
+        self._running = None
+        self._reset_preroll()
         return [UtteranceAborted(utterance=self._utterances)] if aborted else []
 
-    def _forget(self) -> None:
+    def _reset_preroll(self) -> None:
         self.skip(0)
         self._floor_sample = self._position
 
@@ -151,24 +153,24 @@ class Segmenter:
     def _is_wake_word(self, window_start: int) -> bool:
         return window_start < self._floor_sample + self._tail_samples
 
-    def _follow_run(self, vad_result: VadResult, start: int, end: int) -> None:
+    def _update_run(self, vad_result: VadResult, start: int, end: int) -> None:
         least = SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY
-        # Who lets speech start below that means that it is speech.
-        if vad_result.probability >= min(least, max(self._config.start_probability, _LEAST_PROBABILITY)):
+        # A start_probability below these thresholds lowers them: what may start an utterance is speech.
+        if vad_result.probability >= min(least, max(self._config.start_probability, _MIN_PROBABILITY)):
             if self._run_start_sample is None:
                 self._run_start_sample = start
-            if self._recording is None and not self._is_wake_word(start):
-                self._heard.append((start, end))
+            if self._running is None and not self._is_wake_word(start):
+                self._preroll_speech.append((start, end))
         else:
             self._break_run()
-        while self._heard and self._heard[0][0] < self._preroll_start(end):
-            self._heard.popleft()
+        while self._preroll_speech and self._preroll_speech[0][0] < self._preroll_start(end):
+            self._preroll_speech.popleft()
 
     def _preroll_start(self, before_sample: int) -> int:
         return max(self._floor_sample, before_sample - self._config.preroll_samples - self._tail_samples)
 
-    def _listen(self, vad_result: VadResult, window_start: int) -> list[UtteranceEvent]:
-        # WebRTC has its say in the detector: where it hears nothing in loud audio, Silero is not even asked.
+    def _wait_for_start(self, vad_result: VadResult, window_start: int) -> list[UtteranceEvent]:
+        # WebRTC's result is not needed here: without it the detector does not run Silero, and the probability is 0.
         if vad_result.probability <= self._config.start_probability:
             return []
         if window_start < self._gap_end_sample or self._is_wake_word(window_start):
@@ -180,9 +182,9 @@ class Segmenter:
         if self._run_start_sample is None:
             self._run_start_sample = trigger_sample
         run = self._run_start_sample
-        spoken_windows = max(len(self._heard), (self._position - run) // WINDOW_SAMPLES)
-        self._recording = _Recording(start_sample, trigger_sample, speech_end_sample, spoken_windows)
-        self._heard.clear()
+        spoken_windows = max(len(self._preroll_speech), (self._position - run) // WINDOW_SAMPLES)
+        self._running = _RunningUtterance(start_sample, trigger_sample, speech_end_sample, spoken_windows)
+        self._preroll_speech.clear()
         return UtteranceStarted(
             utterance=self._utterances,
             start_sample=start_sample,
@@ -190,74 +192,73 @@ class Segmenter:
             speech_sample=min(max(run, start_sample), trigger_sample),
         )
 
-    def _record(self, recording: _Recording) -> list[UtteranceEvent]:
+    def _extend(self, running: _RunningUtterance) -> list[UtteranceEvent]:
         events: list[UtteranceEvent] = []
         if self._run_start_sample is not None:
-            recording.speech_end_sample = self._position
-            recording.spoken_windows += 1
-            if recording.confirmed:
-                recording.confirmed = False
-                recording.speculation_end_sample = None
+            running.speech_end_sample = self._position
+            running.spoken_windows += 1
+            if running.confirmed:
+                running.confirmed = False
+                running.speculation_end_sample = None
                 events.append(SpeechResumed(utterance=self._utterances))
         else:
-            events += self._silence(recording)
-        if self._recording is not None and self._is_too_long(recording):
-            events += self._cut(recording)
+            events += self._silence(running)
+        if self._running is not None and self._is_too_long(running):
+            events += self._cut(running)
         return events
 
-    def _silence(self, recording: _Recording) -> list[UtteranceEvent]:
+    def _silence(self, running: _RunningUtterance) -> list[UtteranceEvent]:
         events: list[UtteranceEvent] = []
-        silence = self._position - recording.speech_end_sample
-        old_enough = self._position - recording.trigger_sample >= self._config.min_length_samples
-        if not recording.confirmed:
+        silence = self._position - running.speech_end_sample
+        old_enough = self._position - running.trigger_sample >= self._config.min_length_samples
+        if not running.confirmed:
             if silence < samples_of(SILENCE_CONFIRMATION_S) or not old_enough:
                 return events
-            recording.confirmed = True
+            running.confirmed = True
             events.append(SilenceConfirmed(utterance=self._utterances))
         due = self._config.speculation_samples
-        if due and silence >= due and recording.speculation_end_sample is None and self.spoken:
-            recording.speculation_end_sample = self._position
+        if due and silence >= due and running.speculation_end_sample is None and self.spoken:
+            running.speculation_end_sample = self._position
             events.append(
-                SpeculationDue(
-                    utterance=self._utterances, start_sample=recording.start_sample, end_sample=self._position
-                )
+                SpeculationDue(utterance=self._utterances, start_sample=running.start_sample, end_sample=self._position)
             )
         if silence >= self._config.silence_samples:
-            events.append(self._end(recording))
+            events.append(self._end(running))
         return events
 
-    def _is_too_long(self, recording: _Recording) -> bool:
+    def _is_too_long(self, running: _RunningUtterance) -> bool:
         longest = self._config.max_length_samples
-        return bool(longest) and self._position - recording.trigger_sample >= longest
+        return bool(longest) and self._position - running.trigger_sample >= longest
 
-    def _end(self, recording: _Recording, *, forced: bool = False) -> UtteranceEnded:
-        self._recording = None
-        clip_end = recording.speculation_end_sample or self._position
-        # What follows the clip was not transcribed: the next utterance's pre-roll may reach back to it.
+    def _end(self, running: _RunningUtterance, *, forced: bool = False) -> UtteranceEnded:
+        self._running = None
+        clip_end = running.speculation_end_sample or self._position
+        # Audio after the clip was not transcribed, so the next utterance's pre-roll may reach back to it.
         self._floor_sample = clip_end
         self._gap_end_sample = self._position + self._config.min_gap_samples
-        return self._ended(recording, clip_end, self._position, forced=forced)
+        return self._ended(running, clip_end, self._position, forced=forced)
 
-    def _ended(self, recording: _Recording, clip_end: int, end: int, *, forced: bool) -> UtteranceEnded:
+    def _ended(self, running: _RunningUtterance, clip_end: int, end: int, *, forced: bool) -> UtteranceEnded:
         return UtteranceEnded(
             utterance=self._utterances,
-            start_sample=recording.start_sample,
+            start_sample=running.start_sample,
             clip_end_sample=clip_end,
-            trigger_sample=recording.trigger_sample,
-            speech_end_sample=min(recording.speech_end_sample, clip_end),
+            trigger_sample=running.trigger_sample,
+            speech_end_sample=min(running.speech_end_sample, clip_end),
             end_sample=end,
-            spoken=recording.spoken_windows >= _LEAST_SPOKEN_WINDOWS,
+            spoken=running.spoken_windows >= _MIN_SPOKEN_WINDOWS,
             forced=forced,
         )
 
-    def _cut(self, recording: _Recording) -> list[UtteranceEvent]:
-        """End an utterance of the maximum length; talk that goes on is the next one, without a gap or an overlap."""
-        if recording.speech_end_sample < self._position:  # a pause: whatever comes next is a start of its own
-            return [self._end(recording, forced=True)]
-        _, quietest = min(self._levels, key=lambda level: (level[0], -level[1]))  # the latest of equals
-        cut = max(quietest + WINDOW_SAMPLES // 2, recording.start_sample + 1)
-        ended = self._ended(recording, cut, cut, forced=True)
+    def _cut(self, running: _RunningUtterance) -> list[UtteranceEvent]:
+        """End an utterance at the maximum length; continuing speech is the next one, without a gap or an overlap."""
+        if running.speech_end_sample < self._position:  # in a pause: the next speech needs a start of its own
+            return [self._end(running, forced=True)]
+        # Cut in the middle of the quietest window of the last second, the latest of equals: least likely inside a word.
+        _, quietest = min(self._levels, key=lambda level: (level[0], -level[1]))
+        cut = max(quietest + WINDOW_SAMPLES // 2, running.start_sample + 1)
+        ended = self._ended(running, cut, cut, forced=True)
         self._utterances += 1
-        self._recording = _Recording(cut, cut, recording.speech_end_sample, _LEAST_SPOKEN_WINDOWS)  # the talk goes on
+        self._running = _RunningUtterance(cut, cut, running.speech_end_sample, _MIN_SPOKEN_WINDOWS)
         started = UtteranceStarted(utterance=self._utterances, start_sample=cut, trigger_sample=cut, speech_sample=cut)
         return [ended, started]

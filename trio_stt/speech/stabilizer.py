@@ -1,12 +1,11 @@
-"""Stable text: the words of a running utterance that successive partials agree on. See docs/protocol.md, Stable text.
+"""Stable text: the leading words of a running utterance that successive hypotheses agree on.
 
-Local agreement in the sense of Liu et al. (2020), "Low-latency sequence-to-sequence speech recognition and translation
-by partial hypothesis selection", over a stretch of audio: a word is committed when all hypotheses of that stretch begin
-with the same words up to it. Committed text only grows. It owns the text of one utterance and must not know where
-hypotheses come from; time is audio time.
+The method is local agreement (Liu et al. 2020, "Low-latency sequence-to-sequence speech recognition and translation by
+partial hypothesis selection") over a span of audio: a word is committed if all hypotheses of the span begin with the
+same words up to it. Committed text only grows. Time is audio time. See docs/protocol.md, Stable text.
 
-Evidence is one figure for each remembered hypothesis: how many leading characters it shares with all later ones. So an
-observation costs time in proportion to its text, and nothing grows with the utterance but its text.
+The evidence is one number for each remembered hypothesis: the length of the prefix that it shares with all later ones.
+So an observation costs time in proportion to its text, and only the text grows with the utterance.
 """
 
 from collections import deque
@@ -27,7 +26,7 @@ class CommitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Threshold:
-    """What a word must have before it counts as stable."""
+    """Evidence that a word needs to become stable: agreeing hypotheses, and the audio that they span."""
 
     confirmations: int
     span_samples: int
@@ -38,26 +37,26 @@ def _threshold(confirmations: int, span_s: float) -> _Threshold:
 
 
 _FIRST_WORD = _threshold(2, 0.80)
-"""For the utterance's first word, and for more letters of a word that was committed as if it were complete."""
+"""For the utterance's first word, and for further letters of a word that was committed too early."""
 _LATER_WORD = _threshold(4, 0.75)
-"""For a word after a space: what RealtimeSTT's server asks of the space, here asked of the word as well.
+"""For a word after a space. RealtimeSTT's server requires this evidence of the space only.
 
-Besides, all hypotheses of the span must agree, where that server counts those that do; and whole words only. Measured
-on Moonshine's partials of 17 utterances at 15 cadences and phases of 0.06 to 0.32 s: 0 to 2.5 % of the committed words
-contradicted by the final, committed at the median 0.77 to 0.96 s after they were first heard. Spans of up to 1 s
-contradict as much.
+Two more rules differ from that server: all hypotheses of the span must agree, where it counts those that do; and only
+whole words are committed. Measured on Moonshine's partials of 17 utterances at 15 cadences and phases of 0.06 to
+0.32 s: the final contradicts 0 to 2.5 % of the committed words; the median word is committed 0.77 to 0.96 s after its
+first hypothesis. Longer spans, up to 1 s, are contradicted as often.
 """
 _LAST_WORD = _threshold(2, 0.80)
-"""For the last word of a hypothesis: the one that the engine guesses at."""
-_LEAST_RIGHT_OF_SPACE = 2
+"""For the last word of a hypothesis, which the engine often guesses."""
+# Values of RealtimeSTT's server: docs/protocol.md, Stable text.
+_MIN_RIGHT_OF_SPACE = 2  # characters
 _WINDOW_SAMPLES = samples_of(8.0)
-_REMEMBERED = 128
-_SIMILARITY = 0.35
+_MAX_HYPOTHESES = 128
+_MIN_SIMILARITY = 0.35  # difflib's ratio, 0 to 1
 _COMPARED_ACCEPTED = 5
 _COMPARED_OUTLIERS = 3
-"""The values of RealtimeSTT's server: docs/protocol.md, Stable text."""
 _COMPARED_CHARACTERS = 256
-"""Similarity is judged on the ends of long texts, for its cost grows with the square of their length."""
+"""Similarity is computed on the ends of long texts, because its cost grows with the square of their length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +66,15 @@ class StableText:
     Attributes:
         sequence: Number of the observation in its utterance, from 1.
         raw: The hypothesis itself, stripped.
-        stable: Committed words; they are never taken back within the utterance.
-        delta: What was added to `stable` since the last publishable observation.
-        unstable: What to show after `stable`, with its leading space or punctuation.
-        consensus: What the evidence supports now; unlike `stable` it may be rewritten.
-        consensus_unstable: The rest of the hypothesis that `consensus` comes from.
-        public_consensus_aligned: Whether `stable` is the beginning of `consensus`, in normalised characters.
+        stable: Committed words; never revised within the utterance.
+        delta: Text added to `stable` since the last publishable observation.
+        unstable: Text to show after `stable`, with its leading space or punctuation.
+        consensus: Text that the evidence supports now; unlike `stable` it may be rewritten.
+        consensus_unstable: The rest of the hypothesis from which `consensus` was taken.
+        public_consensus_aligned: Whether `consensus` begins with `stable`, in normalised characters.
         internal_revision: Whether this observation rewrote `consensus` instead of extending it.
-        is_outlier: Whether the hypothesis was rejected; all but `raw` and `stable_prefix_conflict` is as before.
-        stable_prefix_conflict: Whether the hypothesis contradicts `stable`; one that merely ends earlier does not.
+        is_outlier: Whether the hypothesis was rejected; then only `raw` and `stable_prefix_conflict` are new.
+        stable_prefix_conflict: Whether the hypothesis contradicts `stable`; one that only ends earlier does not.
         commit_reason: Why this observation added to `stable`.
         stable_normalized_offset: Length of `stable` in normalised characters.
     """
@@ -101,12 +100,12 @@ class StableText:
 
     @property
     def consensus_display(self) -> str:
-        """Consensus and its rest together."""
+        """Consensus and the rest of its hypothesis together."""
         return (self.consensus + self.consensus_unstable).strip()
 
 
 class Stabilizer:
-    """Follows the hypotheses of one utterance; each covers the utterance from its start."""
+    """Stable text of one utterance. Each hypothesis covers the utterance from its start."""
 
     def __init__(self) -> None:
         self._evidence = _Evidence()
@@ -118,14 +117,14 @@ class Stabilizer:
         self._published_length = 0
 
     def observe(self, text: str, *, audio_end_sample: int, publishable: bool = True) -> StableText:
-        """Take the next hypothesis.
+        """Process the next hypothesis.
 
         Args:
-            text: What the engine heard from the start of the utterance. Text without a letter or digit takes a
-                sequence number and changes nothing.
-            audio_end_sample: Position up to which it heard; does not decrease. The same position again is no evidence.
-            publishable: Whether the client will see the result. If not, what was committed is held back, and the next
-                publishable result's `delta` begins with it.
+            text: Hypothesis from the start of the utterance. Text without a letter or digit takes a sequence number
+                and changes nothing else.
+            audio_end_sample: End of its audio; never decreases. The same position again adds no evidence.
+            publishable: Whether the client will get the result. If not, the `delta` of the next publishable result
+                begins with the text committed here.
         """
         hypothesis = normalized_text(text)
         seen = replace(
@@ -159,7 +158,7 @@ class Stabilizer:
         return not published or (normal.startswith(published) and ends_word(normal, len(published)))
 
     def _is_outlier(self, normal: str) -> bool:
-        """Tell whether a hypothesis is too odd; may adopt the branch of earlier outliers that it confirms."""
+        """Whether a hypothesis is an outlier. If it confirms earlier outliers, they replace the accepted ones."""
         if not self._accepted or normal.startswith(self._consensus or normal + " "):
             return False
         if any(_alike(normal, accepted) for accepted in self._accepted):
@@ -178,7 +177,7 @@ class Stabilizer:
         self._evidence.add(hypothesis.normal, audio_end_sample)
 
     def _judge(self, hypothesis: NormalizedText, seen: StableText) -> StableText:
-        """Consensus, commit and display of an accepted hypothesis."""
+        """Update consensus and stable text with an accepted hypothesis."""
         raw, normal = hypothesis.raw, hypothesis.normal
         consensus = normal[: self._supported(normal)]
         revised = not consensus.startswith(self._consensus)
@@ -201,7 +200,7 @@ class Stabilizer:
         )
 
     def _supported(self, normal: str) -> int:
-        """How many leading characters of the newest hypothesis are words with enough evidence."""
+        """Length of the prefix of the newest hypothesis whose words have enough evidence."""
         first, later, last = (self._evidence.agreed(t) for t in (_FIRST_WORD, _LATER_WORD, _LAST_WORD))
         supported = 0
         for start, end in words(normal):
@@ -209,12 +208,12 @@ class Stabilizer:
             agreed = later if after_space else first
             if end == len(normal):
                 agreed = min(agreed, last)
-            # A word counts as agreed on only if all hypotheses ended it there: one character more than its own.
+            # All hypotheses must end the word here, so one character more than the word's own must be agreed.
             if end + 1 > agreed:
                 break
-            if after_space and end - start < _LEAST_RIGHT_OF_SPACE:
+            if after_space and end - start < _MIN_RIGHT_OF_SPACE:
                 right = normal[start:agreed].replace(" ", "")
-                if len(right) < _LEAST_RIGHT_OF_SPACE:
+                if len(right) < _MIN_RIGHT_OF_SPACE:
                     break
             supported = end
         return supported
@@ -233,25 +232,25 @@ class Stabilizer:
 
 
 class _Evidence:
-    """How far the hypotheses of the last stretch of audio agree with the newest one."""
+    """Length of the prefix that each hypothesis of the last 8 s of audio shares with all later ones."""
 
     def __init__(self) -> None:
         self._newest = ""
-        self._points: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)  # (audio end, characters agreed on)
+        self._points: deque[tuple[int, int]] = deque(maxlen=_MAX_HYPOTHESES)  # (audio end, characters agreed on)
 
     def add(self, normal: str, audio_end_sample: int) -> None:
-        """Add a hypothesis; one of the same audio takes the place of the newest."""
+        """Add a hypothesis; one of the same audio replaces the newest."""
         shared = common_length(normal, self._newest)
         shared += ends_word(normal, shared) and ends_word(self._newest, shared)
         if self._points and audio_end_sample <= self._points[-1][0]:
             audio_end_sample, _ = self._points.pop()
         oldest = audio_end_sample - _WINDOW_SAMPLES
         kept = [(end, min(agreed, shared)) for end, agreed in self._points if end >= oldest]
-        self._points = deque([*kept, (audio_end_sample, len(normal) + 1)], maxlen=_REMEMBERED)
+        self._points = deque([*kept, (audio_end_sample, len(normal) + 1)], maxlen=_MAX_HYPOTHESES)
         self._newest = normal
 
     def agreed(self, threshold: _Threshold) -> int:
-        """Characters of the newest hypothesis that as much evidence as this supports; one more where a word ends."""
+        """Characters of the newest hypothesis with at least this evidence, plus one if a word ends there."""
         latest = self._points[-1][0]
         for number, (end, agreed) in enumerate(reversed(self._points), 1):
             if number >= threshold.confirmations and latest - end >= threshold.span_samples:
@@ -264,6 +263,6 @@ def _alike(normal: str, accepted: str) -> bool:
 
 
 def _similar(first: str, second: str) -> bool:
-    """Whether the ends of two texts have a difflib ratio of at least `_SIMILARITY`."""
+    """Whether the ends of two texts have a difflib ratio of at least `_MIN_SIMILARITY`."""
     matcher = SequenceMatcher(None, first[-_COMPARED_CHARACTERS:], second[-_COMPARED_CHARACTERS:], autojunk=False)
-    return matcher.quick_ratio() >= _SIMILARITY and matcher.ratio() >= _SIMILARITY
+    return matcher.quick_ratio() >= _MIN_SIMILARITY and matcher.ratio() >= _MIN_SIMILARITY

@@ -1,12 +1,12 @@
-"""When speech counts: after a wake word, for a while after an utterance, or not at all.
+"""Wake mode: whether speech counts, after a wake word, for a while after an utterance, or not at all.
 
 See docs/protocol.md, Wake words.
 
     begin ─► delay ─(elapses)─► waiting ─(word)─► detected ─(speech)─► recording ─► followup ─(expires)─► waiting
                └─(speech)─► recording                └─(timeout)─► waiting   └─ or, without a window, as after begin
 
-It owns that state, the deadlines, which count samples, and the wake-word detector's resets. It must not decide what
-is speech or where an utterance begins: the segmenter does, and only while `waiting` is false.
+It owns that state, the deadlines (counted in samples) and the resets of the wake-word detector. The segmenter decides
+where utterances begin, and only while `waiting` is false.
 """
 
 from collections.abc import Sequence
@@ -35,26 +35,29 @@ from trio_stt.speech.events import (
 
 
 class WakeState(StrEnum):
-    """Where a stream is; while an utterance runs, where it was when that began."""
+    """State of a stream; while an utterance runs, the state in which it began."""
 
     OFF = "off"
     """There are no wake words, or the client does not stream."""
     DELAY = "delay"
-    """No wake word is needed yet."""
+    """Activation delay: no wake word is needed yet."""
     WAITING = "waiting"
+    """Only a wake word counts."""
     DETECTED = "detected"
+    """A wake word was detected; speech starts an utterance."""
     FOLLOWUP = "followup"
+    """An utterance ended; the next one needs no wake word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeConfig:
-    """The settings that matter here, in samples.
+    """Settings of the wake mode, in samples.
 
     Attributes:
-        delay_samples: Time at the beginning of each wait in which no word is needed.
+        delay_samples: Activation delay: time at the beginning of each wait in which no word is needed.
         timeout_samples: Time after a word in which speech must begin.
-        tail_samples: Time after a word in which speech that was going on is still that word, and no audio from before
-            the detection is recorded; 0 for neither.
+        tail_samples: Time after a detection in which continuing speech still counts as the word. If not 0, no utterance
+            contains audio from before the detection.
         followup_samples: Time after an utterance in which no word is needed.
         silence_samples: Silence that ends an utterance.
     """
@@ -67,7 +70,7 @@ class WakeConfig:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """What the settings say."""
+        """Read the settings."""
         return cls(
             delay_samples=samples_of(settings.wake_word_activation_delay),
             timeout_samples=samples_of(settings.wake_word_timeout),
@@ -78,21 +81,21 @@ class WakeConfig:
 
 
 class WakeMode:
-    """The wake-word side of one stream. Positions are those after the window in question."""
+    """Wake-word state machine of one stream. A position is that after the window in question."""
 
     def __init__(self, config: WakeConfig, detector: WakeWordDetector) -> None:
-        """Make one that is off until `begin`."""
+        """Start in the state OFF, until `begin`."""
         self.config = config
         self._detector = detector
         self._state = WakeState.OFF
         self._deadline_sample: int | None = None
         self._recording = False
         self._rejected = False
-        self._cut = False  # at the maximum length, in a pause: the deadline is the end of the talk
+        self._cut = False  # an utterance was cut at its maximum length in a pause: the deadline ends the speech
 
     @property
     def state(self) -> WakeState:
-        """Where the stream is."""
+        """State of the stream."""
         return self._state
 
     @property
@@ -101,25 +104,25 @@ class WakeMode:
         return self._state in (WakeState.OFF, WakeState.WAITING)
 
     def begin(self, position_sample: int) -> list[WakeEvent]:
-        """The client starts streaming."""
+        """Note that the client starts streaming."""
         return [] if self._recording else self._arm(position_sample)
 
     def stop(self, position_sample: int) -> list[WakeEvent]:
-        """The client stops; an utterance that was running has ended."""
+        """Note that the client stops; the running utterance has ended before."""
         waited = self._state is WakeState.WAITING
         self._enter(WakeState.OFF)
         return [WakeWaitEnded(position_sample=position_sample)] if waited else []
 
     def clear(self, position_sample: int) -> list[WakeEvent]:
-        """Everything heard so far was thrown away; what comes next is as after `begin`."""
+        """Start again as after `begin`, because all audio was discarded."""
         return [] if self._state is WakeState.OFF else self._arm(position_sample)
 
     def reject(self) -> None:
-        """The running utterance is not taken: no follow-up window opens at its end."""
+        """Note that the running utterance was rejected: no follow-up window opens at its end."""
         self._rejected = self._recording
 
     def process(self, window: NDArray[np.int16], position_sample: int) -> list[WakeEvent]:
-        """The next window, int16 of shape (512,), while `waiting`: no events, or those of a detection."""
+        """Process the next window, int16, shape (512,), while `waiting`; returns the events of a detection, if any."""
         word = self._detector.process(window) if self._state is WakeState.WAITING else None
         if word is None:
             return []
@@ -130,44 +133,44 @@ class WakeMode:
         ]
 
     def follow(self, events: Sequence[UtteranceEvent], position_sample: int) -> list[WakeEvent]:
-        """What the segmenter made of a window that did not go to `process`, and the time that it took.
+        """Follow the segmenter's events for a window that did not go to `process`, and the passing of deadlines.
 
-        A start in the window in which the time is up counts.
+        An utterance that starts in the window in which a deadline passes still counts.
         """
-        told: list[WakeEvent] = []
+        wake_events: list[WakeEvent] = []
         for event in events:
             if isinstance(event, UtteranceStarted):
                 self._recording, self._rejected, self._cut, self._deadline_sample = True, False, False, None
             elif isinstance(event, UtteranceEnded):
-                told += self._utterance_ended(event)
+                wake_events += self._utterance_ended(event)
         while self._deadline_sample is not None and self._deadline_sample <= position_sample:
-            told += self._time_is_up(self._deadline_sample)
-        return told
+            wake_events += self._deadline_passed(self._deadline_sample)
+        return wake_events
 
     def _utterance_ended(self, event: UtteranceEnded) -> list[WakeEvent]:
         self._recording = False
         if not event.forced:
-            return self._talk_ended(event.end_sample)
+            return self._speech_ended(event.end_sample)
         self._cut = True
         self._deadline_sample = event.speech_end_sample + self.config.silence_samples
         return []
 
-    def _talk_ended(self, position_sample: int) -> list[WakeEvent]:
+    def _speech_ended(self, position_sample: int) -> list[WakeEvent]:
         length = self.config.followup_samples
         if not length or self._rejected:
             return self._arm(position_sample)
         self._enter(WakeState.FOLLOWUP, position_sample + length)
         return [FollowupStarted(position_sample=position_sample, duration_samples=length)]
 
-    def _time_is_up(self, deadline_sample: int) -> list[WakeEvent]:
+    def _deadline_passed(self, deadline_sample: int) -> list[WakeEvent]:
         if self._cut:
-            return self._talk_ended(deadline_sample)
-        over: WakeEvent = (
+            return self._speech_ended(deadline_sample)
+        expired: WakeEvent = (
             FollowupExpired(position_sample=deadline_sample)
             if self._state is WakeState.FOLLOWUP
             else WakeWordTimedOut(position_sample=deadline_sample)
         )
-        return [over, *self._wait(deadline_sample)]
+        return [expired, *self._wait(deadline_sample)]
 
     def _arm(self, position_sample: int) -> list[WakeEvent]:
         if not self.config.delay_samples:

@@ -40,5 +40,5 @@ def test_what_is_read_is_a_copy() -> None:
 def test_what_is_not_there_is_refused(start: int, end: int) -> None:
     sample_buffer = SampleBuffer()
     sample_buffer.append(np.ones(10, np.int16))
-    with pytest.raises(IndexError, match="tape"):
+    with pytest.raises(IndexError, match="not in the buffer"):
         sample_buffer.read(start, end)
