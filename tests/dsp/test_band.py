@@ -28,13 +28,13 @@ def test_telephone_speech_passes(frequency_hz: float) -> None:
 
 
 @pytest.mark.parametrize("frequency_hz", [3650, 4000, 5000, 7900])
-def test_what_8_khz_cannot_hold_does_not(frequency_hz: float) -> None:
+def test_frequencies_above_4_khz_are_removed(frequency_hz: float) -> None:
     assert level_db(frequency_hz) < -70
 
 
 @given(sizes=st.lists(st.integers(0, 700), max_size=20))
 @settings(deadline=None)
-def test_any_split_gives_the_same_samples(sizes: list[int]) -> None:
+def test_packet_sizes_do_not_change_the_output(sizes: list[int]) -> None:
     samples = np.random.default_rng(0).integers(-32768, 32768, sum(sizes)).astype(np.int16)
     band = TelephoneBand(samples.size)
     for part in np.split(samples, np.cumsum(sizes)):
@@ -43,7 +43,7 @@ def test_any_split_gives_the_same_samples(sizes: list[int]) -> None:
     assert np.array_equal(band.recent, in_band(samples))
 
 
-def test_the_newest_are_kept() -> None:
+def test_newest_samples_are_kept() -> None:
     samples = np.random.default_rng(0).integers(-32768, 32768, 1000).astype(np.int16)
     band = TelephoneBand(300)
     for part in np.split(samples, range(0, 1000, 100)):
@@ -51,13 +51,13 @@ def test_the_newest_are_kept() -> None:
     assert np.array_equal(band.recent, in_band(samples)[-300:])
 
 
-def test_what_it_cannot_take_is_refused() -> None:
+def test_wrong_types_and_sizes_are_refused() -> None:
     for wrong in (np.zeros(301, np.int16), np.zeros(300, np.float32), np.zeros((1, 300), np.int16)):
         with pytest.raises(ValueError, match="int16"):
             TelephoneBand(300).push(wrong)
 
 
-def test_reset_is_as_new() -> None:
+def test_reset_restores_the_initial_state() -> None:
     samples = np.random.default_rng(0).integers(-32768, 32768, 512).astype(np.int16)
     band = TelephoneBand(1024)
     first = band.push(samples), band.recent.copy()

@@ -112,7 +112,7 @@ def reading(seconds: float = 8.0) -> Pcm:
 
 @pytest.mark.contract("5.3")
 @pytest.mark.parametrize("sensitivity", [0.0, 0.6, 1.0])
-def test_it_finds_what_a_plain_reading_of_the_rules_finds_in_real_speech(sensitivity: float) -> None:
+def test_real_speech_gives_the_boundaries_of_the_numpy_reference(sensitivity: float) -> None:
     for name in ("two_cities.wav", "beckett.wav"):
         samples = pcm(load(moonshine_asset(name)))
         boundaries = found(samples, sensitivity)
@@ -125,7 +125,7 @@ def test_it_finds_what_a_plain_reading_of_the_rules_finds_in_real_speech(sensiti
 @pytest.mark.contract("5.3")
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 4 * SAMPLE_RATE_HZ), max_size=30))
-def test_any_split_gives_the_same_boundaries(cuts: list[int]) -> None:
+def test_packet_sizes_do_not_change_the_boundaries(cuts: list[int]) -> None:
     samples = reading()[: 4 * SAMPLE_RATE_HZ]
     detector = BoundaryDetector(0.6)
     split = [each for piece in np.split(samples, sorted(cuts)) for each in detector.push(piece)]
@@ -133,7 +133,7 @@ def test_any_split_gives_the_same_boundaries(cuts: list[int]) -> None:
     assert len(split) > 4
 
 
-def test_a_boundary_is_told_with_the_last_sample_that_it_needs() -> None:
+def test_boundary_is_returned_with_the_last_sample_it_needs() -> None:
     samples = reading()
     for each in found(samples):
         assert each not in found(samples[: each.decided_sample - 1])
@@ -147,7 +147,7 @@ def tone(duration_s: float, amplitude: float, frequency_hz: float = 180.0) -> np
 
 
 @pytest.mark.contract("5.3")
-def test_a_dip_between_two_tones_is_a_boundary() -> None:
+def test_dip_between_two_tones_is_a_boundary() -> None:
     dip = pcm(np.concatenate((tone(0.18, 0.28), tone(0.04, 0.025), tone(0.18, 0.28))))
     first = found(dip, 0.7)[0]
     assert 0.15 <= first.sample / SAMPLE_RATE_HZ <= 0.25
@@ -155,7 +155,7 @@ def test_a_dip_between_two_tones_is_a_boundary() -> None:
 
 
 @pytest.mark.contract("5.3")
-def test_what_follows_a_vowel_is_told() -> None:
+def test_reason_tells_speech_from_pause_after_the_vowel() -> None:
     assert [each.reason for each in found(pcm(np.concatenate((tone(0.3, 0.2), silence(0.3)))))] == ["vowel-to-pause"]
 
 
@@ -179,7 +179,7 @@ def voice(pitch_hz: float) -> Pcm:
 
 @pytest.mark.contract("5.3", "11/38")
 @pytest.mark.parametrize("pitch_hz", [85.0, 120.0, 220.0])
-def test_every_syllable_of_a_low_voice_is_heard(pitch_hz: float) -> None:
+def test_every_syllable_of_a_low_voice_is_detected(pitch_hz: float) -> None:
     ends_s = np.arange(6) * 0.33 + 0.25
     heard_s = np.array([each.sample / SAMPLE_RATE_HZ for each in found(voice(pitch_hz))])
     assert heard_s.size == 6
@@ -192,13 +192,13 @@ def test_lags_that_fit_into_one_frame_would_miss_a_low_voice() -> None:
 
 
 @pytest.mark.contract("5.3", "11/38")
-def test_sensitivity_matters() -> None:
+def test_higher_sensitivity_finds_more_boundaries() -> None:
     clear, plain, every = (len(found(reading(44.0), sensitivity)) for sensitivity in (0.0, 0.6, 1.0))
     assert clear < 0.75 * plain
     assert every > 1.25 * plain
 
 
-def test_sensitivities_beyond_the_ends_are_the_ends() -> None:
+def test_sensitivities_out_of_range_are_clamped() -> None:
     assert found(reading(), -3.0) == found(reading(), 0.0)
     assert found(reading(), 7.0) == found(reading(), 1.0)
 

@@ -53,7 +53,7 @@ def starts_in(segments: list[tuple[int, int]], places: list[tuple[int, int]]) ->
 @pytest.mark.contract("4.2")
 @pytest.mark.parametrize("level_dbfs", [-20, -35, -45])
 @pytest.mark.parametrize(("noise_rms", "pause_s"), [(0, 1.5), (5, 4.0), (50, 4.0), (0, 12.0)])
-def test_no_phrase_is_missed_or_found_later_than_by_a_silero_that_is_always_fed(
+def test_no_phrase_is_missed_or_later_than_with_silero_on_every_window(
     silero: SileroModel, level_dbfs: float, noise_rms: float, pause_s: float
 ) -> None:
     samples, places = talk(level_dbfs, noise_rms, pause_s)
@@ -67,7 +67,7 @@ def test_no_phrase_is_missed_or_found_later_than_by_a_silero_that_is_always_fed(
 
 @pytest.mark.contract("4.2", "4.3")
 @pytest.mark.parametrize("level_dbfs", [-20, -35, -45])
-def test_soft_speech_is_found_in_time_for_the_pre_roll(silero: SileroModel, level_dbfs: float) -> None:
+def test_soft_speech_starts_within_the_pre_roll(silero: SileroModel, level_dbfs: float) -> None:
     samples, places = talk(level_dbfs, 0, 1.5)
     loud, _ = talk(-20, 0, 1.5)
     for soft_start, start in zip(
@@ -80,7 +80,7 @@ def test_soft_speech_is_found_in_time_for_the_pre_roll(silero: SileroModel, leve
 
 @pytest.mark.parametrize("level_dbfs", [-20, -35])
 @pytest.mark.parametrize("skip_s", [0.3, 0.7, 1.1])
-def test_a_stream_that_begins_inside_speech(silero: SileroModel, level_dbfs: float, skip_s: float) -> None:
+def test_stream_that_begins_inside_speech(silero: SileroModel, level_dbfs: float, skip_s: float) -> None:
     whole = at_level(load(moonshine_asset("two_cities.wav")), level_dbfs)[round((1.2 + skip_s) * 16_000) :][:64_000]
     found = detected(silero, pcm(whole))[0]
     reference = always_fed(silero, pcm(whole))[0]
@@ -89,7 +89,7 @@ def test_a_stream_that_begins_inside_speech(silero: SileroModel, level_dbfs: flo
 
 @pytest.mark.parametrize("pause_s", [0.7, 1.5, 3.0])
 @pytest.mark.parametrize("lead_dbfs", [-12, -20])
-def test_soft_speech_after_loud(silero: SileroModel, lead_dbfs: float, pause_s: float) -> None:
+def test_soft_speech_after_loud_speech(silero: SileroModel, lead_dbfs: float, pause_s: float) -> None:
     lead = np.concatenate([at_level(load(moonshine_asset("beckett.wav")), lead_dbfs), silence(pause_s)])
     for phrase in phrases():
         soft = phrase * 10 ** (-15 / 20)
@@ -103,7 +103,7 @@ def test_soft_speech_after_loud(silero: SileroModel, lead_dbfs: float, pause_s: 
 
 
 @pytest.mark.parametrize("before", ["digital silence", "noise that stops"])
-def test_soft_speech_after_no_speech(silero: SileroModel, before: str) -> None:
+def test_soft_speech_after_silence_or_noise(silero: SileroModel, before: str) -> None:
     lead = silence(20.0) if before == "digital silence" else np.concatenate([room_noise(160_000, 200), silence(0.5)])
     for phrase in phrases():
         soft = phrase * 10 ** (-15 / 20)
@@ -142,7 +142,7 @@ def test_a_minute_without_speech_starts_nothing(silero: SileroModel, sound: str,
     ("sound", "most"),
     [("digital silence", 0), ("room noise", 0), ("white noise at -50 dBFS", 0), ("loud room noise", 0.25)],
 )
-def test_silero_sleeps_where_nobody_speaks(silero: SileroModel, sound: str, most: float) -> None:
+def test_silero_does_not_run_without_speech(silero: SileroModel, sound: str, most: float) -> None:
     learning_windows = 160
     listening = Listening(silero)
     detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
@@ -158,7 +158,9 @@ def test_silero_sleeps_where_nobody_speaks(silero: SileroModel, sound: str, most
 
 @pytest.mark.parametrize("level_dbfs", [-20, -38])
 @pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
-def test_the_rate_moves_no_boundary_by_more_than_a_window(silero: SileroModel, rate_hz: int, level_dbfs: float) -> None:
+def test_sample_rate_moves_boundaries_by_at_most_one_window(
+    silero: SileroModel, rate_hz: int, level_dbfs: float
+) -> None:
     for path in recordings():
         clip = at_level(np.concatenate([load(path, rate_hz), np.zeros(rate_hz)]), level_dbfs)
         reference = detected(silero, through(rate_hz, pcm(clip)))[0]
@@ -170,7 +172,7 @@ def agree(found: list[tuple[int, int]], reference: list[tuple[int, int]]) -> boo
     return len(found) == len(reference) and np.abs(np.subtract(found, reference)).max() <= 1
 
 
-def test_windows_may_lie_in_a_buffer_that_is_used_again(silero: SileroModel) -> None:
+def test_windows_may_lie_in_a_reused_buffer(silero: SileroModel) -> None:
     samples, _ = talk(-35, 5, 1.5)
     one, other = (SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3) for _ in range(2))
     buffer = np.empty(512, np.int16)
@@ -179,7 +181,7 @@ def test_windows_may_lie_in_a_buffer_that_is_used_again(silero: SileroModel) -> 
         assert one.detect(window) == other.detect(buffer)
 
 
-def test_while_speaking_silero_hears_every_window_once_in_one_state(silero: SileroModel) -> None:
+def test_silero_scores_every_window_once_inside_an_utterance(silero: SileroModel) -> None:
     listening = Listening(silero)
     detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
     for _ in range(50):
@@ -187,7 +189,7 @@ def test_while_speaking_silero_hears_every_window_once_in_one_state(silero: Sile
     assert listening.states_asked == [1] * 50
 
 
-def test_reset_is_as_new(silero: SileroModel) -> None:
+def test_reset_restores_the_initial_state(silero: SileroModel) -> None:
     samples, _ = talk(-35, 50, 1.5)
     detector = SpeechDetector(silero, energy_threshold=250.0, webrtc_mode=3)
     first = [detector.detect(window) for window in windows(samples)[:500]]
@@ -196,7 +198,7 @@ def test_reset_is_as_new(silero: SileroModel) -> None:
 
 
 @pytest.mark.contract("11/29")
-def test_the_threshold_passes_what_the_floor_would_stop(silero: SileroModel) -> None:
+def test_windows_above_the_threshold_pass_a_high_noise_floor(silero: SileroModel) -> None:
     noise = windows(pcm(room_noise(320_000, 200)))
     low, high = (SpeechDetector(silero, energy_threshold=t, webrtc_mode=3) for t in (100.0, 250.0))
     assert all(low.detect(window).gate_open for window in noise)

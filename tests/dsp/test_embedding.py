@@ -52,7 +52,7 @@ def expected(path: Path) -> NDArray[np.float32]:
 
 @given(pieces=st.lists(st.integers(1, SETTLED), min_size=1, max_size=STEPS))
 @settings(deadline=None, max_examples=20)
-def test_steps_say_what_the_whole_network_says_however_many_come_at_once(
+def test_steps_of_any_number_give_the_embeddings_of_the_whole_network(
     streaming_onnx: StreamingEmbedding, expected: NDArray[np.float32], pieces: list[int]
 ) -> None:
     state, at = streaming_onnx.blank, 0
@@ -66,7 +66,7 @@ def test_steps_say_what_the_whole_network_says_however_many_come_at_once(
     assert not streaming_onnx.blank.any()
 
 
-def test_talkers_who_share_it_do_not_disturb_each_other(
+def test_states_of_talkers_do_not_affect_each_other(
     streaming_onnx: StreamingEmbedding, expected: NDArray[np.float32]
 ) -> None:
     states = [streaming_onnx.blank, streaming_onnx.blank]
@@ -98,7 +98,7 @@ def without_convolutions() -> tuple[list[object], dict[str, NDArray[np.generic]]
 
 
 @pytest.mark.parametrize("network", [averaging, without_convolutions])
-def test_a_network_that_cannot_go_stepwise_is_used_as_it_comes(
+def test_network_that_cannot_be_rewritten_runs_as_it_is(
     tmp_path: Path, network: Callable[[], tuple[list[object], dict[str, NDArray[np.generic]]]]
 ) -> None:
     nodes, constants = network()

@@ -10,7 +10,7 @@ LEVEL = st.floats(0, 32768)
 
 @settings(deadline=None)
 @given(st.lists(LEVEL, max_size=300), LEVEL)
-def test_from_the_threshold_up_everything_passes(quiet: list[float], rms: float) -> None:
+def test_every_window_above_the_threshold_passes(quiet: list[float], rms: float) -> None:
     gate = EnergyGate(250.0)
     for level in quiet:
         gate.follow(level)
@@ -19,14 +19,14 @@ def test_from_the_threshold_up_everything_passes(quiet: list[float], rms: float)
 
 @settings(deadline=None)
 @given(st.lists(LEVEL, min_size=1, max_size=300))
-def test_the_floor_stays_within_what_was_quiet(quiet: list[float]) -> None:
+def test_floor_stays_within_the_quiet_levels(quiet: list[float]) -> None:
     gate = EnergyGate(250.0)
     for level in quiet:
         gate.follow(level)
     assert 1.0 <= gate.floor_rms <= max(1.0, *quiet)
 
 
-def test_steady_noise_is_stopped_after_seconds_and_speech_above_it_passes() -> None:
+def test_steady_noise_is_stopped_within_seconds_and_speech_above_it_passes() -> None:
     gate = EnergyGate(250.0)
     noise = np.random.default_rng(0).normal(100, 5, 200)
     assert gate.passes(noise[0])
@@ -36,14 +36,14 @@ def test_steady_noise_is_stopped_after_seconds_and_speech_above_it_passes() -> N
     assert gate.passes(160)
 
 
-def test_one_slammed_door_does_not_hide_soft_speech() -> None:
+def test_single_loud_sound_does_not_hide_soft_speech() -> None:
     gate = EnergyGate(250.0)
     for level in [10.0] * 200 + [8000.0] * 3:
         gate.follow(level)
     assert gate.passes(20)
 
 
-def test_the_floor_sinks_when_the_noise_stops() -> None:
+def test_floor_sinks_when_the_noise_stops() -> None:
     gate = EnergyGate(250.0)
     for level in [200.0] * 300 + [0.0] * 120:
         gate.follow(level)
@@ -52,18 +52,18 @@ def test_the_floor_sinks_when_the_noise_stops() -> None:
     assert gate.passes(2.0)
 
 
-def test_a_new_gate_stops_nothing_but_dither() -> None:
+def test_new_gate_stops_only_dither() -> None:
     gate = EnergyGate(250.0)
     assert not gate.passes(1.0)
     assert gate.passes(1.6)
 
 
 @pytest.mark.parametrize("rms", [0.0, 1.0, 100.0])
-def test_threshold_zero_lets_everything_pass(rms: float) -> None:
+def test_everything_passes_with_threshold_zero(rms: float) -> None:
     assert EnergyGate(0.0).passes(rms)
 
 
-def test_reset_forgets_the_floor() -> None:
+def test_reset_restores_the_lowest_floor() -> None:
     gate = EnergyGate(250.0)
     for _ in range(100):
         gate.follow(200.0)

@@ -29,7 +29,7 @@ def test_downmix_is_the_mean_truncated_toward_zero(frames: list[list[int]]) -> N
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_downmix_takes_any_bytes_even_at_an_odd_offset(kind: type, channels: int) -> None:
+def test_downmix_accepts_any_bytes_even_at_an_odd_offset(kind: type, channels: int) -> None:
     samples = np.array([[-32768, 32767], [7, -3]], "<i2").tobytes()
     expected = [-32768, 32767, 7, -3] if channels == 1 else [0, 2]
     assert kernels.downmix_pcm16(kind(samples), channels).tolist() == expected
@@ -87,7 +87,7 @@ def test_kernels_refuse_other_types_and_shapes() -> None:
         kernels.to_int16(np.zeros(4, np.float64))
 
 
-def test_kernels_read_every_second_sample_rightly() -> None:
+def test_kernels_accept_strided_samples() -> None:
     assert kernels.to_float32(np.array([1, 2, 3, 4], np.int16)[::2]).tolist() == [1 / 32768, 3 / 32768]
 
 

@@ -48,24 +48,24 @@ def scores(words: OpenWakeWords, samples: NDArray[np.int16]) -> NDArray[np.float
 
 
 @pytest.mark.contract("4.10")
-def test_no_words_are_all_words(own: OpenWakeWords) -> None:
+def test_empty_list_means_all_words(own: OpenWakeWords) -> None:
     assert labels(own) == OWN
 
 
 @pytest.mark.contract("4.10")
 @pytest.mark.parametrize("spelling", ["jarvis", "Jarvis", "hey_jarvis", "Hey Jarvis", "hey-jarvis", " heyjarvis "])
-def test_words_are_spelled_freely(own: OpenWakeWords, spelling: str) -> None:
+def test_words_are_accepted_in_any_spelling(own: OpenWakeWords, spelling: str) -> None:
     assert labels(load_words([spelling, "ALEXA", "hey jarvis"], [])) == ["hey jarvis", "alexa"]
     assert len(own.classifiers) == 6
 
 
-def test_an_unknown_word_is_refused_with_those_that_there_are(models: Path) -> None:
+def test_unknown_word_is_refused_with_the_known_ones(models: Path) -> None:
     assert models.is_dir()
     with pytest.raises(SettingError, match=r"^wake_words: openWakeWord has no 'computer'; there are alexa, .*weather$"):
         load_words(["jarvis", "computer"], [])
 
 
-def test_own_files_are_labelled_by_words_or_else_by_their_names(models: Path, tmp_path: Path) -> None:
+def test_own_files_are_labelled_by_words_or_file_names(models: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "house.onnx", tmp_path / "ship.ONNX"
     shutil.copy(models / "alexa_v0.1.onnx", first)
     shutil.copy(models / "timer_v0.1.onnx", second)
@@ -88,7 +88,7 @@ def test_own_files_are_labelled_by_words_or_else_by_their_names(models: Path, tm
         (["one", "two"], ["a/x.onnx"], "wake_words: 2 words cannot label 1 files of openwakeword_model_paths"),
     ],
 )
-def test_unfit_files_are_refused_in_one_line(
+def test_invalid_files_are_refused_in_one_line(
     models: Path, tmp_path: Path, words: list[str], paths: list[str], message: str
 ) -> None:
     (tmp_path / "model.tflite").touch()
@@ -102,7 +102,7 @@ def test_unfit_files_are_refused_in_one_line(
 
 
 @pytest.mark.contract("4.10", "11/5")
-def test_a_missing_package_names_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_package_names_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "package_folder", lambda _: None)
     with pytest.raises(SettingError, match=r"needs the package openwakeword; install it with: pip install"):
         load_words([], [])
@@ -111,7 +111,7 @@ def test_a_missing_package_names_how_to_get_it(monkeypatch: pytest.MonkeyPatch, 
         load_words([], [])
 
 
-def test_the_package_is_never_imported(models: Path) -> None:
+def test_package_is_never_imported(models: Path) -> None:
     assert models.is_dir()
     code = (
         "import sys; from trio_stt.dsp.openwakeword import load_words; load_words([], []); "
@@ -134,7 +134,7 @@ for start in range(0, samples.size - 1279, 1280):
 """
 
 
-def test_the_scores_are_those_of_the_package(own: OpenWakeWords, tmp_path: Path) -> None:
+def test_scores_equal_those_of_the_package(own: OpenWakeWords, tmp_path: Path) -> None:
     spoken = [say("hey jarvis.", "en-gb"), say("alexa.", "en-gb"), say("set a timer for ten minutes.", "en-us")]
     reading = pcm(load(moonshine_asset("beckett.wav")))[: 3 * 16_000]
     samples = np.concatenate([reading, *(part for clip in spoken for part in (room(1.0), clip)), room(1.0)])
@@ -150,7 +150,7 @@ def test_the_scores_are_those_of_the_package(own: OpenWakeWords, tmp_path: Path)
     assert (ours[settled:].max(axis=0)[:2] > 0.9).all(), "there was something to hear"
 
 
-def test_a_stream_that_resumes_remembers_nothing_but_the_background(own: OpenWakeWords) -> None:
+def test_resumed_stream_keeps_only_the_background(own: OpenWakeWords) -> None:
     spoken = np.concatenate([say("hey jarvis.", "en-gb"), room(0.2)])
     stream = own.new_stream(0.5)
     fresh = own.new_stream(0.5)
@@ -165,7 +165,7 @@ def test_a_stream_that_resumes_remembers_nothing_but_the_background(own: OpenWak
         assert heard[0] == heard[1]
 
 
-def test_a_network_that_cannot_go_stepwise_hears_the_same(
+def test_network_that_cannot_be_rewritten_detects_the_same(
     own: OpenWakeWords, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "load_embedding", WholeEmbedding)
@@ -182,7 +182,7 @@ def test_a_network_that_cannot_go_stepwise_hears_the_same(
             np.testing.assert_allclose(streams[0].scores, streams[1].scores, rtol=0, atol=1e-5)
 
 
-def test_a_stream_that_rests_holds_no_state_of_its_own(own: OpenWakeWords) -> None:
+def test_resting_stream_holds_no_state_of_its_own(own: OpenWakeWords) -> None:
     stream = own.new_stream(2.0)
     _, shared = own.features.room_noise
     for window in windows(room(1.0)):
@@ -193,7 +193,7 @@ def test_a_stream_that_rests_holds_no_state_of_its_own(own: OpenWakeWords) -> No
 
 
 @pytest.mark.contract("4.10")
-def test_the_best_word_at_or_above_the_sensitivity_is_heard(own: OpenWakeWords) -> None:
+def test_best_word_that_reaches_the_sensitivity_is_detected(own: OpenWakeWords) -> None:
     spoken = np.concatenate([room(1.0), say("hey jarvis.", "en-gb"), room(0.5)])
     peak = float(scores(own, spoken).max())
     for sensitivity, expected in ((peak, {"hey jarvis"}), (np.nextafter(peak, 2.0), set())):

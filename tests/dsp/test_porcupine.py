@@ -62,7 +62,7 @@ def test_words_are_lower_cased_and_trimmed_and_share_the_sensitivity(monkeypatch
     assert Handle.made[-1] == {"keywords": ["jarvis", "hey google"], "sensitivities": [0.7, 0.7]}
 
 
-def test_a_newer_package_gets_the_access_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_package_gets_the_access_key(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, with_key)
     monkeypatch.delenv(ACCESS_KEY_VARIABLE, raising=False)
     with pytest.raises(SettingError, match=f"^wakeword_backend: .* needs an access key in {ACCESS_KEY_VARIABLE}$"):
@@ -75,7 +75,7 @@ def test_a_newer_package_gets_the_access_key(monkeypatch: pytest.MonkeyPatch) ->
     assert Handle.made[-1]["access_key"] == "good"
 
 
-def test_unfit_words_are_refused_with_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_words_are_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, without_key)
     with pytest.raises(SettingError, match=r"^wake_words: Porcupine needs at least one word$"):
         PorcupineWords([])
@@ -85,7 +85,7 @@ def test_unfit_words_are_refused_with_those_that_there_are(monkeypatch: pytest.M
     assert Handle.alive == 0
 
 
-def test_a_package_of_another_window_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_with_another_window_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, without_key)
     monkeypatch.setattr(Handle, "frame_length", 256)
     with pytest.raises(SettingError, match="Porcupine does not start: it takes 256 samples, not 512"):
@@ -100,7 +100,7 @@ def test_a_package_of_another_window_is_refused(monkeypatch: pytest.MonkeyPatch)
         (NotImplementedError("Unsupported platform."), r"pvporcupine cannot be imported: Unsupported platform\."),
     ],
 )
-def test_a_package_that_cannot_be_imported_is_told(
+def test_failed_import_of_the_package_is_reported(
     monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     def fail(_: str) -> ModuleType:
@@ -131,7 +131,7 @@ def test_native_detectors_live_no_longer_than_their_streams(monkeypatch: pytest.
     assert Handle.alive == 0
 
 
-def test_the_real_one_hears_its_word_once_and_forgets_what_it_is_told_to() -> None:
+def test_real_detector_detects_its_word_once_and_can_be_reset() -> None:
     package_folder("pvporcupine")
     importlib.import_module("pvporcupine")
     spoken = np.concatenate([room(1.0), say("computer.", "en-us+f2"), room(1.0)])

@@ -8,7 +8,7 @@ from trio_stt.dsp.sample_buffer import SampleBuffer
 
 @given(st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 30_000)), max_size=12))
 @settings(deadline=None)
-def test_it_holds_what_was_appended_and_not_forgotten(steps: list[tuple[int, int]]) -> None:
+def test_buffer_holds_what_was_appended_and_not_forgotten(steps: list[tuple[int, int]]) -> None:
     sample_buffer, everything, allowed = SampleBuffer(), np.empty(0, np.int16), 0
     for added, keep in steps:
         samples = np.arange(everything.size, everything.size + added).astype(np.int16)
@@ -21,7 +21,7 @@ def test_it_holds_what_was_appended_and_not_forgotten(steps: list[tuple[int, int
         np.testing.assert_array_equal(sample_buffer.read(allowed, sample_buffer.end_sample), everything[allowed:])
 
 
-def test_a_long_idle_stream_keeps_little() -> None:
+def test_memory_shrinks_after_a_long_utterance() -> None:
     sample_buffer = SampleBuffer()
     for _ in range(1000):
         sample_buffer.append(np.ones(1600, np.int16))
@@ -29,7 +29,7 @@ def test_a_long_idle_stream_keeps_little() -> None:
     assert sample_buffer.end_sample - sample_buffer.start_sample <= 32_768
 
 
-def test_what_is_read_is_a_copy() -> None:
+def test_read_returns_a_copy() -> None:
     sample_buffer = SampleBuffer()
     sample_buffer.append(np.ones(10, np.int16))
     sample_buffer.read(0, 10)[:] = 5
@@ -37,7 +37,7 @@ def test_what_is_read_is_a_copy() -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 5), (0, 11), (6, 5)])
-def test_what_is_not_there_is_refused(start: int, end: int) -> None:
+def test_samples_out_of_range_raise_index_error(start: int, end: int) -> None:
     sample_buffer = SampleBuffer()
     sample_buffer.append(np.ones(10, np.int16))
     with pytest.raises(IndexError, match="not in the buffer"):

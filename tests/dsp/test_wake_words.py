@@ -65,13 +65,13 @@ def heard_of(recorder: Recorder, levels: list[int]) -> list[str | None]:
 QUIET, LOUD = 0, 1000
 
 
-def test_a_quiet_stream_is_never_heard() -> None:
+def test_quiet_stream_never_reaches_the_backend() -> None:
     recorder = Recorder()
     heard_of(recorder, [QUIET] * 500)
     assert recorder.heard == recorder.resumed == []
 
 
-def test_steady_noise_is_soon_never_heard() -> None:
+def test_steady_noise_soon_stops_reaching_the_backend() -> None:
     for level in (20.0, 200.0):
         recorder = Recorder()
         detector = GatedDetector(recorder, energy_threshold=250.0)
@@ -84,21 +84,21 @@ def test_steady_noise_is_soon_never_heard() -> None:
         assert len(recorder.heard) <= 0.15 * len(noise[300:]), level
 
 
-def test_a_soft_talker_is_heard_however_long_the_talk() -> None:
+def test_soft_speech_of_any_length_reaches_the_backend() -> None:
     recorder = Recorder()
     levels = ([100] * 20 + [10] * 3) * 80
     heard_of(recorder, levels)
     assert recorder.heard == list(range(len(levels)))
 
 
-def test_an_open_gate_lets_in_what_came_just_before_and_what_follows() -> None:
+def test_backend_gets_windows_before_and_after_a_loud_one() -> None:
     recorder = Recorder()
     heard_of(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * 100)
     assert recorder.resumed == [list(range(100 - LEAD - BACKGROUND, 100 - LEAD))]
     assert recorder.heard == list(range(100 - LEAD, 100 + LISTEN_ON + 1))
 
 
-def test_a_short_gap_is_heard_too_and_the_stream_goes_on() -> None:
+def test_short_gap_reaches_the_backend_without_a_restart() -> None:
     recorder = Recorder()
     gap = LISTEN_ON + LEAD
     heard_of(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * gap + [LOUD])
@@ -106,7 +106,7 @@ def test_a_short_gap_is_heard_too_and_the_stream_goes_on() -> None:
     assert recorder.heard == list(range(100 - LEAD, 100 + gap + 2))
 
 
-def test_a_stream_rests_whenever_it_will_begin_anew() -> None:
+def test_stream_rests_before_every_restart() -> None:
     recorder = Recorder()
     recorder.word_at = 220
     detector = GatedDetector(recorder, energy_threshold=250.0)
@@ -120,13 +120,13 @@ def test_a_stream_rests_whenever_it_will_begin_anew() -> None:
     ]
 
 
-def test_a_stream_that_begins_loud_has_no_past() -> None:
+def test_stream_that_begins_loud_has_no_background() -> None:
     recorder = Recorder()
     heard_of(recorder, [LOUD] * 3)
     assert (recorder.resumed, recorder.heard) == ([[]], [0, 1, 2])
 
 
-def test_after_a_word_everything_is_forgotten() -> None:
+def test_detection_resets_the_detector() -> None:
     recorder = Recorder()
     recorder.word_at = 105
     words = heard_of(recorder, [QUIET] * 100 + [LOUD] * 10)
@@ -135,7 +135,7 @@ def test_after_a_word_everything_is_forgotten() -> None:
     assert recorder.heard == [106, 107, 108, 109]
 
 
-def test_reset_forgets_what_was_heard() -> None:
+def test_reset_forgets_the_audio() -> None:
     recorder = Recorder()
     detector = GatedDetector(recorder, energy_threshold=250.0)
     for number in range(50):
@@ -147,7 +147,7 @@ def test_reset_forgets_what_was_heard() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([QUIET, LOUD]), st.integers(1, 90)), max_size=12))
 @settings(deadline=None)
-def test_every_loud_window_is_heard_once_and_in_order_after_what_came_before(stretches: list[tuple[int, int]]) -> None:
+def test_backend_gets_every_loud_window_once_in_order_after_its_lead(stretches: list[tuple[int, int]]) -> None:
     levels = [level for level, count in stretches for _ in range(count)]
     heard: list[int] = []
 
@@ -174,20 +174,20 @@ def words() -> WakeWords:
 @pytest.mark.parametrize(
     "backend", ["openwakeword", "OpenWakeWords", "open-wakeword", "OPEN_WAKEWORDS", "oww", " open_wakeword "]
 )
-def test_openwakeword_goes_by_many_names(words: WakeWords, backend: str) -> None:
+def test_openwakeword_has_several_names(words: WakeWords, backend: str) -> None:
     assert words.new_detector(Settings(wakeword_backend=backend, wake_words=" jarvis , Alexa,")) is not None
 
 
 @pytest.mark.contract("4.10")
 @pytest.mark.parametrize("backend", ["pvporcupine", "Porcupine", "pvp"])
-def test_porcupine_goes_by_many_names(words: WakeWords, backend: str) -> None:
+def test_porcupine_has_several_names(words: WakeWords, backend: str) -> None:
     package_folder("pvporcupine")
     words.check(Settings(wakeword_backend=backend, wake_words=" Jarvis , computer,"))
     with pytest.raises(SettingError, match="Porcupine needs at least one word"):
         words.check(Settings(wakeword_backend=backend, wake_words=" , "))
 
 
-def test_what_is_in_use_stays_loaded_however_many_others_are_checked(tmp_path: Path) -> None:
+def test_words_in_use_stay_loaded_while_others_are_checked(tmp_path: Path) -> None:
     model = tmp_path / "mine.onnx"
     shutil.copyfile(package_folder("openwakeword") / "resources" / "models" / "alexa_v0.1.onnx", model)
     in_use = Settings(wakeword_backend="oww", openwakeword_model_paths=str(model))
@@ -201,7 +201,7 @@ def test_what_is_in_use_stays_loaded_however_many_others_are_checked(tmp_path: P
 
 
 @pytest.mark.contract("4.10", "11/5")
-def test_words_without_a_backend_are_inactive(words: WakeWords) -> None:
+def test_words_without_a_backend_have_no_effect(words: WakeWords) -> None:
     settings = Settings(wakeword_backend=" ", wake_words="no such word at all")
     words.check(settings)
     assert words.new_detector(settings) is None
@@ -216,7 +216,9 @@ def test_words_without_a_backend_are_inactive(words: WakeWords) -> None:
         ("openwakeword_model_paths: there is no file 'b.onnx'", {"paths": " , b.onnx"}),
     ],
 )
-def test_what_there_is_not_is_refused_by_the_check(words: WakeWords, message: str, changes: dict[str, str]) -> None:
+def test_check_refuses_words_and_files_that_do_not_exist(
+    words: WakeWords, message: str, changes: dict[str, str]
+) -> None:
     settings = Settings(
         wakeword_backend=changes.get("backend", "oww"),
         wake_words=changes.get("words", ""),
@@ -229,7 +231,7 @@ def test_what_there_is_not_is_refused_by_the_check(words: WakeWords, message: st
         assert "\n" not in str(refused.value)
 
 
-def test_what_was_checked_needs_no_file_when_a_session_begins(
+def test_checked_words_need_no_file_when_a_session_begins(
     words: WakeWords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = package_folder("openwakeword") / "resources" / "models" / "alexa_v0.1.onnx"

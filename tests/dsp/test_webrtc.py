@@ -18,7 +18,7 @@ def test_speech_and_silence(speech: np.ndarray) -> None:
 
 
 @pytest.mark.contract("4.2")
-def test_a_higher_mode_passes_less(speech: np.ndarray) -> None:
+def test_higher_mode_passes_less(speech: np.ndarray) -> None:
     passed = []
     for mode in range(4):
         vad = WebRtcVad(mode)
@@ -28,7 +28,7 @@ def test_a_higher_mode_passes_less(speech: np.ndarray) -> None:
 
 
 @pytest.mark.contract("4.2")
-def test_the_last_two_milliseconds_are_not_heard(speech: np.ndarray) -> None:
+def test_last_two_milliseconds_are_not_used(speech: np.ndarray) -> None:
     whole, cut = WebRtcVad(3), WebRtcVad(3)
     for window in speech:
         shortened = window.copy()
@@ -36,7 +36,7 @@ def test_the_last_two_milliseconds_are_not_heard(speech: np.ndarray) -> None:
         assert whole.is_speech(window) == cut.is_speech(shortened)
 
 
-def test_reset_is_as_new(speech: np.ndarray) -> None:
+def test_reset_restores_the_initial_state(speech: np.ndarray) -> None:
     vad = WebRtcVad(2)
     first = [vad.is_speech(window) for window in speech]
     vad.reset()

@@ -78,28 +78,28 @@ def cadence(configuration: CadenceConfig, *, trigger_sample: int = TRIGGER) -> P
 
 
 @pytest.mark.contract("5.1")
-def test_a_fixed_cadence_counts_from_the_start_of_the_pass_before() -> None:
+def test_fixed_cadence_counts_from_the_start_of_the_last_partial() -> None:
     begun = passes(cadence(FIXED), engine=1600)
     assert begun == [(TRIGGER + n * 3200, Trigger.TIMER) for n in range(1, len(begun) + 1)]
     assert len(begun) == (START + reading().size - TRIGGER) // 3200
 
 
 @pytest.mark.contract("5.1")
-def test_behind_a_slow_engine_the_next_pass_begins_when_it_is_free() -> None:
+def test_next_partial_begins_when_a_slow_engine_is_free() -> None:
     begun = of(Trigger.TIMER, passes(cadence(FIXED), engine=8000))
     assert np.unique(np.diff(begun)).tolist() == [8000]
 
 
 @pytest.mark.contract("5.1")
 @pytest.mark.parametrize("pause_s", [0.0, 0.0005])
-def test_without_a_pause_a_fixed_cadence_has_a_pass_for_every_millisecond(pause_s: float) -> None:
+def test_fixed_cadence_without_a_pause_has_a_partial_every_millisecond(pause_s: float) -> None:
     rhythm = cadence(config(realtime_processing_pause=pause_s, realtime_min_audio_seconds=0))
     begun = of(Trigger.TIMER, passes(rhythm))
     assert begun == list(range(TRIGGER + STEP, START + reading().size + 1, STEP))
 
 
 @pytest.mark.contract("5.4")
-def test_the_first_pass_is_made_ahead_of_the_least_speech_which_the_pre_roll_does_not_count_for() -> None:
+def test_first_partial_is_requested_before_the_minimal_speech_without_pre_roll() -> None:
     ahead = 1280
     for chosen in (FIXED, SYLLABLES, replace(SYLLABLES, pause_samples=160)):
         rhythm = cadence(replace(chosen, min_audio_samples=16_000))
@@ -111,12 +111,12 @@ def test_the_first_pass_is_made_ahead_of_the_least_speech_which_the_pre_roll_doe
 
 @pytest.mark.contract("4.14", "5.4")
 @pytest.mark.parametrize("chosen", [replace(FIXED, pause_samples=16), replace(SYLLABLES, pause_samples=16)])
-def test_no_pass_has_less_than_a_twentieth_of_a_second(chosen: CadenceConfig) -> None:
+def test_no_partial_is_shorter_than_50_ms(chosen: CadenceConfig) -> None:
     assert passes(cadence(chosen, trigger_sample=START))[0][0] == START + 800
 
 
 @pytest.mark.contract("5.2")
-def test_every_boundary_is_a_pass_at_once_and_plans_the_passes_after_it() -> None:
+def test_boundary_triggers_a_partial_and_its_followups() -> None:
     known = [position for position in boundaries() if position > TRIGGER]
     begun = passes(cadence(SYLLABLES, trigger_sample=START))
     assert len(known) > 5
@@ -132,14 +132,14 @@ def test_every_boundary_is_a_pass_at_once_and_plans_the_passes_after_it() -> Non
 
 
 @pytest.mark.contract("5.2")
-def test_boundaries_of_the_pre_roll_count() -> None:
+def test_boundaries_in_the_pre_roll_count() -> None:
     trigger = up(boundaries()[1])
     begun = passes(cadence(replace(SYLLABLES, min_audio_samples=1440), trigger_sample=trigger))
     assert begun[0] == (trigger + 160, Trigger.BOUNDARY)
 
 
 @pytest.mark.contract("5.2")
-def test_followups_that_expire_while_the_engine_is_busy_are_one_pass() -> None:
+def test_followups_due_during_a_partial_are_one_partial() -> None:
     rhythm = cadence(replace(SYLLABLES, followup_samples=(16, 800, 1600, 2400)), trigger_sample=START)
     last = boundaries()[-1]
     samples = reading()[: up(last) - START]
@@ -156,7 +156,7 @@ def test_followups_that_expire_while_the_engine_is_busy_are_one_pass() -> None:
 
 
 @pytest.mark.contract("5.2")
-def test_where_no_syllable_ends_the_pause_is_the_fallback_and_no_pause_means_none() -> None:
+def test_pause_is_the_fallback_without_boundaries_and_zero_means_none() -> None:
     silence = np.zeros(2 * SAMPLE_RATE_HZ, np.int16)
     with_pause, without = cadence(replace(SYLLABLES, pause_samples=3200)), cadence(SYLLABLES)
     for rhythm in (with_pause, without):
@@ -169,7 +169,7 @@ def test_where_no_syllable_ends_the_pause_is_the_fallback_and_no_pause_means_non
     assert without.due(TRIGGER + 10**7) is None
 
 
-def test_the_pause_runs_from_any_pass() -> None:
+def test_pause_counts_from_any_partial() -> None:
     begun = passes(cadence(replace(SYLLABLES, pause_samples=1600), trigger_sample=START))
     gaps = np.diff([position for position, _ in begun])
     assert gaps.max() == 1600
@@ -177,7 +177,7 @@ def test_the_pause_runs_from_any_pass() -> None:
     assert triggers == {Trigger.BOUNDARY, Trigger.FOLLOWUP, Trigger.FALLBACK}
 
 
-def test_only_syllables_want_to_hear_the_audio_and_all_of_it_in_order() -> None:
+def test_only_syllable_cadence_needs_audio_and_all_of_it_in_order() -> None:
     assert cadence(FIXED).next_sample is None
     rhythm = cadence(SYLLABLES)
     assert rhythm.next_sample == START
@@ -188,7 +188,7 @@ def test_only_syllables_want_to_hear_the_audio_and_all_of_it_in_order() -> None:
 @pytest.mark.contract("11/40")
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 5 * SAMPLE_RATE_HZ), min_size=1, max_size=40), st.sampled_from([0, 1600]))
-def test_when_a_pass_is_due_does_not_depend_on_how_audio_is_split(cuts: list[int], pause: int) -> None:
+def test_packet_sizes_do_not_change_when_partials_are_due(cuts: list[int], pause: int) -> None:
     """At the same position, after the same passes, the same is due."""
     whole, split = (cadence(replace(SYLLABLES, pause_samples=pause), trigger_sample=START) for _ in range(2))
     heard = max(cuts)
@@ -200,7 +200,7 @@ def test_when_a_pass_is_due_does_not_depend_on_how_audio_is_split(cuts: list[int
 
 @pytest.mark.contract("5.4", "11/33")
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
-def test_a_partial_hears_the_newest_audio_of_the_utterance(longest: int, length: int) -> None:
+def test_partial_covers_the_newest_audio_of_the_utterance(longest: int, length: int) -> None:
     clip = cadence(replace(FIXED, max_audio_samples=longest)).clip_start(START + length)
     assert clip == (START if longest == 0 else START + max(0, length - longest))
 
@@ -208,7 +208,7 @@ def test_a_partial_hears_the_newest_audio_of_the_utterance(longest: int, length:
 @given(
     st.lists(st.tuples(st.integers(0, 10**5), st.none() | st.integers(0, 10**5)), max_size=20), st.integers(1, 10**5)
 )
-def test_a_window_narrows_what_a_partial_hears_and_audio_that_was_left_is_not_heard_again(
+def test_window_limits_the_clip_and_its_start_never_goes_back(
     steps: list[tuple[int, int | None]], longest: int
 ) -> None:
     narrowed, whole = cadence(replace(FIXED, max_audio_samples=longest)), cadence(replace(FIXED, max_audio_samples=0))
@@ -233,13 +233,13 @@ def test_a_window_narrows_what_a_partial_hears_and_audio_that_was_left_is_not_he
         ({"realtime_max_audio_seconds": 0}, lambda c: c.max_audio_samples, 0),
     ],
 )
-def test_a_fixed_cadence_is_what_the_settings_say(
+def test_fixed_cadence_follows_the_settings(
     chosen: dict[str, Any], read: Callable[[CadenceConfig], object], expected: object
 ) -> None:
     assert read(config(**chosen)) == expected
 
 
-def test_a_cadence_of_syllables_is_what_the_settings_say() -> None:
+def test_syllable_cadence_follows_the_settings() -> None:
     syllables = config(
         realtime_transcription_use_syllable_boundaries=True,
         realtime_boundary_detector_sensitivity=0.25,

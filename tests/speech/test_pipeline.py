@@ -103,7 +103,7 @@ stretches = st.lists(st.tuples(st.sampled_from([0, 0, 300, 4000, 9000]), st.inte
     cuts=st.lists(st.integers(0, 2**31), max_size=30),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_split_of_any_audio_gives_the_same_utterances(
+def test_packet_sizes_do_not_change_the_utterances(
     stretches: list[tuple[int, int]], rate_hz: int, cuts: list[int]
 ) -> None:
     wave = np.sin(np.arange(rate_hz // 100) * 2 * np.pi * 5 / (rate_hz // 100))
@@ -120,7 +120,7 @@ def test_any_split_of_any_audio_gives_the_same_utterances(
     delay_s=st.sampled_from([0.0, 0.3]),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_split_of_any_audio_gives_the_same_wake_words_and_utterances(
+def test_packet_sizes_do_not_change_wake_words_and_utterances(
     stretches: list[tuple[int, int]], cuts: list[int], tail_s: float, followup_s: float, delay_s: float
 ) -> None:
     samples = np.concatenate([said(level, length / 100) for level, length in [(0, 1), *stretches]])
@@ -166,7 +166,7 @@ def levels(hearing: SpeechPipeline, ended: UtteranceEnded) -> set[int]:
     return {round(float(level) * 32768) for level in set(clip)} - {0}
 
 
-def test_the_events_of_a_wake_cycle_come_in_order() -> None:
+def test_events_of_a_wake_cycle_come_in_order() -> None:
     hearing = pipeline(wakes=True)
     events = spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1), pause(1))
     names = [type(event).__name__ for event in events if not type(event).__name__.startswith("S")]
@@ -184,7 +184,7 @@ def test_the_events_of_a_wake_cycle_come_in_order() -> None:
 
 
 @pytest.mark.parametrize("said_first", [4000, 300, 0])
-def test_without_a_wake_word_nothing_is_recorded_and_no_voice_detector_runs(said_first: int) -> None:
+def test_speech_without_a_wake_word_starts_nothing_and_runs_no_voice_detector(said_first: int) -> None:
     detector = AskedDetector()
     hearing = pipeline(wakes=True, detector=detector)
     assert spoken_to(hearing, said(said_first, 20)) == [WakeWaitStarted(position_sample=0)]
@@ -196,7 +196,7 @@ def test_without_a_wake_word_nothing_is_recorded_and_no_voice_detector_runs(said
 
 @pytest.mark.parametrize("offset", [0, 1, 100, 511])
 @pytest.mark.parametrize("gap_s", [0.0, 0.02, 0.3, 1.0])
-def test_the_recording_holds_nothing_from_before_the_detection_to_the_sample(offset: int, gap_s: float) -> None:
+def test_utterance_contains_no_sample_from_before_the_detection(offset: int, gap_s: float) -> None:
     hearing = pipeline(wakes=True, wake_word_buffer_duration=0.1)
     lead = np.zeros(SAMPLE_RATE_HZ + offset, np.int16)
     events = spoken_to(hearing, lead, word(), pause(gap_s), said(4000, 1), pause(1))
@@ -207,7 +207,7 @@ def test_the_recording_holds_nothing_from_before_the_detection_to_the_sample(off
         assert started.start_sample == heard.position_sample
 
 
-def test_the_end_of_a_wake_word_starts_nothing_by_itself() -> None:
+def test_end_of_a_wake_word_starts_no_utterance() -> None:
     hearing = pipeline(wakes=True, wake_word_buffer_duration=0.5)
     events = spoken_to(hearing, pause(1), said(WORD, 0.5), pause(6))
     assert of(UtteranceStarted, events) == []
@@ -215,7 +215,7 @@ def test_the_end_of_a_wake_word_starts_nothing_by_itself() -> None:
     assert of(WakeWaitStarted, events)[-1] == events[-1]
 
 
-def test_talk_that_goes_on_past_the_wake_word_is_recorded_from_the_detection_on() -> None:
+def test_speech_that_continues_after_the_wake_word_starts_at_the_detection() -> None:
     hearing = pipeline(wakes=True, wake_word_buffer_duration=0.5)
     events = spoken_to(hearing, pause(1), said(WORD, 0.5), said(4000, 1), pause(1))
     (heard,), (started,) = of(WakeWordDetected, events), of(UtteranceStarted, events)
@@ -230,7 +230,7 @@ def test_speech_that_begins_after_the_detection_starts_at_once() -> None:
     assert started.trigger_sample == started.start_sample == heard.position_sample
 
 
-def test_a_detection_wakes_the_voice_detector_with_what_came_before() -> None:
+def test_detection_replays_earlier_audio_to_the_voice_detector() -> None:
     detector = AskedDetector()
     hearing = pipeline(wakes=True, detector=detector, pre_recording_buffer_duration=0.0)
     hearing.begin()
@@ -240,7 +240,7 @@ def test_a_detection_wakes_the_voice_detector_with_what_came_before() -> None:
     assert detector.asked == [300] * 13 + [WORD] * 3
 
 
-def test_without_a_buffer_duration_the_pre_roll_is_as_ever() -> None:
+def test_zero_buffer_duration_keeps_the_whole_pre_roll() -> None:
     hearing = pipeline(wakes=True, wake_word_buffer_duration=0.0)
     events = spoken_to(hearing, pause(2), word(), pause(0.2), said(4000, 1), pause(1))
     (heard,), (started,) = of(WakeWordDetected, events), of(UtteranceStarted, events)
@@ -248,7 +248,7 @@ def test_without_a_buffer_duration_the_pre_roll_is_as_ever() -> None:
     assert started.start_sample < heard.position_sample
 
 
-def test_a_followup_utterance_needs_no_word_and_has_its_whole_pre_roll() -> None:
+def test_followup_utterance_needs_no_word_and_has_its_whole_pre_roll() -> None:
     hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     talk = (said(4000, 1), pause(2))
     events = spoken_to(hearing, pause(1), word(), pause(1), *talk, *talk, *talk, pause(4))
@@ -258,14 +258,14 @@ def test_a_followup_utterance_needs_no_word_and_has_its_whole_pre_roll() -> None
     assert [type(event) for event in events[-2:]] == [FollowupExpired, WakeWaitStarted]
 
 
-def test_a_refused_utterance_opens_no_followup_window() -> None:
+def test_rejected_utterance_opens_no_followup_window() -> None:
     hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1))
     hearing.reject_utterance()
     assert isinstance(hearing.push(pause(1), SAMPLE_RATE_HZ)[-1], WakeWaitStarted)
 
 
-def test_a_talk_that_is_cut_at_the_maximum_length_goes_on_without_another_word() -> None:
+def test_utterance_cut_at_the_maximum_length_continues_without_a_wake_word() -> None:
     hearing = pipeline(wakes=True)
     events = spoken_to(hearing, pause(1), word(), pause(1), said(4000, 7), pause(1))
     ended = of(UtteranceEnded, events)
@@ -282,7 +282,7 @@ def test_stop_ends_the_running_utterance_and_no_followup_begins() -> None:
     assert hearing.wake_state is WakeState.OFF
 
 
-def test_flush_ends_the_running_utterance_and_the_stream_goes_on() -> None:
+def test_flush_ends_the_running_utterance_and_the_stream_continues() -> None:
     hearing = pipeline(wakes=True, wake_word_followup_window=3.0)
     spoken_to(hearing, pause(1), word(), pause(1), said(4000, 1.01))
     ended, followup = hearing.flush()
@@ -305,7 +305,7 @@ def test_after_clear_a_new_word_is_needed_and_nothing_from_before_counts(after: 
     assert started.start_sample >= cleared
 
 
-def test_what_is_cleared_wakes_no_detector() -> None:
+def test_cleared_audio_does_not_reach_the_detector() -> None:
     detector = AskedDetector()
     hearing = pipeline(wakes=True, detector=detector)
     spoken_to(hearing, said(4000, 3))
@@ -314,14 +314,14 @@ def test_what_is_cleared_wakes_no_detector() -> None:
     assert set(detector.asked) == {WORD}
 
 
-def test_a_wake_word_that_clear_cuts_in_two_is_not_heard() -> None:
+def test_wake_word_interrupted_by_clear_is_not_detected() -> None:
     hearing = pipeline(wakes=True)
     spoken_to(hearing, pause(0.96), said(WORD, 0.064))
     hearing.clear()
     assert hearing.push(np.concatenate([said(WORD, 0.064), pause(1)]), SAMPLE_RATE_HZ) == []
 
 
-def test_in_the_activation_delay_speech_is_recorded_without_a_word() -> None:
+def test_speech_in_the_activation_delay_needs_no_word() -> None:
     hearing = pipeline(wakes=True, wake_word_activation_delay=2.0)
     events = spoken_to(hearing, pause(1), said(4000, 0.5), pause(5))
     assert len(of(UtteranceEnded, events)) == 1
@@ -329,7 +329,7 @@ def test_in_the_activation_delay_speech_is_recorded_without_a_word() -> None:
     assert events[-1] == WakeWaitStarted(position_sample=of(UtteranceEnded, events)[0].end_sample + 2 * SAMPLE_RATE_HZ)
 
 
-def test_waiting_for_hours_keeps_a_second_of_audio() -> None:
+def test_long_wait_keeps_a_second_of_audio() -> None:
     hearing = pipeline(wakes=True, wake_word_buffer_duration=0.5, pre_recording_buffer_duration=0.75)
     hearing.begin()
     for _ in range(300):
@@ -339,7 +339,7 @@ def test_waiting_for_hours_keeps_a_second_of_audio() -> None:
 
 
 @pytest.mark.contract("4.1")
-def test_a_change_of_the_rate_keeps_every_sample() -> None:
+def test_change_of_the_sample_rate_keeps_every_sample() -> None:
     hearing = pipeline()
     for rate_hz in (48_000, 8_000, 16_000, 44_100):
         hearing.push(np.full(rate_hz, 5000, np.int16), rate_hz)
@@ -348,7 +348,7 @@ def test_a_change_of_the_rate_keeps_every_sample() -> None:
 
 
 @pytest.mark.contract("4.9", "11/14")
-def test_what_is_cleared_is_never_heard_again() -> None:
+def test_cleared_audio_is_in_no_later_utterance() -> None:
     hearing = pipeline()
     hearing.begin()
     hearing.push(np.full(20_000, 5000, np.int16), 16_000)

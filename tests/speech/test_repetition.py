@@ -10,7 +10,7 @@ SENTENCE = "I am going to the store because I need some milk"
 
 
 @pytest.mark.parametrize("text", ["", "  \n", ",,", "...", " - ", "♪♪♪♪", "♪ ♪ ♪", "?!", "“”"])
-def test_text_without_a_letter_or_number_is_no_words(text: str) -> None:
+def test_text_without_a_letter_or_number_is_rejected(text: str) -> None:
     assert rejected_text(text) is RejectedText.NO_WORDS
 
 
@@ -38,7 +38,7 @@ def test_text_without_a_letter_or_number_is_no_words(text: str) -> None:
         "哈哈哈哈哈",
     ],
 )
-def test_what_people_say_passes(text: str) -> None:
+def test_repetitions_of_natural_speech_pass(text: str) -> None:
     assert rejected_text(text) is None
 
 
@@ -56,7 +56,7 @@ def test_what_people_say_passes(text: str) -> None:
         "字幕由志愿者提供。" * 6,
     ],
 )
-def test_a_loop_is_refused(text: str) -> None:
+def test_loop_is_rejected(text: str) -> None:
     assert rejected_text(text) is RejectedText.REPETITION
 
 
@@ -65,12 +65,12 @@ phrases = st.lists(word, min_size=1, max_size=30)
 
 
 @given(phrases, st.integers(10, 40), st.lists(word, max_size=5), st.lists(word, max_size=5))
-def test_any_phrase_said_ten_times_in_a_row_is_a_loop(
+def test_phrase_repeated_ten_times_is_a_loop(
     phrase: list[str], times: int, before: list[str], after: list[str]
 ) -> None:
     assert rejected_text(" ".join([*before, *phrase * times, *after])) is RejectedText.REPETITION
 
 
 @given(st.lists(st.integers(0, 10**9), unique=True, min_size=1, max_size=80))
-def test_words_that_do_not_recur_pass(numbers: list[int]) -> None:
+def test_words_without_repetition_pass(numbers: list[int]) -> None:
     assert rejected_text(" ".join(f"word{number}" for number in numbers)) is None

@@ -51,7 +51,7 @@ def starts(events: Iterable[SpeechEvent]) -> list[UtteranceStarted]:
 
 
 @pytest.mark.contract("4.2", "4.3")
-def test_an_utterance_starts_at_the_first_sure_window_with_its_pre_roll() -> None:
+def test_utterance_starts_at_the_first_window_above_the_threshold_with_pre_roll() -> None:
     machine = segmenter()
     assert feed(machine, SILENCE, 100) == []
     (started,) = starts(feed(machine, SPEECH, 1))
@@ -71,7 +71,7 @@ def test_silence_counts_from_the_last_speech_and_the_confirmation_runs_inside_it
 
 
 @pytest.mark.contract("4.6")
-def test_the_final_covers_exactly_what_was_computed_ahead() -> None:
+def test_final_covers_the_clip_of_the_speculative_final() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 20)
     events = feed(machine, SILENCE, windows(0.55))
@@ -81,14 +81,14 @@ def test_the_final_covers_exactly_what_was_computed_ahead() -> None:
 
 
 @pytest.mark.contract("4.6")
-def test_the_speculation_counts_from_the_confirmation() -> None:
+def test_speculation_counts_from_the_confirmation_of_silence() -> None:
     machine = segmenter(early_transcription_on_silence=0.2)
     feed(machine, SPEECH, 20)
     ahead = next(event for event in feed(machine, SILENCE, 17) if isinstance(event, SpeculationDue))
     assert ahead.end_sample == (20 + windows(0.16 + 0.2)) * WINDOW_SAMPLES
 
 
-def test_without_speculation_the_final_covers_all_of_the_silence() -> None:
+def test_final_without_speculation_covers_the_whole_silence() -> None:
     machine = segmenter(early_transcription_on_silence=0.0)
     feed(machine, SPEECH, 20)
     (ended,) = ends(feed(machine, SILENCE, windows(0.55)))
@@ -96,14 +96,14 @@ def test_without_speculation_the_final_covers_all_of_the_silence() -> None:
 
 
 @pytest.mark.contract("4.6")
-def test_a_speculation_that_could_not_come_before_the_end_is_never_made() -> None:
+def test_speculation_later_than_the_end_is_never_due() -> None:
     machine = segmenter(early_transcription_on_silence=0.39)
     feed(machine, SPEECH, 20)
     assert kinds(feed(machine, SILENCE, windows(0.55))) == ["SilenceConfirmed", "UtteranceEnded"]
 
 
 @pytest.mark.contract("4.6", "11/6")
-def test_speech_after_a_confirmed_silence_voids_the_speculation_and_allows_another() -> None:
+def test_resumed_speech_voids_the_speculation_and_allows_another() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 20)
     events = feed(machine, SILENCE, windows(0.4)) + feed(machine, SPEECH, 1) + feed(machine, SILENCE, windows(0.55))
@@ -118,14 +118,14 @@ def test_speech_after_a_confirmed_silence_voids_the_speculation_and_allows_anoth
 
 
 @pytest.mark.contract("4.4", "4.14")
-def test_a_pause_shorter_than_the_confirmation_is_part_of_speech() -> None:
+def test_pause_shorter_than_the_confirmation_is_part_of_speech() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 20)
     assert feed(machine, SILENCE, 4) + feed(machine, SPEECH, 1) == []
 
 
 @pytest.mark.contract("4.5")
-def test_a_young_utterance_is_not_ended_by_silence() -> None:
+def test_utterance_below_the_minimal_length_is_not_ended_by_silence() -> None:
     machine = segmenter(min_length_of_recording=2.0)
     feed(machine, SPEECH, 1)
     events = feed(machine, SILENCE, windows(2.0))
@@ -134,7 +134,7 @@ def test_a_young_utterance_is_not_ended_by_silence() -> None:
 
 
 @pytest.mark.contract("4.5", "11/11")
-def test_within_the_gap_nothing_starts_but_nothing_is_lost() -> None:
+def test_nothing_starts_within_the_gap_and_no_audio_is_lost() -> None:
     machine = segmenter(min_gap_between_recordings=0.5)
     feed(machine, SPEECH, 10)
     (ended,) = ends(feed(machine, SILENCE, windows(0.55)))
@@ -144,7 +144,7 @@ def test_within_the_gap_nothing_starts_but_nothing_is_lost() -> None:
 
 
 @pytest.mark.contract("4.7", "11/15")
-def test_a_cut_at_the_maximum_length_loses_and_doubles_nothing() -> None:
+def test_cut_at_the_maximum_length_loses_and_repeats_no_sample() -> None:
     machine = segmenter(max_audio_queue_seconds_per_session=3.0)
     events = feed(machine, SPEECH, windows(2.8))
     events += feed(machine, MURMUR, 1)
@@ -158,7 +158,7 @@ def test_a_cut_at_the_maximum_length_loses_and_doubles_nothing() -> None:
     assert done[1].start_sample == begun[1].start_sample
 
 
-def test_a_cut_in_silence_waits_for_a_new_voice() -> None:
+def test_cut_in_silence_waits_for_new_speech() -> None:
     machine = segmenter(max_audio_queue_seconds_per_session=1.0, post_speech_silence_duration=5.0)
     feed(machine, SPEECH, 10)
     events = feed(machine, SILENCE, 60)
@@ -167,7 +167,7 @@ def test_a_cut_in_silence_waits_for_a_new_voice() -> None:
 
 
 @pytest.mark.contract("4.8", "11/10")
-def test_stop_ends_a_young_utterance() -> None:
+def test_stop_ends_an_utterance_below_the_minimal_length() -> None:
     machine = segmenter(min_length_of_recording=2.0)
     feed(machine, SPEECH, 2)
     (ended,) = machine.stop()
@@ -177,7 +177,7 @@ def test_stop_ends_a_young_utterance() -> None:
 
 
 @pytest.mark.contract("4.8")
-def test_stop_makes_an_utterance_of_speech_that_had_not_triggered() -> None:
+def test_stop_turns_speech_below_the_threshold_into_an_utterance() -> None:
     machine = segmenter()
     feed(machine, SILENCE, 40)
     feed(machine, MURMUR, 3)
@@ -188,7 +188,7 @@ def test_stop_makes_an_utterance_of_speech_that_had_not_triggered() -> None:
     assert ended.clip_end_sample == 43 * WINDOW_SAMPLES
 
 
-def test_stop_makes_nothing_of_a_click() -> None:
+def test_stop_ignores_a_click() -> None:
     machine = segmenter()
     feed(machine, SILENCE, 40)
     feed(machine, MURMUR, 2)
@@ -196,14 +196,14 @@ def test_stop_makes_nothing_of_a_click() -> None:
 
 
 @pytest.mark.contract("4.8", "11/9")
-def test_stop_makes_nothing_of_noise() -> None:
+def test_stop_ignores_noise() -> None:
     machine = segmenter()
     feed(machine, VadResult(rms=9000.0, gate_open=True, webrtc=True, probability=0.3), 40)
     assert machine.stop() == []
 
 
 @pytest.mark.contract("4.9", "11/19")
-def test_clear_aborts_and_the_next_utterance_holds_nothing_from_before() -> None:
+def test_clear_aborts_and_the_next_utterance_has_no_earlier_audio() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 10)
     (aborted,) = machine.clear(pending_samples=100)
@@ -216,7 +216,7 @@ def test_clear_aborts_and_the_next_utterance_holds_nothing_from_before() -> None
 
 @pytest.mark.contract("4.2")
 @pytest.mark.parametrize("sensitivity", [0.05, 0.5])
-def test_the_probability_must_exceed_one_minus_the_sensitivity(sensitivity: float) -> None:
+def test_probability_must_exceed_one_minus_the_sensitivity(sensitivity: float) -> None:
     machine = segmenter(silero_sensitivity=sensitivity)
     at = VadResult(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity)
     above = VadResult(rms=2000.0, gate_open=True, webrtc=True, probability=1.0 - sensitivity + 0.01)
@@ -303,7 +303,7 @@ def test_every_utterance_that_starts_ends(heard: list[VadResult]) -> None:
     assert len(starts(events)) == len(ends(events))
 
 
-def test_windows_in_which_nobody_is_listened_to_are_pre_roll_at_most() -> None:
+def test_skipped_windows_are_only_pre_roll() -> None:
     machine = segmenter()
     feed(machine, MURMUR, 10)
     for _ in range(40):
@@ -326,7 +326,7 @@ def after_wake_word(tail: int, *, talking: bool, **changes: object) -> Segmenter
 AFTER_WORD = 100 * WINDOW_SAMPLES
 
 
-def test_nothing_from_before_a_wake_word_is_recorded() -> None:
+def test_utterance_has_no_audio_from_before_the_wake_word() -> None:
     machine = after_wake_word(1600, talking=False)
     feed(machine, SILENCE, 5)
     (started,) = starts(feed(machine, SPEECH, 1))
@@ -342,7 +342,7 @@ def test_speech_that_begins_after_the_wake_word_starts_within_its_tail() -> None
 
 
 @pytest.mark.parametrize("tail_s", [0.1, 0.5, 2.0])
-def test_the_tail_of_a_wake_word_starts_nothing_but_talking_on_reaches_back_to_it(tail_s: float) -> None:
+def test_tail_of_a_wake_word_starts_nothing_and_continued_speech_reaches_back_to_it(tail_s: float) -> None:
     tail = round(tail_s * SAMPLE_RATE_HZ)
     machine = after_wake_word(tail, talking=True)
     events = feed(machine, SPEECH, windows(tail_s))
@@ -352,13 +352,13 @@ def test_the_tail_of_a_wake_word_starts_nothing_but_talking_on_reaches_back_to_i
     assert started.trigger_sample == AFTER_WORD + windows(tail_s) * WINDOW_SAMPLES >= AFTER_WORD + tail
 
 
-def test_the_tail_of_a_wake_word_cut_off_by_stop_is_no_utterance() -> None:
+def test_tail_of_a_wake_word_before_stop_is_no_utterance() -> None:
     machine = after_wake_word(SAMPLE_RATE_HZ, talking=True)
     feed(machine, SPEECH, 20)
     assert machine.stop() == []
 
 
-def test_talking_on_cut_off_by_stop_is_an_utterance_from_the_wake_word_on() -> None:
+def test_continued_speech_before_stop_is_an_utterance_from_the_wake_word_on() -> None:
     machine = after_wake_word(SAMPLE_RATE_HZ // 2, talking=True)
     feed(machine, MURMUR, windows(0.5) + 3)
     started, ended = machine.stop()
@@ -367,7 +367,7 @@ def test_talking_on_cut_off_by_stop_is_an_utterance_from_the_wake_word_on() -> N
     assert started.start_sample == AFTER_WORD
 
 
-def test_the_cut_applies_once() -> None:
+def test_wake_word_cut_applies_once() -> None:
     machine = after_wake_word(SAMPLE_RATE_HZ, talking=True)
     feed(machine, SPEECH, windows(1.5))
     feed(machine, SILENCE, windows(3.0))

@@ -38,7 +38,7 @@ def spoken(events: Sequence[SpeechEvent]) -> list[bool]:
         ([0.6, 0.7, 0.99, 0.8, 0.7], True),
     ],
 )
-def test_a_tenth_of_a_second_of_speech_is_a_word_wherever_in_it_it_was_sure(
+def test_speech_of_100_ms_counts_as_spoken_wherever_it_triggered(
     word: list[float], enough: bool, preroll_s: float
 ) -> None:
     events = events_of([*SILENCE, *word, *SILENCE], pre_recording_buffer_duration=preroll_s)
@@ -47,14 +47,14 @@ def test_a_tenth_of_a_second_of_speech_is_a_word_wherever_in_it_it_was_sure(
 
 
 @pytest.mark.parametrize("sensitivity", [0.7, 0.8, 1.0])
-def test_a_sensitivity_that_takes_murmurs_for_speech_gets_their_words(sensitivity: float) -> None:
+def test_high_sensitivity_counts_soft_speech_as_spoken(sensitivity: float) -> None:
     murmur = [0.32] * 40
     events = events_of([*SILENCE, *murmur, *SILENCE], silero_sensitivity=sensitivity)
     assert spoken(events) == [True]
     assert sum(isinstance(event, UtteranceStarted) for event in events) == 1
 
 
-def test_the_rest_of_a_talk_that_was_cut_is_a_word_however_short() -> None:
+def test_rest_of_a_cut_utterance_counts_as_spoken_at_any_length() -> None:
     talk = [0.99] * 40
     events = events_of([*talk, *SILENCE], max_audio_queue_seconds_per_session=1.0, min_length_of_recording=0.0)
     assert spoken(events) == [True, True]

@@ -31,7 +31,7 @@ GOOD_CARD = "I would think that the current approach is ready"
 
 
 @pytest.mark.contract("6.1")
-def test_a_first_word_is_committed_by_the_third_hypothesis_over_0_85_s() -> None:
+def test_first_word_is_committed_by_the_third_hypothesis_over_0_85_s() -> None:
     seen = observe(*HELLO)
     assert stables(seen) == ["", "", "hello"]
     assert [text.unstable for text in seen] == ["hello", "hello", ""]
@@ -45,25 +45,25 @@ def test_fast_repeats_are_no_evidence_until_audio_has_passed() -> None:
 
 
 @pytest.mark.contract("6.3")
-def test_decoding_the_same_audio_again_is_no_evidence() -> None:
+def test_same_audio_again_is_no_evidence() -> None:
     seen = observe(*repeated("set the timer", 1.0, 1.0, 1.0, 2.0))
     assert stables(seen) == ["", "", "", "set"]
 
 
-def test_a_first_word_is_committed_before_the_space_behind_it() -> None:
+def test_first_word_is_committed_before_the_space_after_it() -> None:
     seen = observe(*repeated("hello world", 1.0, 1.4, 1.85))
     assert (seen[-1].stable, seen[-1].unstable, seen[-1].display) == ("hello", " world", "hello world")
 
 
 @pytest.mark.contract("6.1")
-def test_a_space_needs_its_fourth_confirmation() -> None:
+def test_space_needs_four_confirmations() -> None:
     seen = observe(*repeated("book now", 1.0, 1.4, 1.85, 1.95))
     assert [text.delta for text in seen] == ["", "", "book", " now"]
     assert (seen[-1].stable, seen[-1].stable_normalized_offset) == ("book now", 8)
 
 
 @pytest.mark.contract("6.1")
-def test_a_space_needs_two_stable_characters_to_its_right() -> None:
+def test_space_needs_two_stable_characters_to_its_right() -> None:
     seen = observe(*repeated("book a ", 1.0, 1.3, 1.6, 1.9))
     assert seen[-1].stable == "book"
     seen = observe(*repeated("book a room now", 1.0, 1.3, 1.6, 1.9))
@@ -71,7 +71,7 @@ def test_a_space_needs_two_stable_characters_to_its_right() -> None:
 
 
 @pytest.mark.contract("6.3")
-def test_a_wrong_first_word_that_is_corrected_in_time_is_never_committed() -> None:
+def test_wrong_first_word_corrected_in_time_is_never_committed() -> None:
     wrong = [(1.0, "M now talking"), (1.15, "M now talking"), (1.3, "M now talking into")]
     seen = observe(*wrong, *repeated("I am now talking into", 1.45, 1.85, 2.25, 2.65))
     assert not any(text.is_outlier for text in seen)
@@ -97,14 +97,14 @@ def test_unrelated_hypotheses_after_a_commit_stay_outliers() -> None:
 
 
 @pytest.mark.contract("6.3")
-def test_a_second_unrelated_hypothesis_before_any_consensus_switches_the_branch() -> None:
+def test_second_similar_outlier_before_any_consensus_replaces_the_accepted_ones() -> None:
     seen = observe((1.0, "turnon"), (1.4, "big yellow banana"), (1.8, "big yellow banana"), (2.3, "big yellow banana"))
     assert [text.is_outlier for text in seen] == [False, True, False, False]
     assert seen[-1].stable == "big"  # the outlier that was confirmed counts as evidence: 0.9 s of it
 
 
 @pytest.mark.contract("6.3", "6.4")
-def test_stable_text_that_proves_wrong_stays_and_the_consensus_becomes_the_correction() -> None:
+def test_wrong_stable_text_stays_and_the_consensus_is_corrected() -> None:
     seen = observe(*repeated(BAD_CARD, 1.0, 1.3, 1.6, 1.9), *repeated(GOOD_CARD, 2.2, 2.5, 2.8, 3.1))
     assert seen[3].stable == BAD_CARD
     first, last = seen[4], seen[-1]
@@ -118,7 +118,7 @@ def test_stable_text_that_proves_wrong_stays_and_the_consensus_becomes_the_corre
 
 
 @pytest.mark.contract("6.3")
-def test_suppressed_observations_are_evidence_and_keep_their_delta() -> None:
+def test_unpublished_observations_are_evidence_and_keep_their_delta() -> None:
     stabilizer = Stabilizer()
     ends = [round(end_s * SAMPLE_RATE_HZ) for end_s in (1.0, 1.4, 1.85)]
     hidden = [stabilizer.observe("hello", audio_end_sample=end, publishable=False) for end in ends]
@@ -131,12 +131,12 @@ def test_suppressed_observations_are_evidence_and_keep_their_delta() -> None:
 # More than the reference asks of a word.
 
 
-def test_only_words_that_every_hypothesis_ended_alike_are_committed() -> None:
+def test_only_words_ended_alike_by_all_hypotheses_are_committed() -> None:
     seen = observe((1.0, "book"), (1.3, "books"), (1.6, "booking the"), (1.9, "booking the"), (2.2, "booking the room"))
     assert stables(seen) == [""] * 5
 
 
-def test_one_hypothesis_that_differs_starts_a_word_s_evidence_anew() -> None:
+def test_one_differing_hypothesis_resets_the_evidence_of_a_word() -> None:
     seen = observe((1.0, "the spring of"), (1.3, "the string of"), (1.6, "the spring of"), (1.9, "the spring of"))
     assert seen[-1].stable == "the"
 
@@ -147,7 +147,7 @@ def test_evidence_older_than_8_s_does_not_count() -> None:
     assert observe((1.0, "hello"), (8.9, "hello"))[-1].stable == "hello"
 
 
-def test_a_longer_form_of_the_last_stable_word_continues_it() -> None:
+def test_longer_form_of_the_last_stable_word_continues_it() -> None:
     seen = observe(*repeated("inter", 1.0, 1.4, 1.85), *repeated("international", 2.2, 2.6, 3.05))
     assert [text.delta for text in seen] == ["", "", "inter", "", "", "national"]
 
@@ -155,7 +155,7 @@ def test_a_longer_form_of_the_last_stable_word_continues_it() -> None:
 # Text that a client shows.
 
 
-def test_a_hypothesis_that_ends_earlier_contradicts_nothing() -> None:
+def test_hypothesis_that_ends_earlier_is_no_conflict() -> None:
     seen = observe(*repeated("one two three", 1.0, 1.3, 1.6, 1.9), (2.2, "one two"))
     assert (seen[-1].stable, seen[-1].unstable) == ("one two three", "")
     assert not seen[-1].stable_prefix_conflict
@@ -163,7 +163,7 @@ def test_a_hypothesis_that_ends_earlier_contradicts_nothing() -> None:
     assert seen[-1].internal_revision
 
 
-def test_nothing_remains_of_a_contradiction_without_further_words() -> None:
+def test_contradicting_hypothesis_without_further_words_leaves_no_unstable_text() -> None:
     seen = observe(*repeated("one two three", 1.0, 1.3, 1.6, 1.9), (2.2, "one two threes"), (2.5, "one to"))
     assert seen[-2].unstable == "s"
     assert (seen[-1].unstable, seen[-1].stable_prefix_conflict) == (" ... to", True)
@@ -171,7 +171,7 @@ def test_nothing_remains_of_a_contradiction_without_further_words() -> None:
 
 @pytest.mark.contract("6.3")
 @pytest.mark.parametrize("blank", ["", "  \n", " ... ", ",,"])
-def test_a_blank_hypothesis_takes_a_number_and_changes_nothing(blank: str) -> None:
+def test_blank_hypothesis_takes_a_number_and_changes_nothing(blank: str) -> None:
     seen = observe(*repeated("one two three", 1.0, 1.3, 1.6), (1.7, blank), (1.9, "one two three"))
     assert (seen[3].sequence, seen[3].raw, seen[3].delta) == (4, blank.strip(), "")
     assert (seen[3].stable, seen[3].unstable) == (seen[2].stable, seen[2].unstable)
@@ -179,7 +179,7 @@ def test_a_blank_hypothesis_takes_a_number_and_changes_nothing(blank: str) -> No
 
 
 @pytest.mark.contract("6.4")
-def test_a_new_utterance_starts_with_nothing() -> None:
+def test_new_stabilizer_is_empty() -> None:
     assert Stabilizer().observe("", audio_end_sample=0) == StableText(sequence=1)
 
 
@@ -210,7 +210,7 @@ def test_26_no_space_is_lost_between_commits() -> None:
 
 
 @pytest.mark.contract("6.5", "11/26")
-def test_26_characters_that_fold_to_several_are_not_doubled() -> None:
+def test_26_characters_that_fold_to_several_are_not_repeated() -> None:
     text = "Die große Straße ist ½ offen für ﬁve"
     seen = observe(*repeated(text, 1.0, 1.3, 1.6, 1.9))
     assert seen[-1].stable == text
@@ -235,17 +235,17 @@ def test_words_of_scripts_without_spaces_are_committed_one_character_at_a_time()
         ("", False),
     ],
 )
-def test_a_final_agrees_when_it_begins_with_the_stable_words(final: str, agreed: bool) -> None:
+def test_final_agrees_if_it_begins_with_the_stable_words(final: str, agreed: bool) -> None:
     stabilizer = Stabilizer()
     observe(*repeated("hello world", 1.0, 1.3, 1.6, 1.9), stabilizer=stabilizer)
     assert stabilizer.agrees_with(final) is agreed
 
 
-def test_where_nothing_is_stable_every_final_agrees() -> None:
+def test_every_final_agrees_without_stable_text() -> None:
     assert Stabilizer().agrees_with("Anything.")
 
 
-def test_text_that_was_never_published_cannot_be_contradicted() -> None:
+def test_unpublished_text_cannot_be_contradicted() -> None:
     stabilizer = Stabilizer()
     for end_s in (1.0, 1.4, 1.9):
         stabilizer.observe("hello", audio_end_sample=round(end_s * SAMPLE_RATE_HZ), publishable=False)

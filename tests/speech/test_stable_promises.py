@@ -20,7 +20,7 @@ observations = st.lists(st.tuples(said.map(" ".join), st.integers(0, 8000), st.b
 
 @pytest.mark.contract("6.4")
 @given(observations)
-def test_stable_text_only_grows_and_the_published_deltas_join_to_it(heard: list[Observation]) -> None:
+def test_stable_text_only_grows_and_equals_its_published_deltas(heard: list[Observation]) -> None:
     stabilizer, end_sample, before, joined = Stabilizer(), 0, "", ""
     for number, (text, step_samples, publishable) in enumerate(heard, 1):
         end_sample += step_samples
@@ -41,7 +41,7 @@ def test_stable_text_only_grows_and_the_published_deltas_join_to_it(heard: list[
 
 @pytest.mark.contract("6.3")
 @given(observations)
-def test_what_is_shown_holds_together(heard: list[Observation]) -> None:
+def test_fields_of_an_observation_are_consistent(heard: list[Observation]) -> None:
     stabilizer, end_sample = Stabilizer(), 0
     previous = StableText()
     for text, step_samples, _ in heard:
@@ -59,7 +59,7 @@ def test_what_is_shown_holds_together(heard: list[Observation]) -> None:
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8).map(" ".join), st.integers(2, 40))
-def test_words_that_never_change_are_all_committed_and_nothing_else(text: str, cadence_hundredths: int) -> None:
+def test_unchanging_words_are_all_committed(text: str, cadence_hundredths: int) -> None:
     count = max(5, 100 // cadence_hundredths + 2)
     ends = [1.0 + cadence_hundredths / 100 * number for number in range(count)]
     stabilizer = Stabilizer()
@@ -70,7 +70,7 @@ def test_words_that_never_change_are_all_committed_and_nothing_else(text: str, c
 
 
 @pytest.mark.contract("6.5", "11/37")
-def test_37_evidence_is_bounded_however_long_the_utterance() -> None:
+def test_37_evidence_is_bounded_for_any_length_of_utterance() -> None:
     def size_after(observations: int) -> int:
         stabilizer = Stabilizer()
         for number in range(observations):
@@ -81,7 +81,7 @@ def test_37_evidence_is_bounded_however_long_the_utterance() -> None:
 
 
 @pytest.mark.contract("11/37")
-def test_37_an_observation_costs_no_more_than_its_length() -> None:
+def test_37_cost_of_an_observation_is_linear_in_its_text() -> None:
     def steps(word_count: int, spoken: list[str]) -> int:
         """Lines of Python that a hypothesis takes once its history is full of others that differ at the start."""
         stabilizer = Stabilizer()

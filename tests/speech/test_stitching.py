@@ -19,11 +19,11 @@ def stitch(*hypotheses: tuple[str, int, int]) -> list[str]:
     ]
 
 
-def test_a_clip_from_the_start_is_taken_as_it_is() -> None:
+def test_clip_from_the_start_is_used_unchanged() -> None:
     assert stitch(("One, two", 0, 2), (" Won too three. ", 0, 3)) == ["One, two", "Won too three."]
 
 
-def test_a_clip_from_the_start_between_clips_of_the_end_is_taken_as_it_is_and_continued() -> None:
+def test_clip_from_the_start_between_later_clips_replaces_the_text() -> None:
     seen = stitch(
         ("the first time of times it was the worst of times", 3, 14),
         ("it was the worst of times it was", 8, 16),
@@ -36,27 +36,27 @@ def test_a_clip_from_the_start_between_clips_of_the_end_is_taken_as_it_is_and_co
     ]
 
 
-def test_words_that_the_clip_no_longer_holds_are_kept() -> None:
+def test_words_before_the_clip_are_kept() -> None:
     seen = stitch(("It was the best of times,", 0, 6), ("the best of times, it was.", 2, 8))
     assert seen[-1] == "It was the best of times, it was."
 
 
-def test_a_misheard_first_word_of_the_clip_gives_way_to_the_one_heard_before() -> None:
+def test_wrong_first_word_of_a_clip_gives_way_to_the_earlier_word() -> None:
     seen = stitch(("we had everything before us", 0, 5), ("sat everything before us we", 1, 6))
     assert seen[-1] == "we had everything before us we"
 
 
-def test_a_corrected_last_word_replaces_the_one_heard_before() -> None:
+def test_corrected_last_word_replaces_the_earlier_word() -> None:
     seen = stitch(("the epoch of belief it was ink", 0, 6), ("of belief it was incredulity today", 2, 7))
     assert seen[-1] == "the epoch of belief it was incredulity today"
 
 
-def test_words_that_are_retracted_go() -> None:
+def test_retracted_words_are_removed() -> None:
     seen = stitch(("one two three four five six maybe", 0, 7), ("three four five six", 2, 8))
     assert seen[-1] == "one two three four five six"
 
 
-def test_phrases_that_recur_are_told_apart() -> None:
+def test_recurring_phrases_are_separated_by_time() -> None:
     seen = stitch(
         ("it was the age of wisdom it was the age of fool", 0, 12),
         ("wisdom it was the age of foolishness it was", 5, 14),
@@ -65,32 +65,32 @@ def test_phrases_that_recur_are_told_apart() -> None:
     assert seen[-1] == "it was the age of wisdom it was the age of foolishness it was the epoch"
 
 
-def test_a_clip_that_begins_where_the_last_one_ended_is_added() -> None:
+def test_clip_that_begins_at_the_end_of_the_last_one_is_appended() -> None:
     assert stitch(("One two.", 0, 2), ("three four", 2, 4), ("three four five", 2, 5))[-1] == "One two. three four five"
 
 
-def test_a_clip_of_one_word_overlaps_by_that_word() -> None:
+def test_clip_of_one_word_overlaps_by_that_word() -> None:
     seen = stitch(("well one two no", 0, 4), ("no", 3, 5), ("no yes", 3, 6))
     assert seen[1:] == ["well one two no", "well one two no yes"]
 
 
-def test_scripts_without_spaces_are_joined_too() -> None:
+def test_scripts_without_spaces_are_joined() -> None:
     assert stitch(("今天天气很好", 0, 6), ("天气很好我们去", 2, 9))[-1] == "今天天气很好我们去"
 
 
 @pytest.mark.parametrize("empty", ["", " ... ", "—"])
-def test_a_hypothesis_without_words_gives_none_and_changes_nothing(empty: str) -> None:
+def test_hypothesis_without_words_gives_no_text_and_changes_nothing(empty: str) -> None:
     seen = stitch(("one two three four", 0, 4), (empty, 1, 5), ("two three four five", 1, 6))
     assert seen == ["one two three four", "", "one two three four five"]
 
 
-def test_a_hypothesis_that_fits_nothing_gives_no_words_and_changes_nothing() -> None:
+def test_hypothesis_that_fits_nothing_gives_no_text_and_changes_nothing() -> None:
     known = ("one two three four five", 0, 5)
     odd, next_one = ("completely unrelated banana", 1, 6), ("three four five six seven", 2, 7)
     assert stitch(known, odd, next_one)[1:] == ["", "one two three four five six seven"]
 
 
-def test_two_hypotheses_that_fit_each_other_outweigh_what_was_heard_before() -> None:
+def test_two_outliers_that_fit_each_other_replace_the_text() -> None:
     odd = ("alpha beta gamma delta", 0, 4)
     seen = stitch(odd, ("three four five six seven", 2, 7), ("four five six seven eight", 3, 8))
     assert seen[1:] == ["", "alpha beta three four five six seven eight"]
@@ -109,7 +109,7 @@ recurring = st.lists(st.integers(0, 10**6), min_size=4, max_size=15, unique=True
     misheard=st.lists(st.integers(0, 2), min_size=60, max_size=60),
     wrong_end=st.booleans(),
 )
-def test_whatever_the_window_the_text_is_what_was_spoken(
+def test_text_is_complete_with_any_window(
     spoken: list[str], window: int, step: int, misheard: list[int], wrong_end: bool
 ) -> None:
     stitcher = Stitcher()
@@ -129,7 +129,7 @@ def test_whatever_the_window_the_text_is_what_was_spoken(
 
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.integers(0, 9000), st.integers(0, 9000)), max_size=12))
-def test_any_text_at_any_place_is_taken(hypotheses: list[tuple[str, int, int]]) -> None:
+def test_any_text_at_any_position_is_accepted(hypotheses: list[tuple[str, int, int]]) -> None:
     stitcher, start, end = Stitcher(), 0, 1
     for text, later_start, later_end in hypotheses:
         end += later_end

@@ -102,7 +102,7 @@ def kinds(events: Iterable[WakeEvent]) -> list[str]:
 
 
 @pytest.mark.contract("4.10")
-def test_every_cycle_has_all_of_its_events() -> None:
+def test_every_cycle_has_all_its_events() -> None:
     stream = Stream()
     assert stream.begin() == [WakeWaitStarted(position_sample=0)]
     for _ in range(3):
@@ -120,7 +120,7 @@ def test_every_cycle_has_all_of_its_events() -> None:
 
 
 @pytest.mark.contract("4.10", "11/27")
-def test_without_speech_the_word_times_out_to_the_sample_and_a_new_wait_begins() -> None:
+def test_word_without_speech_times_out_to_the_sample_and_a_new_wait_begins() -> None:
     stream = Stream()
     stream.begin()
     stream.word()
@@ -135,7 +135,7 @@ def test_without_speech_the_word_times_out_to_the_sample_and_a_new_wait_begins()
         deadline = stream.position + 5 * SECOND
 
 
-def test_speech_in_the_last_window_of_the_time_counts() -> None:
+def test_speech_in_the_last_window_before_the_timeout_counts() -> None:
     stream = Stream()
     stream.begin()
     stream.word()
@@ -144,7 +144,7 @@ def test_speech_in_the_last_window_of_the_time_counts() -> None:
 
 
 @pytest.mark.contract("4.10")
-def test_in_the_activation_delay_no_word_is_needed() -> None:
+def test_no_word_is_needed_in_the_activation_delay() -> None:
     stream = Stream(wake_word_activation_delay=3.0)
     assert stream.begin() == []
     assert (stream.mode.state, stream.mode.waiting) == (WakeState.DELAY, False)
@@ -153,7 +153,7 @@ def test_in_the_activation_delay_no_word_is_needed() -> None:
 
 
 @pytest.mark.contract("4.10")
-def test_the_delay_elapses_once_for_each_wait() -> None:
+def test_delay_elapses_once_per_wait() -> None:
     stream = Stream(wake_word_activation_delay=3.0)
     stream.begin()
     elapsed = [WakeWordTimedOut(position_sample=3 * SECOND), WakeWaitStarted(position_sample=3 * SECOND)]
@@ -173,7 +173,7 @@ def test_the_delay_elapses_once_for_each_wait() -> None:
 
 
 @pytest.mark.contract("4.10")
-def test_the_followup_window_starts_anew_after_each_utterance_and_expires() -> None:
+def test_followup_window_restarts_after_each_utterance_and_expires() -> None:
     stream = Stream(wake_word_followup_window=4.0, wake_word_activation_delay=1.0)
     stream.begin()
     stream.speech()
@@ -186,7 +186,7 @@ def test_the_followup_window_starts_anew_after_each_utterance_and_expires() -> N
     assert stream.seconds(60) == [FollowupExpired(position_sample=expiry), WakeWaitStarted(position_sample=expiry)]
 
 
-def test_a_refused_utterance_opens_no_followup_window() -> None:
+def test_rejected_utterance_opens_no_followup_window() -> None:
     stream = Stream(wake_word_followup_window=4.0)
     stream.begin()
     stream.word()
@@ -198,7 +198,7 @@ def test_a_refused_utterance_opens_no_followup_window() -> None:
     assert kinds(stream.end()) == ["FollowupStarted"], "the next one is taken"
 
 
-def test_a_forced_cut_in_speech_goes_on_without_a_wake_word() -> None:
+def test_forced_cut_in_speech_continues_without_a_wake_word() -> None:
     stream = Stream()
     stream.begin()
     stream.word()
@@ -209,7 +209,7 @@ def test_a_forced_cut_in_speech_goes_on_without_a_wake_word() -> None:
 
 
 @pytest.mark.parametrize("followup", [0.0, 4.0])
-def test_a_forced_cut_in_a_pause_leaves_the_rest_of_the_silence_to_go_on(followup: float) -> None:
+def test_forced_cut_in_a_pause_leaves_the_rest_of_the_silence(followup: float) -> None:
     stream = Stream(wake_word_followup_window=followup, post_speech_silence_duration=0.6)
     stream.begin()
     stream.word()
@@ -224,7 +224,7 @@ def test_a_forced_cut_in_a_pause_leaves_the_rest_of_the_silence_to_go_on(followu
     assert over.position_sample == talk_end
 
 
-def test_stop_ends_the_wait_and_nothing_more_is_heard() -> None:
+def test_stop_ends_the_wait_and_detection() -> None:
     stream = Stream()
     stream.begin()
     assert stream.mode.stop(7) == [WakeWaitEnded(position_sample=7)]
@@ -233,7 +233,7 @@ def test_stop_ends_the_wait_and_nothing_more_is_heard() -> None:
     assert stream.mode.clear(stream.position) == []
 
 
-def test_stop_cancels_every_deadline_without_a_word() -> None:
+def test_stop_cancels_every_deadline_without_an_event() -> None:
     stream = Stream(wake_word_followup_window=4.0)
     stream.begin()
     stream.word()
@@ -245,7 +245,7 @@ def test_stop_cancels_every_deadline_without_a_word() -> None:
     assert stream.mode.stop(stream.position) + stream.seconds(20) == []
 
 
-def test_clear_begins_a_new_wait_from_wherever_the_stream_is() -> None:
+def test_clear_begins_a_new_wait_from_any_state() -> None:
     stream = Stream(wake_word_followup_window=4.0)
     stream.begin()
     assert stream.mode.clear(5) == [WakeWaitStarted(position_sample=5)]
@@ -260,7 +260,7 @@ def test_clear_begins_a_new_wait_from_wherever_the_stream_is() -> None:
     assert kinds(stream.mode.clear(stream.position) + stream.seconds(20)) == ["WakeWaitStarted"]
 
 
-def test_each_wait_begins_with_a_detector_that_has_heard_nothing() -> None:
+def test_each_wait_begins_with_a_reset_detector() -> None:
     stream = Stream()
     for wait in (stream.begin, lambda: stream.mode.clear(0), lambda: stream.word() + stream.seconds(6)):
         before = stream.detector.resets

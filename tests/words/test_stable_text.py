@@ -130,7 +130,7 @@ def test_committed_words_come_soon_and_are_right(utterances: list[Utterance], ev
     assert statistics.median(delays_s) <= MAX_DELAY_S
 
 
-def test_a_final_that_agrees_is_told_from_one_that_does_not(utterances: list[Utterance]) -> None:
+def test_agreeing_finals_are_distinguished_from_others(utterances: list[Utterance]) -> None:
     for utterance in utterances:
         stabilizer, stable = Stabilizer(), ""
         for text, end in utterance.partials:
@@ -139,7 +139,7 @@ def test_a_final_that_agrees_is_told_from_one_that_does_not(utterances: list[Utt
         assert stabilizer.agrees_with(utterance.final) is agreed, (stable, utterance.final)
 
 
-def test_nothing_that_was_really_said_is_refused(utterances: list[Utterance]) -> None:
+def test_real_speech_is_never_rejected(utterances: list[Utterance]) -> None:
     for utterance in utterances:
         for text in (utterance.final, *(text for text, _ in utterance.partials)):
             assert not text or rejected_text(text) is None, text
@@ -151,7 +151,7 @@ TAIL_SAMPLES = 8 * SAMPLE_RATE_HZ
 
 
 @pytest.mark.parametrize(("from_s", "cadence_s"), [(0, 0.5), (17, 1.6)])
-def test_the_last_8_s_of_25_s_of_reading_still_give_all_of_it(moonshine: Engine, from_s: int, cadence_s: float) -> None:
+def test_windows_of_8_s_give_all_of_25_s_of_reading(moonshine: Engine, from_s: int, cadence_s: float) -> None:
     reading = read_16k(moonshine_asset("two_cities.wav"))[from_s * SAMPLE_RATE_HZ :][: 25 * SAMPLE_RATE_HZ]
     stitcher, text = Stitcher(), ""
     for end in [*range(SAMPLE_RATE_HZ, reading.size, round(cadence_s * SAMPLE_RATE_HZ)), reading.size]:
@@ -206,7 +206,7 @@ def stuck_record() -> Clip:
         (stuck_record, RejectedText.REPETITION),
     ],
 )
-def test_what_moonshine_makes_of_no_speech_is_refused(
+def test_hallucinations_of_moonshine_are_rejected(
     moonshine: Engine, sound: Callable[[], Clip], reason: RejectedText
 ) -> None:
     text = transcribe(moonshine, sound())

@@ -91,7 +91,7 @@ def events_of(samples: NDArray[np.int16], settings: Settings) -> list[SpeechEven
 
 @pytest.mark.contract("4.10")
 @pytest.mark.parametrize(("settings", "word", "voice"), SPOKEN)
-def test_a_word_that_is_spoken_once_is_heard_once(settings: Settings, word: str, voice: str) -> None:
+def test_word_spoken_once_is_detected_once(settings: Settings, word: str, voice: str) -> None:
     samples = np.concatenate([room(1.0), spoken(word, voice), room(2.0)])
     assert heard_in(samples, settings) == [word]
     assert heard_in(np.concatenate([samples, samples]), settings) == [word, word]
@@ -100,7 +100,7 @@ def test_a_word_that_is_spoken_once_is_heard_once(settings: Settings, word: str,
 @pytest.mark.contract("4.10", "11/18")
 @pytest.mark.parametrize("gap_s", [0.4, 1.0])
 @pytest.mark.parametrize(("settings", "word", "voice"), SPOKEN)
-def test_the_command_after_the_word_is_recorded_from_its_first_sample(
+def test_command_after_the_word_is_recorded_from_its_first_sample(
     settings: Settings, word: str, voice: str, gap_s: float
 ) -> None:
     start = [room(1.0), spoken(word, voice), room(gap_s)]
@@ -126,7 +126,7 @@ def test_the_command_after_the_word_is_recorded_from_its_first_sample(
 
 
 @pytest.mark.parametrize("voice", ["en-us", "en-gb", "en-gb-x-rp"])
-def test_a_word_without_a_command_makes_no_utterance(voice: str) -> None:
+def test_word_without_a_command_makes_no_utterance(voice: str) -> None:
     samples = np.concatenate([room(1.0), spoken("hey jarvis", voice), room(6.0)])
     assert [type(event) for event in events_of(samples, OPENWAKEWORD)] == [
         WakeWaitStarted,
@@ -140,13 +140,13 @@ def test_a_word_without_a_command_makes_no_utterance(voice: str) -> None:
 @pytest.mark.contract("4.10")
 @pytest.mark.parametrize("settings", BACKENDS)
 @pytest.mark.parametrize("voice", ["en-us", "en-gb", "en-us+f2"])
-def test_other_talk_wakes_nobody(settings: Settings, voice: str) -> None:
+def test_other_speech_is_not_detected(settings: Settings, voice: str) -> None:
     samples = np.concatenate([room(1.0), *(part for text in DISTRACTORS for part in (say(text, voice), room(0.5)))])
     assert heard_in(samples, settings) == []
 
 
 @pytest.mark.parametrize("settings", BACKENDS)
-def test_more_than_a_minute_of_reading_wakes_nobody(settings: Settings) -> None:
+def test_more_than_a_minute_of_reading_is_not_detected(settings: Settings) -> None:
     names = ("two_cities.wav", "beckett.wav", "endgame_nagg_nell.wav")
     reading = np.concatenate([pcm(load(moonshine_asset(name))) for name in names])
     assert reading.size > 60 * SAMPLE_RATE_HZ

@@ -57,14 +57,14 @@ def engine(request: pytest.FixtureRequest) -> Mapping[str, object]:
     return {"transcription_engine": "whisper_cpp", "model": str(whisper_tiny_en())}
 
 
-async def test_the_corpus_is_understood(engine: Mapping[str, object], spoken: Corpus) -> None:
+async def test_corpus_is_transcribed_within_the_error_rate(engine: Mapping[str, object], spoken: Corpus) -> None:
     samples, words = spoken
     async with real_server_state(**engine) as server_state:
         finals = await dictate(server_state, Dictation(samples))
     assert word_error_rate(words, texts(finals)) <= MAX_WER
 
 
-async def test_neither_packets_nor_channels_nor_pace_change_a_segment_or_a_word(spoken: Corpus) -> None:
+async def test_packets_channels_and_speed_change_no_segment_and_no_word(spoken: Corpus) -> None:
     samples, _ = spoken
     beckett, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with real_server_state() as server_state:
@@ -80,7 +80,7 @@ async def test_neither_packets_nor_channels_nor_pace_change_a_segment_or_a_word(
         assert live.partials > 0
 
 
-async def test_the_sample_rate_does_not_move_the_boundaries(spoken: Corpus) -> None:
+async def test_sample_rate_does_not_move_the_boundaries(spoken: Corpus) -> None:
     samples, words = spoken
     async with real_server_state() as server_state:
         expected = await dictate(server_state, Dictation(samples))
@@ -91,7 +91,7 @@ async def test_the_sample_rate_does_not_move_the_boundaries(spoken: Corpus) -> N
             assert word_error_rate(words, texts(finals)) <= most, rate_hz
 
 
-async def test_quiet_speech_is_found_and_understood_like_loud_speech(spoken: Corpus) -> None:
+async def test_quiet_speech_is_detected_and_transcribed_like_loud_speech(spoken: Corpus) -> None:
     samples, words = spoken
     async with real_server_state() as server_state:
         loud = await dictate(server_state, Dictation(at_dbfs(samples, -20)))
@@ -139,7 +139,7 @@ async def test_stop_right_after_the_last_word_yields_it(sentence_clips: list[Pcm
             assert normalise(texts(finals)).split()[-1] in last
 
 
-async def test_a_single_word_cut_off_by_stop_is_an_utterance() -> None:
+async def test_single_word_interrupted_by_stop_is_an_utterance() -> None:
     beckett, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     samples = at_rate(beckett, rate_hz, SAMPLE_RATE_HZ)
     async with real_server_state() as server_state:
@@ -171,7 +171,7 @@ async def test_a_minute_without_speech_yields_no_text(sound: type[Pcm]) -> None:
         assert await dictate(server_state, Dictation(sound())) == []
 
 
-async def test_who_pauses_sees_the_words_of_the_final_that_is_computed_ahead(sentence_clips: list[Pcm]) -> None:
+async def test_pause_shows_the_words_of_the_speculative_final(sentence_clips: list[Pcm]) -> None:
     # No partial but this one is due, and the utterance goes on until `stop`.
     async with real_server_state(realtime_processing_pause=60.0, post_speech_silence_duration=30.0) as server_state:
         client = Client(Session(session_id=server_state.reserve(), host=server_state))
