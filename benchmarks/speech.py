@@ -1,4 +1,4 @@
-"""What the benchmarks hear: the reading that is installed with us, and a quiet room."""
+"""Audio of the benchmarks: ten seconds of the installed reading, and a quiet room."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What happens to every packet and window, against the plain way in NumPy, SciPy or the library itself."""
+"""Cost of what happens to every packet and window, beside the plain way in NumPy, SciPy or the library itself."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from scipy.signal import lfilter, resample_poly
 
 from benchmarks.speech import QUIET, SPEECH_16K, SPEECH_48K, windows
-from tests.dsp.sounds import heard_by_silero
+from tests.dsp.sounds import silero_inputs
 from tests.dsp.test_boundary import reference
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.band import _LOW_PASS, TelephoneBand
@@ -88,8 +88,8 @@ class TestBand:
         benchmark(TelephoneBand(2_624).push, WINDOW)
 
     def test_numpy_convolve(self, benchmark: BenchmarkFixture) -> None:
-        heard = np.concatenate((np.zeros(_LOW_PASS.size - 1, np.float32), WINDOW / np.float32(32768)))
-        benchmark(lambda: (np.convolve(heard, _LOW_PASS, mode="valid") * 32768).astype(np.int16))
+        stream = np.concatenate((np.zeros(_LOW_PASS.size - 1, np.float32), WINDOW / np.float32(32768)))
+        benchmark(lambda: (np.convolve(stream, _LOW_PASS, mode="valid") * 32768).astype(np.int16))
 
     def test_scipy_lfilter(self, benchmark: BenchmarkFixture) -> None:
         past = np.zeros(_LOW_PASS.size - 1, np.float32)
@@ -114,43 +114,43 @@ class TestWebRtc:
     def test_the_library(self, benchmark: BenchmarkFixture) -> None:
         vad = webrtcvad.Vad(3)
         frames = [WINDOW[at : at + 160].tobytes() for at in (0, 160, 320)]
-        benchmark(lambda: any([vad.is_speech(frame, SAMPLE_RATE_HZ) for frame in frames]))  # noqa: C419 - all must be heard
+        benchmark(lambda: any([vad.is_speech(frame, SAMPLE_RATE_HZ) for frame in frames]))  # noqa: C419 - all frames must be processed
 
 
 @pytest.mark.benchmark(group="Silero on 16 windows of 32 ms")
 class TestSilero:
-    HEARD = heard_by_silero(SPEECH_16K)[40:56]
+    INPUTS = silero_inputs(SPEECH_16K)[40:56]
 
     def test_ours(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
         states = new_state()[np.newaxis]
-        benchmark(lambda: [silero.score(heard, states) for heard in self.HEARD])
+        benchmark(lambda: [silero.score(stream, states) for stream in self.INPUTS])
 
     def test_ours_in_two_states(self, benchmark: BenchmarkFixture, silero: SileroModel) -> None:
         states = np.stack((new_state(), silero.silence_state))
-        benchmark(lambda: [silero.score(heard, states) for heard in self.HEARD])
+        benchmark(lambda: [silero.score(stream, states) for stream in self.INPUTS])
 
     @pytest.mark.parametrize("talkers", [1, 16])
     def test_onnxruntime(self, benchmark: BenchmarkFixture, silero: SileroModel, talkers: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(silero.path, options, providers=["CPUExecutionProvider"])
-        heard = np.stack([kernels.to_float32(each) for each in self.HEARD]).reshape(-1, talkers, INPUT_SAMPLES)
+        stream = np.stack([kernels.to_float32(each) for each in self.INPUTS]).reshape(-1, talkers, INPUT_SAMPLES)
         rate, state = np.array(SAMPLE_RATE_HZ, np.int64), np.zeros((2, talkers, 128), np.float32)
-        benchmark(lambda: [session.run(None, {"input": rows, "state": state, "sr": rate}) for rows in heard])
+        benchmark(lambda: [session.run(None, {"input": rows, "state": state, "sr": rate}) for rows in stream])
 
 
-@pytest.mark.benchmark(group="whole verdict on 1 s, 31 windows")
-class TestVerdict:
+@pytest.mark.benchmark(group="whole voice detection on 1 s, 31 windows")
+class TestDetector:
     @pytest.mark.parametrize(("sound", "speaking"), [("quiet room", False), ("speech", False), ("speech", True)])
     def test_ours(self, benchmark: BenchmarkFixture, silero: SileroModel, sound: str, speaking: bool) -> None:
-        heard = windows(SPEECH_16K if sound == "speech" else QUIET)[31:62]
+        stream = windows(SPEECH_16K if sound == "speech" else QUIET)[31:62]
         settings = Settings()
         detector = SpeechDetector(
             silero, energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
         )
-        for window in heard:
+        for window in stream:
             detector.detect(window, speaking=speaking)
-        benchmark(lambda: [detector.detect(window, speaking=speaking) for window in heard])
+        benchmark(lambda: [detector.detect(window, speaking=speaking) for window in stream])
 
 
 @pytest.mark.benchmark(group="openWakeWord's embedding of 80 ms")
@@ -169,10 +169,10 @@ class TestEmbedding:
 class TestWakeWord:
     @pytest.mark.parametrize("sound", ["quiet room", "speech"])
     def test_ours(self, benchmark: BenchmarkFixture, sound: str) -> None:
-        heard = windows(SPEECH_16K if sound == "speech" else QUIET)
+        stream = windows(SPEECH_16K if sound == "speech" else QUIET)
         detector = WakeWords().new_detector(Settings(wakeword_backend="openwakeword", wake_words="hey jarvis"))
         assert detector is not None
-        benchmark(lambda: [detector.process(window) for window in heard])
+        benchmark(lambda: [detector.process(window) for window in stream])
 
 
 @pytest.mark.benchmark(group="syllable boundaries in 1 s of speech")

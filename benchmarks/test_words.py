@@ -1,4 +1,4 @@
-"""What happens to every partial, event and job, against the plain way in Python."""
+"""Cost of what happens to every partial, event and job, beside the plain way in Python."""
 
 import json
 import queue
@@ -18,7 +18,7 @@ from trio_stt.speech.stabilizer import Stabilizer
 
 WORDS = READINGS["two_cities.wav"].split()
 HYPOTHESES = [" ".join(WORDS[:count] + ["um"] * (count % 2)) for count in range(1, len(WORDS))]
-"""A reading as it grows word by word, every other time with a wrong last word."""
+"""Hypotheses of a reading that grows word by word, every other one with a wrong last word."""
 STEP_SAMPLES = 5_000
 
 SESSIONS = [f"{number:032x}" for number in range(50)]

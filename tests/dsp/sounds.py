@@ -95,7 +95,7 @@ def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], l
     return segments(windows(samples), lambda window, speaking: detector.detect(window, speaking=speaking).probability)
 
 
-def heard_by_silero(samples: Pcm) -> list[Pcm]:
+def silero_inputs(samples: Pcm) -> list[Pcm]:
     """What Silero takes for each whole window: the window, and before it the end of the one before."""
     padded = np.concatenate((np.zeros(CONTEXT_SAMPLES, np.int16), samples))
     return [padded[at : at + INPUT_SAMPLES] for at in range(0, padded.size - INPUT_SAMPLES + 1, WINDOW_SAMPLES)]
@@ -105,7 +105,7 @@ def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]],
     """`segments` by a Silero that hears every window of the telephone band."""
     band, states = TelephoneBand(samples.size), new_state()[np.newaxis]
     band.push(samples)
-    return segments(heard_by_silero(band.recent), lambda heard, _: float(model.score(heard, states)[0]))
+    return segments(silero_inputs(band.recent), lambda window, _: float(model.score(window, states)[0]))
 
 
 def through(rate_hz: int, samples: Pcm, packet_ms: int = 40) -> Pcm:

@@ -19,18 +19,18 @@ from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
 
 PRE_ROLL_WINDOWS = 23
-"""What the default pre-roll of 0.75 s holds."""
+"""Whole windows of the default pre-roll, 0.75 s."""
 
 
-class Listening(SileroModel):
-    """Silero, and of how many states each score was."""
+class CountingSilero(SileroModel):
+    """Silero that notes the number of states of each score."""
 
     def __init__(self, model: SileroModel) -> None:
         self._model, self.silence_state = model, model.silence_state
-        self.states_asked: list[int] = []
+        self.state_counts: list[int] = []
 
     def score(self, samples: np.ndarray, states: np.ndarray, *gain: np.float32) -> np.ndarray:
-        self.states_asked.append(len(states))
+        self.state_counts.append(len(states))
         return self._model.score(samples, states, *gain)
 
 
@@ -61,7 +61,7 @@ def test_no_phrase_is_missed_or_later_than_with_silero_on_every_window(
     reference = starts_in(always_fed(silero, samples)[0], places)
     assert None not in found
     both = [pair for pair in zip(found, reference, strict=True) if None not in pair]
-    # Two windows: loud speech is heard softer than it is.
+    # Two windows: the gain reduces loud speech.
     assert [(mine, other) for mine, other in both if mine > other + 2] == []
 
 
@@ -131,7 +131,7 @@ NO_SPEECH = {
 @pytest.mark.contract("4.2")
 @pytest.mark.parametrize("sound", NO_SPEECH)
 @pytest.mark.parametrize("after_speech", [False, True])
-def test_a_minute_without_speech_starts_nothing(silero: SileroModel, sound: str, after_speech: bool) -> None:
+def test_minute_without_speech_starts_nothing(silero: SileroModel, sound: str, after_speech: bool) -> None:
     lead = np.concatenate([phrases()[0], silence(0.8)]) if after_speech else silence(0)
     segments, probabilities = detected(silero, pcm(np.concatenate([lead, NO_SPEECH[sound]])))
     assert [segment for segment in segments if segment[0] >= lead.size // 512] == []
@@ -144,16 +144,16 @@ def test_a_minute_without_speech_starts_nothing(silero: SileroModel, sound: str,
 )
 def test_silero_does_not_run_without_speech(silero: SileroModel, sound: str, most: float) -> None:
     learning_windows = 160
-    listening = Listening(silero)
-    detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
+    counting = CountingSilero(silero)
+    detector = SpeechDetector(counting, energy_threshold=250.0, webrtc_mode=3)
     stream = windows(pcm(NO_SPEECH[sound]))
     for window in stream[:learning_windows]:
         detector.detect(window)
-    learnt = len(listening.states_asked)
+    before = len(counting.state_counts)
     for window in stream[learning_windows:]:
         detector.detect(window)
-    asked = len(listening.states_asked) - learnt
-    assert asked <= most * (len(stream) - learning_windows)
+    scored = len(counting.state_counts) - before
+    assert scored <= most * (len(stream) - learning_windows)
 
 
 @pytest.mark.parametrize("level_dbfs", [-20, -38])
@@ -182,11 +182,11 @@ def test_windows_may_lie_in_a_reused_buffer(silero: SileroModel) -> None:
 
 
 def test_silero_scores_every_window_once_inside_an_utterance(silero: SileroModel) -> None:
-    listening = Listening(silero)
-    detector = SpeechDetector(listening, energy_threshold=250.0, webrtc_mode=3)
+    counting = CountingSilero(silero)
+    detector = SpeechDetector(counting, energy_threshold=250.0, webrtc_mode=3)
     for _ in range(50):
         detector.detect(np.zeros(512, np.int16), speaking=True)
-    assert listening.states_asked == [1] * 50
+    assert counting.state_counts == [1] * 50
 
 
 def test_reset_restores_the_initial_state(silero: SileroModel) -> None:

@@ -1,4 +1,4 @@
-"""The embedding network a step at a time: it says what the whole network says, or is not used."""
+"""The streaming embedding: it equals the whole network, or is not used."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def streaming_onnx(path: Path) -> StreamingEmbedding:
 
 @pytest.fixture(scope="module")
 def expected(path: Path) -> NDArray[np.float32]:
-    """What the whole network says after each settled step of the first talker."""
+    """Embeddings of the whole network after each settled step of the first talker."""
     whole = WholeEmbedding(path)
     ends = range(SETTLED * MEL_STEP, STEPS * MEL_STEP + 1, MEL_STEP)
     return np.array([whole.process(mel(0)[end - MEL_FRAMES : end], whole.blank)[0] for end in ends])
@@ -57,10 +57,10 @@ def test_steps_of_any_number_give_the_embeddings_of_the_whole_network(
 ) -> None:
     state, at = streaming_onnx.blank, 0
     for piece in pieces:
-        heard = mel(0)[at * MEL_STEP : (at + piece) * MEL_STEP]
-        if heard.size:
-            embedding, state = streaming_onnx.process(heard, state)
-            at += len(heard) // MEL_STEP
+        frames = mel(0)[at * MEL_STEP : (at + piece) * MEL_STEP]
+        if frames.size:
+            embedding, state = streaming_onnx.process(frames, state)
+            at += len(frames) // MEL_STEP
             if at >= SETTLED:
                 np.testing.assert_allclose(embedding, expected[at - SETTLED], rtol=0, atol=1e-4)
     assert not streaming_onnx.blank.any()
@@ -72,18 +72,18 @@ def test_states_of_talkers_do_not_affect_each_other(
     states = [streaming_onnx.blank, streaming_onnx.blank]
     for at in range(0, STEPS * MEL_STEP, MEL_STEP):
         for talker in (0, 1):
-            said, states[talker] = streaming_onnx.process(mel(talker)[at : at + MEL_STEP], states[talker])
+            embedding, states[talker] = streaming_onnx.process(mel(talker)[at : at + MEL_STEP], states[talker])
             if talker == 0 and at >= (SETTLED - 1) * MEL_STEP:
-                np.testing.assert_allclose(said, expected[at // MEL_STEP + 1 - SETTLED], rtol=0, atol=1e-4)
+                np.testing.assert_allclose(embedding, expected[at // MEL_STEP + 1 - SETTLED], rtol=0, atol=1e-4)
 
 
 def averaging() -> tuple[list[object], dict[str, NDArray[np.generic]]]:
-    """It averages over all time, so that no step can know what the others said."""
+    """It averages over all time, so that no step can know what the others embedding."""
     weights = np.random.default_rng(0).normal(size=(96, 1, 3, MEL_BINS)).astype(np.float32)
     return [
         helper.make_node("Reshape", ["mel", "shape"], ["frames"]),
-        helper.make_node("Conv", ["frames", "weights"], ["heard"], kernel_shape=[3, MEL_BINS]),
-        helper.make_node("GlobalAveragePool", ["heard"], ["average"]),
+        helper.make_node("Conv", ["frames", "weights"], ["features"], kernel_shape=[3, MEL_BINS]),
+        helper.make_node("GlobalAveragePool", ["features"], ["average"]),
         helper.make_node("Reshape", ["average", "out"], ["embedding"]),
     ], {"weights": weights}
 
@@ -92,8 +92,8 @@ def without_convolutions() -> tuple[list[object], dict[str, NDArray[np.generic]]
     weights = np.random.default_rng(0).normal(size=(MEL_FRAMES * MEL_BINS, 96)).astype(np.float32)
     return [
         helper.make_node("Flatten", ["mel"], ["frames"]),
-        helper.make_node("MatMul", ["frames", "weights"], ["heard"]),
-        helper.make_node("Reshape", ["heard", "out"], ["embedding"]),
+        helper.make_node("MatMul", ["frames", "weights"], ["features"]),
+        helper.make_node("Reshape", ["features", "out"], ["embedding"]),
     ], {"weights": weights}
 
 

@@ -1,4 +1,4 @@
-"""openWakeWord without its package's code: which models there are, and that they hear the same."""
+"""openWakeWord without its package's code: its models, and scores equal to those of the package."""
 
 import json
 import shutil
@@ -38,11 +38,11 @@ def labels(words: OpenWakeWords) -> list[str]:
 
 def scores(words: OpenWakeWords, samples: NDArray[np.int16]) -> NDArray[np.float64]:
     """The score of each word after each step, shape (steps, words)."""
-    stream, found, heard = words.new_stream(2.0), [], 0
+    stream, found, steps = words.new_stream(2.0), [], 0
     for number, window in enumerate(windows(samples), 1):
         assert stream.process(window) is None, "nothing reaches a score of 2"
-        if number * window.size // FRAME_SAMPLES > heard:
-            heard += 1
+        if number * window.size // FRAME_SAMPLES > steps:
+            steps += 1
             found.append(stream.scores)
     return np.array(found)
 
@@ -147,7 +147,7 @@ def test_scores_equal_those_of_the_package(own: OpenWakeWords, tmp_path: Path) -
     ours = scores(own, samples)
     settled = -(-76 // 8) + 34  # steps until neither remembers what it began with
     assert np.abs(ours - expected[: len(ours)])[settled:].max() < 1e-5
-    assert (ours[settled:].max(axis=0)[:2] > 0.9).all(), "there was something to hear"
+    assert (ours[settled:].max(axis=0)[:2] > 0.9).all(), "the recording contains words"
 
 
 def test_resumed_stream_keeps_only_the_background(own: OpenWakeWords) -> None:
@@ -161,8 +161,8 @@ def test_resumed_stream_keeps_only_the_background(own: OpenWakeWords) -> None:
         for one in (stream, fresh):
             one.resume(background)
         assert stream.scores == (0.0,) * 6
-        heard = [[one.process(window) for window in windows(spoken)] + [one.scores] for one in (stream, fresh)]
-        assert heard[0] == heard[1]
+        results = [[one.process(window) for window in windows(spoken)] + [one.scores] for one in (stream, fresh)]
+        assert results[0] == results[1]
 
 
 def test_network_that_cannot_be_rewritten_detects_the_same(

@@ -18,7 +18,7 @@ WINDOW = np.zeros(512, np.int16)
 
 
 class Handle:
-    """A native detector that hears its second word in every loud window."""
+    """A native detector that detects its second word in every loud window."""
 
     alive = 0
     made: list[dict[str, Any]]
@@ -116,7 +116,7 @@ def test_native_detectors_live_no_longer_than_their_streams(monkeypatch: pytest.
     words = PorcupineWords(["jarvis"])
     assert Handle.alive == 0
     streams = [words.new_stream(0.5) for _ in range(3)]
-    assert Handle.alive == 0, "a stream that hears nothing needs none"
+    assert Handle.alive == 0, "a stream without windows needs none"
     for stream in streams:
         stream.process(WINDOW)
     assert Handle.alive == 3

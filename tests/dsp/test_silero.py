@@ -11,7 +11,7 @@ import pytest
 from onnx import ModelProto
 from onnx.numpy_helper import from_array
 
-from tests.dsp.sounds import at_level, heard_by_silero, load, pcm
+from tests.dsp.sounds import at_level, load, pcm, silero_inputs
 from tests.support.real import moonshine_asset
 from trio_stt.dsp import silero as silero_module
 from trio_stt.dsp import silero_network
@@ -22,11 +22,11 @@ from trio_stt.errors import EngineUnavailable
 
 @pytest.fixture(scope="module")
 def speech() -> list[np.ndarray]:
-    return heard_by_silero(pcm(at_level(load(moonshine_asset("beckett.wav")), -20)))
+    return silero_inputs(pcm(at_level(load(moonshine_asset("beckett.wav")), -20)))
 
 
 def probabilities(model: SileroModel, stream: list[np.ndarray], states: np.ndarray, gain: float = 1) -> np.ndarray:
-    return np.stack([model.score(heard, states, np.float32(gain)) for heard in stream])
+    return np.stack([model.score(window, states, np.float32(gain)) for window in stream])
 
 
 @pytest.mark.contract("4.2")
@@ -43,12 +43,12 @@ NOISE = np.random.default_rng(0).integers(-32768, 32768, 51_200).astype(np.int16
 def test_probabilities_and_states_equal_those_of_onnxruntime(
     silero: SileroModel, speech: list[np.ndarray], sound: str, gain: float
 ) -> None:
-    others = {"full-scale noise": heard_by_silero(NOISE), "silence": [np.zeros(576, np.int16)] * 100}
+    others = {"full-scale noise": silero_inputs(NOISE), "silence": [np.zeros(576, np.int16)] * 100}
     stream = others.get(sound, speech)
     session = onnxruntime.InferenceSession(silero.path, providers=["CPUExecutionProvider"])
     rate, state, reference = np.array(16_000), np.zeros((2, 1, 128), np.float32), []
-    for heard in stream:
-        feed = {"input": (to_float32(heard) * np.float32(gain))[np.newaxis], "state": state, "sr": rate}
+    for window in stream:
+        feed = {"input": (to_float32(window) * np.float32(gain))[np.newaxis], "state": state, "sr": rate}
         probability, state = session.run(None, feed)
         reference.append(probability[0])
     states = new_state()[np.newaxis]

@@ -1,4 +1,4 @@
-"""Which wake words there are, and which windows their detectors hear."""
+"""Configured wake words, and the windows that their backends get."""
 
 import itertools
 import shutil
@@ -19,31 +19,31 @@ from trio_stt.settings import Settings
 
 LEAD = 6
 BACKGROUND = 25
-LISTEN_ON = 40
+STAY_AWAKE = 40
 BITS = np.arange(12)
 
 
 class Recorder:
-    """A stream that takes down which windows it hears, by their numbers."""
+    """A stream that notes the numbers of its windows."""
 
     def __init__(self) -> None:
-        self.heard: list[int] = []
+        self.processed: list[int] = []
         self.resumed: list[list[int]] = []
         self.resting = False
         self.word_at: int | None = None
 
     def resume(self, before: NDArray[np.int16]) -> None:
         self.resumed.append([number_of(window) for window in before.reshape(-1, WINDOW_SAMPLES)])
-        self.heard.clear()
+        self.processed.clear()
         self.resting = False
 
     def rest(self) -> None:
         self.resting = True
 
     def process(self, window: NDArray[np.int16]) -> str | None:
-        assert not self.resting, "it was to resume first"
-        self.heard.append(number_of(window))
-        return "word" if self.heard[-1] == self.word_at else None
+        assert not self.resting, "resume must come first"
+        self.processed.append(number_of(window))
+        return "word" if self.processed[-1] == self.word_at else None
 
 
 def numbered(number: int, level: int) -> NDArray[np.int16]:
@@ -57,7 +57,7 @@ def number_of(window: NDArray[np.int16]) -> int:
     return int((window[BITS] % 2 << BITS).sum())
 
 
-def heard_of(recorder: Recorder, levels: list[int]) -> list[str | None]:
+def run(recorder: Recorder, levels: list[int]) -> list[str | None]:
     detector = GatedDetector(recorder, energy_threshold=250.0)
     return [detector.process(numbered(number, level)) for number, level in enumerate(levels)]
 
@@ -67,8 +67,8 @@ QUIET, LOUD = 0, 1000
 
 def test_quiet_stream_never_reaches_the_backend() -> None:
     recorder = Recorder()
-    heard_of(recorder, [QUIET] * 500)
-    assert recorder.heard == recorder.resumed == []
+    run(recorder, [QUIET] * 500)
+    assert recorder.processed == recorder.resumed == []
 
 
 def test_steady_noise_soon_stops_reaching_the_backend() -> None:
@@ -78,32 +78,32 @@ def test_steady_noise_soon_stops_reaching_the_backend() -> None:
         noise = list(windows(pcm(room_noise(16_000 * 20, level))))
         for window in noise[:300]:
             detector.process(window)
-        recorder.heard.clear()
+        recorder.processed.clear()
         for window in noise[300:]:
             detector.process(window)
-        assert len(recorder.heard) <= 0.15 * len(noise[300:]), level
+        assert len(recorder.processed) <= 0.15 * len(noise[300:]), level
 
 
 def test_soft_speech_of_any_length_reaches_the_backend() -> None:
     recorder = Recorder()
     levels = ([100] * 20 + [10] * 3) * 80
-    heard_of(recorder, levels)
-    assert recorder.heard == list(range(len(levels)))
+    run(recorder, levels)
+    assert recorder.processed == list(range(len(levels)))
 
 
 def test_backend_gets_windows_before_and_after_a_loud_one() -> None:
     recorder = Recorder()
-    heard_of(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * 100)
+    run(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * 100)
     assert recorder.resumed == [list(range(100 - LEAD - BACKGROUND, 100 - LEAD))]
-    assert recorder.heard == list(range(100 - LEAD, 100 + LISTEN_ON + 1))
+    assert recorder.processed == list(range(100 - LEAD, 100 + STAY_AWAKE + 1))
 
 
 def test_short_gap_reaches_the_backend_without_a_restart() -> None:
     recorder = Recorder()
-    gap = LISTEN_ON + LEAD
-    heard_of(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * gap + [LOUD])
+    gap = STAY_AWAKE + LEAD
+    run(recorder, [QUIET] * 100 + [LOUD] + [QUIET] * gap + [LOUD])
     assert len(recorder.resumed) == 1
-    assert recorder.heard == list(range(100 - LEAD, 100 + gap + 2))
+    assert recorder.processed == list(range(100 - LEAD, 100 + gap + 2))
 
 
 def test_stream_rests_before_every_restart() -> None:
@@ -114,7 +114,7 @@ def test_stream_rests_before_every_restart() -> None:
     for number, level in enumerate([QUIET] * 100 + [LOUD] + [QUIET] * 100 + [LOUD] * 20):
         detector.process(numbered(number, level))
         resting.append(recorder.resting)
-    asleep_from = 100 + LISTEN_ON + LEAD + 1
+    asleep_from = 100 + STAY_AWAKE + LEAD + 1
     assert resting == [True] * 100 + [False] * (asleep_from - 100) + [True] * (201 - asleep_from) + [False] * 19 + [
         True
     ]
@@ -122,17 +122,17 @@ def test_stream_rests_before_every_restart() -> None:
 
 def test_stream_that_begins_loud_has_no_background() -> None:
     recorder = Recorder()
-    heard_of(recorder, [LOUD] * 3)
-    assert (recorder.resumed, recorder.heard) == ([[]], [0, 1, 2])
+    run(recorder, [LOUD] * 3)
+    assert (recorder.resumed, recorder.processed) == ([[]], [0, 1, 2])
 
 
 def test_detection_resets_the_detector() -> None:
     recorder = Recorder()
     recorder.word_at = 105
-    words = heard_of(recorder, [QUIET] * 100 + [LOUD] * 10)
+    words = run(recorder, [QUIET] * 100 + [LOUD] * 10)
     assert [number for number, word in enumerate(words) if word] == [105]
     assert recorder.resumed[1:] == [[]]
-    assert recorder.heard == [106, 107, 108, 109]
+    assert recorder.processed == [106, 107, 108, 109]
 
 
 def test_reset_forgets_the_audio() -> None:
@@ -142,26 +142,26 @@ def test_reset_forgets_the_audio() -> None:
         detector.process(numbered(number, QUIET))
     detector.reset()
     detector.process(numbered(50, LOUD))
-    assert (recorder.resumed, recorder.heard) == ([[]], [50])
+    assert (recorder.resumed, recorder.processed) == ([[]], [50])
 
 
 @given(st.lists(st.tuples(st.sampled_from([QUIET, LOUD]), st.integers(1, 90)), max_size=12))
 @settings(deadline=None)
 def test_backend_gets_every_loud_window_once_in_order_after_its_lead(stretches: list[tuple[int, int]]) -> None:
     levels = [level for level, count in stretches for _ in range(count)]
-    heard: list[int] = []
+    processed: list[int] = []
 
     class Everything(Recorder):
         def process(self, window: NDArray[np.int16]) -> str | None:
             assert not self.resting
-            heard.append(number_of(window))
+            processed.append(number_of(window))
             return None
 
-    heard_of(Everything(), levels)
-    assert all(earlier < later for earlier, later in itertools.pairwise(heard))
+    run(Everything(), levels)
+    assert all(earlier < later for earlier, later in itertools.pairwise(processed))
     for number, level in enumerate(levels):
         if level == LOUD:
-            assert set(range(max(0, number - LEAD), number + 1)) <= set(heard)
+            assert set(range(max(0, number - LEAD), number + 1)) <= set(processed)
 
 
 @pytest.fixture(scope="module")

@@ -191,9 +191,9 @@ def test_only_syllable_cadence_needs_audio_and_all_of_it_in_order() -> None:
 def test_packet_sizes_do_not_change_when_partials_are_due(cuts: list[int], pause: int) -> None:
     """At the same position, after the same passes, the same is due."""
     whole, split = (cadence(replace(SYLLABLES, pause_samples=pause), trigger_sample=START) for _ in range(2))
-    heard = max(cuts)
-    whole.process(reading()[:heard])
-    for piece in np.split(reading()[:heard], sorted(cuts)):
+    length = max(cuts)
+    whole.process(reading()[:length])
+    for piece in np.split(reading()[:length], sorted(cuts)):
         split.process(piece)
     assert [split.due(START + n) for n in range(0, 10**5, 80)] == [whole.due(START + n) for n in range(0, 10**5, 80)]
 

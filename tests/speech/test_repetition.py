@@ -1,4 +1,4 @@
-"""What is not words: loops and punctuation. Real loops and real words are met in `tests/words`."""
+"""Rejected text: loops and punctuation. `tests/words` has real loops and real words."""
 
 import pytest
 from hypothesis import given

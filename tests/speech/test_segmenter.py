@@ -140,7 +140,7 @@ def test_nothing_starts_within_the_gap_and_no_audio_is_lost() -> None:
     (ended,) = ends(feed(machine, SILENCE, windows(0.55)))
     (started,) = starts(feed(machine, SPEECH, 40))
     assert started.trigger_sample >= ended.end_sample + 0.5 * SAMPLE_RATE_HZ
-    assert started.start_sample <= ended.end_sample, "the pre-roll holds what was said in the gap"
+    assert started.start_sample <= ended.end_sample, "the pre-roll contains the speech in the gap"
 
 
 @pytest.mark.contract("4.7", "11/15")
@@ -224,7 +224,7 @@ def test_probability_must_exceed_one_minus_the_sensitivity(sensitivity: float) -
     assert len(starts(feed(machine, above, 10))) == 1
 
 
-verdicts = st.builds(
+vad_results = st.builds(
     VadResult,
     rms=st.floats(0, 32768),
     gate_open=st.booleans(),
@@ -264,15 +264,15 @@ class AnyOrder(RuleBasedStateMachine):
             else:
                 assert isinstance(event, SilenceConfirmed | SpeculationDue | SpeechResumed)
 
-    @rule(vad_result=verdicts, count=st.integers(1, 40))
-    def hear(self, vad_result: VadResult, count: int) -> None:
+    @rule(vad_result=vad_results, count=st.integers(1, 40))
+    def process(self, vad_result: VadResult, count: int) -> None:
         self.check(feed(self.machine, vad_result, count))
 
     @rule()
     def start(self) -> None:
         self.machine.begin()
 
-    @rule(vad_result=verdicts, rest=st.integers(0, WINDOW_SAMPLES - 1))
+    @rule(vad_result=vad_results, rest=st.integers(0, WINDOW_SAMPLES - 1))
     def stop(self, vad_result: VadResult, rest: int) -> None:
         if rest:
             self.check(self.machine.push(vad_result, rest))
@@ -295,11 +295,11 @@ TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-@given(st.lists(verdicts, max_size=200))
+@given(st.lists(vad_results, max_size=200))
 @settings(deadline=None)
-def test_every_utterance_that_starts_ends(heard: list[VadResult]) -> None:
+def test_every_utterance_that_starts_ends(results: list[VadResult]) -> None:
     machine = segmenter()
-    events = [event for vad_result in heard for event in machine.push(vad_result)] + machine.stop()
+    events = [event for vad_result in results for event in machine.push(vad_result)] + machine.stop()
     assert len(starts(events)) == len(ends(events))
 
 
@@ -316,7 +316,7 @@ def test_skipped_windows_are_only_pre_roll() -> None:
 
 
 def after_wake_word(tail: int, *, talking: bool, **changes: object) -> Segmenter:
-    """A segmenter right after a wake word that was heard at window 100."""
+    """A segmenter right after a wake word that was results at window 100."""
     machine = segmenter(**changes)
     machine.skip(100 * WINDOW_SAMPLES)
     machine.cut_wake_word(tail, talking=talking)

@@ -1,4 +1,4 @@
-"""Whether there is speech enough in an utterance to be worth transcribing."""
+"""Whether an utterance has enough speech to be transcribed."""
 
 from collections.abc import Sequence
 

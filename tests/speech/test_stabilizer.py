@@ -9,7 +9,7 @@ from trio_stt.speech.stabilizer import Stabilizer, StableText
 
 
 def observe(*hypotheses: tuple[float, str], stabilizer: Stabilizer | None = None) -> list[StableText]:
-    """What comes of hypotheses, each with the position in seconds up to which it heard."""
+    """Results of hypotheses, each with the end of its audio in seconds."""
     following = stabilizer or Stabilizer()
     return [following.observe(text, audio_end_sample=round(end_s * SAMPLE_RATE_HZ)) for end_s, text in hypotheses]
 
@@ -128,7 +128,7 @@ def test_unpublished_observations_are_evidence_and_keep_their_delta() -> None:
     assert (shown.stable, shown.delta) == ("hello", "hello")
 
 
-# More than the reference asks of a word.
+# More than RealtimeSTT requires of a word.
 
 
 def test_only_words_ended_alike_by_all_hypotheses_are_committed() -> None:

@@ -116,13 +116,13 @@ def test_text_is_complete_with_any_window(
     text = ""
     for end in [*range(1, len(spoken), step), len(spoken)]:
         start = max(0, end - window)
-        heard = spoken[start:end]
+        hypothesis = spoken[start:end]
         if start > 0:
-            heard[: misheard[end - 1]] = ["noise"] * misheard[end - 1]
+            hypothesis[: misheard[end - 1]] = ["noise"] * misheard[end - 1]
         if wrong_end and end < len(spoken):
-            heard[-1] = f"guess{end}"
+            hypothesis[-1] = f"guess{end}"
         text = stitcher.stitch(
-            " ".join(heard), clip_start_sample=start * WORD_SAMPLES, clip_end_sample=end * WORD_SAMPLES
+            " ".join(hypothesis), clip_start_sample=start * WORD_SAMPLES, clip_end_sample=end * WORD_SAMPLES
         )
         assert text.split()[:-1] == spoken[: end - 1]
     assert text.split() == spoken

@@ -29,7 +29,7 @@ WINDOW = np.zeros(WINDOW_SAMPLES, np.int16)
 
 
 class Told:
-    """A detector that hears a word when it is told to."""
+    """A detector that detects a word when the test says so."""
 
     def __init__(self) -> None:
         self.word: str | None = None
@@ -108,9 +108,9 @@ def test_every_cycle_has_all_its_events() -> None:
     for _ in range(3):
         assert stream.mode.state is WakeState.WAITING
         assert stream.windows(10) == []
-        heard = stream.word("hey jarvis")
+        detected = stream.word("hey jarvis")
         at = stream.position
-        assert heard == [
+        assert detected == [
             WakeWordDetected(word="hey jarvis", position_sample=at),
             WakeWaitEnded(position_sample=at),
         ]
@@ -195,7 +195,7 @@ def test_rejected_utterance_opens_no_followup_window() -> None:
     assert kinds(stream.end()) == ["WakeWaitStarted"]
     stream.word()
     stream.speech()
-    assert kinds(stream.end()) == ["FollowupStarted"], "the next one is taken"
+    assert kinds(stream.end()) == ["FollowupStarted"], "the next one is accepted"
 
 
 def test_forced_cut_in_speech_continues_without_a_wake_word() -> None:

@@ -1,4 +1,4 @@
-"""Word error rate as the project measures it: Whisper's English normaliser, then jiwer; and what the readings say."""
+"""Word error rate: Whisper's English normaliser, then jiwer; and the words of the installed readings."""
 
 import functools
 import warnings

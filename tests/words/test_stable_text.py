@@ -156,8 +156,8 @@ def test_windows_of_8_s_give_all_of_25_s_of_reading(moonshine: Engine, from_s: i
     stitcher, text = Stitcher(), ""
     for end in [*range(SAMPLE_RATE_HZ, reading.size, round(cadence_s * SAMPLE_RATE_HZ)), reading.size]:
         start = max(0, end - TAIL_SAMPLES)
-        heard = transcribe(moonshine, reading[start:end])
-        text = stitcher.stitch(heard, clip_start_sample=start, clip_end_sample=end) or text
+        hypothesis = transcribe(moonshine, reading[start:end])
+        text = stitcher.stitch(hypothesis, clip_start_sample=start, clip_end_sample=end) or text
     assert word_error_rate(transcribe(moonshine, reading), text) <= 0.15
     words = normalise(text).split()
     for size in range(1, len(words) // 2 + 1):

@@ -116,12 +116,12 @@ def test_command_after_the_word_is_recorded_from_its_first_sample(
         UtteranceEnded,
         WakeWaitStarted,
     ]
-    _, heard, _, started, ended, _ = begun
-    assert isinstance(heard, WakeWordDetected)
+    _, detected, _, started, ended, _ = begun
+    assert isinstance(detected, WakeWordDetected)
     assert isinstance(started, UtteranceStarted)
     assert isinstance(ended, UtteranceEnded)
-    assert heard.word == word
-    assert heard.position_sample <= started.start_sample <= command_start
+    assert detected.word == word
+    assert detected.position_sample <= started.start_sample <= command_start
     assert ended.clip_end_sample >= command_start + command.size - WINDOW_SAMPLES
 
 

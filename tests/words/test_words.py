@@ -123,12 +123,12 @@ EDGES = [
 async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float, sentence_clips: list[Pcm]) -> None:
     async with real_server_state() as server_state:
         finals = await dictate(server_state, Dictation(joined(sentence_clips, pause_s)))
-    heard = normalise(texts(finals)).split()
+    transcribed = normalise(texts(finals)).split()
     position = 0
     for first, last in EDGES:
         for edge in (first, last):
-            position = next((i + 1 for i in range(position, len(heard)) if heard[i] in edge), 0)
-            assert position, f"{edge} is missing, or out of order, in {heard}"
+            position = next((i + 1 for i in range(position, len(transcribed)) if transcribed[i] in edge), 0)
+            assert position, f"{edge} is missing, or out of order, in {transcribed}"
 
 
 async def test_stop_right_after_the_last_word_yields_it(sentence_clips: list[Pcm]) -> None:

@@ -1,4 +1,4 @@
-"""Stable text, whatever the engine says: its promises, and its cost. See docs/protocol.md, Stable text; defect 37."""
+"""Invariants of stable text for any engine, and its cost. See docs/protocol.md, Stable text; defect 37."""
 
 import pickle
 import sys
@@ -14,15 +14,15 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.speech.stabilizer import CommitReason, Stabilizer, StableText
 
 Observation = tuple[str, int, bool]
-said = st.lists(st.sampled_from(["a", "B", "c,", "don't", "é", "Straße", "“yes”", "-", "今天", "5"]), max_size=6)
-observations = st.lists(st.tuples(said.map(" ".join), st.integers(0, 8000), st.booleans()), max_size=40)
+some_words = st.lists(st.sampled_from(["a", "B", "c,", "don't", "é", "Straße", "“yes”", "-", "今天", "5"]), max_size=6)
+observations = st.lists(st.tuples(some_words.map(" ".join), st.integers(0, 8000), st.booleans()), max_size=40)
 
 
 @pytest.mark.contract("6.4")
 @given(observations)
-def test_stable_text_only_grows_and_equals_its_published_deltas(heard: list[Observation]) -> None:
+def test_stable_text_only_grows_and_equals_its_published_deltas(observed: list[Observation]) -> None:
     stabilizer, end_sample, before, joined = Stabilizer(), 0, "", ""
-    for number, (text, step_samples, publishable) in enumerate(heard, 1):
+    for number, (text, step_samples, publishable) in enumerate(observed, 1):
         end_sample += step_samples
         seen = stabilizer.observe(text, audio_end_sample=end_sample, publishable=publishable)
         assert seen.sequence == number
@@ -41,10 +41,10 @@ def test_stable_text_only_grows_and_equals_its_published_deltas(heard: list[Obse
 
 @pytest.mark.contract("6.3")
 @given(observations)
-def test_fields_of_an_observation_are_consistent(heard: list[Observation]) -> None:
+def test_fields_of_an_observation_are_consistent(observed: list[Observation]) -> None:
     stabilizer, end_sample = Stabilizer(), 0
     previous = StableText()
-    for text, step_samples, _ in heard:
+    for text, step_samples, _ in observed:
         end_sample += step_samples
         seen = stabilizer.observe(text, audio_end_sample=end_sample)
         assert seen.display == ((seen.stable + seen.unstable).strip() or seen.raw)
