@@ -119,7 +119,7 @@ class LaneHealth:
             return
         self._info = info
         if self._state is LaneState.LOADING:
-            logger.info("%s lane: %s, model %s, on %s", self._lane, info.engine, info.model, info.device)
+            logger.info("%s lane: loaded %s, model %s, on %s", self._lane, info.engine, info.model, info.device)
             if info.notice is not None:
                 logger.warning("%s lane: %s", self._lane, info.notice)
         elif self._last_error is not None:  # otherwise it is another worker's first engine

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 PARTIAL_ENGINE_SHARE = 0.4
 """Part of the engines' time that partials may take, and the largest part of one engine that one session may take.
-Measured with 24 people talking on two cores: 95 of 100 partials came within 2.0 s of the one before. With 0.45 finals
-queued, and that was 2.9 s; with 0.38 it was 2.1 s.
+Measured with 24 people talking on two cores: 95 of 100 partials came within 2.0 s of the one before. With 0.45 the
+engines were full and it was 2.9 s, with 0.38 it was 2.1 s.
 """
 
 MAX_PARTIAL_INTERVAL_S = 2.0
-"""Seconds between two partials of a session that pacing alone may reach, however many sessions speak."""
+"""Longest interval in seconds that pacing puts between two partials of a session, however many sessions speak."""
 
 PARTIAL_ROUND_S = 1.4
 """Seconds in which every speaking session should get one partial. Where a round would take longer, long partials get
@@ -82,7 +82,7 @@ class _Usage:
     Attributes:
         at_s: When the latest one came back.
         inference_s: Engine time of the latest one.
-        cost: The same for each second of its audio.
+        real_time_factor: Engine seconds of the latest one for each second of its audio.
         whole_s: Audio that the latest one would have had on an idle lane.
         usual_pause_s: The session's own pause between partials.
         recent_s: Engine time of all, exponentially weighted, as of `at_s`.
@@ -91,7 +91,7 @@ class _Usage:
 
     at_s: float
     inference_s: float
-    cost: float
+    real_time_factor: float
     whole_s: float
     usual_pause_s: float
     recent_s: float
@@ -159,13 +159,14 @@ class PartialPolicy:
         """
         usage = self._round(now_s).values()
         left_s = PARTIAL_ROUND_S * self._share
-        cost = sum(each.cost for each in usage)
-        # Shortest utterances first: either the rest can have as much as this one, or it bounds the window.
+        total_factor = sum(each.real_time_factor for each in usage)
+        # Shortest utterances first: while this one and all longer ones can have as much audio as this one, it gets all
+        # of its audio. Otherwise what is left is shared out among them by an equal window.
         for each in sorted(usage, key=lambda usage: usage.whole_s):
-            if cost * each.whole_s > left_s:
-                return max(MIN_PARTIAL_WINDOW_S, left_s / cost)
-            left_s -= each.cost * each.whole_s
-            cost -= each.cost
+            if total_factor * each.whole_s > left_s:
+                return max(MIN_PARTIAL_WINDOW_S, left_s / total_factor)
+            left_s -= each.real_time_factor * each.whole_s
+            total_factor -= each.real_time_factor
         return math.inf
 
     def record(
@@ -192,7 +193,7 @@ class PartialPolicy:
         self._usage[session_id] = _Usage(
             at_s=now_s,
             inference_s=inference_s,
-            cost=inference_s / clip_s,
+            real_time_factor=inference_s / clip_s,
             whole_s=whole_s,
             usual_pause_s=usual_pause_s,
             recent_s=inference_s + (before.recent_at(now_s) if before else 0.0),
