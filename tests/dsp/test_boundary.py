@@ -43,8 +43,8 @@ def voicing(samples: np.ndarray, frame: int, longest_lag: int) -> float:
     return min(1.0, max([0.0, *correlations]))
 
 
-def reference(samples: Pcm, s: float, longest_lag: int = LOWEST_LAG) -> list[tuple[int, str, float]]:  # noqa: C901 - it follows the documented rules from top to bottom
-    """(middle, reason, score) of every boundary by docs/protocol.md, Syllable boundaries, frame after frame."""
+def reference(samples: Pcm, s: float, longest_lag: int = LOWEST_LAG) -> list[tuple[int, str, float]]:  # noqa: C901 - it follows the rules of RealtimeSTT from top to bottom
+    """(middle, reason, score) of every boundary, as RealtimeSTT finds it, frame after frame."""
     signal = samples / 32768
     speech_margin, drop, valley_depth, recovery_db = 10.5 - 4.5 * s, 5.8 - 3.2 * s, 3.2 - 1.8 * s, 2.2 - 1.1 * s
     vowel_margin, least_voicing, most_zcr = 14.0 - 5.0 * s, 0.62 - 0.12 * s, 0.20 + 0.05 * s
