@@ -1,4 +1,4 @@
-"""Real speech and synthetic noise for the dsp tests, and what a plain segmenter makes of them."""
+"""Real speech and synthetic noise for the dsp tests, and a plain segmenter."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -70,7 +70,7 @@ def recordings() -> list[Path]:
 def segments(
     stream: Iterable[Pcm], probability_of: Callable[[Pcm, bool], float]
 ) -> tuple[list[tuple[int, int]], list[float]]:
-    """What the plainest segmenter finds: (first, last) window of each stretch of speech, and all probabilities."""
+    """Result of the plainest segmenter: (first, last) window of each stretch of speech, and all probabilities."""
     found: list[tuple[int, int]] = []
     probabilities: list[float] = []
     first: int | None = None
@@ -96,13 +96,13 @@ def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], l
 
 
 def silero_inputs(samples: Pcm) -> list[Pcm]:
-    """What Silero takes for each whole window: the window, and before it the end of the one before."""
+    """Silero's input for each whole window: the end of the window before, then the window."""
     padded = np.concatenate((np.zeros(CONTEXT_SAMPLES, np.int16), samples))
     return [padded[at : at + INPUT_SAMPLES] for at in range(0, padded.size - INPUT_SAMPLES + 1, WINDOW_SAMPLES)]
 
 
 def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
-    """`segments` by a Silero that hears every window of the telephone band."""
+    """`segments` by a Silero that gets every window of the telephone band."""
     band, states = TelephoneBand(samples.size), new_state()[np.newaxis]
     band.push(samples)
     return segments(silero_inputs(band.recent), lambda window, _: float(model.score(window, states)[0]))

@@ -110,7 +110,10 @@ class Talk:
 
     def begin(self, **chosen: Any) -> Utterance:
         cadence = PartialCadence(
-            CadenceConfig.of(Settings(**chosen)), start_sample=0, trigger_sample=PREROLL, speech_sample=PREROLL
+            CadenceConfig.from_settings(Settings(**chosen)),
+            start_sample=0,
+            trigger_sample=PREROLL,
+            speech_sample=PREROLL,
         )
         self.utterance = Utterance(cadence)
         self.process(PREROLL)
@@ -304,7 +307,7 @@ async def test_next_utterance_waits_for_its_own_minimum_audio(nursery: trio.Nurs
     await talk.go_on(0.5)  # the engine is at work, and the next partial is due
     talk.utterance = Utterance(
         PartialCadence(
-            CadenceConfig.of(Settings()),
+            CadenceConfig.from_settings(Settings()),
             start_sample=talk.position,
             trigger_sample=talk.position,
             speech_sample=talk.position,

@@ -32,7 +32,7 @@ Pass = tuple[int, Trigger]
 
 
 def config(**chosen: Any) -> CadenceConfig:
-    return CadenceConfig.of(Settings(**chosen))
+    return CadenceConfig.from_settings(Settings(**chosen))
 
 
 @cache

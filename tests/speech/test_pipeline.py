@@ -72,8 +72,8 @@ class SlowDetector(LoudnessDetector):
 def pipeline(*, wakes: bool = False, detector: LoudnessDetector | None = None, **changes: object) -> SpeechPipeline:
     values = {"max_audio_queue_seconds_per_session": 3.0, "post_speech_silence_duration": 0.3} | changes
     config = Settings(**values)  # type: ignore[arg-type] # pydantic checks them
-    wake = WakeMode(WakeConfig.of(config), WordDetector()) if wakes else None
-    return SpeechPipeline(SegmenterConfig.of(config), detector or LoudnessDetector(), wake)
+    wake = WakeMode(WakeConfig.from_settings(config), WordDetector()) if wakes else None
+    return SpeechPipeline(SegmenterConfig.from_settings(config), detector or LoudnessDetector(), wake)
 
 
 def with_clips(stream: SpeechPipeline, events: list[SpeechEvent]) -> Result:

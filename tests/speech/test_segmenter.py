@@ -31,7 +31,7 @@ def windows(seconds: float) -> int:
 
 
 def segmenter(**changes: object) -> Segmenter:
-    return Segmenter(SegmenterConfig.of(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
+    return Segmenter(SegmenterConfig.from_settings(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
 
 
 def feed(machine: Segmenter, vad_result: VadResult, count: int) -> list[SpeechEvent]:

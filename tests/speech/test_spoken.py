@@ -14,7 +14,7 @@ SILENCE = [0.0] * 30
 
 
 def events_of(probabilities: Sequence[float], **changes: object) -> list[SpeechEvent]:
-    machine = Segmenter(SegmenterConfig.of(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
+    machine = Segmenter(SegmenterConfig.from_settings(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
     found: list[SpeechEvent] = []
     for probability in probabilities:
         vad_result = VadResult(rms=1000.0 * probability, gate_open=True, webrtc=True, probability=probability)

@@ -50,7 +50,7 @@ class Stream:
     def __init__(self, **changes: object) -> None:
         self.detector = Told()
         config = Settings(wake_word_timeout=5.0, **changes)  # type: ignore[arg-type] # pydantic checks them
-        self.mode = WakeMode(WakeConfig.of(config), self.detector)
+        self.mode = WakeMode(WakeConfig.from_settings(config), self.detector)
         self.position = 0
         self.utterance = 0
 

@@ -1,4 +1,4 @@
-"""Stable text, tail windows and the guard against loops, on real output of Moonshine.
+"""Stable text, sliding windows and rejected text, on real output of Moonshine.
 
 See docs/protocol.md, Stable text.
 """
@@ -67,7 +67,7 @@ def utterances(moonshine: Engine) -> list[Utterance]:
     detector = SpeechDetector(
         SileroModel(), energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
     )
-    pipeline = SpeechPipeline(SegmenterConfig.of(settings), detector)
+    pipeline = SpeechPipeline(SegmenterConfig.from_settings(settings), detector)
     pipeline.begin()
     found: list[Utterance] = []
     for number, start in enumerate(range(0, len(samples), WINDOW_SAMPLES)):
@@ -99,7 +99,7 @@ def contradictions(committed: list[str], final: list[str]) -> int:
     return min(row)
 
 
-def heard_of(final: list[str], hypothesis: list[str]) -> set[int]:
+def matched_words(final: list[str], hypothesis: list[str]) -> set[int]:
     """Indexes of the final's words that a hypothesis has in their place."""
     blocks = SequenceMatcher(None, final, hypothesis, autojunk=False).get_matching_blocks()
     return {block.a + offset for block in blocks for offset in range(block.size)}
@@ -112,15 +112,15 @@ def test_committed_words_come_soon_and_are_right(utterances: list[Utterance], ev
     for utterance in utterances:
         stabilizer, stable = Stabilizer(), ""
         final = normalise(utterance.final).split()
-        # A word counts as spoken when a hypothesis first has it in its place, whether or not the next one keeps it: an
-        # engine needs all or nearly all of a word to hear it, so this is not late. One that is never committed waits
-        # for its final, which is not there before the utterance's end.
+        # A word counts as spoken when a hypothesis first has it in its place, whether or not the next one keeps it. An
+        # engine needs nearly all of a word to recognise it, so this is not too early. A word that is never committed
+        # waits for its final, which cannot come before the utterance's end.
         spoken = dict.fromkeys(range(len(final)), utterance.end_sample)
         committed = dict(spoken)
         for text, end in utterance.partials[::every]:
             stable = stabilizer.observe(text, audio_end_sample=end).stable
             for times, words in ((spoken, text), (committed, stable)):
-                for index in heard_of(final, normalise(words).split()):
+                for index in matched_words(final, normalise(words).split()):
                     times[index] = min(times[index], end)
         committed_words += len(normalise(stable).split())
         contradicted += contradictions(normalise(stable).split(), final)

@@ -1,8 +1,8 @@
-"""Real wake-word detectors on speech: spoken words wake, other talk and reading do not, and the command is kept whole.
+"""Real wake-word detectors on speech: they detect spoken words, but not other speech, and keep the command whole.
 
-Of 14 voices of espeak-ng openWakeWord hears `hey jarvis` in all (en-029 not when slow) and `alexa` in most (not in
-en-us+f3, +f4 or en-029); it takes "Hey Charles" for `hey jarvis` in two and "A lexicon" for `alexa` in one. Porcupine
-hears its words in fewer.
+Of 14 voices of espeak-ng, openWakeWord detects `hey jarvis` in all (en-029 not when slow) and `alexa` in most (not in
+en-us+f3, +f4 or en-029). It takes "Hey Charles" for `hey jarvis` in two and "A lexicon" for `alexa` in one. Porcupine
+detects its words in fewer voices.
 """
 
 import functools
@@ -85,7 +85,9 @@ def events_of(samples: NDArray[np.int16], settings: Settings) -> list[SpeechEven
     voice = SpeechDetector(
         silero(), energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
     )
-    pipeline = SpeechPipeline(SegmenterConfig.of(settings), voice, WakeMode(WakeConfig.of(settings), detector))
+    pipeline = SpeechPipeline(
+        SegmenterConfig.from_settings(settings), voice, WakeMode(WakeConfig.from_settings(settings), detector)
+    )
     return pipeline.begin() + pipeline.push(samples, SAMPLE_RATE_HZ)
 
 

@@ -1,4 +1,4 @@
-"""Real models on real speech: how many words are right, and that none is lost at an edge."""
+"""Real models on real speech: word error rates, and no word lost at the edge of an utterance."""
 
 from collections.abc import Mapping
 
@@ -109,7 +109,7 @@ def agree(finals: list[Spoken], expected: list[Spoken]) -> bool:
     )
 
 
-# The edges of the shared sentences; Moonshine tiny hears the very first "than" as "then" in some surroundings.
+# First and last words of the shared sentences; Moonshine tiny sometimes transcribes the first "than" as "then".
 EDGES = [
     ({"in"}, {"modern"}),
     ({"produced"}, {"book"}),

@@ -110,7 +110,7 @@ def open_utterance(
         audio_start_seconds=started.speech_sample / SAMPLE_RATE_HZ,
     )
     cadence = PartialCadence(
-        CadenceConfig.of(settings, streamed=streamed),
+        CadenceConfig.from_settings(settings, streamed=streamed),
         start_sample=started.start_sample,
         trigger_sample=started.trigger_sample,
         speech_sample=started.speech_sample,

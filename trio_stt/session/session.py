@@ -67,9 +67,9 @@ class Session:
         self._shutdown = SessionShutdown()
         wake_words = host.new_wake_word_detector()
         pipeline = SpeechPipeline(
-            SegmenterConfig.of(settings),
+            SegmenterConfig.from_settings(settings),
             host.new_detector(),
-            WakeMode(WakeConfig.of(settings), wake_words) if wake_words else None,
+            WakeMode(WakeConfig.from_settings(settings), wake_words) if wake_words else None,
             self._recorder.audio if self._recorder else None,
         )
         self._status = SessionStatus(

@@ -55,7 +55,7 @@ class CadenceConfig:
     max_audio_samples: int
 
     @classmethod
-    def of(cls, settings: Settings, *, streamed: bool = False) -> Self:
+    def from_settings(cls, settings: Settings, *, streamed: bool = False) -> Self:
         """Read the settings; with a streaming engine (`streamed`) a partial always covers the whole utterance."""
         pause_s = settings.realtime_processing_pause
         syllables = settings.realtime_transcription_use_syllable_boundaries

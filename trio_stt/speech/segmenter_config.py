@@ -32,7 +32,7 @@ class SegmenterConfig:
     max_length_samples: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings) -> Self:
         """Read the settings."""
         silence_s = settings.post_speech_silence_duration
         early_s = settings.early_transcription_on_silence

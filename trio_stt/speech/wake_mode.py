@@ -69,7 +69,7 @@ class WakeConfig:
     silence_samples: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings) -> Self:
         """Read the settings."""
         return cls(
             delay_samples=samples_of(settings.wake_word_activation_delay),
