@@ -1,6 +1,7 @@
 """The start-up check finds each replacement that is not in force, under both workers, and passes where all are."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -51,13 +52,19 @@ def on_asyncio() -> None:
 WORKERS = [on_trio, on_asyncio]
 
 
+broken = pytest.mark.filterwarnings("ignore:.*TCPServer._idle_timeout")
+"""Hypercorn's asyncio worker can lose the idle task of a connection that it cancels, as here where a check fails."""
+
+
 @pytest.fixture(autouse=True)
-def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     put_back_replacements(monkeypatch)
     install_replacements(
         HostHooks(websocket_limits=lambda: WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0))
     )
     monkeypatch.setattr(verification, "_TIMEOUT_S", 0.5)
+    yield
+    gc.collect()  # so that a lost task warns in the test that lost it
 
 
 async def _nothing(*_: object) -> None:
@@ -99,6 +106,7 @@ def test_installed_replacements_pass_and_hooks_stay(verify: Callable[[], None]) 
     assert HostHooks.current is hooks
 
 
+@broken
 @pytest.mark.parametrize(
     ("verify", "missing"),
     [
@@ -120,6 +128,7 @@ def test_name_that_hypercorn_looks_up_elsewhere_is_found(
         verify()
 
 
+@broken
 @pytest.mark.parametrize("verify", WORKERS)
 @pytest.mark.parametrize(
     ("break_it", "name"),

@@ -13,9 +13,6 @@ from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import Any, cast
 
-import h2.config
-import h2.connection
-import h2.events
 import trio
 from hypercorn.asyncio import serve as serve_on_asyncio
 from hypercorn.config import Config
@@ -30,14 +27,20 @@ from hypercorn.typing import (
 )
 from quart import websocket
 from quart_trio import QuartTrio
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import CloseConnection, Ping
-from wsproto.frame_protocol import CloseReason
 
 from trio_stt.api.websocket_transport import websocket_transport
 from trio_stt.errors import HostError
 from trio_stt.hypercorn_adapter import limited_websocket
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
+from trio_stt.hypercorn_adapter.handshake_checks import (
+    ABORTED_PATH,
+    MESSAGE_BYTES,
+    is_aborted,
+    is_closed_after_early_frame,
+    is_limited,
+    is_limited_over_http2,
+    is_watched,
+)
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import (
@@ -51,18 +54,11 @@ from trio_stt.hypercorn_adapter.replacements import (
     install_websocket_class,
 )
 
-_MESSAGE_BYTES = 1024
 _LIVENESS_S = 0.006
 _TIMEOUT_S = 2.0
-"""For one check that gets no answer; each takes some milliseconds otherwise."""
-_MASK = b"\0\0\0\0"
-_TOO_LARGE = b"\x02\xfe" + (2 * _MESSAGE_BYTES).to_bytes(2) + _MASK + bytes(2 * _MESSAGE_BYTES)
-"""The first fragment of a binary message, twice as large as the limit."""
-_MESSAGE = b"\x82\x80" + _MASK
-_ABORTED = "/aborted"
+"""For one check that gets no answer; otherwise each takes some milliseconds."""
 _NO_ADAPTER = 4000
-"""Close code of the app where its scope has no transport."""
-_RECEIVE_BYTES = 65_536
+"""Close code of the app if its scope has no transport."""
 _SCOPE: Scope = {
     "type": "websocket",
     "asgi": {"spec_version": "2.3", "version": "3.0"},
@@ -117,12 +113,12 @@ async def _findings(probe: "_Probe") -> dict[str, bool]:
         serving, context = _serving_on_asyncio(probe.app, loop), ASYNCIO_CONTEXT
     found = {"quart_trio.QuartTrio.asgi_websocket_class": await _holds(_is_direct)}
     async with serving as port:
-        found[str(H11_STREAM)] = await _holds(_is_limited, port) and await _holds(_is_aborted, port)
-        found[str(H2_STREAM)] = await _holds(_is_limited_over_http2, port)
-        probe.limits = WebSocketLimits(max_message_bytes=_MESSAGE_BYTES, liveness_timeout_s=_LIVENESS_S)
-        found[str(H11_STREAM)] &= await _holds(_is_watched, port)
+        found[str(H11_STREAM)] = await _holds(is_limited, port) and await _holds(is_aborted, port)
+        found[str(H2_STREAM)] = await _holds(is_limited_over_http2, port)
+        probe.limits = WebSocketLimits(max_message_bytes=MESSAGE_BYTES, liveness_timeout_s=_LIVENESS_S)
+        found[str(H11_STREAM)] &= await _holds(is_watched, port)
         if context is TRIO_CONTEXT:  # nothing is replaced in the other worker
-            found[str(TRIO_CONNECTION)] = await _holds(_is_closed_after_early_frame, port) and probe.errors > 0
+            found[str(TRIO_CONNECTION)] = await _holds(is_closed_after_early_frame, port) and probe.errors > 0
     found[str(context)] = probe.was_told
     return found
 
@@ -140,7 +136,7 @@ class _Probe:
     """A small app, and what the replacements reported."""
 
     def __init__(self) -> None:
-        self.limits = WebSocketLimits(max_message_bytes=_MESSAGE_BYTES, liveness_timeout_s=0.0)
+        self.limits = WebSocketLimits(max_message_bytes=MESSAGE_BYTES, liveness_timeout_s=0.0)
         self.was_told = False
         self.errors = 0
 
@@ -162,13 +158,38 @@ class _Probe:
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
             if transport is None or transport.reset is None:
                 await send({"type": "websocket.close", "code": _NO_ADAPTER, "reason": None})
-            elif scope["path"] == _ABORTED:
+            elif scope["path"] == ABORTED_PATH:
                 transport.abort()
             while (await receive())["type"] != "websocket.disconnect":
                 pass
 
 
-# --- hosts ---
+async def _is_direct() -> bool:
+    """A handler takes the host's event itself, and several messages of it go out together."""
+    app = QuartTrio(__name__)
+    install_websocket_class(app)
+    taken: list[ASGIReceiveEvent] = [
+        {"type": "websocket.disconnect", "code": 1000},
+        {"type": "websocket.receive", "bytes": None, "text": "message"},
+        {"type": "websocket.connect"},
+    ]
+    sent: list[ASGISendEvent] = []
+
+    @app.websocket("/")
+    async def echo() -> None:
+        await websocket.accept()
+        await cast("Callable[..., Awaitable[None]]", websocket.send)(await websocket.receive(), "another")
+
+    async def receive() -> ASGIReceiveEvent:
+        await trio.lowlevel.checkpoint()
+        return taken.pop()
+
+    async def send(event: ASGISendEvent) -> None:
+        await trio.lowlevel.checkpoint()
+        sent.append(event)
+
+    await app.asgi_app(_SCOPE, receive, send)
+    return [event.get(MORE) for event in sent if event["type"] == "websocket.send"] == [True, False]
 
 
 @asynccontextmanager
@@ -211,163 +232,5 @@ def _listener() -> Iterator[tuple[socket.socket, Config]]:
         config = Config()
         config.bind = [f"fd://{os.dup(listener.fileno())}"]
         config.accesslog = config.errorlog = None
-        config.graceful_timeout = 0.1
+        config.graceful_timeout = _TIMEOUT_S
         yield listener, config
-
-
-# --- checks ---
-
-
-async def _is_limited(port: int) -> bool:
-    """Nothing is compressed, and a message ends at its limit before it is whole."""
-    async with _client(port) as client:
-        await client.open()
-        await client.stream.send_all(_TOO_LARGE)
-        while client.close_code is None and await client.read():
-            pass
-        return b"permessage-deflate" not in client.answer and client.close_code == CloseReason.MESSAGE_TOO_BIG
-
-
-async def _is_aborted(port: int) -> bool:
-    """The app can end the connection."""
-    async with _client(port) as client:
-        await client.open(_ABORTED)
-        while await client.read():
-            pass
-        return client.close_code is None
-
-
-async def _is_watched(port: int) -> bool:
-    """A silent client is pinged and then closed."""
-    async with _client(port) as client:
-        await client.open()
-        while await client.read():
-            pass
-        return client.pings > 0
-
-
-async def _is_closed_after_early_frame(port: int) -> bool:
-    """A frame before the answer to the handshake, an error in Hypercorn 0.18, ends its connection, and no other."""
-    async with _client(port) as other:
-        async with _client(port) as client:
-            await client.open(early=_MESSAGE)
-            while await client.read():
-                pass
-        await other.open()
-        return b" 101 " in other.answer
-
-
-async def _is_limited_over_http2(port: int) -> bool:
-    """As over HTTP/1.1."""
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(validate_outbound_headers=False))
-    connection.initiate_connection()
-    fields = {
-        ":method": "CONNECT",
-        ":protocol": "websocket",
-        ":scheme": "http",
-        ":path": "/",
-        ":authority": "127.0.0.1",
-        "sec-websocket-version": "13",
-        "sec-websocket-extensions": "permessage-deflate",
-    }
-    connection.send_headers(1, list(fields.items()))
-    frames = Connection(ConnectionType.CLIENT)
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        await stream.send_all(connection.data_to_send())
-        while data := await stream.receive_some(_RECEIVE_BYTES):
-            for event in connection.receive_data(data):
-                if isinstance(event, h2.events.ResponseReceived):
-                    if any(name == b"sec-websocket-extensions" for name, _ in event.headers or ()):
-                        return False
-                    connection.send_data(1, _TOO_LARGE)
-                elif isinstance(event, h2.events.DataReceived):
-                    frames.receive_data(event.data)
-                    for message in frames.events():
-                        if isinstance(message, CloseConnection):
-                            return message.code == CloseReason.MESSAGE_TOO_BIG
-            if unsent := connection.data_to_send():
-                await stream.send_all(unsent)
-    return False
-
-
-async def _is_direct() -> bool:
-    """A handler takes the host's event itself, and several messages of it go out together."""
-    app = QuartTrio(__name__)
-    install_websocket_class(app)
-    taken: list[ASGIReceiveEvent] = [
-        {"type": "websocket.disconnect", "code": 1000},
-        {"type": "websocket.receive", "bytes": None, "text": "message"},
-        {"type": "websocket.connect"},
-    ]
-    sent: list[ASGISendEvent] = []
-
-    @app.websocket("/")
-    async def echo() -> None:
-        await websocket.accept()
-        await cast("Callable[..., Awaitable[None]]", websocket.send)(await websocket.receive(), "another")
-
-    async def receive() -> ASGIReceiveEvent:
-        await trio.lowlevel.checkpoint()
-        return taken.pop()
-
-    async def send(event: ASGISendEvent) -> None:
-        await trio.lowlevel.checkpoint()
-        sent.append(event)
-
-    await app.asgi_app(_SCOPE, receive, send)
-    return [event.get(MORE) for event in sent if event["type"] == "websocket.send"] == [True, False]
-
-
-class _Client:
-    """A WebSocket over HTTP/1.1."""
-
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self.stream = stream
-        self.answer = b""
-        self.pings = 0
-        self.close_code: int | None = None
-        self._frames = Connection(ConnectionType.CLIENT)
-
-    async def open(self, path: str = "/", *, early: bytes = b"") -> None:
-        """Shake hands; `early` is sent with the handshake."""
-        lines = (
-            f"GET {path} HTTP/1.1",
-            "Host: 127.0.0.1",
-            "Connection: Upgrade",
-            "Upgrade: websocket",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-            "Sec-WebSocket-Extensions: permessage-deflate",
-        )
-        await self.stream.send_all("\r\n".join((*lines, "", "")).encode() + early)
-        data = b""
-        while b"\r\n\r\n" not in data:
-            received = await self.stream.receive_some(_RECEIVE_BYTES)
-            data += received
-            if not received:
-                return
-        self.answer, _, rest = data.partition(b"\r\n\r\n")
-        self._take(rest)
-
-    async def read(self) -> bool:
-        """Take what the server sends next; returns whether the connection is still open."""
-        try:
-            data = await self.stream.receive_some(_RECEIVE_BYTES)
-        except trio.BrokenResourceError:  # it was reset
-            return False
-        self._take(data)
-        return bool(data)
-
-    def _take(self, data: bytes) -> None:
-        if data and self.close_code is None:
-            self._frames.receive_data(data)
-            for event in self._frames.events():
-                self.pings += isinstance(event, Ping)
-                if isinstance(event, CloseConnection):
-                    self.close_code = event.code
-
-
-@asynccontextmanager
-async def _client(port: int) -> AsyncIterator[_Client]:
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        yield _Client(stream)
