@@ -95,7 +95,7 @@ def test_remote_code_runs_only_with_the_option(tmp_path: Path, monkeypatch: pyte
     )
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.setattr("sys.path", sys.path.copy())
-    with pytest.raises(EngineUnavailable, match="code of its own, which the option trust_remote_code would run"):
+    with pytest.raises(EngineUnavailable, match="code of its own, which runs only with the option trust_remote_code"):
         load_from(tmp_path)
     assert not (tmp_path / "ran").exists()
     with pytest.raises(EngineUnavailable, match="of the type 'own'"):

@@ -19,6 +19,7 @@ from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines.base import EngineConfig, Request
+from trio_stt.lanes.engines.sherpa import trial
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneState
@@ -73,6 +74,11 @@ def test_known_model_is_downloaded_once_and_loaded(
     web.asked.clear()
     model_resolver.load(config).close()
     assert not web.asked
+
+
+def test_pulled_model_is_loaded_without_a_trial(config: EngineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "refusal", lambda *_: pytest.fail("its files were verified"))
+    model_resolver.load(config).close()
 
 
 def test_offline_names_the_command_and_downloads_nothing(web: FileServer, config: EngineConfig) -> None:

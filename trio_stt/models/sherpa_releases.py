@@ -1,7 +1,7 @@
-"""Models that sherpa-onnx publishes as `.tar.bz2` releases, and Kroko's community files. Facts only.
+"""Models that sherpa-onnx publishes as `.tar.bz2` releases, and Kroko's community files. Data only.
 
-A release may be replaced under its name; the checksums are those of the publisher's own list, as several independent
-public manifests repeat them. Where fewer than two do, there is none here.
+A release may be replaced under its name. The checksums are those of the publisher's own list, confirmed by at least two
+independent public manifests; otherwise there is none here.
 """
 
 from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec

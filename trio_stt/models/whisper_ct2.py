@@ -1,6 +1,6 @@
-"""Whisper for CTranslate2, which faster-whisper runs: the repositories that faster-whisper itself names. Facts only.
+"""Whisper for CTranslate2, which faster-whisper runs: the repositories that faster-whisper itself names. Data only.
 
-Every file is that of one revision; its size and checksum stand in several independent public manifests, alike.
+Every file is of one revision; several independent public manifests agree on its size and checksum.
 """
 
 from trio_stt.models.spec import MULTILINGUAL, ModelFormat, ModelSource, ModelSpec

@@ -1,4 +1,4 @@
-"""Whisper for whisper.cpp: the ggml files that its authors publish. Facts only.
+"""Whisper for whisper.cpp: the ggml files that its authors publish. Data only.
 
 Sizes and checksums are those of the hub's own listing of `ggerganov/whisper.cpp` at the revision below.
 """

@@ -72,7 +72,7 @@ def cuda_driver() -> str | None:
 
 
 def offers_cuda(package: Path) -> bool:
-    """Whether the sherpa-onnx that lies in this folder was built with CUDA."""
+    """Whether the sherpa-onnx in this folder was built with CUDA."""
     return any((package / "lib").glob("*onnxruntime_providers_cuda*"))
 
 

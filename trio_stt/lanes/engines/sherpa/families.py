@@ -1,6 +1,6 @@
 """The model families that sherpa-onnx's offline recogniser runs for our engines: their files, options and languages.
 
-Facts only, as sherpa-onnx 2.0.1 has them. It must not import sherpa-onnx.
+Data only, for sherpa-onnx 2.0.1. It must not import sherpa-onnx.
 """
 
 from typing import Annotated, Literal
@@ -18,13 +18,13 @@ _NotSupported = Literal[""]
 
 
 class GreedyOptions(SherpaOptions):
-    """Of models that have one way of decoding."""
+    """Options of models with one decoding method."""
 
     decoding_method: Greedy = "greedy_search"
 
 
 class HotwordOptions(SherpaOptions):
-    """Of transducers, which with beam search can prefer some words."""
+    """Options of transducers, which can boost hotwords with beam search."""
 
     decoding_method: BeamSearch = "greedy_search"
     max_active_paths: Count = 4
@@ -37,7 +37,7 @@ class HotwordOptions(SherpaOptions):
 
 
 class NemoTransducerOptions(HotwordOptions):
-    """Of NeMo transducers."""
+    """Options of NeMo transducers."""
 
     dither: NotNegative = 0.0
     model_type: Literal["nemo_transducer"] = "nemo_transducer"
@@ -48,17 +48,19 @@ class NemoTransducerOptions(HotwordOptions):
 
 
 class OmnilingualOptions(GreedyOptions):
-    """Of Omnilingual CTC; the reference server calls the model a card."""
+    """Options of Omnilingual CTC; `model_card` is the reference server's name for the model."""
 
     model_card: str = Field("", exclude=True)
 
 
 class _LanguageOption(GreedyOptions):
+    """Options of models that take a language."""
+
     language: str = Field("", exclude=True)
 
 
 class _SamplingOptions(_LanguageOption):
-    """Of language models, which write with some chance."""
+    """Options of language models, which sample their text."""
 
     max_new_tokens: Count = 512
     temperature: NotNegative = 1e-6
@@ -68,27 +70,27 @@ class _SamplingOptions(_LanguageOption):
 
 
 class Qwen3Options(_SamplingOptions):
-    """Of Qwen3-ASR."""
+    """Options of Qwen3-ASR."""
 
     max_total_len: Count = 512
     max_new_tokens: Count = 128
 
 
 class CohereOptions(_LanguageOption):
-    """Of Cohere Transcribe."""
+    """Options of Cohere Transcribe."""
 
     punctuation: bool = True
     use_itn: bool = True
 
 
 class SenseVoiceOptions(_LanguageOption):
-    """Of SenseVoice."""
+    """Options of SenseVoice."""
 
     use_itn: bool = True
 
 
 class FunasrNanoOptions(_SamplingOptions):
-    """Of FunASR-Nano."""
+    """Options of FunASR-Nano."""
 
     itn: bool = True
     system_prompt: str = "You are a helpful assistant."

@@ -1,6 +1,6 @@
-"""What sherpa-onnx needs for one kind of model: its files, its options, and how it is named there.
+"""Describes a family of models: its files, options and languages, and sherpa-onnx's factory for it.
 
-It finds a model's files and names the missing ones. What is inside the files is sherpa-onnx's business, see `trial`.
+It finds a model's files and names missing ones. It does not check their content: `trial` does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ RELEASES_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/tag/asr-models"
 
 
 class ThreadOptions(EngineOptions):
-    """The nested object `model`, as the reference server spells it."""
+    """The nested option `model` of the reference server."""
 
     num_threads: Count | None = None
 
@@ -112,7 +112,7 @@ class Family:
 
         Args:
             folder: Of the model.
-            overrides: Option that names a file → what it says.
+            overrides: Option that names a file → its value.
             engine: Canonical engine name, for messages.
             model: The name that led to the folder.
 
@@ -129,7 +129,7 @@ class Family:
         return paths
 
     def how_to_get(self) -> str:
-        """What to do to have such a model."""
+        """Instructions to get such a model."""
         return self.advice or (
             f"fetch {self.bundle}.tar.bz2 (or another one) from {RELEASES_URL}, unpack it and give its folder as model"
             " or as the engine option model_dir"
@@ -137,14 +137,14 @@ class Family:
 
 
 def file_overrides(options: Mapping[str, object]) -> dict[str, str]:
-    """What the user's options say of files, before the family is known: all strings, by option."""
+    """Options that may name a file, before the family is known: all that are strings."""
     nested = options.get("files")
     values = {**options, "model": None, **(nested if isinstance(nested, Mapping) else {})}
     return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
 def choose_family(families: Sequence[Family], folder: Path, overrides: Mapping[str, str]) -> Family:
-    """The family of which most files are in a folder; of equals, the first."""
+    """The family with the largest share of its files in a folder; the first of equals."""
 
     def share(family: Family) -> float:
         found = [family.find(folder, overrides, option).exists() for option in family.files]
@@ -157,7 +157,7 @@ def choose_family(families: Sequence[Family], folder: Path, overrides: Mapping[s
 
 
 def onnx_metadata(path: Path) -> dict[str, str]:
-    """The metadata in an ONNX file; nothing where there is no such file, or it cannot be read."""
+    """The metadata of an ONNX file; empty if the file is missing or cannot be read."""
     import onnx  # noqa: PLC0415 - takes a second to import, and few families need it
 
     try:

@@ -33,7 +33,7 @@ _INSTALL = "KROKO_LICENSE=ON pip install git+https://github.com/kroko-ai/kroko-o
 
 
 class KrokoOptions(StreamingTransducerOptions):
-    """Of Kroko's models. The last four are accepted, and have no effect: nothing is printed."""
+    """Options of Kroko's models. The last four are accepted without effect: nothing is printed."""
 
     model_path: str = Field("", exclude=True)
     model_file: str = Field("", exclude=True)

@@ -1,4 +1,4 @@
-"""From an engine's options to its recogniser, for everything that sherpa-onnx or a relative of it runs.
+"""Loads a recogniser of sherpa-onnx, or of a library with the same interface, from an engine's options.
 
 It must not know any family of models.
 """
@@ -24,22 +24,23 @@ from trio_stt.lanes.engines.sherpa.family import (
 )
 from trio_stt.models.cache import is_intact
 
-_loaded_once: set[tuple[object, ...]] = set()
-"""Models that a child process could load: engines are loaded again for each worker and after a fault."""
+_tried: set[tuple[object, ...]] = set()
+"""Models that a child process has loaded. They need no second trial when an engine is loaded for another worker or
+after a fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model that is to be loaded, with all that the user said of it.
+    """A model to load, with the user's options.
 
     Attributes:
         config: Of the lane.
         options: Of the engine, decoded.
         family: What kind of model it is.
         folder: Where its files are.
-        overrides: Option that names a file → what it says.
+        overrides: Option that names a file → its value.
         name: The name that led to the folder.
-        source: What the user knows as the model: the folder, or the file from which it was unpacked.
+        source: The model as the user knows it: its folder, or the file from which it was unpacked.
     """
 
     config: EngineConfig
@@ -57,7 +58,7 @@ class Model:
 
 
 def choose_model(config: EngineConfig, families: Sequence[Family], folder: Path, *, name: str) -> Model:
-    """Tell from a folder which family its model is of, and decode the options for it.
+    """Choose the family by the files in a folder, and decode the options for it.
 
     Raises:
         SettingError: An option does not exist for such a model, has the wrong type or is out of range.
@@ -112,14 +113,14 @@ def import_sherpa(engine: str) -> Any:
 def open_recognizer(
     recognizer: Any, model: Model, arguments: Mapping[str, object], *, library: str = "sherpa-onnx", known: bool = False
 ) -> Any:
-    """Load a model with what the installed library takes of the options.
+    """Load a model with those options that the installed library knows.
 
     Args:
-        recognizer: The library's class of recognisers.
-        model: Says which factory, and what the user wants.
+        recognizer: The library's recogniser class.
+        model: The model, with its family and options.
         arguments: Further arguments of the factory, which win: files, device.
-        library: sherpa-onnx or a relative of it, for messages.
-        known: The model is one that trio-stt brings along, so it needs no trial.
+        library: The library's package, for messages.
+        known: The model is embedded in trio-stt's packages, so it needs no trial.
 
     Raises:
         SettingError: An option that the user gave has no effect there.
@@ -158,18 +159,18 @@ def _check_hotwords(given: Mapping[str, Any], *, engine: str) -> None:
 
 
 def _try_in_child(recognizer: Any, model: Model, arguments: Mapping[str, Any], *, library: str) -> None:
-    """See `trial`; once for the same files and arguments."""
+    """Load the model in a child process, see `trial`, once for the same files and arguments."""
     found = [model.family.find(model.folder, model.overrides, option) for option in model.family.files]
     files = [model.source] if model.source.is_file() else found
     plain = (f"{name}={value}" for name, value in arguments.items() if not Path(str(value)).is_absolute())
     state = ((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     key = (model.family.factory, *sorted(plain), *state)
-    if key in _loaded_once:
+    if key in _tried:
         return
     package = recognizer.__module__.partition(".")[0]
     if problem := trial.refusal(package, recognizer.__name__, model.family.factory, arguments):
         raise _cannot_load(model, library, problem)
-    _loaded_once.add(key)
+    _tried.add(key)
 
 
 def _cannot_load(model: Model, library: str, problem: str) -> EngineUnavailable:

@@ -1,4 +1,4 @@
-"""The embedded Moonshine model, and its token table as sherpa-onnx wants it.
+"""The embedded Moonshine model, and its token table in sherpa-onnx's format.
 
 It must not import moonshine-voice, whose package opens audio devices; only its files are used.
 """

@@ -77,7 +77,7 @@ _KINDS = {
         directories={
             "omniASR_CTC_1B_v2": OMNILINGUAL.bundle,
             "omniASR_CTC_300M_v2": _OMNILINGUAL_300M,
-            # The reference server takes these two, Whisper's, for the default card.
+            # Whisper's names, which the reference server maps to the default model.
             "tiny": OMNILINGUAL.bundle,
             "tiny.en": OMNILINGUAL.bundle,
         },

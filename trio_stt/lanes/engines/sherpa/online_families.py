@@ -1,6 +1,6 @@
 """The model families that sherpa-onnx's online recogniser runs: their files and options.
 
-Facts only, as sherpa-onnx 2.0.1 has them. It must not import sherpa-onnx.
+Data only, for sherpa-onnx 2.0.1. It must not import sherpa-onnx.
 """
 
 from typing import Annotated
@@ -32,7 +32,7 @@ TailSeconds = Annotated[
 
 
 class StreamingOptions(SherpaOptions):
-    """Of every streaming model. sherpa-onnx's own end-point detection is accepted, and has no effect."""
+    """Options of every streaming model. sherpa-onnx's own endpoint detection is accepted without effect."""
 
     enable_endpoint_detection: bool = False
     rule1_min_trailing_silence: Annotated[NotNegative, _fixed(2.4)] = 2.4
@@ -42,21 +42,21 @@ class StreamingOptions(SherpaOptions):
 
 
 class StreamingTransducerOptions(HotwordOptions, StreamingOptions):
-    """Of transducers."""
+    """Options of transducers."""
 
     decoding_method: BeamSearch = "greedy_search"
     model_type: str = ""
 
 
 class StreamingGreedyOptions(StreamingOptions):
-    """Of CTC models and Paraformer."""
+    """Options of CTC models and Paraformer."""
 
     decoding_method: Greedy = "greedy_search"
     feature_dim: Count = 80
 
 
 class WenetOptions(StreamingGreedyOptions):
-    """Of WeNet's CTC models."""
+    """Options of WeNet's CTC models."""
 
     chunk_size: Count = 16
     num_left_chunks: Count = 4

@@ -1,4 +1,4 @@
-"""The engine that transcribes utterances as they grow, with any of sherpa-onnx's online models.
+"""The engine that transcribes utterances incrementally, with any of sherpa-onnx's online models.
 
 It owns the way from a folder to a loaded recogniser. sherpa-onnx is imported only when an engine is loaded.
 """

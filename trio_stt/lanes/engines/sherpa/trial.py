@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 DEADLINE_S = 300.0
-"""A model that takes longer than this to load is refused. The largest release, of 2 GB, takes half a minute on a slow
-disk."""
+"""A model that takes longer than this to load is refused, in seconds. Not measured: long enough for gigabytes from a
+slow disk, and an end for a model that hangs."""
 
 _MESSAGE_CHARACTERS = 300
 _SOURCE_PLACE = re.compile(r"\S*sherpa-onnx/\S+:\d+ ")

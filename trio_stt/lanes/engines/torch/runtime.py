@@ -1,4 +1,4 @@
-"""What an adapter over PyTorch needs of it: its import, its devices and precisions, and its memory back.
+"""PyTorch for an adapter: import, devices, precisions, and release of memory.
 
 It must not know any model. torch is imported only when an engine is loaded.
 """
@@ -15,7 +15,7 @@ from trio_stt.lanes.engines.common import import_backend
 from trio_stt.lanes.engines.selection import HALF_PRECISIONS, precision_name
 
 MIN_SAMPLES = SAMPLE_RATE_HZ // 2
-"""Shorter clips are filled up with zeros: encoders fail on less than a frame or two."""
+"""Shorter clips are padded with zeros: encoders fail on less than two frames."""
 
 _PRECISIONS = ("default", "auto", "float32", *HALF_PRECISIONS)
 _QUANTISED = ("int8", "int16")
@@ -55,7 +55,7 @@ def pad_short(clip: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def release_memory(torch: Any) -> None:
-    """Free what closed models held: they are full of cycles, and the GPU's share stays with torch."""
+    """Free the memory of closed models. They contain reference cycles, and torch keeps GPU memory in its cache."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

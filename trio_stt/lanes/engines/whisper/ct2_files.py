@@ -61,7 +61,7 @@ def find_model(
         except (OSError, ValueError) as error:
             problem = str(error).splitlines()[0]
             continue
-        lacks = _lacks(folder)  # a download that was cut short leaves a folder behind
+        lacks = _lacks(folder)  # an interrupted download leaves an incomplete folder
         if not lacks:
             return folder
         problem = f"{folder} has no {' and no '.join(lacks)}"
