@@ -118,7 +118,7 @@ def test_installed_replacements_pass_and_hooks_stay(verify: Callable[[], None]) 
         (on_asyncio, H2_STREAM),
         (on_asyncio, ASYNCIO_CONTEXT),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
 def test_name_that_hypercorn_looks_up_elsewhere_is_found(
     monkeypatch: pytest.MonkeyPatch, verify: Callable[[], None], missing: Replacement
