@@ -10,27 +10,27 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.faults.scene import Scene, disturbed, frames_of, scene, sentence
+from tests.faults.fixtures import ControlledServer, controlled_server, disturbed, frames_of, sentence
 from tests.support.raw_socket import BINARY, CONTINUATION, TEXT, frame, handshake, raw_client
 from trio_stt.protocol.packets import build_packet
 
 PROCESSES, SOCKETS = 2, 8
 RETURNS, RETURNS_PER_S = 500, 200
 DEAF = 3
-DOOMED = Path(__file__).parents[1] / "support" / "doomed_client.py"
+KILLED_CLIENT = Path(__file__).parents[1] / "support" / "killed_client.py"
 
 
-async def are_killed(stage: Scene) -> None:
+async def are_killed(server: ControlledServer) -> None:
     """kill -9 of clients while they talk."""
-    frames = stage.folder / "frames"
+    frames = server.folder / "frames"
     frames.write_bytes(frames_of(sentence()))
-    command = [sys.executable, "-I", str(DOOMED), str(stage.server.port), str(SOCKETS), str(frames)]
+    command = [sys.executable, "-I", str(KILLED_CLIENT), str(server.running.port), str(SOCKETS), str(frames)]
     doomed = [await trio.lowlevel.open_process(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
     for process in doomed:
         assert process.stdout is not None
         async with process.stdout as stdout:
             assert await stdout.receive_some() == b"connected\n"
-    while (await trio.to_thread.run_sync(stage.metrics))["activeSpeakers"] < PROCESSES * SOCKETS / 2:  # noqa: ASYNC110 - another process
+    while (await trio.to_thread.run_sync(server.metrics))["activeSpeakers"] < PROCESSES * SOCKETS / 2:  # noqa: ASYNC110 - another process
         await trio.sleep(0.05)
     for process in doomed:
         process.kill()
@@ -48,13 +48,13 @@ PIECES = {
 }
 
 
-async def write_half(stage: Scene) -> None:
+async def write_half(server: ControlledServer) -> None:
     """Requests, frames and messages that end in the middle."""
 
     async def write(sent: bytes, *, resets: bool) -> None:
-        async with raw_client(stage.server.port) as client:
+        async with raw_client(server.running.port) as client:
             if sent.startswith(b"opened"):
-                await client.open(stage.server.port)
+                await client.open(server.running.port)
                 await client.until("hello")
                 sent = sent.removeprefix(b"opened")
             if sent:
@@ -70,16 +70,16 @@ async def write_half(stage: Scene) -> None:
                 nursery.start_soon(lambda sent=sent, resets=resets: write(sent, resets=resets))
 
 
-async def never_read(stage: Scene) -> None:
+async def never_read(server: ControlledServer) -> None:
     """Clients that ask and ask and take no answer, until the server has enough of them."""
     ignored = frame(BINARY, build_packet(bytes(64), rate_hz=16_000)) * 100
 
     async def ask() -> None:
         raw = trio.socket.socket()
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        await raw.connect(("127.0.0.1", stage.server.port))
+        await raw.connect(("127.0.0.1", server.running.port))
         async with trio.SocketStream(raw) as stream:
-            await stream.send_all(handshake(stage.server.port))
+            await stream.send_all(handshake(server.running.port))
             with trio.fail_after(60), suppress(trio.BrokenResourceError):
                 while True:
                     await stream.send_all(ignored)
@@ -89,15 +89,15 @@ async def never_read(stage: Scene) -> None:
             nursery.start_soon(ask)
 
 
-async def keep_coming_back(stage: Scene) -> None:
+async def keep_coming_back(server: ControlledServer) -> None:
     """200 connections a second; every other one ends without a goodbye, all of them in the middle of a word."""
     begun_s, greeted = trio.current_time(), 0
     packet = frame(TEXT, b'{"type":"start"}') + frame(BINARY, build_packet(bytes(1280), rate_hz=16_000))
 
     async def visit(number: int) -> None:
         nonlocal greeted
-        async with raw_client(stage.server.port) as client:
-            await client.open(stage.server.port)
+        async with raw_client(server.running.port) as client:
+            await client.open(server.running.port)
             while not client.events:
                 assert await client.read_on()
             greeted += client.events[0]["type"] in ("hello", "error")
@@ -113,7 +113,7 @@ async def keep_coming_back(stage: Scene) -> None:
 
 @pytest.mark.parametrize("fault", [are_killed, write_half, never_read, keep_coming_back])
 async def test_other_clients_are_not_affected_by_clients_that(
-    fault: Callable[[Scene], Awaitable[None]], tmp_path: Path
+    fault: Callable[[ControlledServer], Awaitable[None]], tmp_path: Path
 ) -> None:
-    async with scene(tmp_path) as stage, disturbed(stage):
-        await fault(stage)
+    async with controlled_server(tmp_path) as server, disturbed(server):
+        await fault(server)

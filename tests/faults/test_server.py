@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.faults.scene import (
+from tests.faults.fixtures import (
     RATE_HZ,
     RELOADS_MARGIN_BYTES,
     Bystander,
-    Scene,
+    ControlledServer,
+    controlled_server,
     disturbed,
-    scene,
+    full_scale_sentence,
     sentence,
-    shouted,
     undisturbed,
 )
 from tests.support.client import SocketClient, connected
@@ -32,67 +32,71 @@ PATIENT = ("--job-deadline-s", "10")
 """Long for the real engine on a machine that does other work, short for a test that waits for its end."""
 
 
-async def shout(stage: Scene) -> SocketClient:
+async def shout(server: ControlledServer) -> SocketClient:
     """Speak the sentence at the level that triggers the engine's fault; returns the client with its events."""
-    async with connected(stage.server) as client:
+    async with connected(server.running) as client:
         await client.until("ready")
         await client.command("start")
-        await client.stream(shouted(), RATE_HZ, speed=10.0)
+        await client.stream(full_scale_sentence(), RATE_HZ, speed=10.0)
         await client.command("stop")
         await client.until_all_final(within_s=40.0)
     return client
 
 
 async def test_other_clients_are_not_affected_by_a_failing_engine(tmp_path: Path) -> None:
-    async with scene(tmp_path) as stage, disturbed(stage, margin_bytes=RELOADS_MARGIN_BYTES):
-        for mood in FAILURES:
-            stage.mood(mood)
-            client = await shout(stage)
-            assert not client.of("final"), mood
-            assert client.of("error"), mood
-            assert len([entry for entry in client.of("timeline") if entry.get("reason") == "failed"]) >= 1, mood
+    async with controlled_server(tmp_path) as server, disturbed(server, margin_bytes=RELOADS_MARGIN_BYTES):
+        for fault in FAILURES:
+            server.fault(fault)
+            client = await shout(server)
+            assert not client.of("final"), fault
+            assert client.of("error"), fault
+            assert len([entry for entry in client.of("timeline") if entry.get("reason") == "failed"]) >= 1, fault
 
 
 async def test_other_clients_are_not_affected_by_a_hanging_engine(tmp_path: Path) -> None:
-    async with scene(tmp_path, *PATIENT) as stage, disturbed(stage), trio.open_nursery() as nursery:
-        stage.mood("hang")
-        nursery.start_soon(shout, stage)
+    async with controlled_server(tmp_path, *PATIENT) as server, disturbed(server), trio.open_nursery() as nursery:
+        server.fault("hang")
+        nursery.start_soon(shout, server)
         with trio.fail_after(60):
             while True:
-                workers = (await trio.to_thread.run_sync(stage.metrics))["scheduler"]["workers"]["main"]
+                workers = (await trio.to_thread.run_sync(server.metrics))["scheduler"]["workers"]["main"]
                 if workers["restarts"]:
                     break
                 await trio.sleep(0.1)
         assert workers["hungThreads"] == 1
-        stage.mood("raise")  # and the one that hung comes back
+        server.fault("raise")  # and the one that hung comes back
 
 
 async def test_other_clients_are_not_affected_by_a_removed_model(tmp_path: Path) -> None:
     model, away = tmp_path / "model", tmp_path / "away"
     shutil.copytree(moonshine_asset("tiny-en"), model)
-    async with scene(tmp_path, "--model", str(model)) as stage, disturbed(stage), trio.open_nursery() as nursery:
+    async with (
+        controlled_server(tmp_path, "--model", str(model)) as server,
+        disturbed(server),
+        trio.open_nursery() as nursery,
+    ):
         model.rename(away)
         await trio.sleep(2.0)
-        stage.mood("unfit")  # now it would have to be read again
-        nursery.start_soon(shout, stage)
+        server.fault("unfit")  # now it would have to be read again
+        nursery.start_soon(shout, server)
         with trio.fail_after(60):
-            await stage.server.wait_for_output(f"missing: {model}")
+            await server.running.wait_for_output(f"missing: {model}")
         await trio.sleep(1.0)
         away.rename(model)
-        stage.mood("raise")
+        server.fault("raise")
 
 
 async def test_wall_clock_jumps_change_no_text_and_no_duration(tmp_path: Path) -> None:
     for name in ("steady", "jumping"):
         (tmp_path / name).mkdir()
-    async with scene(tmp_path / "steady") as steady:
+    async with controlled_server(tmp_path / "steady") as steady:
         expected = await _record(steady)
     (tmp_path / "jumping" / "clock").touch()
-    async with scene(tmp_path / "jumping") as stage:
-        before = await stage.held()
-        client = await _record(stage)
-        await stage.settled(before)
-        assert "Traceback" not in stage.server.output
+    async with controlled_server(tmp_path / "jumping") as server:
+        before = await server.held()
+        client = await _record(server)
+        await server.settled(before)
+        assert "Traceback" not in server.running.output
     times = [event["timestamp"] for event in client.of("status")]
     assert any(later < earlier for earlier, later in pairwise(times)), "the clock did jump"
     assert client.text == expected.text
@@ -100,8 +104,8 @@ async def test_wall_clock_jumps_change_no_text_and_no_duration(tmp_path: Path) -
         assert [e["segment"][name] for e in client.of("final")] == [e["segment"][name] for e in expected.of("final")]
 
 
-async def _record(stage: Scene) -> SocketClient:
-    async with connected(stage.server) as client:
+async def _record(server: ControlledServer) -> SocketClient:
+    async with connected(server.running) as client:
         await Bystander(client).speak(times=2, speed=2.0)
         await client.command("stop")
         await client.until_all_final()
@@ -112,8 +116,8 @@ async def test_sigterm_delivers_finals_of_running_utterances(
     tmp_path: Path,
 ) -> None:
     half = sentence()[: 2 * RATE_HZ]
-    async with scene(tmp_path) as stage:
-        async with connected(stage.server) as alone:
+    async with controlled_server(tmp_path) as server:
+        async with connected(server.running) as alone:
             await alone.until("ready")
             await alone.command("start")
             await alone.stream(half, RATE_HZ, speed=20.0)
@@ -124,7 +128,7 @@ async def test_sigterm_delivers_finals_of_running_utterances(
             ready = trio.Event()
 
             async def talk() -> None:
-                async with connected(stage.server) as client:
+                async with connected(server.running) as client:
                     await client.until("ready")
                     await client.command("start")
                     await client.stream(half, RATE_HZ)
@@ -138,8 +142,8 @@ async def test_sigterm_delivers_finals_of_running_utterances(
             for _ in range(4):
                 nursery.start_soon(talk)
             await ready.wait()
-            stage.server.process.send_signal(signal.SIGTERM)
-        assert await stage.server.process.wait() == 0
+            server.running.process.send_signal(signal.SIGTERM)
+        assert await server.running.process.wait() == 0
         for client in talkers:
             assert client.text == alone.text
             assert client.close_code == GOING_AWAY
@@ -153,11 +157,11 @@ async def test_full_disk_ends_recordings_only(tmp_path: Path) -> None:
     tried = await trio.run_process([*small, "true"], capture_stdout=True, capture_stderr=True, check=False)
     if tried.returncode:
         missing("a small file system cannot be mounted (unshare --map-root-user --mount)")
-    async with scene(tmp_path, "--record", str(disk), before=[*small, sys.executable]) as stage:
-        while "no longer recorded" not in stage.server.output:
-            await undisturbed(stage, 1)
-        async with disturbed(stage):
+    async with controlled_server(tmp_path, "--record", str(disk), before=[*small, sys.executable]) as server:
+        while "ended early, because the disk failed" not in server.running.output:
+            await undisturbed(server, 1)
+        async with disturbed(server):
             for _ in range(5):
-                await undisturbed(stage, 1)
-        assert len(re.findall("no longer recorded", stage.server.output)) >= 5
-        assert "Traceback" not in stage.server.output
+                await undisturbed(server, 1)
+        assert len(re.findall("ended early, because the disk failed", server.running.output)) >= 5
+        assert "Traceback" not in server.running.output

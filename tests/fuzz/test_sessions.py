@@ -19,8 +19,8 @@ from trio_stt.session.connection import CloseReason
 
 PACKET_S = 0.04
 GRACE_S = 10.0
-MOST_HANGS = 2
-"""One more, and the lane loads no further engines, as it should."""
+MAX_HANGS = 2
+"""One more, and the lane would load no further engine."""
 
 FAILURES: dict[str, object] = {
     "none": None,
@@ -31,20 +31,20 @@ FAILURES: dict[str, object] = {
     "loop": [Transcript(text="again " * 500)],
     "flood": [Transcript(text="x" * 1_000_000)],
 }
-MOODS = ["raise", "unfit", "hang", "slow", *FAILURES]
+FAULTS = ["raise", "unfit", "hang", "slow", *FAILURES]
 
 
 @dataclass
-class Moods:
-    """What the engine does with its next batches."""
+class ScriptedFaults:
+    """Faults of the engine at its next batches."""
 
     waiting: list[str] = field(default_factory=list)
     hangs: int = 0
     now: str = ""
 
-    def inference_s(self, batch: Batch) -> float:  # noqa: ARG002 - as the household's
+    def inference_s(self, batch: Batch) -> float:  # noqa: ARG002 - as the fixture's
         self.now = self.waiting.pop(0) if self.waiting else ""
-        if self.now == "hang" and self.hangs < MOST_HANGS:
+        if self.now == "hang" and self.hangs < MAX_HANGS:
             self.hangs += 1
             return math.inf
         return 4.0 if self.now == "slow" else 0.1
@@ -58,8 +58,8 @@ class Moods:
 
 
 @dataclass
-class Book:
-    """What a session has promised its client: every event of it is checked as it is seen."""
+class EventChecker:
+    """Checks each event of a session against those before it."""
 
     open: set[int] = field(default_factory=set)
     closed_up_to: int = 0
@@ -98,40 +98,40 @@ class Book:
 
 
 @dataclass
-class Talker:
-    """One person, over any number of connections and sessions."""
+class RandomClient:
+    """One client, over any number of connections and sessions."""
 
     server: ServerFixture
     client: Client
     seen: list[Event] = field(default_factory=list)
-    is_here: bool = True
+    connected: bool = True
 
-    def kept(self) -> list[Event]:
+    def events(self) -> list[Event]:
         return self.seen + self.client.session_events
 
-    def check(self) -> Book:
+    def check(self) -> EventChecker:
         """Read all events of the session; their numbers have no gap."""
-        events = self.kept()
+        events = self.events()
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
-        book = Book()
+        checker = EventChecker()
         for event in events:
-            book.read(event)
-        return book
+            checker.read(event)
+        return checker
 
     async def renew(self) -> None:
-        self.client, self.seen, self.is_here = await self.server.connect(), [], True
+        self.client, self.seen, self.connected = await self.server.connect(), [], True
 
-    async def come_back(self, unseen: int) -> None:
-        """Ask for the session; where it is over, stay in the new one."""
+    async def resume(self, unseen: int) -> None:
+        """Resume the session; if it is over, stay in the new one."""
         self.check()
-        lost, kept = self.client, self.kept()
+        lost, kept = self.client, self.events()
         kept = kept[: max(0, len(kept) - unseen)]
         back = await self.server.connect()
         back.resume(lost.token, len(kept))
         with trio.fail_after(1000):
             while not (back.of(Resumed) or [error for error in back.of(Error) if error.where == "resume"]):  # noqa: ASYNC110 - either one
                 await trio.sleep(0.01)
-        self.is_here = True
+        self.connected = True
         if back.of(Resumed):
             back.session, back.token = lost.session, lost.token
             assert back.of(Resumed)[0].missed_events == 0
@@ -142,26 +142,26 @@ class Talker:
 
     async def act(self, kind: str, what: object) -> None:
         match kind:
-            case "say" if self.is_here:
+            case "say" if self.connected:
                 assert isinstance(what, tuple)
                 level, count = what
                 for _ in range(count):
                     self.client.say(level, PACKET_S)
                     await trio.sleep(PACKET_S)
-            case "burst" if self.is_here:
+            case "burst" if self.connected:
                 assert isinstance(what, int)
                 self.client.say(what, 3.0)
                 self.client.pause(1.0)
-            case "send" if self.is_here:
+            case "send" if self.connected:
                 assert isinstance(what, str | bytes)
                 self.client.raw(what)
             case "drop":
                 self.client.drop()
-                self.is_here = False
+                self.connected = False
             case "return":
                 assert isinstance(what, int)
-                await self.come_back(what)
-            case "leave" if self.is_here:
+                await self.resume(what)
+            case "leave" if self.connected:
                 self.client.leave()
                 await self.renew()
 
@@ -194,38 +194,38 @@ STEP = st.one_of(
     st.tuples(st.just("return"), st.integers(0, 20)),
     st.tuples(st.just("leave"), st.none()),
     st.tuples(st.just("sleep"), st.sampled_from([0.0, 0.5, 3.0, 6.0, 12.0])),
-    st.tuples(st.just("mood"), st.lists(st.sampled_from(MOODS), min_size=1, max_size=4)),
+    st.tuples(st.just("fault"), st.lists(st.sampled_from(FAULTS), min_size=1, max_size=4)),
 )
 
 
 async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
-    moods = Moods()
+    faults = ScriptedFaults()
     async with server_fixture(
-        inference_s=moods.inference_s, answer=moods.answer, hops=2, job_deadline_s=5.0, resume_grace_s=GRACE_S
+        inference_s=faults.inference_s, answer=faults.answer, hops=2, job_deadline_s=5.0, resume_grace_s=GRACE_S
     ) as server:
-        talkers = [Talker(server, await server.connect()) for _ in range(2)]
-        for talker in talkers:
-            talker.client.command("start")
+        clients = [RandomClient(server, await server.connect()) for _ in range(2)]
+        for each in clients:
+            each.client.command("start")
         for index, (kind, what) in steps:
             match what:
                 case float() if kind == "sleep":
                     await trio.sleep(what)
-                case list() if kind == "mood":
-                    moods.waiting += what
+                case list() if kind == "fault":
+                    faults.waiting += what
                 case _:
-                    await talkers[index].act(kind, what)
-        moods.waiting.clear()
-        for talker in talkers:
-            if talker.is_here:
-                talker.client.command("stop")
+                    await clients[index].act(kind, what)
+        faults.waiting.clear()
+        for each in clients:
+            if each.connected:
+                each.client.command("stop")
         await trio.sleep(400.0)
-        for talker in talkers:
-            book = talker.check()
-            assert talker.client.close_reason is not CloseReason.FAILED
-            if talker.is_here:
-                assert not book.open, "each segment comes to its end"
-                await talker.client.settled()
-                talker.client.leave()
+        for each in clients:
+            checker = each.check()
+            assert each.client.close_reason is not CloseReason.FAILED
+            if each.connected:
+                assert not checker.open, "each segment comes to its end"
+                await each.client.settled()
+                each.client.leave()
         await trio.sleep(2 * GRACE_S)
         report = server.server_state.health()
         assert (report.active_sessions, report.active_speakers) == (0, 0)

@@ -1,10 +1,10 @@
-"""`trio-stt serve`, real in all but what a test asks for: an engine that fails, and a clock that jumps.
+"""`trio-stt serve` with an engine that fails, or a wall clock that jumps, when the test asks for it.
 
     python -m tests.support.faulty_server FOLDER [flags of trio-stt serve]
 
-- Of a clip that is clipped, so loud that samples stand at their limit, the real engine is not asked: what happens is
-  written in FOLDER/mood. Other clips are heard as ever, so a test decides whose clips fail.
-- With the file FOLDER/clock, the wall clock jumps by years, back and forth, whenever somebody looks at it.
+- A clip with samples at full scale does not reach the real engine: the fault named in FOLDER/fault happens instead.
+  Other clips are transcribed, so that the test decides whose clips fail.
+- With the file FOLDER/clock, the wall clock jumps by years, back and forth, whenever it is read.
 - SIGUSR1 writes the number of Trio's tasks to FOLDER/tasks.
 """
 
@@ -19,13 +19,13 @@ import numpy as np
 import trio
 
 FOLDER = Path(sys.argv[1])
-MOOD = FOLDER / "mood"
+FAULT_FILE = FOLDER / "fault"
 FULL_SCALE = 0.999
 _YEAR_S = 365 * 86_400.0
 _wall_time = time.time
 _JUMPS = itertools.cycle([0.0, 10 * _YEAR_S, -3 * _YEAR_S, 1.5, -50 * _YEAR_S, 86_400.0])
 
-if (FOLDER / "clock").exists():  # before anybody imports a reference to the real one
+if (FOLDER / "clock").exists():  # before any module imports a reference to the real one
     time.time = lambda: _wall_time() + next(_JUMPS)
 
 from trio_stt.cli import main  # noqa: E402 - as above
@@ -33,18 +33,18 @@ from trio_stt.errors import EngineUnavailable  # noqa: E402 - as above
 from trio_stt.lanes.engines import registry  # noqa: E402 - as above
 from trio_stt.lanes.engines.base import Engine, EngineConfig, EngineInfo, Request, Transcript  # noqa: E402 - as above
 
-RUBBISH: dict[str, object] = {
+INVALID_RESULTS: dict[str, object] = {
     "nothing": None,
     "too-few": [],
     "too-many": [Transcript(text="one")] * 9,
-    "no-text": [Transcript(text=7)],  # type: ignore[arg-type]  # rubbish on purpose
+    "no-text": [Transcript(text=7)],  # type: ignore[arg-type]  # invalid on purpose
     "no-unicode": [Transcript(text="half \ud800 of a pair")],
     "flood": [Transcript(text="never ending " * 1_000_000)],
 }
 
 
-class MoodyEngine:
-    """The real engine, unless it is shouted at."""
+class FaultyEngine:
+    """The real engine, except for clips at full scale."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -62,8 +62,8 @@ class MoodyEngine:
         self._engine.close()
 
     def _misbehave(self) -> list[Transcript]:
-        mood = MOOD.read_text()
-        match mood:
+        fault = FAULT_FILE.read_text()
+        match fault:
             case "raise":
                 raise ZeroDivisionError("a bad day")
             case "exit":
@@ -71,11 +71,11 @@ class MoodyEngine:
             case "unfit":
                 raise EngineUnavailable("the card fell off the bus")
             case "hang":
-                while MOOD.read_text() == mood:
+                while FAULT_FILE.read_text() == fault:
                     time.sleep(0.05)
                 return [Transcript(text="too late")]
             case _:
-                return RUBBISH[mood]  # type: ignore[return-value]  # rubbish on purpose
+                return INVALID_RESULTS[fault]  # type: ignore[return-value]  # invalid on purpose
 
 
 def _count_tasks(*_: object) -> None:
@@ -87,9 +87,9 @@ def _count_tasks(*_: object) -> None:
 if __name__ == "__main__":
     load = registry.load
 
-    def load_moody(config: EngineConfig) -> MoodyEngine:
-        return MoodyEngine(load(config))
+    def load_faulty(config: EngineConfig) -> FaultyEngine:
+        return FaultyEngine(load(config))
 
-    registry.load = load_moody
+    registry.load = load_faulty
     signal.signal(signal.SIGUSR1, _count_tasks)
     sys.exit(main(["serve", *sys.argv[2:]]))

@@ -1,9 +1,9 @@
-"""A client that is about to be killed: it streams to a server over some sockets, as fast as they take it, for ever.
+"""A client for tests to kill: it streams to a server over several sockets, as fast as they accept it.
 
-    python tests/support/doomed_client.py PORT SOCKETS FRAMES_FILE
+    python tests/support/killed_client.py PORT SOCKETS FRAMES_FILE
 
-The file holds what to send after the handshake, as it goes over the wire. Only the standard library: many of them start
-fast.
+The file holds what to send after the handshake, as it goes over the wire. It uses only the standard library, because
+many of them must start fast.
 """
 
 import contextlib

@@ -43,7 +43,7 @@ def sentence() -> NDArray[np.int16]:
     return np.concatenate([samples[: 4 * RATE_HZ], np.zeros(RATE_HZ, np.int16)])
 
 
-def shouted() -> NDArray[np.int16]:
+def full_scale_sentence() -> NDArray[np.int16]:
     """The same at a level at which the engine of `faulty_server` misbehaves."""
     return np.clip(sentence().astype(np.int32) * 40, -32_768, 32_767).astype(np.int16)
 
@@ -57,7 +57,7 @@ def frames_of(samples: NDArray[np.int16]) -> bytes:
 
 @dataclass(frozen=True)
 class Held:
-    """What a server holds."""
+    """Resources that a server holds."""
 
     descriptors: list[str]
     threads: int
@@ -75,25 +75,25 @@ class Held:
 
 
 @dataclass
-class Scene:
+class ControlledServer:
     """A server, and the folder of the files that control it."""
 
-    server: RunningServer
+    running: RunningServer
     folder: Path
 
     @property
     def pid(self) -> int:
-        return self.server.process.pid
+        return self.running.process.pid
 
-    def mood(self, mood: str) -> None:
-        """What becomes of shouted clips from now on."""
-        part = self.folder / "mood.part"
-        part.write_text(mood)
-        part.rename(self.folder / "mood")
+    def fault(self, fault: str) -> None:
+        """Set what happens to clips at full scale from now on."""
+        part = self.folder / "fault.part"
+        part.write_text(fault)
+        part.rename(self.folder / "fault")
 
     def metrics(self) -> Any:
         """`/api/metrics`; blocks."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=30)
         try:
             connection.request("GET", "/api/metrics", headers={"Connection": "close"})
             return json.loads(connection.getresponse().read())
@@ -119,10 +119,10 @@ class Scene:
         )
 
     async def settled(self, before: Held) -> None:
-        """Return once the server holds no more than before, and its memory came back."""
+        """Wait until the server holds no more than before."""
         deadline_s = time.monotonic() + SETTLES_WITHIN_S
         while not (now := await self.held()).is_within(before):
-            assert time.monotonic() < deadline_s, f"before: {before}\nafter: {now}\n{self.server.output[-5000:]}"
+            assert time.monotonic() < deadline_s, f"before: {before}\nafter: {now}\n{self.running.output[-5000:]}"
             await trio.sleep(0.2)
 
 
@@ -138,7 +138,7 @@ def _target(path: Path) -> str:
 
 
 @asynccontextmanager
-async def scene(folder: Path, *flags: str, before: Sequence[str] = ()) -> AsyncIterator[Scene]:
+async def controlled_server(folder: Path, *flags: str, before: Sequence[str] = ()) -> AsyncIterator[ControlledServer]:
     """A server whose faults the test controls, with its engine loaded.
 
     Args:
@@ -151,7 +151,7 @@ async def scene(folder: Path, *flags: str, before: Sequence[str] = ()) -> AsyncI
         args = ["-c", f"import os; os.execvp({before[0]!r}, {[*before]!r} + __import__('sys').argv[1:])", *args]
     async with running_server(args) as server:
         await server.wait_for_output("trio-stt is ready on")
-        yield Scene(server, folder)
+        yield ControlledServer(server, folder)
 
 
 @dataclass
@@ -180,16 +180,16 @@ class Bystander:
 
 
 @asynccontextmanager
-async def disturbed(stage: Scene, *, margin_bytes: int = MARGIN_BYTES) -> AsyncIterator[Held]:
+async def disturbed(server: ControlledServer, *, margin_bytes: int = MARGIN_BYTES) -> AsyncIterator[Held]:
     """Run a fault beside the bystander; afterwards all is as before.
 
     Yields:
         What the server held before, the bystander not counted.
     """
-    await undisturbed(stage, 1)  # what the first client allocates for good is no leak
-    before = await stage.held()
-    memory = process_use(stage.pid).rss_bytes
-    async with connected(stage.server) as client, trio.open_nursery() as nursery:
+    await undisturbed(server, 1)  # what the first client allocates for good is no leak
+    before = await server.held()
+    memory = process_use(server.pid).rss_bytes
+    async with connected(server.running) as client, trio.open_nursery() as nursery:
         bystander = Bystander(client)
         nursery.start_soon(bystander.speak)
         yield before
@@ -199,14 +199,14 @@ async def disturbed(stage: Scene, *, margin_bytes: int = MARGIN_BYTES) -> AsyncI
         await client.command("stop")
     assert not client.of("error")
     assert not [notice for notice in client.of("warning") if "dropped" in notice["message"]]
-    assert bystander.words == await undisturbed(stage, bystander.sentences)
-    await stage.settled(before)
-    assert process_use(stage.pid).rss_bytes - memory < margin_bytes
+    assert bystander.words == await undisturbed(server, bystander.sentences)
+    await server.settled(before)
+    assert process_use(server.pid).rss_bytes - memory < margin_bytes
 
 
-async def undisturbed(stage: Scene, times: int) -> list[tuple[int, str]]:
+async def undisturbed(server: ControlledServer, times: int) -> list[tuple[int, str]]:
     """The events of a client that is alone with the server."""
-    async with connected(stage.server) as client:
+    async with connected(server.running) as client:
         alone = Bystander(client)
         with trio.fail_after(120):
             await alone.speak(speed=20.0, times=times)
