@@ -1,4 +1,4 @@
-"""Who may do what: every kind of client, at every route, from every origin, over real sockets."""
+"""Authorization: every kind of client, at every route, from every origin, over real sockets."""
 
 import json
 import logging
@@ -86,7 +86,7 @@ async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who
         await check_row(server, WITHOUT_KEYS[who], origin, headers)
 
 
-async def test_refusals_say_what_they_want_as_http_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_rejections_have_www_authenticate_headers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=1) as server:
         status, headers, body = await ask(server, "GET /api/config")
         assert (status, headers["www-authenticate"], list(body)) == (401, "Bearer", ["detail"])
@@ -99,7 +99,7 @@ async def test_refusals_say_what_they_want_as_http_has_it(monkeypatch: pytest.Mo
         assert 0 < int(headers["retry-after"]) <= 61
 
 
-async def test_sessions_are_shown_to_admin_keys_and_no_longer_to_the_machine_itself(
+async def test_with_keys_single_sessions_are_shown_to_admin_keys_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
@@ -114,7 +114,7 @@ async def test_sessions_are_shown_to_admin_keys_and_no_longer_to_the_machine_its
 
 
 @pytest.mark.parametrize("offered", ["trio-stt, trio-stt.key.KEY", "trio-stt.key.KEY,trio-stt"])
-async def test_a_browser_shows_its_key_as_a_subprotocol_and_never_reads_it_back(
+async def test_key_in_subprotocol_is_accepted_and_not_sent_back(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, offered: str
 ) -> None:
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
@@ -125,16 +125,14 @@ async def test_a_browser_shows_its_key_as_a_subprotocol_and_never_reads_it_back(
         assert client.events[0]["type"] == "hello"
 
 
-async def test_without_keys_an_offered_subprotocol_is_answered_too(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_offered_subprotocol_is_answered_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path, keyed=False) as server, raw_client(server.port) as client:
         await client.open(server.port, headers={"Sec-WebSocket-Protocol": "other, trio-stt"})
         assert "sec-websocket-protocol: trio-stt\r\n" in client.answer.lower() + "\r\n"
         await client.until("hello")
 
 
-async def test_a_key_may_come_as_the_first_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_key_in_first_message_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
         await client.open(server.port)
         assert await client.until("auth_required") == {"type": "auth_required", "timeoutSeconds": 5.0}
@@ -159,7 +157,7 @@ def first_messages(key: str) -> list[bytes]:
     ]
 
 
-async def test_a_first_message_without_a_right_key_ends_with_1008(
+async def test_first_message_without_valid_key_closes_with_1008(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100) as server:
@@ -182,7 +180,7 @@ async def test_a_first_message_without_a_right_key_ends_with_1008(
         assert server.server_state.active_sessions == 0
 
 
-async def test_who_shows_no_key_in_time_is_closed_with_1008(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_missing_key_closes_with_1008(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(websocket_admission, "AUTH_TIMEOUT_S", 0.2)
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as client:
         await client.open(server.port)
@@ -190,7 +188,7 @@ async def test_who_shows_no_key_in_time_is_closed_with_1008(monkeypatch: pytest.
         assert (client.close_code, client.events[-1]["type"]) == (POLICY, "error")
 
 
-async def test_too_many_wrong_keys_are_closed_with_1013(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_too_many_wrong_keys_close_with_1013(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=1) as server:
         wrong = {"authorization": f"Bearer {create_key(KeyScope.TALK)[0]}"}
         assert [await knock(server, **wrong) for _ in range(2)] == [str(POLICY), str(TRY_AGAIN_LATER)]
@@ -200,7 +198,7 @@ async def test_too_many_wrong_keys_are_closed_with_1013(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "query", ["key={}", "api_key={}", "x=1&token=abc", "access_token=x", "Authorization=x", "q={}"]
 )
-async def test_a_key_in_a_url_is_refused_with_a_hint(
+async def test_key_in_url_is_rejected_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, query: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -218,7 +216,7 @@ async def test_a_key_in_a_url_is_refused_with_a_hint(
     assert server.talk not in caplog.text
 
 
-async def test_a_revoked_key_ends_its_running_sessions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_revoked_key_closes_its_sessions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path) as server, raw_client(server.port) as gone, raw_client(server.port) as stays:
         for client, key in ((gone, server.talk), (stays, server.admin)):
             await client.open(server.port, headers={"Authorization": f"Bearer {key}"})

@@ -1,4 +1,4 @@
-"""How much of a server one client may take, over real sockets."""
+"""Limits of a single client, over real sockets."""
 
 from pathlib import Path
 
@@ -13,9 +13,7 @@ POLICY, TRY_AGAIN_LATER = 1008, 1013
 NETWORK = "203.0.113.9"
 
 
-async def test_one_address_has_so_many_sockets_and_another_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_connections_are_limited_per_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = {"max_connections_per_address": 2, "trusted_proxies": "127.0.0.1"}
     async with (
         rig(monkeypatch, tmp_path, keyed=False, **settings) as server,
@@ -35,9 +33,7 @@ async def test_one_address_has_so_many_sockets_and_another_its_own(
         assert await knock(server, x_forwarded_for="198.51.100.7") == "hello"
 
 
-async def test_a_flood_of_commands_ends_with_1008_and_names_its_limit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_too_many_commands_close_with_1008_and_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path, keyed=False, max_commands_per_second=10) as server:
         async with raw_client(server.port) as client:
             await client.open(server.port)
@@ -64,7 +60,7 @@ async def test_a_flood_of_commands_ends_with_1008_and_names_its_limit(
     ],
     ids=["packets", "audio"],
 )
-async def test_what_comes_too_fast_is_taken_later_and_nothing_is_lost(
+async def test_audio_above_the_packet_rate_is_delayed_and_not_lost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: dict[str, object], packet: bytes
 ) -> None:
     async with rig(monkeypatch, tmp_path, keyed=False, **settings) as server, raw_client(server.port) as client:

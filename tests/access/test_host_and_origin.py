@@ -1,4 +1,4 @@
-"""Who passes, as tables: host names, origins, and what is the server's own machine; then what becomes of a refusal."""
+"""The rules for host names, origins and local clients, as tables; then the rejections and their log."""
 
 import logging
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ MALFORMED_HOSTS = [
         pytest.param({"allowed_hosts": "*"}, "127.0.0.1", ["evil.example", LAN, "x" * 63], [], id="any name"),
     ],
 )
-def test_only_names_that_are_the_server_s_are_answered(
+def test_only_own_host_names_are_answered(
     settings: dict[str, str], to: str, passes: list[str], refused: list[str]
 ) -> None:
     rules = access(**settings)
@@ -163,9 +163,7 @@ FOREIGN = [
     [(PASSES, SAME + [("http", "localhost", origin) for origin in ALLOWED]), (403, FOREIGN)],
     ids=["welcome", "foreign"],
 )
-def test_pages_of_foreign_origins_change_nothing_and_open_no_socket(
-    expected: int, cases: list[tuple[str, str, str]]
-) -> None:
+def test_foreign_origins_change_nothing_and_open_no_websocket(expected: int, cases: list[tuple[str, str, str]]) -> None:
     rules, open_rules = access(**ORIGINS), access(allowed_hosts="*", allowed_origins="*")
     for scheme, host, origin in cases:
         headers = {"Host": host, "Origin": origin}
@@ -176,7 +174,7 @@ def test_pages_of_foreign_origins_change_nothing_and_open_no_socket(
         assert status(open_rules, headers, scheme="ws") == PASSES
 
 
-def test_each_of_several_origins_must_be_welcome() -> None:
+def test_each_of_several_origins_must_be_allowed() -> None:
     scope = scope_of({"Host": "localhost"}, scheme="ws", method="", client=STRANGER, server="127.0.0.1")
     own, foreign = (b"origin", b"http://localhost"), (b"origin", b"http://evil.example")
     for origins, passes in [([own, own], True), ([own, foreign], False), ([foreign, own], False)]:
@@ -185,7 +183,7 @@ def test_each_of_several_origins_must_be_welcome() -> None:
 
 
 @pytest.mark.parametrize(("scheme", "method"), [("ws", "GET"), ("http", "PATCH")])
-def test_who_sends_no_origin_is_no_browser_and_passes(scheme: str, method: str) -> None:
+def test_request_without_origin_is_allowed(scheme: str, method: str) -> None:
     assert status(access(), {"Host": "localhost"}, scheme=scheme, method=method) == PASSES
 
 
@@ -196,7 +194,7 @@ def test_who_sends_no_origin_is_no_browser_and_passes(scheme: str, method: str) 
         ({"Host": "localhost", "Origin": "e" * 5000}, "allowed_origins"),
     ],
 )
-def test_a_refusal_names_the_setting_and_shows_little_of_a_long_value(headers: Headers, name: str) -> None:
+def test_rejection_names_the_setting_and_shortens_a_long_value(headers: Headers, name: str) -> None:
     rejection = access().rejection(scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1"))
     assert rejection
     assert name in rejection.detail
@@ -225,7 +223,7 @@ def test_a_refusal_names_the_setting_and_shows_little_of_a_long_value(headers: H
         ),
     ],
 )
-def test_what_counts_as_the_server_s_own_machine(client: str, headers: Headers, expected: bool) -> None:
+def test_local_requests(client: str, headers: Headers, expected: bool) -> None:
     scope = scope_of(headers, scheme="http", method="PATCH", client=client, server="127.0.0.1")
     assert is_local(scope) == expected
 
@@ -247,7 +245,7 @@ class ReportingServerState:
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/metrics"])
-async def test_only_this_machine_is_told_of_single_sessions(path: str) -> None:
+async def test_single_sessions_are_shown_to_local_clients_only(path: str) -> None:
     app = QuartTrio(__name__)
     app.register_blueprint(http_routes(cast("ServerState", ReportingServerState())))
 
@@ -268,7 +266,7 @@ async def test_only_this_machine_is_told_of_single_sessions(path: str) -> None:
     assert there == here, "all else is the same"
 
 
-async def test_settings_are_not_changed_from_elsewhere() -> None:
+async def test_settings_are_changed_by_local_clients_only() -> None:
     app, server_state = QuartTrio(__name__), ReportingServerState()
     app.register_blueprint(http_routes(cast("ServerState", server_state)))
     scope = {"client": (STRANGER, 50_000), "server": (LAN, 8010)}
@@ -298,7 +296,7 @@ async def test_settings_are_not_changed_from_elsewhere() -> None:
         ),
     ],
 )
-def test_an_entry_that_can_never_fit_is_refused_at_the_start_in_one_line(name: str, text: str) -> None:
+def test_invalid_entry_is_a_setting_error_of_one_line(name: str, text: str) -> None:
     with pytest.raises(SettingError) as rejection:
         Access(load_settings({name: text}))
     message = str(rejection.value)
@@ -311,7 +309,7 @@ SEEDS = st.sampled_from(["", "http://", "localhost", "[::1]", "127.0.0.1", "a.ex
 
 
 @given(st.text(max_size=40), SEEDS)
-def test_no_host_name_that_passes_breaks_the_web_framework(text: str, seed: str) -> None:
+def test_no_allowed_host_name_breaks_the_web_framework(text: str, seed: str) -> None:
     host = _as_header(seed + text)
     app = QuartTrio(__name__)
     app.asgi_app = AccessMiddleware(app.asgi_app, access(allowed_hosts="*"))  # type: ignore[method-assign]  # Quart's own way
@@ -324,7 +322,7 @@ def test_no_host_name_that_passes_breaks_the_web_framework(text: str, seed: str)
 
 
 @given(st.text(max_size=40), SEEDS)
-def test_no_origin_breaks_the_rules(text: str, seed: str) -> None:
+def test_any_origin_is_parsed(text: str, seed: str) -> None:
     headers = {"Host": "localhost", "Origin": _as_header(seed + text)}
     assert status(access(), headers, scheme="ws") == (PASSES if _is_own(headers["Origin"]) else 403)
 
@@ -339,7 +337,7 @@ def _is_own(origin: str) -> bool:
 
 
 @given(st.text(max_size=30))
-def test_only_loopback_is_loopback(text: str) -> None:
+def test_is_loopback(text: str) -> None:
     assert not is_loopback(f"{text}.example")
     assert not is_loopback(f"192.168.{text}")
 
@@ -357,11 +355,11 @@ async def knock(middleware: AccessMiddleware, headers: Headers) -> list[ASGISend
 
 
 async def _unreachable(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
-    pytest.fail("a refused client got in")
+    pytest.fail("a rejected request reached the app")
 
 
 @virtual_time
-async def test_a_flood_of_refusals_gives_a_line_now_and_then_that_counts_the_others(
+async def test_log_of_rejections_is_rate_limited_and_counts_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     middleware = AccessMiddleware(_unreachable, access())

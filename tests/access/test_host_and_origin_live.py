@@ -1,4 +1,4 @@
-"""Who may reach a real server: forged Host and Origin headers over real sockets, in both worker classes."""
+"""Forged Host and Origin headers against a real server, over real sockets, in both worker classes."""
 
 import http.client
 import json
@@ -67,7 +67,7 @@ async def ask(
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_a_page_of_a_foreign_origin_gets_no_session(worker: str) -> None:
+async def test_foreign_origin_gets_no_session(worker: str) -> None:
     async with server(hypercorn(worker), allowed_origins="https://app.example.org") as running:
         own = f"http://127.0.0.1:{running.port}"
         for origin in (EVIL, "null", "http://127.0.0.1:1", f"https://127.0.0.1:{running.port}", f"{own}, {EVIL}"):
@@ -88,7 +88,7 @@ async def test_a_page_of_a_foreign_origin_gets_no_session(worker: str) -> None:
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_a_page_of_a_foreign_origin_changes_no_setting(worker: str) -> None:
+async def test_foreign_origin_changes_no_setting(worker: str) -> None:
     async with server(hypercorn(worker)) as running:
         status, body = await ask(running, "/api/config", {"Origin": EVIL}, method="PATCH")
         assert (status, "allowed_origins" in body["detail"]) == (403, True)
@@ -98,7 +98,7 @@ async def test_a_page_of_a_foreign_origin_changes_no_setting(worker: str) -> Non
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_a_name_that_was_rebound_to_the_server_reaches_nothing(worker: str) -> None:
+async def test_rebound_host_name_is_rejected_everywhere(worker: str) -> None:
     async with server(hypercorn(worker), allowed_hosts="stt.example.org") as running:
         rebound = f"evil.example:{running.port}"
         for path in ("/", "/web/main.js", "/health", "/api/config", "/api/metrics", "/nowhere", PATH, "/ws/nowhere"):
@@ -123,7 +123,7 @@ async def test_a_name_that_was_rebound_to_the_server_reaches_nothing(worker: str
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_what_comes_through_a_proxy_is_not_this_machine(worker: str) -> None:
+async def test_proxied_request_is_not_local(worker: str) -> None:
     async with server(hypercorn(worker), allowed_hosts="stt.example.org") as running, connected(running) as client:
         session_id = (await client.until("hello"))["sessionId"]
         _, here = await ask(running, "/api/metrics")
@@ -146,7 +146,7 @@ async def test_what_comes_through_a_proxy_is_not_this_machine(worker: str) -> No
     [serve("--host", "0.0.0.0"), hypercorn("asyncio", "0.0.0.0"), hypercorn("trio", "0.0.0.0")],  # noqa: S104 - on purpose
     ids=["serve", "hypercorn-asyncio", "hypercorn-trio"],
 )
-async def test_a_server_on_all_addresses_serves_the_network_but_obeys_its_own_machine_alone(command: list[str]) -> None:
+async def test_public_server_takes_settings_from_local_clients_only(command: list[str]) -> None:
     network = _network_address()
     async with server(command) as running:
         host = f"{network}:{running.port}"
@@ -178,7 +178,7 @@ def _network_address() -> str:
     return address
 
 
-async def test_listening_on_the_network_is_warned_of_once() -> None:
+async def test_listening_on_the_network_warns_once() -> None:
     async with server(serve("--host", "0.0.0.0"), log_level="CRITICAL") as running:  # noqa: S104 - on purpose
         await running.wait_for_output("trio-stt is ready")
         assert running.output.count("Warning:") == 1
@@ -186,25 +186,25 @@ async def test_listening_on_the_network_is_warned_of_once() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_listening_on_this_machine_is_not_warned_of(host: str) -> None:
+async def test_listening_on_loopback_does_not_warn(host: str) -> None:
     async with server(serve("--host", host)) as running:
         await running.wait_for_output("trio-stt is ready")
         assert "Warning" not in running.output
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--allowed-hosts", "https://a.example"], "trio-stt: allowed_hosts: 'https://a.example' is not a host name"),
         (["--allowed-origins", "a.example"], "trio-stt: allowed_origins: 'a.example' is not an origin"),
     ],
 )
-async def test_an_entry_that_can_never_fit_ends_the_start_with_one_line(flags: list[str], said: str) -> None:
+async def test_invalid_entry_fails_the_start_in_one_line(flags: list[str], message: str) -> None:
     names = {"--allowed-hosts": "allowed_hosts", "--allowed-origins": "allowed_origins"}
     for command, settings in [(serve(*flags), {}), (hypercorn("trio"), {names[flags[0]]: flags[1]})]:
         with pytest.raises(ServerFailed) as failed:
             async with server(command, **settings):
                 pass
         (note,) = failed.value.__notes__
-        assert said in note
+        assert message in note
         assert "Traceback" not in note

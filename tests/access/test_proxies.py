@@ -1,4 +1,4 @@
-"""Whose word about a client counts, and what follows from it."""
+"""Trusted proxies: which headers count, and what follows from them."""
 
 from typing import cast
 
@@ -47,13 +47,13 @@ ALL: Headers = [("x-forwarded-for", CLIENT), ("x-forwarded-proto", "https"), ("x
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.1", "11.0.0.1", "::1", "127.0.0.2", "", "unix"])
-def test_who_is_not_trusted_is_not_believed(peer: str) -> None:
+def test_headers_of_untrusted_peers_are_ignored(peer: str) -> None:
     forwarded = ("forwarded", f"for={CLIENT};proto=https;host=stt.example")
     assert seen([*ALL, forwarded], peer=peer) == (peer, "http", "inner")
 
 
 @pytest.mark.parametrize("peer", [PROXY, "127.0.0.1", "::ffff:10.1.2.3", "fd00::1"])
-def test_a_trusted_proxy_tells_address_scheme_and_host(peer: str) -> None:
+def test_trusted_proxy_sets_address_scheme_and_host(peer: str) -> None:
     assert seen(ALL, peer=peer) == (CLIENT, "https", "stt.example")
     assert seen(ALL, peer=peer, scheme="ws") == (CLIENT, "wss", "stt.example")
     assert seen([("forwarded", f"for={CLIENT};proto=https;host=stt.example")], peer=peer) == (
@@ -82,11 +82,11 @@ def test_a_trusted_proxy_tells_address_scheme_and_host(peer: str) -> None:
         ([("forwarded", f"for={CLIENT}"), ("x-forwarded-for", CLIENT)], CLIENT),
     ],
 )
-def test_the_client_is_the_first_from_the_end_that_is_no_proxy_of_ours(headers: Headers, address: str) -> None:
+def test_client_is_the_last_address_that_is_not_a_trusted_proxy(headers: Headers, address: str) -> None:
     assert seen(headers)[0] == address
 
 
-def test_headers_that_contradict_each_other_are_refused() -> None:
+def test_contradicting_headers_are_rejected() -> None:
     proxies = Proxies(load_settings({"trusted_proxies": TRUSTED}))
     headers = [("x-forwarded-for", CLIENT), ("forwarded", "for=127.0.0.1")]
     assert proxies.seen(scope_of(headers)) is CONFLICT
@@ -102,11 +102,11 @@ def test_headers_that_contradict_each_other_are_refused() -> None:
         ("gopher", CLIENT, "http"),
     ],
 )
-def test_what_was_said_along_with_the_client_counts(protos: str, addresses: str, scheme: str) -> None:
+def test_scheme_belongs_to_the_address_at_the_same_index(protos: str, addresses: str, scheme: str) -> None:
     assert seen([("x-forwarded-for", addresses), ("x-forwarded-proto", protos)])[1] == scheme
 
 
-def test_no_proxy_makes_a_client_the_machine_itself() -> None:
+def test_no_proxy_header_makes_a_client_local() -> None:
     for headers in (ALL, [("x-forwarded-for", "127.0.0.1")], [("forwarded", "for=127.0.0.1")]):
         scope = Proxies(load_settings({"trusted_proxies": "127.0.0.1"})).seen(
             scope_of([("host", "localhost"), *headers], peer="127.0.0.1")
@@ -130,26 +130,26 @@ def test_no_proxy_makes_a_client_the_machine_itself() -> None:
         ("", "*", "*"),
     ],
 )
-def test_routes_see_the_path_below_the_root(root: str, path: str, below: str) -> None:
+def test_routes_get_the_path_below_the_root(root: str, path: str, below: str) -> None:
     scope = Proxies(load_settings({"root_path": root})).seen(scope_of([], path=path))
     assert not isinstance(scope, Rejection)
     assert scope["path"] == below
 
 
 @pytest.mark.parametrize("entry", ["nonsense", "10.0.0.0/33", "10.0.0.1, x", "*", "stt.example"])
-def test_an_entry_that_is_no_network_ends_the_start(entry: str) -> None:
+def test_invalid_network_fails_the_start(entry: str) -> None:
     with pytest.raises(SettingError, match=r"^trusted_proxies: .* is not an address or a network"):
         Proxies(load_settings({"trusted_proxies": entry}))
 
 
 @pytest.mark.parametrize("root", ["/a b", "/a?b", "/a//b", "/ü"])
-def test_a_root_that_is_no_path_ends_the_start(root: str) -> None:
+def test_invalid_root_path_fails_the_start(root: str) -> None:
     with pytest.raises(SettingError, match=r"^root_path: "):
         Proxies(load_settings({"root_path": root}))
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n")), max_size=3), st.booleans())
-def test_no_header_breaks_it_and_none_of_a_stranger_counts(values: list[str], trusted: bool) -> None:
+def test_any_header_is_parsed_and_untrusted_ones_are_ignored(values: list[str], trusted: bool) -> None:
     names = ("forwarded", "x-forwarded-for", "x-forwarded-host")
     headers = list(zip(names, values, strict=False))
     scope = Proxies(load_settings({"trusted_proxies": TRUSTED})).seen(

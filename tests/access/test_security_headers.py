@@ -1,4 +1,4 @@
-"""Every HTTP answer carries the headers that keep browsers from foreign code, frames and guesses."""
+"""Every HTTP answer has the headers by which browsers block foreign code, frames and guessed types."""
 
 import http.client
 
@@ -33,7 +33,7 @@ HANDSHAKE = {
 }
 
 
-async def test_every_answer_tells_browsers_what_to_refuse() -> None:
+async def test_every_answer_has_security_headers() -> None:
     async with running_server(SERVE) as running:
         for status, path, headers in [
             (200, "/", {}),
@@ -54,7 +54,7 @@ async def test_every_answer_tells_browsers_what_to_refuse() -> None:
             assert told["x-frame-options"] == "DENY"
 
 
-def test_the_policy_allows_nothing_but_the_server_itself() -> None:
+def test_content_security_policy_allows_the_own_origin_only() -> None:
     directives = dict(part.split(" ", 1) for part in CONTENT_SECURITY_POLICY.split("; "))
     assert directives["default-src"] == directives["frame-ancestors"] == "'none'"
     assert set(directives.values()) == {"'self'", "'none'"}

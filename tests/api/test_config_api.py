@@ -1,4 +1,4 @@
-"""`/api/config` of a real server: what clients are told, and every kind of change."""
+"""`/api/config` of a real server: the report, and every kind of change."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 65_536
 
 
 SERVE = ["-m", "trio_stt", "serve", "--port", "{port}"]
-GUEST = ["-m", "hypercorn", "-k", "asyncio", "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
+HYPERCORN = ["-m", "hypercorn", "-k", "asyncio", "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
 
 
 @asynccontextmanager
@@ -49,7 +49,7 @@ async def patch(server: RunningServer, body: object) -> tuple[int, Any]:
 
 
 @pytest.mark.contract("1.2", "1.3")
-async def test_what_is_asked_for_and_what_is_changed() -> None:
+async def test_patch_applies_and_rejects_each_setting() -> None:
     async with server() as running:
         status, config = await request(running, "GET")
         assert status == 200
@@ -65,23 +65,23 @@ async def test_what_is_asked_for_and_what_is_changed() -> None:
 
         # Changes under `settings`, whose siblings are ignored.
         changes = {"max_sessions": 1, "silero_sensitivity": 1, "realtime_boundary_followup_delays": [0.3, 0.1]}
-        status, told = await patch(running, {"settings": changes, "max_active_speakers": 1})
+        status, report = await patch(running, {"settings": changes, "max_active_speakers": 1})
         assert status == 200
-        assert told["applied"] == {
+        assert report["applied"] == {
             "max_sessions": {"value": 1, "appliesTo": "active_sessions"},
             "silero_sensitivity": {"value": 1.0, "appliesTo": "new_sessions"},
             "realtime_boundary_followup_delays": {"value": [0.1, 0.3], "appliesTo": "new_sessions"},
         }
-        assert told["rejected"] == {}
-        assert told["settings"] == config["settings"] | {name: told["applied"][name]["value"] for name in changes}
-        assert told["runtimeSettings"] == config["runtimeSettings"]
+        assert report["rejected"] == {}
+        assert report["settings"] == config["settings"] | {name: report["applied"][name]["value"] for name in changes}
+        assert report["runtimeSettings"] == config["runtimeSettings"]
         _, config = await request(running, "GET")
-        assert config["settings"] == told["settings"]
+        assert config["settings"] == report["settings"]
         assert config["limits"]["maxSessions"] == 1
 
         # At once: the second session finds no place, until there are two.
         async with connected(running) as first:
-            assert (await first.until("hello"))["settings"] == told["settings"]
+            assert (await first.until("hello"))["settings"] == report["settings"]
             async with connected(running) as second:
                 assert (await second.until("error"))["where"] == "admission"
             await patch(running, {"max_sessions": 2})
@@ -89,50 +89,50 @@ async def test_what_is_asked_for_and_what_is_changed() -> None:
                 await second.until("hello")
 
         # Without `settings`, the object itself holds the changes; each is judged on its own.
-        status, told = await patch(
+        status, report = await patch(
             running,
             {"max_sessions": 6, "model": 5, "colour": None, "max_active_speakers": True, "webrtc_sensitivity": 4},
         )
         assert status == 400
-        assert list(told["applied"]) == ["max_sessions"]
-        assert {name: why["reason"] for name, why in told["rejected"].items()} == {
+        assert list(report["applied"]) == ["max_sessions"]
+        assert {name: why["reason"] for name, why in report["rejected"].items()} == {
             "model": "startup_only",
             "colour": "unknown",
             "max_active_speakers": "invalid_value",
             "webrtc_sensitivity": "invalid_value",
         }
-        assert (told["settings"]["max_sessions"], told["settings"]["max_active_speakers"]) == (6, 32)
+        assert (report["settings"]["max_sessions"], report["settings"]["max_active_speakers"]) == (6, 32)
 
         for nothing in ({}, {"settings": {}}):
-            status, told = await patch(running, nothing)
-            assert (status, told["applied"], told["rejected"]) == (200, {}, {})
+            status, report = await patch(running, nothing)
+            assert (status, report["applied"], report["rejected"]) == (200, {}, {})
 
 
 @pytest.mark.contract("1.3", "11/5")
-@pytest.mark.parametrize("command", [SERVE, GUEST], ids=["serve", "guest"])
-async def test_wake_words_without_a_backend_are_taken_with_a_warning(command: Sequence[str]) -> None:
+@pytest.mark.parametrize("command", [SERVE, HYPERCORN], ids=["serve", "guest"])
+async def test_wake_words_without_a_backend_are_applied_with_a_warning(command: Sequence[str]) -> None:
     async with server(command) as running:
-        status, told = await patch(running, {"settings": {"max_sessions": 8, "wake_words": "jarvis"}})
+        status, report = await patch(running, {"settings": {"max_sessions": 8, "wake_words": "jarvis"}})
         assert status == 200
-        assert sorted(told["applied"]) == ["max_sessions", "wake_words"]
-        (warning,) = told["warnings"]
+        assert sorted(report["applied"]) == ["max_sessions", "wake_words"]
+        (warning,) = report["warnings"]
         assert "wakeword_backend" in warning
-        assert told["settings"]["wake_word_enabled"] is False
+        assert report["settings"]["wake_word_enabled"] is False
         async with connected(running) as client:
             assert (await client.until("hello"))["settings"]["wake_words"] == "jarvis"
             await client.until("ready")
             await client.command("start")
             await client.until_state("listening")
 
-        status, told = await patch(running, {"wakeword_backend": "openwakeword", "wake_words": "banana"})
+        status, report = await patch(running, {"wakeword_backend": "openwakeword", "wake_words": "banana"})
         assert status == 400
-        assert "banana" in told["rejected"]["wake_words"]["message"]
+        assert "banana" in report["rejected"]["wake_words"]["message"]
         async with connected(running) as client:
             await client.until("ready")
 
 
 @pytest.mark.contract("1.3", "11/29")
-async def test_changes_at_the_same_time_are_all_kept_and_logged_as_the_level_allows() -> None:
+async def test_concurrent_changes_are_all_kept_and_logged_at_the_log_level() -> None:
     names = [
         *("pre_recording_buffer_duration", "wake_word_timeout", "max_backlog_seconds", "idle_timeout_s"),
         *("min_length_of_recording", "min_gap_between_recordings", "realtime_processing_pause"),
@@ -191,36 +191,36 @@ HOSTILE: list[tuple[bytes, int]] = [
 
 
 @pytest.mark.contract("1.3", "11/34")
-async def test_hostile_requests_change_nothing_and_are_answered_in_kind() -> None:
+async def test_hostile_requests_change_nothing_and_get_an_error() -> None:
     async with server() as running:
         _, before = await request(running, "GET")
         for body, status in HOSTILE:
             with trio.fail_after(10):
-                got, told = await request(running, "PATCH", body)
+                got, report = await request(running, "PATCH", body)
             assert got == status, body[:60]
             if status == 422:
-                (problem,) = told["detail"]
+                (problem,) = report["detail"]
                 assert problem["loc"] == ["body"], body[:60]
                 assert problem["msg"]
             elif b'"settings"' in body:
-                assert told["error"], body[:60]
+                assert report["error"], body[:60]
             else:
-                assert told["applied"] == {}, body[:60]
-                assert {why["reason"] for why in told["rejected"].values()} <= {"invalid_value", "unknown"}
+                assert report["applied"] == {}, body[:60]
+                assert {why["reason"] for why in report["rejected"].values()} <= {"invalid_value", "unknown"}
         assert (await request(running, "GET"))[1] == before
 
         for method in ("POST", "PUT", "DELETE"):
-            status, told = await request(running, method, b"{}")
-            assert (status, bool(told["detail"])) == (405, True)
+            status, report = await request(running, method, b"{}")
+            assert (status, bool(report["detail"])) == (405, True)
 
         assert "Traceback" not in running.output
 
 
-async def test_a_body_that_is_too_large_is_refused_in_words() -> None:
+async def test_too_large_body_is_rejected_with_the_limit() -> None:
     async with server() as running:
-        status, told = await request(running, "PATCH", b'{"a": "' + b"x" * MAX_BODY_BYTES + b'"}')
+        status, report = await request(running, "PATCH", b'{"a": "' + b"x" * MAX_BODY_BYTES + b'"}')
         assert status == 413
-        assert str(MAX_BODY_BYTES) in told["detail"]
+        assert str(MAX_BODY_BYTES) in report["detail"]
         fits = b'{"max_sessions": 9' + b" " * (MAX_BODY_BYTES - 19) + b"}"
         assert len(fits) == MAX_BODY_BYTES
         assert (await request(running, "PATCH", fits))[0] == 200

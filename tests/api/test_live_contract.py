@@ -39,7 +39,7 @@ async def ask(port: int, path: str, changes: object = None) -> tuple[int, Any]:
 
 
 @pytest.mark.contract("1.1", "1.2", "1.3", "1.4", "2.2", "2.4", "2.5", "9.6")
-async def test_every_command_and_report_of_a_real_server_has_the_shape_of_the_contract() -> None:
+async def test_commands_and_reports_of_a_real_server_have_their_documented_shape() -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     said = samples[: 3 * rate_hz]
     async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server, connected(server) as client:
@@ -124,7 +124,7 @@ async def busy_server(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> AsyncItera
 
 
 @pytest.mark.contract("1.1", "2.1", "9.6", "11/1")
-async def test_health_and_sockets_answer_while_the_engine_works_on_a_long_final(
+async def test_health_and_websockets_respond_during_a_long_final(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gate = Gate(threading.Event(), threading.Event())

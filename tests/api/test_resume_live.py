@@ -1,4 +1,4 @@
-"""Real sockets and real speech: a client killed in the middle of a sentence comes back and says the rest."""
+"""Real sockets and real speech: a client killed in the middle of a sentence resumes and sends the rest."""
 
 import json
 import signal
@@ -32,7 +32,7 @@ async def kill(client: SocketClient) -> None:
     await client.until_closed()
 
 
-async def tell_resume(client: SocketClient, lost: SocketClient) -> dict[str, object]:
+async def send_resume(client: SocketClient, lost: SocketClient) -> dict[str, object]:
     token, seq = lost.events[0]["resumeToken"], lost.events[-1]["seq"]
     await client.socket.send_message(json.dumps({"type": "resume", "token": token, "seq": seq}))
     return await client.until("resumed")
@@ -52,7 +52,7 @@ async def killed(server: RunningServer, sent: list[bytes]) -> AsyncIterator[Sock
 
 @pytest.mark.contract("2.9")
 @pytest.mark.parametrize("worker", ["trio", "asyncio"])
-async def test_a_killed_client_comes_back_and_its_words_are_those_of_an_undisturbed_one(worker: str) -> None:
+async def test_resumed_session_of_a_killed_client_transcribes_without_loss(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     sent = packets(samples, rate_hz)
     async with hypercorn(worker) as server:
@@ -61,26 +61,26 @@ async def test_a_killed_client_comes_back_and_its_words_are_those_of_an_undistur
                 await (whole.socket.send_message(packet) if packet else whole.command("start"))
             await whole.command("stop")
             await whole.until_all_final()
-        await until_sessions(server, 0)  # a goodbye needs no grace
+        await until_sessions(server, 0)  # after a close frame there is no grace period
         async with killed(server, sent[:35]) as lost:
             assert (await health(server))["activeSpeakers"] == 1
             async with connected(server) as back:
-                told = await tell_resume(back, lost)
-                assert told["sessionId"] == lost.events[0]["sessionId"]
-                taken = told["receivedPackets"]
+                resumed_event = await send_resume(back, lost)
+                assert resumed_event["sessionId"] == lost.events[0]["sessionId"]
+                taken = resumed_event["receivedPackets"]
                 assert isinstance(taken, int)
                 for packet in sent[taken:]:
                     await back.socket.send_message(packet)
                 await back.command("stop")
                 await back.until_all_final()
-        resumed = back.events.index(told)
+        resumed = back.events.index(resumed_event)
         numbers = [event["seq"] for event in [*lost.events, *back.events[resumed + 1 :]]]
         assert numbers == list(range(1, len(numbers) + 1))
         finals = [(event["segmentId"], event["text"]) for event in [*lost.of("final"), *back.of("final")]]
         assert finals == [(event["segmentId"], event["text"]) for event in whole.of("final")]
 
 
-async def test_a_server_told_to_end_records_what_a_lost_client_said_and_ends_at_once(tmp_path: Path) -> None:
+async def test_shutdown_records_disconnected_sessions_and_does_not_wait_for_them(tmp_path: Path) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     args = ["-m", "trio_stt", "serve", "--port", "{port}", "--record", str(tmp_path), "--resume-grace-s", "600"]
     async with running_server(args) as server:

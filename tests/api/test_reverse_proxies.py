@@ -104,7 +104,7 @@ async def _listens(port: int) -> bool:
 
 @asynccontextmanager
 async def tls_client(port: int, trusting: ssl.SSLContext) -> AsyncIterator[RawClient]:
-    # From where no proxy is: what comes from a trusted address is taken for a hop.
+    # From an address that is not a proxy's: a trusted address would count as another hop.
     tcp = await trio.open_tcp_stream("127.0.0.1", port, local_address="127.0.0.2")
     async with trio.SSLStream(tcp, trusting, server_hostname=NAME, https_compatible=True) as stream:
         yield RawClient(stream)
@@ -149,17 +149,17 @@ async def test_behind_a_proxy(kind: str, root: str, monkeypatch: pytest.MonkeyPa
 
         own = {"Host": f"{NAME}:{port}", "Origin": f"https://{NAME}:{port}"}
         async with tls_client(port, trusting) as client, tls_client(port, trusting) as second:
-            # The page's origin is the proxy's, with its scheme and port; what a client says of its address is not.
+            # The page's origin is that of the proxy, with scheme and port; a client's X-Forwarded-For must not count.
             await client.open(port, f"{root}/ws/transcribe", own | {"X-Forwarded-For": "198.51.100.1"})
             await client.until("hello")
             await second.open(port, f"{root}/ws/transcribe", own | {"X-Forwarded-For": "198.51.100.2"})
             assert "max_connections_per_address" in (await second.until("error"))["message"]
-        async with tls_client(port, trusting) as stranger:
-            await stranger.open(port, f"{root}/ws/transcribe", own | {"Origin": "https://evil.example"})
-            assert " 403" in stranger.answer.splitlines()[0]
+        async with tls_client(port, trusting) as foreign:
+            await foreign.open(port, f"{root}/ws/transcribe", own | {"Origin": "https://evil.example"})
+            assert " 403" in foreign.answer.splitlines()[0]
 
 
-async def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+async def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed")

@@ -44,7 +44,7 @@ async def get(server: RunningServer, path: str, method: str = "GET") -> tuple[in
 
 @pytest.mark.contract("2.1", "2.8")
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_a_client_talks_and_is_told_everything_in_order(worker: str) -> None:
+async def test_client_gets_all_events_in_order(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with hypercorn(worker) as server, connected(server) as client:
         await client.until("ready")
@@ -81,7 +81,7 @@ async def test_a_client_talks_and_is_told_everything_in_order(worker: str) -> No
 
 @pytest.mark.contract("2.4")
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_two_clients_at_once_never_see_each_other_s_words(worker: str) -> None:
+async def test_two_clients_get_only_their_own_words(worker: str) -> None:
     beckett, beckett_hz = load_pcm(moonshine_asset("beckett.wav"))
     cities, cities_hz = load_pcm(moonshine_asset("two_cities.wav"))
     async with hypercorn(worker) as server, connected(server) as first, connected(server) as second:
@@ -105,7 +105,7 @@ async def test_two_clients_at_once_never_see_each_other_s_words(worker: str) -> 
 
 @pytest.mark.contract("2.9")
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing_behind(worker: str) -> None:
+async def test_disconnect_during_a_word_leaves_nothing_behind(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with hypercorn(worker, resume_grace_s=0.5) as server, connected(server) as stays:
         await stays.until("ready")
@@ -126,7 +126,7 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_word_leaves_nothing_beh
 
 @pytest.mark.contract("2.9", "11/4")
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_a_client_that_never_reads_is_given_up_while_others_are_served(worker: str) -> None:
+async def test_client_that_never_reads_is_disconnected_while_others_are_served(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with (
         hypercorn(worker, max_commands_per_second=100_000) as server,
@@ -157,7 +157,7 @@ async def _ask_and_never_read(
 
 @pytest.mark.contract("2.1")
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_one_client_too_many_is_told_why_and_closed_with_1013(worker: str) -> None:
+async def test_full_server_closes_with_1013_and_the_reason(worker: str) -> None:
     async with hypercorn(worker, max_sessions=1) as server, connected(server) as first:
         await first.until("hello")
         async with connected(server) as second:
@@ -174,7 +174,7 @@ async def test_one_client_too_many_is_told_why_and_closed_with_1013(worker: str)
 
 @pytest.mark.contract("2.2", "2.3", "11/3")
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_hostile_input_gets_its_error_and_the_session_lives_on(worker: str) -> None:
+async def test_hostile_input_gets_an_error_and_the_session_continues(worker: str) -> None:
     def packet(metadata: bytes) -> bytes:
         return len(metadata).to_bytes(4, "little") + metadata + b"\0\0"
 
@@ -217,7 +217,7 @@ async def health(server: RunningServer) -> dict[str, Any]:
 
 @pytest.mark.contract("1.2", "1.4", "1.5")
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_the_http_routes_answer(worker: str) -> None:
+async def test_http_routes_answer(worker: str) -> None:
     async with hypercorn(worker, max_sessions=3) as server:
         status, page = await get(server, "/")
         assert (status, "<!doctype html>" in page.lower()) == (200, True)
@@ -245,7 +245,7 @@ async def test_the_http_routes_answer(worker: str) -> None:
 
 
 @pytest.mark.contract("1.1", "2.1", "7.5")
-async def test_a_model_that_cannot_load_is_told_to_clients_and_in_health() -> None:
+async def test_failed_model_load_is_reported_to_clients_and_in_health() -> None:
     async with hypercorn("trio", model="/nowhere/model") as server, connected(server) as client:
         ready = await client.until("ready")
         error = await client.until("error")
@@ -256,7 +256,7 @@ async def test_a_model_that_cannot_load_is_told_to_clients_and_in_health() -> No
         assert report["startupErrors"][0]["message"] == error["message"]
 
 
-async def test_a_bad_setting_in_the_environment_ends_the_start_with_one_line() -> None:
+async def test_invalid_environment_variable_fails_the_start_in_one_line() -> None:
     with pytest.raises(ServerFailed) as caught:
         async with hypercorn("trio", port="many"):
             pass
@@ -265,7 +265,7 @@ async def test_a_bad_setting_in_the_environment_ends_the_start_with_one_line() -
     assert "Traceback" not in output
 
 
-async def test_serve_says_what_runs_and_where_and_ends_cleanly_on_sigterm() -> None:
+async def test_serve_prints_engines_and_address_and_exits_cleanly_on_sigterm() -> None:
     args = ["-m", "trio_stt", "serve", "--port", "{port}"]
     async with running_server(args) as server:
         with trio.fail_after(60):

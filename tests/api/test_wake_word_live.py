@@ -19,7 +19,7 @@ ENDED = ["status silence", "timeline recording_ended", "status wakeword_detected
 FOLLOWUP = ["timeline wakeword_followup_started", "status wakeword_detected"]
 
 
-async def test_a_spoken_conversation_goes_through_every_state() -> None:
+async def test_spoken_wake_word_goes_through_every_state() -> None:
     """Nothing before the word, the command, a follow-up without the word, both windows' ends."""
     talk = np.concatenate(
         [

@@ -9,7 +9,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, Tex
 
 from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
 
-Said = tuple[object, ...]
+Outcome = tuple[object, ...]
 
 
 def frame(first: int, payload: bytes, key: bytes = b"\1\2\3\4", form: int = 0) -> bytes:
@@ -56,25 +56,25 @@ class Behind:
                 yield read
 
 
-def heard(reader: Alone | Behind, parts: Iterable[bytes]) -> list[Said]:
+def outcomes(reader: Alone | Behind, parts: Iterable[bytes]) -> list[Outcome]:
     """All that comes of some parts, up to the end that a close or a breach of the rules makes."""
-    said: list[Said] = []
+    found: list[Outcome] = []
     collected: list[str | bytes] = []
     for part in parts:
         for event in reader.feed(part):
             match event:
                 case str() | bytes():
-                    said.append(("message", event))
+                    found.append(("message", event))
                 case TextMessage() | BytesMessage():
                     collected.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
                     if event.message_finished:
-                        said.append(("message", type(collected[0])().join(collected)))  # type: ignore[arg-type]  # of one kind
+                        found.append(("message", type(collected[0])().join(collected)))  # type: ignore[arg-type]  # of one kind
                         collected = []
                 case Ping() | Pong():
-                    said.append((type(event), bytes(event.payload)))
+                    found.append((type(event), bytes(event.payload)))
                 case CloseConnection():
-                    return [*said, ("close", event.code, event.reason, reader.connection.state)]
-    return said
+                    return [*found, ("close", event.code, event.reason, reader.connection.state)]
+    return found
 
 
 sizes = st.one_of(st.integers(0, 12), st.sampled_from([125, 126, 127, 65_535]))
@@ -108,16 +108,16 @@ def streams(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(streams())
-def test_any_bytes_cut_anywhere_are_read_as_wsproto_alone_reads_them(parts: list[bytes]) -> None:
-    assert heard(Behind(), parts) == heard(Alone(), parts)
+def test_any_bytes_cut_anywhere_give_the_events_of_wsproto(parts: list[bytes]) -> None:
+    assert outcomes(Behind(), parts) == outcomes(Alone(), parts)
 
 
 @given(st.data())
-def test_plain_frames_pass_wsproto_by_however_they_are_cut(data: st.DataObject) -> None:
+def test_plain_frames_bypass_wsproto_wherever_they_are_cut(data: st.DataObject) -> None:
     messages = data.draw(st.lists(st.one_of(st.binary(max_size=300), sizes.map(lambda size: b"\7" * size)), max_size=5))
     stream = b"".join(frame(0x82, message, data.draw(keys)) for message in messages)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     parts = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     reader = Behind()
-    assert heard(reader, parts) == [("message", message) for message in messages]
+    assert outcomes(reader, parts) == [("message", message) for message in messages]
     assert reader.passed == len(messages)

@@ -85,7 +85,7 @@ def test_the_shutdown_is_complete_when_the_run_is_over() -> None:
     assert log == ["lifespan.startup.complete", "app returned", "run over", "lifespan.shutdown.complete"]
 
 
-def test_a_failed_startup_is_told_last_and_ends_the_app() -> None:
+def test_failed_startup_is_reported_last_and_ends_the_app() -> None:
     """Hypercorn raises in `send`, and looks at once whether the lifespan's task has ended with that error."""
     log: list[str] = []
 
@@ -113,7 +113,7 @@ def test_a_failed_startup_is_told_last_and_ends_the_app() -> None:
     assert log == ["app ended", "lifespan.startup.failed"]
 
 
-def test_a_run_that_breaks_down_fails_its_scopes() -> None:
+def test_internal_error_of_the_run_fails_its_scopes() -> None:
     def break_down() -> None:
         raise ArithmeticError("in a callback")
 
@@ -134,7 +134,7 @@ def test_a_run_that_breaks_down_fails_its_scopes() -> None:
     run_host(host)
 
 
-def test_the_hosts_signal_handling_is_left_alone() -> None:
+def test_signal_handling_of_the_host_is_unchanged() -> None:
     handlers: list[object] = []
     wakeup_fds: list[int] = []
 

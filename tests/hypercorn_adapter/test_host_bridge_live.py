@@ -1,4 +1,4 @@
-"""The ASGI bridge under real Hypercorn workers; a bare asyncio loop hosts it in `test_asgi_edges` and `_guest`."""
+"""The ASGI bridge under real Hypercorn workers; `test_host_bridge_edges` and `test_guest_run` host it themselves."""
 
 import http.client
 import signal
@@ -47,26 +47,26 @@ async def close_reason(socket: WebSocketConnection) -> tuple[int, str | None]:
     return closed.value.reason.code, closed.value.reason.reason
 
 
-async def test_a_request_is_answered_by_trio_code(server: RunningServer) -> None:
+async def test_request_is_answered_by_trio_code(server: RunningServer) -> None:
     assert await get(server, "/") == (200, b"Trio was here")
     assert "<startup on trio>" in server.output
 
 
-async def test_an_app_error_gives_500_and_the_server_lives_on(server: RunningServer) -> None:
+async def test_app_error_gives_500_and_the_server_continues(server: RunningServer) -> None:
     status, _ = await get(server, "/error")
     assert status == 500
     assert "ValueError: this route is broken" in server.output
     assert await get(server, "/") == (200, b"Trio was here")
 
 
-async def test_a_broken_websocket_is_closed_and_the_server_lives_on(server: RunningServer) -> None:
+async def test_failed_websocket_is_closed_and_the_server_continues(server: RunningServer) -> None:
     async with web_socket(server, "/broken") as socket:
         await close_reason(socket)
     assert "ValueError: this socket is broken" in server.output
     assert await get(server, "/") == (200, b"Trio was here")
 
 
-async def test_an_error_below_the_app_reaches_the_host_and_the_server_lives_on(server: RunningServer) -> None:
+async def test_error_below_the_app_reaches_the_host_and_the_server_continues(server: RunningServer) -> None:
     status, _ = await get(server, "/below")
     assert status == 500
     assert "Error in ASGI Framework" in server.output
@@ -96,7 +96,7 @@ async def test_a_close_right_after_accept_shows_the_event_and_the_code(server: R
 
 
 @pytest.mark.parametrize("farewell", ["close frame", "end of stream", "reset"])
-async def test_a_client_that_goes_cancels_its_handler_only(server: RunningServer, farewell: str) -> None:
+async def test_disconnect_cancels_only_its_own_handler(server: RunningServer, farewell: str) -> None:
     async with web_socket(server, "/watch") as stayer:
         assert await stayer.get_message() == "watching"
         if farewell == "close frame":
@@ -114,9 +114,9 @@ async def vanish(server: RunningServer, *, reset: bool) -> None:
     """Open /watch without a WebSocket client's manners and leave without a close frame."""
     stream = await trio.open_tcp_stream("127.0.0.1", server.port)
     await stream.send_all(HANDSHAKE)
-    heard = b""
-    while b"watching" not in heard:
-        heard += await stream.receive_some()
+    received = b""
+    while b"watching" not in received:
+        received += await stream.receive_some()
     if reset:
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
     await stream.aclose()
@@ -126,7 +126,7 @@ EARLY_FRAME = HANDSHAKE + b"\x81\x80\0\0\0\0"
 
 
 @pytest.mark.parametrize("server", ["trio"], indirect=True)
-async def test_a_connection_that_breaks_the_protocol_ends_alone(server: RunningServer) -> None:
+async def test_protocol_error_ends_only_its_own_connection(server: RunningServer) -> None:
     """Hypercorn fails inside when a frame comes before its answer to the handshake; its Trio worker would end of it.
 
     Whether the failure surfaces in the connection or in the app is a race: enough of them meet both.

@@ -1,4 +1,4 @@
-"""What a connection and its session held is free when they end, before the garbage collector looks for it."""
+"""Connections and sessions are freed when they end, without the garbage collector."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -17,15 +17,15 @@ from trio_stt.session.session import Session
 
 
 def held() -> list[str]:
-    """Which connections and sessions are still in memory."""
-    # Not `isinstance`: some packages have objects that warn when they are asked for their class.
+    """Connections and sessions that are still in memory."""
+    # Not `isinstance`: some packages have objects that warn when their class is looked up.
     kinds = (type(each) for each in gc.get_objects())
     return [kind.__name__ for kind in kinds if issubclass(kind, Session | WSStream | TCPServer)]
 
 
 @asynccontextmanager
 async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[int]:
-    """The port of a server, without a garbage collector; in the end it holds no connection and no session."""
+    """The port of a server without garbage collector; at the end no connection and no session may be left."""
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine(), **settings)) as port:
         gc.collect()
         assert held() == []
@@ -33,7 +33,7 @@ async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> As
         try:
             yield port
             with trio.fail_after(30):
-                while left := held():  # noqa: ASYNC110 - memory tells nobody
+                while left := held():  # noqa: ASYNC110 - no event tells
                     await trio.sleep(0.1)
             assert not left
         finally:
@@ -48,19 +48,19 @@ async def greeted(client: RawClient, port: int) -> str:
     return str(client.events[0]["resumeToken"])
 
 
-async def test_after_a_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     async with uncollected(monkeypatch) as port, raw_client(port) as client:
         await greeted(client, port)
         await client.send(frame(CLOSE, b"\x03\xe8"))
         await client.read_to_the_end()
 
 
-async def test_after_a_cut_that_nobody_came_back_from(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_lost_connection_without_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     async with uncollected(monkeypatch, resume_grace_s=0.1) as port, raw_client(port) as client:
         await greeted(client, port)
 
 
-async def test_after_a_session_went_on_over_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_resume_over_another_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async with uncollected(monkeypatch) as port, raw_client(port) as first, raw_client(port) as second:
         token = await greeted(first, port)
         await second.open(port)

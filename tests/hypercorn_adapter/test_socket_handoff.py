@@ -1,4 +1,4 @@
-"""Who reads a WebSocket: an app on real sockets, to which Hypercorn lends its own, and one to which it cannot."""
+"""Reading a WebSocket on real sockets, with and without the handoff of the socket to the app."""
 
 import socket
 import struct
@@ -23,11 +23,11 @@ FRAMES = [
     frame(BINARY, b"\7" * 3900),
     frame(TEXT, b"the last"),
 ]
-lending = pytest.mark.parametrize("lends", [True, False], ids=["lent", "not lent"])
+handoffs = pytest.mark.parametrize("hands_over", [True, False], ids=["handoff", "no handoff"])
 
 
-class Listener:
-    """An app that takes messages until the client leaves; it counts a neighbour's turns before each."""
+class Receiver:
+    """An app that receives messages until a disconnect; before each it notes how often another task has run."""
 
     def __init__(self, *, hesitates: bool = False) -> None:
         self._hesitates = hesitates
@@ -67,22 +67,22 @@ class Listener:
 
 
 @asynccontextmanager
-async def talking(monkeypatch: pytest.MonkeyPatch, app: Listener, *, lends: bool) -> AsyncIterator[RawClient]:
+async def talking(monkeypatch: pytest.MonkeyPatch, app: Receiver, *, hands_over: bool) -> AsyncIterator[RawClient]:
     """A client in an open WebSocket to the app."""
-    if not lends:
+    if not hands_over:
         monkeypatch.setattr(SocketHandoff, "is_possible", False)
     async with accepting(monkeypatch, app) as port, raw_client(port) as client:
         await client.open(port)
         yield client
 
 
-@lending
+@handoffs
 @pytest.mark.parametrize("cut", [1, 7, 1000, 10**6])
-async def test_messages_arrive_whole_however_they_are_cut(
-    monkeypatch: pytest.MonkeyPatch, cut: int, lends: bool
+async def test_messages_arrive_complete_wherever_they_are_cut(
+    monkeypatch: pytest.MonkeyPatch, cut: int, hands_over: bool
 ) -> None:
-    app = Listener()
-    async with talking(monkeypatch, app, lends=lends) as client:
+    app = Receiver()
+    async with talking(monkeypatch, app, hands_over=hands_over) as client:
         stream = b"".join(FRAMES)
         ends = len(stream) - 200
         parts = [stream[:200], stream[200:ends], stream[ends:]]
@@ -95,17 +95,17 @@ async def test_messages_arrive_whole_however_they_are_cut(
     assert app.messages == MESSAGES
 
 
-async def test_the_app_itself_reads_under_this_hypercorn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_app_reads_the_socket_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     readers = []
     read = SocketHandoff.read
 
-    async def noted(loan: SocketHandoff) -> bytes:
+    async def record(handoff: SocketHandoff) -> bytes:
         readers.append(trio.lowlevel.current_task().name)
-        return await read(loan)
+        return await read(handoff)
 
-    monkeypatch.setattr(SocketHandoff, "read", noted)
-    app = Listener()
-    async with talking(monkeypatch, app, lends=True) as client:
+    monkeypatch.setattr(SocketHandoff, "read", record)
+    app = Receiver()
+    async with talking(monkeypatch, app, hands_over=True) as client:
         for count in (1, 2, 3):
             await client.send(frame(TEXT, b"x"))
             await app.until(count)
@@ -113,12 +113,12 @@ async def test_the_app_itself_reads_under_this_hypercorn(monkeypatch: pytest.Mon
     assert len(set(readers)) == 1
 
 
-@lending
-async def test_others_have_their_turn_between_messages_that_came_together(
-    monkeypatch: pytest.MonkeyPatch, lends: bool
+@handoffs
+async def test_other_tasks_run_between_messages_received_together(
+    monkeypatch: pytest.MonkeyPatch, hands_over: bool
 ) -> None:
-    app = Listener()
-    async with talking(monkeypatch, app, lends=lends) as client:
+    app = Receiver()
+    async with talking(monkeypatch, app, hands_over=hands_over) as client:
         await client.send(frame(TEXT, b"x"))
         await app.until(1)
         await client.send(frame(BINARY, b"x") * 1000)
@@ -127,10 +127,10 @@ async def test_others_have_their_turn_between_messages_that_came_together(
     assert all(later > earlier for earlier, later in zip(app.turns_before, app.turns_before[2:], strict=False))
 
 
-@lending
-async def test_a_receive_that_is_cancelled_loses_nothing(monkeypatch: pytest.MonkeyPatch, lends: bool) -> None:
-    app = Listener(hesitates=True)
-    async with talking(monkeypatch, app, lends=lends) as client:
+@handoffs
+async def test_cancelled_receive_loses_nothing(monkeypatch: pytest.MonkeyPatch, hands_over: bool) -> None:
+    app = Receiver(hesitates=True)
+    async with talking(monkeypatch, app, hands_over=hands_over) as client:
         await client.send(b"".join(FRAMES))
         await app.until(len(MESSAGES))
         await client.send(b"".join(FRAMES))
@@ -138,11 +138,11 @@ async def test_a_receive_that_is_cancelled_loses_nothing(monkeypatch: pytest.Mon
     assert app.messages == 2 * MESSAGES
 
 
-async def _goodbye(client: RawClient) -> None:
+async def _close(client: RawClient) -> None:
     await client.send(frame(CLOSE, (1000).to_bytes(2)))
 
 
-async def _hang_up(client: RawClient) -> None:
+async def _end_stream(client: RawClient) -> None:
     await client.stream.aclose()
 
 
@@ -152,15 +152,15 @@ async def _reset(client: RawClient) -> None:
     client.stream.socket.close()
 
 
-@lending
-@pytest.mark.parametrize("leave", [_goodbye, _hang_up, _reset], ids=["goodbye", "hangs up", "reset"])
-async def test_the_app_hears_that_its_client_left(
+@handoffs
+@pytest.mark.parametrize("leave", [_close, _end_stream, _reset], ids=["close frame", "end of stream", "reset"])
+async def test_app_is_notified_of_a_disconnect(
     monkeypatch: pytest.MonkeyPatch,
     leave: Callable[[RawClient], Awaitable[None]],
-    lends: bool,
+    hands_over: bool,
 ) -> None:
-    app = Listener()
-    async with talking(monkeypatch, app, lends=lends) as client:
+    app = Receiver()
+    async with talking(monkeypatch, app, hands_over=hands_over) as client:
         await client.send(frame(TEXT, b"x"))
         await app.until(1)
         await leave(client)

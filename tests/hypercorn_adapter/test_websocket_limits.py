@@ -1,4 +1,4 @@
-"""What a socket may cost below its messages: raw bytes against the app on real sockets."""
+"""Limits below messages and the liveness check: raw bytes against the app on real sockets."""
 
 import tracemalloc
 import zlib
@@ -25,9 +25,8 @@ Rig = tuple[ServerState, int]
 
 @asynccontextmanager
 async def rig(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[Rig]:
-    server_state = composed(
-        monkeypatch, FakeEngine(), resume_grace_s=0, **settings
-    )  # who is ended is gone, not waited for
+    # Without a grace period, an ended session is gone at once.
+    server_state = composed(monkeypatch, FakeEngine(), resume_grace_s=0, **settings)
     async with serving(monkeypatch, server_state) as port:
         yield server_state, port
 
@@ -42,20 +41,20 @@ async def still_served(port: int) -> None:
 
 async def until_empty(server_state: ServerState) -> None:
     with trio.fail_after(30):
-        while server_state.active_sessions:  # noqa: ASYNC110 - the house tells nobody
+        while server_state.active_sessions:  # noqa: ASYNC110 - no event tells
             await trio.sleep(0.01)
 
 
-async def test_what_is_said_at_once_goes_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_emitted_together_are_sent_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
     send = TCPServer.protocol_send
 
-    async def noted(connection: TCPServer, event: HostEvent) -> None:
+    async def record(connection: TCPServer, event: HostEvent) -> None:
         if isinstance(event, RawData):
             pieces.append(event.data)
         await send(connection, event)
 
-    monkeypatch.setattr(TCPServer, "protocol_send", noted)
+    monkeypatch.setattr(TCPServer, "protocol_send", record)
     async with rig(monkeypatch) as (server_state, port), raw_client(port) as client:
         await server_state.lanes.wait_loaded()
         await client.open(port)
@@ -67,34 +66,34 @@ async def test_what_is_said_at_once_goes_out_at_once(monkeypatch: pytest.MonkeyP
     assert [event["seq"] for event in client.events] == [1, 2, 3]
 
 
-async def test_a_crowd_at_the_door_lets_others_have_their_turn_between_two_sessions(
+async def test_burst_of_connections_lets_other_tasks_run_between_two_sessions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     turns = 0
     turns_at: list[int] = []
     start = ServerState.start
 
-    def noted(server_state: ServerState, session: SessionHandle) -> None:
+    def record(server_state: ServerState, session: SessionHandle) -> None:
         turns_at.append(turns)
         start(server_state, session)
 
-    async def come(port: int) -> None:
+    async def connect(port: int) -> None:
         async with raw_client(port) as client:
             await client.open(port)
             await client.until("ready")
 
-    monkeypatch.setattr(ServerState, "start", noted)
+    monkeypatch.setattr(ServerState, "start", record)
     async with rig(monkeypatch) as (server_state, port), trio.open_nursery() as nursery:
         await server_state.lanes.wait_loaded()
         for _ in range(20):
-            nursery.start_soon(come, port)
+            nursery.start_soon(connect, port)
         while len(turns_at) < 20:
             await trio.lowlevel.checkpoint()
             turns += 1
     assert len(set(turns_at)) == 20
 
 
-async def test_a_message_that_is_too_big_ends_with_1009_before_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_large_message_closes_with_1009_before_it_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(monkeypatch) as (server_state, port):
         async with raw_client(port) as client:
             await client.open(port)
@@ -109,7 +108,7 @@ async def test_a_message_that_is_too_big_ends_with_1009_before_it_is_whole(monke
         await still_served(port)
 
 
-async def test_what_is_sent_after_a_refusal_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_data_after_a_close_for_a_violation_is_discarded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(monkeypatch) as (_, port), raw_client(port) as client:
         await client.open(port)
         await client.until("hello")
@@ -132,7 +131,7 @@ async def _pour(client: RawClient) -> None:
         await client.flood(part)
 
 
-async def test_a_packet_somewhat_over_its_limit_gets_its_error_and_the_socket_stays(
+async def test_packet_slightly_over_its_limit_gets_an_error_and_stays_connected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with rig(monkeypatch) as (_, port), raw_client(port) as client:
@@ -146,7 +145,7 @@ async def test_a_packet_somewhat_over_its_limit_gets_its_error_and_the_socket_st
 
 
 @pytest.mark.parametrize("size", [0, 1])
-async def test_a_message_in_too_many_fragments_ends_with_1008(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+async def test_too_many_fragments_close_with_1008(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     async with rig(monkeypatch) as (server_state, port):
         async with raw_client(port) as client:
             await client.open(port)
@@ -162,7 +161,7 @@ async def test_a_message_in_too_many_fragments_ends_with_1008(monkeypatch: pytes
         await still_served(port)
 
 
-async def test_a_message_in_as_many_fragments_as_are_allowed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_message_with_the_maximum_of_fragments_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(monkeypatch) as (_, port), raw_client(port) as client:
         await client.open(port)
         text = b'{"type":"ping"}'.ljust(MAX_FRAGMENTS)
@@ -178,7 +177,7 @@ async def test_a_message_in_as_many_fragments_as_are_allowed_is_read(monkeypatch
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
-async def test_a_flood_of_pings_or_pongs_ends_with_1008(monkeypatch: pytest.MonkeyPatch, opcode: int) -> None:
+async def test_flood_of_pings_or_pongs_closes_with_1008(monkeypatch: pytest.MonkeyPatch, opcode: int) -> None:
     async with rig(monkeypatch) as (_, port), raw_client(port) as client:
         await client.open(port)
         async with trio.open_nursery() as nursery:
@@ -188,7 +187,9 @@ async def test_a_flood_of_pings_or_pongs_ends_with_1008(monkeypatch: pytest.Monk
         assert (client.close_code, client.close_reason) == (POLICY, "more than 10 pings and pongs a second")
 
 
-async def test_nothing_is_compressed_so_no_bomb_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_compression_is_not_negotiated_and_compressed_frames_are_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with rig(monkeypatch) as (_, port), raw_client(port) as client:
         await client.open(port, headers={"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"})
         assert "101" in client.answer.splitlines()[0]
@@ -201,7 +202,7 @@ async def test_nothing_is_compressed_so_no_bomb_is_taken(monkeypatch: pytest.Mon
         assert client.close_code == 1002
 
 
-async def test_a_client_of_which_nothing_comes_is_pinged_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_client_is_pinged_and_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(monkeypatch, liveness_timeout_s=0.6) as (server_state, port):  # noqa: SIM117 - the port is known inside
         async with raw_client(port) as dead, raw_client(port) as lives:
             for client in (dead, lives):
@@ -219,7 +220,7 @@ async def test_a_client_of_which_nothing_comes_is_pinged_and_given_up(monkeypatc
             await lives.until("pong")
 
 
-async def test_a_socket_that_leaves_leaves_no_task_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_disconnected_websocket_leaves_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(monkeypatch) as (server_state, port):
         await still_served(port)
         await until_empty(server_state)
@@ -229,11 +230,11 @@ async def test_a_socket_that_leaves_leaves_no_task_behind(monkeypatch: pytest.Mo
             await still_served(port)
         await until_empty(server_state)
         with trio.fail_after(30):
-            while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110 - nobody tells
+            while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110 - no event tells
                 await trio.sleep(0.01)
 
 
-async def test_half_a_handshake_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_incomplete_handshake_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(monkeypatch) as (_, port), raw_client(port) as silent, raw_client(port) as slow:
         await slow.send(b"GET /ws/transcribe HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upg")
         for client in (silent, slow):

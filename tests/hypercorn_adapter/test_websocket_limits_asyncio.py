@@ -1,4 +1,4 @@
-"""What a socket may cost holds under plain `hypercorn`, too, whose worker is asyncio's: a real server, raw bytes."""
+"""The limits of WebSockets under plain `hypercorn`, whose worker is asyncio's: a real server, raw bytes."""
 
 import zlib
 
@@ -38,7 +38,7 @@ async def flood(server: RunningServer, sent: bytes) -> RawClient:
     return client
 
 
-async def test_hostile_sockets_end_with_their_code_and_leave_nothing() -> None:
+async def test_hostile_websockets_close_with_their_code_and_leave_nothing() -> None:
     async with hypercorn("asyncio", liveness_timeout_s=2, resume_grace_s=0) as server:
         ended: dict[str, RawClient] = {}
 
@@ -51,11 +51,11 @@ async def test_hostile_sockets_end_with_their_code_and_leave_nothing() -> None:
             await silent.open(server.port)
             await silent.until("hello")
             await silent.read_to_the_end()
-            assert silent.pings >= 1, "it was asked for a sign of life"
+            assert silent.pings >= 1, "it was pinged"
         for name, (_, code, reason) in FLOODS.items():
             assert (ended[name].close_code, reason in ended[name].close_reason) == (code, True), name
         await until_sessions(server, 0)
-        async with connected(server) as other:  # who answers pings is not given up, however slow the machine
+        async with connected(server) as other:  # answers pings, so it stays connected on a slow machine, too
             await other.until("ready")
         assert await server.stop() == 0
         assert "Traceback" not in server.output

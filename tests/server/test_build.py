@@ -89,7 +89,7 @@ async def loaded(server_state: ServerState, loads: Loads, count: int) -> list[En
         ),
     ],
 )
-async def test_all_calls_that_may_run_together_share_the_cores_but_one(
+async def test_concurrent_calls_share_all_cores_but_one(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], cores: int, threads: int
 ) -> None:
     loads = Loads()
@@ -112,7 +112,7 @@ async def test_all_calls_that_may_run_together_share_the_cores_but_one(
         ({"transcription_engine_options": {"backend": "transformers"}, "use_main_model_for_realtime": True}, 64, (1,)),
     ],
 )
-async def test_a_lane_chooses_as_many_workers_as_its_engine_and_the_cores_are_good_for(
+async def test_number_of_workers_follows_engine_and_cores(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], cores: int, workers: tuple[int, ...]
 ) -> None:
     server_state = built(monkeypatch, Loads(), cores=cores, **settings)
@@ -123,7 +123,7 @@ async def test_a_lane_chooses_as_many_workers_as_its_engine_and_the_cores_are_go
     ("engine", "loads_each", "num_workers"),
     [("sherpa_onnx_moonshine", 1, 3), ("faster_whisper", 1, 3), ("whisper_cpp", 3, 1)],
 )
-async def test_workers_share_a_model_where_the_engine_allows_it(
+async def test_workers_share_a_model_if_the_engine_allows_it(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     engine: str,
@@ -141,7 +141,7 @@ async def test_workers_share_a_model_where_the_engine_allows_it(
     assert "recovered" not in caplog.text, "no engine was lost"
 
 
-async def test_an_engine_that_has_one_worker_says_so(
+async def test_engine_with_one_worker_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = "sherpa_onnx_moonshine"
@@ -152,7 +152,7 @@ async def test_an_engine_that_has_one_worker_says_so(
     assert f"engine {name} runs with one worker, not 4: it decodes all utterances in one call" in caplog.messages
 
 
-async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_once(
+async def test_hang_is_reported_in_health_and_its_settings_change_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loads = Loads(once=True)
@@ -175,7 +175,7 @@ async def test_a_hang_shows_in_health_and_the_settings_that_govern_it_change_at_
         nursery.cancel_scope.cancel()
 
 
-async def test_an_outage_that_lasts_is_told_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lasting_outage_is_reported_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     loads = Loads(once=True)
     server_state = built(monkeypatch, loads, job_deadline_s=0.05, engine_outage_limit_s=0.0, lane_workers=1)
     lane = server_state.lanes.lane_for(JobKind.FINAL)

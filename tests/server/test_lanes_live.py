@@ -109,7 +109,7 @@ async def test_one_streaming_lane_for_both(tones: str) -> None:
 
 
 @pytest.mark.contract("7.1")
-async def test_the_final_model_makes_the_partials_too_where_it_is_told_so(tones: str) -> None:
+async def test_final_model_makes_partials_too_if_configured(tones: str) -> None:
     flags = ("--realtime-engine", "sherpa_onnx_streaming", "--realtime-model", tones, "--use-main-model-for-realtime")
     async with talked(*flags) as (client, scheduler):
         assert normalise(client.text) == SAID
@@ -127,13 +127,13 @@ async def test_one_engine_with_other_options_for_partials_is_two_lanes() -> None
 
 
 @pytest.mark.contract("8.2")
-async def test_partials_take_the_options_of_the_finals_unless_they_have_their_own() -> None:
+async def test_partials_use_the_options_of_finals_unless_they_have_their_own() -> None:
     async with talked("--engine-options", '{"num_threads": 2}') as (client, scheduler):
         assert normalise(client.text) == SAID
         assert list(lanes(scheduler)) == ["main"]
 
 
-async def test_an_engine_that_cannot_load_leaves_the_other_lane_at_work(tmp_path: Path) -> None:
+async def test_failed_engine_leaves_the_other_lane_working(tmp_path: Path) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     words = ["-m", "trio_stt", "serve", "--port", "{port}", "--realtime-engine", "parakeet", "--offline"]
     async with running_server([*words, "--download-root", str(tmp_path)]) as server, connected(server) as client:

@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of a sentence: its final still arrives, then the server says goodbye and ends."""
+"""SIGTERM in the middle of a sentence: its final still arrives, then the server closes and exits."""
 
 import signal
 
@@ -24,7 +24,7 @@ GOING_AWAY = 1001
         ([*HYPERCORN, "trio"], signal.SIGINT),
     ],
 )
-async def test_a_sentence_is_finished_before_the_server_ends(command: list[str], number: signal.Signals) -> None:
+async def test_sentence_is_finished_before_the_server_exits(command: list[str], number: signal.Signals) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with running_server(command) as server, connected(server) as client:
         await client.until("ready")
@@ -41,7 +41,7 @@ async def test_a_sentence_is_finished_before_the_server_ends(command: list[str],
         assert "Traceback" not in server.output
 
 
-async def test_while_it_waits_nobody_new_comes_in_and_a_second_signal_ends_it_at_once() -> None:
+async def test_draining_server_rejects_new_clients_and_exits_at_a_second_signal() -> None:
     samples, rate_hz = load_pcm(moonshine_asset("two_cities.wav"))
     args = [*SERVE, "--shutdown-grace-s", "600", "--max-audio-queue-seconds-per-session", "60"]
     async with running_server(args) as server, connected(server) as client:

@@ -1,4 +1,4 @@
-"""A real server under a supervisor: its probes, what systemd hears, and its log."""
+"""A real server under a supervisor: its probes, its notifications and its log."""
 
 import json
 import signal
@@ -17,25 +17,25 @@ SERVE = ["-m", "trio_stt", "serve", "--port", "{port}", "--log-format", "json", 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="systemd talks over Unix sockets")
 
 
-async def until_told(systemd: socket.socket, wanted: str) -> list[str]:
-    """What systemd hears, up to a message."""
-    heard: list[str] = []
+async def until_notified(systemd: socket.socket, wanted: str) -> list[str]:
+    """The notifications up to one of them."""
+    received: list[str] = []
     with trio.fail_after(60):
-        while wanted not in heard:
+        while wanted not in received:
             await trio.lowlevel.wait_readable(systemd)
-            heard.append(systemd.recv(4096).decode())
-    return heard
+            received.append(systemd.recv(4096).decode())
+    return received
 
 
-async def test_a_supervisor_hears_of_a_server_s_life_and_reads_its_log(tmp_path: Path) -> None:
+async def test_supervisor_gets_notifications_probes_and_json_log(tmp_path: Path) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.setblocking(False)
         env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000", "WATCHDOG_PID": ""}
         async with running_server([*SERVE, "--max-sessions", "1"], env) as server:
-            await until_told(systemd, "READY=1")
-            await until_told(systemd, "WATCHDOG=1")
+            await until_notified(systemd, "READY=1")
+            await until_notified(systemd, "WATCHDOG=1")
             async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
                 for probe in ("live", "ready"):
                     answer = await http.get(f"/health/{probe}")
@@ -51,7 +51,7 @@ async def test_a_supervisor_hears_of_a_server_s_life_and_reads_its_log(tmp_path:
                     assert (await http.get("/health/live")).status_code == 200
                     server.process.send_signal(signal.SIGTERM)
                     await client.until_closed()
-            await until_told(systemd, "STOPPING=1")
+            await until_notified(systemd, "STOPPING=1")
             assert await server.process.wait() == 0
             lines = [json.loads(line) for line in server.output.splitlines() if line.startswith("{")]
             assert [line for line in lines if line.get("session") == hello["sessionId"]], server.output

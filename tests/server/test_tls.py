@@ -51,7 +51,7 @@ def command(folder: Path) -> list[str]:
 
 
 class TlsServer(RunningServer):
-    """One that is ready when it says so."""
+    """A server that is ready."""
 
     async def wait_until_ready(self, within_s: float) -> None:
         with trio.move_on_after(within_s):
@@ -61,7 +61,7 @@ class TlsServer(RunningServer):
                 await trio.sleep(0.05)
 
 
-async def test_a_new_certificate_is_taken_on_sighup_and_sessions_go_on(
+async def test_sighup_loads_a_new_certificate_and_sessions_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.support.server.RunningServer", TlsServer)
@@ -93,24 +93,24 @@ async def test_a_new_certificate_is_taken_on_sighup_and_sessions_go_on(
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--certfile", "a.pem"], "trio-stt: keyfile: is missing"),
         (["--keyfile", "a.pem"], "trio-stt: certfile: is missing"),
         (["--certfile", "/nowhere/a.pem", "--keyfile", "b.pem"], "/nowhere/a.pem and b.pem: No such file"),
     ],
 )
-def test_files_that_cannot_be_used_end_the_start_with_one_line(
-    flags: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_unusable_certificate_files_fail_the_start_in_one_line(
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trio_stt.cli.serve.start_logging", lambda *_, **__: None)
     assert main(["serve", *flags]) == 2
     printed = capsys.readouterr().err
-    assert said in printed
+    assert message in printed
     assert printed.count("\n") == 1
 
 
-def test_a_key_that_does_not_fit_or_is_encrypted_is_refused(tmp_path: Path) -> None:
+def test_wrong_or_encrypted_private_key_is_rejected(tmp_path: Path) -> None:
     authority = trustme.CA()
     issue(tmp_path, authority)
     settings = load_settings({"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
@@ -132,7 +132,9 @@ def _encrypted_key() -> str:
 
 
 @pytest.mark.parametrize(("keyed", "encrypted"), [(False, False), (True, False), (False, True), (True, True)])
-def test_what_a_network_may_see_is_warned_of(keyed: bool, encrypted: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_public_address_without_keys_or_tls_warns(
+    keyed: bool, encrypted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = load_settings(({"keys_file": "k"} if keyed else {}) | ({"certfile": "c"} if encrypted else {}))
     _warn_if_public(["http://0.0.0.0:8010", "http://127.0.0.1:8010"], settings)
     printed = capsys.readouterr().err
@@ -142,7 +144,7 @@ def test_what_a_network_may_see_is_warned_of(keyed: bool, encrypted: bool, capsy
     assert "127.0.0.1" not in printed
 
 
-async def test_with_and_without_a_key_and_nothing_secret_is_logged(tmp_path: Path) -> None:
+async def test_requests_with_and_without_a_key_log_no_secret(tmp_path: Path) -> None:
     """As a person does it: make a key, start the server, connect with it and without."""
     path = tmp_path / "keys"
     made = await trio.run_process(

@@ -21,17 +21,17 @@ def event(text: str) -> ASGISendEvent:
 
 
 def run_host(main: Callable[[], Awaitable[None]]) -> None:
-    """Run `main` on an asyncio loop; nothing may go wrong unheard and no task may be left."""
-    unheard: list[dict[str, Any]] = []
+    """Run `main` on an asyncio loop; no error may be unhandled and no task left."""
+    unhandled: list[dict[str, Any]] = []
 
     async def host() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
         async with asyncio.timeout(30):
             await main()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(host())
-    assert unheard == []
+    assert unhandled == []
 
 
 async def call(app: App, receive: ASGIReceiveCallable = UNUSED, send: ASGISendCallable = UNUSED) -> None:

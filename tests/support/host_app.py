@@ -1,4 +1,4 @@
-"""A small Quart-Trio app behind the ASGI bridge, which says on stdout what happens to it.
+"""A small Quart-Trio app behind the ASGI bridge, which prints what happens to it.
 
 Test modules start it under real Hypercorn workers as `tests.support.host_app:app`.
 """

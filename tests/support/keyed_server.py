@@ -1,4 +1,4 @@
-"""A server with keys on real sockets, and short ways to ask it something."""
+"""A server with keys on real sockets, and helpers for requests and handshakes."""
 
 import http.client
 import json
@@ -57,20 +57,20 @@ async def ask(rig: Rig, route: str, **headers: str) -> tuple[int, dict[str, str]
         try:
             connection.request(method, path, "{}" if method == "PATCH" else None, fields)
             with connection.getresponse() as answer:
-                content, told = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
-                return answer.status, told, _read(told, content)
+                content, fields_read = answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+                return answer.status, fields_read, _read(fields_read, content)
         finally:
             connection.close()
 
     return await trio.to_thread.run_sync(exchange)
 
 
-def _read(told: dict[str, str], content: bytes) -> Any:
-    return json.loads(content) if content and told["content-type"] == "application/json" else content
+def _read(headers: dict[str, str], content: bytes) -> Any:
+    return json.loads(content) if content and headers["content-type"] == "application/json" else content
 
 
 async def knock(rig: Rig, **headers: str) -> str:
-    """What a handshake comes to: its status, or the first event, or the close code."""
+    """The result of a handshake: its status, the first event or the close code."""
     async with raw_client(rig.port) as client:
         await client.open(rig.port, headers={name.replace("_", "-"): value for name, value in headers.items()})
         status = client.answer.split()[1]

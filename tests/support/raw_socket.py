@@ -1,4 +1,4 @@
-"""A WebSocket client that breaks rules: it writes any bytes, frame by frame, and reads what a server answers."""
+"""A WebSocket client that can break rules: it sends any bytes, frame by frame, and reads the answers."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -61,12 +61,12 @@ class RawClient:
         await self.stream.send_all(data)
 
     async def flood(self, data: bytes) -> None:
-        """Send, as far as the server lets us."""
+        """Send until the server closes the connection."""
         with suppress(trio.BrokenResourceError):
             await self.stream.send_all(data)
 
     async def open(self, port: int, path: str = PATH, headers: Mapping[str, str] | None = None) -> None:
-        """Shake hands; `answer` has the head of the answer."""
+        """Shake hands; `answer` is the head of the response."""
         await self.send(handshake(port, path, headers))
         head = b""
         while b"\r\n\r\n" not in head:
@@ -79,7 +79,7 @@ class RawClient:
         self._take(rest)
 
     async def read_on(self) -> bool:
-        """Take what the server says next; whether the connection still stands."""
+        """Read what the server sends next; returns whether the connection is still open."""
         try:
             received = await self.stream.receive_some()
         except trio.BrokenResourceError:
@@ -87,7 +87,7 @@ class RawClient:
         was_open = self.close_code is None
         self._take(received)
         if was_open and self.close_code is not None:
-            # As RFC 6455 has it, and as far as nothing else is being sent; the server waits for it a while.
+            # RFC 6455 requires a reply, for which the server waits; another task may be sending.
             with suppress(trio.BrokenResourceError, trio.BusyResourceError):
                 await self.send(frame(CLOSE))
         return bool(received)
@@ -123,7 +123,7 @@ class RawClient:
 
 @asynccontextmanager
 async def raw_client(port: int) -> AsyncIterator[RawClient]:
-    """A TCP connection on which nothing was said yet."""
+    """A new TCP connection."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream:
         yield RawClient(stream)
