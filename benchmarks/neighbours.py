@@ -25,8 +25,8 @@ import numpy as np
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, connect_websocket_url
 
-from benchmarks.inside import FOLDER, ask, time_turns
-from benchmarks.yardstick import yardstick
+from benchmarks.cpu_calibration import cpu_calibration
+from benchmarks.server_snapshot import FOLDER, request_snapshot, time_scheduling
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
 from trio_stt.bench.server import OwnServer, own_server
@@ -43,9 +43,9 @@ STAGGER_S = 5.0
 """Talkers who say the same at the same time would all wait for the engine at once."""
 SETTLED_S = 10.0
 """Until the talkers are there."""
-CROWD = 200
-RETURNS_PER_S = 50
-QUESTIONS_PER_S = 200
+BURST_CLIENTS = 200
+RECONNECTS_PER_S = 50
+REQUESTS_PER_S = 200
 MOST_BYTES = 2**24
 HANDSHAKE = (
     b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -54,7 +54,7 @@ HANDSHAKE = (
 START = b"\x81\x90\0\0\0\0" + b'{"type":"start"}'
 """A frame of 16 characters, masked with zeros (RFC 6455, section 5.2)."""
 
-Nuisance = Callable[[str], Awaitable[object]]
+Disturbance = Callable[[str], Awaitable[object]]
 
 
 async def connected(nursery: trio.Nursery, url: str) -> WebSocketConnection:
@@ -62,7 +62,7 @@ async def connected(nursery: trio.Nursery, url: str) -> WebSocketConnection:
     return await connect_websocket_url(nursery, url, message_queue_size=1, max_message_size=MOST_BYTES)
 
 
-async def again_and_again(url: str, behave: Callable[[WebSocketConnection], Awaitable[None]]) -> None:
+async def repeat(url: str, behave: Callable[[WebSocketConnection], Awaitable[None]]) -> None:
     """Misbehave, on a new connection whenever the server has ended one."""
     while True:
         with suppress(OSError, HandshakeError):
@@ -75,20 +75,20 @@ async def again_and_again(url: str, behave: Callable[[WebSocketConnection], Awai
         await trio.sleep(0.1)
 
 
-async def nobody(url: str) -> None:  # noqa: ARG001 - as the others
+async def no_disturbance(url: str) -> None:  # noqa: ARG001 - as the others
     """There is no nuisance."""
     await trio.lowlevel.checkpoint()
 
 
-async def deaf(url: str) -> None:
+async def never_read(url: str) -> None:
     """Asks for much and reads nothing."""
 
     async def behave(socket: WebSocketConnection) -> None:
         while True:
             await socket.send_message('{"type":"metrics"}')
-            await trio.sleep(1 / QUESTIONS_PER_S)
+            await trio.sleep(1 / REQUESTS_PER_S)
 
-    await again_and_again(url, behave)
+    await repeat(url, behave)
 
 
 async def flood(url: str) -> None:
@@ -102,7 +102,7 @@ async def flood(url: str) -> None:
             while True:
                 await socket.send_message(packet)
 
-    await again_and_again(url, behave)
+    await repeat(url, behave)
 
 
 async def read(socket: WebSocketConnection) -> None:
@@ -112,65 +112,65 @@ async def read(socket: WebSocketConnection) -> None:
 
 
 @asynccontextmanager
-async def greeted(url: str) -> AsyncIterator[tuple[trio.socket.SocketType, float]]:
+async def open_session(url: str) -> AsyncIterator[tuple[trio.socket.SocketType, float]]:
     """A connection after its `hello`, and how many seconds that took from the attempt on; it vanishes at the end.
 
     It is a bare socket: a client library, or a stream of Trio's, takes half as much CPU as the server, of the same
     cores.
     """
-    place = urlsplit(url)
-    called_s = trio.current_time()
+    parts = urlsplit(url)
+    started_s = trio.current_time()
     with trio.socket.socket() as socket:
-        await socket.connect((place.hostname, place.port))
-        await socket.send(HANDSHAKE % (place.path.encode(), place.netloc.encode()))
+        await socket.connect((parts.hostname, parts.port))
+        await socket.send(HANDSHAKE % (parts.path.encode(), parts.netloc.encode()))
         answer = b""
         while b'"type":"hello"' not in answer:
             more = await socket.recv(65_536)
             if not more:
                 raise OSError("the server did not greet")
             answer += more
-        yield socket, trio.current_time() - called_s
+        yield socket, trio.current_time() - started_s
 
 
-async def returning(url: str, *, starts: bool = False) -> None:
+async def reconnect(url: str, *, starts: bool = False) -> None:
     """Connects and vanishes many times a second; a session that was started is waited for each time."""
 
-    async def come_and_go() -> None:
-        async with greeted(url) as (socket, _):
+    async def connect_once() -> None:
+        async with open_session(url) as (socket, _):
             if starts:
                 await socket.send(START)
 
     async with trio.open_nursery() as nursery:
         while True:
-            nursery.start_soon(come_and_go)
-            await trio.sleep(1 / RETURNS_PER_S)
+            nursery.start_soon(connect_once)
+            await trio.sleep(1 / RECONNECTS_PER_S)
 
 
-async def crowd(url: str) -> list[float]:
+async def burst(url: str) -> list[float]:
     """Many who come at once, and vanish at once when all were greeted; the seconds until each was."""
-    took_s: list[float] = []
+    hello_times_s: list[float] = []
     all_there = trio.Event()
 
     async def one() -> None:
-        async with greeted(url) as (_, own_s):
-            took_s.append(own_s)
-            if len(took_s) == CROWD:
+        async with open_session(url) as (_, own_s):
+            hello_times_s.append(own_s)
+            if len(hello_times_s) == BURST_CLIENTS:
                 all_there.set()
             await all_there.wait()
 
     async with trio.open_nursery() as nursery:
-        for _ in range(CROWD):
+        for _ in range(BURST_CLIENTS):
             nursery.start_soon(one)
-    return took_s
+    return hello_times_s
 
 
-NUISANCES: Mapping[str, Nuisance] = {
-    "nobody": nobody,
-    "one does not read": deaf,
+DISTURBANCES: Mapping[str, Disturbance] = {
+    "nobody": no_disturbance,
+    "one does not read": never_read,
     "one floods": flood,
-    "one comes back 50 times a second": returning,
-    "one comes back and starts 50 times a second": partial(returning, starts=True),
-    "200 come at once": crowd,
+    "one comes back 50 times a second": reconnect,
+    "one comes back and starts 50 times a second": partial(reconnect, starts=True),
+    "200 come at once": burst,
 }
 
 
@@ -180,35 +180,37 @@ async def measure(scenes: Sequence[str], clients: int, seconds: float, *, words:
     with tempfile.TemporaryDirectory() as name:
         reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
         clip = reading if words else msgspec.structs.replace(reading, length_s=CLIP_S)
-        told = None if words else Path(name)
+        report_folder = None if words else Path(name)
         for scene in scenes:
-            speed = yardstick()
-            result = await measured(NUISANCES[scene], told, clients=clients, seconds=seconds, clip=clip)
+            speed = cpu_calibration()
+            result = await measure_scene(
+                DISTURBANCES[scene], report_folder, clients=clients, seconds=seconds, clip=clip
+            )
             result = {"scene": scene, "yardstick": speed, **result}
             results.append(result)
             print("  ".join(f"{key}: {value}" for key, value in result.items()), flush=True)
     return results
 
 
-async def measured(
-    nuisance: Nuisance, told: Path | None, *, clients: int, seconds: float, clip: Clip
+async def measure_scene(
+    disturbance: Disturbance, report_folder: Path | None, *, clients: int, seconds: float, clip: Clip
 ) -> dict[str, Any]:
     """What the talkers beside a nuisance notice; of a crowd also when it was greeted.
 
-    A silent server tells in the folder `told` how long its tasks waited; without one, the server has its own engine.
+    A silent server tells in the folder `report_folder` how long its tasks waited; without one, the server has its own engine.
     """
-    greeted_s: object = None
-    inside: dict[str, Any] = {}
-    if told is not None:
-        os.environ[FOLDER] = str(told)
-    async with _server(silent=told is not None) as server, trio.open_nursery() as nursery:
+    hello_times_s: object = None
+    server_delays: dict[str, Any] = {}
+    if report_folder is not None:
+        os.environ[FOLDER] = str(report_folder)
+    async with _server(silent=report_folder is not None) as server, trio.open_nursery() as nursery:
 
         async def disturb() -> None:
-            nonlocal greeted_s
+            nonlocal hello_times_s
             await trio.sleep(SETTLED_S)
-            if told is not None:
-                time_turns(server.pid)
-            greeted_s = await nuisance(server.url)
+            if report_folder is not None:
+                time_scheduling(server.pid)
+            hello_times_s = await disturbance(server.url)
 
         nursery.start_soon(disturb)
         run_figures = figures(
@@ -223,23 +225,26 @@ async def measured(
                 ping_every_s=PING_EVERY_S,
             )
         )
-        if told is None:
-            inside = {"finalP99Ms": run_figures.final.p99_ms, "firstPartialP99Ms": run_figures.first_partial.p99_ms}
+        if report_folder is None:
+            server_delays = {
+                "finalP99Ms": run_figures.final.p99_ms,
+                "firstPartialP99Ms": run_figures.first_partial.p99_ms,
+            }
         else:
-            _, turn_p99_ms, turn_max_ms = (await ask(server.pid, told)).turn_ms
-            inside = {"serverTurnP99Ms": turn_p99_ms, "serverTurnMaxMs": turn_max_ms}
+            _, turn_p99_ms, turn_max_ms = (await request_snapshot(server.pid, report_folder)).scheduling_delay_ms
+            server_delays = {"serverTurnP99Ms": turn_p99_ms, "serverTurnMaxMs": turn_max_ms}
         nursery.cancel_scope.cancel()
     result: dict[str, Any] = {
         "pingP50Ms": run_figures.ping.p50_ms,
         "pingP99Ms": run_figures.ping.p99_ms,
         "pingMaxMs": run_figures.ping.max_ms,
         "sentLateP99Ms": run_figures.sent_late.p99_ms,
-        **inside,
+        **server_delays,
         "droppedS": run_figures.dropped_s,
         "failures": run_figures.failures,
     }
-    if isinstance(greeted_s, list):
-        result["helloP99Ms"] = round(float(np.percentile(greeted_s, 99)) * 1000, 1)
+    if isinstance(hello_times_s, list):
+        result["helloP99Ms"] = round(float(np.percentile(hello_times_s, 99)) * 1000, 1)
     return result
 
 
@@ -252,11 +257,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--scene", action="append", choices=tuple(NUISANCES), help="may be repeated; default: all")
+    parser.add_argument("--scene", action="append", choices=tuple(DISTURBANCES), help="may be repeated; default: all")
     parser.add_argument("--words", action="store_true", help="measure `trio-stt serve` with its engine")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    scenes = arguments.scene or list(NUISANCES)
+    scenes = arguments.scene or list(DISTURBANCES)
     results = trio.run(lambda: measure(scenes, arguments.clients, arguments.seconds, words=arguments.words))
     if arguments.json:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 import trio
 
-from benchmarks.inside import FOLDER, ask
-from benchmarks.yardstick import yardstick
+from benchmarks.cpu_calibration import cpu_calibration
+from benchmarks.server_snapshot import FOLDER, request_snapshot
 from trio_stt.bench.client_record import RunResult
 from trio_stt.bench.figures import figures
 from trio_stt.bench.load import observe
@@ -39,11 +39,11 @@ RATE_HZ = 48_000
 PACKET_S = 0.04
 CLIP_S = 20.0
 IDLE_S = 5.0
-LOOK_S = 0.5
+SAMPLE_EVERY_S = 0.5
 """Between two looks at how much audio is held."""
 
 
-async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: float, clips: list[Clip]) -> RunResult:
+async def run_once(url: str, pid: int, *, clients: int, talking: float, seconds: float, clips: list[Clip]) -> RunResult:
     """One run."""
     return await observe(
         url=url,
@@ -59,17 +59,17 @@ async def watch(url: str, pid: int, *, clients: int, talking: float, seconds: fl
 async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -> dict[str, Any]:
     """CPU and memory of a scene with one client and with many."""
     talking, flags = SCENES[scene]
-    speed = yardstick()
+    speed = cpu_calibration()
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
     async with own_server(flags, command=command) as server:
         idle_from = process_use(server.pid)
         await trio.sleep(IDLE_S)
         empty = process_use(server.pid)
-        alone = await watch(server.url, server.pid, clients=1, talking=talking, seconds=seconds, clips=clips)
+        alone = await run_once(server.url, server.pid, clients=1, talking=talking, seconds=seconds, clips=clips)
         before = process_use(server.pid)
-        many = await watch(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
+        many = await run_once(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
         after = process_use(server.pid)
-    run_figures = figures(many)
+    run_result = figures(many)
     assert many.after is not None  # its process was given
     return {
         "scene": scene,
@@ -81,16 +81,16 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
         "kibPerSession": round((many.after.rss_bytes - before.rss_bytes) / 1024 / clients, 1),
         "threadsPerSession": (many.after.threads - before.threads) / clients,
         "descriptorsPerSession": (many.after.descriptors - before.descriptors) / clients,
-        "pingP99Ms": run_figures.ping.p99_ms,
-        "sentLateP99Ms": run_figures.sent_late.p99_ms,
-        "talkersCpuMsPerAudioS": round(run_figures.clients_cpu_s_per_audio_s * 1000, 2),
-        "failures": run_figures.failures,
+        "pingP99Ms": run_result.ping.p99_ms,
+        "sentLateP99Ms": run_result.sent_late.p99_ms,
+        "talkersCpuMsPerAudioS": round(run_result.clients_cpu_s_per_audio_s * 1000, 2),
+        "failures": run_result.failures,
     }
 
 
-def per_audio_ms(cpu_s: float, run_figures: RunResult) -> float:
+def per_audio_ms(cpu_s: float, run_result: RunResult) -> float:
     """Milliseconds of CPU for each second of audio that came: all of a run's, so that lateness does not flatter."""
-    return round(cpu_s * 1000 / sum(record.audio_s for record in run_figures.records), 2)
+    return round(cpu_s * 1000 / sum(record.audio_s for record in run_result.records), 2)
 
 
 async def split(
@@ -103,22 +103,22 @@ async def split(
     audio_kib: list[float] = []
     async with own_server(flags, command=command) as server, trio.open_nursery() as nursery:
 
-        async def look() -> None:
+        async def sample_audio() -> None:
             while True:
-                audio_kib.append((await ask(server.pid, folder)).audio_kib)
-                await trio.sleep(LOOK_S)
+                audio_kib.append((await request_snapshot(server.pid, folder)).audio_kib)
+                await trio.sleep(SAMPLE_EVERY_S)
 
         before = process_use(server.pid)
-        nursery.start_soon(look)
-        run_figures = await watch(
+        nursery.start_soon(sample_audio)
+        run_result = await run_once(
             server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips
         )
         after = process_use(server.pid)
         nursery.cancel_scope.cancel()
     steps = msgspec.json.decode(steps_file.read_bytes())
-    rows = {name: per_audio_ms(step["seconds"], run_figures) for name, step in steps.items()}
-    loop_ms = per_audio_ms(after.main_thread_cpu_s - before.main_thread_cpu_s, run_figures)
-    total_ms = per_audio_ms(after.cpu_s - before.cpu_s, run_figures)
+    rows = {name: per_audio_ms(step["seconds"], run_result) for name, step in steps.items()}
+    loop_ms = per_audio_ms(after.main_thread_cpu_s - before.main_thread_cpu_s, run_result)
+    total_ms = per_audio_ms(after.cpu_s - before.cpu_s, run_result)
     rows["engine thread, asleep but for its queue"] = round(total_ms - loop_ms, 2)
     rows["in no step: Hypercorn, wsproto, Quart, Trio"] = round(total_ms - sum(rows.values()), 2)
     return round(max(audio_kib) / clients, 1), dict(sorted(rows.items(), key=lambda row: -row[1]))

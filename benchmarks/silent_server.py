@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import msgspec
 
-from benchmarks.inside import tell_when_asked
+from benchmarks.server_snapshot import report_on_signal
 from trio_stt.api.realtimestt import route
 from trio_stt.cli import main
 from trio_stt.dsp import kernels
@@ -170,7 +170,7 @@ def load_silent(config: EngineConfig) -> SilentEngine:  # noqa: ARG001 - as the 
 
 if __name__ == "__main__":
     registry.load = load_silent
-    tell_when_asked()
+    report_on_signal()
     steps_file = sys.argv[1]
     followed = None if steps_file == "-" else follow_steps()
     status = main(["serve", *sys.argv[2:]])

@@ -28,7 +28,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 from wsproto.utilities import LocalProtocolError
 
-from benchmarks.inside import FOLDER, Inside, ask
+from benchmarks.server_snapshot import FOLDER, ServerSnapshot, request_snapshot
 from benchmarks.speech import SPEECH_48K
 from trio_stt.bench.process import ProcessUse, process_use
 from trio_stt.bench.server import own_server
@@ -36,25 +36,25 @@ from trio_stt.protocol.packets import build_packet
 
 RATE_HZ = 48_000
 PACKET_SAMPLES = 1_920
-STRETCH_S = 4.0
+TURN_S = 4.0
 """Said before the server is asked whether it has heard: a live server sheds what waits for too long."""
 LONGEST_STAY_S = 60.0
 SAMPLES_PER_RUN = 240
 MOST_BYTES = 2**24
-GREETED_WITHIN_S = 60.0
+HANDSHAKE_WITHIN_S = 60.0
 
 
 @asynccontextmanager
-async def line(url: str) -> AsyncIterator[WebSocketConnection]:
+async def open_socket(url: str) -> AsyncIterator[WebSocketConnection]:
     """A connection that is cut at the end of the block; closing it before is a goodbye."""
-    place = urlsplit(url)
-    assert place.hostname
-    assert place.port
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
     try:
-        async with await trio.open_tcp_stream(place.hostname, place.port) as stream, trio.open_nursery() as nursery:
+        async with await trio.open_tcp_stream(parts.hostname, parts.port) as stream, trio.open_nursery() as nursery:
             greeting = partial(wrap_client_stream, max_message_size=MOST_BYTES)
-            with trio.fail_after(GREETED_WITHIN_S):  # trio-websocket waits for good where a handshake is broken off
-                socket = await greeting(nursery, stream, place.netloc, place.path)
+            with trio.fail_after(HANDSHAKE_WITHIN_S):  # trio-websocket waits for good where a handshake is broken off
+                socket = await greeting(nursery, stream, parts.netloc, parts.path)
             yield socket
             await stream.aclose()
             nursery.cancel_scope.cancel()
@@ -72,10 +72,10 @@ _FAILURES = (OSError, trio.BrokenResourceError, trio.TooSlowError, HandshakeErro
 class Soak:
     """Clients of one server, and what they have said. It ends after `hours` of audio, or `minutes` of time if given."""
 
-    def __init__(self, url: str, pid: int, told: Path, *, hours: float, minutes: float | None) -> None:
+    def __init__(self, url: str, pid: int, report_folder: Path, *, hours: float, minutes: float | None) -> None:
         self._url = url
         self._pid = pid
-        self._told = told
+        self._report_folder = report_folder
         self._hours = hours
         self._minutes = minutes
         self._begun_s = trio.current_time()
@@ -83,45 +83,45 @@ class Soak:
             build_packet(SPEECH_48K[at : at + PACKET_SAMPLES].tobytes(), rate_hz=RATE_HZ)
             for at in range(0, SPEECH_48K.size - PACKET_SAMPLES + 1, PACKET_SAMPLES)
         ]
-        self.said_s = 0.0
-        self.seen: list[tuple[float, ProcessUse, Inside]] = []  # after so many hours of audio
-        self.calls = 0
-        self.returns = 0
+        self.sent_s = 0.0
+        self.samples: list[tuple[float, ProcessUse, ServerSnapshot]] = []  # after so many hours of audio
+        self.connections = 0
+        self.resumes = 0
         self.failures: list[str] = []
 
     @property
-    def done(self) -> float:
+    def progress(self) -> float:
         """Which part of the run is over; 1 at its end."""
         if self._minutes is None:
-            return self.said_s / (self._hours * 3600)
+            return self.sent_s / (self._hours * 3600)
         return (trio.current_time() - self._begun_s) / (self._minutes * 60)
 
     async def client(self, number: int) -> None:
         """Call again and again; what fails is counted, and told, for an hour's figures are worth keeping."""
-        dice = random.Random(number)  # noqa: S311 - no secrets
+        rng = random.Random(number)  # noqa: S311 - no secrets
         resume = ""
-        while self.done < 1:
+        while self.progress < 1:
             try:
-                async with line(self._url) as socket:
-                    resume = await self._call(socket, dice, resume)
+                async with open_socket(self._url) as socket:
+                    resume = await self._connect_once(socket, rng, resume)
             except* _FAILURES as failed:
                 self.failures.append(repr(failed.exceptions[0]))
                 print(f"client {number}: {self.failures[-1]}", file=sys.stderr)
                 resume = ""
 
-    async def _call(self, socket: WebSocketConnection, dice: random.Random, resume: str) -> str:
+    async def _connect_once(self, socket: WebSocketConnection, rng: random.Random, resume: str) -> str:
         """One connection; returns with what the next goes on in the same session, or nothing."""
-        self.calls += 1
+        self.connections += 1
         token = msgspec.json.decode(await socket.get_message())["resumeToken"]
         if resume:
             token = msgspec.json.decode(resume)["token"]
             await socket.send_message(resume)
             await self._until(socket, "resumed")
-            self.returns += 1
+            self.resumes += 1
         await socket.send_message('{"type":"start"}')
-        for _ in range(dice.randint(1, round(LONGEST_STAY_S / STRETCH_S))):
-            seq = await self._speak(socket, dice.randrange(len(self._packets)))
-        match dice.choice(["stop", "leave", "cut", "return"]):
+        for _ in range(rng.randint(1, round(LONGEST_STAY_S / TURN_S))):
+            seq = await self._speak(socket, rng.randrange(len(self._packets)))
+        match rng.choice(["stop", "leave", "cut", "return"]):
             case "stop":
                 await socket.send_message('{"type":"stop"}')
                 await socket.aclose()
@@ -143,70 +143,70 @@ class Soak:
 
     async def _speak(self, socket: WebSocketConnection, start: int) -> int:
         """Say a stretch; returns the number of the event that told that it was heard."""
-        count = round(STRETCH_S * RATE_HZ / PACKET_SAMPLES)
+        count = round(TURN_S * RATE_HZ / PACKET_SAMPLES)
         for number in range(start, start + count):
             await socket.send_message(self._packets[number % len(self._packets)])
         await socket.send_message('{"type":"flush"}')
         seq: int = (await self._until(socket, "flushed"))["seq"]
-        self.said_s += STRETCH_S
+        self.sent_s += TURN_S
         return seq
 
-    async def look(self) -> None:
+    async def sample(self) -> None:
         """Note what the server holds, every so often, until the end."""
-        while self.done < 1:
+        while self.progress < 1:
             await trio.sleep(0.05)
-            if self.done * SAMPLES_PER_RUN >= len(self.seen) + 1:
-                inside = await ask(self._pid, self._told)
-                self.seen.append((self.said_s / 3600, process_use(self._pid), inside))
+            if self.progress * SAMPLES_PER_RUN >= len(self.samples) + 1:
+                snapshot = await request_snapshot(self._pid, self._report_folder)
+                self.samples.append((self.sent_s / 3600, process_use(self._pid), snapshot))
 
 
 async def soak(*, hours: float, minutes: float | None, clients: int) -> dict[str, Any]:
     """Growth for each hour of audio, and the first and last third in figures."""
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
-    with TemporaryDirectory() as told:
-        os.environ[FOLDER] = told
-        return await run(command, Path(told), hours=hours, minutes=minutes, clients=clients)
+    with TemporaryDirectory() as report_folder:
+        os.environ[FOLDER] = report_folder
+        return await run(command, Path(report_folder), hours=hours, minutes=minutes, clients=clients)
 
 
 async def run(
-    command: Sequence[str], told: Path, *, hours: float, minutes: float | None, clients: int
+    command: Sequence[str], report_folder: Path, *, hours: float, minutes: float | None, clients: int
 ) -> dict[str, Any]:
     """The same with a server that tells in a folder."""
     async with own_server((), command=command) as server:
-        work = Soak(server.url, server.pid, told, hours=hours, minutes=minutes)
+        work = Soak(server.url, server.pid, report_folder, hours=hours, minutes=minutes)
         begun_s = trio.current_time()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(work.look)
+            nursery.start_soon(work.sample)
             for number in range(clients):
                 nursery.start_soon(work.client, number)
         took_s = trio.current_time() - begun_s
-    settled = work.seen[len(work.seen) // 3 :]
-    held: dict[str, Sequence[float]] = {
+    settled = work.samples[len(work.samples) // 3 :]
+    series: dict[str, Sequence[float]] = {
         "rssMib": [use.rss_bytes / 2**20 for _, use, _ in settled],
-        "heapMib": [inside.heap_mib for _, _, inside in settled],
-        "pythonBlocks": [inside.python_blocks for _, _, inside in settled],
+        "heapMib": [snapshot.heap_mib for _, _, snapshot in settled],
+        "pythonBlocks": [snapshot.python_blocks for _, _, snapshot in settled],
         "threads": [use.threads for _, use, _ in settled],
         "descriptors": [use.descriptors for _, use, _ in settled],
-        "tasks": [inside.tasks for _, _, inside in settled],
+        "tasks": [snapshot.tasks for _, _, snapshot in settled],
     }
-    hours_said = [at for at, _, _ in settled]
+    hours_sent = [at for at, _, _ in settled]
     return {
-        "audioHours": round(work.said_s / 3600, 2),
+        "audioHours": round(work.sent_s / 3600, 2),
         "clients": clients,
         "minutes": round(took_s / 60, 1),
-        "connections": work.calls,
-        "resumed": work.returns,
+        "connections": work.connections,
+        "resumed": work.resumes,
         "failures": work.failures,
-        "timesRealTime": round(work.said_s / took_s, 1),
-        "cpuMsPerAudioS": round(settled[-1][1].cpu_s * 1000 / work.said_s, 2),
-        **{name: [round(seen[0], 1), round(seen[-1], 1)] for name, seen in held.items()},
-        **{f"{name}PerAudioHour": growth(hours_said, seen) for name, seen in held.items()},
+        "timesRealTime": round(work.sent_s / took_s, 1),
+        "cpuMsPerAudioS": round(settled[-1][1].cpu_s * 1000 / work.sent_s, 2),
+        **{name: [round(samples[0], 1), round(samples[-1], 1)] for name, samples in series.items()},
+        **{f"{name}PerAudioHour": growth(hours_sent, samples) for name, samples in series.items()},
     }
 
 
-def growth(at: Sequence[float], held: Sequence[float]) -> float:
+def growth(at: Sequence[float], series: Sequence[float]) -> float:
     """Slope of the straight line that lies nearest to the points."""
-    return round(float(np.polyfit(at, held, 1)[0]), 3)
+    return round(float(np.polyfit(at, series, 1)[0]), 3)
 
 
 def main() -> None:
@@ -217,12 +217,12 @@ def main() -> None:
     length.add_argument("--minutes", type=float, help="on the clock instead")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    result = trio.run(partial(soak, hours=asked.hours, minutes=asked.minutes, clients=asked.clients))
+    arguments = parser.parse_args()
+    result = trio.run(partial(soak, hours=arguments.hours, minutes=arguments.minutes, clients=arguments.clients))
     for name, value in result.items():
         print(f"{name:>24}  {value}")
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
 
 if __name__ == "__main__":

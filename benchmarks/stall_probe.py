@@ -25,8 +25,8 @@ import numpy as np
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError
 
-from benchmarks.inside import FOLDER, ask, time_turns
-from benchmarks.soak import PACKET_SAMPLES, RATE_HZ, line
+from benchmarks.server_snapshot import FOLDER, request_snapshot, time_scheduling
+from benchmarks.soak import PACKET_SAMPLES, RATE_HZ, open_socket
 from benchmarks.speech import SPEECH_48K
 from trio_stt.bench.server import own_server
 from trio_stt.protocol.packets import build_packet
@@ -46,7 +46,7 @@ async def probe(url: str, seconds: float) -> dict[str, list[float]]:
     waits_ms: list[float] = []
     late_ms: list[float] = []
     count = round(seconds * PINGS_PER_S)
-    async with line(url) as socket, trio.open_nursery() as nursery:
+    async with open_socket(url) as socket, trio.open_nursery() as nursery:
         begun_s = trio.current_time()
 
         async def ping() -> None:
@@ -64,12 +64,12 @@ async def probe(url: str, seconds: float) -> dict[str, list[float]]:
     return {"": waits_ms, "SentLate": late_ms}
 
 
-async def visit(url: str, number: int, clients: int) -> None:
+async def run_client(url: str, number: int, clients: int) -> None:
     """One client who never stops coming back."""
     await trio.sleep(number / clients * (len(PACKETS) * PACKET_S + AWAY_S))
     while True:
         try:
-            async with line(url) as socket:
+            async with open_socket(url) as socket:
                 await socket.send_message('{"type":"start"}')
                 for sent, packet in enumerate(PACKETS):
                     await socket.send_message(packet)
@@ -81,48 +81,62 @@ async def visit(url: str, number: int, clients: int) -> None:
         await trio.sleep(AWAY_S)
 
 
-async def crowd(url: str, clients: int) -> None:
+async def run_clients(url: str, clients: int) -> None:
     """All clients, until somebody ends the process."""
     async with trio.open_nursery() as nursery:
         for number in range(clients):
-            nursery.start_soon(visit, url, number, clients)
+            nursery.start_soon(run_client, url, number, clients)
 
 
-async def measured(url: str, seconds: float) -> dict[str, list[float]]:
+async def run_probe(url: str, seconds: float) -> dict[str, list[float]]:
     """What a prober in another process waited, and how late it was."""
     command = [sys.executable, "-m", "benchmarks.stall_probe", "--probe", url, "--seconds", str(seconds)]
     ran = await trio.run_process(command, capture_stdout=True)
-    seen: dict[str, list[float]] = json.loads(ran.stdout)
-    return seen
+    samples: dict[str, list[float]] = json.loads(ran.stdout)
+    return samples
 
 
 async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, Any]:
     """Milliseconds from ping to pong, alone and among the clients."""
     command = [sys.executable, "-m", *(("trio_stt", "serve") if engine else ("benchmarks.silent_server", "-"))]
-    inside: dict[str, float] = {}
-    with TemporaryDirectory() as told:
-        os.environ[FOLDER] = told
+    server_delays: dict[str, float] = {}
+    with TemporaryDirectory() as report_folder:
+        os.environ[FOLDER] = report_folder
         async with own_server(("--resume-grace-s", "2", "--log-level", "ERROR"), command=command) as server:
-            alone = await measured(server.url, seconds)
-            come = [sys.executable, "-m", "benchmarks.stall_probe", "--crowd", server.url, "--clients", str(clients)]
-            others = await trio.lowlevel.open_process(come, stdin=subprocess.DEVNULL)
+            alone = await run_probe(server.url, seconds)
+            client_command = [
+                sys.executable,
+                "-m",
+                "benchmarks.stall_probe",
+                "--crowd",
+                server.url,
+                "--clients",
+                str(clients),
+            ]
+            client_process = await trio.lowlevel.open_process(client_command, stdin=subprocess.DEVNULL)
             try:
                 await trio.sleep(SETTLED_S)
                 if not engine:
-                    time_turns(server.pid)
-                among = await measured(server.url, seconds)
+                    time_scheduling(server.pid)
+                among = await run_probe(server.url, seconds)
                 if not engine:
-                    inside = dict(zip(("P50", "P99", "P100"), (await ask(server.pid, Path(told))).turn_ms, strict=True))
+                    server_delays = dict(
+                        zip(
+                            ("P50", "P99", "P100"),
+                            (await request_snapshot(server.pid, Path(report_folder))).scheduling_delay_ms,
+                            strict=True,
+                        )
+                    )
             finally:
-                others.kill()
+                client_process.kill()
                 with trio.move_on_after(5, shield=True):
-                    await others.wait()
+                    await client_process.wait()
     return {
         "clients": clients,
         "pings": len(among[""]),
         **{f"alone{what}{part}Ms": value for what, each in alone.items() for part, value in percentiles(each).items()},
         **{f"among{what}{part}Ms": value for what, each in among.items() for part, value in percentiles(each).items()},
-        **{f"serverTurn{part}Ms": value for part, value in inside.items()},
+        **{f"serverTurn{part}Ms": value for part, value in server_delays.items()},
         "loadAverage": round(os.getloadavg()[0], 1),
     }
 
@@ -141,21 +155,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--probe", help=argparse.SUPPRESS)
     parser.add_argument("--crowd", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.probe:
-        print(json.dumps(trio.run(probe, asked.probe, asked.seconds)))
-    elif asked.crowd:
-        trio.run(crowd, asked.crowd, asked.clients)
+    arguments = parser.parse_args()
+    if arguments.probe:
+        print(json.dumps(trio.run(probe, arguments.probe, arguments.seconds)))
+    elif arguments.run_clients:
+        trio.run(run_clients, arguments.run_clients, arguments.clients)
     else:
 
         async def run() -> dict[str, Any]:
-            return await compare(clients=asked.clients, seconds=asked.seconds, engine=asked.engine)
+            return await compare(clients=arguments.clients, seconds=arguments.seconds, engine=arguments.engine)
 
         result = trio.run(run)
         for name, value in result.items():
             print(f"{name:>22}  {value}")
-        if asked.json:
-            asked.json.write_text(json.dumps(result, indent=2) + "\n")
+        if arguments.json:
+            arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ BULK_BYTES = 64 * 2**20
 """More than the caches of a processor hold."""
 
 
-def yardstick() -> dict[str, float]:
+def cpu_calibration() -> dict[str, float]:
     """The mean CPU time of a round, in ms: Python adds up a million squares; NumPy goes through 64 MiB."""
     bulk = np.ones(BULK_BYTES, np.uint8)  # zeros would be made on the way
     return {
@@ -35,4 +35,4 @@ def _mean_ms(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    print(yardstick())
+    print(cpu_calibration())

@@ -1,6 +1,6 @@
 """What a server under a benchmark holds, and how long its tasks wait for their turn: told in a file when it is asked.
 
-`tell_when_asked` is for the server, `ask` for the benchmark. It must not decide what is too much.
+`report_on_signal` is for the server, `request_snapshot` for the benchmark. It must not decide what is too much.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ FOLDER = "BENCHMARK_TELLS_IN"
 _ANSWER_WITHIN_S = 30.0
 
 
-class Inside(msgspec.Struct, frozen=True, kw_only=True):
+class ServerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A server at one moment.
 
     Attributes:
@@ -31,7 +31,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         python_blocks: Pieces of memory that Python has handed out.
         heap_mib: What is in use of the C library's heap, of all arenas; 0 where it does not say.
         audio_kib: What the tapes of all sessions take.
-        turn_ms: How long tasks that could go on waited for their turn since `time_turns`: the median, 99 of 100, and
+        turn_ms: How long tasks that could go on waited for their turn since `time_scheduling`: the median, 99 of 100, and
             the longest.
     """
 
@@ -39,10 +39,10 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     python_blocks: int
     heap_mib: float
     audio_kib: float
-    turn_ms: tuple[float, float, float]
+    scheduling_delay_ms: tuple[float, float, float]
 
 
-class _Turns(trio.abc.Instrument):
+class _SchedulingDelays(trio.abc.Instrument):
     """Times from when a task could go on until it did."""
 
     def __init__(self) -> None:
@@ -56,56 +56,56 @@ class _Turns(trio.abc.Instrument):
         self.waits_s.append(time.perf_counter() - self._since_s.pop(task, time.perf_counter()))
 
 
-def tell_when_asked() -> None:
+def report_on_signal() -> None:
     """Answer SIGUSR1 and time turns from SIGUSR2 on, if somebody wants to hear; call it before the server runs."""
     if FOLDER not in os.environ:
         return
-    turns = _Turns()
-    tapes = _follow_tapes()
+    delays = _SchedulingDelays()
+    buffers = _track_buffers()
 
-    def tell(*_: object) -> None:
-        told = Inside(
+    def report(*_: object) -> None:
+        snapshot = ServerSnapshot(
             tasks=trio.lowlevel.current_statistics().tasks_living,
             python_blocks=sys.getallocatedblocks(),
             heap_mib=_heap_mib(),
-            audio_kib=sum(sample_buffer._buffer.nbytes for sample_buffer in tapes) / 1024,  # noqa: SLF001 - nobody else asks
-            turn_ms=_spread_ms(turns.waits_s),
+            audio_kib=sum(sample_buffer._buffer.nbytes for sample_buffer in buffers) / 1024,  # noqa: SLF001 - nobody else asks
+            scheduling_delay_ms=_spread_ms(delays.waits_s),
         )
         part = Path(os.environ[FOLDER]) / "part"
-        part.write_bytes(msgspec.json.encode(told))
+        part.write_bytes(msgspec.json.encode(snapshot))
         part.rename(part.with_name("told"))
 
-    signal.signal(signal.SIGUSR1, tell)
-    signal.signal(signal.SIGUSR2, lambda *_: trio.lowlevel.add_instrument(turns))
+    signal.signal(signal.SIGUSR1, report)
+    signal.signal(signal.SIGUSR2, lambda *_: trio.lowlevel.add_instrument(delays))
 
 
-def time_turns(pid: int) -> None:
+def time_scheduling(pid: int) -> None:
     """Have a server time the turns of its tasks from now on; it costs about a microsecond each."""
     os.kill(pid, signal.SIGUSR2)
 
 
-async def ask(pid: int, folder: Path) -> Inside:
+async def request_snapshot(pid: int, folder: Path) -> ServerSnapshot:
     """What a server holds now, and how its tasks fared."""
-    told = folder / "told"
-    told.unlink(missing_ok=True)
+    snapshot = folder / "told"
+    snapshot.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
     with trio.fail_after(_ANSWER_WITHIN_S):
-        while not told.exists():  # noqa: ASYNC110 - another process cannot set our events
+        while not snapshot.exists():  # noqa: ASYNC110 - another process cannot set our events
             await trio.sleep(0.01)
-    return msgspec.json.decode(told.read_bytes(), type=Inside)
+    return msgspec.json.decode(snapshot.read_bytes(), type=ServerSnapshot)
 
 
-def _follow_tapes() -> WeakSet[SampleBuffer]:
+def _track_buffers() -> WeakSet[SampleBuffer]:
     """All that are made from now on, as long as there is one."""
-    tapes: WeakSet[SampleBuffer] = WeakSet()
+    buffers: WeakSet[SampleBuffer] = WeakSet()
     make = SampleBuffer.__init__
 
     def make_noted(sample_buffer: SampleBuffer) -> None:
         make(sample_buffer)
-        tapes.add(sample_buffer)
+        buffers.add(sample_buffer)
 
     SampleBuffer.__init__ = make_noted  # type: ignore[method-assign]
-    return tapes
+    return buffers
 
 
 def _spread_ms(waits_s: "array[float]") -> tuple[float, float, float]:
