@@ -1,10 +1,10 @@
-"""How fast this machine is right now: the CPU time of work that never changes.
+"""Measures how fast this machine is at the moment: the CPU time of constant work.
 
-    uv run --group bench python -m benchmarks.yardstick
+    uv run --group bench python -m benchmarks.cpu_calibration
 
-A virtual machine shares its caches, its memory and the threads of its cores with others: the same run can take twice
-the CPU an hour later, or a second later. So these are means, over some seconds, and figures of two runs compare where
-they are alike.
+A virtual machine shares caches, memory and hardware threads with others, so the same work can take twice the CPU time
+an hour or a second later. Figures of two runs are comparable if their calibrations are alike. The calibration is a mean
+over some seconds.
 """
 
 import time
@@ -15,12 +15,12 @@ import numpy as np
 ROUNDS = 20
 STEPS = 1_000_000
 BULK_BYTES = 64 * 2**20
-"""More than the caches of a processor hold."""
+"""More than the caches of a processor."""
 
 
 def cpu_calibration() -> dict[str, float]:
-    """The mean CPU time of a round, in ms: Python adds up a million squares; NumPy goes through 64 MiB."""
-    bulk = np.ones(BULK_BYTES, np.uint8)  # zeros would be made on the way
+    """Mean CPU time of a round in ms: a million squares in Python, and one pass of NumPy over 64 MiB."""
+    bulk = np.ones(BULK_BYTES, np.uint8)  # zeros would be allocated lazily
     return {
         "pythonMs": _mean_ms(lambda: sum(step * step for step in range(STEPS))),
         "memoryMs": _mean_ms(lambda: np.add(bulk, 1, out=bulk)),

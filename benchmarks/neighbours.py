@@ -1,12 +1,12 @@
-"""What well-behaved clients notice of one that does not read, floods or keeps coming back, and of a crowd at the door.
+"""Noisy neighbours: how much one client that never reads, floods or reconnects, or a burst of clients, delays others.
 
     uv run --group bench python -m benchmarks.neighbours [--scene nobody] [--seconds 20] [--words] [--json FILE]
 
-Talkers in processes of their own speak at the pace of speech and ping five times a second; the nuisance runs in a
-process beside them. The server is `benchmarks.silent_server`. The figure is the time from `ping` to `pong`, against a
-run in which nobody is a nuisance. `sentLateP99Ms` is how late talkers were themselves, and `serverTurn…` how long tasks
-of the server that could go on waited for their turn while there was a nuisance. With `--words` the server is `trio-stt
-serve` with its own engine instead, and finals and first partials are told, too.
+Simulated clients in processes of their own stream speech in real time and send five pings a second; the disturbance
+runs in another process. The server is `benchmarks.silent_server`. The figure is the time from `ping` to `pong`,
+compared with a run without a disturbance (scene `nobody`). `sentLateP99Ms` is the delay of the clients themselves, and
+`serverTurn…` the scheduling delay of the server's runnable tasks during the disturbance. With `--words` the server is
+`trio-stt serve` with its own engine, and the delays of finals and first partials are reported, too.
 """
 
 import argparse
@@ -38,11 +38,11 @@ RATE_HZ = 48_000
 PACKET_S = 0.04
 CLIP_S = 5.0
 PING_EVERY_S = 0.2
-"""For a 99th percentile that is the same again, of 3,000 pings in a minute and not of 600."""
+"""3,000 pings in a minute make the 99th percentile repeatable; 600 do not."""
 STAGGER_S = 5.0
-"""Talkers who say the same at the same time would all wait for the engine at once."""
+"""Clients that send the same speech at the same time would all need the engine at once."""
 SETTLED_S = 10.0
-"""Until the talkers are there."""
+"""Time until all simulated clients are connected."""
 BURST_CLIENTS = 200
 RECONNECTS_PER_S = 50
 REQUESTS_PER_S = 200
@@ -58,12 +58,12 @@ Disturbance = Callable[[str], Awaitable[object]]
 
 
 async def connected(nursery: trio.Nursery, url: str) -> WebSocketConnection:
-    """A connection whose reader stops when nobody takes its messages."""
+    """Open a connection that stops reading while its messages are not taken."""
     return await connect_websocket_url(nursery, url, message_queue_size=1, max_message_size=MOST_BYTES)
 
 
 async def repeat(url: str, behave: Callable[[WebSocketConnection], Awaitable[None]]) -> None:
-    """Misbehave, on a new connection whenever the server has ended one."""
+    """Run `behave` on a connection, and on a new one whenever the server closes it."""
     while True:
         with suppress(OSError, HandshakeError):
             async with trio.open_nursery() as nursery:
@@ -75,13 +75,13 @@ async def repeat(url: str, behave: Callable[[WebSocketConnection], Awaitable[Non
         await trio.sleep(0.1)
 
 
-async def no_disturbance(url: str) -> None:  # noqa: ARG001 - as the others
-    """There is no nuisance."""
+async def no_disturbance(url: str) -> None:  # noqa: ARG001 - the signature of a disturbance
+    """The baseline: no disturbance."""
     await trio.lowlevel.checkpoint()
 
 
 async def never_read(url: str) -> None:
-    """Asks for much and reads nothing."""
+    """Send many requests and read no answer."""
 
     async def behave(socket: WebSocketConnection) -> None:
         while True:
@@ -92,7 +92,7 @@ async def never_read(url: str) -> None:
 
 
 async def flood(url: str) -> None:
-    """Speaks as fast as it can."""
+    """Send audio as fast as possible."""
     noise = np.random.default_rng(0).normal(scale=3000, size=round(PACKET_S * RATE_HZ)).astype("<i2")
     packet = build_packet(noise.tobytes(), rate_hz=RATE_HZ)
 
@@ -106,17 +106,17 @@ async def flood(url: str) -> None:
 
 
 async def read(socket: WebSocketConnection) -> None:
-    """Take what comes."""
+    """Read and discard all messages."""
     while True:
         await socket.get_message()
 
 
 @asynccontextmanager
 async def open_session(url: str) -> AsyncIterator[tuple[trio.socket.SocketType, float]]:
-    """A connection after its `hello`, and how many seconds that took from the attempt on; it vanishes at the end.
+    """Connect and wait for `hello`; yield the socket and the seconds that took. It is cut at the end of the block.
 
-    It is a bare socket: a client library, or a stream of Trio's, takes half as much CPU as the server, of the same
-    cores.
+    It is a bare socket because a client library, or a Trio stream, would take half as much CPU as the server, on the
+    same cores.
     """
     parts = urlsplit(url)
     started_s = trio.current_time()
@@ -127,13 +127,13 @@ async def open_session(url: str) -> AsyncIterator[tuple[trio.socket.SocketType, 
         while b'"type":"hello"' not in answer:
             more = await socket.recv(65_536)
             if not more:
-                raise OSError("the server did not greet")
+                raise OSError("the server closed the connection before hello")
             answer += more
         yield socket, trio.current_time() - started_s
 
 
 async def reconnect(url: str, *, starts: bool = False) -> None:
-    """Connects and vanishes many times a second; a session that was started is waited for each time."""
+    """Connect and disconnect many times a second. The server keeps started sessions for their grace period."""
 
     async def connect_once() -> None:
         async with open_session(url) as (socket, _):
@@ -147,20 +147,20 @@ async def reconnect(url: str, *, starts: bool = False) -> None:
 
 
 async def burst(url: str) -> list[float]:
-    """Many who come at once, and vanish at once when all were greeted; the seconds until each was."""
+    """Connect many clients at once and cut them when all have their `hello`; return the seconds until each had."""
     hello_times_s: list[float] = []
-    all_there = trio.Event()
+    all_connected = trio.Event()
 
-    async def one() -> None:
+    async def run_one() -> None:
         async with open_session(url) as (_, own_s):
             hello_times_s.append(own_s)
             if len(hello_times_s) == BURST_CLIENTS:
-                all_there.set()
-            await all_there.wait()
+                all_connected.set()
+            await all_connected.wait()
 
     async with trio.open_nursery() as nursery:
         for _ in range(BURST_CLIENTS):
-            nursery.start_soon(one)
+            nursery.start_soon(run_one)
     return hello_times_s
 
 
@@ -175,7 +175,7 @@ DISTURBANCES: Mapping[str, Disturbance] = {
 
 
 async def measure(scenes: Sequence[str], clients: int, seconds: float, *, words: bool) -> list[dict[str, Any]]:
-    """One scene after the other."""
+    """Measure one scene after the other."""
     results = []
     with tempfile.TemporaryDirectory() as name:
         reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
@@ -186,7 +186,7 @@ async def measure(scenes: Sequence[str], clients: int, seconds: float, *, words:
             result = await measure_scene(
                 DISTURBANCES[scene], report_folder, clients=clients, seconds=seconds, clip=clip
             )
-            result = {"scene": scene, "yardstick": speed, **result}
+            result = {"scene": scene, "cpuCalibration": speed, **result}
             results.append(result)
             print("  ".join(f"{key}: {value}" for key, value in result.items()), flush=True)
     return results
@@ -195,9 +195,9 @@ async def measure(scenes: Sequence[str], clients: int, seconds: float, *, words:
 async def measure_scene(
     disturbance: Disturbance, report_folder: Path | None, *, clients: int, seconds: float, clip: Clip
 ) -> dict[str, Any]:
-    """What the talkers beside a nuisance notice; of a crowd also when it was greeted.
+    """Measure the simulated clients during a disturbance, and the `hello` times of a burst.
 
-    A silent server tells in the folder `report_folder` how long its tasks waited; without one, the server has its own engine.
+    With a `report_folder` the server is silent and reports its scheduling delays there; without, it has its own engine.
     """
     hello_times_s: object = None
     server_delays: dict[str, Any] = {}

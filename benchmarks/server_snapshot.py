@@ -1,6 +1,6 @@
-"""What a server under a benchmark holds, and how long its tasks wait for their turn: told in a file when it is asked.
+"""Snapshots of a server under a benchmark: memory, tasks and scheduling delays, written to a file on a signal.
 
-`report_on_signal` is for the server, `request_snapshot` for the benchmark. It must not decide what is too much.
+The server calls `report_on_signal`, the benchmark `request_snapshot` and `time_scheduling`.
 """
 
 import ctypes
@@ -18,8 +18,8 @@ import trio
 
 from trio_stt.dsp.sample_buffer import SampleBuffer
 
-FOLDER = "BENCHMARK_TELLS_IN"
-"""The environment variable that names the folder in which a server tells."""
+FOLDER = "BENCHMARK_REPORT_FOLDER"
+"""The environment variable with the folder into which a server writes snapshots."""
 _ANSWER_WITHIN_S = 30.0
 
 
@@ -27,12 +27,12 @@ class ServerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A server at one moment.
 
     Attributes:
-        tasks: Of Trio.
-        python_blocks: Pieces of memory that Python has handed out.
-        heap_mib: What is in use of the C library's heap, of all arenas; 0 where it does not say.
-        audio_kib: What the tapes of all sessions take.
-        turn_ms: How long tasks that could go on waited for their turn since `time_scheduling`: the median, 99 of 100, and
-            the longest.
+        tasks: Number of Trio tasks.
+        python_blocks: Memory blocks that Python has allocated.
+        heap_mib: Used memory of the C library's heap, all arenas; 0 if the library does not report it.
+        audio_kib: Memory of the sample buffers of all sessions.
+        scheduling_delay_ms: How long runnable tasks waited for the scheduler since `time_scheduling`: median, 99th
+            percentile and maximum.
     """
 
     tasks: int
@@ -43,7 +43,7 @@ class ServerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _SchedulingDelays(trio.abc.Instrument):
-    """Times from when a task could go on until it did."""
+    """Measures how long runnable tasks wait until they run."""
 
     def __init__(self) -> None:
         self._since_s: dict[trio.lowlevel.Task, float] = {}
@@ -57,7 +57,7 @@ class _SchedulingDelays(trio.abc.Instrument):
 
 
 def report_on_signal() -> None:
-    """Answer SIGUSR1 and time turns from SIGUSR2 on, if somebody wants to hear; call it before the server runs."""
+    """Write a snapshot on SIGUSR1 and time scheduling from SIGUSR2 on, if `FOLDER` is set."""
     if FOLDER not in os.environ:
         return
     delays = _SchedulingDelays()
@@ -68,25 +68,25 @@ def report_on_signal() -> None:
             tasks=trio.lowlevel.current_statistics().tasks_living,
             python_blocks=sys.getallocatedblocks(),
             heap_mib=_heap_mib(),
-            audio_kib=sum(sample_buffer._buffer.nbytes for sample_buffer in buffers) / 1024,  # noqa: SLF001 - nobody else asks
-            scheduling_delay_ms=_spread_ms(delays.waits_s),
+            audio_kib=sum(sample_buffer._buffer.nbytes for sample_buffer in buffers) / 1024,  # noqa: SLF001 - only this benchmark needs it
+            scheduling_delay_ms=_percentiles_ms(delays.waits_s),
         )
         part = Path(os.environ[FOLDER]) / "part"
         part.write_bytes(msgspec.json.encode(snapshot))
-        part.rename(part.with_name("told"))
+        part.rename(part.with_name("snapshot"))
 
     signal.signal(signal.SIGUSR1, report)
     signal.signal(signal.SIGUSR2, lambda *_: trio.lowlevel.add_instrument(delays))
 
 
 def time_scheduling(pid: int) -> None:
-    """Have a server time the turns of its tasks from now on; it costs about a microsecond each."""
+    """Make a server measure its scheduling delays from now on; that costs about a microsecond per task step."""
     os.kill(pid, signal.SIGUSR2)
 
 
 async def request_snapshot(pid: int, folder: Path) -> ServerSnapshot:
-    """What a server holds now, and how its tasks fared."""
-    snapshot = folder / "told"
+    """Request a snapshot of a server and wait for it."""
+    snapshot = folder / "snapshot"
     snapshot.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
     with trio.fail_after(_ANSWER_WITHIN_S):
@@ -96,27 +96,27 @@ async def request_snapshot(pid: int, folder: Path) -> ServerSnapshot:
 
 
 def _track_buffers() -> WeakSet[SampleBuffer]:
-    """All that are made from now on, as long as there is one."""
+    """The set of all sample buffers created from now on."""
     buffers: WeakSet[SampleBuffer] = WeakSet()
-    make = SampleBuffer.__init__
+    original = SampleBuffer.__init__
 
-    def make_noted(sample_buffer: SampleBuffer) -> None:
-        make(sample_buffer)
+    def tracked(sample_buffer: SampleBuffer) -> None:
+        original(sample_buffer)
         buffers.add(sample_buffer)
 
-    SampleBuffer.__init__ = make_noted  # type: ignore[method-assign]
+    SampleBuffer.__init__ = tracked  # type: ignore[method-assign]
     return buffers
 
 
-def _spread_ms(waits_s: "array[float]") -> tuple[float, float, float]:
+def _percentiles_ms(waits_s: "array[float]") -> tuple[float, float, float]:
     if not waits_s:
         return 0.0, 0.0, 0.0
-    median, most, longest = np.percentile(np.frombuffer(waits_s), (50, 99, 100)) * 1000
-    return round(float(median), 2), round(float(most), 2), round(float(longest), 2)
+    median, p99, longest = np.percentile(np.frombuffer(waits_s), (50, 99, 100)) * 1000
+    return round(float(median), 2), round(float(p99), 2), round(float(longest), 2)
 
 
 class _Mallinfo2(ctypes.Structure):
-    """As `mallinfo2` of glibc 2.33 returns it."""
+    """The result of `mallinfo2` of glibc 2.33."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -128,9 +128,9 @@ class _Mallinfo2(ctypes.Structure):
 
 
 def _heap_mib() -> float:
-    ask_library = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if ask_library is None:
+    mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo2 is None:
         return 0.0
-    ask_library.restype = _Mallinfo2
-    info = ask_library()
+    mallinfo2.restype = _Mallinfo2
+    info = mallinfo2()
     return round((info.uordblks + info.hblkhd) / 2**20, 1)

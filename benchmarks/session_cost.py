@@ -1,10 +1,10 @@
-"""What a streaming session costs without recognition: CPU, by step, memory, threads, descriptors.
+"""Measures the cost of a streaming session without recognition: CPU by step, memory, threads, descriptors.
 
     uv run --group bench python -m benchmarks.session_cost [--clients 50] [--seconds 20] [--json FILE]
 
-Talkers are real clients in processes of their own, at the pace of speech. The server is `benchmarks.silent_server`.
-CPU is the server's process as Linux counts it, without step timers; the split comes from a second server with them,
-and so does how much of the memory is audio.
+Simulated clients in processes of their own stream in real time. The server is `benchmarks.silent_server`. The CPU time
+is that of its process, without step timers; the split by step and the share of audio in the memory come from a second
+server with timers.
 """
 
 import argparse
@@ -33,18 +33,18 @@ SCENES: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "silence": (0.0, ()),
     "speech": (1.0, ()),
     "wake word, quiet room": (0.0, WAKE_FLAGS),
-    "wake word, somebody talks": (1.0, WAKE_FLAGS),
+    "wake word, speech": (1.0, WAKE_FLAGS),
 }
 RATE_HZ = 48_000
 PACKET_S = 0.04
 CLIP_S = 20.0
 IDLE_S = 5.0
 SAMPLE_EVERY_S = 0.5
-"""Between two looks at how much audio is held."""
+"""Interval between two samples of the audio in memory."""
 
 
 async def run_once(url: str, pid: int, *, clients: int, talking: float, seconds: float, clips: list[Clip]) -> RunResult:
-    """One run."""
+    """Carry out one run."""
     return await observe(
         url=url,
         pid=pid,
@@ -57,7 +57,7 @@ async def run_once(url: str, pid: int, *, clients: int, talking: float, seconds:
 
 
 async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -> dict[str, Any]:
-    """CPU and memory of a scene with one client and with many."""
+    """Measure CPU and memory of a scene with one client and with many."""
     talking, flags = SCENES[scene]
     speed = cpu_calibration()
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
@@ -69,34 +69,34 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
         before = process_use(server.pid)
         many = await run_once(server.url, server.pid, clients=clients, talking=talking, seconds=seconds, clips=clips)
         after = process_use(server.pid)
-    run_result = figures(many)
-    assert many.after is not None  # its process was given
+    run_figures = figures(many)
+    assert many.after is not None  # the process id was given
     return {
         "scene": scene,
         "clients": clients,
-        "yardstick": speed,
+        "cpuCalibration": speed,
         "cpuMsPerSWithNobody": round((empty.cpu_s - idle_from.cpu_s) / IDLE_S * 1000, 2),
         "cpuMsPerAudioSAlone": per_audio_ms(before.cpu_s - empty.cpu_s, alone),
         "cpuMsPerAudioS": per_audio_ms(after.cpu_s - before.cpu_s, many),
         "kibPerSession": round((many.after.rss_bytes - before.rss_bytes) / 1024 / clients, 1),
         "threadsPerSession": (many.after.threads - before.threads) / clients,
         "descriptorsPerSession": (many.after.descriptors - before.descriptors) / clients,
-        "pingP99Ms": run_result.ping.p99_ms,
-        "sentLateP99Ms": run_result.sent_late.p99_ms,
-        "talkersCpuMsPerAudioS": round(run_result.clients_cpu_s_per_audio_s * 1000, 2),
-        "failures": run_result.failures,
+        "pingP99Ms": run_figures.ping.p99_ms,
+        "sentLateP99Ms": run_figures.sent_late.p99_ms,
+        "clientsCpuMsPerAudioS": round(run_figures.clients_cpu_s_per_audio_s * 1000, 2),
+        "failures": run_figures.failures,
     }
 
 
 def per_audio_ms(cpu_s: float, run_result: RunResult) -> float:
-    """Milliseconds of CPU for each second of audio that came: all of a run's, so that lateness does not flatter."""
+    """Milliseconds of CPU per second of all audio of a run, late audio included: overload must not look cheap."""
     return round(cpu_s * 1000 / sum(record.audio_s for record in run_result.records), 2)
 
 
 async def split(
     scene: str, *, clients: int, seconds: float, clips: list[Clip], folder: Path
 ) -> tuple[float, dict[str, float]]:
-    """The most audio that all held at once, in KiB for each; milliseconds per second of audio and session, by step."""
+    """Measure the peak of audio in memory (KiB per session) and the CPU by step (ms per second of audio)."""
     talking, flags = SCENES[scene]
     steps_file = folder / "steps.json"
     command = [sys.executable, "-m", "benchmarks.silent_server", str(steps_file)]
@@ -119,18 +119,18 @@ async def split(
     rows = {name: per_audio_ms(step["seconds"], run_result) for name, step in steps.items()}
     loop_ms = per_audio_ms(after.main_thread_cpu_s - before.main_thread_cpu_s, run_result)
     total_ms = per_audio_ms(after.cpu_s - before.cpu_s, run_result)
-    rows["engine thread, asleep but for its queue"] = round(total_ms - loop_ms, 2)
+    rows["engine thread: queue only, its work is asleep"] = round(total_ms - loop_ms, 2)
     rows["in no step: Hypercorn, wsproto, Quart, Trio"] = round(total_ms - sum(rows.values()), 2)
     return round(max(audio_kib) / clients, 1), dict(sorted(rows.items(), key=lambda row: -row[1]))
 
 
 async def measure(scenes: Sequence[str], *, clients: int, seconds: float) -> list[dict[str, Any]]:
-    """All scenes."""
+    """Measure all scenes."""
     results = []
     with tempfile.TemporaryDirectory() as name:
         os.environ[FOLDER] = name
         reading = make_clips(sound_files([])[:1], rate_hz=RATE_HZ, folder=Path(name))[0]
-        clips = [msgspec.structs.replace(reading, length_s=CLIP_S)]  # nobody reads the words
+        clips = [msgspec.structs.replace(reading, length_s=CLIP_S)]  # the transcript is not used
         for scene in scenes:
             result = await cost(scene, clients=clients, seconds=seconds, clips=clips)
             audio_kib, steps = await split(scene, clients=clients, seconds=seconds, clips=clips, folder=Path(name))
@@ -141,7 +141,7 @@ async def measure(scenes: Sequence[str], *, clients: int, seconds: float) -> lis
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """Print a scene."""
+    """Print the result of a scene."""
     for name, value in result.items():
         if name != "steps":
             print(f"{name:>24}  {value}")

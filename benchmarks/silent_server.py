@@ -1,9 +1,9 @@
-"""`trio-stt serve` whose engine takes 20 ms for everything and hears nothing: what a server costs beside recognition.
+"""`trio-stt serve` with an engine that sleeps 20 ms per clip and returns no text, to measure all but recognition.
 
     python -m benchmarks.silent_server STEPS_FILE [flags of trio-stt serve]
 
-Unless STEPS_FILE is `-`, the main thread's work is timed step by step, and written there as JSON when the server ends.
-A step's time excludes that of the steps inside it. What is in no step is Hypercorn, wsproto, Quart and Trio.
+Unless STEPS_FILE is `-`, the work of the main thread is timed by step, and the times are written there as JSON when the
+server ends. The time of a step excludes its inner steps. Hypercorn, wsproto, Quart and Trio belong to no step.
 """
 
 import sys
@@ -37,16 +37,16 @@ from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter import Segmenter
 
 ENGINE_S = 0.02
-"""About what Moonshine tiny takes for a second of speech, but asleep."""
+"""About the time that Moonshine tiny takes for a second of speech."""
 
 
 class SilentEngine:
-    """Hears nothing, slowly, at no cost."""
+    """Returns empty transcripts after a sleep."""
 
     info = EngineInfo(engine="silent", model="none", device="cpu")
 
     def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Nothing was said."""
+        """Sleep, and return an empty transcript for each clip."""
         time.sleep(ENGINE_S * len(batch))
         return [Transcript(text="") for _ in batch]
 
@@ -55,7 +55,7 @@ class SilentEngine:
 
 
 class Steps:
-    """Adds up the time of each step; a step inside another pauses it."""
+    """Sums the time of each step. An inner step pauses the outer one."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -63,7 +63,7 @@ class Steps:
         self._inside: list[float] = []
 
     def timed(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do some work as a part of a step."""
+        """Run `work` as part of a step."""
         begun_s = time.thread_time()
         self._inside.append(0.0)
         try:
@@ -75,12 +75,12 @@ class Steps:
                 self._inside[-1] += took_s
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Reset all times."""
         self.seconds.clear()
         self.calls.clear()
 
     def follow(self, owner: Any, function: str, name: str) -> None:
-        """Time a function from now on; of a coroutine function the stretches in which it runs, not its waiting."""
+        """Time a function from now on. For a coroutine function, only the time in which it runs counts."""
         original = getattr(owner, function)
 
         @wraps(original)
@@ -91,13 +91,13 @@ class Steps:
         @wraps(original)
         async def waiting_wrapper(*args: Any, **kwargs: Any) -> Any:
             self.calls[name] += 1
-            return await _Stretches(self, name, original(*args, **kwargs))
+            return await _TimedCoroutine(self, name, original(*args, **kwargs))
 
         setattr(owner, function, waiting_wrapper if iscoroutinefunction(original) else wrapper)
 
 
-class _Stretches:
-    """A coroutine on its way: an iterator to which `await` passes everything on, timed while it runs."""
+class _TimedCoroutine:
+    """A coroutine as an iterator for `await` that is timed while it runs."""
 
     def __init__(self, steps: Steps, name: str, waiting: Coroutine[Any, Any, Any]) -> None:
         self._steps, self._name, self._waiting = steps, name, waiting
@@ -112,15 +112,15 @@ class _Stretches:
         return self.send(None)
 
     def send(self, value: Any) -> Any:
-        """Run until it waits again."""
+        """Run until the coroutine waits again."""
         return self._steps.timed(self._name, lambda: self._waiting.send(value))
 
     def throw(self, *error: Any) -> Any:
-        """Run on from an error or a cancellation."""
+        """Raise an error or a cancellation in the coroutine."""
         return self._steps.timed(self._name, lambda: self._waiting.throw(*error))
 
     def close(self) -> None:
-        """Give it up."""
+        """Close the coroutine."""
         self._waiting.close()
 
 
@@ -131,7 +131,7 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (audio_processor.AudioProcessor, "accept", "process: inbox to pipeline"),
     (audio_processor.AudioProcessor, "_push", "process: inbox to pipeline"),
     (StreamResampler, "push", "resample"),
-    (SpeechPipeline, "push", "segment: tape, windows"),
+    (SpeechPipeline, "push", "segment: buffer, windows"),
     (SpeechDetector, "detect", "VAD: gate and the rest"),
     (TelephoneBand, "push", "VAD: telephone band"),
     (WebRtcVad, "is_speech", "VAD: WebRTC"),
@@ -144,11 +144,11 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (route.QuartConnection, "send", "send: Quart"),
     (route, "encode", "send: encoding"),
 )
-"""Where each step is entered: an owner, the name of its function, the step's name."""
+"""The entry of each step: an owner, the name of its function, the name of the step."""
 
 
 def follow_steps() -> Steps:
-    """Time every step of a session, from the first packet on: the loading of kernels is none."""
+    """Time every step of a session from the first packet on, so that the loading of kernels does not count."""
     steps = Steps()
     for owner, function, name in STEPS:
         steps.follow(owner, function, name)
@@ -163,8 +163,8 @@ def follow_steps() -> Steps:
     return steps
 
 
-def load_silent(config: EngineConfig) -> SilentEngine:  # noqa: ARG001 - as the registry's
-    """In the place of the registry's `load`."""
+def load_silent(config: EngineConfig) -> SilentEngine:  # noqa: ARG001 - the signature of the registry
+    """Replace the registry's `load`."""
     return SilentEngine()
 
 

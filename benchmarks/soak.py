@@ -1,13 +1,12 @@
-"""Hours of audio from clients who come and go, as fast as the server takes it: does it keep what it should give back?
+"""Looks for leaks: hours of audio from clients that connect and disconnect, as fast as the server accepts it.
 
     uv run --group bench python -m benchmarks.soak [--hours 10 | --minutes 60] [--clients 20] [--json FILE]
 
-The server is `benchmarks.silent_server`: engines have leaks of their own. Each client says a reading with its pauses,
-in stretches of a few seconds, and goes on when the server has heard them. It stays for up to a minute of audio, then
-says that it stops, leaves in the middle of a word, or is cut off without a goodbye, and then every other time comes
-back to its session. Growth is the slope of the line through what the server holds over all but the first third, for
-each hour of audio: memory (of the process, on the C library's heap, and in Python's own pieces), threads, descriptors
-and tasks. It ends after so many hours of audio, or minutes on the clock.
+The server is `benchmarks.silent_server`, because engines have leaks of their own. Each client streams a reading in
+turns of a few seconds and continues when the server has processed them. After up to a minute of audio it sends `stop`,
+closes in the middle of a word, or disconnects without a close frame; in every other such case it resumes its session.
+Growth is the slope of a line through all samples but the first third, per hour of audio: memory (of the process, on the
+C library's heap, in Python's blocks), threads, descriptors and tasks.
 """
 
 import argparse
@@ -37,7 +36,7 @@ from trio_stt.protocol.packets import build_packet
 RATE_HZ = 48_000
 PACKET_SAMPLES = 1_920
 TURN_S = 4.0
-"""Said before the server is asked whether it has heard: a live server sheds what waits for too long."""
+"""Audio sent before waiting for `flushed`, because a live server drops audio that waits for too long."""
 LONGEST_STAY_S = 60.0
 SAMPLES_PER_RUN = 240
 MOST_BYTES = 2**24
@@ -46,20 +45,20 @@ HANDSHAKE_WITHIN_S = 60.0
 
 @asynccontextmanager
 async def open_socket(url: str) -> AsyncIterator[WebSocketConnection]:
-    """A connection that is cut at the end of the block; closing it before is a goodbye."""
+    """Open a WebSocket that is cut at the end of the block, unless it is closed before."""
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port
     try:
         async with await trio.open_tcp_stream(parts.hostname, parts.port) as stream, trio.open_nursery() as nursery:
             greeting = partial(wrap_client_stream, max_message_size=MOST_BYTES)
-            with trio.fail_after(HANDSHAKE_WITHIN_S):  # trio-websocket waits for good where a handshake is broken off
+            with trio.fail_after(HANDSHAKE_WITHIN_S):  # trio-websocket waits for ever if a handshake breaks off
                 socket = await greeting(nursery, stream, parts.netloc, parts.path)
             yield socket
             await stream.aclose()
             nursery.cancel_scope.cancel()
     except* LocalProtocolError:
-        pass  # trio-websocket's answer to a ping that came behind its own goodbye
+        pass  # trio-websocket answers a ping that arrives after its own close frame
 
 
 class RefusedError(Exception):
@@ -70,7 +69,7 @@ _FAILURES = (OSError, trio.BrokenResourceError, trio.TooSlowError, HandshakeErro
 
 
 class Soak:
-    """Clients of one server, and what they have said. It ends after `hours` of audio, or `minutes` of time if given."""
+    """The clients of one server. It ends after `hours` of audio, or after `minutes` if given."""
 
     def __init__(self, url: str, pid: int, report_folder: Path, *, hours: float, minutes: float | None) -> None:
         self._url = url
@@ -84,20 +83,20 @@ class Soak:
             for at in range(0, SPEECH_48K.size - PACKET_SAMPLES + 1, PACKET_SAMPLES)
         ]
         self.sent_s = 0.0
-        self.samples: list[tuple[float, ProcessUse, ServerSnapshot]] = []  # after so many hours of audio
+        self.samples: list[tuple[float, ProcessUse, ServerSnapshot]] = []  # with the hours of audio sent before
         self.connections = 0
         self.resumes = 0
         self.failures: list[str] = []
 
     @property
     def progress(self) -> float:
-        """Which part of the run is over; 1 at its end."""
+        """The finished part of the run, 0 to 1."""
         if self._minutes is None:
             return self.sent_s / (self._hours * 3600)
         return (trio.current_time() - self._begun_s) / (self._minutes * 60)
 
     async def client(self, number: int) -> None:
-        """Call again and again; what fails is counted, and told, for an hour's figures are worth keeping."""
+        """Connect again and again. Failures are counted and printed; they do not end the run."""
         rng = random.Random(number)  # noqa: S311 - no secrets
         resume = ""
         while self.progress < 1:
@@ -110,7 +109,7 @@ class Soak:
                 resume = ""
 
     async def _connect_once(self, socket: WebSocketConnection, rng: random.Random, resume: str) -> str:
-        """One connection; returns with what the next goes on in the same session, or nothing."""
+        """Use one connection; return the `resume` command for the next one, or an empty string."""
         self.connections += 1
         token = msgspec.json.decode(await socket.get_message())["resumeToken"]
         if resume:
@@ -133,7 +132,7 @@ class Soak:
         return ""
 
     async def _until(self, socket: WebSocketConnection, kind: str) -> dict[str, Any]:
-        """The next event of a kind."""
+        """Wait for the next event of a type."""
         while True:
             event: dict[str, Any] = msgspec.json.decode(await socket.get_message())
             if event["type"] == kind:
@@ -142,7 +141,7 @@ class Soak:
                 raise RefusedError(event["message"])
 
     async def _speak(self, socket: WebSocketConnection, start: int) -> int:
-        """Say a stretch; returns the number of the event that told that it was heard."""
+        """Stream one turn; return the `seq` of the `flushed` event behind it."""
         count = round(TURN_S * RATE_HZ / PACKET_SAMPLES)
         for number in range(start, start + count):
             await socket.send_message(self._packets[number % len(self._packets)])
@@ -152,7 +151,7 @@ class Soak:
         return seq
 
     async def sample(self) -> None:
-        """Note what the server holds, every so often, until the end."""
+        """Sample the server's resources at regular intervals until the end."""
         while self.progress < 1:
             await trio.sleep(0.05)
             if self.progress * SAMPLES_PER_RUN >= len(self.samples) + 1:
@@ -161,7 +160,7 @@ class Soak:
 
 
 async def soak(*, hours: float, minutes: float | None, clients: int) -> dict[str, Any]:
-    """Growth for each hour of audio, and the first and last third in figures."""
+    """Run the soak against a silent server; return first and last samples, and growth per hour of audio."""
     command = [sys.executable, "-m", "benchmarks.silent_server", "-"]
     with TemporaryDirectory() as report_folder:
         os.environ[FOLDER] = report_folder
@@ -171,7 +170,7 @@ async def soak(*, hours: float, minutes: float | None, clients: int) -> dict[str
 async def run(
     command: Sequence[str], report_folder: Path, *, hours: float, minutes: float | None, clients: int
 ) -> dict[str, Any]:
-    """The same with a server that tells in a folder."""
+    """Run it with a server that reports into a folder."""
     async with own_server((), command=command) as server:
         work = Soak(server.url, server.pid, report_folder, hours=hours, minutes=minutes)
         begun_s = trio.current_time()
@@ -205,7 +204,7 @@ async def run(
 
 
 def growth(at: Sequence[float], series: Sequence[float]) -> float:
-    """Slope of the straight line that lies nearest to the points."""
+    """The slope of the least-squares line through the points."""
     return round(float(np.polyfit(at, series, 1)[0]), 3)
 
 
@@ -213,8 +212,8 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--hours", type=float, default=10.0, help="of audio, all clients together")
-    length.add_argument("--minutes", type=float, help="on the clock instead")
+    length.add_argument("--hours", type=float, default=10.0, help="hours of audio of all clients together")
+    length.add_argument("--minutes", type=float, help="minutes of time instead")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

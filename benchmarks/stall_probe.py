@@ -1,15 +1,16 @@
-"""Does the event loop ever stand still? A ping 20 times a second, while 100 clients connect, talk, clear and vanish.
+"""Measures stalls of the event loop: 20 pings a second while 100 clients connect, talk, clear and disconnect.
 
     uv run --group bench python -m benchmarks.stall_probe [--clients 100] [--seconds 30] [--engine] [--json FILE]
 
-The server is `benchmarks.silent_server`, or with `--engine` the default engine. The prober is a process of its own and
-does nothing else; the clients share another one. Each client connects, says 2 s of a reading at the pace of speech,
-clears in the middle of a word, says some more, and is gone without a goodbye; 6 s later it comes again as somebody
-else. So a quarter of them talk at a time, and a dozen come each second.
-Pings leave by the clock, whether or not the last one was answered, so a loop that stands still is asked several times.
-A run without clients comes first. Three figures tell whose delay it is: `sentLate` is the prober's own, before a ping
-left; `serverTurn` how long tasks of the silent server that could go on waited for their turn, whatever came before and
-after; `loadAverage` what else the machine did. A pong takes some five turns, and CPU that others use delays them all.
+The server is `benchmarks.silent_server`, or `trio-stt serve` with its default engine (`--engine`). The prober has a
+process of its own; the clients share another one. Each client connects, streams 2 s of a reading in real time, sends
+`clear` in the middle of a word, and disconnects without a close frame; 6 s later it connects as a new client. So a
+quarter of them talk at any time, and a dozen connect each second.
+
+Pings are sent on schedule even if the last one has no answer, so a stall delays several of them. A run without clients
+comes first. Three figures tell where a delay comes from: `sentLate` is the prober's own delay before a ping;
+`serverTurn` is the scheduling delay of runnable tasks in the silent server; `loadAverage` shows other work of the
+machine. A pong takes about five scheduler turns, and CPU that other processes use delays all of them.
 """
 
 import argparse
@@ -42,7 +43,7 @@ AWAY_S = 6.0
 
 
 async def probe(url: str, seconds: float) -> dict[str, list[float]]:
-    """Milliseconds from each ping, when it was due, to its pong, and until it left."""
+    """Milliseconds from the due time of each ping to its pong, and to when it was sent."""
     waits_ms: list[float] = []
     late_ms: list[float] = []
     count = round(seconds * PINGS_PER_S)
@@ -65,7 +66,7 @@ async def probe(url: str, seconds: float) -> dict[str, list[float]]:
 
 
 async def run_client(url: str, number: int, clients: int) -> None:
-    """One client who never stops coming back."""
+    """Run one client that reconnects for ever."""
     await trio.sleep(number / clients * (len(PACKETS) * PACKET_S + AWAY_S))
     while True:
         try:
@@ -77,19 +78,19 @@ async def run_client(url: str, number: int, clients: int) -> None:
                         await socket.send_message('{"type":"clear"}')
                     await trio.sleep(PACKET_S)
         except* (OSError, HandshakeError, ConnectionClosed):
-            pass  # no place, or given up as too slow: somebody else comes
+            pass  # the server was full or closed it as too slow: connect again
         await trio.sleep(AWAY_S)
 
 
 async def run_clients(url: str, clients: int) -> None:
-    """All clients, until somebody ends the process."""
+    """Run all clients until the process is killed."""
     async with trio.open_nursery() as nursery:
         for number in range(clients):
             nursery.start_soon(run_client, url, number, clients)
 
 
 async def run_probe(url: str, seconds: float) -> dict[str, list[float]]:
-    """What a prober in another process waited, and how late it was."""
+    """Run the prober in another process and return its times."""
     command = [sys.executable, "-m", "benchmarks.stall_probe", "--probe", url, "--seconds", str(seconds)]
     ran = await trio.run_process(command, capture_stdout=True)
     samples: dict[str, list[float]] = json.loads(ran.stdout)
@@ -97,7 +98,7 @@ async def run_probe(url: str, seconds: float) -> dict[str, list[float]]:
 
 
 async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, Any]:
-    """Milliseconds from ping to pong, alone and among the clients."""
+    """Measure ping to pong without and with the clients."""
     command = [sys.executable, "-m", *(("trio_stt", "serve") if engine else ("benchmarks.silent_server", "-"))]
     server_delays: dict[str, float] = {}
     with TemporaryDirectory() as report_folder:
@@ -108,7 +109,7 @@ async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, An
                 sys.executable,
                 "-m",
                 "benchmarks.stall_probe",
-                "--crowd",
+                "--run-clients",
                 server.url,
                 "--clients",
                 str(clients),
@@ -142,7 +143,7 @@ async def compare(*, clients: int, seconds: float, engine: bool) -> dict[str, An
 
 
 def percentiles(waits_ms: list[float]) -> dict[str, float]:
-    """Median, 99 of 100, and the longest."""
+    """Median, 99th percentile and maximum."""
     return {f"P{part}": round(float(np.percentile(waits_ms, part)), 1) for part in (50, 99, 100)}
 
 
@@ -150,11 +151,11 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=30.0, help="of each of the two runs")
-    parser.add_argument("--engine", action="store_true", help="ask the default engine, not a silent one")
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of each of the two runs")
+    parser.add_argument("--engine", action="store_true", help="use the default engine instead of the silent one")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--probe", help=argparse.SUPPRESS)
-    parser.add_argument("--crowd", help=argparse.SUPPRESS)
+    parser.add_argument("--run-clients", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.probe:
         print(json.dumps(trio.run(probe, arguments.probe, arguments.seconds)))
