@@ -22,7 +22,7 @@ from trio_stt.lanes.partial_policy import PartialPolicy
 from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import Worker
 
-_DELAY_CHECK_INTERVAL_S = 0.1
+DELAY_CHECK_INTERVAL_S = 0.1
 """Seconds between two looks at the queue delay, while there is one."""
 
 
@@ -285,7 +285,7 @@ class Lane:
             oldest_s = min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
             self._partial_policy.observe_delay(now_s, now_s - oldest_s)
             if self._tickets or self._partial_policy.any_degraded:
-                await trio.sleep(_DELAY_CHECK_INTERVAL_S)
+                await trio.sleep(DELAY_CHECK_INTERVAL_S)
             else:
                 await self._delay_observers.park()
 
