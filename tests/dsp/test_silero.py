@@ -110,7 +110,10 @@ def runs_in_onnxruntime(model: SileroModel, caplog: pytest.LogCaptureFixture, sp
     assert probabilities(model, speech, model.silence_state[np.newaxis].copy()).max() > 0.99
     assert probabilities(model, [np.zeros(576, np.int16)] * 60, new_state()[np.newaxis]).max() < 0.1
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    start = "voice detection runs in onnxruntime, for three times the CPU time: fast Silero network: "
+    start = (
+        "voice detection falls back to onnxruntime, at three times the CPU time; "
+        "the fast Silero network cannot be used: "
+    )
     assert warning.startswith(start)
     return warning.removeprefix(start)
 

@@ -131,14 +131,14 @@ def _load_reference(path: Path) -> Score:
 
 
 def _onnxruntime_score(session: Any) -> Score:
-    # Inputs and outputs are taken by their order, so that their names are free.
+    # By order, so that a renamed input or output does no harm.
     audio, state, rate = (each.name for each in session.get_inputs())
     rate_hz = np.array(SAMPLE_RATE_HZ, np.int64)
 
     def score(samples: NDArray[np.int16], states: Floats, gain: np.float32) -> Floats:
         scaled = samples.astype(np.float32) * (gain / np.float32(32768))
         rows = np.repeat(scaled[np.newaxis], len(states), axis=0)
-        # The file wants its two state tensors first and the batch second.
+        # The file's axes are (output and memory, batch, width), ours (batch, output and memory, width).
         probabilities, after = session.run(None, {audio: rows, state: states.swapaxes(0, 1), rate: rate_hz})
         states[:] = after.swapaxes(0, 1)
         flat: Floats = probabilities.reshape(len(states))
@@ -158,7 +158,11 @@ def _load_fast(path: Path, reference: Score) -> Score | None:
         reason = "it does not agree with onnxruntime on a test signal"
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the reference can still run
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    logger.warning("voice detection runs in onnxruntime, for three times the CPU time: fast Silero network: %s", reason)
+    logger.warning(
+        "voice detection falls back to onnxruntime, at three times the CPU time; the fast Silero network cannot be "
+        "used: %s",
+        reason,
+    )
     return None
 
 
