@@ -144,7 +144,7 @@ FOCUSED = """() => {
 STOPS = [
     *("Talk", "Operations", "settings-open"),
     *("search-input", "copy", "save", "clear", "talk", "audio-open"),
-    *("Timeline", "30 seconds", "timeline-plot", "Statistics", "Events"),
+    *("Timeline", "30 seconds", "timeline-plot", "Stats", "Events"),
     *("Speech", "Wake words", "Problems", "Connection", "Details", "log-list"),
 ]
 

@@ -125,7 +125,7 @@ export class OperationsView {
     const totals = {
       Sessions: `${count(activeSessions)} of ${count(limits.maxSessions)}`,
       'Talking now': `${count(activeSpeakers)} of ${count(limits.maxActiveSpeakers)}`,
-      Rejected: count(rejectedSessions),
+      'Rejected sessions': count(rejectedSessions),
     };
     this.#totals.replaceChildren(
       ...Object.entries(totals).map(([name, value]) => makeElement('div', 'tile', makeElement('dt', '', name), makeElement('dd', '', value))),
