@@ -159,7 +159,7 @@ def test_cancelling_the_host_breaks_a_shielded_send(what: str) -> None:
             await serving
 
     run_host(host)
-    assert log == ["the host broke off this connection"]
+    assert log == ["the host cancelled this connection"]
 
 
 def test_a_cancelled_host_ends_as_cancelled_even_if_the_app_finishes_its_work() -> None:

@@ -1,1 +1,1 @@
-"""All that knows the insides of Hypercorn, wsproto and Quart."""
+"""The hosting layer: all that depends on the internals of Hypercorn, wsproto and Quart."""

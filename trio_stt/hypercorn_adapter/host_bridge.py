@@ -1,8 +1,7 @@
-"""The ASGI bridge: one app object that serves under a Trio host and under an asyncio host.
+"""The ASGI bridge: runs a Trio app under a Trio host or an asyncio host.
 
-It owns the Trio guest run that an asyncio host needs, the passage of scopes, events, errors and cancellations between
-the two, and what Hypercorn's Trio worker needs to last and to be quick. It must not know what the app does: any ASGI 3
-app that needs Trio will do.
+It owns the Trio guest run that an asyncio host needs, and passes scopes, events, errors and cancellations between the
+two. It must not know what the app does: it works for any ASGI 3 app that needs Trio.
 
 Both loops share one thread, so each calls the other's synchronous functions directly; neither ever awaits the other.
 """
@@ -27,7 +26,7 @@ from hypercorn.typing import (
 )
 
 _T = TypeVar("_T")
-_FAREWELLS = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
+_FINAL_EVENTS = {"lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"}
 
 
 class HostBridge:
@@ -38,11 +37,11 @@ class HostBridge:
     one, keeps it alive for as long as the server. Each scope is one Trio task:
 
     - `receive` and `send` return when the host's own returned, so order and backpressure are the host's.
-    - Cancelling the host's task cancels the Trio task and breaks off what it awaits from the host: there, code under
-      a Trio shield gets `trio.BrokenResourceError`. The host's task ends when the Trio task has ended.
-    - What the app raises reaches the host, and what the host raises in `receive` or `send` reaches the app.
-    - A host hears that the lifespan's startup failed or its shutdown ended only once the app has returned and, if
-      nothing else is open, the guest run is over: it may then drop its loop at once.
+    - Cancelling the host's task cancels the Trio task and what it awaits from the host: there, code under a Trio shield
+      gets `trio.BrokenResourceError`. The host's task ends when the Trio task has ended.
+    - Errors of the app are raised in the host, and errors of the host's `receive` or `send` in the app.
+    - The host gets the event that startup failed or shutdown is complete only after the app has returned and, if no
+      other scope is open, the guest run is over: the host may then drop its loop at once.
     """
 
     def __init__(self, app: ASGIFramework) -> None:
@@ -53,7 +52,7 @@ class HostBridge:
 
         Raises:
             Exception: Whatever the app raised.
-            trio.TrioInternalError: The guest run broke down beneath the app.
+            trio.TrioInternalError: The guest run itself failed.
         """
         if sniffio.current_async_library() == "trio":
             await self.app(scope, receive, send)
@@ -66,19 +65,19 @@ async def _serve_as_guest(
 ) -> None:
     guest = await _open_guest(asyncio.get_running_loop())
     call = _Call(guest.loop, scope, receive, send)
-    guest.admit(call, app)
+    guest.start(call, app)
     cancelled = await _outlast(call.ended, call.cancel)
-    if guest.dismiss(call):
+    if guest.remove(call):
         cancelled |= await _outlast(guest.ended, call.cancel)
     call.ended.result()
-    if call.farewell is not None:
-        await send(call.farewell)
+    if call.final_event is not None:
+        await send(call.final_event)
     if cancelled:
         raise asyncio.CancelledError
 
 
 async def _open_guest(loop: asyncio.AbstractEventLoop) -> "_Guest":
-    """Find the loop's guest run, or start one where there is none or only one that is closing."""
+    """The loop's guest run; starts one if there is none, or only one that is closing."""
     while (guest := _guests.get(loop)) is not None and guest.closing:
         await asyncio.wait([guest.ended])
     if guest is None:
@@ -87,7 +86,7 @@ async def _open_guest(loop: asyncio.AbstractEventLoop) -> "_Guest":
 
 
 async def _outlast(future: asyncio.Future[None], on_cancel: Callable[[], None]) -> bool:
-    """Wait for `future` through any number of cancellations; True if there were some."""
+    """Wait for `future` despite cancellations; returns whether there were any."""
     cancelled = False
     while not future.done():
         # The caller raises the cancellation once both sides have ended.
@@ -107,39 +106,39 @@ class _Guest:
         self.closing = False
         self.ended: asyncio.Future[None] = loop.create_future()
         self._calls: set[_Call] = set()
-        self._door, visitors = trio.open_memory_channel[Callable[[trio.Nursery], None]](math.inf)
+        self._send_channel, calls_to_start = trio.open_memory_channel[Callable[[trio.Nursery], None]](math.inf)
         trio.lowlevel.start_guest_run(
             self._main,
-            visitors,
+            calls_to_start,
             run_sync_soon_threadsafe=loop.call_soon_threadsafe,
             run_sync_soon_not_threadsafe=loop.call_soon,
             done_callback=self._finish,
             host_uses_signal_set_wakeup_fd=True,
         )
 
-    def admit(self, call: "_Call", app: ASGIFramework) -> None:
-        """Start the Trio side of `call`, in the contextvars of the host's task."""
+    def start(self, call: "_Call", app: ASGIFramework) -> None:
+        """Start the Trio task of `call`, in the contextvars of the host's task."""
         self._calls.add(call)
         context = contextvars.copy_context()
-        self._door.send_nowait(lambda nursery: context.run(nursery.start_soon, call.run, app))
+        self._send_channel.send_nowait(lambda nursery: context.run(nursery.start_soon, call.run, app))
 
-    def dismiss(self, call: "_Call") -> bool:
-        """Let an ended call go; True if it was the last one and the run is now closing."""
+    def remove(self, call: "_Call") -> bool:
+        """Remove an ended call; returns whether it was the last one, so that the run is closing."""
         self._calls.discard(call)
         if not self._calls:
             self.closing = True
-            self._door.close()
+            self._send_channel.close()
         return self.closing
 
-    async def _main(self, visitors: trio.MemoryReceiveChannel[Callable[[trio.Nursery], None]]) -> None:
-        async with trio.open_nursery() as nursery, visitors:
-            async for start_in in visitors:
+    async def _main(self, calls_to_start: trio.MemoryReceiveChannel[Callable[[trio.Nursery], None]]) -> None:
+        async with trio.open_nursery() as nursery, calls_to_start:
+            async for start_in in calls_to_start:
                 start_in(nursery)
 
     def _finish(self, result: outcome.Outcome[None]) -> None:
         del _guests[self.loop]
         self.closing = True
-        self._door.close()
+        self._send_channel.close()
         self.ended.set_result(None)
         if isinstance(result, outcome.Error):
             unfinished = [call.ended for call in self._calls if not call.ended.done()]
@@ -152,7 +151,7 @@ class _Guest:
 
 
 _guests: dict[asyncio.AbstractEventLoop, _Guest] = {}
-"""The guest run of each host loop that has one: Trio allows no second, whichever bridge asks."""
+"""The guest run of each host loop that has one: Trio allows only one per loop, for all bridges."""
 
 
 class _Call:
@@ -166,7 +165,7 @@ class _Call:
         send: ASGISendCallable,
     ) -> None:
         self.ended: asyncio.Future[None] = loop.create_future()
-        self.farewell: ASGISendEvent | None = None  # the lifespan's last event, held back until the guest has gone
+        self.final_event: ASGISendEvent | None = None  # of the lifespan, held back until the guest run is over
         self._loop = loop
         self._scope = scope
         self._host_receive = receive
@@ -175,7 +174,7 @@ class _Call:
         self._cancel_scope = trio.CancelScope()
 
     async def run(self, app: ASGIFramework) -> None:
-        """Run the app's side, in Trio. Raises only Trio's cancellation, as the whole guest run breaks down."""
+        """Run the app, in Trio. Raises only Trio's cancellation, when the whole guest run fails."""
         try:
             with self._cancel_scope:
                 await app(self._scope, self._receive, self._send)
@@ -184,13 +183,13 @@ class _Call:
         except BaseException as error:  # noqa: BLE001 - handed to the host's task, which raises it
             self.ended.set_exception(error)
         else:
-            if self._cancel_scope.cancelled_caught and self.farewell is None:
+            if self._cancel_scope.cancelled_caught and self.final_event is None:
                 self.ended.cancel()
             else:
                 self.ended.set_result(None)
 
     def cancel(self) -> None:
-        """Cancel both sides, from the host; `ended` comes when the Trio task has ended."""
+        """Cancel both sides, from the host; `ended` is set when the Trio task has ended."""
         self._cancel_scope.cancel()
         for future in self._host_work:
             future.cancel()
@@ -199,16 +198,19 @@ class _Call:
         return await self._on_host(self._host_receive())
 
     async def _send(self, event: ASGISendEvent) -> None:
-        if event["type"] in _FAREWELLS:
-            self.farewell = event
+        if event["type"] in _FINAL_EVENTS:
+            self.final_event = event
             if event["type"] == "lifespan.startup.failed":
-                # Nothing comes after it: a host raises here, and some apps rely on that to leave.
+                # The last event: a host raises here, and some apps rely on that to end.
                 self._cancel_scope.cancel()
         else:
             await self._on_host(self._host_send(event))
 
     async def _on_host(self, work: Awaitable[_T]) -> _T:
-        """Await the host's `work` from Trio; a Trio cancellation cancels it, outlasts it, and loses to its result."""
+        """Await the host's `work` from Trio.
+
+        A Trio cancellation cancels the work and waits for its end; if it has a result all the same, that is returned.
+        """
         future = asyncio.ensure_future(work, loop=self._loop)
         this_task = trio.lowlevel.current_task()
         cancellations: list[trio.lowlevel.RaiseCancelT] = []
@@ -227,5 +229,5 @@ class _Call:
                 raise_cancel()
             self._cancel_scope.cancel()
             await trio.lowlevel.checkpoint_if_cancelled()
-            raise trio.BrokenResourceError("the host broke off this connection")
+            raise trio.BrokenResourceError("the host cancelled this connection")
         return future.result()
