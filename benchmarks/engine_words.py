@@ -43,7 +43,7 @@ class Row:
     """One engine's result on some clips: wrong and total words, and seconds per second of audio."""
 
     wrong: int
-    said: int
+    spoken: int
     wall: float
     cpu: float
 
@@ -57,12 +57,12 @@ def measure(engine: Engine, clips: Sequence[Clip], *, rounds: int) -> Row:
     times: list[tuple[float, float]] = []
     for _ in range(rounds):
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        heard = [engine.transcribe([Request(samples=clip.samples)])[0].text for clip in clips]
+        texts = [engine.transcribe([Request(samples=clip.samples)])[0].text for clip in clips]
         times.append((time.perf_counter() - wall_s, time.process_time() - cpu_s))
-    compared = jiwer.process_words([normalise(clip.words) for clip in clips], [normalise(text) for text in heard])
+    compared = jiwer.process_words([normalise(clip.words) for clip in clips], [normalise(text) for text in texts])
     return Row(
         wrong=compared.substitutions + compared.deletions + compared.insertions,
-        said=compared.hits + compared.substitutions + compared.deletions,
+        spoken=compared.hits + compared.substitutions + compared.deletions,
         wall=min(wall_s for wall_s, _ in times) / audio_s,
         cpu=min(cpu_s for _, cpu_s in times) / audio_s,
     )
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, clips in sets.items():
             row = measure(engine, clips, rounds=given.rounds)
             print(
-                f"| `{engine.info.engine}` | {name} | {row.wrong / row.said:.1%} | {row.wrong} of {row.said}"
+                f"| `{engine.info.engine}` | {name} | {row.wrong / row.spoken:.1%} | {row.wrong} of {row.spoken}"
                 f" | {row.wall:.3f} | {row.cpu:.3f} |",
                 flush=True,
             )
