@@ -36,7 +36,7 @@ async def test_sentence_is_finished_before_the_server_exits(command: list[str], 
         await client.until_closed()
         assert client.close_code == GOING_AWAY
         assert client.of("final")[0]["text"].lower().startswith("ever")
-        assert "shuts down" in client.of("warning")[-1]["message"]
+        assert "shutting down" in client.of("warning")[-1]["message"]
         assert await server.process.wait() == 0
         assert "Traceback" not in server.output
 
