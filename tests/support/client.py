@@ -1,4 +1,4 @@
-"""A WebSocket client of the real server: streams sound, collects what it is told."""
+"""A WebSocket client of a real server: streams audio and collects events."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ def load_pcm(path: Path) -> tuple[NDArray[np.int16], int]:
 
 @dataclass
 class SocketClient:
-    """A connected client; `events` grows as the server speaks."""
+    """A connected client; `events` grows as events arrive."""
 
     socket: WebSocketConnection
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -41,12 +41,12 @@ class SocketClient:
         try:
             while True:
                 self.events.append(json.loads(await self.socket.get_message()))
-                self._tell()
+                self._notify()
         except ConnectionClosed:
             self.closed = True
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._news.set()
         self._news = trio.Event()
 
@@ -60,29 +60,29 @@ class SocketClient:
 
     @property
     def story(self) -> list[str]:
-        """The events in order, by the names that matter."""
+        """The events in order, by type and state or timeline event."""
         return [f"{e['type']} {e.get('state') or e.get('event') or ''}".strip() for e in self.events]
 
     @property
     def close_code(self) -> int | None:
-        """With which code the server closed, or None."""
+        """The code with which the server closed the socket, or None."""
         return self.socket.closed.code if self.socket.closed else None
 
     async def until(self, kind: str, count: int = 1, *, within_s: float = 60.0) -> dict[str, Any]:
-        """The `count`-th event of a kind, once it is there."""
+        """Wait for the `count`-th event of a type and return it."""
         with trio.fail_after(within_s):
             while len(self.of(kind)) < count:
                 await self._news.wait()
         return self.of(kind)[count - 1]
 
     async def until_state(self, state: str, *, within_s: float = 60.0) -> None:
-        """Return once the latest status names this state."""
+        """Wait until the latest status has this state."""
         with trio.fail_after(within_s):
             while not self.of("status") or self.of("status")[-1]["state"] != state:
                 await self._news.wait()
 
     async def until_all_final(self, *, within_s: float = 60.0) -> None:
-        """Return once the client's `stop` took effect and every utterance has its final or is closed."""
+        """Wait until `stop` has taken effect and every utterance has its final or is closed."""
         with trio.fail_after(within_s):
             while self.story.count("status idle") == 0 or self._unfinished():
                 await self._news.wait()
@@ -94,7 +94,7 @@ class SocketClient:
         }
 
     async def until_closed(self, *, within_s: float = 60.0) -> None:
-        """Return once the server closed the socket."""
+        """Wait until the server has closed the socket."""
         with trio.fail_after(within_s):
             while not self.closed:
                 await self._news.wait()
@@ -105,7 +105,7 @@ class SocketClient:
     async def stream(
         self, samples: NDArray[np.int16], rate_hz: int, *, packet_ms: float = 40.0, speed: float = float("inf")
     ) -> None:
-        """Send sound in packets, `speed` times as fast as it was spoken."""
+        """Send audio in packets, `speed` times as fast as real time."""
         frames = max(1, round(rate_hz * packet_ms / 1000))
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         begun_s = trio.current_time()

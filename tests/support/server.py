@@ -1,6 +1,6 @@
 """Real servers for tests: a Python process that serves HTTP on a free port of 127.0.0.1.
 
-It owns the process from its start to its last line of output; it must not know what is served.
+It owns the process from its start to its last line of output. It must not know what is served.
 """
 
 import os
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class ServerFailed(Exception):  # noqa: N818 - it names a state
-    """The server ended or did not answer when it should have been ready."""
+    """The server ended, or did not answer in time."""
 
 
 class RunningServer:
@@ -34,22 +34,22 @@ class RunningServer:
 
     @property
     def output(self) -> str:
-        """What the server wrote to stdout and stderr so far."""
+        """The output of the server so far, stdout and stderr."""
         size_bytes = os.fstat(self._output.fileno()).st_size
         return os.pread(self._output.fileno(), size_bytes, 0).decode(errors="replace")
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal to the server as a service manager would; return its exit status once it ended."""
+        """Send a signal to the server like a service manager; return its exit status."""
         self.process.send_signal(number)
         return await self.process.wait()
 
     async def wait_for_output(self, text: str, *, count: int = 1) -> None:
-        """Return once the server wrote `text` at least `count` times; the caller sets the deadline."""
+        """Wait until the server has written `text` at least `count` times; the caller sets the deadline."""
         while self.output.count(text) < count:  # noqa: ASYNC110 - another process cannot set our events
             await trio.sleep(0.01)
 
     async def wait_until_ready(self, within_s: float) -> None:
-        """Return once the server answers HTTP."""
+        """Wait until the server answers HTTP."""
         with trio.move_on_after(within_s):
             while not await _answers_http(self.port):
                 if self.process.poll() is not None:
@@ -107,17 +107,17 @@ async def running_server(
 
 @asynccontextmanager
 async def web_socket(server: RunningServer, path: str) -> AsyncIterator[WebSocketConnection]:
-    """Connect a WebSocket client to the server; leaving the block closes it politely."""
+    """Connect a WebSocket client to the server; the end of the block closes it with a close frame."""
     async with open_websocket("127.0.0.1", server.port, path, use_ssl=False) as connection:
         try:
             yield connection
         finally:
             await connection.aclose()
-            await connection._stream.aclose()  # the library leaves it open when the server was first to close
+            await connection._stream.aclose()  # the library leaves it open if the server closed first
 
 
 async def _answers_http(port: int) -> bool:
-    """Ask for a status line: a listening socket alone says nothing, Hypercorn opens it before it loads the app."""
+    """Request a status line: Hypercorn opens its listening socket before it loads the app."""
     try:
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             await stream.send_all(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -127,7 +127,7 @@ async def _answers_http(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
