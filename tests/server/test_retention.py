@@ -245,6 +245,24 @@ def test_recording_of_a_killed_server_is_completed_at_the_next_start(
     assert "completed after the server was killed" in caplog.text
 
 
+def test_full_disk_leaves_interrupted_audio_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed_in(tmp_path, noise(3, 1))
+    (audio,) = tmp_path.glob("*.flac*")
+    before = audio.read_bytes()
+    kept = archive(tmp_path)
+
+    def short_write(*_: object) -> None:
+        raise AssertionError("as soundfile raises it when libsndfile writes less than it was given")
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", short_write)
+    turn(kept)
+    assert list(tmp_path.glob("*.flac*")) == [audio]
+    assert audio.read_bytes() == before
+    assert "could not be completed" in caplog.text
+
+
 def test_completed_recording_of_a_killed_server_is_removed_by_age(tmp_path: Path) -> None:
     killed_in(tmp_path, noise(3, 1))
     for path in files_in(tmp_path):

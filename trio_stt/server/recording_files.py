@@ -59,6 +59,7 @@ def finish_interrupted(folder: Path) -> None:
     Raises:
         OSError: The folder cannot be read, or a file not be written.
         RuntimeError: libsndfile cannot write a file.
+        AssertionError: The same, where libsndfile wrote less than it was given.
     """
     for part in list(recordings_in(folder)):
         if not part.name.endswith(PART) or _is_being_written(part):
@@ -69,7 +70,12 @@ def finish_interrupted(folder: Path) -> None:
         state = part.stat()
         if path.suffix == ".flac":
             repaired = part.with_name(part.name + _REPAIRED)
-            if not _rewrite_audio(part, repaired):
+            try:
+                length_samples = _rewrite_audio(part, repaired)
+            except BaseException:
+                repaired.unlink(missing_ok=True)  # a full disk needs the room, and nothing else would remove it
+                raise
+            if not length_samples:
                 repaired.unlink()
                 continue  # nothing in it can be read
             repaired.rename(path)

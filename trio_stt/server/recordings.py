@@ -188,7 +188,7 @@ class RecordingArchive:
                 self._try(name, partial(self._continue, name))
             in_use = frozenset(part for files in self._open_files().values() for part in files.parts)
             self._retention.enforce(in_use, now_s)
-        except (OSError, RuntimeError) as error:
+        except _FAULTS as error:
             logger.warning("recordings in %s could not be completed or removed: %s", self._folder, error)
 
     def _open_files(self) -> dict[str, RecordingFiles]:
