@@ -62,6 +62,15 @@ def test_a_partial_is_served_after_some_finals_but_not_before_its_own_sessions_f
     assert dequeue_all(queue) == [*finals[:first], pb, *finals[first:second], pc, *finals[second:], pa]
 
 
+def test_first_partial_behind_its_own_sessions_final_does_not_hold_up_later_partials() -> None:
+    queue = FairQueue("main", limits(finals=20))
+    finals = [final("a") for _ in range(MAX_FINALS_IN_A_ROW + 1)]
+    a_first, b_later = partial("a", first=True), partial("b", waiting_since_s=1.0)
+    for job in (*finals, a_first, b_later):
+        queue.enqueue(job)
+    assert dequeue_all(queue) == [*finals[:MAX_FINALS_IN_A_ROW], b_later, finals[-1], a_first]
+
+
 def test_partial_of_the_session_that_asked_longest_ago_is_next() -> None:
     queue = FairQueue("realtime", limits())
     late, early, first = partial("a", waiting_since_s=2.0), partial("b", waiting_since_s=1.0), partial("c", first=True)
@@ -222,13 +231,15 @@ class Model(RuleBasedStateMachine):
 
     def next(self) -> Job | None:
         finals = self.turns["final"]
-        partials = [self.of(each, JobKind.PARTIAL)[0] for each in self.partials() if each not in finals]
+        partials = self.partials("first") or self.partials("partial")
         if partials and (not finals or self.in_a_row >= MAX_FINALS_IN_A_ROW):
             return min(partials, key=lambda job: job.waiting_since_s)
         return self.of(finals[0], JobKind.FINAL)[0] if finals else None
 
-    def partials(self) -> list[str]:
-        return self.turns["first"] or self.turns["partial"]
+    def partials(self, line: str) -> list[Job]:
+        """The partials of one line whose sessions have no final, in the order of arrival."""
+        waiting = [each for each in self.turns[line] if each not in self.turns["final"]]
+        return [self.of(each, JobKind.PARTIAL)[0] for each in waiting]
 
     @rule(finals=st.integers(1, 3), total=st.integers(1, 8))
     def change_limits(self, finals: int, total: int) -> None:

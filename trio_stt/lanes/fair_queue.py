@@ -219,12 +219,11 @@ class FairQueue:
     def _next(self) -> Job | None:
         """The job whose turn it is, by the rules at the top."""
         if not self._finals or self._finals_in_a_row >= MAX_FINALS_IN_A_ROW:
-            # A session that also has a final leaves the turn to others: its partial must not overtake its own final.
-            candidates = (self._first_partials or self._later_partials).items()
-            partials = (partial for session_id, partial in candidates if session_id not in self._finals)
-            partial = min(partials, key=lambda job: job.waiting_since_s, default=None)
-            if partial is not None:
-                return partial
+            for candidates in (self._first_partials, self._later_partials):
+                # A session that also has a final leaves the turn to others: its partial must not overtake its final.
+                partials = [partial for session_id, partial in candidates.items() if session_id not in self._finals]
+                if partials:
+                    return min(partials, key=lambda job: job.waiting_since_s)
         if self._finals:
             return next(iter(next(iter(self._finals.values()))))
         return None
