@@ -23,7 +23,7 @@ from trio_stt.bench.server import own_server
 from trio_stt.bench.speech_plan import Clip, plan_clients
 from trio_stt.bench.svg import line_chart
 from trio_stt.cli.bench_options import BenchOptions
-from trio_stt.cli.error_groups import unwrap_group
+from trio_stt.cli.error_groups import unwrap_errors
 from trio_stt.cli.reference_speech import make_clips, sound_files
 from trio_stt.errors import SettingError, TrioSttError
 
@@ -40,10 +40,8 @@ def bench(options: BenchOptions) -> int:
         raise SettingError("--pid: needs the --url of the running server")
     with tempfile.TemporaryDirectory(prefix="trio-stt-bench-") as folder:
         clips = make_clips(sound_files(options.files), rate_hz=options.rate_hz, folder=Path(folder))
-        try:
+        with unwrap_errors(TrioSttError):
             result = trio.run(_measure_unless_ended, options, clips)
-        except* TrioSttError as group:
-            raise unwrap_group(group) from None
     print(as_table(result.runs), end="")
     if result.knee is not None:
         print(f"knee: {result.knee} clients")

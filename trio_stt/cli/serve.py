@@ -14,7 +14,7 @@ from hypercorn.trio import serve as serve_app
 
 from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.api.web_app import build_app
-from trio_stt.cli.error_groups import unwrap_group
+from trio_stt.cli.error_groups import unwrap_errors, unwrap_group
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import HostError, SettingError
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
@@ -46,10 +46,8 @@ def serve(settings: Settings) -> int:
     config.use_certificate(settings)
     server_state = build_server(settings)
     install_replacements(HostHooks(websocket_limits=lambda: WebSocketLimits.of(server_state.settings)))
-    try:
+    with unwrap_errors(SettingError, HostError):
         trio.run(_serve, server_state, config, strict_exception_groups=True)
-    except* (SettingError, HostError) as group:
-        raise unwrap_group(group) from None
     return 0
 
 

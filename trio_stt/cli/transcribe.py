@@ -14,7 +14,7 @@ import msgspec
 import trio
 from tqdm import tqdm
 
-from trio_stt.cli.error_groups import unwrap_group
+from trio_stt.cli.error_groups import unwrap_errors
 from trio_stt.cli.sound_file import SoundFile, open_sound
 from trio_stt.cli.transcript_formats import FORMATS, SpokenSegment, as_text
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TrioSttError
@@ -61,9 +61,8 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     sounds = _open_all(files)
     output = _Output(format_name)
     try:
-        complete = trio.run(_transcribe_all, server_state, sounds, output)
-    except* (EngineUnavailable, OutputError, BrokenPipeError) as group:
-        raise unwrap_group(group) from None
+        with unwrap_errors(EngineUnavailable, OutputError, BrokenPipeError):
+            complete = trio.run(_transcribe_all, server_state, sounds, output)
     finally:
         output.finish()
     return 0 if complete and len(sounds) == len(files) else 1
