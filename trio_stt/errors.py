@@ -8,7 +8,7 @@
      │    └── TranscriptionFailed the engine raised, or returned no transcript, for one job
      ├── LaneError
      │    ├── JobRefused          a lane refused a job: a limit was reached, or it is closed
-     │    └── JobDropped          a lane dropped a job: replaced, stale or cancelled
+     │    └── JobDropped          a lane dropped a job: replaced, stale, cancelled, or its engine lost
      ├── WireError             a message of a client is invalid; becomes an `error` event
      │    ├── CommandError        where `command`
      │    ├── PacketError         where `audio_packet`
@@ -88,7 +88,7 @@ class PacketError(WireError):
 
 
 class ResumeError(WireError):
-    """A client cannot resume the session that it asks for."""
+    """A client cannot resume the session that its `resume` names."""
 
     where = "resume"
 

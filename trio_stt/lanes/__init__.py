@@ -1,4 +1,4 @@
-"""Lanes run the transcription jobs of all sessions on engines. They are the only place with threads.
+"""Lanes run the transcription jobs of all sessions on engines, and keep the engines' threads away from everything else.
 
 `scheduler.Lanes` holds the lane for finals and the lane for partials, which may be one. A session calls `Lane.submit`
 and waits for the ticket; `Lane.partial_policy` says when to ask for the next partial. A job's way to the engine:

@@ -1,8 +1,8 @@
 """An executor that runs its engine on an OS thread of its own.
 
-CUDA and native libraries want the load, all calls and the close of an engine on one thread. So a thread lives as long
-as its engine, instead of Trio's thread pool. Owns the crossing between Trio and that thread, in both directions without
-polling.
+CUDA and native libraries need the load, all calls and the close of an engine on one thread. So each engine has a thread
+that lives as long as it does, and does not use Trio's thread pool. Owns the crossing between Trio and that thread, in
+both directions without polling.
 """
 
 import contextlib
@@ -154,7 +154,7 @@ class EngineThread:
         return await call.wait()
 
     def _main(self) -> None:
-        """The thread: make calls until told to end, then close the engine."""
+        """The thread: make calls in order until the queue holds None, then close the engine."""
         _lower_priority()
         while (call := self._calls.get()) is not None:
             call.run()
@@ -199,7 +199,7 @@ class _Call(Generic[T]):
 
     def run(self) -> None:
         """Make the call, on the thread, unless it was cancelled. Never raises."""
-        # No lock: where the cancellation comes just too late, the call runs and its result is dropped.
+        # No lock is needed: if the cancellation comes just too late, the call runs and its result is dropped.
         if not self._cancelled:
             self._outcome = outcome.capture(self._work)
 

@@ -8,12 +8,12 @@ The order of jobs:
    soon replaced. Sessions with finals take turns, one final each, in the order in which they came.
 2. After `MAX_FINALS_IN_A_ROW` of them one partial is served, so one busy session cannot starve live text.
 3. Of partials, the first ones of utterances go before all others: they are short, and their clients see nothing yet.
-4. Then the session goes first that asked longest ago for its previous partial, so that none waits much longer than the
-   others, whatever their rhythms.
+4. Among the rest, the session whose previous partial was requested longest ago is next, so that no session waits much
+   longer than the others, however often each of them submits.
 
 Each session has one partial at most; a newer one replaces it. Every operation takes constant time, except a partial's
-turn, which compares all queued partials. See docs/protocol.md, Lanes and queues; in RealtimeSTT's server a session's
-partial has a turn before another session's final.
+turn, which compares all queued partials. See docs/protocol.md, Lanes and queues; RealtimeSTT's server differs: there a
+session's partial has its turn before another session's final.
 """
 
 from collections import OrderedDict

@@ -28,15 +28,15 @@ class Job:
     """One clip to transcribe. Jobs are compared by identity.
 
     Attributes:
-        session_id: The session that asks; fairness, limits and cancellation go by it.
+        session_id: The session of the job, for fairness, limits and cancellation.
         kind: Final or partial.
         samples: float32, shape (n,) with n > 0, mono, 16 kHz, range -1 to 1. Not copied, so it must not change.
-        hints: The session's wishes for the transcription.
+        hints: How the session wants the clip transcribed.
         utterance: Key of the utterance whose audio from the first sample on is the clip, or None. A final ends it.
         deadline_s: Time on Trio's clock after which the job is stale, or None. Partials only.
         first: Whether no partial of its utterance was shown yet. Partials only.
-        waiting_since_s: When the session asked for its previous partial, 0 for a first one; the longest ago is served
-            first.
+        waiting_since_s: When the session requested its previous partial, on Trio's clock; 0.0 for a first one. The
+            earliest is served first.
 
     Raises:
         ValueError: The samples have another type or shape, or a final has a deadline or is a first partial.

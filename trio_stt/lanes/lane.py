@@ -23,7 +23,7 @@ from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import Worker
 
 DELAY_CHECK_INTERVAL_S = 0.1
-"""Seconds between two looks at the queue delay, while there is one."""
+"""Seconds between two observations of the queue delay, while jobs are queued or sessions degraded."""
 
 
 class Lane:
@@ -85,8 +85,8 @@ class Lane:
             for _ in range(workers)
         ]
         self._idle_workers = trio.lowlevel.ParkingLot()
-        self._room_waiters = trio.lowlevel.ParkingLot()  # first come, first served
-        self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # first come, first served
+        self._room_waiters = trio.lowlevel.ParkingLot()  # tasks whose job was refused, first come, first served
+        self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # sessions that pause, first come, first served
         self._delay_observers = trio.lowlevel.ParkingLot()  # `_observe_delay`, while there is nothing to observe
         self._ran = False
 
@@ -219,6 +219,7 @@ class Lane:
 
     async def _next_batch(self, max_batch: int) -> list[Ticket]:
         """Wait for jobs, as a worker; see the class for what makes a batch."""
+        # No checkpoint between taking a batch and running it: a worker that is cancelled holds no jobs.
         while not (batch := self._take_batch(max_batch)):
             self._idle_engine_waiters.unpark()
             await self._idle_workers.park()
@@ -231,7 +232,7 @@ class Lane:
                 return [retried]
         now_s, queued = trio.current_time(), len(self._queue)
         batch: list[Ticket] = []
-        size = 1
+        size = 1  # until the kind of the first job is known, which decides the batch size
         while len(batch) < size:
             dequeued = self._queue.dequeue(now_s, hints=batch[0].job.hints if batch else None)
             for job in dequeued.stale:

@@ -1,7 +1,7 @@
-"""The state of a lane, as far as its engines make it: loading, ready, restarting, failed.
+"""The state of a lane, as its engines determine it: loading, ready, restarting or failed.
 
-Its workers report each engine that they load or lose. Owns the limits on outages and on engines that hang. It knows
-neither queues nor jobs.
+The lane's workers report each engine that they load or lose. Owns the limits on outages and on engines that hang. It
+knows neither queues nor jobs.
 """
 
 import logging
@@ -51,7 +51,7 @@ class LaneHealth:
         self._error: str | None = None
         self._last_error: str | None = None
         self._info: EngineInfo | None = None
-        self._first_loads = workers  # not over yet
+        self._first_loads_left = workers  # workers whose first load has not failed
         self._serving = 0
         self._restarts = 0
         self._hung = 0
@@ -107,7 +107,8 @@ class LaneHealth:
         while True:
             with trio.move_on_at(self._outage_end_s):
                 await self._state_waiters.park()
-            # Compared again, because the outage may have ended, and another begun, in the pass in which its time is up.
+            # The wait also returns when the state changes. And in the scheduler pass in which time is up, the outage
+            # may have ended and another one begun: only the clock shows whether the current one is too long.
             if trio.current_time() >= self._outage_end_s:
                 limit_s = self._outage_limit_now_s
                 self._fail(f"no engine for {limit_s:g} s (engine_outage_limit_s); {self._last_error}")
@@ -130,7 +131,7 @@ class LaneHealth:
 
     def load_failed(self, error: EngineUnavailable, *, first: bool, hung: bool) -> None:
         """A worker could not load an engine; `first` says whether it was the worker's first attempt."""
-        self._first_loads -= first
+        self._first_loads_left -= first
         self._hung += hung
         self._no_engine(error)
 
@@ -152,7 +153,7 @@ class LaneHealth:
         self._loaded.set()
 
     def _no_engine(self, error: EngineUnavailable) -> None:
-        known = str(error) == self._last_error  # reloads repeat: one line is enough
+        known = str(error) == self._last_error  # every reload may fail for the same reason: one line is enough
         self._last_error = str(error)
         logger.log(logging.DEBUG if known else logging.ERROR, "%s lane: %s", self._lane, error)
         logger.debug("%s lane: traceback of the engine's failure", self._lane, exc_info=error)
@@ -162,7 +163,7 @@ class LaneHealth:
             self._enter(LaneState.RESTARTING)
             self._outage_limit_now_s = self._outage_limit_s()
             self._outage_end_s = trio.current_time() + self._outage_limit_now_s
-        elif self._state is LaneState.FAILED or (self._state is LaneState.LOADING and not self._first_loads):
+        elif self._state is LaneState.FAILED or (self._state is LaneState.LOADING and not self._first_loads_left):
             self._fail(str(error))
 
     def _fail(self, reason: str) -> None:
@@ -173,5 +174,7 @@ class LaneHealth:
 
     def _enter(self, state: LaneState) -> None:
         self._state = state
-        self._outage_end_s = math.inf
+        self._outage_end_s = (
+            math.inf
+        )  # any change of state ends an outage; RESTARTING sets the end of a new one after this
         self._state_waiters.unpark_all()

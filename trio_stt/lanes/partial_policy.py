@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PARTIAL_ENGINE_SHARE = 0.4
-"""Part of the engines' time that partials may take, and the largest part of one engine that one session may take.
-Measured with 24 people talking on two cores: 95 of 100 partials came within 2.0 s of the one before. With 0.45 the
-engines were full and it was 2.9 s, with 0.38 it was 2.1 s.
+"""Share of the engines' time that partials may take, and the largest share of one engine that one session may take.
+Measured with 24 simulated speakers on two cores, as the 95th percentile of the time between two partials of a session:
+2.0 s. With 0.45 the engines were full and it was 2.9 s, with 0.38 it was 2.1 s.
 """
 
 MAX_PARTIAL_INTERVAL_S = 2.0
@@ -25,8 +25,8 @@ MAX_PARTIAL_INTERVAL_S = 2.0
 
 PARTIAL_ROUND_S = 1.4
 """Seconds in which every speaking session should get one partial. Where a round would take longer, long partials get
-less audio: with finals in between, some sessions wait half as long again. A session that has waited this long may also
-use an engine that is idle.
+less audio. Not longer, because finals come in between, and some sessions then wait half as long again. A session that
+has waited this long may also use an idle engine.
 """
 
 MIN_PARTIAL_WINDOW_S = 6.0
@@ -60,6 +60,7 @@ _MIN_USE_S = 0.001
 """A session with less recent engine time than this is not worth slowing down."""
 
 _ROUNDING_S = 1e-9
+"""Seconds of engine time below which a remainder is a rounding error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ class PartialPolicy:
         Args:
             session_id: The session.
             now_s: The time now.
-            begun_s: When it asked for the one before.
+            begun_s: When it requested its previous partial.
         """
         usage = self._round(now_s)
         own = usage.get(session_id)
@@ -182,7 +183,7 @@ class PartialPolicy:
         """Account for a partial that came back from the engine.
 
         Args:
-            session_id: The session that asked for it.
+            session_id: The session of the partial.
             now_s: The time now.
             inference_s: Engine time that it took.
             clip_s: Seconds of its audio, above 0.

@@ -26,11 +26,13 @@ MAX_FAILED_JOBS = 5
 """An engine that fails this many jobs in a row is replaced: it is unlikely that all the clips are at fault."""
 
 MAX_ATTEMPTS_PER_JOB = 2
+"""Attempts on all engines together. A clip that makes engines hang costs two engines at most."""
 
 FIRST_RELOAD_PAUSE_S = 1.0
 """Seconds before an engine is loaded again. Doubled after each load until a job succeeds."""
 
 MAX_RELOAD_PAUSE_S = 60.0
+"""Longest pause in seconds between two loads: an engine that can be loaded again is found within a minute."""
 
 _AUDIO_PER_DEADLINE_S = 10.0
 """A call may take `job_deadline_s`, and the same again for every 10 s of audio in it."""
@@ -58,7 +60,7 @@ class Worker:
         new_executor: Makes an executor for each engine.
         next_batch: Waits for jobs: up to the given number, at least one, all with equal hints.
         requeue: Takes a final that needs another engine; its ticket stays in the state RUNNING.
-        health: Is told of every engine that is loaded or lost.
+        health: Gets a report of every engine that is loaded or lost.
         meter: Counts each job once, however many attempts it had.
         job_deadline_s: Called before every call: seconds that it may take, apart from its audio; may be infinite.
         warmup_clips: Transcribed after each load; may be empty.
@@ -172,7 +174,7 @@ class Worker:
                 self._complete(ticket, transcript)
             return
         for ticket in tickets:
-            # The lane may lose its engine on the way: the rest of the batch is then settled without it.
+            # A second attempt may lose the engine: the rest of the batch is then settled with the first error.
             second = await self._attempt([ticket], "second attempt") if self._retries(ticket, alone=alone) else attempt
             if isinstance(second, EngineError):
                 self._fail(ticket, second)

@@ -76,7 +76,7 @@ def build_server(settings: Settings) -> ServerState:
             silero, energy_threshold=current.vad_energy_threshold, webrtc_mode=current.webrtc_sensitivity
         )
 
-    # A reference to a later line: lanes read settings once they run, and then the server state exists.
+    # `server_state` is assigned below: lanes read settings only once they run, so it exists by then.
     lanes = _build_lanes(settings, current=lambda: server_state.settings)
     server_state = ServerState(
         settings=settings, lanes=lanes, new_detector=new_detector, wake_words=wake_words, archive=_archive(settings)
@@ -101,11 +101,10 @@ def prepare_process() -> None:
 
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
     """One lane if finals and partials come from the same model, otherwise two."""
-    final_config, partial_config = _engine_configs(settings)
-    shared = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
-    cores = (os.cpu_count() or 1) // (1 if shared else 2)
+    final_config, partial_config = engine_configs(settings)
+    cores = (os.cpu_count() or 1) // (1 if partial_config is None else 2)
     plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores))]
-    if not shared:
+    if partial_config is not None:
         workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
         plans.append(LanePlan("realtime", partial_config, workers))
     threads = _threads_per_call(plans)
@@ -119,23 +118,7 @@ def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | Non
     Raises:
         SettingError: An engine is unknown.
     """
-    final_config, partial_config = _engine_configs(_with_models(settings))
-    shared = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
-    return final_config, None if shared else partial_config
-
-
-def _with_models(settings: Settings) -> Settings:
-    """The settings with the names of all engines and models filled in, so that clients see what is loaded."""
-    final = registry.resolve(settings.transcription_engine)
-    partials = registry.resolve(settings.realtime_transcription_engine or final.name)
-    model = settings.model or final.default_model
-    realtime_model = settings.realtime_model or (model if partials is final else partials.default_model)
-    return settings.model_copy(
-        update={"transcription_engine": final.name, "model": model, "realtime_model": realtime_model}
-    )
-
-
-def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
+    settings = _with_models(settings)
     final_config = EngineConfig(
         engine=settings.transcription_engine,
         model=settings.model,
@@ -157,7 +140,19 @@ def _engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig]:
         beam_size=settings.beam_size_realtime,
         options=final_config.options if partial_options is None else partial_options,
     )
-    return final_config, partial_config
+    shared = settings.use_main_model_for_realtime or registry.same_engine(final_config, partial_config)
+    return final_config, None if shared else partial_config
+
+
+def _with_models(settings: Settings) -> Settings:
+    """The settings with the names of all engines and models filled in, so that clients see what is loaded."""
+    final = registry.resolve(settings.transcription_engine)
+    partials = registry.resolve(settings.realtime_transcription_engine or final.name)
+    model = settings.model or final.default_model
+    realtime_model = settings.realtime_model or (model if partials is final else partials.default_model)
+    return settings.model_copy(
+        update={"transcription_engine": final.name, "model": model, "realtime_model": realtime_model}
+    )
 
 
 def _workers(config: EngineConfig, setting: int, *, cores: int) -> int:

@@ -1,4 +1,4 @@
-"""What a supervisor asks: whether the process must be restarted, and whether it can serve new clients."""
+"""Probes for a supervisor: whether the process must be restarted, and whether it can serve new clients."""
 
 from trio_stt.lanes.lane_health import MAX_HUNG_THREADS
 from trio_stt.lanes.lane_state import LaneState

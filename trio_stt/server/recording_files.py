@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 PART = ".part"
 _REPAIRED = ".repaired"
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ_[0-9a-f]{32}(_\d+)?\.(flac|jsonl)(\.part)?", flags=re.ASCII)
-"""Start of the session in UTC, its id, the first sample of a continued recording, what is in it."""
+"""Start of the session in UTC, its id, the first sample of a later part, and the kind of content."""
 _SILENCE = np.zeros(SAMPLE_RATE_HZ, np.int16)
 _BLOCK_SAMPLES = 4096
-"""A block of libsndfile's FLAC: what a killed server has left ends at one."""
+"""Samples in a block of libsndfile's FLAC: the readable part of an interrupted file ends with a block."""
 
 
 def recording_name(session_id: str) -> str:
@@ -221,10 +221,10 @@ class RecordingFiles:
 
 
 class Retention:
-    """Removes recordings that are too old or too many.
+    """Removes recordings that are too old, or the oldest ones if all together are too large.
 
-    Ages do not follow the wall clock, which may jump. It is used once, for what lies there at the start; a file that
-    appears or changes later is at most as old as the previous look.
+    Ages are measured on the monotonic clock, because the wall clock may jump. The wall clock is used only for files
+    that exist at the first check; a file that appears or changes later is at most as old as the previous check.
 
     Args:
         folder: Of the recordings.

@@ -24,13 +24,16 @@ from trio_stt.server.recording_files import RecordingFiles, Retention, finish_in
 logger = logging.getLogger(__name__)
 
 MAX_QUEUED_BYTES = 16_777_216
-"""Audio and events waiting for the disk: minutes of many sessions."""
+"""Bytes of audio and events that may wait for the disk: a second of audio has 32,000, so that 50 sessions may wait for
+10 s."""
 _EVENT_BYTES = 2_000
-"""Of an event in the queue, on average."""
+"""Bytes that an event in the queue counts for; about the average."""
 _WRITE_EVERY_S = 0.25
+"""Seconds between two turns of the writing thread: what a killed server loses of the events of a recording."""
 _SHUTDOWN_S = 5.0
-"""For writing what is queued when the server ends."""
+"""Seconds for writing what is queued when the server ends."""
 _TIDY_EVERY_S = 60.0
+"""Seconds between two checks of the limits on recordings; the end of a recording is followed by one, too."""
 _FAULTS = (OSError, RuntimeError, AssertionError)
 """Errors of a disk: libsndfile raises the other two, `AssertionError` for a short write."""
 
@@ -44,8 +47,8 @@ class SessionRecorder:
     def __init__(self, name: str, put: Callable[["SessionRecorder", _Item], bool]) -> None:
         self.name = name
         self._put = put
-        self._lost_samples = 0  # that no silence stands for yet
-        self._silent_samples = 0
+        self._lost_samples = 0  # not yet replaced by silence
+        self._silent_samples = 0  # of silence that replaced lost ones
 
     def audio(self, samples: NDArray[np.int16]) -> None:
         """Record received audio: int16, shape (n,), mono, 16 kHz."""

@@ -1,6 +1,6 @@
-"""What all sessions of a server share: settings in force, lanes, detectors, the registry of sessions, speaker slots.
+"""The state that all sessions of a server share: settings in force, lanes, detectors, session registry, speaker slots.
 
-It runs the sessions' nursery, and is their `SessionHost`. How clients reach it is the api package's business.
+It runs the sessions' nursery, and implements their `SessionHost`. The api package connects clients to it.
 """
 
 import logging
@@ -66,7 +66,7 @@ class ServerState:
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
         self._speakers: set[str] = set()
-        self._rejected_sessions = 0
+        self._rejected_sessions = 0  # clients that were refused a session
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -94,11 +94,6 @@ class ServerState:
     def active_speakers(self) -> int:
         """Sessions with a running utterance."""
         return len(self._speakers)
-
-    @property
-    def rejected_sessions(self) -> int:
-        """Clients that were refused a session."""
-        return self._rejected_sessions
 
     def reserve(self) -> str:
         """Reserve a place for a new session; returns its id. Follow with `admit`, `start` or `leave`.

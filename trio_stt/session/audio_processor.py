@@ -1,4 +1,4 @@
-"""Takes a session's received audio and commands in order: runs the speech pipeline and hands its events on.
+"""Processes a session's received audio and commands in order: runs the speech pipeline and passes its events on.
 
 It decides nothing about utterances (`utterances` does), and neither receives nor sends.
 """
@@ -108,10 +108,11 @@ class AudioProcessor:
                 return None
 
     def _restart_stall_timer(self) -> None:
+        """Restart the timer of `stream_stall_timeout_s` while speech lasts; otherwise stop it."""
         if self._pipeline.speaking and self._stall_timeout_s:
             self._waiting_since_s = trio.current_time()
             self._stall_scope.deadline = self._waiting_since_s + self._stall_timeout_s
-        elif self._stall_scope.deadline < math.inf:  # reading is cheaper than setting
+        elif self._stall_scope.deadline < math.inf:  # called for every packet, and reading is cheaper than setting
             self._stall_scope.deadline = math.inf
 
     async def _process(self, audio: Audio) -> None:

@@ -102,7 +102,7 @@ class SessionConnections:
         scope = trio.CancelScope()
         previous, self._current = self._current, scope
         if previous is not None:
-            previous.cancel()
+            previous.cancel()  # `_receiving` makes the new one wait until the previous one has let go of the outbox
         resume_target: ResumeTarget | None = None
         client_left = True
         try:
@@ -159,7 +159,7 @@ class SessionConnections:
                 await self._registry.wait_departure_turn()
             finally:
                 self._outbox.detach(delivery)
-        nursery.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()  # the tasks of `delivery`, which run until cancelled
 
     def _disconnect(self, connection: Connection, *, for_good: bool) -> None:
         if for_good or self._grace_over or connection.closed_cleanly:

@@ -1,8 +1,7 @@
-"""Builds every event that a session publishes, `status` aside, and puts it into the outbox.
+"""Builds the events that a session publishes, and puts them into the outbox. See docs/protocol.md, Events.
 
-See docs/protocol.md, Events.
-
-It owns wording, and order within one announcement; its callers decide when something is published.
+It owns their texts, and their order where several belong together; its callers decide when they are published. `status`
+events are built in `session_status`; `hello`, `ready` and `resumed` where a session or a connection begins.
 """
 
 import time
@@ -163,7 +162,12 @@ class EventPublisher:
         self._timeline(utterance, "final_transcript", now, text=text)
 
     def segment_closed(self, utterance: ActiveUtterance, reason: str) -> None:
-        """A segment ended without a final; `reason` says why. Our addition to the protocol."""
+        """A segment ended without a final. Our addition to the protocol.
+
+        Args:
+            utterance: Of the segment.
+            reason: Why, as docs/protocol.md lists them: `empty`, `failed`, `no_speech` or `repetition`.
+        """
         self._timeline(utterance, "segment_closed", time.time(), reason=reason)
 
     def cleared(self, next_segment_id: int) -> None:

@@ -103,7 +103,7 @@ class Finals:
     @property
     def backlog_s(self) -> float:
         """Seconds of waiting audio, without the utterance being transcribed."""
-        if not self._waiting:  # the usual case, and asked for every packet
+        if not self._waiting:  # the usual case; this is read for every packet
             return 0.0
         waiting = sum(item.clip.size for item in self._waiting if isinstance(item, _Ended))
         return waiting / SAMPLE_RATE_HZ

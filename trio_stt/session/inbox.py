@@ -1,7 +1,7 @@
 """Received audio and commands that are not processed yet: a bounded queue, in order of arrival.
 
-Commands always fit. Audio waits for room, so that its client is slowed down; audio is shed only when nothing is taken
-for `SHED_AFTER_S`.
+Commands always fit. Audio waits for room, so that its client is slowed down; after `SHED_AFTER_S` without room, the
+oldest audio is shed instead.
 """
 
 import enum
@@ -16,6 +16,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.protocol.commands import Command, Flush
 
 _WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
+"""Microseconds of one window of the speech detector, in which the bound of the queue is given."""
 SHED_AFTER_S = 1.0
 """Seconds that audio waits for room before it replaces the oldest audio."""
 
@@ -87,6 +88,7 @@ class Inbox:
                     self._taken = trio.Event()
                     await self._taken.wait()
             shed_us = self._shed(self._queued_us + audio.length_us - self._max_us)
+            # One gap before the oldest audio left: the utterance that was running must not continue with it.
             if shed_us and not (self._items and self._items[0] is Gap.GAP):
                 self._items.appendleft(Gap.GAP)
         self._items.append(audio)
@@ -120,6 +122,7 @@ class Inbox:
     async def wait_idle(self) -> None:
         """Wait until all items are taken and the reader is back for more."""
         while self._items:
+            # `_idle` stays set until the reader runs: the checkpoint lets it run, instead of spinning here.
             await self._idle.wait()
             await trio.lowlevel.checkpoint()
         await self._idle.wait()

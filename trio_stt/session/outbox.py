@@ -128,6 +128,7 @@ class Delivery:
         """The next messages to send together; empty when nothing waits."""
         messages: list[str] = []
         while len(messages) < BATCH_EVENTS:
+            # Replayed messages have numbers already and go first: `take` gives the next event the next number.
             message = self._first.popleft() if self._first else self._outbox.take()
             if message is None:
                 break

@@ -219,7 +219,7 @@ class Partials:
                 self._pending = None
 
     def _account(self, pending: _Pending, result: JobResult) -> None:
-        """Account for the engine time of a result."""
+        """Record what a result covered and, unless it is a speculative final, the engine time that it took."""
         cadence = pending.utterance.cadence
         if pending.speculative:
             cadence.partial_requested(pending.end_sample)

@@ -24,9 +24,9 @@ from trio_stt.settings import Settings
 from trio_stt.token_bucket import TokenBucket
 
 MAX_OPEN_FLUSHES = 64
-"""`flush` commands of one session that may wait for their answer."""
+"""Unanswered `flush` commands of one session: more are refused, so that a client cannot fill the memory with them."""
 AUDIO_RATE_WINDOW_S = 10.0
-"""Seconds over which `max_audio_speed` is averaged: bursts may be faster."""
+"""Seconds over which `max_audio_speed` is averaged: shorter bursts may be faster."""
 _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 """Commands that clients send on a timer: they do not count as activity for `idle_timeout_s`."""
 

@@ -33,7 +33,7 @@ from trio_stt.speech.wake_mode import WakeConfig, WakeMode
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
-"""Seconds between two heartbeats of a client that streams."""
+"""Seconds between two heartbeats to a client that streams."""
 
 
 class Session:
@@ -216,6 +216,7 @@ class Session:
             self._shutdown.trigger(CloseReason.FAILED)
             raise
         finally:
+            # The first reason stays: this one counts only where the server cancels this task.
             self._shutdown.trigger(CloseReason.SHUTDOWN)
             self._utterances.close()
             self._host.lanes.cancel_session(self._id)
