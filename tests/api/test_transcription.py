@@ -48,7 +48,7 @@ async def test_client_gets_all_events_in_order(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with hypercorn(worker) as server, connected(server) as client:
         await client.until("ready")
-        assert client.story[:2] == ["hello", "ready"]
+        assert client.event_names[:2] == ["hello", "ready"]
         await client.command("start")
         await client.stream(samples[: 4 * rate_hz], rate_hz, speed=4.0)
         await client.command("stop")
@@ -59,7 +59,7 @@ async def test_client_gets_all_events_in_order(worker: str) -> None:
 
         assert client.of("final")[0]["text"].lower().startswith(BECKETT_FIRST_WORDS)
         assert client.of("realtime"), "partials came while speaking"
-        story = client.story
+        event_names = client.event_names
         for before, after in [
             ("status listening", "status voice"),
             ("status voice", "timeline recording_started"),
@@ -68,7 +68,7 @@ async def test_client_gets_all_events_in_order(worker: str) -> None:
             ("timeline recording_ended", "timeline transcription_started"),
             ("timeline transcription_started", "final"),
         ]:
-            assert story.index(before) < story.index(after)
+            assert event_names.index(before) < event_names.index(after)
         for event, following in pairwise(client.events):
             if event["type"] == "realtime":
                 assert (following["type"], following["event"]) == ("timeline", "realtime_transcript")

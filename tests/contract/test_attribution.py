@@ -34,7 +34,8 @@ async def test_overlapping_utterances_have_their_own_ids_and_times() -> None:
             await talk(client, 0, PAUSE_S)
         await client.until(Final, 3)
         await client.settled()
-        assert client.story.index("final") > client.story.index("timeline recording_started") + 2, "they overlap"
+        names = client.event_names
+        assert names.index("final") > names.index("timeline recording_started") + 2, "they overlap"
         segments = {
             entry.segment_id: entry.segment
             for entry in entries(client, "recording_started")
@@ -64,7 +65,7 @@ async def test_voice_and_silence_are_published_for_accepted_speech_only() -> Non
         client.pause(5.0)
         client.command("stop")
         await client.settled()
-        events = [name for name in client.story if "realtime" not in name]
+        events = [name for name in client.event_names if "realtime" not in name]
         assert events.count("status voice") == events.count("status silence") == 2
         for name, following in pairwise(events):
             assert (name == "status voice") == (following == "timeline recording_started")
@@ -83,7 +84,7 @@ async def test_status_after_a_final_is_that_of_the_next_utterance() -> None:
         client.say(2222, 0.5)
         await client.until(Final)
         await client.settled()
-        after = client.story[client.story.index("timeline final_transcript") + 1]
+        after = client.event_names[client.event_names.index("timeline final_transcript") + 1]
         assert after == "status recording"
         assert client.states[-1] == "recording"
 
@@ -124,7 +125,7 @@ async def test_utterance_beyond_the_speaker_limit_yields_a_warning_only() -> Non
         await talk(second, 2222, 1.0)
         await talk(second, 0, PAUSE_S)
         await second.settled()
-        assert second.story == ["hello", "ready", "status listening", "warning"]
+        assert second.event_names == ["hello", "ready", "status listening", "warning"]
         assert "active speaker limit" in second.of(WarningEvent)[0].message
         report = second.session.report()
         assert (report.rejected_audio_chunks, report.current_segment_id, report.recording) == (1, 1, False)
@@ -194,10 +195,10 @@ async def test_every_wake_word_timeout_is_followed_by_a_wait() -> None:
                 client.say(WAKE, 0.032)
             client.pause(2.5)
         await client.settled()
-        timeouts = [i for i, name in enumerate(client.story) if name == "timeline wakeword_timeout"]
+        timeouts = [i for i, name in enumerate(client.event_names) if name == "timeline wakeword_timeout"]
         assert len(timeouts) == 2
         for i in timeouts:
-            assert client.story[i : i + 4] == [
+            assert client.event_names[i : i + 4] == [
                 "timeline wakeword_timeout",
                 "status wakeword_timeout",
                 "timeline wakeword_wait_started",

@@ -27,15 +27,15 @@ WATCHED = (
     *("open", "os.listdir", "os.scandir", "socket.connect"),
     *("_thread.start_new_thread", "subprocess.Popen", "time.sleep"),
 )
-_seen: list[str] | None = None
+_recorded: list[str] | None = None
 
 
-def _note(event: str, arguments: tuple[object, ...]) -> None:
-    if _seen is not None and event in WATCHED and threading.current_thread() is threading.main_thread():
-        _seen.append(f"{event} {arguments[:1]}")
+def _record(event: str, arguments: tuple[object, ...]) -> None:
+    if _recorded is not None and event in WATCHED and threading.current_thread() is threading.main_thread():
+        _recorded.append(f"{event} {arguments[:1]}")
 
 
-sys.addaudithook(_note)  # it cannot be taken out again; it notes nothing unless a test asks
+sys.addaudithook(_record)  # audit hooks cannot be removed: outside of a test this one records nothing
 
 
 class Steps(trio.abc.Instrument):
@@ -71,7 +71,7 @@ async def test_clear_discards_a_pending_final_and_affects_no_other_session() -> 
         await client.settled()
         assert client.finals == [(2, "2222.")]
         assert cleared.next_segment_id == 2
-        assert client.story[client.story.index("clear") + 1] == "status listening"
+        assert client.event_names[client.event_names.index("clear") + 1] == "status listening"
 
 
 @contract("11/2", "11/5")
@@ -82,9 +82,9 @@ async def test_session_uses_no_files_threads_network_or_sleep(
     words = {"wakeword_backend": "openwakeword", "wake_words": "alexa", "wake_word_activation_delay": 60}
     async with served(monkeypatch, **words) as server:
         spoken = speech(2.0)
-        global _seen  # noqa: PLW0603 - the audit hook, which stays for the life of the process, writes there
-        noted: list[str] = []
-        _seen = noted
+        global _recorded  # noqa: PLW0603 - the audit hook, which stays for the life of the process, writes there
+        audit_events: list[str] = []
+        _recorded = audit_events
         try:
             for _ in range(5):
                 client = await server.connect()
@@ -96,8 +96,8 @@ async def test_session_uses_no_files_threads_network_or_sleep(
                 while server.server_state.active_sessions:
                     await trio.testing.wait_all_tasks_blocked()
         finally:
-            _seen = None
-        assert noted == []
+            _recorded = None
+        assert audit_events == []
 
 
 @contract("2.3", "11/3")
@@ -197,4 +197,4 @@ async def test_missing_wake_word_package_is_rejected_by_patch_and_clients_still_
         client = await server.connect()
         client.command("start")
         await client.settled()
-        assert client.story == ["hello", "ready", "status listening"]
+        assert client.event_names == ["hello", "ready", "status listening"]

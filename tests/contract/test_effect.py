@@ -82,8 +82,8 @@ async def test_log_level_changes_what_is_logged(logger: logging.Logger, caplog: 
             change(server.server_state, log_level=level)
             caplog.clear()
             for number in (logging.DEBUG, logging.INFO, logging.WARNING):
-                logging.getLogger("trio_stt.session").log(number, "said")
-            logged.append(len([record for record in caplog.records if record.getMessage() == "said"]))
+                logging.getLogger("trio_stt.session").log(number, "logged")
+            logged.append(len([record for record in caplog.records if record.getMessage() == "logged"]))
         assert logged == [3, 1, 2]
         assert logger.level == logging.INFO
 
@@ -94,13 +94,13 @@ async def test_prompts_and_filter_reach_the_engine_of_later_sessions(monkeypatch
     hints: list[Hints] = []
     transcribe = FakeEngine.transcribe
 
-    def noting(engine: FakeEngine, batch: Sequence[Request]) -> list[Transcript]:
+    def recording(engine: FakeEngine, batch: Sequence[Request]) -> list[Transcript]:
         hints.extend(request.hints for request in batch)
         return transcribe(engine, batch)
 
-    monkeypatch.setattr(FakeEngine, "transcribe", noting)
+    monkeypatch.setattr(FakeEngine, "transcribe", recording)
     async with server_fixture() as server:
-        asked: list[set[tuple[str | None, bool]]] = []
+        hints_used: list[set[tuple[str | None, bool]]] = []
         for changes in ({}, {"initial_prompt": "F", "initial_prompt_realtime": "P", "vad_filter": False}):
             change(server.server_state, **changes)
             hints.clear()
@@ -110,10 +110,10 @@ async def test_prompts_and_filter_reach_the_engine_of_later_sessions(monkeypatch
             client.command("stop")
             await client.until(Final)
             assert client.of(Realtime)
-            asked.append({(each.prompt, each.vad_filter) for each in hints})
-        assert {prompt for prompt, _ in asked[0]} == {None}
-        assert True in {filtered for _, filtered in asked[0]}
-        assert asked[1] == {("F", False), ("P", False)}
+            hints_used.append({(each.prompt, each.vad_filter) for each in hints})
+        assert {prompt for prompt, _ in hints_used[0]} == {None}
+        assert True in {filtered for _, filtered in hints_used[0]}
+        assert hints_used[1] == {("F", False), ("P", False)}
 
 
 @contract("3", "11/29")

@@ -91,7 +91,7 @@ async def test_stop_in_silence_yields_no_final() -> None:
         await client.until(Final)
         await client.settled()
         assert client.finals == [(1, "1111.")], "nor is the noise before the first stop in it"
-        assert client.story.count("timeline recording_started") == 1
+        assert client.event_names.count("timeline recording_started") == 1
 
 
 @contract("4.5", "4.8", "11/10")

@@ -19,24 +19,24 @@ from trio_stt.lanes.lane_state import LaneState
 
 
 class Clip(enum.IntEnum):
-    """What a clip does to its engine. Its length modulo the number of kinds says which kind it is."""
+    """What a clip makes its engine do. The kind is its length modulo the number of kinds."""
 
     GOOD = 0
     FAILS_ONCE = 1
     FAILS = 2
     HANGS_ONCE = 3
     HANGS = 4
-    HANGS_LONG = 5
-    UNFIT = 6
+    HANGS_400_S = 5
+    UNAVAILABLE = 6
 
 
-ALWAYS_BAD = (Clip.FAILS, Clip.HANGS, Clip.HANGS_LONG, Clip.UNFIT)
-HANGS_FOR_S = {Clip.HANGS_ONCE: math.inf, Clip.HANGS: math.inf, Clip.HANGS_LONG: 400.0}
-AILING = st.sampled_from([Clip.GOOD] * 3 + list(Clip))
+ALWAYS_BAD = (Clip.FAILS, Clip.HANGS, Clip.HANGS_400_S, Clip.UNAVAILABLE)
+HANGS_FOR_S = {Clip.HANGS_ONCE: math.inf, Clip.HANGS: math.inf, Clip.HANGS_400_S: 400.0}
+CLIPS = st.sampled_from([Clip.GOOD] * 3 + list(Clip))
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("final"), st.sampled_from("abc"), AILING),
-        st.tuples(st.just("partial"), st.sampled_from("abc"), AILING),
+        st.tuples(st.just("final"), st.sampled_from("abc"), CLIPS),
+        st.tuples(st.just("partial"), st.sampled_from("abc"), CLIPS),
         st.tuples(st.just("cancel"), st.integers(0, 30), st.none()),
         st.tuples(st.just("leave"), st.sampled_from("abc"), st.none()),
         st.tuples(st.just("sleep"), st.sampled_from([0.0, 0.5, 1.0, 7.0, 40.0, 300.0]), st.none()),
@@ -46,11 +46,11 @@ STEPS = st.lists(
 )
 
 
-class Storm:
-    """A lane, its jobs, and how often its engines got each clip."""
+class FaultyLane:
+    """A lane with faulty engines, its jobs, and how often its engines got each clip, by length."""
 
     def __init__(self, *, workers: int, shared: bool, max_batch: int, bad_loads: set[int]) -> None:
-        self.asked: Counter[int] = Counter()
+        self.attempts: Counter[int] = Counter()
         self.loads = 0
         self.bad_loads = bad_loads
         self.max_batch = max_batch
@@ -76,20 +76,20 @@ class Storm:
     def inference_s(self, batch: Batch) -> float:
         taken_s = 1.0
         for each in batch:
-            self.asked[len(each)] += 1
+            self.attempts[len(each)] += 1
             kind = Clip(len(each) % len(Clip))
-            if kind is not Clip.HANGS_ONCE or self.asked[len(each)] == 1:
+            if kind is not Clip.HANGS_ONCE or self.attempts[len(each)] == 1:
                 taken_s = max(taken_s, HANGS_FOR_S.get(kind, 0.0))
         return taken_s
 
     def answer(self, batch: Batch) -> list[Transcript]:
         for each in batch:
             match Clip(len(each) % len(Clip)):
-                case Clip.UNFIT:
-                    raise EngineUnavailable("the card has gone")
+                case Clip.UNAVAILABLE:
+                    raise EngineUnavailable("the device is gone")
                 case Clip.FAILS:
                     raise ArithmeticError
-                case Clip.FAILS_ONCE if self.asked[len(each)] == 1:
+                case Clip.FAILS_ONCE if self.attempts[len(each)] == 1:
                     raise ArithmeticError
         return lengths(batch)
 
@@ -122,40 +122,40 @@ def may_end(job: Job, ended: object) -> bool:
     return ended == "cancelled" or ended == str(job.samples.size)
 
 
-async def weather(storm: Storm, steps: list[tuple[str, object, Clip | None]]) -> None:
+async def play_steps(faulty: FaultyLane, steps: list[tuple[str, object, Clip | None]]) -> None:
     async with trio.open_nursery() as nursery:
-        await nursery.start(storm.lane.run)
-        for action, what, clip in steps:
+        await nursery.start(faulty.lane.run)
+        for action, argument, clip in steps:
             match action:
                 case "final" | "partial":
-                    assert isinstance(what, str)
+                    assert isinstance(argument, str)
                     assert clip is not None
-                    await storm.submit(action, what, clip, nursery)
+                    await faulty.submit(action, argument, clip, nursery)
                 case "cancel":
-                    assert isinstance(what, int)
-                    if storm.tickets:
-                        storm.tickets[what % len(storm.tickets)].cancel()
+                    assert isinstance(argument, int)
+                    if faulty.tickets:
+                        faulty.tickets[argument % len(faulty.tickets)].cancel()
                 case "leave":
-                    assert isinstance(what, str)
-                    storm.lane.cancel_session(what)
+                    assert isinstance(argument, str)
+                    faulty.lane.cancel_session(argument)
                 case "sleep":
-                    assert isinstance(what, float)
-                    await trio.sleep(what)
+                    assert isinstance(argument, float)
+                    await trio.sleep(argument)
         await trio.sleep(5_000.0)
-        assert [storm.ends[ticket] for ticket in storm.tickets] == [1] * len(storm.tickets)
-        assert all(count <= 2 for count in storm.asked.values())
-        shown = storm.lane.statistics()
+        assert [faulty.ends[ticket] for ticket in faulty.tickets] == [1] * len(faulty.tickets)
+        assert all(count <= 2 for count in faulty.attempts.values())
+        shown = faulty.lane.statistics()
         assert shown.queue.queued == 0
-        assert shown.engines.hung_threads <= MAX_HUNG_THREADS - 1 + storm.workers
+        assert shown.engines.hung_threads <= MAX_HUNG_THREADS - 1 + faulty.workers
         # The lane has recovered, unless too many engines hang.
         if shown.engines.hung_threads < MAX_HUNG_THREADS:
-            assert storm.lane.state is LaneState.READY
-            assert shown.engines.serving == storm.workers
-        event(f"{storm.lane.state.value}, {min(shown.engines.restarts, 3)} restarts")
-        if storm.lane.state is LaneState.READY:
-            await storm.submit("final", "z", Clip.GOOD, nursery)
+            assert faulty.lane.state is LaneState.READY
+            assert shown.engines.serving == faulty.workers
+        event(f"{faulty.lane.state.value}, {min(shown.engines.restarts, 3)} restarts")
+        if faulty.lane.state is LaneState.READY:
+            await faulty.submit("final", "z", Clip.GOOD, nursery)
             await trio.sleep(2.0)
-            assert storm.tickets[-1].state is TicketState.DONE
+            assert faulty.tickets[-1].state is TicketState.DONE
         nursery.cancel_scope.cancel()
 
 
@@ -170,5 +170,5 @@ async def weather(storm: Storm, steps: list[tuple[str, object, Clip | None]]) ->
 def test_every_job_ends_once_whatever_the_engines_do(
     steps: list[tuple[str, object, Clip | None]], workers: int, shared: bool, max_batch: int, bad_loads: set[int]
 ) -> None:
-    storm = Storm(workers=workers, shared=shared, max_batch=max_batch, bad_loads=bad_loads)
-    trio.run(partial_call(weather, storm, steps), clock=trio.testing.MockClock(autojump_threshold=0))
+    faulty = FaultyLane(workers=workers, shared=shared, max_batch=max_batch, bad_loads=bad_loads)
+    trio.run(partial_call(play_steps, faulty, steps), clock=trio.testing.MockClock(autojump_threshold=0))

@@ -64,15 +64,15 @@ async def test_job_may_have_many_waiters_or_none(nursery: trio.Nursery) -> None:
     await nursery.start(lane.run)
     lane.submit(final("a", 1))
     ticket = lane.submit(final("a", 2))
-    heard: list[str] = []
+    texts: list[str] = []
 
-    async def listen() -> None:
-        heard.append((await ticket.wait()).transcript.text)
+    async def wait() -> None:
+        texts.append((await ticket.wait()).transcript.text)
 
-    async with trio.open_nursery() as listeners:
+    async with trio.open_nursery() as waiters:
         for _ in range(3):
-            listeners.start_soon(listen)
-    assert heard == ["2"] * 3
+            waiters.start_soon(wait)
+    assert texts == ["2"] * 3
     assert engine.clips == [1, 2]
 
 

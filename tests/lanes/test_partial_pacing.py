@@ -108,7 +108,7 @@ def test_window_is_unbounded_while_a_round_fits() -> None:
 @given(st.lists(st.floats(0.5, 20.0), min_size=1, max_size=30), st.integers(1, 4))
 def test_window_is_the_longest_with_which_a_round_fits(wholes_s: list[float], workers: int) -> None:
     policy = PartialPolicy(workers=workers)
-    for _ in range(2):  # what one round heard does not change what the next one may hear
+    for _ in range(2):  # the window does not depend on the windows of the round before
         for number, whole_s in enumerate(wholes_s):
             record_as_allowed(policy, str(number), whole_s=whole_s)
     window_s, room_s = policy.window_s(0.0), PARTIAL_ROUND_S * PARTIAL_ENGINE_SHARE * workers

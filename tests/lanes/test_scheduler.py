@@ -49,8 +49,8 @@ async def test_finals_and_partials_go_to_their_lanes(nursery: trio.Nursery) -> N
     lanes = Lanes(main=named_lane("main"), realtime=named_lane("realtime"))
     assert lanes.mode == "balanced-main-plus-realtime"
     await nursery.start(lanes.run)
-    said, guessed = final("a", 1), partial("a", 2)
-    tickets = [lanes.lane_for(job.kind).submit(job) for job in (said, guessed)]
+    a_final, a_partial = final("a", 1), partial("a", 2)
+    tickets = [lanes.lane_for(job.kind).submit(job) for job in (a_final, a_partial)]
     assert [(await ticket.wait()).total_s for ticket in tickets] == [1.0, 1.0]  # at the same time
     shown = lanes.statistics()
     assert shown.mode == lanes.mode

@@ -38,14 +38,14 @@ def audio_of(session: int) -> Clip:
     return (clip + noise).astype(np.float32)
 
 
-def pieces(clip: Clip, session: int) -> list[int]:
-    """Where the clips of a session's partials end."""
+def clip_ends(clip: Clip, session: int) -> list[int]:
+    """The ends of the clips of a session's partials, in samples."""
     sizes = cycle([1_024, 3_000 + 500 * session, 160 * (session + 1)])
     return [end for end in accumulate(next(sizes) for _ in range(200)) if end < clip.size]
 
 
-class Alone:
-    """sherpa-onnx without a lane, one stream at a time."""
+class ReferenceDecoder:
+    """sherpa-onnx used directly, without a lane, one stream at a time."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         found = {name: str(next(folder.glob(f"{name}*"))) for name in ("encoder", "decoder", "joiner") if kind != "ctc"}
@@ -79,7 +79,7 @@ async def run_session(lane: Lane, session: int, texts_by_session: dict[int, list
         return Job(session_id=str(session), kind=kind, samples=clip[:end], utterance=utterance)
 
     texts = texts_by_session[session] = []
-    for number, end in enumerate(pieces(clip, session)):
+    for number, end in enumerate(clip_ends(clip, session)):
         replaced = lane.submit(job(end)) if number % 3 == 0 else None
         ticket = lane.submit(job(end))
         if replaced is not None:
@@ -108,10 +108,10 @@ async def test_interleaved_sessions_get_the_text_of_sherpa_onnx_alone(
     async with trio.open_nursery() as sessions:
         for session in range(SESSIONS):
             sessions.start_soon(run_session, lane, session, texts_by_session)
-    alone = Alone(kind, folder)
+    alone = ReferenceDecoder(kind, folder)
     for session in range(SESSIONS):
         clip = audio_of(session)
-        expected = alone.transcribe(clip, pieces(clip, session))
+        expected = alone.transcribe(clip, clip_ends(clip, session))
         assert texts_by_session[session] == expected
         assert len(set(expected)) >= 3
         assert expected[-1].count(" ") >= 2

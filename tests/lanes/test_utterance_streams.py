@@ -119,10 +119,10 @@ def test_only_an_engine_loaded_as_streaming_gets_streams() -> None:
 
 
 @dataclass
-class Talker:
-    """An utterance of a session, with the samples so far."""
+class GrowingUtterance:
+    """A running utterance: its key, and its samples so far."""
 
-    utterance: StreamKey = field(default_factory=StreamKey)
+    key: StreamKey = field(default_factory=StreamKey)
     samples: int = 1
 
 
@@ -142,20 +142,20 @@ def test_transcripts_cover_the_whole_clip_after_drops_and_failures(
 ) -> None:
     engine = FakeStreamingEngine()
     streams = UtteranceStreams(engine)
-    talkers = [Talker() for _ in range(3)]
+    growing = [GrowingUtterance() for _ in range(3)]
     for number, action, more in actions:
-        talker = talkers[number]
+        each = growing[number]
         if action == "fail":
             engine.failures = [TranscriptionFailed("fake")]
             with pytest.raises(TranscriptionFailed):
-                streams.transcribe([so_far(talker.utterance, talker.samples, ends=True)])
+                streams.transcribe([so_far(each.key, each.samples, ends=True)])
             continue
-        talker.samples += more if action in ("partial", "final") else 0
-        clip_samples = max(1, talker.samples - more) if action in ("late", "short final") else talker.samples
+        each.samples += more if action in ("partial", "final") else 0
+        clip_samples = max(1, each.samples - more) if action in ("late", "short final") else each.samples
         ends = action.endswith("final")
-        (transcript,) = streams.transcribe([so_far(talker.utterance, clip_samples, ends=ends)])
+        (transcript,) = streams.transcribe([so_far(each.key, clip_samples, ends=ends)])
         decoded = int(transcript.text.rstrip(".").split()[-1])
-        assert decoded == clip_samples if action != "late" else clip_samples <= decoded <= talker.samples
+        assert decoded == clip_samples if action != "late" else clip_samples <= decoded <= each.samples
         assert transcript.text.endswith(".") is ends
         if ends:
-            talkers[number] = Talker()
+            growing[number] = GrowingUtterance()

@@ -27,7 +27,7 @@ REMOTE_FINALS = {"transcription_engine": "openai_api", "realtime_transcription_e
 
 
 class Loads:
-    """Every load that the lanes asked for; from the second on, they fail if told so. `release` ends what hangs."""
+    """Records the loads of the lanes; with `once`, all but the first fail. `release` ends a call that hangs."""
 
     def __init__(self, *, once: bool = False) -> None:
         self.configs: list[EngineConfig] = []
@@ -53,7 +53,7 @@ def built(monkeypatch: pytest.MonkeyPatch, loads: Loads, *, cores: int = 8, **se
 
 
 async def loaded(server_state: ServerState, loads: Loads, count: int) -> list[EngineConfig]:
-    """Run the lanes until they have loaded so often, and every worker serves."""
+    """Run the lanes until every worker serves; returns the configurations of the `count` loads."""
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
         await wait_until(
@@ -73,7 +73,7 @@ async def loaded(server_state: ServerState, loads: Loads, count: int) -> list[En
         (ONE_LANE, 4, 3),
         (ONE_LANE, 1, 1),
         (ONE_LANE | {"lane_workers": 3}, 8, 2),
-        ({}, 8, 1),  # Moonshine is fastest so
+        ({}, 8, 1),  # Moonshine is fastest with one thread
         (TWO_LANES, 8, 3),
         (TWO_LANES | {"lane_workers": 2, "realtime_lane_workers": 5}, 16, 2),
         (TWO_LANES | {"lane_workers": 2, "realtime_lane_workers": 5}, 2, 1),

@@ -1,7 +1,7 @@
 """Engines of every kind on the two lanes of a real server, over a real socket, on real speech.
 
-The streaming model is one that the tests write: it hears words of its own in anything loud, and so tells which lane a
-text comes from.
+The streaming model is one that the tests write: its words are tones, so that a text shows which lane it comes
+from.
 """
 
 import json
@@ -23,22 +23,22 @@ from tests.support.server import running_server
 from tests.support.stream_models import write_stream_transducer
 from tests.support.wer import normalise
 
-SAID = "ever tried ever failed"
-OF_TONES = re.compile(r"((one|two|th|ree)+ ?)+")
-NOTHING_AHEAD = ("--early-transcription-on-silence", "0")
-"""Finals that are computed ahead are shown as partials; without them, all partials are from their own lane."""
+WORDS = "ever tried ever failed"
+TONE_WORDS = re.compile(r"((one|two|th|ree)+ ?)+")
+NO_SPECULATION = ("--early-transcription-on-silence", "0")
+"""Speculative finals are shown as partials; without them, all partials come from the lane for partials."""
 
 
 @asynccontextmanager
-async def talked(*flags: str) -> AsyncIterator[tuple[SocketClient, dict[str, Any]]]:
-    """A client that said some words and has its finals, and the server's scheduler report after that."""
+async def transcribed(*flags: str) -> AsyncIterator[tuple[SocketClient, dict[str, Any]]]:
+    """A client that has sent some words and received their finals, and the server's scheduler report after that."""
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    said = samples[: round(3.5 * rate_hz)]
+    speech = samples[: round(3.5 * rate_hz)]
     words = ["-m", "trio_stt", "serve", "--port", "{port}", *flags]
     async with running_server(words) as server, connected(server) as client:
         await client.until("ready", within_s=120.0)
         await client.command("start")
-        await client.stream(said, rate_hz, speed=1.0)
+        await client.stream(speech, rate_hz, speed=1.0)
         await client.command("stop")
         await client.until_all_final(within_s=120.0)
         _, health = await ask(server.port, "/health")
@@ -48,11 +48,11 @@ async def talked(*flags: str) -> AsyncIterator[tuple[SocketClient, dict[str, Any
 
 def partials(client: SocketClient) -> dict[int, list[str]]:
     """The partials of each utterance that had any, in order."""
-    heard: dict[int, list[str]] = {}
+    texts_by_segment: dict[int, list[str]] = {}
     for event in client.of("realtime"):
         if event["text"]:
-            heard.setdefault(event["segmentId"], []).append(event["text"])
-    return heard
+            texts_by_segment.setdefault(event["segmentId"], []).append(event["text"])
+    return texts_by_segment
 
 
 def lanes(scheduler: dict[str, Any]) -> dict[str, tuple[str, bool]]:
@@ -70,8 +70,8 @@ def tones(tmp_path: Path) -> str:
 @pytest.mark.contract("7.1", "8.1")
 async def test_finals_of_whisper_cpp_beside_partials_of_moonshine() -> None:
     flags = ("--engine", "whisper_cpp", "--model", str(whisper_tiny_en()), "--realtime-engine", "moonshine")
-    async with talked(*flags, *NOTHING_AHEAD) as (client, scheduler):
-        assert normalise(client.text) == SAID
+    async with transcribed(*flags, *NO_SPECULATION) as (client, scheduler):
+        assert normalise(client.text) == WORDS
         assert partials(client)
         assert scheduler["mode"] == "balanced-main-plus-realtime"
         assert lanes(scheduler) == {"main": ("whisper_cpp", False), "realtime": ("sherpa_onnx_moonshine", False)}
@@ -82,12 +82,12 @@ async def test_finals_of_whisper_cpp_beside_partials_of_moonshine() -> None:
 async def test_partials_of_a_streaming_engine_beside_finals_of_whole_clips(tones: str) -> None:
     options = json.dumps({"num_threads": 1, "tail_padding_seconds": 1.0})
     flags = ("--realtime-engine", "sherpa_onnx_streaming", "--realtime-model", tones)
-    async with talked(*flags, *NOTHING_AHEAD, "--realtime-engine-options", options) as (client, scheduler):
-        assert normalise(client.text) == SAID
-        heard = partials(client)
-        assert heard
-        for texts in heard.values():
-            assert all(OF_TONES.fullmatch(text) for text in texts)
+    async with transcribed(*flags, *NO_SPECULATION, "--realtime-engine-options", options) as (client, scheduler):
+        assert normalise(client.text) == WORDS
+        texts_by_segment = partials(client)
+        assert texts_by_segment
+        for texts in texts_by_segment.values():
+            assert all(TONE_WORDS.fullmatch(text) for text in texts)
             assert all(later.startswith(text) for text, later in pairwise(texts))
         assert lanes(scheduler) == {
             "main": ("sherpa_onnx_moonshine", False),
@@ -97,13 +97,13 @@ async def test_partials_of_a_streaming_engine_beside_finals_of_whole_clips(tones
 
 @pytest.mark.contract("7.1")
 async def test_one_streaming_lane_for_both(tones: str) -> None:
-    async with talked("--engine", "sherpa_onnx_streaming", "--model", tones) as (client, scheduler):
-        heard = partials(client)
-        assert heard
+    async with transcribed("--engine", "sherpa_onnx_streaming", "--model", tones) as (client, scheduler):
+        texts_by_segment = partials(client)
+        assert texts_by_segment
         for event in client.of("final"):
             final = event["text"].casefold().rstrip(".")
-            assert OF_TONES.fullmatch(final)
-            assert all(final.startswith(text) for text in heard.get(event["segmentId"], ()))
+            assert TONE_WORDS.fullmatch(final)
+            assert all(final.startswith(text) for text in texts_by_segment.get(event["segmentId"], ()))
         assert scheduler["mode"] == "low-memory-one-model"
         assert lanes(scheduler) == {"main": ("sherpa_onnx_streaming", True)}
 
@@ -111,25 +111,25 @@ async def test_one_streaming_lane_for_both(tones: str) -> None:
 @pytest.mark.contract("7.1")
 async def test_final_model_makes_partials_too_if_configured(tones: str) -> None:
     flags = ("--realtime-engine", "sherpa_onnx_streaming", "--realtime-model", tones, "--use-main-model-for-realtime")
-    async with talked(*flags) as (client, scheduler):
-        assert normalise(client.text) == SAID
+    async with transcribed(*flags) as (client, scheduler):
+        assert normalise(client.text) == WORDS
         assert partials(client)
-        assert not any(OF_TONES.fullmatch(text) for texts in partials(client).values() for text in texts)
+        assert not any(TONE_WORDS.fullmatch(text) for texts in partials(client).values() for text in texts)
         assert scheduler["mode"] == "low-memory-one-model"
         assert lanes(scheduler) == {"main": ("sherpa_onnx_moonshine", False)}
 
 
 @pytest.mark.contract("8.2")
 async def test_one_engine_with_other_options_for_partials_is_two_lanes() -> None:
-    async with talked("--realtime-engine-options", '{"num_threads": 2}') as (client, scheduler):
-        assert normalise(client.text) == SAID
+    async with transcribed("--realtime-engine-options", '{"num_threads": 2}') as (client, scheduler):
+        assert normalise(client.text) == WORDS
         assert list(lanes(scheduler)) == ["main", "realtime"]
 
 
 @pytest.mark.contract("8.2")
 async def test_partials_use_the_options_of_finals_unless_they_have_their_own() -> None:
-    async with talked("--engine-options", '{"num_threads": 2}') as (client, scheduler):
-        assert normalise(client.text) == SAID
+    async with transcribed("--engine-options", '{"num_threads": 2}') as (client, scheduler):
+        assert normalise(client.text) == WORDS
         assert list(lanes(scheduler)) == ["main"]
 
 
@@ -144,7 +144,7 @@ async def test_failed_engine_leaves_the_other_lane_working(tmp_path: Path) -> No
         await client.stream(samples[: round(3.5 * rate_hz)], rate_hz, speed=4.0)
         await client.command("stop")
         await client.until_all_final()
-        assert normalise(client.text) == SAID
+        assert normalise(client.text) == WORDS
         with trio.fail_after(30):
             status, health = await ask(server.port, "/health")
         assert (status, health["ready"], health["ok"]) == (200, True, False)

@@ -55,6 +55,6 @@ async def test_supervisor_gets_notifications_probes_and_json_log(tmp_path: Path)
             assert await server.process.wait() == 0
             lines = [json.loads(line) for line in server.output.splitlines() if line.startswith("{")]
             assert [line for line in lines if line.get("session") == hello["sessionId"]], server.output
-            assert not [line for line in lines if "ever tried" in json.dumps(line).lower()], "what was said"
+            assert not [line for line in lines if "ever tried" in json.dumps(line).lower()], "no text in the log"
             assert any("Running on" in line["event"] for line in lines), "Hypercorn's lines are like all others"
             assert {"timestamp", "level", "logger", "event"} <= lines[0].keys()

@@ -145,7 +145,7 @@ async def test_stale_and_refused_partials_are_counted_but_not_published() -> Non
         assert refused.session.report().realtime_rejected > 0
         assert refused.session.report().realtime_submitted == 0
         for client in (late, refused):
-            assert {name.split()[0] for name in client.story} == {"hello", "ready", "status", "timeline"}
+            assert {name.split()[0] for name in client.event_names} == {"hello", "ready", "status", "timeline"}
         await busy.until(Final)
         await trio.sleep(1)
         assert late.session.report().stale_realtime_discarded == 1
@@ -202,5 +202,5 @@ async def test_degradation_at_the_end_of_an_utterance_publishes_no_recording_sta
         client.command("stop")
         await client.settled()
         assert any("less often" in notice.message for notice in client.of(WarningEvent))
-        ended = [i for i, name in enumerate(client.story) if name == "timeline recording_ended"]
-        assert "status recording" not in client.story[ended[-1] :]
+        ended = [i for i, name in enumerate(client.event_names) if name == "timeline recording_ended"]
+        assert "status recording" not in client.event_names[ended[-1] :]

@@ -167,5 +167,5 @@ async def test_clear_publishes_the_waiting_state_once() -> None:
         for command in ("start", "clear"):
             client.command(command)
         await client.settled()
-        cleared = client.story.index("clear")
-        assert client.story[cleared + 1 :] == ["timeline wakeword_wait_started", "status wakeword_wait"]
+        cleared = client.event_names.index("clear")
+        assert client.event_names[cleared + 1 :] == ["timeline wakeword_wait_started", "status wakeword_wait"]

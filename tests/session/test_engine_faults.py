@@ -11,8 +11,8 @@ from tests.support.conversation import Batch, levels, server_fixture
 from trio_stt.protocol.events import Error, Final, Timeline
 
 
-class Moods:
-    """The engine hangs at the clips whose turn it is, counted from the first that holds a level."""
+class HangingInference:
+    """Inference times of an engine that hangs on the first `times` clips with this level in them, in seconds."""
 
     def __init__(self, level: int, *, times: int) -> None:
         self._level = str(level)
@@ -28,7 +28,7 @@ class Moods:
 @pytest.mark.contract("2.8", "7.3", "11/12")
 @virtual_time
 async def test_engine_hang_loses_no_words_and_keeps_their_order() -> None:
-    async with server_fixture(job_deadline_s=5.0, inference_s=Moods(2222, times=1)) as server:
+    async with server_fixture(job_deadline_s=5.0, inference_s=HangingInference(2222, times=1)) as server:
         client, other = await server.connect(partials=False), await server.connect(partials=False)
         for each in (client, other):
             each.command("start")
@@ -49,7 +49,7 @@ async def test_engine_hang_loses_no_words_and_keeps_their_order() -> None:
 @virtual_time
 async def test_clip_that_always_hangs_closes_its_segment_and_later_ones_are_transcribed() -> None:
     async with server_fixture(
-        job_deadline_s=5.0, inference_s=Moods(2222, times=2), early_transcription_on_silence=0.0
+        job_deadline_s=5.0, inference_s=HangingInference(2222, times=2), early_transcription_on_silence=0.0
     ) as server:
         client = await server.connect(partials=False)
         client.command("start")
@@ -68,7 +68,7 @@ async def test_clip_that_always_hangs_closes_its_segment_and_later_ones_are_tran
 @virtual_time
 async def test_final_fails_after_the_engine_outage_limit() -> None:
     async with server_fixture(
-        job_deadline_s=5.0, inference_s=Moods(2222, times=1), load_s=1.0, engine_outage_limit_s=0.5
+        job_deadline_s=5.0, inference_s=HangingInference(2222, times=1), load_s=1.0, engine_outage_limit_s=0.5
     ) as server:
         client = await server.connect(partials=False)
         client.command("start")

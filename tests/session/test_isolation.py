@@ -23,10 +23,10 @@ async def test_sessions_are_admitted_while_models_load() -> None:
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await trio.sleep(10)
-        assert "ready" not in client.story
+        assert "ready" not in client.event_names
         assert client.states[-1] == "transcribing"
         await client.until(Final)
-        assert client.story.index("ready") < client.story.index("final")
+        assert client.event_names.index("ready") < client.event_names.index("final")
         assert client.finals == [(1, "1111.")]
 
 
@@ -126,7 +126,7 @@ async def test_result_in_the_scheduler_pass_of_a_clear_is_not_published() -> Non
             client.command("clear")
             await client.until(Clear)
             await client.settled()
-            after = client.story[client.story.index("clear") + 1 :]
+            after = client.event_names[client.event_names.index("clear") + 1 :]
             assert after == ["status listening"]
 
 

@@ -1,4 +1,4 @@
-"""Many talkers on one fully loaded lane, and a mass disconnect, on virtual time."""
+"""Many speakers on one fully loaded lane, and a mass disconnect, on virtual time."""
 
 from statistics import quantiles
 
@@ -12,17 +12,17 @@ from tests.support.conversation import Batch, Client, server_fixture
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import Event, Final, Hello, Pong, Realtime
 
-TALKERS = 16
+SPEAKERS = 16
 PACKET_S = 0.04
 
 
 def moonshine_s(batch: Batch) -> float:
-    """What Moonshine tiny takes on one core of a small server, in seconds."""
+    """Inference time of Moonshine tiny on one core of a small server, in seconds."""
     return sum(0.01 + 0.0165 * clip.size / SAMPLE_RATE_HZ for clip in batch)
 
 
-class Talker:
-    """Speaks for two or three seconds, is silent for one, and notes when what came."""
+class Speaker:
+    """Speaks for two to three seconds, pauses for one, and records when finals and partials arrive."""
 
     def __init__(self, client: Client, number: int) -> None:
         self._client = client
@@ -31,13 +31,13 @@ class Talker:
         self.final_delays_s: list[float] = []
         self.partials_s: dict[int, list[float]] = {}
 
-        def note(event: Event) -> None:
+        def record(event: Event) -> None:
             if isinstance(event, Final):
                 self.final_delays_s.append(trio.current_time() - self._ends_s[len(self.final_delays_s)])
             elif isinstance(event, Realtime):
                 self.partials_s.setdefault(event.segment_id, []).append(trio.current_time())
 
-        client.noted = note
+        client.on_event = record
 
     async def talk(self, utterances: int) -> None:
         self._client.command("start")
@@ -58,23 +58,23 @@ class Talker:
 
 
 @virtual_time
-async def test_many_talkers_on_a_full_lane_get_finals_in_time_and_partials() -> None:
-    async with server_fixture(inference_s=moonshine_s, max_sessions=TALKERS, max_active_speakers=TALKERS) as server:
-        talkers = [Talker(await server.connect(), number) for number in range(TALKERS)]
+async def test_many_speakers_on_a_full_lane_get_finals_in_time_and_partials() -> None:
+    async with server_fixture(inference_s=moonshine_s, max_sessions=SPEAKERS, max_active_speakers=SPEAKERS) as server:
+        speakers = [Speaker(await server.connect(), number) for number in range(SPEAKERS)]
         async with trio.open_nursery() as nursery:
-            for talker in talkers:
-                nursery.start_soon(talker.talk, 8)
+            for speaker in speakers:
+                nursery.start_soon(speaker.talk, 8)
         await trio.sleep(5.0)
-    assert [len(talker.final_delays_s) for talker in talkers] == [8] * TALKERS
-    delays_s = [delay_s for talker in talkers for delay_s in talker.final_delays_s]
+    assert [len(speaker.final_delays_s) for speaker in speakers] == [8] * SPEAKERS
+    delays_s = [delay_s for speaker in speakers for delay_s in speaker.final_delays_s]
     assert quantiles(delays_s, n=20)[-1] < server.server_state.settings.post_speech_silence_duration + 0.15
-    intervals_s = np.concatenate([talker.intervals_s for talker in talkers])
+    intervals_s = np.concatenate([speaker.intervals_s for speaker in speakers])
     assert np.quantile(intervals_s, 0.95) < 2.0
-    assert all(len(talker.partials_s) == 8 for talker in talkers)
+    assert all(len(speaker.partials_s) == 8 for speaker in speakers)
 
 
 class Steps(trio.abc.Instrument):
-    """Counts how often any task had its turn: how much work there was, whatever the machine."""
+    """Counts the steps of all tasks: a measure of work that does not depend on the machine."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -83,32 +83,32 @@ class Steps(trio.abc.Instrument):
         self.taken += 1
 
 
-CROWD = 100
+CLIENTS = 100
 
 
-@pytest.mark.parametrize("goodbye", [True, False])
+@pytest.mark.parametrize("clean_close", [True, False])
 @virtual_time
-async def test_mass_disconnect_does_not_delay_a_ping(*, goodbye: bool) -> None:
-    async with server_fixture(max_sessions=CROWD + 1) as server:
-        crowd = [await server.connect() for _ in range(CROWD)]
-        bystander = await server.connect()
-        await bystander.until(Hello)
-        for client in crowd:
+async def test_mass_disconnect_does_not_delay_a_ping(*, clean_close: bool) -> None:
+    async with server_fixture(max_sessions=CLIENTS + 1) as server:
+        clients = [await server.connect() for _ in range(CLIENTS)]
+        other = await server.connect()
+        await other.until(Hello)
+        for client in clients:
             client.command("ping")
         await trio.testing.wait_all_tasks_blocked()
-        for client in crowd:
-            client.closed_cleanly = goodbye
+        for client in clients:
+            client.closed_cleanly = clean_close
             client.leave()
-        if not goodbye:  # they are waited for, and then all given up at once
+        if not clean_close:  # the sessions are kept for the grace period, which then ends for all at once
             await trio.testing.wait_all_tasks_blocked()
-            assert server.server_state.active_sessions == CROWD + 1
+            assert server.server_state.active_sessions == CLIENTS + 1
             await trio.sleep(server.server_state.settings.resume_grace_s)
         steps = Steps()
         trio.lowlevel.add_instrument(steps)
-        bystander.command("ping")
-        await bystander.until(Pong)
+        other.command("ping")
+        await other.until(Pong)
         trio.lowlevel.remove_instrument(steps)
-        assert server.server_state.active_sessions > CROWD / 2, "the pong came while they were leaving"
-        assert steps.taken < 2 * CROWD
+        assert server.server_state.active_sessions > CLIENTS / 2, "the pong arrives while the sessions end"
+        assert steps.taken < 2 * CLIENTS
         await trio.testing.wait_all_tasks_blocked()
         assert server.server_state.active_sessions == 1

@@ -108,7 +108,7 @@ async def test_startup_errors_follow_ready(monkeypatch: pytest.MonkeyPatch) -> N
         late = await server.connect()
         await late.settled()
         for client in (early, late):
-            assert client.story == ["hello", "ready", "error"]
+            assert client.event_names == ["hello", "ready", "error"]
             (error,) = client.of(Error)
             assert (error.where, "no such model" in error.message) == ("main_engine", True)
             assert client.of(Ready)[0].ok is False

@@ -19,7 +19,7 @@ TIMING = RealtimeTiming(
 
 
 class Reader:
-    """A client that reads only when the test says so."""
+    """A client that reads only when the test lets it."""
 
     closed_cleanly = True
 

@@ -1,4 +1,4 @@
-"""When a session asks for partials, of which audio, and how it keeps a lane's policy; on virtual time."""
+"""When a session requests partials, of which audio, and how it follows the policy of the lane; on virtual time."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,12 +25,12 @@ from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
 
 PREROLL = SAMPLE_RATE_HZ // 2
-AHEAD = 1280
+LEAD_SAMPLES = 1280
 """Samples by which the first partial is made before it may be shown."""
 SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
 
 
-class Client:
+class FakeClient:
     """Stands in for publisher and status; `log` has what they published."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Client:
 
 @dataclass
 class Utterance:
-    """What partials use of an utterance."""
+    """The part of an `ActiveUtterance` that partials use."""
 
     cadence: PartialCadence
     number: int = 1
@@ -64,10 +64,10 @@ class Utterance:
     stream_key: base.StreamKey = field(default_factory=base.StreamKey)
 
 
-class Talk:
-    """An utterance that comes in windows in real time, its pre-roll at once.
+class LiveUtterance:
+    """An utterance whose audio comes in windows in real time, its pre-roll at once; and the lane of its partials.
 
-    The engine takes `inference_s` for it, and a second for a clip of one sample, which is the final of another session.
+    The engine takes `inference_s` for a partial, and 1 s for a clip of one sample, the final of another session.
     """
 
     def __init__(self, audio: NDArray[np.float32] = SILENCE, *, inference_s: float = 0.0) -> None:
@@ -78,8 +78,7 @@ class Talk:
             inference_s=lambda batch: 1.0 if len(batch[0]) == 1 else inference_s,
             degradation_threshold_s=lambda: 0.5,
         )
-        self.client = Client()
-        self.begun_s: list[float] = []
+        self.client = FakeClient()
         self.utterance: Utterance | None = None
         self.position = 0
         self.partials = Partials(
@@ -108,9 +107,9 @@ class Talk:
         assert 0 <= start <= end <= self.position
         return self.audio[start:end]
 
-    def begin(self, **chosen: Any) -> Utterance:
+    def begin(self, **changes: Any) -> Utterance:
         cadence = PartialCadence(
-            CadenceConfig.from_settings(Settings(**chosen)),
+            CadenceConfig.from_settings(Settings(**changes)),
             start_sample=0,
             trigger_sample=PREROLL,
             speech_sample=PREROLL,
@@ -123,7 +122,7 @@ class Talk:
         self.position += samples
         self.partials.update(self.utterance, self.position)  # type: ignore[arg-type] # all that partials use of it
 
-    async def go_on(self, seconds: float) -> None:
+    async def advance(self, seconds: float) -> None:
         for _ in range(round(seconds * SAMPLE_RATE_HZ / WINDOW_SAMPLES)):
             await trio.sleep(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
             self.process(WINDOW_SAMPLES)
@@ -135,19 +134,19 @@ class Talk:
 
 
 def windows_from(samples: int) -> int:
-    """The end of the window in which this much audio, counted from the trigger, is complete."""
+    """The end of the window that completes this many samples after the trigger, as a position."""
     return PREROLL + -(-samples // WINDOW_SAMPLES) * WINDOW_SAMPLES
 
 
 @pytest.mark.contract("5.1", "5.4")
 @virtual_time
 async def test_first_partial_waits_for_the_minimum_audio_and_includes_the_pre_roll(nursery: trio.Nursery) -> None:
-    talk = Talk()
-    await talk.start(nursery)
-    talk.begin(realtime_min_audio_seconds=0.5, realtime_processing_pause=0.2)
-    await talk.go_on(2.0)
-    assert talk.engine.clips[0] == windows_from(8000 - AHEAD)
-    assert np.diff(talk.engine.clips).tolist() == [7 * WINDOW_SAMPLES] * 6  # the first whole windows of 0.2 s
+    live = LiveUtterance()
+    await live.start(nursery)
+    live.begin(realtime_min_audio_seconds=0.5, realtime_processing_pause=0.2)
+    await live.advance(2.0)
+    assert live.engine.clips[0] == windows_from(8000 - LEAD_SAMPLES)
+    assert np.diff(live.engine.clips).tolist() == [7 * WINDOW_SAMPLES] * 6  # the first whole windows of 0.2 s
 
 
 @pytest.mark.contract("5.4")
@@ -156,14 +155,14 @@ async def test_first_partial_waits_for_the_minimum_audio_and_includes_the_pre_ro
 async def test_first_partial_is_shown_at_the_minimum_speech_or_when_ready(
     nursery: trio.Nursery, inference_s: float
 ) -> None:
-    talk = Talk(inference_s=inference_s)
-    await talk.start(nursery)
-    talk.begin(realtime_min_audio_seconds=0.5)
+    live = LiveUtterance(inference_s=inference_s)
+    await live.start(nursery)
+    live.begin(realtime_min_audio_seconds=0.5)
     window_s = WINDOW_SAMPLES / SAMPLE_RATE_HZ
     begun_s = trio.current_time()
-    while not talk.client.log:
-        await talk.go_on(window_s)
-    made_s = (windows_from(8000 - AHEAD) - PREROLL) / SAMPLE_RATE_HZ + inference_s
+    while not live.client.log:
+        await live.advance(window_s)
+    made_s = (windows_from(8000 - LEAD_SAMPLES) - PREROLL) / SAMPLE_RATE_HZ + inference_s
     shown_s = (windows_from(8000) - PREROLL) / SAMPLE_RATE_HZ
     assert trio.current_time() - begun_s == pytest.approx(max(shown_s, -(-made_s // window_s) * window_s))
 
@@ -174,88 +173,88 @@ async def test_first_partial_is_shown_at_the_minimum_speech_or_when_ready(
 async def test_early_first_partial_is_held_until_it_may_be_shown_on_a_full_lane(
     nursery: trio.Nursery, least_s: float
 ) -> None:
-    talk = Talk()
-    await talk.start(nursery)
+    live = LiveUtterance()
+    await live.start(nursery)
     for number in range(10):  # enough that no session has a second turn for a while
-        talk.load_lane(str(number), clip_s=5.0)
-    talk.begin(realtime_min_audio_seconds=least_s)
+        live.load_lane(str(number), clip_s=5.0)
+    live.begin(realtime_min_audio_seconds=least_s)
     begun_s = trio.current_time()
-    while not talk.client.log:
-        await talk.go_on(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
+    while not live.client.log:
+        await live.advance(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
     assert trio.current_time() - begun_s == pytest.approx(7 * WINDOW_SAMPLES / SAMPLE_RATE_HZ), "later than 0.2 s"
 
 
 @virtual_time
 async def test_utterance_that_ends_before_the_minimum_shows_no_partial(nursery: trio.Nursery) -> None:
-    talk = Talk()
-    await talk.start(nursery)
-    utterance = talk.begin(realtime_min_audio_seconds=0.5)
-    await talk.go_on(0.46)
-    assert talk.engine.clips == [windows_from(8000 - AHEAD)]
+    live = LiveUtterance()
+    await live.start(nursery)
+    utterance = live.begin(realtime_min_audio_seconds=0.5)
+    await live.advance(0.46)
+    assert live.engine.clips == [windows_from(8000 - LEAD_SAMPLES)]
     utterance.running = False
-    talk.utterance = None
-    await talk.go_on(1.0)
-    assert talk.client.log == []
+    live.utterance = None
+    await live.advance(1.0)
+    assert live.client.log == []
 
 
 @pytest.mark.contract("5.4", "11/33")
 @virtual_time
 async def test_partial_has_the_newest_audio_only(nursery: trio.Nursery) -> None:
-    talk = Talk()
-    await talk.start(nursery)
-    talk.begin(realtime_max_audio_seconds=2.0)
-    await talk.go_on(4.0)
-    assert talk.engine.clips[0] == windows_from(4000 - AHEAD)
-    assert max(talk.engine.clips) == talk.engine.clips[-1] == 2 * SAMPLE_RATE_HZ
+    live = LiveUtterance()
+    await live.start(nursery)
+    live.begin(realtime_max_audio_seconds=2.0)
+    await live.advance(4.0)
+    assert live.engine.clips[0] == windows_from(4000 - LEAD_SAMPLES)
+    assert max(live.engine.clips) == live.engine.clips[-1] == 2 * SAMPLE_RATE_HZ
 
 
 @virtual_time
 async def test_clip_shrinks_on_a_full_lane_and_its_start_never_moves_back(
     nursery: trio.Nursery,
 ) -> None:
-    talk = Talk()
-    await talk.start(nursery)
-    talk.begin()
-    await talk.go_on(10.0)
-    assert talk.engine.clips[-1] >= 10 * SAMPLE_RATE_HZ
+    live = LiveUtterance()
+    await live.start(nursery)
+    live.begin()
+    await live.advance(10.0)
+    assert live.engine.clips[-1] >= 10 * SAMPLE_RATE_HZ
     for number in range(10):  # 10 more sessions that take 0.4 s each for 10 s of audio: more than fits into a round
-        talk.load_lane(str(number), clip_s=10.0)
-    await talk.go_on(2.5)
-    narrow = talk.engine.clips[-1]
+        live.load_lane(str(number), clip_s=10.0)
+    await live.advance(2.5)
+    narrow = live.engine.clips[-1]
     assert narrow == MIN_PARTIAL_WINDOW_S * SAMPLE_RATE_HZ
     for number in range(10):
-        talk.lane.partial_policy.leave_round(str(number))
-    await talk.go_on(3.0)
-    assert narrow < talk.engine.clips[-1] <= narrow + 5 * SAMPLE_RATE_HZ, "the start of the clip does not move back"
+        live.lane.partial_policy.leave_round(str(number))
+    await live.advance(3.0)
+    assert narrow < live.engine.clips[-1] <= narrow + 5 * SAMPLE_RATE_HZ, "the start of the clip does not move back"
 
 
 @virtual_time
 async def test_full_lane_does_not_shrink_clips_of_the_whole_utterance(nursery: trio.Nursery) -> None:
-    talk = Talk()
-    await talk.start(nursery)
-    talk.begin(realtime_max_audio_seconds=0)
+    live = LiveUtterance()
+    await live.start(nursery)
+    live.begin(realtime_max_audio_seconds=0)
     for number in range(10):
-        talk.load_lane(str(number), clip_s=10.0)
-    await talk.go_on(10.0)
-    assert talk.engine.clips[-1] >= 9 * SAMPLE_RATE_HZ
+        live.load_lane(str(number), clip_s=10.0)
+    await live.advance(10.0)
+    assert live.engine.clips[-1] >= 9 * SAMPLE_RATE_HZ
 
 
 @virtual_time
 async def test_idle_engine_of_a_full_lane_is_used_after_one_round(nursery: trio.Nursery) -> None:
-    talk = Talk()
-    await talk.start(nursery)
-    talk.begin()
-    await talk.go_on(1.0)
+    live = LiveUtterance()
+    await live.start(nursery)
+    live.begin()
+    await live.advance(1.0)
 
     times_s = []
     for _ in range(3):
-        for number in range(10):  # others had as much as fits
-            talk.load_lane(str(number), clip_s=5.0)
-        after = talk.lane.partial_policy.next_partial("a", now_s=trio.current_time(), begun_s=0.0)
+        for number in range(10):  # with ten others, a round takes longer than the longest interval
+            live.load_lane(str(number), clip_s=5.0)
+        after = live.lane.partial_policy.next_partial("a", now_s=trio.current_time(), begun_s=0.0)
         assert after.at_s == MAX_PARTIAL_INTERVAL_S
-        made = len(talk.engine.clips)
-        while len(talk.engine.clips) == made:
-            await talk.go_on(0.032)
+        made = len(live.engine.clips)
+        while len(live.engine.clips) == made:
+            await live.advance(0.032)
         times_s.append(trio.current_time())
     assert PARTIAL_ROUND_S <= times_s[2] - times_s[1] < PARTIAL_ROUND_S + 0.1
 
@@ -264,18 +263,18 @@ async def test_idle_engine_of_a_full_lane_is_used_after_one_round(nursery: trio.
 async def test_first_partial_of_an_utterance_has_priority_until_one_returned(
     nursery: trio.Nursery,
 ) -> None:
-    talk = Talk()
-    await talk.start(nursery)
+    live = LiveUtterance()
+    await live.start(nursery)
 
     async def order_behind_others() -> list[str]:
         """The order of sessions once their jobs are queued; others keep the engine busy for a second before."""
-        made = len(talk.engine.clips)
+        made = len(live.engine.clips)
         for job in (final("b"), partial("c", 2), partial("d", 3)):
-            talk.lane.submit(job)
-        if talk.utterance is None:
-            talk.begin()
-        await talk.go_on(1.5)
-        return ["bcd"[samples - 1] if samples <= 3 else "a" for samples in talk.engine.clips[made : made + 4]]
+            live.lane.submit(job)
+        if live.utterance is None:
+            live.begin()
+        await live.advance(1.5)
+        return ["bcd"[samples - 1] if samples <= 3 else "a" for samples in live.engine.clips[made : made + 4]]
 
     assert await order_behind_others() == ["b", "a", "c", "d"]
     assert await order_behind_others() == ["b", "c", "d", "a"]
@@ -284,57 +283,57 @@ async def test_first_partial_of_an_utterance_has_priority_until_one_returned(
 @pytest.mark.contract("5.4")
 @virtual_time
 async def test_no_partial_is_made_during_silence_or_after_the_end(nursery: trio.Nursery) -> None:
-    talk = Talk()
-    await talk.start(nursery)
-    utterance = talk.begin()
+    live = LiveUtterance()
+    await live.start(nursery)
+    utterance = live.begin()
     utterance.silent = True
-    await talk.go_on(1.0)
-    assert talk.engine.clips == []
+    await live.advance(1.0)
+    assert live.engine.clips == []
     utterance.silent = False
-    await talk.go_on(0.1)
-    made = len(talk.engine.clips)
+    await live.advance(0.1)
+    made = len(live.engine.clips)
     assert made
-    talk.utterance = None
-    await talk.go_on(1.0)
-    assert len(talk.engine.clips) == made
+    live.utterance = None
+    await live.advance(1.0)
+    assert len(live.engine.clips) == made
 
 
 @virtual_time
 async def test_next_utterance_waits_for_its_own_minimum_audio(nursery: trio.Nursery) -> None:
-    talk = Talk(inference_s=1.0)
-    await talk.start(nursery)
-    talk.begin()
-    await talk.go_on(0.5)  # the engine is at work, and the next partial is due
-    talk.utterance = Utterance(
+    live = LiveUtterance(inference_s=1.0)
+    await live.start(nursery)
+    live.begin()
+    await live.advance(0.5)  # the engine is at work, and the next partial is due
+    live.utterance = Utterance(
         PartialCadence(
             CadenceConfig.from_settings(Settings()),
-            start_sample=talk.position,
-            trigger_sample=talk.position,
-            speech_sample=talk.position,
+            start_sample=live.position,
+            trigger_sample=live.position,
+            speech_sample=live.position,
         )
     )
-    talk.process(0)
+    live.process(0)
     await trio.sleep(5.0)
-    assert len(talk.engine.clips) == 1
+    assert len(live.engine.clips) == 1
 
 
 @pytest.mark.contract("5.2")
 @virtual_time
 async def test_syllable_boundaries_trigger_partials(nursery: trio.Nursery) -> None:
     audio = read_16k(moonshine_asset("two_cities.wav"))[: 6 * SAMPLE_RATE_HZ]
-    talk = Talk(audio)
-    await talk.start(nursery)
-    talk.begin(
+    live = LiveUtterance(audio)
+    await live.start(nursery)
+    live.begin(
         realtime_transcription_use_syllable_boundaries=True,
         realtime_boundary_followup_delays=(),
         realtime_processing_pause=0,
     )
-    await talk.go_on(5.0)
-    known = [each.decided_sample for each in BoundaryDetector(0.6).push(kernels.to_int16(audio[: talk.position]))]
+    await live.advance(5.0)
+    known = [each.decided_sample for each in BoundaryDetector(0.6).push(kernels.to_int16(audio[: live.position]))]
     first = windows_from(4000)
     expected = sorted({max(first, windows_from(position - PREROLL)) for position in known})
     assert len(expected) > 8
-    assert talk.engine.clips == expected
+    assert live.engine.clips == expected
 
 
 @pytest.mark.contract("5.4", "11/29")
@@ -343,42 +342,42 @@ async def test_syllable_boundaries_trigger_partials(nursery: trio.Nursery) -> No
 async def test_overloaded_lane_slows_partials_down_and_the_client_is_warned(
     nursery: trio.Nursery, syllables: bool
 ) -> None:
-    talk = Talk(inference_s=0.032)
-    await talk.start(nursery)
-    talk.begin(realtime_transcription_use_syllable_boundaries=syllables, realtime_processing_pause=0.02)
-    await talk.go_on(2.0)
-    assert not talk.client.degraded
-    talk.client.log.clear()
+    live = LiveUtterance(inference_s=0.032)
+    await live.start(nursery)
+    live.begin(realtime_transcription_use_syllable_boundaries=syllables, realtime_processing_pause=0.02)
+    await live.advance(2.0)
+    assert not live.client.degraded
+    live.client.log.clear()
     for _ in range(8):
-        talk.lane.submit(final("b"))
-    await talk.go_on(8.5)
-    assert talk.client.degraded
-    assert [each for each in talk.client.log if each != "partial"] == [
+        live.lane.submit(final("b"))
+    await live.advance(8.5)
+    assert live.client.degraded
+    assert [each for each in live.client.log if each != "partial"] == [
         "Partials come less often for a while: the server does not keep up.",
         State.RECORDING,
     ]
     # The queue is gone, and the rest is at its longest for another five seconds.
-    made = len(talk.engine.clips)
-    await talk.go_on(4.5)
-    assert 2 <= len(talk.engine.clips) - made <= 3
-    talk.client.log.clear()
-    await talk.go_on(8.0)
-    assert not talk.client.degraded
-    assert [each for each in talk.client.log if each != "partial"] == [State.RECORDING]
-    assert np.diff(talk.engine.clips[-10:]).max() <= 4 * WINDOW_SAMPLES
+    made = len(live.engine.clips)
+    await live.advance(4.5)
+    assert 2 <= len(live.engine.clips) - made <= 3
+    live.client.log.clear()
+    await live.advance(8.0)
+    assert not live.client.degraded
+    assert [each for each in live.client.log if each != "partial"] == [State.RECORDING]
+    assert np.diff(live.engine.clips[-10:]).max() <= 4 * WINDOW_SAMPLES
 
 
 @virtual_time
 async def test_ended_session_is_removed_from_the_policy(nursery: trio.Nursery) -> None:
-    talk = Talk(inference_s=0.032)
-    await nursery.start(talk.lane.run)
+    live = LiveUtterance(inference_s=0.032)
+    await nursery.start(live.lane.run)
     async with trio.open_nursery() as session:
-        session.start_soon(talk.partials.run)
-        talk.begin()
-        await talk.go_on(1.0)
+        session.start_soon(live.partials.run)
+        live.begin()
+        await live.advance(1.0)
         for _ in range(8):
-            talk.lane.submit(final("b"))
-        await talk.go_on(2.0)
-        assert talk.lane.partial_policy.is_degraded("a")
+            live.lane.submit(final("b"))
+        await live.advance(2.0)
+        assert live.lane.partial_policy.is_degraded("a")
         session.cancel_scope.cancel()
-    assert not talk.lane.partial_policy.is_degraded("a")
+    assert not live.lane.partial_policy.is_degraded("a")

@@ -30,7 +30,7 @@ PLAN = [
 class Cut:
     """The connection is lost when `after` messages were sent, the last `unread` of them at once.
 
-    Of what the server sent, the client loses the last `unseen` events. It is back after `away_s`.
+    Of what the server sent, the client loses the last `unseen` events. It resumes after `away_s` seconds.
     """
 
     after: int
@@ -41,7 +41,7 @@ class Cut:
 
 
 @dataclass
-class Talker:
+class ResumingClient:
     """Plays the plan over any number of connections."""
 
     server: ServerFixture
@@ -74,7 +74,7 @@ class Talker:
         self.seen += self.client.session_events
 
     async def lose(self, cut: Cut) -> int:
-        """Be cut off and come back; returns how many messages the server has taken."""
+        """Lose the connection and resume; returns how many messages the server has received."""
         lost = self.client
         if not cut.half_open:
             lost.drop()
@@ -92,9 +92,9 @@ class Talker:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a conversation comes to: all that partials, states and times leave out.
+    """The durable result of a conversation: everything except partials, states and times.
 
-    How the steps of two utterances lie to each other is a matter of time: the engine works while the next one begins.
+    The order of steps is compared within each utterance only: while one is transcribed, the next one may begin.
     """
 
     words: list[object]
@@ -116,22 +116,22 @@ def outcome(events: list[Event]) -> Outcome:
     return Outcome(words, steps)
 
 
-def converse(cuts: list[Cut]) -> list[Event]:
-    """All events that the client saw, over all its connections."""
+def run_conversation(cuts: list[Cut]) -> list[Event]:
+    """All events that the client received, over all its connections."""
 
     async def main() -> list[Event]:
         with trio.fail_after(1e6):
-            # A client whose connection only seems open stalls, as far as anybody can tell: here that ends nothing.
+            # A half-open connection looks like a stalled client; without the timeout it ends no utterance.
             async with server_fixture(inference_s=lambda _: 0.1, stream_stall_timeout_s=0.0) as server:
-                talker = Talker(server, await server.connect())
-                await talker.say_all(cuts)
+                client = ResumingClient(server, await server.connect())
+                await client.say_all(cuts)
                 assert server.server_state.active_sessions == 1
-                return talker.seen
+                return client.seen
 
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-UNDISTURBED = outcome(converse([]))
+UNDISTURBED = outcome(run_conversation([]))
 cuts = st.builds(
     Cut,
     after=st.integers(1, len(PLAN)),
@@ -145,7 +145,7 @@ cuts = st.builds(
 @given(st.lists(cuts, max_size=6))
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
 def test_lost_connections_change_no_durable_event(cuts: list[Cut]) -> None:
-    seen = converse(cuts)
+    seen = run_conversation(cuts)
     assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
     assert outcome(seen) == UNDISTURBED
 

@@ -25,8 +25,8 @@ async def test_events_of_one_utterance_are_in_protocol_order() -> None:
         await client.until(Final)
         client.command("stop")
         await client.settled()
-        story = [name for name in client.story if name not in ("realtime", "timeline realtime_transcript")]
-        assert story == [
+        event_names = [name for name in client.event_names if name not in ("realtime", "timeline realtime_transcript")]
+        assert event_names == [
             "hello",
             "ready",
             "status listening",
@@ -66,7 +66,7 @@ async def test_partials_have_timeline_entries_and_stop_at_the_end() -> None:
                 assert isinstance(following, Timeline)
                 assert (following.event, following.sequence) == ("realtime_transcript", event.sequence)
         last = max(i for i, event in enumerate(client.events) if isinstance(event, Realtime))
-        ended = client.story.index("timeline recording_ended")
+        ended = client.event_names.index("timeline recording_ended")
         assert last < ended
 
 
@@ -193,8 +193,8 @@ async def test_events_of_a_cut_utterance_are_in_protocol_order() -> None:
         client.command("start")
         client.say(1111, 2.5)
         await client.settled()
-        cut = client.story.index("timeline recording_ended")
-        assert client.story[cut : cut + 6] == [
+        cut = client.event_names.index("timeline recording_ended")
+        assert client.event_names[cut : cut + 6] == [
             "timeline recording_ended",
             "status listening",
             "warning",

@@ -13,8 +13,8 @@ from trio_stt.protocol.events import Clear, Event, Final, Realtime, Timeline
 
 contract = pytest.mark.contract
 
-AHEAD_S = 0.4
-"""Silence with which the final is computed ahead and the utterance goes on."""
+SPECULATION_SILENCE_S = 0.4
+"""Seconds of silence after which the speculative final has begun and the utterance has not ended."""
 
 
 def is_final(batch: Batch) -> bool:
@@ -30,16 +30,16 @@ def shown(client: Client) -> list[str]:
     return [event.raw_text for event in client.of(Realtime)]
 
 
-def noted(client: Client) -> list[tuple[float, str]]:
-    """Times and texts of partials from now on."""
-    came, begun_s = [], trio.current_time()
+def recorded_partials(client: Client) -> list[tuple[float, str]]:
+    """The times in seconds and the texts of all partials from now on; the list grows."""
+    partials, begun_s = [], trio.current_time()
 
-    def note(event: Event) -> None:
+    def record(event: Event) -> None:
         if isinstance(event, Realtime):
-            came.append((round(trio.current_time() - begun_s, 3), event.raw_text))
+            partials.append((round(trio.current_time() - begun_s, 3), event.raw_text))
 
-    client.noted = note
-    return came
+    client.on_event = record
+    return partials
 
 
 async def speak_and_pause(client: Client) -> None:
@@ -47,13 +47,13 @@ async def speak_and_pause(client: Client) -> None:
     client.command("start")
     await talk(client, 1111, 1.2)
     await talk(client, 2222, 0.4)
-    await talk(client, 0, AHEAD_S)
+    await talk(client, 0, SPECULATION_SILENCE_S)
 
 
 async def around_a_pause(
     pause_s: float, after_s: float, early_s: float, *, final_s: float, partial_s: float, **changes: object
 ) -> list[tuple[float, str]]:
-    """Partials of a client that says two words, pauses and speaks on; speculation starts after `early_s`."""
+    """The partials of a client that speaks two words, pauses and goes on; speculation starts after `early_s`."""
     async with server_fixture(
         inference_s=lambda batch: final_s if is_final(batch) else partial_s,
         load_partials=lambda: FakeEngine(RecordingAnswer()),
@@ -61,13 +61,13 @@ async def around_a_pause(
         **changes,
     ) as server:
         client = await server.connect()
-        came = noted(client)
+        partials = recorded_partials(client)
         client.command("start")
         await talk(client, 1111, 1.2)
         await talk(client, 2222, 0.25)
         await talk(client, 0, pause_s)
         await talk(client, 3333, after_s)
-        return came
+        return partials
 
 
 @contract("4.6", "5.4", "2.8")
@@ -93,7 +93,7 @@ async def test_speculative_final_is_shown_as_partial_and_becomes_the_final() -> 
         following = client.events[last + 1]
         assert isinstance(following, Timeline)
         assert following.event == "realtime_transcript"
-        assert last < client.story.index("timeline recording_ended")
+        assert last < client.event_names.index("timeline recording_ended")
 
 
 @virtual_time
@@ -113,13 +113,13 @@ async def test_speculative_final_with_unchanged_text_is_not_shown() -> None:
 @virtual_time
 @pytest.mark.parametrize("final_s", [0.15, 3.0])
 async def test_voided_speculation_does_not_delay_the_next_partial(final_s: float) -> None:
-    async def partials(early_s: float) -> list[tuple[float, str]]:
-        return await around_a_pause(AHEAD_S, 1.0, early_s, final_s=final_s, partial_s=0.2)
+    async def partials_with(early_s: float) -> list[tuple[float, str]]:
+        return await around_a_pause(SPECULATION_SILENCE_S, 1.0, early_s, final_s=final_s, partial_s=0.2)
 
-    came = await partials(0.2)
-    assert came == await partials(0.0)
-    assert "1111 2222" not in [text for _, text in came]
-    assert came[-1][1] == "1111 2222 3333"
+    partials = await partials_with(0.2)
+    assert partials == await partials_with(0.0)
+    assert "1111 2222" not in [text for _, text in partials]
+    assert partials[-1][1] == "1111 2222 3333"
 
 
 @contract("4.6", "2.8")
@@ -134,7 +134,7 @@ async def test_late_speculative_final_does_not_delay_partials_of_the_next_uttera
         assert shown(client)[-1] == "2222"
         assert client.finals == []
         await client.until(Final)
-        ended = client.story.index("timeline recording_ended")
+        ended = client.event_names.index("timeline recording_ended")
         later = [event for event in client.events[ended:] if isinstance(event, Realtime)]
         assert {event.recording_id for event in later} == {2}
         assert client.finals == [(1, "1111.")]
@@ -215,7 +215,7 @@ async def test_speculation_voided_while_queued_costs_no_partial() -> None:
         busy.say(9999, 1.0)
         busy.command("stop")  # the engine is at work for 2 s
         await talk(client, 1111, 0.6)
-        await talk(client, 0, AHEAD_S)
+        await talk(client, 0, SPECULATION_SILENCE_S)
         await talk(client, 2222, 1.1)
         assert shown(client)[0] == "1111 2222"
         assert [[level for level, _ in run if level] for run in answer.runs][:2] == [[9999], [1111, 2222]]
@@ -223,12 +223,12 @@ async def test_speculation_voided_while_queued_costs_no_partial() -> None:
 
 @virtual_time
 async def test_speculative_final_is_shown_during_the_pause_between_partials() -> None:
-    async def partials(early_s: float) -> list[tuple[float, str]]:
+    async def partials_with(early_s: float) -> list[tuple[float, str]]:
         return await around_a_pause(0.6, 1.2, early_s, final_s=0.05, partial_s=0.4, post_speech_silence_duration=10.0)
 
-    came = await partials(0.2)
-    ahead_s, _ = next(each for each in came if each[1] == "1111 2222")
-    assert ahead_s == pytest.approx(1.45 + 0.36 + 0.05, abs=0.064)
-    others = [each for each in came if each[1] != "1111 2222"]
-    assert others == await partials(0.0)
+    partials = await partials_with(0.2)
+    speculative_s, _ = next(each for each in partials if each[1] == "1111 2222")
+    assert speculative_s == pytest.approx(1.45 + 0.36 + 0.05, abs=0.064)
+    others = [each for each in partials if each[1] != "1111 2222"]
+    assert others == await partials_with(0.0)
     assert others[-1][1] == "1111 2222 3333"

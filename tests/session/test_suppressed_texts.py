@@ -107,4 +107,4 @@ async def test_closed_segment_keeps_its_place_between_a_final_and_a_flush() -> N
         client.raw('{"type": "flush", "id": 1}')
         await client.settled()
         ends = ("final", "timeline segment_closed", "flushed")
-        assert [name for name in client.story if name in ends] == list(ends)
+        assert [name for name in client.event_names if name in ends] == list(ends)

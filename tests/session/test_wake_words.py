@@ -17,10 +17,10 @@ def say_wake_word(client: Client) -> None:
     client.say(WAKE, 0.032)
 
 
-def story(client: Client) -> list[str]:
-    """What matters here: no partials, no greeting."""
+def names_without_partials(client: Client) -> list[str]:
+    """The names of the events, except partials, `hello` and `ready`."""
     ignored = ("realtime", "timeline realtime_transcript", "hello", "ready")
-    return [name for name in client.story if name not in ignored]
+    return [name for name in client.event_names if name not in ignored]
 
 
 @pytest.mark.contract("4.10", "2.5")
@@ -29,7 +29,7 @@ async def test_events_of_one_wake_word_cycle_are_in_protocol_order() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
         client = await server.connect()
         client.command("start")
-        client.say(1111, 1.0)  # without the word nobody listens
+        client.say(1111, 1.0)  # ignored: without the wake word no utterance starts
         client.pause(0.504)  # whole windows up to here
         say_wake_word(client)
         client.pause(0.5)
@@ -37,7 +37,7 @@ async def test_events_of_one_wake_word_cycle_are_in_protocol_order() -> None:
         client.pause(PAUSE_S)
         await client.until(Final)
         await client.settled()
-        assert story(client) == [
+        assert names_without_partials(client) == [
             "timeline wakeword_wait_started",
             "status wakeword_wait",
             "timeline wakeword_detected",
@@ -99,8 +99,11 @@ async def test_follow_up_needs_no_wake_word_and_its_end_is_published() -> None:
             "wakeword_followup_timeout",
         ]
         assert [event.duration_seconds for event in followups] == [3.0, 3.0, msgspec.UNSET]
-        expired = client.story.index("timeline wakeword_followup_timeout")
-        assert client.story[expired + 1 : expired + 3] == ["timeline wakeword_wait_started", "status wakeword_wait"]
+        expired = client.event_names.index("timeline wakeword_followup_timeout")
+        assert client.event_names[expired + 1 : expired + 3] == [
+            "timeline wakeword_wait_started",
+            "status wakeword_wait",
+        ]
 
 
 @pytest.mark.contract("4.10")
@@ -118,8 +121,8 @@ async def test_activation_delay_needs_no_wake_word_and_ends_with_a_timeout() -> 
         client.pause(PAUSE_S)
         await client.settled()
         assert client.finals == [(1, "2222.")]
-        timeout = client.story.index("timeline wakeword_timeout")
-        assert client.story[timeout + 1 : timeout + 4] == [
+        timeout = client.event_names.index("timeline wakeword_timeout")
+        assert client.event_names[timeout + 1 : timeout + 4] == [
             "status wakeword_timeout",
             "timeline wakeword_wait_started",
             "status wakeword_wait",
@@ -171,7 +174,7 @@ async def test_clear_restarts_the_wake_word_wait_and_stop_ends_it() -> None:
         await client.until(Clear)
         await client.settled()
         assert client.finals == []
-        after = client.story[client.story.index("clear") + 1 :]
+        after = client.event_names[client.event_names.index("clear") + 1 :]
         assert after[:2] in (["timeline wakeword_wait_started", "status wakeword_wait"], ["status wakeword_wait"])
         client.command("stop")
         client.command("start")
@@ -195,6 +198,6 @@ async def test_rejected_utterance_opens_no_follow_up() -> None:
         second.say(2222, 1.0)
         second.pause(PAUSE_S)
         await second.settled()
-        assert "timeline wakeword_followup_started" not in second.story
-        assert "timeline recording_started" not in second.story
+        assert "timeline wakeword_followup_started" not in second.event_names
+        assert "timeline recording_started" not in second.event_names
         assert second.states[-1] == "wakeword_wait"

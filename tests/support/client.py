@@ -59,7 +59,7 @@ class SocketClient:
         return " ".join(event["text"] for event in self.of("final"))
 
     @property
-    def story(self) -> list[str]:
+    def event_names(self) -> list[str]:
         """The events in order, by type and state or timeline event."""
         return [f"{e['type']} {e.get('state') or e.get('event') or ''}".strip() for e in self.events]
 
@@ -84,7 +84,7 @@ class SocketClient:
     async def until_all_final(self, *, within_s: float = 60.0) -> None:
         """Wait until `stop` has taken effect and every utterance has its final or is closed."""
         with trio.fail_after(within_s):
-            while self.story.count("status idle") == 0 or self._unfinished():
+            while self.event_names.count("status idle") == 0 or self._unfinished():
                 await self._news.wait()
 
     def _unfinished(self) -> set[int]:

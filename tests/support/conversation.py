@@ -72,8 +72,8 @@ def levels(batch: Batch) -> list[Transcript]:
     """The levels of each clip, in order."""
     texts = []
     for clip in batch:
-        session_events = [round(float(level) * 32768) for level, _ in groupby(clip) if level]
-        texts.append(Transcript(text=" ".join(str(level) for level in session_events[:1000])))  # longer texts are cut
+        spoken = [round(float(level) * 32768) for level, _ in groupby(clip) if level]
+        texts.append(Transcript(text=" ".join(str(level) for level in spoken[:1000])))  # longer texts are cut
     return texts
 
 
@@ -99,7 +99,7 @@ class Client:
 
     session: Session
     events: list[Event] = field(default_factory=list)
-    noted: Callable[[Event], None] = lambda _: None
+    on_event: Callable[[Event], None] = lambda _: None
     reads: bool = True
     aborted: bool = False
     closed_cleanly: bool = True
@@ -124,7 +124,7 @@ class Client:
         if not self.reads:
             await trio.sleep_forever()
         for event in map(decode, messages):
-            self.noted(event)
+            self.on_event(event)
             self.events.append(event)
             if isinstance(event, Hello) and isinstance(event.resume_token, str):
                 self.token = event.resume_token
@@ -185,12 +185,12 @@ class Client:
 
     @property
     def seqs(self) -> list[int]:
-        """Their numbers."""
+        """The numbers of `session_events`."""
         return [event.seq for event in self.session_events if isinstance(event.seq, int)]
 
     @property
     def seq(self) -> int:
-        """The number of the event that came last."""
+        """The number of the last event."""
         return self.seqs[-1] if self.seqs else self.of(Resumed)[-1].seq if self.of(Resumed) else 0  # type: ignore[return-value] # always a number there
 
     @property
@@ -202,7 +202,7 @@ class Client:
         return [event.state for event in self.of(Status)]
 
     @property
-    def story(self) -> list[str]:
+    def event_names(self) -> list[str]:
         """Names of the events in order, with state or timeline entry."""
         names = []
         for event in self.events:
@@ -223,18 +223,18 @@ class ServerFixture:
         session_id = self.server_state.reserve()
         client = Client(Session(session_id=session_id, host=self.server_state, partials=partials))
         self.server_state.start(client.session)
-        self.nursery.start_soon(self._converse, client)
+        self.nursery.start_soon(self._serve, client)
         return client
 
     async def resume(self, lost: Client, *, seq: int | None = None, partials: bool = True) -> Client:
         """Connect, and resume the session of a disconnected client; `seq` is the last event that it saw."""
         client = await self.connect(partials=partials)
         client.resume(lost.token, lost.seq if seq is None else seq)
-        (await client.until(Resumed))
+        await client.until(Resumed)
         client.session, client.token = lost.session, lost.token
         return client
 
-    async def _converse(self, client: Client) -> None:
+    async def _serve(self, client: Client) -> None:
         with client.line:
             client.close_reason = await client.session.serve_connection(client)
 
