@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
@@ -13,18 +13,34 @@ from trio_websocket import ConnectionClosed
 
 from tests.support.client import PATH, connected, load_pcm
 from tests.support.real import moonshine_asset
-from tests.support.server import RunningServer, ServerFailed, running_server, web_socket
+from tests.support.server import RunningServer, ServerFailed, printed_output, running_server, shared_server, web_socket
 
 WORKERS = ["asyncio", "trio"]
+HYPERCORN = ["-m", "hypercorn", "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
 BECKETT_FIRST_WORDS = "ever tried"
 
 
 @asynccontextmanager
 async def hypercorn(worker: str, **settings: object) -> AsyncIterator[RunningServer]:
     env = {f"TRIO_STT_{name.upper()}": str(value) for name, value in settings.items()}
-    args = ["-m", "hypercorn", "-k", worker, "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
-    async with running_server(args, env) as server:
+    async with running_server([*HYPERCORN, "-k", worker], env) as server:
         yield server
+
+
+@pytest.fixture(scope="module", params=WORKERS)
+def shared(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    """A server for the tests that find no session of another test on it, and leave none."""
+    settings = {"max_sessions": "3", "resume_grace_s": "0.5", "max_commands_per_second": "100000"}
+    env = {f"TRIO_STT_{name.upper()}": value for name, value in settings.items()}
+    with shared_server([*HYPERCORN, "-k", request.param], env) as running:
+        yield running
+
+
+@pytest.fixture
+async def server(shared: RunningServer) -> AsyncIterator[RunningServer]:
+    with printed_output(shared):
+        await until_sessions(shared, 0)
+        yield shared
 
 
 async def get(server: RunningServer, path: str, method: str = "GET") -> tuple[int, str]:
@@ -43,10 +59,9 @@ async def get(server: RunningServer, path: str, method: str = "GET") -> tuple[in
 
 
 @pytest.mark.contract("2.1", "2.8")
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_client_gets_all_events_in_order(worker: str) -> None:
+async def test_client_gets_all_events_in_order(server: RunningServer) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    async with hypercorn(worker) as server, connected(server) as client:
+    async with connected(server) as client:
         await client.until("ready")
         assert client.event_names[:2] == ["hello", "ready"]
         await client.command("start")
@@ -80,11 +95,10 @@ async def test_client_gets_all_events_in_order(worker: str) -> None:
 
 
 @pytest.mark.contract("2.4")
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_two_clients_get_only_their_own_words(worker: str) -> None:
+async def test_two_clients_get_only_their_own_words(server: RunningServer) -> None:
     beckett, beckett_hz = load_pcm(moonshine_asset("beckett.wav"))
     cities, cities_hz = load_pcm(moonshine_asset("two_cities.wav"))
-    async with hypercorn(worker) as server, connected(server) as first, connected(server) as second:
+    async with connected(server) as first, connected(server) as second:
         for client in (first, second):
             await client.until("ready")
             await client.command("start")
@@ -104,10 +118,9 @@ async def test_two_clients_get_only_their_own_words(worker: str) -> None:
 
 
 @pytest.mark.contract("2.9")
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_disconnect_during_a_word_leaves_nothing_behind(worker: str) -> None:
+async def test_disconnect_during_a_word_leaves_nothing_behind(server: RunningServer) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    async with hypercorn(worker, resume_grace_s=0.5) as server, connected(server) as stays:
+    async with connected(server) as stays:
         await stays.until("ready")
         async with connected(server) as vanishes:
             await vanishes.until("ready")
@@ -125,11 +138,9 @@ async def test_disconnect_during_a_word_leaves_nothing_behind(worker: str) -> No
 
 
 @pytest.mark.contract("2.9", "11/4")
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_client_that_never_reads_is_disconnected_while_others_are_served(worker: str) -> None:
+async def test_client_that_never_reads_is_disconnected_while_others_are_served(server: RunningServer) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with (
-        hypercorn(worker, max_commands_per_second=100_000) as server,
         connected(server) as reads,
         trio.open_nursery() as nursery,
     ):
@@ -156,25 +167,25 @@ async def _ask_and_never_read(
 
 
 @pytest.mark.contract("2.1")
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_full_server_closes_with_1013_and_the_reason(worker: str) -> None:
-    async with hypercorn(worker, max_sessions=1) as server, connected(server) as first:
-        await first.until("hello")
-        async with connected(server) as second:
-            await second.until_closed()
-            assert [event["type"] for event in second.events] == ["error"]
-            rejection = second.events[0]
+async def test_full_server_closes_with_1013_and_the_reason(server: RunningServer) -> None:
+    rejected_before = (await health(server))["rejectedSessions"]
+    async with connected(server) as first, connected(server) as second, connected(server) as third:
+        for client in (first, second, third):
+            await client.until("hello")
+        async with connected(server) as fourth:
+            await fourth.until_closed()
+            assert [event["type"] for event in fourth.events] == ["error"]
+            rejection = fourth.events[0]
             assert (rejection["where"], "sessionId" in rejection) == ("admission", False)
-            assert rejection["limits"]["maxSessions"] == 1
-            assert second.close_code == 1013
-        assert (await health(server))["rejectedSessions"] == 1
+            assert rejection["limits"]["maxSessions"] == 3
+            assert fourth.close_code == 1013
+        assert (await health(server))["rejectedSessions"] == rejected_before + 1
         await first.command("ping")
         await first.until("pong")
 
 
 @pytest.mark.contract("2.2", "2.3", "11/3")
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_hostile_input_gets_an_error_and_the_session_continues(worker: str) -> None:
+async def test_hostile_input_gets_an_error_and_the_session_continues(server: RunningServer) -> None:
     def packet(metadata: bytes) -> bytes:
         return len(metadata).to_bytes(4, "little") + metadata + b"\0\0"
 
@@ -191,7 +202,7 @@ async def test_hostile_input_gets_an_error_and_the_session_continues(worker: str
         (packet(b'{"sampleRate": 1' + b"0" * 5000 + b"}"), "audio_packet"),
         (packet(b'{"sampleRate": NaN}'), "audio_packet"),
     ]
-    async with hypercorn(worker) as server, connected(server) as client:
+    async with connected(server) as client:
         await client.until("ready")
         for number, (message, where) in enumerate(hostile, 1):
             await client.socket.send_message(message)
@@ -216,32 +227,30 @@ async def health(server: RunningServer) -> dict[str, Any]:
 
 
 @pytest.mark.contract("1.2", "1.4", "1.5")
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_http_routes_answer(worker: str) -> None:
-    async with hypercorn(worker, max_sessions=3) as server:
-        status, page = await get(server, "/")
-        assert (status, "<!doctype html>" in page.lower()) == (200, True)
-        status, script = await get(server, "/web/main.js")
-        assert (status, bool(script)) == (200, True)
-        assert (await get(server, "/web/../pyproject.toml"))[0] == 404
+async def test_http_routes_answer(server: RunningServer) -> None:
+    status, page = await get(server, "/")
+    assert (status, "<!doctype html>" in page.lower()) == (200, True)
+    status, script = await get(server, "/web/main.js")
+    assert (status, bool(script)) == (200, True)
+    assert (await get(server, "/web/../pyproject.toml"))[0] == 404
 
-        status, body = await get(server, "/api/config")
-        config = json.loads(body)
-        assert status == 200
-        assert set(config) == {"settings", "limits", "supportedEngines", "runtimeSettings", "schema"}
-        assert config["settings"]["max_sessions"] == config["limits"]["maxSessions"] == 3
-        assert not {"transcription_engine_options", "realtime_transcription_engine_options"} & set(config["settings"])
-        assert config["supportedEngines"] == sorted(config["supportedEngines"])
+    status, body = await get(server, "/api/config")
+    config = json.loads(body)
+    assert status == 200
+    assert set(config) == {"settings", "limits", "supportedEngines", "runtimeSettings", "schema"}
+    assert config["settings"]["max_sessions"] == config["limits"]["maxSessions"] == 3
+    assert not {"transcription_engine_options", "realtime_transcription_engine_options"} & set(config["settings"])
+    assert config["supportedEngines"] == sorted(config["supportedEngines"])
 
-        status, body = await get(server, "/api/metrics")
-        metrics = json.loads(body)
-        assert (status, metrics["sessions"], metrics["pendingSessionAdmissions"]) == (200, {}, 0)
-        assert metrics["scheduler"]["mode"] == "low-memory-one-model"
-        assert set(metrics["scheduler"]["workers"]) == {"main"}
+    status, body = await get(server, "/api/metrics")
+    metrics = json.loads(body)
+    assert (status, metrics["sessions"], metrics["pendingSessionAdmissions"]) == (200, {}, 0)
+    assert metrics["scheduler"]["mode"] == "low-memory-one-model"
+    assert set(metrics["scheduler"]["workers"]) == {"main"}
 
-        for path, method, expected in [("/nothing", "GET", 404), ("/health", "POST", 405)]:
-            status, body = await get(server, path, method)
-            assert (status, list(json.loads(body))) == (expected, ["detail"])
+    for path, method, expected in [("/nothing", "GET", 404), ("/health", "POST", 405)]:
+        status, body = await get(server, path, method)
+        assert (status, list(json.loads(body))) == (expected, ["detail"])
 
 
 @pytest.mark.contract("1.1", "2.1", "7.5")

@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -78,18 +78,8 @@ async def running_server(
 
     Every error that leaves the block carries the server's output as a note.
     """
-    port = free_port()
     with tempfile.TemporaryFile() as output:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, *(arg.replace("{port}", str(port)) for arg in args)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
-            cwd=ROOT,
-            start_new_session=True,
-        )
-        server = RunningServer(process, port, output)
+        server = await _started(args, env, output)
         try:
             await server.wait_until_ready(ready_within_s)
             yield server
@@ -97,12 +87,52 @@ async def running_server(
             error.add_note(f"the server's output:\n{server.output}")
             raise
         finally:
-            with trio.CancelScope(shield=True):
-                with trio.move_on_after(5):
-                    await server.stop()
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+            await _ended(server)
+
+
+@contextmanager
+def shared_server(args: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[RunningServer]:
+    """Like `running_server`, for a fixture of a module: the tests run in one event loop each."""
+    with tempfile.TemporaryFile() as output:
+        server = trio.run(_started, args, env, output)
+        try:
+            trio.run(server.wait_until_ready, 60.0)
+            yield server
+        finally:
+            trio.run(_ended, server)
+
+
+@contextmanager
+def printed_output(server: RunningServer) -> Iterator[RunningServer]:
+    """Print what a shared server writes during one test: pytest shows it if the test fails."""
+    before = len(server.output)
+    try:
+        yield server
+    finally:
+        print(server.output[before:])  # noqa: T201 - pytest captures it
+
+
+async def _started(args: Sequence[str], env: Mapping[str, str] | None, output: IO[bytes]) -> RunningServer:
+    port = free_port()
+    process = await trio.lowlevel.open_process(
+        [sys.executable, *(arg.replace("{port}", str(port)) for arg in args)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    return RunningServer(process, port, output)
+
+
+async def _ended(server: RunningServer) -> None:
+    with trio.CancelScope(shield=True):
+        with trio.move_on_after(5):
+            await server.stop()
+        with suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)
+        await server.process.wait()
 
 
 @asynccontextmanager
