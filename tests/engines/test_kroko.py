@@ -325,7 +325,8 @@ class FakeRecognizer:
 
 @pytest.fixture
 def licensed(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(trial, "refusal", lambda *_: None)  # a child process would not have the fake package
+    # A second process could count as a second use of the licence.
+    monkeypatch.setattr(trial, "refusal", lambda *_: pytest.fail("a licensed model is loaded in one process only"))
     package = ModuleType("kroko_onnx")
     package.OnlineRecognizer = FakeRecognizer  # type: ignore[attr-defined] # that is how modules are faked
     monkeypatch.setitem(sys.modules, "kroko_onnx", package)

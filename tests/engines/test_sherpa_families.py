@@ -164,6 +164,13 @@ def test_files_tell_funasr_families_apart(tmp_path: Path, monkeypatch: pytest.Mo
         assert recorder.keywords
 
 
+def test_prompt_longer_than_a_file_name_is_passed(stage: Stage) -> None:
+    recorder = stage.recorder(FUNASR_NANO)
+    prompt = "Write it down. " * 300
+    registry.load(replace(stage.config(FUNASR_NANO), language=None, options={"system_prompt": prompt}))
+    assert recorder.keywords["system_prompt"] == prompt
+
+
 def test_length_limit_is_in_the_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Recorder(monkeypatch, QWEN3)
     folder = empty_model(tmp_path, QWEN3)

@@ -208,6 +208,60 @@ def test_model_is_tried_in_a_child_once(tmp_path: Path, monkeypatch: pytest.Monk
     load(folder).close()
 
 
+def test_changed_hotwords_file_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_stream_transducer(tmp_path / "model")
+    tried: list[object] = []
+    monkeypatch.setattr(trial, "refusal", lambda *arguments: tried.append(arguments[-1]))
+    for name, content in (("first", "one"), ("second", "one"), ("second", "one two"), ("second", "one two")):
+        hotwords = tmp_path / f"{name}.txt"
+        if not hotwords.exists() or hotwords.read_text(encoding="utf-8") != content:
+            hotwords.write_text(content, encoding="utf-8")
+        load(folder, decoding_method="modified_beam_search", hotwords_file=str(hotwords)).close()
+    assert len(tried) == 3
+
+
+def test_folder_with_spaces_and_other_alphabets_is_tried(tmp_path: Path) -> None:
+    engine = load(write_stream_transducer(tmp_path / "mödel 名 1"))
+    assert engine.transcribe(batch_of(SENTENCE))[0].text == WORDS
+
+
+@pytest.mark.parametrize(
+    ("ending", "complaint"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "by SIGKILL, which is also how the system ends a process when memory"),
+        ("os.kill(os.getpid(), signal.SIGABRT)", "by SIGABRT"),
+        ("os._exit(7)", "ended with status 7"),
+    ],
+)
+def test_child_that_ends_without_a_message_is_described(
+    ending: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deadly.py").write_text(f"import os\nimport signal\n{ending}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert complaint in str(trial.refusal("deadly", "Recognizer", "load", {}))
+
+
+def test_crash_after_a_successful_trial_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = """
+import atexit, os
+class Recognizer:
+    load = classmethod(lambda cls: cls())
+    def __init__(self): atexit.register(os.abort)
+    def create_stream(self): return self
+    def accept_waveform(self, rate_hz, samples): pass
+    def decode_stream(self, stream): pass
+"""
+    (tmp_path / "fragile.py").write_text(library, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert trial.refusal("fragile", "Recognizer", "load", {}) is None
+
+
+def test_interpreter_without_an_executable_skips_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    for executable in (None, "", "/no/such/python"):
+        monkeypatch.setattr("sys.executable", executable)
+        assert trial.refusal("sherpa_onnx", "OnlineRecognizer", "from_transducer", {}) is None
+
+
 @pytest.mark.parametrize("key", ["vocab_size", "context_size"])
 def test_decoder_without_metadata_is_refused(key: str, tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=f"as streaming transducer: '{key}' does not exist in the metadata"):

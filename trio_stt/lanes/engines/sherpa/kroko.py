@@ -130,7 +130,7 @@ def _load_licensed(model: Model, options: KrokoOptions, *, language: str | None)
     )
     kroko = import_backend("kroko_onnx", engine=engine, package=_PACKAGE, install=_INSTALL)
     arguments = {"model_path": str(path), "key": options.key, "referralcode": options.referralcode, "provider": device}
-    recognizer = open_recognizer(kroko.OnlineRecognizer, model, arguments, library=_PACKAGE)
+    recognizer = open_recognizer(kroko.OnlineRecognizer, model, arguments, library=_PACKAGE, licensed=True)
     info = EngineInfo(
         engine=engine,
         model=str(path),

@@ -4,6 +4,7 @@ It must not know any family of models.
 """
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ from trio_stt.lanes.engines.sherpa.family import (
 from trio_stt.models.cache import is_intact
 
 _tried: set[tuple[object, ...]] = set()
-"""Models that a child process has loaded. They need no second trial when an engine is loaded for another worker or
-after a fault."""
+"""Models that a child process has loaded, with their options and the state of all files. They need no second trial
+when the engine is loaded for another worker or after a fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +112,26 @@ def import_sherpa(engine: str) -> Any:
 
 
 def open_recognizer(
-    recognizer: Any, model: Model, arguments: Mapping[str, object], *, library: str = "sherpa-onnx", known: bool = False
+    recognizer: Any,
+    model: Model,
+    arguments: Mapping[str, object],
+    *,
+    library: str = "sherpa-onnx",
+    known: bool = False,
+    licensed: bool = False,
 ) -> Any:
     """Load a model with those options that the installed library knows.
+
+    A model that may be damaged or unfit is first loaded in a child process, see `trial`: not one that was pulled and
+    is intact, unless options change how it is loaded.
 
     Args:
         recognizer: The library's recogniser class.
         model: The model, with its family and options.
         arguments: Further arguments of the factory, which win: files, device.
         library: The library's package, for messages.
-        known: The model is embedded in trio-stt's packages, so it needs no trial.
+        known: The model is embedded in trio-stt's packages, so it needs no trial without options.
+        licensed: Each process that loads the model may count as a use of its licence, so it is never tried.
 
     Raises:
         SettingError: An option that the user gave has no effect there.
@@ -142,7 +153,7 @@ def open_recognizer(
     named = {family.renamed.get(name, name): value for name, value in named.items()}
     named = {name: value for name, value in named.items() if name in taken}
     changed = options.model_fields_set & {*given, *family.files, "files"}
-    if changed or not (known or is_intact(model.source)):
+    if not licensed and (changed or not (known or is_intact(model.source))):
         _try_in_child(recognizer, model, named, library=library)
     try:
         return factory(**named)
@@ -159,16 +170,26 @@ def _check_hotwords(given: Mapping[str, Any], *, engine: str) -> None:
 
 
 def _try_in_child(recognizer: Any, model: Model, arguments: Mapping[str, Any], *, library: str) -> None:
-    """Load the model in a child process, see `trial`, once for the same files and arguments."""
-    found = [model.family.find(model.folder, model.overrides, option) for option in model.family.files]
+    """Load the model in a child process, see `trial`, once for the same arguments and files.
+
+    Raises:
+        EngineUnavailable: The child could not load it.
+    """
+    family = model.family
+    found = [family.find(model.folder, model.overrides, option) for option in family.files]
     files = [model.source] if model.source.is_file() else found
-    plain = (f"{name}={value}" for name, value in arguments.items() if not Path(str(value)).is_absolute())
+    # The model's own files may be unpacked or converted into a temporary folder for each load, so the state of their
+    # sources stands for them. Other files, such as hotwords, count by their own.
+    own = {family.renamed.get(option, option) for option in family.files}
+    others = {name: str(value) for name, value in arguments.items() if name not in own}
+    parts = [part for value in others.values() for part in value.split(",")]
+    files += [Path(part) for part in parts if os.path.isfile(part)]  # noqa: PTH113 - `Path` raises for long prompts
     state = ((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    key = (model.family.factory, *sorted(plain), *state)
+    key = (family.factory, *sorted(others.items()), *state)
     if key in _tried:
         return
     package = recognizer.__module__.partition(".")[0]
-    if problem := trial.refusal(package, recognizer.__name__, model.family.factory, arguments):
+    if problem := trial.refusal(package, recognizer.__name__, family.factory, arguments):
         raise _cannot_load(model, library, problem)
     _tried.add(key)
 

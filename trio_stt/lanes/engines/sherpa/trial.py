@@ -1,7 +1,7 @@
 """Loads a model of sherpa-onnx in a child process first, because sherpa-onnx ends the process on files it cannot use.
 
-`refusal` runs this file as a script in that child: it makes the recogniser, transcribes half a second of silence, and
-exits with 0. In the child nothing of this package is imported.
+`refusal` runs this file as a script in the child: the script makes the recogniser, transcribes half a second of
+silence, and exits with 0. The child imports nothing of this package.
 """
 
 import importlib
@@ -9,16 +9,19 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 DEADLINE_S = 300.0
-"""A model that takes longer than this to load is refused, in seconds. Not measured: long enough for gigabytes from a
-slow disk, and an end for a model that hangs."""
+"""Seconds after which the child is killed and the model refused. Not measured: enough to read gigabytes from a slow
+disk, and an end for a model that hangs."""
 
 _MESSAGE_CHARACTERS = 300
+"""The end of the child's standard error that becomes the message; the reason stands last."""
+
 _SOURCE_PLACE = re.compile(r"\S*sherpa-onnx/\S+:\d+ ")
 """How sherpa-onnx begins its messages: file, function and line in its own sources."""
 
@@ -35,13 +38,16 @@ def refusal(library: str, recognizer: str, factory: str, arguments: Mapping[str,
         arguments: Its arguments; only strings, numbers and booleans.
 
     Returns:
-        None if the model can be loaded, or if no child process can be started; else the library's own complaint.
+        None if the model can be loaded, or if no child process can be started; else why it cannot: the library's own
+        message, or how the child ended.
     """
     request = {"library": library, "recognizer": recognizer, "factory": factory, "arguments": dict(arguments)}
+    # The child imports what this process would import. `-P` keeps this file's folder off its path, because modules
+    # there have general names.
     paths = os.pathsep.join(path for path in sys.path if path)
     try:
-        done = subprocess.run(  # noqa: S603 - this file, with the interpreter that runs us
-            [sys.executable, "-P", __file__],
+        done = subprocess.run(  # noqa: S603 - this file, with the interpreter that runs this process
+            [sys.executable or "", "-P", __file__],  # an embedded interpreter has no executable
             input=json.dumps(request),
             env={**os.environ, "PYTHONPATH": paths},
             capture_output=True,
@@ -52,13 +58,28 @@ def refusal(library: str, recognizer: str, factory: str, arguments: Mapping[str,
         )
     except subprocess.TimeoutExpired:
         return f"loading takes longer than {DEADLINE_S:g} s"
-    except OSError as error:  # an embedded interpreter has no executable of its own
-        logger.warning("%s: no child process to try the model in: %s", library, error)
+    except OSError as error:
+        logger.warning("%s: no child process can be started, so the model is loaded untried: %s", library, error)
         return None
     if done.returncode == 0:
         return None
-    complaint = " ".join(_SOURCE_PLACE.sub("", done.stderr).split())
-    return complaint[-_MESSAGE_CHARACTERS:] or f"the process that loads it ends with status {done.returncode}"
+    message = " ".join(_SOURCE_PLACE.sub("", done.stderr).split())[-_MESSAGE_CHARACTERS:]
+    ending = _ending(done.returncode)
+    if "SIGKILL" in ending:  # the library cannot have printed the reason
+        return f"{message}; {ending}" if message else ending
+    return message or ending
+
+
+def _ending(status: int) -> str:
+    """Describe how the child ended, by its return code; a negative one is the number of a signal."""
+    if status >= 0:
+        return f"the child process that tried it ended with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # a real-time signal
+        name = f"signal {-status}"
+    hint = ", which is also how the system ends a process when memory runs out" if name == "SIGKILL" else ""
+    return f"the child process that tried it was ended by {name}{hint}"
 
 
 def _main() -> None:
@@ -80,3 +101,5 @@ def _main() -> None:
 
 if __name__ == "__main__":
     _main()
+    # Without the teardown of native libraries: a crash there says nothing about the model.
+    os._exit(0)
