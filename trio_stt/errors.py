@@ -111,3 +111,11 @@ class AudioFileError(TrioSttError):
 
 class ModelError(TrioSttError):
     """A model cannot be found in the catalogue, downloaded, stored or removed."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that is not blank, else the name of its class.
+
+    For errors of libraries, whose messages may have several lines or none.
+    """
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

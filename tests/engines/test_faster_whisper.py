@@ -116,6 +116,14 @@ def test_incomplete_download_is_repeated(tmp_path: Path) -> None:
         find("owner/name", download=download, offline=True)
 
 
+def test_download_error_without_a_message_is_named_by_its_class() -> None:
+    def download(*_: object, **__: object) -> str:
+        raise ConnectionResetError
+
+    with pytest.raises(EngineUnavailable, match=r"cannot be downloaded \(ConnectionResetError\)"):
+        find("tiny.en", download=download)
+
+
 @pytest.mark.parametrize("name", ["huge", "/no/such/model", "./model", "owner/name/more", "owner/"])
 def test_invalid_hub_name_sends_no_request(name: str) -> None:
     def download(*_: object, **__: object) -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.dsp.embedding import EMBEDDING_WIDTH, MEL_BINS, MEL_FRAMES, MEL_STEP, State, load_embedding
 from trio_stt.dsp.onnx import open_model
-from trio_stt.errors import SettingError
+from trio_stt.errors import SettingError, first_line
 from trio_stt.runtime.packages import package_folder
 
 FRAME_SAMPLES = 1280
@@ -184,7 +184,7 @@ def load_words(words: Sequence[str], paths: Sequence[str]) -> OpenWakeWords:
         try:
             classifiers.append(_Classifier(label, path))
         except Exception as error:  # noqa: BLE001 - onnxruntime raises a class of its own for each kind of bad file
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise SettingError(f"{setting}: {str(path)!r} is no wake-word model: {reason[:200]}") from None
     return OpenWakeWords(features=_features(folder), classifiers=tuple(classifiers))
 

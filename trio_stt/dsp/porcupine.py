@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.dsp import WINDOW_SAMPLES
-from trio_stt.errors import SettingError
+from trio_stt.errors import SettingError, first_line
 
 ACCESS_KEY_VARIABLE = "PICOVOICE_ACCESS_KEY"
 """Environment variable with the access key that pvporcupine needs since version 2."""
@@ -81,7 +81,7 @@ class PorcupineWords:
         try:
             self._check_handle()
         except Exception as error:  # noqa: BLE001 - each version has error classes of its own
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise SettingError(f"wakeword_backend: Porcupine does not start: {reason[:200]}") from None
 
     def _check_handle(self) -> None:

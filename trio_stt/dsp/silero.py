@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.onnx import open_model
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, first_line
 from trio_stt.runtime.packages import package_folder
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def _load_reference(path: Path) -> Score:
         score = _onnxruntime_score(open_model(path))
         score(np.zeros(INPUT_SAMPLES, np.int16), new_state()[np.newaxis], _UNCHANGED)
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a class of its own for each kind of bad file
-        why = (str(error).splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         raise EngineUnavailable(f"{path} does not run as Silero's model: {why[:200]}; {_INSTALL}") from None
     return score
 
@@ -157,7 +157,7 @@ def _load_fast(path: Path, reference: Score) -> Score | None:
             return fast
         reason = "it does not agree with onnxruntime on a test signal"
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the reference can still run
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)[:200]
     logger.warning(
         "voice detection falls back to onnxruntime, at three times the CPU time; the fast Silero network cannot be "
         "used: %s",

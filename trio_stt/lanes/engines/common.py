@@ -79,8 +79,3 @@ def resolve_relative(name: str, *, download_root: Path | None, kind: str) -> Pat
     candidates = [path] if download_root is None else [download_root.expanduser() / path, path]
     exists = Path.is_file if kind == "file" else Path.is_dir
     return next((candidate for candidate in candidates if exists(candidate)), candidates[0])
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message that is not blank."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, first_line
 from trio_stt.lanes.engines.base import EngineConfig
-from trio_stt.lanes.engines.common import first_line, import_backend
+from trio_stt.lanes.engines.common import import_backend
 from trio_stt.lanes.engines.devices import offers_cuda
 from trio_stt.lanes.engines.options import decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, choose_device

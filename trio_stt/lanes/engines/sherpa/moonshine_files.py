@@ -8,8 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engines.common import first_line
+from trio_stt.errors import EngineUnavailable, first_line
 from trio_stt.runtime.packages import package_folder
 
 EMBEDDED_MODEL = "moonshine-tiny-en"

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.errors import TranscriptionFailed
+from trio_stt.errors import TranscriptionFailed, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.engines.common import first_line, prepare_clips, resolve_relative
+from trio_stt.lanes.engines.common import prepare_clips, resolve_relative
 from trio_stt.lanes.engines.selection import choose_language
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,

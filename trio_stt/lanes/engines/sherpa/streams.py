@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.errors import TranscriptionFailed
+from trio_stt.errors import TranscriptionFailed, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, EngineStream, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import first_line, prepare_clips
+from trio_stt.lanes.engines.common import prepare_clips
 from trio_stt.lanes.engines.word_times import words
 
 FRAME_S = 0.01

@@ -55,9 +55,9 @@ class _FrameSynchronous:
     def _frame_counts(self, mask: Any, frames: int) -> list[int]:
         """How many of the model's frames belong to each clip of a batch."""
         if hasattr(self._model, _FRAME_MASKS[0]):
-            reaching = self._model._get_output_attention_mask(mask, target_length=frames)  # noqa: SLF001 - see below
+            reaching = self._model._get_output_attention_mask(mask, target_length=frames)  # noqa: SLF001 - see `_FRAME_MASKS`
         else:
-            reaching = self._model._get_feature_vector_attention_mask(frames, mask)  # noqa: SLF001 - see below
+            reaching = self._model._get_feature_vector_attention_mask(frames, mask)  # noqa: SLF001 - see `_FRAME_MASKS`
         counts: list[int] = reaching.sum(-1).tolist()
         return counts
 
@@ -143,9 +143,8 @@ class TransducerFamily(_FrameSynchronous):
         output = self._model.generate(**features, **{**limit, **self._generate})
         silent = {config.blank_token_id, config.pad_token_id}
         starts = (output.durations.cumsum(dim=-1) - output.durations).tolist()
-        timed = hasattr(
-            config, "durations"
-        )  # without durations, a step is 0 or 1 and says nothing about the token's length
+        # Without durations, a step is 0 or 1 and says nothing about the token's length.
+        timed = hasattr(config, "durations")
         transcripts: list[Transcript] = []
         ends = self._frame_counts(features["attention_mask"], frames)
         rows = zip(output.sequences.tolist(), starts, output.durations.tolist(), ends, durations_s, strict=True)

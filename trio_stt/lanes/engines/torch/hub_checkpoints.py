@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable, ModelMissing
-from trio_stt.lanes.engines.common import first_line, resolve_relative
+from trio_stt.errors import EngineUnavailable, ModelMissing, first_line
+from trio_stt.lanes.engines.common import resolve_relative
 from trio_stt.lanes.engines.selection import HALF_PRECISIONS
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")

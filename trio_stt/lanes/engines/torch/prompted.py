@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from trio_stt.errors import SettingError
+from trio_stt.errors import SettingError, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
-from trio_stt.lanes.engines.common import first_line
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
 from trio_stt.lanes.engines.torch.seq2seq import DEFAULT_NEW_TOKENS, Clip, DecodeOptions
 
@@ -36,10 +35,7 @@ class CohereFamily:
         try:
             self._processor.get_decoder_prompt_ids(**self._prompt_options)
         except ValueError as error:
-            raise SettingError(
-                f"engine {checkpoint.engine}: language {decode_options.language!r} is unknown to {checkpoint.name}:"
-                f" {first_line(error)}"
-            ) from None
+            raise _unknown_language(checkpoint, decode_options, error) from None
         self._generate = _defaults(decode_options)
 
     @property
@@ -81,10 +77,7 @@ class Qwen3Family:
                 np.zeros(1, np.float32), language=self._language, tokenize=False
             )
         except ValueError as error:
-            raise SettingError(
-                f"engine {checkpoint.engine}: language {decode_options.language!r} is unknown to {checkpoint.name}:"
-                f" {first_line(error)}"
-            ) from None
+            raise _unknown_language(checkpoint, decode_options, error) from None
         self._generate = _defaults(decode_options)
 
     @property
@@ -101,6 +94,13 @@ class Qwen3Family:
         ids = self._model.generate(**features, **self._generate)
         answers = self._processor.decode(ids[:, features["input_ids"].shape[-1] :], return_format="transcription_only")
         return [Transcript(text=" ".join(answer.split())) for answer in answers]
+
+
+def _unknown_language(checkpoint: Checkpoint, decode_options: DecodeOptions, error: ValueError) -> SettingError:
+    return SettingError(
+        f"engine {checkpoint.engine}: language {decode_options.language!r} is unknown to {checkpoint.name}:"
+        f" {first_line(error)}"
+    )
 
 
 def _defaults(decode_options: DecodeOptions) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Request, Transcript
-from trio_stt.lanes.engines.common import first_line, import_backend, prepare_clips
+from trio_stt.lanes.engines.common import import_backend, prepare_clips
 from trio_stt.lanes.engines.options import Arguments, EngineOptions, SampleRate, decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, MAX_BATCH_ON_CUDA, choose_device
 from trio_stt.lanes.engines.torch.ctc_transducer import CtcFamily, TransducerFamily

@@ -10,11 +10,14 @@ from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Times,
 from trio_stt.lanes.engines.selection import ENGLISH_ONLY, choose_language
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
 from trio_stt.lanes.engines.torch.seq2seq import Clip, DecodeOptions
-from trio_stt.lanes.engines.whisper.windows import WINDOW_S
+from trio_stt.lanes.engines.whisper.windows import LOG_PROBABILITY_THRESHOLD, NO_SPEECH_THRESHOLD, WINDOW_S
 
-_SILENCE = {"no_speech_threshold": 0.6, "logprob_threshold": -1.0, "temperature": 0.0}
-"""Whisper's own rule: a window whose no-speech probability is above the first, and whose mean log probability is below
-the second, holds no words. CheckpointSource: the defaults of openai-whisper's `transcribe`."""
+_SILENCE = {
+    "no_speech_threshold": NO_SPEECH_THRESHOLD,
+    "logprob_threshold": LOG_PROBABILITY_THRESHOLD,
+    "temperature": 0.0,  # decoded once, without a second attempt at another temperature
+}
+"""Arguments of `generate` for Whisper's rule for silence."""
 
 
 class WhisperFamily:

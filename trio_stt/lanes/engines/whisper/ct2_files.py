@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable, ModelMissing
+from trio_stt.errors import EngineUnavailable, ModelMissing, first_line
 from trio_stt.lanes.engines.common import resolve_relative
 
 _NEEDED = ("model.bin", "tokenizer.json")
@@ -59,7 +59,7 @@ def find_model(
         try:
             folder = Path(download(name, cache_dir=cache, local_files_only=cached_only))
         except (OSError, ValueError) as error:
-            problem = str(error).splitlines()[0]
+            problem = first_line(error)
             continue
         lacks = _lacks(folder)  # an interrupted download leaves an incomplete folder
         if not lacks:

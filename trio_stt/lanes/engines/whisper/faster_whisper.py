@@ -14,30 +14,33 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from trio_stt.errors import EngineError, EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import EngineError, EngineUnavailable, SettingError, TranscriptionFailed, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import first_line, import_backend, prepare_clips
+from trio_stt.lanes.engines.common import import_backend, prepare_clips
 from trio_stt.lanes.engines.options import Arguments, Count, EngineOptions, decode
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, choose_device, choose_language, precision_name
 from trio_stt.lanes.engines.whisper.ct2_files import find_model
-from trio_stt.lanes.engines.whisper.windows import WINDOW_S, Window, cut, lay
+from trio_stt.lanes.engines.whisper.windows import (
+    LOG_PROBABILITY_THRESHOLD,
+    NO_SPEECH_THRESHOLD,
+    WINDOW_S,
+    Window,
+    cut,
+    lay,
+)
 
 ENGINE = "faster_whisper"
 
 _PACKAGE = "faster-whisper"
 _DEFAULT_MODEL = "tiny.en"
 
-_MAX_BATCH_ON_CUDA = 64
-"""On a CPU the clips of a batch cost as much as one after the other (tiny.en on one core: 0.46 s for a clip alone, 0.44
-to 0.47 s for each of 2, 4 and 8), so a batch there would only delay the first clip."""
+_BATCH_WINDOWS = 64
+"""Windows of 30 s that CTranslate2 decodes at once, and clips that are worth a batch on a GPU. On a CPU the clips of a
+batch cost as much as one after the other (tiny.en on one core: 0.46 s for a clip alone, 0.44 to 0.47 s for each of 2, 4
+and 8), so a batch there would only delay the first clip."""
 
 _PAUSE_MS = 160
 """A pause of this length, in ms, may end a window. Source: faster-whisper's own batched pipeline."""
-
-_NO_SPEECH_ABOVE = 0.6
-_UNSURE_BELOW = -1.0
-"""Whisper's own rule: a window whose no-speech probability is above the first, and whose mean log probability is below
-the second, holds no words. Source: the defaults of openai-whisper's `transcribe`."""
 
 _COMPUTE_TYPES = (
     *("default", "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16"),
@@ -141,13 +144,13 @@ class FasterWhisper:
                 lay(windows, clips),
                 language=language,
                 clip_timestamps=[{"start": window.at_s, "end": window.after_s} for window in windows],
-                batch_size=_MAX_BATCH_ON_CUDA,
+                batch_size=_BATCH_WINDOWS,
                 **{"initial_prompt": request.hints.prompt, **self._call_options},
             )
             language = details.language
             window_at = {window.at_s * self._model.frames_per_second: window for window in windows}
             for segment in segments:
-                if segment.no_speech_prob <= _NO_SPEECH_ABOVE or segment.avg_logprob >= _UNSURE_BELOW:
+                if segment.no_speech_prob <= NO_SPEECH_THRESHOLD or segment.avg_logprob >= LOG_PROBABILITY_THRESHOLD:
                     window = window_at[segment.seek]
                     found[window.clip].append((window, segment))
         return [
@@ -229,7 +232,7 @@ def load(config: EngineConfig) -> FasterWhisper:
             engine=ENGINE,
             model=str(path),
             device=device,
-            max_batch=_MAX_BATCH_ON_CUDA if device == "cuda" and language is not None else 1,
+            max_batch=_BATCH_WINDOWS if device == "cuda" and language is not None else 1,
             notice="; ".join(filter(None, (notice, warning))) or None,
             devices=CPU_AND_CUDA if cuda_devices else ("cpu",),
             languages=tuple(sorted(model.supported_languages)),

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import first_line, import_backend, prepare_clips
+from trio_stt.lanes.engines.common import import_backend, prepare_clips
 from trio_stt.lanes.engines.options import Arguments, Count, EngineOptions, decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, ENGLISH_ONLY, choose_device, choose_language
 from trio_stt.lanes.engines.whisper.ggml_files import find_model, is_multilingual

@@ -1,4 +1,4 @@
-"""Cuts clips into Whisper's windows of at most 30 s, and lays the windows one after the other in one batch audio.
+"""Whisper's windows of at most 30 s: cuts clips into them, and concatenates them to the audio of one batch.
 
 Pure functions. It must not import a backend.
 """
@@ -13,6 +13,11 @@ from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ
 
 WINDOW_S = 30
 """Whisper's input length, in seconds."""
+
+NO_SPEECH_THRESHOLD = 0.6
+LOG_PROBABILITY_THRESHOLD = -1.0
+"""Whisper's rule for silence: a window whose no-speech probability is above the first, and whose mean log probability
+is below the second, holds no words. Source: the defaults of openai-whisper's `transcribe`."""
 
 Clip = NDArray[np.float32]
 Stretch = tuple[int, int]
