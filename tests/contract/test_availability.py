@@ -39,7 +39,7 @@ sys.addaudithook(_record)  # audit hooks cannot be removed: outside of a test th
 
 
 class Steps(trio.abc.Instrument):
-    """The most that a count grows in one step of one task: while the loop does nothing else."""
+    """The largest growth of a count in one step of one task, during which the event loop is blocked."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -124,12 +124,12 @@ async def test_invalid_sample_rate_is_refused_before_processing() -> None:
 @contract("11/3")
 @virtual_time
 async def test_long_packet_is_processed_in_steps_of_100_ms_of_audio() -> None:
-    judged = 0
+    detected = 0
 
     class Counting(LoudnessDetector):
         def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
-            nonlocal judged
-            judged += 1
+            nonlocal detected
+            detected += 1
             return super().detect(window, speaking=speaking)
 
     async with server_fixture(detector=Counting) as server:
@@ -137,11 +137,11 @@ async def test_long_packet_is_processed_in_steps_of_100_ms_of_audio() -> None:
         client.command("start")
         await client.settled()
         client.raw(build_packet(bytes(524_288), rate_hz=8_000))
-        steps = Steps(lambda: judged)
+        steps = Steps(lambda: detected)
         trio.lowlevel.add_instrument(steps)
         await client.settled()
         trio.lowlevel.remove_instrument(steps)
-        assert judged == 524_288 // 512 - 1  # the resampler holds back the last milliseconds
+        assert detected == 524_288 // 512 - 1  # the resampler holds back the last milliseconds
         assert 0 < steps.most <= 4
 
 
@@ -149,22 +149,22 @@ async def test_long_packet_is_processed_in_steps_of_100_ms_of_audio() -> None:
 @virtual_time
 async def test_events_for_a_client_that_does_not_read_are_bounded_and_sent_by_one_task() -> None:
     async with server_fixture() as server:
-        deaf = await server.connect()
-        deaf.command("ping")  # from then on it has all of its tasks
-        await deaf.settled()
-        deaf.reads = False
+        stalled = await server.connect()
+        stalled.command("ping")  # starts all tasks of the session
+        await stalled.settled()
+        stalled.reads = False
         tasks = trio.lowlevel.current_statistics().tasks_living
         for _ in range(MAX_EVENTS - 100):
-            deaf.command("ping")
+            stalled.command("ping")
         await trio.testing.wait_all_tasks_blocked()
         assert trio.lowlevel.current_statistics().tasks_living == tasks
-        assert not deaf.aborted
+        assert not stalled.aborted
         for _ in range(20 * MAX_EVENTS):
-            deaf.command("ping")
+            stalled.command("ping")
         await trio.testing.wait_all_tasks_blocked()
-        assert deaf.aborted
+        assert stalled.aborted
         assert server.server_state.active_sessions == 0
-        unread = deaf._from_client.statistics().current_buffer_used
+        unread = stalled._from_client.statistics().current_buffer_used
         assert unread > 19 * MAX_EVENTS, "it was given up at the bound"
 
 

@@ -28,7 +28,7 @@ contract = pytest.mark.contract
 
 
 def threads() -> int:
-    """Of the process, those of native libraries included."""
+    """Number of threads of the process, including those of native libraries."""
     tasks = Path("/proc/self/task")
     return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
 
@@ -52,7 +52,7 @@ async def speak(server: ServerFixture, spoken: np.ndarray) -> Client:
 
 
 async def unchanged_by_sessions(monkeypatch: pytest.MonkeyPatch, state: Callable[[], object]) -> None:
-    """Twenty sessions that speak leave this as it was, while they are there and afterwards."""
+    """Check that twenty speaking sessions do not change `state`, neither while they are connected nor afterwards."""
     async with served(monkeypatch, early_transcription_on_silence=0.1) as server:
         spoken = speech(3.0)
         (await speak(server, spoken)).leave()
@@ -79,14 +79,14 @@ async def test_sessions_add_no_log_handlers(monkeypatch: pytest.MonkeyPatch) -> 
 @contract("11/37")
 @virtual_time
 async def test_old_utterances_are_freed() -> None:
-    # What is kept for a client that may come back is bounded elsewhere: here it would hide what else is kept.
+    # No grace period: the events kept for a resume are bounded by other tests, and would hide a leak here.
     changes = {"realtime_processing_pause": 0.1, "resume_grace_s": 0.0}
     async with server_fixture(inference_s=lambda _: 0.05, answer=lengths, **changes) as server:
         client = await server.connect()
         client.command("start")
 
         async def utter(count: int) -> tuple[Counter[str], int]:
-            """Our own live objects after `more` further utterances, and the memory that our code holds."""
+            """Live objects of our classes after `more` further utterances, and bytes allocated by our code."""
             for _ in range(count):
                 await talk(client, 1111, 0.4)
                 client.pause(PAUSE_S)
@@ -100,7 +100,7 @@ async def test_old_utterances_are_freed() -> None:
 
         tracemalloc.start()
         try:
-            objects, memory = await utter(270)  # by then the statistics remember as many durations as they ever do
+            objects, memory = await utter(270)  # by then the statistics are full: they keep 256 durations
             later_objects, later_memory = await utter(140)
         finally:
             tracemalloc.stop()
@@ -128,7 +128,7 @@ async def test_long_utterance_is_stored_once_and_not_copied_further() -> None:
         finally:
             tracemalloc.stop()
         samples = 26 * 16_000
-        # Two bytes each on the tape, which may have as much room again; four in the clip and as many while it is made.
+        # Two bytes a sample in the buffer, which may have twice the room; four in the clip, and four while it is built.
         assert peak < samples * (2 * 2 + 4 + 4)
 
 
@@ -188,7 +188,7 @@ async def test_waiting_tasks_do_not_poll(speaking: bool) -> None:
         for client in clients:
             client.command("start")
             if speaking:
-                client.say(1111, 1.0)  # a partial that waits
+                client.say(1111, 1.0)  # enough for a partial, which waits in the queue
         await trio.sleep(1)
         for client in clients:
             assert (client.session.report().realtime_submitted > 0) == speaking
@@ -196,11 +196,11 @@ async def test_waiting_tasks_do_not_poll(speaking: bool) -> None:
         trio.lowlevel.add_instrument(counted)
         await trio.sleep(minutes_s)
         trio.lowlevel.remove_instrument(counted)
-        beats = minutes_s / HEARTBEAT_S
-        looks = minutes_s / (SEND_TIMEOUT_S / 4)  # whether the client takes what it is sent
-        # The lane, not each session, looks at its delay while jobs are queued.
+        heartbeats = minutes_s / HEARTBEAT_S
+        stall_checks = minutes_s / (SEND_TIMEOUT_S / 4)  # of `Delivery.watch`
+        # The lane, not each session, stall_checks at its delay while jobs are queued.
         lane_checks = minutes_s / DELAY_CHECK_INTERVAL_S if speaking else 0.0
-        assert counted.steps <= len(clients) * (4 * beats + 2 * looks) + lane_checks
+        assert counted.steps <= len(clients) * (4 * heartbeats + 2 * stall_checks) + lane_checks
 
 
 @contract("4.4", "11/40")

@@ -129,7 +129,7 @@ async def test_partial_batch_size_changes_at_once(monkeypatch: pytest.MonkeyPatc
         lane = server.server_state.lanes.lane_for(JobKind.PARTIAL)
 
         async def sizes() -> list[int]:
-            """Of the batches of six partials that wait together."""
+            """The batch sizes in which six queued partials run."""
             before = len(engine.batches)
             tickets = [lane.submit(partial("first"))]
             with trio.fail_after(10):
@@ -215,7 +215,7 @@ async def test_queued_partials_are_coalesced_and_counted_once() -> None:
         other.command("start")
         other.say(2222, 1.0)
         other.command("stop")
-        await trio.sleep(0.5)  # the engine has it
+        await trio.sleep(0.5)  # the engine is busy with it
         client.command("start")
         await talk(client, 1111, 2.0)
         assert client.of(Realtime) == []

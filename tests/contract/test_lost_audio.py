@@ -22,7 +22,7 @@ async def test_stop_processes_every_sample_sent_before_it() -> None:
         client = await server.connect(partials=False)
         for level in (1111, 2222, 3333):
             client.command("start")
-            client.say(level, 0.5003125)  # no whole window
+            client.say(level, 0.5003125)  # not a whole number of windows
             client.command("stop")
         await client.until(Final, 3)
         await client.settled()
@@ -94,7 +94,7 @@ async def test_wake_word_is_cut_out_exactly(buffer_s: float) -> None:
     ) as server:
         client = await server.connect(partials=False)
         client.command("start")
-        client.say(900, 0.96)  # what the pre-roll would hold
+        client.say(900, 0.96)  # noise that would fill the pre-roll
         client.say(WAKE, 0.032)
         client.pause(0.48)
         client.say(2222, 1.0)

@@ -67,7 +67,7 @@ async def test_rejected_utterance_is_never_transcribed_or_published() -> None:
         first.say(1111, 1.0)
         await first.settled()
         await talk(second, 2222, 1.0)
-        await talk(second, 0, PAUSE_S)  # long enough for a final computed ahead
+        await talk(second, 0, PAUSE_S)  # long enough for a speculative final
         first.pause(PAUSE_S)
         await first.until(Final)
         utter(second, 3333)

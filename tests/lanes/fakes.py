@@ -158,7 +158,7 @@ class FakeStream:
 
 
 class FakeStreamingEngine(FakeEngine):
-    """An engine whose streams report what they were fed; it records them, and fails when a test says so."""
+    """An engine whose streams report what they were fed; it records them, and raises the errors in `failures`."""
 
     def __init__(self, answer: Callable[[Batch], object] = lengths, *, max_batch: int = 1) -> None:
         super().__init__(answer, max_batch=max_batch)

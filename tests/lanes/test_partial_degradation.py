@@ -26,7 +26,7 @@ def record(
 
 
 def pause_s(policy: PartialPolicy, session_id: str, usual_s: float = 0.02) -> float:
-    """The pause of a session after a partial for which it asked so long ago that its pace does not matter."""
+    """The pause of a session after a partial that was requested long ago, so that pacing has no effect."""
     if not policy.is_degraded(session_id):
         return usual_s
     after = policy.next_partial(session_id, now_s=1000.0, begun_s=0.0)
@@ -35,7 +35,7 @@ def pause_s(policy: PartialPolicy, session_id: str, usual_s: float = 0.02) -> fl
 
 
 def observe_for(policy: PartialPolicy, delay_s: float, *, from_s: float, to_s: float) -> None:
-    """The queue delay is this, observed ten times a second."""
+    """Observe this queue delay ten times a second."""
     for tenth in range(round(from_s * 10), round(to_s * 10) + 1):
         policy.observe_delay(tenth / 10, delay_s)
 
@@ -228,7 +228,7 @@ def test_pauses_stay_in_their_bounds_and_all_sessions_recover(
             assert usual_s <= now_pause_s <= max(usual_s, 2.0)
             assert policy.is_degraded(session_id) == (now_pause_s > usual_s)
         assert policy.any_degraded == any(policy.is_degraded(session_id) for session_id in USUAL_PAUSES_S)
-    # Four sessions, each doubled four times at most, one after the other; and the calm before.
+    # Four sessions, each doubled four times at most, one after the other; after the recovery delay.
     until_s = now_s + 5 + 4 * 4
     waits = iter(calm * 10_000)
     while now_s < until_s:

@@ -23,7 +23,7 @@ def record(policy: PartialPolicy, session_id: str, *, inference_s: float, now_s:
 
 
 def record_as_allowed(policy: PartialPolicy, session_id: str, *, whole_s: float, now_s: float = 0.0) -> None:
-    """Use a lane as a session does whose partials have as much of the utterance as they may."""
+    """Record a partial of a session with the longest clip that the policy allows."""
     clip_s = min(whole_s, policy.window_s(now_s))
     policy.record(
         session_id, now_s=now_s, inference_s=COST * clip_s, clip_s=clip_s, whole_s=whole_s, usual_pause_s=0.02

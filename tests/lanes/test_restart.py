@@ -47,19 +47,19 @@ class Engines:
         self._answer = answer
         self._max_batch = max_batch
         self.loads_s: list[float] = []
-        self.made: list[FakeEngine] = []
+        self.loaded: list[FakeEngine] = []
         self.broken: set[int] = set()
 
     def __call__(self) -> FakeEngine:
         self.loads_s.append(trio.current_time())
         if len(self.loads_s) - 1 in self.broken:
             raise EngineUnavailable("no memory left")
-        self.made.append(FakeEngine(self._answer, max_batch=self._max_batch))
-        return self.made[-1]
+        self.loaded.append(FakeEngine(self._answer, max_batch=self._max_batch))
+        return self.loaded[-1]
 
     @property
     def batches(self) -> list[list[list[int]]]:
-        return [engine.batches for engine in self.made]
+        return [engine.batches for engine in self.loaded]
 
 
 def hanging_lane(engines: Engines, **options: Any) -> Lane:
@@ -235,7 +235,7 @@ async def test_no_engine_is_loaded_while_three_hang(nursery: trio.Nursery) -> No
     assert (await lane.submit(final("a", 1)).wait()).transcript.text == "1"
     await trio.sleep(100.0)
     assert lane.statistics().engines.hung_threads == 0
-    assert [engine.closed for engine in engines.made] == [1, 1, 1, 0]
+    assert [engine.closed for engine in engines.loaded] == [1, 1, 1, 0]
 
 
 @virtual_time
@@ -265,7 +265,7 @@ async def test_engine_that_fails_job_after_job_is_replaced(nursery: trio.Nursery
     shown = lane.statistics().engines
     assert (shown.restarts, shown.hung_threads) == (1, 0)
     assert "5 jobs failed in a row; the last one: fake returned NoneType" in (shown.last_error or "")
-    assert [engine.closed for engine in engines.made] == [1, 0]
+    assert [engine.closed for engine in engines.loaded] == [1, 0]
 
 
 @virtual_time

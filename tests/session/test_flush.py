@@ -12,7 +12,7 @@ def flush(client: Client, flush_id: str) -> None:
 
 
 def answers(client: Client) -> list[object]:
-    """Finals and answers, in order."""
+    """The finals and the answers to `flush`, in order."""
     return [
         event.text if isinstance(event, Final) else event.id
         for event in client.events

@@ -34,14 +34,14 @@ from trio_stt.protocol.events import (
 )
 
 WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
-WAKING = {"wake": LevelWakeWords(), **WORDS, "wake_word_timeout": 1.5}
+WAKE_WORDS = {"wake": LevelWakeWords(), **WORDS, "wake_word_timeout": 1.5}
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "short": {"max_audio_queue_seconds_per_session": 3.0},
-    "waking": WAKING,
-    "follow-up": WAKING | {"wake_word_followup_window": 1.0, "wake_word_activation_delay": 1.0},
-    "crowded": {"max_active_speakers": 1},
-    "narrow": {"max_final_queue_depth_per_session": 1, "max_global_inference_queue_depth": 1},
+    "wake words": WAKE_WORDS,
+    "follow-up": WAKE_WORDS | {"wake_word_followup_window": 1.0, "wake_word_activation_delay": 1.0},
+    "one speaker": {"max_active_speakers": 1},
+    "small queues": {"max_final_queue_depth_per_session": 1, "max_global_inference_queue_depth": 1},
     "two lanes": {"load_partials": lambda: FakeEngine(levels)},
 }
 ACTIONS = [
@@ -76,9 +76,9 @@ ACTIONS = [
 def test_events_are_in_protocol_order(
     variant: str, actions: list[tuple[str, bool]], inference_s: float, failing: int, load_s: float
 ) -> None:
-    async def converse() -> None:
-        chosen = VARIANTS[variant] | {"answer": moody(failing), "load_s": load_s}
-        async with server_fixture(inference_s=lambda _: inference_s, **chosen) as server:
+    async def play() -> None:
+        options = VARIANTS[variant] | {"answer": faulty_answers(failing), "load_s": load_s}
+        async with server_fixture(inference_s=lambda _: inference_s, **options) as server:
             clients = [await server.connect(), await server.connect()]
             flushes = Counter[int]()
             for client in clients:
@@ -92,7 +92,7 @@ def test_events_are_in_protocol_order(
                 await client.settled()
                 check(client, flushes=flushes[number])
 
-    trio.run(converse, clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 @virtual_time
@@ -114,15 +114,16 @@ async def test_startup_errors_follow_ready(monkeypatch: pytest.MonkeyPatch) -> N
             assert client.of(Ready)[0].ok is False
 
 
-def moody(every: int) -> Callable[[Batch], object]:
-    """The engine fails for good at every `every`-th level, and returns nothing for the one before."""
+def faulty_answers(every: int) -> Callable[[Batch], object]:
+    """Answers of an engine that fails for every `every`-th level, and finds no words in the one before."""
 
     def answer(batch: Batch) -> object:
         transcripts = levels(batch)
-        mood = max((int(word) for text in transcripts for word in text.text.split()), default=1) % every if every else 1
-        if mood == 0:
-            raise TranscriptionFailed("the engine has a bad day")
-        return [Transcript(text="") for _ in transcripts] if mood == every - 1 else transcripts
+        level = max((int(word) for text in transcripts for word in text.text.split()), default=1)
+        remainder = level % every if every else 1
+        if remainder == 0:
+            raise TranscriptionFailed("a scripted fault")
+        return [Transcript(text="") for _ in transcripts] if remainder == every - 1 else transcripts
 
     return answer
 
@@ -140,7 +141,7 @@ async def act(client: Client, action: str, number: int) -> None:
             client.say(level, 0.05)
         case "pause":
             client.pause(PAUSE_S)
-        case "rest":  # a final is computed ahead, and the utterance goes on
+        case "rest":  # long enough for a speculative final, too short to end the utterance
             await talk(client, 0, 0.44)
         case "wait":
             await trio.sleep(1)
@@ -152,11 +153,11 @@ async def act(client: Client, action: str, number: int) -> None:
 
 def check(client: Client, *, flushes: int) -> None:
     begins_with_hello_and_ready(client.events)
-    partials_are_inside_their_recording(client.events)
+    partials_are_within_their_utterance(client.events)
     each_partial_and_final_has_its_timeline_entry(client.events)
-    each_segment_goes_through_its_stations_in_order(client.events)
-    finals_come_in_recording_order_and_nothing_is_said_twice(client)
-    nothing_of_the_old_follows_a_clear(client.events)
+    each_segment_has_its_entries_in_order(client.events)
+    finals_are_in_order_without_repetition(client)
+    no_event_of_an_old_segment_follows_a_clear(client.events)
     assert len(client.of(Flushed)) == flushes, "each flush is answered once"
     assert client.states[-1] is State.IDLE
 
@@ -167,8 +168,8 @@ def begins_with_hello_and_ready(events: list[Event]) -> None:
     assert kinds.count(Ready) == 1
 
 
-def partials_are_inside_their_recording(events: list[Event]) -> None:
-    """2.8/2 and 2.8/6: after `recording_started` and `status recording`, before the recording's end and final."""
+def partials_are_within_their_utterance(events: list[Event]) -> None:
+    """Partials come after `recording_started` and `status recording`, and before the end of their utterance."""
     recording: int | None = None
     announced = False
     for event in events:
@@ -186,7 +187,7 @@ def partials_are_inside_their_recording(events: list[Event]) -> None:
 
 
 def each_partial_and_final_has_its_timeline_entry(events: list[Event]) -> None:
-    """2.8/3 and 2.8/5."""
+    """The timeline entry follows at once; a final is then followed by a status."""
     for first, second, third in zip(events, events[1:], events[2:], strict=False):
         if isinstance(first, Realtime):
             assert isinstance(second, Timeline)
@@ -197,45 +198,45 @@ def each_partial_and_final_has_its_timeline_entry(events: list[Event]) -> None:
             assert isinstance(third, Status)
 
 
-def each_segment_goes_through_its_stations_in_order(events: list[Event]) -> None:
-    """2.8/4; and a segment that was not cleared has a final or is closed, exactly once."""
+def each_segment_has_its_entries_in_order(events: list[Event]) -> None:
+    """Each segment has its entries in order; unless it was cleared, it has a final or is closed, exactly once."""
     cleared_below = 1
-    stations: dict[int, list[str]] = {}
+    entries: dict[int, list[str]] = {}
     for event in events:
         if isinstance(event, Clear):
             cleared_below = event.next_segment_id
         elif isinstance(event, Timeline) and not event.event.startswith(("realtime", "wakeword")):
             assert isinstance(event.segment_id, int)
-            stations.setdefault(event.segment_id, []).append(event.event)
+            entries.setdefault(event.segment_id, []).append(event.event)
     whole = ["recording_started", "recording_ended", "transcription_started"]
-    for number, passed in stations.items():
+    for number, passed in entries.items():
         if passed[-1] in ("final_transcript", "segment_closed"):
-            # What was no speech is not transcribed.
+            # An utterance without speech is not transcribed.
             assert passed[:-1] in ([whole, whole[:2]] if passed[-1] == "segment_closed" else [whole])
         else:
             assert passed == whole[: len(passed)]
             assert number < cleared_below
 
 
-def finals_come_in_recording_order_and_nothing_is_said_twice(client: Client) -> None:
-    """2.8/7 and 4.11."""
+def finals_are_in_order_without_repetition(client: Client) -> None:
+    """Finals have the order of their utterances, and no audio is transcribed twice."""
     started = [event.segment_id for event in client.of(Timeline) if event.event == "recording_started"]
     assert all(earlier < later for earlier, later in pairwise(numbers(started)))
     finals = [number for number, _ in client.finals]
     assert finals == sorted(set(finals))
     spoken = [word for _, text in client.finals for word in text.rstrip(".").split() if word != str(WAKE)]
-    cuts = client.session.report().forced_finalizations  # each may lie inside what has one level
+    cuts = client.session.report().forced_finalizations  # a cut may lie within the audio of one level
     assert len(spoken) - len(set(spoken)) <= cuts
     assert spoken == sorted(spoken, key=int)
     failed = [event for event in client.of(Timeline) if event.event == "segment_closed" and event.reason == "failed"]
     assert len(failed) == len(client.of(Error))
 
 
-def nothing_of_the_old_follows_a_clear(events: list[Event]) -> None:
-    """2.8/8."""
+def no_event_of_an_old_segment_follows_a_clear(events: list[Event]) -> None:
+    """After `cleared` comes a status, and nothing about the segments before it."""
     for position, event in enumerate(events):
         if isinstance(event, Clear):
-            later_events = [later for later in events[position + 1 :] if not is_about_waking(later)]
+            later_events = [later for later in events[position + 1 :] if not is_about_wake_words(later)]
             assert isinstance(later_events[0], Status)
             for later in events[position:]:
                 assert min(numbers([getattr(later, "segment_id", None)]), default=event.next_segment_id) >= (
@@ -243,8 +244,8 @@ def nothing_of_the_old_follows_a_clear(events: list[Event]) -> None:
                 )
 
 
-def is_about_waking(event: Event) -> bool:
-    """An entry of the timeline that belongs to no segment."""
+def is_about_wake_words(event: Event) -> bool:
+    """Whether an entry of the timeline belongs to no segment."""
     return isinstance(event, Timeline) and event.event.startswith("wakeword")
 
 

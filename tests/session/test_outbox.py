@@ -26,7 +26,7 @@ class Reader:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.seqs: list[object] = []
-        self.sizes: list[int] = []  # of what came together
+        self.sizes: list[int] = []  # messages of each `send`
         self.reads = trio.Event()
         self.aborted = False
 
@@ -171,7 +171,7 @@ async def test_timeline_entry_of_a_sent_partial_is_kept() -> None:
     outbox.put(entry(1, 1))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(delivery.run)
-        await trio.testing.wait_all_tasks_blocked()  # the first partial is on its way
+        await trio.testing.wait_all_tasks_blocked()  # the first partial is being sent
         for number in range(LAG_EVENTS):
             outbox.put(pong(number))
         outbox.put(partial(1, 2, " two"))

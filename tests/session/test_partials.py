@@ -26,7 +26,7 @@ from trio_stt.speech.stitching import Stitcher
 
 PREROLL = SAMPLE_RATE_HZ // 2
 LEAD_SAMPLES = 1280
-"""Samples by which the first partial is made before it may be shown."""
+"""Samples by which the first partial is before before it may be shown."""
 SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
 
 
@@ -175,7 +175,7 @@ async def test_early_first_partial_is_held_until_it_may_be_shown_on_a_full_lane(
 ) -> None:
     live = LiveUtterance()
     await live.start(nursery)
-    for number in range(10):  # enough that no session has a second turn for a while
+    for number in range(10):  # enough that the second partial of a session has to wait
         live.load_lane(str(number), clip_s=5.0)
     live.begin(realtime_min_audio_seconds=least_s)
     begun_s = trio.current_time()
@@ -252,8 +252,8 @@ async def test_idle_engine_of_a_full_lane_is_used_after_one_round(nursery: trio.
             live.load_lane(str(number), clip_s=5.0)
         after = live.lane.partial_policy.next_partial("a", now_s=trio.current_time(), begun_s=0.0)
         assert after.at_s == MAX_PARTIAL_INTERVAL_S
-        made = len(live.engine.clips)
-        while len(live.engine.clips) == made:
+        before = len(live.engine.clips)
+        while len(live.engine.clips) == before:
             await live.advance(0.032)
         times_s.append(trio.current_time())
     assert PARTIAL_ROUND_S <= times_s[2] - times_s[1] < PARTIAL_ROUND_S + 0.1
@@ -267,14 +267,14 @@ async def test_first_partial_of_an_utterance_has_priority_until_one_returned(
     await live.start(nursery)
 
     async def order_behind_others() -> list[str]:
-        """The order of sessions once their jobs are queued; others keep the engine busy for a second before."""
-        made = len(live.engine.clips)
+        """The order in which the engine gets the queued jobs of the sessions; it is busy for a second before."""
+        before = len(live.engine.clips)
         for job in (final("b"), partial("c", 2), partial("d", 3)):
             live.lane.submit(job)
         if live.utterance is None:
             live.begin()
         await live.advance(1.5)
-        return ["bcd"[samples - 1] if samples <= 3 else "a" for samples in live.engine.clips[made : made + 4]]
+        return ["bcd"[samples - 1] if samples <= 3 else "a" for samples in live.engine.clips[before : before + 4]]
 
     assert await order_behind_others() == ["b", "a", "c", "d"]
     assert await order_behind_others() == ["b", "c", "d", "a"]
@@ -291,11 +291,11 @@ async def test_no_partial_is_made_during_silence_or_after_the_end(nursery: trio.
     assert live.engine.clips == []
     utterance.silent = False
     await live.advance(0.1)
-    made = len(live.engine.clips)
-    assert made
+    before = len(live.engine.clips)
+    assert before
     live.utterance = None
     await live.advance(1.0)
-    assert len(live.engine.clips) == made
+    assert len(live.engine.clips) == before
 
 
 @virtual_time
@@ -303,7 +303,7 @@ async def test_next_utterance_waits_for_its_own_minimum_audio(nursery: trio.Nurs
     live = LiveUtterance(inference_s=1.0)
     await live.start(nursery)
     live.begin()
-    await live.advance(0.5)  # the engine is at work, and the next partial is due
+    await live.advance(0.5)  # a partial is being transcribed, and the next one is due
     live.utterance = Utterance(
         PartialCadence(
             CadenceConfig.from_settings(Settings()),
@@ -356,10 +356,10 @@ async def test_overloaded_lane_slows_partials_down_and_the_client_is_warned(
         "Partials come less often for a while: the server does not keep up.",
         State.RECORDING,
     ]
-    # The queue is gone, and the rest is at its longest for another five seconds.
-    made = len(live.engine.clips)
+    # The queue is empty, and the pause keeps its longest value for another five seconds.
+    before = len(live.engine.clips)
     await live.advance(4.5)
-    assert 2 <= len(live.engine.clips) - made <= 3
+    assert 2 <= len(live.engine.clips) - before <= 3
     live.client.log.clear()
     await live.advance(8.0)
     assert not live.client.degraded

@@ -326,7 +326,7 @@ async def test_abandoned_sessions_are_freed() -> None:
             gc.collect()
             kinds = (type(each) for each in gc.get_objects())
             ours = Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith("trio_stt."))
-            del ours["Hints"]  # the fake engine remembers them
+            del ours["Hints"]  # the fake engine records them
             return ours + Counter(tasks=len(server.server_state._nursery.child_tasks))
 
         before = await abandon(20)

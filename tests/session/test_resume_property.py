@@ -100,7 +100,7 @@ class Outcome:
     words: list[object]
     """Finals, and answers to `flush`, in order."""
     steps: dict[object, list[str]]
-    """What happened to each segment, in order."""
+    """The timeline of each segment, in order."""
 
 
 def outcome(events: list[Event]) -> Outcome:

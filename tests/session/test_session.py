@@ -52,7 +52,7 @@ async def test_partials_have_timeline_entries_and_stop_at_the_end() -> None:
     async with server_fixture() as server:
         client = await server.connect()
         client.command("start")
-        for _ in range(50):  # live: the engine has time between packets
+        for _ in range(50):  # in real time: the engine transcribes between packets
             client.say(1111, 0.04)
             await trio.sleep(0.04)
         client.pause(PAUSE_S)

@@ -193,7 +193,7 @@ async def test_speculative_final_replaces_a_queued_partial() -> None:
         for each in (busy, client):
             each.command("start")
         busy.say(9999, 1.0)
-        busy.command("stop")  # the engine is at work for 2.5 s
+        busy.command("stop")  # the engine is busy for 2.5 s
         await talk(client, 1111, 0.6)
         await talk(client, 0, 1.0)
         assert shown(client) == []
@@ -213,7 +213,7 @@ async def test_speculation_voided_while_queued_costs_no_partial() -> None:
         for each in (busy, client):
             each.command("start")
         busy.say(9999, 1.0)
-        busy.command("stop")  # the engine is at work for 2 s
+        busy.command("stop")  # the engine is busy for 2 s
         await talk(client, 1111, 0.6)
         await talk(client, 0, SPECULATION_SILENCE_S)
         await talk(client, 2222, 1.1)

@@ -27,12 +27,12 @@ LIVE_S = 0.04
 
 
 def numbers(text: str) -> list[int]:
-    """Where the pieces ended that the fake engine was fed."""
+    """The ends of the pieces that the fake engine was fed, in samples."""
     return [int(word) for word in text.rstrip(".").split()]
 
 
 async def talks(client: Client, level: int, seconds: float) -> None:
-    """Speech and the pause behind it, live."""
+    """Send speech and a pause after it, in real time."""
     for loudness, length_s in ((level, seconds), (0, PAUSE_S)):
         for _ in range(round(length_s / LIVE_S)):
             client.say(loudness, LIVE_S)
@@ -50,12 +50,12 @@ async def test_shared_streaming_lane_gets_each_sample_once() -> None:
         final = numbers((await client.until(Final)).text)
         partials = [numbers(event.text) for event in client.of(Realtime)]
         assert len(partials) > 15
-        # A partial is what the one before was, and new audio; so is the final, and no other was computed.
+        # Each partial extends the previous one by new audio, and so does the final; nothing else was decoded.
         for before, after in zip(partials, [*partials[1:], final], strict=True):
             assert after[: len(before)] == before
         assert list(accumulate(engine.fed)) == final
         assert engine.clips == []
-        # Partials come a tenth of a second apart, of audio.
+        # The partials are 0.1 s of audio apart.
         pause = round(0.1 * SAMPLE_RATE_HZ)
         assert all(pause <= samples < pause + 1_024 for samples in engine.fed[1:-1])
         assert len(engine.streams) == 0
@@ -84,7 +84,7 @@ async def test_streaming_partials_with_whole_clip_finals() -> None:
         assert client.finals == [(1, "1111."), (2, "2222.")]
         assert len(client.of(Realtime)) > 20
         assert sum(streaming.fed) < 2 * (2.0 + PAUSE_S + 1.5) * SAMPLE_RATE_HZ
-        # The first one's stream was given up when partials of the second came.
+        # The stream of the first utterance was freed when the second one had partials.
         assert len(streaming.streams) == 1
 
 
@@ -128,7 +128,7 @@ async def test_cut_utterance_and_the_next_one_are_streamed_completely() -> None:
         await client.until(Final, 3)
         heard_s = [numbers(final.text)[-1] / SAMPLE_RATE_HZ for final in client.of(Final)]
         assert len(client.of(WarningEvent)) == 2
-        # Partials had audio beyond a cut; the finals repeat and miss nothing.
+        # Partials had audio beyond a cut; the finals neither repeat nor miss any.
         assert 8.0 <= sum(heard_s) <= 8.0 + PAUSE_S
         assert engine.clips == []
 

@@ -215,7 +215,7 @@ class Worker:
         except EngineUnavailable as error:
             self._lost = error
             raise
-        # Only our own deadline gets here: a cancelled lane passes through `move_on_after`.
+        # Only an exceeded deadline gets here: when the lane is cancelled, `Cancelled` passes through `move_on_after`.
         self._hung = True
         self._lost = EngineUnavailable(f"the engine did not answer within {limit_s:g} s (see job_deadline_s)")
         raise self._lost
