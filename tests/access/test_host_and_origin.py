@@ -49,6 +49,7 @@ def access(**settings: str) -> Access:
 def scope_of(headers: Headers, *, scheme: str, method: str, client: str, server: str) -> WWWScope:
     shared = {
         "scheme": scheme,
+        "path": "/",
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
         "client": (client, 50_000) if client else None,
         "server": (server, 8010),

@@ -6,6 +6,7 @@ Sources: RFC 6750 section 2.1 (bearer header) and 5.3 (never in URLs: logs, hist
 """
 
 import re
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from hypercorn.typing import WWWScope
@@ -44,7 +45,8 @@ class _Auth(msgspec.Struct, tag="auth", tag_field="type"):
 
 def key_in_url(scope: WWWScope) -> bool:
     """Whether the URL seems to contain a key."""
-    return bool(_IN_QUERY.search(scope["query_string"]) or KEY_PREFIX in scope["path"])
+    query = unquote_to_bytes(scope["query_string"])  # `%6bey=` is `key=` to all that read the query
+    return bool(_IN_QUERY.search(query) or KEY_PREFIX in scope["path"])
 
 
 def presented_key(scope: WWWScope) -> str | None:

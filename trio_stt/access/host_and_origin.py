@@ -137,6 +137,15 @@ def is_local(scope: WWWScope) -> bool:
         return False
 
 
+def is_authority(text: str) -> bool:
+    """Whether a text is a host name or an address, with or without a port."""
+    try:
+        _host_and_port(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address, or a name with a fixed meaning, is reachable from its own machine only."""
     address = parse_address(host)

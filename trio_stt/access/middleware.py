@@ -18,6 +18,7 @@ from trio_stt.access.host_and_origin import Access, Rejection
 from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord, KeyScope
 from trio_stt.access.proxies import Proxies
+from trio_stt.access.request_form import normal_form
 
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Rejection(
@@ -80,7 +81,8 @@ class AccessMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        passed = await self._check(scope)
+        normal = normal_form(scope)
+        passed = normal if isinstance(normal, Rejection) else await self._check(normal)
         if isinstance(passed, Rejection):
             self._log.note(passed)
             if scope["type"] == "websocket":

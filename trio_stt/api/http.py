@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import trio
 from quart import Blueprint, Response, jsonify, request, send_from_directory
-from werkzeug.exceptions import Forbidden, HTTPException, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import Forbidden, HTTPException, NotFound, RequestEntityTooLarge, RequestTimeout
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
@@ -42,7 +42,10 @@ def http_routes(server_state: ServerState) -> Blueprint:
 
     @routes.get("/web/<path:name>")
     async def page_file(name: str) -> Response:
-        return await send_from_directory(folder, name, cache_timeout=0)
+        try:
+            return await send_from_directory(folder, name, cache_timeout=0)
+        except (OSError, ValueError):  # such as a name too long for the file system
+            raise NotFound from None
 
     @routes.get("/health")
     async def health() -> Response:

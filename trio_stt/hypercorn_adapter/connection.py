@@ -26,6 +26,8 @@ _LINGER_ZERO = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 _CLOSING_S = 2.0
 """For a client to end its request after the answer, and for an app to end after its answer."""
+_SENDING_S = 30.0
+"""For a client to take one write, of at most some 100 KB; longer than any session waits for its client."""
 _DISCARDED_BYTES = 1_048_576
 """Of a request that was answered before its end; with more, the client loses the answer."""
 
@@ -152,7 +154,8 @@ class IsolatedConnection(TCPServer):
       frame before the handshake is answered ends the whole server (hypercorn issue 225);
     - leaves connections open after an answer to `Connection: close` or HTTP/1.0, because Quart cancels the task that
       closes them, and after a handshake that it rejects itself;
-    - reads on after an answer that came before the end of the request, and keeps what it reads in memory.
+    - reads on after an answer that came before the end of the request, and keeps what it reads in memory;
+    - sends for as long as the client takes, even while the server shuts down.
 
     Args:
         on_error: Called with an error that ended the connection.
@@ -169,7 +172,10 @@ class IsolatedConnection(TCPServer):
     async def run(self) -> None:
         """Serve the connection; never raises but for cancellation."""
         try:
-            await super().run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._reset_when_cancelled)
+                await super().run()
+                nursery.cancel_scope.cancel()
         except* Exception as error:  # noqa: BLE001 - whatever failed concerns this connection only
             self._on_error(error)
         finally:
@@ -179,11 +185,31 @@ class IsolatedConnection(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         """Carry out an event of the protocol; after the last byte of the last answer, the reading task closes."""
-        if not (self._is_over and isinstance(event, Closed)):
+        if isinstance(event, RawData):
+            await self._send(event.data)
+            if not self._is_over and _is_last_answer_sent(self.protocol.protocol):
+                self._is_over = True
+                self._reading.cancel()  # it may wait for an app that has answered and takes no more
+        elif not (self._is_over and isinstance(event, Closed)):
             await super().protocol_send(event)
-        if isinstance(event, RawData) and not self._is_over and _is_last_answer_sent(self.protocol.protocol):
-            self._is_over = True
-            self._reading.cancel()  # it may wait for an app that has answered and takes no more
+
+    async def _send(self, data: bytes) -> None:
+        """Send despite cancellation, because an app may end before its answer has left; not for longer than a limit."""
+        async with self.send_lock:
+            try:
+                with trio.move_on_after(_SENDING_S, shield=True) as sending:
+                    await self.stream.send_all(data)
+                if sending.cancelled_caught:
+                    _reset(self.stream)
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+                await self.protocol.handle(Closed())  # busy: the connection is being closed for an invalid request
+
+    async def _reset_when_cancelled(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            if self.send_lock.locked():  # by a client that does not read: it must not hold the server's shutdown
+                _reset(self.stream)
 
     async def _read_data(self) -> None:
         with self._reading:
