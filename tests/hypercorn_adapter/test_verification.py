@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 from hypercorn.asyncio import worker_context as asyncio_context
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio import tcp_server, worker_context
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -18,6 +19,7 @@ from trio_stt.hypercorn_adapter import connection, limited_websocket, verificati
 from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import (
     ASYNCIO_CONTEXT,
+    H2_PROTOCOL,
     H2_STREAM,
     H11_STREAM,
     TRIO_CONNECTION,
@@ -31,6 +33,7 @@ from trio_stt.hypercorn_adapter.verification import verify_replacements
 HYPERCORNS_OWN: dict[Replacement, Any] = {
     H11_STREAM: WSStream,
     H2_STREAM: WSStream,
+    H2_PROTOCOL: H2Protocol,
     TRIO_CONNECTION: tcp_server.TCPServer,
     TRIO_CONTEXT: worker_context.WorkerContext,
     ASYNCIO_CONTEXT: asyncio_context.WorkerContext,
@@ -112,10 +115,12 @@ def test_installed_replacements_pass_and_hooks_stay(verify: Callable[[], None]) 
     [
         (on_trio, H11_STREAM),
         (on_trio, H2_STREAM),
+        (on_trio, H2_PROTOCOL),
         (on_trio, TRIO_CONNECTION),
         (on_trio, TRIO_CONTEXT),
         (on_asyncio, H11_STREAM),
         (on_asyncio, H2_STREAM),
+        (on_asyncio, H2_PROTOCOL),
         (on_asyncio, ASYNCIO_CONTEXT),
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value),

@@ -97,6 +97,24 @@ async def is_limited_over_http2(port: int) -> bool:
     return not is_compressed and close_code == CloseReason.MESSAGE_TOO_BIG
 
 
+async def is_unreadable_request_answered_over_http2(port: int) -> bool:
+    """A CONNECT without a path, an error in Hypercorn 0.18, gets an answer of the app."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(validate_outbound_headers=False))
+    connection.initiate_connection()
+    connection.send_headers(1, [(":method", "CONNECT"), (":authority", "127.0.0.1")], end_stream=True)
+    is_answered = False
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(connection.data_to_send())
+        while not is_answered and (data := await stream.receive_some(_RECEIVE_BYTES)):
+            is_answered = any(isinstance(e, h2.events.ResponseReceived) for e in connection.receive_data(data))
+            await stream.send_all(connection.data_to_send())
+        connection.close_connection()
+        await stream.send_all(connection.data_to_send())
+        while await stream.receive_some(_RECEIVE_BYTES):
+            pass
+    return is_answered
+
+
 class _Client:
     """A WebSocket over HTTP/1.1."""
 

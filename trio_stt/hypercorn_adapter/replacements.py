@@ -5,12 +5,14 @@ looks elsewhere would silently lose message limits or the liveness check, so `ve
 """
 
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
+from hypercorn import protocol
 from hypercorn.asyncio import run as asyncio_worker
 from hypercorn.asyncio.worker_context import WorkerContext as AsyncioWorkerContext
 from hypercorn.protocol import h2, h11
@@ -20,6 +22,7 @@ from quart_trio import QuartTrio
 
 from trio_stt.hypercorn_adapter.connection import IsolatedConnection
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
+from trio_stt.hypercorn_adapter.http2 import CheckedH2Protocol
 from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
 
 logger = logging.getLogger(__name__)
@@ -28,8 +31,27 @@ CHECKED_WITH = {"hypercorn": "0.18.0", "quart": "0.22.0", "quart-trio": "0.12.0"
 """The versions that the replacements were written for and tested with."""
 
 
-def _log_connection_error(error: BaseException) -> None:
-    logger.error("a connection failed", exc_info=error)
+_LOG_INTERVAL_S = 10.0
+_SHOWN_CHARACTERS = 200
+
+
+class _ConnectionErrorLog:
+    """Logs errors that ended a connection, one short line in `_LOG_INTERVAL_S`: any client can cause them.
+
+    At level debug, each has its traceback.
+    """
+
+    def __init__(self) -> None:
+        self._quiet_until_s = float("-inf")
+
+    def __call__(self, error: BaseException) -> None:
+        logger.debug("a connection failed", exc_info=error)
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if time.monotonic() >= self._quiet_until_s:
+            self._quiet_until_s = time.monotonic() + _LOG_INTERVAL_S
+            text = ascii(str(error))[:_SHOWN_CHARACTERS]
+            logger.error("a connection failed: %s: %s (log_level debug shows each)", type(error).__name__, text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +68,7 @@ class HostHooks:
 
     websocket_limits: Callable[[], WebSocketLimits]
     on_shutdown: Callable[[], None] = lambda: None
-    on_connection_error: Callable[[BaseException], None] = _log_connection_error
+    on_connection_error: Callable[[BaseException], None] = field(default_factory=_ConnectionErrorLog)
 
     current: ClassVar["HostHooks"]
     """Read where a stream or a worker is created; never replaced for those that exist."""
@@ -92,10 +114,11 @@ def _worker_context(make: Callable[..., Any], *args: Any) -> Any:
 
 H11_STREAM = Replacement(h11, "WSStream", _limited_stream)
 H2_STREAM = Replacement(h2, "WSStream", _limited_stream)
+H2_PROTOCOL = Replacement(protocol, "H2Protocol", CheckedH2Protocol)
 TRIO_CONNECTION = Replacement(trio_worker, "TCPServer", _connection)
 TRIO_CONTEXT = Replacement(trio_worker, "WorkerContext", partial(_worker_context, TrioWorkerContext))
 ASYNCIO_CONTEXT = Replacement(asyncio_worker, "WorkerContext", partial(_worker_context, AsyncioWorkerContext))
-REPLACEMENTS = (H11_STREAM, H2_STREAM, TRIO_CONNECTION, TRIO_CONTEXT, ASYNCIO_CONTEXT)
+REPLACEMENTS = (H11_STREAM, H2_STREAM, H2_PROTOCOL, TRIO_CONNECTION, TRIO_CONTEXT, ASYNCIO_CONTEXT)
 
 
 def install_replacements(hooks: HostHooks) -> None:

@@ -39,6 +39,7 @@ from trio_stt.hypercorn_adapter.handshake_checks import (
     is_closed_after_early_frame,
     is_limited,
     is_limited_over_http2,
+    is_unreadable_request_answered_over_http2,
     is_watched,
 )
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
@@ -46,6 +47,7 @@ from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import (
     ASYNCIO_CONTEXT,
     CHECKED_WITH,
+    H2_PROTOCOL,
     H2_STREAM,
     H11_STREAM,
     TRIO_CONNECTION,
@@ -115,6 +117,7 @@ async def _findings(probe: "_Probe") -> dict[str, bool]:
     async with serving as port:
         found[str(H11_STREAM)] = await _holds(is_limited, port) and await _holds(is_aborted, port)
         found[str(H2_STREAM)] = await _holds(is_limited_over_http2, port)
+        found[str(H2_PROTOCOL)] = await _holds(is_unreadable_request_answered_over_http2, port)
         probe.limits = WebSocketLimits(max_message_bytes=MESSAGE_BYTES, liveness_timeout_s=_LIVENESS_S)
         found[str(H11_STREAM)] &= await _holds(is_watched, port)
         if context is TRIO_CONTEXT:  # nothing is replaced in the other worker
@@ -147,12 +150,15 @@ class _Probe:
         self.errors += 1
 
     async def app(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Accept a WebSocket and take messages until it is closed."""
+        """Accept a WebSocket and take messages until it is closed; reject a request."""
         await receive()
         if scope["type"] == "lifespan":
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
+        elif scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             transport = websocket_transport(cast("dict[str, object]", scope))
             await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
