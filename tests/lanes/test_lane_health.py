@@ -4,7 +4,7 @@ import trio
 
 from tests.lanes.fakes import INFO, virtual_time
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.lane_health import LaneHealth
+from trio_stt.lanes.lane_health import MAX_HUNG_THREADS, LaneHealth
 from trio_stt.lanes.lane_state import LaneState
 
 LOST = EngineUnavailable("no memory left")
@@ -44,6 +44,18 @@ async def test_lane_fails_when_the_first_load_of_every_worker_failed_however_oft
     health.load_failed(LOST, first=True, hung=False)
     assert (health.state, health.error) == (LaneState.FAILED, "no memory left")
     await health.wait_loaded()
+
+
+@virtual_time
+async def test_closed_lane_stays_closed_when_too_many_engines_hang(nursery: trio.Nursery) -> None:
+    health = LaneHealth("main", workers=MAX_HUNG_THREADS, outage_limit_s=lambda: 5.0, on_failed=lambda: None)
+    for _ in range(MAX_HUNG_THREADS):
+        health.engine_loaded(INFO)
+        health.engine_lost(LOST, hung=True)
+    health.close()
+    nursery.start_soon(health.wait_load_allowed)  # a worker that released its engine while the lane closed
+    await trio.sleep(1.0)
+    assert health.state is LaneState.CLOSED
 
 
 @virtual_time

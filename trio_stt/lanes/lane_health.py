@@ -167,6 +167,8 @@ class LaneHealth:
             self._fail(str(error))
 
     def _fail(self, reason: str) -> None:
+        if self._state is LaneState.CLOSED:  # a worker may find out about its engine while the lane closes
+            return
         self._error = reason
         self._enter(LaneState.FAILED)
         self._loaded.set()

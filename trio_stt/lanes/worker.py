@@ -174,7 +174,7 @@ class Worker:
                 self._complete(ticket, transcript)
             return
         for ticket in tickets:
-            # A second attempt may lose the engine: the rest of the batch is then settled with the first error.
+            # A second attempt may lose the engine: `_fail` then hands the rest of the batch back, without attempts.
             second = await self._attempt([ticket], "second attempt") if self._retries(ticket, alone=alone) else attempt
             if isinstance(second, EngineError):
                 self._fail(ticket, second)
