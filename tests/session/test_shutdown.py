@@ -58,11 +58,28 @@ async def test_shutdown_grace_is_a_limit() -> None:
         assert server.server_state.active_sessions == 0
 
 
+@pytest.mark.parametrize("leaves_at_s", [0.0, 1.0])
+@virtual_time
+async def test_shutdown_does_not_wait_for_a_client_that_leaves_meanwhile(leaves_at_s: float) -> None:
+    async with server_fixture(inference_s=lambda _: 60.0) as server:
+        client = await server.connect(partials=False)
+        client.command("start")
+        client.say(1111, 1.0)
+        await trio.sleep(0.1)
+        begun_s = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.server_state.drain, 50.0)
+            await trio.sleep(leaves_at_s)
+            client.leave()
+        assert trio.current_time() - begun_s == leaves_at_s
+        assert server.server_state.active_sessions == 0
+
+
 @virtual_time
 async def test_client_that_does_not_read_delays_shutdown_by_the_grace_at_most() -> None:
     async with server_fixture() as server:
-        deaf = await server.connect()
-        deaf.reads = False
+        stalled = await server.connect()
+        stalled.reads = False
         begun_s = trio.current_time()
         await server.server_state.drain(5.0)
         assert trio.current_time() - begun_s <= 6.0

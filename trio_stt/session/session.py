@@ -174,7 +174,9 @@ class Session:
         self._publisher.warning(
             "The server is shutting down: speech so far is still transcribed, further audio is ignored."
         )
-        await self._finish()
+        # The session may end meanwhile, because its client leaves: its tasks then deliver nothing more to wait for.
+        with self._shutdown.scope():
+            await self._finish()
         self.terminate()
 
     def terminate(self) -> None:
