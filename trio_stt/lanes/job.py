@@ -149,21 +149,21 @@ class Ticket:
         return True
 
     def start(self, now_s: float) -> None:
-        """An engine gets the job. For the lane only."""
+        """Mark the job as running: an engine gets it, at `now_s` on Trio's clock. For the lane only."""
         self._state = TicketState.RUNNING
         self.started_s = now_s if self.started_s is None else self.started_s
         self.attempts += 1
 
     def complete(self, result: JobResult) -> None:
-        """The engine transcribed the job; ignored if it was dropped meanwhile. For the lane only."""
+        """End the job with its result; ignored if it was dropped meanwhile. For the lane only."""
         self._settle(TicketState.DONE, result)
 
     def fail(self, error: EngineError) -> None:
-        """The job failed; ignored if it was dropped meanwhile. For the lane only."""
+        """End the job with an error; ignored if it was dropped meanwhile. For the lane only."""
         self._settle(TicketState.FAILED, error)
 
     def drop(self, reason: str) -> None:
-        """The lane drops the job. For the lane only."""
+        """End the job without a result; `reason` as in `wait`. For the lane only."""
         self._settle(TicketState.DROPPED, JobDropped(reason))
 
     def _settle(self, state: TicketState, outcome: JobResult | EngineError | LaneError) -> None:

@@ -114,7 +114,7 @@ class LaneHealth:
                 self._fail(f"no engine for {limit_s:g} s (engine_outage_limit_s); {self._last_error}")
 
     def engine_loaded(self, info: EngineInfo) -> None:
-        """A worker has loaded an engine."""
+        """Record that a worker has loaded an engine."""
         self._serving += 1
         if self._state is LaneState.CLOSED:
             return
@@ -130,25 +130,31 @@ class LaneHealth:
         self._loaded.set()
 
     def load_failed(self, error: EngineUnavailable, *, first: bool, hung: bool) -> None:
-        """A worker could not load an engine; `first` says whether it was the worker's first attempt."""
+        """Record that a worker could not load an engine.
+
+        Args:
+            error: Why.
+            first: Whether it was the worker's first load.
+            hung: Whether the engine hangs in a call, and keeps its thread and memory.
+        """
         self._first_loads_left -= first
         self._hung += hung
         self._no_engine(error)
 
     def engine_lost(self, error: EngineUnavailable, *, hung: bool) -> None:
-        """A worker's engine is lost."""
+        """Record that a worker's engine is lost; `error` and `hung` as in `load_failed`."""
         self._serving -= 1
         self._restarts += 1
         self._hung += hung
         self._no_engine(error)
 
     def engine_returned(self) -> None:
-        """An engine that hung has returned from its call, and was closed."""
+        """Record that an engine that hung has returned from its call, and was closed."""
         self._hung -= 1
         self._load_waiters.unpark_all()
 
     def close(self) -> None:
-        """The lane ends."""
+        """Enter the last state: the lane ends."""
         self._enter(LaneState.CLOSED)
         self._loaded.set()
 

@@ -52,16 +52,16 @@ class WorkMeter:
         self._total = Distribution()
 
     def open(self, now_s: float) -> None:
-        """Start the clock of `busy_ratio`: the lane runs."""
+        """Start the clock of `busy_ratio`, in seconds: the lane runs."""
         self._opened_s = now_s
 
     def begin(self, now_s: float) -> None:
-        """A worker starts a batch."""
+        """Count a worker as busy: it starts a batch."""
         self._count_busy(now_s)
         self._busy += 1
 
     def end(self, now_s: float) -> None:
-        """A worker's batch is over."""
+        """Count a worker as idle: its batch is over."""
         self._count_busy(now_s)
         self._busy -= 1
 

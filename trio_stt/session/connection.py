@@ -1,4 +1,4 @@
-"""A session's connection to its client: what carries messages, whether it is there, and why it was closed.
+"""The connection of a session to its client: the interface of the transport, its status, and reasons for closing it.
 
 The api package implements `Connection`; sessions know no sockets.
 """
@@ -46,7 +46,7 @@ class Connection(Protocol):
         """
 
     def abort(self) -> None:
-        """Reset the transport without a close frame: the client does not read, and `send` hangs."""
+        """Reset the transport without a close frame, which a client that does not read would not get."""
 
 
 class ConnectionStatus:

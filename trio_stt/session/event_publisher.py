@@ -57,7 +57,7 @@ class EventPublisher:
         self._status = status
 
     def recording_started(self, utterance: ActiveUtterance) -> None:
-        """An utterance began."""
+        """Publish that an utterance began: its timeline entry between the states `voice` and `recording`."""
         self._status.publish(State.VOICE)
         segment = utterance.segment
         self._timeline(
@@ -69,7 +69,7 @@ class EventPublisher:
         self._status.publish(State.RECORDING)
 
     def recording_ended(self, utterance: ActiveUtterance) -> None:
-        """An utterance ended; its final follows."""
+        """Publish that an utterance ended; its final follows."""
         segment = utterance.segment
         self._timeline(
             utterance,
@@ -80,12 +80,12 @@ class EventPublisher:
         )
 
     def transcription_started(self, utterance: ActiveUtterance) -> None:
-        """The final of an ended utterance is being transcribed."""
+        """Publish that the final of an ended utterance is being transcribed."""
         self._timeline(utterance, "transcription_started", time.time())
         self._status.publish(State.TRANSCRIBING)
 
     def partial(self, utterance: ActiveUtterance, text: StableText, result: JobResult) -> None:
-        """The text of the running utterance so far."""
+        """Publish the text of the running utterance so far, and its timeline entry."""
         now = time.time()
         completed = trio.current_time()
         self._outbox.put(
@@ -135,7 +135,13 @@ class EventPublisher:
         )
 
     def final(self, utterance: ActiveUtterance, text: str, timed: Sequence[TimedText] = ()) -> None:
-        """The text of an ended utterance, and its timed pieces, which count from the utterance's first sample."""
+        """Publish the text of an ended utterance, and its timeline entry.
+
+        Args:
+            utterance: Whose text it is.
+            text: As it is shown.
+            timed: Pieces of the text with times in seconds from the utterance's first sample; empty without times.
+        """
         now = time.time()
         begun_s = utterance.start_sample / SAMPLE_RATE_HZ
         pieces = tuple(
@@ -162,7 +168,7 @@ class EventPublisher:
         self._timeline(utterance, "final_transcript", now, text=text)
 
     def segment_closed(self, utterance: ActiveUtterance, reason: str) -> None:
-        """A segment ended without a final. Our addition to the protocol.
+        """Publish that a segment ended without a final. Our addition to the protocol.
 
         Args:
             utterance: Of the segment.
@@ -171,15 +177,15 @@ class EventPublisher:
         self._timeline(utterance, "segment_closed", time.time(), reason=reason)
 
     def cleared(self, next_segment_id: int) -> None:
-        """Answer to `clear`."""
+        """Answer a `clear`."""
         self._outbox.put(Clear(session_id=self._id, next_segment_id=next_segment_id))
 
     def flushed(self, flush: Flush) -> None:
-        """Answer to `flush`: every utterance before it has its final."""
+        """Answer a `flush`: every utterance before it has its final."""
         self._outbox.put(Flushed(session_id=self._id, id=flush.id))
 
     def heartbeat(self, *, received_s: float, real_time_factor: float, queue_delay_s: float) -> None:
-        """A sign of life for a client that streams."""
+        """Publish a sign of life for a client that streams; times in seconds."""
         now = time.time()
         self._outbox.put(
             Heartbeat(
@@ -193,23 +199,23 @@ class EventPublisher:
         )
 
     def warning(self, message: str) -> None:
-        """A notice for the user of the client."""
+        """Publish a notice for the user of the client."""
         self._outbox.put(WarningEvent(session_id=self._id, message=message))
 
     def error(self, where: Where, message: str) -> None:
-        """An error, and what it is about."""
+        """Publish an error, and what it is about."""
         self._outbox.put(Error(session_id=self._id, where=where, message=message))
 
     def metrics(self, report: SessionReport) -> None:
-        """Answer to `metrics`."""
+        """Answer a `metrics`."""
         self._outbox.put(Metrics(session_id=self._id, metrics=report))
 
     def pong(self) -> None:
-        """Answer to `ping`."""
+        """Answer a `ping`."""
         self._outbox.put(Pong(session_id=self._id, server_time=time.time()))
 
     def wake(self, event: str, timestamp: float, **extras: Any) -> None:
-        """A timeline entry about wake words."""
+        """Publish a timeline entry about wake words; `timestamp` in seconds since the epoch."""
         self._put_timeline(event, timestamp, **extras)
 
     def _timeline(self, utterance: ActiveUtterance, event: str, timestamp: object, **extras: Any) -> None:

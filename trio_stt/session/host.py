@@ -1,4 +1,4 @@
-"""What a session needs of its server, and a server of its sessions. The session package never imports the server."""
+"""The interfaces between sessions and their server, as protocols: the session package never imports the server."""
 
 from typing import Protocol
 
@@ -36,7 +36,7 @@ class SessionHandle(Protocol):
         """Restart the grace period of a client that is reconnecting.
 
         Raises:
-            ResumeError: The token is wrong, or the grace period is over.
+            ResumeError: The token is wrong, the grace period is over, or the number was never sent.
         """
 
     def report(self) -> SessionReport:

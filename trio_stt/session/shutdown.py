@@ -1,4 +1,4 @@
-"""The end of one session: triggered once, seen by all its parts."""
+"""The shutdown signal of one session: triggered once, observed by all its parts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
