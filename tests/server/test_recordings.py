@@ -92,34 +92,34 @@ async def test_session_without_audio_leaves_no_files(tmp_path: Path) -> None:
 
 
 def test_unfinished_recording_can_be_read(tmp_path: Path) -> None:
-    record = archive_module.RecordingFiles(tmp_path, "crashed")
+    recorder = archive_module.RecordingFiles(tmp_path, "crashed")
     samples = np.arange(32_000, dtype=np.int16)
-    record.add(samples)
-    record.add(WarningEvent(session_id="s", message="x"))
-    record.flush()
+    recorder.add(samples)
+    recorder.add(WarningEvent(session_id="s", message="x"))
+    recorder.flush()
     with (tmp_path / "crashed.flac.part").open("rb") as file, soundfile.SoundFile(file) as sound:
         read = sound.read(24_000, dtype="int16")
     assert np.array_equal(read, samples[:24_000])
     assert [event["message"] for event in events_of(tmp_path)] == ["x"]
-    record.close()
+    recorder.close()
 
 
 async def test_audio_lost_to_a_slow_disk_is_recorded_as_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(archive_module, "MAX_QUEUED_BYTES", 50_000)
-    kept = archive(tmp_path)
-    record = kept.open("0" * 32)
+    recording_archive = archive(tmp_path)
+    recorder = recording_archive.open("0" * 32)
     for level in (1, 2, 3):
-        record.audio(np.full(16_000, level, np.int16))  # the first fits
+        recorder.audio(np.full(16_000, level, np.int16))  # the first fits
     async with trio.open_nursery() as nursery:
-        await nursery.start(kept.run)
+        await nursery.start(recording_archive.run)
         with trio.fail_after(10):
-            while kept._queue:  # noqa: ASYNC110 - a thread takes it
+            while recording_archive._queue:  # noqa: ASYNC110 - a thread takes it
                 await trio.sleep(0.01)
-        record.audio(np.full(8_000, 4, np.int16))
-        record.close()
-        kept.end()
+        recorder.audio(np.full(8_000, 4, np.int16))
+        recorder.close()
+        recording_archive.end()
     assert np.array_equal(audio_of(tmp_path), np.repeat(np.int16([1, 0, 4]), [16_000, 32_000, 8_000]))
     assert "2.0 s of audio are silence" in caplog.text
 

@@ -107,7 +107,7 @@ def test_files_that_are_not_recordings_are_never_removed(users_files: Path) -> N
 
 
 def test_server_start_leaves_files_that_are_not_recordings_alone(users_files: Path) -> None:
-    turn(archive(users_files, max_age_h=1.0, max_mb=1))
+    write_queued(archive(users_files, max_age_h=1.0, max_mb=1))
     assert set(names_in(users_files)) >= {*NOT_RECORDINGS, f"{name_of('e')}.flac", f"{name_of('e')}.jsonl.part"}
     assert not set(names_in(users_files)) & set(OLD_FILES)
 
@@ -116,29 +116,29 @@ def test_server_start_leaves_files_that_are_not_recordings_alone(users_files: Pa
 def test_jumps_of_the_wall_clock_do_not_change_ages(
     old_files: Path, monkeypatch: pytest.MonkeyPatch, jump_h: float
 ) -> None:
-    kept = retention(old_files, max_age_h=11.0)
-    kept.enforce(frozenset(), 0.0)
+    limits = retention(old_files, max_age_h=11.0)
+    limits.enforce(frozenset(), 0.0)
     jumped_s = time.time() + jump_h * HOUR_S
     monkeypatch.setattr(time, "time", lambda: jumped_s)
     later = f"{name_of('9')}.flac"
     (old_files / later).write_bytes(bytes(10))
     os.utime(old_files / later, (jumped_s, jumped_s))
-    kept.enforce(frozenset(), 60.0)
+    limits.enforce(frozenset(), 60.0)
     assert names_in(old_files) == sorted([*OLD_FILES, later])
-    kept.enforce(frozenset(), 2.5 * HOUR_S)
+    limits.enforce(frozenset(), 2.5 * HOUR_S)
     assert names_in(old_files) == sorted([*OLD_FILES[2:], later]), "the monotonic clock counts"
-    kept.enforce(frozenset(), 10.9 * HOUR_S)
+    limits.enforce(frozenset(), 10.9 * HOUR_S)
     assert names_in(old_files) == [later]
-    kept.enforce(frozenset(), 11.1 * HOUR_S)
+    limits.enforce(frozenset(), 11.1 * HOUR_S)
     assert names_in(old_files) == []
 
 
 def test_recordings_that_another_server_writes_are_neither_removed_nor_completed(tmp_path: Path) -> None:
-    other, kept = RecordingFiles(tmp_path, OPEN), archive(tmp_path, max_age_h=1.0)
+    other, recording_archive = RecordingFiles(tmp_path, OPEN), archive(tmp_path, max_age_h=1.0)
     other.add(np.arange(16_000, dtype=np.int16))
     for path in files_in(tmp_path):
         os.utime(path, (0, 0))
-    turn(kept)
+    write_queued(recording_archive)
     assert names_in(tmp_path) == [f"{OPEN}.flac.part", f"{OPEN}.jsonl.part"]
     other.close()
     assert names_in(tmp_path) == [f"{OPEN}.flac", f"{OPEN}.jsonl"]
@@ -149,25 +149,25 @@ def noise(seconds: float, seed: int) -> NDArray[np.int16]:
     return np.random.default_rng(seed).integers(-20_000, 20_000, round(seconds * 16_000)).astype(np.int16)
 
 
-def turn(kept: RecordingArchive) -> None:
+def write_queued(recording_archive: RecordingArchive) -> None:
     """Write what is queued, as the archive's thread does."""
-    batch, kept._queue = kept._queue, deque()
-    kept._write(batch)
+    batch, recording_archive._queue = recording_archive._queue, deque()
+    recording_archive._write(batch)
 
 
 def test_endless_recording_stays_within_the_limit_and_keeps_the_newest_audio(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_module, "_TIDY_EVERY_S", 0.0)
-    kept, original, step = archive(tmp_path, max_mb=1), noise(120, 1), 16_000  # some 3.5 MB
-    record = kept.open("0" * 32)
+    recording_archive, original, step = archive(tmp_path, max_mb=1), noise(120, 1), 16_000  # some 3.5 MB
+    recorder = recording_archive.open("0" * 32)
     for start in range(0, original.size, step):
-        record.audio(original[start : start + step])
-        record.event(WarningEvent(session_id="s", message=str(start)))
-        turn(kept)
+        recorder.audio(original[start : start + step])
+        recorder.event(WarningEvent(session_id="s", message=str(start)))
+        write_queued(recording_archive)
         assert sum(path.stat().st_size for path in files_in(tmp_path)) <= 1e6
-    record.close()
-    turn(kept)
+    recorder.close()
+    write_queued(recording_archive)
     parts = {int(path.stem.split("_")[2]): path for path in tmp_path.glob("*.flac")}
     samples = np.concatenate([soundfile.read(parts[first], dtype="int16")[0] for first in sorted(parts)])
     assert np.array_equal(samples, original[min(parts) :]), "each name says where its part begins"
@@ -180,16 +180,16 @@ def test_endless_recording_stays_within_the_limit_and_keeps_the_newest_audio(
 
 def test_largest_of_many_recordings_are_continued_in_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "_TIDY_EVERY_S", 0.0)
-    kept = archive(tmp_path, max_mb=1)
-    records = [kept.open(str(number) * 32) for number in range(3)]
+    recording_archive = archive(tmp_path, max_mb=1)
+    recorders = [recording_archive.open(str(number) * 32) for number in range(3)]
     for _ in range(12):
-        for seconds, record in zip((2.0, 0.1, 0.1), records, strict=True):
-            record.audio(noise(seconds, 1))
-        turn(kept)
+        for seconds, recorder in zip((2.0, 0.1, 0.1), recorders, strict=True):
+            recorder.audio(noise(seconds, 1))
+        write_queued(recording_archive)
         assert sum(path.stat().st_size for path in files_in(tmp_path)) <= 1e6
-    for record in records:
-        record.close()
-    turn(kept)
+    for recorder in recorders:
+        recorder.close()
+    write_queued(recording_archive)
     assert {path.stem.split("_")[1][0] for path in tmp_path.glob("*_*_*.flac")} == {"0"}
 
 
@@ -198,24 +198,24 @@ def test_recording_older_than_the_limit_is_continued_in_new_files(
 ) -> None:
     now_s = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
-    kept = archive(tmp_path, max_age_h=1.0)
-    record, silent = kept.open("0" * 32), kept.open("1" * 32)
+    recording_archive = archive(tmp_path, max_age_h=1.0)
+    recorder, silent = recording_archive.open("0" * 32), recording_archive.open("1" * 32)
     for hour in range(4):
         now_s = 1.01 * hour * HOUR_S
-        record.audio(np.full(100, hour, np.int16))
+        recorder.audio(np.full(100, hour, np.int16))
         silent.event(WarningEvent(session_id="s", message="nothing"))
-        turn(kept)
-    record.event(WarningEvent(session_id="s", message="the last words"))
-    for each in (record, silent):
+        write_queued(recording_archive)
+    recorder.event(WarningEvent(session_id="s", message="the last words"))
+    for each in (recorder, silent):
         each.close()
-    turn(kept)
+    write_queued(recording_archive)
     assert sorted(path.stem.split("_")[2] for path in tmp_path.glob("*.flac")) == ["300", "400"]
     (last,) = tmp_path.glob("*_400.jsonl")
     assert "the last words" in last.read_text(), "events after the last audio are kept, too"
 
 
-def killed_in(folder: Path, samples: NDArray[np.int16]) -> None:
-    """What a server that was killed leaves of a recording."""
+def leave_interrupted(folder: Path, samples: NDArray[np.int16]) -> None:
+    """Leave the files of a recording as a killed server does."""
     killed = RecordingFiles(folder, OPEN)
     killed.add(samples)
     killed.add(WarningEvent(session_id="s", message="before the kill"))
@@ -230,10 +230,10 @@ def test_recording_of_a_killed_server_is_completed_at_the_next_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "trio_stt")
-    killed_in(tmp_path, original := noise(3, 1))
+    leave_interrupted(tmp_path, original := noise(3, 1))
     for path in files_in(tmp_path):
         os.utime(path, (1e9, 1e9))
-    turn(archive(tmp_path))
+    write_queued(archive(tmp_path))
     assert names_in(tmp_path) == [f"{OPEN}.flac", f"{OPEN}.jsonl"]
     samples, rate_hz = soundfile.read(tmp_path / f"{OPEN}.flac", dtype="int16")
     assert rate_hz == 16_000
@@ -248,30 +248,30 @@ def test_recording_of_a_killed_server_is_completed_at_the_next_start(
 def test_full_disk_leaves_interrupted_audio_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    killed_in(tmp_path, noise(3, 1))
+    leave_interrupted(tmp_path, noise(3, 1))
     (audio,) = tmp_path.glob("*.flac*")
     before = audio.read_bytes()
-    kept = archive(tmp_path)
+    recording_archive = archive(tmp_path)
 
     def short_write(*_: object) -> None:
         raise AssertionError("as soundfile raises it when libsndfile writes less than it was given")
 
     monkeypatch.setattr(soundfile.SoundFile, "write", short_write)
-    turn(kept)
+    write_queued(recording_archive)
     assert list(tmp_path.glob("*.flac*")) == [audio]
     assert audio.read_bytes() == before
     assert "could not be completed" in caplog.text
 
 
 def test_completed_recording_of_a_killed_server_is_removed_by_age(tmp_path: Path) -> None:
-    killed_in(tmp_path, noise(3, 1))
+    leave_interrupted(tmp_path, noise(3, 1))
     for path in files_in(tmp_path):
         os.utime(path, (0, 0))
-    turn(archive(tmp_path, max_age_h=1.0))
+    write_queued(archive(tmp_path, max_age_h=1.0))
     assert names_in(tmp_path) == []
 
 
 def test_interrupted_recording_without_readable_audio_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / f"{OPEN}.flac.part").write_bytes(b"fLaC")
-    turn(archive(tmp_path))
+    write_queued(archive(tmp_path))
     assert names_in(tmp_path) == [f"{OPEN}.flac.part"]

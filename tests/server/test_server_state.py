@@ -190,7 +190,6 @@ async def test_wake_words_apply_to_later_sessions() -> None:
 
 
 @virtual_time
-@virtual_time
 async def test_warnings_are_only_about_changed_settings() -> None:
     async with server_fixture() as server:
         assert len(change(server.server_state, wake_words="jarvis").warnings) == 1

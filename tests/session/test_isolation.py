@@ -78,15 +78,15 @@ async def test_disconnect_within_an_utterance_cancels_its_jobs() -> None:
 @virtual_time
 async def test_client_that_never_reads_is_disconnected_without_affecting_others() -> None:
     async with server_fixture() as server:
-        reads, deaf = await server.connect(), await server.connect()
-        deaf.reads = False
-        for client in (reads, deaf):
+        reads, stalled = await server.connect(), await server.connect()
+        stalled.reads = False
+        for client in (reads, stalled):
             client.command("start")
             client.say(1111, 1.0)
             client.pause(PAUSE_S)
         await reads.until(Final)
         await trio.sleep(60)
-        assert (deaf.aborted, reads.aborted) == (True, False)
+        assert (stalled.aborted, reads.aborted) == (True, False)
         assert server.server_state.active_sessions == 1
         reads.say(2222, 1.0)
         reads.pause(PAUSE_S)

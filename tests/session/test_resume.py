@@ -167,15 +167,15 @@ async def test_newest_connection_replaces_a_half_open_one() -> None:
 @virtual_time
 async def test_hanging_send_is_aborted_and_its_client_may_resume() -> None:
     async with server_fixture() as server:
-        deaf = await server.connect(partials=False)
-        deaf.command("start")
-        deaf.say(1111, 0.5)
-        await deaf.settled()
-        seen, deaf.reads, deaf.closed_cleanly = deaf.seq, False, False
-        deaf.command("ping")
+        stalled = await server.connect(partials=False)
+        stalled.command("start")
+        stalled.say(1111, 0.5)
+        await stalled.settled()
+        seen, stalled.reads, stalled.closed_cleanly = stalled.seq, False, False
+        stalled.command("ping")
         await trio.sleep(SEND_TIMEOUT_S * 1.3)
-        assert deaf.aborted
-        back = await server.resume(deaf, seq=seen)
+        assert stalled.aborted
+        back = await server.resume(stalled, seq=seen)
         back.pause(PAUSE_S)
         assert (await back.until(Final)).text == "1111."
         assert back.seqs == list(range(seen + 1, back.seq + 1))
