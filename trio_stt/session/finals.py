@@ -97,7 +97,7 @@ class Finals:
         self._arrived = trio.Event()
         self._speculation: _Speculation | None = None
         self._current: trio.CancelScope | None = None  # of the final being transcribed
-        self._backlog_announced = False
+        self._backlog_announced = False  # one warning until nothing waits any more
         self._progress = trio.Event()
 
     @property
@@ -256,7 +256,7 @@ class Finals:
             self._publisher.error(Where.RECORDER, str(error))
             self._publisher.segment_closed(utterance, "failed")
         else:
-            # A result of the same scheduler pass as a `clear` is returned, although the wait was cancelled.
+            # A result that comes in the same scheduler pass as a `clear` is returned, although the wait was cancelled.
             if scope.cancel_called:
                 return
             self._counters.final.deliver(result)

@@ -91,8 +91,9 @@ class Partials:
         # The pause between two partials; cancelled by a new utterance or a speculative final, which must not wait.
         self._pause = trio.CancelScope()
         self._pending: _Pending | None = None
-        self._requested_s = -math.inf  # when the newest partial that took engine time was requested
-        self._answered: int | None = None  # number of the utterance of the last partial that was old enough to show
+        self._requested_s = -math.inf  # when the partial from which the pause counts was requested, on trio's clock
+        # Number of the utterance whose partial came last after it was long enough to show: its partials are not first.
+        self._answered: int | None = None
         self._shown: tuple[int, str, str] | None = None  # of the last one that was shown: utterance number and text
 
     def update(self, utterance: ActiveUtterance | None, position_sample: int) -> None:
@@ -177,7 +178,12 @@ class Partials:
             await self._lane.wait_idle_engine()
 
     async def _transcribe(self, utterance: ActiveUtterance, end_sample: int) -> bool:
-        """Request and publish one partial; False if the next need not wait, because this one took no engine time."""
+        """Request and publish one partial.
+
+        Returns:
+            Whether the pause before the next partial counts from this one. It does not after a cancelled job, a
+            speculative final, or a first partial whose utterance ended before it could be shown.
+        """
         try:
             if self._pending is None:
                 self._pending = self._submit(utterance, end_sample)
@@ -211,9 +217,11 @@ class Partials:
                 except JobDropped:
                     if self._pending is None or self._pending is pending:
                         raise
-                    pending = self._pending
+                    pending = self._pending  # `_renew` or `show_speculation` has replaced the job meanwhile
                 else:
-                    raise JobDropped("cancelled")  # the utterance has ended: `Finals` waits for its final
+                    # The scope was cancelled, because the utterance of a speculative final has ended. The ticket is not
+                    # cancelled: `Finals` waits for it.
+                    raise JobDropped("cancelled")
         finally:
             if self._pending is pending:
                 self._pending = None

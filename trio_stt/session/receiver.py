@@ -110,7 +110,7 @@ class Receiver:
         return self._accepting
 
     def close(self) -> None:
-        """Accept nothing more, and end the running utterance behind what was received."""
+        """Accept no more audio, and end the running utterance after the audio that was received."""
         self._closed = True
         self._accepting = False
         self._inbox.put_marker(Command.STOP)

@@ -117,7 +117,8 @@ class Utterances:
             self._discard(utterance)
         self.finals.clear()
         self._counters.cancelled_jobs += self._host.lanes.cancel_session(self._id)
-        # A number is taken when an utterance starts, so that the next one is already new if one was discarded here.
+        # A clear must change the number of the next utterance, so that clients can tell old events from new ones. An
+        # utterance takes its number when it starts: if one was discarded here, the next number is new already.
         self._status.next_segment_id += not number_taken
         self._publisher.cleared(self._status.next_segment_id)
 
@@ -136,7 +137,7 @@ class Utterances:
             return
         utterance = self._status.utterance
         if utterance is None or event.utterance != utterance.number:
-            return  # refused because of `max_active_speakers`: it leaves no trace
+            return  # of an utterance that was refused because of `max_active_speakers`, which leaves no trace
         match event:
             case SilenceConfirmed():
                 utterance.silent = True
