@@ -1,4 +1,4 @@
-"""What every executor promises: the same tests on the tests' virtual one and on the product's thread."""
+"""The contract of `EngineExecutor`: the same tests for the virtual executor of the tests and for `EngineThread`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ KINDS: dict[str, NewExecutor] = {"virtual": VirtualExecutor, "thread": partial(E
 
 @pytest.fixture(params=KINDS)
 def new_executor(request: pytest.FixtureRequest) -> NewExecutor:
-    """Makes an executor from what loads its engine."""
+    """Makes an executor from a callable that loads its engine."""
     return KINDS[request.param]
 
 
