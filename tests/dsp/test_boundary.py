@@ -181,9 +181,9 @@ def voice(pitch_hz: float) -> Pcm:
 @pytest.mark.parametrize("pitch_hz", [85.0, 120.0, 220.0])
 def test_every_syllable_of_a_low_voice_is_detected(pitch_hz: float) -> None:
     ends_s = np.arange(6) * 0.33 + 0.25
-    heard_s = np.array([each.sample / SAMPLE_RATE_HZ for each in found(voice(pitch_hz))])
-    assert heard_s.size == 6
-    assert np.all((heard_s >= ends_s - 0.02) & (heard_s <= ends_s + 0.02))
+    detected_s = np.array([each.sample / SAMPLE_RATE_HZ for each in found(voice(pitch_hz))])
+    assert detected_s.size == 6
+    assert np.all((detected_s >= ends_s - 0.02) & (detected_s <= ends_s + 0.02))
 
 
 def test_lags_that_fit_into_one_frame_would_miss_a_low_voice() -> None:

@@ -26,6 +26,6 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
 
 
 def load_from(folder: Path, options: Mapping[str, object] | None = None, **changes: Any) -> Engine:
-    language = "en" if folder.name == "cohere" else None  # it must be told
+    language = "en" if folder.name == "cohere" else None  # Cohere Transcribe needs one
     config = EngineConfig(engine="transformers", model=str(folder), language=language, options=options or {})
     return registry.load(replace(config, **changes))

@@ -53,26 +53,26 @@ def test_shared_engine_gives_the_same_text_on_several_threads(config: EngineConf
     together = threading.Barrier(3, timeout=60)
 
     def transcribe(first: int) -> list[list[Transcript]]:
-        heard = []
+        transcripts = []
         for turn in range(3):
             together.wait()
-            heard.append(engine.transcribe(batch_of(clips[(first + turn) % 3])))
-        return heard
+            transcripts.append(engine.transcribe(batch_of(clips[(first + turn) % 3])))
+        return transcripts
 
     with ThreadPoolExecutor(3) as threads:
-        for first, heard in enumerate(threads.map(transcribe, range(3))):
-            assert heard == [expected[(first + turn) % 3] for turn in range(3)]
+        for first, transcripts in enumerate(threads.map(transcribe, range(3))):
+            assert transcripts == [expected[(first + turn) % 3] for turn in range(3)]
     engine.close()
 
 
 @pytest.mark.parametrize("engine", REAL_MODEL_NAMES, indirect=True)
 def test_word_error_rate_on_whole_sentences(engine: Engine) -> None:
-    heard: list[str] = []
-    said: list[str] = []
+    transcripts: list[str] = []
+    references: list[str] = []
     for path, words in [*shared_sentences(), (moonshine_asset("beckett.wav"), BECKETT)]:
-        heard.extend(t.text for t in engine.transcribe(batch_of(read_16k(path))))
-        said.append(words)
-    assert word_error_rate(" ".join(said), " ".join(heard)) <= WER_BOUND
+        transcripts.extend(t.text for t in engine.transcribe(batch_of(read_16k(path))))
+        references.append(words)
+    assert word_error_rate(" ".join(references), " ".join(transcripts)) <= WER_BOUND
 
 
 def test_batch_equals_its_clips_one_by_one(engine: Engine, reading: Reading) -> None:
@@ -175,7 +175,7 @@ def test_ten_loads_leak_nothing(config: EngineConfig) -> None:
 
 
 @pytest.mark.contract("8.2")
-def test_normalised_audio_is_heard_alike_at_any_level(config: EngineConfig, reading: Reading) -> None:
+def test_normalised_audio_gives_the_same_words_at_any_level(config: EngineConfig, reading: Reading) -> None:
     loaded = registry.load(replace(config, normalize_audio=True))
     quiet = reading.clip * np.float32(2.0**-10)
     assert loaded.transcribe(batch_of(quiet)) == loaded.transcribe(batch_of(reading.clip))

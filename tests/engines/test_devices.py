@@ -44,14 +44,14 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("sherpa_onnx", "_pywhispercpp", "faster_whisper", "ctranslate2", "transformers", "torch", "httpx2"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    install(tmp_path, "sherpa_onnx", "raise AssertionError('nobody needs it')")
+    install(tmp_path, "sherpa_onnx", "raise AssertionError('it must not be imported')")
     (tmp_path / "sherpa_onnx/lib").mkdir()
     install(tmp_path, "_pywhispercpp", "whisper_print_system_info = lambda: 'WHISPER : COREML = 0 | CPU : AVX = 1'")
-    install(tmp_path, "faster_whisper", "raise AssertionError('nobody needs it')")
+    install(tmp_path, "faster_whisper", "raise AssertionError('it must not be imported')")
     install(tmp_path, "ctranslate2", CTRANSLATE2.format(count=0))
-    install(tmp_path, "transformers", "raise AssertionError('nobody needs it')")
+    install(tmp_path, "transformers", "raise AssertionError('it must not be imported')")
     install(tmp_path, "torch", TORCH.format(built=None, works=False))
-    install(tmp_path, "httpx2", "raise AssertionError('nobody needs it')")
+    install(tmp_path, "httpx2", "raise AssertionError('it must not be imported')")
     return tmp_path
 
 

@@ -297,7 +297,7 @@ def test_multilingual_model_detects_the_language_of_each_clip_unless_set(
     together = engine.transcribe(batch_of(*clips))
     assert together == [engine.transcribe(batch_of(clip))[0] for clip in clips]
     assert all(transcript.language in engine._model.supported_languages for transcript in together)
-    (told,) = load_with(brief, model=path, language="FR").transcribe(batch_of(clips[0]))
-    assert told.language == "fr"
+    (transcript,) = load_with(brief, model=path, language="FR").transcribe(batch_of(clips[0]))
+    assert transcript.language == "fr"
     with pytest.raises(SettingError, match="'tlh' is unknown to "):
         load_with(model=path, language="tlh")

@@ -55,8 +55,8 @@ def test_packed_model_equals_the_unpacked_one(packed: Path, unpacked: Path) -> N
     engine.decode([stream])
     (expected,) = streaming.transcribe(batch_of(SENTENCE))
     assert expected.text == "one two three one"
-    for heard in (stream.result(), engine.transcribe(batch_of(SENTENCE))[0]):
-        assert (heard.text, heard.segments, heard.language) == (expected.text, expected.segments, "de")
+    for transcript in (stream.result(), engine.transcribe(batch_of(SENTENCE))[0]):
+        assert (transcript.text, transcript.segments, transcript.language) == (expected.text, expected.segments, "de")
     assert engine.info.model == str(packed)
 
 
@@ -325,7 +325,7 @@ class FakeRecognizer:
 
 @pytest.fixture
 def licensed(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # A second process could count as a second use of the licence.
+    # A second process would be a second connection to the licence server.
     monkeypatch.setattr(trial, "refusal", lambda *_: pytest.fail("a licensed model is loaded in one process only"))
     package = ModuleType("kroko_onnx")
     package.OnlineRecognizer = FakeRecognizer  # type: ignore[attr-defined] # that is how modules are faked

@@ -185,7 +185,7 @@ def test_tilde_is_the_home_folder(finder: Finder, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.contract("8.3")
-def test_v1_and_v2_layouts_are_told_apart(finder: Finder, tmp_path: Path) -> None:
+def test_v1_and_v2_layouts_are_distinguished(finder: Finder, tmp_path: Path) -> None:
     finder.find(str(v1_folder(tmp_path / "one")))
     assert finder.factory == "from_moonshine"
     assert {option: path.name for option, path in finder.files.items()} == dict(

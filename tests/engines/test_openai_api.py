@@ -37,7 +37,7 @@ def load_with(
     return load(EngineConfig(engine=ENGINE, language=language, model=model, options=options))
 
 
-def heard(engine: OpenAiApi, **hints: str) -> str:
+def transcribed(engine: OpenAiApi, **hints: str) -> str:
     try:
         return engine.transcribe(batch_of(ONE, hints=Hints(**hints)))[0].text  # type: ignore[arg-type]  # only a prompt is given
     finally:
@@ -48,7 +48,7 @@ def test_request_is_like_that_of_openais_clients(server: TranscriptionServer, mo
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     engine = load_with(server, language="de", model="big-model", temperature=0.2)
     assert KEY not in repr(engine.info)
-    assert heard(engine, prompt="Names: Ada") == "one"
+    assert transcribed(engine, prompt="Names: Ada") == "one"
     (request,) = server.asked
     assert request.path == ROUTE
     assert request.headers["Authorization"] == f"Bearer {KEY}"
@@ -70,7 +70,7 @@ def test_audio_arrives_unchanged(server: TranscriptionServer) -> None:
 
 
 def test_missing_key_and_language_are_not_sent(server: TranscriptionServer) -> None:
-    assert heard(load_with(server, language=None)) == "one"
+    assert transcribed(load_with(server, language=None)) == "one"
     assert "Authorization" not in server.asked[0].headers
     assert set(server.asked[0].form) == {"model", "response_format"}
 
@@ -78,7 +78,7 @@ def test_missing_key_and_language_are_not_sent(server: TranscriptionServer) -> N
 def test_environment_names_server_and_key(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url.removesuffix("/v1"))
     monkeypatch.setenv("MY_KEY", KEY)
-    assert heard(load(EngineConfig(engine=ENGINE, options={"api_key_env": "MY_KEY"}))) == "one"
+    assert transcribed(load(EngineConfig(engine=ENGINE, options={"api_key_env": "MY_KEY"}))) == "one"
     assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
@@ -130,27 +130,27 @@ def test_verbose_answer_gives_words_and_segments(server: TranscriptionServer) ->
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 def test_temporary_error_is_retried(server: TranscriptionServer, status: int) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=status, Retry_After="0")] * 2
-    assert heard(load_with(server)) == "one"
+    assert transcribed(load_with(server)) == "one"
     assert len(server.asked) == 3
 
 
 def test_broken_connection_is_retried(server: TranscriptionServer) -> None:
     server.behaviours = [Exchange.reset]
-    assert heard(load_with(server)) == "one"
+    assert transcribed(load_with(server)) == "one"
     assert len(server.asked) == 2
 
 
 def test_retries_are_limited(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer(b"too\nbusy", status=429, Retry_After="0")] * 9
     with pytest.raises(TranscriptionFailed, match=rf"{server.base_url}/audio/transcriptions: status 429: too busy$"):
-        heard(load_with(server, retries=3))
+        transcribed(load_with(server, retries=3))
     assert len(server.asked) == 4
 
 
 def test_retry_after_counts_towards_the_deadline(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=503, Retry_After="3600")]
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.5 s: status 503"):
-        heard(load_with(server, deadline_s=0.5))
+        transcribed(load_with(server, deadline_s=0.5))
     assert len(server.asked) == 1
 
 
@@ -158,27 +158,27 @@ def test_retry_after_counts_towards_the_deadline(server: TranscriptionServer) ->
 def test_stalled_server_ends_at_the_deadline(server: TranscriptionServer, retries: int) -> None:
     server.behaviours = [Exchange.stall] * 3
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.3 s"):
-        heard(load_with(server, deadline_s="0.3", retries=retries))
+        transcribed(load_with(server, deadline_s="0.3", retries=retries))
     assert len(server.asked) == 1
 
 
 def test_slow_answer_ends_at_the_deadline(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.drip(b" " * 100_000)]
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.4 s"):
-        heard(load_with(server, deadline_s=0.4))
+        transcribed(load_with(server, deadline_s=0.4))
 
 
 def test_connection_refused() -> None:
     with transcription_server() as server:
         gone = server
     with pytest.raises(TranscriptionFailed, match="ConnectError"):
-        heard(load_with(gone, retries=0))
+        transcribed(load_with(gone, retries=0))
 
 
 def test_huge_answer_is_refused(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer({"text": "a" * (2 * MAX_ANSWER_BYTES)})]
     with pytest.raises(TranscriptionFailed, match=f"longer than {MAX_ANSWER_BYTES} bytes"):
-        heard(load_with(server))
+        transcribed(load_with(server))
     assert len(server.asked) == 1
 
 
@@ -199,7 +199,7 @@ def test_huge_answer_is_refused(server: TranscriptionServer) -> None:
 def test_invalid_answer_is_refused(server: TranscriptionServer, body: bytes) -> None:
     server.behaviours = [lambda exchange: exchange.answer(body)]
     with pytest.raises(TranscriptionFailed, match="the answer is not a transcript") as raised:
-        heard(load_with(server))
+        transcribed(load_with(server))
     assert "\n" not in str(raised.value)
     assert len(server.asked) == 1
 
@@ -211,7 +211,7 @@ def test_rejected_key_or_route_makes_the_engine_unavailable(
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     server.behaviours = [lambda exchange: exchange.answer({"error": "no"}, status=status)]
     with pytest.raises(EngineUnavailable, match=f"status {status}") as raised:
-        heard(load_with(server))
+        transcribed(load_with(server))
     assert KEY not in str(raised.value)
 
 
@@ -219,7 +219,7 @@ def test_rejected_key_or_route_makes_the_engine_unavailable(
 def test_other_errors_fail_the_clip_and_redirects_are_not_followed(server: TranscriptionServer, status: int) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=status, Location="/elsewhere")]
     with pytest.raises(TranscriptionFailed, match=f"status {status}"):
-        heard(load_with(server))
+        transcribed(load_with(server))
     assert len(server.asked) == 1
 
 

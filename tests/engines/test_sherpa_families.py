@@ -67,7 +67,7 @@ def test_missing_file_names_option_family_path_and_release(family: Family, tmp_p
 
 
 class Recorder:
-    """Stands where sherpa-onnx would load a model, and keeps what it was asked for."""
+    """Replaces the factory of a family in sherpa-onnx, and keeps its arguments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
         self.keywords: dict[str, Any] = {}
@@ -90,14 +90,14 @@ class Recorder:
         self.language = value
 
     def accept_waveform(self, rate_hz: int, samples: object) -> None:
-        """Take no notice."""
+        """Ignore the audio."""
 
     def decode_stream(self, _stream: "Recorder") -> None:
         raise RuntimeError("nothing was loaded")
 
 
-class Stage:
-    """Makes directories and recorders for one test."""
+class ModelFactory:
+    """Makes model folders and recorders for one test."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder
@@ -111,12 +111,12 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage(tmp_path, monkeypatch)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFactory:
+    return ModelFactory(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("family", "language", "options", "told"),
+    ("family", "language", "options", "passed"),
     [
         (COHERE, "de", {}, "de"),
         (COHERE, "de", {"language": "FR "}, "fr"),
@@ -130,13 +130,13 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     ],
 )
 def test_language_is_passed_with_the_models_name(
-    family: Family, language: str | None, options: dict[str, object], told: str, stage: Stage
+    family: Family, language: str | None, options: dict[str, object], passed: str, models: ModelFactory
 ) -> None:
-    recorder = stage.recorder(family)
-    loaded = registry.load(replace(stage.config(family), language=language, options=options))
+    recorder = models.recorder(family)
+    loaded = registry.load(replace(models.config(family), language=language, options=options))
     with pytest.raises(TranscriptionFailed, match="nothing was loaded"):
         loaded.transcribe(batch_of(SENTENCE))
-    assert recorder.keywords.get("language", recorder.language) == told
+    assert recorder.keywords.get("language", recorder.language) == passed
     assert recorder.keywords["provider"] == "cpu"
 
 
@@ -164,10 +164,10 @@ def test_files_tell_funasr_families_apart(tmp_path: Path, monkeypatch: pytest.Mo
         assert recorder.keywords
 
 
-def test_prompt_longer_than_a_file_name_is_passed(stage: Stage) -> None:
-    recorder = stage.recorder(FUNASR_NANO)
+def test_prompt_longer_than_a_file_name_is_passed(models: ModelFactory) -> None:
+    recorder = models.recorder(FUNASR_NANO)
     prompt = "Write it down. " * 300
-    registry.load(replace(stage.config(FUNASR_NANO), language=None, options={"system_prompt": prompt}))
+    registry.load(replace(models.config(FUNASR_NANO), language=None, options={"system_prompt": prompt}))
     assert recorder.keywords["system_prompt"] == prompt
 
 

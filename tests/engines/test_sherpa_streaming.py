@@ -50,17 +50,17 @@ def test_family_is_chosen_by_the_files(write: Callable[[Path], Path], tmp_path: 
 def test_chunks_of_any_size_equal_one_shot(write: Callable[[Path], Path], piece: int, tmp_path: Path) -> None:
     engine = load(write(tmp_path))
     stream = engine.open_stream()
-    said = [""]
+    partials = [""]
     for start in range(0, SENTENCE.size, piece):
         stream.feed(SENTENCE[start : start + piece])
         engine.decode([stream])
-        said.append(stream.result().text)
+        partials.append(stream.result().text)
     stream.finish()
     engine.decode([stream])
     assert stream.result() == engine.transcribe(batch_of(SENTENCE))[0]
     # Streaming greedily takes nothing back; only Paraformer leaves the first half of a word without its `@@`.
-    assert all(WORDS.startswith(text) or text.endswith(" th") for text in said)
-    assert len(set(said)) >= 3
+    assert all(WORDS.startswith(text) or text.endswith(" th") for text in partials)
+    assert len(set(partials)) >= 3
 
 
 @every_family

@@ -99,8 +99,8 @@ def test_parakeet_equals_transformers_own_pipeline(written: Path, clips: list[ND
     model = ParakeetForCTC.from_pretrained(written / "parakeet_ctc", dtype=torch.float32)
     features = processor(clips[:3], sampling_rate=RATE_HZ)
     texts = processor.batch_decode(model.generate(**features), skip_special_tokens=True)
-    heard = load_from(written / "parakeet_ctc").transcribe(batch_of(*clips[:3]))
-    assert [transcript.text for transcript in heard] == texts
+    transcripts = load_from(written / "parakeet_ctc").transcribe(batch_of(*clips[:3]))
+    assert [transcript.text for transcript in transcripts] == texts
 
 
 @pytest.mark.contract("8.3")
@@ -118,8 +118,8 @@ def test_parakeet_with_backend_transformers(name: str, written: Path, clips: lis
 def test_whisper_detects_the_language_of_each_clip_unless_set(written: Path, clips: list[NDArray[np.float32]]) -> None:
     found = load_from(written / "whisper").transcribe(batch_of(*clips))
     assert {transcript.language for transcript in found} <= {"en", "de", "fr"}
-    told = load_from(written / "whisper", language="DE").transcribe(batch_of(*clips))
-    assert {transcript.language for transcript in told} == {"de"}
+    transcripts = load_from(written / "whisper", language="DE").transcribe(batch_of(*clips))
+    assert {transcript.language for transcript in transcripts} == {"de"}
     with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to "):
         load_from(written / "whisper", language="tlh")
 
@@ -196,13 +196,13 @@ def test_granite_chat_has_prompt_and_language(
     options = {"generate": {"max_new_tokens": 12}, "prompt": "write it down.", "include_language_in_prompt": True}
     config = EngineConfig(engine="granite", model=str(write_granite(tmp_path)), language="en", options=options)
     engine = registry.load(config)
-    heard = engine.transcribe(batch_of(*clips))
-    assert heard == [engine.transcribe(batch_of(clip))[0] for clip in clips]
-    assert all(transcript.text for transcript in heard)
+    transcripts = engine.transcribe(batch_of(*clips))
+    assert transcripts == [engine.transcribe(batch_of(clip))[0] for clip in clips]
+    assert all(transcript.text for transcript in transcripts)
     engine.transcribe(batch_of(clips[0], hints=Hints(prompt="Beckett")))
     assert chats[-2].startswith("<|audio|>write it down. The language is en.")
     assert "Context: Beckett" in chats[-1]
-    assert "write it down" not in heard[0].text
+    assert "write it down" not in transcripts[0].text
 
 
 def test_granite_without_torchaudio_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,15 +237,15 @@ def test_sherpa_onnx_engines_with_backend_transformers(
 
 @pytest.mark.contract("8.3")
 def test_cohere_uses_language_and_punctuation(written: Path, clips: list[NDArray[np.float32]]) -> None:
-    heard = {
+    transcripts = {
         (language, punctuation): load_from(
             written / "cohere", {"punctuation": punctuation}, language=language
         ).transcribe(batch_of(clips[0]))[0]
         for language in ("en", "de")
         for punctuation in (True, False)
     }
-    assert len({transcript.text for transcript in heard.values()}) == len(heard)
-    assert all(transcript.language == language for (language, _), transcript in heard.items())
+    assert len({transcript.text for transcript in transcripts.values()}) == len(transcripts)
+    assert all(transcript.language == language for (language, _), transcript in transcripts.items())
     for language, complaint in ((None, "Cohere Transcribe needs a language"), ("tlh", "language 'tlh' is unknown")):
         with pytest.raises(SettingError, match=f"engine transformers: {complaint}"):
             load_from(written / "cohere", language=language)

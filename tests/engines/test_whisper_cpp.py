@@ -101,8 +101,8 @@ def test_multilingual_model_detects_the_language_unless_set(tmp_path: Path, beck
     (found,) = load_with(brief, model=str(path), language=None).transcribe(batch_of(beckett[:16_000]))
     assert found.language is not None
     assert len(found.language) in (2, 3)
-    (told,) = load_with(brief, model=str(path), language="FR").transcribe(batch_of(beckett[:16_000]))
-    assert told.language == "fr"
+    (transcript,) = load_with(brief, model=str(path), language="FR").transcribe(batch_of(beckett[:16_000]))
+    assert transcript.language == "fr"
 
 
 @pytest.mark.contract("8.3")

@@ -102,8 +102,8 @@ def test_concurrent_pulls_download_once(web: FileServer, served: ServedFile, tmp
     assert served.held.wait(30)
     second = begun(web, tmp_path, "pull", "mine")
     assert second.stderr is not None
-    said = [second.stderr.readline() for _ in range(2)]
-    assert said[1] == "trio-stt: mine is being pulled by another process; waiting\n"
+    lines = [second.stderr.readline() for _ in range(2)]
+    assert lines[1] == "trio-stt: mine is being pulled by another process; waiting\n"
     served.release.set()
     path = f"{tmp_path / 'models' / 'weights.bin'}\n"
     assert done(first)[:2] == (0, path)

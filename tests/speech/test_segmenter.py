@@ -279,9 +279,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.check(self.machine.stop())
         assert self.running is None
 
-    @rule(unheard=st.integers(0, 5000))
-    def clear(self, unheard: int) -> None:
-        self.check(self.machine.clear(unheard))
+    @rule(discarded=st.integers(0, 5000))
+    def clear(self, discarded: int) -> None:
+        self.check(self.machine.clear(discarded))
         assert self.running is None
 
     @invariant()

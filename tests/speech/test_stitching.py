@@ -106,11 +106,11 @@ recurring = st.lists(st.integers(0, 10**6), min_size=4, max_size=15, unique=True
     spoken=made_up | recurring,
     window=st.integers(10, 20),
     step=st.integers(1, 3),
-    misheard=st.lists(st.integers(0, 2), min_size=60, max_size=60),
+    wrong_words=st.lists(st.integers(0, 2), min_size=60, max_size=60),
     wrong_end=st.booleans(),
 )
 def test_text_is_complete_with_any_window(
-    spoken: list[str], window: int, step: int, misheard: list[int], wrong_end: bool
+    spoken: list[str], window: int, step: int, wrong_words: list[int], wrong_end: bool
 ) -> None:
     stitcher = Stitcher()
     text = ""
@@ -118,7 +118,7 @@ def test_text_is_complete_with_any_window(
         start = max(0, end - window)
         hypothesis = spoken[start:end]
         if start > 0:
-            hypothesis[: misheard[end - 1]] = ["noise"] * misheard[end - 1]
+            hypothesis[: wrong_words[end - 1]] = ["noise"] * wrong_words[end - 1]
         if wrong_end and end < len(spoken):
             hypothesis[-1] = f"guess{end}"
         text = stitcher.stitch(

@@ -73,7 +73,7 @@ def spoken(word: str, voice: str) -> NDArray[np.int16]:
     return say(f"{word}.", voice, words_per_minute=PACE.get(word, 150))
 
 
-def heard_in(samples: NDArray[np.int16], settings: Settings) -> list[str]:
+def detected_words(samples: NDArray[np.int16], settings: Settings) -> list[str]:
     detector = wake_words().new_detector(settings)
     assert detector is not None
     return [word for window in windows(samples) if (word := detector.process(window))]
@@ -95,8 +95,8 @@ def events_of(samples: NDArray[np.int16], settings: Settings) -> list[SpeechEven
 @pytest.mark.parametrize(("settings", "word", "voice"), SPOKEN)
 def test_word_spoken_once_is_detected_once(settings: Settings, word: str, voice: str) -> None:
     samples = np.concatenate([room(1.0), spoken(word, voice), room(2.0)])
-    assert heard_in(samples, settings) == [word]
-    assert heard_in(np.concatenate([samples, samples]), settings) == [word, word]
+    assert detected_words(samples, settings) == [word]
+    assert detected_words(np.concatenate([samples, samples]), settings) == [word, word]
 
 
 @pytest.mark.contract("4.10", "11/18")
@@ -144,7 +144,7 @@ def test_word_without_a_command_makes_no_utterance(voice: str) -> None:
 @pytest.mark.parametrize("voice", ["en-us", "en-gb", "en-us+f2"])
 def test_other_speech_is_not_detected(settings: Settings, voice: str) -> None:
     samples = np.concatenate([room(1.0), *(part for text in DISTRACTORS for part in (say(text, voice), room(0.5)))])
-    assert heard_in(samples, settings) == []
+    assert detected_words(samples, settings) == []
 
 
 @pytest.mark.parametrize("settings", BACKENDS)
@@ -152,4 +152,4 @@ def test_more_than_a_minute_of_reading_is_not_detected(settings: Settings) -> No
     names = ("two_cities.wav", "beckett.wav", "endgame_nagg_nell.wav")
     reading = np.concatenate([pcm(load(moonshine_asset(name))) for name in names])
     assert reading.size > 60 * SAMPLE_RATE_HZ
-    assert heard_in(reading, settings) == []
+    assert detected_words(reading, settings) == []

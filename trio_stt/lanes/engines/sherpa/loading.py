@@ -131,7 +131,8 @@ def open_recognizer(
         arguments: Further arguments of the factory, which win: files, device.
         library: The library's package, for messages.
         known: The model is embedded in trio-stt's packages, so it needs no trial without options.
-        licensed: Each process that loads the model may count as a use of its licence, so it is never tried.
+        licensed: Each process that loads the model is a connection to the licence server, whose number is limited. So
+            the model is never tried.
 
     Raises:
         SettingError: An option that the user gave has no effect there.
