@@ -1,10 +1,10 @@
 """Noisy neighbours: how much one client that never reads, floods or reconnects, or a burst of clients, delays others.
 
-    uv run --group bench python -m benchmarks.neighbours [--scene nobody] [--seconds 20] [--words] [--json FILE]
+    uv run --group bench python -m benchmarks.neighbours [--scene none] [--seconds 20] [--words] [--json FILE]
 
 Simulated clients in processes of their own stream speech in real time and send five pings a second; the disturbance
 runs in another process. The server is `benchmarks.silent_server`. The figure is the time from `ping` to `pong`,
-compared with a run without a disturbance (scene `nobody`). `sentLateP99Ms` is the delay of the clients themselves, and
+compared with a run without a disturbance (scene `none`). `sentLateP99Ms` is the delay of the clients themselves, and
 `serverTurn…` the scheduling delay of the server's runnable tasks during the disturbance. With `--words` the server is
 `trio-stt serve` with its own engine, and the delays of finals and first partials are reported, too.
 """
@@ -165,7 +165,7 @@ async def burst(url: str) -> list[float]:
 
 
 DISTURBANCES: Mapping[str, Disturbance] = {
-    "nobody": no_disturbance,
+    "none": no_disturbance,
     "one does not read": never_read,
     "one floods": flood,
     "one comes back 50 times a second": reconnect,

@@ -20,7 +20,7 @@ from trio_stt.dsp.sample_buffer import SampleBuffer
 
 FOLDER = "BENCHMARK_REPORT_FOLDER"
 """The environment variable with the folder into which a server writes snapshots."""
-_ANSWER_WITHIN_S = 30.0
+_ANSWER_TIMEOUT_S = 30.0
 
 
 class ServerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ async def request_snapshot(pid: int, folder: Path) -> ServerSnapshot:
     snapshot = folder / "snapshot"
     snapshot.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
-    with trio.fail_after(_ANSWER_WITHIN_S):
+    with trio.fail_after(_ANSWER_TIMEOUT_S):
         while not snapshot.exists():  # noqa: ASYNC110 - another process cannot set our events
             await trio.sleep(0.01)
     return msgspec.json.decode(snapshot.read_bytes(), type=ServerSnapshot)

@@ -75,7 +75,7 @@ async def cost(scene: str, *, clients: int, seconds: float, clips: list[Clip]) -
         "scene": scene,
         "clients": clients,
         "cpuCalibration": speed,
-        "cpuMsPerSWithNobody": round((empty.cpu_s - idle_from.cpu_s) / IDLE_S * 1000, 2),
+        "cpuMsPerSWithoutClients": round((empty.cpu_s - idle_from.cpu_s) / IDLE_S * 1000, 2),
         "cpuMsPerAudioSAlone": per_audio_ms(before.cpu_s - empty.cpu_s, alone),
         "cpuMsPerAudioS": per_audio_ms(after.cpu_s - before.cpu_s, many),
         "kibPerSession": round((many.after.rss_bytes - before.rss_bytes) / 1024 / clients, 1),

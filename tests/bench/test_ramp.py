@@ -34,7 +34,7 @@ def test_run_within_all_limits() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"connected": 0}, "not let in"),
+        ({"connected": 0}, "not admitted"),
         ({"final": Percentiles(count=1, p95_ms=1_000.1)}, "p95 of finals is 1000 ms, above 1000"),
         ({"partial_interval": Percentiles(count=1, p95_ms=2_100)}, "between partials"),
         ({"dropped_s": 0.032}, "0.032 s of audio"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.bench.speech_plan import LEAST_PAUSE_S, Clip, Plan, plan_clients, script
+from trio_stt.bench.speech_plan import MIN_PAUSE_S, Clip, Plan, plan_clients, script
 
 CLIPS = tuple(
     Clip(pcm_path=f"{length_s}.pcm", length_s=length_s, words=None, speech=((0.1, length_s - 0.1),))
@@ -59,8 +59,8 @@ def test_share_of_clients_that_speak_at_once(duration_s: float) -> None:
 def test_full_share_still_has_pauses_between_clips() -> None:
     made = plan()
     pauses = [step for step in script(made, made.clients[0]) if step.clip is None]
-    assert min(step.packets for step in pauses) * 0.04 >= LEAST_PAUSE_S - 0.21  # the lead-in is the shortest
-    assert all(step.packets * 0.04 >= LEAST_PAUSE_S for step in pauses[1:])
+    assert min(step.packets for step in pauses) * 0.04 >= MIN_PAUSE_S - 0.21  # the lead-in is the shortest
+    assert all(step.packets * 0.04 >= MIN_PAUSE_S for step in pauses[1:])
 
 
 def test_zero_share_streams_room_noise() -> None:

@@ -16,7 +16,7 @@ from trio_stt.bench.speech_plan import Plan
 from trio_stt.bench.words import kept_words, plain_words
 
 _WINDOW_S = 0.032  # `droppedAudioChunks` counts windows of this length
-_KEPT_ERRORS = 5
+_MAX_FAILURES = 5
 
 
 class ObservedUtterance(msgspec.Struct, kw_only=True):
@@ -149,7 +149,7 @@ class EventRecorder:
 
     def fail(self, message: str) -> None:
         """Keep the message of a failure; the first five are kept."""
-        if len(self.failures) < _KEPT_ERRORS:
+        if len(self.failures) < _MAX_FAILURES:
             self.failures.append(message)
 
     def add_event(self, event: Mapping[str, Any], now_s: float) -> None:

@@ -62,9 +62,9 @@ class MultiplexedStream(trio.abc.Stream):
             trio.ClosedResourceError: The connection is closed.
         """
         async with self._send_lock:
-            await self._send_owed()
+            await self._send_backlog()
 
-    async def _send_owed(self) -> None:
+    async def _send_backlog(self) -> None:
         while self._backlog:
             backlog, self._backlog = b"".join(self._backlog), []
             await self._stream.send_all(backlog)
@@ -72,7 +72,7 @@ class MultiplexedStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send data, behind the backlog."""
         async with self._send_lock:
-            await self._send_owed()
+            await self._send_backlog()
             await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:

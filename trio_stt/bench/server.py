@@ -24,7 +24,7 @@ _ENVIRONMENT = {
     "TRIO_STT_LOG_LEVEL": "WARNING",
 }
 """High limits, so that a measurement finds the limit of the machine and not of a setting. Flags override them."""
-_END_WITHIN_S = 15.0
+_END_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ async def own_server(flags: Sequence[str], *, command: Sequence[str] = _SERVE) -
             nursery.cancel_scope.cancel()
     finally:
         process.terminate()
-        with trio.move_on_after(_END_WITHIN_S, shield=True):
+        with trio.move_on_after(_END_TIMEOUT_S, shield=True):
             await process.wait()
         if process.returncode is None:
             process.kill()

@@ -19,15 +19,15 @@ from trio_stt.bench.pacer import Pacer
 from trio_stt.bench.speech_plan import ClientPlan, Clip, Plan, script
 from trio_stt.protocol.packets import build_packet
 
-_READY_WITHIN_S = 120.0
+_READY_TIMEOUT_S = 120.0
 _DRAIN_S = 15.0
 """If no final arrives for this long after `stop`, the missing ones are given up."""
-_ANSWER_WITHIN_S = 5.0
-_CONNECT_WITHIN_S = 60.0
+_ANSWER_TIMEOUT_S = 5.0
+_CONNECT_TIMEOUT_S = 60.0
 _ROOM_RMS = 3.0
 """Level of the noise between clips, in int16 units: a quiet room at a microphone of ordinary gain."""
 _ROOM_S = 10.0
-_MOST_BYTES = 2**24
+_MAX_MESSAGE_BYTES = 2**24
 _PING = bytes(FrameProtocol(client=True, extensions=[]).send_data('{"type":"ping"}'))
 
 
@@ -105,13 +105,13 @@ class _Client:
         self.done = False
         self._late_s: list[float] = []
         self._clips: list[tuple[int, float]] = []
-        self._news = trio.Event()
+        self._changed = trio.Event()
         self.recorder = EventRecorder(packet_s=self._packet_s)
 
     async def run_script(self, nursery: trio.Nursery) -> None:
         """Connect, stream the script, wait for finals and disconnect. Events are read in `nursery`."""
         connect_started_s = time.monotonic()
-        with trio.fail_after(_CONNECT_WITHIN_S):
+        with trio.fail_after(_CONNECT_TIMEOUT_S):
             self._stream = stream = await MultiplexedStream.connect(self._plan.url)
             host, resource = host_and_resource(self._plan.url)
             key = self._plan.api_key
@@ -121,7 +121,7 @@ class _Client:
                 host,
                 resource,
                 extra_headers=[(b"Authorization", b"Bearer " + key.encode())] if key else None,
-                max_message_size=_MOST_BYTES,
+                max_message_size=_MAX_MESSAGE_BYTES,
             )
             first = await socket.get_message()
         if self._process(first) == "hello":  # otherwise the server rejected the connection
@@ -134,7 +134,7 @@ class _Client:
         await self._pacer.run_schedule(stream, self._speak(socket, stream, self._zero_s))
         await self._finish(socket)
         self.done = True  # errors of its tasks on the closed connection are expected from here on
-        with trio.move_on_after(_ANSWER_WITHIN_S):
+        with trio.move_on_after(_ANSWER_TIMEOUT_S):
             await socket.aclose()
 
     async def close(self) -> None:
@@ -150,8 +150,8 @@ class _Client:
         """Record an event and return its type."""
         event = msgspec.json.decode(message)
         self.recorder.add_event(event, self._now_s())
-        self._news.set()
-        self._news = trio.Event()
+        self._changed.set()
+        self._changed = trio.Event()
         return str(event.get("type"))
 
     async def _listen(self, socket: WebSocketConnection) -> None:
@@ -159,9 +159,9 @@ class _Client:
             self._process(await socket.get_message())
 
     async def _wait_ready(self) -> None:
-        with trio.fail_after(_READY_WITHIN_S):
+        with trio.fail_after(_READY_TIMEOUT_S):
             while not self.recorder.ready:
-                await self._news.wait()
+                await self._changed.wait()
 
     def _ping(self, socket: WebSocketConnection, stream: MultiplexedStream) -> Iterator[float]:
         """Send a ping at once and at each time that it yields."""
@@ -190,16 +190,16 @@ class _Client:
         await socket.send_message('{"type":"stop"}')
         await self._wait_finals()
         await socket.send_message('{"type":"metrics"}')
-        with trio.move_on_after(_ANSWER_WITHIN_S):
+        with trio.move_on_after(_ANSWER_TIMEOUT_S):
             while self.recorder.dropped_s is None:
-                await self._news.wait()
+                await self._changed.wait()
 
     async def _wait_finals(self) -> None:
         finals = 0
         while not self.recorder.all_final:
             with trio.move_on_after(_DRAIN_S) as waited:
                 while finals == self._finals():
-                    await self._news.wait()
+                    await self._changed.wait()
             if waited.cancelled_caught:
                 self.recorder.fail(f"a final is missing: none arrived for {_DRAIN_S:g} s after stop")
                 return

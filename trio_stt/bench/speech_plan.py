@@ -11,13 +11,13 @@ import msgspec
 
 LEAD_IN_S = 1.0
 """Room noise before the first word, as after a user opens the page."""
-LEAST_PAUSE_S = 1.2
+MIN_PAUSE_S = 1.2
 """Shortest pause between two clips: long enough that every server ends an utterance there."""
 LEAD_OUT_S = 2.5
 """Room noise after the last word, so that its utterance ends by silence and not by the `stop`."""
 _OUT_OF_STEP_S = 0.12
 """Spread of the clients' phases: several packets of any usual length."""
-_LEAST_SHARE = 0.001
+_MIN_SHARE = 0.001
 _GOLDEN = 0.6180339887  # the fractional parts of its multiples are evenly distributed in 0 to 1 (Weyl)
 
 
@@ -123,10 +123,10 @@ def script(plan: Plan, client: ClientPlan) -> Iterator[ScriptStep]:
         return step_made
 
     def pause_after(clip: Clip) -> float:
-        return max(LEAST_PAUSE_S, clip.length_s * (1 / max(client.talking, _LEAST_SHARE) - 1))
+        return max(MIN_PAUSE_S, clip.length_s * (1 / max(client.talking, _MIN_SHARE) - 1))
 
     def left(pause_s: float) -> float:
-        return min(pause_s, max(LEAST_PAUSE_S, spent_s - position * packet_s))
+        return min(pause_s, max(MIN_PAUSE_S, spent_s - position * packet_s))
 
     if not client.talking:
         yield step(None, max(LEAD_IN_S, spent_s))

@@ -9,7 +9,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 50, 60
 _COLOURS = ("#1f5fa8", "#c2410c", "#15803d", "#7e22ce")
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _TICKS = 6
-_LEAST = 1e-9
+_MIN_VALUE = 1e-9
 """Smaller values count as zero."""
 
 Points = Sequence[tuple[float, float]]
@@ -17,8 +17,8 @@ Points = Sequence[tuple[float, float]]
 
 def line_chart(series: Mapping[str, Points], *, title: str, x_label: str, y_label: str) -> str:
     """Draw named series. Both axes start at zero; a series of one point is a dot."""
-    most_x = _most(x for points in series.values() for x, _ in points)
-    most_y = _most(y for points in series.values() for _, y in points)
+    most_x = _maximum(x for points in series.values() for x, _ in points)
+    most_y = _maximum(y for points in series.values() for _, y in points)
     step_x, step_y = _step(most_x), _step(most_y)
     end_x, end_y = math.ceil(most_x / step_x) * step_x, math.ceil(most_y / step_y) * step_y
 
@@ -53,10 +53,10 @@ def line_chart(series: Mapping[str, Points], *, title: str, x_label: str, y_labe
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _most(values: Iterable[float]) -> float:
+def _maximum(values: Iterable[float]) -> float:
     """The highest value of an axis; 1 if all values are zero."""
     most = max(values, default=0.0)
-    return most if most >= _LEAST else 1.0
+    return most if most >= _MIN_VALUE else 1.0
 
 
 def _step(most: float) -> float:

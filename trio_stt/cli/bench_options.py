@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from trio_stt.protocol.packets import MAX_RATE_HZ, MIN_RATE_HZ
 
-_MOST_KEY = 512
+_MAX_KEY_CHARACTERS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +34,27 @@ class BenchOptions:
     plot: Path | None
 
 
-def _number(least: float, most: float) -> Callable[[str], float]:
+def _number(minimum: float, maximum: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected a number from {least:g} to {most:g}")
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not allowed; expected a number from {minimum:g} to {maximum:g}"
+            )
         return value
 
     return parse
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
+def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected a whole number from {least} to {most}")
+        if not text.isdecimal() or not minimum <= int(text) <= maximum:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not allowed; expected a whole number from {minimum} to {maximum}"
+            )
         return int(text)
 
     return parse
@@ -76,8 +80,10 @@ def _api_key(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         key = ""
-    if not key.isprintable() or not 0 < len(key) <= _MOST_KEY:
-        raise argparse.ArgumentTypeError(f"{text} must contain one key: a line of 1 to {_MOST_KEY} ASCII characters")
+    if not key.isprintable() or not 0 < len(key) <= _MAX_KEY_CHARACTERS:
+        raise argparse.ArgumentTypeError(
+            f"{text} must contain one key: a line of 1 to {_MAX_KEY_CHARACTERS} ASCII characters"
+        )
     return key
 
 
@@ -115,7 +121,7 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     how_many.add_argument("--clients", type=_whole(1, 1000), default=1, help="number of clients; default: 1")
     how_many.add_argument(
         "--ramp",
-        metavar="MOST",
+        metavar="MAX",
         type=_whole(1, 1000),
         help="search for the most clients that the server carries, up to this number",
     )

@@ -25,7 +25,7 @@ _SPEECH = 0.5
 _PAUSE_S = 0.3
 """A shorter gap is no pause but part of a word, such as the closure of a plosive."""
 
-_LEAST_WORD_S = 0.1
+_MIN_WORD_S = 0.1
 """A shorter interval is no word but a click or a breath."""
 
 READINGS = {
@@ -105,7 +105,7 @@ def speech_intervals(silero: SileroModel, samples: NDArray[np.float32]) -> list[
         if intervals and start_s - intervals[-1][1] < _PAUSE_S:
             start_s = intervals.pop()[0]
         intervals.append((start_s, end_s))
-    return [(start_s, end_s) for start_s, end_s in intervals if end_s - start_s >= _LEAST_WORD_S]
+    return [(start_s, end_s) for start_s, end_s in intervals if end_s - start_s >= _MIN_WORD_S]
 
 
 def _read(name: str) -> tuple[NDArray[np.float32], int]:
