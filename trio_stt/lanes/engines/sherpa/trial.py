@@ -64,13 +64,13 @@ def refusal(library: str, recognizer: str, factory: str, arguments: Mapping[str,
     if done.returncode == 0:
         return None
     message = " ".join(_SOURCE_PLACE.sub("", done.stderr).split())[-_MESSAGE_CHARACTERS:]
-    ending = _ending(done.returncode)
-    if "SIGKILL" in ending:  # the library cannot have printed the reason
-        return f"{message}; {ending}" if message else ending
-    return message or ending
+    exit_reason = _exit_reason(done.returncode)
+    if "SIGKILL" in exit_reason:  # the library cannot have printed the reason
+        return f"{message}; {exit_reason}" if message else exit_reason
+    return message or exit_reason
 
 
-def _ending(status: int) -> str:
+def _exit_reason(status: int) -> str:
     """Describe how the child ended, by its return code; a negative one is the number of a signal."""
     if status >= 0:
         return f"the child process that tried it ended with status {status}"
