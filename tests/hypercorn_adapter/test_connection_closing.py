@@ -117,3 +117,76 @@ async def test_app_that_answers_without_reading_a_long_body_holds_nothing(monkey
         with trio.fail_after(5):
             while trio.lowlevel.current_statistics().tasks_living >= before:  # noqa: ASYNC110 - no event tells
                 await trio.sleep(0.01)
+
+
+LARGE_BYTES = 20_000_000
+
+
+async def _answer_large(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    headers = [(b"content-length", b"%d" % LARGE_BYTES)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for _ in range(20):
+        await send({"type": "http.response.body", "body": bytes(LARGE_BYTES // 20), "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize("request_", [FINISHED["close"], CHUNKED % (b"GET", b"/")], ids=["close", "early answer"])
+async def test_large_answer_that_is_read_slowly_is_whole(monkeypatch: pytest.MonkeyPatch, request_: bytes) -> None:
+    monkeypatch.setattr(connection, "_CLOSING_S", 0.2)
+    async with hosting(monkeypatch, _answer_large) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(request_)
+        received = 0
+        while data := await stream.receive_some(500_000):
+            received += len(data)
+            await trio.sleep(0.02)
+    assert received > LARGE_BYTES
+
+
+async def test_connection_that_its_client_closed_is_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosting(monkeypatch, _answer_large) as port:
+        before = trio.lowlevel.current_statistics().tasks_living
+        for _ in range(3):
+            await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(2):  # the keep-alive timeout is 5 s
+            while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110 - no event tells
+                await trio.sleep(0.01)
+
+
+async def test_client_that_does_not_read_is_disconnected_after_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_SENDING_S", 0.2)
+    async with hosting(monkeypatch, _answer_large) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await trio.testing.wait_all_tasks_blocked()
+        before = trio.lowlevel.current_statistics().tasks_living
+        await stream.send_all(KEEP_ALIVE)
+        with trio.fail_after(5):
+            while trio.lowlevel.current_statistics().tasks_living >= before:  # noqa: ASYNC110 - no event tells
+                await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize("request_", [KEEP_ALIVE, KEEP_ALIVE * 300], ids=["one", "pipelined"])
+async def test_client_that_does_not_read_does_not_hold_the_shutdown(
+    monkeypatch: pytest.MonkeyPatch, request_: bytes
+) -> None:
+    with trio.fail_after(10):
+        async with hosting(monkeypatch, _answer_large) as port:
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            await stream.send_all(request_)
+            await trio.sleep(0.3)  # until the socket's buffers are full
+    await stream.aclose()
+
+
+async def test_client_that_does_not_read_answers_to_its_pings_does_not_hold_the_shutdown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Over HTTP/2, where the task that reads is the one that sends."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+    pings = (bytes((0, 0, 8, 6, 0, 0, 0, 0, 0)) + bytes(8)) * 10_000
+    with trio.fail_after(20):
+        async with hosting(monkeypatch, _answer_large) as port:
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            await stream.send_all(preface)
+            with trio.move_on_after(3):
+                while True:
+                    await stream.send_all(pings)
+    await stream.aclose()

@@ -58,3 +58,33 @@ async def test_draining_server_rejects_new_clients_and_exits_at_a_second_signal(
         server.process.send_signal(signal.SIGTERM)
         with trio.fail_after(30):
             assert await server.process.wait() == 0
+
+
+async def test_second_signal_ends_the_server_at_once_whatever_clients_do() -> None:
+    """Clients that read no answers, and one that is in a session."""
+    requests = b"GET /web/main.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300
+    async with running_server([*SERVE, "--shutdown-grace-s", "600"]) as server, connected(server) as client:
+        await client.until("ready")
+        stalled = [await trio.open_tcp_stream("127.0.0.1", server.port) for _ in range(5)]
+        for stream in stalled:
+            await stream.send_all(requests)
+        await trio.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        await client.until("warning")
+        server.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(5):
+            assert await server.process.wait() == 0
+        for stream in stalled:
+            await stream.aclose()
+        assert "Traceback" not in server.output
+
+
+async def test_sighup_without_a_certificate_ends_no_session() -> None:
+    async with running_server(SERVE) as server, connected(server) as client:
+        await client.until("ready")
+        server.process.send_signal(signal.SIGHUP)
+        with trio.fail_after(10):
+            await server.wait_for_output("SIGHUP ignored: there is no certificate to reload (certfile)")
+        await client.command("ping")
+        await client.until("pong")
+        assert await server.stop() == 0

@@ -63,9 +63,10 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
     async with trio.open_nursery() as watch:
         watch.start_soon(_watch_signals, stop, stop_now)
         watch.start_soon(keep_alive, lambda: restart_reason(server_state) is None)
-        if config.ssl_enabled and hasattr(signal, "SIGHUP"):  # Windows has none
-            watch.start_soon(_watch_certificate, config)
+        if hasattr(signal, "SIGHUP"):  # Windows has none
+            watch.start_soon(_watch_sighup, config)
         async with trio.open_nursery() as nursery:
+            watch.start_soon(_cancel_at, stop_now, nursery.cancel_scope)
             serving = partial(serve_app, app, config, shutdown_trigger=down.wait)
             try:
                 addresses = await nursery.start(serving)
@@ -76,7 +77,7 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
             nursery.start_soon(_announce, server_state, addresses)
             await stop.wait()
             await notify("STOPPING=1")
-            await _drain(server_state, stop_now)
+            await server_state.drain(server_state.settings.shutdown_grace_s)
             down.set()
             nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
         watch.cancel_scope.cancel()
@@ -95,17 +96,9 @@ def _warn_if_public(addresses: list[str], settings: Settings) -> None:
     print(f"Warning: {' and '.join(public)} is open to the network: {risk}.", file=sys.stderr, flush=True)
 
 
-async def _drain(server_state: ServerState, stop_now: trio.Event) -> None:
-    """Let sessions finish, until `stop_now` is set."""
-
-    async def drain() -> None:
-        await server_state.drain(server_state.settings.shutdown_grace_s)
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(drain)
-        await stop_now.wait()
-        nursery.cancel_scope.cancel()
+async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 async def _watch_signals(stop: trio.Event, stop_now: trio.Event) -> None:
@@ -117,10 +110,13 @@ async def _watch_signals(stop: trio.Event, stop_now: trio.Event) -> None:
             stop.set()
 
 
-async def _watch_certificate(config: ServerConfig) -> None:
+async def _watch_sighup(config: ServerConfig) -> None:
     """Reload the certificate on SIGHUP. Open connections keep the old one."""
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
+            if not config.ssl_enabled:  # without a handler, the signal would end the server and cut its sessions off
+                logger.info("SIGHUP ignored: there is no certificate to reload (certfile)")
+                continue
             try:
                 config.reload_certificate()
                 logger.info("certificate reloaded")

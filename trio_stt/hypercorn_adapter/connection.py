@@ -14,7 +14,7 @@ from typing import Any, cast
 import h11
 import trio
 from hypercorn.asyncio.tcp_server import TCPServer as AsyncioTCPServer
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -155,6 +155,7 @@ class IsolatedConnection(TCPServer):
     - leaves connections open after an answer to `Connection: close` or HTTP/1.0, because Quart cancels the task that
       closes them, and after a handshake that it rejects itself;
     - reads on after an answer that came before the end of the request, and keeps what it reads in memory;
+    - keeps a connection that its client has closed until the keep-alive timeout;
     - sends for as long as the client takes, even while the server shuts down.
 
     Args:
@@ -167,7 +168,8 @@ class IsolatedConnection(TCPServer):
         self.idle_task = TrioSingleTask()  # type: ignore[assignment]  # has all that is used
         self._on_error = on_error
         self._reading = trio.CancelScope()
-        self._is_over = False
+        self._is_over = False  # the last answer is sent
+        self._is_read = False  # nothing more is read, so the connection cannot be idle
 
     async def run(self) -> None:
         """Serve the connection; never raises but for cancellation."""
@@ -190,7 +192,7 @@ class IsolatedConnection(TCPServer):
             if not self._is_over and _is_last_answer_sent(self.protocol.protocol):
                 self._is_over = True
                 self._reading.cancel()  # it may wait for an app that has answered and takes no more
-        elif not (self._is_over and isinstance(event, Closed)):
+        elif not (self._is_over and isinstance(event, Closed)) and not (self._is_read and isinstance(event, Updated)):
             await super().protocol_send(event)
 
     async def _send(self, data: bytes) -> None:
@@ -214,6 +216,8 @@ class IsolatedConnection(TCPServer):
     async def _read_data(self) -> None:
         with self._reading:
             await super()._read_data()
+        self._is_read = True
+        await self.idle_task.stop()
         if self._is_over:
             await self._close_when_read()
 
