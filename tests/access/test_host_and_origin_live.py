@@ -13,7 +13,7 @@ from trio_websocket import open_websocket
 
 from tests.support.client import PATH, connected
 from tests.support.real import missing
-from tests.support.server import RunningServer, ServerFailed, printed_output, running_server, shared_server
+from tests.support.server import RunningServer, ServerFailed, output_of_one_test, running_server, shared_server
 
 pytestmark = pytest.mark.contract("11/41")
 
@@ -81,7 +81,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
 
 @pytest.fixture
 async def running(shared: RunningServer) -> AsyncIterator[RunningServer]:
-    with printed_output(shared):
+    with output_of_one_test(shared):
         with trio.fail_after(60):
             while (await ask(shared, "/health"))[1]["activeSessions"]:  # noqa: ASYNC110 - another process cannot set our events
                 await trio.sleep(0.05)

@@ -3,7 +3,7 @@
 import http.client
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.support.client import connected
-from tests.support.server import RunningServer, running_server
+from tests.support.server import RunningServer, output_of_one_test, running_server, shared_server
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.settings import declarations, runtime_settings
 
@@ -26,6 +26,19 @@ HYPERCORN = ["-m", "hypercorn", "-k", "asyncio", "trio_stt.app:app", "--bind", "
 async def server(command: Sequence[str] = SERVE) -> AsyncIterator[RunningServer]:
     async with running_server(command, {"TRIO_STT_MODEL_WARMUP": "off"}) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[RunningServer]:
+    """A server for the tests that assume no values of its settings."""
+    with shared_server(SERVE, {"TRIO_STT_MODEL_WARMUP": "off"}) as running:
+        yield running
+
+
+@pytest.fixture
+def running(shared: RunningServer) -> Iterator[RunningServer]:
+    with output_of_one_test(shared):
+        yield shared
 
 
 async def request(server: RunningServer, method: str, body: bytes | None = None) -> tuple[int, Any]:
@@ -132,27 +145,27 @@ async def test_wake_words_without_a_backend_are_applied_with_a_warning(command: 
 
 
 @pytest.mark.contract("1.3", "11/29")
-async def test_concurrent_changes_are_all_kept_and_logged_at_the_log_level() -> None:
+async def test_concurrent_changes_are_all_kept_and_logged_at_the_log_level(running: RunningServer) -> None:
     names = [
         *("pre_recording_buffer_duration", "wake_word_timeout", "max_backlog_seconds", "idle_timeout_s"),
         *("min_length_of_recording", "min_gap_between_recordings", "realtime_processing_pause"),
     ]
-    async with server() as running:
-        await patch(running, {"log_level": "WARNING"})
-        async with trio.open_nursery() as nursery:
-            for number, name in enumerate(names, start=1):
-                nursery.start_soon(patch, running, {name: number})
-        _, config = await request(running, "GET")
-        assert [config["settings"][name] for name in names] == list(range(1, len(names) + 1))
-        assert "settings changed" not in running.output
-        await patch(running, {"log_level": "info"})
-        await patch(running, {"max_sessions": 3, "initial_prompt": "a secret"})
-        assert running.output.count("settings changed") == 2
-        assert "settings changed: max_sessions, initial_prompt [" in running.output
-        await patch(running, {"log_level": "ERROR"})
-        await patch(running, {"max_sessions": 4})
-        assert running.output.count("settings changed") == 2
-        assert "a secret" not in running.output
+    await patch(running, {"log_level": "WARNING"})
+    async with trio.open_nursery() as nursery:
+        for number, name in enumerate(names, start=1):
+            nursery.start_soon(patch, running, {name: number})
+    _, config = await request(running, "GET")
+    assert [config["settings"][name] for name in names] == list(range(1, len(names) + 1))
+    assert "settings changed" not in running.output
+    await patch(running, {"log_level": "info"})
+    await patch(running, {"max_sessions": 3, "initial_prompt": "a secret"})
+    assert running.output.count("settings changed") == 2
+    assert "settings changed: max_sessions, initial_prompt [" in running.output
+    await patch(running, {"log_level": "ERROR"})
+    await patch(running, {"max_sessions": 4})
+    assert running.output.count("settings changed") == 2
+    assert "a secret" not in running.output
+    await patch(running, {"log_level": "info"})
 
 
 HOSTILE: list[tuple[bytes, int]] = [
@@ -191,44 +204,42 @@ HOSTILE: list[tuple[bytes, int]] = [
 
 
 @pytest.mark.contract("1.3", "11/34")
-async def test_hostile_requests_change_nothing_and_get_an_error() -> None:
-    async with server() as running:
-        _, before = await request(running, "GET")
-        for body, status in HOSTILE:
-            with trio.fail_after(10):
-                got, report = await request(running, "PATCH", body)
-            assert got == status, body[:60]
-            if status == 422:
-                (problem,) = report["detail"]
-                assert problem["loc"] == ["body"], body[:60]
-                assert problem["msg"]
-            elif b'"settings"' in body:
-                assert report["error"], body[:60]
-            else:
-                assert report["applied"] == {}, body[:60]
-                assert {why["reason"] for why in report["rejected"].values()} <= {"invalid_value", "unknown"}
-        assert (await request(running, "GET"))[1] == before
+async def test_hostile_requests_change_nothing_and_get_an_error(running: RunningServer) -> None:
+    _, before = await request(running, "GET")
+    for body, status in HOSTILE:
+        with trio.fail_after(10):
+            got, report = await request(running, "PATCH", body)
+        assert got == status, body[:60]
+        if status == 422:
+            (problem,) = report["detail"]
+            assert problem["loc"] == ["body"], body[:60]
+            assert problem["msg"]
+        elif b'"settings"' in body:
+            assert report["error"], body[:60]
+        else:
+            assert report["applied"] == {}, body[:60]
+            assert {why["reason"] for why in report["rejected"].values()} <= {"invalid_value", "unknown"}
+    assert (await request(running, "GET"))[1] == before
 
-        for method in ("POST", "PUT", "DELETE"):
-            status, report = await request(running, method, b"{}")
-            assert (status, bool(report["detail"])) == (405, True)
+    for method in ("POST", "PUT", "DELETE"):
+        status, report = await request(running, method, b"{}")
+        assert (status, bool(report["detail"])) == (405, True)
 
-        assert "Traceback" not in running.output
+    assert "Traceback" not in running.output
 
 
-async def test_too_large_body_is_rejected_with_the_limit() -> None:
-    async with server() as running:
-        status, report = await request(running, "PATCH", b'{"a": "' + b"x" * MAX_BODY_BYTES + b'"}')
-        assert status == 413
-        assert str(MAX_BODY_BYTES) in report["detail"]
-        fits = b'{"max_sessions": 9' + b" " * (MAX_BODY_BYTES - 19) + b"}"
-        assert len(fits) == MAX_BODY_BYTES
-        assert (await request(running, "PATCH", fits))[0] == 200
+async def test_too_large_body_is_rejected_with_the_limit(running: RunningServer) -> None:
+    status, report = await request(running, "PATCH", b'{"a": "' + b"x" * MAX_BODY_BYTES + b'"}')
+    assert status == 413
+    assert str(MAX_BODY_BYTES) in report["detail"]
+    fits = b'{"max_sessions": 9' + b" " * (MAX_BODY_BYTES - 19) + b"}"
+    assert len(fits) == MAX_BODY_BYTES
+    assert (await request(running, "PATCH", fits))[0] == 200
 
-        # One that never ends is refused while it is sent.
-        with trio.fail_after(30):
-            assert b" 413 " in await trio.to_thread.run_sync(endless, running.port)
-        assert (await request(running, "GET"))[1]["settings"]["max_sessions"] == 9
+    # One that never ends is refused while it is sent.
+    with trio.fail_after(30):
+        assert b" 413 " in await trio.to_thread.run_sync(endless, running.port)
+    assert (await request(running, "GET"))[1]["settings"]["max_sessions"] == 9
 
 
 def endless(port: int) -> bytes:

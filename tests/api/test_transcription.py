@@ -13,7 +13,14 @@ from trio_websocket import ConnectionClosed
 
 from tests.support.client import PATH, connected, load_pcm
 from tests.support.real import moonshine_asset
-from tests.support.server import RunningServer, ServerFailed, printed_output, running_server, shared_server, web_socket
+from tests.support.server import (
+    RunningServer,
+    ServerFailed,
+    output_of_one_test,
+    running_server,
+    shared_server,
+    web_socket,
+)
 
 WORKERS = ["asyncio", "trio"]
 HYPERCORN = ["-m", "hypercorn", "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
@@ -38,7 +45,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
 
 @pytest.fixture
 async def server(shared: RunningServer) -> AsyncIterator[RunningServer]:
-    with printed_output(shared):
+    with output_of_one_test(shared):
         await until_sessions(shared, 0)
         yield shared
 

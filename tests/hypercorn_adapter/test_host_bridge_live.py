@@ -3,14 +3,21 @@
 import http.client
 import signal
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 
 import pytest
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from tests.support.server import RunningServer, ServerFailed, running_server, web_socket
+from tests.support.server import (
+    RunningServer,
+    ServerFailed,
+    output_of_one_test,
+    running_server,
+    shared_server,
+    web_socket,
+)
 
 HYPERCORN = [
     *("-W", "error::RuntimeWarning", "-W", "error::ResourceWarning"),
@@ -23,11 +30,16 @@ HANDSHAKE = (
 )
 
 
-@pytest.fixture(params=WORKERS)
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[RunningServer]:
-    with trio.fail_after(60):
-        async with running_server([*HYPERCORN, "-k", request.param]) as running:
-            yield running
+@pytest.fixture(scope="module", params=WORKERS)
+def shared(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    with shared_server([*HYPERCORN, "-k", request.param]) as running:
+        yield running
+
+
+@pytest.fixture
+async def server(shared: RunningServer) -> AsyncIterator[RunningServer]:
+    with trio.fail_after(60), output_of_one_test(shared):
+        yield shared
 
 
 async def get(server: RunningServer, path: str) -> tuple[int, bytes]:
@@ -49,7 +61,6 @@ async def close_reason(socket: WebSocketConnection) -> tuple[int, str | None]:
 
 async def test_request_is_answered_by_trio_code(server: RunningServer) -> None:
     assert await get(server, "/") == (200, b"Trio was here")
-    assert "<startup on trio>" in server.output
 
 
 async def test_app_error_gives_500_and_the_server_continues(server: RunningServer) -> None:
@@ -125,7 +136,7 @@ async def vanish(server: RunningServer, *, reset: bool) -> None:
 EARLY_FRAME = HANDSHAKE + b"\x81\x80\0\0\0\0"
 
 
-@pytest.mark.parametrize("server", ["trio"], indirect=True)
+@pytest.mark.parametrize("shared", ["trio"], indirect=True)
 async def test_protocol_error_ends_only_its_own_connection(server: RunningServer) -> None:
     """Hypercorn fails inside when a frame comes before its answer to the handshake; its Trio worker would end of it.
 
@@ -155,17 +166,21 @@ async def test_sigterm_runs_the_lifespan_shutdown_and_exits_cleanly(worker: str)
     with trio.fail_after(60):
         async with running_server([*HYPERCORN, "-k", worker]) as server:
             assert await get(server, "/") == (200, b"Trio was here")
+            assert "<startup on trio>" in server.output
             assert await server.stop(signal.SIGTERM) == 0
             assert server.output.count("<shutdown>") == 1
             assert "Traceback" not in server.output
             assert "Warning" not in server.output
 
 
-async def test_sigterm_cancels_an_open_websocket_before_the_lifespan_shutdown(server: RunningServer) -> None:
-    async with web_socket(server, "/watch") as socket:
-        await socket.get_message()
-        assert await server.stop(signal.SIGTERM) == 0
-    output = server.output
+@pytest.mark.parametrize("worker", WORKERS)
+async def test_sigterm_cancels_an_open_websocket_before_the_lifespan_shutdown(worker: str) -> None:
+    with trio.fail_after(60):
+        async with running_server([*HYPERCORN, "-k", worker]) as server:
+            async with web_socket(server, "/watch") as socket:
+                await socket.get_message()
+                assert await server.stop(signal.SIGTERM) == 0
+            output = server.output
     assert 0 < output.index("<handler cancelled>") < output.index("<shutdown>")
 
 

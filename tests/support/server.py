@@ -31,12 +31,20 @@ class RunningServer:
         self.port = port
         self.process = process
         self._output = output
+        self._passed_over_bytes = 0
 
     @property
     def output(self) -> str:
         """The output of the server so far, stdout and stderr."""
+        return self._read(self._passed_over_bytes).decode(errors="replace")
+
+    def pass_over_output(self) -> None:
+        """Leave what was written so far out of `output`."""
+        self._passed_over_bytes += len(self._read(self._passed_over_bytes))
+
+    def _read(self, start: int) -> bytes:
         size_bytes = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), size_bytes, 0).decode(errors="replace")
+        return os.pread(self._output.fileno(), size_bytes - start, start)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal to the server like a service manager; return its exit status."""
@@ -103,13 +111,16 @@ def shared_server(args: Sequence[str], env: Mapping[str, str] | None = None) -> 
 
 
 @contextmanager
-def printed_output(server: RunningServer) -> Iterator[RunningServer]:
-    """Print what a shared server writes during one test: pytest shows it if the test fails."""
-    before = len(server.output)
+def output_of_one_test(server: RunningServer) -> Iterator[RunningServer]:
+    """Print a shared server's output at the end of a test, for pytest to show if it fails; then pass over it.
+
+    What the server writes between two tests belongs to the second one, so that no error goes unseen.
+    """
     try:
         yield server
     finally:
-        print(server.output[before:])  # noqa: T201 - pytest captures it
+        print(server.output)  # noqa: T201 - pytest captures it
+        server.pass_over_output()
 
 
 async def _started(args: Sequence[str], env: Mapping[str, str] | None, output: IO[bytes]) -> RunningServer:
