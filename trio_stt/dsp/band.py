@@ -31,7 +31,7 @@ _LOW_PASS = _low_pass()
 
 
 class TelephoneBand:
-    """The low-pass of one talker. Its output is 80 samples, 5 ms, late.
+    """The low-pass filter of one stream. Its output is 80 samples, 5 ms, late.
 
     Attributes:
         recent: int16, shape (kept_samples,): the newest samples of the band, oldest first; zeros at the start. `push`

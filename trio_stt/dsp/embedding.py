@@ -27,14 +27,14 @@ State = NDArray[np.float32]
 
 
 class Embedding(Protocol):
-    """The network, shared by all talkers. Each talker has a state, which is never changed in place."""
+    """The network, shared by all streams. Each stream has a state, which is never changed in place."""
 
     @property
     def blank(self) -> State:
         """The state before any mel frames."""
 
     def process(self, mel: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
-        """Process a talker's next mel frames, float32, shape (8 * n, 32), n at least 1.
+        """Process a stream's next mel frames, float32, shape (8 * n, 32), n at least 1.
 
         Returns:
             The embedding of the last 76 frames, float32, shape (96,), meaningless before there were 76; the new state.

@@ -1,6 +1,6 @@
-"""openWakeWord's models in onnxruntime: one set of networks for the process, one stream of features per talker.
+"""openWakeWord's models in onnxruntime: one set of networks for the process, one stream of features per audio stream.
 
-It owns the networks and the state of a talker's stream; `wake_words` decides which windows it gets. The networks come
+It owns the networks and the state of each stream; `wake_words` decides which windows a stream gets. The networks come
 from the installed openwakeword package, which is never imported: it would import tflite-runtime and scipy.
 
 Every 80 ms of audio give 8 mel frames; the last 76 of them give one embedding, and each classifier scores the last 16
@@ -97,18 +97,21 @@ class _Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWakeWords:
-    """Loaded wake words, shared by all talkers."""
+    """Loaded wake words, shared by all streams."""
 
     features: _Features
     classifiers: tuple[_Classifier, ...]
 
     def new_stream(self, sensitivity: float) -> "OpenWakeWordStream":
-        """A talker's stream; a word is detected if its score is at least `sensitivity`, 0 to 1."""
+        """A new stream; a word is detected if its score is at least `sensitivity`, 0 to 1."""
         return OpenWakeWordStream(self, sensitivity)
 
 
 class OpenWakeWordStream:
-    """Wake-word stream of one talker. After a gap in the audio call `resume`, or the two sides are taken as one."""
+    """Wake-word detection of one stream.
+
+    After a gap in the audio call `resume`; otherwise the audio on both sides counts as continuous.
+    """
 
     def __init__(self, words: OpenWakeWords, sensitivity: float) -> None:
         self._words = words

@@ -1,4 +1,4 @@
-"""Picovoice's Porcupine: one native wake-word detector per talker.
+"""Picovoice's Porcupine: one native wake-word detector per stream.
 
 It owns the only import of the optional pvporcupine package and the lifetime of the native handles; `wake_words` decides
 which windows a detector gets. Measured on one core of an AMD EPYC: creating a detector takes 1 ms and 0.8 MB, a window
@@ -25,7 +25,7 @@ _INSTALL = "install it with: pip install --no-deps pvporcupine==1.9.5"
 
 
 class PorcupineStream:
-    """Wake-word stream of one talker. A native detector cannot be reset, so a new one replaces it."""
+    """Wake-word detection of one stream. A native detector cannot be reset, so a new one replaces it."""
 
     def __init__(self, create: Callable[[], Any], words: Sequence[str]) -> None:
         self._create = create
@@ -53,7 +53,7 @@ class PorcupineStream:
 
 
 class PorcupineWords:
-    """Loaded wake words, shared by all talkers."""
+    """Loaded wake words, shared by all streams."""
 
     def __init__(self, words: Sequence[str]) -> None:
         """Check the words, and that a detector can be created.
@@ -98,7 +98,7 @@ class PorcupineWords:
         )
 
     def new_stream(self, sensitivity: float) -> PorcupineStream:
-        """A talker's stream; a higher sensitivity, 0 to 1, gives fewer misses and more false alarms."""
+        """A new stream; a higher sensitivity, 0 to 1, gives fewer misses and more false alarms."""
         return PorcupineStream(lambda: self._new_handle(sensitivity), self._words)
 
 

@@ -1,6 +1,6 @@
-"""Resampling of one live stream to 16 kHz with soxr, whatever the packets that it comes in.
+"""Resampling of one live stream to 16 kHz with soxr; the packet sizes do not change the output.
 
-It owns the choice of soxr's mode for a rate, and one soxr stream per talker. It keeps no audio beyond the filter's own.
+It owns the choice of soxr's mode for a rate, and the soxr stream. It keeps no audio except the filter's own.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def _new_stream(rate_hz: int) -> soxr.ResampleStream:
 
 
 class StreamResampler:
-    """Converts one talker's mono samples to 16 kHz.
+    """Converts the mono samples of one stream to 16 kHz.
 
     The output depends on the samples alone, never on how they were split into packets. It lies on the input's time
     axis: sample n of the output belongs to time n / 16000 s of the input (within 16 µs below 16 kHz). So what soxr

@@ -1,4 +1,4 @@
-"""Silero's voice detector: one model for the process, and one or more states for each talker.
+"""Silero's voice detector: one model for the process, and one or more states for each stream.
 
 It owns the model file, the choice of what runs it, and the layout of a state. Which windows are worth a score is the
 caller's decision. The file comes from the installed silero-vad package, which is never imported: it would import torch.
@@ -23,7 +23,7 @@ from trio_stt.runtime.packages import package_folder
 logger = logging.getLogger(__name__)
 
 CONTEXT_SAMPLES = 64
-"""Samples of the window before that Silero gets again ahead of each window."""
+"""Last samples of the window before, which Silero gets again in front of each window."""
 
 INPUT_SAMPLES = CONTEXT_SAMPLES + WINDOW_SAMPLES
 """Samples that one score takes."""
@@ -35,13 +35,16 @@ _MODEL_FILE = "silero_vad_16k_op15.onnx"
 _INSTALL = "install it with: pip install --no-deps 'silero-vad>=6.0,<7'"
 
 _SILENCE_WINDOWS = 20 * SAMPLE_RATE_HZ // WINDOW_SAMPLES
-"""20 s."""
+"""Windows of the 20 s of digital silence that lead to `silence_state`."""
 
 _UNCHANGED = np.float32(1)
 
 _TRIAL_WINDOWS = 12
+"""Windows, 0.4 s, of the test signal on which the two implementations are compared."""
+
 _TOLERANCE = 1e-3
-"""Between the two implementations. They differ by 1e-5 in probabilities and 3e-4 in states, which count up to tens."""
+"""Largest difference between the two implementations in a probability or a state value. On the test signal they differ
+by 1e-5 in probabilities and 3e-4 in states, whose values reach tens."""
 
 Floats = NDArray[np.float32]
 Score = Callable[[NDArray[np.int16], Floats, np.float32], Floats]
@@ -54,7 +57,7 @@ def new_state() -> Floats:
 
 
 class SileroModel:
-    """Silero for all talkers. It keeps nothing of them, so `score` may run on several threads at once.
+    """Silero for all streams. It keeps no state of a stream, so `score` may run on several threads at once.
 
     Attributes:
         path: The model file.

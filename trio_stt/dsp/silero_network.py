@@ -1,6 +1,6 @@
-"""Silero's network for 16 kHz as Numba kernels: what it makes of one window, from one or several states.
+"""Silero's network for 16 kHz as Numba kernels: the probability of speech in one window, from one or several states.
 
-It owns the arithmetic and the reading of the weights. It keeps nothing of a talker. `silero` compares it with
+It owns the arithmetic and the reading of the weights. It keeps no state of a stream. `silero` compares it with
 onnxruntime before it is used.
 
 The layers, as in the published model (snakers4/silero-vad, version 6): a short-time Fourier transform of four

@@ -11,7 +11,7 @@ _FRAME_BYTES = SAMPLE_RATE_HZ // 100 * 2
 
 
 class WebRtcVad:
-    """WebRTC voice detector of one talker."""
+    """WebRTC voice detector of one stream."""
 
     def __init__(self, mode: int) -> None:
         """Start with a fresh noise model.
@@ -33,7 +33,7 @@ class WebRtcVad:
         The detector always gets all three frames, because its noise model adapts with every frame.
 
         Args:
-            window: int16, shape (512,), mono, 16 kHz; the windows of one talker in order.
+            window: int16, shape (512,), mono, 16 kHz; the windows of one stream in order.
 
         Raises:
             ValueError: The window has another type or shape.

@@ -97,7 +97,7 @@ def fetch(source: ModelSource, part: Path, listener: ProgressListener, *, pause_
     Args:
         source: The file to download.
         part: The file to write. What it already holds is used if the server confirms that it is still the same file.
-        listener: Is told about the progress.
+        listener: Receives the progress.
         pause_s: Pause before the second attempt.
 
     Returns:

@@ -66,7 +66,7 @@ class EngineInfo:
         notice: One line that a user should see, such as a fallback, or None.
         streaming: Whether it transcribes an utterance incrementally, see `StreamingEngine`; else whole clips.
         devices: Where it could run here.
-        languages: Codes of the languages that it can be told; empty if the model decides alone.
+        languages: Codes of the languages that can be chosen; empty if the model decides alone.
         prompt: Whether it takes `Hints.prompt`.
         times: What it gives times of.
     """

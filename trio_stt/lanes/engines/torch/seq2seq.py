@@ -66,7 +66,7 @@ class CheckpointFamily(Protocol):
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Codes of the languages that it can be told; empty if the model decides alone."""
+        """Codes of the languages that can be chosen; empty if the model decides alone."""
 
     @property
     def times(self) -> Times:
