@@ -144,6 +144,7 @@ async def test_large_answer_that_is_read_slowly_is_whole(monkeypatch: pytest.Mon
 
 async def test_connection_that_its_client_closed_is_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     async with hosting(monkeypatch, _answer_large) as port:
+        await trio.testing.wait_all_tasks_blocked()
         before = trio.lowlevel.current_statistics().tasks_living
         for _ in range(3):
             await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
@@ -176,7 +177,7 @@ async def test_client_that_does_not_read_does_not_hold_the_shutdown(
     await stream.aclose()
 
 
-async def test_client_that_does_not_read_answers_to_its_pings_does_not_hold_the_shutdown(
+async def test_client_that_reads_no_answers_to_its_pings_does_not_hold_the_shutdown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Over HTTP/2, where the task that reads is the one that sends."""

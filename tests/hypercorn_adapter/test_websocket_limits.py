@@ -9,12 +9,12 @@ import pytest
 import trio
 from hypercorn.events import Event as HostEvent
 from hypercorn.events import RawData
-from hypercorn.trio.tcp_server import TCPServer
 
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
+from trio_stt.hypercorn_adapter.connection import IsolatedConnection
 from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.host import SessionHandle
@@ -47,14 +47,14 @@ async def until_empty(server_state: ServerState) -> None:
 
 async def test_events_emitted_together_are_sent_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
-    send = TCPServer.protocol_send
+    send = IsolatedConnection.protocol_send
 
-    async def record(connection: TCPServer, event: HostEvent) -> None:
+    async def record(connection: IsolatedConnection, event: HostEvent) -> None:
         if isinstance(event, RawData):
             pieces.append(event.data)
         await send(connection, event)
 
-    monkeypatch.setattr(TCPServer, "protocol_send", record)
+    monkeypatch.setattr(IsolatedConnection, "protocol_send", record)
     async with rig(monkeypatch) as (server_state, port), raw_client(port) as client:
         await server_state.lanes.wait_loaded()
         await client.open(port)

@@ -56,6 +56,8 @@ from trio_stt.hypercorn_adapter.replacements import (
     install_websocket_class,
 )
 
+logger = logging.getLogger(__name__)
+
 _LIVENESS_S = 0.006
 _TIMEOUT_S = 2.0
 """For one check that gets no answer; otherwise each takes some milliseconds."""
@@ -94,6 +96,9 @@ async def verify_replacements() -> None:
     )
     try:
         failed = [name for name, is_in_force in (await _findings(probe)).items() if not is_in_force]
+    except OSError as error:  # of the listening socket; those of a check count as its failure
+        logger.warning("the replacements in the web server could not be verified: no loopback address: %s", error)
+        return
     finally:
         HostHooks.current = before
         limits_log.disabled = False
