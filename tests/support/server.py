@@ -95,7 +95,10 @@ async def running_server(
             error.add_note(f"the server's output:\n{server.output}")
             raise
         finally:
-            await _ended(server)
+            with trio.CancelScope(shield=True):
+                with trio.move_on_after(5):
+                    await server.stop()
+                await _killed(server)
 
 
 @contextmanager
@@ -138,12 +141,16 @@ async def _started(args: Sequence[str], env: Mapping[str, str] | None, output: I
 
 
 async def _ended(server: RunningServer) -> None:
-    with trio.CancelScope(shield=True):
-        with trio.move_on_after(5):
-            await server.stop()
-        with suppress(ProcessLookupError):
-            os.killpg(server.process.pid, signal.SIGKILL)
-        await server.process.wait()
+    with trio.move_on_after(5):
+        await server.stop()
+    await _killed(server)
+
+
+async def _killed(server: RunningServer) -> None:
+    """Kill what is left of the server's process group."""
+    with suppress(ProcessLookupError):
+        os.killpg(server.process.pid, signal.SIGKILL)
+    await server.process.wait()
 
 
 @asynccontextmanager
