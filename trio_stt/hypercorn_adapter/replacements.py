@@ -51,7 +51,7 @@ class _ConnectionErrorLog:
         if time.monotonic() >= self._quiet_until_s:
             self._quiet_until_s = time.monotonic() + _LOG_INTERVAL_S
             text = ascii(str(error))[:_SHOWN_CHARACTERS]
-            logger.error("a connection failed: %s: %s (log_level debug shows each)", type(error).__name__, text)
+            logger.error("a connection failed: %s: %s (log_level DEBUG shows each)", type(error).__name__, text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
