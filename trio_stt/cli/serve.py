@@ -66,7 +66,8 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
         if hasattr(signal, "SIGHUP"):  # Windows has none
             watch.start_soon(_watch_sighup, config)
         async with trio.open_nursery() as nursery:
-            watch.start_soon(_cancel_at, stop_now, nursery.cancel_scope)
+            # Cancelling the scope of a nursery that has closed does nothing.
+            watch.start_soon(_cancel_at, stop_now, nursery.cancel_scope)  # noqa: ASYNC111
             serving = partial(serve_app, app, config, shutdown_trigger=down.wait)
             try:
                 addresses = await nursery.start(serving)

@@ -215,7 +215,8 @@ async def _serving_on_trio(app: ASGIFramework) -> AsyncIterator[int]:
 
     with _listener() as (listener, config):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve)
+            # The socket already listens: connections wait in its backlog until the server accepts.
+            nursery.start_soon(serve)  # noqa: ASYNC113
             yield listener.getsockname()[1]
             stop.set()
 

@@ -104,7 +104,8 @@ class Worker:
             try:
                 error = await self._use_engine(first_load=first_load)
             finally:
-                await self._release_engine()
+                # An executor's aclose is shielded and has a deadline of its own.
+                await self._release_engine()  # noqa: ASYNC102
             first_load = False
             if isinstance(error.__cause__, SettingError):
                 await trio.sleep_forever()  # settings do not change while the lane runs: the next load would fail, too
