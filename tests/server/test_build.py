@@ -161,13 +161,13 @@ async def test_hang_is_reported_in_health_and_its_settings_change_at_once(
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
         await server_state.lanes.wait_loaded()
-        change(server_state, job_deadline_s=0.05, engine_outage_limit_s=3600.0)
+        change(server_state, job_deadline_s=0.5, engine_outage_limit_s=3600.0)
         ticket = lane.submit(final("a", HANG))
         await wait_until(lambda: server_state.health().scheduler.workers["main"].restarts)
         shown = json.loads(msgspec.json.encode(server_state.health()))
         worker = shown["scheduler"]["workers"]["main"]
         assert (worker["state"], worker["serving"], worker["hungThreads"]) == ("restarting", 0, 1)
-        assert worker["lastError"].startswith("the engine did not answer within 0.05")
+        assert worker["lastError"].startswith("the engine did not answer within 0.5")
         assert (shown["ok"], shown["ready"], shown["startupErrors"]) == (True, True, [])
         assert ticket.cancel()
         loads.release.set()
