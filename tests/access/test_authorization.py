@@ -36,7 +36,7 @@ ROUTES += ["GET /nowhere", "POST /health", "GET /api/config/", "socket"]
 ROUTES += ["GET http://x/api/metrics", "PATCH http://x/api/config"]
 WITH_KEYS = {
     #            /    web  health live ready  get  PATCH OPT.  metr HEAD  nowh POST conf/ socket           whole URLs
-    "nobody":   "200 200 200    200  200    401  401  401   401  401   401  401  401   auth_required    401 401",
+    "no key":   "200 200 200    200  200    401  401  401   401  401   401  401  401   auth_required    401 401",
     "wrong":    "401 401 401    401  401    401  401  401   401  401   401  401  401   1008             401 401",
     "basic":    "401 401 401    401  401    401  401  401   401  401   401  401  401   1008             401 401",
     "revoked":  "401 401 401    401  401    401  401  401   401  401   401  401  401   1008             401 401",
@@ -44,8 +44,8 @@ WITH_KEYS = {
     "admin":    "200 200 200    200  200    200  200  200   200  200   404  405  404   hello            200 200",
 }  # fmt: skip
 WITHOUT_KEYS = {
-    "here":     "200 200 200    200  200    200  200  200   200  200   404  405  404   hello            200 200",
-    "elsewhere": "200 200 200   200  200    200  403  200   200  200   404  405  404   hello            200 403",
+    "local":    "200 200 200    200  200    200  200  200   200  200   404  405  404   hello            200 200",
+    "remote":   "200 200 200   200  200    200  403  200   200  200   404  405  404   hello            200 403",
 }  # fmt: skip
 CHANGES = {"PATCH /api/config", "POST /health", "socket", "PATCH http://x/api/config"}
 ORIGINS = ["none", "own", "allowed", "foreign"]
@@ -65,7 +65,7 @@ async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) ->
 
 @pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
-@pytest.mark.parametrize("who", WITH_KEYS)
+@pytest.mark.parametrize("case", WITH_KEYS)
 async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100, allowed_origins=ALLOWED) as server:
         revoked = add_key(server.file, KeyScope.ADMIN)
@@ -79,9 +79,9 @@ async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: s
 
 @pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
-@pytest.mark.parametrize("who", WITHOUT_KEYS)
+@pytest.mark.parametrize("case", WITHOUT_KEYS)
 async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
-    headers = {"x_forwarded_for": NETWORK} if who == "elsewhere" else {}
+    headers = {"x_forwarded_for": NETWORK} if who == "remote" else {}
     async with rig(monkeypatch, tmp_path, keyed=False, trusted_proxies="127.0.0.1", allowed_origins=ALLOWED) as server:
         await check_row(server, WITHOUT_KEYS[who], origin, headers)
 

@@ -226,7 +226,7 @@ def test_folder_with_spaces_and_other_alphabets_is_tried(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("ending", "complaint"),
+    ("exit_statement", "message"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "by SIGKILL, which is also how the system ends a process when memory"),
         ("os.kill(os.getpid(), signal.SIGABRT)", "by SIGABRT"),

@@ -174,7 +174,7 @@ def test_mistakes_are_answered_in_one_line(
     assert not root.exists()
 
 
-@pytest.mark.parametrize(("words", "lacks"), [(["models"], "ACTION"), (["models", "pull"], "NAME")])
+@pytest.mark.parametrize(("words", "missing"), [(["models"], "ACTION"), (["models", "pull"], "NAME")])
 def test_words_that_lack_are_named(capsys: pytest.CaptureFixture[str], words: list[str], lacks: str) -> None:
     with pytest.raises(SystemExit) as raised:
         main(words)

@@ -50,7 +50,7 @@ def test_broken_connection_resumes_where_it_broke(
     web.serve("weights.bin", CONTENT).cut_after = [400_000, 300_000]
     fetch(source(web, pinned=pinned), part, recorder, pause_s=0)
     assert part.read_bytes() == CONTENT
-    assert [asked for _, asked in web.asked] == ["", "bytes=400000-", "bytes=700000-"]
+    assert [byte_range for _, byte_range in web.asked] == ["", "bytes=400000-", "bytes=700000-"]
 
 
 def test_later_call_resumes_where_an_earlier_one_failed(
@@ -91,7 +91,7 @@ def test_part_without_etag_or_checksum_is_not_resumed(
     file.cut_after, file.etag = [500_000], etag
     fetch(source(web, pinned=False), part, recorder, pause_s=0)
     assert part.read_bytes() == CONTENT
-    assert [asked for _, asked in web.asked] == ["", ""]
+    assert [byte_range for _, byte_range in web.asked] == ["", ""]
 
 
 def test_corrupt_part_starts_over(web: FileServer, part: Path, recorder: ProgressRecorder) -> None:

@@ -30,7 +30,7 @@ PLAN = [
 class Cut:
     """The connection is lost when `after` messages were sent, the last `unread` of them at once.
 
-    Of what the server sent, the client loses the last `unseen` events. It resumes after `away_s` seconds.
+    Of what the server sent, the client loses the last `unseen` events. It resumes after `disconnected_s` seconds.
     """
 
     after: int

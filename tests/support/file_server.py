@@ -20,7 +20,7 @@ class ServedFile:
     Attributes:
         content: Its bytes.
         etag: Its version; derived from the content if None, not sent if empty.
-        ranges: Whether a part can be asked for.
+        ranges: Whether a part can be requested.
         cut_after: Bytes of one answer after which the connection breaks; each entry is for one answer, then none.
         status: Answer with this error instead, once for each entry.
         redirect: Send the asker there instead.
@@ -49,7 +49,7 @@ class ServedFile:
 
 
 class FileServer:
-    """The server. `asked` holds a pair for each request: its path, and its `Range` or an empty text."""
+    """The server. `requests` holds a pair for each request: its path, and its `Range` or an empty text."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -88,9 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _hand_out(self, file: ServedFile) -> None:
         start, size = 0, len(file.content)
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and file.ranges and self.headers.get("If-Range", file.version) == file.version:
-            start = int(asked[1])
+        byte_range = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if byte_range and file.ranges and self.headers.get("If-Range", file.version) == file.version:
+            start = int(byte_range[1])
             if start >= size:
                 self._fail(416)
                 return
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the client has disconnected
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Log nothing: tests read `asked`."""
+        """Log nothing: tests read `requests`."""
 
 
 @contextmanager

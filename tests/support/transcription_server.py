@@ -1,6 +1,6 @@
-"""A server with OpenAI's transcription route on 127.0.0.1, in this process, that behaves as a test says.
+"""A server with OpenAI's transcription route on 127.0.0.1, in this process, whose behaviour a test chooses.
 
-It hears the words of `tone_models`. It must not know the engine that asks it.
+It recognises the words of `tone_models` and does not know the engine that calls it.
 """
 
 import io
@@ -37,10 +37,10 @@ class Asked:
 class Exchange:
     """One request and the connection to answer on."""
 
-    def __init__(self, handler: BaseHTTPRequestHandler, asked: Asked, over: threading.Event) -> None:
+    def __init__(self, handler: BaseHTTPRequestHandler, request: Asked, over: threading.Event) -> None:
         self._handler = handler
         self._over = over
-        self.asked = asked
+        self.request = request
 
     def answer(self, body: object, *, status: int = 200, **headers: str) -> None:
         """Send a whole answer: bytes as they are, anything else as JSON."""
@@ -54,8 +54,8 @@ class Exchange:
         self._handler.wfile.write(content)
 
     def hear(self) -> None:
-        """Answer with the words."""
-        self.answer({"text": words_of(self.asked.samples)})
+        """Answer with the words of the clip."""
+        self.answer({"text": words_of(self.request.samples)})
 
     def stall(self) -> None:
         """Answer nothing until the server ends."""
@@ -105,12 +105,12 @@ def transcription_server(*behaviours: Behaviour) -> Iterator[TranscriptionServer
         protocol_version: ClassVar[str] = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            asked = _asked(self)
+            request = _asked(self)
             with taking:
-                running.asked.append(asked)
+                running.asked.append(request)
                 behaviour = running.behaviours.pop(0) if running.behaviours else Exchange.hear
             try:
-                behaviour(Exchange(self, asked, over))
+                behaviour(Exchange(self, request, over))
             except OSError:  # the client disconnected
                 self.close_connection = True
 

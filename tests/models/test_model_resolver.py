@@ -155,11 +155,11 @@ def test_model_named_by_an_option_is_not_downloaded(web: FileServer, config: Eng
 
 
 def test_other_backend_gets_the_model_name_unchanged(web: FileServer, config: EngineConfig) -> None:
-    asked = []
+    loaded_configs = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("trio_stt.lanes.engines.registry.load", asked.append)
+        patched.setattr("trio_stt.lanes.engines.registry.load", loaded_configs.append)
         model_resolver.load(replace(config, options={"backend": "transformers"}))
-    assert [each.model for each in asked] == [NAME]
+    assert [each.model for each in loaded_configs] == [NAME]
     assert not web.asked
 
 
