@@ -21,21 +21,21 @@ def watching(watch: LoopStallMonitor) -> Iterator[None]:
         trio.lowlevel.remove_instrument(watch)
 
 
-async def culprit(for_s: float, times: int = 1) -> None:
+async def block_loop(for_s: float, times: int = 1) -> None:
     for _ in range(times):
         time.sleep(for_s)  # noqa: ASYNC251 - what the watch is there to find
-        await here_it_waits()
+        await wait_for_checkpoint()
 
 
-async def here_it_waits() -> None:
+async def wait_for_checkpoint() -> None:
     await trio.lowlevel.checkpoint()
 
 
 async def run(for_s: float, *, times: int = 1, quiet_s: float = 0.0) -> None:
     with watching(LoopStallMonitor(LIMIT_S, quiet_s=quiet_s)):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(culprit, for_s, times)
-            nursery.start_soon(here_it_waits)
+            nursery.start_soon(block_loop, for_s, times)
+            nursery.start_soon(wait_for_checkpoint)
 
 
 async def test_stall_is_logged_with_task_and_stack(caplog: pytest.LogCaptureFixture) -> None:
@@ -52,7 +52,7 @@ async def test_stall_of_a_task_that_ended_is_logged_without_stack(caplog: pytest
     with watching(LoopStallMonitor(LIMIT_S)):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends)
-            nursery.start_soon(here_it_waits)
+            nursery.start_soon(wait_for_checkpoint)
     (line,) = [record.getMessage() for record in caplog.records]
     assert "ends blocked the event loop for " in line
     assert line.endswith(" ms")

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.support.client import PATH
-from tests.support.keyed_server import Rig, ask, knock, rig
+from tests.support.keyed_server import Rig, ask, handshake_result, rig
 from tests.support.keys import add_key
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
 from trio_stt.access.keys import KeyScope, create_key, key_id_of, remove_from_file
@@ -59,31 +59,33 @@ async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) ->
         headers = headers | {"origin": {"own": rig.own, "allowed": ALLOWED, "foreign": EVIL}[origin]}
     found = {}
     for route in ROUTES:
-        found[route] = await knock(rig, **headers) if route == "socket" else str((await ask(rig, route, **headers))[0])
+        found[route] = (
+            await handshake_result(rig, **headers) if route == "socket" else str((await ask(rig, route, **headers))[0])
+        )
     assert found == expected
 
 
 @pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("case", WITH_KEYS)
-async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
+async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, origin: str) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100, allowed_origins=ALLOWED) as server:
         revoked = add_key(server.file, KeyScope.ADMIN)
         remove_from_file(server.file, key_id_of(revoked) or "")
         keys = {"wrong": create_key(KeyScope.ADMIN)[0], "revoked": revoked, "talk": server.talk, "admin": server.admin}
-        headers = {"authorization": f"Bearer {keys[who]}"} if who in keys else {}
-        if who == "basic":
+        headers = {"authorization": f"Bearer {keys[case]}"} if case in keys else {}
+        if case == "basic":
             headers = {"authorization": f"Basic {server.admin}"}
-        await check_row(server, WITH_KEYS[who], origin, headers)
+        await check_row(server, WITH_KEYS[case], origin, headers)
 
 
 @pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("case", WITHOUT_KEYS)
-async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, who: str, origin: str) -> None:
-    headers = {"x_forwarded_for": NETWORK} if who == "remote" else {}
+async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, origin: str) -> None:
+    headers = {"x_forwarded_for": NETWORK} if case == "remote" else {}
     async with rig(monkeypatch, tmp_path, keyed=False, trusted_proxies="127.0.0.1", allowed_origins=ALLOWED) as server:
-        await check_row(server, WITHOUT_KEYS[who], origin, headers)
+        await check_row(server, WITHOUT_KEYS[case], origin, headers)
 
 
 async def test_rejections_have_www_authenticate_headers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ async def test_first_message_without_valid_key_closes_with_1008(
 ) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100) as server:
 
-        async def is_turned_away(message: bytes) -> None:
+        async def is_rejected(message: bytes) -> None:
             async with raw_client(server.port) as client:
                 await client.open(server.port)
                 await client.send(message)
@@ -176,7 +178,7 @@ async def test_first_message_without_valid_key_closes_with_1008(
         wrong = json.dumps({"type": "auth", "key": server.talk[:-1]}).encode()
         async with trio.open_nursery() as nursery:
             for message in [*first_messages(server.talk), frame(TEXT, wrong)]:
-                nursery.start_soon(is_turned_away, message)
+                nursery.start_soon(is_rejected, message)
         assert server.server_state.active_sessions == 0
 
 
@@ -191,7 +193,7 @@ async def test_missing_key_closes_with_1008(monkeypatch: pytest.MonkeyPatch, tmp
 async def test_too_many_wrong_keys_close_with_1013(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=1) as server:
         wrong = {"authorization": f"Bearer {create_key(KeyScope.TALK)[0]}"}
-        assert [await knock(server, **wrong) for _ in range(2)] == [str(POLICY), str(TRY_AGAIN_LATER)]
+        assert [await handshake_result(server, **wrong) for _ in range(2)] == [str(POLICY), str(TRY_AGAIN_LATER)]
         assert server.server_state.health().rejected_sessions == 2
 
 
@@ -230,4 +232,4 @@ async def test_revoked_key_closes_its_sessions(monkeypatch: pytest.MonkeyPatch, 
         assert (gone.close_code, gone.close_reason) == (POLICY, "the key was revoked")
         await stays.send(frame(TEXT, b'{"type": "ping"}'))
         await stays.until("pong")
-        assert await knock(server, authorization=f"Bearer {server.talk}") == str(POLICY)
+        assert await handshake_result(server, authorization=f"Bearer {server.talk}") == str(POLICY)

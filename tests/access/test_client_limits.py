@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.support.keyed_server import knock, rig
+from tests.support.keyed_server import handshake_result, rig
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
 from trio_stt.protocol.packets import build_packet
 
@@ -30,7 +30,7 @@ async def test_connections_are_limited_per_address(monkeypatch: pytest.MonkeyPat
         assert "max_connections_per_address is 2" in third.events[0]["message"]
         assert third.close_code == TRY_AGAIN_LATER
         assert server.server_state.health().rejected_sessions == 1
-        assert await knock(server, x_forwarded_for="198.51.100.7") == "hello"
+        assert await handshake_result(server, x_forwarded_for="198.51.100.7") == "hello"
 
 
 async def test_too_many_commands_close_with_1008_and_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from trio_stt.settings import load_settings
 pytestmark = pytest.mark.contract("11/41")
 
 LAN = "192.168.1.5"
-STRANGER = "203.0.113.9"
+REMOTE_ADDRESS = "203.0.113.9"
 OWN_NAME = "Box.lan.example"
 PASSES = 200
 Headers = dict[str, str]
@@ -65,7 +65,7 @@ def status(
     *,
     scheme: str = "http",
     method: str = "GET",
-    client: str = STRANGER,
+    client: str = REMOTE_ADDRESS,
     server: str = "127.0.0.1",
 ) -> int:
     rejection = rules.rejection(scope_of(headers, scheme=scheme, method=method, client=client, server=server))
@@ -176,7 +176,7 @@ def test_foreign_origins_change_nothing_and_open_no_websocket(expected: int, cas
 
 
 def test_each_of_several_origins_must_be_allowed() -> None:
-    scope = scope_of({"Host": "localhost"}, scheme="ws", method="", client=STRANGER, server="127.0.0.1")
+    scope = scope_of({"Host": "localhost"}, scheme="ws", method="", client=REMOTE_ADDRESS, server="127.0.0.1")
     own, foreign = (b"origin", b"http://localhost"), (b"origin", b"http://evil.example")
     for origins, passes in [([own, own], True), ([own, foreign], False), ([foreign, own], False)]:
         scope["headers"] = [(b"host", b"localhost"), *origins]
@@ -196,7 +196,7 @@ def test_request_without_origin_is_allowed(scheme: str, method: str) -> None:
     ],
 )
 def test_rejection_names_the_setting_and_shortens_a_long_value(headers: Headers, name: str) -> None:
-    rejection = access().rejection(scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1"))
+    rejection = access().rejection(scope_of(headers, scheme="ws", method="", client=REMOTE_ADDRESS, server="127.0.0.1"))
     assert rejection
     assert name in rejection.detail
     assert f"--{name.replace('_', '-')}" in rejection.detail
@@ -212,9 +212,9 @@ def test_rejection_names_the_setting_and_shortens_a_long_value(headers: Headers,
         ("127.0.0.1", {"X-Other": "1"}, True),
         ("::1", {"Host": "[::1]:8010"}, True),
         ("::ffff:127.0.0.1", {"Host": "0.0.0.0:8010"}, True),
-        (STRANGER, {"Host": "localhost:8010"}, False),
+        (REMOTE_ADDRESS, {"Host": "localhost:8010"}, False),
         ("", {"Host": "localhost"}, False),
-        (STRANGER, {"Host": "localhost", "Remote-Addr": "127.0.0.1"}, False),
+        (REMOTE_ADDRESS, {"Host": "localhost", "Remote-Addr": "127.0.0.1"}, False),
         ("127.0.0.1", {"Host": "stt.example.org"}, False),
         ("127.0.0.1", {"Host": LAN}, False),
         ("127.0.0.1", {"Host": "not a name"}, False),
@@ -255,22 +255,22 @@ async def test_single_sessions_are_shown_to_local_clients_only(path: str) -> Non
         answer = await app.test_client(use_cookies=False).get(path, headers={"Host": "localhost"}, scope_base=scope)
         return await answer.get_json()
 
-    here = await report("127.0.0.1")
-    there = await report(STRANGER)
-    assert {SESSION, OTHER_SESSION} & set(here["scheduler"]["queues"]["main"]["perSession"])
-    assert not any(session in str(there) for session in (SESSION, OTHER_SESSION))
-    for queue in here["scheduler"]["queues"].values():
+    local = await report("127.0.0.1")
+    remote = await report(REMOTE_ADDRESS)
+    assert {SESSION, OTHER_SESSION} & set(local["scheduler"]["queues"]["main"]["perSession"])
+    assert not any(session in str(remote) for session in (SESSION, OTHER_SESSION))
+    for queue in local["scheduler"]["queues"].values():
         queue["perSession"] = {}
     if path == "/api/metrics":
-        assert here["sessions"]
-        here["sessions"] = {}
-    assert there == here, "all else is the same"
+        assert local["sessions"]
+        local["sessions"] = {}
+    assert remote == local, "all else is the same"
 
 
 async def test_settings_are_changed_by_local_clients_only() -> None:
     app, server_state = QuartTrio(__name__), ReportingServerState()
     app.register_blueprint(http_routes(cast("ServerState", server_state)))
-    scope = {"client": (STRANGER, 50_000), "server": (LAN, 8010)}
+    scope = {"client": (REMOTE_ADDRESS, 50_000), "server": (LAN, 8010)}
     answer = await app.test_client(use_cookies=False).patch(
         "/api/config", json={}, headers={"Host": LAN}, scope_base=scope
     )
@@ -343,14 +343,14 @@ def test_is_loopback(text: str) -> None:
     assert not is_loopback(f"192.168.{text}")
 
 
-async def knock(middleware: AccessMiddleware, headers: Headers) -> list[ASGISendEvent]:
+async def request_through(middleware: AccessMiddleware, headers: Headers) -> list[ASGISendEvent]:
     """What the guard sends for a handshake, to a host without the extension for HTTP answers."""
     sent: list[ASGISendEvent] = []
 
     async def send(event: ASGISendEvent) -> None:
         sent.append(event)
 
-    scope = scope_of(headers, scheme="ws", method="", client=STRANGER, server="127.0.0.1")
+    scope = scope_of(headers, scheme="ws", method="", client=REMOTE_ADDRESS, server="127.0.0.1")
     await middleware(scope, cast("ASGIReceiveCallable", None), send)
     return sent
 
@@ -366,16 +366,16 @@ async def test_log_of_rejections_is_rate_limited_and_counts_the_others(
     middleware = AccessMiddleware(_unreachable, access())
     with caplog.at_level(logging.WARNING, logger="trio_stt.access.middleware"):
         for number in range(500):
-            answer = await knock(middleware, {"Host": f"evil{number}.example\x1b[31m"})
+            answer = await request_through(middleware, {"Host": f"evil{number}.example\x1b[31m"})
             assert [event["type"] for event in answer] == ["websocket.close"], "a host makes it 403"
         assert [record.getMessage() for record in caplog.records] == [
             r"rejected a request: the host name 'evil0.example\x1b[31m' is not allowed"
         ]
         await trio.sleep(9.9)
-        await knock(middleware, {"Host": "evil.example"})
+        await request_through(middleware, {"Host": "evil.example"})
         assert len(caplog.records) == 1
         await trio.sleep(0.2)
-        await knock(middleware, {"Host": "localhost", "Origin": "http://evil.example"})
+        await request_through(middleware, {"Host": "localhost", "Origin": "http://evil.example"})
     assert [record.getMessage() for record in caplog.records][1:] == [
         "rejected a request: the origin 'http://evil.example' is not allowed; 500 more since the last such line"
     ]

@@ -142,9 +142,9 @@ async def test_rebound_host_name_is_rejected_everywhere(running: RunningServer) 
 async def test_proxied_request_is_not_local(running: RunningServer) -> None:
     async with connected(running) as client:
         session_id = (await client.until("hello"))["sessionId"]
-        _, here = await ask(running, "/api/metrics")
-        assert list(here["sessions"]) == [session_id]
-        assert here["scheduler"]["queues"].keys() == here["scheduler"]["workers"].keys()
+        _, local = await ask(running, "/api/metrics")
+        assert list(local["sessions"]) == [session_id]
+        assert local["scheduler"]["queues"].keys() == local["scheduler"]["workers"].keys()
         for headers in ({"X-Forwarded-For": "127.0.0.1"}, {"Host": "stt.example.org"}):
             for path in ("/api/metrics", "/health"):
                 _, elsewhere = await ask(running, path, headers)

@@ -105,6 +105,6 @@ async def test_talk_key_reaches_no_route_for_administrators(
 ) -> None:
     async with rig(monkeypatch, tmp_path) as server:
         status, _, _ = await ask(server, f"GET {path}", authorization=f"Bearer {server.talk}")
-        nobody, _, _ = await ask(server, f"GET {path}")
+        without_key, _, _ = await ask(server, f"GET {path}")
     assert status == (404 if "localhost" in path else 403)
-    assert nobody == 401
+    assert without_key == 401

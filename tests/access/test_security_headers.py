@@ -46,12 +46,12 @@ async def test_every_answer_has_security_headers() -> None:
             (400, "/", {"Host": "not a name"}),
             (403, "/ws/transcribe", HANDSHAKE | {"Origin": "https://stranger.example.org"}),
         ]:
-            got, told = await headers_of(running, path, headers)
-            assert got == status, path
-            assert told["content-security-policy"] == CONTENT_SECURITY_POLICY, (status, path)
-            assert told["x-content-type-options"] == "nosniff"
-            assert told["referrer-policy"] == "no-referrer"
-            assert told["x-frame-options"] == "DENY"
+            received_status, security_headers = await headers_of(running, path, headers)
+            assert received_status == status, path
+            assert security_headers["content-security-policy"] == CONTENT_SECURITY_POLICY, (status, path)
+            assert security_headers["x-content-type-options"] == "nosniff"
+            assert security_headers["referrer-policy"] == "no-referrer"
+            assert security_headers["x-frame-options"] == "DENY"
 
 
 def test_content_security_policy_allows_the_own_origin_only() -> None:

@@ -41,18 +41,18 @@ async def ask(port: int, path: str, changes: object = None) -> tuple[int, Any]:
 @pytest.mark.contract("1.1", "1.2", "1.3", "1.4", "2.2", "2.4", "2.5", "9.6")
 async def test_commands_and_reports_of_a_real_server_have_their_documented_shape() -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
-    said = samples[: 3 * rate_hz]
+    speech_samples = samples[: 3 * rate_hz]
     async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server, connected(server) as client:
         await client.until("ready")
-        await client.stream(said[: rate_hz // 10], rate_hz)  # before `start`: warnings
+        await client.stream(speech_samples[: rate_hz // 10], rate_hz)  # before `start`: warnings
         await client.socket.send_message(b"\0")
         await client.command("dance")
         await client.command("metrics")
         await client.command("start")
-        await client.stream(said, rate_hz, speed=2.0)
+        await client.stream(speech_samples, rate_hz, speed=2.0)
         await client.socket.send_message('{"type": "flush", "id": "one"}')
         await client.until("flushed")
-        await client.stream(said, rate_hz, speed=2.0)
+        await client.stream(speech_samples, rate_hz, speed=2.0)
         await client.until_state("recording")
         await client.command("metrics")
         await client.until("metrics", 2)
@@ -60,7 +60,7 @@ async def test_commands_and_reports_of_a_real_server_have_their_documented_shape
         changed = await ask(server.port, "/api/config", {"max_sessions": 6, "silero_sensitivity": 9, "colour": 1})
         await client.command("clear")
         await client.until("clear")
-        await client.stream(said, rate_hz, speed=4.0)
+        await client.stream(speech_samples, rate_hz, speed=4.0)
         await client.until("heartbeat", within_s=10 * HEARTBEAT_S)
         await client.command("stop")
         await client.until_state("idle")
@@ -92,10 +92,10 @@ async def test_commands_and_reports_of_a_real_server_have_their_documented_shape
         ["max_sessions"],
         ["colour", "silero_sensitivity"],
     )
-    told = json.dumps([reports, changed, client.of("metrics")]).lower()
+    all_reports = json.dumps([reports, changed, client.of("metrics")]).lower()
     words = {word for final in client.of("final") for word in final["text"].lower().rstrip(".").split()}
     assert "tried" in words
-    assert "tried" not in told, "no report holds what was said"
+    assert "tried" not in all_reports, "no report holds what was said"
 
 
 @dataclass
@@ -131,24 +131,24 @@ async def test_health_and_websockets_respond_during_a_long_final(
     async with busy_server(monkeypatch, gate) as port:
         url = f"ws://127.0.0.1:{port}{PATH}"
         async with open_websocket_url(url) as socket, open_websocket_url(url) as other, trio.open_nursery() as nursery:
-            talker, reader = SocketClient(socket), SocketClient(other)
-            for client in (talker, reader):
+            speaker, reader = SocketClient(socket), SocketClient(other)
+            for client in (speaker, reader):
                 nursery.start_soon(client.listen)
                 await client.until("ready")
-            await talker.command("start")
-            await talker.stream(speech(3.0), 16_000)
-            await talker.command("stop")
+            await speaker.command("start")
+            await speaker.stream(speech(3.0), 16_000)
+            await speaker.command("stop")
             with trio.fail_after(30):
                 await trio.to_thread.run_sync(gate.waits.wait)
             status, report = await ask(port, "/health")
             assert (status, report["ok"], report["activeSessions"]) == (200, True, 2)
             await reader.command("ping")
             await reader.until("pong")
-            await talker.command("ping")
-            await talker.until("pong")
+            await speaker.command("ping")
+            await speaker.until("pong")
             for _ in range(20):
                 assert (await ask(port, "/health"))[0] == 200
-            assert talker.of("final") == []
+            assert speaker.of("final") == []
             gate.may_go.set()
-            assert (await talker.until("final"))["text"] == "At last."
+            assert (await speaker.until("final"))["text"] == "At last."
             nursery.cancel_scope.cancel()

@@ -50,8 +50,8 @@ async def test_spoken_wake_word_goes_through_every_state() -> None:
         assert first.startswith("turn on")
         assert "jarvis" not in first
         assert second.startswith("open the window")
-        told = [name for name in client.event_names if "transcri" not in name and name not in LEFT_OUT]
-        assert [name for name, following in pairwise([*told, ""]) if name != following] == [
+        shown_events = [name for name in client.event_names if "transcri" not in name and name not in LEFT_OUT]
+        assert [name for name, following in pairwise([*shown_events, ""]) if name != following] == [
             *WAIT,
             *DETECTED,
             *RECORDING,

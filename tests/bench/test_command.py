@@ -162,7 +162,7 @@ def test_file_without_speech_is_rejected(tmp_path: Path) -> None:
         make_clips([str(tmp_path / "silence.wav")], rate_hz=16_000, folder=tmp_path)
 
 
-def test_folder_stands_for_its_sound_files(tmp_path: Path) -> None:
+def test_folder_means_its_sound_files(tmp_path: Path) -> None:
     path = sentence(tmp_path)
     assert sound_files([str(tmp_path)]) == [str(path)]
     (tmp_path / "empty").mkdir()

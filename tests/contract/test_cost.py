@@ -226,14 +226,14 @@ async def test_segments_do_not_depend_on_arrival_times() -> None:
         return samples / 16_000 + (float(random.uniform(0.5, 3.0)) if random.random() < 0.1 else 0.0)
 
     results = []
-    for pace in (at_once, fifty_times, jitter):
+    for delay_after in (at_once, fifty_times, jitter):
         async with server_fixture() as server:
             client = await server.connect(partials=False)
             client.command("start")
             for packet in packets:
                 if packet.size:
                     send(client, packet)
-                    await trio.sleep(pace(packet.size))
+                    await trio.sleep(delay_after(packet.size))
             await client.until(Final, 2)
             await client.settled()
             results.append([

@@ -66,14 +66,16 @@ def test_steps_of_any_number_give_the_embeddings_of_the_whole_network(
     assert not streaming_onnx.blank.any()
 
 
-def test_states_of_talkers_do_not_affect_each_other(
+def test_states_of_streams_do_not_affect_each_other(
     streaming_onnx: StreamingEmbedding, expected: NDArray[np.float32]
 ) -> None:
     states = [streaming_onnx.blank, streaming_onnx.blank]
     for at in range(0, STEPS * MEL_STEP, MEL_STEP):
-        for talker in (0, 1):
-            embedding, states[talker] = streaming_onnx.process(mel(talker)[at : at + MEL_STEP], states[talker])
-            if talker == 0 and at >= (SETTLED - 1) * MEL_STEP:
+        for stream_index in (0, 1):
+            embedding, states[stream_index] = streaming_onnx.process(
+                mel(stream_index)[at : at + MEL_STEP], states[stream_index]
+            )
+            if stream_index == 0 and at >= (SETTLED - 1) * MEL_STEP:
                 np.testing.assert_allclose(embedding, expected[at // MEL_STEP + 1 - SETTLED], rtol=0, atol=1e-4)
 
 

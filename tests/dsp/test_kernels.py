@@ -33,10 +33,10 @@ def test_downmix_accepts_any_bytes_even_at_an_odd_offset(kind: type, channels: i
     samples = np.array([[-32768, 32767], [7, -3]], "<i2").tobytes()
     expected = [-32768, 32767, 7, -3] if channels == 1 else [0, 2]
     assert kernels.downmix_pcm16(kind(samples), channels).tolist() == expected
-    odd = kernels.downmix_pcm16(memoryview(b"x" + samples)[1:], channels)
-    assert odd.tolist() == expected
-    assert odd.flags.aligned
-    assert kernels.rms(odd) == pytest.approx(math.sqrt(sum(v * v for v in expected) / len(expected)))
+    mixed = kernels.downmix_pcm16(memoryview(b"x" + samples)[1:], channels)
+    assert mixed.tolist() == expected
+    assert mixed.flags.aligned
+    assert kernels.rms(mixed) == pytest.approx(math.sqrt(sum(v * v for v in expected) / len(expected)))
 
 
 def test_one_channel_is_not_copied() -> None:

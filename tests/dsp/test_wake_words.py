@@ -106,7 +106,7 @@ def test_short_gap_reaches_the_backend_without_a_restart() -> None:
     assert recorder.processed == list(range(100 - LEAD, 100 + gap + 2))
 
 
-def test_stream_rests_before_every_restart() -> None:
+def test_stream_is_reset_before_every_restart() -> None:
     recorder = Recorder()
     recorder.word_at = 220
     detector = GatedDetector(recorder, energy_threshold=250.0)

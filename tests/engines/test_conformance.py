@@ -127,7 +127,7 @@ def test_a_clip_that_is_not_audio_fails(engine: Engine, clip: NDArray[np.float32
         engine.transcribe(batch_of(np.zeros(16_000, np.float32), clip))
 
 
-def test_is_silent_says_what_it_loaded_and_closes_twice(
+def test_engine_prints_nothing_describes_itself_and_may_be_closed_twice(
     config: EngineConfig, capfd: pytest.CaptureFixture[str]
 ) -> None:
     loaded = registry.load(config)
@@ -217,7 +217,7 @@ class Busy:
         self.closed.set()
 
 
-async def test_what_is_closed_while_it_works_ends_its_work_first(config: EngineConfig, reading: Reading) -> None:
+async def test_close_waits_for_the_running_call(config: EngineConfig, reading: Reading) -> None:
     loaded: list[Busy] = []
 
     def load() -> Busy:

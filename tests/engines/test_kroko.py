@@ -287,7 +287,7 @@ class FakeResult:
 class FakeRecognizer:
     """What the package's documentation shows, and no more."""
 
-    asked: ClassVar[dict[str, object]] = {}
+    arguments: ClassVar[dict[str, object]] = {}
 
     @classmethod
     def from_transducer(  # noqa: PLR0917 - as the package has it
@@ -304,7 +304,7 @@ class FakeRecognizer:
         rule2_min_trailing_silence: float = 1.2,
         rule3_min_utterance_length: float = 20.0,
     ) -> Self:
-        cls.asked = {name: value for name, value in locals().items() if name != "cls"}
+        cls.arguments = {name: value for name, value in locals().items() if name != "cls"}
         if key == "wrong":
             raise RuntimeError("no licence\nat all")
         return cls()
@@ -346,7 +346,7 @@ def test_encrypted_model_uses_the_package_and_key(licensed: Path) -> None:
         "blank_penalty": 0.5,
         "enable_endpoint_detection": False,
     }
-    assert FakeRecognizer.asked | expected == FakeRecognizer.asked
+    assert FakeRecognizer.arguments | expected == FakeRecognizer.arguments
     assert (engine.info.model, engine.info.device, engine.info.streaming) == (str(licensed), "cpu", True)
     tail_samples = round(0.66 * 16_000)  # the least silence; this window is shorter
     (transcript,) = engine.transcribe(batch_of(SENTENCE))

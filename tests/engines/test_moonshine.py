@@ -140,13 +140,13 @@ def test_embedded_model_is_the_default(model: str) -> None:
 def test_nothing_is_written_to_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beckett: NDArray[np.float32]
 ) -> None:
-    home, temporary = tmp_path / "home", tmp_path / "tmp"
-    home.mkdir()
+    home_folder, temporary = tmp_path / "home", tmp_path / "tmp"
+    home_folder.mkdir()
     temporary.mkdir()
-    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HOME", str(home_folder))
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     assert transcribes_beckett(load_with(), beckett)
-    assert not list(home.iterdir())
+    assert not list(home_folder.iterdir())
     assert not list(temporary.iterdir())
 
 
@@ -164,13 +164,13 @@ def test_v2_directory_with_a_token_table_in_download_root_loads(tmp_path: Path, 
     assert transcribes_beckett(load_with(model="model", download_root=tmp_path), beckett)
 
 
-def test_relative_directory_is_looked_up_in_download_root_then_here(
+def test_relative_directory_is_looked_up_in_download_root_then_in_the_working_directory(
     finder: Finder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, here = tmp_path / "root", tmp_path / "here"
+    root, working_folder = tmp_path / "root", tmp_path / "here"
     root.mkdir()
-    v1_folder(here / "both")
-    monkeypatch.chdir(here)
+    v1_folder(working_folder / "both")
+    monkeypatch.chdir(working_folder)
     assert finder.find("both", root) == "both"
     v1_folder(root / "both")
     assert finder.find("both", root) == str(root / "both")

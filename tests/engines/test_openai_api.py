@@ -49,7 +49,7 @@ def test_request_is_like_that_of_openais_clients(server: TranscriptionServer, mo
     engine = load_with(server, language="de", model="big-model", temperature=0.2)
     assert KEY not in repr(engine.info)
     assert transcribed(engine, prompt="Names: Ada") == "one"
-    (request,) = server.asked
+    (request,) = server.requests
     assert request.path == ROUTE
     assert request.headers["Authorization"] == f"Bearer {KEY}"
     assert request.form == {
@@ -66,20 +66,20 @@ def test_audio_arrives_unchanged(server: TranscriptionServer) -> None:
     engine = load_with(server)
     engine.transcribe(batch_of(clip))
     engine.close()
-    assert np.allclose(server.asked[0].samples, np.clip(clip, -1, 1), atol=1 / 32_767)
+    assert np.allclose(server.requests[0].samples, np.clip(clip, -1, 1), atol=1 / 32_767)
 
 
 def test_missing_key_and_language_are_not_sent(server: TranscriptionServer) -> None:
     assert transcribed(load_with(server, language=None)) == "one"
-    assert "Authorization" not in server.asked[0].headers
-    assert set(server.asked[0].form) == {"model", "response_format"}
+    assert "Authorization" not in server.requests[0].headers
+    assert set(server.requests[0].form) == {"model", "response_format"}
 
 
 def test_environment_names_server_and_key(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url.removesuffix("/v1"))
     monkeypatch.setenv("MY_KEY", KEY)
     assert transcribed(load(EngineConfig(engine=ENGINE, options={"api_key_env": "MY_KEY"}))) == "one"
-    assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert server.requests[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
 def test_clips_of_a_batch_are_sent_at_once_and_stay_in_order(server: TranscriptionServer) -> None:
@@ -87,7 +87,7 @@ def test_clips_of_a_batch_are_sent_at_once_and_stay_in_order(server: Transcripti
 
     def meet(exchange: Exchange) -> None:
         together.wait(20)  # broken if the requests came one after the other
-        exchange.hear()
+        exchange.transcribe()
 
     server.behaviours = [meet, meet, meet]
     engine = load_with(server, max_batch=3)
@@ -117,7 +117,7 @@ def test_verbose_answer_gives_words_and_segments(server: TranscriptionServer) ->
     (first,) = engine.transcribe(batch_of(ONE))
     (second,) = engine.transcribe(batch_of(ONE))
     engine.close()
-    assert server.asked[0].form["timestamp_granularities[]"] == ["word"]
+    assert server.requests[0].form["timestamp_granularities[]"] == ["word"]
     assert (first.text, first.language) == ("one two", "en")
     assert first.segments == (TimedText(text="one two", start_s=0.3, end_s=0.96),)
     assert second.language == "de"
@@ -131,27 +131,27 @@ def test_verbose_answer_gives_words_and_segments(server: TranscriptionServer) ->
 def test_temporary_error_is_retried(server: TranscriptionServer, status: int) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=status, Retry_After="0")] * 2
     assert transcribed(load_with(server)) == "one"
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_broken_connection_is_retried(server: TranscriptionServer) -> None:
     server.behaviours = [Exchange.reset]
     assert transcribed(load_with(server)) == "one"
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_retries_are_limited(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer(b"too\nbusy", status=429, Retry_After="0")] * 9
     with pytest.raises(TranscriptionFailed, match=rf"{server.base_url}/audio/transcriptions: status 429: too busy$"):
         transcribed(load_with(server, retries=3))
-    assert len(server.asked) == 4
+    assert len(server.requests) == 4
 
 
 def test_retry_after_counts_towards_the_deadline(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer({}, status=503, Retry_After="3600")]
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.5 s: status 503"):
         transcribed(load_with(server, deadline_s=0.5))
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("retries", [0, 2])
@@ -159,7 +159,7 @@ def test_stalled_server_ends_at_the_deadline(server: TranscriptionServer, retrie
     server.behaviours = [Exchange.stall] * 3
     with pytest.raises(TranscriptionFailed, match=r"no transcript within 0\.3 s"):
         transcribed(load_with(server, deadline_s="0.3", retries=retries))
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_slow_answer_ends_at_the_deadline(server: TranscriptionServer) -> None:
@@ -179,7 +179,7 @@ def test_huge_answer_is_refused(server: TranscriptionServer) -> None:
     server.behaviours = [lambda exchange: exchange.answer({"text": "a" * (2 * MAX_ANSWER_BYTES)})]
     with pytest.raises(TranscriptionFailed, match=f"longer than {MAX_ANSWER_BYTES} bytes"):
         transcribed(load_with(server))
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_invalid_answer_is_refused(server: TranscriptionServer, body: bytes) -> 
     with pytest.raises(TranscriptionFailed, match="the answer is not a transcript") as raised:
         transcribed(load_with(server))
     assert "\n" not in str(raised.value)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
@@ -220,7 +220,7 @@ def test_other_errors_fail_the_clip_and_redirects_are_not_followed(server: Trans
     server.behaviours = [lambda exchange: exchange.answer({}, status=status, Location="/elsewhere")]
     with pytest.raises(TranscriptionFailed, match=f"status {status}"):
         transcribed(load_with(server))
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_bad_clip_fails_its_batch_only(server: TranscriptionServer) -> None:

@@ -157,7 +157,7 @@ def test_unknown_language_is_refused(
         registry.load(config)
 
 
-def test_files_tell_funasr_families_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_funasr_families_are_distinguished_by_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for family in (SENSE_VOICE, PARAFORMER, FUNASR_NANO):
         recorder = Recorder(monkeypatch, family)
         load("funasr", empty_model(tmp_path / family.name, family))

@@ -189,9 +189,9 @@ def test_model_name_is_looked_up_in_download_root(tmp_path: Path) -> None:
         ("left_context_len", "99999999999", "."),
     ],
 )
-def test_metadata_that_ends_sherpa_onnx_is_refused(key: str, value: str, complaint: str, tmp_path: Path) -> None:
+def test_metadata_that_ends_sherpa_onnx_is_refused(key: str, value: str, message: str, tmp_path: Path) -> None:
     folder = write_stream_transducer(tmp_path, metadata={key: value})
-    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as streaming transducer: .*{complaint}"):
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as streaming transducer: .*{message}"):
         load(folder)
 
 
@@ -234,11 +234,11 @@ def test_folder_with_spaces_and_other_alphabets_is_tried(tmp_path: Path) -> None
     ],
 )
 def test_child_that_ends_without_a_message_is_described(
-    ending: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exit_statement: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "deadly.py").write_text(f"import os\nimport signal\n{ending}\n", encoding="utf-8")
+    (tmp_path / "deadly.py").write_text(f"import os\nimport signal\n{exit_statement}\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert complaint in str(trial.refusal("deadly", "Recognizer", "load", {}))
+    assert message in str(trial.refusal("deadly", "Recognizer", "load", {}))
 
 
 def test_crash_after_a_successful_trial_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,8 +326,8 @@ def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
         ({"provider": "tpu"}, "'tpu' must be"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, object], complaint: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=complaint):
+def test_wrong_options_are_named(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=message):
         load(write_stream_transducer(tmp_path), **options)
 
 

@@ -18,7 +18,7 @@ def clips_of(sizes: list[int]) -> list[Clip]:
     return np.split(numbers, np.cumsum(sizes)[:-1])
 
 
-def no_speech_asked(_: Clip) -> list[Stretch]:
+def no_vad_expected(_: Clip) -> list[Stretch]:
     raise AssertionError
 
 
@@ -28,7 +28,7 @@ SIZES = st.lists(st.integers(1, 50_000), min_size=1, max_size=6)
 @given(SIZES)
 def test_short_clip_is_one_unchanged_window(sizes: list[int]) -> None:
     clips = clips_of(sizes)
-    windows = list(cut(clips, no_speech_asked, filtered=False))
+    windows = list(cut(clips, no_vad_expected, filtered=False))
     assert [(window.clip, window.start, window.end) for window in windows] == [
         (number, 0, size) for number, size in enumerate(sizes)
     ]
@@ -41,7 +41,7 @@ def test_short_clip_is_one_unchanged_window(sizes: list[int]) -> None:
 
 @given(SIZES)
 def test_windows_follow_each_other_at_whole_seconds_without_waste(sizes: list[int]) -> None:
-    windows = list(cut(clips_of(sizes), no_speech_asked, filtered=False))
+    windows = list(cut(clips_of(sizes), no_vad_expected, filtered=False))
     at_s = 0
     for window, size in zip(windows, sizes, strict=True):
         assert window.at_s == at_s

@@ -20,19 +20,19 @@ DEAF = 3
 KILLED_CLIENT = Path(__file__).parents[1] / "support" / "killed_client.py"
 
 
-async def are_killed(server: ControlledServer) -> None:
+async def killed_clients(server: ControlledServer) -> None:
     """kill -9 of clients while they talk."""
     frames = server.folder / "frames"
     frames.write_bytes(frames_of(sentence()))
     command = [sys.executable, "-I", str(KILLED_CLIENT), str(server.running.port), str(SOCKETS), str(frames)]
-    doomed = [await trio.lowlevel.open_process(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
-    for process in doomed:
+    processes = [await trio.lowlevel.open_process(command, stdout=subprocess.PIPE) for _ in range(PROCESSES)]
+    for process in processes:
         assert process.stdout is not None
         async with process.stdout as stdout:
             assert await stdout.receive_some() == b"connected\n"
     while (await trio.to_thread.run_sync(server.metrics))["activeSpeakers"] < PROCESSES * SOCKETS / 2:  # noqa: ASYNC110 - another process
         await trio.sleep(0.05)
-    for process in doomed:
+    for process in processes:
         process.kill()
         await process.wait()
 
@@ -48,7 +48,7 @@ PIECES = {
 }
 
 
-async def write_half(server: ControlledServer) -> None:
+async def half_frame(server: ControlledServer) -> None:
     """Requests, frames and messages that end in the middle."""
 
     async def write(sent: bytes, *, resets: bool) -> None:
@@ -70,7 +70,7 @@ async def write_half(server: ControlledServer) -> None:
                 nursery.start_soon(lambda sent=sent, resets=resets: write(sent, resets=resets))
 
 
-async def never_read(server: ControlledServer) -> None:
+async def unread_answers(server: ControlledServer) -> None:
     """Clients that ask and ask and take no answer, until the server has enough of them."""
     ignored = frame(BINARY, build_packet(bytes(64), rate_hz=16_000)) * 100
 
@@ -89,12 +89,12 @@ async def never_read(server: ControlledServer) -> None:
             nursery.start_soon(ask)
 
 
-async def keep_coming_back(server: ControlledServer) -> None:
+async def reconnect_repeatedly(server: ControlledServer) -> None:
     """200 connections a second; every other one ends without a goodbye, all of them in the middle of a word."""
     begun_s, greeted = trio.current_time(), 0
     packet = frame(TEXT, b'{"type":"start"}') + frame(BINARY, build_packet(bytes(1280), rate_hz=16_000))
 
-    async def visit(number: int) -> None:
+    async def connect_once(number: int) -> None:
         nonlocal greeted
         async with raw_client(server.running.port) as client:
             await client.open(server.running.port)
@@ -107,11 +107,11 @@ async def keep_coming_back(server: ControlledServer) -> None:
     async with trio.open_nursery() as nursery:
         for number in range(RETURNS):
             await trio.sleep_until(begun_s + number / RETURNS_PER_S)
-            nursery.start_soon(visit, number)
+            nursery.start_soon(connect_once, number)
     assert greeted == RETURNS
 
 
-@pytest.mark.parametrize("fault", [are_killed, write_half, never_read, keep_coming_back])
+@pytest.mark.parametrize("fault", [killed_clients, half_frame, unread_answers, reconnect_repeatedly])
 async def test_other_clients_are_not_affected_by_clients_that(
     fault: Callable[[ControlledServer], Awaitable[None]], tmp_path: Path
 ) -> None:

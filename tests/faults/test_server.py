@@ -68,21 +68,21 @@ async def test_other_clients_are_not_affected_by_a_hanging_engine(tmp_path: Path
 
 
 async def test_other_clients_are_not_affected_by_a_removed_model(tmp_path: Path) -> None:
-    model, away = tmp_path / "model", tmp_path / "away"
+    model, moved = tmp_path / "model", tmp_path / "away"
     shutil.copytree(moonshine_asset("tiny-en"), model)
     async with (
         controlled_server(tmp_path, "--model", str(model)) as server,
         disturbed(server),
         trio.open_nursery() as nursery,
     ):
-        model.rename(away)
+        model.rename(moved)
         await trio.sleep(2.0)
         server.fault("unfit")  # now it would have to be read again
         nursery.start_soon(shout, server)
         with trio.fail_after(60):
             await server.running.wait_for_output(f"missing: {model}")
         await trio.sleep(1.0)
-        away.rename(model)
+        moved.rename(model)
         server.fault("raise")
 
 

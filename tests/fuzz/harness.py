@@ -68,14 +68,14 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=300)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     # JSON is read by compiled code, of which libFuzzer sees nothing: whole messages to begin with take it past that.
     with tempfile.TemporaryDirectory() as corpus, tempfile.NamedTemporaryFile("w") as words:
         for number, seed in enumerate(SEEDS):
             Path(corpus, str(number)).write_bytes(seed)
         words.writelines(json.dumps(word) + "\n" for word in WORDS)
         words.flush()
-        limits = [f"-max_total_time={asked.seconds}", "-max_len=8192", "-timeout=10", f"-dict={words.name}"]
+        limits = [f"-max_total_time={options.seconds}", "-max_len=8192", "-timeout=10", f"-dict={words.name}"]
         atheris.instrument_all()
         atheris.Setup([sys.argv[0], *limits, corpus], one)
         atheris.Fuzz()

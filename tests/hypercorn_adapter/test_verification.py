@@ -14,7 +14,7 @@ from hypercorn.trio import tcp_server, worker_context
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from tests.support.asgi_host import call, run_host
-from tests.support.in_process import put_back_replacements
+from tests.support.in_process import restore_replacements
 from trio_stt.errors import HostError
 from trio_stt.hypercorn_adapter import connection, limited_websocket, verification
 from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
@@ -63,7 +63,7 @@ connection idle, and Hypercorn 0.18 starts an idle task in a task group that is 
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    put_back_replacements(monkeypatch)
+    restore_replacements(monkeypatch)
     install_replacements(
         HostHooks(websocket_limits=lambda: WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0))
     )
@@ -140,7 +140,7 @@ def test_machine_without_a_loopback_interface_serves_unverified(
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
-def test_name_that_hypercorn_looks_up_elsewhere_is_found(
+def test_replacement_that_hypercorn_no_longer_uses_is_found(
     monkeypatch: pytest.MonkeyPatch, verify: Callable[[], None], missing: Replacement
 ) -> None:
     monkeypatch.setattr(missing.module, missing.name, HYPERCORNS_OWN[missing])

@@ -115,12 +115,12 @@ async def test_failed_load_makes_the_engine_unavailable(
 
 
 async def test_engine_without_info_is_unavailable(new_executor: NewExecutor) -> None:
-    class Shy(FakeEngine):
+    class EngineWithoutInfo(FakeEngine):
         @property
         def info(self) -> EngineInfo:
             raise AttributeError("device")
 
-    executor = new_executor(Shy)
+    executor = new_executor(EngineWithoutInfo)
     with pytest.raises(EngineUnavailable, match="AttributeError: device"):
         await executor.start()
     await executor.aclose()

@@ -71,7 +71,7 @@ def test_first_partial_behind_its_own_sessions_final_does_not_hold_up_later_part
     assert dequeue_all(queue) == [*finals[:MAX_FINALS_IN_A_ROW], b_later, finals[-1], a_first]
 
 
-def test_partial_of_the_session_that_asked_longest_ago_is_next() -> None:
+def test_partial_of_the_session_that_waits_longest_is_next() -> None:
     queue = FairQueue("realtime", limits())
     late, early, first = partial("a", waiting_since_s=2.0), partial("b", waiting_since_s=1.0), partial("c", first=True)
     for job in (late, early, first):

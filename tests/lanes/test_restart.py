@@ -119,12 +119,12 @@ async def test_deadline_grows_with_the_audio(nursery: trio.Nursery) -> None:
 @pytest.mark.parametrize(("device", "restarts"), [("cpu", 1), ("remote", 0)])
 @virtual_time
 async def test_remote_engine_has_its_own_deadline(device: str, restarts: int, nursery: trio.Nursery) -> None:
-    class Somewhere(FakeEngine):
+    class RemoteEngine(FakeEngine):
         @property
         def info(self) -> EngineInfo:
             return EngineInfo(engine="fake", model="m", device=device)
 
-    lane = new_lane(Somewhere(), inference_s=lambda _: 600.0, job_deadline_s=lambda: DEADLINE_S)
+    lane = new_lane(RemoteEngine(), inference_s=lambda _: 600.0, job_deadline_s=lambda: DEADLINE_S)
     await nursery.start(lane.run)
     lane.submit(partial("a"))
     await trio.sleep(601.0)

@@ -93,7 +93,7 @@ def test_interrupted_pull_resumes(web: FileServer, served: ServedFile, tmp_path:
     status, _, err = done(begun(web, tmp_path, "pull", "mine"))
     assert status == 0, err
     assert (tmp_path / "models" / "weights.bin").read_bytes() == WEIGHTS
-    assert web.asked == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
+    assert web.requests == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
 
 
 def test_concurrent_pulls_download_once(web: FileServer, served: ServedFile, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_concurrent_pulls_download_once(web: FileServer, served: ServedFile, tmp
     path = f"{tmp_path / 'models' / 'weights.bin'}\n"
     assert done(first)[:2] == (0, path)
     assert done(second)[:2] == (0, path)
-    assert len(web.asked) == 1
+    assert len(web.requests) == 1
 
 
 def test_full_disk_keeps_the_part(web: FileServer, tmp_path: Path) -> None:
@@ -118,14 +118,14 @@ def test_full_disk_keeps_the_part(web: FileServer, tmp_path: Path) -> None:
     assert "trio-stt: the disk is full: no room left in" in err
     assert "Traceback" not in err
     assert done(begun(web, tmp_path, "pull", "mine"))[0] == 0
-    assert web.asked == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
+    assert web.requests == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
 
 
 def test_offline_forbids_pulling(web: FileServer, tmp_path: Path) -> None:
     status, _, err = done(begun(web, tmp_path, "pull", "mine", TRIO_STT_OFFLINE="1"))
     assert status == 2
     assert err == "trio-stt: TRIO_STT_OFFLINE: is on, so mine cannot be downloaded\n"
-    assert not web.asked
+    assert not web.requests
 
 
 def test_the_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_the_list_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         ("rm tiny.en-q5_1", 1, "tiny.en-q5_1 is not in"),
     ],
 )
-def test_mistakes_are_answered_in_one_line(
+def test_invalid_commands_end_with_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, words: str, status: int, reason: str
 ) -> None:
     root = tmp_path / "models"
@@ -175,8 +175,8 @@ def test_mistakes_are_answered_in_one_line(
 
 
 @pytest.mark.parametrize(("words", "missing"), [(["models"], "ACTION"), (["models", "pull"], "NAME")])
-def test_words_that_lack_are_named(capsys: pytest.CaptureFixture[str], words: list[str], lacks: str) -> None:
+def test_missing_arguments_are_named(capsys: pytest.CaptureFixture[str], words: list[str], missing: str) -> None:
     with pytest.raises(SystemExit) as raised:
         main(words)
     assert raised.value.code == 2
-    assert f"the following arguments are required: {lacks}" in capsys.readouterr().err
+    assert f"the following arguments are required: {missing}" in capsys.readouterr().err

@@ -71,9 +71,9 @@ def test_known_model_is_downloaded_once_and_loaded(
         f"tones is not on this machine: downloading it ({human_size(entry.size_bytes)}) to {tmp_path / 'models'}",
         f"tones is complete: {tmp_path / 'models' / 'bundle'}",
     ]
-    web.asked.clear()
+    web.requests.clear()
     model_resolver.load(config).close()
-    assert not web.asked
+    assert not web.requests
 
 
 def test_pulled_model_is_loaded_without_a_trial(config: EngineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,21 +88,21 @@ def test_offline_names_the_command_and_downloads_nothing(web: FileServer, config
         f"engine {ENGINE}: the model tones is not on this machine, and offline is on;"
         f" run `trio-stt models pull tones --engine {ENGINE} --download-root {config.download_root}`"
     )
-    assert not web.asked
+    assert not web.requests
 
 
 def test_offline_uses_a_pulled_model(web: FileServer, config: EngineConfig) -> None:
     model_resolver.load(config).close()
-    web.asked.clear()
+    web.requests.clear()
     model_resolver.load(replace(config, offline=True)).close()
-    assert not web.asked
+    assert not web.requests
 
 
 def test_users_own_model_is_preferred(web: FileServer, config: EngineConfig, tmp_path: Path) -> None:
     mine = write_transducer(tmp_path / "models" / NAME)
     engine = model_resolver.load(config)
     assert engine.info.model == str(mine)
-    assert not web.asked
+    assert not web.requests
 
 
 def test_failed_download_makes_the_engine_unavailable(web: FileServer, config: EngineConfig) -> None:
@@ -114,7 +114,7 @@ def test_failed_download_makes_the_engine_unavailable(web: FileServer, config: E
 def test_other_backend_downloads_no_sherpa_onnx_model(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match=r"transformers|torch|no model folder"):
         model_resolver.load(replace(config, options={"backend": "transformers"}))
-    assert not web.asked
+    assert not web.requests
 
 
 @pytest.fixture
@@ -138,20 +138,20 @@ def test_kroko_model_is_downloaded(kroko: EngineConfig, tmp_path: Path) -> None:
 def test_kroko_options_forbid_the_download(option: str, kroko: EngineConfig, web: FileServer) -> None:
     with pytest.raises(EngineUnavailable, match="there is no model file"):
         model_resolver.load(replace(kroko, options={option: False}))
-    assert not web.asked
+    assert not web.requests
 
 
 @pytest.mark.parametrize("option", ["model_path", "model_dir"])
 def test_kroko_file_named_by_an_option_is_not_downloaded(option: str, kroko: EngineConfig, web: FileServer) -> None:
     with pytest.raises(ModelMissing, match="there is no model file"):
         model_resolver.load(replace(kroko, options={option: "elsewhere.data"}))
-    assert not web.asked
+    assert not web.requests
 
 
 def test_model_named_by_an_option_is_not_downloaded(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match="is missing"):
         model_resolver.load(replace(config, options={"model_dir": "elsewhere"}))
-    assert not web.asked
+    assert not web.requests
 
 
 def test_other_backend_gets_the_model_name_unchanged(web: FileServer, config: EngineConfig) -> None:
@@ -160,7 +160,7 @@ def test_other_backend_gets_the_model_name_unchanged(web: FileServer, config: En
         patched.setattr("trio_stt.lanes.engines.registry.load", loaded_configs.append)
         model_resolver.load(replace(config, options={"backend": "transformers"}))
     assert [each.model for each in loaded_configs] == [NAME]
-    assert not web.asked
+    assert not web.requests
 
 
 def test_offline_also_sets_hf_hub_offline(config: EngineConfig) -> None:
@@ -187,7 +187,7 @@ def test_missing_streaming_model_names_the_command(
 def test_model_not_in_the_catalogue_is_left_to_the_engine(web: FileServer, config: EngineConfig) -> None:
     with pytest.raises(EngineUnavailable, match="is missing"):
         model_resolver.load(replace(config, model="no-such-model"))
-    assert not web.asked
+    assert not web.requests
 
 
 async def test_lane_is_loading_during_the_download(web: FileServer, config: EngineConfig) -> None:

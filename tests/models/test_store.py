@@ -61,9 +61,9 @@ def test_folder_of_files_is_pulled_as_one_model(web: FileServer, store: ModelCac
 def test_complete_model_is_not_downloaded_again(web: FileServer, store: ModelCache, recorder: ProgressRecorder) -> None:
     entry = bundle(web)
     store.pull(entry, recorder)
-    web.asked.clear()
+    web.requests.clear()
     assert store.pull(entry, recorder) == store.root / "bundle"
-    assert not web.asked
+    assert not web.requests
 
 
 def test_partial_folder_is_resumed(web: FileServer, store: ModelCache, recorder: ProgressRecorder) -> None:
@@ -72,9 +72,9 @@ def test_partial_folder_is_resumed(web: FileServer, store: ModelCache, recorder:
     with pytest.raises(ModelError, match="404"):
         store.pull(entry, recorder)
     assert store.find(entry) is None
-    web.asked.clear()
+    web.requests.clear()
     store.pull(entry, recorder)
-    assert [path for path, _ in web.asked] == ["/second"]
+    assert [path for path, _ in web.requests] == ["/second"]
 
 
 @pytest.mark.parametrize("damage", ["shorter", "other", "missing"])
@@ -118,7 +118,7 @@ def test_file_put_there_by_hand_is_left_alone(web: FileServer, store: ModelCache
     with pytest.raises(ModelError, match="was not pulled: delete it by hand"):
         store.remove(entry, recorder)
     assert mine.read_bytes() == b"mine"
-    assert not web.asked
+    assert not web.requests
 
 
 def test_rejected_archive_leaves_no_model(
@@ -159,7 +159,7 @@ def test_full_disk_is_reported_before_the_download(
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3 * size - 1))
     with pytest.raises(ModelError, match=r"mine needs 2 MB in .*, where 2 MB are free; free some space"):
         store.pull(entry, recorder)
-    assert not web.asked
+    assert not web.requests
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3 * size))
     store.pull(entry, recorder)
 

@@ -50,7 +50,7 @@ def test_broken_connection_resumes_where_it_broke(
     web.serve("weights.bin", CONTENT).cut_after = [400_000, 300_000]
     fetch(source(web, pinned=pinned), part, recorder, pause_s=0)
     assert part.read_bytes() == CONTENT
-    assert [byte_range for _, byte_range in web.asked] == ["", "bytes=400000-", "bytes=700000-"]
+    assert [byte_range for _, byte_range in web.requests] == ["", "bytes=400000-", "bytes=700000-"]
 
 
 def test_later_call_resumes_where_an_earlier_one_failed(
@@ -60,10 +60,10 @@ def test_later_call_resumes_where_an_earlier_one_failed(
     file.cut_after = [500_000, 0, 0, 0]
     with pytest.raises(ModelError, match="the connection ended after 500000 of 1500000 bytes; run the same command"):
         fetch(source(web), part, recorder, pause_s=0)
-    web.asked.clear()
+    web.requests.clear()
     fetch(source(web), part, recorder, pause_s=0)
     assert part.read_bytes() == CONTENT
-    assert web.asked == [("/weights.bin", "bytes=500000-")]
+    assert web.requests == [("/weights.bin", "bytes=500000-")]
 
 
 def test_server_without_ranges_starts_over(web: FileServer, part: Path, recorder: ProgressRecorder) -> None:
@@ -91,7 +91,7 @@ def test_part_without_etag_or_checksum_is_not_resumed(
     file.cut_after, file.etag = [500_000], etag
     fetch(source(web, pinned=False), part, recorder, pause_s=0)
     assert part.read_bytes() == CONTENT
-    assert [byte_range for _, byte_range in web.asked] == ["", ""]
+    assert [byte_range for _, byte_range in web.requests] == ["", ""]
 
 
 def test_corrupt_part_starts_over(web: FileServer, part: Path, recorder: ProgressRecorder) -> None:
@@ -143,7 +143,7 @@ def test_redirects_keep_the_requested_range(web: FileServer, part: Path, recorde
     moved = ModelSource(name="weights.bin", url=web.url("there"), size_bytes=len(CONTENT))
     fetch(moved, part, recorder, pause_s=0)
     assert part.read_bytes() == CONTENT
-    assert ("/weights.bin", "bytes=500000-") in web.asked
+    assert ("/weights.bin", "bytes=500000-") in web.requests
 
 
 @pytest.mark.parametrize("place", ["http://example.org/weights.bin", "file:///etc/passwd", "ftp://example.org/x"])
@@ -205,4 +205,4 @@ def test_listener_can_end_a_download_and_the_part_is_kept(web: FileServer, part:
     assert 0 < kept < len(CONTENT)
     fetch(source(web), part, ProgressRecorder())
     assert part.read_bytes() == CONTENT
-    assert web.asked[-1] == ("/weights.bin", f"bytes={kept}-")
+    assert web.requests[-1] == ("/weights.bin", f"bytes={kept}-")

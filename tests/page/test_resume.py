@@ -51,11 +51,11 @@ def test_file_over_broken_connection_gives_identical_text(
         page.locator("[name=file]").set_input_files(moonshine_asset("beckett.wav"))
         for second in (2, 5):  # after the first loss, numbering continues
             wait_until(page, f"{PLAYED_S} >= {second}")
-            proxy.swallow()  # the page believes it is sent
+            proxy.discard_uploads()  # the page believes it is sent
             wait_until(page, f"{PLAYED_S} >= {second + 1}")
             proxy.cut()
             expect_connection(page, "Reconnecting")
-            proxy.mend()
+            proxy.restore()
             expect_connection(page, "Ready")
         expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         expect_end(page)
@@ -70,12 +70,12 @@ def test_speech_during_a_loss_is_transcribed_after_resume(server: ServerProcess,
         page.get_by_test_id("talk").click()
         expect(page.locator(LIVE).locator(".segment-text:not(:empty)")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         segment = page.locator(LIVE).get_attribute("data-segment-id")
-        proxy.swallow()
+        proxy.discard_uploads()
         proxy.cut()
         expect(page.get_by_test_id("buffering")).to_have_text("Not connected: the last 10 s are kept")
         expect(page.get_by_test_id("notice")).to_contain_text("are kept and sent later")  # after some failed attempts
         expect(page.locator(f"[data-segment-id='{segment}']")).to_have_attribute("data-phase", "live")
-        proxy.mend()
+        proxy.restore()
         expect_connection(page, "Ready")
         expect(page.get_by_test_id("buffering")).to_be_hidden()
         expect_talk(page, "live")
@@ -101,7 +101,7 @@ def test_stop_during_a_loss_still_gives_final(server: ServerProcess, speech: Pat
         expect_connection(page, "Reconnecting")
         page.get_by_test_id("talk").click()
         expect_talk(page, "off")
-        proxy.mend()
+        proxy.restore()
         expect(page.locator(FINAL).first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         expect(page.get_by_test_id("state")).to_have_text("Idle")
         expect(page.locator(LIVE)).to_have_count(0)
@@ -123,7 +123,7 @@ def test_expired_session_is_replaced_and_gets_buffered_audio(tmp_path: Path, spe
         # After the grace period, the page marks its live words as lost.
         expect(page.locator("[data-phase=lost]")).to_have_count(1, timeout=SPEECH_TIMEOUT_MS)
         expect(page.locator("[data-phase=lost]")).to_contain_text("connection lost")
-        proxy.mend()
+        proxy.restore()
         expect_connection(page, "Ready")
         expect(page.locator(".break")).to_have_text("Connection restored")
         expect(page.get_by_test_id("unsent")).to_be_hidden()

@@ -267,8 +267,8 @@ def test_every_iso_field_equals_its_time(name: str) -> None:
     def pairs(value: object) -> list[tuple[float, str]]:
         if not isinstance(value, dict):
             return []
-        here = [(value[key.removesuffix("Iso")], twin) for key, twin in value.items() if key.endswith("Iso")]
-        return here + [pair for field in value.values() for pair in pairs(field)]
+        own = [(value[key.removesuffix("Iso")], twin) for key, twin in value.items() if key.endswith("Iso")]
+        return own + [pair for field in value.values() for pair in pairs(field)]
 
     for timestamp, twin in pairs(on_wire(EVENTS[name])):
         assert datetime.fromisoformat(twin).timestamp() == timestamp

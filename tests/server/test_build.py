@@ -175,7 +175,7 @@ async def test_hang_is_reported_in_health_and_its_settings_change_at_once(
         nursery.cancel_scope.cancel()
 
 
-async def test_lasting_outage_is_reported_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_outage_is_reported_with_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     loads = Loads(once=True)
     server_state = built(monkeypatch, loads, job_deadline_s=0.05, engine_outage_limit_s=0.0, lane_workers=1)
     lane = server_state.lanes.lane_for(JobKind.FINAL)

@@ -68,9 +68,9 @@ async def test_sighup_loads_a_new_certificate_and_sessions_continue(
     old, new = trustme.CA(), trustme.CA()
     issue(tmp_path, old)
     async with running_server(command(tmp_path)) as server, await connect(server.port, old) as stream:
-        talker = RawClient(stream)
-        await talker.open(server.port)
-        await talker.until("ready")
+        client = RawClient(stream)
+        await client.open(server.port)
+        await client.until("ready")
         with pytest.raises(trio.BrokenResourceError):
             await connect(server.port, new)
 
@@ -85,11 +85,11 @@ async def test_sighup_loads_a_new_certificate_and_sessions_continue(
         await (await connect(server.port, new)).aclose()
         with pytest.raises(trio.BrokenResourceError):
             await connect(server.port, old)
-        await talker.send(frame(TEXT, b'{"type": "ping"}'))
-        await talker.until("pong")
+        await client.send(frame(TEXT, b'{"type": "ping"}'))
+        await client.until("pong")
         assert await server.stop() == 0
-        await talker.read_to_the_end()
-        assert talker.close_code == 1001
+        await client.read_to_the_end()
+        assert client.close_code == 1001
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Cut:
     after: int
     unread: int
     unseen: int
-    away_s: float
+    disconnected_s: float
     half_open: bool
 
 
@@ -83,7 +83,7 @@ class ResumingClient:
         self.seen += kept
         last = self.seen[-1].seq if self.seen else 0
         assert isinstance(last, int)
-        await trio.sleep(cut.away_s)
+        await trio.sleep(cut.disconnected_s)
         self.client = await self.server.resume(lost, seq=last)
         resumed = self.client.of(Resumed)[-1]
         assert resumed.missed_events == 0
@@ -137,7 +137,7 @@ cuts = st.builds(
     after=st.integers(1, len(PLAN)),
     unread=st.integers(0, 12),
     unseen=st.integers(0, 30),
-    away_s=st.floats(0, 9.5),
+    disconnected_s=st.floats(0, 9.5),
     half_open=st.booleans(),
 )
 

@@ -126,10 +126,10 @@ async def test_cut_utterance_and_the_next_one_are_streamed_completely() -> None:
         client.command("start")
         await talks(client, 1111, 8.0)
         await client.until(Final, 3)
-        heard_s = [numbers(final.text)[-1] / SAMPLE_RATE_HZ for final in client.of(Final)]
+        spoken_s = [numbers(final.text)[-1] / SAMPLE_RATE_HZ for final in client.of(Final)]
         assert len(client.of(WarningEvent)) == 2
         # Partials had audio beyond a cut; the finals neither repeat nor miss any.
-        assert 8.0 <= sum(heard_s) <= 8.0 + PAUSE_S
+        assert 8.0 <= sum(spoken_s) <= 8.0 + PAUSE_S
         assert engine.clips == []
 
 

@@ -100,13 +100,13 @@ def test_fixed_cadence_without_a_pause_has_a_partial_every_millisecond(pause_s: 
 
 @pytest.mark.contract("5.4")
 def test_first_partial_is_requested_before_the_minimal_speech_without_pre_roll() -> None:
-    ahead = 1280
+    margin_samples = 1280
     for chosen in (FIXED, SYLLABLES, replace(SYLLABLES, pause_samples=160)):
         rhythm = cadence(replace(chosen, min_audio_samples=16_000))
         assert rhythm.shown_from_sample == TRIGGER + 16_000
-        assert passes(rhythm)[0][0] >= TRIGGER + 16_000 - ahead
+        assert passes(rhythm)[0][0] >= TRIGGER + 16_000 - margin_samples
     rhythm = cadence(replace(FIXED, min_audio_samples=16_000))
-    assert passes(rhythm)[0] == (TRIGGER + 16_000 - ahead, Trigger.TIMER)
+    assert passes(rhythm)[0] == (TRIGGER + 16_000 - margin_samples, Trigger.TIMER)
 
 
 @pytest.mark.contract("4.14", "5.4")
@@ -122,10 +122,10 @@ def test_boundary_triggers_a_partial_and_its_followups() -> None:
     assert len(known) > 5
     assert [position for position in of(Trigger.BOUNDARY, begun) if position > TRIGGER] == [up(each) for each in known]
     planned = [
-        up(here + delay)
-        for here, following in zip(known, [*known[1:], START + reading().size + 1], strict=True)
+        up(boundary + delay)
+        for boundary, following in zip(known, [*known[1:], START + reading().size + 1], strict=True)
         for delay in (800, 3200)
-        if up(here + delay) < following  # the next boundary plans anew
+        if up(boundary + delay) < following  # the next boundary plans anew
     ]
     assert [position for position in of(Trigger.FOLLOWUP, begun) if position > TRIGGER] == planned
     assert of(Trigger.FALLBACK, begun) == of(Trigger.TIMER, begun) == []

@@ -75,17 +75,17 @@ def test_final_covers_the_clip_of_the_speculative_final() -> None:
     machine = segmenter()
     feed(machine, SPEECH, 20)
     events = feed(machine, SILENCE, windows(0.55))
-    ahead = next(event for event in events if isinstance(event, SpeculationDue))
+    speculation = next(event for event in events if isinstance(event, SpeculationDue))
     (ended,) = ends(events)
-    assert (ended.start_sample, ended.clip_end_sample) == (ahead.start_sample, ahead.end_sample)
+    assert (ended.start_sample, ended.clip_end_sample) == (speculation.start_sample, speculation.end_sample)
 
 
 @pytest.mark.contract("4.6")
 def test_speculation_counts_from_the_confirmation_of_silence() -> None:
     machine = segmenter(early_transcription_on_silence=0.2)
     feed(machine, SPEECH, 20)
-    ahead = next(event for event in feed(machine, SILENCE, 17) if isinstance(event, SpeculationDue))
-    assert ahead.end_sample == (20 + windows(0.16 + 0.2)) * WINDOW_SAMPLES
+    speculation = next(event for event in feed(machine, SILENCE, 17) if isinstance(event, SpeculationDue))
+    assert speculation.end_sample == (20 + windows(0.16 + 0.2)) * WINDOW_SAMPLES
 
 
 def test_final_without_speculation_covers_the_whole_silence() -> None:

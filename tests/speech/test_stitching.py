@@ -86,13 +86,13 @@ def test_hypothesis_without_words_gives_no_text_and_changes_nothing(empty: str) 
 
 def test_hypothesis_that_fits_nothing_gives_no_text_and_changes_nothing() -> None:
     known = ("one two three four five", 0, 5)
-    odd, next_one = ("completely unrelated banana", 1, 6), ("three four five six seven", 2, 7)
-    assert stitch(known, odd, next_one)[1:] == ["", "one two three four five six seven"]
+    outlier, next_one = ("completely unrelated banana", 1, 6), ("three four five six seven", 2, 7)
+    assert stitch(known, outlier, next_one)[1:] == ["", "one two three four five six seven"]
 
 
 def test_two_outliers_that_fit_each_other_replace_the_text() -> None:
-    odd = ("alpha beta gamma delta", 0, 4)
-    seen = stitch(odd, ("three four five six seven", 2, 7), ("four five six seven eight", 3, 8))
+    outlier = ("alpha beta gamma delta", 0, 4)
+    seen = stitch(outlier, ("three four five six seven", 2, 7), ("four five six seven eight", 3, 8))
     assert seen[1:] == ["", "alpha beta three four five six seven eight"]
 
 

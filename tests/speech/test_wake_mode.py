@@ -28,7 +28,7 @@ SECOND = SAMPLE_RATE_HZ
 WINDOW = np.zeros(WINDOW_SAMPLES, np.int16)
 
 
-class Told:
+class ScriptedDetector:
     """A detector that detects a word when the test says so."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Stream:
     """A wake mode, moved on window by window."""
 
     def __init__(self, **changes: object) -> None:
-        self.detector = Told()
+        self.detector = ScriptedDetector()
         config = Settings(wake_word_timeout=5.0, **changes)  # type: ignore[arg-type] # pydantic checks them
         self.mode = WakeMode(WakeConfig.from_settings(config), self.detector)
         self.position = 0
@@ -336,7 +336,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.check(self.stream.end(forced=forced))
 
     @invariant()
-    def waits_exactly_between_the_events_that_say_so(self) -> None:
+    def waiting_state_agrees_with_its_events(self) -> None:
         assert self.waiting == (self.stream.mode.state is WakeState.WAITING)
 
     def teardown(self) -> None:

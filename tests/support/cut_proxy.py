@@ -24,10 +24,10 @@ class CutProxy:
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._links: list[tuple[socket.socket, socket.socket]] = []
-        self._guard = threading.Lock()
+        self._links_lock = threading.Lock()
         self._open = threading.Event()
         self._open.set()
-        self._swallows = threading.Event()
+        self._discards = threading.Event()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._accept)]
 
@@ -36,14 +36,14 @@ class CutProxy:
         """The server's, by way of here."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
-    def swallow(self) -> None:
-        """Take what clients send, and pass none of it on, until `mend`."""
-        self._swallows.set()
+    def discard_uploads(self) -> None:
+        """Take what clients send, and pass none of it on, until `restore`."""
+        self._discards.set()
 
     def cut(self) -> None:
-        """End every connection, on both sides and without a word, and let none through until `mend`."""
+        """End every connection, on both sides and without a word, and let none through until `restore`."""
         self._open.clear()
-        with self._guard:
+        with self._links_lock:
             links, self._links = self._links, []
         for link in links:
             for side in link:
@@ -51,9 +51,9 @@ class CutProxy:
                     side.shutdown(socket.SHUT_RDWR)
                 side.close()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Let connections through again."""
-        self._swallows.clear()
+        self._discards.clear()
         self._open.set()
 
     def __enter__(self) -> Self:
@@ -81,18 +81,18 @@ class CutProxy:
             except OSError:
                 client.close()
                 continue
-            with self._guard:
+            with self._links_lock:
                 self._links.append((client, server))
-            for source, sink, loses in ((client, server, self._swallows), (server, client, threading.Event())):
-                thread = threading.Thread(target=_pass_on, args=(source, sink, loses))
+            for source, sink, discards in ((client, server, self._discards), (server, client, threading.Event())):
+                thread = threading.Thread(target=_forward, args=(source, sink, discards))
                 self._threads.append(thread)
                 thread.start()
 
 
-def _pass_on(source: socket.socket, sink: socket.socket, loses: threading.Event) -> None:
+def _forward(source: socket.socket, sink: socket.socket, discards: threading.Event) -> None:
     with suppress(OSError):
         while data := source.recv(65_536):
-            if not loses.is_set():
+            if not discards.is_set():
                 sink.sendall(data)
     with suppress(OSError):
         sink.shutdown(socket.SHUT_WR)

@@ -54,7 +54,7 @@ class FileServer:
     def __init__(self, port: int) -> None:
         self.port = port
         self.files: dict[str, ServedFile] = {}
-        self.asked: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str]] = []
 
     def serve(self, name: str, content: bytes) -> ServedFile:
         self.files[f"/{name}"] = ServedFile(content)
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
     files: ClassVar[FileServer]
 
     def do_GET(self) -> None:
-        self.files.asked.append((self.path, self.headers.get("Range", "")))
+        self.files.requests.append((self.path, self.headers.get("Range", "")))
         file = self.files.files.get(self.path)
         if file is None or file.status:
             self._fail(404 if file is None else file.status.pop(0))

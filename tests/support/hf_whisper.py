@@ -80,7 +80,7 @@ def _write(folder: Path) -> None:
         flat = array[:, 0] if re.search(r"conv\d\.bias$", name) else array
         state[f"model.{renamed}"] = torch.from_numpy(np.array(flat, np.float32))
     state["proj_out.weight"] = state["model.decoder.embed_tokens.weight"]
-    told = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    generation_settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
     model = WhisperForConditionalGeneration(
         WhisperConfig(vocab_size=51_864, bos_token_id=50_256, eos_token_id=50_256, pad_token_id=50_256)
     )
@@ -95,8 +95,8 @@ def _write(folder: Path) -> None:
         max_initial_timestamp_index=50,
         max_length=448,
         is_multilingual=False,
-        suppress_tokens=told["suppress_ids"],
-        begin_suppress_tokens=told["suppress_ids_begin"],
+        suppress_tokens=generation_settings["suppress_ids"],
+        begin_suppress_tokens=generation_settings["suppress_ids_begin"],
     )
     model.half().save_pretrained(folder)
     write_whisper_processor(folder, source / "tokenizer.json")

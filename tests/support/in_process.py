@@ -28,7 +28,7 @@ SocketApp = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 """What an app does in a WebSocket that it accepted."""
 
 
-def put_back_replacements(monkeypatch: pytest.MonkeyPatch) -> None:
+def restore_replacements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore Hypercorn's names after the test."""
     for each in REPLACEMENTS:
         monkeypatch.setattr(each.module, each.name, getattr(each.module, each.name))
@@ -79,7 +79,7 @@ def hosting(
 async def _hosting(
     monkeypatch: pytest.MonkeyPatch, app: ASGIFramework, limits: Callable[[], WebSocketLimits], config: Config
 ) -> AsyncIterator[int]:
-    put_back_replacements(monkeypatch)
+    restore_replacements(monkeypatch)
     install_replacements(HostHooks(websocket_limits=limits))
     stop = trio.Event()
     config.bind = ["127.0.0.1:0"]

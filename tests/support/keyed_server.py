@@ -69,7 +69,7 @@ def _read(headers: dict[str, str], content: bytes) -> Any:
     return json.loads(content) if content and headers["content-type"] == "application/json" else content
 
 
-async def knock(rig: Rig, **headers: str) -> str:
+async def handshake_result(rig: Rig, **headers: str) -> str:
     """The result of a handshake: its status, the first event or the close code."""
     async with raw_client(rig.port) as client:
         await client.open(rig.port, headers={name.replace("_", "-"): value for name, value in headers.items()})

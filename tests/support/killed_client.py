@@ -25,11 +25,11 @@ def main(port: int, count: int, frames: bytes) -> None:
         each.setblocking(False)
     sys.stdout.write("connected\n")
     sys.stdout.flush()
-    rests = [frames] * count
+    remaining = [frames] * count
     while True:
         for number, each in enumerate(sockets):
             with contextlib.suppress(BlockingIOError):
-                rests[number] = rests[number][each.send(rests[number][:4096]) :] or frames
+                remaining[number] = remaining[number][each.send(remaining[number][:4096]) :] or frames
             with contextlib.suppress(BlockingIOError):
                 each.recv(65_536)
 

@@ -66,8 +66,8 @@ def write_zipformer2_ctc(folder: Path) -> Path:
 
 def pack_kroko(folder: Path, path: Path, *, header: Mapping[str, object] | None = None) -> Path:
     """Pack a transducer's folder as a Kroko `.data` file; `header` changes its header."""
-    said = {"free": True, "id": "tones", "type": "zipformer2"} | dict(header or {})
-    text = json.dumps(said).encode()
+    header_values = {"free": True, "id": "tones", "type": "zipformer2"} | dict(header or {})
+    text = json.dumps(header_values).encode()
     files = [next(iter(sorted(folder.glob(f"{name}*")))) for name in ("encoder", "decoder", "joiner", "tokens")]
     blocks = [text, *(file.read_bytes() for file in files)]
     path.write_bytes(b"".join(struct.pack("<I", len(block)) + block for block in blocks))

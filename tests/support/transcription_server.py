@@ -25,7 +25,7 @@ ROUTE = "/v1/audio/transcriptions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ReceivedRequest:
     """One request: its path and headers, the form fields without the file, and the file's audio."""
 
     path: str
@@ -37,7 +37,7 @@ class Asked:
 class Exchange:
     """One request and the connection to answer on."""
 
-    def __init__(self, handler: BaseHTTPRequestHandler, request: Asked, over: threading.Event) -> None:
+    def __init__(self, handler: BaseHTTPRequestHandler, request: ReceivedRequest, over: threading.Event) -> None:
         self._handler = handler
         self._over = over
         self.request = request
@@ -53,7 +53,7 @@ class Exchange:
         self._handler.end_headers()
         self._handler.wfile.write(content)
 
-    def hear(self) -> None:
+    def transcribe(self) -> None:
         """Answer with the words of the clip."""
         self.answer({"text": words_of(self.request.samples)})
 
@@ -86,7 +86,7 @@ class TranscriptionServer:
     """A running server: its address, the requests so far, and its behaviour for the next ones."""
 
     port: int
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     behaviours: list[Behaviour] = field(default_factory=list)
     """What to do with each request, in order; by default it transcribes the words."""
 
@@ -99,16 +99,16 @@ class TranscriptionServer:
 def transcription_server(*behaviours: Behaviour) -> Iterator[TranscriptionServer]:
     """Run a server; its connections end with it."""
     over = threading.Event()
-    taking = threading.Lock()
+    list_lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version: ClassVar[str] = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            request = _asked(self)
-            with taking:
-                running.asked.append(request)
-                behaviour = running.behaviours.pop(0) if running.behaviours else Exchange.hear
+            request = _read_request(self)
+            with list_lock:
+                running.requests.append(request)
+                behaviour = running.behaviours.pop(0) if running.behaviours else Exchange.transcribe
             try:
                 behaviour(Exchange(self, request, over))
             except OSError:  # the client disconnected
@@ -130,7 +130,7 @@ def transcription_server(*behaviours: Behaviour) -> Iterator[TranscriptionServer
         server.server_close()
 
 
-def _asked(handler: BaseHTTPRequestHandler) -> Asked:
+def _read_request(handler: BaseHTTPRequestHandler) -> ReceivedRequest:
     body = handler.rfile.read(int(handler.headers["Content-Length"]))
     message = BytesParser().parsebytes(
         b"Content-Type: " + handler.headers["Content-Type"].encode() + b"\r\n\r\n" + body
@@ -146,4 +146,4 @@ def _asked(handler: BaseHTTPRequestHandler) -> Asked:
                 samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(np.float32) / 32_767
         else:
             form.setdefault(name, []).append(content.decode())
-    return Asked(path=handler.path, headers=dict(handler.headers), form=form, samples=samples)
+    return ReceivedRequest(path=handler.path, headers=dict(handler.headers), form=form, samples=samples)
