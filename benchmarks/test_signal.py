@@ -129,13 +129,13 @@ class TestSilero:
         states = np.stack((new_state(), silero.silence_state))
         benchmark(lambda: [silero.score(stream, states) for stream in self.INPUTS])
 
-    @pytest.mark.parametrize("talkers", [1, 16])
-    def test_onnxruntime(self, benchmark: BenchmarkFixture, silero: SileroModel, talkers: int) -> None:
+    @pytest.mark.parametrize("batch_size", [1, 16])
+    def test_onnxruntime(self, benchmark: BenchmarkFixture, silero: SileroModel, batch_size: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(silero.path, options, providers=["CPUExecutionProvider"])
-        stream = np.stack([kernels.to_float32(each) for each in self.INPUTS]).reshape(-1, talkers, INPUT_SAMPLES)
-        rate, state = np.array(SAMPLE_RATE_HZ, np.int64), np.zeros((2, talkers, 128), np.float32)
+        stream = np.stack([kernels.to_float32(each) for each in self.INPUTS]).reshape(-1, batch_size, INPUT_SAMPLES)
+        rate, state = np.array(SAMPLE_RATE_HZ, np.int64), np.zeros((2, batch_size, 128), np.float32)
         benchmark(lambda: [session.run(None, {"input": rows, "state": state, "sr": rate}) for rows in stream])
 
 

@@ -41,8 +41,8 @@ async def run(for_s: float, *, times: int = 1, quiet_s: float = 0.0) -> None:
 async def test_stall_is_logged_with_task_and_stack(caplog: pytest.LogCaptureFixture) -> None:
     await run(0.5)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "culprit blocked the event loop for " in line
-    assert line.index("in here_it_waits") < line.index("in culprit")
+    assert "block_loop blocked the event loop for " in line
+    assert line.index("in wait_for_checkpoint") < line.index("in block_loop")
 
 
 async def test_stall_of_a_task_that_ended_is_logged_without_stack(caplog: pytest.LogCaptureFixture) -> None:

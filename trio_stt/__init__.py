@@ -1,4 +1,4 @@
-"""trio-stt: self-hosted, real-time speech-to-text for many talkers at once."""
+"""trio-stt: self-hosted, real-time speech-to-text for many speakers at once."""
 
 import os
 

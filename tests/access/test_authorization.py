@@ -45,7 +45,7 @@ WITH_KEYS = {
 }  # fmt: skip
 WITHOUT_KEYS = {
     "local":    "200 200 200    200  200    200  200  200   200  200   404  405  404   hello            200 200",
-    "remote":   "200 200 200   200  200    200  403  200   200  200   404  405  404   hello            200 403",
+    "remote":   "200 200 200    200  200    200  403  200   200  200   404  405  404   hello            200 403",
 }  # fmt: skip
 CHANGES = {"PATCH /api/config", "POST /health", "socket", "PATCH http://x/api/config"}
 ORIGINS = ["none", "own", "allowed", "foreign"]

@@ -113,7 +113,7 @@ def test_segments_are_inside_the_clip_and_cover_its_text(engine: Engine, reading
 
 @pytest.mark.contract("8.2")
 @pytest.mark.parametrize(
-    ("clip", "complaint"),
+    ("clip", "expected_message"),
     [
         (np.zeros(0, np.float32), "empty"),
         (np.full(16_000, np.nan, np.float32), "finite"),
@@ -122,8 +122,8 @@ def test_segments_are_inside_the_clip_and_cover_its_text(engine: Engine, reading
         (np.zeros(16_000), "float64"),
     ],
 )
-def test_a_clip_that_is_not_audio_fails(engine: Engine, clip: NDArray[np.float32], complaint: str) -> None:
-    with pytest.raises(TranscriptionFailed, match=complaint):
+def test_a_clip_that_is_not_audio_fails(engine: Engine, clip: NDArray[np.float32], expected_message: str) -> None:
+    with pytest.raises(TranscriptionFailed, match=expected_message):
         engine.transcribe(batch_of(np.zeros(16_000, np.float32), clip))
 
 

@@ -262,7 +262,7 @@ def test_call_options_win_over_settings_and_hints(beckett: NDArray[np.float32]) 
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "expected_message"),
     [
         ({"model": []}, "option model must be an object"),
         ({"model": {"nonsense": 1}}, r"option model\.nonsense does not exist"),
@@ -275,8 +275,8 @@ def test_call_options_win_over_settings_and_hints(beckett: NDArray[np.float32]) 
         ({"transcribe": {"language": 7}}, r"transcribe\.language must be a string"),
     ],
 )
-def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:
-    with pytest.raises(SettingError, match=complaint):
+def test_wrong_options_are_named(options: Mapping[str, object], expected_message: str) -> None:
+    with pytest.raises(SettingError, match=expected_message):
         load_with(options)
 
 

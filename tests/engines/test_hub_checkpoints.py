@@ -17,7 +17,7 @@ RATE_HZ = 16_000
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "expected_message"),
     [
         ({"generate": []}, "option generate must be an object"),
         ({"generate": {"nonsense": 1}}, "an option of `generate` is not valid"),
@@ -28,8 +28,8 @@ RATE_HZ = 16_000
         ({"device": "tpu"}, "device 'tpu'"),
     ],
 )
-def test_wrong_options_are_named(options: Mapping[str, object], complaint: str, written: Path) -> None:
-    with pytest.raises(SettingError, match=f"engine transformers: .*{complaint}"):
+def test_wrong_options_are_named(options: Mapping[str, object], expected_message: str, written: Path) -> None:
+    with pytest.raises(SettingError, match=f"engine transformers: .*{expected_message}"):
         load_from(written / "whisper", options)
 
 
@@ -104,7 +104,7 @@ def test_remote_code_runs_only_with_the_option(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("environment", "settings", "complaint"),
+    ("environment", "settings", "expected_message"),
     [
         ({"HF_ENDPOINT": "http://127.0.0.1:1"}, {}, "is not on this machine and cannot be downloaded"),
         ({"HF_HUB_OFFLINE": "1"}, {}, "is not on this machine; download it"),
@@ -113,7 +113,7 @@ def test_remote_code_runs_only_with_the_option(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_missing_hub_model_is_named(
-    environment: Mapping[str, str], settings: Mapping[str, object], complaint: str, tmp_path: Path
+    environment: Mapping[str, str], settings: Mapping[str, object], expected_message: str, tmp_path: Path
 ) -> None:
     needs_torch()
     program = (
@@ -134,4 +134,4 @@ def test_missing_hub_model_is_named(
         timeout=120,
     )
     (line,) = done.stdout.splitlines()
-    assert f"engine transformers: the model openai/whisper-tiny.en {complaint}" in line
+    assert f"engine transformers: the model openai/whisper-tiny.en {expected_message}" in line

@@ -85,16 +85,16 @@ def test_model_type_in_the_header_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "complaint"),
+    ("header", "expected_message"),
     [
         ({"type": "lstm"}, "cannot load .* does not exist in the metadata"),
         ({"free": False}, "is encrypted: give its licence key as the option `key`"),
         ({"free": "false"}, "is encrypted"),
     ],
 )
-def test_header_is_used(header: dict[str, object], complaint: str, unpacked: Path, tmp_path: Path) -> None:
+def test_header_is_used(header: dict[str, object], expected_message: str, unpacked: Path, tmp_path: Path) -> None:
     path = pack_kroko(unpacked, tmp_path / "x.data", header=header)
-    with pytest.raises(EngineUnavailable, match=complaint) as raised:
+    with pytest.raises(EngineUnavailable, match=expected_message) as raised:
         load(path)
     assert str(path) in str(raised.value)
     assert "trio-stt-kroko" not in str(raised.value)
@@ -108,7 +108,7 @@ HEADER = block(json.dumps({"free": True, "id": "x", "type": "zipformer2"}).encod
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "expected_message"),
     [
         (b"", "ends before its header"),
         (b"\1\0", "ends before its header"),
@@ -127,10 +127,10 @@ HEADER = block(json.dumps({"free": True, "id": "x", "type": "zipformer2"}).encod
         (HEADER + b"".join(map(block, (b"e", b"d", b"j", b"t"))), "cannot load .* as Kroko transducer"),
     ],
 )
-def test_damaged_file_is_refused(content: bytes, complaint: str, tmp_path: Path) -> None:
+def test_damaged_file_is_refused(content: bytes, expected_message: str, tmp_path: Path) -> None:
     path = tmp_path / "x.data"
     path.write_bytes(content)
-    with pytest.raises(EngineUnavailable, match=complaint) as raised:
+    with pytest.raises(EngineUnavailable, match=expected_message) as raised:
         load(path)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -232,7 +232,7 @@ def test_reference_servers_options_are_accepted(packed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "expected_message"),
     [
         ({"recognizer": 1}, "option recognizer must be an object"),
         ({"recognizer": {"decoding_method": "x"}}, "option decoding_method must be"),
@@ -244,8 +244,8 @@ def test_reference_servers_options_are_accepted(packed: Path) -> None:
         ({"hf_token": "x"}, "hf_token does not exist"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, object], complaint: str, packed: Path) -> None:
-    with pytest.raises(SettingError, match=f"engine kroko_onnx: .*{complaint}"):
+def test_wrong_options_are_named(options: dict[str, object], expected_message: str, packed: Path) -> None:
+    with pytest.raises(SettingError, match=f"engine kroko_onnx: .*{expected_message}"):
         load(packed, **options)
 
 

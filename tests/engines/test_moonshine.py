@@ -252,7 +252,7 @@ def test_embedded_model_without_its_package_names_it(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "expected_message"),
     [
         ({"num_threads": "many"}, "num_threads must be a whole number"),
         ({"num_threads": 0}, "num_threads must be a whole number"),
@@ -269,8 +269,8 @@ def test_embedded_model_without_its_package_names_it(monkeypatch: pytest.MonkeyP
         ({"provider": "tpu"}, "'tpu' must be"),
     ],
 )
-def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:
-    with pytest.raises(SettingError, match=complaint):
+def test_wrong_options_are_named(options: Mapping[str, object], expected_message: str) -> None:
+    with pytest.raises(SettingError, match=expected_message):
         load_with(options)
 
 

@@ -233,7 +233,7 @@ def test_bad_clip_fails_its_batch_only(server: TranscriptionServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "expected_message"),
     [
         ({"api_key": "x"}, "api_key must not be there: give the key in the environment, as OPENAI_API_KEY"),
         ({"base_url": "localhost:8000"}, "base_url must be like https://host/v1"),
@@ -249,8 +249,8 @@ def test_bad_clip_fails_its_batch_only(server: TranscriptionServer) -> None:
         ({"max_batch": 0}, "max_batch must be a whole number"),
     ],
 )
-def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:
-    with pytest.raises(SettingError, match=complaint) as raised:
+def test_wrong_options_are_named(options: Mapping[str, object], expected_message: str) -> None:
+    with pytest.raises(SettingError, match=expected_message) as raised:
         load(EngineConfig(engine=ENGINE, options={"base_url": "http://host/v1", **options}))
     assert "secret" not in str(raised.value)
 

@@ -48,7 +48,7 @@ def test_strings_of_numbers_and_booleans_are_accepted_and_null_is_the_default() 
 
 
 @pytest.mark.parametrize(
-    ("values", "complaint"),
+    ("values", "expected_message"),
     [
         ({"count": "many"}, "option count must be a whole number of at least 1, not 'many'"),
         ({"count": 0}, "option count must be a whole number of at least 1, not 0"),
@@ -71,10 +71,10 @@ def test_strings_of_numbers_and_booleans_are_accepted_and_null_is_the_default() 
         ({"unknown": 1}, "option unknown does not exist; there are arguments, choice, count, "),
     ],
 )
-def test_invalid_option_is_named_with_its_limits(values: dict[str, object], complaint: str) -> None:
+def test_invalid_option_is_named_with_its_limits(values: dict[str, object], expected_message: str) -> None:
     with pytest.raises(SettingError) as raised:
         decode(Options, values, engine="e")
-    assert str(raised.value).startswith(f"engine e: {complaint}")
+    assert str(raised.value).startswith(f"engine e: {expected_message}")
 
 
 def test_prefix_names_the_place_of_nested_options() -> None:

@@ -64,7 +64,7 @@ def test_missing_model_is_named(config: EngineConfig, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint", "careless"),
+    ("changes", "expected_message", "careless"),
     [
         ({"language": "tlh"}, "language 'tlh'", LANGUAGE_IGNORED),
         ({"device": "tpu"}, "device 'tpu'", REMOTE),
@@ -72,14 +72,14 @@ def test_missing_model_is_named(config: EngineConfig, tmp_path: Path) -> None:
     ],
 )
 def test_impossible_settings_are_named(
-    config: EngineConfig, name: str, changes: dict[str, Any], complaint: str, careless: tuple[str, ...]
+    config: EngineConfig, name: str, changes: dict[str, Any], expected_message: str, careless: tuple[str, ...]
 ) -> None:
     options = {**config.options, **changes.get("options", {})}
     changed = replace(config, **{**changes, "options": options})
     if name in careless:
         registry.load(changed).close()
         return
-    with pytest.raises(SettingError, match=f"engine {config.engine}: .*{complaint}"):
+    with pytest.raises(SettingError, match=f"engine {config.engine}: .*{expected_message}"):
         registry.load(changed)
 
 

@@ -57,13 +57,15 @@ def test_language_is_chosen_or_detected(wanted: str | None, known: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    ("wanted", "known", "complaint"),
+    ("wanted", "known", "expected_message"),
     [
         ("tlh", ("de", "en"), "language 'tlh' is unknown to m; it has de, en"),
         ("de", ("en",), "language 'de' needs a multilingual model; m is English-only"),
         (None, ("de", "en"), "m needs a language; it has de, en"),
     ],
 )
-def test_unknown_or_missing_language_is_refused(wanted: str | None, known: tuple[str, ...], complaint: str) -> None:
-    with pytest.raises(SettingError, match=complaint):
+def test_unknown_or_missing_language_is_refused(
+    wanted: str | None, known: tuple[str, ...], expected_message: str
+) -> None:
+    with pytest.raises(SettingError, match=expected_message):
         choose_language(wanted, known, engine="e", model="m", required=True)

@@ -141,7 +141,7 @@ def test_language_is_passed_with_the_models_name(
 
 
 @pytest.mark.parametrize(
-    ("engine", "family", "language", "complaint"),
+    ("engine", "family", "language", "expected_message"),
     [
         ("cohere", COHERE, None, "Cohere Transcribe needs a language; it has ar, de"),
         ("cohere", COHERE, "tlh", "language 'tlh' is unknown to Cohere Transcribe"),
@@ -150,10 +150,10 @@ def test_language_is_passed_with_the_models_name(
     ],
 )
 def test_unknown_language_is_refused(
-    engine: str, family: Family, language: str | None, complaint: str, tmp_path: Path
+    engine: str, family: Family, language: str | None, expected_message: str, tmp_path: Path
 ) -> None:
     config = EngineConfig(engine=engine, model=str(empty_model(tmp_path, family)), language=language)
-    with pytest.raises(SettingError, match=complaint):
+    with pytest.raises(SettingError, match=expected_message):
         registry.load(config)
 
 

@@ -86,21 +86,21 @@ def test_full_precision_files_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "complaint"),
+    ("key", "value", "expected_message"),
     [
         ("vocab_size", "", "'vocab_size' does not exist in the metadata"),
         ("pred_hidden", "", "'pred_hidden' does not exist in the metadata"),
         ("normalize_type", "per_batch", "per_batch"),
     ],
 )
-def test_metadata_that_ends_sherpa_onnx_is_refused(key: str, value: str, complaint: str, tmp_path: Path) -> None:
+def test_metadata_that_ends_sherpa_onnx_is_refused(key: str, value: str, expected_message: str, tmp_path: Path) -> None:
     folder = write_transducer(tmp_path, metadata={key: value})
-    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as NeMo transducer: .*{complaint}"):
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as NeMo transducer: .*{expected_message}"):
         load("parakeet", folder)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "complaint"),
+    ("tokens", "expected_message"),
     [
         ("", "does not include the blank token <blk>"),
         ("▁one 0\n▁two 1\n▁th 2\nree 3\n", "does not include the blank token <blk>"),
@@ -109,10 +109,10 @@ def test_metadata_that_ends_sherpa_onnx_is_refused(key: str, value: str, complai
         ("▁one zero\n", "▁one zero"),
     ],
 )
-def test_tokens_that_end_sherpa_onnx_are_refused(tokens: str, complaint: str, tmp_path: Path) -> None:
+def test_tokens_that_end_sherpa_onnx_are_refused(tokens: str, expected_message: str, tmp_path: Path) -> None:
     folder = write_transducer(tmp_path)
     (folder / "tokens.txt").write_text(tokens, encoding="utf-8")
-    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as NeMo transducer: .*{complaint}"):
+    with pytest.raises(EngineUnavailable, match=f"cannot load {folder} as NeMo transducer: .*{expected_message}"):
         load("parakeet", folder)
 
 
@@ -132,7 +132,7 @@ def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "expected_message"),
     [
         ({"num_threads": 0}, "num_threads must be a whole number"),
         ({"hotwords_score": "loud"}, "hotwords_score must be a number"),
@@ -154,8 +154,8 @@ def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
         ({"files": {"model": "x"}}, r"files\.model does not exist"),
     ],
 )
-def test_wrong_options_are_named(options: dict[str, object], complaint: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=complaint):
+def test_wrong_options_are_named(options: dict[str, object], expected_message: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=expected_message):
         load("parakeet", write_transducer(tmp_path), **options)
 
 

@@ -177,7 +177,7 @@ def test_model_name_is_looked_up_in_download_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "complaint"),
+    ("key", "value", "message"),
     [
         ("model_type", "", "No model_type in the metadata"),
         ("model_type", "zipformer3", "zipformer3"),
@@ -307,7 +307,7 @@ def test_damaged_model_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "message"),
     [
         ({"num_threads": 0}, "num_threads must be a whole number"),
         ({"decoding_method": "beam"}, "must be 'greedy_search' or 'modified_beam_search'"),

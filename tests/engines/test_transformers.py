@@ -246,8 +246,11 @@ def test_cohere_uses_language_and_punctuation(written: Path, clips: list[NDArray
     }
     assert len({transcript.text for transcript in transcripts.values()}) == len(transcripts)
     assert all(transcript.language == language for (language, _), transcript in transcripts.items())
-    for language, complaint in ((None, "Cohere Transcribe needs a language"), ("tlh", "language 'tlh' is unknown")):
-        with pytest.raises(SettingError, match=f"engine transformers: {complaint}"):
+    for language, expected_message in (
+        (None, "Cohere Transcribe needs a language"),
+        ("tlh", "language 'tlh' is unknown"),
+    ):
+        with pytest.raises(SettingError, match=f"engine transformers: {expected_message}"):
             load_from(written / "cohere", language=language)
 
 

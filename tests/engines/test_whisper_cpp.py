@@ -58,7 +58,7 @@ def test_file_of_another_format_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "expected_message"),
     [
         ({"model": []}, "option model must be an object"),
         ({"model": {"nonsense": 1}}, r"model\.nonsense does not exist"),
@@ -77,8 +77,8 @@ def test_file_of_another_format_is_refused(tmp_path: Path) -> None:
         ({"transcribe": {"language": "xx"}}, "language 'xx' needs a multilingual model"),
     ],
 )
-def test_wrong_options_are_named(options: Mapping[str, object], complaint: str) -> None:
-    with pytest.raises(SettingError, match=complaint):
+def test_wrong_options_are_named(options: Mapping[str, object], expected_message: str) -> None:
+    with pytest.raises(SettingError, match=expected_message):
         load_with(options)
 
 

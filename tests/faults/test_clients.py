@@ -112,7 +112,7 @@ async def reconnect_repeatedly(server: ControlledServer) -> None:
 
 
 @pytest.mark.parametrize("fault", [killed_clients, half_frame, unread_answers, reconnect_repeatedly])
-async def test_other_clients_are_not_affected_by_clients_that(
+async def test_faulty_clients_do_not_affect_other_clients(
     fault: Callable[[ControlledServer], Awaitable[None]], tmp_path: Path
 ) -> None:
     async with controlled_server(tmp_path) as server, disturbed(server):

@@ -124,7 +124,7 @@ async def test_sigterm_delivers_finals_of_running_utterances(
             await alone.command("stop")
             await alone.until_all_final()
         async with trio.open_nursery() as nursery:
-            talkers: list[SocketClient] = []
+            clients: list[SocketClient] = []
             ready = trio.Event()
 
             async def talk() -> None:
@@ -134,8 +134,8 @@ async def test_sigterm_delivers_finals_of_running_utterances(
                     await client.stream(half, RATE_HZ)
                     await client.command("ping")
                     await client.until("pong")
-                    talkers.append(client)
-                    if len(talkers) == 4:
+                    clients.append(client)
+                    if len(clients) == 4:
                         ready.set()
                     await client.until_closed()
 
@@ -144,7 +144,7 @@ async def test_sigterm_delivers_finals_of_running_utterances(
             await ready.wait()
             server.running.process.send_signal(signal.SIGTERM)
         assert await server.running.process.wait() == 0
-        for client in talkers:
+        for client in clients:
             assert client.text == alone.text
             assert client.close_code == GOING_AWAY
 

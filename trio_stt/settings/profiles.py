@@ -37,7 +37,7 @@ PROFILES: Mapping[str, Profile] = {
         },
     ),
     "parakeet-balanced": Profile(
-        description="Several talkers on one GPU: small batches, fewer partials.",
+        description="Several speakers on one GPU: small batches, fewer partials.",
         values={
             "batch_size": 8,
             "realtime_batch_size": 4,
