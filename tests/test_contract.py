@@ -3,7 +3,7 @@
 from tests.contract_report import DEFECTS, PARTS, SCRIPTS, TESTS, coverage, report
 
 TESTED_ELSEWHERE = frozenset({"11/28", "11/41"})
-"""Defects without a test in tests/contract: those of the page and of access control have tests beside their subject."""
+"""Defects without a test in tests/contract, because the tests of the page and of access control cover them."""
 
 
 def test_every_part_has_a_test_and_every_mark_names_a_part() -> None:

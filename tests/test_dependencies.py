@@ -1,4 +1,4 @@
-"""What the package imports is declared, and what is declared is pinned to the versions that are tested."""
+"""Every imported package is declared, and every declared one is pinned to the tested version."""
 
 import ast
 import sys
@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 UNPINNED = {"torch": "installed by hand, at the version that .ci/run names"}
-PRIVATE_MODULES = {"_pywhispercpp": "pywhispercpp"}  # compiled modules that their distribution does not list
+PRIVATE_MODULES = {"_pywhispercpp": "pywhispercpp"}  # compiled modules that their distributions do not list
 
 
 def project() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Links between the documents, and references to their headings in the code, lead to something that exists.
+"""Links between the documents, and references to their headings in the code, have existing targets.
 
 A reference is written "docs/protocol.md, Commands".
 """
@@ -30,7 +30,7 @@ def anchor(heading: str) -> str:
 
 
 def references() -> list[tuple[str, str, str]]:
-    """File, page and the text after the comma of every reference."""
+    """The file, the page, and the text after the comma of every reference."""
     return [
         (path.relative_to(ROOT).as_posix(), match["page"], match["rest"])
         for path in _SOURCES

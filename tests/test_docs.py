@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PROSE = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("security.md", "deploy.md", "architecture.md"))]
 OTHER_FLAGS = frozenset(
     {
-        *("--scope", "--name", "--format"),  # of other commands of trio-stt
+        *("--scope", "--name", "--format"),  # flags of other commands of trio-stt
         *("--group", "--extra"),  # of uv
         *("--bind", "--graceful-timeout"),  # of hypercorn
         *("--pipe", "--deploy-hook"),  # of systemd-run and certbot

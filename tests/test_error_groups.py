@@ -1,4 +1,4 @@
-"""Errors in groups, as the command line reports them."""
+"""Errors in exception groups, as the command line reports them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The garbage collector's settings hold from when all is loaded, and are undone at the end."""
+"""The garbage collector's settings apply once everything is loaded, and are undone at the end."""
 
 import gc
 

@@ -24,7 +24,7 @@ def _as_before() -> Iterator[None]:
 
 
 def fail_with_a_secret() -> None:
-    secret = "what was said"  # noqa: S105 - stands for it
+    secret = "what was said"  # noqa: S105 - a made-up secret
     raise RuntimeError(str(len(secret)))
 
 

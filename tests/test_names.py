@@ -16,9 +16,9 @@ GONE = frozenset(
     scene shelf sheltered somebody stands stepwise stranger strangers talker talkers tape tell testimony ties
     told tracks turnstile verdict visit visitor visits waking watcher who whom wishes wording workbench
     yardstick
-    """.split()  # noqa: SIM905 - a list of this length reads better as text
+    """.split()  # noqa: SIM905 - a long list reads better as text
 )
-"""Words; a name that has one of them as a part fails."""
+"""Retired words. A name with one of them as a part fails the test."""
 ALLOWED = {
     "neighbours": "the command `python -m benchmarks.neighbours`",
     "scene": "the flag `--scene` of the benchmarks",

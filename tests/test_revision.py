@@ -36,7 +36,7 @@ def revise_raw(settings: Settings, changes: Mapping[str, str]) -> Revision:
 
 
 def check_words(settings: Settings) -> None:
-    """Check of a server with one backend and one word."""
+    """A check of wake words for a server with one backend and one word."""
     if settings.wakeword_backend not in ("", "oww"):
         raise SettingError(f"wakeword_backend: {settings.wakeword_backend!r} is no backend")
     if settings.wakeword_backend and settings.wake_words not in ("", "jarvis"):
@@ -168,7 +168,7 @@ def test_wake_words_are_checked_with_the_whole_request() -> None:
     revision = revise_json(DEFAULT, {"wake_words": "banana", "wakeword_backend": "oww", "wake_word_timeout": 3})
     assert applied(revision) == ["wake_word_timeout"]
     assert {rejection.message for rejection in revision.rejected.values()} == {"wake_words: 'banana' is no word"}
-    assert list(revision.rejected) == ["wake_words", "wakeword_backend"], "a backend alone would wait for any word"
+    assert list(revision.rejected) == ["wake_words", "wakeword_backend"], "a backend alone would accept any word"
     revision = revise_json(Settings(wakeword_backend="oww"), {"wake_words": "banana"})
     assert revision.rejected["wake_words"].message == "wake_words: 'banana' is no word"
 
@@ -215,5 +215,5 @@ def test_settings_stay_valid_and_as_many_changes_as_possible_are_applied(request
         untouched = {d.name: getattr(settings, d.name) for d in declarations() if d.name not in accepted}
         assert {name: getattr(revision.settings, name) for name in untouched} == untouched
         for name in revision.rejected.keys() - WAKE_WORD_SETTINGS:
-            assert revise_json(revision.settings, {name: changes[name]}).rejected, "this change was possible"
+            assert revise_json(revision.settings, {name: changes[name]}).rejected, "this change is valid on its own"
         settings = revision.settings

@@ -1,4 +1,4 @@
-"""Settings together: profiles, conflicts, and when wake words are enabled."""
+"""Combinations of settings: profiles, conflicts, and when wake words are enabled."""
 
 import pytest
 

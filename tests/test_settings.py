@@ -1,4 +1,4 @@
-"""Each setting from outside: flags, variable, range, and the error of an invalid value."""
+"""Each setting as a flag and a variable: its range, and the error for an invalid value."""
 
 from typing import Any
 

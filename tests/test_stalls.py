@@ -23,7 +23,7 @@ def watching(watch: LoopStallMonitor) -> Iterator[None]:
 
 async def block_loop(for_s: float, times: int = 1) -> None:
     for _ in range(times):
-        time.sleep(for_s)  # noqa: ASYNC251 - what the watch is there to find
+        time.sleep(for_s)  # noqa: ASYNC251 - the monitor must find this call
         await wait_for_checkpoint()
 
 

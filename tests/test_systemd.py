@@ -1,4 +1,4 @@
-"""Notifications to systemd, over a real socket like its own."""
+"""Notifications to systemd, over a real Unix socket."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from trio_stt.runtime.systemd import keep_alive, notify
 
 
 class Systemd:
-    """The receiving end of the socket."""
+    """The supervisor's end of the socket."""
 
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

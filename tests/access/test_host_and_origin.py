@@ -119,7 +119,7 @@ def test_only_own_host_names_are_answered(
         assert status(rules, {"Host": host}, server=to) == 421, host
     for host in MALFORMED_HOSTS:
         assert status(rules, {"Host": host}, server=to) == 400, host
-    assert status(rules, {}, server=to) == PASSES, "no browser sends none"
+    assert status(rules, {}, server=to) == PASSES, "every browser sends a Host header"
 
 
 ORIGINS = {
@@ -171,7 +171,7 @@ def test_foreign_origins_change_nothing_and_open_no_websocket(expected: int, cas
         for method in ("PATCH", "POST", "DELETE"):
             assert status(rules, headers, scheme=scheme, method=method) == expected, (scheme, headers)
         assert status(rules, headers, scheme={"http": "ws", "https": "wss"}[scheme]) == expected, (scheme, headers)
-        assert status(rules, headers, scheme=scheme) == PASSES, "reading is the browser's to refuse"
+        assert status(rules, headers, scheme=scheme) == PASSES, "the browser blocks the reading"
         assert status(open_rules, headers, scheme="ws") == PASSES
 
 
@@ -264,7 +264,7 @@ async def test_single_sessions_are_shown_to_local_clients_only(path: str) -> Non
     if path == "/api/metrics":
         assert local["sessions"]
         local["sessions"] = {}
-    assert remote == local, "all else is the same"
+    assert remote == local, "all other fields are equal"
 
 
 async def test_settings_are_changed_by_local_clients_only() -> None:
@@ -329,7 +329,7 @@ def test_any_origin_is_parsed(text: str, seed: str) -> None:
 
 
 def _as_header(text: str) -> str:
-    """Any text as a server may hand it over: Latin-1 without line breaks."""
+    """Any text that a server may pass to the app: Latin-1 without line breaks."""
     return text.encode().decode("latin-1").replace("\r", "").replace("\n", "")
 
 
@@ -344,7 +344,7 @@ def test_is_loopback(text: str) -> None:
 
 
 async def request_through(middleware: AccessMiddleware, headers: Headers) -> list[ASGISendEvent]:
-    """What the guard sends for a handshake, to a host without the extension for HTTP answers."""
+    """What the middleware sends for a handshake, to a host without the extension for HTTP answers."""
     sent: list[ASGISendEvent] = []
 
     async def send(event: ASGISendEvent) -> None:
@@ -367,7 +367,7 @@ async def test_log_of_rejections_is_rate_limited_and_counts_the_others(
     with caplog.at_level(logging.WARNING, logger="trio_stt.access.middleware"):
         for number in range(500):
             answer = await request_through(middleware, {"Host": f"evil{number}.example\x1b[31m"})
-            assert [event["type"] for event in answer] == ["websocket.close"], "a host makes it 403"
+            assert [event["type"] for event in answer] == ["websocket.close"], "the host turns the rejection into a 403"
         assert [record.getMessage() for record in caplog.records] == [
             r"rejected a request: the host name 'evil0.example\x1b[31m' is not allowed"
         ]

@@ -50,7 +50,7 @@ async def ask(
     method: str = "GET",
     address: str = "127.0.0.1",
 ) -> tuple[int, Any]:
-    """Status and body, decoded where it is JSON; for the socket's path, of the answer to a handshake."""
+    """Status and body, decoded if it is JSON. A request to the WebSocket's path is a handshake."""
     sent = {"Host": f"127.0.0.1:{running.port}", **(UPGRADE if path == PATH else {}), **(headers or {})}
 
     def exchange() -> tuple[int, Any]:
@@ -113,7 +113,7 @@ async def test_foreign_origin_changes_no_setting(running: RunningServer) -> None
     assert (status, "allowed_origins" in body["detail"]) == (403, True)
     own = f"http://127.0.0.1:{running.port}"
     assert (await ask(running, "/api/config", {"Origin": own}, method="PATCH"))[0] == 200
-    assert (await ask(running, "/api/config", {"Origin": EVIL}))[0] == 200, "reading is the browser's to refuse"
+    assert (await ask(running, "/api/config", {"Origin": EVIL}))[0] == 200, "the browser blocks the reading"
 
 
 async def test_rebound_host_name_is_rejected_everywhere(running: RunningServer) -> None:
@@ -184,7 +184,7 @@ async def test_public_server_takes_settings_from_local_clients_only(command: lis
 
 
 def _network_address() -> str:
-    """An address of this machine that others would use; nothing is sent."""
+    """This machine's address in its network; finding it sends nothing."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 9))

@@ -1,4 +1,4 @@
-"""Requests as any client can send them, on real sockets: each gets an answer below 500 and no traceback in the log."""
+"""Invalid requests over real sockets: each gets an answer below 500 and leaves no traceback in the log."""
 
 import logging
 import re
@@ -82,7 +82,7 @@ def requests(draw: st.DrawFn) -> bytes:
 
 
 async def statuses(port: int, sent: Iterable[bytes]) -> list[int | None]:
-    """The status of each answer; None where the connection was closed without one."""
+    """The status of each answer; None if the connection was closed without an answer."""
     return [await _status(port, request) for request in sent]
 
 
@@ -115,7 +115,7 @@ def assert_unharmed(records: Iterable[logging.LogRecord]) -> None:
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterable[pytest.LogCaptureFixture]:
-    """All that is logged, by Hypercorn and Quart, too."""
+    """All log lines, including those of Hypercorn and Quart."""
     logger = logging.getLogger("trio_stt")
     logger.addHandler(caplog.handler)
     yield caplog
@@ -142,7 +142,7 @@ async def test_ranges_are_served_or_ignored(
     assert_unharmed(log.records)
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO")  # Quart-Trio opens a file as a client leaves
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO")  # the client disconnects during the open
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

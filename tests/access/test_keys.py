@@ -1,4 +1,4 @@
-"""Keys at rest: their form, their file, and the command that makes, lists and revokes them."""
+"""Stored keys: their format, their file, and the command that creates, lists and revokes them."""
 
 import base64
 import hashlib
@@ -103,7 +103,7 @@ def test_file_is_readable_by_its_owner_only_and_keeps_comments(tmp_path: Path) -
     assert path.read_text() == f"# ours\n{first.entry}\n{second.entry}\n"
     remove_from_file(path, first.id)
     assert path.read_text() == f"# ours\n{second.entry}\n"
-    assert list(tmp_path.iterdir()) == [path], "no draft is left"
+    assert list(tmp_path.iterdir()) == [path], "no temporary file is left"
 
 
 def test_change_of_the_file_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

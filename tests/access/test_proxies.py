@@ -1,4 +1,4 @@
-"""Trusted proxies: which headers count, and what follows from them."""
+"""Trusted proxies: which headers are used, and for what."""
 
 import sys
 from types import FrameType
@@ -35,7 +35,7 @@ def scope_of(headers: Headers, *, peer: str = PROXY, path: str = "/health", sche
 
 
 def seen(headers: Headers, *, peer: str = PROXY, scheme: str = "http") -> tuple[str, str, str]:
-    """The address, scheme and host name that count."""
+    """The address, scheme and host name that the server uses."""
     scope = Proxies(load_settings({"trusted_proxies": TRUSTED})).seen(
         scope_of([("host", "inner"), *headers], peer=peer, scheme=scheme)
     )
@@ -137,7 +137,7 @@ def test_routes_get_the_path_below_the_root(root: str, path: str, below: str) ->
 
 
 def steps_of(value: str) -> int:
-    """The lines of Python that run, and the characters that regular expressions get, while a header is read."""
+    """Work of reading a header: lines of Python that run plus characters that regular expressions get."""
     steps = 0
 
     class CountingPattern:

@@ -92,7 +92,7 @@ async def test_patch_applies_and_rejects_each_setting() -> None:
         assert config["settings"] == report["settings"]
         assert config["limits"]["maxSessions"] == 1
 
-        # At once: the second session finds no place, until there are two.
+        # The limit changes at once: a second session is rejected until the limit is 2.
         async with connected(running) as first:
             assert (await first.until("hello"))["settings"] == report["settings"]
             async with connected(running) as second:
@@ -236,14 +236,14 @@ async def test_too_large_body_is_rejected_with_the_limit(running: RunningServer)
     assert len(fits) == MAX_BODY_BYTES
     assert (await request(running, "PATCH", fits))[0] == 200
 
-    # One that never ends is refused while it is sent.
+    # An endless body is rejected while it is sent.
     with trio.fail_after(30):
         assert b" 413 " in await trio.to_thread.run_sync(endless, running.port)
     assert (await request(running, "GET"))[1]["settings"]["max_sessions"] == 9
 
 
 def endless(port: int) -> bytes:
-    """The status line that answers a body in chunks without end."""
+    """The status line of the answer to an endless body in chunks."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(b"PATCH /api/config HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"

@@ -1,4 +1,4 @@
-"""A real server over real sockets: every command and report in the contract's shapes, and answers while it is busy."""
+"""A real server over real sockets: commands and reports have the contract's shapes, and a busy server still answers."""
 
 import http.client
 import json
@@ -95,12 +95,12 @@ async def test_commands_and_reports_of_a_real_server_have_their_documented_shape
     all_reports = json.dumps([reports, changed, client.of("metrics")]).lower()
     words = {word for final in client.of("final") for word in final["text"].lower().rstrip(".").split()}
     assert "tried" in words
-    assert "tried" not in all_reports, "no report holds what was said"
+    assert "tried" not in all_reports, "no report contains a transcript"
 
 
 @dataclass
 class Gate:
-    """An engine's answer: to more than a second of audio it comes when it may."""
+    """The engine's answer. For more than a second of audio it waits until the gate is opened."""
 
     waits: threading.Event
     may_go: threading.Event

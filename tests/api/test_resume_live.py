@@ -90,7 +90,7 @@ async def test_shutdown_records_disconnected_sessions_and_does_not_wait_for_them
         assert "Traceback" not in server.output
     events, audio = check_record(tmp_path)
     assert [event["text"].lower().startswith("ever") for event in events if event["type"] == "final"] == [True]
-    assert 0.5 < len(audio) / 16_000 <= 1.5, "what was not read yet when the client died is lost with it"
+    assert 0.5 < len(audio) / 16_000 <= 1.5, "audio that the server had not read when the client was killed is lost"
 
 
 def check_record(folder: Path) -> tuple[list[dict[str, str]], NDArray[np.int16]]:

@@ -1,4 +1,4 @@
-"""What `docs/deploy.md` writes: the unit; behind nginx and Caddy the page, the socket, and whose address counts."""
+"""The examples of `docs/deploy.md`: the systemd unit, and nginx and Caddy in front of page and WebSocket."""
 
 import re
 import shutil
@@ -62,7 +62,7 @@ def caddy_site(folder: Path, own: int, behind: int, root: str) -> str:
 
 @asynccontextmanager
 async def proxy(kind: str, folder: Path, behind: int, root: str) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
-    """The port of a proxy, and what its clients trust."""
+    """The port of a running proxy, and the CA that its clients trust."""
     program = shutil.which(kind) or shutil.which(kind, path="/usr/sbin:/usr/local/sbin")
     if program is None:
         missing(f"{kind} is not installed")
@@ -104,7 +104,7 @@ async def _listens(port: int) -> bool:
 
 @asynccontextmanager
 async def tls_client(port: int, trusting: ssl.SSLContext) -> AsyncIterator[RawClient]:
-    # From an address that is not a proxy's: a trusted address would count as another hop.
+    # The client's address is not a trusted one, because a trusted address would count as another proxy.
     tcp = await trio.open_tcp_stream("127.0.0.1", port, local_address="127.0.0.2")
     async with trio.SSLStream(tcp, trusting, server_hostname=NAME, https_compatible=True) as stream:
         yield RawClient(stream)
@@ -149,7 +149,7 @@ async def test_behind_a_proxy(kind: str, root: str, monkeypatch: pytest.MonkeyPa
 
         own = {"Host": f"{NAME}:{port}", "Origin": f"https://{NAME}:{port}"}
         async with tls_client(port, trusting) as client, tls_client(port, trusting) as second:
-            # The page's origin is that of the proxy, with scheme and port; a client's X-Forwarded-For must not count.
+            # The page's origin is the proxy's, with scheme and port. A client's own X-Forwarded-For must be ignored.
             await client.open(port, f"{root}/ws/transcribe", own | {"X-Forwarded-For": "198.51.100.1"})
             await client.until("hello")
             await second.open(port, f"{root}/ws/transcribe", own | {"X-Forwarded-For": "198.51.100.2"})
@@ -166,4 +166,4 @@ async def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "trio-stt.service"
     unit.write_text(example("ini").replace("/opt/trio-stt/bin/trio-stt", sys.executable))
     verified = await trio.run_process([program, "verify", str(unit)], capture_stderr=True, check=False)
-    assert not [line for line in verified.stderr.decode().splitlines() if unit.name in line]  # others are the machine's
+    assert not [line for line in verified.stderr.decode().splitlines() if unit.name in line]  # others: the machine's

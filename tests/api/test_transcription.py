@@ -36,7 +36,7 @@ async def hypercorn(worker: str, **settings: object) -> AsyncIterator[RunningSer
 
 @pytest.fixture(scope="module", params=WORKERS)
 def shared(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
-    """A server for the tests that find no session of another test on it, and leave none."""
+    """A server shared by tests that start and end without a session on it."""
     settings = {"max_sessions": "3", "resume_grace_s": "0.5", "max_commands_per_second": "100000"}
     env = {f"TRIO_STT_{name.upper()}": value for name, value in settings.items()}
     with shared_server([*HYPERCORN, "-k", request.param], env) as running:
@@ -80,7 +80,7 @@ async def test_client_gets_all_events_in_order(server: RunningServer) -> None:
         await client.until("pong")
 
         assert client.of("final")[0]["text"].lower().startswith(BECKETT_FIRST_WORDS)
-        assert client.of("realtime"), "partials came while speaking"
+        assert client.of("realtime"), "partials arrived during speech"
         event_names = client.event_names
         for before, after in [
             ("status listening", "status voice"),
@@ -164,7 +164,7 @@ async def test_client_that_never_reads_is_disconnected_while_others_are_served(s
 async def _ask_and_never_read(
     server: RunningServer, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Ask for metrics without end, and read none of the answers."""
+    """Request metrics without end, and read no answer."""
     async with web_socket(server, PATH) as socket:
         await socket.get_message()
         task_status.started()
@@ -221,7 +221,7 @@ async def test_hostile_input_gets_an_error_and_the_session_continues(server: Run
 
 
 async def until_sessions(server: RunningServer, count: int) -> dict[str, Any]:
-    """The health report, once it counts this many sessions."""
+    """Wait until the health report counts `count` sessions, and return it."""
     with trio.fail_after(90):
         while (report := await health(server))["activeSessions"] != count:  # noqa: ASYNC110 - another process cannot set our events
             await trio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A server with a wake word, started from the command line and spoken to over a real socket."""
+"""A server with a wake word, started from the command line, gets speech over a real socket."""
 
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ FOLLOWUP = ["timeline wakeword_followup_started", "status wakeword_detected"]
 
 
 async def test_spoken_wake_word_goes_through_every_state() -> None:
-    """Nothing before the word, the command, a follow-up without the word, both windows' ends."""
+    """Speech before the wake word is ignored; then the command, a follow-up without the word, and both timeouts."""
     talk = np.concatenate(
         [
             room(1.0),

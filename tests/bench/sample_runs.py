@@ -1,4 +1,4 @@
-"""Runs as simulated clients would have recorded them."""
+"""Made-up records of benchmark runs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The command as a user runs it, against the real server."""
+"""The command `trio-stt bench` against the real server."""
 
 import os
 import subprocess
@@ -110,7 +110,7 @@ def test_server_that_does_not_start_is_reported_with_its_output(
 
 
 def servers(pid: int) -> list[int]:
-    """Ids of the servers among the children of a process; imports may start other short-lived children."""
+    """Process ids of the servers among a process's children. Imports may start other, short-lived children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     commands = {int(child): Path(f"/proc/{child}/cmdline") for child in children}
     return [child for child, command in commands.items() if command.exists() and b"\0serve\0" in command.read_bytes()]

@@ -1,4 +1,4 @@
-"""A client's connection, on a pair of sockets whose other end reads when the test says so."""
+"""A client's connection over a pair of sockets; the test decides when the other end reads."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator

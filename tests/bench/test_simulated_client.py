@@ -1,4 +1,4 @@
-"""A simulated client against a minimal server of the public protocol, without our additions."""
+"""A simulated client against a minimal server of the shared protocol, without this project's additions."""
 
 import json
 import ssl
@@ -98,8 +98,8 @@ async def test_client_needs_the_public_protocol_only(tmp_path: Path) -> None:
         RunResult(plan=plan, steady_from_s=0.0, records=[record], clients_cpu_s=0.0, before=None, after=None)
     )
     assert (result.word_error_rate, result.silence_ms, result.segments, result.final.count) == (0.0, 500.0, 1, 1)
-    assert result.final.p50_ms >= 480  # twelve packets of silence: no server of this kind can be faster
-    assert result.first_partial.p50_ms >= 40  # nor before its first packet
+    assert result.final.p50_ms >= 480  # the server above waits for twelve packets of silence
+    assert result.first_partial.p50_ms >= 40  # its first packet
     assert round(result.dropped_s, 3) == 0.104
     assert result.revised_words_per_shown_word == round(1 / 3, 4)
 

@@ -59,7 +59,7 @@ def test_share_of_clients_that_speak_at_once(duration_s: float) -> None:
 def test_full_share_still_has_pauses_between_clips() -> None:
     made = plan()
     pauses = [step for step in script(made, made.clients[0]) if step.clip is None]
-    assert min(step.packets for step in pauses) * 0.04 >= MIN_PAUSE_S - 0.21  # the lead-in is the shortest
+    assert min(step.packets for step in pauses) * 0.04 >= MIN_PAUSE_S - 0.21  # the lead-in is the shortest pause
     assert all(step.packets * 0.04 >= MIN_PAUSE_S for step in pauses[1:])
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the contract tests: talking clients, recorded engine input, a real server with a fake engine."""
+"""Fixtures of the contract tests: clients that send speech, recorded engine input, a real server with a fake engine."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -43,7 +43,7 @@ async def talk(client: Client, level: int, seconds: float) -> None:
 
 @dataclass
 class RecordingAnswer:
-    """Records the clips that an engine gets; answers with their levels or by `answer`."""
+    """Records the clips of an engine. Its text lists their levels unless `answer` gives another text."""
 
     answer: Callable[[Batch], object] = levels
     clips: list[NDArray[np.int16]] = field(default_factory=list)
@@ -54,12 +54,12 @@ class RecordingAnswer:
 
     @property
     def runs(self) -> list[list[tuple[int, int]]]:
-        """Of each clip: the levels in order, and how many samples each lasts."""
+        """For each clip, its levels in order with their lengths in samples."""
         return [[(int(level), len(list(run))) for level, run in groupby(clip)] for clip in self.clips]
 
 
 def composed(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, **settings: object) -> ServerState:
-    """A server as `build_server` makes it, where every model is `engine`; nothing runs yet.
+    """A server made by `build_server` that loads `engine` for every model; nothing runs yet.
 
     Each lane has one worker, because scripted answers depend on the order of calls.
     """

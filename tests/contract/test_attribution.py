@@ -1,4 +1,4 @@
-"""Defects 11/20 to 11/28 of tests/contract_report.py: events of the wrong utterance, and events that were not true."""
+"""Defects 11/20 to 11/28 of tests/contract_report.py: events of the wrong utterance, and false events."""
 
 from itertools import pairwise
 
@@ -156,7 +156,7 @@ async def test_late_partial_is_not_shown_under_the_next_utterance() -> None:
         assert {number for number, _, _ in shown} == {1, 2, 3}
         for number, recording_id, text in shown:
             assert (number_of[text], number_of[text]) == (number, recording_id)
-        assert len(recording.clips) - 3 > len(shown), "some were late"
+        assert len(recording.clips) - 3 > len(shown), "some partials were late"
 
 
 @contract("2.5", "6.5", "11/26")

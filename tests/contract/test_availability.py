@@ -1,4 +1,4 @@
-"""Defects 11/1 to 11/5 of tests/contract_report.py: freezes, and clients that stopped the server for all others."""
+"""Defects 11/1 to 11/5 of tests/contract_report.py: freezes, and clients that blocked all others."""
 
 import sys
 import threading
@@ -35,7 +35,7 @@ def _record(event: str, arguments: tuple[object, ...]) -> None:
         _recorded.append(f"{event} {arguments[:1]}")
 
 
-sys.addaudithook(_record)  # audit hooks cannot be removed: outside of a test this one records nothing
+sys.addaudithook(_record)  # audit hooks cannot be removed, so outside of the test this one records nothing
 
 
 class Steps(trio.abc.Instrument):
@@ -165,7 +165,7 @@ async def test_events_for_a_client_that_does_not_read_are_bounded_and_sent_by_on
         assert stalled.aborted
         assert server.server_state.active_sessions == 0
         unread = stalled._from_client.statistics().current_buffer_used
-        assert unread > 19 * MAX_EVENTS, "it was given up at the bound"
+        assert unread > 19 * MAX_EVENTS, "the client was disconnected at the bound"
 
 
 @contract("4.10", "1.3", "11/5")
@@ -180,7 +180,7 @@ async def test_wake_words_without_a_backend_do_not_affect_later_sessions() -> No
         await client.until(Final)
         await client.settled()
         assert client.states[0] == "listening"
-        assert client.finals == [(1, "1111.")], "it did not wait for a word"
+        assert client.finals == [(1, "1111.")], "the session did not wait for a wake word"
         assert not client.session.report().wake_word_enabled
 
 

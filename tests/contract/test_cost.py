@@ -128,7 +128,7 @@ async def test_long_utterance_is_stored_once_and_not_copied_further() -> None:
         finally:
             tracemalloc.stop()
         samples = 26 * 16_000
-        # Two bytes a sample in the buffer, which may have twice the room; four in the clip, and four while it is built.
+        # The buffer has two bytes a sample and up to twice the capacity; the clip has four, and four while it is built.
         assert peak < samples * (2 * 2 + 4 + 4)
 
 
@@ -198,7 +198,7 @@ async def test_waiting_tasks_do_not_poll(speaking: bool) -> None:
         trio.lowlevel.remove_instrument(counted)
         heartbeats = minutes_s / HEARTBEAT_S
         stall_checks = minutes_s / (SEND_TIMEOUT_S / 4)  # of `Delivery.watch`
-        # The lane, not each session, stall_checks at its delay while jobs are queued.
+        # The lane, not each session, checks its delay while jobs are queued.
         lane_checks = minutes_s / DELAY_CHECK_INTERVAL_S if speaking else 0.0
         assert counted.steps <= len(clients) * (4 * heartbeats + 2 * stall_checks) + lane_checks
 
@@ -242,4 +242,4 @@ async def test_segments_do_not_depend_on_arrival_times() -> None:
                 if isinstance(segment := final.segment, Segment)
             ])  # fmt: skip
     assert results[0] == results[1] == results[2]
-    assert [text for text, *_ in results[0]] == ["1111.", "2222 3333."], "ended by silence, at any pace"
+    assert [text for text, *_ in results[0]] == ["1111.", "2222 3333."], "silence ends the utterances at any speed"

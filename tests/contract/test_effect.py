@@ -39,7 +39,7 @@ async def test_partial_audio_limits_apply_to_later_sessions() -> None:
         client.command("start")
         await talk(client, 1111, 4.0)
         sizes = [clip.size for clip in recording.clips]
-        assert 16_000 - 1024 <= sizes[0] < 16_000 - 1024 + 1280, "ahead of the first window after a second"
+        assert 16_000 - 1024 <= sizes[0] < 16_000 - 1024 + 1280, "the last whole window before a second"
         assert max(sizes) == sizes[-1] == 32_000
 
 
@@ -226,7 +226,7 @@ async def test_queued_partials_are_coalesced_and_counted_once() -> None:
         assert recording.clips[1].size >= 2.2 * 16_000, "a quarter of a second old at most"
         shown = client.of(Realtime)[0]
         assert shown.timing.queue_delay_seconds is not None
-        assert shown.timing.queue_delay_seconds > 2.0, "the place was waited for as long as that"
+        assert shown.timing.queue_delay_seconds > 2.0, "it waited that long for its place"
         assert client.session.report().stale_realtime_discarded == 0
 
 

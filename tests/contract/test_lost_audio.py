@@ -1,4 +1,4 @@
-"""Defects 11/14, 11/15 and 11/17 to 11/19 of tests/contract_report.py: audio lost, bent or in the wrong utterance."""
+"""Defects 11/14, 11/15 and 11/17 to 11/19 of tests/contract_report.py: audio lost, distorted or misplaced."""
 
 import numpy as np
 import pytest
@@ -102,7 +102,7 @@ async def test_wake_word_is_cut_out_exactly(buffer_s: float) -> None:
         await client.until(Final)
         await client.settled()
         (clip,) = recording.runs
-        assert clip[:2] == [(0, 7680), (2222, 16_000)], "pre-roll back to the detection, then all speech"
+        assert clip[:2] == [(0, 7680), (2222, 16_000)], "pre-roll from the detection on, then all speech"
 
 
 @contract("4.9", "11/19")

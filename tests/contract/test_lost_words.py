@@ -31,7 +31,7 @@ async def test_speculative_final_is_not_used_for_a_longer_utterance(end: str) ->
         client.command("start")
         await talk(client, 1111, 1.0)
         await talk(client, 0, 0.45)
-        assert client.session.report().final_completed + client.session.report().final_submitted >= 1, "ahead"
+        assert client.session.report().final_completed + client.session.report().final_submitted >= 1, "speculated"
         await talk(client, 2222, 1.0 if end != "length" else 3.0)
         if end == "silence":
             client.pause(PAUSE_S)
@@ -90,7 +90,7 @@ async def test_stop_in_silence_yields_no_final() -> None:
         client.command("stop")
         await client.until(Final)
         await client.settled()
-        assert client.finals == [(1, "1111.")], "nor is the noise before the first stop in it"
+        assert client.finals == [(1, "1111.")], "the noise before the first stop is not in it, either"
         assert client.event_names.count("timeline recording_started") == 1
 
 
@@ -110,7 +110,7 @@ async def test_stop_ends_a_short_utterance_and_start_begins_a_new_one() -> None:
         client.say(2222, 0.5)
         client.command("stop")
         await client.until(Final, 2)
-        assert client.finals[1] == (2, "2222."), "nothing is glued over the pause"
+        assert client.finals[1] == (2, "2222."), "no audio from before the pause"
 
 
 @contract("4.5", "11/11")
@@ -129,7 +129,7 @@ async def test_gap_between_utterances_does_not_block_the_next() -> None:
         spoken = Counter[int]()
         for clip in recording.runs:
             spoken.update(dict(clip))
-        assert [spoken[level] for level in (1111, 2222, 3333)] == [16_000] * 3, "what fell into the gap is pre-roll"
+        assert [spoken[level] for level in (1111, 2222, 3333)] == [16_000] * 3, "audio in the gap becomes pre-roll"
 
 
 @contract("7.3", "4.13", "11/12")
@@ -153,7 +153,7 @@ async def test_failed_final_is_retried_and_refused_one_waits() -> None:
             await client.until(Final, 2)
             assert client.finals == [(1, f"{1111 + number}."), (2, f"{2222 + number}.")]
             assert client.of(Error) == []
-            assert client.session.report().final_rejected <= 4, "a final counts once, and once when computed ahead"
+            assert client.session.report().final_rejected <= 4, "once as speculative, once as final"
         assert sum(client.session.report().final_rejected for client in clients) > 0
         assert len(failed) == 6
 
@@ -194,7 +194,7 @@ async def test_shed_audio_is_counted_and_announced_exactly(
         return await processor._inbox.put_audio(audio)
 
     monkeypatch.setattr(AudioProcessor, "_process", stall)
-    monkeypatch.setattr(AudioProcessor, "accept", always_queue)  # a packet processed at once could not stall
+    monkeypatch.setattr(AudioProcessor, "accept", always_queue)  # a packet processed at once would not stall
     recording = RecordingAnswer()
     async with server_fixture(answer=recording, audio_queue_size=25) as server:  # 20 packets
         client = await server.connect(partials=False)
@@ -212,7 +212,7 @@ async def test_shed_audio_is_counted_and_announced_exactly(
         assert 0 <= dropped * 512 - missing < 512 * len(shed)
         assert sum(int(notice.message.split()[0]) for notice in shed) == dropped
         assert client.of(Status)[-1].dropped_chunks == dropped
-        assert dict(recording.runs[-1])[3333] == 6400, "the oldest goes"
+        assert dict(recording.runs[-1])[3333] == 6400, "the oldest audio is shed"
 
 
 @contract("4.13", "11/16")

@@ -24,7 +24,7 @@ Pcm = NDArray[np.int16]
 
 
 def load(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float64]:
-    """A sound file's samples at `rate_hz`, int16 units; resampled in one piece at the best quality."""
+    """A sound file at `rate_hz`, int16, resampled in one piece at soxr's best quality."""
     samples, file_rate_hz = soundfile.read(path, dtype="float64")
     return soxr.resample(samples, file_rate_hz, rate_hz, quality="VHQ") * 32768
 
@@ -90,7 +90,7 @@ def segments(
 
 
 def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
-    """`segments` by a SpeechDetector with the default settings."""
+    """`segments` of a SpeechDetector with the default settings."""
     detector = SpeechDetector(model, energy_threshold=250.0, webrtc_mode=3)
     return segments(windows(samples), lambda window, speaking: detector.detect(window, speaking=speaking).probability)
 
@@ -102,7 +102,7 @@ def silero_inputs(samples: Pcm) -> list[Pcm]:
 
 
 def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
-    """`segments` by a Silero that gets every window of the telephone band."""
+    """`segments` of Silero on every window of the telephone band."""
     band, states = TelephoneBand(samples.size), new_state()[np.newaxis]
     band.push(samples)
     return segments(silero_inputs(band.recent), lambda window, _: float(model.score(window, states)[0]))

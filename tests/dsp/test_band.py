@@ -15,7 +15,7 @@ def in_band(samples: np.ndarray) -> np.ndarray:
 
 
 def level_db(frequency_hz: float) -> float:
-    """How much louder a tone leaves the band than it came."""
+    """Gain of the band filter for a tone, in dB."""
     tone = pcm(20_000 * np.sin(2 * np.pi * frequency_hz * np.arange(16_000) / 16_000))
     inner = slice(400, -400)
     out = in_band(tone)[inner].astype(np.float64)

@@ -29,7 +29,7 @@ def found(samples: Pcm, sensitivity: float = 0.6) -> list[Boundary]:
 
 
 def voicing(samples: np.ndarray, frame: int, longest_lag: int) -> float:
-    """The best of the correlations between what ends with the frame and what lies 45 or more samples earlier."""
+    """The highest correlation between the end of the frame and the samples 45 or more before it."""
     end = 2 * longest_lag + (frame + 1) * FRAME
     audio = np.concatenate((np.zeros(2 * longest_lag), samples))[end - 2 * longest_lag : end]
     pieces = sliding_window_view(audio, longest_lag)  # the piece with lag 0 comes last
@@ -75,7 +75,7 @@ def reference(samples: Pcm, s: float, longest_lag: int = LOWEST_LAG) -> list[tup
     previous = -math.inf
     for i in range(len(rms) - 3):
         before, after = list(range(max(0, i - 18), i)), [i + 1, i + 2, i + 3]
-        # At the default sensitivity these two are RealtimeSTT's at every sensitivity.
+        # At the default sensitivity these two values are those that RealtimeSTT uses at every sensitivity.
         least_gap, least_score = 16 - round(17.5 * max(0, s - 0.6)), 2 + 2 * max(0, 0.6 - s)
         if i - previous < least_gap or len(before) < 7:
             continue
@@ -168,7 +168,7 @@ def test_silence_noise_and_an_even_tone_have_no_boundaries(sensitivity: float) -
 
 
 def voice(pitch_hz: float) -> Pcm:
-    """Six syllables of 0.25 s, 0.08 s apart: equally strong harmonics up to 1 kHz in any phases."""
+    """Six syllables of 0.25 s, 0.08 s apart: equally strong harmonics up to 1 kHz, with random phases."""
     time_s = np.arange(round(0.25 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     phases = np.random.default_rng(2).uniform(0, 2 * np.pi, 100)
     harmonics = np.arange(1, int(1000 / pitch_hz) + 1)

@@ -23,7 +23,7 @@ PRE_ROLL_WINDOWS = 23
 
 
 class CountingSilero(SileroModel):
-    """Silero that notes the number of states of each score."""
+    """Silero that records how many states each call scores."""
 
     def __init__(self, model: SileroModel) -> None:
         self._model, self.silence_state = model, model.silence_state
@@ -46,7 +46,7 @@ def talk(level_dbfs: float, noise_rms: float, pause_s: float) -> tuple[np.ndarra
 
 
 def starts_in(segments: list[tuple[int, int]], places: list[tuple[int, int]]) -> list[int | None]:
-    """For each place the first window of the first segment that begins in it."""
+    """For each place, the window in which its first segment begins."""
     return [next((s for s, _ in segments if first - 1 <= s <= last), None) for first, last in places]
 
 

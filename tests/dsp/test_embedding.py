@@ -1,4 +1,4 @@
-"""The streaming embedding: it equals the whole network, or is not used."""
+"""The streaming embedding equals the whole network, or is not used."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_states_of_streams_do_not_affect_each_other(
 
 
 def averaging() -> tuple[list[object], dict[str, NDArray[np.generic]]]:
-    """It averages over all time, so that no step can know what the others embedding."""
+    """A network that averages over all frames and therefore cannot run step by step."""
     weights = np.random.default_rng(0).normal(size=(96, 1, 3, MEL_BINS)).astype(np.float32)
     return [
         helper.make_node("Reshape", ["mel", "shape"], ["frames"]),

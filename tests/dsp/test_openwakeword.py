@@ -1,4 +1,4 @@
-"""openWakeWord without its package's code: its models, and scores equal to those of the package."""
+"""openWakeWord's models run without its package's code; scores equal those of the package."""
 
 import json
 import shutil
@@ -145,7 +145,7 @@ def test_scores_equal_those_of_the_package(own: OpenWakeWords, tmp_path: Path) -
         missing(f"the package openwakeword does not run: {package.stderr[-300:]}")
     expected = np.array([json.loads(line) for line in package.stdout.splitlines()])
     ours = scores(own, samples)
-    settled = -(-76 // 8) + 34  # steps until neither remembers what it began with
+    settled = -(-76 // 8) + 34  # steps after which neither depends on its initial state
     assert np.abs(ours - expected[: len(ours)])[settled:].max() < 1e-5
     assert (ours[settled:].max(axis=0)[:2] > 0.9).all(), "the recording contains words"
 

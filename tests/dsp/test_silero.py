@@ -53,7 +53,7 @@ def test_probabilities_and_states_equal_those_of_onnxruntime(
         reference.append(probability[0])
     states = new_state()[np.newaxis]
     assert np.abs(probabilities(silero, stream, states, gain) - np.array(reference)).max() < 2e-5
-    assert np.abs(states[0] - state[:, 0]).max() < 1e-3  # a memory counts up to tens
+    assert np.abs(states[0] - state[:, 0]).max() < 1e-3  # values of the LSTM's cell state reach tens
 
 
 def test_states_of_one_call_do_not_affect_each_other(silero: SileroModel, speech: list[np.ndarray]) -> None:
@@ -95,7 +95,7 @@ def test_missing_package_or_file_names_how_to_install_it(monkeypatch: pytest.Mon
 
 @pytest.fixture
 def copied_model(silero: SileroModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], ModelProto]:
-    """Loads the model file; what a test makes of it is saved with `onnx.save` where SileroModel then looks for it."""
+    """The model file, loaded. A test saves a changed copy with `onnx.save` where SileroModel then loads it."""
     monkeypatch.setattr(silero_module, "package_folder", lambda _: tmp_path)
     (tmp_path / "data").mkdir()
     return lambda: onnx.load(silero.path)

@@ -24,7 +24,7 @@ BITS = np.arange(12)
 
 
 class Recorder:
-    """A stream that notes the numbers of its windows."""
+    """A stream that records the numbers of its windows."""
 
     def __init__(self) -> None:
         self.processed: list[int] = []

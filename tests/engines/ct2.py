@@ -9,11 +9,11 @@ from tests.engines.conftest import whisper_folder
 _EMBEDDINGS = b"decoder/embeddings/weight"
 _END = "<|endoftext|>"
 _EXTRA = ""
-"""The word by which CTranslate2 tells a multilingual vocabulary: English-only ones do not have it."""
+"""The word by which CTranslate2 recognises a multilingual vocabulary: English-only ones lack it."""
 
 
 def write_multilingual(folder: Path) -> Path:
-    """Write the model with one word more before its special tokens, as multilingual ones have.
+    """Write the model with one more word before its special tokens, as multilingual models have it.
 
     CTranslate2 then runs the code for such models, but the words and languages mean nothing.
     """

@@ -33,7 +33,7 @@ from trio_stt.lanes.engines.base import (
 WER_BOUND = 0.08
 
 REMOTE = ("openai_api",)
-"""Engines whose model and device a remote server decides."""
+"""Engines whose model and device a remote server chooses."""
 
 SHARED = [spec.name for spec in registry.engine_specs() if spec.workers == "shared" and spec.name in NAMES]
 
@@ -156,7 +156,7 @@ def test_info_matches_behaviour(engine: Engine, reading: Reading) -> None:
 
 @pytest.mark.parametrize("rounds", [6, pytest.param(10, marks=pytest.mark.long)])
 def test_repeated_loads_leak_nothing(config: EngineConfig, rounds: int) -> None:
-    # Backends keep pools of their own, so the first rounds do not count; the threads of a test's server come and go.
+    # The first rounds do not count, because backends keep memory pools. The threads of a test's server vary.
     third = rounds // 3
     threads: list[int] = []
     resident_bytes: list[int] = []
@@ -166,13 +166,13 @@ def test_repeated_loads_leak_nothing(config: EngineConfig, rounds: int) -> None:
         loaded.transcribe(batch_of(np.zeros(1_600, np.float32)))
         loaded.close()
         del loaded
-        trim(0)  # what was freed may else stay with the process
+        trim(0)  # otherwise glibc may keep the freed memory
         threads.append(len(list(Path("/proc/self/task").iterdir())))
         resident_bytes.append(
             int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
         )
     assert threads[-1] - threads[2] <= 2
-    # What a leak leaves stays and grows; what other threads hold for a moment does not, nor do pools grow for ever.
+    # A leak grows in every round; pools stop growing, and what other threads hold is freed soon.
     growth_bytes = min(resident_bytes[-third:]) - min(resident_bytes[-2 * third : -third])
     assert growth_bytes < third * 64 * 2**20 / 3
 
@@ -197,7 +197,7 @@ def test_a_prompt_primes_its_clip_and_no_other(engine: Engine, reading: Reading)
 
 
 class Busy:
-    """An engine that says when it begins to work."""
+    """An engine that sets an event when a call begins."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -19,7 +19,7 @@ CTRANSLATE2 = (
 
 
 class Driver:
-    """Stands for NVIDIA's library."""
+    """A fake of NVIDIA's driver library."""
 
     def __init__(self, *, devices: int, code: int = 0) -> None:
         self._devices = devices
@@ -29,7 +29,7 @@ class Driver:
         return self._code
 
     def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802 - the library's name
-        count._obj.value = self._devices  # what byref hands to a real library
+        count._obj.value = self._devices  # as a real library gets it from byref
         return 0
 
 
@@ -39,7 +39,7 @@ def no_driver(name: str) -> Driver:
 
 @pytest.fixture(autouse=True)
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose packages hide the installed ones; the machine has a GPU until a test says otherwise."""
+    """A folder whose packages hide the installed ones; the fake machine has a GPU unless a test removes it."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver(devices=1))
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("sherpa_onnx", "_pywhispercpp", "faster_whisper", "ctranslate2", "transformers", "torch", "httpx2"):

@@ -1,4 +1,4 @@
-"""faster-whisper's model folders, options, precision, devices, batches and its filter."""
+"""faster-whisper's model folders, options, precision, devices, batches and VAD filter."""
 
 import os
 import subprocess
@@ -80,9 +80,9 @@ def test_missing_model_without_a_network_is_named(name: str, tmp_path: Path) -> 
         "except EngineUnavailable as error:\n"
         "    print(error)\n"
     )
-    # Nothing listens there: every request is refused, as where there is no network.
+    # Nothing listens at this port, so every request is refused, as without a network.
     environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:1"}
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(  # noqa: S603 - a program of this test
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=120
     )
     (line,) = done.stdout.splitlines()

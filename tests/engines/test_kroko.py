@@ -155,7 +155,7 @@ def test_truncated_or_changed_file_is_refused_or_consistent(data: st.DataObject,
     assert sum(length + 4 for _, length in file.blocks.values()) <= len(content)
 
 
-# --- which file is meant ---
+# --- which file is loaded ---
 
 
 @pytest.mark.contract("8.3")
@@ -249,7 +249,7 @@ def test_wrong_options_are_named(options: dict[str, object], expected_message: s
         load(packed, **options)
 
 
-# --- how much silence a model needs behind the last word ---
+# --- how much silence a model needs after the last word ---
 
 
 @pytest.mark.parametrize("tail_s", [WINDOW_FRAMES / 100 + 0.01, 0.66])
@@ -285,7 +285,7 @@ class FakeResult:
 
 
 class FakeRecognizer:
-    """What the package's documentation shows, and no more."""
+    """The interface in the package's documentation, and nothing beyond it."""
 
     arguments: ClassVar[dict[str, object]] = {}
 
@@ -325,10 +325,10 @@ class FakeRecognizer:
 
 @pytest.fixture
 def licensed(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # A second process would be a second connection to the licence server.
+    # A trial in a child process would be a second connection to the licence server.
     monkeypatch.setattr(trial, "refusal", lambda *_: pytest.fail("a licensed model is loaded in one process only"))
     package = ModuleType("kroko_onnx")
-    package.OnlineRecognizer = FakeRecognizer  # type: ignore[attr-defined] # that is how modules are faked
+    package.OnlineRecognizer = FakeRecognizer  # type: ignore[attr-defined] # a fake module
     monkeypatch.setitem(sys.modules, "kroko_onnx", package)
     header: dict[str, object] = {"free": "false"}
     return pack_kroko(unpacked, tmp_path / "Kroko-FR-Pro-128-L-Streaming-001.data", header=header)
@@ -348,7 +348,7 @@ def test_encrypted_model_uses_the_package_and_key(licensed: Path) -> None:
     }
     assert FakeRecognizer.arguments | expected == FakeRecognizer.arguments
     assert (engine.info.model, engine.info.device, engine.info.streaming) == (str(licensed), "cpu", True)
-    tail_samples = round(0.66 * 16_000)  # the least silence; this window is shorter
+    tail_samples = round(0.66 * 16_000)  # the minimum silence; this window is shorter
     (transcript,) = engine.transcribe(batch_of(SENTENCE))
     assert transcript.text == f"heard {SENTENCE.size + tail_samples}"
     assert (transcript.language, transcript.segments) == ("fr", ())

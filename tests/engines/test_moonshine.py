@@ -36,7 +36,7 @@ def load_with(options: Mapping[str, object] | None = None, **changes: Any) -> En
 
 
 class Finder:
-    """Loads models with a recogniser that keeps only the files that it is given."""
+    """Loads models with a recogniser that only records the files it gets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.files: dict[str, Path] = {}
@@ -47,7 +47,7 @@ class Finder:
             monkeypatch.setattr(sherpa_onnx.OfflineRecognizer, name, self._recorder(name, inspect.signature(original)))
 
     def find(self, model: str, download_root: Path | None = None, **options: object) -> str:
-        """Load a model, and return what `info` calls it."""
+        """Load a model, and return its name in `info`."""
         config = EngineConfig(engine=ENGINE, model=model, download_root=download_root, options=options)
         return registry.load(config).info.model
 
@@ -74,7 +74,7 @@ def v2_folder(folder: Path) -> Path:
 
 
 def v1_folder(folder: Path) -> Path:
-    """Make a v1 directory by names alone; there is no v1 model to load."""
+    """Make a v1 directory of empty files with the right names; there is no v1 model to load."""
     folder.mkdir(parents=True)
     for name in V1_NAMES:
         (folder / name).touch()
@@ -126,7 +126,7 @@ def test_token_table_that_sherpa_onnx_cannot_read_is_refused(table: str, tmp_pat
 
 
 def test_byte_tokens_are_joined_to_characters() -> None:
-    # Moonshine hears music in a short tone, and has no token for the note, only for its bytes.
+    # Moonshine transcribes a short tone as a note sign, for which it has no token, only bytes.
     tone = (0.3 * np.sin(0.3927 * np.arange(1_600))).astype(np.float32)
     (transcript,) = load_with().transcribe(batch_of(tone))
     assert set(transcript.text) <= set("♪ ")

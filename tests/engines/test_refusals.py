@@ -1,4 +1,4 @@
-"""What every engine refuses, with which message: missing packages, models and files, invalid settings."""
+"""What every engine refuses, and the messages: missing packages, models and files, invalid settings."""
 
 import re
 import sys
@@ -31,12 +31,12 @@ WRONG_OPTIONS: dict[str, dict[str, object]] = {
 """An option of the wrong type for each engine; all others get an invalid number of threads."""
 
 REMOTE = ("openai_api",)
-"""Engines whose model and device a remote server decides."""
+"""Engines whose model and device a remote server chooses."""
 
 IN_A_FOLDER = [
     name for name in (*WRITTEN_MODEL_NAMES, *UNLOADABLE, "faster_whisper", "transformers") if name != "kroko_onnx"
 ]
-"""Engines whose model is a folder that the tests know."""
+"""Engines whose model is a folder known to the tests."""
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_every_contract_name_is_listed(name: str) -> None:
 
 
 def load_or_explain(config: EngineConfig) -> None:
-    """Load an engine, or fail with one line that says what is missing and how to get it."""
+    """Load an engine, or check that the error is one line that says how to get what is missing."""
     try:
         model_resolver.load(config).close()
     except EngineUnavailable as error:

@@ -1,4 +1,4 @@
-"""The choice of device, precision and language, which all adapters share."""
+"""Selection of device, precision and language, shared by all adapters."""
 
 import pytest
 

@@ -67,7 +67,7 @@ def test_missing_file_names_option_family_path_and_release(family: Family, tmp_p
 
 
 class Recorder:
-    """Replaces the factory of a family in sherpa-onnx, and keeps its arguments."""
+    """Replaces the factory of a family in sherpa-onnx and records its arguments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
         self.keywords: dict[str, Any] = {}
@@ -78,9 +78,9 @@ class Recorder:
             self.keywords = keywords
             return self
 
-        record.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # it must look like the original
+        record.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # the adapter reads it
         monkeypatch.setattr(sherpa_onnx.OfflineRecognizer, family.factory, record)
-        monkeypatch.setattr(trial, "refusal", lambda *_: None)  # a child process would meet the real library
+        monkeypatch.setattr(trial, "refusal", lambda *_: None)  # a child process would load the real library
 
     def create_stream(self) -> "Recorder":
         return self

@@ -1,4 +1,4 @@
-"""sherpa-onnx's offline models that the tests write: files, options, words with times, damaged models."""
+"""Offline models of sherpa-onnx, written by the tests: files, options, words with times, damaged models."""
 
 import re
 import shutil

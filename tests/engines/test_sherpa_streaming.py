@@ -1,4 +1,4 @@
-"""sherpa-onnx's online models that the tests write: files, options, words with times, damaged models."""
+"""Streaming models of sherpa-onnx, written by the tests: files, options, words with times, damaged models."""
 
 import re
 import shutil
@@ -58,7 +58,7 @@ def test_chunks_of_any_size_equal_one_shot(write: Callable[[Path], Path], piece:
     stream.finish()
     engine.decode([stream])
     assert stream.result() == engine.transcribe(batch_of(SENTENCE))[0]
-    # Streaming greedily takes nothing back; only Paraformer leaves the first half of a word without its `@@`.
+    # Greedy streaming revises nothing; only Paraformer gives the first half of a word without its `@@`.
     assert all(WORDS.startswith(text) or text.endswith(" th") for text in partials)
     assert len(set(partials)) >= 3
 

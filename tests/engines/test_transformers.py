@@ -44,7 +44,7 @@ def test_batch_of_mixed_lengths_equals_its_clips_one_by_one(
     alone = [engine.transcribe(batch_of(clip))[0] for clip in clips]
     assert engine.transcribe(batch_of(*clips)) == alone
     assert engine.transcribe(batch_of(*reversed(clips))) == alone[::-1]
-    assert len({transcript.text for transcript in alone}) > 1, "such a checkpoint shows nothing"
+    assert len({transcript.text for transcript in alone}) > 1, "such a checkpoint tests nothing"
 
 
 @pytest.mark.parametrize("name", TIMED)
@@ -154,7 +154,7 @@ def test_prompt_affects_its_own_clip_and_timestamps_are_optional(beckett: NDArra
 
 
 class _Mel:
-    """torchaudio's mel spectrogram, as far as a random model needs one."""
+    """A stand-in for torchaudio's mel spectrogram, good enough for a random model."""
 
     def __init__(self, *, n_fft: int, win_length: int, hop_length: int, n_mels: int, sample_rate: int) -> None:
         assert sample_rate == RATE_HZ

@@ -157,7 +157,7 @@ def test_segments_are_timed(beckett: NDArray[np.float32]) -> None:
 
 
 def test_error_logged_by_whisper_cpp_fails_the_clip(beckett: NDArray[np.float32]) -> None:
-    # More candidates than decoders: whisper.cpp refuses with a return code that the binding drops.
+    # With more candidates than decoders, whisper.cpp returns an error code that the binding ignores.
     engine = load_with({"transcribe": {"greedy": {"best_of": 99}, "temperature": 1.0}})
     with pytest.raises(TranscriptionFailed, match="too many decoders"):
         engine.transcribe(batch_of(beckett[:16_000]))

@@ -1,4 +1,4 @@
-"""Windows of clips: nothing is lost, nothing is moved, no window is longer than Whisper's input."""
+"""Windows of clips: no audio is lost or moved, and no window is longer than Whisper's input."""
 
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ RATE_HZ = 16_000
 
 
 def clips_of(sizes: list[int]) -> list[Clip]:
-    """Clips whose samples all differ, so that each tells where it is from."""
+    """Clips whose samples all differ, so that each sample identifies its place."""
     numbers = np.arange(1, sum(sizes) + 1, dtype=np.float32)
     return np.split(numbers, np.cumsum(sizes)[:-1])
 
@@ -66,7 +66,7 @@ def test_a_filtered_clip_keeps_all_speech_and_pauses_within_a_window(steps: list
         assert window.end in {end for _, end in stretches}
     for before, after in pairwise(windows):
         first_after = next(end for start, end in stretches if start == after.start)
-        assert first_after - before.start > WINDOW_S * RATE_HZ  # One window would not have held it too.
+        assert first_after - before.start > WINDOW_S * RATE_HZ  # One window could not contain both.
 
 
 @pytest.mark.parametrize(("samples", "cuts"), [(WINDOW_S * RATE_HZ, False), (WINDOW_S * RATE_HZ + 1, True)])

@@ -26,13 +26,13 @@ RATE_HZ = 16_000
 GRACE_S = 1
 FLAGS = ("--port", "{port}", "--resume-grace-s", str(GRACE_S), "--max-connections-per-address", "1000")
 SETTLES_WITHIN_S = 30.0
-"""Sessions are kept for their grace; then Trio keeps an idle thread for ten seconds."""
+"""Seconds until resources are free: a session's grace period, then Trio's ten seconds for an idle thread."""
 MARGIN_BYTES = 48 * 2**20
-"""What a server may hold more than before: pages that its allocator keeps in each thread's arena after a burst of
+"""Memory that a server may hold beyond before: pages that its allocator keeps in each thread's arena after a burst of
 large buffers. One session's buffers take about 100 KB, so 500 sessions that were not given back would show."""
 
 RELOADS_MARGIN_BYTES = 320 * 2**20
-"""The same where engines were loaded anew, each on a fresh thread with an arena of its own: measured over six reloads,
+"""The same after reloads of an engine, each on a new thread with an arena of its own. Measured over six reloads,
 memory grows with the first three, by 150 MiB from the first on, and stays there."""
 
 
@@ -44,12 +44,12 @@ def sentence() -> NDArray[np.int16]:
 
 
 def full_scale_sentence() -> NDArray[np.int16]:
-    """The same at a level at which the engine of `faulty_server` misbehaves."""
+    """The same at full scale, which triggers the fault of the engine of `faulty_server`."""
     return np.clip(sentence().astype(np.int32) * 40, -32_768, 32_767).astype(np.int16)
 
 
 def frames_of(samples: NDArray[np.int16]) -> bytes:
-    """`start` and the samples in packets of 40 ms, as they go over the wire."""
+    """`start` and the samples in packets of 40 ms, as WebSocket frames."""
     pieces = [samples[at : at + 640].astype("<i2").tobytes() for at in range(0, len(samples), 640)]
     packets = b"".join(frame(BINARY, build_packet(piece, rate_hz=RATE_HZ)) for piece in pieces)
     return frame(TEXT, b'{"type":"start"}') + packets
@@ -67,7 +67,7 @@ class Held:
     jobs: int
 
     def is_within(self, before: "Held") -> bool:
-        """Whether nothing was added. A connection that asked a moment ago may be gone meanwhile."""
+        """Whether no resource grew. There may be fewer, because a connection of `before` may have closed since."""
         return len(self.descriptors) <= len(before.descriptors) and all(
             getattr(self, name) <= getattr(before, name)
             for name in ("threads", "tasks", "sessions", "speakers", "jobs")
@@ -76,7 +76,7 @@ class Held:
 
 @dataclass
 class ControlledServer:
-    """A server, and the folder of the files that control it."""
+    """A running server, and the folder of the files that control it."""
 
     running: RunningServer
     folder: Path
@@ -86,7 +86,7 @@ class ControlledServer:
         return self.running.process.pid
 
     def fault(self, fault: str) -> None:
-        """Set what happens to clips at full scale from now on."""
+        """Set the fault that clips at full scale cause from now on."""
         part = self.folder / "fault.part"
         part.write_text(fault)
         part.rename(self.folder / "fault")
@@ -119,7 +119,7 @@ class ControlledServer:
         )
 
     async def settled(self, before: Held) -> None:
-        """Wait until the server holds no more than before."""
+        """Wait until the server holds no more resources than before."""
         deadline_s = time.monotonic() + SETTLES_WITHIN_S
         while not (now := await self.held()).is_within(before):
             assert time.monotonic() < deadline_s, f"before: {before}\nafter: {now}\n{self.running.output[-5000:]}"
@@ -142,9 +142,9 @@ async def controlled_server(folder: Path, *flags: str, before: Sequence[str] = (
     """A server whose faults the test controls, with its engine loaded.
 
     Args:
-        folder: Of the files that control it.
-        flags: More of its command line.
-        before: A command that becomes it.
+        folder: Folder of the files that control it.
+        flags: Further command line flags.
+        before: A command that starts the server, such as a wrapper.
     """
     args = ["-m", "tests.support.faulty_server", str(folder), *FLAGS, *flags]
     if before:
@@ -181,12 +181,12 @@ class Bystander:
 
 @asynccontextmanager
 async def disturbed(server: ControlledServer, *, margin_bytes: int = MARGIN_BYTES) -> AsyncIterator[Held]:
-    """Run a fault beside the bystander; afterwards all is as before.
+    """Run a fault beside the bystander, and check that its events and the server's resources are as before.
 
     Yields:
-        What the server held before, the bystander not counted.
+        The server's resources before the fault, without the bystander's.
     """
-    await undisturbed(server, 1)  # what the first client allocates for good is no leak
+    await undisturbed(server, 1)  # the first client allocates buffers that the server keeps
     before = await server.held()
     memory = process_use(server.pid).rss_bytes
     async with connected(server.running) as client, trio.open_nursery() as nursery:
@@ -205,7 +205,7 @@ async def disturbed(server: ControlledServer, *, margin_bytes: int = MARGIN_BYTE
 
 
 async def undisturbed(server: ControlledServer, times: int) -> list[tuple[int, str]]:
-    """The events of a client that is alone with the server."""
+    """The finals of a client that is alone with the server."""
     async with connected(server.running) as client:
         alone = Bystander(client)
         with trio.fail_after(120):

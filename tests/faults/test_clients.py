@@ -21,7 +21,7 @@ KILLED_CLIENT = Path(__file__).parents[1] / "support" / "killed_client.py"
 
 
 async def killed_clients(server: ControlledServer) -> None:
-    """kill -9 of clients while they talk."""
+    """Clients that are killed with SIGKILL while they send speech."""
     frames = server.folder / "frames"
     frames.write_bytes(frames_of(sentence()))
     command = [sys.executable, "-I", str(KILLED_CLIENT), str(server.running.port), str(SOCKETS), str(frames)]
@@ -49,7 +49,7 @@ PIECES = {
 
 
 async def half_frame(server: ControlledServer) -> None:
-    """Requests, frames and messages that end in the middle."""
+    """Clients that send half a request, frame or message."""
 
     async def write(sent: bytes, *, resets: bool) -> None:
         async with raw_client(server.running.port) as client:
@@ -71,7 +71,7 @@ async def half_frame(server: ControlledServer) -> None:
 
 
 async def unread_answers(server: ControlledServer) -> None:
-    """Clients that ask and ask and take no answer, until the server has enough of them."""
+    """Clients that send requests and read no answer until the server disconnects them."""
     ignored = frame(BINARY, build_packet(bytes(64), rate_hz=16_000)) * 100
 
     async def ask() -> None:
@@ -90,7 +90,7 @@ async def unread_answers(server: ControlledServer) -> None:
 
 
 async def reconnect_repeatedly(server: ControlledServer) -> None:
-    """200 connections a second; every other one ends without a goodbye, all of them in the middle of a word."""
+    """200 connections a second, each of which ends within a word, every other one without a close frame."""
     begun_s, greeted = trio.current_time(), 0
     packet = frame(TEXT, b'{"type":"start"}') + frame(BINARY, build_packet(bytes(1280), rate_hz=16_000))
 

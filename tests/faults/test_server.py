@@ -24,12 +24,12 @@ from tests.faults.fixtures import (
 from tests.support.client import SocketClient, connected
 from tests.support.real import missing, moonshine_asset
 
-pytestmark = pytest.mark.long  # some of them take a quarter of a minute
+pytestmark = pytest.mark.long  # some take 15 s
 
 GOING_AWAY = 1001
 FAILURES = ["raise", "exit", "nothing", "too-few", "too-many", "no-text", "no-unicode", "flood"]
 PATIENT = ("--job-deadline-s", "10")
-"""Long for the real engine on a machine that does other work, short for a test that waits for its end."""
+"""Seconds: enough for the real engine on a loaded machine, short enough for a test that waits for the deadline."""
 
 
 async def shout(server: ControlledServer) -> SocketClient:
@@ -64,7 +64,7 @@ async def test_other_clients_are_not_affected_by_a_hanging_engine(tmp_path: Path
                     break
                 await trio.sleep(0.1)
         assert workers["hungThreads"] == 1
-        server.fault("raise")  # and the one that hung comes back
+        server.fault("raise")  # and the call that hung returns
 
 
 async def test_other_clients_are_not_affected_by_a_removed_model(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_other_clients_are_not_affected_by_a_removed_model(tmp_path: Path)
     ):
         model.rename(moved)
         await trio.sleep(2.0)
-        server.fault("unfit")  # now it would have to be read again
+        server.fault("unfit")  # the model would have to be loaded again
         nursery.start_soon(shout, server)
         with trio.fail_after(60):
             await server.running.wait_for_output(f"missing: {model}")
@@ -98,7 +98,7 @@ async def test_wall_clock_jumps_change_no_text_and_no_duration(tmp_path: Path) -
         await server.settled(before)
         assert "Traceback" not in server.running.output
     times = [event["timestamp"] for event in client.of("status")]
-    assert any(later < earlier for earlier, later in pairwise(times)), "the clock did jump"
+    assert any(later < earlier for earlier, later in pairwise(times)), "the clock jumped"
     assert client.text == expected.text
     for name in ("durationSeconds", "audioStartSeconds", "audioEndSeconds"):
         assert [e["segment"][name] for e in client.of("final")] == [e["segment"][name] for e in expected.of("final")]

@@ -3,7 +3,7 @@
     uv run --group test --with atheris python -m tests.fuzz.harness [--seconds 300]
 
 atheris (libFuzzer for Python) finds bytes that reach new code; `.ci/run --long` runs it. What fails is printed, and
-kept in a file of libFuzzer's in the current folder.
+kept in a file that libFuzzer writes to the current folder.
 """
 
 import argparse
@@ -30,7 +30,7 @@ WORDS = ("type", "flush", "resume", "token", "seq", "sampleRate", "channels", "f
 
 
 def one(data: bytes) -> None:
-    """Put bytes to both; any other error than theirs leaves this."""
+    """Pass the bytes to both. An error that they do not declare propagates."""
     try:
         packet = parse_packet(data, max_pcm_bytes=MAX_PCM_BYTES)
     except PacketError as error:
@@ -63,13 +63,13 @@ def _check_message(message: str) -> None:
 
 
 def main() -> None:
-    """Fuzz for some time; ends with another status than 0 when something failed."""
+    """Fuzz for the given time; the exit status is not 0 after a failure."""
     import atheris  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - installed for the long run alone
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=300)
     options = parser.parse_args()
-    # JSON is read by compiled code, of which libFuzzer sees nothing: whole messages to begin with take it past that.
+    # Compiled code parses JSON, and libFuzzer cannot see into it. Valid messages as a start get it past the parser.
     with tempfile.TemporaryDirectory() as corpus, tempfile.NamedTemporaryFile("w") as words:
         for number, seed in enumerate(SEEDS):
             Path(corpus, str(number)).write_bytes(seed)

@@ -20,7 +20,7 @@ from trio_stt.session.connection import CloseReason
 PACKET_S = 0.04
 GRACE_S = 10.0
 MAX_HANGS = 2
-"""One more, and the lane would load no further engine."""
+"""Hangs allowed: with one more the lane would load no further engine."""
 
 FAILURES: dict[str, object] = {
     "none": None,
@@ -93,13 +93,13 @@ class EventChecker:
             assert segment not in self.ended
             self.ended.add(segment)
         elif step in ("final_transcript", "segment_closed"):
-            assert segment == min(self.open), "in the order of speech"
+            assert segment == min(self.open), "finals in the order of speech"
             self.open.remove(segment)
 
 
 @dataclass
 class RandomClient:
-    """One client, over any number of connections and sessions."""
+    """One client over all its connections and sessions."""
 
     server: ServerFixture
     client: Client
@@ -122,7 +122,7 @@ class RandomClient:
         self.client, self.seen, self.connected = await self.server.connect(), [], True
 
     async def resume(self, unseen: int) -> None:
-        """Resume the session; if it is over, stay in the new one."""
+        """Resume the session; if it has ended, continue in the new one."""
         self.check()
         lost, kept = self.client, self.events()
         kept = kept[: max(0, len(kept) - unseen)]
@@ -137,7 +137,7 @@ class RandomClient:
             assert back.of(Resumed)[0].missed_events == 0
             self.client, self.seen = back, kept
         else:
-            lost.drop()  # the server knew nothing of it yet, or no longer
+            lost.drop()  # the session had not begun, or had ended
             self.client, self.seen = back, []
 
     async def act(self, kind: str, what: object) -> None:
@@ -223,7 +223,7 @@ async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
             checker = each.check()
             assert each.client.close_reason is not CloseReason.FAILED
             if each.connected:
-                assert not checker.open, "each segment comes to its end"
+                assert not checker.open, "each segment ends"
                 await each.client.settled()
                 each.client.leave()
         await trio.sleep(2 * GRACE_S)

@@ -21,7 +21,7 @@ MEGABYTE = b"x" * 2**20
 
 
 class Talkative:
-    """An app that sends to a client until the connection breaks; `ended` once it did."""
+    """An app that sends until the connection breaks, and then sets `ended`."""
 
     def __init__(self) -> None:
         self.sending = trio.Event()

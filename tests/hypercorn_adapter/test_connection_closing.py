@@ -1,4 +1,4 @@
-"""Which HTTP connections of the Trio worker are closed after an answer, and what they cost until then; real sockets."""
+"""HTTP connections of the Trio worker over real sockets: when they close, and what they hold until then."""
 
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ async def read_to_end(stream: trio.SocketStream, within_s: float = 5.0) -> bytes
 
 
 async def flood(stream: trio.SocketStream, data: bytes, most_bytes: int) -> int:
-    """Send until the connection is closed; returns how much was taken."""
+    """Send until the connection is closed; returns how many bytes were accepted."""
     sent = 0
     with trio.fail_after(30):
         try:
@@ -85,7 +85,7 @@ async def test_rest_of_a_request_is_discarded_up_to_a_limit_after_an_early_answe
         sent = await flood(stream, TINY_CHUNKS, 100_000_000)
         _, most_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert sent < 50_000_000, "what sockets hold, and a megabyte"
+    assert sent < 50_000_000, "the buffers of the sockets, and a megabyte"
     assert most_bytes < 8 * 2**20
 
 
@@ -101,7 +101,7 @@ async def test_silent_rest_of_a_request_is_awaited_for_a_limited_time(monkeypatc
 
 
 async def test_app_that_answers_without_reading_a_long_body_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its queue is full: no task may wait for a place in it."""
+    """An app whose queue of body parts is full: no task may wait for a place in it."""
     monkeypatch.setattr(connection, "_CLOSING_S", 0.2)
 
     async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

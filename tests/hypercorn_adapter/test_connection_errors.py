@@ -1,4 +1,4 @@
-"""What is logged about errors that ended a connection: any client can cause them, so little and rarely."""
+"""Log lines about errors that ended a connection. Any client can cause them, so they are short and rate-limited."""
 
 import logging
 

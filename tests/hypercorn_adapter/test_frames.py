@@ -1,4 +1,4 @@
-"""Frames read in passing: whatever a client sends, and however it is cut, wsproto alone would have read the same."""
+"""The frame parser gives the events of wsproto, whatever a client sends and however the bytes are split."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ Outcome = tuple[object, ...]
 
 
 def frame(first: int, payload: bytes, key: bytes = b"\1\2\3\4", form: int = 0) -> bytes:
-    """Any first byte; `form` is the least number of bytes of the size: 2 and 8 may be more than are needed."""
+    """A frame with any first byte. `form` is the least number of bytes of the size, which may be more than needed."""
     size = len(payload)
     if form == 8 or size > 65_535:
         head = bytes([first, 0xFF]) + size.to_bytes(8)
@@ -26,7 +26,7 @@ def frame(first: int, payload: bytes, key: bytes = b"\1\2\3\4", form: int = 0) -
 
 
 class Alone:
-    """wsproto, and nothing before it."""
+    """wsproto alone."""
 
     def __init__(self) -> None:
         self.connection = Connection(ConnectionType.SERVER)
@@ -37,7 +37,7 @@ class Alone:
 
 
 class Behind:
-    """wsproto behind `Frames`, and how many messages passed it by."""
+    """wsproto behind `Frames`, and how many messages bypassed it."""
 
     def __init__(self) -> None:
         self.connection = Connection(ConnectionType.SERVER)
@@ -57,7 +57,7 @@ class Behind:
 
 
 def outcomes(reader: Alone | Behind, parts: Iterable[bytes]) -> list[Outcome]:
-    """All that comes of some parts, up to the end that a close or a breach of the rules makes."""
+    """All events of these parts, up to a close frame or a protocol error."""
     found: list[Outcome] = []
     collected: list[str | bytes] = []
     for part in parts:
@@ -83,7 +83,7 @@ keys = st.binary(min_size=4, max_size=4)
 
 @st.composite
 def frames(draw: st.DrawFn) -> bytes:
-    """Mostly as clients send them, often wrong."""
+    """Mostly valid frames of a client, often broken ones."""
     first = draw(st.one_of(st.sampled_from([0x81, 0x82, 0x82]), st.sampled_from([0x01, 0x02, 0x00, 0x80])))
     size = draw(sizes)
     payload = draw(
@@ -101,7 +101,7 @@ def frames(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[bytes]:
-    """Bytes as a socket gives them: any number of frames, cut anywhere, also off."""
+    """Bytes as a socket returns them: any number of frames, split anywhere, the last possibly incomplete."""
     stream = b"".join(draw(st.lists(st.one_of(frames(), frames(), frames(), st.binary(max_size=9)), max_size=8)))
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     return [stream[start:end] for start, end in zip([0, *cuts], cuts, strict=False) if end > start]

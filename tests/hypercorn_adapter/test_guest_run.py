@@ -1,4 +1,4 @@
-"""The Trio guest run that the ASGI bridge keeps on a host's loop: when it starts, how it ends, what it leaves alone."""
+"""The Trio guest run of the ASGI bridge on a host's loop: when it starts, how it ends, what it does not touch."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 
 
 def test_concurrent_scopes_share_one_run_and_later_ones_get_a_new_one() -> None:
-    """A host without a lifespan opens and closes the run with its requests."""
+    """Without a lifespan the run starts with a request and ends with the last one."""
     tokens: list[trio.lowlevel.TrioToken] = []
 
     async def app(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
@@ -86,7 +86,7 @@ def test_the_shutdown_is_complete_when_the_run_is_over() -> None:
 
 
 def test_failed_startup_is_reported_last_and_ends_the_app() -> None:
-    """Hypercorn raises in `send`, and looks at once whether the lifespan's task has ended with that error."""
+    """Hypercorn raises in `send` and checks at once whether the lifespan's task ended with that error."""
     log: list[str] = []
 
     async def app(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

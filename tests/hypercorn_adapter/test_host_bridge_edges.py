@@ -1,4 +1,4 @@
-"""The ASGI bridge between an app and a host that a test plays: order, errors, cancellation and context."""
+"""The ASGI bridge between an app and a scripted host: order, errors, cancellation and context."""
 
 import asyncio
 import contextvars
@@ -133,7 +133,7 @@ def test_cancelling_the_host_ends_both_sides_after_the_apps_cleanup() -> None:
 
 @pytest.mark.parametrize("what", ["the task", "the send alone"])
 def test_cancelling_the_host_breaks_a_shielded_send(what: str) -> None:
-    """A client that never reads must not keep a cancelled connection alive through the app's shield."""
+    """The app's shield must not keep a cancelled connection of a client that never reads alive."""
     log: list[str] = []
 
     async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -1,4 +1,4 @@
-"""The ASGI bridge under real Hypercorn workers; `test_host_bridge_edges` and `test_guest_run` host it themselves."""
+"""The ASGI bridge under real Hypercorn workers; `test_host_bridge_edges` and `test_guest_run` script the host."""
 
 import http.client
 import signal
@@ -122,7 +122,7 @@ async def test_disconnect_cancels_only_its_own_handler(server: RunningServer, fa
 
 
 async def vanish(server: RunningServer, *, reset: bool) -> None:
-    """Open /watch without a WebSocket client's manners and leave without a close frame."""
+    """Open /watch over a bare socket, and disconnect without a close frame."""
     stream = await trio.open_tcp_stream("127.0.0.1", server.port)
     await stream.send_all(HANDSHAKE)
     received = b""
@@ -138,9 +138,9 @@ EARLY_FRAME = HANDSHAKE + b"\x81\x80\0\0\0\0"
 
 @pytest.mark.parametrize("shared", ["trio"], indirect=True)
 async def test_protocol_error_ends_only_its_own_connection(server: RunningServer) -> None:
-    """Hypercorn fails inside when a frame comes before its answer to the handshake; its Trio worker would end of it.
+    """Hypercorn raises when a frame comes before its answer to the handshake, which would end its Trio worker.
 
-    Whether the failure surfaces in the connection or in the app is a race: enough of them meet both.
+    The error appears in the connection or in the app, depending on timing; enough repetitions meet both cases.
     """
     async with web_socket(server, "/echo") as bystander:
         for _ in range(20):
@@ -186,7 +186,7 @@ async def test_sigterm_cancels_an_open_websocket_before_the_lifespan_shutdown(wo
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signals_stay_with_an_asyncio_host(number: signal.Signals) -> None:
-    """With `-w 0` the host's loop takes signals in its own process."""
+    """With `-w 0` the host's loop handles signals in its own process."""
     with trio.fail_after(60):
         async with running_server([*HYPERCORN, "-k", "asyncio", "-w", "0"]) as server:
             assert await get(server, "/") == (200, b"Trio was here")

@@ -1,4 +1,4 @@
-"""HTTP/2 requests that Hypercorn cannot read, and bodies that go on after their answer: the connection lives on."""
+"""Invalid HTTP/2 requests, and bodies that continue after their answer, do not end the connection."""
 
 import pytest
 import trio

@@ -1,4 +1,4 @@
-"""Connections and sessions are freed when they end, without the garbage collector."""
+"""Connections and sessions are freed without the garbage collector when they end."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ def held() -> list[str]:
 
 @asynccontextmanager
 async def uncollected(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[int]:
-    """The port of a server without garbage collector; at the end no connection and no session may be left."""
+    """The port of a server that runs without garbage collector; at the end no connection or session may be left."""
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine(), **settings)) as port:
         gc.collect()
         assert held() == []

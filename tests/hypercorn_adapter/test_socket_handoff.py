@@ -27,7 +27,7 @@ handoffs = pytest.mark.parametrize("hands_over", [True, False], ids=["handoff", 
 
 
 class Receiver:
-    """An app that receives messages until a disconnect; before each it notes how often another task has run."""
+    """An app that receives messages until a disconnect, and records before each how often another task has run."""
 
     def __init__(self, *, hesitates: bool = False) -> None:
         self._hesitates = hesitates
@@ -68,7 +68,7 @@ class Receiver:
 
 @asynccontextmanager
 async def talking(monkeypatch: pytest.MonkeyPatch, app: Receiver, *, hands_over: bool) -> AsyncIterator[RawClient]:
-    """A client in an open WebSocket to the app."""
+    """A client with an open WebSocket to the app."""
     if not hands_over:
         monkeypatch.setattr(SocketHandoff, "is_possible", False)
     async with accepting(monkeypatch, app) as port, raw_client(port) as client:
@@ -123,7 +123,7 @@ async def test_other_tasks_run_between_messages_received_together(
         await app.until(1)
         await client.send(frame(BINARY, b"x") * 1000)
         await app.until(1001)
-    # Round by round, Trio runs what is ready in any order: no turn between two messages is possible, among three not.
+    # In each pass Trio runs the ready tasks in any order. So two messages may come without a turn between, three not.
     assert all(later > earlier for earlier, later in zip(app.turns_before, app.turns_before[2:], strict=False))
 
 

@@ -57,7 +57,7 @@ WORKERS = [on_trio, on_asyncio]
 
 
 broken = pytest.mark.filterwarnings("ignore:.*TCPServer._idle_timeout")
-"""A check that fails leaves a WebSocket over HTTP/2 open, so Hypercorn cancels its connection. The app's end makes the
+"""A failed check leaves a WebSocket over HTTP/2 open, so Hypercorn cancels its connection. The end of the app makes the
 connection idle, and Hypercorn 0.18 starts an idle task in a task group that is shutting down: asyncio refuses it."""
 
 
@@ -69,7 +69,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     monkeypatch.setattr(verification, "_TIMEOUT_S", 0.5)
     yield
-    gc.collect()  # so that a lost task warns in the test that lost it
+    gc.collect()  # so that a leaked task warns in its own test
 
 
 async def _nothing(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Limits below messages and the liveness check: raw bytes against the app on real sockets."""
+"""Limits of frames and bytes, and the liveness check: raw bytes against the app on real sockets."""
 
 import tracemalloc
 import zlib
@@ -124,7 +124,7 @@ async def test_data_after_a_close_for_a_violation_is_discarded(monkeypatch: pyte
 
 
 async def _pour(client: RawClient) -> None:
-    """Two hundred megabytes of one message, as fast as they are taken."""
+    """Send one message of 200 MB as fast as the server reads it."""
     await client.send(frame(BINARY, announced=2**40))
     part = bytes(100_000)
     for _ in range(2000):

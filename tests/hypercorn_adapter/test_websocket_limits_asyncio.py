@@ -1,4 +1,4 @@
-"""The limits of WebSockets under plain `hypercorn`, whose worker is asyncio's: a real server, raw bytes."""
+"""The limits of WebSockets in Hypercorn's asyncio worker: raw bytes against a real server."""
 
 import zlib
 
@@ -26,7 +26,7 @@ FLOODS = {
 
 
 async def flood(server: RunningServer, sent: bytes) -> RawClient:
-    """A client that sends this as soon as it was greeted, and reads until it is closed."""
+    """A client that sends this after the greeting, and reads until the server closes the connection."""
     async with raw_client(server.port) as client:
         await client.open(server.port, headers={"Sec-WebSocket-Extensions": "permessage-deflate"})
         assert "permessage-deflate" not in client.answer.lower()
@@ -51,7 +51,7 @@ async def test_hostile_websockets_close_with_their_code_and_leave_nothing() -> N
             await silent.open(server.port)
             await silent.until("hello")
             await silent.read_to_the_end()
-            assert silent.pings >= 1, "it was pinged"
+            assert silent.pings >= 1, "the server pinged"
         for name, (_, code, reason) in FLOODS.items():
             assert (ended[name].close_code, reason in ended[name].close_reason) == (code, True), name
         await until_sessions(server, 0)

@@ -1,4 +1,4 @@
-"""Engines and executors that do what a test scripts, for tests of lanes."""
+"""Scripted engines and executors for the tests of lanes."""
 
 import math
 import threading
@@ -68,13 +68,13 @@ def limits(finals: int = 8, jobs: int = 64) -> Callable[[], QueueLimits]:
 
 
 def lengths(batch: Batch) -> list[Transcript]:
-    """The text of a clip is its length, so that a test knows which one an engine got."""
+    """The text of a clip is its length, so that a test knows which clip an engine got."""
     return [Transcript(text=str(len(samples))) for samples in batch]
 
 
 def _run_on_virtual_time(main: Callable[..., Awaitable[Any]], **options: Any) -> Any:
     async def within_a_deadline() -> Any:
-        # If all tasks wait in vain, time jumps to this deadline, and the test fails instead of hanging.
+        # If all tasks wait for ever, time jumps to this deadline, and the test fails instead of hanging.
         with trio.fail_after(1e9):
             return await main()
 
@@ -125,7 +125,7 @@ class FakeEngine:
 
 
 def engine_loader(engines: list[FakeEngine]) -> Callable[[], FakeEngine]:
-    """Loads an engine at each call, and lists it."""
+    """Creates an engine at each call, and lists it."""
 
     def load() -> FakeEngine:
         engines.append(FakeEngine())
@@ -135,7 +135,7 @@ def engine_loader(engines: list[FakeEngine]) -> Callable[[], FakeEngine]:
 
 
 class FakeStream:
-    """A stream whose text lists the ends of the pieces that it was fed, with a full stop after its end."""
+    """A stream whose text lists the ends of the pieces that it was fed; a full stop follows its end."""
 
     def __init__(self, engine: "FakeStreamingEngine") -> None:
         self._engine = engine
@@ -187,7 +187,7 @@ class FakeStreamingEngine(FakeEngine):
 
 
 class VirtualExecutor:
-    """An `EngineExecutor` without a thread: its engine takes the time that a test gives, so virtual clocks see it."""
+    """An `EngineExecutor` without a thread: its engine sleeps for a scripted time, which virtual clocks see."""
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class VirtualExecutor:
             trio.lowlevel.spawn_system_task(come_back)
 
     async def _take(self, duration_s: float) -> None:
-        # A native call continues when its waiter is cancelled: the next caller waits for it as well.
+        # As a native call does, this one continues when its waiter is cancelled, and the next caller waits for it.
         self._busy_until_s = max(self._busy_until_s, trio.current_time()) + duration_s
         await trio.sleep_until(self._busy_until_s)
 
@@ -287,7 +287,7 @@ async def drop_reason(waiting: Awaitable[JobResult]) -> str:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that a thread does."""
+    """Wait until a thread has made the condition true."""
     while True:
         if condition():
             return

@@ -15,7 +15,7 @@ THRESHOLD_S = 1.0
 
 @dataclass
 class PartialSessions:
-    """Sessions that request partials of a lane, each one at a time; `pauses_s` has their latest pauses."""
+    """Sessions that request partials of a lane, each one after the other; `pauses_s` has their latest pauses."""
 
     lane: Lane
     tickets: dict[str, Ticket] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class PartialSessions:
                 whole_s=1.0,
                 usual_pause_s=pause_s,
             )
-            # `begun_s` lies far back, so that pacing has no effect: these sessions must overload the lane.
+            # `begun_s` lies far back, which switches pacing off, because these sessions must overload the lane.
             following = policy.next_partial(session_id, now_s=now_s, begun_s=-1000.0)
             self.pauses_s[session_id] = max(pause_s, following.at_s - now_s)
             await trio.sleep(self.pauses_s[session_id])

@@ -17,11 +17,11 @@ from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
 
 GIVE_UP_S = 30.0
-"""A native call that is not released ends after this, so that a defect fails a test instead of hanging it."""
+"""Seconds until a blocked call ends by itself, so that a defect fails a test instead of hanging it."""
 
 
 class NativeCall:
-    """Stands for a native call: blocks its thread until it is released, and sets `begun` on Trio's side."""
+    """A stand-in for a native call: it sets `begun` on Trio's side and blocks its thread until it is released."""
 
     def __init__(self) -> None:
         self._token = current_trio_token()
@@ -108,7 +108,7 @@ async def test_cancelled_call_returns_at_once_and_the_next_call_waits_for_the_th
         nursery.start_soon(after, call.begun, scope.cancel)
         with scope:
             await executor.transcribe(batch_of(1))
-    assert scope.cancelled_caught  # and the native call still runs, as it was not released
+    assert scope.cancelled_caught  # the native call still runs, because it was not released
     with trio.CancelScope() as cancelled:
         cancelled.cancel()
         await executor.transcribe(batch_of(2))

@@ -1,4 +1,4 @@
-"""The contract of `EngineExecutor`: the same tests for the virtual executor of the tests and for `EngineThread`."""
+"""The contract of `EngineExecutor`, tested on `EngineThread` and on the virtual executor of the tests."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ KINDS: dict[str, NewExecutor] = {"virtual": VirtualExecutor, "thread": partial(E
 
 @pytest.fixture(params=KINDS)
 def new_executor(request: pytest.FixtureRequest) -> NewExecutor:
-    """Makes an executor from a callable that loads its engine."""
+    """A function that makes an executor from a callable that loads its engine."""
     return KINDS[request.param]
 
 
@@ -79,7 +79,7 @@ async def test_other_errors_fail_the_call_and_not_the_executor(new_executor: New
         ["words"],
         [Transcript(text="a"), Transcript(text="b")],
         (Transcript(text="a"),),
-        [Transcript(text=None)],  # type: ignore[arg-type] # what an adapter might pass on from a native library
+        [Transcript(text=None)],  # type: ignore[arg-type] # as an adapter might return it from a native library
         [Transcript(text="half a pair \ud800")],
         [Transcript(text="on and on " * 2_000)],
     ],

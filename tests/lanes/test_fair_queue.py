@@ -140,7 +140,7 @@ def test_dequeue_with_hints_leaves_other_jobs_their_turn() -> None:
     assert queue.dequeue(1.0, hints=prompted).job is first
     refused = queue.dequeue(1.0, hints=prompted)
     assert refused.job is None
-    assert refused.stale == (late,)  # its turn came before
+    assert refused.stale == (late,)  # the session had its turn before
     assert len(queue) == 2
     assert queue.dequeue(1.0).job is other
     assert queue.dequeue(1.0, hints=prompted).job is last
@@ -204,7 +204,7 @@ def line_of(job: Job) -> str:
 
 
 class Model(RuleBasedStateMachine):
-    """Three lists of turns and one list of jobs, searched from end to end."""
+    """A simple model of the queue: three lists of turns and one list of jobs, searched linearly."""
 
     jobs = Bundle("jobs")
 
@@ -237,7 +237,7 @@ class Model(RuleBasedStateMachine):
         return self.of(finals[0], JobKind.FINAL)[0] if finals else None
 
     def partials(self, line: str) -> list[Job]:
-        """The partials of one line whose sessions have no final, in the order of arrival."""
+        """The partials of one list of turns whose sessions have no final, in the order of arrival."""
         waiting = [each for each in self.turns[line] if each not in self.turns["final"]]
         return [self.of(each, JobKind.PARTIAL)[0] for each in waiting]
 

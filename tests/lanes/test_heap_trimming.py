@@ -24,7 +24,7 @@ async def test_memory_that_loading_freed_is_returned_to_the_system() -> None:
 
     def load() -> FakeEngine:
         pieces = [np.ones(PIECE_BYTES, np.uint8) for _ in range(PIECES)]
-        kept.append(pieces[-1])  # at the arena's end: glibc keeps the freed memory before it
+        kept.append(pieces[-1])  # at the arena's end, so that glibc keeps the freed memory before it
         return FakeEngine()
 
     thread = EngineThread("main", load)

@@ -1,4 +1,4 @@
-"""What may be a job, and what its ticket reports."""
+"""Valid and invalid jobs, and what their tickets report."""
 
 import gc
 import weakref

@@ -1,4 +1,4 @@
-"""Batches and second attempts, on virtual time: which jobs run together, and what one bad clip costs."""
+"""Batches and second attempts, on virtual time: which jobs run together, and the effect of one bad clip."""
 
 import math
 from contextlib import suppress
@@ -29,7 +29,7 @@ PROMPTED = Hints(prompt="Names: Ada")
 
 
 def stumbling(batch: Batch) -> list[Transcript]:
-    """One bad clip fails its whole batch."""
+    """An engine whose whole batch fails if one clip is bad."""
     if any(len(samples) == BAD for samples in batch):
         raise ArithmeticError("thirteen")
     return lengths(batch)
@@ -82,7 +82,7 @@ def test_batches_keep_the_queues_order(wanted: list[tuple[str, bool, bool]], bat
         assert len({next(hints_of) for _ in batch}) == 1
         following = together.batches[number + 1 : number + 2]
         if following and len(batch) < batch_size:
-            # The next job was queued and had other hints.
+            # The next queued job had other hints.
             assert _hints(jobs, following[0][0]) != _hints(jobs, batch[0])
 
 
@@ -117,7 +117,7 @@ async def test_batch_never_waits_for_more_jobs_and_its_size_is_read_live(nursery
     assert engine.batches == [[1]]
     sizes[JobKind.PARTIAL] = 2
     await trio.sleep(10.0)
-    # The first job's kind decides, and partials had two by the time it was their turn.
+    # The kind of the first job decides, and the limit for partials was 2 when their turn came.
     assert engine.batches == [[1], [2, 3], [4, 5], [5, 5]]
 
 

@@ -19,7 +19,7 @@ from trio_stt.lanes.lane_state import LaneState
 
 
 class Clip(enum.IntEnum):
-    """What a clip makes its engine do. The kind is its length modulo the number of kinds."""
+    """A clip whose length decides what its engine does: the kind is the length modulo the number of kinds."""
 
     GOOD = 0
     FAILS_ONCE = 1
@@ -47,7 +47,7 @@ STEPS = st.lists(
 
 
 class FaultyLane:
-    """A lane with faulty engines, its jobs, and how often its engines got each clip, by length."""
+    """A lane with faulty engines, its jobs, and how often its engines got each clip, keyed by length."""
 
     def __init__(self, *, workers: int, shared: bool, max_batch: int, bad_loads: set[int]) -> None:
         self.attempts: Counter[int] = Counter()
@@ -112,7 +112,7 @@ class FaultyLane:
 
 
 def may_end(job: Job, ended: object) -> bool:
-    """Whether a job may end with this text, drop reason or error. A good final ends with its text or is cancelled."""
+    """Whether a job may end with this text, drop reason or error. A good final only ends with its text or cancelled."""
     clip, is_partial = Clip(job.samples.size % len(Clip)), job.kind is JobKind.PARTIAL
     if isinstance(ended, EngineError):
         no_engine = str(ended).startswith("the main lane has no engine")

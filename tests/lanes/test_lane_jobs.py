@@ -87,7 +87,7 @@ async def test_cancelled_job_leaves_the_queue_at_once(nursery: trio.Nursery) -> 
     assert queued.cancel()
     assert await drop_reason(queued.wait()) == "cancelled"
     assert trio.current_time() == 0.0
-    after = lane.submit(final("a", 3))  # takes the place that became free
+    after = lane.submit(final("a", 3))  # takes the freed place
     await after.wait()
     assert engine.clips == [1, 3]
     assert running.state is TicketState.DONE

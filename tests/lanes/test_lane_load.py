@@ -37,7 +37,7 @@ async def test_busy_session_delays_others_by_one_round_at_most(nursery: trio.Nur
                 quiet.start_soon(speak_once, f"quiet {number}", number * 0.25)
         talk.cancel_scope.cancel()
     assert len(rounds) == 99
-    # At most one job of one second for each session with jobs, after the one that runs already.
+    # At most one job of one second for each session with jobs, after the running one.
     assert [late for late in rounds if late[0] > late[1] + 1] == []
     assert max(sessions for _, sessions in rounds) > 50
 
@@ -71,7 +71,7 @@ async def test_behind_a_slow_engine_only_the_latest_partial_is_worked_on(nursery
     lane = new_lane(engine, inference_s=lambda _: 9.75, limits=limits(jobs=1))
     await nursery.start(lane.run)
     tickets = []
-    for samples in range(1, 31):  # one each second
+    for samples in range(1, 31):  # one job each second
         tickets.append(lane.submit(partial("a", samples)))
         await trio.sleep(1.0)
     assert (await tickets[-1].wait()).transcript.text == "30"

@@ -1,4 +1,4 @@
-"""Which sessions' partials are slowed while jobs queue, and when they recover, on numbers."""
+"""Which sessions' partials are slowed while jobs queue, and when they recover; the policy alone, on given numbers."""
 
 from collections.abc import Callable, Mapping
 
@@ -106,7 +106,7 @@ def test_delay_between_half_the_threshold_and_the_threshold_changes_nothing() ->
     observe_for(policy, HIGH_S, from_s=0, to_s=1)
     observe_for(policy, 0.75, from_s=2, to_s=60)
     assert pause_s(policy, "a") == 0.5
-    for second in range(61, 120, 2):  # nor does a delay that is low for moments only
+    for second in range(61, 120, 2):  # a delay that is low only for moments does not help
         policy.observe_delay(second, LOW_S)
         policy.observe_delay(second + 1, 0.75)
     assert pause_s(policy, "a") == 0.5
@@ -228,7 +228,7 @@ def test_pauses_stay_in_their_bounds_and_all_sessions_recover(
             assert usual_s <= now_pause_s <= max(usual_s, 2.0)
             assert policy.is_degraded(session_id) == (now_pause_s > usual_s)
         assert policy.any_degraded == any(policy.is_degraded(session_id) for session_id in USUAL_PAUSES_S)
-    # Four sessions, each doubled four times at most, one after the other; after the recovery delay.
+    # After the recovery delay: four sessions one after the other, each with at most four doublings to undo.
     until_s = now_s + 5 + 4 * 4
     waits = iter(calm * 10_000)
     while now_s < until_s:

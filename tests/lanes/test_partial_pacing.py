@@ -1,4 +1,4 @@
-"""How often sessions may ask for partials and of how much audio while the lane keeps up, on numbers."""
+"""How often sessions may request partials, and of how much audio, while the lane keeps up; the policy alone."""
 
 import math
 
@@ -15,7 +15,7 @@ from trio_stt.lanes.partial_policy import (
 )
 
 COST = 0.02
-"""Seconds of an engine for a second of audio."""
+"""Engine seconds for each second of audio."""
 
 
 def record(policy: PartialPolicy, session_id: str, *, inference_s: float, now_s: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""Engines that hang or fail too often, on virtual time: what is lost, what waits, and when the next one is loaded."""
+"""Engines that hang or fail too often, on virtual time: lost jobs, waiting jobs, and the load of the next engine."""
 
 import logging
 import math
@@ -31,7 +31,7 @@ from trio_stt.lanes.lane_state import LaneState
 from trio_stt.lanes.worker import MAX_FAILED_JOBS
 
 HANG = 13
-"""Samples of a clip on which an engine hangs; all others take a second."""
+"""Length in samples of a clip on which an engine hangs; all other clips take a second."""
 
 DEADLINE_S = 5.0
 
@@ -41,7 +41,7 @@ def hangs_for(hang_s: float) -> Callable[[Batch], float]:
 
 
 class Engines:
-    """Loads one engine after the other and lists them; the loads with a number in `broken` fail, counted from 0."""
+    """Loads one engine after the other and lists them. The loads numbered in `broken` fail, counted from 0."""
 
     def __init__(self, answer: Callable[[Batch], object] = lengths, *, max_batch: int = 8) -> None:
         self._answer = answer
@@ -93,7 +93,7 @@ async def test_hung_engine_is_replaced_and_its_finals_get_one_more_attempt(nurse
     assert "did not answer within 5" in await failure(poison)
     assert (await innocent.wait()).transcript.text == "2"
     assert (await later.wait()).transcript.text == "4"
-    # The second attempts were alone; the first of them hung again.
+    # Second attempts run alone; the first of them hung again.
     assert engines.batches == [[], [], [[2], [4]]]
     assert lane.state is LaneState.READY
     shown = lane.statistics()
@@ -108,7 +108,7 @@ async def test_deadline_grows_with_the_audio(nursery: trio.Nursery) -> None:
     engines = Engines()
     lane = hanging_lane(engines, load_s=0.0, inference_s=lambda batch: sum(map(len, batch)) / 16_000)
     await nursery.start(lane.run)
-    await lane.submit(final("a", 16_000 * 9)).wait()  # takes 9 s; the deadline is 5 s and again 5 s per 10 s of audio
+    await lane.submit(final("a", 16_000 * 9)).wait()  # takes 9 s; the deadline is 5 s plus 5 s per 10 s of audio
     tickets = [lane.submit(final("b", 16_000 * 4)), lane.submit(final("c", 16_000 * 4))]
     for ticket in tickets:
         await ticket.wait()
@@ -270,7 +270,7 @@ async def test_engine_that_fails_job_after_job_is_replaced(nursery: trio.Nursery
 
 @virtual_time
 async def test_jobs_that_a_lost_engine_did_not_reach_go_to_the_next_one(nursery: trio.Nursery) -> None:
-    """A batch fails, then five of its jobs alone, which loses the engine. The sixth gets the next one."""
+    """A batch fails, then five of its jobs alone, and the engine is discarded. The sixth job gets the next engine."""
     bad = iter([True] * (1 + MAX_FAILED_JOBS))
     engines = Engines(lambda batch: None if next(bad, False) else lengths(batch), max_batch=8)
     lane = new_lane(engines, batch_size=lambda _: 8)

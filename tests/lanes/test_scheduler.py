@@ -1,4 +1,4 @@
-"""The lanes together, on virtual time; and one lane on threads, on the real clock."""
+"""All lanes on virtual time, and one lane on threads on the real clock."""
 
 import threading
 from collections.abc import Callable
@@ -201,7 +201,7 @@ async def test_lane_ends_without_its_hung_thread() -> None:
 
 
 async def test_hung_native_call_costs_a_thread_and_no_final() -> None:
-    """On real threads, one of which blocks."""
+    """A hung call on real threads."""
     before = set(own_threads())
     release = threading.Event()
     engines: list[FakeEngine] = []

@@ -1,4 +1,4 @@
-"""One engine shared by several threads: its load, its close, and the discard of a defective one."""
+"""An engine shared by several threads: its load, its close, and its discard when it is defective."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def test_discarded_engine_goes_to_no_further_lease_and_its_holders_keep_it() -> 
     first, second = (shared.lease().load() for _ in range(2))
     first.discard()
     third = shared.lease().load()
-    second.discard()  # its engine was the old one: the new one is not defective
+    second.discard()  # it had the old engine; the new one is not defective
     fourth = shared.lease().load()
     assert len(engines) == 2
     for lease in (first, second):

@@ -1,4 +1,4 @@
-"""A lane with a real streaming model on a thread, many sessions at once, against sherpa-onnx used directly."""
+"""A lane with a real streaming model on a thread and many sessions gives the texts of sherpa-onnx used directly."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ Clip = NDArray[np.float32]
 
 
 def audio_of(session: int) -> Clip:
-    """The audio of a session: its own words, a little noise, and no silence at the end."""
+    """The audio of a session: its own words, some noise, and no silence at the end."""
     words = ((ONE_HZ,), (TWO_HZ,), (THREE_HZ, END_HZ))
     tones = [hz for turn in range(3 + session % 3) for hz in words[(session + turn * (1 + session // 3)) % 3]]
     clip = spoken(*tones)[: -3_000 - 100 * session]
@@ -138,6 +138,6 @@ def test_thousands_of_streams_leak_no_memory(tmp_path: Path) -> None:
         for _ in range(200):
             speak()
         sizes.append(resident_bytes())
-    # A stream of this model is some 40 kB of states and frames: 1600 of them would be 60 MB.
+    # A stream of this model has about 40 kB of states and frames, so 1600 leaked streams would be 60 MB.
     assert sizes[-1] - sizes[0] < 8 * 2**20
     engine.close()

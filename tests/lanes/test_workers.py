@@ -76,7 +76,7 @@ async def test_finals_of_a_lost_engine_go_to_the_other_worker_at_once(nursery: t
     assert [engine.clips for engine in engines] == [
         [2, 1],
         [],
-    ]  # the hung engine is shared no more
+    ]  # the hung engine is no longer shared
 
 
 @virtual_time

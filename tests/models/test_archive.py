@@ -1,4 +1,4 @@
-"""Unpacking of archives that are not trusted."""
+"""Unpacking of untrusted archives."""
 
 import bz2
 import hashlib

@@ -1,4 +1,4 @@
-"""`trio-stt models` as processes: what people see, interruptions, a full disk, two at once."""
+"""`trio-stt models` as a process: output, interruptions, a full disk, concurrent pulls."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def environment(web: FileServer, tmp_path: Path, **more: str) -> Mapping[str, st
 
 
 def begun(web: FileServer, tmp_path: Path, *words: str, **more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own words; `done` ends it
+    return subprocess.Popen(  # noqa: S603 - the test's own words; `done` ends the process
         [sys.executable, "-m", "tests.support.models_command", "models", *words],
         cwd=ROOT,
         env=environment(web, tmp_path, **more),

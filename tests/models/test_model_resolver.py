@@ -1,4 +1,4 @@
-"""Engines whose model is in the catalogue but not on this machine: downloaded, found again, or refused."""
+"""Engines whose model is in the catalogue but not on this machine: it is downloaded, found again, or refused."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ NAME = "tones"
 
 @pytest.fixture(autouse=True)
 def entry(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
-    """A model that hears words in tones, as a release that the catalogue knows."""
+    """A catalogued release of a model that recognises words in tones."""
     folder = write_transducer(tmp_path / "written")
     files = [(f"bundle/{path.name}", path.read_bytes()) for path in sorted(folder.iterdir())]
     release = one_archive(web, packed(*files))
@@ -119,7 +119,7 @@ def test_other_backend_downloads_no_sherpa_onnx_model(web: FileServer, config: E
 
 @pytest.fixture
 def kroko(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineConfig:
-    """A Kroko model that the catalogue knows."""
+    """A catalogued Kroko model."""
     packed_model = pack_kroko(write_stream_transducer(tmp_path / "streaming"), tmp_path / "packed.data")
     release = one_file(web, packed_model.read_bytes(), name="Kroko-EN-Tones.data")
     known = replace(release, engine="kroko_onnx", name="Kroko-EN-Tones.data")
@@ -221,7 +221,7 @@ async def test_closed_lane_ends_its_download_and_keeps_the_part(web: FileServer,
         await nursery.start(lane.run)
         await trio.to_thread.run_sync(file.held.wait, 30)
         with trio.fail_after(30):
-            while not await trio.Path(part).exists():  # noqa: ASYNC110 - no file tells that it is there
+            while not await trio.Path(part).exists():  # noqa: ASYNC110 - no event reports a new file
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
         others.start_soon(release_when_all_tasks_wait)

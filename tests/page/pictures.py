@@ -14,7 +14,7 @@ HAS_STABLE_AND_UNSTABLE = """() => [...document.querySelectorAll('.segment[data-
 
 
 def talk_until(page: Page, finals: int) -> None:
-    """Wait for this many final texts, and then for live words of which some are stable."""
+    """Wait for this many final texts, and then for live words with a stable part."""
     expect(page.locator("[data-testid=segment][data-final=true]").nth(finals - 1)).to_be_attached(timeout=TIMEOUT_MS)
     page.evaluate(f"""() => new Promise((done, fail) => {{
       setTimeout(fail, {TIMEOUT_MS}, new Error('no live words were partly stable'));

@@ -1,6 +1,6 @@
 """Soak test of the page: `python -m tests.page.soak 10` talks for 10 minutes and prints memory and frame times.
 
-It uses the real server and model. Measured are the JavaScript heap after a garbage collection, the number of DOM nodes,
+It uses the real server and model, and measures the JavaScript heap after a garbage collection, the number of DOM nodes,
 and the time between frames.
 """
 
@@ -52,7 +52,7 @@ def main(minutes: int) -> None:
                 page.wait_for_timeout(60_000)
                 frames = page.evaluate(FRAMES)
                 now = browser_metrics(session)
-                page.evaluate(FRAMES)  # drops the frames of the garbage collection
+                page.evaluate(FRAMES)  # leaves out the frames during the garbage collection
                 blocks = page.get_by_test_id("segment").count()
                 heap_mb = now["JSHeapUsedSize"] / 1e6
                 row = f"{minute:6}  {blocks:6}  {heap_mb:7.2f}  {now['Nodes']:5.0f}          "

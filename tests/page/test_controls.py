@@ -44,12 +44,12 @@ def test_hold_mode_talks_while_button_or_key_is_held(server: ServerProcess, spee
         page.get_by_test_id("audio-open").click()
         page.get_by_role("switch", name="Hold to talk").check()
         page.keyboard.press("Escape")
-        expect(page.get_by_role("switch", name="Hold to talk")).to_be_hidden()  # while open, the panel gets the keys
+        expect(page.get_by_role("switch", name="Hold to talk")).to_be_hidden()  # an open panel gets the keys
         talk = page.get_by_test_id("talk")
         expect(talk).to_have_text("Hold to talk")
 
         page.keyboard.down("Space")
-        page.keyboard.down("Space")  # as a held key repeats
+        page.keyboard.down("Space")  # a held key repeats
         expect(talk).to_have_text("Release to stop")
         page.keyboard.up("Space")
         expect_talk(page, "off")

@@ -15,7 +15,7 @@ def test_page_modules_pass_their_unit_tests() -> None:
         missing("no Node.js is installed (20 or newer)")
     files = sorted(HERE.glob("*.test.mjs"))
     assert files
-    run = subprocess.run(  # noqa: S603 - our own files, by the Node that the user installed
+    run = subprocess.run(  # noqa: S603 - the project's own files, run by the installed Node
         [node, "--test", *map(str, files)], capture_output=True, text=True, timeout=120, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr

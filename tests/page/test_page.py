@@ -96,7 +96,7 @@ def test_killed_server_restarts_during_speech(tmp_path: Path, speech: Path) -> N
         restarted.start()
         expect_connection(page, "Ready")
         expect(page.locator("[data-phase=lost]")).to_have_count(1)
-        expect(page.locator(".break")).to_have_text("Connection restored")  # without lost audio
+        expect(page.locator(".break")).to_have_text("Connection restored")  # no audio was lost
 
         # The new stream may begin within a word, so the first block may be a fragment; the words of the loop follow.
         after = page.locator(".break ~ [data-testid=segment][data-final=true]")

@@ -27,7 +27,7 @@ SPOKEN_S = 13.0
 WAKE_WORD = "hey jarvis"
 WAKE_FLAGS = ["--wakeword-backend", "openwakeword", "--wake-words", WAKE_WORD]
 
-# Records each block at or above a change that the change moved.
+# Records each block that a change below it or in it moved.
 WATCH_JUMPS = """
   window.jumps = [];
   const transcript = document.querySelector('[data-testid=transcript]');
@@ -100,7 +100,7 @@ def page(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.mark.contract("9.5")
 class TestFinishedRecording:
-    """Everything that the page does with one finished recording."""
+    """What the page does with a finished recording."""
 
     def test_each_block_shows_its_times(self, page: Page) -> None:
         for block in page.get_by_test_id("segment").all():

@@ -21,7 +21,7 @@ from tests.support.wer import BECKETT, word_error_rate
 FINAL = "[data-testid=segment][data-final=true]"
 LIVE = "[data-testid=segment][data-final=false]"
 
-# Played seconds of a file shorter than a minute.
+# Seconds played of a file shorter than a minute.
 PLAYED_S = "Number(document.querySelector('#source').textContent.match(/· 0:(\\d+) of/)?.[1] ?? 0)"
 
 
@@ -51,7 +51,7 @@ def test_file_over_broken_connection_gives_identical_text(
         page.locator("[name=file]").set_input_files(moonshine_asset("beckett.wav"))
         for second in (2, 5):  # after the first loss, numbering continues
             wait_until(page, f"{PLAYED_S} >= {second}")
-            proxy.discard_uploads()  # the page believes it is sent
+            proxy.discard_uploads()  # for the page, the audio is sent
             wait_until(page, f"{PLAYED_S} >= {second + 1}")
             proxy.cut()
             expect_connection(page, "Reconnecting")
@@ -82,7 +82,7 @@ def test_speech_during_a_loss_is_transcribed_after_resume(server: ServerProcess,
         expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         page.get_by_test_id("talk").click()
         expect_end(page)
-        # The limit is that of a connection without losses. Errors vary with the moment when the microphone opens.
+        # The limit is that of a connection without losses; errors vary with the moment when the microphone opens.
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
         expect(page.locator(".break")).to_have_count(0)
         expect(page.get_by_test_id("unsent")).to_be_hidden()

@@ -52,7 +52,7 @@ def test_long_transcript_is_complete_and_only_near_blocks_are_drawn(server: Serv
         expect(blocks.nth(1999)).not_to_be_in_viewport()
         marked = "[...(CSS.highlights.get('found-now') ?? [])].map(String).join()"
         wait_until(page, f"{marked} === 'sentence 7 of'")
-        # New words do not scroll the reader away, and the button leads to them.
+        # New words do not move what is being read, and the button leads to them.
         scripted.partial(2001, 1, "", "and then")
         expect(page.get_by_test_id("newest")).to_have_text("1 new")
         expect(blocks.nth(6)).to_be_in_viewport()
@@ -249,7 +249,7 @@ def test_newest_words_on_phone_stay_visible_with_open_timeline(server: ServerPro
         expect(blocks.last).to_contain_text("Sentence 12")
         wait_until(page, f"scrollY > 100 && {FROM_NEWEST} > 0")
         expect(page.get_by_test_id("newest")).to_be_hidden()
-        # Scrolling on to the timeline stops auto-scroll, and the button leads back.
+        # Scrolling to the timeline stops auto-scroll, and the button leads back.
         page.mouse.move(180, 300)
         page.mouse.wheel(0, 5000)
         expect(page.get_by_test_id("newest")).to_be_visible()

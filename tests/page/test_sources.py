@@ -21,7 +21,7 @@ from tests.support.wer import BECKETT, word_error_rate
 
 FINAL = "[data-testid=segment][data-final=true]"
 
-# Drops a file on the page by the events of a drag.
+# Drops a file on the page by dispatching the events of a drag.
 DROP = """async ([name, content]) => {
   const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
   const dataTransfer = new DataTransfer();
@@ -103,12 +103,12 @@ def test_dropped_file_is_streamed_and_transcribed(server: ServerProcess, speech:
         expect(page.get_by_test_id("unsent")).to_be_hidden()
         assert {packet["sampleRate"] for packet in packets} == {16_000}
 
-        # The Operations view and back keeps the scroll position.
+        # Opening and closing the Operations view keeps the scroll position.
         page.set_viewport_size({"width": 400, "height": 400})
         wait_until(page, "scrollY > 100")
         page.evaluate("scrollTo(0, 40)")
         expect(page.get_by_test_id("newest")).to_be_visible()
-        # By script, because Playwright scrolls before it clicks.
+        # Clicked by script, because Playwright scrolls before it clicks.
         page.get_by_test_id("operations-open").evaluate("link => link.click()")
         expect(page.get_by_test_id("lane")).to_be_visible()
         page.get_by_role("link", name="Talk").evaluate("link => link.click()")

@@ -1,4 +1,4 @@
-"""The page recognises every warning that the server sends: it rewords them for users by their text."""
+"""The page recognises every warning that the server sends by its text, and rewords it for users."""
 
 import ast
 import json
@@ -37,7 +37,7 @@ def test_page_rewords_every_server_warning() -> None:
         missing("no Node.js is installed (20 or newer)")
     warnings = list(server_warnings())
     assert len(warnings) >= 8
-    run = subprocess.run(  # noqa: S603 - our own script, run by the user's Node
+    run = subprocess.run(  # noqa: S603 - the project's own script, run by the installed Node
         [node, "--input-type=module", "--eval", REWORD, "--", json.dumps(warnings)],
         capture_output=True,
         text=True,

@@ -66,12 +66,12 @@ def kind_of(name: str) -> str:
 
 
 def written(value: Any) -> str:
-    """JSON text in which 1, 1.0 and true differ and the order of keys does not."""
+    """JSON text in which 1, 1.0 and true differ, and the order of keys does not matter."""
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
 
 
 def shared_part(value: Any, path: str) -> tuple[Any, set[str]]:
-    """A message without additions, and the patterns of `ADDED_FIELDS` that it had."""
+    """A message without its additions, and the patterns of `ADDED_FIELDS` that they match."""
     used: set[str] = set()
 
     def pruned(value: Any, path: str) -> Any:

@@ -107,7 +107,7 @@ async def test_reports_of_a_server_have_the_golden_shapes() -> None:
 
 
 def test_comparison_finds_every_difference() -> None:
-    """An extra field, a missing one, another JSON type and a null, each at any depth."""
+    """Extra fields, missing fields, other JSON types and nulls, at any depth."""
     pong = goldens.golden("pong")
     assert least_differences(pong | {"extra": 1}, ["pong"]) == ["pong.extra is new"]
     assert least_differences({"type": "pong", "sessionId": "x"}, ["pong"]) == ["pong.serverTime is missing"]

@@ -1,4 +1,4 @@
-"""Events on the wire: golden files to the JSON type, times and their ISO texts, text and numbers."""
+"""Events equal their golden files, JSON types included; times and ISO texts, text and numbers."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -182,7 +182,7 @@ def test_known_segment_fields_appear_in_it_and_as_copies(known: set[str]) -> Non
 @pytest.mark.contract("2.3", "9.6")
 @given(st.floats())
 def test_any_number_is_encoded_as_valid_json(number: float) -> None:
-    """`JSON.parse` rejects NaN and Infinity, so one such number would break a page."""
+    """`JSON.parse` rejects NaN and Infinity, so one such number would break the page."""
     beat = Heartbeat(
         session_id=SESSION,
         **at("timestamp", 1.0),

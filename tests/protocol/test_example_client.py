@@ -14,7 +14,7 @@ async def test_the_example_client_prints_a_transcript(capsys: pytest.CaptureFixt
     found = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert found
     example: dict[str, Any] = {"__name__": "example"}
-    exec(found[1], example)  # noqa: S102 - the code of our own document
+    exec(found[1], example)  # noqa: S102 - code of the project's own document
     async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server:
         await example["main"](f"ws://127.0.0.1:{server.port}/ws/transcribe", str(moonshine_asset("beckett.wav")))
     printed = capsys.readouterr().out.lower()

@@ -1,4 +1,4 @@
-"""JSON of untrusted clients: duplicate keys are found in any spelling, and nothing else is."""
+"""JSON of untrusted clients: duplicate keys are found in any spelling, and other keys never are."""
 
 import json
 
@@ -51,7 +51,7 @@ def test_nesting_of_any_depth_is_a_command_or_an_error(opens: str, closes: str) 
 
 
 class Members(list[tuple[str, object]]):
-    """Members of an object as written; keys may repeat."""
+    """Members of a JSON object as written; keys may repeat."""
 
 
 KEYS = st.text(alphabet='ab:\\"u03A', max_size=3)

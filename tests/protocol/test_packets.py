@@ -64,7 +64,7 @@ def test_invalid_packet_is_rejected_by_the_first_broken_rule(broken: bytes, mess
 
 @dataclass
 class Draft:
-    """A packet under construction; valid unless a violation changes it."""
+    """A packet under construction, valid until a violation changes it."""
 
     fields: dict[str, object] = field(default_factory=lambda: dict(GOOD))
     pcm: bytes = bytes(8)
@@ -101,7 +101,7 @@ def wrong(name: str, value: object) -> Callable[[Draft], None]:
     return apply
 
 
-# The rules of docs/protocol.md, Audio packets, in their order: how a packet breaks one, and what the answer says.
+# The rules of docs/protocol.md, Audio packets, in their order: how a packet breaks each, and the answer's text.
 RULES: dict[int, tuple[Callable[[Draft], None], str]] = {
     1: (violation(length=3), "missing metadata length"),
     2: (violation(announced=MAX_METADATA_BYTES + 1), "at most 65536"),
@@ -150,7 +150,7 @@ def assert_first_is_named(broken: set[int]) -> None:
     draft = Draft()
     for rule in sorted(
         broken, reverse=True
-    ):  # 1 and 3, and 12 and 13, concern the same value: the earlier rule's breaks both
+    ):  # rules 1 and 3, and 12 and 13, concern the same value, so breaking the earlier one breaks both
         RULES[rule][0](draft)
     with pytest.raises(PacketError, match=RULES[min(broken)][1]):
         parse_packet(draft.frame(), max_pcm_bytes=LIMIT)

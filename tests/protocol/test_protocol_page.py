@@ -1,4 +1,4 @@
-"""docs/protocol.md names every event, field, command and close code of the wire, and none that does not exist."""
+"""docs/protocol.md names exactly the events, fields, commands and close codes of the wire."""
 
 import re
 import types
@@ -37,7 +37,7 @@ OBJECTS: dict[str, type[msgspec.Struct]] = {
     "The limits object": reports.Limits,
     "The session object": reports.SessionReport,
 }
-"""Heading of each object's table, and the struct that is encoded."""
+"""Heading of each object's table, and the struct that it describes."""
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
 TOKENS = {
     "pcm_s16le",

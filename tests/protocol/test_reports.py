@@ -1,4 +1,4 @@
-"""HTTP bodies on the wire: golden files to the JSON type, and statistics."""
+"""HTTP bodies equal their golden files, JSON types included; and the statistics objects."""
 
 import json
 from typing import Any

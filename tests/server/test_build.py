@@ -1,4 +1,4 @@
-"""Lanes as the server builds them: workers, threads, deadlines and what is reported; fake engines on real threads."""
+"""Lanes as the server builds them: workers, threads, deadlines and reports, with fake engines on real threads."""
 
 import json
 import logging
@@ -27,7 +27,10 @@ REMOTE_FINALS = {"transcription_engine": "openai_api", "realtime_transcription_e
 
 
 class Loads:
-    """Records the loads of the lanes; with `once`, all but the first fail. `release` ends a call that hangs."""
+    """Loads fake engines and records their configurations; with `once`, only the first load succeeds.
+
+    `release` ends hung calls.
+    """
 
     def __init__(self, *, once: bool = False) -> None:
         self.configs: list[EngineConfig] = []
@@ -53,7 +56,7 @@ def built(monkeypatch: pytest.MonkeyPatch, loads: Loads, *, cores: int = 8, **se
 
 
 async def loaded(server_state: ServerState, loads: Loads, count: int) -> list[EngineConfig]:
-    """Run the lanes until every worker serves; returns the configurations of the `count` loads."""
+    """Run the lanes until every worker is ready; returns the configurations of the `count` loads."""
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
         await wait_until(

@@ -31,7 +31,7 @@ NO_SPECULATION = ("--early-transcription-on-silence", "0")
 
 @asynccontextmanager
 async def transcribed(*flags: str) -> AsyncIterator[tuple[SocketClient, dict[str, Any]]]:
-    """A client that has sent some words and received their finals, and the server's scheduler report after that."""
+    """A client that has sent some words and received their finals, and the server's scheduler report afterwards."""
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     speech = samples[: round(3.5 * rate_hz)]
     words = ["-m", "trio_stt", "serve", "--port", "{port}", *flags]

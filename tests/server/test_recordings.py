@@ -1,4 +1,4 @@
-"""Recordings of sessions: complete, private, and never in the way of recognition."""
+"""Recordings of sessions are complete and private, and never delay recognition."""
 
 import json
 import logging
@@ -76,7 +76,7 @@ async def test_last_utterance_of_a_client_that_did_not_resume_is_recorded(tmp_pa
         await client.settled()
         client.drop()
         with trio.fail_after(10):
-            while server.server_state.active_sessions:  # noqa: ASYNC110 - a real clock's grace
+            while server.server_state.active_sessions:  # noqa: ASYNC110 - the grace period ends on the real clock
                 await trio.sleep(0.01)
     assert [event["text"] for event in events_of(tmp_path) if event["type"] == "final"] == ["1111."]
     assert client.finals == []
@@ -111,11 +111,11 @@ async def test_audio_lost_to_a_slow_disk_is_recorded_as_silence(
     recording_archive = archive(tmp_path)
     recorder = recording_archive.open("0" * 32)
     for level in (1, 2, 3):
-        recorder.audio(np.full(16_000, level, np.int16))  # the first fits
+        recorder.audio(np.full(16_000, level, np.int16))  # the first piece fits
     async with trio.open_nursery() as nursery:
         await nursery.start(recording_archive.run)
         with trio.fail_after(10):
-            while recording_archive._queue:  # noqa: ASYNC110 - a thread takes it
+            while recording_archive._queue:  # noqa: ASYNC110 - the thread that takes it cannot set our events
                 await trio.sleep(0.01)
         recorder.audio(np.full(8_000, 4, np.int16))
         recorder.close()
@@ -126,7 +126,7 @@ async def test_audio_lost_to_a_slow_disk_is_recorded_as_silence(
 
 @pytest.fixture
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond a few pages: writes fail for real."""
+    """Limit the size of files to a few pages, so that real writes fail."""
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, before[1]))
     yield

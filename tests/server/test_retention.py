@@ -40,7 +40,7 @@ NOT_RECORDINGS = [
     f"{OLD}_x.flac",
     f"{OLD.upper()}.flac",
 ]
-"""Files of the user, two of them with our extensions, some with nearly our names."""
+"""Files of the user: two with a recording's extension, some with names like those of recordings."""
 
 
 def names_in(folder: Path) -> list[str]:
@@ -49,7 +49,7 @@ def names_in(folder: Path) -> list[str]:
 
 @pytest.fixture
 def old_files(tmp_path: Path) -> Path:
-    """One file of a thousand bytes for each hour, the first ten hours old."""
+    """Files of 1,000 bytes, one for each of the last ten hours, the oldest first."""
     now = time.time()
     for hours, name in enumerate(OLD_FILES):
         (tmp_path / name).write_bytes(bytes(1000))
@@ -81,7 +81,7 @@ def test_oldest_recordings_are_removed_by_age_and_size_but_none_in_use(
 
 @pytest.fixture
 def users_files(old_files: Path) -> Path:
-    """Beside recordings: old files of the user, links to some outside, and a folder named like a recording."""
+    """Old files of the user, links to files outside, and a folder named like a recording, all beside recordings."""
     outside = old_files.parent / f"{old_files.name} outside"
     outside.mkdir()
     for name in NOT_RECORDINGS:
@@ -126,7 +126,7 @@ def test_jumps_of_the_wall_clock_do_not_change_ages(
     limits.enforce(frozenset(), 60.0)
     assert names_in(old_files) == sorted([*OLD_FILES, later])
     limits.enforce(frozenset(), 2.5 * HOUR_S)
-    assert names_in(old_files) == sorted([*OLD_FILES[2:], later]), "the monotonic clock counts"
+    assert names_in(old_files) == sorted([*OLD_FILES[2:], later]), "the monotonic clock decides"
     limits.enforce(frozenset(), 10.9 * HOUR_S)
     assert names_in(old_files) == [later]
     limits.enforce(frozenset(), 11.1 * HOUR_S)
@@ -150,7 +150,7 @@ def noise(seconds: float, seed: int) -> NDArray[np.int16]:
 
 
 def write_queued(recording_archive: RecordingArchive) -> None:
-    """Write what is queued, as the archive's thread does."""
+    """Write the queued audio, as the archive's thread does."""
     batch, recording_archive._queue = recording_archive._queue, deque()
     recording_archive._write(batch)
 
@@ -170,7 +170,7 @@ def test_endless_recording_stays_within_the_limit_and_keeps_the_newest_audio(
     write_queued(recording_archive)
     parts = {int(path.stem.split("_")[2]): path for path in tmp_path.glob("*.flac")}
     samples = np.concatenate([soundfile.read(parts[first], dtype="int16")[0] for first in sorted(parts)])
-    assert np.array_equal(samples, original[min(parts) :]), "each name says where its part begins"
+    assert np.array_equal(samples, original[min(parts) :]), "each name contains the first sample of its part"
     assert samples.size > original.size / 8
     messages = [
         json.loads(line)["message"] for path in tmp_path.glob("*.jsonl") for line in path.read_text().splitlines()
@@ -211,7 +211,7 @@ def test_recording_older_than_the_limit_is_continued_in_new_files(
     write_queued(recording_archive)
     assert sorted(path.stem.split("_")[2] for path in tmp_path.glob("*.flac")) == ["300", "400"]
     (last,) = tmp_path.glob("*_400.jsonl")
-    assert "the last words" in last.read_text(), "events after the last audio are kept, too"
+    assert "the last words" in last.read_text(), "events after the last audio are kept"
 
 
 def leave_interrupted(folder: Path, samples: NDArray[np.int16]) -> None:

@@ -1,4 +1,4 @@
-"""ServerState: changes of settings take effect, and are reported."""
+"""ServerState: changes of settings take effect and are reported."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The schema that `/api/config` gives for each setting agrees with its declaration, read in another way."""
+"""The schema that `/api/config` reports for each setting agrees with the setting's declaration."""
 
 import msgspec
 import pytest

@@ -61,7 +61,7 @@ async def test_draining_server_rejects_new_clients_and_exits_at_a_second_signal(
 
 
 async def test_second_signal_ends_the_server_at_once_whatever_clients_do() -> None:
-    """Clients that read no answers, and one that is in a session."""
+    """Clients that read no answers, and one with a running session."""
     requests = b"GET /web/main.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300
     async with running_server([*SERVE, "--shutdown-grace-s", "600"]) as server, connected(server) as client:
         await client.until("ready")

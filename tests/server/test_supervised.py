@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="systemd 
 
 
 async def until_notified(systemd: socket.socket, wanted: str) -> list[str]:
-    """The notifications up to one of them."""
+    """Receive notifications until one of this kind; returns them."""
     received: list[str] = []
     with trio.fail_after(60):
         while wanted not in received:
@@ -56,5 +56,5 @@ async def test_supervisor_gets_notifications_probes_and_json_log(tmp_path: Path)
             lines = [json.loads(line) for line in server.output.splitlines() if line.startswith("{")]
             assert [line for line in lines if line.get("session") == hello["sessionId"]], server.output
             assert not [line for line in lines if "ever tried" in json.dumps(line).lower()], "no text in the log"
-            assert any("Running on" in line["event"] for line in lines), "Hypercorn's lines are like all others"
+            assert any("Running on" in line["event"] for line in lines), "Hypercorn logs JSON, too"
             assert {"timestamp", "level", "logger", "event"} <= lines[0].keys()

@@ -1,4 +1,4 @@
-"""TLS of a real `trio-stt serve`: encrypted sockets, and a certificate that changes beneath them."""
+"""TLS of a real `trio-stt serve`: encrypted sockets, and a certificate that changes while they are open."""
 
 import json
 import signal
@@ -145,7 +145,7 @@ def test_public_address_without_keys_or_tls_warns(
 
 
 async def test_requests_with_and_without_a_key_log_no_secret(tmp_path: Path) -> None:
-    """As a person does it: make a key, start the server, connect with it and without."""
+    """As an operator does it: create a key, start the server, connect with and without it."""
     path = tmp_path / "keys"
     made = await trio.run_process(
         [sys.executable, "-m", "trio_stt", "keys", "create", "--scope", "talk", "--keys-file", str(path)],

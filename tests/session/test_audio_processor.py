@@ -1,4 +1,4 @@
-"""Which packets are processed in the receiver's step, and that order is kept either way."""
+"""Packets processed in the receiver's step, and packets queued for the task: the order is kept either way."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from trio_stt.session.session_status import SessionStatus
 from trio_stt.settings import Settings
 
 SHORT, LONG = 512, 2048
-"""Samples of a packet that may be processed at once, and of one that is too long for it, at 16 kHz."""
+"""Samples, at 16 kHz, of a packet that may be processed at once, and of one that is too long for that."""
 
 
 class Recorder:
@@ -87,7 +87,7 @@ def test_short_packets_are_processed_at_once_only_when_nothing_is_queued(steps: 
             nursery.cancel_scope.cancel()
         assert recorder.processed == sent
         await audio_processor.accept(Audio(np.full(SHORT, 99, np.int16), 16_000))
-        assert inbox.queued_windows == 1, "the task is gone, so that nothing is processed any more"
+        assert inbox.queued_windows == 1, "the task has ended, so nothing is processed any more"
 
     trio.run(play)
     assert recorder.processed == sent

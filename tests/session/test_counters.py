@@ -182,9 +182,9 @@ async def test_first_200_ms_of_an_utterance_show_no_partial_but_feed_the_stabili
         assert client.of(Realtime) == []
         await talk(client, 1111, 0.6)
         shown = client.of(Realtime)
-        early = len([samples for samples in clip_sizes if samples <= 1920])  # later ones are held until shown
+        early = len([samples for samples in clip_sizes if samples <= 1920])  # later ones wait until they may be shown
         assert early >= 1
-        assert shown[0].sequence == early + 1, "the first observations took their numbers"
+        assert shown[0].sequence == early + 1, "the first observations used up these numbers"
         assert len(shown) == len(clip_sizes) - early
 
 

@@ -55,7 +55,7 @@ async def test_wake_word_wait_has_the_time_of_start() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
         client = await server.connect()
-        client.session._utterances._received_at_s -= 100.0  # as if it had connected long ago
+        client.session._utterances._received_at_s -= 100.0  # as after a long connection
         client.command("start")
         status = await client.until(Status)
         (waiting,) = client.of(Timeline)
@@ -72,7 +72,7 @@ async def test_utterance_without_a_wake_word_carries_no_earlier_detection() -> N
         client.say(WAKE, 0.032)
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
-        client.say(2222, 1.0)  # within the delay that restarts
+        client.say(2222, 1.0)  # within the restarted delay
         client.pause(PAUSE_S)
         await client.until(Final, 2)
         first, second = (final.wake_word for final in client.of(Final))

@@ -75,7 +75,7 @@ def test_disconnected_client_keeps_the_newest_state_and_bounded_durable_events()
     first = log.take()
     assert first is not None
     event = decode(first)
-    assert (type(event).__name__, event.seq) == ("Final", published + 5), "what was lost leaves a hole"
+    assert (type(event).__name__, event.seq) == ("Final", published + 5), "lost events leave a gap"
     assert log.since(published) == ([first], 4)
 
 

@@ -115,7 +115,7 @@ async def test_audio_is_refused_while_the_backlog_is_too_long() -> None:
 @pytest.mark.contract("4.9", "2.8", "11/1")
 @virtual_time
 async def test_result_in_the_scheduler_pass_of_a_clear_is_not_published() -> None:
-    # Trio runs the tasks of one scheduler pass in random order: enough tries with different times meet the bad order.
+    # Trio runs the tasks of one scheduler pass in random order, so enough tries at different times meet the bad order.
     for attempt in range(60):
         async with server_fixture(inference_s=lambda _: 1.0, hops=attempt % 6) as server:
             client = await server.connect(partials=False)

@@ -99,7 +99,7 @@ async def test_mass_disconnect_does_not_delay_a_ping(*, clean_close: bool) -> No
         for client in clients:
             client.closed_cleanly = clean_close
             client.leave()
-        if not clean_close:  # the sessions are kept for the grace period, which then ends for all at once
+        if not clean_close:  # the grace period ends for all sessions at once
             await trio.testing.wait_all_tasks_blocked()
             assert server.server_state.active_sessions == CLIENTS + 1
             await trio.sleep(server.server_state.settings.resume_grace_s)

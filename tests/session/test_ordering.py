@@ -1,4 +1,4 @@
-"""The order of events holds for any actions of clients and any results of engines.
+"""Invariants of the order of events under random actions of a client and random results of the engine.
 
 See docs/protocol.md, Order of events.
 """
@@ -115,7 +115,7 @@ async def test_startup_errors_follow_ready(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def faulty_answers(every: int) -> Callable[[Batch], object]:
-    """Answers of an engine that fails for every `every`-th level, and finds no words in the one before."""
+    """Answers of an engine that fails on every `every`-th level, and returns no words for the level before it."""
 
     def answer(batch: Batch) -> object:
         transcripts = levels(batch)
@@ -225,7 +225,7 @@ def finals_are_in_order_without_repetition(client: Client) -> None:
     finals = [number for number, _ in client.finals]
     assert finals == sorted(set(finals))
     spoken = [word for _, text in client.finals for word in text.rstrip(".").split() if word != str(WAKE)]
-    cuts = client.session.report().forced_finalizations  # a cut may lie within the audio of one level
+    cuts = client.session.report().forced_finalizations  # a cut may split the audio of one level
     assert len(spoken) - len(set(spoken)) <= cuts
     assert spoken == sorted(spoken, key=int)
     failed = [event for event in client.of(Timeline) if event.event == "segment_closed" and event.reason == "failed"]

@@ -19,7 +19,7 @@ TIMING = RealtimeTiming(
 
 
 class Reader:
-    """A client that reads only when the test lets it."""
+    """A client that reads only while the test allows it."""
 
     closed_cleanly = True
 

@@ -1,4 +1,4 @@
-"""When a session requests partials, of which audio, and how it follows the policy of the lane; on virtual time."""
+"""When a session requests partials, of which audio, and how the lane's policy limits them; on virtual time."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,12 +26,12 @@ from trio_stt.speech.stitching import Stitcher
 
 PREROLL = SAMPLE_RATE_HZ // 2
 LEAD_SAMPLES = 1280
-"""Samples by which the first partial is before before it may be shown."""
+"""Samples by which the first partial is requested before it may be shown."""
 SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
 
 
 class FakeClient:
-    """Stands in for publisher and status; `log` has what they published."""
+    """A stand-in for publisher and status; `log` has what they published."""
 
     def __init__(self) -> None:
         self.published = State.RECORDING
@@ -85,7 +85,7 @@ class LiveUtterance:
             session_id="a",
             lane=self.lane,
             counters=SessionCounters(),
-            publisher=self.client,  # type: ignore[arg-type] # all that partials use of it
+            publisher=self.client,  # type: ignore[arg-type] # partials use nothing else of it
             status=self.client,  # type: ignore[arg-type] # as above
             max_age_s=lambda: 60.0,
             hints=NO_HINTS,
@@ -93,7 +93,7 @@ class LiveUtterance:
         )
 
     def load_lane(self, session_id: str, *, clip_s: float) -> None:
-        """Account for a partial of another session, of `clip_s` of audio, that took the engine 0.4 s."""
+        """Record a partial of another session: `clip_s` of audio that took the engine 0.4 s."""
         self.lane.partial_policy.record(
             session_id,
             now_s=trio.current_time(),
@@ -120,7 +120,7 @@ class LiveUtterance:
 
     def process(self, samples: int) -> None:
         self.position += samples
-        self.partials.update(self.utterance, self.position)  # type: ignore[arg-type] # all that partials use of it
+        self.partials.update(self.utterance, self.position)  # type: ignore[arg-type] # partials use nothing else of it
 
     async def advance(self, seconds: float) -> None:
         for _ in range(round(seconds * SAMPLE_RATE_HZ / WINDOW_SAMPLES)):
@@ -134,7 +134,7 @@ class LiveUtterance:
 
 
 def windows_from(samples: int) -> int:
-    """The end of the window that completes this many samples after the trigger, as a position."""
+    """Position of the end of the window that completes this many samples after the trigger."""
     return PREROLL + -(-samples // WINDOW_SAMPLES) * WINDOW_SAMPLES
 
 
@@ -175,7 +175,7 @@ async def test_early_first_partial_is_held_until_it_may_be_shown_on_a_full_lane(
 ) -> None:
     live = LiveUtterance()
     await live.start(nursery)
-    for number in range(10):  # enough that the second partial of a session has to wait
+    for number in range(10):  # enough sessions that the second partial of a session has to wait
         live.load_lane(str(number), clip_s=5.0)
     live.begin(realtime_min_audio_seconds=least_s)
     begun_s = trio.current_time()
@@ -217,7 +217,7 @@ async def test_clip_shrinks_on_a_full_lane_and_its_start_never_moves_back(
     live.begin()
     await live.advance(10.0)
     assert live.engine.clips[-1] >= 10 * SAMPLE_RATE_HZ
-    for number in range(10):  # 10 more sessions that take 0.4 s each for 10 s of audio: more than fits into a round
+    for number in range(10):  # 10 more sessions whose partials of 10 s take 0.4 s each: more than fits into a round
         live.load_lane(str(number), clip_s=10.0)
     await live.advance(2.5)
     narrow = live.engine.clips[-1]
@@ -248,7 +248,7 @@ async def test_idle_engine_of_a_full_lane_is_used_after_one_round(nursery: trio.
 
     times_s = []
     for _ in range(3):
-        for number in range(10):  # with ten others, a round takes longer than the longest interval
+        for number in range(10):  # with ten other sessions, a round takes longer than the longest interval
             live.load_lane(str(number), clip_s=5.0)
         after = live.lane.partial_policy.next_partial("a", now_s=trio.current_time(), begun_s=0.0)
         assert after.at_s == MAX_PARTIAL_INTERVAL_S
@@ -267,7 +267,7 @@ async def test_first_partial_of_an_utterance_has_priority_until_one_returned(
     await live.start(nursery)
 
     async def order_behind_others() -> list[str]:
-        """The order in which the engine gets the queued jobs of the sessions; it is busy for a second before."""
+        """The order in which the engine gets the queued jobs of the sessions, after it was busy for a second."""
         before = len(live.engine.clips)
         for job in (final("b"), partial("c", 2), partial("d", 3)):
             live.lane.submit(job)

@@ -234,7 +234,7 @@ async def test_idle_timeout_applies_to_disconnected_clients() -> None:
         assert server.server_state.active_sessions == 0
 
 
-# --- places ---
+# --- limits of sessions ---
 
 
 @virtual_time
@@ -277,7 +277,7 @@ async def test_longest_disconnected_session_is_evicted_for_a_new_client() -> Non
         late.resume(lost[1].token, lost[1].seq)
         assert (await late.until(Error)).where == "resume"
         await late.settled()
-        assert server.server_state.active_sessions == 2, "and the other had to go, too"
+        assert server.server_state.active_sessions == 2, "the other session was evicted, too"
         with pytest.raises(ServerFull):
             server.server_state.reserve()
 
@@ -304,7 +304,7 @@ async def test_few_disconnected_sessions_that_were_never_active_are_kept() -> No
         assert (await late.until(Error)).where == "resume"
 
 
-# --- nothing is left ---
+# --- ended sessions leave nothing behind ---
 
 
 @virtual_time

@@ -28,9 +28,9 @@ PLAN = [
 
 @dataclass(frozen=True)
 class Cut:
-    """The connection is lost when `after` messages were sent, the last `unread` of them at once.
+    """A loss of the connection after `after` messages, the last `unread` of which were sent at once.
 
-    Of what the server sent, the client loses the last `unseen` events. It resumes after `disconnected_s` seconds.
+    The client loses the last `unseen` events of the server. It resumes after `disconnected_s` seconds.
     """
 
     after: int
@@ -42,7 +42,7 @@ class Cut:
 
 @dataclass
 class ResumingClient:
-    """Plays the plan over any number of connections."""
+    """A client that follows its plan over any number of connections."""
 
     server: ServerFixture
     client: Client
@@ -74,7 +74,7 @@ class ResumingClient:
         self.seen += self.client.session_events
 
     async def lose(self, cut: Cut) -> int:
-        """Lose the connection and resume; returns how many messages the server has received."""
+        """Lose the connection and resume it; returns how many messages the server has received."""
         lost = self.client
         if not cut.half_open:
             lost.drop()

@@ -1,4 +1,4 @@
-"""Server shutdown: pending finals are delivered, new sessions refused."""
+"""Server shutdown: pending finals are delivered, and new sessions are refused."""
 
 import pytest
 import trio

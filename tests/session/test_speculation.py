@@ -18,7 +18,7 @@ SPECULATION_SILENCE_S = 0.4
 
 
 def is_final(batch: Batch) -> bool:
-    """Only the clips of finals hold a confirmed silence."""
+    """Whether a clip is that of a final: only those contain a confirmed silence."""
     return not np.any(batch[0][-SAMPLE_RATE_HZ // 4 :])
 
 
@@ -31,7 +31,7 @@ def shown(client: Client) -> list[str]:
 
 
 def recorded_partials(client: Client) -> list[tuple[float, str]]:
-    """The times in seconds and the texts of all partials from now on; the list grows."""
+    """Time in seconds and text of each partial from now on, in a list that grows."""
     partials, begun_s = [], trio.current_time()
 
     def record(event: Event) -> None:
@@ -43,7 +43,7 @@ def recorded_partials(client: Client) -> list[tuple[float, str]]:
 
 
 async def speak_and_pause(client: Client) -> None:
-    """With a pause of 1 s between partials, one comes before the last word, and none after."""
+    """Settings with 1 s between partials: one comes before the last word, and none after it."""
     client.command("start")
     await talk(client, 1111, 1.2)
     await talk(client, 2222, 0.4)
@@ -53,7 +53,7 @@ async def speak_and_pause(client: Client) -> None:
 async def around_a_pause(
     pause_s: float, after_s: float, early_s: float, *, final_s: float, partial_s: float, **changes: object
 ) -> list[tuple[float, str]]:
-    """The partials of a client that speaks two words, pauses and goes on; speculation starts after `early_s`."""
+    """The partials of a client that speaks two words, pauses and continues; speculation starts after `early_s`."""
     async with server_fixture(
         inference_s=lambda batch: final_s if is_final(batch) else partial_s,
         load_partials=lambda: FakeEngine(RecordingAnswer()),

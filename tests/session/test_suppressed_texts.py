@@ -1,4 +1,4 @@
-"""Hallucinations are not published: repetition, punctuation alone, text for audio without speech."""
+"""Hallucinations are not published: repetitions, punctuation alone, and text for audio without speech."""
 
 import trio
 

@@ -1,4 +1,4 @@
-"""Sessions with wake words, on virtual time: the events of every cycle, and what is not recorded."""
+"""Sessions with wake words, on virtual time: the events of every cycle, and ignored audio."""
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ def say_wake_word(client: Client) -> None:
 
 
 def names_without_partials(client: Client) -> list[str]:
-    """The names of the events, except partials, `hello` and `ready`."""
+    """The names of all events except partials, `hello` and `ready`."""
     ignored = ("realtime", "timeline realtime_transcript", "hello", "ready")
     return [name for name in client.event_names if name not in ignored]
 

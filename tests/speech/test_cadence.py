@@ -17,7 +17,7 @@ from trio_stt.speech.cadence import CadenceConfig, PartialCadence, Trigger
 
 START, TRIGGER = 1000, 13_000  # 0.75 s of pre-roll
 STEP = 16
-"""Audio comes a millisecond at a time."""
+"""Samples of one step of the tests: audio comes in steps of 1 ms."""
 
 FIXED = CadenceConfig(
     pause_samples=3200,
@@ -42,7 +42,7 @@ def reading() -> Pcm:
 
 
 def boundaries() -> list[int]:
-    """Where the boundaries of the reading are known."""
+    """The positions at which the boundaries of the reading are known."""
     return [START + each.decided_sample for each in BoundaryDetector(0.6).push(reading())]
 
 
@@ -189,7 +189,7 @@ def test_only_syllable_cadence_needs_audio_and_all_of_it_in_order() -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 5 * SAMPLE_RATE_HZ), min_size=1, max_size=40), st.sampled_from([0, 1600]))
 def test_packet_sizes_do_not_change_when_partials_are_due(cuts: list[int], pause: int) -> None:
-    """At the same position, after the same passes, the same is due."""
+    """The partial that is due at a position depends on the partials before it, not on the packets."""
     whole, split = (cadence(replace(SYLLABLES, pause_samples=pause), trigger_sample=START) for _ in range(2))
     length = max(cuts)
     whole.process(reading()[:length])

@@ -1,4 +1,4 @@
-"""The pipeline: packet sizes have no effect; wake words, flush, stop and clear."""
+"""The speech pipeline: packet sizes have no effect; wake words, flush, stop and clear."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -38,7 +38,7 @@ WORD = 9000
 
 
 class WordDetector:
-    """Hears windows of one level as a word."""
+    """Detects windows of one level as a word."""
 
     def __init__(self) -> None:
         self._run = 0
@@ -52,7 +52,7 @@ class WordDetector:
 
 
 class RecordingDetector(LoudnessDetector):
-    """Notes the levels of its windows."""
+    """Records the levels of its windows."""
 
     def __init__(self) -> None:
         self.levels: list[int] = []
@@ -63,7 +63,7 @@ class RecordingDetector(LoudnessDetector):
 
 
 class SlowDetector(LoudnessDetector):
-    """Finds no speech in the wake word, like a slow detector."""
+    """Detects no speech in the wake word, as a slow detector would."""
 
     def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
         return super().detect(np.where(window == WORD, 0, window).astype(np.int16), speaking=speaking)
@@ -77,7 +77,7 @@ def pipeline(*, wakes: bool = False, detector: LoudnessDetector | None = None, *
 
 
 def with_clips(stream: SpeechPipeline, events: list[SpeechEvent]) -> Result:
-    """Events, those of an end with the audio to transcribe."""
+    """The pipeline's events, and with those of an end the audio to transcribe."""
     return [
         (e, stream.clip(e.start_sample, e.clip_end_sample).tobytes() if isinstance(e, UtteranceEnded) else b"")
         for e in events
@@ -92,7 +92,7 @@ def process(stream: SpeechPipeline, samples: NDArray[np.int16], rate_hz: int, cu
     return results + with_clips(stream, stream.stop())
 
 
-# Stretches of (level, length in 10 ms): speech, noise and silence of any length and order.
+# Pieces of speech, noise and silence as (level, length in 10 ms), in any length and order.
 stretches = st.lists(st.tuples(st.sampled_from([0, 0, 300, 4000, 9000]), st.integers(1, 150)), max_size=8)
 
 
@@ -144,7 +144,7 @@ def sound(level: int, seconds: float) -> NDArray[np.int16]:
 
 
 def word() -> NDArray[np.int16]:
-    """Just long enough to be detected."""
+    """A wake word just long enough to be detected."""
     return sound(WORD, 0.12)
 
 
@@ -157,7 +157,7 @@ def of(kind: type[EventT], events: Iterable[SpeechEvent]) -> list[EventT]:
 
 
 def events_of(stream: SpeechPipeline, *parts: NDArray[np.int16]) -> list[SpeechEvent]:
-    """What comes of one stream of these parts, without its end."""
+    """The events for one stream of these parts, which is not ended."""
     return stream.begin() + stream.push(np.concatenate(parts), SAMPLE_RATE_HZ)
 
 

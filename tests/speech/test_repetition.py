@@ -1,4 +1,4 @@
-"""Rejected text: loops and punctuation. `tests/words` has real loops and real words."""
+"""Rejected text: loops and punctuation. `tests/words` tests real loops and real speech."""
 
 import pytest
 from hypothesis import given

@@ -26,7 +26,7 @@ SILENCE = VadResult(rms=10.0, gate_open=False, webrtc=False, probability=0.0)
 
 
 def windows(seconds: float) -> int:
-    """Whole windows that a duration takes, rounded up."""
+    """A duration in whole windows, rounded up."""
     return -(-round(seconds * SAMPLE_RATE_HZ) // WINDOW_SAMPLES)
 
 
@@ -234,7 +234,7 @@ vad_results = st.builds(
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Audio, start, stop and clear in any order: what the segmenter promises holds throughout."""
+    """Invariants of the segmenter under audio, start, stop and clear in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -309,14 +309,14 @@ def test_skipped_windows_are_only_pre_roll() -> None:
     for _ in range(40):
         machine.skip(WINDOW_SAMPLES)
     assert machine.position_sample == 50 * WINDOW_SAMPLES
-    assert machine.stop() == [], "what was murmured before is forgotten"
+    assert machine.stop() == [], "the murmur before it is discarded"
     machine.skip(WINDOW_SAMPLES * 40)
     (started,) = starts(feed(machine, SPEECH, 1))
     assert started.trigger_sample - started.start_sample == 0.75 * SAMPLE_RATE_HZ
 
 
 def after_wake_word(tail: int, *, talking: bool, **changes: object) -> Segmenter:
-    """A segmenter right after a wake word that was results at window 100."""
+    """A segmenter right after a wake word that was detected at window 100."""
     machine = segmenter(**changes)
     machine.skip(100 * WINDOW_SAMPLES)
     machine.cut_wake_word(tail, talking=talking)
@@ -338,7 +338,7 @@ def test_speech_that_begins_after_the_wake_word_starts_within_its_tail() -> None
     assert len(starts(feed(machine, SPEECH, 1))) == 1
     machine = after_wake_word(SAMPLE_RATE_HZ, talking=True)
     feed(machine, SILENCE, 1)
-    assert len(starts(feed(machine, SPEECH, 1))) == 1, "the tail was over"
+    assert len(starts(feed(machine, SPEECH, 1))) == 1, "the tail had ended"
 
 
 @pytest.mark.parametrize("tail_s", [0.1, 0.5, 2.0])

@@ -1,4 +1,4 @@
-"""Whether an utterance has enough speech to be transcribed."""
+"""Utterances with and without enough speech to be transcribed."""
 
 from collections.abc import Sequence
 

@@ -9,7 +9,7 @@ from trio_stt.speech.stabilizer import Stabilizer, StableText
 
 
 def observe(*hypotheses: tuple[float, str], stabilizer: Stabilizer | None = None) -> list[StableText]:
-    """Results of hypotheses, each with the end of its audio in seconds."""
+    """Results of hypotheses, each given with the end of its audio in seconds."""
     following = stabilizer or Stabilizer()
     return [following.observe(text, audio_end_sample=round(end_s * SAMPLE_RATE_HZ)) for end_s, text in hypotheses]
 
@@ -183,7 +183,7 @@ def test_new_stabilizer_is_empty() -> None:
     assert Stabilizer().observe("", audio_end_sample=0) == StableText(sequence=1)
 
 
-# Defects that the reference has (6.5; 11.3, number 26).
+# Defect 26 of RealtimeSTT's server (docs/protocol.md, Stable text).
 
 
 @pytest.mark.contract("6.5", "11/26")

@@ -1,4 +1,4 @@
-"""Invariants of stable text for any engine, and its cost. See docs/protocol.md, Stable text; defect 37."""
+"""Invariants and cost of stable text, whatever the engine returns. See docs/protocol.md, Stable text; defect 37."""
 
 import pickle
 import sys
@@ -66,7 +66,7 @@ def test_unchanging_words_are_all_committed(text: str, cadence_hundredths: int) 
     for end_s in ends:
         last = stabilizer.observe(text, audio_end_sample=round(end_s * SAMPLE_RATE_HZ))
     alone = len(text) > 1 and text[-2] == " "
-    assert last.stable == (text[:-2] if alone else text)  # one letter at the end is too little for the space before it
+    assert last.stable == (text[:-2] if alone else text)  # one letter does not commit the space before it
 
 
 @pytest.mark.contract("6.5", "11/37")
@@ -83,7 +83,7 @@ def test_37_evidence_is_bounded_for_any_length_of_utterance() -> None:
 @pytest.mark.contract("11/37")
 def test_37_cost_of_an_observation_is_linear_in_its_text() -> None:
     def steps(word_count: int, spoken: list[str]) -> int:
-        """Lines of Python that a hypothesis takes once its history is full of others that differ at the start."""
+        """Lines of Python that one hypothesis runs when the history is full of hypotheses that differ at the start."""
         stabilizer = Stabilizer()
         for number in range(200):
             words = [spoken[number % len(spoken)], *(f"word{i}" for i in range(word_count))]

@@ -1,4 +1,4 @@
-"""Hypotheses of the last seconds become text from the start. See docs/protocol.md, Audio of a partial."""
+"""Hypotheses of the last seconds are joined to the text before. See docs/protocol.md, Audio of a partial."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ WORD_SAMPLES = 4800  # 0.3 s
 
 
 def stitch(*hypotheses: tuple[str, int, int]) -> list[str]:
-    """Full texts for hypotheses, each with the first and the end word position of its clip."""
+    """The full text after each hypothesis, given with the first and the end position of its clip, in words."""
     stitcher = Stitcher()
     return [
         stitcher.stitch(text, clip_start_sample=start * WORD_SAMPLES, clip_end_sample=end * WORD_SAMPLES)

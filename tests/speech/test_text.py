@@ -1,4 +1,4 @@
-"""Normalised and finished text. See docs/protocol.md, Stable text and Final text."""
+"""Normalised and finalised text. See docs/protocol.md, Stable text and Final text."""
 
 import pytest
 from hypothesis import given

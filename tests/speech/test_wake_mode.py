@@ -29,7 +29,7 @@ WINDOW = np.zeros(WINDOW_SAMPLES, np.int16)
 
 
 class ScriptedDetector:
-    """A detector that detects a word when the test says so."""
+    """A detector that detects the word set by the test."""
 
     def __init__(self) -> None:
         self.word: str | None = None
@@ -45,7 +45,7 @@ class ScriptedDetector:
 
 
 class Stream:
-    """A wake mode, moved on window by window."""
+    """A wake mode that gets its audio window by window."""
 
     def __init__(self, **changes: object) -> None:
         self.detector = ScriptedDetector()
@@ -269,7 +269,7 @@ def test_each_wait_begins_with_a_reset_detector() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Words, speech, time and commands in any order: what a client may rely on holds throughout."""
+    """Invariants of the wake cycle's events under words, speech, time and commands in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -340,7 +340,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.waiting == (self.stream.mode.state is WakeState.WAITING)
 
     def teardown(self) -> None:
-        """Whatever came before, left alone it waits."""
+        """After any sequence, silence leads back to the wait for a word."""
         if self.recording:
             self.end(forced=False, refused=False)
         if self.stream.mode.state is not WakeState.OFF:

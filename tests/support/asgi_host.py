@@ -1,4 +1,4 @@
-"""An ASGI host that a test plays on a bare asyncio loop, for apps behind the ASGI bridge."""
+"""A scripted ASGI host on a bare asyncio loop, for apps behind the ASGI bridge."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 SCOPE = cast("Scope", {"type": "websocket"})
 LIFESPAN = cast("Scope", {"type": "lifespan"})
 UNUSED = cast("Any", object())
-"""A host's `receive` or `send` that the app must not call: it cannot be called."""
+"""A host's `receive` or `send` that the app must not call: a call of it fails."""
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 
 
@@ -21,7 +21,7 @@ def event(text: str) -> ASGISendEvent:
 
 
 def run_host(main: Callable[[], Awaitable[None]]) -> None:
-    """Run `main` on an asyncio loop; no error may be unhandled and no task left."""
+    """Run `main` on an asyncio loop, and check that no error is unhandled and no task left."""
     unhandled: list[dict[str, Any]] = []
 
     async def host() -> None:

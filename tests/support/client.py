@@ -82,7 +82,7 @@ class SocketClient:
                 await self._news.wait()
 
     async def until_all_final(self, *, within_s: float = 60.0) -> None:
-        """Wait until `stop` has taken effect and every utterance has its final or is closed."""
+        """Wait until `stop` has taken effect and every utterance has a final or is closed."""
         with trio.fail_after(within_s):
             while self.event_names.count("status idle") == 0 or self._unfinished():
                 await self._news.wait()

@@ -1,6 +1,6 @@
-"""Sessions on virtual time: a scripted client, a detector of loudness, an engine that names levels.
+"""Sessions on virtual time: a scripted client, a detector of loudness, and an engine whose text names levels.
 
-Speech is a constant level; the engine's text lists the levels of a clip in order, so that a test sees which audio it
+Speech is a constant level. The engine's text lists the levels of a clip in order, so that a test sees which audio it
 got. Pauses are zeros.
 """
 
@@ -40,7 +40,7 @@ WAKE = 7777
 
 
 class LoudnessDetector:
-    """Loud windows are speech."""
+    """A VAD for which loud windows are speech."""
 
     def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:  # noqa: ARG002 - as the detector's
         loud = bool(np.abs(window).max() >= LOUD)
@@ -52,7 +52,7 @@ class LoudnessDetector:
 
 
 class LevelWakeWord:
-    """Detects one word, `computer`: a window in which a sample has the level `WAKE`."""
+    """Detects the word `computer` in a window that contains the level `WAKE`."""
 
     def process(self, window: NDArray[np.int16]) -> str | None:
         return "computer" if WAKE in window else None
@@ -62,7 +62,7 @@ class LevelWakeWord:
 
 
 class LevelWakeWords:
-    """Makes a `LevelWakeWord` for sessions whose settings have wake words, whatever the words."""
+    """Makes a `LevelWakeWord` for each session with wake words, whichever they are."""
 
     def new_detector(self, settings: Settings) -> LevelWakeWord | None:
         return LevelWakeWord() if settings.wake_words else None
@@ -78,7 +78,7 @@ def levels(batch: Batch) -> list[Transcript]:
 
 
 class HoppingExecutor(VirtualExecutor):
-    """Results take some scheduler passes to come back, as from a thread."""
+    """An executor whose results take some scheduler passes to arrive, as from a thread."""
 
     def __init__(
         self, load: Callable[[], Engine], *, hops: int, load_s: float, inference_s: Callable[[Batch], float]
@@ -158,7 +158,7 @@ class Client:
         self._to_server.close()
 
     def drop(self) -> None:
-        """Lose the connection: what was sent and not received is lost, and the server's handler is cancelled."""
+        """Lose the connection: unreceived messages are lost, and the server's handler is cancelled."""
         self.closed_cleanly = False
         self.line.cancel()
 
@@ -173,7 +173,7 @@ class Client:
         return self.of(kind)[count - 1]
 
     async def settled(self) -> None:
-        """Wait until all that was sent has had its effect."""
+        """Wait until all sent messages have had their effect."""
         await trio.testing.wait_all_tasks_blocked()
         await self.session.wait_drained()
 
@@ -227,7 +227,7 @@ class ServerFixture:
         return client
 
     async def resume(self, lost: Client, *, seq: int | None = None, partials: bool = True) -> Client:
-        """Connect, and resume the session of a disconnected client; `seq` is the last event that it saw."""
+        """Connect, and resume the session of a disconnected client; `seq` is the last event that it received."""
         client = await self.connect(partials=partials)
         client.resume(lost.token, lost.seq if seq is None else seq)
         await client.until(Resumed)
@@ -256,7 +256,7 @@ async def server_fixture(
     """A server whose fake engine takes `inference_s` and answers with `answer`.
 
     Its results take `hops` scheduler passes to come back; each session has a `detector` of its own, and
-    wake words from `wake`, the real ones by default. `load` makes another engine than that, and
+    wake words from `wake`, by default the real ones. `load` makes another engine than that, and
     `load_partials` one for partials alone, on a lane of its own.
     """
     settings = Settings(**changes)  # type: ignore[arg-type] # pydantic checks them

@@ -1,6 +1,6 @@
-"""A TCP proxy on 127.0.0.1 that drops data, cuts connections and refuses new ones, as a test says.
+"""A TCP proxy on 127.0.0.1 that drops data, cuts connections and refuses new ones when a test tells it to.
 
-It must not know what passes through it.
+It does not know the protocol that it forwards.
 """
 
 import select
@@ -14,10 +14,10 @@ _POLL_S = 0.05
 
 
 class CutProxy:
-    """Passes bytes between its own port and another one, on threads of its own.
+    """Forwards bytes between its own port and another one, on its own threads.
 
     Args:
-        port: Where connections lead.
+        port: The port to which connections are forwarded.
     """
 
     def __init__(self, port: int) -> None:
@@ -33,15 +33,15 @@ class CutProxy:
 
     @property
     def url(self) -> str:
-        """The server's, by way of here."""
+        """The server's URL through this proxy."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
     def discard_uploads(self) -> None:
-        """Take what clients send, and pass none of it on, until `restore`."""
+        """Read and discard what clients send, until `restore`."""
         self._discards.set()
 
     def cut(self) -> None:
-        """End every connection, on both sides and without a word, and let none through until `restore`."""
+        """Close every connection on both sides without a close frame, and accept none until `restore`."""
         self._open.clear()
         with self._links_lock:
             links, self._links = self._links, []
@@ -52,7 +52,7 @@ class CutProxy:
                 side.close()
 
     def restore(self) -> None:
-        """Let connections through again."""
+        """Forward connections and data again."""
         self._discards.clear()
         self._open.set()
 

@@ -14,7 +14,7 @@ from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.settings import ENV_PREFIX, Declaration, Settings, declarations, load_settings
 
 LIFTED: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
-"""With these, every value of every other setting is valid."""
+"""Values with which every value of every other setting is valid."""
 
 SETTABLE = [declaration for declaration in declarations() if declaration.is_settable]
 
@@ -33,7 +33,7 @@ def from_flags(*arguments: str) -> Settings:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The limits of a declaration.
+    """The limits that a declaration gives for a value.
 
     `low` and `high` limit a number, or each item of a list; `above_low` excludes `low` itself.
     """

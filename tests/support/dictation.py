@@ -1,4 +1,4 @@
-"""Speech through a real session with a real engine, in this process: what `trio-stt transcribe` does, with a say in how
+"""Speech through a real session with a real engine in this process, as in `trio-stt transcribe`; the test chooses how
 the audio arrives."""
 
 from collections.abc import AsyncIterator, Iterator
@@ -29,7 +29,7 @@ Pcm = NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A final: its words, and where its speech lies in the audio, in samples at 16 kHz."""
+    """A final: its words, and the start and end of its speech in samples at 16 kHz."""
 
     text: str
     start_sample: int
@@ -100,7 +100,7 @@ class Dictation:
 
 @asynccontextmanager
 async def real_server_state(**settings: object) -> AsyncIterator[ServerState]:
-    """A server state with the real engine that the settings name, loaded."""
+    """A server state with the loaded real engine that the settings name."""
     server_state = build_server(load_settings(settings))
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
@@ -111,7 +111,7 @@ async def real_server_state(**settings: object) -> AsyncIterator[ServerState]:
 
 
 async def dictate(server_state: ServerState, dictation: Dictation, *, partials: bool = False) -> list[Spoken]:
-    """Run one session over all of the audio; returns its finals."""
+    """Run one session over the whole audio; returns its finals."""
     session_id = server_state.reserve()
     session = Session(session_id=session_id, host=server_state, partials=partials, live=False)
     dictation.session = session
@@ -140,7 +140,7 @@ def at_rate(samples: Pcm, from_hz: int, to_hz: int) -> Pcm:
 
 
 def at_dbfs(samples: Pcm, level: float) -> Pcm:
-    """Scaled so that its RMS lies at this level."""
+    """The samples, scaled to an RMS of this level."""
     rms = np.sqrt(np.mean(samples.astype(np.float64) ** 2))
     return pcm(samples * (32768 * 10 ** (level / 20) / rms))
 
@@ -155,7 +155,7 @@ def sentences() -> list[tuple[Pcm, str]]:
 
 
 def joined(clips: list[Pcm], pause_s: float) -> Pcm:
-    """Clips with silence before, between and after them."""
+    """The clips, joined with silence before, between and after them."""
     pause = np.zeros(round(pause_s * SAMPLE_RATE_HZ), np.int16)
     return np.concatenate([pause, *(part for clip in clips for part in (clip, pause))])
 

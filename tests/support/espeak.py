@@ -23,7 +23,7 @@ def say(text: str, voice: str = "en-us", *, words_per_minute: int = 150) -> Pcm:
     if espeak is None:
         missing("espeak-ng is not installed")
     command = [espeak, "-v", voice, "-s", str(words_per_minute), "--stdout", text]
-    wav = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603 - our own words
+    wav = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603 - the test's own words
     samples, rate_hz = soundfile.read(io.BytesIO(wav), dtype="float64")
     resampled = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ, quality="VHQ") * 32768
     audible = np.flatnonzero(np.abs(resampled) > _AUDIBLE)
@@ -37,5 +37,5 @@ def room(seconds: float, *, rms: float = 3.0) -> Pcm:
 
 
 def windows(samples: Pcm) -> Iterator[Pcm]:
-    """The whole windows."""
+    """The whole windows of the samples."""
     yield from samples[: samples.size // WINDOW_SAMPLES * WINDOW_SAMPLES].reshape(-1, WINDOW_SAMPLES)

@@ -1,6 +1,6 @@
-"""Fake recognisers of sherpa-onnx for models that tests cannot have; they recognise the words of `tone_models`.
+"""Fake recognisers of sherpa-onnx for models that tests do not have; they recognise the words of `tone_models`.
 
-The adapters run unchanged, down to the call into the library. The model folders have the right files without content.
+The adapters run unchanged up to the call into the library. The model folders contain empty files of the right names.
 """
 
 import inspect
@@ -70,7 +70,7 @@ def empty_model(folder: Path, family: Family) -> Path:
 
 
 def fake_library(name: str) -> AbstractContextManager[None]:
-    """Replace the library while the engine of this test name is loaded, if it needs a fake one."""
+    """Replace the library while the engine with this test name is loaded, if it needs a fake one."""
     return _sherpa_factory(UNLOADABLE[name]) if name in UNLOADABLE else nullcontext()
 
 
@@ -111,14 +111,14 @@ def _sherpa_factory(family: Family) -> Iterator[None]:
 
     def make(**_: Any) -> _FakeRecognizer:
         recognizer = _FakeRecognizer()
-        if family.times == "none":  # the real model gives text only
+        if family.times == "none":  # the real model returns text only
             recognizer.create_stream = _TextOnlyStream  # type: ignore[method-assign, assignment]  # one of its kind
         return recognizer
 
-    make.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # it must look like the original
+    make.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # the adapter reads its signature
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sherpa_onnx.OfflineRecognizer, family.factory, make)
-        patch.setattr(trial, "refusal", lambda *_: None)  # a child process would meet the real library
+        patch.setattr(trial, "refusal", lambda *_: None)  # a child process would load the real library
         yield
 
 

@@ -1,8 +1,8 @@
-"""`trio-stt serve` with an engine that fails, or a wall clock that jumps, when the test asks for it.
+"""`trio-stt serve` with an engine that fails, or a wall clock that jumps, when a test requests it.
 
     python -m tests.support.faulty_server FOLDER [flags of trio-stt serve]
 
-- A clip with samples at full scale does not reach the real engine: the fault named in FOLDER/fault happens instead.
+- A clip with samples at full scale causes the fault named in FOLDER/fault and does not reach the real engine.
   Other clips are transcribed, so that the test decides whose clips fail.
 - With the file FOLDER/clock, the wall clock jumps by years, back and forth, whenever it is read.
 - SIGUSR1 writes the number of Trio's tasks to FOLDER/tasks.

@@ -1,6 +1,6 @@
-"""A web server on 127.0.0.1, in this process, that hands out files as a test says: whole, in parts, cut, or not at all.
+"""A web server in this process on 127.0.0.1 that serves files as a test chooses: whole, in parts, cut, or not at all.
 
-It must not know what fetches them.
+It does not know its clients.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ class ServedFile:
     Attributes:
         content: Its bytes.
         etag: Its version; derived from the content if None, not sent if empty.
-        ranges: Whether a part can be requested.
-        cut_after: Bytes of one answer after which the connection breaks; each entry is for one answer, then none.
-        status: Answer with this error instead, once for each entry.
-        redirect: Send the asker there instead.
+        ranges: Whether ranges can be requested.
+        cut_after: Bytes of an answer after which the connection breaks, one entry for each answer that breaks.
+        status: Error statuses, one entry for each answer that is an error instead.
+        redirect: The URL to which requests are redirected.
         hold_after: Bytes of an answer after which the rest waits for `release`.
-        length: Whether the answer says how long it is.
+        length: Whether the answer has a `Content-Length`.
     """
 
     content: bytes

@@ -57,8 +57,8 @@ def whisper_tiny_en() -> Path:
 def write_ggml(source: Path, out: BinaryIO, *, multilingual: bool = False) -> None:
     """Write the Whisper model of a CTranslate2 folder (`model.bin`, `vocabulary.txt`) as a ggml file, mostly f16.
 
-    `multilingual` adds one token, by whose count whisper.cpp takes the model for multilingual: it then runs that code,
-    but its words and languages mean nothing.
+    `multilingual` adds one token, because whisper.cpp recognises multilingual models by their number of tokens. It then
+    runs the code for them, but words and languages mean nothing.
     """
     arrays = read_ctranslate2(source / "model.bin")
     if multilingual:
@@ -201,7 +201,7 @@ def _linear(arrays: _Arrays, targets: list[str], source: str) -> _Tensors:
     biases = np.split(arrays[f"{source}/bias"], len(targets))
     for target, weight, bias in zip(targets, weights, biases, strict=True):
         yield f"{target}.weight", weight.astype(np.float16)
-        if not target.endswith(".key"):  # Whisper's keys have no bias, and zeros here
+        if not target.endswith(".key"):  # Whisper's keys have no bias; CTranslate2 stores zeros
             yield f"{target}.bias", bias.astype(np.float32)
 
 

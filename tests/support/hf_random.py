@@ -1,6 +1,6 @@
 """Small random checkpoints for Transformers, written by the tests: the architecture is real, the words mean nothing.
 
-They need transformers and torch. Seeded, so that a checkpoint hears the same everywhere.
+They need transformers and torch. They are seeded, so that a checkpoint gives the same text on every machine.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def seeded(model_class: Any, config: Any) -> Any:
 
 
 def word_pieces(special: list[str]) -> Any:
-    """A tokenizer of words' beginnings (`▁a`) and middles (`a`), then the special tokens."""
+    """A tokenizer with the letters as beginnings (`▁a`) and middles (`a`) of words, then the special tokens."""
     from tokenizers import Tokenizer, decoders, models  # noqa: PLC0415 - as above
 
     pieces = ["<unk>", *(f"▁{letter}" for letter in LETTERS), *LETTERS, *special]
@@ -65,7 +65,7 @@ def write_parakeet(folder: Path, kind: str = "CTC") -> Path:
 
 
 def write_wav2vec2(folder: Path, *, masked: bool) -> Path:
-    """Write a Wav2Vec2 with a CTC head: the newer kind takes a mask, the older does not. Returns `folder`."""
+    """Write a Wav2Vec2 with a CTC head, of the newer kind, which takes a mask, or the older one. Returns `folder`."""
     import json  # noqa: PLC0415 - as above
 
     import transformers  # noqa: PLC0415 - as above

@@ -44,7 +44,7 @@ def needs_torch() -> None:
 
 
 def whisper_checkpoint() -> Path:
-    """Folder of tiny.en, written at the first call as `save_pretrained` would."""
+    """Folder of tiny.en, written at the first call in the form of `save_pretrained`."""
     needs_torch()
     target = cache_folder() / f"hf-whisper-tiny-en-{_VERSION}"
     if not target.is_dir():
@@ -55,7 +55,7 @@ def whisper_checkpoint() -> Path:
             try:
                 partial.replace(target)
             except OSError:
-                if not target.is_dir():  # another process may have been first
+                if not target.is_dir():  # another process may have written it meanwhile
                     raise
     return target
 

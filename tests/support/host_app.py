@@ -69,7 +69,7 @@ async def echo() -> None:
 
 @quart.websocket("/watch")
 async def watch() -> None:
-    """Report how this handler ends."""
+    """Print how this handler ends."""
     await websocket.send("watching")
     say("watching")
     try:

@@ -1,6 +1,6 @@
 """Apps on real sockets in this process, under Hypercorn's Trio worker with the replacements that the server installs.
 
-Tests may look at both sides: the client, and the app, which is the web app with a fake engine or any other one.
+Tests can observe both sides: the client, and the app, which is the web app with a fake engine or any other app.
 """
 
 import sys
@@ -25,7 +25,7 @@ from trio_stt.hypercorn_adapter.replacements import (
 from trio_stt.server.server_state import ServerState
 
 SocketApp = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
-"""What an app does in a WebSocket that it accepted."""
+"""What an app does with a WebSocket that it has accepted."""
 
 
 def restore_replacements(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def serving(
     monkeypatch: pytest.MonkeyPatch, server_state: ServerState, config: Config | None = None
 ) -> AbstractAsyncContextManager[int]:
     """Serve a server as `trio-stt serve` would, until the block ends; the port of 127.0.0.1."""
-    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # would hold for the whole process
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)  # it would affect the whole process
     app = build_app(server_state)
     install_websocket_class(app)
     return _hosting(monkeypatch, app, lambda: WebSocketLimits.of(server_state.settings), config or Config())
@@ -70,7 +70,7 @@ def hosting(
             await app(scope, receive, send)
 
     config = config or Config()
-    config.graceful_timeout = 0.0  # open connections are not waited for
+    config.graceful_timeout = 0.0  # do not wait for open connections
     limits = WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0.0)
     return _hosting(monkeypatch, with_lifespan, lambda: limits, config)
 

@@ -1,9 +1,9 @@
-"""A client for tests to kill: it streams to a server over several sockets, as fast as they accept it.
+"""A client process for tests to kill: it streams to a server over several sockets, as fast as they accept data.
 
     python tests/support/killed_client.py PORT SOCKETS FRAMES_FILE
 
-The file holds what to send after the handshake, as it goes over the wire. It uses only the standard library, because
-many of them must start fast.
+The file holds the bytes to send after the handshake. The client uses only the standard library, because
+many of them have to start fast.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def main(port: int, count: int, frames: bytes) -> None:
-    """Connect all sockets, say so on standard output, and stream."""
+    """Connect all sockets, print `connected`, and stream."""
     head = (
         f"GET /ws/transcribe HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"

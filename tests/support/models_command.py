@@ -1,6 +1,6 @@
 """`trio-stt` with a catalogue of one model, for tests that need its process: `python -m tests.support.models_command`.
 
-The environment says which model (`TEST_URL`, `TEST_SIZE`, `TEST_SHA256`) and how large a file may be (`TEST_LIMIT`).
+The environment names the model (`TEST_URL`, `TEST_SIZE`, `TEST_SHA256`) and the limit of file sizes (`TEST_LIMIT`).
 """
 
 import os
@@ -12,7 +12,7 @@ from trio_stt.models import catalogue
 from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore SIGINT
     url = os.environ.pop("TEST_URL")
     source = ModelSource(
         name=url.rpartition("/")[2],

@@ -61,7 +61,7 @@ addEventListener('DOMContentLoaded', () => {
 
 
 class ServerProcess:
-    """A `trio-stt serve` process on a free port, which it keeps over restarts.
+    """A `trio-stt serve` process on a free port, which stays the same over restarts.
 
     Args:
         output: File for its standard output and error.
@@ -87,7 +87,7 @@ class ServerProcess:
     def start(self) -> None:
         command = [sys.executable, "-m", "trio_stt", "serve", "--port", str(self._port), *self._flags]
         with self._output.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own command
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our command
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
@@ -189,7 +189,7 @@ def setting(page: Page, name: str) -> Locator:
 
 
 def wait_until(page: Page, condition: str) -> None:
-    """Wait for a JavaScript condition. The page's Content-Security-Policy forbids what `wait_for_function` needs."""
+    """Wait for a JavaScript condition. `wait_for_function` needs `eval`, which the page forbids."""
     page.evaluate(f"""() => new Promise((done, fail) => {{
       setTimeout(fail, {SPEECH_TIMEOUT_MS}, new Error('timeout'));
       const check = () => ({condition}) ? done() : requestAnimationFrame(check);

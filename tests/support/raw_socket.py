@@ -1,4 +1,4 @@
-"""A WebSocket client that can break rules: it sends any bytes, frame by frame, and reads the answers."""
+"""A WebSocket client that can break the protocol: it sends any bytes, and reads the answers frame by frame."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -30,7 +30,7 @@ def handshake(port: int, path: str = PATH, headers: Mapping[str, str] | None = N
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, announced: int | None = None) -> bytes:
-    """A client's frame; `announced` is a length that it may not have."""
+    """A client's frame; `announced` is the length in its header, which may be wrong."""
     size = len(payload) if announced is None else announced
     head = bytes([fin << 7 | opcode])
     if size < 126:
@@ -79,7 +79,7 @@ class RawClient:
         self._take(rest)
 
     async def read_on(self) -> bool:
-        """Read what the server sends next; returns whether the connection is still open."""
+        """Read the next data of the server; returns whether the connection is still open."""
         try:
             received = await self.stream.receive_some()
         except trio.BrokenResourceError:

@@ -1,6 +1,6 @@
 """Real servers for tests: a Python process that serves HTTP on a free port of 127.0.0.1.
 
-It owns the process from its start to its last line of output. It must not know what is served.
+It owns the process from its start to its last line of output, and does not know what is served.
 """
 
 import os
@@ -20,7 +20,7 @@ from trio_websocket import WebSocketConnection, open_websocket
 ROOT = Path(__file__).parents[2]
 
 
-class ServerFailed(Exception):  # noqa: N818 - it names a state
+class ServerFailed(Exception):  # noqa: N818 - the name describes a state
     """The server ended, or did not answer in time."""
 
 
@@ -39,7 +39,7 @@ class RunningServer:
         return self._read(self._passed_over_bytes).decode(errors="replace")
 
     def pass_over_output(self) -> None:
-        """Leave what was written so far out of `output`."""
+        """Leave the lines written so far out of `output`."""
         self._passed_over_bytes += len(self._read(self._passed_over_bytes))
 
     def _read(self, start: int) -> bytes:
@@ -115,9 +115,9 @@ def shared_server(args: Sequence[str], env: Mapping[str, str] | None = None) -> 
 
 @contextmanager
 def output_of_one_test(server: RunningServer) -> Iterator[RunningServer]:
-    """Print a shared server's output at the end of a test, for pytest to show if it fails; then pass over it.
+    """Print a shared server's output at the end of a test, so that pytest shows it after a failure; then skip it.
 
-    What the server writes between two tests belongs to the second one, so that no error goes unseen.
+    Output between two tests counts for the second one, so that every error is seen.
     """
     try:
         yield server
@@ -147,7 +147,7 @@ async def _ended(server: RunningServer) -> None:
 
 
 async def _killed(server: RunningServer) -> None:
-    """Kill what is left of the server's process group."""
+    """Kill the remaining processes of the server's process group."""
     with suppress(ProcessLookupError):
         os.killpg(server.process.pid, signal.SIGKILL)
     await server.process.wait()
@@ -161,7 +161,7 @@ async def web_socket(server: RunningServer, path: str) -> AsyncIterator[WebSocke
             yield connection
         finally:
             await connection.aclose()
-            await connection._stream.aclose()  # the library leaves it open if the server closed first
+            await connection._stream.aclose()  # the library leaves it open if the server closes first
 
 
 async def _answers_http(port: int) -> bool:

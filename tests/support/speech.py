@@ -1,4 +1,4 @@
-"""Sound files as engines want them."""
+"""Sound files in the format of engines."""
 
 from pathlib import Path
 

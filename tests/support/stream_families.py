@@ -1,4 +1,4 @@
-"""Streaming models like those of `stream_models`, in the form of NeMo, WeNet and Paraformer models."""
+"""Streaming models like those of `stream_models`, as NeMo, WeNet and Paraformer models."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,7 +128,7 @@ def write_paraformer(folder: Path) -> Path:
 
 
 def _nemo(output: Value, rows: onnx.NodeProto, *, blank: float, weights: NDArray[np.float32]) -> onnx.GraphProto:
-    """An encoder with caches, of which only the second is used; `rows` makes the output of (N, tones + 1, steps)."""
+    """An encoder with caches, of which only the second is used. `rows` turns (N, tones + 1, steps) into the output."""
     states: list[Value] = [
         ("cache_last_channel", TensorProto.FLOAT, ["N", 1, 1, 1]),
         ("cache_last_time", TensorProto.FLOAT, ["N", 1, TONES, 1]),
@@ -157,7 +157,7 @@ def _nemo(output: Value, rows: onnx.NodeProto, *, blank: float, weights: NDArray
 
 
 def _nemo_decoder() -> onnx.GraphProto:
-    """Remembers the last token, because one step may emit several and none twice."""
+    """A decoder that keeps the last token, because one step may emit several tokens, but none twice."""
     state: Sequence[str | int] = ["one_layer", "N", "hidden"]
     number = TensorProto.FLOAT
     return helper.make_graph(
@@ -186,7 +186,7 @@ def _nemo_decoder() -> onnx.GraphProto:
 
 
 def _nemo_joiner() -> onnx.GraphProto:
-    """A token that begins scores twice as much as the blank, the last row."""
+    """Scores of the tokens: the token that begins has twice the score of the blank, which is the last row."""
     return helper.make_graph(
         [
             helper.make_node("Mul", ["encoder_outputs", "scale"], ["scaled"]),
@@ -208,7 +208,7 @@ def _nemo_joiner() -> onnx.GraphProto:
 
 
 def _paraformer_encoder() -> onnx.GraphProto:
-    """Marks the step in which a tone begins: (1, steps, tones), and counts them."""
+    """An encoder that marks the step in which a tone begins, shape (1, steps, tones), and counts the tones."""
     weights = np.tile(bands(1)[:, :, 0] / _STACKED_FRAMES, (1, _STACKED_FRAMES))
     return helper.make_graph(
         [

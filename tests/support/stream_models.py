@@ -1,6 +1,6 @@
 """Small streaming ONNX models that the tests write; they recognise the words of `tone_models` chunk by chunk.
 
-They have the inputs, outputs, states and metadata that sherpa-onnx needs for Zipformer2 models; `stream_families` has
+They have the inputs, outputs, states and metadata that sherpa-onnx expects of Zipformer2 models; `stream_families` has
 other kinds. Their output depends on one state that goes from chunk to chunk: the tones of the last step.
 """
 
@@ -79,7 +79,7 @@ def _mel(hz: float) -> float:
 
 
 def bands(frames: int = FRAMES_PER_STEP) -> NDArray[np.float32]:
-    """Weights of shape (tones, mels, frames): how much louder a tone's band is than the others, on Kaldi's scale."""
+    """Weights, shape (tones, mels, frames), for how much louder a tone's band is than the others; Kaldi's mels."""
     low, high = _mel(20.0), _mel(7_600.0)
     weights = np.zeros((TONES, MELS, frames), np.float32)
     for row, hz in enumerate(TONES_HZ):
@@ -180,7 +180,7 @@ def _decoder() -> onnx.GraphProto:
 
 
 def _joiner() -> onnx.GraphProto:
-    """A token that begins scores twice as much as the blank."""
+    """Scores of the tokens: the token that begins has twice the score of the blank."""
     return helper.make_graph(
         [
             helper.make_node("Mul", ["encoder_out", "scale"], ["scaled"]),

@@ -1,4 +1,4 @@
-"""Small ONNX models that the tests write; they recognise words in tones, in place of models that are too big.
+"""Small ONNX models that the tests write and that recognise words in tones, because released models are too large.
 
 A tone of `ONE_HZ` is the word "one", one of `TWO_HZ` "two", and one of `THREE_HZ` followed by `END_HZ` the two tokens
 of "three". A pause between two tones is optional.
@@ -93,7 +93,7 @@ def _slaney_mel(hz: float) -> float:
 
 
 def slaney_bands() -> Floats:
-    """Weights of shape (tokens, mels, frames): how much louder a tone's band is than all others, on NeMo's scale."""
+    """Weights, shape (tokens, mels, frames), for how much louder a tone's band is than all others; NeMo's mels."""
     top = _slaney_mel(_RATE_HZ / 2)
     weights = np.zeros((len(TONES_HZ), _MELS, _SUBSAMPLING), np.float32)
     for row, hz in enumerate(TONES_HZ):
@@ -106,7 +106,7 @@ def slaney_bands() -> Floats:
 
 
 def _encoder(size: int) -> onnx.GraphProto:
-    """1.0 in the row of each tone at its start, and always in the last row: (batch, size, frames / 8)."""
+    """An encoder with 1.0 in the row of a tone at its start, and always in the last row: (batch, size, frames / 8)."""
     nodes = [
         helper.make_node("Conv", ["audio_signal", "bands"], ["contrast"], strides=[_SUBSAMPLING]),
         helper.make_node("Greater", ["contrast", "threshold"], ["is_loud"]),
@@ -202,7 +202,7 @@ def _joiner(size: int) -> onnx.GraphProto:
 
 
 def _ctc() -> onnx.GraphProto:
-    """The power of each tone in windows of 20 ms as the score of its token: (batch, windows, tokens + 1)."""
+    """The power of each tone in windows of 20 ms, as the score of its token: (batch, windows, tokens + 1)."""
     window = _RATE_HZ // 50
     phase = 2 * np.pi * np.outer(TONES_HZ, np.arange(window)) / _RATE_HZ
     nodes = [

@@ -1,4 +1,4 @@
-"""Recognises the words of `tone_models` without a model, for fake services."""
+"""Recognises the words of `tone_models` without a model, for fake engines and services."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -43,7 +43,7 @@ class Exchange:
         self.request = request
 
     def answer(self, body: object, *, status: int = 200, **headers: str) -> None:
-        """Send a whole answer: bytes as they are, anything else as JSON."""
+        """Send a complete answer: bytes unchanged, anything else as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self._handler.send_response(status)
         for name, value in (
@@ -71,7 +71,7 @@ class Exchange:
                 return
 
     def reset(self) -> None:
-        """Break the connection."""
+        """Reset the connection."""
         self._handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._handler.rfile.close()  # an open file object keeps the connection open
         self._handler.connection.close()

@@ -6,7 +6,7 @@ import warnings
 import jiwer
 
 with warnings.catch_warnings():
-    # Its docstrings hold invalid escapes, of which Python warns when it compiles the package for the first time.
+    # Its docstrings contain invalid escapes, and Python warns of them when it first compiles the package.
     warnings.filterwarnings("ignore", message=".*invalid escape sequence")
     from whisper_normalizer.english import EnglishTextNormalizer  # type: ignore[import-untyped]  # it ships no types
 
@@ -21,7 +21,7 @@ TWO_CITIES = (
     "short, the period was so far like the present period, that some of its noisiest authorities insisted on its "
     "being received, for good or for evil, in the superlative degree of comparison only."
 )
-"""The words of `two_cities.wav`: the first sentence of the book, read whole."""
+"""The words of `two_cities.wav`: the first sentence of the book."""
 
 
 @functools.cache
@@ -30,7 +30,7 @@ def _normaliser() -> EnglishTextNormalizer:
 
 
 def normalise(text: str) -> str:
-    """Lower-case, without punctuation, numbers and spellings made alike."""
+    """The text in lower case, without punctuation, with numbers and spellings unified."""
     return str(_normaliser()(text))
 
 

@@ -1,4 +1,4 @@
-"""`trio-stt transcribe` as a user runs it."""
+"""The command `trio-stt transcribe`, run as a process."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from trio_stt.cli.transcript_formats import SpokenSegment, as_json, as_srt, as_t
 
 
 def trio_stt(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(  # noqa: S603 - a program of this test
         [sys.executable, "-m", "trio_stt", *map(str, arguments)],
         input=stdin,
         capture_output=True,
@@ -95,7 +95,7 @@ def test_invalid_arguments_end_with_status_2_and_one_line(
     message: str,
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-    monkeypatch.setattr("trio_stt.cli.transcribe.start_logging", lambda *_: None)  # it would last for other tests
+    monkeypatch.setattr("trio_stt.cli.transcribe.start_logging", lambda *_: None)  # it would affect other tests
     try:
         status = main(arguments)
     except SystemExit as exited:
@@ -130,7 +130,7 @@ def test_file_without_audio_is_reported(tmp_path: Path) -> None:
 
 
 def cut_flac(folder: Path) -> Path:
-    """A FLAC of the reading that breaks off after two thirds of its bytes."""
+    """A FLAC of the reading, truncated after two thirds of its bytes."""
     samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"))
     whole, cut = folder / "whole.flac", folder / "cut.flac"
     soundfile.write(whole, samples, rate_hz)

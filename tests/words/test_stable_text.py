@@ -38,7 +38,7 @@ MAX_DELAY_S = 1.2
 
 @dataclass
 class Utterance:
-    """What a session would see of one utterance: partials (text, audio end) outside of silence, and the final."""
+    """One utterance as a session gets it: the partials (text, audio end) outside of silence, and the final."""
 
     start_sample: int
     partials: list[tuple[str, int]] = field(default_factory=list)
@@ -61,7 +61,7 @@ def moonshine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def utterances(moonshine: Engine) -> list[Utterance]:
-    """The readings and the shared sentences, cut and transcribed as a session with default settings does it."""
+    """The readings and the shared sentences, segmented and transcribed as by a session with default settings."""
     samples, _ = corpus()
     settings = Settings()
     detector = SpeechDetector(
@@ -90,7 +90,7 @@ def utterances(moonshine: Engine) -> list[Utterance]:
 
 
 def contradictions(committed: list[str], final: list[str]) -> int:
-    """Least number of words to change, drop or put in so that the committed words begin the final."""
+    """Least number of words to change, remove or insert so that the final begins with the committed words."""
     row = list(range(len(final) + 1))
     for word in committed:
         above, row = row, [row[0] + 1]
@@ -100,7 +100,7 @@ def contradictions(committed: list[str], final: list[str]) -> int:
 
 
 def matched_words(final: list[str], hypothesis: list[str]) -> set[int]:
-    """Indexes of the final's words that a hypothesis has in their place."""
+    """Indexes of the final's words that a hypothesis has in the same place."""
     blocks = SequenceMatcher(None, final, hypothesis, autojunk=False).get_matching_blocks()
     return {block.a + offset for block in blocks for offset in range(block.size)}
 
@@ -164,7 +164,7 @@ def test_windows_of_8_s_give_all_of_25_s_of_reading(moonshine: Engine, from_s: i
         assert not any(words[i : i + size] == words[i + size : i + 2 * size] for i in range(len(words) - size))
 
 
-# Loops: what Moonshine makes of sounds that are no speech.
+# Loops: Moonshine's texts for sounds that are not speech.
 
 
 def seconds(count: int) -> Clip:
@@ -180,19 +180,19 @@ def melody() -> Clip:
 
 
 def buzzer() -> Clip:
-    """A square wave that swings around 110 Hz ever more."""
+    """A square wave whose frequency swings around 110 Hz, more and more."""
     t = seconds(10)
     return np.asarray(0.3 * np.sign(np.sin(2 * np.pi * (110 + 20 * np.sin(6 * np.pi * t)) * t)), np.float32)
 
 
 def throbbing() -> Clip:
-    """150 Hz, four times a second louder and softer."""
+    """A tone of 150 Hz that grows louder and softer four times a second."""
     t = seconds(10)
     return np.asarray(0.3 * np.sin(2 * np.pi * 150 * t) * (1 + np.sin(8 * np.pi * t)), np.float32)
 
 
 def stuck_record() -> Clip:
-    """One second of the reading, over and over."""
+    """One second of the reading, repeated."""
     reading = read_16k(moonshine_asset("two_cities.wav"))
     return np.tile(reading[8 * SAMPLE_RATE_HZ : 9 * SAMPLE_RATE_HZ], 15)
 

@@ -1,4 +1,4 @@
-"""Real wake-word detectors on speech: they detect spoken words, but not other speech, and keep the command whole.
+"""Real wake-word detectors on speech: they detect spoken words and no other speech, and keep the command complete.
 
 Of 14 voices of espeak-ng, openWakeWord detects `hey jarvis` in all (en-029 not when slow) and `alexa` in most (not in
 en-us+f3, +f4 or en-029). It takes "Hey Charles" for `hey jarvis` in two and "A lexicon" for `alexa` in one. Porcupine

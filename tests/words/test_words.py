@@ -1,4 +1,4 @@
-"""Real models on real speech: word error rates, and no word lost at the edge of an utterance."""
+"""Real models on real speech: word error rates, and no lost word at the edges of utterances."""
 
 from collections.abc import Mapping
 
@@ -37,7 +37,7 @@ Corpus = tuple[Pcm, str]
 MINUTE_SAMPLES = 60 * SAMPLE_RATE_HZ
 
 
-# Real parts are fetched in plain fixtures: a skip inside an async test would lose its reason.
+# Models and files come from synchronous fixtures, because a skip inside an async test would lose its reason.
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ async def test_quiet_speech_is_detected_and_transcribed_like_loud_speech(spoken:
 
 
 def agree(finals: list[Spoken], expected: list[Spoken]) -> bool:
-    """Whether the same utterances were found, each boundary within one window."""
+    """Whether both found the same utterances, with each boundary within one window."""
     return len(finals) == len(expected) and all(
         within_one_window(one.start_sample, other.start_sample) and within_one_window(one.end_sample, other.end_sample)
         for one, other in zip(finals, expected, strict=True)
@@ -172,7 +172,7 @@ async def test_a_minute_without_speech_yields_no_text(sound: type[Pcm]) -> None:
 
 
 async def test_pause_shows_the_words_of_the_speculative_final(sentence_clips: list[Pcm]) -> None:
-    # No partial but this one is due, and the utterance goes on until `stop`.
+    # Only this partial is due, and the utterance lasts until `stop`.
     async with real_server_state(realtime_processing_pause=60.0, post_speech_silence_duration=30.0) as server_state:
         client = Client(Session(session_id=server_state.reserve(), host=server_state))
         server_state.admit(client.session)
