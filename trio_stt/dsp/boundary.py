@@ -30,7 +30,7 @@ _MIN_LAG, _MAX_LAG = SAMPLE_RATE_HZ // 350, SAMPLE_RATE_HZ // 75
 _CONTEXT_SAMPLES = 2 * _MAX_LAG - FRAME_SAMPLES
 """Samples before a frame that its voicing needs."""
 
-# Values of RealtimeSTT. Levels are relative to full scale.
+# Values of RealtimeSTT, as are the numbers in the functions below. Levels are relative to full scale.
 _FRAMES_AFTER = 3  # look-ahead
 _FRAMES_BEFORE = 8  # searched for vowels; the oldest may be missing at the start of a stream
 _CANDIDATE = _FRAMES_BEFORE  # index of the frame that is judged
@@ -112,6 +112,7 @@ def _voicing(audio: NDArray[np.float64], end: int) -> float:
     """Highest normalised correlation of the `_MAX_LAG` samples before `end` with those one lag earlier, 0 to 1."""
     n = _MAX_LAG
     start = end - n
+    # Variances and covariances are multiplied by n squared, so that they stay whole numbers; the factors cancel out.
     newest = audio[start:end]
     total = newest.sum()
     variance = n * _dot(newest, newest) - total * total
@@ -177,6 +178,7 @@ def _before(frames: Any) -> tuple[bool, float, float, float]:
     speech, vowels, vowel_db, voicing, level_db = 0, 0, -1e9, 0.0, 0.0
     for i in range(_FRAMES_BEFORE):
         frame = frames[i]
+        # Vowels are counted in all frames, speech and the level only in the newest ones.
         speech += frame.speech and i >= _FRAMES_BEFORE - _SPEECH_FRAMES
         if frame.vowel:
             vowels += 1
@@ -236,10 +238,10 @@ def _advance(audio: NDArray[np.float64], thresholds: _Thresholds, states: Any, f
     state = states[0]
     count = 0
     for start in range(_CONTEXT_SAMPLES, audio.size - FRAME_SAMPLES + 1, FRAME_SAMPLES):
-        for i in range(frames.size - 1):
+        for i in range(frames.size - 1):  # the newest frame stays last: the rules index from the candidate
             frames[i] = frames[i + 1]
         _measure(audio, start, thresholds, state, frames[frames.size - 1])
-        candidate = state.frames - 1 - _FRAMES_AFTER
+        candidate = state.frames - 1 - _FRAMES_AFTER  # the frame that now has its look-ahead
         if candidate < _MIN_FRAMES_BEFORE or candidate - state.boundary_frame < thresholds.gap_frames:
             continue
         score, speech_after = _judge(frames, thresholds)

@@ -138,6 +138,7 @@ class SpeechDetector:
         """
         level = self._band.push(window)
         gate_open = self._gate.passes(level)
+        # After speech, Silero gets every window until its state is saved; after any other sound, a few windows more.
         awake = self._quiet_run < (_SAVE_AFTER_WINDOWS if self._had_speech else _STAY_AWAKE_WINDOWS)
         active = (gate_open or awake or speaking) and self._webrtc.is_speech(self._band.recent[-WINDOW_SAMPLES:])
         self._since_webrtc = 0 if active else self._since_webrtc + 1
@@ -178,7 +179,7 @@ class SpeechDetector:
             self._model.score(self._window_before(windows), states, gain)
         probabilities: list[float] = self._model.score(self._window_before(0), states, gain).tolist()
         probability = max(probabilities)
-        if probability >= _SURELY_QUIET:
+        if probability >= _SURELY_QUIET:  # in background, a higher probability does not make a better state
             self._second_is_better = probabilities[0] < probability
         return probability
 
@@ -201,6 +202,7 @@ class SpeechDetector:
         self._quiet_run += 1
         if self._had_speech:
             if self._quiet_run >= _SAVE_AFTER_WINDOWS:
+                # Inside an utterance the first state runs alone, see `_switch_speaking`.
                 self._saved_state[:] = self._vad_states[0]
                 self._had_speech = False
         elif not self._speaking and self._quiet_run % _RESTART_EVERY_WINDOWS == 0:

@@ -32,7 +32,7 @@ _MEL_CONTEXT_SAMPLES = 480
 _MAX_EMBEDDINGS = 120  # 9.6 s; no word is longer
 
 _BACKGROUND_SAMPLES = 160 * MEL_FRAMES + _MEL_CONTEXT_SAMPLES
-"""Audio of the mel frames of one embedding."""
+"""Samples of the mel frames of one embedding, 10 ms each, and of their context."""
 
 _ROOM_NOISE_RMS = 5.0
 """Level of the synthetic room noise that stands for audio from before the stream, int16 units. After digital silence,
@@ -81,6 +81,7 @@ class _Features:
 
     def of_background(self, background: NDArray[np.int16]) -> tuple[NDArray[np.float32], State]:
         """Embedding, shape (96,), and state after int16 samples, shape (`_BACKGROUND_SAMPLES`,), and silence before."""
+        # The embedding takes whole steps of 8 frames: zeros in front fill the 76 frames up to 80.
         before = np.zeros((-MEL_FRAMES % MEL_STEP, MEL_BINS), np.float32)
         return self._embedding.process(np.concatenate((before, self._mel_frames(background))), self._embedding.blank)
 
@@ -118,6 +119,7 @@ class OpenWakeWordStream:
         self._sensitivity = sensitivity
         most = max(classifier.embeddings for classifier in words.classifiers)
         self._embeddings = np.empty((most, EMBEDDING_WIDTH), np.float32)
+        # Context and step, and room for the part of the last window that belongs to the next step.
         self._audio = np.empty(_MEL_CONTEXT_SAMPLES + FRAME_SAMPLES + WINDOW_SAMPLES, np.int16)
         self._filled = 0
         self._scores = (0.0,) * len(words.classifiers)
@@ -137,6 +139,7 @@ class OpenWakeWordStream:
         """
         background = np.concatenate((_ROOM_NOISE, before))[-_BACKGROUND_SAMPLES:]
         features = self._words.features
+        # Streams may share the state of the room noise, because a state is never changed in place.
         self._embeddings[:], self._state = features.of_background(background) if before.size else features.room_noise
         self._audio[:_MEL_CONTEXT_SAMPLES] = background[-_MEL_CONTEXT_SAMPLES:]
         self._filled = _MEL_CONTEXT_SAMPLES

@@ -54,7 +54,7 @@ class Weights(NamedTuple):
 
 
 _SHAPES = {
-    "stft.forward_basis_buffer": (258, 1, 256),
+    "stft.forward_basis_buffer": (258, 1, 256),  # 129 cosines, then 129 sines
     "encoder.0.reparam_conv.weight": (128, 129, 3),
     "encoder.0.reparam_conv.bias": (128,),
     "encoder.1.reparam_conv.weight": (64, 128, 3),
@@ -145,7 +145,7 @@ def _add_products_to_four(rows: Floats, step: int, weights: Floats, totals: Floa
             totals[1, n] += b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
             totals[2, n] += c0 * w0 + c1 * w1 + c2 * w2 + c3 * w3
             totals[3, n] += d0 * w0 + d1 * w1 + d2 * w2 + d3 * w3
-    _add_products(rows[fours:], step, weights[fours:], totals)
+    _add_products(rows[fours:], step, weights[fours:], totals)  # the inputs that are left over
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -166,6 +166,8 @@ def _convolved(frames: Floats, stride: int, weights: Floats, bias: Floats) -> Fl
     inner = result[1:-1]
     for t in range(count):
         inner[t] = bias
+    # Three consecutive frames are one stretch of the flat array, in the order of the weights. So the convolution is a
+    # product of the weights with the stretch that begins at each output's first frame.
     if count == 4:  # noqa: PLR2004 - the rows that the faster one is for
         _add_products_to_four(frames.reshape(-1), stride * frames.shape[1], weights, inner)
     else:
@@ -196,6 +198,7 @@ def _cell_input(samples: NDArray[np.int16], gain: np.float32, weights: Weights) 
     frames = _convolved(frames, 2, weights.third, weights.third_bias)
     frames = _convolved(frames, 1, weights.fourth, weights.fourth_bias)
     gates = (weights.features_bias + weights.output_bias).reshape(1, -1)
+    # The two strides of 2 have turned four frames into one, which lies between two rows of padding.
     _add_products(frames[1], 0, weights.cell_from_features, gates)
     return gates
 
@@ -217,7 +220,7 @@ def _score(samples: NDArray[np.int16], gain: np.float32, states: Floats, weights
     from_features = _cell_input(samples, gain, weights)
     probabilities = np.empty(states.shape[0], np.float32)
     for row in range(states.shape[0]):
-        output, memory = states[row]
+        output, memory = states[row]  # views: the state is updated through them
         gates = from_features.copy()
         _add_products(output, 0, weights.cell_from_output, gates)
         # PyTorch's order of an LSTM cell's gates.

@@ -177,7 +177,7 @@ class IsolatedConnection(TCPServer):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._reset_when_cancelled)
                 await super().run()
-                nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()  # ends `_reset_when_cancelled`
         except* Exception as error:  # noqa: BLE001 - whatever failed concerns this connection only
             self._on_error(error)
         finally:
@@ -238,7 +238,7 @@ class IsolatedConnection(TCPServer):
         with trio.move_on_after(_CLOSING_S):  # an app that has answered need not take the end of its request
             await protocol.handle(Closed())
         nursery = self._task_group._nursery  # noqa: SLF001 - Hypercorn's own class reads it, too
-        if nursery is not None:
+        if nursery is not None:  # an app that goes on after its answer is cancelled
             nursery.cancel_scope.deadline = trio.current_time() + _CLOSING_S
 
 
@@ -247,7 +247,9 @@ def _is_last_answer_sent(protocol: object) -> bool:
     if not isinstance(protocol, H11Protocol):
         return False
     http1 = _http1(protocol)
-    if http1.our_state is h11.DONE:
+    if (
+        http1.our_state is h11.DONE
+    ):  # the answer is complete: keep alive only if the request is, too, never after a handshake
         return isinstance(protocol.connection, H11WSConnection) or http1.their_state is not h11.DONE
     return http1.our_state in {h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}
 

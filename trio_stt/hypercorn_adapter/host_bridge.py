@@ -89,7 +89,8 @@ async def _outlast(future: asyncio.Future[None], on_cancel: Callable[[], None]) 
     """Wait for `future` despite cancellations; returns whether there were any."""
     cancelled = False
     while not future.done():
-        # The caller raises the cancellation once both sides have ended.
+        # The caller raises the cancellation once both sides have ended. `wait`, unlike awaiting the future, leaves it
+        # alone when it is cancelled.
         with suppress(asyncio.CancelledError):
             await asyncio.wait([future])
             break
@@ -106,6 +107,7 @@ class _Guest:
         self.closing = False
         self.ended: asyncio.Future[None] = loop.create_future()
         self._calls: set[_Call] = set()
+        # Without a bound, because the host's side cannot wait for Trio.
         self._send_channel, calls_to_start = trio.open_memory_channel[Callable[[trio.Nursery], None]](math.inf)
         trio.lowlevel.start_guest_run(
             self._main,
@@ -113,7 +115,7 @@ class _Guest:
             run_sync_soon_threadsafe=loop.call_soon_threadsafe,
             run_sync_soon_not_threadsafe=loop.call_soon,
             done_callback=self._finish,
-            host_uses_signal_set_wakeup_fd=True,
+            host_uses_signal_set_wakeup_fd=True,  # asyncio's own, which Trio would replace
         )
 
     def start(self, call: "_Call", app: ASGIFramework) -> None:
@@ -136,11 +138,11 @@ class _Guest:
                 start_in(nursery)
 
     def _finish(self, result: outcome.Outcome[None]) -> None:
-        del _guests[self.loop]
+        del _guests[self.loop]  # scopes that wait for `ended` start the next run
         self.closing = True
         self._send_channel.close()
         self.ended.set_result(None)
-        if isinstance(result, outcome.Error):
+        if isinstance(result, outcome.Error):  # a TrioInternalError: the errors of apps end only their calls
             unfinished = [call.ended for call in self._calls if not call.ended.done()]
             for ended in unfinished:
                 ended.set_exception(result.error)
@@ -184,7 +186,7 @@ class _Call:
             self.ended.set_exception(error)
         else:
             if self._cancel_scope.cancelled_caught and self.final_event is None:
-                self.ended.cancel()
+                self.ended.cancel()  # the host's task then ends as cancelled, too
             else:
                 self.ended.set_result(None)
 
@@ -218,8 +220,10 @@ class _Call:
         def abort(raise_cancel: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
             cancellations.append(raise_cancel)
             future.cancel()
+            # This task goes on only when the future has ended: a message that it received must not be lost.
             return trio.lowlevel.Abort.FAILED
 
+        # Callbacks of a future run on the host's loop, in this thread, so they may call Trio.
         future.add_done_callback(lambda _: trio.lowlevel.reschedule(this_task))
         self._host_work.add(future)
         await trio.lowlevel.wait_task_rescheduled(abort)
@@ -227,6 +231,7 @@ class _Call:
         if future.cancelled():
             for raise_cancel in cancellations:
                 raise_cancel()
+            # Trio did not cancel it, so the host did: the task ends by cancellation, or under a shield by the error.
             self._cancel_scope.cancel()
             await trio.lowlevel.checkpoint_if_cancelled()
             raise trio.BrokenResourceError("the host cancelled this connection")

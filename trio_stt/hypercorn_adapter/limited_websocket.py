@@ -159,7 +159,7 @@ class LimitedWSStream(WSStream):
         finally:
             self._is_over = True
             self.app_put = None
-            self._handoff.end()
+            self._handoff.end()  # wakes `_process`, so that Hypercorn reads again and sees the end of the connection
             del self.app  # a reference cycle: it is a partial of this method
             if self._is_putting:
                 # The queue is full. Take one item so the blocked put() returns; if we were cancelled, so was it.
@@ -170,6 +170,7 @@ class LimitedWSStream(WSStream):
         has_waited = False
         while True:
             while self._handoff.active:
+                # Reading is a checkpoint; only a message that is there already needs one of its own.
                 if not has_waited:
                     await trio.lowlevel.checkpoint_if_cancelled()
                 message = await self._next_message()
@@ -177,7 +178,7 @@ class LimitedWSStream(WSStream):
                     if not has_waited:
                         await trio.lowlevel.cancel_shielded_checkpoint()  # a cancellation must not lose the message
                     return _receive_event(message)
-                self._is_processing = False
+                self._is_processing = False  # nothing is left to process: from here on, silence is the client's
                 data = b"" if self._ignores_input else await self._handoff.read()
                 self._is_processing, self._silent_intervals = True, 0
                 if data:
@@ -222,6 +223,8 @@ class LimitedWSStream(WSStream):
             read = self._frames.next()
             if not isinstance(read, Passthrough):
                 return read
+            # Read anew each time, because a change of `max_audio_packet_bytes` applies at once. Messages from `frames`
+            # need no check: they are smaller than any limit.
             self.buffer.max_length = self._limits().max_message_bytes
             self.connection.receive_data(read.data)
             self._events = self.connection.events()
@@ -248,7 +251,7 @@ class LimitedWSStream(WSStream):
 
     async def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
         """Add a part of a message; returns the message if it is complete."""
-        self._fragments += event.frame_finished
+        self._fragments += event.frame_finished  # wsproto gives several events for a frame that arrives in parts
         if self._fragments > MAX_FRAGMENTS:
             await self._close(CloseReason.POLICY_VIOLATION, f"a message has more than {MAX_FRAGMENTS} fragments")
             return None
@@ -287,6 +290,7 @@ class LimitedWSStream(WSStream):
             if not timeout_s:
                 continue
             self._silent_intervals += not self._is_processing
+            # The first interval may have begun just before bytes arrived, so only the ones after it count in full.
             if self._silent_intervals > _PINGS_PER_TIMEOUT:
                 logger.info("closed WebSocket: no frame received for %g s (liveness_timeout_s)", timeout_s)
                 await self._disconnect()

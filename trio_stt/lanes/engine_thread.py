@@ -129,7 +129,7 @@ class EngineThread:
         with trio.move_on_after(self._shutdown_timeout_s, shield=True) as wait:
             await self._ended.wait()
         thread, self._thread = self._thread, None
-        if thread is None:
+        if thread is None:  # it never started, or the other task that waits here reports its end
             return
         if wait.cancelled_caught:
             self._ended.set()  # so that another `aclose` does not wait again
@@ -205,7 +205,7 @@ class _Call(Generic[T]):
 
     def returned(self) -> None:
         """Wake the waiting task, on Trio's side. Never raises."""
-        self._returned.set()
+        self._returned.set()  # on Trio's side only, so that `_outcome` is complete before anything reads it
 
     async def wait(self) -> T:
         """Wait for the result. When cancelled, leave the call to the thread."""

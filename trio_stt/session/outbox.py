@@ -92,7 +92,7 @@ class Outbox:
     def note_idle(self) -> None:
         """Wake `wait_idle`: nothing is being sent."""
         self._idle.set()
-        self._idle = trio.Event()
+        self._idle = trio.Event()  # for the next waits; those that wait now hold the old one
 
 
 class Delivery:
@@ -120,6 +120,7 @@ class Delivery:
                 await self._outbox.wait_filled()
                 self.idle = False
                 continue
+            # Messages whose sending fails are not lost: the log keeps them for a client that resumes.
             self._sending_since_s = trio.current_time()
             await self._connection.send(*messages)
             self._sending_since_s = None
@@ -146,7 +147,9 @@ class Delivery:
         """
         try:
             while True:
-                with trio.move_on_after(SEND_TIMEOUT_S / 4):
+                with trio.move_on_after(
+                    SEND_TIMEOUT_S / 4
+                ):  # a look now and then costs less than a timer for each send
                     await self.overflowed.wait()
                     raise ClientStalled(f"more than {MAX_EVENTS} events are waiting for the client")
                 since_s = self._sending_since_s

@@ -141,6 +141,7 @@ class Partials:
                 self._due = trio.Event()
                 utterance = self._utterance  # not always the one for which the event was set
                 if utterance is not None and (self._pending is not None or self._is_due(utterance)):
+                    # New before the job: what happens during the job must cancel the pause after it.
                     self._pause, now_s = trio.CancelScope(), trio.current_time()
                     if await self._transcribe(utterance, self._position_sample):
                         self._requested_s = now_s
@@ -188,7 +189,7 @@ class Partials:
             if self._pending is None:
                 self._pending = self._submit(utterance, end_sample)
             pending, result = await self._outcome(self._pending)
-        except JobRefused:
+        except JobRefused:  # the lane is full; the pause keeps this from being tried at once
             self._counters.realtime.rejected += 1
         except JobDropped as drop:
             self._counters.stale_realtime_discarded += drop.reason == "stale"
@@ -269,6 +270,7 @@ class Partials:
             samples=self._read_clip(start_sample, end_sample),
             deadline_s=trio.current_time() + self._max_age_s(),
             hints=self._hints,
+            # A streaming engine needs the utterance from its first sample.
             utterance=utterance.stream_key if start_sample == utterance.start_sample else None,
             first=first,
             waiting_since_s=0.0 if first else self._requested_s,

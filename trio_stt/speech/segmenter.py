@@ -167,6 +167,7 @@ class Segmenter:
             self._preroll_speech.popleft()
 
     def _preroll_start(self, before_sample: int) -> int:
+        # Speech that outlasts the tail of a wake word starts an utterance that reaches back to the floor.
         return max(self._floor_sample, before_sample - self._config.preroll_samples - self._tail_samples)
 
     def _wait_for_start(self, vad_result: VadResult, window_start: int) -> list[UtteranceEvent]:
@@ -182,6 +183,8 @@ class Segmenter:
         if self._run_start_sample is None:
             self._run_start_sample = trigger_sample
         run = self._run_start_sample
+        # The run can be longer than the list, which forgets windows before the pre-roll and has none of a wake word's
+        # tail. The list can be longer than the run, which a soft window breaks.
         spoken_windows = max(len(self._preroll_speech), (self._position - run) // WINDOW_SAMPLES)
         self._running = _RunningUtterance(start_sample, trigger_sample, speech_end_sample, spoken_windows)
         self._preroll_speech.clear()
@@ -256,9 +259,10 @@ class Segmenter:
             return [self._end(running, forced=True)]
         # Cut in the middle of the quietest window of the last second, the latest of equals: least likely inside a word.
         _, quietest = min(self._levels, key=lambda level: (level[0], -level[1]))
-        cut = max(quietest + WINDOW_SAMPLES // 2, running.start_sample + 1)
+        cut = max(quietest + WINDOW_SAMPLES // 2, running.start_sample + 1)  # no clip is empty
         ended = self._ended(running, cut, cut, forced=True)
         self._utterances += 1
+        # The rest of a cut utterance counts as spoken, however short it is: it is the end of a sentence.
         self._running = _RunningUtterance(cut, cut, running.speech_end_sample, _MIN_SPOKEN_WINDOWS)
         started = UtteranceStarted(utterance=self._utterances, start_sample=cut, trigger_sample=cut, speech_sample=cut)
         return [ended, started]

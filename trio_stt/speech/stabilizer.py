@@ -159,6 +159,7 @@ class Stabilizer:
 
     def _is_outlier(self, normal: str) -> bool:
         """Whether a hypothesis is an outlier. If it confirms earlier outliers, they replace the accepted ones."""
+        # Text that continues the consensus is no outlier. Without a consensus, no text counts as its continuation.
         if not self._accepted or normal.startswith(self._consensus or normal + " "):
             return False
         if any(_alike(normal, accepted) for accepted in self._accepted):
@@ -240,11 +241,13 @@ class _Evidence:
 
     def add(self, normal: str, audio_end_sample: int) -> None:
         """Add a hypothesis; one of the same audio replaces the newest."""
+        # One more where both end a word: a prefix of `agreed` - 1 characters is then known to be whole words.
         shared = common_length(normal, self._newest)
         shared += ends_word(normal, shared) and ends_word(self._newest, shared)
-        if self._points and audio_end_sample <= self._points[-1][0]:
+        if self._points and audio_end_sample <= self._points[-1][0]:  # the same audio again is no further evidence
             audio_end_sample, _ = self._points.pop()
         oldest = audio_end_sample - _WINDOW_SAMPLES
+        # What all later hypotheses share is the shortest of what each shares with the next.
         kept = [(end, min(agreed, shared)) for end, agreed in self._points if end >= oldest]
         self._points = deque([*kept, (audio_end_sample, len(normal) + 1)], maxlen=_MAX_HYPOTHESES)
         self._newest = normal

@@ -15,7 +15,7 @@ from itertools import pairwise
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.speech.text import normalized_text, words
 
-# Scores of the alignment.
+# Scores of the alignment: of a word that both texts have, of a word that only one has.
 _MATCH = 2.0
 _MISS = -2.0
 _DRIFT_PER_S = 0.5
@@ -158,7 +158,8 @@ def _overlapped(earlier: _Hypothesis, clip: _Hypothesis) -> _Hypothesis | None:
     pairs = _alignment(_placed(earlier), _placed(clip))
     if not pairs:
         return None
-    # A single equal word may be a coincidence; two in a row are not.
+    # The texts are joined at the last shared word of the part that earlier hypotheses decide. A single equal word may
+    # be a coincidence; two in a row are not.
     runs = [pair for pair, (old, new) in pairwise(pairs) if (old, new) == (pair[0] + 1, pair[1] + 1)]
     settled = [pair for pair in runs if pair[1] < len(clip.words) * _SETTLED]
     old, new = (settled or runs or pairs)[-1]
@@ -166,7 +167,7 @@ def _overlapped(earlier: _Hypothesis, clip: _Hypothesis) -> _Hypothesis | None:
     return _Hypothesis(
         words=earlier.words[: joint + 1] + clip.words[new + 1 :],
         tail=clip.tail,
-        origin=max(0, joint - new),
+        origin=max(0, joint - new),  # where the clip's first word lies, or would lie
         start_sample=clip.start_sample,
         end_sample=clip.end_sample,
     )
@@ -183,6 +184,7 @@ def _alignment(old: Sequence[tuple[str, float]], new: Sequence[tuple[str, float]
     """Index pairs of equal words on the best path, in order; empty if its score is too low."""
     # Row i, column j: best score of a path through old[:i] and new[:j], and the move that ends it.
     head = [_UNSURE_HEAD * min(j, _HEAD_WORDS) + _MISS * max(0, j - _HEAD_WORDS) for j in range(len(new) + 1)]
+    # A path starts anywhere in the old text for free, at the cost of the new words before it (`head`).
     scores, moves = [head], [["start"] * len(head)]
     for word, old_s in old:
         above = scores[-1]
@@ -199,6 +201,7 @@ def _alignment(old: Sequence[tuple[str, float]], new: Sequence[tuple[str, float]
             move.append(how)
         scores.append(row)
         moves.append(move)
+    # It ends anywhere in the new text for free, at the cost of the old words after it.
     total, i, j = max(
         (score + _RETRACTED * (len(old) - i), i, j) for i, row in enumerate(scores) for j, score in enumerate(row)
     )
