@@ -1,7 +1,8 @@
 """Coverage report of the protocol: `python -m tests.contract_report` prints which tests cover which part of it.
 
 A test names the parts it covers with `@pytest.mark.contract("4.4", "11/20")`. N.M is a section of the behaviour shared
-with RealtimeSTT's server (docs/protocol.md describes it); 11/N is a defect of that server that this one must not have.
+with RealtimeSTT's server (docs/protocol.md describes it); 11/N is defect N of that server, which this server must lack.
+The report gives each of them one line: what the section is about, or what went wrong in that server.
 """
 
 import ast
@@ -68,47 +69,48 @@ SECTIONS = {
 }
 DEFECTS = (
     "`clear` during a pending final froze the server",
-    "sessions that began or ended stopped all others for a while",
+    "sessions that began or ended blocked all others for a while",
     "a sample rate chosen by a client cost seconds and gigabytes",
     "events for a client that does not read were queued without a bound",
     "a missing wake-word package made every connection fail",
-    "a speculative final was published although speech went on",
-    "finals were swapped behind a slow engine",
-    "the text of a rejected recording was published later",
-    "`stop` during silence doubled the next final",
-    "`stop` did not end a recording that had just begun",
-    "a minimum gap between recordings lost all later speech",
+    "a speculative final was published although speech continued",
+    "finals of a slow engine were published for the wrong utterances",
+    "the text of a rejected utterance was published as that of a later one",
+    "after a `stop` in silence, the next final was published twice",
+    "`stop` did not end an utterance that had just begun",
+    "a minimum gap between utterances lost all later speech",
     "a failed or rejected final was lost",
-    "dropped audio was not reported",
-    "`stop` and `clear` left audio behind",
-    "a forced end lost audio",
-    "the backlog dropped the oldest utterance",
-    "each packet was resampled on its own",
-    "the wake-word cut removed other audio",
-    "`clear` did not stop a recording that had just begun",
-    "overlapping utterances shared an id",
+    "dropped audio was neither counted nor reported",
+    "`stop` and `clear` left audio in the queue, which joined the next utterance",
+    "the cut at the maximum length lost audio",
+    "a full backlog dropped the oldest utterance",
+    "each packet was resampled on its own, with errors at every seam",
+    "the cut of the wake word removed other audio",
+    "`clear` did not stop an utterance that had just begun",
+    "overlapping utterances shared a segment id",
     "`voice` and `silence` were sent without speech",
-    "a wrong status followed a final",
-    "a wrong pre-roll was reported",
-    "a rejected recording produced events",
+    "after a final, the status ignored the running utterance",
+    "the pre-roll was reported as configured, not as it was",
+    "a rejected utterance produced events",
     "a late partial appeared under the next utterance",
     "stable text lost spaces and punctuation",
     "no waiting event followed a wake-word timeout",
     "the page failed after a lost connection",
     "settings had no effect",
-    "no warm-up took place",
-    "partials became finals on a shared lane",
+    "engines were not warmed up",
+    "on a shared lane, partials were queued and counted as finals",
     "queued partials were never replaced",
     "the work of partials grew with the utterance",
-    "null values broke PATCH, and nothing had a range",
-    "each session had threads and descriptors",
-    "each session added log handlers",
-    "memory grew with a session",
+    "PATCH failed on null in a list, and settings had no ranges",
+    "each session had threads and file descriptors",
+    "each session added a log handler",
+    "memory grew over a session",
     "the boundary detector ran in Python and missed low voices",
-    "waiting was polling",
-    "segments depended on when audio arrived",
-    "everything was open to everybody",
+    "waiting tasks polled",
+    "segments depended on when the audio arrived",
+    "there was no authentication, and no check of origins",
 )
+"""What each defect of RealtimeSTT's server was, numbered from 1."""
 PARTS = SECTIONS | {f"11/{number}": about for number, about in enumerate(DEFECTS, 1)}
 
 SCRIPTS = {
@@ -145,12 +147,14 @@ def coverage() -> dict[str, list[str]]:
 
 
 def report() -> str:
-    """Each part with its tests, one test a line."""
+    """Each part with its tests, one test a line: first the sections, then the defects."""
     covered = coverage()
-    return "".join(
-        f"{part} {about}\n" + "".join(f"    {test}\n" for test in covered.get(part, ["(no test)"]))
-        for part, about in PARTS.items()
-    )
+    lines = []
+    for part, about in PARTS.items():
+        if part == "11/1":
+            lines.append("Defects of RealtimeSTT's server\n")
+        lines += [f"{part} {about}\n", *(f"    {test}\n" for test in covered.get(part, ["(no test)"]))]
+    return "".join(["Sections\n", *lines])
 
 
 def _marks(path: Path) -> Iterator[tuple[str, str]]:

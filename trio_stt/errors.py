@@ -15,7 +15,7 @@
      │    └── ResumeError         where `resume`
      ├── ServerFull            max_sessions is reached
      ├── ServerClosing         the server is shutting down and refuses new sessions
-     ├── HostError             the installed web server is not one that trio-stt can serve with
+     ├── HostError             the installed Hypercorn or Quart does not use a name that trio-stt replaces
      ├── AudioFileError        a file is not audio, or cannot be read
      └── ModelError            a model cannot be found in the catalogue, downloaded, stored or removed
 
@@ -102,7 +102,7 @@ class ServerClosing(TrioSttError):  # noqa: N818 - as above
 
 
 class HostError(TrioSttError):
-    """The installed Hypercorn or Quart does not use what trio-stt replaces in it."""
+    """The installed Hypercorn or Quart does not use a name that trio-stt replaces."""
 
 
 class AudioFileError(TrioSttError):

@@ -1,6 +1,6 @@
-"""A token bucket: limits the rate of anything that is counted. It must not wait, nor know what is counted.
+"""A token bucket: limits the rate of anything that is counted. It does not wait, and does not know what it counts.
 
-Source: RFC 2697; the burst is what the rate allows in a window.
+Source: RFC 2697; a burst may be as large as what the rate allows in a window.
 """
 
 from dataclasses import dataclass, field

@@ -2,7 +2,7 @@
 
 It owns the filter and its newest output.
 
-A stream at 8 kHz has nothing above 4 kHz, so it lacks the hiss of an "s". In faster streams Silero hears the hiss, and
+A stream at 8 kHz has nothing above 4 kHz, so it lacks the hiss of an "s". With the hiss of faster streams, Silero
 ends words in "s" up to nine windows (0.3 s) later. With this band alone, its results are the same at every rate.
 """
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trio_stt.errors import PacketError
 
 MAX_CHANNELS = 8
-"""Interleaved channels of a packet, at most."""
+"""Maximum number of interleaved channels in a packet."""
 _PCM = np.dtype("<i2")
 
 
@@ -113,7 +113,7 @@ def downmix_pcm16(payload: bytes | bytearray | memoryview, channels: int) -> NDA
     if not 1 <= channels <= MAX_CHANNELS:
         raise PacketError(f"channels is {channels}; allowed are 1 to {MAX_CHANNELS}")
     if len(payload) % (2 * channels):
-        raise PacketError(f"{len(payload)} bytes of audio are no whole number of {2 * channels}-byte frames")
+        raise PacketError(f"{len(payload)} bytes of audio are not a whole number of {2 * channels}-byte frames")
     interleaved = np.frombuffer(payload, _PCM)
     if not (_PCM.isnative and interleaved.flags.aligned):  # unaligned after metadata of an odd length
         interleaved = interleaved.astype(np.int16)

@@ -22,7 +22,7 @@ def _new_stream(rate_hz: int) -> soxr.ResampleStream:
 
     Above 16 kHz: a fixed rate at medium quality. It is flat to 7.3 kHz and holds back 21 to 33 ms on average, at 48 kHz
     38 ms at most. The variable-rate mode holds back a constant 12.5 ms at 48 kHz, but takes nine times the CPU time
-    (2.8 instead of 0.3 ms per second of audio, a quarter of what a silent listener costs), and Moonshine gets as many
+    (2.8 instead of 0.3 ms per second of audio, a quarter of what a silent session costs), and Moonshine gets as many
     words right with either. Low quality holds back 11 ms, but is 3 dB down at 6.5 kHz, where an "s" lies; in noise at
     9 dB Moonshine fell into a loop on such audio.
 

@@ -1,4 +1,4 @@
-"""All models that can be downloaded, and how to find one by name. Nothing is downloaded here."""
+"""All models that can be downloaded, and the search for one by name. It downloads nothing."""
 
 from trio_stt.errors import ModelError
 from trio_stt.models.sherpa_releases import SHERPA_RELEASES, STREAMING_MODELS

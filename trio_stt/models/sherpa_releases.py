@@ -1,7 +1,7 @@
 """Models that sherpa-onnx publishes as `.tar.bz2` releases, and Kroko's community files. Data only.
 
-A release may be replaced under its name. The checksums are those of the publisher's own list, confirmed by at least two
-independent public manifests; otherwise there is none here.
+A release may be replaced under the same name. Checksums are those of the publisher's own list, if at least two
+independent public manifests confirm them; other releases have none here.
 """
 
 from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec

@@ -25,7 +25,7 @@ class ModelSource:
         name: The file's name.
         url: Its address.
         size_bytes: Its size, if known.
-        sha256: Its checksum, 64 hexadecimal digits; None if none is published. Then the first download is recorded,
+        sha256: Its checksum, 64 hexadecimal digits; None if none is published. The first download is then recorded,
             and later ones must be the same.
     """
 

@@ -12,7 +12,7 @@ _ALLOWED = {1: 9, 2: 6, 3: 5}
 _ALLOWED_LONG = 4
 """Consecutive repetitions of a phrase, by its number of words, that still count as speech.
 
-Set between people and engines. People stay below: "no, no, no, no", laughter, "one two one two", choruses, "never" five
+Set between speech and loops. Speech stays below: "no, no, no, no", laughter, "one two one two", choruses, "never" five
 times (King Lear), and all transcripts of the test readings, in which no phrase comes more than twice in a row. In a
 loop, Moonshine repeats a phrase 14 to 168 times: on 10 s and more of buzzing and throbbing tones, on a repeated second
 of speech, and on clips of 60 s and more.

@@ -41,7 +41,7 @@ _FIRST_WORD = _threshold(2, 0.80)
 _LATER_WORD = _threshold(4, 0.75)
 """For a word after a space. RealtimeSTT's server requires this evidence of the space only.
 
-Two more rules differ from that server: all hypotheses of the span must agree, where it counts those that do; and only
+Two more rules differ from that server: all hypotheses of the span must agree (it counts those that do), and only
 whole words are committed. Measured on Moonshine's partials of 17 utterances at 15 cadences and phases of 0.06 to
 0.32 s: the final contradicts 0 to 2.5 % of the committed words; the median word is committed 0.77 to 0.96 s after its
 first hypothesis. Longer spans, up to 1 s, are contradicted as often.

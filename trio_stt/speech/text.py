@@ -1,6 +1,6 @@
 """Text helpers: normalised text with offsets into the original, its words, and the finishing of a final's text.
 
-Which words are right is not decided here. Behaviour: docs/protocol.md, Stable text and Final text.
+It does not decide which words are right. See docs/protocol.md, Stable text and Final text.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Wake mode: whether speech counts, after a wake word, for a while after an utterance, or not at all.
+"""Wake mode: decides when speech may start an utterance: after a wake word, and for a while after an utterance.
 
 See docs/protocol.md, Wake words.
 
