@@ -153,7 +153,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _means_this_machine(host: str) -> bool:
-    """As `is_loopback`; also for 0.0.0.0 and ::, which clients resolve to their own machine."""
+    """Like `is_loopback`, but also true for 0.0.0.0 and ::, which clients resolve to their own machine."""
     address = parse_address(host)
     return is_loopback(host) or (address is not None and address.is_unspecified)
 

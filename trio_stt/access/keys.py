@@ -60,7 +60,7 @@ class KeyRecord:
         created: The day, UTC, as `2031-04-05`.
         name: Its owner or use, for people.
         digest: SHA-256 of the whole key, or scrypt of it where there is a salt.
-        salt: For scrypt, in entries of older versions; None otherwise.
+        salt: The salt of scrypt, in entries of older versions; None otherwise.
     """
 
     id: str

@@ -27,11 +27,11 @@ from trio_stt.server.stagger import Stagger
 from trio_stt.session.connection import ConnectionClosed
 
 AUTH_TIMEOUT_S = 5.0
-"""From the handshake to the key."""
+"""Seconds from the handshake within which the key must arrive."""
 CLOSE_POLICY = 1008
 CLOSE_TRY_AGAIN_LATER = 1013
 _MAX_REASON_BYTES = 123
-"""Of a close frame (RFC 6455 section 5.5)."""
+"""Longest reason in a close frame, in bytes (RFC 6455 section 5.5)."""
 _TOO_MANY = 429
 _DRAIN_TIMEOUT_S = 2.0
 _NO_KEY = Rejection(

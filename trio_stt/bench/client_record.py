@@ -61,12 +61,12 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         number: The client.
         begun_s: When its stream began, on the machine's monotonic clock; None if it never did.
-        hello_s: From the connection attempt until `hello`; None if none arrived.
+        hello_s: Time from the connection attempt until `hello`; None if none arrived.
         silence_s: The server's `post_speech_silence_duration`; None if `hello` does not contain it.
         audio_s: Audio sent.
         clips: The clips it sent, each with the time of its first sample.
         segments: Utterances by number.
-        pings_s: From each `ping` to its `pong`.
+        pings_s: Time from each `ping` to its `pong`.
         late_s: How late each packet was sent. More than a few ms mean that clients and server compete for cores.
         dropped_s: Audio that the server reports as dropped or rejected.
         failures: `error` events, broken connections, missing answers.
@@ -126,7 +126,7 @@ class EventRecorder:
         packet_s: Length of a packet.
         ready: Whether `ready` arrived.
         silence_s: As in `ClientRecord`.
-        segments: By number.
+        segments: Utterances by number.
         pings_at: When the pings without an answer were sent.
         pings_s: As in `ClientRecord`.
         dropped_s: As in `ClientRecord`; None until `metrics` arrived.

@@ -67,13 +67,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         word_error_rate: Word errors per reference word; None if the words of a clip are unknown.
         reference_words: Number of words spoken.
         silence_ms: The server's silence setting, or its default if the server does not report it.
-        final: From the last spoken sample to the final.
-        first_partial: From the first spoken sample to the first partial.
-        partial_interval: Between two partials of an utterance.
+        final: Time from the last spoken sample to the final.
+        first_partial: Time from the first spoken sample to the first partial.
+        partial_interval: Time between two partials of an utterance.
         partials_per_s: Partials per second of speech.
         revised_words_per_shown_word: Words changed or removed on the screen, per word shown.
-        ping: From `ping` to `pong`, one from each client every `ping_every_s` of the plan.
-        hello: From the connection attempt to `hello`.
+        ping: Time from `ping` to `pong`; each client sends one every `ping_every_s` of the plan.
+        hello: Time from the connection attempt to `hello`.
         sent_late: How late clients sent their packets. All other times are too long by about this.
         clients_cpu_s_per_audio_s: CPU seconds of the clients themselves per second of audio sent.
         dropped_s: Audio that the server dropped or rejected.

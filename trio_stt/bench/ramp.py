@@ -51,7 +51,7 @@ def violated_limits(result: Figures, *, alone: Figures | None, slack_ms: float) 
     Args:
         result: The run.
         alone: The run with the fewest clients, whose word error rate is the reference; None for that run itself.
-        slack_ms: By how much the 95th percentile of finals may exceed the server's silence setting.
+        slack_ms: Milliseconds by which the 95th percentile of finals may exceed the server's silence setting.
     """
     limit_ms = result.silence_ms + slack_ms
     rules = {

@@ -35,7 +35,7 @@ _BACKGROUND_SAMPLES = 160 * MEL_FRAMES + _MEL_CONTEXT_SAMPLES
 """Samples of the mel frames of one embedding, 10 ms each, and of their context."""
 
 _ROOM_NOISE_RMS = 5.0
-"""Level, in int16 units, of the synthetic room noise that takes the place of audio from before the stream. After digital
+"""Level, in int16 units, of the synthetic room noise that stands in for audio from before the stream. After digital
 silence, `alexa` within the first second is missed twice as often; after loud noise, up to half of the time."""
 _ROOM_NOISE: NDArray[np.int16] = (
     np.random.default_rng(0).normal(scale=_ROOM_NOISE_RMS, size=_BACKGROUND_SAMPLES).round().astype(np.int16)

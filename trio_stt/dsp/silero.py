@@ -1,7 +1,8 @@
 """Silero's voice detector: one model for the process, and one or more states for each stream.
 
 It owns the model file, the choice of what runs it, and the layout of a state. Which windows are worth a score is the
-caller's decision. The file comes from the installed silero-vad package, which is never imported, because it would import torch.
+caller's decision. The file comes from the installed silero-vad package, which is never imported, because it would
+import torch.
 
 onnxruntime is the reference. The Numba kernels of `silero_network` need a third of its time, and run only where they
 agree with it at start-up. In all other cases onnxruntime runs the model.

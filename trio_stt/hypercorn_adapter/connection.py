@@ -25,11 +25,11 @@ _LINGER_ZERO = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """Enabled, 0 s: closing discards unsent data and sends a reset."""
 
 _CLOSING_S = 2.0
-"""For a client to end its request after the answer, and for an app to end after its answer."""
+"""Seconds for a client to end its request after the answer, and for an app to end after its answer."""
 _SENDING_S = 30.0
-"""For a client to take one write, of at most some 100 KB; longer than any session waits for its client."""
+"""Seconds for a client to read one write, of at most some 100 KB; longer than any session waits for its client."""
 _DISCARDED_BYTES = 1_048_576
-"""Of a request that was answered before its end; with more, the client loses the answer."""
+"""Rest of a request that is read after an early answer; with a longer one, the client loses the answer."""
 
 
 def reset_function(send: object) -> Callable[[], None] | None:

@@ -22,7 +22,7 @@ _FIRST_BYTES = frozenset({_TEXT, _BINARY, _CONTINUATION, *_WHOLE, _FINAL | _CONT
 _MASKED = 0x80
 _KEY_BYTES = 4
 _LONG = 126
-"""As a 7-bit length: the length follows in 2 bytes; one more, in 8."""
+"""7-bit length that means that the length follows in 2 bytes; one more means 8 bytes."""
 _MAX_PLAIN_BYTES = 65_535
 
 

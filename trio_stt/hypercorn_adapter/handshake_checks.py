@@ -17,7 +17,7 @@ from wsproto.frame_protocol import CloseReason
 MESSAGE_BYTES = 1024
 """The limit that the server must have."""
 ABORTED_PATH = "/aborted"
-"""Of the WebSocket that the app must abort."""
+"""Path of the WebSocket that the app must abort."""
 _MASK = b"\0\0\0\0"
 _TOO_LARGE = b"\x02\xfe" + (2 * MESSAGE_BYTES).to_bytes(2) + _MASK + bytes(2 * MESSAGE_BYTES)
 """The first fragment of a binary message, twice as large as the limit."""

@@ -54,15 +54,15 @@ from trio_stt.token_bucket import TokenBucket
 logger = logging.getLogger(__name__)
 
 MAX_FRAGMENTS = 1024
-"""Per message: with 1 KiB each, it can still be a megabyte."""
+"""Most fragments of a message: with 1 KiB each, it can still be a megabyte."""
 _MIN_MESSAGE_LIMIT_BYTES = 1_048_576
 _CONTROL_FRAMES_PER_S = 10
 _CONTROL_WINDOW_S = 10.0
 _PINGS_PER_TIMEOUT = 3
 _DISABLED_CHECK_INTERVAL_S = 5.0
-"""Between looks whether the liveness check was enabled."""
+"""Interval at which a disabled liveness check looks whether it was enabled."""
 _CLOSE_TIMEOUT_S = 2.0
-"""For a client to read the close code: closing at once, with unread data, would reset the connection before."""
+"""Seconds for a client to read the close code: closing at once, with unread data, would reset the connection."""
 _HAND_OVER = cast(ASGIReceiveEvent, {"type": "trio_stt.hand_over"})
 """Queued to the app behind all messages: from here on, the app reads the socket itself."""
 
@@ -72,8 +72,8 @@ class WebSocketLimits:
     """The limits of one WebSocket.
 
     Attributes:
-        max_message_bytes: Of one message, before it is decoded.
-        liveness_timeout_s: How long a client may send nothing at all; 0 is forever.
+        max_message_bytes: Largest message, before it is decoded.
+        liveness_timeout_s: Seconds for which a client may send nothing at all; 0 for no limit.
     """
 
     max_message_bytes: int

@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 
 _LIVENESS_S = 0.006
 _TIMEOUT_S = 2.0
-"""For one check that gets no answer; otherwise each takes some milliseconds."""
+"""Seconds for one check that gets no answer; all others take some milliseconds."""
 _NO_ADAPTER = 4000
 """Close code of the app if its scope has no transport."""
 _SCOPE: Scope = {

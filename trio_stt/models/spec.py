@@ -44,7 +44,7 @@ class ModelSpec:
         name: Value of `--model`.
         aliases: Other names of the model, for the same engine.
         languages: Codes, or a description if there are many.
-        licence: Of the weights: an SPDX identifier if there is one.
+        licence: Licence of the weights, an SPDX identifier if there is one.
         form: Its form on disk.
         place: Name of its file or folder in the cache, which the engine also looks for by itself.
         sources: What to download: one file, unless the form is a folder.

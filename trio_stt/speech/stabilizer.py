@@ -37,9 +37,9 @@ def _threshold(confirmations: int, span_s: float) -> _Threshold:
 
 
 _FIRST_WORD = _threshold(2, 0.80)
-"""For the utterance's first word, and for further letters of a word that was committed too early."""
+"""Evidence for the utterance's first word, and for further letters of a word that was committed too early."""
 _LATER_WORD = _threshold(4, 0.75)
-"""For a word after a space. RealtimeSTT's server requires this evidence of the space only.
+"""Evidence for a word after a space. RealtimeSTT's server requires it of the space only.
 
 Two more rules differ from that server: all hypotheses of the span must agree (it counts those that do), and only
 whole words are committed. Measured on Moonshine's partials of 17 utterances at 15 cadences and phases of 0.06 to
@@ -47,7 +47,7 @@ whole words are committed. Measured on Moonshine's partials of 17 utterances at 
 first hypothesis. Longer spans, up to 1 s, are contradicted as often.
 """
 _LAST_WORD = _threshold(2, 0.80)
-"""For the last word of a hypothesis, which the engine often guesses."""
+"""Evidence that the last word of a hypothesis needs in addition, because the engine often guesses it."""
 # Values of RealtimeSTT's server: docs/protocol.md, Stable text.
 _MIN_RIGHT_OF_SPACE = 2  # characters
 _WINDOW_SAMPLES = samples_of(8.0)

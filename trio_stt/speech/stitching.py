@@ -21,13 +21,13 @@ _MISS = -2.0
 _DRIFT_PER_S = 0.5
 """Subtracted from a match for each second between the times of its words, because phrases recur at other times."""
 _UNSURE_HEAD = -0.5
-"""For an unmatched word at the window's start, instead of `_MISS`: common, so cheap."""
+"""Score of an unmatched word at the window's start, instead of `_MISS`: such words are common."""
 _RETRACTED = -0.5
-"""For a word at the end of the earlier text that is missing in the hypothesis."""
+"""Score of a word at the end of the earlier text that is missing in the hypothesis."""
 _MIN_MATCHES = 2
 _MIN_SCORE_PER_MATCH = 1.0
-"""Minimal score of a path: that of two such matches, because any two texts share a word; of one, if a text has only one
-word."""
+"""Minimal score of a path: that of two such matches, because any two texts share a word; that of one if a text has only
+one word."""
 _HEAD_WORDS = 2
 """Words at the window's start that cost `_UNSURE_HEAD`."""
 _SETTLED = 0.5
