@@ -27,6 +27,10 @@ ALLOWED = {
     "getTracks": "a method of the Web API",
     "getAudioTracks": "a method of the Web API",
     "stopTracks": "stops the tracks of a MediaStream",
+    "TRACKS": "the rows of the timeline",
+    "KEEP_TRACKS": "keeps the tracks of a MediaStream",
+    "GOING_AWAY": "RFC 6455's name of close code 1001",
+    "CLOSE_GOING_AWAY": "the same",
     "Home": "a key of the keyboard",
     "home_folder": "the user's, named by $HOME",
     "test_nothing_is_written_to_the_home_folder": "the same",
@@ -59,7 +63,7 @@ def names(path: Path) -> Iterator[str]:
 
 def words(name: str) -> set[str]:
     """The words of a name in snake case or camel case."""
-    return {word.lower() for word in re.findall(r"[a-z]+|[A-Z][a-z]*", name)}
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 
 MODULES = sorted(
