@@ -39,7 +39,7 @@ PACKETS = [
 ]
 PACKET_S = PACKET_SAMPLES / RATE_HZ
 SETTLED_S = 8.0
-AWAY_S = 6.0
+OFFLINE_S = 6.0
 
 
 async def probe(url: str, seconds: float) -> dict[str, list[float]]:
@@ -67,7 +67,7 @@ async def probe(url: str, seconds: float) -> dict[str, list[float]]:
 
 async def run_client(url: str, number: int, clients: int) -> None:
     """Run one client that reconnects for ever."""
-    await trio.sleep(number / clients * (len(PACKETS) * PACKET_S + AWAY_S))
+    await trio.sleep(number / clients * (len(PACKETS) * PACKET_S + OFFLINE_S))
     while True:
         try:
             async with open_socket(url) as socket:
@@ -79,7 +79,7 @@ async def run_client(url: str, number: int, clients: int) -> None:
                     await trio.sleep(PACKET_S)
         except* (OSError, HandshakeError, ConnectionClosed):
             pass  # the server was full or closed it as too slow: connect again
-        await trio.sleep(AWAY_S)
+        await trio.sleep(OFFLINE_S)
 
 
 async def run_clients(url: str, clients: int) -> None:

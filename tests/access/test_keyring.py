@@ -17,7 +17,7 @@ from trio_stt.access.keys import KeyRecord, KeyScope, add_to_file, create_key, p
 from trio_stt.errors import SettingError
 from trio_stt.settings import load_settings
 
-HERE, THERE = "203.0.113.9", "198.51.100.7"
+ADDRESS, OTHER_ADDRESS = "203.0.113.9", "198.51.100.7"
 
 
 def ring(tmp_path: Path, *, most: int = 3, entries: str = "") -> tuple[Keyring, Path]:
@@ -44,7 +44,7 @@ async def test_right_key_is_compared_with_its_record_once(tmp_path: Path, hashed
     keys, path = ring(tmp_path)
     key = add_key(path, KeyScope.TALK)
     for _ in range(5):
-        record = await keys.check(key, HERE)
+        record = await keys.check(key, ADDRESS)
         assert isinstance(record, KeyRecord)
         assert record.scope is KeyScope.TALK
     assert hashed == [record.id]
@@ -53,9 +53,9 @@ async def test_right_key_is_compared_with_its_record_once(tmp_path: Path, hashed
 async def test_keys_of_the_environment_are_accepted(tmp_path: Path) -> None:
     key, record = create_key(KeyScope.ADMIN)
     keys, _ = ring(tmp_path, entries=f"{record.entry}, {create_key(KeyScope.TALK)[1].entry}")
-    assert await keys.check(key, HERE) == record
+    assert await keys.check(key, ADDRESS) == record
     alone = Keyring(load_settings({"keys": record.entry}), lambda: 3)
-    assert await alone.check(key, HERE) == record
+    assert await alone.check(key, ADDRESS) == record
     assert alone.is_needed
     assert not Keyring(load_settings(), lambda: 3).is_needed
 
@@ -64,9 +64,9 @@ async def test_wrong_secret_with_known_id_is_rejected(tmp_path: Path, hashed: li
     keys, path = ring(tmp_path)
     key = add_key(path, KeyScope.TALK)
     forged = key[:-4] + ("AAAA" if not key.endswith("AAAA") else "BBBB")
-    assert await keys.check(forged, HERE) is WRONG_KEY
-    assert isinstance(await keys.check(key, HERE), KeyRecord)
-    assert await keys.check(forged, HERE) is WRONG_KEY
+    assert await keys.check(forged, ADDRESS) is WRONG_KEY
+    assert isinstance(await keys.check(key, ADDRESS), KeyRecord)
+    assert await keys.check(forged, ADDRESS) is WRONG_KEY
     assert len(hashed) == 3
 
 
@@ -74,7 +74,7 @@ async def test_wrong_secret_with_known_id_is_rejected(tmp_path: Path, hashed: li
 async def test_unknown_key_is_rejected_without_a_comparison(tmp_path: Path, hashed: list[str], key: str) -> None:
     keys, path = ring(tmp_path)
     add_key(path, KeyScope.TALK)
-    assert await keys.check(key, HERE) is WRONG_KEY
+    assert await keys.check(key, ADDRESS) is WRONG_KEY
     assert hashed == []
 
 
@@ -83,21 +83,21 @@ async def test_address_with_too_many_wrong_keys_is_throttled(
 ) -> None:
     keys, path = ring(tmp_path, most=3)
     known, fresh = add_key(path, KeyScope.TALK), add_key(path, KeyScope.ADMIN)
-    assert isinstance(await keys.check(known, HERE), KeyRecord)
+    assert isinstance(await keys.check(known, ADDRESS), KeyRecord)
     for _ in range(3):
-        assert await keys.check("wrong", HERE) is WRONG_KEY
+        assert await keys.check("wrong", ADDRESS) is WRONG_KEY
     for key in ("wrong", fresh, known[:-1]):
-        rejection = await keys.check(key, HERE)
+        rejection = await keys.check(key, ADDRESS)
         assert isinstance(rejection, Rejection)
         assert (rejection.status, "max_failed_logins_per_address is 3" in rejection.detail) == (429, True)
         assert (b"retry-after", b"21") in rejection.headers
     assert len(hashed) == 1
-    assert isinstance(await keys.check(known, HERE), KeyRecord), "a key that was right before still works"
-    assert isinstance(await keys.check(fresh, THERE), KeyRecord), "other addresses are not throttled"
+    assert isinstance(await keys.check(known, ADDRESS), KeyRecord), "a key that was right before still works"
+    assert isinstance(await keys.check(fresh, OTHER_ADDRESS), KeyRecord), "other addresses are not throttled"
     mock_clock.jump(21)
-    assert isinstance(await keys.check(fresh, HERE), KeyRecord)
-    assert await keys.check("wrong", HERE) is WRONG_KEY
-    assert (await keys.check("wrong", HERE)).status == 429  # type: ignore[union-attr] # a refusal
+    assert isinstance(await keys.check(fresh, ADDRESS), KeyRecord)
+    assert await keys.check("wrong", ADDRESS) is WRONG_KEY
+    assert (await keys.check("wrong", ADDRESS)).status == 429  # type: ignore[union-attr] # a refusal
 
 
 async def test_addresses_of_one_ipv6_network_are_throttled_together(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_concurrent_guesses_at_an_older_key_are_hashed_one_at_a_time_up_to
     answers: list[object] = []
 
     async def guess() -> None:
-        answers.append(await keys.check(SCRYPT_KEY[:-4] + "----", HERE))
+        answers.append(await keys.check(SCRYPT_KEY[:-4] + "----", ADDRESS))
 
     async with trio.open_nursery() as nursery:
         for _ in range(20):
@@ -138,7 +138,7 @@ async def test_concurrent_guesses_at_an_older_key_are_hashed_one_at_a_time_up_to
 async def test_key_of_an_older_version_is_hashed_with_scrypt_once(tmp_path: Path, hashed: list[str]) -> None:
     keys, _ = ring(tmp_path, entries=SCRYPT_ENTRY)
     for _ in range(3):
-        record = await keys.check(SCRYPT_KEY, HERE)
+        record = await keys.check(SCRYPT_KEY, ADDRESS)
         assert isinstance(record, KeyRecord)
         assert record.name == "old desk"
     assert hashed == [record.id]
@@ -160,7 +160,7 @@ async def test_revoking_an_older_key_while_it_is_hashed_rejects_it(
         return matches(key)
 
     monkeypatch.setattr(trio.to_thread, "run_sync", revoke)
-    assert await keys.check(SCRYPT_KEY, HERE) is WRONG_KEY
+    assert await keys.check(SCRYPT_KEY, ADDRESS) is WRONG_KEY
 
 
 async def test_changed_file_is_read_again(
@@ -168,15 +168,15 @@ async def test_changed_file_is_read_again(
 ) -> None:
     keys, path = ring(tmp_path)
     key, record = create_key(KeyScope.TALK)
-    assert await keys.check(key, HERE) is WRONG_KEY
+    assert await keys.check(key, ADDRESS) is WRONG_KEY
     add_to_file(path, record)
     mock_clock.jump(1)
-    assert await keys.check(key, HERE) == record
+    assert await keys.check(key, ADDRESS) == record
     remove_from_file(path, record.id)
     assert keys.is_still_authorized(record), "the file is checked once a second"
     mock_clock.jump(1)
     assert not keys.is_still_authorized(record)
-    assert await keys.check(key, HERE) is WRONG_KEY
+    assert await keys.check(key, ADDRESS) is WRONG_KEY
     add_to_file(path, record)
     mock_clock.jump(1)
     assert keys.is_still_authorized(record)
@@ -195,11 +195,11 @@ async def test_key_with_another_scope_is_another_key(tmp_path: Path, mock_clock:
     key, record = create_key(KeyScope.ADMIN)
     add_to_file(path, record)
     mock_clock.jump(1)
-    assert await keys.check(key, HERE) == record
+    assert await keys.check(key, ADDRESS) == record
     path.write_text(record.entry.replace(":admin:", ":talk:"))
     mock_clock.jump(1)
     assert not keys.is_still_authorized(record)
-    lowered = await keys.check(key, HERE)
+    lowered = await keys.check(key, ADDRESS)
     assert isinstance(lowered, KeyRecord)
     assert lowered.scope is KeyScope.TALK
 

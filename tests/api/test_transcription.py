@@ -129,13 +129,13 @@ async def test_disconnect_during_a_word_leaves_nothing_behind(server: RunningSer
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with connected(server) as stays:
         await stays.until("ready")
-        async with connected(server) as vanishes:
-            await vanishes.until("ready")
-            await vanishes.command("start")
-            await vanishes.stream(samples[: round(1.2 * rate_hz)], rate_hz)
-            await vanishes.until_state("recording")
+        async with connected(server) as leaver:
+            await leaver.until("ready")
+            await leaver.command("start")
+            await leaver.stream(samples[: round(1.2 * rate_hz)], rate_hz)
+            await leaver.until_state("recording")
             assert (await health(server))["activeSpeakers"] == 1
-            await vanishes.socket._stream.aclose()
+            await leaver.socket._stream.aclose()
         report = await until_sessions(server, 1)
         assert report["activeSpeakers"] == 0
         await stays.command("start")

@@ -15,8 +15,8 @@ from tests.support.raw_socket import BINARY, CONTINUATION, TEXT, frame, handshak
 from trio_stt.protocol.packets import build_packet
 
 PROCESSES, SOCKETS = 2, 8
-RETURNS, RETURNS_PER_S = 500, 200
-DEAF = 3
+RECONNECTS, RECONNECTS_PER_S = 500, 200
+UNREADING_CLIENTS = 3
 KILLED_CLIENT = Path(__file__).parents[1] / "support" / "killed_client.py"
 
 
@@ -85,7 +85,7 @@ async def unread_answers(server: ControlledServer) -> None:
                     await stream.send_all(ignored)
 
     async with trio.open_nursery() as nursery:
-        for _ in range(DEAF):
+        for _ in range(UNREADING_CLIENTS):
             nursery.start_soon(ask)
 
 
@@ -105,10 +105,10 @@ async def reconnect_repeatedly(server: ControlledServer) -> None:
                 await client.send(packet + (frame(8, b"\3\xe8") if number % 2 else b""))
 
     async with trio.open_nursery() as nursery:
-        for number in range(RETURNS):
-            await trio.sleep_until(begun_s + number / RETURNS_PER_S)
+        for number in range(RECONNECTS):
+            await trio.sleep_until(begun_s + number / RECONNECTS_PER_S)
             nursery.start_soon(connect_once, number)
-    assert greeted == RETURNS
+    assert greeted == RECONNECTS
 
 
 @pytest.mark.parametrize("fault", [killed_clients, half_frame, unread_answers, reconnect_repeatedly])

@@ -28,11 +28,11 @@ pytestmark = pytest.mark.long  # some take 15 s
 
 GOING_AWAY = 1001
 FAILURES = ["raise", "exit", "nothing", "too-few", "too-many", "no-text", "no-unicode", "flood"]
-PATIENT = ("--job-deadline-s", "10")
+DEADLINE_FLAGS = ("--job-deadline-s", "10")
 """Seconds: enough for the real engine on a loaded machine, short enough for a test that waits for the deadline."""
 
 
-async def shout(server: ControlledServer) -> SocketClient:
+async def speak_at_full_scale(server: ControlledServer) -> SocketClient:
     """Speak the sentence at the level that triggers the engine's fault; returns the client with its events."""
     async with connected(server.running) as client:
         await client.until("ready")
@@ -47,16 +47,20 @@ async def test_other_clients_are_not_affected_by_a_failing_engine(tmp_path: Path
     async with controlled_server(tmp_path) as server, disturbed(server, margin_bytes=RELOADS_MARGIN_BYTES):
         for fault in FAILURES:
             server.fault(fault)
-            client = await shout(server)
+            client = await speak_at_full_scale(server)
             assert not client.of("final"), fault
             assert client.of("error"), fault
             assert len([entry for entry in client.of("timeline") if entry.get("reason") == "failed"]) >= 1, fault
 
 
 async def test_other_clients_are_not_affected_by_a_hanging_engine(tmp_path: Path) -> None:
-    async with controlled_server(tmp_path, *PATIENT) as server, disturbed(server), trio.open_nursery() as nursery:
+    async with (
+        controlled_server(tmp_path, *DEADLINE_FLAGS) as server,
+        disturbed(server),
+        trio.open_nursery() as nursery,
+    ):
         server.fault("hang")
-        nursery.start_soon(shout, server)
+        nursery.start_soon(speak_at_full_scale, server)
         with trio.fail_after(60):
             while True:
                 workers = (await trio.to_thread.run_sync(server.metrics))["scheduler"]["workers"]["main"]
@@ -78,7 +82,7 @@ async def test_other_clients_are_not_affected_by_a_removed_model(tmp_path: Path)
         model.rename(moved)
         await trio.sleep(2.0)
         server.fault("unfit")  # the model would have to be loaded again
-        nursery.start_soon(shout, server)
+        nursery.start_soon(speak_at_full_scale, server)
         with trio.fail_after(60):
             await server.running.wait_for_output(f"missing: {model}")
         await trio.sleep(1.0)

@@ -23,18 +23,18 @@ def message(name: str, *, more: bool) -> WebsocketSendEvent:
 
 
 class HeldBack:
-    """An app that sends a message marked with `MORE`, and the next one only after `go_on`."""
+    """An app that sends a message marked with `MORE`, and the next one only after `send_last`."""
 
     def __init__(self) -> None:
         self.sent = trio.Event()
-        self.go_on = trio.Event()
+        self.send_last = trio.Event()
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await send(message("first", more=True))
         self.sent.set()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(receive)  # the receiving task reads frames
-            await self.go_on.wait()
+            await self.send_last.wait()
             await send(message("second", more=False))
             await trio.sleep_forever()
 
@@ -53,7 +53,7 @@ async def test_first_message_is_held_until_the_last(monkeypatch: pytest.MonkeyPa
         with trio.move_on_after(0.3):
             await client.read_on()
         assert client.events == []
-        app.go_on.set()
+        app.send_last.set()
         await client.until("second")
         assert [event["type"] for event in client.events] == ["first", "second"]
 

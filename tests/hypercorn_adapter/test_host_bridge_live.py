@@ -106,22 +106,22 @@ async def test_a_close_right_after_accept_shows_the_event_and_the_code(server: R
         assert await close_reason(socket) == (1013, "server full")
 
 
-@pytest.mark.parametrize("farewell", ["close frame", "end of stream", "reset"])
-async def test_disconnect_cancels_only_its_own_handler(server: RunningServer, farewell: str) -> None:
+@pytest.mark.parametrize("how_it_ends", ["close frame", "end of stream", "reset"])
+async def test_disconnect_cancels_only_its_own_handler(server: RunningServer, how_it_ends: str) -> None:
     async with web_socket(server, "/watch") as stayer:
         assert await stayer.get_message() == "watching"
-        if farewell == "close frame":
+        if how_it_ends == "close frame":
             async with web_socket(server, "/watch") as leaver:
                 await leaver.get_message()
         else:
-            await vanish(server, reset=farewell == "reset")
+            await disconnect_abruptly(server, reset=how_it_ends == "reset")
         await server.wait_for_output("<handler cancelled>")
         await stayer.ping()
     await server.wait_for_output("<handler cancelled>", count=2)
     assert "Traceback" not in server.output
 
 
-async def vanish(server: RunningServer, *, reset: bool) -> None:
+async def disconnect_abruptly(server: RunningServer, *, reset: bool) -> None:
     """Open /watch over a bare socket, and disconnect without a close frame."""
     stream = await trio.open_tcp_stream("127.0.0.1", server.port)
     await stream.send_all(HANDSHAKE)

@@ -29,8 +29,8 @@ handoffs = pytest.mark.parametrize("hands_over", [True, False], ids=["handoff", 
 class Receiver:
     """An app that receives messages until a disconnect, and records before each how often another task has run."""
 
-    def __init__(self, *, hesitates: bool = False) -> None:
-        self._hesitates = hesitates
+    def __init__(self, *, pauses: bool = False) -> None:
+        self._pauses = pauses
         self.messages: list[Message] = []
         self.turns = 0
         self.turns_before: list[int] = []
@@ -49,7 +49,7 @@ class Receiver:
         self.left.set()
 
     async def _next(self, receive: ASGIReceiveCallable) -> ASGIReceiveEvent:
-        if self._hesitates:
+        if self._pauses:
             with trio.CancelScope() as scope:
                 scope.cancel()
                 return await receive()
@@ -129,7 +129,7 @@ async def test_other_tasks_run_between_messages_received_together(
 
 @handoffs
 async def test_cancelled_receive_loses_nothing(monkeypatch: pytest.MonkeyPatch, hands_over: bool) -> None:
-    app = Receiver(hesitates=True)
+    app = Receiver(pauses=True)
     async with talking(monkeypatch, app, hands_over=hands_over) as client:
         await client.send(b"".join(FRAMES))
         await app.until(len(MESSAGES))

@@ -16,7 +16,7 @@ from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
 
-GIVE_UP_S = 30.0
+TIMEOUT_S = 30.0
 """Seconds until a blocked call ends by itself, so that a defect fails a test instead of hanging it."""
 
 
@@ -30,7 +30,7 @@ class NativeCall:
 
     def block(self) -> None:
         self._token.run_sync_soon(self.begun.set)
-        assert self._released.wait(GIVE_UP_S)
+        assert self._released.wait(TIMEOUT_S)
 
     def release(self) -> None:
         self._released.set()
@@ -84,9 +84,9 @@ async def test_event_loop_runs_while_an_engine_holds_the_gil() -> None:
 
     def spin(_: Batch) -> None:
         token.run_sync_soon(begun.set)
-        give_up_s = time.monotonic() + GIVE_UP_S
+        deadline_s = time.monotonic() + TIMEOUT_S
         while not loop_lives.is_set():
-            assert time.monotonic() < give_up_s
+            assert time.monotonic() < deadline_s
         raise ZeroDivisionError("after much work")
 
     executor = EngineThread("main", lambda: FakeEngine(spin))
@@ -176,7 +176,7 @@ async def test_hung_thread_is_left_behind_and_ends_when_its_call_returns(
     (left,) = set(threading.enumerate()) - before
     assert left.daemon
     call.release()
-    left.join(GIVE_UP_S)
+    left.join(TIMEOUT_S)
     assert set(threading.enumerate()) == before
     assert engine.closed == 1
 
@@ -199,7 +199,7 @@ async def test_abandoned_thread_reports_its_return(caplog: pytest.LogCaptureFixt
     assert not returned.is_set()
     call.release()
     await returned.wait()
-    left.join(GIVE_UP_S)
+    left.join(TIMEOUT_S)
     assert set(threading.enumerate()) == before
     assert (engine.clips, engine.closed) == ([1], 1)
     assert "main lane: the engine hangs; its thread is left behind" in caplog.messages
@@ -220,7 +220,7 @@ def test_thread_may_outlive_the_event_loop() -> None:
     trio.run(main)
     (left,) = set(threading.enumerate()) - before
     calls[0].release()
-    left.join(GIVE_UP_S)
+    left.join(TIMEOUT_S)
     # An exception in the thread would be a warning, which fails the test.
     assert set(threading.enumerate()) == before
     assert engines[0].closed == 1

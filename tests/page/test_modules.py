@@ -6,14 +6,14 @@ from pathlib import Path
 
 from tests.support.real import missing
 
-HERE = Path(__file__).parent
+PAGE_TESTS = Path(__file__).parent
 
 
 def test_page_modules_pass_their_unit_tests() -> None:
     node = shutil.which("node")
     if node is None:
         missing("no Node.js is installed (20 or newer)")
-    files = sorted(HERE.glob("*.test.mjs"))
+    files = sorted(PAGE_TESTS.glob("*.test.mjs"))
     assert files
     run = subprocess.run(  # noqa: S603 - the project's own files, run by the installed Node
         [node, "--test", *map(str, files)], capture_output=True, text=True, timeout=120, check=False

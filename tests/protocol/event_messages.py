@@ -128,9 +128,9 @@ def final(segment: Segment) -> Final:
     )
 
 
-HEARD = {"wait_started_at": WAITED_SINCE, "detected_at": DETECTED_AT}
-ENTERED = HEARD | {"wait_ended_at": DETECTED_AT}
-WOKEN = wake("recording", **ENTERED)
+DETECTION_TIMES = {"wait_started_at": WAITED_SINCE, "detected_at": DETECTED_AT}
+WAIT_END_TIMES = DETECTION_TIMES | {"wait_ended_at": DETECTED_AT}
+AFTER_DETECTION = wake("recording", **WAIT_END_TIMES)
 
 EVENTS: dict[str, Event] = {
     "hello": Hello(
@@ -185,20 +185,20 @@ EVENTS: dict[str, Event] = {
         "wakeword_wait_started", WAITED_SINCE, wake_word=wake("waiting_for_wake_word", wait_started_at=WAITED_SINCE)
     ),
     "timeline_wakeword_detected": timeline(
-        "wakeword_detected", DETECTED_AT, wake_word=wake("wake_word_detected_waiting_for_voice", **HEARD)
+        "wakeword_detected", DETECTED_AT, wake_word=wake("wake_word_detected_waiting_for_voice", **DETECTION_TIMES)
     ),
     "timeline_wakeword_wait_ended": timeline(
-        "wakeword_wait_ended", DETECTED_AT, wake_word=wake("wake_word_wait_ended", **ENTERED)
+        "wakeword_wait_ended", DETECTED_AT, wake_word=wake("wake_word_wait_ended", **WAIT_END_TIMES)
     ),
     "timeline_wakeword_timeout": timeline(
-        "wakeword_timeout", 1900000004.5, wake_word=wake("wake_word_timeout", **ENTERED, timeout_at=1900000004.5)
+        "wakeword_timeout", 1900000004.5, wake_word=wake("wake_word_timeout", **WAIT_END_TIMES, timeout_at=1900000004.5)
     ),
     "timeline_wakeword_followup_started": timeline("wakeword_followup_started", ENDED_AT, duration_seconds=5.0),
     "timeline_wakeword_followup_timeout": timeline("wakeword_followup_timeout", 1900000008.5),
     "realtime": realtime(RUNNING_SEGMENT),
-    "realtime_wakeword": realtime(replace(RUNNING_SEGMENT, wake_word=WOKEN)),
+    "realtime_wakeword": realtime(replace(RUNNING_SEGMENT, wake_word=AFTER_DETECTION)),
     "final": final(WHOLE_SEGMENT),
-    "final_wakeword": final(replace(WHOLE_SEGMENT, wake_word=WOKEN)),
+    "final_wakeword": final(replace(WHOLE_SEGMENT, wake_word=AFTER_DETECTION)),
     "warning": WarningEvent(session_id=SESSION, message="recording cut at the configured maximum"),
     "error": Error(session_id=SESSION, message="engine exploded", where=Where.RECORDER),
     "error_admission": Error(message="the server is full", where=Where.ADMISSION, limits=LIMITS),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol import goldens
-from tests.protocol.event_messages import EVENTS, WOKEN, realtime, timeline
+from tests.protocol.event_messages import AFTER_DETECTION, EVENTS, realtime, timeline
 from tests.protocol.report_messages import PREROLL, SESSION, at
 from trio_stt.errors import CommandError, PacketError, ResumeError
 from trio_stt.protocol.commands import Flush, parse_command
@@ -161,7 +161,7 @@ KNOWN: dict[str, Any] = {
     "duration_seconds": 1.0,
     "end_reason": "recording_stop",
     "pre_recording_buffer": PREROLL,
-    "wake_word": WOKEN,
+    "wake_word": AFTER_DETECTION,
 }
 
 

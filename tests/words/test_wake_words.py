@@ -41,7 +41,7 @@ SPOKEN = [
     *((PORCUPINE, "jarvis", voice) for voice in ("en-us+anika", "en-us+belinda", "en-gb-x-rp+anika")),
     *((PORCUPINE, "computer", voice) for voice in ("en-us+f2", "en-us+m2", "en-gb-x-rp+f4")),
 ]
-PACE = {"jarvis": 130}  # words per minute; 150 otherwise
+WORDS_PER_MINUTE = {"jarvis": 130}  # words per minute; 150 otherwise
 
 DISTRACTORS = [
     "The harvest was late this year.",
@@ -70,7 +70,7 @@ def silero() -> SileroModel:
 
 
 def spoken(word: str, voice: str) -> NDArray[np.int16]:
-    return say(f"{word}.", voice, words_per_minute=PACE.get(word, 150))
+    return say(f"{word}.", voice, words_per_minute=WORDS_PER_MINUTE.get(word, 150))
 
 
 def detected_words(samples: NDArray[np.int16], settings: Settings) -> list[str]:

@@ -127,7 +127,7 @@ async def _findings(probe: "_Probe") -> dict[str, bool]:
         found[str(H11_STREAM)] &= await _holds(is_watched, port)
         if context is TRIO_CONTEXT:  # nothing is replaced in the other worker
             found[str(TRIO_CONNECTION)] = await _holds(is_closed_after_early_frame, port) and probe.errors > 0
-    found[str(context)] = probe.was_told
+    found[str(context)] = probe.was_notified
     return found
 
 
@@ -145,11 +145,11 @@ class _Probe:
 
     def __init__(self) -> None:
         self.limits = WebSocketLimits(max_message_bytes=MESSAGE_BYTES, liveness_timeout_s=0.0)
-        self.was_told = False
+        self.was_notified = False
         self.errors = 0
 
     def note_shutdown(self) -> None:
-        self.was_told = True
+        self.was_notified = True
 
     def note_error(self, _error: BaseException) -> None:
         self.errors += 1

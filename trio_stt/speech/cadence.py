@@ -22,7 +22,7 @@ _MIN_CLIP_SAMPLES = samples_of(0.05)
 """Shortest clip of a partial (docs/protocol.md, Audio of a partial)."""
 _MIN_AGE_SAMPLES = samples_of(0.2) + 1
 """Age of an utterance, from its trigger, at which partials may be shown (docs/protocol.md, Audio of a partial)."""
-_AHEAD_SAMPLES = samples_of(0.08)
+_EARLY_SAMPLES = samples_of(0.08)
 """The first partial of an utterance is requested 80 ms before it may be shown, about the time that a busy engine takes,
 so that it is ready then."""
 
@@ -94,8 +94,8 @@ class PartialCadence:
         self._start_sample = start_sample
         least_sample = speech_sample + config.min_audio_samples
         self.shown_from_sample = max(least_sample, trigger_sample + _MIN_AGE_SAMPLES)
-        self.kept_from_sample = self.shown_from_sample - _AHEAD_SAMPLES
-        self._first_sample = max(trigger_sample, least_sample - _AHEAD_SAMPLES, start_sample + _MIN_CLIP_SAMPLES)
+        self.kept_from_sample = self.shown_from_sample - _EARLY_SAMPLES
+        self._first_sample = max(trigger_sample, least_sample - _EARLY_SAMPLES, start_sample + _MIN_CLIP_SAMPLES)
         self._requested_sample = trigger_sample  # as if a partial had been requested there
         self._clip_start = start_sample  # of the last partial
         sensitivity = config.boundary_sensitivity
