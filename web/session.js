@@ -93,7 +93,7 @@ export class Session {
     });
   }
 
-  /** Clear the transcript, here and on the server; talking goes on. */
+  /** Clear the transcript, here and on the server; talking continues. */
   clear() {
     this.#parts.transcript.clear(this.#parts.connection.canSend);
     this.#parts.connection.send('clear');

@@ -6,7 +6,7 @@
 import { PACKET_MS } from './packets.js';
 
 /**
- * The rate of the server's speech models. At this rate the server resamples nothing, and a third of the bytes of 48 kHz travel.
+ * The rate of the server's speech models. At this rate the server does not resample, and the page sends a third of the bytes of 48 kHz.
  * Chromium's resampler loses 2 to 5 dB above 6.5 kHz and nothing that matters below. Word errors on 30 accented clips through the
  * page, mean of 4 runs with Moonshine tiny: 40.9 % at 16 kHz, 44.4 % at the device's 44.1 kHz.
  */

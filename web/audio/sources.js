@@ -1,6 +1,6 @@
 /**
  * Audio sources other than the microphone: a shared tab or screen, and audio files.
- * They do not know what becomes of their samples.
+ * They do not know what their samples are used for.
  */
 
 import { AudioError, SPEECH_RATE_HZ, captureProblem, captureStream } from './capture.js';

@@ -1,6 +1,6 @@
 /**
  * Draws the notices, each with a button that dismisses it.
- * It neither words them nor decides when they go.
+ * It neither writes their texts nor decides when they disappear.
  */
 
 import { makeElement, setText } from './dom.js';

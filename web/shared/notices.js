@@ -1,6 +1,6 @@
 /**
  * The messages shown now: one per key, repeats counted, at most four.
- * It neither words nor draws them.
+ * It neither writes their texts nor draws them.
  */
 
 /** @import { Message } from './messages.js' */
