@@ -20,7 +20,7 @@ from trio_stt.api.websocket_transport import websocket_transport
 MEGABYTE = b"x" * 2**20
 
 
-class Talkative:
+class EndlessSender:
     """An app that sends until the connection breaks, and then sets `ended`."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Talkative:
         await receive()
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_on, send)
+            nursery.start_soon(self._send_forever, send)
             await self.abort.wait()
             transport.abort()
             while (await receive())["type"] != "websocket.disconnect":
@@ -42,7 +42,7 @@ class Talkative:
             nursery.cancel_scope.cancel()
         self.ended.set()
 
-    async def _send_on(self, send: ASGISendCallable) -> None:
+    async def _send_forever(self, send: ASGISendCallable) -> None:
         while True:
             self.sending.set()
             await send({"type": "websocket.send", "bytes": MEGABYTE, "text": None})
@@ -64,7 +64,7 @@ def over_http2() -> bytes:
 async def test_stalled_client_is_disconnected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, protocol: str, is_encrypted: bool
 ) -> None:
-    app, config, authority = Talkative(), Config(), trustme.CA()
+    app, config, authority = EndlessSender(), Config(), trustme.CA()
     if is_encrypted:
         certificate = authority.issue_cert("127.0.0.1")
         certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "all.pem")

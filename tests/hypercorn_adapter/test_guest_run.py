@@ -114,11 +114,11 @@ def test_failed_startup_is_reported_last_and_ends_the_app() -> None:
 
 
 def test_internal_error_of_the_run_fails_its_scopes() -> None:
-    def break_down() -> None:
+    def fail_internally() -> None:
         raise ArithmeticError("in a callback")
 
     async def app(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:
-        trio.lowlevel.current_trio_token().run_sync_soon(break_down)
+        trio.lowlevel.current_trio_token().run_sync_soon(fail_internally)
         await trio.sleep_forever()
 
     async def healthy(_scope: Scope, _receive: ASGIReceiveCallable, _send: ASGISendCallable) -> None:

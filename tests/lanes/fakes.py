@@ -229,7 +229,7 @@ class VirtualExecutor:
                     self._engine.close()
 
     def abandon(self, on_return: Callable[[], None]) -> None:
-        async def come_back() -> None:
+        async def return_from_hang() -> None:
             await trio.sleep_until(self._busy_until_s)
             if self._engine is not None:
                 self._engine.close()
@@ -238,7 +238,7 @@ class VirtualExecutor:
         self._discard()
         self._closed = True
         if self._busy_until_s < math.inf:
-            trio.lowlevel.spawn_system_task(come_back)
+            trio.lowlevel.spawn_system_task(return_from_hang)
 
     async def _take(self, duration_s: float) -> None:
         # As a native call does, this one continues when its waiter is cancelled, and the next caller waits for it.

@@ -28,7 +28,7 @@ BAD = 13
 PROMPTED = Hints(prompt="Names: Ada")
 
 
-def stumbling(batch: Batch) -> list[Transcript]:
+def failing_on_bad_clips(batch: Batch) -> list[Transcript]:
     """An engine whose whole batch fails if one clip is bad."""
     if any(len(samples) == BAD for samples in batch):
         raise ArithmeticError("thirteen")
@@ -158,7 +158,7 @@ async def test_jobs_of_a_batch_are_counted_with_their_own_delays(nursery: trio.N
 
 @virtual_time
 async def test_bad_clip_does_not_fail_the_others_of_its_batch(nursery: trio.Nursery) -> None:
-    engine = FakeEngine(stumbling, max_batch=8)
+    engine = FakeEngine(failing_on_bad_clips, max_batch=8)
     lane = new_lane(engine, batch_size=lambda _: 8)
     tickets = [lane.submit(job) for job in (final("a", 1), partial("b", 2), final("c", BAD), partial("d", 4))]
     await nursery.start(lane.run)
@@ -210,7 +210,7 @@ async def test_finals_of_an_unavailable_engine_get_one_attempt_on_another(nurser
 
 @virtual_time
 async def test_job_cancelled_meanwhile_is_not_retried(nursery: trio.Nursery) -> None:
-    engine = FakeEngine(stumbling, max_batch=8)
+    engine = FakeEngine(failing_on_bad_clips, max_batch=8)
     lane = new_lane(engine, batch_size=lambda _: 8)
     left, gone, stays = (lane.submit(final(session_id, BAD + n)) for n, session_id in enumerate("abc"))
     await nursery.start(lane.run)

@@ -18,23 +18,23 @@ async def test_busy_session_delays_others_by_one_round_at_most(nursery: trio.Nur
     chatty = [lane.submit(final("chatty")) for _ in range(8)]
     rounds: list[tuple[float, int]] = []
 
-    async def keep_chatting() -> None:
+    async def submit_repeatedly() -> None:
         while True:
             await chatty.pop(0).wait()
             chatty.append(lane.submit(final("chatty")))
             lane.submit(partial("chatty"))
 
-    async def speak_once(session_id: str, at_s: float) -> None:
+    async def submit_once(session_id: str, at_s: float) -> None:
         await trio.sleep_until(at_s)
         sessions_with_work = len(lane.statistics().queue.per_session)
         result = await lane.submit(final(session_id)).wait()
         rounds.append((result.queue_delay_s, sessions_with_work))
 
     async with trio.open_nursery() as talk:
-        talk.start_soon(keep_chatting)
+        talk.start_soon(submit_repeatedly)
         async with trio.open_nursery() as quiet:
             for number in range(99):
-                quiet.start_soon(speak_once, f"quiet {number}", number * 0.25)
+                quiet.start_soon(submit_once, f"quiet {number}", number * 0.25)
         talk.cancel_scope.cancel()
     assert len(rounds) == 99
     # At most one job of one second for each session with jobs, after the running one.

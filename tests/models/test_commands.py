@@ -36,8 +36,8 @@ def environment(web: FileServer, tmp_path: Path, **more: str) -> Mapping[str, st
     return os.environ | given | more
 
 
-def begun(web: FileServer, tmp_path: Path, *words: str, **more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - the test's own words; `done` ends the process
+def start_command(web: FileServer, tmp_path: Path, *words: str, **more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - the test's own words; `finish_command` ends the process
         [sys.executable, "-m", "tests.support.models_command", "models", *words],
         cwd=ROOT,
         env=environment(web, tmp_path, **more),
@@ -47,7 +47,7 @@ def begun(web: FileServer, tmp_path: Path, *words: str, **more: str) -> subproce
     )
 
 
-def done(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish_command(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Status, standard output and standard error."""
     with process:
         try:
@@ -59,29 +59,32 @@ def done(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def test_pull_path_and_rm(web: FileServer, tmp_path: Path) -> None:
     path = tmp_path / "models" / "weights.bin"
-    status, out, err = done(begun(web, tmp_path, "path", "mine"))
+    status, out, err = finish_command(start_command(web, tmp_path, "path", "mine"))
     assert (status, out) == (1, "")
     assert err == f"trio-stt: mine is not in {tmp_path / 'models'}; `trio-stt models pull` downloads it\n"
-    status, out, err = done(begun(web, tmp_path, "pull", "mine"))
+    status, out, err = finish_command(start_command(web, tmp_path, "pull", "mine"))
     assert (status, out) == (0, f"{path}\n"), err
     assert "mine for whisper_cpp, licence: MIT" in err
     assert path.read_bytes() == WEIGHTS
-    assert done(begun(web, tmp_path, "path", "mine", "--engine", "whisper-cpp"))[:2] == (0, f"{path}\n")
-    assert done(begun(web, tmp_path, "rm", "mine"))[0] == 0
+    assert finish_command(start_command(web, tmp_path, "path", "mine", "--engine", "whisper-cpp"))[:2] == (
+        0,
+        f"{path}\n",
+    )
+    assert finish_command(start_command(web, tmp_path, "rm", "mine"))[0] == 0
     assert not path.exists()
-    assert done(begun(web, tmp_path, "rm", "mine"))[0] == 1
+    assert finish_command(start_command(web, tmp_path, "rm", "mine"))[0] == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_pull_resumes(web: FileServer, served: ServedFile, tmp_path: Path, number: signal.Signals) -> None:
     served.hold_after = 1_000_000
-    process = begun(web, tmp_path, "pull", "mine")
+    process = start_command(web, tmp_path, "pull", "mine")
     assert served.held.wait(30)
     part = tmp_path / "models" / ".unfinished" / "weights.bin" / "weights.bin.part"
     while not part.exists() or part.stat().st_size < 1_000_000:
         assert process.poll() is None
     process.send_signal(number)
-    status, out, err = done(process)
+    status, out, err = finish_command(process)
     assert out == ""
     if number is signal.SIGINT:
         assert status == 130
@@ -90,7 +93,7 @@ def test_interrupted_pull_resumes(web: FileServer, served: ServedFile, tmp_path:
         assert status == -number
     assert not (tmp_path / "models" / "weights.bin").exists()
     served.release.set()
-    status, _, err = done(begun(web, tmp_path, "pull", "mine"))
+    status, _, err = finish_command(start_command(web, tmp_path, "pull", "mine"))
     assert status == 0, err
     assert (tmp_path / "models" / "weights.bin").read_bytes() == WEIGHTS
     assert web.requests == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
@@ -98,31 +101,31 @@ def test_interrupted_pull_resumes(web: FileServer, served: ServedFile, tmp_path:
 
 def test_concurrent_pulls_download_once(web: FileServer, served: ServedFile, tmp_path: Path) -> None:
     served.hold_after = 1_000_000
-    first = begun(web, tmp_path, "pull", "mine")
+    first = start_command(web, tmp_path, "pull", "mine")
     assert served.held.wait(30)
-    second = begun(web, tmp_path, "pull", "mine")
+    second = start_command(web, tmp_path, "pull", "mine")
     assert second.stderr is not None
     lines = [second.stderr.readline() for _ in range(2)]
     assert lines[1] == "trio-stt: mine is being pulled by another process; waiting\n"
     served.release.set()
     path = f"{tmp_path / 'models' / 'weights.bin'}\n"
-    assert done(first)[:2] == (0, path)
-    assert done(second)[:2] == (0, path)
+    assert finish_command(first)[:2] == (0, path)
+    assert finish_command(second)[:2] == (0, path)
     assert len(web.requests) == 1
 
 
 def test_full_disk_keeps_the_part(web: FileServer, tmp_path: Path) -> None:
-    status, out, err = done(begun(web, tmp_path, "pull", "mine", TEST_LIMIT="1000000"))
+    status, out, err = finish_command(start_command(web, tmp_path, "pull", "mine", TEST_LIMIT="1000000"))
     assert (status, out) == (1, "")
     assert err.count("\n") == 2
     assert "trio-stt: the disk is full: no room left in" in err
     assert "Traceback" not in err
-    assert done(begun(web, tmp_path, "pull", "mine"))[0] == 0
+    assert finish_command(start_command(web, tmp_path, "pull", "mine"))[0] == 0
     assert web.requests == [("/weights.bin", ""), ("/weights.bin", "bytes=1000000-")]
 
 
 def test_offline_forbids_pulling(web: FileServer, tmp_path: Path) -> None:
-    status, _, err = done(begun(web, tmp_path, "pull", "mine", TRIO_STT_OFFLINE="1"))
+    status, _, err = finish_command(start_command(web, tmp_path, "pull", "mine", TRIO_STT_OFFLINE="1"))
     assert status == 2
     assert err == "trio-stt: TRIO_STT_OFFLINE: is on, so mine cannot be downloaded\n"
     assert not web.requests

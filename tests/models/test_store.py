@@ -26,7 +26,7 @@ def bundle(web: FileServer) -> ModelSpec:
     return one_archive(web, packed(("bundle/model.onnx", WEIGHTS), ("bundle/test/a.wav", b"a")))
 
 
-def left_in(store: ModelCache) -> set[str]:
+def files_in_cache(store: ModelCache) -> set[str]:
     """The files in the cache, without locks."""
     files = {str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file()}
     return {name for name in files if not name.endswith(".lock")}
@@ -38,7 +38,7 @@ def test_file_is_pulled_and_found(web: FileServer, store: ModelCache, recorder: 
     path = store.pull(entry, recorder)
     assert path == store.find(entry) == store.root / "weights.bin"
     assert path.read_bytes() == WEIGHTS
-    assert left_in(store) == {"weights.bin", "weights.bin.trio-stt.json"}
+    assert files_in_cache(store) == {"weights.bin", "weights.bin.trio-stt.json"}
 
 
 def test_archive_is_pulled_unpacked_and_found(web: FileServer, store: ModelCache, recorder: ProgressRecorder) -> None:
@@ -46,7 +46,7 @@ def test_archive_is_pulled_unpacked_and_found(web: FileServer, store: ModelCache
     path = store.pull(entry, recorder)
     assert path == store.find(entry) == store.root / "bundle"
     assert (path / "model.onnx").read_bytes() == WEIGHTS
-    assert left_in(store) == {"bundle/model.onnx", "bundle/test/a.wav", "bundle.trio-stt.json"}
+    assert files_in_cache(store) == {"bundle/model.onnx", "bundle/test/a.wav", "bundle.trio-stt.json"}
 
 
 def test_folder_of_files_is_pulled_as_one_model(web: FileServer, store: ModelCache, recorder: ProgressRecorder) -> None:
@@ -136,7 +136,7 @@ def test_model_is_removed_with_its_record(web: FileServer, store: ModelCache, re
     entry = bundle(web)
     store.pull(entry, recorder)
     assert store.remove(entry, recorder)
-    assert left_in(store) == set()
+    assert files_in_cache(store) == set()
     assert not store.remove(entry, recorder)
 
 
@@ -145,9 +145,9 @@ def test_partial_download_is_removed_too(web: FileServer, store: ModelCache, rec
     web.files["/weights.bin"].cut_after = [1000, 0, 0, 0, 0]
     with pytest.raises(ModelError):
         store.pull(entry, recorder)
-    assert left_in(store)
+    assert files_in_cache(store)
     assert store.remove(entry, recorder)
-    assert left_in(store) == set()
+    assert files_in_cache(store) == set()
 
 
 def test_full_disk_is_reported_before_the_download(

@@ -195,12 +195,12 @@ def test_failed_download_is_one_line(
 def test_listener_can_end_a_download_and_the_part_is_kept(web: FileServer, part: Path) -> None:
     web.serve("weights.bin", CONTENT)
 
-    class Impatient(ProgressRecorder):
+    class CancellingListener(ProgressRecorder):
         def progress(self, done_bytes: int, total_bytes: int | None) -> None:
             raise ModelError(f"enough: {done_bytes} of {total_bytes}")
 
     with pytest.raises(ModelError, match="enough"):
-        fetch(source(web), part, Impatient())
+        fetch(source(web), part, CancellingListener())
     kept = part.stat().st_size
     assert 0 < kept < len(CONTENT)
     fetch(source(web), part, ProgressRecorder())

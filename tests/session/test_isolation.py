@@ -57,18 +57,18 @@ async def test_disconnect_within_an_utterance_cancels_its_jobs() -> None:
         return levels(batch)
 
     async with server_fixture(inference_s=lambda _: 2.0, answer=answer) as server:
-        stays, vanishes = await server.connect(partials=False), await server.connect(partials=False)
-        stays.command("start")
-        stays.say(1111, 1.0)
-        stays.pause(PAUSE_S)
+        stayer, leaver = await server.connect(partials=False), await server.connect(partials=False)
+        stayer.command("start")
+        stayer.say(1111, 1.0)
+        stayer.pause(PAUSE_S)
         await trio.sleep(0.5)  # the engine works for the client that stays
-        vanishes.command("start")
-        vanishes.say(2222, 1.0)
-        vanishes.pause(PAUSE_S)
-        vanishes.say(2222, 0.5)
+        leaver.command("start")
+        leaver.say(2222, 1.0)
+        leaver.pause(PAUSE_S)
+        leaver.say(2222, 0.5)
         await trio.sleep(0.5)
-        vanishes.leave()
-        await stays.until(Final)
+        leaver.leave()
+        await stayer.until(Final)
         await trio.sleep(10)
         assert (server.server_state.active_sessions, server.server_state.active_speakers) == (1, 0)
         assert served == [Transcript(text="1111")]
@@ -133,13 +133,13 @@ async def test_result_in_the_scheduler_pass_of_a_clear_is_not_published() -> Non
 @pytest.mark.contract("2.3", "2.5")
 @virtual_time
 async def test_error_while_processing_audio_is_reported_and_the_session_goes_on() -> None:
-    class Stumbling(LoudnessDetector):
+    class FaultyDetector(LoudnessDetector):
         def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:
             if 2222 in window:
                 raise RuntimeError("stumbled")
             return super().detect(window, speaking=speaking)
 
-    async with server_fixture(detector=Stumbling) as server:
+    async with server_fixture(detector=FaultyDetector) as server:
         client = await server.connect(partials=False)
         client.command("start")
         for level in (1111, 2222, 3333):
