@@ -1,12 +1,9 @@
 """The conformance suite that every engine must pass."""
 
-import ctypes
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ import trio
 from numpy.typing import NDArray
 
 from tests.engines.conftest import NAMES, REAL_MODEL_NAMES, Reading, batch_of
+from tests.engines.leaks import check_nothing_is_left
 from tests.support.real import moonshine_asset, shared_sentences
 from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise, word_error_rate
@@ -154,27 +152,9 @@ def test_info_matches_behaviour(engine: Engine, reading: Reading) -> None:
     assert info.max_batch >= 1
 
 
-@pytest.mark.parametrize("rounds", [6, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.long)])
 def test_repeated_loads_leak_nothing(config: EngineConfig, rounds: int) -> None:
-    # The first rounds do not count, because backends keep memory pools. The threads of a test's server vary.
-    third = rounds // 3
-    threads: list[int] = []
-    resident_bytes: list[int] = []
-    trim = ctypes.CDLL(None).malloc_trim
-    for _ in range(rounds):
-        loaded = registry.load(config)
-        loaded.transcribe(batch_of(np.zeros(1_600, np.float32)))
-        loaded.close()
-        del loaded
-        trim(0)  # otherwise glibc may keep the freed memory
-        threads.append(len(list(Path("/proc/self/task").iterdir())))
-        resident_bytes.append(
-            int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
-        )
-    assert threads[-1] - threads[2] <= 2
-    # A leak grows in every round; pools stop growing, and what other threads hold is freed soon.
-    growth_bytes = min(resident_bytes[-third:]) - min(resident_bytes[-2 * third : -third])
-    assert growth_bytes < third * 64 * 2**20 / 3
+    check_nothing_is_left(lambda: registry.load(config), batch_of(np.zeros(1_600, np.float32)), rounds=rounds)
 
 
 @pytest.mark.contract("8.2")

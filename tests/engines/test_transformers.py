@@ -1,6 +1,5 @@
 """Transformers' families: batches and single clips, times, languages, options and precisions."""
 
-import os
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from tests.engines.checkpoints import WRITERS, load_from
 from tests.engines.conftest import batch_of
+from tests.engines.leaks import check_nothing_is_left
 from tests.support.hf_random import write_granite
 from tests.support.hf_whisper import needs_torch, whisper_checkpoint
 from tests.support.real import moonshine_asset
@@ -76,19 +76,10 @@ def test_configured_precision_is_used(name: str, written: Path, clips: list[NDAr
         engine.transcribe(batch_of(*clips))
 
 
+@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", WRITERS)
-def test_ten_loads_leak_nothing(name: str, written: Path) -> None:
-    threads: list[int] = []
-    resident_bytes: list[int] = []
-    for _ in range(10):
-        engine = load_from(written / name)
-        engine.transcribe(batch_of(np.ones(1_600, np.float32)))
-        engine.close()
-        threads.append(len(list(Path("/proc/self/task").iterdir())))
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        resident_bytes.append(pages * os.sysconf("SC_PAGESIZE"))
-    assert threads[-1] - threads[2] <= 0
-    assert resident_bytes[-1] - resident_bytes[2] < 16 * 2**20
+def test_repeated_loads_leak_nothing(name: str, written: Path, rounds: int) -> None:
+    check_nothing_is_left(lambda: load_from(written / name), batch_of(np.ones(1_600, np.float32)), rounds=rounds)
 
 
 def test_parakeet_equals_transformers_own_pipeline(written: Path, clips: list[NDArray[np.float32]]) -> None:
