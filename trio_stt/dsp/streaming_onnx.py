@@ -63,7 +63,7 @@ def streaming_onnx(path: Path) -> bytes:
 
 
 def _rows_before(layer: NodeProto) -> int:
-    """Rows of earlier input that a layer needs for its next output row."""
+    """Rows of earlier input that a layer needs for its next output row. The windows of poolings do not overlap."""
     kernels = [helper.get_attribute_value(fact) for fact in layer.attribute if fact.name == "kernel_shape"]
     return kernels[0][0] - 1 if layer.op_type == "Conv" else 0
 

@@ -105,7 +105,7 @@ class GatedDetector:
         """
         window = window.copy()
         if self._passes(window):
-            self._awake_windows = _STAY_AWAKE_WINDOWS + 1
+            self._awake_windows = _STAY_AWAKE_WINDOWS + 1  # with this one
         elif self._awake_windows:
             self._awake_windows -= 1
         word = None
@@ -137,7 +137,7 @@ class GatedDetector:
             background = recent[: -len(lead)] if lead else []
             self._stream.resume(np.concatenate([np.empty(0, np.int16), *background]))
         self._skipped = 0
-        for window in lead:
+        for window in lead:  # too short to contain a word, so the results do not matter
             self._stream.process(window)
 
 
@@ -155,7 +155,7 @@ class WakeWords:
             SettingError: They do not exist or are not allowed; one line names the setting, its value and the choices.
         """
         loaded = self._loaded(settings)
-        self._in_use = self._in_use or loaded
+        self._in_use = self._in_use or loaded  # a check for PATCH must not displace the words in use
 
     def new_detector(self, settings: Settings) -> GatedDetector | None:
         """Create a detector for one session; None if the settings name no backend.

@@ -18,7 +18,7 @@ from trio_stt.lanes.lane_state import EnginesStatistics, LaneState
 logger = logging.getLogger(__name__)
 
 MAX_HUNG_THREADS = 3
-"""With this many hanging engines in one lane no more are loaded, because each keeps its model in memory."""
+"""Hanging engines of a lane from which on it loads no more, because each of them keeps its model in memory."""
 
 
 class LaneHealth:

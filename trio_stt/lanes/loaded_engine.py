@@ -56,7 +56,7 @@ class LoadedEngine:
         """Transcribe at least one clip.
 
         Raises:
-            EngineError: As the engine raised it.
+            EngineError: The engine raised it.
             TranscriptionFailed: The engine raised anything else, even a SystemExit, which is the cause; or it returned
                 anything else than one transcript per clip, more text than can be spoken in the time, or text that is
                 not valid Unicode. The message begins with the engine's name.

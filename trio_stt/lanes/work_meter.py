@@ -17,8 +17,8 @@ class WorkStatistics:
         failed_jobs: Jobs that failed, in an engine or for lack of one.
         dropped_partials: Partials dropped because their engine was lost.
         busy_ratio: Share of the workers' time since the lane began to run in which they had a batch, 0 to 1.
-        queue_delay: From submission until an engine got the job; of completed and failed jobs, as the next two.
-        inference: From then until its result.
+        queue_delay: Time from submission until an engine got the job; like the next two, of completed and failed jobs.
+        inference: Time from then until the result.
         total: The sum of both.
     """
 

@@ -88,7 +88,7 @@ class WorkerReport(Report, frozen=True, kw_only=True):
         workers: Engines that the lane should have.
         serving: Engines that it has.
         restarts: Engines given up so far.
-        hung_threads: Engines that hang.
+        hung_threads: Engines that hang in a call now.
         dropped_partials: Partials lost with their engine so far.
         last_error: Why an engine was last lost or not loaded.
     """
@@ -195,9 +195,9 @@ class SettingSchema(Report, frozen=True, kw_only=True):
         minimum: Smallest number, or smallest item of a list; null if there is no bound.
         exclusive_minimum: Whether `minimum` itself is too small.
         maximum: Largest number, likewise.
-        max_length: Of a text in characters, of a list in items.
+        max_length: Maximum length of a text in characters, of a list in items.
         choices: Allowed texts; empty if any is.
-        default: As declared; a tuning profile may have another.
+        default: The declared default; a tuning profile may have another.
         help: One sentence for people.
         flag: Preferred flag of the command line; empty if the setting cannot be set.
         environment: Environment variable, likewise.
@@ -246,8 +246,8 @@ class ConfigUpdateReport(Report, frozen=True, kw_only=True):
     """Body of the answer to `PATCH /api/config`.
 
     Attributes:
-        applied: By setting name.
-        rejected: By requested name.
+        applied: Applied changes by setting name.
+        rejected: Rejected changes by requested name.
         settings: Public settings after the change.
         runtime_settings: As in `ConfigReport`.
         warnings: Changes that were applied but have no effect yet. Added.

@@ -117,6 +117,7 @@ class PartialCadence:
         for boundary in self._detector.push(samples):
             self._boundary = True
             decided = self._start_sample + boundary.decided_sample
+            # Those of an earlier boundary are dropped, as in RealtimeSTT.
             self._followups = [decided + delay for delay in self.config.followup_samples]
 
     def due(self, end_sample: int) -> Trigger | None:
@@ -154,5 +155,6 @@ class PartialCadence:
         samples = self.full_clip_samples(end_sample)
         if window_samples is not None and self.config.max_audio_samples:
             samples = min(samples, window_samples)
+        # A busy lane may allow more again, but the stitcher joins only clips that begin later and later.
         self._clip_start = max(self._clip_start, end_sample - samples)
         return self._clip_start

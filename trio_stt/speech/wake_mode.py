@@ -151,6 +151,7 @@ class WakeMode:
         self._recording = False
         if not event.forced:
             return self._speech_ended(event.end_sample)
+        # Speech may continue at once in the next utterance. If it does not, the rest of the silence ends it.
         self._cut = True
         self._deadline_sample = event.speech_end_sample + self.config.silence_samples
         return []
