@@ -304,6 +304,53 @@ async def test_few_disconnected_sessions_that_were_never_active_are_kept() -> No
         assert (await late.until(Error)).where == "resume"
 
 
+@virtual_time
+async def test_disconnected_session_gives_its_speaker_slot_to_a_new_one_and_keeps_its_text() -> None:
+    async with server_fixture(max_active_speakers=1) as server:
+        lost = await server.connect()
+        lost.command("start")
+        lost.say(1111, 1.0)
+        await lost.settled()
+        lost.drop()
+        await trio.sleep(1.0)
+        newcomer = await server.connect()  # the same person, whose client does not resume
+        newcomer.command("start")
+        newcomer.say(2222, 1.0)
+        newcomer.pause(PAUSE_S)
+        await newcomer.until(Final)
+        assert newcomer.finals == [(1, "2222.")]
+        assert newcomer.of(WarningEvent) == []
+        back = await server.resume(lost)
+        assert (await back.until(Final)).text == "1111."
+        assert "while you were disconnected" in back.of(WarningEvent)[-1].message
+        back.say(3333, 1.0)
+        back.pause(PAUSE_S)
+        await back.until(Final, 2)
+        assert back.finals == [(1, "1111."), (2, "3333.")]
+
+
+@virtual_time
+async def test_speaker_slots_are_taken_from_the_longest_disconnected_and_never_from_connected_sessions() -> None:
+    async with server_fixture(max_active_speakers=3) as server:
+        connected, late, early, *newcomers = [await server.connect() for _ in range(6)]
+        for client in (connected, late, early):
+            client.command("start")
+            client.say(1111, 1.0)
+            await client.settled()
+        for client in (early, late):
+            client.drop()
+            await trio.sleep(1.0)
+        running = []
+        for newcomer in newcomers:
+            newcomer.command("start")
+            newcomer.say(2222, 1.0)
+            await newcomer.settled()
+            running.append([client.session.report().recording for client in (connected, late, early, newcomer)])
+        assert running == [[True, True, False, True], [True, False, False, True], [True, False, False, False]]
+        assert "active speaker limit" in newcomers[-1].of(WarningEvent)[0].message
+        assert server.server_state.active_speakers == 3
+
+
 # --- ended sessions leave nothing behind ---
 
 

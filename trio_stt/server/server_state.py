@@ -147,9 +147,19 @@ class ServerState:
     # --- what sessions take ---
 
     def take_speaker(self, session_id: str) -> bool:
-        """Take a speaker slot; False when `max_active_speakers` are taken."""
-        if len(self._speakers) >= self.settings.max_active_speakers:
-            return False
+        """Take a speaker slot, if need be that of the longest disconnected session, whose utterance then ends.
+
+        Returns:
+            False when connected sessions hold `max_active_speakers` slots.
+        """
+        excess = len(self._speakers) + 1 - self.settings.max_active_speakers
+        if excess > 0:
+            disconnected = self.registry.disconnected_among(self._speakers)
+            if len(disconnected) < excess:
+                return False
+            for session in disconnected[:excess]:
+                self.release_speaker(session.session_id)
+                session.yield_speaker()
         self._speakers.add(session_id)
         return True
 

@@ -1,7 +1,7 @@
 """All sessions of the server: places under `max_sessions`, resume look-up, eviction of disconnected sessions, drain."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 import trio
@@ -109,6 +109,10 @@ class SessionRegistry:
         session = self._sessions.get(session_id)
         if session is not None and not connected:
             self._disconnected[session_id] = session
+
+    def disconnected_among(self, session_ids: Collection[str]) -> list[SessionHandle]:
+        """The disconnected ones of these sessions, longest disconnected first."""
+        return [session for session_id, session in self._disconnected.items() if session_id in session_ids]
 
     def evict_over_limit(self) -> None:
         """If `max_sessions` is exceeded, terminate the sessions that have been disconnected longest."""

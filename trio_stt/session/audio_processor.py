@@ -139,6 +139,10 @@ class AudioProcessor:
                 self._utterances.finals.flush(marker)
             case Gap.GAP:
                 self._end_utterance()
+            case Gap.SPEAKER_TAKEN:
+                if self._status.utterance is not None:
+                    self._publisher.warning("The utterance was ended while you were disconnected: another session spoke.")
+                self._end_utterance()
             case None:
                 if self._status.utterance is not None:  # without one, the utterance was refused and leaves no trace
                     self._publisher.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")

@@ -48,6 +48,9 @@ class SessionHandle(Protocol):
     def terminate(self) -> None:
         """End at once."""
 
+    def yield_speaker(self) -> None:
+        """End the running utterance: another session took its speaker slot."""
+
 
 class Registry(Protocol):
     """All sessions of the server."""
@@ -113,7 +116,7 @@ class SessionHost(Protocol):
         """Sessions with a running utterance."""
 
     def take_speaker(self, session_id: str) -> bool:
-        """Take a speaker slot; False when all are taken."""
+        """Take a speaker slot, if need be from a disconnected session; False when connected ones hold all."""
 
     def release_speaker(self, session_id: str) -> None:
         """Return the slot; does nothing without one."""

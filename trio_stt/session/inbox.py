@@ -34,9 +34,12 @@ class Audio(msgspec.Struct, frozen=True, eq=False):
 
 
 class Gap(enum.Enum):
-    """Audio is missing here: what follows does not continue what came before."""
+    """The utterance ends here: what follows does not continue it."""
 
     GAP = enum.auto()
+    """Audio is missing, or none will come."""
+    SPEAKER_TAKEN = enum.auto()
+    """Another session took the speaker slot while the client was disconnected."""
 
 
 Marker = Command | Flush | Gap

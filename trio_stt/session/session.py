@@ -183,6 +183,10 @@ class Session:
         """Close at once: the server shuts down, or `max_sessions` is exceeded while the client is disconnected."""
         self._shutdown.trigger(CloseReason.SHUTDOWN)
 
+    def yield_speaker(self) -> None:
+        """End the running utterance, because another session took its speaker slot; its final stays due."""
+        self._inbox.put_marker(Gap.SPEAKER_TAKEN)
+
     async def run(self) -> None:
         """Run until the client leaves, does not resume in time, is idle for too long, or the session is terminated."""
         with bound_contextvars(session=self._id):
