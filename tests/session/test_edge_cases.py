@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import trio
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import WAKE, LevelWakeWords, server_fixture
@@ -11,6 +13,7 @@ from trio_stt.protocol.segment import WakeWord
 from trio_stt.session.inbox import Audio, Gap, Inbox
 
 PAUSE_S = 0.8
+WAKE_TIMES = ("wait_started_at", "wait_ended_at", "detected_at", "timeout_at")
 
 
 @virtual_time
@@ -63,22 +66,76 @@ async def test_wake_word_wait_has_the_time_of_start() -> None:
 
 
 @virtual_time
-async def test_utterance_without_a_wake_word_carries_no_earlier_detection() -> None:
-    words = {"wakeword_backend": "openwakeword", "wake_words": "computer", "wake_word_activation_delay": 2.0}
-    async with server_fixture(wake=LevelWakeWords(), **words) as server:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"wake_word_activation_delay": 2.0},  # which restarts after the utterance
+        {"wake_word_followup_window": 2.0},
+        {"max_audio_queue_seconds_per_session": 1.0},  # the second utterance is the rest of the first
+    ],
+    ids=lambda changes: str(*changes),
+)
+@pytest.mark.parametrize("restart", ["", "clear", "stop"])
+async def test_utterance_without_a_wake_word_carries_no_earlier_detection(
+    changes: dict[str, float], restart: str
+) -> None:
+    words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
+    async with server_fixture(wake=LevelWakeWords(), **words, **changes) as server:
         client = await server.connect(partials=False)
         client.command("start")
         client.pause(2.1)
         client.say(WAKE, 0.032)
+        if restart:  # while the word waits for speech
+            client.command(restart)
+            client.command("start")
+            client.pause(0.5)
+            if "wake_word_activation_delay" not in changes:
+                client.say(WAKE, 0.032)
         client.say(1111, 1.0)
-        client.pause(PAUSE_S)
-        client.say(2222, 1.0)  # within the restarted delay
+        client.pause(0.0 if "max_audio_queue_seconds_per_session" in changes else PAUSE_S)
+        client.say(2222, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final, 2)
-        first, second = (final.wake_word for final in client.of(Final))
+        first, second = (final.wake_word for final in client.of(Final)[:2])
         assert isinstance(first, WakeWord)
         assert isinstance(second, WakeWord)
-        assert (first.word, isinstance(second.word, str)) == ("computer", False)
+        needed_none = restart and "wake_word_activation_delay" in changes
+        assert isinstance(first.word, str) is isinstance(first.detected_at, float) is (not needed_none)
+        times = [f"{name}{suffix}" for name in WAKE_TIMES for suffix in ("", "_iso")]
+        assert second == replace(first, **dict.fromkeys(["word", *times], UNSET))
+        client.pause(3.0)
+        await client.settled()
+        for entry in client.of(Timeline):
+            if entry.event == "wakeword_timeout":  # of the delay: no detection came before it
+                assert isinstance(entry.wake_word, WakeWord)
+                assert entry.wake_word.word is UNSET
+                assert entry.wake_word.wait_started_at is UNSET
+
+
+@virtual_time
+async def test_detection_time_is_in_the_detection_and_in_its_segment_only() -> None:
+    words = {"wakeword_backend": "openwakeword", "wake_words": "computer", "wake_word_timeout": 1.0}
+    async with server_fixture(wake=LevelWakeWords(), **words) as server:
+        client = await server.connect(partials=False)
+        client.command("start")
+        for level in (0, 1111):  # the first word times out
+            client.say(WAKE, 0.032)
+            client.say(level, 1.2)
+        client.pause(PAUSE_S)
+        final = await client.until(Final)
+        carried = {
+            entry.event: isinstance(entry.wake_word.detected_at, float)
+            for entry in client.of(Timeline)
+            if isinstance(entry.wake_word, WakeWord)
+        }
+        assert carried == {
+            "wakeword_wait_started": False,
+            "wakeword_detected": True,
+            "wakeword_wait_ended": False,
+            "wakeword_timeout": False,
+        }
+        assert isinstance(final.wake_word, WakeWord)
+        assert isinstance(final.wake_word.detected_at, float)
 
 
 @virtual_time

@@ -163,6 +163,7 @@ class AudioProcessor:
         if not self._status.streaming:
             self._status.streaming = True
             self._streaming_started.set()
+            self._utterances.begin()
             events = self._pipeline.begin()
             self._utterances.handle(events, just_received=True)
         if not events:  # with wake words, the event that a wait began has published a status

@@ -29,7 +29,6 @@ from trio_stt.speech.events import (
     WakeEvent,
 )
 from trio_stt.speech.pipeline import SpeechPipeline
-from trio_stt.speech.wake_mode import WakeState
 
 
 class Utterances:
@@ -100,9 +99,14 @@ class Utterances:
             utterance.spoken = self._pipeline.spoken
         self.partials.update(utterance, self._pipeline.position_sample)
 
+    def begin(self) -> None:
+        """Note that the client starts streaming."""
+        self._wake_words.reset()
+
     def abandon(self, reason: str) -> None:
         """Discard the running utterance after a fault; the caller has cleared the pipeline."""
         self._publisher.error(Where.AUDIO, reason)
+        self._wake_words.reset()
         utterance = self._status.utterance
         if utterance is not None:
             self._publisher.segment_closed(utterance, "failed")
@@ -113,6 +117,7 @@ class Utterances:
         """Discard everything for a `clear`; the caller has cleared the pipeline."""
         utterance = self._status.utterance
         number_taken = utterance is not None or not self.finals.idle
+        self._wake_words.reset()
         if utterance is not None:
             self._discard(utterance)
         self.finals.clear()
@@ -152,19 +157,18 @@ class Utterances:
                 self._end(utterance, event)
 
     def _start(self, event: UtteranceStarted) -> None:
+        wake_word = self._wake_words.take_for_segment()
         if not self._host.take_speaker(self._id):
             self._counters.rejected_audio_chunks += 1
             self._pipeline.reject_utterance()
             limit = self._host.settings.max_active_speakers
             self._publisher.warning(f"An utterance was ignored: the active speaker limit of {limit} is reached.")
             return
-        if self._pipeline.wake_state is WakeState.DELAY:  # started in the delay in which no wake word is needed
-            self._wake_words.reset()
         utterance = open_utterance(
             event,
             segment_id=self._status.next_segment_id,
             started_at=self._wall_time(event.trigger_sample),
-            wake_word=self._wake_words.for_segment,
+            wake_word=wake_word,
             settings=self._settings,
             streamed=self._host.lanes.lane_for(JobKind.PARTIAL).streaming,
         )

@@ -44,14 +44,20 @@ class WakeWordReporter:
         )
         self._facts = self._initial
 
-    @property
-    def for_segment(self) -> WakeWord | msgspec.UnsetType:
-        """`wakeWord` of a segment that begins now; UNSET where no wake word is set."""
-        return replace(self._facts, state="recording") if self._enabled else msgspec.UNSET
-
     def reset(self) -> None:
-        """Forget the last detection: an utterance began without a wake word."""
+        """Forget the last detection, because the stream starts again."""
         self._facts = self._initial
+
+    def take_for_segment(self) -> WakeWord | msgspec.UnsetType:
+        """`wakeWord` of a segment that begins now; UNSET where no wake word is set.
+
+        The facts of a detection belong to the first segment after it, not to follow-ups.
+        """
+        facts, self._facts = self._facts, self._initial
+        if not self._enabled:
+            return msgspec.UNSET
+        detected = isinstance(facts.detected_at, float)
+        return replace(facts if detected else self._initial, state="recording")
 
     def publish(self, event: WakeEvent, at: float) -> None:
         """Publish an event that happened `at`, in seconds since the epoch."""
@@ -68,13 +74,18 @@ class WakeWordReporter:
             case WakeWaitEnded():
                 state = "wake_word_wait_ended"
                 self._facts = replace(self._facts, state=state, wait_ended_at=at, wait_ended_at_iso=iso(at))
-                self._publisher.wake("wakeword_wait_ended", at, wake_word=self._facts)
+                self._publisher.wake("wakeword_wait_ended", at, wake_word=_without_detection(self._facts))
             case WakeWordTimedOut():
                 self._facts = replace(self._facts, state="wake_word_timeout", timeout_at=at, timeout_at_iso=iso(at))
-                self._publisher.wake("wakeword_timeout", at, wake_word=self._facts)
+                self._publisher.wake("wakeword_timeout", at, wake_word=_without_detection(self._facts))
                 self._status.publish(State.WAKEWORD_TIMEOUT)
             case FollowupStarted(duration_samples=samples):
                 self._publisher.wake("wakeword_followup_started", at, duration_seconds=samples / SAMPLE_RATE_HZ)
                 self._status.publish(State.WAKEWORD_DETECTED)
             case FollowupExpired():
                 self._publisher.wake("wakeword_followup_timeout", at)
+
+
+def _without_detection(facts: WakeWord) -> WakeWord:
+    # RealtimeSTT's page shows `detectedAt` as the time of any entry that has it.
+    return replace(facts, detected_at=msgspec.UNSET, detected_at_iso=msgspec.UNSET)
