@@ -44,6 +44,7 @@ test('every kind of event has a text of its own', () => {
     { type: 'warning', message: 'x' }, { type: 'error', where: 'audio', message: 'x' },
     { type: 'heartbeat', audioReceivedSeconds: 12, realTimeFactor: 0.05, queueDelayMs: 3 },
     { type: 'realtime', segmentId: 1, text: 'x', timing: { total_latency_seconds: 0.2 } },
+    { type: 'realtime', segmentId: 1, text: '', retracted: true },
     { type: 'final', segmentId: 1, text: 'x' },
     ...['empty', 'no_speech', 'repetition', 'failed', 'of_a_newer_server'].map((reason) => (
       { type: 'timeline', event: 'segment_closed', segmentId: 1, reason })),

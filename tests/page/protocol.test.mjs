@@ -22,6 +22,11 @@ test('a partial without a split is unstable as a whole', () => {
   assert.deepEqual(both(parse({ type: 'realtime', segmentId: 1, text: 'so' })), ['', 'so']);
 });
 
+test('withdrawn words become an event of their own', () => {
+  assert.deepEqual(parse({ type: 'realtime', segmentId: 4, text: '', retracted: true }), { type: 'retracted', segmentId: 4 });
+  assert.equal(parse({ type: 'realtime', retracted: true }), null);
+});
+
 test('only an explicit false means that the server is not ready', () => {
   assert.equal(parse({ type: 'ready' }).ok, true);
   assert.equal(parse({ type: 'ready', ok: false }).ok, false);

@@ -129,8 +129,8 @@ def final(segment: Segment) -> Final:
 
 
 DETECTION_TIMES = {"wait_started_at": WAITED_SINCE, "detected_at": DETECTED_AT}
-WAIT_END_TIMES = DETECTION_TIMES | {"wait_ended_at": DETECTED_AT}
-AFTER_DETECTION = wake("recording", **WAIT_END_TIMES)
+WAIT_END_TIMES = {"wait_started_at": WAITED_SINCE, "wait_ended_at": DETECTED_AT}
+AFTER_DETECTION = wake("recording", **DETECTION_TIMES, wait_ended_at=DETECTED_AT)
 
 EVENTS: dict[str, Event] = {
     "hello": Hello(
@@ -196,7 +196,7 @@ EVENTS: dict[str, Event] = {
     "timeline_wakeword_followup_started": timeline("wakeword_followup_started", ENDED_AT, duration_seconds=5.0),
     "timeline_wakeword_followup_timeout": timeline("wakeword_followup_timeout", 1900000008.5),
     "realtime": realtime(RUNNING_SEGMENT),
-    "realtime_wakeword": realtime(replace(RUNNING_SEGMENT, wake_word=AFTER_DETECTION)),
+    "realtime_wakeword": replace(realtime(replace(RUNNING_SEGMENT, wake_word=AFTER_DETECTION)), retracted=True),
     "final": final(WHOLE_SEGMENT),
     "final_wakeword": final(replace(WHOLE_SEGMENT, wake_word=AFTER_DETECTION)),
     "warning": WarningEvent(session_id=SESSION, message="recording cut at the configured maximum"),

@@ -15,6 +15,7 @@ ADDED_FIELDS = {
     "hello.resumeToken": "secret with which a later connection continues the session",
     "hello.resumeGraceSeconds": "how long the session is kept for that",
     "status.degraded": "partials come less often because the server is behind",
+    "realtime.retracted": "whether it withdraws the text of its segment",
     "final.stableTextAgreed": "whether the final begins with the words that partials had shown as stable",
     "final.pieces": "words or phrases with times and confidence, if the engine gives them",
     "*egment.audioStartSeconds": "start of the speech in the audio of the client",

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.session.test_outbox import entry, final, partial, pong, status
 from trio_stt.protocol.events import Event, Heartbeat, State, WarningEvent, decode, encode
@@ -77,6 +78,17 @@ def test_disconnected_client_keeps_the_newest_state_and_bounded_durable_events()
     event = decode(first)
     assert (type(event).__name__, event.seq) == ("Final", published + 5), "lost events leave a gap"
     assert log.since(published) == ([first], 4)
+
+
+def test_withdrawn_text_replaces_waiting_partials_and_is_durable() -> None:
+    log = EventLog(keeps=True)
+    log.put(partial(1, 1, "x"), disconnected=True)
+    withdrawn = replace(partial(1, 2, ""), retracted=True)
+    log.put(withdrawn, disconnected=True)
+    message = log.take()
+    assert (message, log.take()) == (encode(replace(withdrawn, seq=1)), None)
+    sent(log, [partial(1, 1, LONG) for _ in range(2 * MAX_KEPT_BYTES // len(LONG))])
+    assert log.since(0)[0][0] == message
 
 
 def test_log_without_resume_keeps_nothing() -> None:

@@ -1,6 +1,9 @@
 """Hallucinations are not published: repetitions, punctuation alone, and text for audio without speech."""
 
+import pytest
 import trio
+from msgspec import UNSET
+from msgspec.structs import asdict
 
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, levels, server_fixture
@@ -47,6 +50,56 @@ async def test_punctuation_alone_is_an_empty_final() -> None:
         assert client.of(Realtime) == []
         assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["empty"]
         assert client.session.report().suppressed_texts == 1
+
+
+@virtual_time
+@pytest.mark.parametrize(("at_the_end", "reason"), [(" ,,", "empty"), (LOOP, "repetition")])
+async def test_text_shown_of_a_segment_without_words_is_withdrawn_before_it_is_closed(
+    at_the_end: str, reason: str
+) -> None:
+    def answer(batch: Batch) -> object:
+        return [Transcript(text="shown words" if clip[-1] else at_the_end) for clip in batch]
+
+    async with server_fixture(answer=answer, realtime_callback="stabilized") as server:
+        client = await server.connect()
+        client.command("start")
+        for _ in range(25 * 2):
+            client.say(1111, 0.04)
+            await trio.sleep(0.04)
+        client.pause(PAUSE_S)
+        await client.settled()
+        *shown, last = client.of(Realtime)
+        assert shown[-1].stable_text == "shown words"
+        assert {partial.retracted for partial in shown} == {UNSET}
+        assert last.retracted is True
+        texts = {name: value for name, value in asdict(last).items() if "text" in name or "delta" in name}
+        assert len(texts) == 12
+        assert set(texts.values()) == {""}
+        assert (last.segment_id, last.sequence) == (1, shown[-1].sequence + 1)
+        assert client.of(Final) == []
+        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
+        assert closed == [reason]
+        names = client.event_names[client.events.index(last) :]
+        assert names[:3] == ["realtime", "timeline realtime_transcript", "timeline segment_closed"]
+
+
+@virtual_time
+async def test_text_shown_of_a_failed_segment_is_kept() -> None:
+    def answer(batch: Batch) -> object:
+        if not batch[0][-1]:
+            raise RuntimeError("out of memory")
+        return [Transcript(text="shown words") for _ in batch]
+
+    async with server_fixture(answer=answer) as server:
+        client = await server.connect()
+        client.command("start")
+        for _ in range(25):
+            client.say(1111, 0.04)
+            await trio.sleep(0.04)
+        client.pause(PAUSE_S)
+        await client.settled()
+        assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["failed"]
+        assert client.of(Realtime)[-1].display_text == "shown words"
 
 
 @virtual_time

@@ -162,6 +162,8 @@ class EventRecorder:
                 self.ready = True
             case "timeline":
                 self._timeline(event, now_s)
+            case "realtime" if event.get("retracted"):
+                pass  # `segment_closed` follows
             case "realtime" | "final":
                 self._text(event, now_s)
             case "pong" if self.pings_at:

@@ -184,7 +184,11 @@ class RealtimeTiming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
-    """A partial: the text so far of a running utterance."""
+    """A partial: the text so far of a running utterance.
+
+    Attributes:
+        retracted: True in the last one of a segment that is closed without words: its text is withdrawn. Added.
+    """
 
     session_id: str
     segment_id: int
@@ -212,6 +216,7 @@ class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
     timestamp: float
     timestamp_iso: str
     timing: RealtimeTiming
+    retracted: bool | UnsetType = UNSET
 
 
 class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):

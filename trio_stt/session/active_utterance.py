@@ -35,6 +35,7 @@ class ActiveUtterance:
         stabilizer: Its stable text.
         running: Whether audio is still added to it; partials stop when it ends.
         silent: Whether a confirmed silence lasts; no partials are made meanwhile.
+        shown: Whether a partial was published.
         spoken: Whether it has at least as much speech as the shortest words; engines invent text for less.
         stream_key: Identifies it in streaming engines.
         stitcher: Joins partials of its newest audio to the text before.
@@ -49,6 +50,7 @@ class ActiveUtterance:
     stabilizer: Stabilizer
     running: bool = True
     silent: bool = False
+    shown: bool = False
     spoken: bool = False
     stream_key: StreamKey = field(default_factory=StreamKey)
     stitcher: Stitcher = field(default_factory=Stitcher)

@@ -99,6 +99,8 @@ class EventLog:
                 if isinstance(other, Realtime) and other.segment_id == event.segment_id
             }
             self._waiting = deque(other for other in self._waiting if not _is_replaced(other, event.segment_id, older))
+            if event.retracted is True:  # all its texts are empty
+                return event
             delta = "".join(other.stable_delta for other in older.values()) + event.stable_delta
             event = msgspec.structs.replace(event, stable_delta=delta, committed_stable_delta=delta)
         return event
@@ -137,6 +139,8 @@ class _ReplayBuffer:
 
 
 def _is_ephemeral(event: Event) -> bool:
+    if isinstance(event, Realtime) and event.retracted is True:
+        return False  # without it, a client would keep the text
     return isinstance(event, _EPHEMERAL) or (isinstance(event, Timeline) and event.event == _PARTIAL_ENTRY)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import trio
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import TimedText
@@ -86,8 +86,40 @@ class EventPublisher:
 
     def partial(self, utterance: ActiveUtterance, text: StableText, result: JobResult) -> None:
         """Publish the text of the running utterance so far, and its timeline entry."""
-        now = time.time()
         completed = trio.current_time()
+        timing = RealtimeTiming(
+            created_at_monotonic=completed - result.total_s,
+            completed_at_monotonic=completed,
+            received_at_wall_time=time.time(),
+            queue_delay_seconds=result.queue_delay_s,
+            inference_duration_seconds=result.inference_s,
+            total_latency_seconds=result.total_s,
+        )
+        utterance.shown = True
+        self._realtime(utterance, text, timing)
+
+    def _retract(self, utterance: ActiveUtterance) -> None:
+        """Withdraw the text that partials have shown; clients of RealtimeSTT would keep it as live text for good."""
+        now_s = trio.current_time()
+        timing = RealtimeTiming(
+            created_at_monotonic=now_s,
+            completed_at_monotonic=now_s,
+            received_at_wall_time=time.time(),
+            queue_delay_seconds=None,
+            inference_duration_seconds=None,
+            total_latency_seconds=None,
+        )
+        self._realtime(utterance, utterance.stabilizer.retract(), timing, retracted=True)
+
+    def _realtime(
+        self,
+        utterance: ActiveUtterance,
+        text: StableText,
+        timing: RealtimeTiming,
+        *,
+        retracted: bool | UnsetType = UNSET,
+    ) -> None:
+        now = timing.received_at_wall_time
         self._outbox.put(
             Realtime(
                 session_id=self._id,
@@ -115,14 +147,8 @@ class EventPublisher:
                 stable_normalized_offset=text.stable_normalized_offset,
                 timestamp=now,
                 timestamp_iso=iso(now),
-                timing=RealtimeTiming(
-                    created_at_monotonic=completed - result.total_s,
-                    completed_at_monotonic=completed,
-                    received_at_wall_time=now,
-                    queue_delay_seconds=result.queue_delay_s,
-                    inference_duration_seconds=result.inference_s,
-                    total_latency_seconds=result.total_s,
-                ),
+                timing=timing,
+                retracted=retracted,
                 **segment_times(utterance.segment),
             )
         )
@@ -168,12 +194,15 @@ class EventPublisher:
         self._timeline(utterance, "final_transcript", now, text=text)
 
     def segment_closed(self, utterance: ActiveUtterance, reason: str) -> None:
-        """Publish that a segment ended without a final. Our addition to the protocol.
+        """Publish that a segment ended without a final; without words, what partials showed is withdrawn before.
 
         Args:
             utterance: Of the segment.
-            reason: Why, as docs/protocol.md lists them: `empty`, `failed`, `no_speech` or `repetition`.
+            reason: Why, as docs/protocol.md lists them: `empty`, `failed`, `no_speech` or `repetition`. After a failure,
+                the partials are all there is of the speaker's words.
         """
+        if utterance.shown and reason != "failed":
+            self._retract(utterance)
         self._timeline(utterance, "segment_closed", time.time(), reason=reason)
 
     def cleared(self, next_segment_id: int) -> None:

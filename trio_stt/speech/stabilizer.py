@@ -151,6 +151,11 @@ class Stabilizer:
         self._latest = seen
         return seen
 
+    def retract(self) -> StableText:
+        """The result that withdraws all text, because the utterance has no words after all; the last one."""
+        self._latest = StableText(sequence=self._latest.sequence + 1)
+        return self._latest
+
     def agrees_with(self, final: str) -> bool:
         """Whether a final begins with the words published as stable; case and punctuation may differ."""
         published = normalized_text(self._latest.stable[: self._published_length]).normal

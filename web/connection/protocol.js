@@ -25,6 +25,8 @@
  * @typedef {{type: 'realtime', segmentId: number, sequence: number, stableText: string, unstableText: string,
  *            isUncertain: boolean, at: number | null, latencyS: number | null, segment: SegmentTimes}} Realtime
  *   `isUncertain`: the newest hypothesis contradicts the words shown. `latencyS` is the time these words took in queue and engine.
+ * @typedef {{type: 'retracted', segmentId: number}} Retracted A `realtime` event that withdraws the words of a segment; `closed`,
+ *   which says why, follows
  * @typedef {{type: 'final', segmentId: number, text: string, at: number | null, segment: SegmentTimes}} Final
  * @typedef {{type: 'closed', segmentId: number, reason: string, at: number | null, segment: SegmentTimes}} Closed
  *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` or `no_speech` where there were no words, else
@@ -36,7 +38,7 @@
  * @typedef {{type: 'warning', message: string}} Warning
  * @typedef {{type: 'error', message: string, where: string}} ServerError
  * @typedef {{type: 'pong'}} Pong
- * @typedef {AuthRequired | Hello | Resumed | Ready | Status | Realtime | Final | Closed | Timeline | Heartbeat | Clear
+ * @typedef {AuthRequired | Hello | Resumed | Ready | Status | Realtime | Retracted | Final | Closed | Timeline | Heartbeat | Clear
  *           | Warning | ServerError | Pong} AnyEvent
  * @typedef {AnyEvent & {seq?: number}} ServerEvent `seq` is its number in the session
  * @typedef {'start' | 'stop' | 'clear' | 'ping'} CommandName
@@ -143,19 +145,21 @@ const readers = {
     degraded: raw.degraded === true,
     wakeWords: raw.wakeWordEnabled === true ? text(fieldsOf(raw.wakeWord).wakeWords) : '',
   }),
-  realtime: (raw) =>
-    Number.isInteger(raw.segmentId)
-      ? {
-          type: 'realtime',
-          segmentId: Number(raw.segmentId),
-          sequence: Number(raw.sequence) || 0,
-          ...splitText(raw),
-          isUncertain: raw.isOutlier === true || raw.stablePrefixConflict === true,
-          at: finiteNumber(raw.timestamp),
-          latencyS: finiteNumber(fieldsOf(raw.timing).total_latency_seconds),
-          segment: segmentTimes(raw.segment),
-        }
-      : null,
+  realtime(raw) {
+    if (!Number.isInteger(raw.segmentId)) return null;
+    const segmentId = Number(raw.segmentId);
+    if (raw.retracted === true) return { type: 'retracted', segmentId };
+    return {
+      type: 'realtime',
+      segmentId,
+      sequence: Number(raw.sequence) || 0,
+      ...splitText(raw),
+      isUncertain: raw.isOutlier === true || raw.stablePrefixConflict === true,
+      at: finiteNumber(raw.timestamp),
+      latencyS: finiteNumber(fieldsOf(raw.timing).total_latency_seconds),
+      segment: segmentTimes(raw.segment),
+    };
+  },
   final: (raw) =>
     Number.isInteger(raw.segmentId)
       ? {

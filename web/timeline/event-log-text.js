@@ -60,6 +60,8 @@ export function logLine(event) {
       const took = event.latencyS === null ? '' : ` after ${Math.round(event.latencyS * 1000)} ms`;
       return line('details', `Words of ${event.segmentId}${took}`, (event.stableText + event.unstableText).trim());
     }
+    case 'retracted':
+      return line('details', `Words of ${event.segmentId} withdrawn`);
     case 'final':
       return line('speech', `Final text of ${event.segmentId}`, event.text, 'good');
     case 'closed': {
