@@ -1,6 +1,7 @@
 """Packets processed in the receiver's step, and packets queued for the task: the order is kept either way."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from trio_stt.protocol.commands import Command
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import ConnectionStatus
+from trio_stt.session.context import SessionState
 from trio_stt.session.inbox import Audio, Inbox
-from trio_stt.session.session_status import SessionStatus
 from trio_stt.settings import Settings
 
 SHORT, LONG = 512, 2048
@@ -23,10 +24,9 @@ SHORT, LONG = 512, 2048
 
 
 class Recorder:
-    """Stands in for pipeline, utterances, status and publisher: records what is processed."""
+    """Stands in for pipeline, utterances and publisher: records what is processed."""
 
-    speaking = streaming = False
-    utterance = None
+    speaking = False
 
     def __init__(self) -> None:
         self.processed: list[object] = []
@@ -43,21 +43,19 @@ class Recorder:
 
     def handle(self, events: Sequence[Any], **_: bool) -> None: ...
 
-    def publish(self, state: object) -> None: ...
+    def status(self, state: object) -> None: ...
 
 
 def processor(inbox: Inbox, recorder: Any) -> AudioProcessor:
-    status: SessionStatus = recorder
-    return AudioProcessor(
+    context: Any = SimpleNamespace(
         settings=Settings(),
-        inbox=inbox,
-        pipeline=recorder,
-        utterances=recorder,
-        publisher=recorder,
-        status=status,
-        connection_status=ConnectionStatus(lambda _: None),
         live=True,
+        pipeline=recorder,
+        inbox=inbox,
+        connection_status=ConnectionStatus(lambda _: None),
+        state=SessionState(),
     )
+    return AudioProcessor(context, recorder, recorder)
 
 
 @pytest.mark.contract("4.1")

@@ -1,6 +1,7 @@
 """When a session requests partials, of which audio, and how the lane's policy limits them; on virtual time."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from tests.support.speech import read_16k
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
-from trio_stt.lanes.engines.base import NO_HINTS
 from trio_stt.lanes.partial_policy import MAX_PARTIAL_INTERVAL_S, MIN_PARTIAL_WINDOW_S, PARTIAL_ROUND_S
 from trio_stt.protocol.events import State
+from trio_stt.session.context import SessionState
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.partials import Partials
 from trio_stt.settings import Settings
@@ -31,11 +32,10 @@ SILENCE = np.zeros(60 * SAMPLE_RATE_HZ, np.float32)
 
 
 class FakeClient:
-    """A stand-in for publisher and status; `log` has what they published."""
+    """A stand-in for the publisher; `log` has what it published."""
 
-    def __init__(self) -> None:
-        self.published = State.RECORDING
-        self.degraded = False
+    def __init__(self, state: SessionState) -> None:
+        self.state = state
         self.log: list[str] = []
 
     def partial(self, *_: Any) -> None:
@@ -44,8 +44,8 @@ class FakeClient:
     def warning(self, message: str) -> None:
         self.log.append(message)
 
-    def publish_current(self) -> None:
-        self.log.append(self.published)
+    def current_status(self) -> None:
+        self.log.append(self.state.published)
 
 
 @dataclass
@@ -78,19 +78,20 @@ class LiveUtterance:
             inference_s=lambda batch: 1.0 if len(batch[0]) == 1 else inference_s,
             degradation_threshold_s=lambda: 0.5,
         )
-        self.client = FakeClient()
+        state = SessionState(published=State.RECORDING)
+        self.client = FakeClient(state)
         self.utterance: Utterance | None = None
         self.position = 0
-        self.partials = Partials(
+        settings = Settings(max_realtime_queue_age_ms=60_000)
+        context = SimpleNamespace(
             session_id="a",
-            lane=self.lane,
+            host=SimpleNamespace(settings=settings, lanes=SimpleNamespace(lane_for=lambda _: self.lane)),
+            settings=settings,
+            pipeline=SimpleNamespace(clip=self.read),
             counters=SessionCounters(),
-            publisher=self.client,  # type: ignore[arg-type] # partials use nothing else of it
-            status=self.client,  # type: ignore[arg-type] # as above
-            max_age_s=lambda: 60.0,
-            hints=NO_HINTS,
-            read_clip=self.read,
+            state=state,
         )
+        self.partials = Partials(context, self.client)  # type: ignore[arg-type] # partials use nothing else of them
 
     def load_lane(self, session_id: str, *, clip_s: float) -> None:
         """Record a partial of another session: `clip_s` of audio that took the engine 0.4 s."""
@@ -346,12 +347,12 @@ async def test_overloaded_lane_slows_partials_down_and_the_client_is_warned(
     await live.start(nursery)
     live.begin(realtime_transcription_use_syllable_boundaries=syllables, realtime_processing_pause=0.02)
     await live.advance(2.0)
-    assert not live.client.degraded
+    assert not live.client.state.degraded
     live.client.log.clear()
     for _ in range(8):
         live.lane.submit(final("b"))
     await live.advance(8.5)
-    assert live.client.degraded
+    assert live.client.state.degraded
     assert [each for each in live.client.log if each != "partial"] == [
         "Partials come less often for a while: the server does not keep up.",
         State.RECORDING,
@@ -362,7 +363,7 @@ async def test_overloaded_lane_slows_partials_down_and_the_client_is_warned(
     assert 2 <= len(live.engine.clips) - before <= 3
     live.client.log.clear()
     await live.advance(8.0)
-    assert not live.client.degraded
+    assert not live.client.state.degraded
     assert [each for each in live.client.log if each != "partial"] == [State.RECORDING]
     assert np.diff(live.engine.clips[-10:]).max() <= 4 * WINDOW_SAMPLES
 

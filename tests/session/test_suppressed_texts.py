@@ -73,7 +73,7 @@ async def test_text_shown_of_a_segment_without_words_is_withdrawn_before_it_is_c
         assert {partial.retracted for partial in shown} == {UNSET}
         assert last.retracted is True
         texts = {name: value for name, value in asdict(last).items() if "text" in name or "delta" in name}
-        assert len(texts) == 12
+        assert len(texts) == 13
         assert set(texts.values()) == {""}
         assert (last.segment_id, last.sequence) == (1, shown[-1].sequence + 1)
         assert client.of(Final) == []

@@ -10,14 +10,11 @@ import trio
 
 from trio_stt.protocol.commands import Command, Flush
 from trio_stt.protocol.events import State
-from trio_stt.session.connection import ConnectionStatus
+from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
-from trio_stt.session.inbox import Audio, Gap, Inbox, Marker
-from trio_stt.session.session_status import SessionStatus
+from trio_stt.session.inbox import Audio, Gap, Marker
 from trio_stt.session.utterances import Utterances
-from trio_stt.settings import Settings
 from trio_stt.speech.events import WakeEvent
-from trio_stt.speech.pipeline import SpeechPipeline
 
 logger = logging.getLogger(__name__)
 
@@ -26,38 +23,16 @@ _STEP_S = 0.1
 
 
 class AudioProcessor:
-    """Accept audio with `accept`; `run` processes what had to be queued.
+    """Accept audio with `accept`; `run` processes what had to be queued. `utterances` handles the pipeline's events."""
 
-    Args:
-        settings: Of the session.
-        inbox: Of the session.
-        pipeline: Of the session.
-        utterances: Handles the pipeline's events.
-        publisher: Of the session.
-        status: Of the session.
-        connection_status: Of the session: only a connected client can stall.
-        live: Whether a pause in the incoming audio means a stalled client; a file is sent as fast as finals allow.
-    """
-
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        inbox: Inbox,
-        pipeline: SpeechPipeline,
-        utterances: Utterances,
-        publisher: EventPublisher,
-        status: SessionStatus,
-        connection_status: ConnectionStatus,
-        live: bool,
-    ) -> None:
-        self._inbox = inbox
-        self._pipeline = pipeline
+    def __init__(self, context: SessionContext, publisher: EventPublisher, utterances: Utterances) -> None:
+        self._inbox = context.inbox
+        self._pipeline = context.pipeline
+        self._state = context.state
+        self._connection_status = context.connection_status
         self._utterances = utterances
         self._publisher = publisher
-        self._status = status
-        self._connection_status = connection_status
-        self._stall_timeout_s = settings.stream_stall_timeout_s if live else 0.0
+        self._stall_timeout_s = context.settings.stream_stall_timeout_s if context.live else 0.0
         self._streaming_started = trio.Event()
         self._stall_scope = trio.CancelScope()
         self._waiting_since_s = 0.0
@@ -140,13 +115,12 @@ class AudioProcessor:
             case Gap.GAP:
                 self._end_utterance()
             case Gap.SPEAKER_TAKEN:
-                if self._status.utterance is not None:
-                    self._publisher.warning("The utterance was ended while you were disconnected: another session spoke.")
-                self._end_utterance()
+                self._end_utterance(
+                    "The utterance was ended while you were disconnected: another session needed its place "
+                    "(max_active_speakers)."
+                )
             case None:
-                if self._status.utterance is not None:  # without one, the utterance was refused and leaves no trace
-                    self._publisher.warning(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
-                self._end_utterance()
+                self._end_utterance(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
             case Command.PING | Command.METRICS:  # answered by the receiver
                 pass
 
@@ -156,33 +130,35 @@ class AudioProcessor:
         events = self._pipeline.clear()
         self._utterances.abandon(f"audio could not be processed: {error}")
         self._utterances.handle(events)
-        self._status.publish_current()
+        self._publisher.current_status()
 
     def _start(self) -> None:
         events = []
-        if not self._status.streaming:
-            self._status.streaming = True
+        if not self._state.streaming:
+            self._state.streaming = True
             self._streaming_started.set()
             self._utterances.begin()
             events = self._pipeline.begin()
             self._utterances.handle(events, just_received=True)
         if not events:  # with wake words, the event that a wait began has published a status
-            self._status.publish_current()
+            self._publisher.current_status()
 
-    def _end_utterance(self) -> None:
-        """End the running utterance; the stream goes on."""
-        if self._status.streaming:
+    def _end_utterance(self, warning: str = "") -> None:
+        """End the running utterance, with a warning if it was accepted; the stream goes on."""
+        if warning and self._state.utterance is not None:  # without one, it was refused and leaves no trace
+            self._publisher.warning(warning)
+        if self._state.streaming:
             self._utterances.handle(self._pipeline.flush())
 
     def _stop(self) -> None:
-        self._status.streaming = False
+        self._state.streaming = False
         self._streaming_started = trio.Event()
         self._utterances.handle(self._pipeline.stop())
-        self._status.publish(State.IDLE)
+        self._publisher.status(State.IDLE)
 
     def _clear(self) -> None:
         events = self._pipeline.clear()
         self._utterances.clear()
         self._utterances.handle(events)
         if not any(isinstance(event, WakeEvent) for event in events):  # as in `_start`
-            self._status.publish_current()
+            self._publisher.current_status()

@@ -1,11 +1,13 @@
-"""The connections of one session, one after the other: first connect, take-over, disconnect, resume.
+"""The connections of one session, one after the other: first connect, take-over, disconnect, resume; and its end.
 
-It owns which connection is current, and how long a disconnected client may still resume. Sockets, and the meaning of
-messages, are not its business.
+It owns which connection is current, how long a disconnected client may still resume, and the signal that the session is
+over. Sockets, and the meaning of messages, are not its business.
 """
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import trio
@@ -13,16 +15,54 @@ import trio
 from trio_stt.errors import ResumeError
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Resumed, encode
-from trio_stt.session.connection import CloseReason, Connection, ConnectionClosed, ConnectionStatus
-from trio_stt.session.host import Registry
-from trio_stt.session.outbox import ClientStalled, Outbox
+from trio_stt.session.connection import CloseReason, Connection, ConnectionClosed
+from trio_stt.session.context import SessionContext
+from trio_stt.session.outbox import ClientStalled
 from trio_stt.session.receiver import Receiver, ResumeTarget
-from trio_stt.session.shutdown import SessionShutdown
 
 logger = logging.getLogger(__name__)
 
 NO_SUCH_SESSION = "there is no such session to resume, or no longer"
 _SECRET_BYTES = 24
+
+
+class SessionShutdown:
+    """The end of one session: triggered once, it cancels every scope opened with `scope`."""
+
+    def __init__(self) -> None:
+        self._triggered = False
+        self._close_reason = CloseReason.OVER
+        self._scopes: set[trio.CancelScope] = set()
+
+    @property
+    def triggered(self) -> bool:
+        """Whether the session is over."""
+        return self._triggered
+
+    @property
+    def close_reason(self) -> CloseReason:
+        """Why it is over; `OVER` before it is."""
+        return self._close_reason
+
+    def trigger(self, close_reason: CloseReason) -> None:
+        """End the session; the first reason counts."""
+        if not self._triggered:
+            self._close_reason = close_reason
+            self._triggered = True
+            for scope in self._scopes:
+                scope.cancel()
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """A block that is cancelled when the session ends; at once if it already has."""
+        with trio.CancelScope() as scope:
+            if self._triggered:
+                scope.cancel()
+            self._scopes.add(scope)
+            try:
+                yield
+            finally:
+                self._scopes.remove(scope)
 
 
 @dataclass(slots=True)
@@ -36,37 +76,19 @@ class _Outcome:
 class SessionConnections:
     """All connections of one session.
 
-    Args:
-        session_id: Of the session.
-        grace_s: Seconds that a disconnected client has to resume; 0 for none.
-        connection_status: Of the session; kept up to date.
-        outbox: Of the session.
-        receiver: Of the session.
-        shutdown: Of the session.
-        registry: Staggers departures.
+    Attributes:
+        token: Secret with which a client resumes the session.
     """
 
-    def __init__(
-        self,
-        *,
-        session_id: str,
-        grace_s: float,
-        connection_status: ConnectionStatus,
-        outbox: Outbox,
-        receiver: Receiver,
-        shutdown: SessionShutdown,
-        registry: Registry,
-    ) -> None:
-        self._id = session_id
-        self._grace_s = grace_s
-        self._connection_status = connection_status
-        self._outbox = outbox
+    def __init__(self, context: SessionContext, receiver: Receiver, shutdown: SessionShutdown) -> None:
+        # The id finds the session without a table of tokens; only the part behind it is secret.
+        self.token = f"{context.session_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
+        self._context = context
+        self._connection_status = context.connection_status
+        self._outbox = context.outbox
         self._receiver = receiver
         self._shutdown = shutdown
-        self._registry = registry
-        # The id finds the session without a table of tokens; only the part behind it is secret.
-        self.token = f"{session_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
-        self._grace_over = not grace_s
+        self._grace_over = not context.grace_s
         self._current: trio.CancelScope | None = None
         self._receiving = trio.Lock()  # one connection receives and delivers at a time
 
@@ -86,7 +108,7 @@ class SessionConnections:
 
     async def wait_grace_over(self) -> None:
         """Wait until the client has been disconnected for the whole grace period; it cannot resume from then on."""
-        await self._connection_status.wait_disconnected_for(self._grace_s)
+        await self._connection_status.wait_disconnected_for(self._context.grace_s)
         self._grace_over = True
 
     async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
@@ -156,7 +178,7 @@ class SessionConnections:
                 await self._outbox.wait_idle()
             except ConnectionClosed:
                 outcome.closed = True
-                await self._registry.wait_departure_turn()
+                await self._context.host.registry.wait_departure_turn()
             finally:
                 self._outbox.detach(delivery)
         nursery.cancel_scope.cancel()  # the tasks of `delivery`, which run until cancelled
@@ -173,7 +195,7 @@ class SessionConnections:
             return []
         messages, missed = self._outbox.since(resume.seq)
         resumed = Resumed(
-            session_id=self._id,
+            session_id=self._context.session_id,
             seq=resume.seq,
             received_packets=self._receiver.packets,
             received_commands=self._receiver.commands,

@@ -1,29 +1,9 @@
-"""Counters of one session, and the report made of them. Other parts of the session change them.
-
-See docs/protocol.md, The session object.
-"""
+"""Counters of one session. Its parts change them; see docs/protocol.md, The session object."""
 
 from dataclasses import dataclass, field
-from typing import TypedDict, Unpack
 
 from trio_stt.lanes.job import JobResult
 from trio_stt.metrics import Distribution
-from trio_stt.protocol.reports import ByKind, SessionReport, Statistics
-from trio_stt.protocol.segment import Segment
-
-
-class SessionFacts(TypedDict):
-    """Fields of a report that are not counters; names and units as in `SessionReport`."""
-
-    session_id: str
-    streaming: bool
-    recording: bool
-    state: str
-    wake_word_enabled: bool
-    current_segment_id: int
-    current_segment: Segment | None
-    queue_depth: int
-    recording_seconds: float
 
 
 @dataclass(slots=True)
@@ -76,31 +56,3 @@ class SessionCounters:
     def latest_queue_delay_s(self) -> float:
         """Queue delay of the latest partial or of the latest final, whichever is longer."""
         return max(self.realtime.queue_delay.latest_s, self.final.queue_delay.latest_s)
-
-    def report(self, **facts: Unpack[SessionFacts]) -> SessionReport:
-        """A report of the counters and of these facts."""
-        partials, finals = self.realtime, self.final
-        return SessionReport(
-            **facts,
-            dropped_audio_chunks=self.dropped_audio_chunks,
-            rejected_audio_chunks=self.rejected_audio_chunks,
-            coalesced_realtime=self.coalesced_realtime,
-            stale_realtime_discarded=self.stale_realtime_discarded,
-            cancelled_jobs=self.cancelled_jobs,
-            realtime_submitted=partials.submitted,
-            final_submitted=finals.submitted,
-            realtime_completed=partials.completed,
-            final_completed=finals.completed,
-            realtime_rejected=partials.rejected,
-            final_rejected=finals.rejected,
-            forced_finalizations=self.forced_finalizations,
-            dropped_recorded_segments=0,  # finished utterances are never dropped
-            suppressed_texts=self.suppressed_texts,
-            queue_delay=_by_kind(partials.queue_delay, finals.queue_delay),
-            inference_duration=_by_kind(partials.inference, finals.inference),
-            total_latency=_by_kind(partials.total, finals.total),
-        )
-
-
-def _by_kind(realtime: Distribution, final: Distribution) -> ByKind:
-    return ByKind(realtime=Statistics.of(realtime.snapshot()), final=Statistics.of(final.snapshot()))

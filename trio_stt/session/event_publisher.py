@@ -1,7 +1,7 @@
 """Builds the events that a session publishes, and puts them into the outbox. See docs/protocol.md, Events.
 
-It owns their texts, and their order where several belong together; its callers decide when they are published. `status`
-events are built in `session_status`; `hello`, `ready` and `resumed` where a session or a connection begins.
+It owns their texts, and their order where several belong together; its callers decide when they are published. `hello`,
+`ready` and `resumed` are built where a session or a connection begins.
 """
 
 import time
@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import TimedText
@@ -26,39 +27,77 @@ from trio_stt.protocol.events import (
     Realtime,
     RealtimeTiming,
     State,
+    Status,
     Timeline,
+    WakeWordStatus,
     WarningEvent,
     Where,
     segment_times,
 )
-from trio_stt.protocol.reports import SessionReport
 from trio_stt.protocol.segment import Piece, iso
 from trio_stt.session.active_utterance import END_REASON, ActiveUtterance
-from trio_stt.session.outbox import Outbox
-from trio_stt.session.session_status import SessionStatus
-from trio_stt.settings import Settings
+from trio_stt.session.context import SessionContext
+from trio_stt.session.report import session_report
 from trio_stt.speech.stabilizer import StableText
+from trio_stt.speech.wake_mode import WakeState
+
+_STATE_OF_WAKE = {
+    WakeState.WAITING: State.WAKEWORD_WAIT,
+    WakeState.DETECTED: State.WAKEWORD_DETECTED,
+    WakeState.FOLLOWUP: State.WAKEWORD_DETECTED,
+}
+"""State of a session that streams without a running utterance; without wake words it is `listening`."""
 
 
 class EventPublisher:
-    """Publishes the events of one session.
+    """Publishes the events of one session."""
 
-    Args:
-        session_id: Named in every event.
-        settings: Of the session.
-        outbox: Takes the events.
-        status: Of the session.
-    """
-
-    def __init__(self, *, session_id: str, settings: Settings, outbox: Outbox, status: SessionStatus) -> None:
-        self._id = session_id
+    def __init__(self, context: SessionContext) -> None:
+        settings = context.settings
+        self._context = context
+        self._id = context.session_id
+        self._outbox = context.outbox
         self._stabilized = settings.realtime_callback == "stabilized"
-        self._outbox = outbox
-        self._status = status
+        self._wake_words = WakeWordStatus(
+            enabled=settings.wake_words_enabled, backend=settings.wakeword_backend, wake_words=settings.wake_words
+        )
+
+    def status(self, state: State) -> None:
+        """Publish a `status` event with this state."""
+        context, counters, now = self._context, self._context.counters, time.time()
+        context.state.published = state
+        self._outbox.put(
+            Status(
+                session_id=self._id,
+                state=state,
+                timestamp=now,
+                timestamp_iso=iso(now),
+                active_client_id=self._id if context.state.streaming else None,
+                queue_depth=context.queue_depth,
+                dropped_chunks=counters.dropped_audio_chunks,
+                coalesced_realtime=counters.coalesced_realtime,
+                stale_realtime_discarded=counters.stale_realtime_discarded,
+                active_sessions=context.host.registry.active_sessions,
+                active_speakers=context.host.active_speakers,
+                wake_word_enabled=self._wake_words.enabled,
+                wake_word=replace(self._wake_words, state=state if state.is_about_wake_words else None),
+                degraded=context.state.streaming and context.state.degraded,
+            )
+        )
+
+    def current_status(self) -> None:
+        """Publish what the session does now, transcription of ended utterances aside."""
+        now = self._context.state
+        if now.utterance is not None:
+            self.status(State.RECORDING)
+        elif now.streaming:
+            self.status(_STATE_OF_WAKE.get(self._context.pipeline.wake_state, State.LISTENING))
+        else:
+            self.status(State.IDLE)
 
     def recording_started(self, utterance: ActiveUtterance) -> None:
         """Publish that an utterance began: its timeline entry between the states `voice` and `recording`."""
-        self._status.publish(State.VOICE)
+        self.status(State.VOICE)
         segment = utterance.segment
         self._timeline(
             utterance,
@@ -66,7 +105,7 @@ class EventPublisher:
             segment.recording_started_at,
             pre_recording_buffer=segment.pre_recording_buffer,
         )
-        self._status.publish(State.RECORDING)
+        self.status(State.RECORDING)
 
     def recording_ended(self, utterance: ActiveUtterance) -> None:
         """Publish that an utterance ended; its final follows."""
@@ -82,7 +121,7 @@ class EventPublisher:
     def transcription_started(self, utterance: ActiveUtterance) -> None:
         """Publish that the final of an ended utterance is being transcribed."""
         self._timeline(utterance, "transcription_started", time.time())
-        self._status.publish(State.TRANSCRIBING)
+        self.status(State.TRANSCRIBING)
 
     def partial(self, utterance: ActiveUtterance, text: StableText, result: JobResult) -> None:
         """Publish the text of the running utterance so far, and its timeline entry."""
@@ -198,8 +237,8 @@ class EventPublisher:
 
         Args:
             utterance: Of the segment.
-            reason: Why, as docs/protocol.md lists them: `empty`, `failed`, `no_speech` or `repetition`. After a failure,
-                the partials are all there is of the speaker's words.
+            reason: Why, as docs/protocol.md lists them: `empty`, `failed`, `no_speech` or `repetition`. After a
+                failure, the partials stay, because they are all there is of the speaker's words.
         """
         if utterance.shown and reason != "failed":
             self._retract(utterance)
@@ -213,17 +252,17 @@ class EventPublisher:
         """Answer a `flush`: every utterance before it has its final."""
         self._outbox.put(Flushed(session_id=self._id, id=flush.id))
 
-    def heartbeat(self, *, received_s: float, real_time_factor: float, queue_delay_s: float) -> None:
-        """Publish a sign of life for a client that streams; times in seconds."""
-        now = time.time()
+    def heartbeat(self) -> None:
+        """Publish a sign of life for a client that streams."""
+        now, counters = time.time(), self._context.counters
         self._outbox.put(
             Heartbeat(
                 session_id=self._id,
                 timestamp=now,
                 timestamp_iso=iso(now),
-                audio_received_seconds=received_s,
-                real_time_factor=real_time_factor,
-                queue_delay_ms=queue_delay_s * 1000,
+                audio_received_seconds=counters.received_s,
+                real_time_factor=counters.real_time_factor,
+                queue_delay_ms=counters.latest_queue_delay_s * 1000,
             )
         )
 
@@ -235,24 +274,21 @@ class EventPublisher:
         """Publish an error, and what it is about."""
         self._outbox.put(Error(session_id=self._id, where=where, message=message))
 
-    def metrics(self, report: SessionReport) -> None:
+    def metrics(self) -> None:
         """Answer a `metrics`."""
-        self._outbox.put(Metrics(session_id=self._id, metrics=report))
+        self._outbox.put(Metrics(session_id=self._id, metrics=session_report(self._context)))
 
     def pong(self) -> None:
         """Answer a `ping`."""
         self._outbox.put(Pong(session_id=self._id, server_time=time.time()))
 
-    def wake(self, event: str, timestamp: float, **extras: Any) -> None:
-        """Publish a timeline entry about wake words; `timestamp` in seconds since the epoch."""
-        self._put_timeline(event, timestamp, **extras)
+    def timeline(self, event: str, timestamp: float, **extras: Any) -> None:
+        """Publish a timeline entry; `timestamp` in seconds since the epoch."""
+        self._outbox.put(
+            Timeline(session_id=self._id, event=event, timestamp=timestamp, timestamp_iso=iso(timestamp), **extras)
+        )
 
     def _timeline(self, utterance: ActiveUtterance, event: str, timestamp: object, **extras: Any) -> None:
         if not isinstance(timestamp, float):
             raise TypeError(f"{event} has no time")
-        self._put_timeline(event, timestamp, segment_id=utterance.segment_id, segment=utterance.segment, **extras)
-
-    def _put_timeline(self, event: str, timestamp: float, **extras: Any) -> None:
-        self._outbox.put(
-            Timeline(session_id=self._id, event=event, timestamp=timestamp, timestamp_iso=iso(timestamp), **extras)
-        )
+        self.timeline(event, timestamp, segment_id=utterance.segment_id, segment=utterance.segment, **extras)

@@ -17,13 +17,11 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import EngineError, JobDropped, JobRefused
 from trio_stt.lanes.engines.base import Hints, Transcript
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
-from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import Where
 from trio_stt.session.active_utterance import ActiveUtterance
-from trio_stt.session.counters import SessionCounters
+from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
-from trio_stt.session.session_status import SessionStatus
 from trio_stt.speech.repetition import RejectedText, rejected_text
 from trio_stt.speech.text import finalize_text
 
@@ -42,20 +40,6 @@ class _Ended:
     rejected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingFlush:
-    """A `flush` that is answered after the finals before it."""
-
-    command: Flush
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Unspoken:
-    """An ended utterance without speech: it is closed in its turn, after the finals before it."""
-
-    utterance: ActiveUtterance
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Speculation:
     """A final that is transcribed before its utterance has ended."""
@@ -66,34 +50,19 @@ class _Speculation:
 
 
 class Finals:
-    """Submits the finals of one session and publishes them in order.
+    """Submits the finals of one session and publishes them in order."""
 
-    Args:
-        session_id: The session, as lanes know it.
-        lane: Transcribes finals.
-        hints: For the engine, with each job.
-        counters: Of the session.
-        publisher: Of the session.
-        status: Of the session; `waiting_finals` is kept up to date.
-    """
-
-    def __init__(
-        self,
-        *,
-        session_id: str,
-        lane: Lane,
-        hints: Hints,
-        counters: SessionCounters,
-        publisher: EventPublisher,
-        status: SessionStatus,
-    ) -> None:
-        self._session_id = session_id
-        self._lane = lane
-        self._hints = hints
-        self._counters = counters
+    def __init__(self, context: SessionContext, publisher: EventPublisher) -> None:
+        settings = context.settings
+        self._session_id = context.session_id
+        self._lane = context.host.lanes.lane_for(JobKind.FINAL)
+        self._hints = Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter)
+        self._counters = context.counters
+        self._state = context.state
         self._publisher = publisher
-        self._status = status
-        self._waiting: deque[_Ended | _Unspoken | _PendingFlush] = deque()
+        # In order: what waits for a final; utterances without speech, which are closed in their turn; and flushes,
+        # which are answered after the finals before them.
+        self._waiting: deque[_Ended | ActiveUtterance | Flush] = deque()
         self._arrived = trio.Event()
         self._speculation: _Speculation | None = None
         self._current: trio.CancelScope | None = None  # of the final being transcribed
@@ -166,19 +135,19 @@ class Finals:
     def add_unspoken(self, utterance: ActiveUtterance) -> None:
         """Queue an ended utterance without speech, to be closed in its turn."""
         self.void_speculation()
-        self._queue(_Unspoken(utterance))
+        self._queue(utterance)
 
     def flush(self, command: Flush) -> None:
         """Answer a `flush` when every utterance that has ended by now has its final."""
-        self._queue(_PendingFlush(command))
+        self._queue(command)
 
     def clear(self) -> None:
         """Discard all that waits and what is being transcribed; the caller cancels the jobs in the lanes."""
         for item in self._waiting:
-            if isinstance(item, _PendingFlush):  # its client still waits for an answer
-                self._answer(item.command)
+            if isinstance(item, Flush):  # its client still waits for an answer
+                self._answer(item)
         self._waiting.clear()
-        self._update_status()
+        self._count_waiting()
         self._speculation = None
         if self._current is not None:
             self._current.cancel()
@@ -186,7 +155,7 @@ class Finals:
     def close(self) -> None:
         """Discard all that waits: the session is over."""
         self._waiting.clear()
-        self._update_status()
+        self._count_waiting()
 
     async def run(self) -> None:
         """Publish finals in order until cancelled."""
@@ -195,13 +164,13 @@ class Finals:
                 self._arrived = trio.Event()
                 await self._arrived.wait()
             item = self._waiting.popleft()
-            self._update_status()
+            self._count_waiting()
             match item:
-                case _PendingFlush(command):
-                    self._answer(command)
-                case _Unspoken(utterance):
+                case Flush():
+                    self._answer(item)
+                case ActiveUtterance():
                     self._counters.suppressed_texts += 1
-                    self._publisher.segment_closed(utterance, "no_speech")
+                    self._publisher.segment_closed(item, "no_speech")
                 case _Ended():
                     # `clear` cancels this scope: the utterance is discarded, this task goes on with the next.
                     with trio.CancelScope() as self._current:
@@ -214,13 +183,13 @@ class Finals:
             self._progress.set()
             self._progress = trio.Event()
 
-    def _queue(self, item: _Ended | _Unspoken | _PendingFlush) -> None:
+    def _queue(self, item: _Ended | ActiveUtterance | Flush) -> None:
         self._waiting.append(item)
-        self._update_status()
+        self._count_waiting()
         self._arrived.set()
 
-    def _update_status(self) -> None:
-        self._status.waiting_finals = sum(isinstance(item, _Ended) for item in self._waiting)
+    def _count_waiting(self) -> None:
+        self._state.waiting_finals = sum(isinstance(item, _Ended) for item in self._waiting)
 
     def _fill_lane(self) -> None:
         """Submit waiting utterances in order until the lane refuses one."""
@@ -261,7 +230,7 @@ class Finals:
                 return
             self._counters.final.deliver(result)
             self._publish(utterance, result.transcript)
-        self._status.publish_current()
+        self._publisher.current_status()
 
     def _publish(self, utterance: ActiveUtterance, transcript: Transcript) -> None:
         """Publish the final; or, if the text is empty or a hallucination, that the segment is closed."""
@@ -295,7 +264,7 @@ class Finals:
     def _announce_backlog(self, reason: JobRefused) -> None:
         if not self._backlog_announced:
             self._backlog_announced = True
-            waiting = self._status.waiting_finals + (self._current is not None)
+            waiting = self._state.waiting_finals + (self._current is not None)
             self._publisher.warning(f"Final transcription backlog: {waiting} utterances wait, none is lost; {reason}")
 
     def _submit(self, utterance: ActiveUtterance, clip: Clip) -> Ticket:

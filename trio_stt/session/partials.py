@@ -6,24 +6,19 @@ is shown instead. Nothing is published of an utterance that has ended.
 
 import logging
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import numpy as np
 import trio
-from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels, samples_of
 from trio_stt.errors import EngineError, JobDropped, JobRefused
 from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket, TicketState
-from trio_stt.lanes.lane import Lane
 from trio_stt.protocol.events import State
 from trio_stt.session.active_utterance import ActiveUtterance
-from trio_stt.session.counters import SessionCounters
+from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
-from trio_stt.session.session_status import SessionStatus
 from trio_stt.speech.repetition import RejectedText, rejected_text
 
 logger = logging.getLogger(__name__)
@@ -50,40 +45,19 @@ class _Pending:
 
 
 class Partials:
-    """Requests and publishes the partials of one session.
+    """Requests and publishes the partials of one session."""
 
-    Args:
-        session_id: The session, as lanes know it.
-        lane: Transcribes partials.
-        hints: For the engine, with each job.
-        counters: Of the session.
-        publisher: Of the session.
-        status: Of the session; `degraded` is kept up to date.
-        max_age_s: Returns how long a partial may wait in the lane; called for each job, because the setting may change.
-        read_clip: Returns the audio between two positions of the running utterance.
-    """
-
-    def __init__(
-        self,
-        *,
-        session_id: str,
-        lane: Lane,
-        hints: Hints,
-        counters: SessionCounters,
-        publisher: EventPublisher,
-        status: SessionStatus,
-        max_age_s: Callable[[], float],
-        read_clip: Callable[[int, int], NDArray[np.float32]],
-    ) -> None:
-        self._session_id = session_id
-        self._lane = lane
-        self._hints = hints
-        self._counters = counters
+    def __init__(self, context: SessionContext, publisher: EventPublisher) -> None:
+        settings = context.settings
+        self._session_id = context.session_id
+        self._host = context.host
+        self._lane = context.host.lanes.lane_for(JobKind.PARTIAL)
+        self._hints = Hints(prompt=settings.initial_prompt_realtime, vad_filter=settings.vad_filter)
+        self._counters = context.counters
+        self._state = context.state
+        self._read_clip = context.pipeline.clip
         self._publisher = publisher
-        self._status = status
-        self._max_age_s = max_age_s
-        self._read_clip = read_clip
-        self._policy = lane.partial_policy
+        self._policy = self._lane.partial_policy
         self._utterance: ActiveUtterance | None = None
         self._position_sample = 0  # after the last sample processed
         self._due = trio.Event()
@@ -98,7 +72,7 @@ class Partials:
 
     def update(self, utterance: ActiveUtterance | None, position_sample: int) -> None:
         """Take note of new audio up to `position_sample`, and of the running utterance, if any."""
-        if utterance is None and self._utterance is None and not self._status.degraded:
+        if utterance is None and self._utterance is None and not self._state.degraded:
             return  # most sessions, most of the time
         if utterance is not self._utterance:
             self._policy.leave_round(self._session_id)
@@ -158,13 +132,13 @@ class Partials:
 
     def _update_degradation(self) -> None:
         degraded = self._policy.is_degraded(self._session_id)
-        if degraded is not self._status.degraded:
-            self._status.degraded = degraded
+        if degraded is not self._state.degraded:
+            self._state.degraded = degraded
             if degraded:
                 self._publisher.warning("Partials come less often for a while: the server does not keep up.")
             # An utterance that `stop` has just ended still shows as RECORDING; its IDLE follows, nothing in between.
-            if self._utterance is not None or self._status.published is not State.RECORDING:
-                self._status.publish_current()
+            if self._utterance is not None or self._state.published is not State.RECORDING:
+                self._publisher.current_status()
 
     async def _keep_pause(self) -> None:
         """Wait before the next partial, so that other sessions have their turn; the first of an utterance never waits.
@@ -268,7 +242,7 @@ class Partials:
             session_id=self._session_id,
             kind=JobKind.PARTIAL,
             samples=self._read_clip(start_sample, end_sample),
-            deadline_s=trio.current_time() + self._max_age_s(),
+            deadline_s=trio.current_time() + self._host.settings.max_realtime_queue_age_ms / 1000,
             hints=self._hints,
             # A streaming engine needs the utterance from its first sample.
             utterance=utterance.stream_key if start_sample == utterance.start_sample else None,

@@ -14,13 +14,11 @@ from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import parse_packet
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import Connection
-from trio_stt.session.counters import SessionCounters
+from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
-from trio_stt.session.host import SessionHandle, SessionHost
-from trio_stt.session.inbox import Audio, Gap, Inbox
-from trio_stt.session.session_status import SessionStatus
-from trio_stt.settings import Settings
+from trio_stt.session.host import SessionHandle
+from trio_stt.session.inbox import Audio, Gap
 from trio_stt.token_bucket import TokenBucket
 
 MAX_OPEN_FLUSHES = 64
@@ -47,42 +45,27 @@ class Receiver:
         commands: Text frames accepted so far.
 
     Args:
-        session_id: The session, as the host knows it.
-        host: The server.
-        settings: Of the session.
-        inbox: Takes commands.
-        audio_processor: Takes audio.
-        counters: Of the session.
+        context: Its inbox takes commands.
         publisher: Of the session.
-        status: Of the session, for the answer to `metrics`.
-        finals: Of the session: audio is refused while more than `max_backlog_seconds` wait.
+        audio_processor: Takes audio.
+        finals: Audio is refused while more than `max_backlog_seconds` of it wait here.
     """
 
     def __init__(
-        self,
-        *,
-        session_id: str,
-        host: SessionHost,
-        settings: Settings,
-        inbox: Inbox,
-        audio_processor: AudioProcessor,
-        counters: SessionCounters,
-        publisher: EventPublisher,
-        status: SessionStatus,
-        finals: Finals,
+        self, context: SessionContext, publisher: EventPublisher, audio_processor: AudioProcessor, finals: Finals
     ) -> None:
+        settings = context.settings
         self.packets = 0
         self.commands = 0
-        self._id = session_id
-        self._host = host
-        self._max_backlog_s = settings.max_backlog_seconds
-        self._inbox = inbox
-        self._audio_processor = audio_processor
-        self._counters = counters
+        self._id = context.session_id
+        self._host = context.host
+        self._inbox = context.inbox
+        self._counters = context.counters
         self._publisher = publisher
-        self._status = status
+        self._audio_processor = audio_processor
         self._finals = finals
-        # As of what was received; `SessionStatus.streaming` follows when the command before it is processed.
+        self._max_backlog_s = settings.max_backlog_seconds
+        # As of what was received; `SessionState.streaming` follows when the command before it is processed.
         self._accepting = False
         self._refusing_audio = False
         self._rate = TokenBucket(settings.max_audio_speed, AUDIO_RATE_WINDOW_S) if settings.max_audio_speed else None
@@ -157,7 +140,7 @@ class Receiver:
             case Command.PING:
                 self._publisher.pong()
             case Command.METRICS:
-                self._publisher.metrics(self._status.report())
+                self._publisher.metrics()
             case Command.START | Command.STOP:
                 self._accepting = command is Command.START
                 self._inbox.put_marker(command)

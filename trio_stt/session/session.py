@@ -15,15 +15,14 @@ from trio_stt.protocol.events import Error, Hello, Ready, Where
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import CloseReason, Connection, ConnectionStatus
-from trio_stt.session.connections import SessionConnections
-from trio_stt.session.counters import SessionCounters
+from trio_stt.session.connections import SessionConnections, SessionShutdown
+from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.host import SessionHost
 from trio_stt.session.inbox import Gap, Inbox
 from trio_stt.session.outbox import Outbox
 from trio_stt.session.receiver import Receiver
-from trio_stt.session.session_status import SessionStatus
-from trio_stt.session.shutdown import SessionShutdown
+from trio_stt.session.report import session_report
 from trio_stt.session.utterances import Utterances
 from trio_stt.settings import runtime_settings
 from trio_stt.speech.pipeline import SpeechPipeline
@@ -40,7 +39,7 @@ class Session:
     """One client's session: `run` runs it from start to end, `serve_connection` serves one of its connections.
 
     Its parts refer downward only (session, connections, receiver, audio processor, utterances, finals and partials,
-    status, outbox), so that all of them are freed with the last task, without the garbage collector.
+    publisher, context), so that all of them are freed with the last task, without the garbage collector.
 
     Args:
         session_id: 32 hexadecimal digits.
@@ -53,77 +52,38 @@ class Session:
     def __init__(self, *, session_id: str, host: SessionHost, partials: bool = True, live: bool = True) -> None:
         self._id = session_id
         self._host = host
-        self._settings = settings = host.settings
         self._shown_settings = host.shown_settings
         self._makes_partials = partials
-        self._counters = SessionCounters()
-        self._inbox = Inbox(settings.audio_queue_size, sheds=live)
-        grace_s = settings.resume_grace_s if live else 0.0
-        self._recorder = host.new_recorder(session_id)
-        self._outbox = Outbox(keeps=grace_s > 0, tap=self._recorder.event if self._recorder else None)
-        self._connection_status = ConnectionStatus(
-            lambda connected: host.registry.note_connection_status(session_id, connected=connected)
-        )
         self._shutdown = SessionShutdown()
+        self._recorder = recorder = host.new_recorder(session_id)
+        settings = host.settings
+        grace_s = settings.resume_grace_s if live else 0.0
         wake_words = host.new_wake_word_detector()
-        pipeline = SpeechPipeline(
-            SegmenterConfig.from_settings(settings),
-            host.new_detector(),
-            WakeMode(WakeConfig.from_settings(settings), wake_words) if wake_words else None,
-            self._recorder.audio if self._recorder else None,
-        )
-        self._status = SessionStatus(
+        self._context = context = SessionContext(
             session_id=session_id,
             host=host,
             settings=settings,
-            outbox=self._outbox,
-            inbox=self._inbox,
-            counters=self._counters,
-            pipeline=pipeline,
-        )
-        self._publisher = EventPublisher(
-            session_id=session_id, settings=settings, outbox=self._outbox, status=self._status
-        )
-        self._utterances = Utterances(
-            session_id=session_id,
-            host=host,
-            settings=settings,
-            pipeline=pipeline,
-            counters=self._counters,
-            publisher=self._publisher,
-            status=self._status,
-        )
-        self._audio_processor = AudioProcessor(
-            settings=settings,
-            inbox=self._inbox,
-            pipeline=pipeline,
-            utterances=self._utterances,
-            publisher=self._publisher,
-            status=self._status,
-            connection_status=self._connection_status,
             live=live,
-        )
-        self._receiver = Receiver(
-            session_id=session_id,
-            host=host,
-            settings=settings,
-            inbox=self._inbox,
-            audio_processor=self._audio_processor,
-            counters=self._counters,
-            publisher=self._publisher,
-            status=self._status,
-            finals=self._utterances.finals,
-        )
-        self._connections = SessionConnections(
-            session_id=session_id,
             grace_s=grace_s,
-            connection_status=self._connection_status,
-            outbox=self._outbox,
-            receiver=self._receiver,
-            shutdown=self._shutdown,
-            registry=host.registry,
+            pipeline=SpeechPipeline(
+                SegmenterConfig.from_settings(settings),
+                host.new_detector(),
+                WakeMode(WakeConfig.from_settings(settings), wake_words) if wake_words else None,
+                recorder.audio if recorder else None,
+            ),
+            inbox=Inbox(settings.audio_queue_size, sheds=live),
+            outbox=Outbox(keeps=grace_s > 0, tap=recorder.event if recorder else None),
+            connection_status=ConnectionStatus(
+                lambda connected: host.registry.note_connection_status(session_id, connected=connected)
+            ),
         )
-        self._greet(grace_s)
+        self._inbox, self._outbox = context.inbox, context.outbox
+        self._publisher = EventPublisher(context)
+        self._utterances = Utterances(context, self._publisher)
+        self._audio_processor = AudioProcessor(context, self._publisher, self._utterances)
+        self._receiver = Receiver(context, self._publisher, self._audio_processor, self._utterances.finals)
+        self._connections = SessionConnections(context, self._receiver, self._shutdown)
+        self._greet()
 
     @property
     def session_id(self) -> str:
@@ -193,7 +153,7 @@ class Session:
             try:
                 await self._run_tasks()
             finally:
-                counters = self._counters
+                counters = self._context.counters
                 logger.info(
                     "session ended: %s; %g s of audio, %d finals",
                     self._shutdown.close_reason,
@@ -231,11 +191,11 @@ class Session:
 
     def report(self) -> SessionReport:
         """The session's entry in `/api/metrics`; it holds no transcript text."""
-        return self._status.report()
+        return session_report(self._context)
 
     async def _end_when_idle(self) -> None:
         """End the session when the client was idle for `idle_timeout_s`, after its last utterance is delivered."""
-        limit_s = self._settings.idle_timeout_s
+        limit_s = self._context.settings.idle_timeout_s
         while limit_s and not self._shutdown.triggered:
             await trio.sleep_until(self._receiver.active_s + limit_s)
             if trio.current_time() < self._receiver.active_s + limit_s:
@@ -254,7 +214,7 @@ class Session:
 
     async def _finish(self) -> None:
         """End the utterance and transcribe what is pending, if a client or a recording takes its text."""
-        if self._recorder or self._connection_status.disconnected_since_s is None:
+        if self._recorder or self._context.connection_status.disconnected_since_s is None:
             self._receiver.close()
             await self.wait_drained()
 
@@ -262,20 +222,16 @@ class Session:
         while True:
             await self._audio_processor.wait_streaming()
             await trio.sleep(HEARTBEAT_S)
-            if self._status.streaming:
-                self._publisher.heartbeat(
-                    received_s=self._counters.received_s,
-                    real_time_factor=self._counters.real_time_factor,
-                    queue_delay_s=self._counters.latest_queue_delay_s,
-                )
+            if self._context.state.streaming:
+                self._publisher.heartbeat()
 
-    def _greet(self, grace_s: float) -> None:
+    def _greet(self) -> None:
         self._outbox.put(
             Hello(
                 client_id=self._id,
                 session_id=self._id,
-                resume_token=self._connections.token if grace_s else UNSET,
-                resume_grace_seconds=grace_s,
+                resume_token=self._connections.token if self._context.grace_s else UNSET,
+                resume_grace_seconds=self._context.grace_s,
                 settings=self._shown_settings,
                 limits=self._host.limits(),
                 supported_engines=engine_names(),

@@ -7,18 +7,14 @@ import time
 from collections.abc import Sequence
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import State, Where
 from trio_stt.session.active_utterance import ActiveUtterance, open_utterance
-from trio_stt.session.counters import SessionCounters
+from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
-from trio_stt.session.host import SessionHost
 from trio_stt.session.partials import Partials
-from trio_stt.session.session_status import SessionStatus
 from trio_stt.session.wake_word_reporter import WakeWordReporter
-from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
@@ -28,60 +24,23 @@ from trio_stt.speech.events import (
     UtteranceStarted,
     WakeEvent,
 )
-from trio_stt.speech.pipeline import SpeechPipeline
 
 
 class Utterances:
-    """Applies the pipeline's events to the utterances of one session, and to its `finals` and `partials`.
+    """Applies the pipeline's events to the utterances of one session, and to its `finals` and `partials`."""
 
-    Args:
-        session_id: The session, as host and lanes know it.
-        host: The server.
-        settings: Of the session.
-        pipeline: Of the session, for clips and positions.
-        counters: Of the session.
-        publisher: Of the session.
-        status: Of the session; `utterance` and `next_segment_id` are kept up to date.
-    """
-
-    def __init__(
-        self,
-        *,
-        session_id: str,
-        host: SessionHost,
-        settings: Settings,
-        pipeline: SpeechPipeline,
-        counters: SessionCounters,
-        publisher: EventPublisher,
-        status: SessionStatus,
-    ) -> None:
-        self._id = session_id
-        self._host = host
-        self._settings = settings
-        self._pipeline = pipeline
-        self._counters = counters
+    def __init__(self, context: SessionContext, publisher: EventPublisher) -> None:
+        self._id = context.session_id
+        self._host = context.host
+        self._settings = context.settings
+        self._pipeline = context.pipeline
+        self._counters = context.counters
+        self._state = context.state
         self._publisher = publisher
-        self._status = status
         self._received_at_s = time.time()  # of the last sample
-        self._wake_words = WakeWordReporter(settings=settings, publisher=publisher, status=status)
-        self.finals = Finals(
-            session_id=session_id,
-            lane=host.lanes.lane_for(JobKind.FINAL),
-            hints=Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter),
-            counters=counters,
-            publisher=publisher,
-            status=status,
-        )
-        self.partials = Partials(
-            session_id=session_id,
-            lane=host.lanes.lane_for(JobKind.PARTIAL),
-            hints=Hints(prompt=settings.initial_prompt_realtime, vad_filter=settings.vad_filter),
-            counters=counters,
-            publisher=publisher,
-            status=status,
-            max_age_s=lambda: host.settings.max_realtime_queue_age_ms / 1000,
-            read_clip=pipeline.clip,
-        )
+        self._wake_words = WakeWordReporter(context.settings, publisher)
+        self.finals = Finals(context, publisher)
+        self.partials = Partials(context, publisher)
 
     def handle(self, events: Sequence[SpeechEvent], *, just_received: bool = False) -> None:
         """Apply events of the pipeline.
@@ -94,7 +53,7 @@ class Utterances:
             self._received_at_s = time.time()
         for event in events:
             self._apply(event)
-        utterance = self._status.utterance
+        utterance = self._state.utterance
         if utterance is not None:
             utterance.spoken = self._pipeline.spoken
         self.partials.update(utterance, self._pipeline.position_sample)
@@ -107,7 +66,7 @@ class Utterances:
         """Discard the running utterance after a fault; the caller has cleared the pipeline."""
         self._publisher.error(Where.AUDIO, reason)
         self._wake_words.reset()
-        utterance = self._status.utterance
+        utterance = self._state.utterance
         if utterance is not None:
             self._publisher.segment_closed(utterance, "failed")
             self._discard(utterance)
@@ -115,7 +74,7 @@ class Utterances:
 
     def clear(self) -> None:
         """Discard everything for a `clear`; the caller has cleared the pipeline."""
-        utterance = self._status.utterance
+        utterance = self._state.utterance
         number_taken = utterance is not None or not self.finals.idle
         self._wake_words.reset()
         if utterance is not None:
@@ -124,8 +83,8 @@ class Utterances:
         self._counters.cancelled_jobs += self._host.lanes.cancel_session(self._id)
         # A clear must change the number of the next utterance, so that clients can tell old events from new ones. An
         # utterance takes its number when it starts: if one was discarded here, the next number is new already.
-        self._status.next_segment_id += not number_taken
-        self._publisher.cleared(self._status.next_segment_id)
+        self._state.next_segment_id += not number_taken
+        self._publisher.cleared(self._state.next_segment_id)
 
     def close(self) -> None:
         """Discard everything: the session is over. This also frees the utterance's stream in a streaming engine."""
@@ -140,7 +99,7 @@ class Utterances:
         if isinstance(event, UtteranceStarted):
             self._start(event)
             return
-        utterance = self._status.utterance
+        utterance = self._state.utterance
         if utterance is None or event.utterance != utterance.number:
             return  # of an utterance that was refused because of `max_active_speakers`, which leaves no trace
         match event:
@@ -166,24 +125,24 @@ class Utterances:
             return
         utterance = open_utterance(
             event,
-            segment_id=self._status.next_segment_id,
+            segment_id=self._state.next_segment_id,
             started_at=self._wall_time(event.trigger_sample),
             wake_word=wake_word,
             settings=self._settings,
             streamed=self._host.lanes.lane_for(JobKind.PARTIAL).streaming,
         )
-        self._status.utterance = utterance
-        self._status.next_segment_id += 1
+        self._state.utterance = utterance
+        self._state.next_segment_id += 1
         self._publisher.recording_started(utterance)
 
     def _end(self, utterance: ActiveUtterance, event: UtteranceEnded) -> None:
         utterance.finish(event)
         self._release_utterance()
-        if self._status.streaming and not event.forced:
-            self._status.publish(State.SILENCE)
+        if self._state.streaming and not event.forced:
+            self._publisher.status(State.SILENCE)
         self._publisher.recording_ended(utterance)
-        if self._status.streaming:  # otherwise `stop` publishes the state after this
-            self._status.publish_current()
+        if self._state.streaming:  # otherwise `stop` publishes the state after this
+            self._publisher.current_status()
         if event.forced:
             self._counters.forced_finalizations += 1
             longest_s = self._settings.max_audio_queue_seconds_per_session
@@ -201,7 +160,7 @@ class Utterances:
         self._release_utterance()
 
     def _release_utterance(self) -> None:
-        self._status.utterance = None
+        self._state.utterance = None
         self._host.release_speaker(self._id)
 
     def _wall_time(self, sample: int) -> float:

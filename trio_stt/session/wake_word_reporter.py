@@ -10,7 +10,6 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import State
 from trio_stt.protocol.segment import WakeWord, iso
 from trio_stt.session.event_publisher import EventPublisher
-from trio_stt.session.session_status import SessionStatus
 from trio_stt.settings import Settings
 from trio_stt.speech.events import (
     FollowupExpired,
@@ -24,17 +23,10 @@ from trio_stt.speech.events import (
 
 
 class WakeWordReporter:
-    """Follows the wake events of one session.
+    """Follows the wake events of one session."""
 
-    Args:
-        settings: Of the session.
-        publisher: Of the session.
-        status: Of the session.
-    """
-
-    def __init__(self, *, settings: Settings, publisher: EventPublisher, status: SessionStatus) -> None:
+    def __init__(self, settings: Settings, publisher: EventPublisher) -> None:
         self._publisher = publisher
-        self._status = status
         self._enabled = settings.wake_words_enabled
         self._initial = WakeWord(
             enabled=self._enabled,
@@ -64,26 +56,26 @@ class WakeWordReporter:
         match event:
             case WakeWaitStarted():
                 self._facts = replace(self._initial, wait_started_at=at, wait_started_at_iso=iso(at))
-                self._publisher.wake("wakeword_wait_started", at, wake_word=self._facts)
-                self._status.publish(State.WAKEWORD_WAIT)
+                self._publisher.timeline("wakeword_wait_started", at, wake_word=self._facts)
+                self._publisher.status(State.WAKEWORD_WAIT)
             case WakeWordDetected(word=word):
                 state = "wake_word_detected_waiting_for_voice"
                 self._facts = replace(self._facts, state=state, word=word, detected_at=at, detected_at_iso=iso(at))
-                self._publisher.wake("wakeword_detected", at, wake_word=self._facts)
-                self._status.publish(State.WAKEWORD_DETECTED)
+                self._publisher.timeline("wakeword_detected", at, wake_word=self._facts)
+                self._publisher.status(State.WAKEWORD_DETECTED)
             case WakeWaitEnded():
                 state = "wake_word_wait_ended"
                 self._facts = replace(self._facts, state=state, wait_ended_at=at, wait_ended_at_iso=iso(at))
-                self._publisher.wake("wakeword_wait_ended", at, wake_word=_without_detection(self._facts))
+                self._publisher.timeline("wakeword_wait_ended", at, wake_word=_without_detection(self._facts))
             case WakeWordTimedOut():
                 self._facts = replace(self._facts, state="wake_word_timeout", timeout_at=at, timeout_at_iso=iso(at))
-                self._publisher.wake("wakeword_timeout", at, wake_word=_without_detection(self._facts))
-                self._status.publish(State.WAKEWORD_TIMEOUT)
+                self._publisher.timeline("wakeword_timeout", at, wake_word=_without_detection(self._facts))
+                self._publisher.status(State.WAKEWORD_TIMEOUT)
             case FollowupStarted(duration_samples=samples):
-                self._publisher.wake("wakeword_followup_started", at, duration_seconds=samples / SAMPLE_RATE_HZ)
-                self._status.publish(State.WAKEWORD_DETECTED)
+                self._publisher.timeline("wakeword_followup_started", at, duration_seconds=samples / SAMPLE_RATE_HZ)
+                self._publisher.status(State.WAKEWORD_DETECTED)
             case FollowupExpired():
-                self._publisher.wake("wakeword_followup_timeout", at)
+                self._publisher.timeline("wakeword_followup_timeout", at)
 
 
 def _without_detection(facts: WakeWord) -> WakeWord:

@@ -1,65 +1,61 @@
-"""Events of a speech pipeline. Positions are samples at 16 kHz, counted from the stream's first one.
-
-Frozen data only. `utterance` numbers the utterances of a stream from 1 and never repeats; it is not the wire's segment
-id.
-"""
+"""Events of a speech pipeline: frozen data. Positions are samples at 16 kHz, counted from the stream's first one."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UtteranceStarted:
+class UtteranceEvent:
+    """Something about one utterance.
+
+    Attributes:
+        utterance: Its number, counted from 1 in the stream and never repeated; it is not the wire's segment id.
+    """
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UtteranceStarted(UtteranceEvent):
     """An utterance began.
 
     Attributes:
-        utterance: Its number.
         start_sample: First sample of its audio, pre-roll included.
         trigger_sample: Where speech was detected; the pre-roll lies between the two.
         speech_sample: Start of the run of speech that led to the detection, as far as it is known.
     """
 
-    utterance: int
     start_sample: int
     trigger_sample: int
     speech_sample: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SilenceConfirmed:
+class SilenceConfirmed(UtteranceEvent):
     """Speech has paused long enough to count as silence; no partials are due."""
 
-    utterance: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeculationDue:
+class SpeculationDue(UtteranceEvent):
     """The silence is long enough for a speculative final of what may be the whole utterance.
 
     Attributes:
-        utterance: Its number.
         start_sample: First sample of the clip.
         end_sample: Position after its last sample. If the utterance ends with this silence, its clip ends here too, so
             that the speculative final is the final.
     """
 
-    utterance: int
     start_sample: int
     end_sample: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechResumed:
+class SpeechResumed(UtteranceEvent):
     """Speech continues after a confirmed silence; a speculative final is void."""
 
-    utterance: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UtteranceEnded:
+class UtteranceEnded(UtteranceEvent):
     """The utterance is complete.
 
     Attributes:
-        utterance: Its number.
         start_sample: First sample of the clip to transcribe.
         clip_end_sample: Position after the clip's last sample.
         trigger_sample: Where speech was detected.
@@ -70,7 +66,6 @@ class UtteranceEnded:
         forced: Whether it was cut at the maximum length.
     """
 
-    utterance: int
     start_sample: int
     clip_end_sample: int
     trigger_sample: int
@@ -80,69 +75,49 @@ class UtteranceEnded:
     forced: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UtteranceAborted:
+class UtteranceAborted(UtteranceEvent):
     """The running utterance was discarded by `clear`."""
 
-    utterance: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WakeWaitStarted:
+class WakeEvent:
+    """The wake mode changed.
+
+    Attributes:
+        position_sample: Where; for a detection, the position after its window.
+    """
+
+    position_sample: int
+
+
+class WakeWaitStarted(WakeEvent):
     """From here on no utterance starts until a wake word is detected."""
 
-    position_sample: int
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakeWaitEnded:
+class WakeWaitEnded(WakeEvent):
     """The wait ended: a wake word was detected, or the client stopped."""
 
-    position_sample: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WakeWordDetected:
-    """A wake word was detected: the next speech starts an utterance.
-
-    Attributes:
-        word: Its label.
-        position_sample: Position after the window in which it was detected.
-    """
+class WakeWordDetected(WakeEvent):
+    """A wake word, of this label, was detected: the next speech starts an utterance."""
 
     word: str
-    position_sample: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WakeWordTimedOut:
+class WakeWordTimedOut(WakeEvent):
     """No speech came in time after a wake word, or in the activation delay. A wait always follows."""
 
-    position_sample: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowupStarted:
-    """A follow-up window began: after an utterance, the next one needs no wake word for a while.
+class FollowupStarted(WakeEvent):
+    """A follow-up window of this length began: after an utterance, the next one needs no wake word for a while."""
 
-    Attributes:
-        position_sample: Where the window begins.
-        duration_samples: Its length.
-    """
-
-    position_sample: int
     duration_samples: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowupExpired:
+class FollowupExpired(WakeEvent):
     """No speech came in the follow-up window. A wait always follows."""
 
-    position_sample: int
 
-
-UtteranceEvent = (
-    UtteranceStarted | SilenceConfirmed | SpeculationDue | SpeechResumed | UtteranceEnded | UtteranceAborted
-)
-WakeEvent = WakeWaitStarted | WakeWaitEnded | WakeWordDetected | WakeWordTimedOut | FollowupStarted | FollowupExpired
 SpeechEvent = UtteranceEvent | WakeEvent
