@@ -1,4 +1,4 @@
-"""Defects 11/20 to 11/28 of tests/contract_report.py: events of the wrong utterance, and false events."""
+"""Events of the wrong utterance, and false events: defects 20 to 28 in tests/contract_report.py."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Defects 11/1 to 11/5 of tests/contract_report.py: freezes, and clients that blocked all others."""
+"""Freezes, and clients that blocked all others: defects 1 to 5 in tests/contract_report.py."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Defects 11/35 to 11/40 of tests/contract_report.py: threads, descriptors, log handlers, memory and wake-ups."""
+"""Threads, descriptors, log handlers, memory and wake-ups: defects 35 to 40 in tests/contract_report.py."""
 
 import gc
 import logging

@@ -1,4 +1,4 @@
-"""Defects 11/29 to 11/34 of tests/contract_report.py: settings and features without effect."""
+"""Settings and features without effect: defects 29 to 34 in tests/contract_report.py."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Defects 11/14, 11/15 and 11/17 to 11/19 of tests/contract_report.py: audio lost, distorted or misplaced."""
+"""Audio that was lost, distorted or misplaced: defects 14, 15 and 17 to 19 in tests/contract_report.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Defects 11/6 to 11/13 and 11/16 of tests/contract_report.py: transcripts that were lost, doubled or swapped."""
+"""Transcripts that were lost, doubled or swapped: defects 6 to 13 and 16 in tests/contract_report.py."""
 
 from collections import Counter
 
