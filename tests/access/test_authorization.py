@@ -68,7 +68,9 @@ async def check_row(rig: Rig, row: str, origin: str, headers: dict[str, str]) ->
 @pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("case", WITH_KEYS)
-async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, origin: str) -> None:
+async def test_every_route_and_origin_with_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, origin: str
+) -> None:
     async with rig(monkeypatch, tmp_path, max_failed_logins_per_address=100, allowed_origins=ALLOWED) as server:
         revoked = add_key(server.file, KeyScope.ADMIN)
         remove_from_file(server.file, key_id_of(revoked) or "")
@@ -82,7 +84,9 @@ async def test_with_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: 
 @pytest.mark.contract("11/41")
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("case", WITHOUT_KEYS)
-async def test_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, origin: str) -> None:
+async def test_every_route_and_origin_without_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str, origin: str
+) -> None:
     headers = {"x_forwarded_for": NETWORK} if case == "remote" else {}
     async with rig(monkeypatch, tmp_path, keyed=False, trusted_proxies="127.0.0.1", allowed_origins=ALLOWED) as server:
         await check_row(server, WITHOUT_KEYS[case], origin, headers)

@@ -124,7 +124,9 @@ async def fetch(port: int, trusting: ssl.SSLContext, path: str) -> tuple[str, st
 
 @pytest.mark.parametrize("root", ["", "/stt"])
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
-async def test_behind_a_proxy(kind: str, root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_page_and_websocket_behind_a_proxy(
+    kind: str, root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     server_state = composed(
         monkeypatch,
         FakeEngine(),

@@ -24,7 +24,7 @@ def test_table_has_a_column_for_each_run() -> None:
     assert len({len(line) for line in table}) == 1
 
 
-def test_late_clients_are_reported_as_a_doubt() -> None:
+def test_late_clients_are_reported_below_the_table() -> None:
     late = msgspec.structs.replace(SEEN, sent_late=Percentiles(count=9, p99_ms=80.0))
     assert "80 ms late" in as_table([Run(clients=1, figures=late, violations=[])])
 
@@ -55,7 +55,7 @@ def test_chart_keeps_its_points_inside(points: list[tuple[float, float]]) -> Non
         assert 50 <= float(dot.attrib["cy"]) <= 340
 
 
-def test_higher_is_up_and_more_is_right() -> None:
+def test_chart_axes_point_up_and_to_the_right() -> None:
     chart = ET.fromstring(line_chart({"a": [(1, 1), (2, 5)]}, title="", x_label="", y_label=""))  # noqa: S314 - our own
     low, high = chart.findall("{*}circle")
     assert float(low.attrib["cx"]) < float(high.attrib["cx"])

@@ -10,7 +10,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCall
 from tests.support.asgi_host import SCOPE, UNUSED, call, event, run_host, sleeper
 
 
-async def test_under_trio_the_app_gets_what_the_host_gave() -> None:
+async def test_under_trio_the_app_gets_the_callables_of_the_host() -> None:
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await trio.lowlevel.checkpoint()
         assert (scope, receive, send) == (SCOPE, UNUSED, UNUSED)
@@ -20,7 +20,7 @@ async def test_under_trio_the_app_gets_what_the_host_gave() -> None:
         await call(app)
 
 
-def test_send_returns_when_the_hosts_send_returned() -> None:
+def test_send_returns_when_the_send_of_the_host_returns() -> None:
     log: list[str] = []
 
     async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -31,7 +31,7 @@ def test_percentiles_take_the_nearest_rank() -> None:
 
 
 @pytest.mark.contract("1.5")
-def test_percentiles_forget_what_mean_and_maximum_remember() -> None:
+def test_percentiles_are_of_the_latest_durations_mean_and_maximum_of_all() -> None:
     distribution = Distribution()
     distribution.add(256.0)
     for _ in range(256):

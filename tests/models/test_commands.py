@@ -131,7 +131,7 @@ def test_offline_forbids_pulling(web: FileServer, tmp_path: Path) -> None:
     assert not web.requests
 
 
-def test_the_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["models", "list", "--download-root", str(tmp_path)]) == 0
     heads, *rows, last = capsys.readouterr().out.splitlines()
     assert heads.split() == ["engine", "model", "size", "languages", "licence", "downloaded"]
@@ -139,7 +139,7 @@ def test_the_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert last == f"Models are stored in {tmp_path}."
 
 
-def test_the_list_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["models", "list", "--json", "--engine", "parakeet", "--download-root", str(tmp_path)]
     assert main(words) == 0
     listed = json.loads(capsys.readouterr().out)

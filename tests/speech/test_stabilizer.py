@@ -187,14 +187,14 @@ def test_new_stabilizer_is_empty() -> None:
 
 
 @pytest.mark.contract("6.5", "11/26")
-def test_26_punctuation_and_inner_apostrophes_are_kept() -> None:
+def test_punctuation_and_inner_apostrophes_are_kept() -> None:
     text = "“Don\u2019t go,” she said: it's half-past five"
     seen = observe(*repeated(f"{text}.", 1.0, 1.3, 1.6, 1.9))
     assert (seen[-1].stable, seen[-1].unstable) == (text, ".")
     assert "".join(part.delta for part in seen) == text
 
 
-def test_26_punctuation_and_case_that_change_do_not_disagree() -> None:
+def test_changes_of_punctuation_and_case_are_no_disagreement() -> None:
     seen = observe((1.0, "hello world"), (1.3, "hello, world"), (1.6, "Hello world"), (1.9, "hello, world!"))
     assert stables(seen) == ["", "", "", "hello, world"]
     assert seen[-1].unstable == "!"
@@ -203,14 +203,14 @@ def test_26_punctuation_and_case_that_change_do_not_disagree() -> None:
 
 
 @pytest.mark.contract("6.5", "11/26")
-def test_26_no_space_is_lost_between_commits() -> None:
+def test_no_space_is_lost_between_commits() -> None:
     seen = observe(*repeated("number", 1.0, 1.4, 1.85), *repeated("number 5 please", 2.0, 2.3, 2.6, 2.9))
     assert seen[-1].stable == "number 5 please"
     assert "".join(text.delta for text in seen) == "number 5 please"
 
 
 @pytest.mark.contract("6.5", "11/26")
-def test_26_characters_that_fold_to_several_are_not_repeated() -> None:
+def test_characters_that_fold_to_several_are_not_repeated() -> None:
     text = "Die große Straße ist ½ offen für ﬁve"
     seen = observe(*repeated(text, 1.0, 1.3, 1.6, 1.9))
     assert seen[-1].stable == text

@@ -70,7 +70,7 @@ def test_unchanging_words_are_all_committed(text: str, cadence_hundredths: int) 
 
 
 @pytest.mark.contract("6.5", "11/37")
-def test_37_evidence_is_bounded_for_any_length_of_utterance() -> None:
+def test_evidence_is_bounded_for_any_length_of_utterance() -> None:
     def size_after(observations: int) -> int:
         stabilizer = Stabilizer()
         for number in range(observations):
@@ -81,7 +81,7 @@ def test_37_evidence_is_bounded_for_any_length_of_utterance() -> None:
 
 
 @pytest.mark.contract("11/37")
-def test_37_cost_of_an_observation_is_linear_in_its_text() -> None:
+def test_cost_of_an_observation_is_linear_in_its_text() -> None:
     def steps(word_count: int, spoken: list[str]) -> int:
         """Lines of Python that one hypothesis runs when the history is full of hypotheses that differ at the start."""
         stabilizer = Stabilizer()
