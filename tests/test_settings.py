@@ -94,6 +94,8 @@ ADDED = {
     "shutdown_grace_s",
     "allowed_hosts",
     "allowed_origins",
+    "frame_ancestors",
+    "max_connections",
     "resume_grace_s",
     "record",
     "record_max_mb",

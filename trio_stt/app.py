@@ -8,6 +8,7 @@ import sys
 
 import trio
 
+from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.api.web_app import build_app
 from trio_stt.errors import TrioSttError
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
@@ -26,7 +27,11 @@ def _build() -> HostBridge:
         start_logging(settings.log_level, settings.log_format)
         server_state, shutting_down = build_server(settings), trio.Event()
         install_replacements(
-            HostHooks(websocket_limits=lambda: WebSocketLimits.of(server_state.settings), on_shutdown=shutting_down.set)
+            HostHooks(
+                websocket_limits=lambda: WebSocketLimits.of(server_state.settings),
+                on_shutdown=shutting_down.set,
+                connection_limits=ConnectionLimits(lambda: server_state.settings),
+            )
         )
         app = build_app(server_state, before_start=verify_replacements)
         install_websocket_class(app)

@@ -24,6 +24,9 @@ Every message is one line that tells a user what to do.
 
 from typing import ClassVar
 
+HIDDEN_CAUSE = "an internal failure; the log of the server, and /health for administrators, tell its cause"
+"""What other clients read in place of the cause, which may hold addresses, paths and parts of keys."""
+
 
 class TrioSttError(Exception):
     """Base of every error that trio-stt raises on purpose."""

@@ -24,7 +24,7 @@ from tests.protocol.report_messages import OTHER_SESSION, REPORTS, SESSION
 from trio_stt.access.host_and_origin import Access, is_local, is_loopback
 from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.api.http import http_routes
-from trio_stt.errors import SettingError
+from trio_stt.errors import HIDDEN_CAUSE, SettingError
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import load_settings
 
@@ -246,7 +246,7 @@ class ReportingServerState:
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/metrics"])
-async def test_single_sessions_are_shown_to_local_clients_only(path: str) -> None:
+async def test_single_sessions_and_causes_are_shown_to_local_clients_only(path: str) -> None:
     app = QuartTrio(__name__)
     app.register_blueprint(http_routes(cast("ServerState", ReportingServerState())))
 
@@ -264,6 +264,11 @@ async def test_single_sessions_are_shown_to_local_clients_only(path: str) -> Non
     if path == "/api/metrics":
         assert local["sessions"]
         local["sessions"] = {}
+    for worker in local["scheduler"]["workers"].values():
+        worker["lastError"] = worker["lastError"] and HIDDEN_CAUSE
+    assert any(error["message"] != HIDDEN_CAUSE for error in local["startupErrors"])
+    for error in local["startupErrors"]:
+        error["message"] = HIDDEN_CAUSE
     assert remote == local, "all other fields are equal"
 
 
@@ -289,7 +294,7 @@ async def test_settings_are_changed_by_local_clients_only() -> None:
         *(("allowed_hosts", bad) for bad in ("ok.example,[::1", "[fd00::1]:80", "a..b", ".example")),
         *(
             ("allowed_origins", bad)
-            for bad in ("a.example", "null", "https://", "https://a.example/", "https://*.a.org")
+            for bad in ("a.example", "nul", "file:///a", "https://", "https://a.example/", "https://*.a.org")
         ),
         *(
             ("allowed_origins", bad)

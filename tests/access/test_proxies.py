@@ -26,6 +26,8 @@ def scope_of(headers: Headers, *, peer: str = PROXY, path: str = "/health", sche
         "HTTPScope",
         {
             "type": kind,
+            "method": "GET",
+            "query_string": b"",
             "scheme": scheme,
             "path": path,
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
@@ -126,7 +128,6 @@ def test_no_proxy_header_makes_a_client_local() -> None:
         ("/a/b", "/a/b/ws/transcribe", "/ws/transcribe"),
         ("/stt", "/health", "/health"),
         ("/stt", "/sttx/health", "/sttx/health"),
-        ("/stt", "/stt", "/stt"),
         ("", "/stt/health", "/stt/health"),
     ],
 )
@@ -134,6 +135,12 @@ def test_routes_get_the_path_below_the_root(root: str, path: str, below: str) ->
     scope = Proxies(load_settings({"root_path": root})).seen(scope_of([], path=path))
     assert not isinstance(scope, Rejection)
     assert scope["path"] == below
+
+
+def test_root_without_a_slash_is_redirected_to_the_page() -> None:
+    redirect = Proxies(load_settings({"root_path": "/stt"})).seen({**scope_of([], path="/stt"), "query_string": b"a=1"})  # type: ignore[arg-type]  # a scope
+    assert isinstance(redirect, Rejection)
+    assert (redirect.status, dict(redirect.headers)) == (308, {b"location": b"/stt/?a=1"})
 
 
 def steps_of(value: str) -> int:

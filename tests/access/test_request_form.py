@@ -15,7 +15,14 @@ from trio_stt.access.request_form import INVALID_TARGET, MAX_PATH_CHARACTERS, TA
 
 
 def scope_of(path: str, *headers: tuple[bytes, bytes], root_path: str = "", query: bytes = b"") -> WWWScope:
-    values = {"type": "http", "path": path, "root_path": root_path, "query_string": query, "headers": headers}
+    values = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "root_path": root_path,
+        "query_string": query,
+        "headers": headers,
+    }
     return cast("WWWScope", values)
 
 
@@ -39,6 +46,12 @@ def test_path_has_one_form_for_authorization_and_routing(root: str, target: str,
     scope = normal_form(scope_of(target, root_path=root))
     assert not isinstance(scope, Rejection)
     assert (scope["path"], scope["root_path"]) == (path, "")
+
+
+def test_root_of_the_host_without_a_slash_is_redirected_to_the_page() -> None:
+    redirect = normal_form(scope_of("//stt", root_path="/stt/"))
+    assert isinstance(redirect, Rejection)
+    assert (redirect.status, dict(redirect.headers)) == (308, {b"location": b"/stt/"})
 
 
 @pytest.mark.parametrize(

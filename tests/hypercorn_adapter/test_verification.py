@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import trio
+from hypercorn.asyncio import tcp_server as asyncio_tcp_server
 from hypercorn.asyncio import worker_context as asyncio_context
 from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio import tcp_server, worker_context
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -19,9 +21,11 @@ from trio_stt.errors import HostError
 from trio_stt.hypercorn_adapter import connection, limited_websocket, verification
 from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import (
+    ASYNCIO_CONNECTION,
     ASYNCIO_CONTEXT,
     H2_PROTOCOL,
     H2_STREAM,
+    H11_PROTOCOL,
     H11_STREAM,
     TRIO_CONNECTION,
     TRIO_CONTEXT,
@@ -34,9 +38,11 @@ from trio_stt.hypercorn_adapter.verification import verify_replacements
 HYPERCORNS_OWN: dict[Replacement, Any] = {
     H11_STREAM: WSStream,
     H2_STREAM: WSStream,
+    H11_PROTOCOL: H11Protocol,
     H2_PROTOCOL: H2Protocol,
     TRIO_CONNECTION: tcp_server.TCPServer,
     TRIO_CONTEXT: worker_context.WorkerContext,
+    ASYNCIO_CONNECTION: asyncio_tcp_server.TCPServer,
     ASYNCIO_CONTEXT: asyncio_context.WorkerContext,
 }
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -130,12 +136,15 @@ def test_machine_without_a_loopback_interface_serves_unverified(
     [
         (on_trio, H11_STREAM),
         (on_trio, H2_STREAM),
+        (on_trio, H11_PROTOCOL),
         (on_trio, H2_PROTOCOL),
         (on_trio, TRIO_CONNECTION),
         (on_trio, TRIO_CONTEXT),
         (on_asyncio, H11_STREAM),
         (on_asyncio, H2_STREAM),
+        (on_asyncio, H11_PROTOCOL),
         (on_asyncio, H2_PROTOCOL),
+        (on_asyncio, ASYNCIO_CONNECTION),
         (on_asyncio, ASYNCIO_CONTEXT),
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value),

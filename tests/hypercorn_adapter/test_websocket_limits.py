@@ -14,8 +14,8 @@ from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
-from trio_stt.hypercorn_adapter.connection import IsolatedConnection
 from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
+from trio_stt.hypercorn_adapter.worker_connections import TrioConnection
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.host import SessionHandle
 
@@ -47,14 +47,14 @@ async def until_empty(server_state: ServerState) -> None:
 
 async def test_events_emitted_together_are_sent_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
-    send = IsolatedConnection.protocol_send
+    send = TrioConnection.protocol_send
 
-    async def record(connection: IsolatedConnection, event: HostEvent) -> None:
+    async def record(connection: TrioConnection, event: HostEvent) -> None:
         if isinstance(event, RawData):
             pieces.append(event.data)
         await send(connection, event)
 
-    monkeypatch.setattr(IsolatedConnection, "protocol_send", record)
+    monkeypatch.setattr(TrioConnection, "protocol_send", record)
     async with rig(monkeypatch) as (server_state, port), raw_client(port) as client:
         await server_state.lanes.wait_loaded()
         await client.open(port)

@@ -31,7 +31,7 @@ def run_host(main: Callable[[], Awaitable[None]]) -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(host())
-    assert unhandled == []
+    assert unhandled == [], unhandled
 
 
 async def call(app: App, receive: ASGIReceiveCallable = UNUSED, send: ASGISendCallable = UNUSED) -> None:

@@ -31,6 +31,8 @@ _READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROXY_HEADERS = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
 _SHOWN_CHARACTERS = 80
 _Origin = tuple[str, str, int | None]
+_FILE_ORIGINS: dict[str, _Origin] = {"null": ("null", "", None), "file://": ("file", "", None)}
+"""Origins of pages that were opened as files; `null` is also that of a page in a sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,22 @@ class Access:
                 " if it should be",
             )
         return None
+
+    @property
+    def has_allowed_origins(self) -> bool:
+        """Whether pages of other origins may use the server."""
+        return self._any_origin or bool(self._origins)
+
+    def allowed_origin(self, scope: WWWScope) -> bytes | None:
+        """The origin of a request if `allowed_origins` names it, as the client wrote it."""
+        origins = header_values(scope, b"origin")
+        if len(origins) != 1:
+            return None
+        try:
+            is_allowed = self._any_origin or _origin(origins[0]) in self._origins
+        except ValueError:
+            return None
+        return origins[0].encode("latin-1") if is_allowed else None
 
     def _origin_rejection(self, scope: WWWScope) -> Rejection | None:
         host_header = _header(scope, b"host")
@@ -206,8 +224,10 @@ def _origin(text: str) -> _Origin:
     """Scheme, host and port of an origin; http and https always get a port.
 
     Raises:
-        ValueError: The text is not an origin, as `null`.
+        ValueError: The text is not an origin.
     """
+    if text.lower() in _FILE_ORIGINS:
+        return _FILE_ORIGINS[text.lower()]
     scheme, _, authority = text.partition("://")
     scheme = scheme.lower()
     if not _SCHEME.fullmatch(scheme):
@@ -231,8 +251,27 @@ def _allowed_origin(entry: str) -> _Origin:
     try:
         return _origin(entry)
     except ValueError:
-        message = f"allowed_origins: {_shown(entry)} is not an origin, such as https://example.org"
+        message = f"allowed_origins: {_shown(entry)} is not an origin, such as https://example.org, null or file://"
         raise SettingError(message) from None
+
+
+def frame_ancestors(settings: Settings) -> str:
+    """The sources of a Content-Security-Policy's `frame-ancestors`.
+
+    Raises:
+        SettingError: An entry of `frame_ancestors` is not the origin of a page on the web.
+    """
+    entries = split_list(settings.frame_ancestors)
+    if "*" in entries:
+        return "*"
+    for entry in entries:
+        try:
+            is_web = _origin(entry)[0] in _DEFAULT_PORTS
+        except ValueError:
+            is_web = False
+        if not is_web:
+            raise SettingError(f"frame_ancestors: {_shown(entry)} is not an origin, such as https://home.example.org")
+    return " ".join(entries) or "'none'"
 
 
 def _shown(text: str) -> str:

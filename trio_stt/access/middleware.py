@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 
 import msgspec
-import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WWWScope
 
 from trio_stt.access.client_identity import identity_with_key, identity_without_key, with_client
@@ -18,7 +17,8 @@ from trio_stt.access.host_and_origin import Access, Rejection
 from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord, KeyScope
 from trio_stt.access.proxies import Proxies
-from trio_stt.access.request_form import normal_form
+from trio_stt.access.rejection_log import RejectionLog
+from trio_stt.access.request_form import REDIRECT, normal_form
 
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Rejection(
@@ -27,27 +27,6 @@ _NEEDS_ADMIN = Rejection(
     detail="the scope of this key is talk; here it must be admin",
     headers=((b"www-authenticate", b'Bearer error="insufficient_scope", scope="admin"'),),
 )
-
-
-class RejectionLog:
-    """Logs rejections, at most one in `INTERVAL_S`, and counts the others, so that clients cannot flood the log."""
-
-    INTERVAL_S = 10.0
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-        self._quiet_until_s = float("-inf")
-        self._unlogged = 0
-
-    def note(self, rejection: Rejection) -> None:
-        """Log a rejection, or count it for the next line."""
-        now_s = trio.current_time()
-        if now_s < self._quiet_until_s:
-            self._unlogged += 1
-            return
-        others = f"; {self._unlogged} more since the last such line" if self._unlogged else ""
-        self._logger.warning("rejected a request: the %s is not allowed%s", rejection.cause, others)
-        self._quiet_until_s, self._unlogged = now_s + self.INTERVAL_S, 0
 
 
 class AccessMiddleware:
@@ -84,7 +63,8 @@ class AccessMiddleware:
         normal = normal_form(scope)
         passed = normal if isinstance(normal, Rejection) else await self._check(normal)
         if isinstance(passed, Rejection):
-            self._log.note(passed)
+            if passed.status != REDIRECT:
+                self._log.note(passed)
             if scope["type"] == "websocket":
                 self._on_rejected_handshake()
             await _answer(passed, scope, send)

@@ -18,6 +18,7 @@ from hypercorn.typing import WWWScope
 
 from trio_stt.access.addresses import parse_address
 from trio_stt.access.host_and_origin import Rejection, header_values
+from trio_stt.access.request_form import is_root, to_page
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings, split_list
 
@@ -62,9 +63,11 @@ class Proxies:
 
     def seen(self, scope: WWWScope) -> WWWScope | Rejection:
         """The scope with the client's own address, scheme and host name, and the path without our root."""
+        if is_root(scope["path"], self._root, scope):
+            return to_page(self._root, scope)
         changes: dict[str, object] = {"path": self._below_root(scope["path"])}
         client = scope.get("client")
-        if client is not None and self._trusts(client[0]):
+        if client is not None and self.trusts(client[0]):
             hops = _x_forwarded(scope), _forwarded(scope)
             found = [self._client_of(each) for each in hops if each]
             if len({hop.address for hop in found}) > 1:
@@ -77,13 +80,14 @@ class Proxies:
         """The path as routes know it; a proxy may have removed the root."""
         return path.removeprefix(self._root) if path.startswith(f"{self._root}/") else path
 
-    def _trusts(self, text: str) -> bool:
+    def trusts(self, text: str) -> bool:
+        """Whether an address is a trusted proxy's."""
         address = parse_address(text)
         return address is not None and any(address in network for network in self._trusted)
 
     def _client_of(self, hops: Sequence[_Hop]) -> _Hop:
         for hop in reversed(hops):
-            if not self._trusts(hop.address):
+            if not self.trusts(hop.address):
                 return hop
         return hops[0]
 

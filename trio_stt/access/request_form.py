@@ -8,6 +8,7 @@ Sources: RFC 9112, section 3.2 (forms of a request target), and RFC 9110, sectio
 
 import re
 from typing import cast
+from urllib.parse import quote
 
 from hypercorn.typing import WWWScope
 
@@ -16,6 +17,8 @@ from trio_stt.access.host_and_origin import Rejection, is_authority
 MAX_PATH_CHARACTERS = 1024
 """After decoding: ten times the longest path of the page, and far below what a file system accepts."""
 _RANGE = re.compile(rb"bytes=([0-9]{1,12})-([0-9]{0,12})")
+_READING_METHODS = frozenset({"GET", "HEAD"})
+REDIRECT = 308
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _SLASHES = re.compile("/+")
 INVALID_TARGET = Rejection(
@@ -38,10 +41,24 @@ def normal_form(scope: WWWScope) -> WWWScope | Rejection:
     if len(path) > MAX_PATH_CHARACTERS:
         return TARGET_TOO_LONG
     root = scope.get("root_path", "").rstrip("/")
+    if is_root(path, root, scope):
+        return to_page(root, scope)
     if root and path.startswith(f"{root}/"):
         path = path.removeprefix(root)
     changes = {"path": path, "root_path": "", "headers": _without_invalid_range(scope)}
     return cast("WWWScope", {**scope, **changes})
+
+
+def is_root(path: str, root: str, scope: WWWScope) -> bool:
+    """Whether a path is the root below which the server is published, without the slash that the page needs."""
+    return bool(root) and path == root and scope["type"] == "http" and scope["method"] in _READING_METHODS
+
+
+def to_page(root: str, scope: WWWScope) -> Rejection:
+    """The redirection to the page below a root: its links are relative."""
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    location = quote(root).encode() + b"/" + query
+    return Rejection(status=REDIRECT, cause="path", detail="see Location", headers=((b"location", location),))
 
 
 def _path_of(target: str) -> str | None:
@@ -59,7 +76,9 @@ def _without_invalid_range(scope: WWWScope) -> list[tuple[bytes, bytes]]:
     """The headers; without `Range` unless it is one range with a start, the only form that Quart can serve."""
     headers = list(scope["headers"])
     ranges = [value for name, value in headers if name.lower() == b"range"]
-    if not ranges or (len(ranges) == 1 and _is_range(ranges[0])):
+    # RFC 9110 section 14.2: only GET has ranges.
+    is_get = scope["type"] == "http" and scope["method"] == "GET"
+    if not ranges or (is_get and len(ranges) == 1 and _is_range(ranges[0])):
         return headers
     return [(name, value) for name, value in headers if name.lower() != b"range"]
 

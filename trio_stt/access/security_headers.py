@@ -8,31 +8,38 @@ script), WHATWG Fetch (`nosniff`), W3C Referrer Policy, RFC 7034 (`X-Frame-Optio
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
-CONTENT_SECURITY_POLICY = (
+_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors "
 )
-
-_HEADERS = (
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-)
+NO_FRAMES = "'none'"
+CONTENT_SECURITY_POLICY = _POLICY + NO_FRAMES
 
 
 class SecurityHeaders:
-    """The middleware before an app."""
+    """The middleware before an app.
 
-    def __init__(self, app: ASGIFramework) -> None:
+    Args:
+        app: Answers.
+        frame_ancestors: Pages that may show an answer in a frame, as sources of a Content-Security-Policy.
+    """
+
+    def __init__(self, app: ASGIFramework, frame_ancestors: str = NO_FRAMES) -> None:
         self._app = app
+        self._headers = [
+            (b"content-security-policy", (_POLICY + frame_ancestors).encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+        if frame_ancestors == NO_FRAMES:  # the old header knows no list of origins
+            self._headers.append((b"x-frame-options", b"DENY"))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one scope; the rejection of a WebSocket handshake is an HTTP answer, too."""
 
         async def send_with_headers(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start" or event["type"] == "websocket.http.response.start":
-                event["headers"] = [*event.get("headers", ()), *_HEADERS]
+                event["headers"] = [*event.get("headers", ()), *self._headers]
             await send(event)
 
         await self._app(scope, receive, send_with_headers)

@@ -12,8 +12,9 @@ from werkzeug.exceptions import Forbidden, HTTPException, NotFound, RequestEntit
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
-from trio_stt.protocol.reports import HealthReport, MetricsReport, ProbeReport, Report, SchedulerReport, encode_report
+from trio_stt.protocol.reports import ProbeReport, Report, encode_report
 from trio_stt.server.probes import restart_reason, unready_reason
+from trio_stt.server.public_reports import public_health, public_metrics
 from trio_stt.server.server_state import ServerState
 
 _MAX_BODY_BYTES = 65_536
@@ -50,20 +51,20 @@ def http_routes(server_state: ServerState) -> Blueprint:
     @routes.get("/health")
     async def health() -> Response:
         report = server_state.health()
-        return _json(report if client_identity(request.scope).may_administer else _health_for_all(report))
+        return _json(report if _is_admin() else public_health(report))
 
     @routes.get("/health/live")
     async def live() -> Response:
-        return _probe(restart_reason(server_state))
+        return _probe(restart_reason(server_state, shows_causes=_is_admin()))
 
     @routes.get("/health/ready")
     async def ready() -> Response:
-        return _probe(unready_reason(server_state))
+        return _probe(unready_reason(server_state, shows_causes=_is_admin()))
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:
         report = server_state.metrics()
-        return _json(report if client_identity(request.scope).may_administer else _metrics_for_all(report))
+        return _json(report if _is_admin() else public_metrics(report))
 
     @routes.app_errorhandler(HTTPException)
     async def report_error(error: HTTPException) -> tuple[Response, int]:
@@ -81,7 +82,7 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
 
     @routes.patch("/api/config")
     async def change_config() -> Response | tuple[Response, int]:
-        if not client_identity(request.scope).may_administer:
+        if not _is_admin():
             raise Forbidden(
                 "settings change only from the server's own machine, through localhost or 127.0.0.1, or where there"
                 " are keys with one of the scope admin"
@@ -102,17 +103,8 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
         return _json(report, 400 if report.rejected else 200)
 
 
-def _health_for_all(report: HealthReport) -> HealthReport:
-    return msgspec.structs.replace(report, scheduler=_without_sessions(report.scheduler))
-
-
-def _metrics_for_all(report: MetricsReport) -> MetricsReport:
-    return msgspec.structs.replace(report, sessions={}, scheduler=_without_sessions(report.scheduler))
-
-
-def _without_sessions(report: SchedulerReport) -> SchedulerReport:
-    queues = {name: msgspec.structs.replace(queue, per_session={}) for name, queue in report.queues.items()}
-    return msgspec.structs.replace(report, queues=queues)
+def _is_admin() -> bool:
+    return client_identity(request.scope).may_administer
 
 
 def _json(report: Report, status: int = 200) -> Response:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import trio
 from quart_trio import QuartTrio
 
-from trio_stt.access.host_and_origin import Access
+from trio_stt.access.cors import Cors
+from trio_stt.access.host_and_origin import Access, frame_ancestors
 from trio_stt.access.keyring import Keyring
 from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.access.proxies import Proxies
@@ -34,14 +35,16 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     """
     app = QuartTrio("trio_stt", static_folder=None)
     keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)
+    access = Access(server_state.settings)
     middleware = AccessMiddleware(
         app.asgi_app,
-        Access(server_state.settings),
+        access,
         Proxies(server_state.settings),
         keyring,
         server_state.count_rejected,
     )
-    app.asgi_app = SecurityHeaders(middleware)  # type: ignore[method-assign]  # Quart's way of wrapping
+    with_headers = SecurityHeaders(Cors(middleware, access), frame_ancestors(server_state.settings))
+    app.asgi_app = with_headers  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(server_state))
     app.register_blueprint(ws_routes(server_state, WebSocketAdmission(server_state, keyring)))
 

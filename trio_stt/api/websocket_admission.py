@@ -20,7 +20,7 @@ from trio_stt.access.credentials import IN_URL, SUBPROTOCOL, key_in_message, key
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord
-from trio_stt.access.middleware import RejectionLog
+from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.stagger import Stagger

@@ -41,7 +41,12 @@ def keys(parsed: argparse.Namespace) -> int:
         SettingError: The file or key does not exist, or the file cannot be written.
     """
     named = parsed.keys_file or load_settings().keys_file
-    path = Path(named).expanduser() if named else None
+    try:
+        path = Path(named).expanduser() if named else None
+    except RuntimeError:
+        raise SettingError(
+            f"--keys-file: {named!r} begins with the home folder of a user that does not exist"
+        ) from None
     if parsed.action == "create":
         return _create(path, KeyScope(parsed.scope), parsed.name)
     if path is None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import trio
 from hypercorn.trio import serve as serve_app
 
+from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.api.web_app import build_app
 from trio_stt.cli.error_groups import unwrap_errors, unwrap_group
@@ -45,7 +46,12 @@ def serve(settings: Settings) -> int:
     config = ServerConfig()
     config.use_certificate(settings)
     server_state = build_server(settings)
-    install_replacements(HostHooks(websocket_limits=lambda: WebSocketLimits.of(server_state.settings)))
+    install_replacements(
+        HostHooks(
+            websocket_limits=lambda: WebSocketLimits.of(server_state.settings),
+            connection_limits=ConnectionLimits(lambda: server_state.settings),
+        )
+    )
     with unwrap_errors(SettingError, HostError):
         trio.run(_serve, server_state, config, strict_exception_groups=True)
     return 0

@@ -18,6 +18,8 @@ MESSAGE_BYTES = 1024
 """The limit that the server must have."""
 ABORTED_PATH = "/aborted"
 """Path of the WebSocket that the app must abort."""
+SLOW_PATH = "/slow"
+"""Path of the request that the app must answer after a while."""
 _MASK = b"\0\0\0\0"
 _TOO_LARGE = b"\x02\xfe" + (2 * MESSAGE_BYTES).to_bytes(2) + _MASK + bytes(2 * MESSAGE_BYTES)
 """The first fragment of a binary message, twice as large as the limit."""
@@ -51,6 +53,21 @@ async def is_watched(port: int) -> bool:
         while await client.read():
             pass
         return client.pings > 0
+
+
+async def is_unknown_version_rejected(port: int) -> bool:
+    """A version of HTTP that does not exist gets 505."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(b"GET / HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n")
+        return b" 505 " in await stream.receive_some(_RECEIVE_BYTES)
+
+
+async def is_half_closed_answered(port: int) -> bool:
+    """A client that sends nothing after its request gets the answer."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(f"GET {SLOW_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        await stream.send_eof()
+        return b" 400 " in await stream.receive_some(_RECEIVE_BYTES)
 
 
 async def is_closed_after_early_frame(port: int) -> bool:

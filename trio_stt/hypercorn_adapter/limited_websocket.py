@@ -19,14 +19,15 @@ Source: RFC 6455 (frames, close codes), RFC 7692 (what compression can cost).
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
 import trio
-from hypercorn.protocol.events import Body, Data, Event, StreamClosed
+from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
 from hypercorn.typing import (
     AppWrapper,
@@ -41,6 +42,7 @@ from wsproto import events as ws
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
+from wsproto.handshake import WEBSOCKET_VERSION
 from wsproto.utilities import LocalProtocolError
 
 from trio_stt.api.websocket_transport import WebSocketTransport, attach_transport
@@ -63,6 +65,10 @@ _DISABLED_CHECK_INTERVAL_S = 5.0
 """Interval at which a disabled liveness check looks whether it was enabled."""
 _CLOSE_TIMEOUT_S = 2.0
 """Seconds for a client to read the close code: closing at once, with unread data, would reset the connection."""
+_KEY = b"sec-websocket-key"
+_VALID_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+"""16 bytes in base64 (RFC 6455 section 4.1); the last character holds two bits."""
+_BAD_REQUEST, _UPGRADE_REQUIRED = 400, 426
 _HAND_OVER = cast(ASGIReceiveEvent, {"type": "trio_stt.hand_over"})
 """Queued to the app behind all messages: from here on, the app reads the socket itself."""
 
@@ -120,6 +126,8 @@ class LimitedWSStream(WSStream):
 
     async def handle(self, event: Event) -> None:
         """Process an event from Hypercorn; once the handshake is accepted, received bytes are processed here."""
+        if isinstance(event, Request):
+            event = replace(event, headers=_without_invalid_key(event.headers))
         if isinstance(event, Body | Data) and self.handshake.accepted:
             if not self._ignores_input:
                 await self._process(event.data)
@@ -127,6 +135,20 @@ class LimitedWSStream(WSStream):
         if isinstance(event, StreamClosed) and not self._timer_ends:
             await self._timer.stop()
         await super().handle(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Reject the handshake; one with another version learns which one the server has (RFC 6455 section 4.4)."""
+        if status_code != _BAD_REQUEST or self.handshake.version == WEBSOCKET_VERSION:
+            await super()._send_error_response(status_code)
+            return
+        headers = [
+            (b"connection", b"upgrade, close"),
+            (b"upgrade", b"websocket"),
+            (b"sec-websocket-version", WEBSOCKET_VERSION),
+            (b"content-length", b"0"),
+        ]
+        await self.send(Response(stream_id=self.stream_id, status_code=_UPGRADE_REQUIRED, headers=headers))
+        await self.send(EndBody(stream_id=self.stream_id))
 
     async def _process(self, data: bytes) -> None:
         """Queue received messages for the app, then hand the socket over."""
@@ -302,6 +324,14 @@ class LimitedWSStream(WSStream):
         """Close the connection beneath, and let the app know."""
         self._timer_ends = True  # this runs in the timer's task, which cannot wait for its own end
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+def _without_invalid_key(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of a handshake, without its key unless that is one of 16 bytes: Hypercorn then answers 400."""
+    keys = [value for name, value in headers if name.lower() == _KEY]
+    if len(keys) == 1 and _VALID_KEY.fullmatch(keys[0]):
+        return headers
+    return [(name, value) for name, value in headers if name.lower() != _KEY]
 
 
 def _receive_event(message: str | bytes) -> WebsocketReceiveEvent:

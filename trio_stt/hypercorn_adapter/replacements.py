@@ -20,10 +20,12 @@ from hypercorn.trio import run as trio_worker
 from hypercorn.trio.worker_context import WorkerContext as TrioWorkerContext
 from quart_trio import QuartTrio
 
-from trio_stt.hypercorn_adapter.connection import IsolatedConnection
+from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
+from trio_stt.hypercorn_adapter.http1 import CheckedH11Protocol
 from trio_stt.hypercorn_adapter.http2 import CheckedH2Protocol
 from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
+from trio_stt.hypercorn_adapter.worker_connections import AsyncioConnection, TrioConnection
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,24 @@ class _ConnectionErrorLog:
             logger.error("a connection failed: %s: %s (log_level DEBUG shows each)", type(error).__name__, text)
 
 
+class _CapacityErrorLog(logging.Filter):
+    """Replaces Trio's line with a traceback, ten times a second while a process may open no more files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._quiet_until_s = float("-inf")
+
+    def filter(self, _record: logging.LogRecord) -> bool:
+        """Log one short line in `_LOG_INTERVAL_S` instead of the record."""
+        if time.monotonic() >= self._quiet_until_s:
+            self._quiet_until_s = time.monotonic() + _LOG_INTERVAL_S
+            logger.error("a connection waits: the process has as many files open as it may (ulimit -n, LimitNOFILE)")
+        return False
+
+
+_CAPACITY_ERROR_LOG = _CapacityErrorLog()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostHooks:
     """What the replacements ask of the server.
@@ -64,11 +84,13 @@ class HostHooks:
             listening, leaves its sockets `graceful_timeout` to end by themselves (3 s by default) and breaks off the
             rest; its apps hear of the end only after that.
         on_connection_error: Called with an error that ended one connection of the Trio worker.
+        connection_limits: Counts the connections; None sets no limit.
     """
 
     websocket_limits: Callable[[], WebSocketLimits]
     on_shutdown: Callable[[], None] = lambda: None
     on_connection_error: Callable[[BaseException], None] = field(default_factory=_ConnectionErrorLog)
+    connection_limits: ConnectionLimits | None = None
 
     current: ClassVar["HostHooks"]
     """Read where a stream or a worker is created; never replaced for those that exist."""
@@ -95,8 +117,12 @@ def _limited_stream(*args: Any) -> LimitedWSStream:
     return LimitedWSStream(HostHooks.current.websocket_limits, *args)
 
 
-def _connection(*args: Any) -> IsolatedConnection:
-    return IsolatedConnection(HostHooks.current.on_connection_error, *args)
+def _trio_connection(*args: Any) -> TrioConnection:
+    return TrioConnection(HostHooks.current.connection_limits, HostHooks.current.on_connection_error, *args)
+
+
+def _asyncio_connection(*args: Any) -> AsyncioConnection:
+    return AsyncioConnection(HostHooks.current.connection_limits, *args)
 
 
 def _worker_context(make: Callable[..., Any], *args: Any) -> Any:
@@ -114,16 +140,22 @@ def _worker_context(make: Callable[..., Any], *args: Any) -> Any:
 
 H11_STREAM = Replacement(h11, "WSStream", _limited_stream)
 H2_STREAM = Replacement(h2, "WSStream", _limited_stream)
+H11_PROTOCOL = Replacement(protocol, "H11Protocol", CheckedH11Protocol)
 H2_PROTOCOL = Replacement(protocol, "H2Protocol", CheckedH2Protocol)
-TRIO_CONNECTION = Replacement(trio_worker, "TCPServer", _connection)
+TRIO_CONNECTION = Replacement(trio_worker, "TCPServer", _trio_connection)
 TRIO_CONTEXT = Replacement(trio_worker, "WorkerContext", partial(_worker_context, TrioWorkerContext))
+ASYNCIO_CONNECTION = Replacement(asyncio_worker, "TCPServer", _asyncio_connection)
 ASYNCIO_CONTEXT = Replacement(asyncio_worker, "WorkerContext", partial(_worker_context, AsyncioWorkerContext))
-REPLACEMENTS = (H11_STREAM, H2_STREAM, H2_PROTOCOL, TRIO_CONNECTION, TRIO_CONTEXT, ASYNCIO_CONTEXT)
+REPLACEMENTS = (
+    *(H11_STREAM, H2_STREAM, H11_PROTOCOL, H2_PROTOCOL),
+    *(TRIO_CONNECTION, TRIO_CONTEXT, ASYNCIO_CONNECTION, ASYNCIO_CONTEXT),
+)
 
 
 def install_replacements(hooks: HostHooks) -> None:
     """Replace the names, for all workers of this process; a second call only changes the hooks."""
     HostHooks.current = hooks
+    logging.getLogger("trio.serve_listeners").addFilter(_CAPACITY_ERROR_LOG)
     for replacement in REPLACEMENTS:
         replacement.install()
 

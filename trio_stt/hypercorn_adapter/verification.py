@@ -35,20 +35,25 @@ from trio_stt.hypercorn_adapter.direct_websocket import MORE
 from trio_stt.hypercorn_adapter.handshake_checks import (
     ABORTED_PATH,
     MESSAGE_BYTES,
+    SLOW_PATH,
     is_aborted,
     is_closed_after_early_frame,
+    is_half_closed_answered,
     is_limited,
     is_limited_over_http2,
+    is_unknown_version_rejected,
     is_unreadable_request_answered_over_http2,
     is_watched,
 )
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import (
+    ASYNCIO_CONNECTION,
     ASYNCIO_CONTEXT,
     CHECKED_WITH,
     H2_PROTOCOL,
     H2_STREAM,
+    H11_PROTOCOL,
     H11_STREAM,
     TRIO_CONNECTION,
     TRIO_CONTEXT,
@@ -59,6 +64,8 @@ from trio_stt.hypercorn_adapter.replacements import (
 logger = logging.getLogger(__name__)
 
 _LIVENESS_S = 0.006
+_SLOW_S = 0.005
+"""Seconds, longer than the worker takes to see that a client sends nothing more."""
 _TIMEOUT_S = 2.0
 """Seconds for one check that gets no answer; all others take some milliseconds."""
 _NO_ADAPTER = 4000
@@ -122,11 +129,14 @@ async def _findings(probe: "_Probe") -> dict[str, bool]:
     async with serving as port:
         found[str(H11_STREAM)] = await _holds(is_limited, port) and await _holds(is_aborted, port)
         found[str(H2_STREAM)] = await _holds(is_limited_over_http2, port)
+        found[str(H11_PROTOCOL)] = await _holds(is_unknown_version_rejected, port)
         found[str(H2_PROTOCOL)] = await _holds(is_unreadable_request_answered_over_http2, port)
         probe.limits = WebSocketLimits(max_message_bytes=MESSAGE_BYTES, liveness_timeout_s=_LIVENESS_S)
         found[str(H11_STREAM)] &= await _holds(is_watched, port)
-        if context is TRIO_CONTEXT:  # nothing is replaced in the other worker
-            found[str(TRIO_CONNECTION)] = await _holds(is_closed_after_early_frame, port) and probe.errors > 0
+        connection = TRIO_CONNECTION if context is TRIO_CONTEXT else ASYNCIO_CONNECTION
+        found[str(connection)] = await _holds(is_half_closed_answered, port)
+        if context is TRIO_CONTEXT:
+            found[str(connection)] &= await _holds(is_closed_after_early_frame, port) and probe.errors > 0
     found[str(context)] = probe.was_notified
     return found
 
@@ -162,6 +172,10 @@ class _Probe:
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
         elif scope["type"] == "http":
+            if scope["path"] == SLOW_PATH:
+                with trio.move_on_after(_SLOW_S):
+                    await receive()
+                    return  # a disconnect, after which Quart would answer nothing
             await send({"type": "http.response.start", "status": 400, "headers": []})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:

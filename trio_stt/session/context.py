@@ -47,6 +47,7 @@ class SessionContext:
         host: The server.
         settings: In force when the session began; `host.settings` are those in force now.
         live: Whether audio comes as it is spoken; a file waits where live audio is shed, and never stalls or resumes.
+        shows_causes: Whether the client may read why an engine failed: its message may hold addresses and secrets.
         grace_s: Seconds that a disconnected client has to resume; 0 for none.
         pipeline: Turns audio into utterances.
         inbox: Received audio and commands that wait to be processed.
@@ -60,6 +61,7 @@ class SessionContext:
     host: SessionHost
     settings: Settings
     live: bool
+    shows_causes: bool
     grace_s: float
     pipeline: SpeechPipeline
     inbox: Inbox

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.errors import HIDDEN_CAUSE
 from trio_stt.lanes.engines.base import TimedText
 from trio_stt.lanes.job import JobResult
 from trio_stt.protocol.commands import Flush
@@ -34,6 +35,7 @@ from trio_stt.protocol.events import (
     Where,
     segment_times,
 )
+from trio_stt.protocol.reports import StartupError
 from trio_stt.protocol.segment import Piece, iso
 from trio_stt.session.active_utterance import END_REASON, ActiveUtterance
 from trio_stt.session.context import SessionContext
@@ -273,6 +275,17 @@ class EventPublisher:
     def error(self, where: Where, message: str) -> None:
         """Publish an error, and what it is about."""
         self._outbox.put(Error(session_id=self._id, where=where, message=message))
+
+    def failure(self, where: Where, cause: str) -> None:
+        """Publish that accepted work failed."""
+        self.error(where, self._shown(cause))
+
+    def lane_failed(self, error: StartupError) -> None:
+        """Publish that a lane could not load its engine."""
+        self._outbox.put(Error(where=Where(error.where), message=self._shown(error.message)))
+
+    def _shown(self, cause: str) -> str:
+        return cause if self._context.shows_causes else HIDDEN_CAUSE
 
     def metrics(self) -> None:
         """Answer a `metrics`."""

@@ -222,7 +222,7 @@ class Finals:
             if scope.cancel_called:
                 return
             logger.warning("segment %d: transcription failed: %s", utterance.segment_id, error)
-            self._publisher.error(Where.RECORDER, str(error))
+            self._publisher.failure(Where.RECORDER, str(error))
             self._publisher.segment_closed(utterance, "failed")
         else:
             # A result that comes in the same scheduler pass as a `clear` is returned, although the wait was cancelled.

@@ -11,7 +11,7 @@ from structlog.contextvars import bound_contextvars
 
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.protocol.commands import Resume
-from trio_stt.protocol.events import Error, Hello, Ready, Where
+from trio_stt.protocol.events import Hello, Ready
 from trio_stt.protocol.reports import SessionReport
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import CloseReason, Connection, ConnectionStatus
@@ -47,9 +47,18 @@ class Session:
         partials: Whether partials are made; transcribing a file needs none.
         live: Whether audio comes as it is spoken: then queued audio may be shed, a pause in it means a stalled client,
             and a disconnected client may resume. A file waits instead.
+        shows_causes: Whether the client may read why an engine failed: its message may hold addresses and secrets.
     """
 
-    def __init__(self, *, session_id: str, host: SessionHost, partials: bool = True, live: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        host: SessionHost,
+        partials: bool = True,
+        live: bool = True,
+        shows_causes: bool = True,
+    ) -> None:
         self._id = session_id
         self._host = host
         self._shown_settings = host.shown_settings
@@ -64,6 +73,7 @@ class Session:
             host=host,
             settings=settings,
             live=live,
+            shows_causes=shows_causes,
             grace_s=grace_s,
             pipeline=SpeechPipeline(
                 SegmenterConfig.from_settings(settings),
@@ -255,4 +265,4 @@ class Session:
             )
         )
         for error in self._host.startup_errors():
-            self._outbox.put(Error(message=error.message, where=Where(error.where)))
+            self._publisher.lane_failed(error)

@@ -64,7 +64,7 @@ class Utterances:
 
     def abandon(self, reason: str) -> None:
         """Discard the running utterance after a fault; the caller has cleared the pipeline."""
-        self._publisher.error(Where.AUDIO, reason)
+        self._publisher.failure(Where.AUDIO, reason)
         self._wake_words.reset()
         utterance = self._state.utterance
         if utterance is not None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trio_stt.settings.option import SettingsGroup, active, new_sessions, startup
+from trio_stt.settings.option import SettingsGroup, UserPath, active, new_sessions, startup
 
 
 class AccessSettings(SettingsGroup):
@@ -16,9 +16,13 @@ class AccessSettings(SettingsGroup):
     """Host names of the server besides this machine's own, separated by commas; * allows any."""
     allowed_origins: Annotated[str, Field(max_length=1024), startup()] = ""
     """Origins, such as https://example.org, whose pages may use the server besides its own, separated by commas; *
-    allows any.
+    allows any. Pages from files have the origin null or file://.
     """
-    keys_file: Annotated[str, Field(max_length=4096), startup(public=False)] = ""
+    frame_ancestors: Annotated[str, Field(max_length=1024), startup()] = ""
+    """Origins, such as https://home.example.org, whose pages may show the server's page in a frame, separated by
+    commas; * allows any.
+    """
+    keys_file: Annotated[str, Field(max_length=4096), UserPath, startup(public=False)] = ""
     """File of API keys, as `trio-stt keys` writes it; if it is empty, no key is needed."""
     keys: Annotated[str, Field(max_length=65_536), startup(public=False)] = ""
     """Entries of API keys, as `trio-stt keys create` prints them without a file, separated by commas."""
@@ -32,8 +36,12 @@ class AccessSettings(SettingsGroup):
     """
     root_path: Annotated[str, Field(max_length=256), startup()] = ""
     """Path, such as /stt, under which a reverse proxy publishes the server."""
+    max_connections: Annotated[int, Field(ge=0, le=1_000_000), active()] = 0
+    """Open connections of all clients; for a further one, the connection that waits longest for a request is closed, or
+    the new one refused. 0 follows from the number of files that the process may open.
+    """
     max_connections_per_address: Annotated[int, Field(ge=1, le=100_000), active()] = 64
-    """Open sockets of one client address; further ones are rejected."""
+    """Open sockets of one client address; further ones are rejected. As for other connections, 64 more are served."""
     max_failed_logins_per_address: Annotated[int, Field(ge=1, le=100_000), active()] = 10
     """Wrong keys that one client address may try in a minute."""
     max_commands_per_second: Annotated[int, Field(ge=1, le=100_000), new_sessions()] = 50

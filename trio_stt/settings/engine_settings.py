@@ -9,6 +9,7 @@ from trio_stt.settings.option import (
     MAX_SECONDS,
     OptionalText,
     SettingsGroup,
+    UserPath,
     active,
     blank_is_none,
     canonical_name,
@@ -31,7 +32,7 @@ class EngineSettings(SettingsGroup):
         str, Field(min_length=1), BeforeValidator(canonical_name), startup("--engine", "--transcription-engine")
     ] = "sherpa_onnx_moonshine"
     """Engine for finals."""
-    model: Annotated[str, startup()] = ""
+    model: Annotated[str, UserPath, startup()] = ""
     """Model name or path for finals; empty chooses the engine's default."""
     transcription_engine_options: Annotated[_EngineOptions, startup("--engine-options", public=False)] = None
     """Options of the final engine, a JSON object."""
@@ -41,7 +42,7 @@ class EngineSettings(SettingsGroup):
         startup("--realtime-engine", "--realtime-transcription-engine"),
     ] = None
     """Engine for partials; empty chooses the final engine."""
-    realtime_model: Annotated[str, startup()] = ""
+    realtime_model: Annotated[str, UserPath, startup()] = ""
     """Model name or path for partials; empty chooses the model for finals, or the engine's default."""
     realtime_transcription_engine_options: Annotated[
         _EngineOptions, startup("--realtime-engine-options", public=False)
@@ -51,7 +52,7 @@ class EngineSettings(SettingsGroup):
     """One lane with the final model makes the partials, too."""
     language: Annotated[str, Field(max_length=32), startup()] = "en"
     """Language of both lanes, a code such as en; empty lets the model decide."""
-    download_root: Annotated[OptionalText, startup()] = None
+    download_root: Annotated[OptionalText, UserPath, startup()] = None
     """Folder in which relative model names are looked up and to which models are downloaded; empty downloads to the
     user's cache.
     """

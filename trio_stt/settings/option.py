@@ -3,9 +3,10 @@
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENV_PREFIX = "TRIO_STT_"
@@ -122,6 +123,24 @@ def parse_numbers(value: object) -> object:
     except ValueError:
         raise ValueError("is not a list of numbers separated by commas") from None
 
+
+def require_known_user(value: str | None) -> str | None:
+    """Paths, separated by commas, as they are.
+
+    Raises:
+        ValueError: One begins with the home folder of a user that does not exist, such as ~nobody.
+    """
+    for path in split_list(value or ""):
+        if path.startswith("~"):
+            try:
+                Path(path).expanduser()
+            except RuntimeError:
+                raise ValueError("begins with the home folder of a user that does not exist") from None
+    return value
+
+
+UserPath = AfterValidator(require_known_user)
+"""For a setting that is a path, or several: `~` and `~user` stand for home folders."""
 
 OptionalText = Annotated[Annotated[str, Field(max_length=4096)] | None, BeforeValidator(blank_is_none)]
 """Text that may be absent; bounded because every `hello` carries it."""

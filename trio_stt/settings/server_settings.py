@@ -8,6 +8,7 @@ from trio_stt.settings.option import (
     MAX_SECONDS,
     OptionalText,
     SettingsGroup,
+    UserPath,
     active,
     new_sessions,
     not_settable,
@@ -58,7 +59,7 @@ class ServerSettings(SettingsGroup):
     """Seconds that a shutdown waits for the finals of running utterances."""
     resume_grace_s: Annotated[float, Field(ge=0, le=600), new_sessions()] = 10.0
     """Seconds for which a session is kept after its connection broke; 0 ends it at once."""
-    record: Annotated[OptionalText, startup()] = None
+    record: Annotated[OptionalText, UserPath, startup()] = None
     """Folder in which each session's audio and events are recorded; empty records nothing."""
     record_max_mb: Annotated[int, Field(ge=0, le=1_000_000_000), startup()] = 10_000
     """Megabytes that all recordings may take; the oldest are removed first; 0 sets no limit."""

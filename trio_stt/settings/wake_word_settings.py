@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from trio_stt.settings.option import MAX_SECONDS, OptionalText, SettingsGroup, canonical_name, new_sessions
+from trio_stt.settings.option import MAX_SECONDS, OptionalText, SettingsGroup, UserPath, canonical_name, new_sessions
 
 
 class WakeWordSettings(SettingsGroup):
@@ -16,7 +16,7 @@ class WakeWordSettings(SettingsGroup):
     """Wake-word detector, openwakeword or pvporcupine; empty needs no wake word. The flag --wake-words alone chooses
     pvporcupine.
     """
-    openwakeword_model_paths: Annotated[OptionalText, new_sessions()] = None
+    openwakeword_model_paths: Annotated[OptionalText, UserPath, new_sessions()] = None
     """Model files for openWakeWord, separated by commas; empty uses its own models."""
     openwakeword_inference_framework: Annotated[Literal["onnx"], BeforeValidator(canonical_name), new_sessions()] = (
         "onnx"

@@ -106,7 +106,8 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
             await drain_after_close()
             return
         try:
-            session = Session(session_id=session_id, host=server_state)
+            shows_causes = client_identity(websocket.scope).may_administer
+            session = Session(session_id=session_id, host=server_state, shows_causes=shows_causes)
         except Exception:
             server_state.leave(session_id)
             logger.exception("session %s could not be created", session_id)

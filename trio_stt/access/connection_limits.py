@@ -1,0 +1,145 @@
+"""Limits on open connections, in all and for each address; makes room by closing those that wait for a request.
+
+It owns the counts. It must not know sockets: the hosting layer reports each connection, and closes those named here.
+
+A connection waits for a request from its start to the end of the first request's head, TLS handshake included, and
+again between requests. Many connections that only wait (slowloris) therefore keep no other client out, even when they
+use up all descriptors that the process may open.
+"""
+
+import logging
+import math
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Protocol
+
+from trio_stt.access.addresses import client_of
+from trio_stt.access.host_and_origin import Rejection
+from trio_stt.access.proxies import Proxies
+from trio_stt.access.rejection_log import RejectionLog
+from trio_stt.settings import Settings
+
+_RESERVED_DESCRIPTORS = 64
+"""For models, logs, the page's files and the event loop: a server without sessions has some 30 open."""
+_DESCRIPTORS_PER_RECORDED_SESSION = 3
+"""Its socket, its audio and its events."""
+_MAX_DESCRIPTORS = 65_536
+"""Raising the limit further only slows programs down that close every possible descriptor."""
+_MIN_CONNECTIONS = 16
+_HTTP_CONNECTIONS_PER_ADDRESS = 64
+"""Beyond the sockets of an address: browsers open six for a page, and an undeclared proxy has many users."""
+
+
+class Connection(Protocol):
+    """An open connection, as far as it is counted."""
+
+    def close_waiting(self) -> None:
+        """Close at once; it has no request, so nothing is lost."""
+
+
+class ConnectionLimits:
+    """Counts open connections and admits new ones.
+
+    Args:
+        settings: Returns the settings in force; `max_connections` and `max_connections_per_address` count.
+
+    Raises:
+        SettingError: `trusted_proxies` is invalid.
+    """
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._proxies = Proxies(settings())
+        self._automatic = automatic_limit(raise_descriptor_limit(), records=settings().record is not None)
+        self._client: dict[Connection, str] = {}  # of every open connection
+        self._open: Counter[str] = Counter()  # by client
+        self._waiting: defaultdict[str, dict[Connection, None]] = defaultdict(dict)  # by client, longest first
+        self._log = RejectionLog(logging.getLogger(__name__), time.monotonic)  # there is no Trio under an asyncio host
+
+    def admit(self, connection: Connection, address: str | None) -> Rejection | None:
+        """Count a new connection, which waits for a request; or return why it must be refused.
+
+        Args:
+            connection: The connection.
+            address: Of its client; None on a Unix socket.
+        """
+        limit = self._settings().max_connections or self._automatic
+        # A trusted proxy has all clients; what it lets through is limited by the addresses in its headers.
+        is_shared = address is None or self._proxies.trusts(address)
+        client = "" if is_shared else client_of(address or "")
+        per_client = math.inf if is_shared else self._per_client(limit)
+        if self._open[client] >= per_client and not self._close_longest_waiting(client):
+            return self._reject(f"connections from an address (max_connections_per_address; at most {per_client})")
+        if len(self._client) >= limit and not self._close_longest_waiting(self._most_waiting()):
+            return self._reject(f"connections (max_connections; at most {limit})")
+        self._client[connection] = client
+        self._open[client] += 1
+        self._waiting[client][connection] = None
+        return None
+
+    def note(self, connection: Connection, *, is_waiting: bool) -> None:
+        """Record that a connection waits for a request, or has one."""
+        client = self._client.get(connection)
+        if client is None:
+            return
+        waiting = self._waiting[client]
+        waiting.pop(connection, None)
+        if is_waiting:
+            waiting[connection] = None
+        elif not waiting:
+            del self._waiting[client]
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is closed; does nothing for one that is not counted."""
+        self.note(connection, is_waiting=False)
+        client = self._client.pop(connection, None)
+        if client is not None:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]
+
+    def _per_client(self, limit: int) -> int:
+        of_setting = self._settings().max_connections_per_address + _HTTP_CONNECTIONS_PER_ADDRESS
+        return min(of_setting, max(limit // 2, 1))  # one address never keeps all others out
+
+    def _most_waiting(self) -> str:
+        """The client with the most connections that wait: a slow attack from one address costs only that one."""
+        return max(self._waiting, key=lambda client: len(self._waiting[client]), default="")
+
+    def _close_longest_waiting(self, client: str) -> bool:
+        """Close the connection of a client that has waited longest; returns whether there was one."""
+        connection = next(iter(self._waiting.get(client, ())), None)
+        if connection is None:
+            return False
+        self.remove(connection)
+        connection.close_waiting()
+        return True
+
+    def _reject(self, cause: str) -> Rejection:
+        rejection = Rejection(status=503, cause=f"number of {cause}", detail=f"too many {cause}")
+        self._log.note(rejection)
+        return rejection
+
+
+def automatic_limit(descriptors: int, *, records: bool) -> int:
+    """How many connections the descriptors of a process suffice for."""
+    free = max(descriptors - _RESERVED_DESCRIPTORS, _MIN_CONNECTIONS)
+    return max(free // _DESCRIPTORS_PER_RECORDED_SESSION, _MIN_CONNECTIONS) if records else free
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process open as many files as it may, within reason; returns how many."""
+    if sys.platform == "win32":
+        return _MAX_DESCRIPTORS
+    import resource  # noqa: PLC0415 - Windows has none
+
+    soft, hard = (
+        _MAX_DESCRIPTORS if limit == resource.RLIM_INFINITY else limit
+        for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    wanted = min(hard, _MAX_DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return max(soft, wanted)

@@ -1,0 +1,43 @@
+"""HTTP/1.1 as RFC 9112 has it, where h11 0.16 is lenient: ambiguous lengths and versions that do not exist.
+
+`CheckedH11Protocol` takes the place of Hypercorn's class (see `replacements`). It must not know routes.
+"""
+
+from typing import Any
+
+import h11
+from hypercorn.protocol.h11 import H11Protocol
+
+_PREFACE = (b"PRI", b"*", b"2.0")
+"""Of an HTTP/2 connection without TLS, which Hypercorn takes over."""
+_BAD_REQUEST, _VERSION_NOT_SUPPORTED = 400, 505
+
+
+class CheckedH11Protocol(H11Protocol):
+    """One HTTP/1 connection."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.connection = _CheckedConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+
+
+class _CheckedConnection(h11.Connection):
+    def next_event(self) -> Any:
+        """As h11's; Hypercorn answers the error with its status, and closes."""
+        event = super().next_event()
+        if isinstance(event, h11.Request) and (status := _error_status(event)):
+            raise h11.RemoteProtocolError("ambiguous or unknown request", error_status_hint=status)
+        return event
+
+
+def _error_status(request: h11.Request) -> int | None:
+    """The status with which a request is rejected; None if it is valid."""
+    version = request.http_version
+    if not version.startswith(b"1."):
+        is_preface = (request.method, request.target, version) == _PREFACE
+        return None if is_preface else _VERSION_NOT_SUPPORTED
+    names = {name for name, _ in request.headers}
+    # RFC 9112 section 6.1: a proxy may read the other length, and take the rest for a second request (smuggling).
+    if b"transfer-encoding" in names and (b"content-length" in names or version == b"1.0"):
+        return _BAD_REQUEST
+    return None

@@ -1,0 +1,323 @@
+"""The connections of Hypercorn's two workers, with limits and deadlines that Hypercorn 0.18 lacks.
+
+`TrioConnection` and `AsyncioConnection` take the place of Hypercorn's classes (see `replacements`). They must not look
+into requests.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar, cast
+
+import h11
+import msgspec
+import trio
+from hypercorn.asyncio.tcp_server import TCPServer as AsyncioTCPServer
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.utils import parse_socket_addr
+
+from trio_stt.access.connection_limits import ConnectionLimits
+from trio_stt.access.host_and_origin import Rejection
+from trio_stt.hypercorn_adapter.connection import TrioSingleTask, TrioStream, reset, socket_of
+
+_CLOSING_S = 2.0
+"""Seconds for a client to end its request after the answer, and for an app to end after its answer."""
+_SENDING_S = 30.0
+"""Seconds for a client to read one write, of at most some 100 KB; longer than any session waits for its client."""
+_DISCARDED_BYTES = 1_048_576
+"""Rest of a request that is read after an early answer; with a longer one, the client loses the answer."""
+_MAX_REFUSALS = 16
+"""Refused connections that are answered at the same time. Each has a descriptor; any more are just closed."""
+
+
+class TrioConnection(TCPServer):
+    """A connection of Hypercorn's Trio worker that fails alone, and is closed when its last exchange is over.
+
+    Version 0.18 of that worker
+
+    - lets an error in a connection's protocol handling leave the worker's nursery, so a client that sends a WebSocket
+      frame before the handshake is answered ends the whole server (hypercorn issue 225);
+    - leaves connections open after an answer to `Connection: close` or HTTP/1.0, because Quart cancels the task that
+      closes them, and after a handshake that it rejects itself;
+    - reads on after an answer that came before the end of the request, and keeps what it reads in memory;
+    - closes at once after a protocol error, so that unread data resets the connection and the client loses the answer;
+    - takes the end of a client's sending side for the end of the connection, and drops the answer;
+    - keeps a connection that its client has closed until the keep-alive timeout;
+    - sends for as long as the client takes, even while the server shuts down, and closes TLS without a deadline.
+
+    Args:
+        limits: Counts it; None counts nothing.
+        on_error: Called with an error that ended the connection.
+        args: Those of Hypercorn's class.
+    """
+
+    _refusals: ClassVar[int] = 0  # connections that are being refused
+
+    def __init__(self, limits: ConnectionLimits | None, on_error: Callable[[BaseException], None], *args: Any) -> None:
+        super().__init__(*args)
+        self.idle_task = TrioSingleTask()  # type: ignore[assignment]  # has all that is used
+        self._limits = limits
+        self._on_error = on_error
+        self._reading = trio.CancelScope()
+        self._is_over = False  # the last answer is sent
+        self._is_read = False  # nothing more is read, so the connection cannot be idle
+        self._is_half_closed = False  # the client sends nothing more
+        self._is_closed_for_room = False
+
+    async def run(self) -> None:
+        """Serve the connection; never raises but for cancellation."""
+        try:
+            rejection = _admit(self._limits, self, socket_of(self.stream))
+            if rejection is not None:
+                await self._refuse(rejection)
+                return
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._reset_when_cancelled)
+                await super().run()
+                nursery.cancel_scope.cancel()  # ends `_reset_when_cancelled`
+        except* Exception as error:  # noqa: BLE001 - whatever failed concerns this connection only
+            if not self._is_closed_for_room:
+                self._on_error(error)
+        finally:
+            if self._limits is not None:
+                self._limits.remove(self)
+            # The protocol holds this object and the streams, which hold the protocol: without this line, all that
+            # the connection used would wait for the garbage collector.
+            vars(self).pop("protocol", None)
+
+    def close_waiting(self) -> None:
+        """Close at once, to make room."""
+        self._is_closed_for_room = True
+        socket_of(self.stream).close()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Carry out an event of the protocol; after the last byte of the last answer, the reading task closes."""
+        if isinstance(event, RawData):
+            await self._send(event.data)
+            if not self._is_over and _is_last_answer_sent(self.protocol.protocol):
+                self._end()
+        elif isinstance(event, Closed):
+            if isinstance(self.protocol.protocol, H2Protocol):
+                self._end()
+            elif not self._is_over:
+                await super().protocol_send(event)
+        elif isinstance(event, Updated):
+            if self._limits is not None:
+                self._limits.note(self, is_waiting=event.idle)
+            if event.idle and self._is_half_closed:
+                self._end()
+            elif not self._is_read:
+                await super().protocol_send(event)
+
+    def _end(self) -> None:
+        """Let the reading task close the connection; it may wait for an app that has answered and takes no more."""
+        self._is_over = True
+        self._reading.cancel()
+
+    async def _send(self, data: bytes) -> None:
+        """Send despite cancellation, because an app may end before its answer has left; not for longer than a limit."""
+        async with self.send_lock:
+            try:
+                with trio.move_on_after(_SENDING_S, shield=True) as sending:
+                    await self.stream.send_all(data)
+                if not sending.cancelled_caught:
+                    return
+                reset(self.stream)
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+                pass  # busy: the connection is being closed for an invalid request
+        await self.protocol.handle(Closed())
+        self._reading.cancel()  # it may wait for this answer
+
+    async def _reset_when_cancelled(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            if self.send_lock.locked():  # by a client that does not read: it must not hold the server's shutdown
+                reset(self.stream)
+
+    async def _read_data(self) -> None:
+        with self._reading:
+            try:
+                while data := await self._receive():
+                    await self.protocol.handle(RawData(data))
+                self._is_half_closed = True
+                if _awaits_answer(self.protocol.protocol):
+                    await trio.sleep_forever()  # `_end` cancels it after the answer
+            except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
+                pass
+            await self.protocol.handle(Closed())
+        self._is_read = True
+        await self.idle_task.stop()
+        if self._is_over:
+            await self._close_when_read()
+
+    async def _receive(self) -> bytes:
+        with trio.fail_after(self.config.read_timeout or math.inf):
+            return bytes(await self.stream.receive_some(MAX_RECV))
+
+    async def _close_when_read(self) -> None:
+        """Close after the rest of what the client sends, or the limits, and end the connection's tasks."""
+        protocol = self.protocol.protocol
+        if not self._is_half_closed:
+            await self._discard(only_unfinished=isinstance(protocol, H11Protocol) and _is_finished(protocol))
+        await self._close()
+        with trio.move_on_after(_CLOSING_S):  # an app that has answered need not take the end of its request
+            await protocol.handle(Closed())
+        nursery = self._task_group._nursery  # noqa: SLF001 - Hypercorn's own class reads it, too
+        if nursery is not None:  # an app that goes on after its answer is cancelled
+            nursery.cancel_scope.deadline = trio.current_time() + _CLOSING_S
+
+    async def _discard(self, *, only_unfinished: bool = False) -> None:
+        """Tell the client that nothing more comes, and read until it closes: closing before unread data is a reset.
+
+        The client would lose an answer that it has not read yet. TLS cannot close one side only, so there the client
+        of a finished exchange would wait in vain.
+        """
+        if self._plain_stream is None and only_unfinished:
+            return
+        unread = _DISCARDED_BYTES
+        with (
+            trio.move_on_after(_CLOSING_S),
+            suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
+        ):
+            if self._plain_stream is not None:
+                await self._plain_stream.send_eof()
+            while unread > 0 and (data := await self.stream.receive_some(MAX_RECV)):
+                unread -= len(data)
+
+    @property
+    def _plain_stream(self) -> trio.SocketStream | None:
+        """The stream, if it is not TLS; Hypercorn declares that it always is."""
+        stream = cast(TrioStream, self.stream)
+        return stream if isinstance(stream, trio.SocketStream) else None
+
+    async def _refuse(self, rejection: Rejection) -> None:
+        """Answer without reading the request. Over TLS just close: the handshake is work."""
+        if self._plain_stream is None or TrioConnection._refusals >= _MAX_REFUSALS:
+            return
+        TrioConnection._refusals += 1
+        try:
+            with trio.move_on_after(_CLOSING_S), suppress(trio.BrokenResourceError):
+                await self._plain_stream.send_all(_refusal(rejection))
+                await self._discard()
+        finally:
+            TrioConnection._refusals -= 1
+
+    async def _close(self) -> None:
+        with trio.move_on_after(_CLOSING_S):  # TLS says goodbye, which waits for a client that does not read
+            await super()._close()
+
+    async def _initiate_server_close(self) -> None:
+        await self.protocol.handle(Closed())
+        await self._close()
+
+
+class AsyncioConnection(AsyncioTCPServer):
+    """A connection of Hypercorn's asyncio worker with a deadline for writes, which answers half-closed requests.
+
+    Args:
+        limits: Counts it; None counts nothing.
+        args: Those of Hypercorn's class.
+    """
+
+    def __init__(self, limits: ConnectionLimits | None, *args: Any) -> None:
+        super().__init__(*args)
+        self._limits = limits
+        self._answered = asyncio.Event()
+        self._is_half_closed = False
+
+    async def run(self) -> None:
+        """Serve the connection."""
+        rejection = _admit(self._limits, self, self.writer.get_extra_info("socket"))
+        if rejection is not None:
+            self.writer.write(_refusal(rejection))
+            self.writer.close()
+            return
+        try:
+            await super().run()
+        finally:
+            if self._limits is not None:
+                self._limits.remove(self)
+
+    def close_waiting(self) -> None:
+        """Close at once, to make room."""
+        self.writer.transport.abort()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Carry out an event of the protocol."""
+        if isinstance(event, Updated):
+            if self._limits is not None:
+                self._limits.note(self, is_waiting=event.idle)
+            if event.idle and self._is_half_closed:
+                self._answered.set()
+                return
+        if isinstance(event, RawData):
+            try:
+                async with asyncio.timeout(_SENDING_S):
+                    await super().protocol_send(event)
+            except TimeoutError:
+                self.writer.transport.abort()
+        else:
+            await super().protocol_send(event)
+        if isinstance(event, Closed) or self.writer.transport.is_closing():
+            self._answered.set()
+
+    async def _read_data(self) -> None:
+        with suppress(OSError, TimeoutError):  # as Hypercorn; errors of TLS are OSErrors, too
+            while data := await asyncio.wait_for(self.reader.read(MAX_RECV), self.config.read_timeout):
+                await self.protocol.handle(RawData(data))
+            self._is_half_closed = True
+            if _awaits_answer(self.protocol.protocol):
+                await self._answered.wait()
+        await self.protocol.handle(Closed())
+
+
+def _admit(
+    limits: ConnectionLimits | None, connection: TrioConnection | AsyncioConnection, socket: Any
+) -> Rejection | None:
+    if limits is None:
+        return None
+    try:
+        client = parse_socket_addr(socket.family, socket.getpeername())
+    except OSError:  # it is over already
+        client = None
+    return limits.admit(connection, client[0] if client else None)
+
+
+def _refusal(rejection: Rejection) -> bytes:
+    body = msgspec.json.encode({"detail": rejection.detail})
+    head = f"HTTP/1.1 {rejection.status} Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Retry-After: 5\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _awaits_answer(protocol: object) -> bool:
+    """Whether a client has sent a whole request, and its answer is not sent yet."""
+    if not isinstance(protocol, H11Protocol) or not isinstance(protocol.stream, HTTPStream):
+        return False
+    return _is_finished(protocol) and _http1(protocol).our_state in {h11.SEND_RESPONSE, h11.SEND_BODY}
+
+
+def _is_finished(protocol: H11Protocol) -> bool:
+    """Whether a client has sent the whole of its last request."""
+    return _http1(protocol).their_state in {h11.DONE, h11.MUST_CLOSE, h11.CLOSED}
+
+
+def _is_last_answer_sent(protocol: object) -> bool:
+    """Whether a connection has nothing more to send: not after an answer that keeps it alive, nor over HTTP/2."""
+    if not isinstance(protocol, H11Protocol):
+        return False
+    http1 = _http1(protocol)
+    if http1.our_state is h11.DONE:
+        # The answer is complete: keep alive only if the request is, too, never after a handshake.
+        return isinstance(protocol.connection, H11WSConnection) or http1.their_state is not h11.DONE
+    return http1.our_state in {h11.MUST_CLOSE, h11.CLOSED, h11.ERROR}
+
+
+def _http1(protocol: object) -> h11.Connection:
+    connection = cast(H11Protocol, protocol).connection
+    return connection.h11_connection if isinstance(connection, H11WSConnection) else connection
