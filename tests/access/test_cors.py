@@ -121,9 +121,9 @@ async def test_pages_of_frame_ancestors_may_show_the_page(setting: str, sources:
 
     headers = SecurityHeaders(rejecting, frame_ancestors(load_settings({"frame_ancestors": setting})))
     await headers(cast("Scope", {"type": "http"}), cast("Any", None), send)
-    told = dict(sent[0]["headers"])
-    assert told[b"content-security-policy"].decode().endswith(f"; frame-ancestors {sources}")
-    assert (b"x-frame-options" in told) is (setting == "")
+    found = dict(sent[0]["headers"])
+    assert found[b"content-security-policy"].decode().endswith(f"; frame-ancestors {sources}")
+    assert (b"x-frame-options" in found) is (setting == "")
 
 
 @pytest.mark.parametrize("entry", ["null", "file://", "home.example", "https://a;script-src *", "https://a b"])
