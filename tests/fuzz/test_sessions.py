@@ -198,7 +198,7 @@ STEP = st.one_of(
 )
 
 
-async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
+async def run_actions(steps: list[tuple[int, tuple[str, object]]]) -> None:
     faults = ScriptedFaults()
     async with server_fixture(
         inference_s=faults.inference_s, answer=faults.answer, hops=2, job_deadline_s=5.0, resume_grace_s=GRACE_S
@@ -238,6 +238,6 @@ async def live(steps: list[tuple[int, tuple[str, object]]]) -> None:
 def test_session_invariants_hold_under_random_actions(steps: list[tuple[int, tuple[str, object]]]) -> None:
     async def main() -> None:
         with trio.fail_after(1e6):
-            await live(steps)
+            await run_actions(steps)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -109,7 +109,7 @@ class Client:
     def __post_init__(self) -> None:
         self._to_server, self._from_client = trio.open_memory_channel[str | bytes](float("inf"))
         self._arrived = trio.Event()
-        self.line = trio.CancelScope()
+        self.connection_scope = trio.CancelScope()  # of the server's handler
 
     # As the session's connection.
 
@@ -160,7 +160,7 @@ class Client:
     def drop(self) -> None:
         """Lose the connection: unreceived messages are lost, and the server's handler is cancelled."""
         self.closed_cleanly = False
-        self.line.cancel()
+        self.connection_scope.cancel()
 
     def of(self, kind: type[EventT]) -> list[EventT]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -235,7 +235,7 @@ class ServerFixture:
         return client
 
     async def _serve(self, client: Client) -> None:
-        with client.line:
+        with client.connection_scope:
             client.close_reason = await client.session.serve_connection(client)
 
 
@@ -253,11 +253,19 @@ async def server_fixture(
     load_partials: Callable[[], Engine] | None = None,
     **changes: object,
 ) -> AsyncIterator[ServerFixture]:
-    """A server whose fake engine takes `inference_s` and answers with `answer`.
+    """A running server with a fake engine.
 
-    Its results take `hops` scheduler passes to come back; each session has a `detector` of its own, and
-    wake words from `wake`, by default the real ones. `load` makes another engine than that, and
-    `load_partials` one for partials alone, on a lane of its own.
+    Args:
+        inference_s: Seconds that the engine takes for a batch.
+        answer: The engine's transcripts for a batch.
+        load_s: Seconds that a load takes.
+        hops: Scheduler passes that a result takes to arrive.
+        detector: Makes the speech detector of a session.
+        wake: Makes the wake-word detectors; by default the real ones.
+        archive: Records sessions.
+        load: Loads another engine instead of the fake one.
+        load_partials: Loads an engine for partials, which then have a lane of their own.
+        changes: Settings that differ from the defaults.
     """
     settings = Settings(**changes)  # type: ignore[arg-type] # pydantic checks them
 
