@@ -87,11 +87,11 @@ def open_utterance(
     """The utterance that `started` announces.
 
     Args:
-        started: From the segmenter.
+        started: The segmenter's event.
         segment_id: Its number on the wire.
         started_at: When speech was detected, in seconds since the epoch.
         wake_word: The wake word that opened it.
-        settings: Of the session.
+        settings: The session's settings.
         streamed: Whether its partials come from a streaming engine.
     """
     included_s = (started.trigger_sample - started.start_sample) / SAMPLE_RATE_HZ

@@ -125,7 +125,7 @@ class AudioProcessor:
                 pass
 
     def _abandon_utterance(self, error: Exception) -> None:
-        """Discard the running utterance after a fault of ours, and go on: the session must not end with it."""
+        """Discard the running utterance after an error in processing, which must not end the session."""
         logger.error("audio could not be processed", exc_info=error)
         events = self._pipeline.clear()
         self._utterances.abandon(f"audio could not be processed: {error}")

@@ -2,7 +2,7 @@
 
 It owns order, numbers, replacement and bounds; it does not send, wait or read clocks.
 
-An event gets its number when it is first sent, so that a replaced event leaves no hole in the numbers, and a lost one
+An event gets its number when it is first sent, so that a replaced event leaves no gap in the numbers, but a lost one
 does. Ephemeral events are worth little once newer ones exist, and are discarded before durable ones (finals, timeline).
 While a client lags or is disconnected, a new status, heartbeat or partial also replaces the waiting ones of its kind.
 """
@@ -19,8 +19,8 @@ from trio_stt.protocol.events import Event, Heartbeat, Metrics, Pong, Realtime, 
 LAG_EVENTS = 32
 """Waiting events from which on a client counts as lagging, and ephemeral events are replaced."""
 MAX_DISCONNECTED_EVENTS = 256
-"""Events, after replacement, that wait for a disconnected client. Beyond, the oldest ephemeral one is lost, or the
-oldest of all if none is ephemeral."""
+"""Events, after replacement, that wait for a disconnected client. Beyond that, the oldest ephemeral one is lost, or
+the oldest of all if none is ephemeral."""
 MAX_KEPT_BYTES = 262_144
 """Characters of JSON of sent events that are kept, of ephemeral and of durable ones each: seconds of partials, many
 minutes of finals."""

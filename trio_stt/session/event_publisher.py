@@ -140,7 +140,7 @@ class EventPublisher:
         self._realtime(utterance, text, timing)
 
     def _retract(self, utterance: ActiveUtterance) -> None:
-        """Withdraw the text that partials have shown; clients of RealtimeSTT would keep it as live text for good."""
+        """Withdraw the text that partials have shown; clients of RealtimeSTT would keep showing it as live text."""
         now_s = trio.current_time()
         timing = RealtimeTiming(
             created_at_monotonic=now_s,
@@ -205,7 +205,7 @@ class EventPublisher:
         """Publish the text of an ended utterance, and its timeline entry.
 
         Args:
-            utterance: Whose text it is.
+            utterance: The utterance.
             text: As it is shown.
             timed: Pieces of the text with times in seconds from the utterance's first sample; empty without times.
         """
@@ -238,9 +238,9 @@ class EventPublisher:
         """Publish that a segment ended without a final; without words, what partials showed is withdrawn before.
 
         Args:
-            utterance: Of the segment.
+            utterance: The utterance of the segment.
             reason: Why, as docs/protocol.md lists them: `empty`, `failed`, `no_speech` or `repetition`. After a
-                failure, the partials stay, because they are all there is of the speaker's words.
+                failure, the partials stay, because no other text shows what was spoken.
         """
         if utterance.shown and reason != "failed":
             self._retract(utterance)

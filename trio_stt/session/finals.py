@@ -32,7 +32,7 @@ Clip = NDArray[np.float32]
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Ended:
-    """An ended utterance that waits for its final; `ticket` is None until the lane had room for it."""
+    """An ended utterance that waits for its final; `ticket` is None until the lane has room for it."""
 
     utterance: ActiveUtterance
     clip: Clip
@@ -142,7 +142,7 @@ class Finals:
         self._queue(command)
 
     def clear(self) -> None:
-        """Discard all that waits and what is being transcribed; the caller cancels the jobs in the lanes."""
+        """Discard all waiting finals and the one being transcribed; the caller cancels the jobs in the lanes."""
         for item in self._waiting:
             if isinstance(item, Flush):  # its client still waits for an answer
                 self._answer(item)
@@ -153,7 +153,7 @@ class Finals:
             self._current.cancel()
 
     def close(self) -> None:
-        """Discard all that waits: the session is over."""
+        """Discard all waiting finals: the session is over."""
         self._waiting.clear()
         self._count_waiting()
 

@@ -119,7 +119,7 @@ class SessionHost(Protocol):
         """Take a speaker slot, if need be from a disconnected session; False when connected ones hold all."""
 
     def release_speaker(self, session_id: str) -> None:
-        """Return the slot; does nothing without one."""
+        """Return the slot; does nothing if the session has none."""
 
     def new_detector(self) -> Detector:
         """A speech detector for one session."""

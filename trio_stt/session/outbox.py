@@ -1,7 +1,7 @@
 """Events of one session on the way to its client, over the connection that it has now.
 
-A client that keeps up gets every event. A connection that is too far behind, or takes nothing for too long, is given
-up; what it did not get stays in the log for the next one. Publishing never blocks.
+A client that keeps up gets every event. A connection that is too far behind, or takes nothing for too long, is
+closed; the events that it did not get stay in the log for the next one. Publishing never blocks.
 """
 
 from collections import deque
@@ -17,12 +17,12 @@ BATCH_EVENTS = 8
 """Waiting events that are sent in one call, because a send costs more than an event. Not more: an event that was sent
 cannot be replaced by a newer one."""
 MAX_EVENTS = 512
-"""Waiting events, after replacement, beyond which a connection is given up."""
+"""Waiting events, after replacement, beyond which a connection is closed."""
 SEND_TIMEOUT_S = 20.0
-"""Seconds that one send may take; then the connection is given up."""
+"""Seconds that one send may take; then the connection is closed."""
 
 
-class ClientStalled(Exception):  # noqa: N818 - a state of the client, not a fault of ours
+class ClientStalled(Exception):  # noqa: N818 - a state of the client, not an error of the server
     """The client does not read what is sent to it."""
 
 
@@ -137,7 +137,7 @@ class Delivery:
         return messages
 
     async def watch(self) -> None:
-        """Give up a connection whose client stalls; when cancelled, abort it if a send hangs.
+        """Raise when the client stalls; when cancelled, abort the connection if a send hangs.
 
         Hypercorn shields its sends from cancellation, so a deadline around `send` would not end one: only a reset of
         the transport does.

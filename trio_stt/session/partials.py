@@ -71,7 +71,7 @@ class Partials:
         self._shown: tuple[int, str, str] | None = None  # of the last one that was shown: utterance number and text
 
     def update(self, utterance: ActiveUtterance | None, position_sample: int) -> None:
-        """Take note of new audio up to `position_sample`, and of the running utterance, if any."""
+        """Record new audio up to `position_sample`, and the running utterance, if any."""
         if utterance is None and self._utterance is None and not self._state.degraded:
             return  # most sessions, most of the time
         if utterance is not self._utterance:

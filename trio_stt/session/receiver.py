@@ -46,7 +46,7 @@ class Receiver:
 
     Args:
         context: Its inbox takes commands.
-        publisher: Of the session.
+        publisher: Publishes errors and answers.
         audio_processor: Takes audio.
         finals: Audio is refused while more than `max_backlog_seconds` of it wait here.
     """

@@ -63,7 +63,7 @@ class Utterances:
         self._wake_words.reset()
 
     def abandon(self, reason: str) -> None:
-        """Discard the running utterance after a fault; the caller has cleared the pipeline."""
+        """Discard the running utterance after an error; the caller has cleared the pipeline."""
         self._publisher.failure(Where.AUDIO, reason)
         self._wake_words.reset()
         utterance = self._state.utterance
