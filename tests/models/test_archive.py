@@ -4,9 +4,13 @@ import bz2
 import hashlib
 import os
 import tarfile
+import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.models.conftest import packed
 from trio_stt.errors import ModelError
@@ -98,6 +102,64 @@ def test_size_bomb_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds more than 10000 files or 64 MiB, too much for its size"):
         unpack(archive, folder)
     assert not (folder / "bundle/bomb").exists()
+
+
+def peak_memory_bytes(archive: Path, folder: Path) -> int:
+    """Memory that Python objects take at most while an archive is refused."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError):
+            unpack(archive, folder)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+ENDLESS_ZEROS = bz2.compress(bytes(200 << 20))
+"""200 MiB in a few hundred bytes."""
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.REGTYPE])
+def test_bomb_takes_no_memory(tmp_path: Path, kind: bytes) -> None:
+    first = header("bundle/a", kind, size=200 << 20).tobuf(tarfile.GNU_FORMAT)
+    archive, folder = written(tmp_path, bz2.compress(first) + ENDLESS_ZEROS)
+    assert peak_memory_bytes(archive, folder) < 20 << 20
+    assert not archive.exists()
+    assert not any(path.is_file() for path in folder.rglob("*"))
+
+
+def test_bomb_behind_the_last_entry_is_not_read(tmp_path: Path) -> None:
+    archive, folder = written(tmp_path, packed(("bundle/a", b"x")) + ENDLESS_ZEROS)
+    assert unpack(archive, folder).keys() == {"bundle/a"}
+
+
+def test_headers_within_headers_are_refused(tmp_path: Path) -> None:
+    nested = header("bundle/a", tarfile.XGLTYPE).tobuf(tarfile.GNU_FORMAT) * 10_000
+    archive, folder = written(tmp_path, bz2.compress(nested))
+    with pytest.raises(ModelError, match=r"a header of more than 64 KiB"):
+        unpack(archive, folder)
+
+
+def test_size_below_0_is_refused(tmp_path: Path) -> None:
+    archive, folder = written(tmp_path, packed(("bundle/first", b"x"), header("bundle/a", size=-(1 << 40))))
+    with pytest.raises(ModelError, match=r"bundle\.tar\.bz2 (holds .* with a size below 0|is not a whole)"):
+        unpack(archive, folder)
+
+
+@given(at=st.integers(0, 1023), value=st.integers(0, 255))
+@settings(max_examples=50, deadline=None)
+def test_changed_header_gives_files_or_one_line(at: int, value: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        plain = bytearray(bz2.decompress(packed(("bundle/a", b"first"), ("bundle/b", b"second"))))
+        plain[at] = value
+        archive, folder = written(Path(name), bz2.compress(plain))
+        reason, digests = "", {}
+        try:
+            digests = unpack(archive, folder)
+        except ModelError as error:
+            reason = str(error)
+        assert len(reason.splitlines()) <= 1
+        assert all((folder / path).is_file() for path in digests)
 
 
 def test_bomb_of_many_entries_is_refused(tmp_path: Path) -> None:
