@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tests.server.test_recordings import archive, files_in
 from trio_stt.protocol.events import WarningEvent
+from trio_stt.server import recording_files
 from trio_stt.server import recordings as archive_module
 from trio_stt.server.recording_files import RecordingFiles, Retention
 from trio_stt.server.recordings import RecordingArchive
@@ -214,13 +215,13 @@ def test_recording_older_than_the_limit_is_continued_in_new_files(
     assert "the last words" in last.read_text(), "events after the last audio are kept"
 
 
-def leave_interrupted(folder: Path, samples: NDArray[np.int16]) -> None:
+def leave_interrupted(folder: Path, samples: NDArray[np.int16], name: str = OPEN) -> None:
     """Leave the files of a recording as a killed server does."""
-    killed = RecordingFiles(folder, OPEN)
+    killed = RecordingFiles(folder, name)
     killed.add(samples)
     killed.add(WarningEvent(session_id="s", message="before the kill"))
     killed.flush()
-    left = {path: path.read_bytes() for path in files_in(folder)}
+    left = {path: path.read_bytes() for path in killed.parts}
     killed.abandon()
     for path, content in left.items():
         path.write_bytes(content)
@@ -269,6 +270,63 @@ def test_completed_recording_of_a_killed_server_is_removed_by_age(tmp_path: Path
         os.utime(path, (0, 0))
     write_queued(archive(tmp_path, max_age_h=1.0))
     assert names_in(tmp_path) == []
+
+
+def test_recording_that_cannot_be_completed_does_not_hinder_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (OPEN, OLD, NEW):
+        leave_interrupted(tmp_path, noise(3, 1), name)
+    rewrite = recording_files._rewrite_audio
+
+    def fail_for_one(source: Path, target: Path) -> int:
+        if source.name.startswith(OLD):
+            raise OSError("bad sector")
+        return rewrite(source, target)
+
+    monkeypatch.setattr(recording_files, "_rewrite_audio", fail_for_one)
+    write_queued(archive(tmp_path))
+    assert names_in(tmp_path) == sorted(
+        [f"{OPEN}.flac", f"{OPEN}.jsonl", f"{OLD}.flac.part", f"{OLD}.jsonl", f"{NEW}.flac", f"{NEW}.jsonl"]
+    )
+    assert f"recording {OLD}.flac.part: could not be completed, and stays as it is: bad sector" in caplog.text
+
+
+def test_file_that_cannot_be_removed_does_not_hinder_the_others(
+    old_files: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    unlink = Path.unlink
+
+    def fail_for_one(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == OLD_FILES[0]:
+            raise PermissionError("not allowed")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", fail_for_one)
+    retention(old_files, max_age_h=1.0).enforce(frozenset(), 0.0)
+    assert names_in(old_files) == [OLD_FILES[0]]
+    assert "cannot be removed because of record_max_age_h: not allowed" in caplog.text
+
+
+def test_part_is_removed_where_the_completed_file_holds_all_of_it(tmp_path: Path) -> None:
+    leave_interrupted(tmp_path, noise(3, 1))
+    parts = {path: path.read_bytes() for path in files_in(tmp_path)}
+    write_queued(archive(tmp_path))
+    before = {path: path.read_bytes() for path in files_in(tmp_path)}
+    for path, content in parts.items():  # as if the server had been killed before it removed them
+        path.write_bytes(content)
+    write_queued(archive(tmp_path))
+    assert {path: path.read_bytes() for path in files_in(tmp_path)} == before
+
+
+def test_part_with_more_audio_replaces_the_completed_file(tmp_path: Path) -> None:
+    leave_interrupted(tmp_path, original := noise(3, 1))
+    soundfile.write(tmp_path / f"{OPEN}.flac", original[:100], 16_000)
+    (tmp_path / f"{OPEN}.jsonl").write_text("")
+    write_queued(archive(tmp_path))
+    assert names_in(tmp_path) == [f"{OPEN}.flac", f"{OPEN}.jsonl"]
+    assert soundfile.info(tmp_path / f"{OPEN}.flac").frames > 2 * 16_000
+    assert "before the kill" in (tmp_path / f"{OPEN}.jsonl").read_text()
 
 
 def test_interrupted_recording_without_readable_audio_is_left_alone(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ if sys.platform != "win32":
 
 logger = logging.getLogger(__name__)
 
+DISK_FAULTS = (OSError, RuntimeError, AssertionError)
+"""Errors of a disk: libsndfile raises the other two, `AssertionError` for a short write."""
+
 PART = ".part"
 _REPAIRED = ".repaired"
 _NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ_[0-9a-f]{32}(_\d+)?\.(flac|jsonl)(\.part)?", flags=re.ASCII)
@@ -54,36 +57,60 @@ def recordings_in(folder: Path) -> Iterator[Path]:
 def finish_interrupted(folder: Path) -> None:
     """Complete recordings that a killed server has left as `.part` files; those being written now are left alone.
 
+    A recording that cannot be completed is logged, stays as it is, and does not hinder the others.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    for part in sorted(recordings_in(folder)):
+        if not part.name.endswith(PART):
+            continue
+        try:
+            if not _is_being_written(part):
+                _finish(part)
+        except DISK_FAULTS as error:
+            logger.warning("recording %s: could not be completed, and stays as it is: %s", part.name, error)
+
+
+def _finish(part: Path) -> None:
+    """Complete one file, or remove it where the completed file exists and holds as much.
+
     Audio is rewritten, because a FLAC file without its length is unreadable to most programs.
 
     Raises:
-        OSError: The folder cannot be read, or a file not be written.
+        OSError: A file cannot be read or written.
         RuntimeError: libsndfile cannot write a file.
         AssertionError: The same, where libsndfile wrote less than it was given.
     """
-    for part in list(recordings_in(folder)):
-        if not part.name.endswith(PART) or _is_being_written(part):
-            continue
-        path = part.with_name(part.name.removesuffix(PART))
-        if path.exists():
-            continue
-        state = part.stat()
-        if path.suffix == ".flac":
-            repaired = part.with_name(part.name + _REPAIRED)
-            try:
-                length_samples = _rewrite_audio(part, repaired)
-            except BaseException:
-                repaired.unlink(missing_ok=True)  # a full disk needs the room, and nothing else would remove it
-                raise
-            if not length_samples:
-                repaired.unlink()
-                continue  # nothing in it can be read
-            repaired.rename(path)
-            part.unlink()
-        else:
-            part.rename(path)
-        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-        logger.info("recording %s: completed after the server was killed", path.name)
+    path = part.with_name(part.name.removesuffix(PART))
+    if os.path.lexists(path):
+        if path.is_symlink() or not path.is_file():
+            return  # not ours to replace
+        if _content_size(path) >= _content_size(part):
+            part.unlink()  # the server was killed just before it did this
+            logger.info("recording %s: removed, because %s holds all of it", part.name, path.name)
+            return
+    state = part.stat()
+    complete = part
+    if path.suffix == ".flac":
+        complete = part.with_name(part.name + _REPAIRED)
+        try:
+            length_samples = _rewrite_audio(part, complete)
+        except BaseException:
+            complete.unlink(missing_ok=True)  # a full disk needs the room, and nothing else would remove it
+            raise
+        if not length_samples:
+            complete.unlink()
+            return  # nothing in it can be read
+    complete.replace(path)
+    part.unlink(missing_ok=True)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    logger.info("recording %s: completed after the server was killed", path.name)
+
+
+def _content_size(path: Path) -> int:
+    """What a recording holds: readable samples of audio, or bytes of events."""
+    return sum(block.size for block in _readable_blocks(path)) if ".flac" in path.suffixes else path.stat().st_size
 
 
 def _rewrite_audio(source: Path, target: Path) -> int:
@@ -255,14 +282,14 @@ class Retention:
         return found
 
     def enforce(self, in_use: frozenset[Path], now_s: float) -> None:
-        """Remove recordings that are too old, then the oldest until the rest fits. Each removal is logged.
+        """Remove recordings that are too old, then the oldest until the rest fits. Each removal and failure is logged.
 
         Args:
             in_use: Files being written; they count, and stay.
             now_s: On the monotonic clock.
 
         Raises:
-            OSError: The folder cannot be read, or a file not be removed.
+            OSError: The folder cannot be read.
         """
         states = {path: path.lstat() for path in recordings_in(self._folder)}
         max_since_look_s, wall_s = now_s - self._looked_s, time.time()
@@ -278,11 +305,15 @@ class Retention:
             too_old = now_s - since_s > self._max_age_s
             if path in in_use or not (too_old or total > self._max_bytes):
                 continue
-            if path.name.endswith(PART) and _is_being_written(path):
-                continue  # by another server with the same folder
-            path.unlink(missing_ok=True)
-            total -= states[path].st_size
             limit = "record_max_age_h" if too_old else "record_max_mb"
+            try:
+                if path.name.endswith(PART) and _is_being_written(path):
+                    continue  # by another server with the same folder
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("recording %s: cannot be removed because of %s: %s", path.name, limit, error)
+                continue
+            total -= states[path].st_size
             logger.info("recording %s: removed because of %s", path.name, limit)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Event, Hello
-from trio_stt.server.recording_files import RecordingFiles, Retention, finish_interrupted, recording_name
+from trio_stt.server.recording_files import DISK_FAULTS, RecordingFiles, Retention, finish_interrupted, recording_name
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,6 @@ _SHUTDOWN_S = 5.0
 """Seconds for writing what is queued when the server ends."""
 _TIDY_EVERY_S = 60.0
 """Seconds between two checks of the limits on recordings; the end of a recording is followed by one, too."""
-_FAULTS = (OSError, RuntimeError, AssertionError)
-"""Errors of a disk: libsndfile raises the other two, `AssertionError` for a short write."""
 
 _Item = NDArray[np.int16] | int | Event | None
 """Samples, a number of lost samples, an event, or None at the end of a session."""
@@ -175,7 +173,7 @@ class RecordingArchive:
     def _try(self, name: str, write: Callable[[], None]) -> None:
         try:
             write()
-        except _FAULTS as error:
+        except DISK_FAULTS as error:
             logger.warning("recording %s: ended early, because the disk failed: %s", name, error)
             files, self._files[name] = self._files.get(name), None
             if files is not None:
@@ -185,13 +183,13 @@ class RecordingArchive:
         now_s = time.monotonic()
         try:
             if not self._finished_interrupted:
-                self._finished_interrupted = True
                 finish_interrupted(self._folder)
+                self._finished_interrupted = True
             for name in self._retention.overlong(self._open_files(), now_s):
                 self._try(name, partial(self._continue, name))
             in_use = frozenset(part for files in self._open_files().values() for part in files.parts)
             self._retention.enforce(in_use, now_s)
-        except _FAULTS as error:
+        except DISK_FAULTS as error:
             logger.warning("recordings in %s could not be completed or removed: %s", self._folder, error)
 
     def _open_files(self) -> dict[str, RecordingFiles]:
