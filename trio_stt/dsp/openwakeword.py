@@ -21,6 +21,7 @@ from trio_stt.dsp import WINDOW_SAMPLES
 from trio_stt.dsp.embedding import EMBEDDING_WIDTH, MEL_BINS, MEL_FRAMES, MEL_STEP, State, load_embedding
 from trio_stt.dsp.onnx import open_model
 from trio_stt.errors import SettingError, first_line
+from trio_stt.models import wake_word_trial
 from trio_stt.runtime.packages import package_folder
 
 FRAME_SAMPLES = 1280
@@ -188,6 +189,8 @@ def load_words(words: Sequence[str], paths: Sequence[str]) -> OpenWakeWords:
     classifiers = []
     for label, path in chosen.items():
         try:
+            if paths and (reason := wake_word_trial.refusal(path)):
+                raise ValueError(reason)  # noqa: TRY301 - handled like what onnxruntime raises
             classifiers.append(_Classifier(label, path))
         except Exception as error:  # noqa: BLE001 - onnxruntime raises a class of its own for each kind of bad file
             reason = first_line(error)
