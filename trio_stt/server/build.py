@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, kernels
+from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, downmix, kernels
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
 from trio_stt.dsp.wake_words import WakeWords
@@ -95,6 +95,7 @@ def prepare_process() -> None:
     """Compile the kernels, build the settings' schema and shorten the interpreter's switch interval, before serving."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     kernels.warm_up()
+    downmix.warm_up()
     boundary.warm_up()
     setting_schemas()
 

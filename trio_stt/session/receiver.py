@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import trio
 
-from trio_stt.dsp import kernels
+from trio_stt.dsp.downmix import Downmixer
 from trio_stt.errors import CommandError, ResumeError, WireError
 from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
@@ -68,6 +68,7 @@ class Receiver:
         # As of what was received; `SessionState.streaming` follows when the command before it is processed.
         self._accepting = False
         self._refusing_audio = False
+        self._downmixer = Downmixer()
         self._rate = TokenBucket(settings.max_audio_speed, AUDIO_RATE_WINDOW_S) if settings.max_audio_speed else None
         self._closed = False
         self._active = trio.Event()
@@ -167,7 +168,7 @@ class Receiver:
         if self._refuses_audio():
             self._counters.rejected_audio_chunks += 1
             return
-        samples = kernels.downmix_pcm16(packet.pcm, packet.channels)
+        samples = self._downmixer.push(packet.pcm, channels=packet.channels, rate_hz=packet.rate_hz)
         audio = Audio(samples, packet.rate_hz)
         length_us = audio.length_us
         if self._rate and (wait_s := self._rate.acquire(length_us / 1_000_000, self._active_s)):
