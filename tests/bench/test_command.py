@@ -76,7 +76,7 @@ def test_invalid_key_file_is_rejected_without_showing_it(
             ["--api-key-file", os.devnull],
             f"argument --api-key-file: {os.devnull} must contain one key: a line of 1 to 512 ASCII characters",
         ),
-        (["nothing.wav"], "nothing.wav: no such file"),
+        (["nothing.wav"], "nothing.wav: cannot be opened: No such file or directory"),
     ],
 )
 def test_invalid_options_end_with_one_line(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

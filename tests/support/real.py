@@ -40,3 +40,12 @@ def shared_sentences() -> list[tuple[Path, str]]:
     if not pairs:
         missing(f"no sentences in TRIO_STT_TEST_AUDIO={folder}")
     return pairs
+
+
+def shared_input(name: str) -> Path:
+    """A file of a kind that once failed, from the folder `inputs` beside the one that TRIO_STT_TEST_AUDIO names."""
+    folder = os.environ.get("TRIO_STT_TEST_AUDIO")
+    path = Path(folder or "nowhere").parent / "inputs" / name
+    if not path.exists():
+        missing(f"{name} is not in a folder `inputs` beside TRIO_STT_TEST_AUDIO={folder}")
+    return path

@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(serve)
     transcribe = commands.add_parser("transcribe", help="transcribe sound files", allow_abbrev=False)
     transcribe.add_argument(
-        "files", nargs="+", metavar="FILE", help="WAV, FLAC or OGG; - reads a WAV from standard input"
+        "files", nargs="+", metavar="FILE", help="sound or film file of any kind; - is standard input"
     )
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     add_settings(transcribe, without=_SERVER_ONLY)

@@ -5,21 +5,23 @@ does not depend on the server that is measured.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from trio_stt.bench.speech_plan import Clip
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.dsp.kernels import to_int16
+from trio_stt.dsp.kernels import to_float32, to_int16
 from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, SileroModel, new_state
 from trio_stt.errors import AudioFileError
 from trio_stt.runtime.packages import package_folder
+from trio_stt.sound.reader import open_sound
 
-_SUFFIXES = (".wav", ".flac", ".ogg")
+_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".aif", ".aiff")
+"""In a folder, where other files may lie as well; the format of a file follows its content."""
 _SPEECH = 0.5
 """Silero's probability from which a window counts as speech: its authors' default."""
 _PAUSE_S = 0.3
@@ -109,13 +111,9 @@ def speech_intervals(silero: SileroModel, samples: NDArray[np.float32]) -> list[
 
 
 def _read(name: str) -> tuple[NDArray[np.float32], int]:
-    if not Path(name).is_file():
-        raise AudioFileError(f"{name}: no such file")
-    try:
-        samples, rate_hz = soundfile.read(name, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise AudioFileError(f"{name}: not a readable sound file: {error.error_string}") from None
-    return samples.mean(axis=1), rate_hz
+    with closing(open_sound(name)) as sound:
+        samples = np.concatenate([np.empty(0, np.int16), *sound.mono_blocks()])
+    return to_float32(samples), sound.rate_hz
 
 
 def _words(path: Path) -> str | None:

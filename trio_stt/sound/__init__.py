@@ -1,0 +1,1 @@
+"""Reading of sound files, for `trio-stt transcribe`, uploads and the load test."""

@@ -1,0 +1,35 @@
+"""What the decoders of sound files have in common."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DamagedSound(Exception):  # noqa: N818 - a state; `reader` names the file
+    """A file cannot be opened or decoded, or not to its end; the message gives the reason."""
+
+
+class Decoder(Protocol):
+    """An open sound file.
+
+    Attributes:
+        rate_hz: Of its samples; above 0.
+        channels: Of its samples; above 0.
+        length_s: Its length in seconds as the file states it, which may be wrong; None where it states none.
+    """
+
+    rate_hz: int
+    channels: int
+    length_s: float | None
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Its audio from the start: float32, shape (n, channels), n at most a second; -1 to 1, or a little beyond.
+
+        Raises:
+            DamagedSound: The rest cannot be decoded; everything before was returned.
+        """
+
+    def close(self) -> None:
+        """Release the decoder; the file itself stays open."""

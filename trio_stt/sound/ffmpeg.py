@@ -1,0 +1,184 @@
+"""Decoding with FFmpeg, by PyAV: Ogg, MP3, M4A, WebM and all else that libsndfile does not read.
+
+The container is found from the content, among those that hold sound or film and name no other file. Only the first
+audio stream is decoded.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from trio_stt.sound.decoder import DamagedSound
+
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,g722,g726,gsm,loas,matroska,mov,mp3,mpeg,mpegts,"
+    "ogg,rm,tak,tta,voc,w64,wav,webm,wv,xwma"
+)
+"""FFmpeg's demuxers. Without a list, a file can be a playlist that names other files or addresses."""
+_MAX_READ_FACTOR = 20
+_READ_ALLOWANCE_BYTES = 64 << 20
+"""FFmpeg may read a file this many times, and a small one a bit more often. A demuxer seeks back now and then, but one
+that goes in circles would never end."""
+_MIN_LOSS_S = 0.5
+"""A file that ends less than this before its stated length is whole: encoders round, and cut the padding."""
+_TAIL_BYTES = 1 << 17
+"""The end of an Ogg file in which its last page begins: a page takes 65,307 bytes at most."""
+_TOO_LONG_S = 1e6
+
+
+class _CountedFile:
+    """The file as FFmpeg gets it: without a name that it could guess a format from, and with an end to all reading."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.size_bytes = os.fstat(source.fileno()).st_size
+        self._left_bytes = self.size_bytes * _MAX_READ_FACTOR + _READ_ALLOWANCE_BYTES
+
+    def read(self, size_bytes: int) -> bytes:
+        content = self._source.read(size_bytes)
+        # Each call counts for a block at least, because a loop may read nothing at the end again and again.
+        self._left_bytes -= max(len(content), 4096)
+        return content if self._left_bytes > 0 else b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
+
+class FFmpegDecoder:
+    """See `Decoder`.
+
+    Args:
+        source: Seekable, at its start, with a file descriptor.
+
+    Raises:
+        DamagedSound: FFmpeg does not read it, or finds no audio in it.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        try:
+            self._container = av.open(
+                _CountedFile(source), mode="r", options={"format_whitelist": _CONTAINERS}, metadata_errors="replace"
+            )
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise DamagedSound(_reason(error)) from None
+        if not self._container.streams.audio:
+            self._container.close()
+            raise DamagedSound("it has no audio, or its codec is not supported")
+        self._stream = self._container.streams.audio[0]
+        context = self._stream.codec_context
+        self.rate_hz = context.sample_rate
+        self.channels = context.channels
+        self.length_s = self._stated_length_s()
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """See `Decoder.blocks`."""
+        converter = _Converter(self._stream.codec_context.layout.name, self.rate_hz, self.channels)
+        frames, fault = 0, ""
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    decoded = packet.decode()
+                except av.FFmpegError as error:
+                    fault = fault or f"{_reason(error)} at {frames / self.rate_hz:.1f} s"
+                    continue
+                for frame in decoded:
+                    for block in converter.convert(frame):
+                        frames += len(block)
+                        yield block
+            for block in converter.convert(None):
+                frames += len(block)
+                yield block
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise DamagedSound(_reason(error)) from None
+        if self._is_cut(frames / self.rate_hz):
+            raise DamagedSound(f"it is cut off after {frames / self.rate_hz:.1f} s")
+        if fault:
+            raise DamagedSound(fault)
+
+    def close(self) -> None:
+        """See `Decoder.close`."""
+        self._container.close()
+
+    def _stated_length_s(self) -> float | None:
+        stream = self._stream
+        length_s: float | None = None
+        if stream.duration is not None and stream.time_base is not None:
+            length_s = float(stream.duration * stream.time_base)
+        elif self._container.duration is not None:
+            length_s = self._container.duration / av.time_base
+        return length_s if length_s is not None and 0 < length_s < _TOO_LONG_S else None
+
+    def _is_cut(self, decoded_s: float) -> bool:
+        format_name = self._container.format.name
+        if format_name == "ogg":
+            return _ends_within_a_page(self._source)
+        if format_name == "mp3":
+            frames = _stated_mp3_frames(self._source)
+            stated_s = None if frames is None else frames * self._stream.codec_context.frame_size / self.rate_hz
+        else:  # elsewhere the length is often estimated from a bit rate, which says nothing about the end
+            stated_s = self.length_s if {"mp4", "matroska"} & set(format_name.split(",")) else None
+        return stated_s is not None and decoded_s < stated_s - _MIN_LOSS_S
+
+
+class _Converter:
+    """Converts frames, whose format may change on the way, to float32 of one rate and number of channels."""
+
+    def __init__(self, layout: str, rate_hz: int, channels: int) -> None:
+        self._layout, self._rate_hz, self._channels = layout, rate_hz, channels
+        self._resampler: AudioResampler | None = None
+        self._form: tuple[str, str, int] | None = None
+
+    def convert(self, frame: AudioFrame | None) -> Iterator[NDArray[np.float32]]:
+        """The audio of the next frame, float32, shape (n, channels); None ends the stream."""
+        form = None if frame is None else (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is not None and form != self._form:
+            yield from self._arrays(self._resampler.resample(None))
+            self._resampler = None
+        if frame is None:
+            return
+        if self._resampler is None:
+            self._resampler = AudioResampler(format="flt", layout=self._layout, rate=self._rate_hz)
+            self._form = form
+        yield from self._arrays(self._resampler.resample(frame))
+
+    def _arrays(self, frames: list[AudioFrame]) -> Iterator[NDArray[np.float32]]:
+        for frame in frames:
+            yield frame.to_ndarray().astype(np.float32, copy=False).reshape(-1, self._channels)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
+
+
+def _ends_within_a_page(source: BinaryIO) -> bool:
+    """Whether the last page of an Ogg file is longer than what is there."""
+    tail = _read_at(source, max(0, os.fstat(source.fileno()).st_size - _TAIL_BYTES), _TAIL_BYTES)
+    page = tail[tail.rfind(b"OggS") :] if b"OggS" in tail else b""
+    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""  # noqa: PLR2004 - the header's size, its last byte counts the segments
+    return bool(page) and (len(page) < 27 or len(page) < 27 + page[26] + sum(segments))  # noqa: PLR2004 - as above
+
+
+def _stated_mp3_frames(source: BinaryIO) -> int | None:
+    """The number of frames that an MP3 states in a Xing header, as variable bit rates need it, without that one."""
+    head = _read_at(source, 0, 10)
+    # The size in a tag has seven bits to a byte.
+    tag_bytes = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)) + 10
+    first = _read_at(source, tag_bytes if head.startswith(b"ID3") else 0, 256)
+    at = max(first.find(b"Xing"), first.find(b"Info"))
+    has_frames = at >= 0 and len(first) >= at + 12 and first[at + 7] & 1
+    return int.from_bytes(first[at + 8 : at + 12]) if has_frames else None
+
+
+def _read_at(source: BinaryIO, offset: int, size_bytes: int) -> bytes:
+    source.seek(offset)
+    return source.read(size_bytes)

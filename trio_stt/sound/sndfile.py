@@ -1,0 +1,120 @@
+"""Decoding with libsndfile: WAV, AIFF, AU, CAF, W64, FLAC and its other formats, but neither Ogg nor MPEG audio.
+
+It reads forward only, because some codecs cannot seek, and trusts no length that a file states.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from trio_stt.sound.decoder import DamagedSound
+
+_MAX_STATED_S = 1e6
+"""A longer stated length means that the length is unknown, as libsndfile says by the largest possible number."""
+_SHORTER_THAN_STATED = re.compile(r"(?:data|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)")
+"""In libsndfile's log: the size of all samples that the header of a WAV, AIFF, 8SVX or AU states, and theirs."""
+_STREAMED_BYTES = 0x7FFF_0000
+"""From this size on, the size in a header stands for an unknown one: programs that write to a pipe put it there."""
+_FLOATS = frozenset({"FLOAT", "DOUBLE"})
+_WHOLE_SHARE = 0.1
+"""Of the samples of a float file that are not 0, more than this share lies beyond full scale only if its samples are
+whole numbers of some width."""
+
+
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
+    """A file that soundfile does not seek in: it would do so for every block, and GSM 6.10 cannot."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndfileDecoder:
+    """See `Decoder`.
+
+    Args:
+        source: Seekable, at its start, with a file descriptor: libsndfile reads that one without Python, and does not
+            see the file's name, whose extension it would trust more than the content.
+
+    Raises:
+        DamagedSound: libsndfile does not read it.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        try:
+            self._file = _ForwardFile(source.fileno(), closefd=False)
+        except soundfile.LibsndfileError as error:
+            raise DamagedSound(error.error_string.rstrip(".")) from None
+        self.rate_hz: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self._stated_frames: int = self._file.frames
+        known = 0 < self._stated_frames <= _MAX_STATED_S * self.rate_hz
+        self.length_s = self._stated_frames / self.rate_hz if known else None
+        self._source = source
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the header states that there are no samples, as recorders leave it that lost power."""
+        return self._stated_frames == 0
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """See `Decoder.blocks`."""
+        scale = self._scale()
+        frames = 0
+        for block in self._raw_blocks():
+            frames += len(block)
+            yield block if scale is None else np.clip(np.nan_to_num(block) * np.float32(scale), -1, 1)
+        if self.length_s is not None and frames < self._stated_frames:
+            raise DamagedSound(f"it ends after {frames / self.rate_hz:.1f} of {self.length_s:.1f} s")
+        if self._is_cut():
+            raise DamagedSound("it is shorter than its header says")
+
+    def close(self) -> None:
+        """See `Decoder.close`."""
+        self._file.close()
+
+    def _raw_blocks(self) -> Iterator[NDArray[np.float32]]:
+        while True:
+            # As float: libsndfile casts float files to integers without scaling. 16-bit samples survive exactly.
+            block = np.full((self.rate_hz, self.channels), np.nan, np.float32)
+            try:
+                read: NDArray[np.float32] = self._file.read(out=block)
+            except soundfile.LibsndfileError as error:
+                # The samples before the fault are in the block; their number is not returned, hence the NaNs.
+                if (decoded := int((~np.isnan(block[:, 0])).cumprod().sum())) > 0:
+                    yield block[:decoded]
+                raise DamagedSound(error.error_string.rstrip(".")) from None
+            if not len(read):
+                return
+            yield read
+
+    def _is_cut(self) -> bool:
+        sizes = _SHORTER_THAN_STATED.search(self._file.extra_info)
+        return sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED_BYTES
+
+    def _scale(self) -> float | None:
+        """The factor for float samples, whose full scale is not 1 in files of some programs; None for all others.
+
+        It is found in one pass over the whole file: at its start there may be silence.
+        """
+        if self._file.subtype not in _FLOATS:
+            return None
+        exponents = np.zeros(66, np.int64)  # how many samples need this many bits
+        for block in self._raw_blocks():
+            magnitudes = np.abs(block[np.isfinite(block) & (block != 0)])
+            exponents += np.bincount(np.clip(np.frexp(magnitudes)[1], 0, 65), minlength=66)
+        self._rewind()
+        total = int(exponents.sum())
+        if not total or exponents[1:].sum() <= _WHOLE_SHARE * total:
+            return 1.0
+        # The widest of some samples, so that a damaged one decides nothing.
+        bits = int(np.flatnonzero(exponents.cumsum() >= 0.9999 * total)[0])
+        return float(2.0 ** -next((width for width in (15, 23, 31) if bits <= width + 1), bits))
+
+    def _rewind(self) -> None:
+        self._file.close()
+        self._source.seek(0)
+        self._file = _ForwardFile(self._source.fileno(), closefd=False)

@@ -1,0 +1,71 @@
+"""Where the bytes of a sound file come from: a file, or a pipe that is copied to a temporary file first.
+
+Decoders need a file that they can seek in: the length of a pipe is unknown, and an MP4 may have its index at the end.
+"""
+
+import stat
+import sys
+import tempfile
+from contextlib import ExitStack
+from os import fstat
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from trio_stt.errors import AudioFileError
+
+MAX_PIPE_BYTES = 8 << 30
+"""What is read from a pipe at most: twice the largest WAV file, so that an endless pipe does not fill the disk."""
+_PIECE_BYTES = 1 << 20
+
+
+def open_source(name: str) -> tuple[BinaryIO, bool]:
+    """Open a file by its name; `-` is standard input.
+
+    Returns:
+        The file, unbuffered and seekable, and whether it is a copy of something that can be read only once.
+
+    Raises:
+        AudioFileError: It cannot be opened or copied.
+    """
+    if name == "-":
+        if sys.stdin is None:
+            raise AudioFileError("-: standard input is closed")
+        return _copied(sys.stdin.buffer, name), True
+    try:
+        source = Path(name).open("rb", buffering=0)  # noqa: SIM115 - the decoder keeps it open
+    except OSError as error:
+        raise AudioFileError(f"{shown_name(name)}: cannot be opened: {error.strerror or error}") from None
+    if stat.S_ISREG(fstat(source.fileno()).st_mode):
+        return source, False
+    with source:
+        return _copied(source, name), True
+
+
+def shown_name(name: str) -> str:
+    """A file's name as it can be printed, also where it is not UTF-8."""
+    return name.encode(errors="replace").decode()
+
+
+def _copied(source: IO[bytes], name: str) -> BinaryIO:
+    """A temporary file with the content of a pipe.
+
+    Raises:
+        AudioFileError: It is too long, or one of both cannot be read or written.
+    """
+    try:
+        copy = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the decoder keeps it open
+        with ExitStack() as undo:
+            undo.callback(copy.close)
+            left_bytes = MAX_PIPE_BYTES
+            while piece := source.read(_PIECE_BYTES):
+                left_bytes -= len(piece)
+                if left_bytes < 0:
+                    raise AudioFileError(
+                        f"{shown_name(name)}: has more than {MAX_PIPE_BYTES >> 30} GiB; save it as a file"
+                    )
+                copy.write(piece)
+            undo.pop_all()
+    except OSError as error:
+        reason = error.strerror or error
+        raise AudioFileError(f"{shown_name(name)}: cannot be copied to a temporary file: {reason}") from None
+    return cast("BinaryIO", copy)
