@@ -31,6 +31,7 @@ ALLOWED = {
     "KEEP_TRACKS": "keeps the tracks of a MediaStream",
     "GOING_AWAY": "RFC 6455's name of close code 1001",
     "CLOSE_GOING_AWAY": "the same",
+    "tell": "a method of Python's files",
     "Home": "a key of the keyboard",
     "home_folder": "the user's, named by $HOME",
     "test_nothing_is_written_to_the_home_folder": "the same",

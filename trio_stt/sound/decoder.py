@@ -11,6 +11,10 @@ class DamagedSound(Exception):  # noqa: N818 - a state; `reader` names the file
     """A file cannot be opened or decoded, or not to its end; the message gives the reason."""
 
 
+class NoAudioFound(DamagedSound):
+    """The container is known, but holds no audio, or audio of an unknown codec."""
+
+
 class Decoder(Protocol):
     """An open sound file.
 

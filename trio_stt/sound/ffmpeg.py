@@ -14,7 +14,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-from trio_stt.sound.decoder import DamagedSound
+from trio_stt.sound.decoder import DamagedSound, NoAudioFound
 
 _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,g722,g726,gsm,loas,matroska,mov,mp3,mpeg,mpegts,"
@@ -27,6 +27,9 @@ _READ_ALLOWANCE_BYTES = 64 << 20
 that goes in circles would never end."""
 _MIN_LOSS_S = 0.5
 """A file that ends less than this before its stated length is whole: encoders round, and cut the padding."""
+_STATED = frozenset({"mp4", "matroska", "flv", "avi", "asf"})
+"""Containers with their length in the header. Elsewhere FFmpeg often estimates it from the file's size and a bit rate,
+which says nothing about the end."""
 _TAIL_BYTES = 1 << 17
 """The end of an Ogg file in which its last page begins: a page takes 65,307 bytes at most."""
 _TOO_LONG_S = 1e6
@@ -71,11 +74,12 @@ class FFmpegDecoder:
             )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise DamagedSound(_reason(error)) from None
-        if not self._container.streams.audio:
+        streams = self._container.streams.audio
+        context = streams[0].codec_context if streams else None
+        if context is None:
             self._container.close()
-            raise DamagedSound("it has no audio, or its codec is not supported")
-        self._stream = self._container.streams.audio[0]
-        context = self._stream.codec_context
+            raise NoAudioFound("its codec is not supported" if streams else "it contains no audio")
+        self._stream = streams[0]
         self.rate_hz = context.sample_rate
         self.channels = context.channels
         self.length_s = self._stated_length_s()
@@ -125,8 +129,8 @@ class FFmpegDecoder:
         if format_name == "mp3":
             frames = _stated_mp3_frames(self._source)
             stated_s = None if frames is None else frames * self._stream.codec_context.frame_size / self.rate_hz
-        else:  # elsewhere the length is often estimated from a bit rate, which says nothing about the end
-            stated_s = self.length_s if {"mp4", "matroska"} & set(format_name.split(",")) else None
+        else:
+            stated_s = self.length_s if _STATED & set(format_name.split(",")) else None
         return stated_s is not None and decoded_s < stated_s - _MIN_LOSS_S
 
 

@@ -17,7 +17,7 @@ from trio_stt.dsp.downmix import Downmixer
 from trio_stt.dsp.kernels import MAX_CHANNELS, to_int16
 from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from trio_stt.errors import AudioFileError
-from trio_stt.sound.decoder import DamagedSound, Decoder
+from trio_stt.sound.decoder import DamagedSound, Decoder, NoAudioFound
 from trio_stt.sound.sndfile import SndfileDecoder
 from trio_stt.sound.source import open_source, shown_name
 
@@ -172,6 +172,5 @@ def _decoder(source: BinaryIO) -> Decoder:
         return FFmpegDecoder(source)
     except DamagedSound as error:
         if empty is not None:
-            source.seek(0)
             return empty
-        raise (fault or error) from None
+        raise (error if fault is None or isinstance(error, NoAudioFound) else fault) from None

@@ -20,9 +20,10 @@ _SHORTER_THAN_STATED = re.compile(r"(?:data|SSND|BODY|Data Size) *: (\d+) \(shou
 _STREAMED_BYTES = 0x7FFF_0000
 """From this size on, the size in a header stands for an unknown one: programs that write to a pipe put it there."""
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
-_WHOLE_SHARE = 0.1
-"""Of the samples of a float file that are not 0, more than this share lies beyond full scale only if its samples are
-whole numbers of some width."""
+_LOUD_BITS = 5
+"""Float samples may exceed full scale by this many bits, 30 dB; above, they are whole numbers of some width."""
+_DAMAGED_SAMPLES = 16
+"""The loudest samples of a float file that do not decide its scale, because they may be damaged."""
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
@@ -107,11 +108,10 @@ class SndfileDecoder:
             magnitudes = np.abs(block[np.isfinite(block) & (block != 0)])
             exponents += np.bincount(np.clip(np.frexp(magnitudes)[1], 0, 65), minlength=66)
         self._rewind()
-        total = int(exponents.sum())
-        if not total or exponents[1:].sum() <= _WHOLE_SHARE * total:
+        loud = np.flatnonzero(exponents[::-1].cumsum()[::-1] > _DAMAGED_SAMPLES)
+        bits = int(loud[-1]) if loud.size else 0
+        if bits <= _LOUD_BITS:
             return 1.0
-        # The widest of some samples, so that a damaged one decides nothing.
-        bits = int(np.flatnonzero(exponents.cumsum() >= 0.9999 * total)[0])
         return float(2.0 ** -next((width for width in (15, 23, 31) if bits <= width + 1), bits))
 
     def _rewind(self) -> None:

@@ -1,0 +1,379 @@
+"""Sound files of every kind give their samples; what is wrong with one is said in one line."""
+
+import os
+import struct
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.support.real import shared_input
+from tests.support.sound_files import RATE_HZ, Samples, encode, read, sweep
+from trio_stt.dsp.resample import StreamResampler
+from trio_stt.errors import AudioFileError
+from trio_stt.sound import source as source_module
+from trio_stt.sound.reader import open_sound
+
+SWEEP = sweep(4.0)
+
+
+def wav(path: Path, samples: Samples = SWEEP, *, subtype: str = "PCM_16", rate_hz: int = RATE_HZ) -> Path:
+    soundfile.write(path, samples, rate_hz, format="WAV", subtype=subtype)
+    return path
+
+
+def assert_same_sound(samples: Samples, expected: Samples, *, within_s: float = 0.15, closeness: float = 0.95) -> None:
+    """Compare by correlation at the best shift: codecs add up to `within_s` before the sound and change the samples."""
+    shift = round(within_s * RATE_HZ)
+    padded = np.pad(samples.astype(np.float64), (shift, shift))[: expected.size + 2 * shift]
+    spectrum = np.fft.rfft(padded) * np.conj(np.fft.rfft(expected, padded.size))
+    products = np.fft.irfft(spectrum, padded.size)[: padded.size - expected.size + 1]
+    best = int(np.argmax(products))
+    found = padded[best : best + expected.size]
+    assert products[best] >= closeness * np.linalg.norm(found) * np.linalg.norm(expected)
+    assert np.linalg.norm(found) >= 0.5 * np.linalg.norm(expected)
+
+
+def at_16_khz(path: Path) -> tuple[Samples, str]:
+    samples, rate_hz, fault = read(path)
+    resampler = StreamResampler(rate_hz)
+    whole = np.concatenate((resampler.push(samples), resampler.flush()))
+    return (whole / np.float32(32768)).astype(np.float32), fault
+
+
+SNDFILE_KINDS = [
+    *[("WAV", subtype) for subtype in ("PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "GSM610")],
+    *[("WAV", subtype) for subtype in ("IMA_ADPCM", "MS_ADPCM", "G721_32")],
+    *[
+        (container, "PCM_16")
+        for container in ("WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "SVX", "VOC", "NIST")
+    ],
+]
+
+
+@pytest.mark.parametrize(("container", "subtype"), SNDFILE_KINDS)
+def test_containers_and_codecs_of_libsndfile(tmp_path: Path, container: str, subtype: str) -> None:
+    rate_hz = 8_000 if subtype == "G721_32" else RATE_HZ
+    soundfile.write(tmp_path / "a.mp3", sweep(4.0, rate_hz), rate_hz, format=container, subtype=subtype)
+    samples, fault = at_16_khz(tmp_path / "a.mp3")
+    assert fault == ""
+    assert_same_sound(samples, SWEEP)
+
+
+FFMPEG_KINDS = [
+    *[("mp3", "libmp3lame", 16_000), ("mp3", "libmp3lame", 44_100), ("mp2", "mp2", 16_000)],
+    *[("m4a", "aac", 44_100), ("mp4", "aac", 48_000), ("mov", "alac", 16_000), ("3gp", "aac", 16_000)],
+    *[("aac", "aac", 16_000), ("webm", "libopus", 48_000), ("ogg", "libopus", 48_000), ("mkv", "aac", 16_000)],
+    *[
+        ("amr", "libopencore_amrnb", 8_000),
+        ("ts", "aac", 48_000),
+        ("avi", "libmp3lame", 44_100),
+        ("flv", "aac", 44_100),
+    ],
+    *[("wv", "wavpack", 16_000), ("tta", "tta", 16_000), ("ac3", "ac3", 48_000)],
+]
+
+
+@pytest.mark.parametrize(("extension", "codec", "rate_hz"), FFMPEG_KINDS)
+def test_containers_and_codecs_of_ffmpeg(tmp_path: Path, extension: str, codec: str, rate_hz: int) -> None:
+    path = encode(tmp_path / f"a.{extension}", sweep(4.0, rate_hz), codec=codec, rate_hz=rate_hz)
+    samples, fault = at_16_khz(path.rename(tmp_path / "a.raw"))
+    assert fault == ""
+    assert_same_sound(samples, SWEEP)
+
+
+@pytest.mark.parametrize("rate_hz", [4_000, 6_000, 8_000, 11_025, 22_050, 48_000, 192_000, 384_000])
+def test_every_sample_rate(tmp_path: Path, rate_hz: int) -> None:
+    samples, fault = at_16_khz(wav(tmp_path / "a.wav", sweep(4.0, rate_hz), rate_hz=rate_hz))
+    assert fault == ""
+    assert_same_sound(samples, SWEEP, closeness=0.85)
+
+
+@pytest.mark.parametrize("name", ["a.raw", "a.mp3", "a", "a.txt", "a.wav.part"])
+def test_name_decides_nothing(tmp_path: Path, name: str) -> None:
+    assert np.array_equal(read(wav(tmp_path / name))[0], read(wav(tmp_path / "a.wav"))[0])
+
+
+def with_size(path: Path, size_bytes: int) -> Path:
+    """The same WAV with this size in both its headers."""
+    content = bytearray(wav(path).read_bytes())
+    content[4:8] = content[40:44] = struct.pack("<I", size_bytes)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("size_bytes", [0, 0x7FFF_F000, 0x8000_0000, 0xFFFF_FFFF])
+def test_wav_of_unknown_size_is_read_to_its_end(tmp_path: Path, size_bytes: int) -> None:
+    expected = read(wav(tmp_path / "a.wav"))[0]
+    samples, _, fault = read(with_size(tmp_path / "b.wav", size_bytes))
+    assert fault == ""
+    assert np.array_equal(samples, expected)
+
+
+def test_flac_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", SWEEP, RATE_HZ)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0  # the number of samples takes 36 bits
+    content[22:26] = bytes(4)
+    (tmp_path / "b.flac.part").write_bytes(content)
+    with closing(open_sound(str(tmp_path / "b.flac.part"))) as sound:
+        assert sound.length_s is None
+    samples, _, fault = read(tmp_path / "b.flac.part")
+    assert fault == ""
+    assert np.array_equal(samples, read(tmp_path / "a.flac")[0])
+
+
+CUT_KINDS = [
+    *[("mp3", "libmp3lame", 16_000), ("aac", "aac", 16_000), ("ogg", "libopus", 48_000), ("webm", "libopus", 48_000)],
+    *[
+        ("flac", "flac", 16_000),
+        ("wav", "pcm_s16le", 16_000),
+        ("aiff", "pcm_s16be", 16_000),
+        ("au", "pcm_s16be", 16_000),
+    ],
+    *[("amr", "libopencore_amrnb", 8_000), ("flv", "aac", 44_100), ("wav", "adpcm_ms", 16_000)],
+]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.623, 0.75])
+@pytest.mark.parametrize(("extension", "codec", "rate_hz"), CUT_KINDS)
+def test_cut_file_gives_all_up_to_the_cut_once_and_a_fault(
+    tmp_path: Path, extension: str, codec: str, rate_hz: int, share: float
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, 6 * rate_hz)  # so that all parts take as many bytes
+    path = encode(tmp_path / f"a.{extension}", sweep(6.0, rate_hz) + noise, codec=codec, rate_hz=rate_hz)
+    whole, _ = at_16_khz(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: round(share * len(content))])
+    samples, fault = at_16_khz(path)
+    assert "cannot be read to its end: " in fault
+    assert len(fault.splitlines()) == 1
+    page_s = 1.0 if extension == "ogg" else 0.35  # a page or block that is not whole is lost
+    assert share * 6.0 - page_s - 0.2 < samples.size / RATE_HZ < share * 6.0 + 0.3
+    assert_same_sound(samples[: -RATE_HZ // 4], whole[: samples.size - RATE_HZ // 4], closeness=0.99)
+
+
+def test_mp3_without_a_header_is_read_to_its_end(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp3", SWEEP, codec="libmp3lame")
+    content = path.read_bytes()
+    first = content.find(b"\xff\xf3")
+    second = content.find(b"\xff\xf3", first + 4)
+    path.write_bytes(content[second:])
+    samples, fault = at_16_khz(path)
+    assert fault == ""
+    assert samples.size / RATE_HZ == pytest.approx(4.0, abs=0.2)
+
+
+def test_mp3_that_states_millions_of_frames_ends(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp3", SWEEP, codec="libmp3lame")
+    content = bytearray(path.read_bytes())
+    at = max(content.find(b"Xing"), content.find(b"Info"))
+    content[at + 8 : at + 12] = (50_000_000).to_bytes(4)
+    path.write_bytes(content)
+    samples, fault = at_16_khz(path)
+    assert samples.size / RATE_HZ == pytest.approx(4.0, abs=0.2)
+    assert "it is cut off after 4." in fault
+
+
+@pytest.mark.parametrize("damage", ["page numbers", "headers", "zeros", "cut"])
+def test_ogg_with_a_broken_second_link_ends(tmp_path: Path, damage: str) -> None:
+    soundfile.write(tmp_path / "a.ogg", SWEEP, RATE_HZ)
+    link = (tmp_path / "a.ogg").read_bytes()
+    second = bytearray(link)
+    match damage:
+        case "page numbers":
+            for at in range(len(second) - 4):
+                if second[at : at + 4] == b"OggS":
+                    second[at + 14 : at + 22] = os.urandom(8)
+        case "headers":
+            second[28:4_000] = bytes(3_972)
+        case "zeros":
+            second = bytearray(len(link))
+        case _:
+            second = second[:1_000]
+    (tmp_path / "b.ogg").write_bytes(link + second)
+    samples, _, _ = read(tmp_path / "b.ogg")
+    assert samples.size / RATE_HZ >= 3.9
+
+
+def test_chained_ogg_is_read_to_its_end(tmp_path: Path) -> None:
+    content = b""
+    for _ in range(3):
+        soundfile.write(tmp_path / "a.ogg", sweep(2.0), RATE_HZ)
+        content += (tmp_path / "a.ogg").read_bytes()
+    (tmp_path / "all.ogg").write_bytes(content)
+    samples, _, fault = read(tmp_path / "all.ogg")
+    assert fault == ""
+    assert samples.size / RATE_HZ == pytest.approx(6.0, abs=0.2)
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("full_scale", [2**15, 2**23, 2**31])
+def test_float_samples_on_the_scale_of_whole_numbers(tmp_path: Path, subtype: str, full_scale: int) -> None:
+    voice = np.concatenate((np.zeros(RATE_HZ, np.float32), SWEEP))
+    samples = read(wav(tmp_path / "a.wav", np.rint(voice * full_scale), subtype=subtype))[0]
+    assert np.abs(samples - np.rint(voice * 32768)).max() <= 1
+
+
+def test_float_samples_that_are_damaged_or_a_bit_too_loud_keep_their_scale(tmp_path: Path) -> None:
+    loud = 4 * SWEEP
+    loud[100:104] = [np.nan, np.inf, -np.inf, 1e30]
+    samples = read(wav(tmp_path / "a.wav", loud, subtype="FLOAT"))[0]
+    assert samples[100:104].tolist() == [0, 32767, -32768, 32767]
+    assert np.array_equal(samples[200:], np.clip(np.rint(loud[200:] * 32768), -32768, 32767))
+
+
+def test_channels_are_apart_or_mixed(tmp_path: Path) -> None:
+    stereo = np.stack((SWEEP, -0.5 * SWEEP), axis=1)
+    path = encode(tmp_path / "a.wav", stereo, codec="pcm_s16le")
+    with closing(open_sound(str(path))) as sound:
+        assert (sound.channels, sound.rate_hz) == (2, RATE_HZ)
+        assert sound.length_s == pytest.approx(4.0)
+        apart = np.concatenate(list(sound.blocks()))
+    assert np.abs(apart - stereo).max() < 1e-4
+    assert read(path)[0].shape == SWEEP.shape
+
+
+def test_opposite_channels_are_heard(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.m4a", np.stack((SWEEP, -SWEEP), axis=1), codec="aac")
+    assert_same_sound(at_16_khz(path)[0], SWEEP)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a readable sound file: it is empty"),
+        (b"nonsense", "not a readable sound file: Format not recognised"),
+        (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/a.ts\n", "not a readable sound file: Format not recognised"),
+        (b"ffconcat version 1.0\nfile '/etc/passwd'\n", "not a readable sound file: Format not recognised"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(1000), "not a readable sound file: Format not recognised"),
+        (b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(1000), "not a readable sound file: "),
+        (b"OggS" + bytes(1000), "not a readable sound file: "),
+    ],
+)
+def test_what_is_no_sound_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(AudioFileError) as refused:
+        open_sound(str(tmp_path / "a.wav"))
+    assert str(refused.value).startswith(f"{tmp_path}/a.wav: {message}")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def header_of(channels: int, rate_hz: int, tag: int = 1) -> bytes:
+    form = struct.pack("<HHIIHH", tag, channels, rate_hz, min(rate_hz * channels * 2, 2**32 - 1), 2 * channels, 16)
+    return b"RIFF" + struct.pack("<I", 36 + 3200) + b"WAVEfmt " + struct.pack("<I", 16) + form + b"data"
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (header_of(1, 1), "its sample rate is 1 Hz; 2000 to 768000 Hz are supported"),
+        (header_of(1, 2_000_000_000), "its sample rate is 2000000000 Hz; 2000 to 768000 Hz are supported"),
+        (header_of(9, 16_000), "has 9 channels; at most 8 are supported"),
+        (header_of(1_000, 16_000), "has 1000 channels; at most 8 are supported"),
+        (header_of(1, 16_000, tag=0x0123), "not a readable sound file: its codec is not supported"),
+    ],
+)
+def test_format_that_is_not_supported_is_named(tmp_path: Path, header: bytes, message: str) -> None:
+    (tmp_path / "a.wav").write_bytes(header + struct.pack("<I", 3200) + bytes(3200))
+    with pytest.raises(AudioFileError) as refused:
+        open_sound(str(tmp_path / "a.wav"))
+    assert message in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_film_without_sound_is_refused(tmp_path: Path) -> None:
+    import av  # noqa: PLC0415 - this test alone writes a film
+
+    with av.open(tmp_path / "a.mp4", "w") as output:
+        stream = output.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
+        output.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        output.mux(stream.encode(None))
+    with pytest.raises(AudioFileError, match="not a readable sound file: it contains no audio"):
+        open_sound(str(tmp_path / "a.mp4"))
+
+
+def test_reading_ends_at_the_longest_length(tmp_path: Path) -> None:
+    for path in (wav(tmp_path / "a.wav"), encode(tmp_path / "a.mp3", SWEEP, codec="libmp3lame")):
+        samples, _, fault = read(path, max_length_s=2.0)
+        assert fault == f"{path}: is longer than 2 s"
+        assert samples.size <= 2 * RATE_HZ
+
+
+def test_long_file_takes_little_memory(tmp_path: Path) -> None:
+    """Ten minutes, which take 19 MB as samples."""
+    for path in (
+        encode(tmp_path / "a.m4a", np.zeros(600 * 8_000, np.float32), codec="aac", rate_hz=8_000),
+        wav(tmp_path / "a.flac", np.zeros(600 * 8_000, np.float32), rate_hz=8_000),
+    ):
+        tracemalloc.start()
+        with closing(open_sound(str(path))) as sound:
+            length_s = sum(block.size for block in sound.mono_blocks()) / sound.rate_hz
+        assert length_s == pytest.approx(600, abs=1)
+        assert tracemalloc.get_traced_memory()[1] < 5 << 20
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes of this kind")
+def test_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.m4a", SWEEP, codec="aac")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(path.read_bytes()))
+    writer.start()
+    with closing(open_sound(str(tmp_path / "pipe"))) as sound:
+        assert sound.is_copy
+        samples = np.concatenate(list(sound.mono_blocks()))
+    writer.join()
+    assert np.array_equal(samples, read(path)[0])
+
+
+def test_endless_pipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_module, "MAX_PIPE_BYTES", 3 << 20)
+    monkeypatch.setattr(source_module.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(AudioFileError, match=r"/dev/zero: has more than 0 GiB; save it as a file"):
+        open_sound("/dev/zero")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(AudioFileError, match="-: standard input is closed"):
+        open_sound("-")
+
+
+def test_dev_stdin_and_substitution_are_read(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav")
+    script = (
+        "import sys; from trio_stt.sound.reader import open_sound\n"
+        "for name in sys.argv[1:]: print(sum(block.size for block in open_sound(name).mono_blocks()))"
+    )
+    command = f'cat {path} | {sys.executable} -c "$0" /dev/stdin <(cat {path}) {path}'
+    done = subprocess.run(["bash", "-c", command, script], capture_output=True, check=True, timeout=60)  # noqa: S603, S607
+    assert done.stdout.split() == [b"64000"] * 3
+
+
+SPECIMENS: list[tuple[str, float, Callable[[str], bool]]] = [
+    ("speech_size0.wav", 10.5, lambda fault: not fault),
+    ("speech_unknown_length.flac", 10.5, lambda fault: not fault),
+    ("speech_cut.flac", 7.2, bool),
+    ("speech_cut.mp3", 6.3, bool),
+    ("speech_gsm610.wav", 10.6, lambda fault: not fault),
+    ("g721.wav", 1.0, lambda fault: not fault),
+    ("opposite_phase.flac", 10.5, lambda fault: not fault),
+]
+
+
+@pytest.mark.parametrize(("name", "length_s", "is_expected"), SPECIMENS)
+def test_specimens(name: str, length_s: float, is_expected: Callable[[str], bool]) -> None:
+    samples, rate_hz, fault = read(shared_input(name))
+    assert samples.size / rate_hz == pytest.approx(length_s, abs=0.1)
+    assert is_expected(fault)
+    if name == "opposite_phase.flac":
+        assert np.sqrt(np.mean(samples.astype(float) ** 2)) > 2_000
