@@ -1,10 +1,10 @@
-"""Limits on open connections, in all and for each address; makes room by closing those that wait for a request.
+"""Limits on open connections, in total and per address; makes room by closing connections that wait for a request.
 
 It owns the counts. It must not know sockets: the hosting layer reports each connection, and closes those named here.
 
 A connection waits for a request from its start to the end of the first request's head, TLS handshake included, and
-again between requests. Many connections that only wait (slowloris) therefore keep no other client out, even when they
-use up all descriptors that the process may open.
+again between requests. So many connections that only wait (slowloris) do not keep other clients out, even when they use
+up all descriptors that the process may open.
 """
 
 import logging
@@ -22,28 +22,29 @@ from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.settings import Settings
 
 _RESERVED_DESCRIPTORS = 64
-"""For models, logs, the page's files and the event loop: a server without sessions has some 30 open."""
+"""Descriptors kept free for models, logs, the page's files and the event loop: a server without sessions has about 30
+open."""
 _DESCRIPTORS_PER_RECORDED_SESSION = 3
-"""Its socket, its audio and its events."""
+"""Descriptors of a recorded session: its socket, its audio and its events."""
 _MAX_DESCRIPTORS = 65_536
-"""Raising the limit further only slows programs down that close every possible descriptor."""
+"""Largest requested limit on descriptors: a larger one slows down programs that close every possible descriptor."""
 _MIN_CONNECTIONS = 16
 _HTTP_CONNECTIONS_PER_ADDRESS = 64
-"""Beyond the sockets of an address: browsers open six for a page, and an undeclared proxy has many users."""
+"""Connections of an address beyond its WebSockets: a browser opens six, and an undeclared proxy has many users."""
 
 
 class Connection(Protocol):
-    """An open connection, as far as it is counted."""
+    """An open connection, as `ConnectionLimits` sees it."""
 
     def close_waiting(self) -> None:
-        """Close at once; it has no request, so nothing is lost."""
+        """Close at once. The connection has no request, so nothing is lost."""
 
 
 class ConnectionLimits:
     """Counts open connections and admits new ones.
 
     Args:
-        settings: Returns the settings in force; `max_connections` and `max_connections_per_address` count.
+        settings: Returns the settings in force; `max_connections` and `max_connections_per_address` are read.
 
     Raises:
         SettingError: `trusted_proxies` is invalid.
@@ -63,10 +64,10 @@ class ConnectionLimits:
 
         Args:
             connection: The connection.
-            address: Of its client; None on a Unix socket.
+            address: The client's address; None on a Unix socket.
         """
         limit = self._settings().max_connections or self._automatic
-        # A trusted proxy has all clients; what it lets through is limited by the addresses in its headers.
+        # The connections of a trusted proxy belong to many clients, which the addresses in its headers limit.
         is_shared = address is None or self._proxies.trusts(address)
         client = "" if is_shared else client_of(address or "")
         per_client = math.inf if is_shared else self._per_client(limit)
@@ -80,7 +81,7 @@ class ConnectionLimits:
         return None
 
     def note(self, connection: Connection, *, is_waiting: bool) -> None:
-        """Record that a connection waits for a request, or has one."""
+        """Record whether a connection waits for a request or has one."""
         client = self._client.get(connection)
         if client is None:
             return
@@ -92,7 +93,7 @@ class ConnectionLimits:
             del self._waiting[client]
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection that is closed; does nothing for one that is not counted."""
+        """Stop counting a connection that was closed; does nothing for one that is not counted."""
         self.note(connection, is_waiting=False)
         client = self._client.pop(connection, None)
         if client is not None:
@@ -105,7 +106,7 @@ class ConnectionLimits:
         return min(of_setting, max(limit // 2, 1))  # one address never keeps all others out
 
     def _most_waiting(self) -> str:
-        """The client with the most connections that wait: a slow attack from one address costs only that one."""
+        """The client with the most waiting connections: a slow attack from one address affects only that address."""
         return max(self._waiting, key=lambda client: len(self._waiting[client]), default="")
 
     def _close_longest_waiting(self, client: str) -> bool:
@@ -124,13 +125,13 @@ class ConnectionLimits:
 
 
 def automatic_limit(descriptors: int, *, records: bool) -> int:
-    """How many connections the descriptors of a process suffice for."""
+    """Number of connections for which the descriptors of a process are enough."""
     free = max(descriptors - _RESERVED_DESCRIPTORS, _MIN_CONNECTIONS)
     return max(free // _DESCRIPTORS_PER_RECORDED_SESSION, _MIN_CONNECTIONS) if records else free
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process open as many files as it may, within reason; returns how many."""
+    """Raise this process's limit on open files as far as allowed, up to `_MAX_DESCRIPTORS`; returns the limit."""
     if sys.platform == "win32":
         return _MAX_DESCRIPTORS
     import resource  # noqa: PLC0415 - Windows has none

@@ -1,7 +1,7 @@
-"""ASGI middleware: CORS, so that pages of `allowed_origins` may send requests and read the answers, refusals included.
+"""ASGI middleware: CORS. Pages of `allowed_origins` may send requests and read all answers, rejections included.
 
-It answers preflight requests itself, which carry no key. It must not reject: an origin that the setting does not name
-gets no headers here, so that its browser withholds the answer, and `middleware` rejects its changes.
+It answers preflight requests itself, which carry no key. It rejects nothing: an origin that the setting does not name
+gets no headers, so its browser withholds the answer, and `middleware` rejects its changes.
 
 Source: WHATWG Fetch, CORS protocol. Cookies are not allowed, because keys travel in `Authorization`.
 """
@@ -14,7 +14,7 @@ from trio_stt.access.host_and_origin import Access, header_values
 
 _METHODS = b"GET, HEAD, POST, PATCH"
 _HEADERS = b"authorization, content-type"
-"""What the routes read, for a preflight request that names no headers."""
+"""Headers that the routes read, for a preflight request that names none."""
 _MAX_AGE_S = b"600"
 _READABLE = b"retry-after, www-authenticate"
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
@@ -25,7 +25,7 @@ class Cors:
     """The middleware before an app.
 
     Args:
-        app: Gets all but preflight requests of allowed origins.
+        app: Gets everything except preflight requests of allowed origins.
         access: Knows the allowed origins.
     """
 
@@ -64,6 +64,6 @@ def _preflight_headers(scope: HTTPScope) -> list[tuple[bytes, bytes]]:
         (b"access-control-allow-headers", allowed),
         (b"access-control-max-age", _MAX_AGE_S),
     ]
-    if header_values(scope, b"access-control-request-private-network"):  # for a public page
+    if header_values(scope, b"access-control-request-private-network"):  # sent by Chromium for a page of a public site
         headers.append((b"access-control-allow-private-network", b"true"))
     return headers

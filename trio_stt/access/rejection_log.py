@@ -1,4 +1,4 @@
-"""The log lines of rejected requests: few, however many there are. It must not decide what is rejected."""
+"""The log of rejected requests, limited in rate. It does not decide what is rejected."""
 
 import logging
 from collections.abc import Callable

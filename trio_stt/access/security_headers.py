@@ -1,6 +1,6 @@
-"""ASGI middleware: adds headers to every HTTP answer by which browsers block foreign code, frames and guessed types.
+"""ASGI middleware: adds headers to every HTTP answer, by which browsers block foreign code, frames and guessed types.
 
-It runs before all that answers, including the access middleware. It must not reject requests or change answers.
+It runs before everything that answers, including the access middleware. It must not reject requests or change answers.
 
 Sources: W3C Content Security Policy 3 (`'self'` covers WebSockets of the same host, and an AudioWorklet's module is a
 script), WHATWG Fetch (`nosniff`), W3C Referrer Policy, RFC 7034 (`X-Frame-Options`, for browsers without the former).
@@ -20,7 +20,7 @@ class SecurityHeaders:
     """The middleware before an app.
 
     Args:
-        app: Answers.
+        app: Answers requests.
         frame_ancestors: Pages that may show an answer in a frame, as sources of a Content-Security-Policy.
     """
 
@@ -31,7 +31,7 @@ class SecurityHeaders:
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
         ]
-        if frame_ancestors == NO_FRAMES:  # the old header knows no list of origins
+        if frame_ancestors == NO_FRAMES:  # the old header has no list of origins
             self._headers.append((b"x-frame-options", b"DENY"))
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

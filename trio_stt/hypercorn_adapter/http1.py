@@ -1,4 +1,4 @@
-"""HTTP/1.1 as RFC 9112 has it, where h11 0.16 is lenient: ambiguous lengths and versions that do not exist.
+"""Checks of HTTP/1.1 requests in which h11 0.16 is more lenient than RFC 9112: ambiguous lengths and unknown versions.
 
 `CheckedH11Protocol` takes the place of Hypercorn's class (see `replacements`). It must not know routes.
 """
@@ -9,7 +9,7 @@ import h11
 from hypercorn.protocol.h11 import H11Protocol
 
 _PREFACE = (b"PRI", b"*", b"2.0")
-"""Of an HTTP/2 connection without TLS, which Hypercorn takes over."""
+"""First line of an HTTP/2 connection without TLS, which Hypercorn then hands to its HTTP/2 class."""
 _BAD_REQUEST, _VERSION_NOT_SUPPORTED = 400, 505
 
 
@@ -23,7 +23,7 @@ class CheckedH11Protocol(H11Protocol):
 
 class _CheckedConnection(h11.Connection):
     def next_event(self) -> Any:
-        """As h11's; Hypercorn answers the error with its status, and closes."""
+        """Like h11's, with these checks; Hypercorn answers an error with its status and closes."""
         event = super().next_event()
         if isinstance(event, h11.Request) and (status := _error_status(event)):
             raise h11.RemoteProtocolError("ambiguous or unknown request", error_status_hint=status)
@@ -37,7 +37,7 @@ def _error_status(request: h11.Request) -> int | None:
         is_preface = (request.method, request.target, version) == _PREFACE
         return None if is_preface else _VERSION_NOT_SUPPORTED
     names = {name for name, _ in request.headers}
-    # RFC 9112 section 6.1: a proxy may read the other length, and take the rest for a second request (smuggling).
+    # RFC 9112 section 6.1: a proxy may use the other length, so that the rest becomes a second request (smuggling).
     if b"transfer-encoding" in names and (b"content-length" in names or version == b"1.0"):
         return _BAD_REQUEST
     return None

@@ -19,7 +19,7 @@ from trio_stt.hypercorn_adapter.connection import single_task
 _UNREADABLE = [(b":method", b"GET"), (b":path", b""), (b":scheme", b"http"), (b":authority", b"")]
 """A request without a path, which the access middleware answers with 400."""
 _SENDING_S = 30.0
-"""For a client to take 32 KB of an answer: it may keep its flow-control window closed."""
+"""Seconds for a client to take 32 KB of an answer, because it may keep its flow-control window closed."""
 _CHECKS_PER_TIMEOUT = 3
 
 
@@ -29,12 +29,12 @@ class CheckedH2Protocol(H2Protocol):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.streams = _Streams()
-        self._sending_since_s: dict[int, float] = {}  # by stream whose app waits for its client to take data
+        self._sending_since_s: dict[int, float] = {}  # by stream, while its app waits for the client to take data
         self._watch = single_task(self.context)
-        self._watch_ends = False  # it cannot wait for its own end
+        self._watch_ends = False  # the watch ends itself and must not wait for its own end
 
     async def initiate(self, *args: Any) -> None:
-        """Begin, and set the deadlines: for the first request, and for each part of an answer."""
+        """Begin, and start the deadlines: of the first request, and of each part of an answer."""
         await super().initiate(*args)
         await self.send(Updated(idle=self.idle))  # without TLS, the preface counted as a request of HTTP/1.1
         await self._watch.restart(self.task_group, self._watch_answers)
@@ -53,7 +53,7 @@ class CheckedH2Protocol(H2Protocol):
         await self.send(Closed())
 
     async def stream_send(self, event: Event) -> None:
-        """Carry out an event of a stream; for a part of an answer, this waits for the client's flow control."""
+        """Send an event of a stream; a part of an answer waits for the client's flow control."""
         self._sending_since_s[event.stream_id] = time.monotonic()
         try:
             await super().stream_send(event)

@@ -57,7 +57,7 @@ class _ConnectionErrorLog:
 
 
 class _CapacityErrorLog(logging.Filter):
-    """Replaces Trio's line with a traceback, ten times a second while a process may open no more files."""
+    """Replaces Trio's record with a traceback, which comes ten times a second while no more files can be opened."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ _SENDING_S = 30.0
 _DISCARDED_BYTES = 1_048_576
 """Rest of a request that is read after an early answer; with a longer one, the client loses the answer."""
 _MAX_REFUSALS = 16
-"""Refused connections that are answered at the same time. Each has a descriptor; any more are just closed."""
+"""Rejected connections that are answered at the same time. Each uses a descriptor; any further ones are only closed."""
 
 
 class TrioConnection(TCPServer):
@@ -46,9 +46,9 @@ class TrioConnection(TCPServer):
       closes them, and after a handshake that it rejects itself;
     - reads on after an answer that came before the end of the request, and keeps what it reads in memory;
     - closes at once after a protocol error, so that unread data resets the connection and the client loses the answer;
-    - takes the end of a client's sending side for the end of the connection, and drops the answer;
+    - treats the end of a client's sending side as the end of the connection, and drops the answer;
     - keeps a connection that its client has closed until the keep-alive timeout;
-    - sends for as long as the client takes, even while the server shuts down, and closes TLS without a deadline.
+    - waits without a deadline for a client that does not read, even in a shutdown, and closes TLS without a deadline.
 
     Args:
         limits: Counts it; None counts nothing.
@@ -56,7 +56,7 @@ class TrioConnection(TCPServer):
         args: Those of Hypercorn's class.
     """
 
-    _refusals: ClassVar[int] = 0  # connections that are being refused
+    _refusals: ClassVar[int] = 0  # connections that are being rejected
 
     def __init__(self, limits: ConnectionLimits | None, on_error: Callable[[BaseException], None], *args: Any) -> None:
         super().__init__(*args)
@@ -115,7 +115,7 @@ class TrioConnection(TCPServer):
                 await super().protocol_send(event)
 
     def _end(self) -> None:
-        """Let the reading task close the connection; it may wait for an app that has answered and takes no more."""
+        """Let the reading task close the connection; it may wait for an app that has answered and reads no more."""
         self._is_over = True
         self._reading.cancel()
 
@@ -161,7 +161,7 @@ class TrioConnection(TCPServer):
             return bytes(await self.stream.receive_some(MAX_RECV))
 
     async def _close_when_read(self) -> None:
-        """Close after the rest of what the client sends, or the limits, and end the connection's tasks."""
+        """Close after the rest of the client's data, or at the limits, and end the connection's tasks."""
         protocol = self.protocol.protocol
         if not self._is_half_closed:
             await self._discard(only_unfinished=isinstance(protocol, H11Protocol) and _is_finished(protocol))
@@ -173,10 +173,10 @@ class TrioConnection(TCPServer):
             nursery.cancel_scope.deadline = trio.current_time() + _CLOSING_S
 
     async def _discard(self, *, only_unfinished: bool = False) -> None:
-        """Tell the client that nothing more comes, and read until it closes: closing before unread data is a reset.
+        """End the sending side, and read until the client closes: closing with unread data would reset the connection.
 
-        The client would lose an answer that it has not read yet. TLS cannot close one side only, so there the client
-        of a finished exchange would wait in vain.
+        The client would then lose an answer that it has not read yet. TLS cannot close one side only, so over TLS the
+        client of a finished exchange would wait for nothing.
         """
         if self._plain_stream is None and only_unfinished:
             return
@@ -197,7 +197,7 @@ class TrioConnection(TCPServer):
         return stream if isinstance(stream, trio.SocketStream) else None
 
     async def _refuse(self, rejection: Rejection) -> None:
-        """Answer without reading the request. Over TLS just close: the handshake is work."""
+        """Answer without reading the request. Over TLS only close, because a handshake costs too much."""
         if self._plain_stream is None or TrioConnection._refusals >= _MAX_REFUSALS:
             return
         TrioConnection._refusals += 1
@@ -209,7 +209,7 @@ class TrioConnection(TCPServer):
             TrioConnection._refusals -= 1
 
     async def _close(self) -> None:
-        with trio.move_on_after(_CLOSING_S):  # TLS says goodbye, which waits for a client that does not read
+        with trio.move_on_after(_CLOSING_S):  # TLS sends a closing alert, which waits for a client that does not read
             await super()._close()
 
     async def _initiate_server_close(self) -> None:

@@ -11,7 +11,7 @@ def restart_reason(server_state: ServerState, *, shows_causes: bool = True) -> s
 
     Args:
         server_state: The server.
-        shows_causes: Whether the line has the engine's own message.
+        shows_causes: Whether the line contains the engine's own message.
     """
     for lane in server_state.lanes.statistics().lanes:
         if lane.state is LaneState.FAILED and lane.engines.hung_threads >= MAX_HUNG_THREADS:

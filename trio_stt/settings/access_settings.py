@@ -38,10 +38,10 @@ class AccessSettings(SettingsGroup):
     """Path, such as /stt, under which a reverse proxy publishes the server."""
     max_connections: Annotated[int, Field(ge=0, le=1_000_000), active()] = 0
     """Open connections of all clients; for a further one, the connection that waits longest for a request is closed, or
-    the new one refused. 0 follows from the number of files that the process may open.
+    the new one refused. 0 chooses by the number of files that the process may open.
     """
     max_connections_per_address: Annotated[int, Field(ge=1, le=100_000), active()] = 64
-    """Open sockets of one client address; further ones are rejected. As for other connections, 64 more are served."""
+    """Open WebSockets of one client address; further ones are rejected. 64 other connections are served in addition."""
     max_failed_logins_per_address: Annotated[int, Field(ge=1, le=100_000), active()] = 10
     """Wrong keys that one client address may try in a minute."""
     max_commands_per_second: Annotated[int, Field(ge=1, le=100_000), new_sessions()] = 50
