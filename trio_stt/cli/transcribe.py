@@ -37,10 +37,10 @@ from trio_stt.sound.source import open_source, shown_name
 _T = TypeVar("_T")
 
 _MAX_BACKLOG_S = 60.0
-"""Finished speech that may wait for its final before more of the file is read: enough to keep a lane busy."""
+"""Seconds of finished speech that may wait for finals before more of the file is read: enough to keep a lane busy."""
 _PACKETS_PER_S = 10
 _MAX_READ_S = 60.0
-"""Time after which the decoder of a broken file is given up: it reads a second of audio in a few milliseconds."""
+"""Seconds after which a decoder that does not return is left behind: it usually reads a second of audio in a few ms."""
 _PROGRESS = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {rate_fmt}"
 _PROGRESS_WITHOUT_TOTAL = "{desc}: {n:.0f} s of audio, {rate_fmt}"
 _ONE_FILE_FORMATS = frozenset({"srt", "vtt"})

@@ -1,6 +1,6 @@
-"""Mixes the channels of one stream down to one, also where they cancel each other out.
+"""Mixes the channels of one stream down to one, even if they cancel each other out.
 
-The mean of two channels in opposite phase, as a wrongly wired or a "widened" recording has them, is silence. There the
+The mean of two channels in opposite phase is silence; wrongly wired and "widened" recordings have them. There the
 loudest channel is used instead. The output depends on the samples alone, never on how they were split into packets.
 """
 
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from trio_stt.dsp import kernels
 
 _AVERAGE_S = 0.05
-"""Time over which the energy is averaged: a few periods of a low voice."""
+"""Seconds over which the energy is averaged: a few periods of a low voice."""
 _HOLD_S = 0.02
-"""The channels must cancel for this long, without a break, before one of them is used."""
+"""Seconds for which the channels must cancel, without a break, before one of them is used."""
 _FADE_S = 0.01
-"""Time of the change between mean and channel, so that it does not click."""
+"""Seconds of the change between mean and channel, which would click if it were abrupt."""
 _CANCELLED = 0.3
 _RESTORED = 0.6
 """Energy of the sum as a share of the energies of all channels: 0 where they cancel, 1 where they have nothing in
-common, the number of channels where they are equal. Two values, so that the choice does not flutter."""
+common, the number of channels where they are equal. The two
+values differ, so that the choice does not alternate quickly."""
 _QUIET_ENERGY = 100.0
 """Energy of all channels, in squared int16 units, below which nothing is decided: rounding errors have any phase."""
 

@@ -33,7 +33,7 @@ class _RejectedArchive(Exception):  # noqa: N818 - a state, never raised to a ca
 
 
 class _CountedReader:
-    """The decompressed archive, which ends with an error where more is read than is allowed so far.
+    """The decompressed archive, which raises an error if more is read than is allowed so far.
 
     `tarfile` decompresses a whole buffer at once, and 10 KB of bzip2 can hold gigabytes; `bz2.BZ2File` returns no more
     than the caller asks for.
@@ -44,7 +44,7 @@ class _CountedReader:
         self._left_bytes = 0
 
     def allow(self, size_bytes: int) -> None:
-        """Let this many more bytes be read; what was allowed before and not read is forfeited."""
+        """Allow this many further bytes to be read; an earlier allowance that was not used expires."""
         self._left_bytes = size_bytes + 2 * tarfile.RECORDSIZE  # it reads ahead to the end of a record
 
     def read(self, size_bytes: int) -> bytes:

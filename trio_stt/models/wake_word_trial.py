@@ -1,8 +1,8 @@
-"""Tries a custom wake-word model before it runs on the event loop, where one that never ends would stop all sessions.
+"""Tries a custom wake-word model before it runs on the event loop, where an endless run would stop all sessions.
 
 Two checks together bound what a model can do. It must not contain an operator that repeats, so that its time does not
-depend on the audio; and it must load and run in a child process in time, so that one that hangs, crashes or takes too
-long is refused. The child runs this module as a script.
+depend on the audio. And it must load and run in a child process in time, so that a model that hangs, crashes or is too
+slow is refused. The child runs this module as a script.
 """
 
 import os
@@ -20,14 +20,14 @@ TRIAL_S = 60.0
 """Seconds after which the child is killed and the model refused. A trial takes 0.5 s; a busy machine needs more."""
 
 _MAX_RUN_S = 0.04
-"""Longest time of a run, which happens for every 80 ms of audio of every session. The package's models take 0.4 ms at
-most."""
+"""Longest time of a run in seconds; there is one for every 80 ms of audio of every session. The package's models take
+0.4 ms at most."""
 _RUNS = 5
-"""The fastest of these runs counts, because other processes slow down some of them."""
+"""Number of runs, of which the fastest counts, because other processes slow down some of them."""
 
 _REPEATING = frozenset({"Loop", "Scan", "SequenceMap"})
 _SEARCHES = ("Search", "Sampling")
-"""In the names of onnxruntime's own operators that generate text until a token says that it ends."""
+"""Parts of the names of onnxruntime's own operators that generate text until a token ends it."""
 
 
 def refusal(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""What the decoders of sound files have in common."""
+"""The interface of the decoders of sound files."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -19,9 +19,9 @@ class Decoder(Protocol):
     """An open sound file.
 
     Attributes:
-        rate_hz: Of its samples; above 0.
-        channels: Of its samples; above 0.
-        length_s: Its length in seconds as the file states it, which may be wrong; None where it states none.
+        rate_hz: Its sample rate, above 0.
+        channels: Its number of channels, above 0.
+        length_s: Its length in seconds as the file states it, which may be wrong; None if it states none.
     """
 
     rate_hz: int

@@ -1,6 +1,6 @@
-"""Decoding with FFmpeg, by PyAV: Ogg, MP3, M4A, WebM and all else that libsndfile does not read.
+"""Decoding with FFmpeg through PyAV: Ogg, MP3, M4A, WebM and everything else that libsndfile does not read.
 
-The container is found from the content, among those that hold sound or film and name no other file. Only the first
+The container is detected from the content, among those that hold audio or video and name no other file. Only the first
 audio stream is decoded.
 """
 
@@ -20,23 +20,23 @@ _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,g722,g726,gsm,loas,matroska,mov,mp3,mpeg,mpegts,"
     "ogg,rm,tak,tta,voc,w64,wav,webm,wv,xwma"
 )
-"""FFmpeg's demuxers. Without a list, a file can be a playlist that names other files or addresses."""
+"""Allowed demuxers of FFmpeg. Without a list, a file could be a playlist that names other files or addresses."""
 _MAX_READ_FACTOR = 20
 _READ_ALLOWANCE_BYTES = 64 << 20
-"""FFmpeg may read a file this many times, and a small one a bit more often. A demuxer seeks back now and then, but one
-that goes in circles would never end."""
+"""FFmpeg may read a file's size this many times, plus the allowance. A demuxer seeks back now and then, but one in an
+endless loop would never stop reading."""
 _MIN_LOSS_S = 0.5
-"""A file that ends less than this before its stated length is whole: encoders round, and cut the padding."""
+"""Seconds by which a file may end before its stated length and still be whole: encoders round, and cut the padding."""
 _STATED = frozenset({"mp4", "matroska", "flv", "avi", "asf"})
 """Containers with their length in the header. Elsewhere FFmpeg often estimates it from the file's size and a bit rate,
 which says nothing about the end."""
 _TAIL_BYTES = 1 << 17
-"""The end of an Ogg file in which its last page begins: a page takes 65,307 bytes at most."""
+"""Bytes at the end of an Ogg file in which its last page begins: a page takes 65,307 bytes at most."""
 _TOO_LONG_S = 1e6
 
 
 class _CountedFile:
-    """The file as FFmpeg gets it: without a name that it could guess a format from, and with an end to all reading."""
+    """The file as FFmpeg gets it: without a name from which it could guess the format, and with a limit on reading."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -45,7 +45,7 @@ class _CountedFile:
 
     def read(self, size_bytes: int) -> bytes:
         content = self._source.read(size_bytes)
-        # Each call counts for a block at least, because a loop may read nothing at the end again and again.
+        # Each call counts as at least a block, because a loop may read at the end of the file again and again.
         self._left_bytes -= max(len(content), 4096)
         return content if self._left_bytes > 0 else b""
 

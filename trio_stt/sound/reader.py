@@ -1,7 +1,7 @@
 """Opens sound files of any kind and reads them block by block, in constant memory.
 
-It owns the choice of the decoder, which follows the content and never the name, and the limits, which count what is
-decoded and never what a header promises. Reading blocks: in a server, call it in a thread.
+It owns the choice of the decoder, which follows the content and never the name, and the limits, which count decoded
+audio and never trust a header. Reading is blocking: in a server, call it in a thread.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Sound:
     Attributes:
         name: The name for messages.
         source: The open file.
-        decoder: Reads it.
+        decoder: The decoder that reads it.
         max_length_s: Seconds of audio after which reading fails; None for no limit.
         is_copy: Whether the file is a copy of something that can be read only once.
     """

@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from trio_stt.sound.decoder import DamagedSound
 
 _MAX_STATED_S = 1e6
-"""A longer stated length means that the length is unknown, as libsndfile says by the largest possible number."""
+"""Seconds; a longer stated length means an unknown one, for which libsndfile gives the largest possible number."""
 _SHORTER_THAN_STATED = re.compile(r"(?:data|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)")
-"""In libsndfile's log: the size of all samples that the header of a WAV, AIFF, 8SVX or AU states, and theirs."""
+"""In libsndfile's log: the size of the samples that the header of a WAV, AIFF, 8SVX or AU states, and the real size."""
 _STREAMED_BYTES = 0x7FFF_0000
-"""From this size on, the size in a header stands for an unknown one: programs that write to a pipe put it there."""
+"""From this size on, the size in a header means an unknown size: programs that write to a pipe put it there."""
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 _LOUD_BITS = 5
 """Float samples may exceed full scale by this many bits, 30 dB; above, they are whole numbers of some width."""
 _DAMAGED_SAMPLES = 16
-"""The loudest samples of a float file that do not decide its scale, because they may be damaged."""
+"""Number of loudest samples of a float file that do not decide its scale, because they may be damaged."""
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
-    """A file that soundfile does not seek in: it would do so for every block, and GSM 6.10 cannot."""
+    """A file in which soundfile does not seek: it would do so for every block, which GSM 6.10 does not support."""
 
     def seekable(self) -> bool:
         return False

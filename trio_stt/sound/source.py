@@ -1,4 +1,4 @@
-"""Where the bytes of a sound file come from: a file, or a pipe that is copied to a temporary file first.
+"""The source of a sound file's bytes: a file, or a pipe that is first copied to a temporary file.
 
 Decoders need a file that they can seek in: the length of a pipe is unknown, and an MP4 may have its index at the end.
 """
@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, cast
 from trio_stt.errors import AudioFileError
 
 MAX_PIPE_BYTES = 8 << 30
-"""What is read from a pipe at most: twice the largest WAV file, so that an endless pipe does not fill the disk."""
+"""Most bytes that are read from a pipe: twice the largest WAV file, so that an endless pipe does not fill the disk."""
 _PIECE_BYTES = 1 << 20
 
 
