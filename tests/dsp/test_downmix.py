@@ -34,14 +34,14 @@ def mean(*channels: NDArray[np.int16]) -> NDArray[np.int16]:
 
 @pytest.mark.parametrize("share", [1.0, 0.7])
 @pytest.mark.parametrize("common_level", [0.0, 300.0])
-def test_opposite_channels_are_heard(share: float, common_level: float) -> None:
+def test_opposite_channels_are_kept(share: float, common_level: float) -> None:
     voice, common = noise(1), noise(2, level=common_level)
     mixed = mix(voice + common, (-share * voice).astype(np.int16) + common)
     settled = slice(RATE_HZ // 20, None)
     assert np.array_equal(mixed[settled], (voice + common)[settled])
 
 
-def test_channel_in_opposite_phase_to_two_others_is_heard() -> None:
+def test_channel_in_opposite_phase_to_two_others_is_kept() -> None:
     voice = noise(1)
     mixed = mix(voice, -voice, noise(3, level=1.0))
     assert np.array_equal(mixed[RATE_HZ // 20 :], voice[RATE_HZ // 20 :])

@@ -241,7 +241,7 @@ def test_channels_are_apart_or_mixed(tmp_path: Path) -> None:
     assert read(path)[0].shape == SWEEP.shape
 
 
-def test_opposite_channels_are_heard(tmp_path: Path) -> None:
+def test_opposite_channels_are_kept(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.m4a", np.stack((SWEEP, -SWEEP), axis=1), codec="aac")
     assert_same_sound(at_16_khz(path)[0], SWEEP)
 
