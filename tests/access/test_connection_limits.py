@@ -1,4 +1,4 @@
-"""Which connections are admitted, and which are closed to make room; no sockets."""
+"""Connections that are admitted, rejected, or closed to make room, without sockets."""
 
 import pytest
 
@@ -21,7 +21,7 @@ class Server:
         self.limits = ConnectionLimits(lambda: self.settings)
 
     def connect(self, address: str | None, *, busy: bool = False) -> Connected | str:
-        """The new connection, or why it is refused."""
+        """The new connection, or the reason why it is rejected."""
         connection = Connected()
         rejection = self.limits.admit(connection, address)
         if rejection is not None:

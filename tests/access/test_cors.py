@@ -1,4 +1,4 @@
-"""CORS: pages of allowed origins send requests and read every answer; other pages get no header of it."""
+"""CORS: pages of allowed origins send requests and read every answer; other pages get no CORS headers."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""The mix of several channels keeps words that the mean would cancel, and is the mean everywhere else."""
+"""The mix of several channels is their mean, except where the mean would cancel speech."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def noise(seed: int, seconds: float = 1.0, level: float = 3_000.0) -> NDArray[np
 
 
 def mix(*channels: NDArray[np.int16], packets: list[int] | None = None) -> NDArray[np.int16]:
-    """The mix of channels that are pushed as packets of these lengths, or as one."""
+    """The mix of channels, pushed in packets of these lengths or in one."""
     interleaved = np.stack(channels, axis=1)
     downmixer, mixed, start = Downmixer(), [], 0
     for frames in [*(packets or []), len(interleaved)]:

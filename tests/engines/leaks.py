@@ -1,7 +1,7 @@
-"""What an engine leaves behind when it is closed: itself, memory in use, threads.
+"""A check for leaks of a closed engine: the object itself, memory in use, and threads.
 
-Resident memory does not tell: an allocator keeps freed pages, more or fewer of them by chance. These measures are exact
-enough that one round after some others shows a leak.
+Resident memory does not show leaks, because an allocator keeps a varying number of freed pages. These measures are exact
+enough to show a leak in one round after two others.
 """
 
 import ctypes
@@ -15,15 +15,15 @@ from pathlib import Path
 from trio_stt.lanes.engines.base import Engine, Request
 
 SERVER_THREAD = "process_request_thread"
-"""A part of the names of the threads of a test's HTTP server, which come and go with its clients."""
+"""Part of the names of the threads of a test's HTTP server, whose number varies with its clients."""
 
 
 SMALL_BYTES = 64 * 1024
-"""Memory that no engine with a model would leave as little of. Most leave less than 5 kB; faster-whisper 32 kB."""
+"""Bytes that a closed engine may leave, less than any model. Most leave less than 5 kB; faster-whisper 32 kB."""
 
 
 THREADS_END_WITHIN_S = 5.0
-"""Seconds that a thread may take to end after it was told to."""
+"""Seconds within which a thread must end after its engine was closed."""
 
 
 class _MallInfo(ctypes.Structure):
@@ -49,7 +49,7 @@ def bytes_in_use() -> int:
 
 
 def _native_threads() -> set[int]:
-    """Ids of the threads that no HTTP server of a test has."""
+    """Ids of all threads except those of a test's HTTP server."""
     ours = {each.native_id for each in threading.enumerate() if SERVER_THREAD in each.name}
     return {int(task.name) for task in Path("/proc/self/task").iterdir()} - ours
 
@@ -57,8 +57,8 @@ def _native_threads() -> set[int]:
 def check_nothing_is_left(load: Callable[[], Engine], batch: list[Request], *, rounds: int) -> None:
     """Load, use and close an engine `rounds` times; check that the rounds after the second left nothing.
 
-    The first two fill pools and caches of the backend, which stay. The bound on memory is half of what one engine
-    holds, so that a lost model shows however small it is.
+    The first two fill pools and caches of the backend, which are kept. The bound on memory is half of what one engine
+    holds, so that even a small leaked model exceeds it.
     """
     left: list[int] = []
     threads: list[set[int]] = []

@@ -16,7 +16,7 @@ MODEL_BYTES = 4 * 2**20
 
 
 class LoadedModel(FakeEngine):
-    """A fake engine that holds some memory, which `keep` may keep."""
+    """A fake engine that holds some memory, which `keep` can leak."""
 
     def __init__(self, keep: Callable[[object], object]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""More connections than a server can hold, and clients that send without end: it answers, and memory is bounded."""
+"""More connections than a server can hold, and clients that send endlessly: the server answers in bounded memory."""
 
 import socket
 from contextlib import ExitStack, suppress
@@ -27,7 +27,7 @@ STALLS = {
     "half a handshake": handshake(1)[:-2],
 }
 MARGIN_BYTES = 24 * 2**20
-"""Several times what the sockets' and TLS's buffers take."""
+"""Several times the size of the buffers of sockets and TLS."""
 
 
 def descriptors(server: RunningServer) -> int:
@@ -72,7 +72,7 @@ async def test_server_without_descriptors_for_all_clients_answers(args: list[str
 
 
 async def wrong_secrets(server: RunningServer) -> None:
-    """Requests with a wrong key whose body drips for ever."""
+    """Requests with a wrong key, whose body is sent byte by byte without end."""
     before = descriptors(server)
     head = b"POST /api/config HTTP/1.1\r\n" + HOST + b"Authorization: Bearer wrong\r\nContent-Length: 9999999\r\n\r\n"
 
@@ -137,7 +137,7 @@ FLOODS: dict[str, tuple[bytes, bytes, bool]] = {
 async def test_memory_is_bounded_whatever_a_client_sends() -> None:
     async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server:
         await server.wait_for_output("trio-stt is ready on")
-        await send_endlessly(server, *FLOODS["pipelined requests"][:2], reads=False)  # what is allocated once
+        await send_endlessly(server, *FLOODS["pipelined requests"][:2], reads=False)  # memory that is allocated once
         for name, (first, piece, reads) in FLOODS.items():
             before = process_use(server.process.pid).rss_bytes
             await send_endlessly(server, first, piece, reads=reads)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as it is written: half-closed requests, versions, lengths and handshakes; real sockets, both workers."""
+"""HTTP/1.1 over real sockets in both workers: half-closed requests, versions, lengths and handshakes."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -55,7 +55,7 @@ async def connected(port: int) -> AsyncIterator[trio.SocketStream]:
 
 
 async def read_to_end(stream: trio.SocketStream) -> bytes:
-    """All that the server sends; a reset of the connection is an error."""
+    """Everything that the server sends; a reset of the connection is an error."""
     received = b""
     with trio.fail_after(10):
         while data := await stream.receive_some():

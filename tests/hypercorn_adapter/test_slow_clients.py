@@ -1,4 +1,4 @@
-"""Slow clients (slowloris): in each phase of a connection, the server closes it after a deadline; real sockets."""
+"""Slow clients (slowloris) over real sockets: in each phase, the server closes a connection at a deadline."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from trio_stt.hypercorn_adapter import http2, worker_connections
 HOST = b"Host: localhost\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 GET_HEADERS = b"\x82\x86\x84\x41\x09localhost"
-"""In HPACK: GET, http, / and the authority."""
+"""Headers in HPACK: GET, http, / and the authority."""
 PING = bytes((0, 0, 8, 6, 0, 0, 0, 0, 0)) + bytes(8)
 PHASES = {
     "request line": (b"", b"G"),
@@ -41,7 +41,7 @@ PHASES = {
 async def impatient(
     monkeypatch: pytest.MonkeyPatch, config: Config | None = None, **settings: object
 ) -> AsyncIterator[int]:
-    """A server whose deadlines are short; its port."""
+    """The port of a server with short deadlines."""
     monkeypatch.setattr(worker_connections, "_CLOSING_S", 0.2)
     monkeypatch.setattr(http, "_BODY_TIMEOUT_S", 0.3)
     monkeypatch.setattr(websocket_admission, "AUTH_TIMEOUT_S", 0.3)
@@ -77,7 +77,7 @@ async def drip_until_closed(stream: trio.abc.Stream, first: bytes, piece: bytes)
 
 
 async def until_tasks(count: int) -> None:
-    """Wait until the server has no more tasks than this: what it has closed is freed, too."""
+    """Wait until the server has at most this many tasks, because closed connections must be freed, too."""
     with trio.fail_after(10):
         while trio.lowlevel.current_statistics().tasks_living > count:  # noqa: ASYNC110 - no event tells
             await trio.sleep(0.01)
@@ -105,7 +105,7 @@ async def test_key_of_a_socket_has_a_deadline(monkeypatch: pytest.MonkeyPatch, t
 
 
 async def test_answer_over_http2_has_a_deadline_when_the_client_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its flow-control window is closed, so the kernel's buffers never fill."""
+    """The client's flow-control window is closed, so the kernel's buffers never fill."""
     monkeypatch.setattr(http2, "_SENDING_S", 0.3)
     client = h2.connection.H2Connection(h2.config.H2Configuration())
     client.local_settings.initial_window_size = 0

@@ -105,7 +105,7 @@ def test_size_bomb_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
 
 
 def peak_memory_bytes(archive: Path, folder: Path) -> int:
-    """Memory that Python objects take at most while an archive is refused."""
+    """Most bytes that Python objects take while an archive is refused."""
     tracemalloc.start()
     try:
         with pytest.raises(ModelError):

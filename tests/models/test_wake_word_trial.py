@@ -1,4 +1,4 @@
-"""A custom wake-word model that could hold up the event loop is refused before it runs there."""
+"""A custom wake-word model that could block the event loop is refused before it runs there."""
 
 import shutil
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _SHAPED = helper.make_node("Reshape", ["flat", "shape"], ["score"])
 
 
 def write(path: Path, nodes: Sequence[onnx.NodeProto], functions: Sequence[onnx.FunctionProto] = ()) -> Path:
-    """A model with these nodes beside those that give a score."""
+    """A model with these nodes beside those that compute a score."""
     graph = helper.make_graph(
         [*nodes, _SCORE, _SHAPED],
         "word",
@@ -78,7 +78,7 @@ def test_other_operators_that_repeat_are_refused(tmp_path: Path, operator: str, 
 
 
 def test_slow_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Some 10 s of multiplications, whose result is used so that they are not removed.
+    # About 10 s of multiplications; the result is used, so that they are not optimised away.
     nodes = [
         helper.make_node("Expand", ["flat", "wide"], ["square"]),
         helper.make_node("MatMul", ["square", "square"], ["product"]),

@@ -1,4 +1,4 @@
-"""Sound files of every kind give their samples; what is wrong with one is said in one line."""
+"""Sound files of every kind give their samples; a fault is reported in one line."""
 
 import os
 import struct
@@ -155,7 +155,7 @@ def test_cut_file_gives_all_up_to_the_cut_once_and_a_fault(
     samples, fault = at_16_khz(path)
     assert "cannot be read to its end: " in fault
     assert len(fault.splitlines()) == 1
-    page_s = 1.0 if extension == "ogg" else 0.35  # a page or block that is not whole is lost
+    page_s = 1.0 if extension == "ogg" else 0.35  # an incomplete page or block is lost
     assert share * 6.0 - page_s - 0.2 < samples.size / RATE_HZ < share * 6.0 + 0.3
     assert_same_sound(samples[: -RATE_HZ // 4], whole[: samples.size - RATE_HZ // 4], closeness=0.99)
 
@@ -290,7 +290,7 @@ def test_format_that_is_not_supported_is_named(tmp_path: Path, header: bytes, me
 
 
 def test_film_without_sound_is_refused(tmp_path: Path) -> None:
-    import av  # noqa: PLC0415 - this test alone writes a film
+    import av  # noqa: PLC0415 - only this test writes a video
 
     with av.open(tmp_path / "a.mp4", "w") as output:
         stream = output.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
@@ -308,7 +308,7 @@ def test_reading_ends_at_the_longest_length(tmp_path: Path) -> None:
 
 
 def test_long_file_takes_little_memory(tmp_path: Path) -> None:
-    """Ten minutes, which take 19 MB as samples."""
+    """Ten minutes of audio, whose samples take 19 MB."""
     for path in (
         encode(tmp_path / "a.m4a", np.zeros(600 * 8_000, np.float32), codec="aac", rate_hz=8_000),
         wav(tmp_path / "a.flac", np.zeros(600 * 8_000, np.float32), rate_hz=8_000),

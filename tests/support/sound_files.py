@@ -15,7 +15,7 @@ Samples = NDArray[np.float32]
 
 
 def sweep(seconds: float, rate_hz: int = RATE_HZ) -> Samples:
-    """A tone that rises from 300 to 1,300 Hz, so that each part of it is recognised: float32, shape (n,)."""
+    """A tone that rises from 300 to 1,300 Hz, so that each part of it can be identified: float32, shape (n,)."""
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
     return (0.3 * np.sin(2 * np.pi * (300 * time_s + 500 * time_s**2 / seconds))).astype(np.float32)
 
@@ -38,7 +38,7 @@ def read(path: Path | str, *, max_length_s: float | None = None) -> tuple[NDArra
     with closing(open_sound(str(path), max_length_s=max_length_s)) as sound:
         blocks, fault = [np.empty(0, np.int16)], ""
         try:
-            for block in sound.mono_blocks():  # one by one, because those before a fault count
+            for block in sound.mono_blocks():  # one by one, so that the blocks before a fault are kept
                 blocks.append(block)  # noqa: PERF402
         except AudioFileError as error:
             fault = str(error)
