@@ -38,7 +38,7 @@ PHASES = {
 
 
 @asynccontextmanager
-async def impatient(
+async def short_deadlines(
     monkeypatch: pytest.MonkeyPatch, config: Config | None = None, **settings: object
 ) -> AsyncIterator[int]:
     """The port of a server with short deadlines."""
@@ -85,7 +85,7 @@ async def until_tasks(count: int) -> None:
 
 @pytest.mark.parametrize(("first", "piece"), PHASES.values(), ids=list(PHASES))
 async def test_connection_has_a_deadline(monkeypatch: pytest.MonkeyPatch, first: bytes, piece: bytes) -> None:
-    async with impatient(monkeypatch) as port:
+    async with short_deadlines(monkeypatch) as port:
         await trio.testing.wait_all_tasks_blocked(0.05)
         before = trio.lowlevel.current_statistics().tasks_living
         await drip_until_closed(await trio.open_tcp_stream("127.0.0.1", port), first, piece)
@@ -95,7 +95,7 @@ async def test_connection_has_a_deadline(monkeypatch: pytest.MonkeyPatch, first:
 async def test_key_of_a_socket_has_a_deadline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.touch()
-    async with impatient(monkeypatch, keys_file=str(keys)) as port:
+    async with short_deadlines(monkeypatch, keys_file=str(keys)) as port:
         await trio.testing.wait_all_tasks_blocked(0.05)
         before = trio.lowlevel.current_statistics().tasks_living
         # The first byte of a text frame; its payload comes slowly.
@@ -115,7 +115,7 @@ async def test_answer_over_http2_has_a_deadline_when_the_client_takes_nothing(mo
         [(":method", "GET"), (":scheme", "http"), (":path", "/web/main.js"), (":authority", "localhost")],
         end_stream=True,
     )
-    async with impatient(monkeypatch) as port:
+    async with short_deadlines(monkeypatch) as port:
         await trio.testing.wait_all_tasks_blocked(0.05)
         before = trio.lowlevel.current_statistics().tasks_living
         stream = await trio.open_tcp_stream("127.0.0.1", port)
@@ -131,7 +131,7 @@ async def test_tls_handshake_has_a_deadline(monkeypatch: pytest.MonkeyPatch, tmp
     config = Config()
     config.certfile, config.keyfile = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     config.ssl_handshake_timeout = 0.3  # type: ignore[assignment]  # Hypercorn declares whole seconds
-    async with impatient(monkeypatch, config) as port:
+    async with short_deadlines(monkeypatch, config) as port:
         await trio.testing.wait_all_tasks_blocked(0.05)
         before = trio.lowlevel.current_statistics().tasks_living
         await drip_until_closed(await trio.open_tcp_stream("127.0.0.1", port), piece, b"")

@@ -97,7 +97,7 @@ def test_every_sample_rate(tmp_path: Path, rate_hz: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.raw", "a.mp3", "a", "a.txt", "a.wav.part"])
-def test_name_decides_nothing(tmp_path: Path, name: str) -> None:
+def test_name_has_no_effect_on_the_format(tmp_path: Path, name: str) -> None:
     assert np.array_equal(read(wav(tmp_path / name))[0], read(wav(tmp_path / "a.wav"))[0])
 
 
@@ -144,7 +144,7 @@ CUT_KINDS = [
 
 @pytest.mark.parametrize("share", [0.5, 0.623, 0.75])
 @pytest.mark.parametrize(("extension", "codec", "rate_hz"), CUT_KINDS)
-def test_cut_file_gives_all_up_to_the_cut_once_and_a_fault(
+def test_truncated_file_gives_all_audio_once_and_a_fault(
     tmp_path: Path, extension: str, codec: str, rate_hz: int, share: float
 ) -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, 6 * rate_hz)  # so that all parts take as many bytes
@@ -230,7 +230,7 @@ def test_float_samples_that_are_damaged_or_a_bit_too_loud_keep_their_scale(tmp_p
     assert np.array_equal(samples[200:], np.clip(np.rint(loud[200:] * 32768), -32768, 32767))
 
 
-def test_channels_are_apart_or_mixed(tmp_path: Path) -> None:
+def test_channels_are_separate_or_mixed(tmp_path: Path) -> None:
     stereo = np.stack((SWEEP, -0.5 * SWEEP), axis=1)
     path = encode(tmp_path / "a.wav", stereo, codec="pcm_s16le")
     with closing(open_sound(str(path))) as sound:
@@ -258,7 +258,7 @@ def test_opposite_channels_are_kept(tmp_path: Path) -> None:
         (b"OggS" + bytes(1000), "not a readable sound file: "),
     ],
 )
-def test_what_is_no_sound_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_file_without_sound_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(AudioFileError) as refused:
         open_sound(str(tmp_path / "a.wav"))
@@ -289,7 +289,7 @@ def test_format_that_is_not_supported_is_named(tmp_path: Path, header: bytes, me
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_film_without_sound_is_refused(tmp_path: Path) -> None:
+def test_video_without_sound_is_refused(tmp_path: Path) -> None:
     import av  # noqa: PLC0415 - only this test writes a video
 
     with av.open(tmp_path / "a.mp4", "w") as output:
