@@ -1,7 +1,7 @@
 """A check for leaks of a closed engine: the object itself, memory in use, and threads.
 
-Resident memory does not show leaks, because an allocator keeps a varying number of freed pages. These measures are exact
-enough to show a leak in one round after two others.
+Resident memory does not show leaks, because an allocator keeps a varying number of freed pages. These measures are
+exact enough to show a leak in one round after two others.
 """
 
 import ctypes
