@@ -21,6 +21,7 @@ from tests.support.transcription_server import transcription_server
 from tests.support.wer import BECKETT
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineConfig, Hints, Request
+from trio_stt.lanes.engines.torch import prompted
 
 REAL_MODEL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper", "transformers")
 """Engines with a real speech model."""
@@ -102,7 +103,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engi
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a small random checkpoint of each family."""
     needs_torch()
     import transformers  # noqa: PLC0415 - few tests need it
@@ -111,7 +112,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     for name, write in WRITERS.items():
         write(folder / name)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prompted, "DEFAULT_NEW_TOKENS", 16)  # random weights never end a text by themselves
+        yield folder
 
 
 @pytest.fixture(params=NAMES)
