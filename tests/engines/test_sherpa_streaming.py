@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from trio_stt.lanes.engines.sherpa import trial
 SENTENCE = spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)
 WORDS = "one two three one"
 
+Writer = Callable[[Path], Path]
+
 CTC_WRITERS = (write_zipformer2_ctc, write_nemo_ctc, write_wenet_ctc)
 TIMED_WRITERS = (write_stream_transducer, write_nemo_stream_transducer, *CTC_WRITERS)
 WRITERS = (*TIMED_WRITERS, write_paraformer)
@@ -38,17 +41,23 @@ def load(folder: Path, **options: object) -> StreamingEngine:
     return engine
 
 
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Writer], Path]:
+    """The folder of each writer's model, written once, so that it is tried in a child process once."""
+    return cache(lambda write: write(tmp_path_factory.mktemp("model")))
+
+
 @every_family
-def test_family_is_chosen_by_the_files(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    engine = load(write(tmp_path))
+def test_family_is_chosen_by_the_files(write: Writer, folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write))
     assert engine.transcribe(batch_of(SENTENCE))[0].text == WORDS
-    assert (engine.info.streaming, engine.info.model) == (True, str(tmp_path))
+    assert (engine.info.streaming, engine.info.model) == (True, str(folder_of(write)))
 
 
 @every_family
 @pytest.mark.parametrize("piece", [160, 1_000, 7_777])
-def test_chunks_of_any_size_equal_one_shot(write: Callable[[Path], Path], piece: int, tmp_path: Path) -> None:
-    engine = load(write(tmp_path))
+def test_chunks_of_any_size_equal_one_shot(write: Writer, piece: int, folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write))
     stream = engine.open_stream()
     partials = [""]
     for start in range(0, SENTENCE.size, piece):
@@ -64,30 +73,30 @@ def test_chunks_of_any_size_equal_one_shot(write: Callable[[Path], Path], piece:
 
 
 @every_family
-def test_last_word_is_found_wherever_the_clip_ends(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    engine = load(write(tmp_path))
+def test_last_word_is_found_wherever_the_clip_ends(write: Writer, folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write))
     ends = range(16_000, 16_000 + 12_000, 480)
     clips = [np.concatenate([pause((end - 4_800) / 16_000), tone(ONE_HZ, 0.3)]) for end in ends]
     assert {transcript.text for transcript in engine.transcribe(batch_of(*clips))} == {"one"}
 
 
 @every_family
-def test_last_word_is_lost_without_a_tail(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    engine = load(write(tmp_path), tail_padding_seconds=0)
+def test_last_word_is_lost_without_a_tail(write: Writer, folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write), tail_padding_seconds=0)
     clips = [np.concatenate([pause(end / 16_000), tone(ONE_HZ, 0.15)]) for end in range(16_000, 28_000, 480)]
     assert "" in {transcript.text for transcript in engine.transcribe(batch_of(*clips))}
 
 
 @pytest.mark.parametrize("write", TIMED_WRITERS)
-def test_words_have_times_in_the_clip(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    (transcript,) = load(write(tmp_path)).transcribe(batch_of(SENTENCE))
+def test_words_have_times_in_the_clip(write: Writer, folder_of: Callable[[Writer], Path]) -> None:
+    (transcript,) = load(folder_of(write)).transcribe(batch_of(SENTENCE))
     assert [piece.text for piece in transcript.segments] == ["one", "two", "three", "one"]
     # Every tone begins 0.64 s after the one before; "three" is two of them.
     assert np.allclose([piece.start_s for piece in transcript.segments], [0.32, 0.96, 1.60, 2.88], atol=0.09)
 
 
-def test_the_last_word_ends_with_what_was_fed(tmp_path: Path) -> None:
-    engine = load(write_stream_transducer(tmp_path))
+def test_the_last_word_ends_with_what_was_fed(folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write_stream_transducer))
     stream = engine.open_stream()
     stream.feed(spoken(ONE_HZ)[: round(0.39 * 16_000)])
     stream.finish()
@@ -96,15 +105,15 @@ def test_the_last_word_ends_with_what_was_fed(tmp_path: Path) -> None:
     assert piece == TimedText(text="one", start_s=piece.start_s, end_s=0.39, confidence=piece.confidence)
 
 
-def test_streams_of_different_lengths_are_decoded_together(tmp_path: Path) -> None:
-    engine = load(write_stream_transducer(tmp_path))
+def test_streams_of_different_lengths_are_decoded_together(folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write_stream_transducer))
     clips = [SENTENCE[:size] for size in (100, 16_000, 30_000, SENTENCE.size)]
     together = engine.transcribe(batch_of(*clips))
     assert together == [engine.transcribe(batch_of(clip))[0] for clip in clips]
 
 
-def test_sample_that_is_not_finite_is_refused_without_harm(tmp_path: Path) -> None:
-    engine = load(write_stream_transducer(tmp_path))
+def test_sample_that_is_not_finite_is_refused_without_harm(folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write_stream_transducer))
     stream = engine.open_stream()
     stream.feed(SENTENCE[:20_000])
     with pytest.raises(TranscriptionFailed, match="finite"):
@@ -115,8 +124,8 @@ def test_sample_that_is_not_finite_is_refused_without_harm(tmp_path: Path) -> No
     assert stream.result().text == WORDS
 
 
-def test_closed_engine_refuses_every_call(tmp_path: Path) -> None:
-    engine = load(write_stream_transducer(tmp_path))
+def test_closed_engine_refuses_every_call(folder_of: Callable[[Writer], Path]) -> None:
+    engine = load(folder_of(write_stream_transducer))
     stream = engine.open_stream()
     engine.close()
     for use in (engine.open_stream, lambda: engine.decode([stream]), stream.result):
@@ -124,8 +133,8 @@ def test_closed_engine_refuses_every_call(tmp_path: Path) -> None:
             use()
 
 
-def test_normalize_audio_turns_streaming_off(tmp_path: Path) -> None:
-    config = EngineConfig(engine="sherpa_onnx_streaming", model=str(write_stream_transducer(tmp_path)))
+def test_normalize_audio_turns_streaming_off(folder_of: Callable[[Writer], Path]) -> None:
+    config = EngineConfig(engine="sherpa_onnx_streaming", model=str(folder_of(write_stream_transducer)))
     info = registry.load(EngineConfig(engine=config.engine, model=config.model, normalize_audio=True)).info
     assert not info.streaming
     assert "normalize_audio" in (info.notice or "")
