@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.declared import LIFTED, as_held, bad_values, choices, good_values, is_optional, kind
+from tests.support.declared import LIFTED, as_held, bad_values, good_values, is_optional
 from trio_stt.errors import SettingError
 from trio_stt.settings import Declaration, RuntimeClass, Settings, declarations
 from trio_stt.settings.revision import WAKE_WORD_SETTINGS, Revision, revise
@@ -82,7 +82,7 @@ def test_value_outside_the_range_is_rejected(declaration: Declaration) -> None:
 @pytest.mark.contract("1.3", "11/34")
 @by_name
 def test_value_of_another_json_type_is_rejected(declaration: Declaration) -> None:
-    wrong = [text for text in WRONG_TYPES[kind(declaration)] if text != "null"]
+    wrong = [text for text in WRONG_TYPES[declaration.value_type] if text != "null"]
     if not is_optional(declaration):
         wrong.append("null")
     for text in wrong:
@@ -117,7 +117,7 @@ def test_choices_ignore_case() -> None:
     revision = revise_json(DEFAULT, {"log_level": "debug", "openwakeword_inference_framework": "ONNX"})
     assert revision.settings.log_level == "DEBUG"
     assert revision.settings.openwakeword_inference_framework == "onnx"
-    assert all(choices(declaration) for declaration in revision.applied)
+    assert all(declaration.choices for declaration in revision.applied)
 
 
 @pytest.mark.contract("1.3")

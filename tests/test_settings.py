@@ -12,7 +12,6 @@ from tests.support.declared import (
     bad_values,
     from_flags,
     good_values,
-    kind,
     no_settings_from_outside,
 )
 from trio_stt.errors import SettingError
@@ -172,6 +171,8 @@ def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: p
     for name, text in lifted(declaration).items():
         monkeypatch.setenv(f"TRIO_STT_{name.upper()}", text)
     for value in good_values(declaration):
+        if not as_text(value):
+            continue  # an empty variable is unset
         monkeypatch.setenv(declaration.env, as_text(value))
         held = getattr(load_settings(), declaration.name)
         assert held == as_held(value)
@@ -183,13 +184,15 @@ def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: p
 def test_invalid_value_is_rejected_by_flag_and_variable(
     declaration: Declaration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = {bool: "perhaps", int: "1.5", float: "soon", tuple: "0.1;0.2", dict: "[1]"}.get(kind(declaration))
+    wrong = {bool: "perhaps", int: "1.5", float: "soon", tuple: "0.1;0.2", dict: "[1]"}.get(declaration.value_type)
     texts = [as_text(value) for value in bad_values(declaration)] + ([wrong] if wrong else [])
     for text in texts:
         if not declaration.is_flag_only:
             with pytest.raises(SettingError) as refusal:
                 from_flags(f"{declaration.flags[0]}={text}")
             assert_one_line(refusal.value, declaration.flags[0], text)
+        if not text:
+            continue  # an empty variable is unset
         monkeypatch.setenv(declaration.env, text)
         with pytest.raises(SettingError) as refusal:
             load_settings()
@@ -222,7 +225,7 @@ def test_flag_overrides_the_environment(declaration: Declaration, monkeypatch: p
 @pytest.mark.parametrize("name", ["TRIO_STT_COLOUR", "TRIO_STT_TUNING_DESCRIPTION"])
 def test_unknown_variable_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "blue")
-    with pytest.raises(SettingError, match=f"^{name}: no such setting$"):
+    with pytest.raises(SettingError, match=f"^{name}: no such setting"):
         load_settings()
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.support.declared import bounds, choices, is_optional, kind
+from tests.support.declared import bounds, is_optional
 from trio_stt.server.setting_schemas import setting_schemas
 from trio_stt.settings import Declaration, Settings, declarations, public_settings, runtime_settings
 
@@ -15,11 +15,11 @@ TYPES = {bool: "boolean", int: "integer", float: "number", str: "text", tuple: "
 def test_schema_matches_the_declaration(declaration: Declaration) -> None:
     schema, allowed = setting_schemas()[declaration.name], bounds(declaration)
     assert declaration.name in runtime_settings()[schema.runtime_class]
-    assert schema.type == TYPES[kind(declaration)]
+    assert schema.type == TYPES[declaration.value_type]
     assert schema.nullable == is_optional(declaration)
     assert (schema.minimum, schema.maximum, schema.exclusive_minimum) == (allowed.low, allowed.high, allowed.above_low)
     assert schema.max_length == allowed.longest
-    assert schema.choices == choices(declaration)
+    assert schema.choices == declaration.choices
     assert schema.help == declaration.help
     assert schema.flag in declaration.flags or (not declaration.flags and schema.flag == "")
 

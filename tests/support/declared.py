@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 import pytest
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
@@ -71,23 +71,6 @@ def _rules(declaration: Declaration) -> Iterator[object]:
             yield from getattr(extra, "metadata", ())
 
 
-def kind(declaration: Declaration) -> type:
-    """The plain type: bool, int, float, str, dict or tuple."""
-    annotation: Any = declaration.field.annotation
-    if get_origin(annotation) is Literal:
-        return str
-    if annotation in (bool, int, float, str):
-        return annotation  # type: ignore[no-any-return] # one of the four
-    if get_origin(annotation) is tuple:
-        return tuple
-    return dict if any(get_origin(part) is dict for part in get_args(annotation)) else str
-
-
-def choices(declaration: Declaration) -> tuple[str, ...]:
-    annotation = declaration.field.annotation
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
-
-
 def is_optional(declaration: Declaration) -> bool:
     return type(None) in get_args(declaration.field.annotation)
 
@@ -95,7 +78,7 @@ def is_optional(declaration: Declaration) -> bool:
 def good_values(declaration: Declaration) -> list[Any]:
     """Valid JSON values, including both limits; lists are sorted already."""
     allowed = bounds(declaration)
-    match kind(declaration)():
+    match declaration.value_type():
         case bool():
             return [True, False]
         case int():
@@ -106,7 +89,7 @@ def good_values(declaration: Declaration) -> list[Any]:
             return [[], [float(allowed.low), 0.5, float(allowed.high)]]
         case dict():
             return [{"a": [1, None]}, None]
-    texts: list[Any] = list(choices(declaration)) or ["some_text"]
+    texts: list[Any] = list(declaration.choices) or ["some_text"]
     if allowed.longest:
         texts.append("x" * allowed.longest)
     return [*texts, None] if is_optional(declaration) else texts
@@ -115,7 +98,7 @@ def good_values(declaration: Declaration) -> list[Any]:
 def bad_values(declaration: Declaration) -> list[Any]:
     """JSON values of the right type that are out of range."""
     allowed = bounds(declaration)
-    match kind(declaration)():
+    match declaration.value_type():
         case bool() | dict():
             return []
         case int():
@@ -125,7 +108,7 @@ def bad_values(declaration: Declaration) -> list[Any]:
         case tuple():
             assert allowed.longest
             return [[allowed.low - 0.001], [0.1, allowed.high + 0.001], [i / 100 for i in range(allowed.longest + 1)]]
-    texts: list[Any] = ["nonsense"] if choices(declaration) else []
+    texts: list[Any] = ["nonsense"] if declaration.choices else []
     texts += ["x" * (allowed.longest + 1)] if allowed.longest else []
     return [*texts, ""] if allowed.shortest else texts
 

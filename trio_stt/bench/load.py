@@ -3,7 +3,6 @@
 It owns the worker processes. It must not compute figures.
 """
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from trio_stt.bench.client_record import RunResult, WorkerResult
 from trio_stt.bench.process import ProcessUse, process_use
 from trio_stt.bench.speech_plan import ClientPlan, Clip, Plan
 from trio_stt.errors import TrioSttError
+from trio_stt.runtime.cpus import usable_cores
 
 _CLIENTS_PER_PROCESS = 128
 """One process with 100 clients sends as punctually as two with 50 and costs less: a wake-up serves several packets."""
@@ -39,7 +39,7 @@ async def observe(
     Raises:
         TrioSttError: A worker process failed.
     """
-    count = max(1, min(os.cpu_count() or 1, -(-len(clients) // _CLIENTS_PER_PROCESS)))
+    count = max(1, min(usable_cores(), -(-len(clients) // _CLIENTS_PER_PROCESS)))
     steady_from_s = max(client.delay_s for client in clients) + 1.0
     plan = Plan(
         url=url,

@@ -15,7 +15,8 @@ from trio_stt.settings.configuration import (
     runtime_settings,
     setting_warnings,
 )
-from trio_stt.settings.option import ENV_PREFIX, MAX_SECONDS, Option, RuntimeClass, split_list
+from trio_stt.settings.environment import ENV_PREFIX, settings_from_environment
+from trio_stt.settings.option import MAX_SECONDS, Option, RuntimeClass, split_list
 from trio_stt.settings.profiles import PROFILES
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "public_settings",
     "runtime_settings",
     "setting_warnings",
+    "settings_from_environment",
     "split_list",
 ]

@@ -4,20 +4,21 @@ Flags win over the environment, the environment over the profile, the profile ov
 allowed becomes one line that names its flag or variable.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from trio_stt.errors import SettingError
+from trio_stt.runtime.similar import did_you_mean
 from trio_stt.settings.access_settings import AccessSettings
 from trio_stt.settings.engine_settings import EngineSettings
-from trio_stt.settings.option import ENV_PREFIX, Option, RuntimeClass, SettingsGroup
+from trio_stt.settings.environment import ENV_PREFIX, settings_from_environment
+from trio_stt.settings.option import Option, RuntimeClass, SettingsGroup
 from trio_stt.settings.profiles import PROFILES, canonical_profile
 from trio_stt.settings.server_settings import ServerSettings
 from trio_stt.settings.speech_settings import SpeechSettings
@@ -25,7 +26,7 @@ from trio_stt.settings.wake_word_settings import WakeWordSettings
 
 MIN_CUT_SECONDS = 1.0
 """Smallest maximum length of an utterance, in seconds: a forced cut looks for the quietest place of the last second."""
-_TEST_PREFIX = "TRIO_STT_TEST_"  # variables of the tests; the server never reads them
+_VALUE_TYPES = (bool, int, float, tuple, dict)
 _SHOWN_CHARACTERS = 80
 """Longest value that an error message repeats."""
 
@@ -89,7 +90,8 @@ class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings,
     @property
     def language_code(self) -> str | None:
         """The language, or None if the model decides."""
-        return self.language.strip() or None
+        language = self.language.strip()
+        return None if language.lower() in {"", "auto"} else language
 
     @property
     def download_folder(self) -> Path | None:
@@ -138,6 +140,11 @@ class Declaration:
         return self.field.annotation is bool
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that it may have, if they are few."""
+        return get_args(self.field.annotation) if get_origin(self.field.annotation) is Literal else ()
+
+    @property
     def help(self) -> str:
         """Help for people, in one line."""
         return " ".join((self.field.description or "").split())
@@ -147,6 +154,13 @@ class Declaration:
         """Type and range as JSON Schema; a setting that may be null is an `anyOf`."""
         declared: Any = Annotated[self.field.annotation, *self.field.metadata]
         return TypeAdapter(declared).json_schema()
+
+    @property
+    def value_type(self) -> type:
+        """The type of its values, apart from None: bool, int, float, str, tuple or dict."""
+        annotation: Any = self.field.annotation
+        parts = [get_origin(part) or part for part in (annotation, *get_args(annotation))]
+        return next((part for part in parts if part in _VALUE_TYPES), str)
 
     @property
     def default_text(self) -> str:
@@ -189,13 +203,14 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     Raises:
         SettingError: One line that names the flag or variable, the value and what is allowed.
     """
-    flags = flags or {}
-    known = {declaration.env for declaration in declarations() if declaration.is_settable}
-    for variable in sorted(os.environ):
-        if variable.startswith(ENV_PREFIX) and not variable.startswith(_TEST_PREFIX) and variable not in known:
-            raise SettingError(f"{variable}: no such setting")
+    flags, environment = flags or {}, settings_from_environment()
+    known = [declaration.name for declaration in declarations() if declaration.is_settable]
+    for name in environment:
+        if name not in known:
+            similar = did_you_mean(name.upper(), map(str.upper, known), prefix=ENV_PREFIX)
+            raise SettingError(f"{ENV_PREFIX}{name.upper()}: no such setting{similar}")
     try:
-        settings = Settings(**flags)
+        settings = Settings(**{**environment, **flags})
     except ValidationError as error:
         raise SettingError(_explain(error, frozenset(flags))) from None
     if str(flags.get("wake_words", "")).strip() and "wakeword_backend" not in settings.model_fields_set:
@@ -219,7 +234,7 @@ def _explain(error: ValidationError, from_flags: frozenset[str]) -> str:
     conflict = first.get("ctx", {}).get("error")
     if not isinstance(conflict, Conflict):
         return f"{_flag_or_variable(str(first['loc'][0]), from_flags)}: {describe_error(error)}"
-    given = from_flags | {d.name for d in declarations() if d.env in os.environ}
+    given = from_flags | settings_from_environment().keys()
     blamed = next((name for name in conflict.names if name in given), conflict.names[0])
     return f"{_flag_or_variable(blamed, from_flags)}: {conflict}"
 

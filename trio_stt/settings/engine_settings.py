@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode
 
 from trio_stt.settings.option import (
     MAX_SECONDS,
@@ -18,9 +17,7 @@ from trio_stt.settings.option import (
     startup,
 )
 
-_EngineOptions = Annotated[
-    dict[str, Any] | None, NoDecode, BeforeValidator(parse_json_object), BeforeValidator(blank_is_none)
-]
+_EngineOptions = Annotated[dict[str, Any] | None, BeforeValidator(parse_json_object), BeforeValidator(blank_is_none)]
 
 
 class EngineSettings(SettingsGroup):
@@ -51,7 +48,7 @@ class EngineSettings(SettingsGroup):
     use_main_model_for_realtime: Annotated[bool, startup()] = False
     """One lane with the final model makes the partials, too."""
     language: Annotated[str, Field(max_length=32), startup()] = "en"
-    """Language of both lanes, a code such as en; empty lets the model decide."""
+    """Language of both lanes, a code such as en; auto or empty lets the model decide."""
     download_root: Annotated[OptionalText, UserPath, startup()] = None
     """Folder in which relative model names are looked up and to which models are downloaded; empty downloads to the
     user's cache.

@@ -6,10 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-ENV_PREFIX = "TRIO_STT_"
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_SECONDS = 3600.0
 """Upper bound of every duration, in seconds: an hour. Longer ones are typing errors."""
@@ -39,19 +36,19 @@ class Option:
     public: bool = True
 
 
-class SettingsGroup(BaseSettings):
+class SettingsGroup(BaseModel):
     """Base of the groups of settings. The docstring below a setting is its help, in the documents and on the wire.
 
     Attributes:
         group: Name of the group on the wire.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
+    model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
         protected_namespaces=(),
+        validate_default=True,
         use_attribute_docstrings=True,
     )
     group: ClassVar[str] = ""

@@ -3,14 +3,12 @@
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_settings import NoDecode
 
 from trio_stt.settings.option import MAX_SECONDS, SettingsGroup, new_sessions, parse_numbers
 
 _Delays = Annotated[
     tuple[Annotated[float, Field(ge=0, le=60)], ...],
     Field(max_length=16),
-    NoDecode,
     BeforeValidator(parse_numbers),
     AfterValidator(lambda delays: tuple(sorted(set(delays)))),
 ]
