@@ -1,4 +1,4 @@
-"""The command line: `serve`, `transcribe`, `models`, `keys`, `doctor` and `bench`.
+"""The command line: `serve`, `transcribe`, `models`, `keys`, `doctor`, `bench` and `completion`.
 
 It owns parsing and exit statuses: 0 success, 1 failure, 2 invalid arguments or settings, 130 interrupted. Each command
 is in a module of this package.
@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
 from trio_stt.cli.keys import add_keys_arguments, keys
 from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
+from trio_stt.cli.parser import Parser
 from trio_stt.cli.transcript_formats import FORMATS
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.settings import declarations, load_settings
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The command line without the program's name; by default that of this process.
     """
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser().parse(arguments)
     try:
         return _run(parsed)
     except (SettingError, AudioFileError) as error:
@@ -72,8 +72,15 @@ def _run(parsed: argparse.Namespace) -> int:
         from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
 
         return bench(bench_options(parsed))
-    if parsed.command == "keys":
-        return keys(parsed)
+    if parsed.command == "completion":
+        from shtab import complete  # noqa: PLC0415 - see above
+
+        print(complete(_parser(), parsed.shell))
+        return 0
+    return keys(parsed) if parsed.command == "keys" else _run_with_settings(parsed)
+
+
+def _run_with_settings(parsed: argparse.Namespace) -> int:
     settings = load_settings(given_settings(parsed))
     if parsed.command == "models":
         from trio_stt.cli.models import models  # noqa: PLC0415 - see above
@@ -92,31 +99,26 @@ def _run(parsed: argparse.Namespace) -> int:
     return transcribe(settings, files=parsed.files, format_name=parsed.format)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="trio-stt", description="Self-hosted, real-time speech-to-text server.", allow_abbrev=False)
+def _parser() -> Parser:
+    parser = Parser(prog="trio-stt", description="Self-hosted, real-time speech-to-text server.")
     parser.add_argument("--version", action="version", version=f"trio-stt {version('trio-stt')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="run the server", allow_abbrev=False)
+    serve = commands.add_parser("serve", help="run the server")
     add_settings(serve)
-    transcribe = commands.add_parser("transcribe", help="transcribe sound files", allow_abbrev=False)
+    transcribe = commands.add_parser("transcribe", help="transcribe sound files")
     transcribe.add_argument(
         "files", nargs="+", metavar="FILE", help="sound or film file of any kind; - is standard input"
     )
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
     add_settings(transcribe, without=_SERVER_ONLY)
-    models = commands.add_parser("models", help="list, download and delete models", allow_abbrev=False)
+    models = commands.add_parser("models", help="list, download and delete models")
     add_models_arguments(models)
-    doctor = commands.add_parser("doctor", help="check everything that a server needs", allow_abbrev=False)
+    doctor = commands.add_parser("doctor", help="check everything that a server needs")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     add_settings(doctor)
-    add_keys_arguments(commands.add_parser("keys", help="create, list and revoke API keys", allow_abbrev=False))
-    bench = commands.add_parser("bench", help="measure a server with many simulated clients", allow_abbrev=False)
+    add_keys_arguments(commands.add_parser("keys", help="create, list and revoke API keys"))
+    bench = commands.add_parser("bench", help="measure a server with many simulated clients")
     add_bench_arguments(bench)
+    completion = commands.add_parser("completion", help="print a script that completes commands and flags in a shell")
+    completion.add_argument("shell", choices=("bash", "fish", "zsh"))
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports an error in one line, without the whole usage."""
-
-    def error(self, message: str) -> Any:
-        self.exit(2, f"{self.prog}: {message}\n")

@@ -15,7 +15,7 @@ from trio_stt.settings import load_settings
 def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    create = actions.add_parser("create", help="create a key and print it once", allow_abbrev=False)
+    create = actions.add_parser("create", help="create a key and print it once")
     create.add_argument(
         "--scope",
         required=True,
@@ -23,8 +23,8 @@ def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
         help="talk: transcribe and read the configuration; admin: also change it, and see metrics and sessions",
     )
     create.add_argument("--name", default="", help="a note, such as the owner; shown by `list`")
-    listing = actions.add_parser("list", help="list all keys", allow_abbrev=False)
-    revoke = actions.add_parser("revoke", help="revoke a key", allow_abbrev=False)
+    listing = actions.add_parser("list", help="list all keys")
+    revoke = actions.add_parser("revoke", help="revoke a key")
     revoke.add_argument("id", metavar="ID", help="the ID that `list` shows: the 8 characters in the middle of the key")
     for action in (create, listing, revoke):
         action.add_argument(

@@ -17,7 +17,7 @@ def add_models_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands of `trio-stt models`."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action, text in _ACTIONS.items():
-        command = commands.add_parser(action, help=text, allow_abbrev=False)
+        command = commands.add_parser(action, help=text)
         if action == "list":
             command.add_argument("--json", action="store_true", help="print JSON, with URLs and other names")
         else:
