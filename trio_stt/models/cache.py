@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
 from trio_stt.errors import ModelError
 from trio_stt.models.download import ProgressListener, disk_errors, fetch, sha256_of
 from trio_stt.models.spec import ModelFormat, ModelSource, ModelSpec
 from trio_stt.models.unpack import unpack
+from trio_stt.runtime.cache_folder import cache_folder
 
 _UNFINISHED = ".unfinished"
 _POLL_S = 0.2
@@ -198,8 +198,8 @@ class _TotalProgress:
 
 
 def default_root() -> Path:
-    """The default folder for models, in the user's cache."""
-    return user_cache_path("trio-stt") / "models"
+    """The default folder for models."""
+    return cache_folder() / "models"
 
 
 def human_size(size_bytes: int | None) -> str:
