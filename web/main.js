@@ -4,6 +4,7 @@
  */
 
 import { meterLevel } from './audio/meter-model.js';
+import { ScreenWakeLock } from './audio/screen-wake-lock.js';
 import { authorizeWith } from './connection/http-api.js';
 import { KeyPanel } from './connection/key-panel.js';
 import { KeyStore } from './connection/key-store.js';
@@ -35,6 +36,7 @@ function drawState(state) {
   drawChip(byId('buffering'), bufferingChip(connection, talk === 'live'));
   drawChip(byId('unsent'), { label: unsentS > 0 ? `${secondsLabel(unsentS)} not sent` : '', tone: 'warn' });
   controls.draw(state);
+  wakeLock.keep(talk === 'live');
 }
 
 /** @returns {WebSocket} */
@@ -44,6 +46,7 @@ function openSocket() {
   return new WebSocket(url);
 }
 
+const wakeLock = new ScreenWakeLock();
 const keys = new KeyStore();
 authorizeWith(() => keys.current);
 const controls = new Controls();
@@ -120,5 +123,11 @@ const session = new Session({
 controls.connect(session, connection, notices);
 window.addEventListener('online', () => {
   if (!isLocked) connection.connect();
+});
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') void wakeLock.renew();
+});
+window.addEventListener('beforeunload', (event) => {
+  if (!transcript.isEmpty) event.preventDefault(); // the browser asks: the transcript is in this page only
 });
 connection.connect();
