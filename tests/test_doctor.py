@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.support.file_server import file_server
-from tests.support.real import moonshine_asset
+from tests.support.real import moonshine_asset, package_folder
 from tests.support.server import running_server
 from trio_stt.cli import checks, main
 from trio_stt.lanes.engines.devices import device_report
@@ -52,19 +52,16 @@ def test_complete_installation_has_no_problem(capsys: pytest.CaptureFixture[str]
     assert versions["trio"] == trio.__version__
     assert {"sherpa-onnx", "hypercorn"} <= versions.keys()
     extras = {package["name"]: package["extra"] for package in found["packages"]}
-    assert extras["faster-whisper"] == "faster-whisper"
+    assert extras["trio-websocket"] == "bench"
     assert extras["trio"] is None
     assert [(each["engine"], each["device"]) for each in found["devices"]] == [
         (each.engine, each.device) for each in device_report()
     ]
     assert found["modelsFolder"] == str(models_folder)
-    assert found["models"] == [
-        {
-            "engine": "sherpa_onnx_moonshine",
-            "name": "moonshine-tiny-en",
-            "path": str(moonshine_asset("tiny-en")),
-        }
-    ]
+    assert {each["name"]: each["path"] for each in found["models"]} == {
+        "moonshine-tiny-en": str(moonshine_asset("tiny-en")),
+        "openwakeword": str(package_folder("openwakeword") / "resources" / "models"),
+    }
     assert found["environment"] == {"TRIO_STT_DOWNLOAD_ROOT": str(models_folder), "TRIO_STT_PORT": "0"}
     assert found["server"]["state"] == "free"
     assert found["server"]["page"]

@@ -1,10 +1,13 @@
 """The catalogue: complete, unambiguous and consistent with the engines. Nothing is downloaded."""
 
+import hashlib
 import re
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.real import missing
+from trio_stt.dsp.openwakeword import packaged_models
 from trio_stt.errors import ModelError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
@@ -12,6 +15,7 @@ from trio_stt.lanes.engines.sherpa import offline
 from trio_stt.models import catalogue
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.models.spec import ModelFormat, ModelSpec
+from trio_stt.models.wake_word_models import OPENWAKEWORD
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.engine}-{entry.name}")
 HUB_ENGINES = {"transformers", "granite_speech"}
@@ -49,7 +53,8 @@ def test_checksums_are_valid_and_have_sizes(entry: ModelSpec) -> None:
 
 @every_entry
 def test_every_entry_has_a_known_engine(entry: ModelSpec) -> None:
-    assert registry.resolve(entry.engine).name == entry.engine
+    if entry is not OPENWAKEWORD:  # no engine, but wake words
+        assert registry.resolve(entry.engine).name == entry.engine
 
 
 def test_names_are_unique_per_engine() -> None:
@@ -111,6 +116,35 @@ def test_ambiguous_name_needs_the_engine() -> None:
 def test_unknown_name_points_to_the_list(name: str, engine: str | None) -> None:
     with pytest.raises(ModelError, match=r"the catalogue has no model .*`trio-stt models list` shows what it has"):
         catalogue.choose(name, engine=engine)
+
+
+def test_similar_names_are_suggested() -> None:
+    with pytest.raises(
+        ModelError, match=r"has no model 'smal\.en' of whisper_cpp; did you mean small\.en or .*\? `trio-stt models list`"
+    ):
+        catalogue.choose("smal.en", engine="whisper_cpp")
+
+
+def test_first_choices_exist() -> None:
+    for engine, name in catalogue.FIRST_CHOICES:
+        entry = catalogue.find(engine, name)
+        assert entry is not None
+        assert entry.name == name
+
+
+def test_ggml_files_are_known_by_their_names() -> None:
+    entry = catalogue.find("whisper_cpp", "ggml-small.bin")
+    assert entry is not None
+    assert entry.name == "small"
+
+
+def test_checksums_of_wake_words_are_those_of_the_package() -> None:
+    folder = packaged_models()
+    if folder is None:
+        missing("the package openwakeword is not installed")
+    for source in OPENWAKEWORD.sources:
+        content = (folder / source.name).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (source.size_bytes, source.sha256)
 
 
 def test_reference_servers_moonshine_names_are_known() -> None:

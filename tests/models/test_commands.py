@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.file_server import FileServer, ServedFile
+from tests.support.real import moonshine_asset
 from trio_stt.cli import main
 from trio_stt.models.catalogue import ENTRIES
 
@@ -134,9 +135,23 @@ def test_offline_forbids_pulling(web: FileServer, tmp_path: Path) -> None:
 def test_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["models", "list", "--download-root", str(tmp_path)]) == 0
     heads, *rows, last = capsys.readouterr().out.splitlines()
-    assert heads.split() == ["engine", "model", "size", "languages", "licence", "downloaded"]
+    assert heads.split() == [*("engine", "model", "size", "languages", "licence", "here"), *["first", "choice", "for"]]
     assert [row.split()[:2] for row in rows] == [[entry.engine, entry.name] for entry in ENTRIES]
-    assert last == f"Models are stored in {tmp_path}."
+    assert last == f"Downloads are stored in {tmp_path}."
+    marked = {row.split()[1]: row[heads.index("here") :].split() for row in rows if row[heads.index("here") :].strip()}
+    assert marked == {
+        "moonshine-tiny-en": ["embedded", "English"],
+        "nvidia/parakeet-tdt-0.6b-v3": ["25", "European", "languages"],
+        "small": ["99", "languages"],
+        "openwakeword": ["embedded"],
+    }
+
+
+def test_embedded_models_need_no_download(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for action in ("path", "pull"):
+        assert main(["models", action, "moonshine-tiny-en", "--download-root", str(tmp_path)]) == 0
+        assert capsys.readouterr().out == f"{moonshine_asset('tiny-en')}\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -3,11 +3,9 @@
 Each function checks one thing and returns the result as data. It must not print.
 """
 
-import os
 import re
 import socket
 import ssl
-from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Literal
@@ -17,18 +15,17 @@ import msgspec
 
 from trio_stt.api.http import page_folder
 from trio_stt.api.web_app import build_app
+from trio_stt.cli.models import embedded
 from trio_stt.cli.tls import ServerConfig
-from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
+from trio_stt.errors import ModelMissing, TrioSttError
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineConfig
-from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, embedded_folder
 from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.server.build import build_server, engine_configs
-from trio_stt.settings import Settings, declarations
+from trio_stt.settings import Settings, declarations, settings_from_environment
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?")
-_MOONSHINE = "sherpa_onnx_moonshine"
 _TIMEOUT_S = 3.0
 _MAX_BODY_BYTES = 1 << 20
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
@@ -86,15 +83,11 @@ def packages() -> tuple[Package, ...]:
 
 
 def kept_models(cache: ModelCache) -> tuple[KeptModel, ...]:
-    """The embedded model and the downloaded ones, as far as they are complete."""
-    embedded: tuple[KeptModel, ...] = ()
-    with suppress(EngineUnavailable):
-        folder = embedded_folder(_MOONSHINE)
-        embedded = (KeptModel(engine=_MOONSHINE, name=EMBEDDED_MODEL, path=str(folder)),)
-    return embedded + tuple(
+    """The embedded models and the downloaded ones, as far as they are complete."""
+    return tuple(
         KeptModel(engine=entry.engine, name=entry.name, path=str(path))
         for entry in ENTRIES
-        if (path := cache.find(entry)) is not None
+        if (path := embedded(entry) or cache.find(entry)) is not None
     )
 
 
@@ -125,10 +118,11 @@ def start_refusal(settings: Settings) -> str | None:
 
 def from_environment() -> dict[str, str]:
     """The settings from the environment. Values that clients may not see are hidden here, too."""
+    given = settings_from_environment()
     return {
-        declaration.env: os.environ[declaration.env] if declaration.public else "(set)"
+        declaration.env: given[declaration.name] if declaration.public else "(set)"
         for declaration in declarations()
-        if declaration.env in os.environ
+        if declaration.name in given
     }
 
 

@@ -5,6 +5,7 @@ It owns the output and the progress bar. The catalogue and the cache are in `tri
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,11 +13,14 @@ from typing import Any, Self
 import msgspec
 from tqdm import tqdm
 
-from trio_stt.errors import ModelError, SettingError
+from trio_stt.dsp.openwakeword import packaged_models
+from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelError, SettingError
 from trio_stt.lanes.engines import registry
+from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, embedded_folder
 from trio_stt.models.cache import ModelCache, default_root, human_size
-from trio_stt.models.catalogue import ENTRIES, choose
+from trio_stt.models.catalogue import ENTRIES, FIRST_CHOICES, choose
 from trio_stt.models.spec import ModelSpec
+from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.settings import Settings
 
 INTERRUPTED = 130  # the status of shells for SIGINT
@@ -44,7 +48,9 @@ def models(parsed: argparse.Namespace, settings: Settings) -> int:
         ModelError: The model does not exist or cannot be downloaded.
     """
     cache = cache_of(settings)
-    engine = registry.resolve(parsed.engine).name if parsed.engine else None
+    engine = parsed.engine
+    if engine not in (None, OPENWAKEWORD.engine):
+        engine = registry.resolve(engine).name
     if parsed.action == "list":
         entries = [entry for entry in ENTRIES if engine in (None, entry.engine)]
         print(_as_json(entries, cache) if parsed.json else _as_table(entries, cache))
@@ -53,7 +59,7 @@ def models(parsed: argparse.Namespace, settings: Settings) -> int:
     if parsed.action == "pull":
         return _pull(entry, cache, offline=settings.offline)
     if parsed.action == "path":
-        path = cache.find(entry)
+        path = embedded(entry) or cache.find(entry)
         if path is None:
             raise ModelError(f"{entry.name} is not in {cache.root}; `trio-stt models pull` downloads it")
         print(path)
@@ -69,13 +75,29 @@ def cache_of(settings: Settings) -> ModelCache:
     return ModelCache(settings.download_folder or default_root())
 
 
+def embedded(entry: ModelSpec) -> Path | None:
+    """The model's folder inside an installed package, if one carries it."""
+    if entry is OPENWAKEWORD:
+        return packaged_models()
+    if EMBEDDED_MODEL in entry.names:
+        with suppress(EngineUnavailable):
+            return embedded_folder(entry.engine)
+    return None
+
+
 def _pull(entry: ModelSpec, cache: ModelCache, *, offline: bool) -> int:
+    if (path := embedded(entry)) is not None:
+        print(f"{entry.name} is embedded and needs no download", file=sys.stderr)
+        print(path)
+        return 0
     if offline and cache.find(entry) is None:
         raise SettingError(f"TRIO_STT_OFFLINE: is on, so {entry.name} cannot be downloaded")
     print(f"{entry.name} for {entry.engine}, licence: {entry.licence}", file=sys.stderr)
     try:
         with Bar(entry) as bar:
             path = cache.pull(entry, bar)
+    except DownloadInterrupted as error:
+        raise ModelError(f"{error}; run the same command to continue") from None
     except KeyboardInterrupt:
         print("trio-stt: stopped; the same command continues the download", file=sys.stderr)
         return INTERRUPTED
@@ -112,7 +134,7 @@ class Bar:
 
 
 def _as_table(entries: list[ModelSpec], cache: ModelCache) -> str:
-    heads = ("engine", "model", "size", "languages", "licence", "downloaded")
+    heads = ("engine", "model", "size", "languages", "licence", "here", "first choice for")
     rows = [
         (
             entry.engine,
@@ -120,13 +142,14 @@ def _as_table(entries: list[ModelSpec], cache: ModelCache) -> str:
             human_size(entry.size_bytes),
             entry.languages,
             entry.licence,
-            "yes" if cache.find(entry) else "",
+            "embedded" if embedded(entry) else "yes" if cache.find(entry) else "",
+            FIRST_CHOICES.get((entry.engine, entry.name), ""),
         )
         for entry in entries
     ]
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
-    return "\n".join(line.rstrip() for line in (*lines, f"Models are stored in {cache.root}."))
+    return "\n".join(line.rstrip() for line in (*lines, f"Downloads are stored in {cache.root}."))
 
 
 def _as_json(entries: list[ModelSpec], cache: ModelCache) -> str:
@@ -140,7 +163,7 @@ def _as_json(entries: list[ModelSpec], cache: ModelCache) -> str:
             size_bytes=entry.size_bytes,
             has_checksum=entry.is_pinned,
             addresses=tuple(source.url for source in entry.sources),
-            path=_shown(cache.find(entry)),
+            path=_shown(embedded(entry) or cache.find(entry)),
         )
         for entry in entries
     ]

@@ -48,11 +48,13 @@ def sound_files(given: Sequence[str]) -> list[str]:
     """List the sound files to use: the given files and those in given folders; without any, the included readings.
 
     Raises:
-        AudioFileError: A folder contains none.
+        AudioFileError: A folder contains none, or the package with the included readings is not installed.
     """
     if not given:
         package = package_folder("moonshine_voice")
-        return [str(package / "assets" / name) for name in READINGS] if package else []
+        if package is None:
+            raise AudioFileError("bench: name sound files; the included readings come with the extra `embedded`")
+        return [str(package / "assets" / name) for name in READINGS]
     files: list[str] = []
     for name in given:
         folder = Path(name)

@@ -1,7 +1,8 @@
 """openWakeWord's models in onnxruntime: one set of networks for the process, one stream of features per audio stream.
 
 It owns the networks and the state of each stream; `wake_words` decides which windows a stream gets. The networks come
-from the installed openwakeword package, which is never imported: it would import tflite-runtime and scipy.
+from the installed openwakeword package, which is never imported: it would import tflite-runtime and scipy; or they are
+downloaded.
 
 Every 80 ms of audio give 8 mel frames; the last 76 of them give one embedding, and each classifier scores the last 16
 to 34 embeddings. Without gaps in the audio, the scores equal those of the package's own class, for a fifth of its CPU
@@ -43,7 +44,6 @@ _ROOM_NOISE: NDArray[np.int16] = (
 )
 
 _PACKAGE_WORDS = ("alexa", "hey jarvis", "hey mycroft", "hey rhasspy", "timer", "weather")
-_INSTALL = "install it with: pip install --no-deps openwakeword==0.5.1"
 
 
 class _Classifier:
@@ -169,18 +169,23 @@ class OpenWakeWordStream:
         self._scores = tuple(classifier.score(self._embeddings) for classifier in self._words.classifiers)
 
 
-def load_words(words: Sequence[str], paths: Sequence[str]) -> OpenWakeWords:
+def load_words(words: Sequence[str], paths: Sequence[str], downloaded: Path | None = None) -> OpenWakeWords:
     """Load wake-word models.
 
     Args:
         words: Without `paths`, names of the package's own words, in any spelling (`hey_jarvis`, `Jarvis`); an empty
             list means all. With `paths`, labels for them in order; a path without one is labelled by its file name.
         paths: The user's own `.onnx` files.
+        downloaded: Folder of downloaded networks, for where the package is missing.
 
     Raises:
-        SettingError: A word or file does not exist or is no model, or the package is missing.
+        SettingError: A word or file does not exist or is no model, or there are no networks.
     """
-    folder = _folder()
+    folder = packaged_models() or downloaded
+    if folder is None:
+        raise SettingError(
+            "wakeword_backend: openWakeWord's models are not on this machine; run `trio-stt models pull openwakeword`"
+        )
     if paths:
         chosen = _own_files(words, paths)
     else:
@@ -230,14 +235,11 @@ def _own_files(labels: Sequence[str], paths: Sequence[str]) -> dict[str, Path]:
     return chosen
 
 
-def _folder() -> Path:
+def packaged_models() -> Path | None:
+    """The folder of the networks inside the installed package; None without it, or without the networks."""
     package = package_folder("openwakeword")
-    if package is None:
-        raise SettingError(f"wakeword_backend: openWakeWord needs the package openwakeword; {_INSTALL}")
-    folder = package / "resources" / "models"
-    if not (folder / "embedding_model.onnx").is_file():
-        raise SettingError(f"wakeword_backend: the installed openwakeword has no models in {folder}; {_INSTALL}")
-    return folder
+    folder = package / "resources" / "models" if package else None
+    return folder if folder and (folder / "embedding_model.onnx").is_file() else None
 
 
 @lru_cache(maxsize=1)

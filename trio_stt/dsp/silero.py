@@ -2,7 +2,8 @@
 
 It owns the model file, the choice of what runs it, and the layout of a state. Which windows are worth a score is the
 caller's decision. The file comes from the installed silero-vad package, which is never imported, because it would
-import torch.
+import torch. Without that package it is the one that faster-whisper carries: another version 6 of the network, with the
+two parts of a state apart.
 
 onnxruntime is the reference. The Numba kernels of `silero_network` need a third of its time, and run only where they
 agree with it at start-up. In all other cases onnxruntime runs the model.
@@ -32,8 +33,9 @@ INPUT_SAMPLES = CONTEXT_SAMPLES + WINDOW_SAMPLES
 STATE_WIDTH = 128
 """Width of the LSTM cell. A state is its output and its memory: shape (2, 128)."""
 
-_MODEL_FILE = "silero_vad_16k_op15.onnx"
-_INSTALL = "install it with: pip install --no-deps 'silero-vad>=6.0,<7'"
+_MODEL_FILES = {"silero_vad": "data/silero_vad_16k_op15.onnx", "faster_whisper": "assets/silero_vad_v6.onnx"}
+"""Package and file in it, the preferred one first."""
+_OUTPUTS_WITH_SPLIT_STATE = 3
 
 _SILENCE_WINDOWS = 20 * SAMPLE_RATE_HZ // WINDOW_SAMPLES
 """Windows of the 20 s of digital silence that lead to `silence_state`."""
@@ -110,13 +112,12 @@ class SileroModel:
 
 
 def _model_path() -> Path:
-    package = package_folder("silero_vad")
-    if package is None:
-        raise EngineUnavailable(f"voice detection needs the package silero-vad; {_INSTALL}")
-    path = package / "data" / _MODEL_FILE
-    if not path.is_file():
-        raise EngineUnavailable(f"silero-vad has no {_MODEL_FILE} in {path.parent}; {_INSTALL}")
-    return path
+    for package, name in _MODEL_FILES.items():
+        folder = package_folder(package)
+        if folder is not None and (folder / name).is_file():
+            return folder / name
+    names = " and ".join(_MODEL_FILES.values())
+    raise EngineUnavailable(f"voice detection has no model: {names} are missing; run `pip install faster-whisper`")
 
 
 def _load_reference(path: Path) -> Score:
@@ -130,18 +131,20 @@ def _load_reference(path: Path) -> Score:
         score(np.zeros(INPUT_SAMPLES, np.int16), new_state()[np.newaxis], _UNCHANGED)
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a class of its own for each kind of bad file
         why = first_line(error)
-        raise EngineUnavailable(f"{path} does not run as Silero's model: {why[:200]}; {_INSTALL}") from None
+        raise EngineUnavailable(f"{path} does not run as Silero's model: {why[:200]}") from None
     return score
 
 
 def _onnxruntime_score(session: Any) -> Score:
+    inputs = [each.name for each in session.get_inputs()]
+    if len(session.get_outputs()) == _OUTPUTS_WITH_SPLIT_STATE:
+        return _split_state_score(session, *inputs)
     # By order, so that a renamed input or output does no harm.
-    audio, state, rate = (each.name for each in session.get_inputs())
+    audio, state, rate = inputs
     rate_hz = np.array(SAMPLE_RATE_HZ, np.int64)
 
     def score(samples: NDArray[np.int16], states: Floats, gain: np.float32) -> Floats:
-        scaled = samples.astype(np.float32) * (gain / np.float32(32768))
-        rows = np.repeat(scaled[np.newaxis], len(states), axis=0)
+        rows = np.repeat(_scaled(samples, gain), len(states), axis=0)
         # The file's axes are (output and memory, batch, width), ours (batch, output and memory, width).
         probabilities, after = session.run(None, {audio: rows, state: states.swapaxes(0, 1), rate: rate_hz})
         states[:] = after.swapaxes(0, 1)
@@ -149,6 +152,27 @@ def _onnxruntime_score(session: Any) -> Score:
         return flat
 
     return score
+
+
+def _split_state_score(session: Any, audio: str, output: str, memory: str) -> Score:
+    """`_onnxruntime_score` for faster-whisper's file, whose batch is a sequence of windows: it takes one state."""
+
+    def score(samples: NDArray[np.int16], states: Floats, gain: np.float32) -> Floats:
+        row, probabilities = _scaled(samples, gain), np.empty(len(states), np.float32)
+        for number, state in enumerate(states):
+            parts = state.reshape(2, 1, 1, STATE_WIDTH)
+            found, *after = session.run(None, {audio: row, output: parts[0], memory: parts[1]})
+            probabilities[number] = found.item()
+            state[:] = np.concatenate(after).reshape(2, STATE_WIDTH)
+        return probabilities
+
+    return score
+
+
+def _scaled(samples: NDArray[np.int16], gain: np.float32) -> Floats:
+    """The samples as the network takes them: float32, shape (1, 576)."""
+    scaled: Floats = (samples.astype(np.float32) * (gain / np.float32(32768)))[np.newaxis]
+    return scaled
 
 
 def _load_fast(path: Path, reference: Score) -> Score | None:

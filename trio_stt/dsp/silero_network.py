@@ -13,15 +13,16 @@ Sums are float32 in another order than in onnxruntime: probabilities agree withi
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from numba import njit
 from numpy.typing import NDArray
+from onnx import GraphProto
 from onnx.numpy_helper import to_array
 
-from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, Floats, Score
+from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, STATE_WIDTH, Floats, Score
 
 _FRAME_STEP = 128
 """Samples from one Fourier frame of 256 to the next."""
@@ -72,6 +73,17 @@ _SHAPES = {
 }
 """The file's tensors by their names, in the order of `Weights`: outputs, inputs, time."""
 
+_OTHER_NAMES = {
+    "encoder.feature_extractor.forward_basis_buffer": "stft.forward_basis_buffer",
+    **{
+        f"encoder.conv_layers.{layer}.{part}": f"encoder.{layer}.reparam_conv.{part}"
+        for layer in range(4)
+        for part in ("weight", "bias")
+    },
+    **{f"decoder.conv1d.{part}": f"decoder.decoder.2.{part}" for part in ("weight", "bias")},
+}
+"""Names of the tensors in faster-whisper's file, and those of the published one."""
+
 
 def load_score(path: Path) -> Score:
     """Read the weights of a model file; returns its scoring function, compiled.
@@ -90,16 +102,43 @@ def load_score(path: Path) -> Score:
 
 
 def _read_weights(path: Path) -> Weights:
-    tensors = {each.name.removeprefix("model."): each for each in onnx.load(path).graph.initializer}
+    graph = onnx.load(path).graph
+    tensors = {_published_name(each.name): to_array(each) for each in graph.initializer}
+    if "decoder.rnn.weight_ih" not in tensors:
+        tensors |= _cell_tensors(graph, tensors)
     arrays = []
     for name, shape in _SHAPES.items():
-        if name not in tensors or tuple(tensors[name].dims) != shape:
+        if name not in tensors or tensors[name].shape != shape:
             raise ValueError(f"{path} has no tensor {name} of shape {shape}")
-        array = np.asarray(to_array(tensors[name]), np.float32)
+        array = np.asarray(tensors[name], np.float32)
         if array.ndim > 1:  # to inputs by outputs; `.T` of (outputs, inputs, time) is (time, inputs, outputs)
             array = array.T.reshape(-1, len(array))
         arrays.append(np.ascontiguousarray(array))
     return Weights._make(arrays)
+
+
+def _published_name(name: str) -> str:
+    return _OTHER_NAMES.get(name, name.removeprefix("model."))
+
+
+def _cell_tensors(graph: GraphProto, tensors: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of the cell by their published names, from a file that has them as ONNX's LSTM takes them."""
+    cells = [node for node in graph.node if node.op_type == "LSTM"]
+    if len(cells) != 1 or not set(cells[0].input[1:4]) <= tensors.keys():
+        return {}
+    weights_in, weights_out, biases = (tensors[name][0] for name in cells[0].input[1:4])
+
+    def reordered(array: Any) -> Any:
+        # ONNX's gates are input, output, forget, candidate; PyTorch's input, forget, candidate, output.
+        return array.reshape(4, STATE_WIDTH, -1)[[0, 2, 3, 1]].reshape(array.shape)
+
+    bias_in, bias_out = biases.reshape(2, -1)
+    return {
+        "decoder.rnn.weight_ih": reordered(weights_in),
+        "decoder.rnn.weight_hh": reordered(weights_out),
+        "decoder.rnn.bias_ih": reordered(bias_in),
+        "decoder.rnn.bias_hh": reordered(bias_out),
+    }
 
 
 # `fastmath={"contract"}` allows fused multiply-adds and nothing else: the order of sums stays as written, so that a

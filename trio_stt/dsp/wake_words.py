@@ -6,7 +6,8 @@ decides what follows from a detection. See docs/protocol.md, Wake words.
 
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -142,10 +143,14 @@ class GatedDetector:
 
 
 class WakeWords:
-    """Wake words of a server: loads each configuration once, and creates the detectors of sessions."""
+    """Wake words of a server: loads each configuration once, and creates the detectors of sessions.
 
-    def __init__(self) -> None:
-        self._load: Callable[[str, str, str], _Words] = lru_cache(_CACHED_CONFIGURATIONS)(_load)
+    Args:
+        downloaded: Returns the folder of openWakeWord's downloaded models, or None; called when they are loaded.
+    """
+
+    def __init__(self, downloaded: Callable[[], Path | None] = lambda: None) -> None:
+        self._load: Callable[[str, str, str], _Words] = lru_cache(_CACHED_CONFIGURATIONS)(partial(_load, downloaded))
         self._in_use: tuple[tuple[str, str, str], _Words] | None = None
 
     def check(self, settings: Settings) -> None:
@@ -178,9 +183,14 @@ class WakeWords:
         return key, self._load(*key)
 
 
-def _load(backend: str, words: str, paths: str) -> _Words:
+def uses_openwakeword(settings: Settings) -> bool:
+    """Whether openWakeWord detects the wake words of these settings."""
+    return settings.wakeword_backend in _OPENWAKEWORD
+
+
+def _load(downloaded: Callable[[], Path | None], backend: str, words: str, paths: str) -> _Words:
     if backend in _PORCUPINE:
         return PorcupineWords(split_list(words))
     if backend not in _OPENWAKEWORD:
         raise SettingError(f"wakeword_backend: {backend[:80]!r} is not allowed; expected openwakeword or pvporcupine")
-    return load_words(split_list(words), split_list(paths))
+    return load_words(split_list(words), split_list(paths), downloaded())

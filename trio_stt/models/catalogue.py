@@ -3,10 +3,20 @@
 from trio_stt.errors import ModelError
 from trio_stt.models.sherpa_releases import SHERPA_RELEASES, STREAMING_MODELS
 from trio_stt.models.spec import ModelSpec
+from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.models.whisper_ct2 import WHISPER_CT2
 from trio_stt.models.whisper_ggml import WHISPER_GGML
+from trio_stt.runtime.similar import did_you_mean
 
-ENTRIES: tuple[ModelSpec, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_GGML, *WHISPER_CT2)
+ENTRIES: tuple[ModelSpec, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_GGML, *WHISPER_CT2, OPENWAKEWORD)
+
+FIRST_CHOICES = {
+    ("sherpa_onnx_moonshine", "moonshine-tiny-en"): "English",
+    ("sherpa_onnx_parakeet", "nvidia/parakeet-tdt-0.6b-v3"): "25 European languages",
+    ("faster_whisper", "small"): "99 languages",
+}
+"""Engine and name of the models to try first, and for which languages: the fastest, the best that a CPU runs live, and
+the smallest of Whisper's that is worth reading in most languages."""
 
 
 def find(engine: str, name: str) -> ModelSpec | None:
@@ -28,7 +38,11 @@ def choose(name: str, *, engine: str | None = None) -> ModelSpec:
     found = [entry for entry in ENTRIES if name in entry.names and engine in (None, entry.engine)]
     if not found:
         of_engine = f" of {engine}" if engine else ""
-        raise ModelError(f"the catalogue has no model {name!r}{of_engine}; `trio-stt models list` shows what it has")
+        known = [other for entry in ENTRIES if engine in (None, entry.engine) for other in entry.names]
+        similar = did_you_mean(name, known) or ";"
+        raise ModelError(
+            f"the catalogue has no model {name!r}{of_engine}{similar} `trio-stt models list` shows what it has"
+        )
     if len(found) > 1:
         engines = " and of ".join(entry.engine for entry in found)
         raise ModelError(f"{name} is a model of {engines}; choose one with --engine")

@@ -49,6 +49,7 @@ def _entry(name: str, size_bytes: int, sha256: str) -> ModelSpec:
     return ModelSpec(
         engine="whisper_cpp",
         name=name,
+        aliases=(file,),  # as it is called in whisper.cpp's own documentation
         languages="en" if ".en" in name else MULTILINGUAL,
         licence="MIT",
         form=ModelFormat.FILE,
