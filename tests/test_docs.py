@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.declared import bounds, choices, kind
+from tests.support.declared import bounds
 from trio_stt.settings import PROFILES, Declaration, RuntimeClass, declarations
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 ROOT = Path(__file__).parents[1]
-PROSE = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("security.md", "deploy.md", "architecture.md"))]
+PROSE = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("install.md", "security.md", "deploy.md", "architecture.md")),
+]
 OTHER_FLAGS = frozenset(
     {
         *("--scope", "--name", "--format"),  # flags of other commands of trio-stt
         *("--group", "--extra"),  # of uv
+        *("--no-cache-dir", "--upgrade", "--force"),  # of pip, pipx and uv
         *("--bind", "--graceful-timeout"),  # of hypercorn
         *("--pipe", "--deploy-hook"),  # of systemd-run and certbot
     }
@@ -66,12 +70,12 @@ def shown_default(declaration: Declaration) -> str:
 
 
 def allowed(declaration: Declaration) -> str:
-    if choices(declaration):
-        return ", ".join(f"`{choice}`" for choice in choices(declaration))
+    if declaration.choices:
+        return ", ".join(f"`{choice}`" for choice in declaration.choices)
     limits = bounds(declaration)
     if limits.low is None:
         return ""
-    above, each = "above " if limits.above_low else "", " each" if kind(declaration) is tuple else ""
+    above, each = "above " if limits.above_low else "", " each" if declaration.value_type is tuple else ""
     return f"{above}{limits.low:g} to {limits.high:.9g}{each}"
 
 

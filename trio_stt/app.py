@@ -4,7 +4,12 @@ Settings come from the environment. Importing this module builds the server; `tr
 `trio_stt.api.web_app` build one with other settings.
 """
 
+import logging
+import multiprocessing
+import os
+import signal
 import sys
+from pathlib import Path
 
 import trio
 
@@ -16,15 +21,18 @@ from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
 from trio_stt.hypercorn_adapter.verification import verify_replacements
 from trio_stt.runtime.logging_setup import start_logging
-from trio_stt.server.build import build_server
+from trio_stt.server.build import build_server, fetch_wake_words
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import load_settings
+
+logger = logging.getLogger(__name__)
 
 
 def _build() -> HostBridge:
     try:
         settings = load_settings()
         start_logging(settings.log_level, settings.log_format)
+        fetch_wake_words(settings)
         server_state, shutting_down = build_server(settings), trio.Event()
         install_replacements(
             HostHooks(
@@ -39,15 +47,40 @@ def _build() -> HostBridge:
         @app.before_serving
         async def watch() -> None:
             app.nursery.start_soon(_drain_at, shutting_down, server_state)
+            app.nursery.start_soon(_log_failed_lanes, server_state)
 
         return HostBridge(app)
     except TrioSttError as error:
-        sys.exit(f"trio-stt: {error}")
+        print(f"trio-stt: {error}", file=sys.stderr, flush=True)  # noqa: T201 - no log line: logging may not be set up
+        _fail_hypercorn()
+        sys.exit(1)
+
+
+def _fail_hypercorn() -> None:
+    """End the command `hypercorn`, if it started this process, by a signal.
+
+    It runs the app in child processes and forgets their statuses: by itself it would end with status 0, which a service
+    manager takes for an orderly end.
+    """
+    parent = multiprocessing.parent_process()
+    main = Path(getattr(sys.modules.get("__mp_main__"), "__file__", None) or "")
+    is_hypercorn = main.stem == "hypercorn" or main.parts[-2:] == ("hypercorn", "__main__.py")
+    # A worker that outlives the command has another parent, which is none of its business.
+    if is_hypercorn and hasattr(signal, "SIGUSR1") and parent is not None and os.getppid() == parent.pid:
+        os.kill(
+            os.getppid(), signal.SIGUSR1
+        )  # Hypercorn handles those that usually end a process, this one it does not
 
 
 async def _drain_at(shutting_down: trio.Event, server_state: ServerState) -> None:
     await shutting_down.wait()
     await server_state.drain(server_state.settings.shutdown_grace_s)
+
+
+async def _log_failed_lanes(server_state: ServerState) -> None:
+    await server_state.lanes.wait_loaded()
+    for lane, error in server_state.lanes.startup_errors.items():
+        logger.error("%s lane: %s", lane, error)
 
 
 app = _build()

@@ -18,6 +18,7 @@
      ├── HostError             the installed Hypercorn or Quart does not use a name that trio-stt replaces
      ├── AudioFileError        a file is not audio, or cannot be read
      └── ModelError            a model cannot be found in the catalogue, downloaded, stored or removed
+          └── DownloadInterrupted  the network or the other server failed; another attempt may succeed
 
 Every message is one line that tells a user what to do.
 """
@@ -42,6 +43,14 @@ class EngineError(TrioSttError):
 
 class EngineUnavailable(EngineError):  # noqa: N818 - names a state, as subclasses of OSError do
     """The engine's package, model or file is missing or unusable; the message says what to do about it."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another attempt may succeed although no setting, package or file has changed.
+
+        It may where a library failed, for lack of memory for example, or a download; not where something is missing.
+        """
+        return not isinstance(self.__cause__, (SettingError, ImportError, type(None)))
 
 
 class ModelMissing(EngineUnavailable):
@@ -114,6 +123,10 @@ class AudioFileError(TrioSttError):
 
 class ModelError(TrioSttError):
     """A model cannot be found in the catalogue, downloaded, stored or removed."""
+
+
+class DownloadInterrupted(ModelError):  # noqa: N818 - as above
+    """The network or the other server failed, so another attempt may succeed."""
 
 
 def first_line(error: BaseException) -> str:

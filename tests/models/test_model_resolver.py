@@ -2,9 +2,12 @@
 
 import logging
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -15,7 +18,7 @@ from tests.support.file_server import FileServer
 from tests.support.server import running_server
 from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import ONE_HZ, spoken, write_transducer
-from trio_stt.errors import EngineUnavailable, ModelMissing
+from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelMissing
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines.base import EngineConfig, Request
@@ -24,7 +27,7 @@ from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneState
 from trio_stt.models import catalogue
-from trio_stt.models.cache import human_size
+from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.spec import ModelSpec
 
 ENGINE = "sherpa_onnx_parakeet"
@@ -109,6 +112,52 @@ def test_failed_download_makes_the_engine_unavailable(web: FileServer, config: E
     web.files.clear()
     with pytest.raises(EngineUnavailable, match=r"tones could not be downloaded: http.* answers 404 Not Found"):
         model_resolver.load(config)
+
+
+def test_download_is_tried_again_and_ends_by_a_limit(
+    config: EngineConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, entry: ModelSpec
+) -> None:
+    monkeypatch.setattr(model_resolver, "_DOWNLOAD_PAUSES_S", (0.0, 0.01))
+    gone = replace(entry.sources[0], url="http://127.0.0.1:1/bundle.tar.bz2")
+    monkeypatch.setattr(catalogue, "ENTRIES", (replace(entry, sources=(gone,)),))
+    with pytest.raises(EngineUnavailable, match=r"could not be downloaded: .*connection refused") as raised:
+        model_resolver.load(config)
+    assert raised.value.may_pass
+    reasons = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    why = "http://127.0.0.1:1/bundle.tar.bz2: connection refused by 127.0.0.1; trying again in"
+    assert reasons == [f"{why} 0 s", f"{why} 0.01 s"]
+
+
+def test_download_succeeds_once_the_network_is_there(config: EngineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_resolver, "_DOWNLOAD_PAUSES_S", (0.0,))
+    pull, failures = ModelCache.pull, [DownloadInterrupted("no network")]
+
+    def flaky(self: ModelCache, *arguments: Any) -> Path:
+        if failures:
+            raise failures.pop()
+        return pull(self, *arguments)
+
+    monkeypatch.setattr(ModelCache, "pull", flaky)
+    model_resolver.load(config).close()
+
+
+def test_failed_download_that_cannot_pass_is_not_tried_again(
+    web: FileServer, config: EngineConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    web.files.clear()
+    with pytest.raises(EngineUnavailable) as raised:
+        model_resolver.load(config)
+    assert not raised.value.may_pass
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_pause_between_downloads_ends_with_the_lane(config: EngineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Path:
+        raise DownloadInterrupted("no network")
+
+    monkeypatch.setattr(ModelCache, "pull", fail)
+    with pytest.raises(EngineUnavailable, match="the server stops"):
+        model_resolver.load(config, unwanted=lambda: True)
 
 
 def test_other_backend_downloads_no_sherpa_onnx_model(web: FileServer, config: EngineConfig) -> None:
@@ -238,15 +287,16 @@ async def test_server_reports_a_missing_partials_model(tmp_path: Path) -> None:
         assert "Finals: sherpa_onnx_moonshine" in server.output
 
 
-async def test_offline_server_starts_and_names_the_command(tmp_path: Path) -> None:
+def test_offline_server_ends_and_names_the_command(tmp_path: Path) -> None:
     root = tmp_path / "models"
-    words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]
+    words = [sys.executable, "-m", "trio_stt", "serve", "--port", "0", "--offline"]
     words += ["--engine", "whisper_cpp", "--model", "tiny.en", "--download-root", str(root)]
-    command = f"trio-stt models pull tiny.en --engine whisper_cpp --download-root {root}"
-    async with running_server(words) as server:
-        with trio.fail_after(60):
-            await server.wait_for_output("but cannot transcribe")
-        assert f"run `{command}`" in server.output
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own words
+    assert (done.returncode, done.stdout) == (2, "")
+    *_, line = done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+    assert line.startswith("trio-stt: engine whisper_cpp: the model tiny.en is not on this machine")
+    assert f"run `trio-stt models pull tiny.en --engine whisper_cpp --download-root {root}`" in line
     assert not root.exists()
 
 

@@ -110,6 +110,31 @@ def test_unusable_certificate_files_fail_the_start_in_one_line(
     assert printed.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("certificate", "key", "message"),
+    [
+        ("not a certificate", "{key}", "certfile: {folder}/cert.pem holds no certificate in PEM format"),
+        ("", "{key}", "certfile: {folder}/cert.pem holds no certificate in PEM format"),
+        ("{key}", "{key}", "certfile: {folder}/cert.pem holds no certificate in PEM format"),
+        ("\x00\x01\x02", "{key}", "certfile: {folder}/cert.pem holds no certificate in PEM format"),
+        ("{certificate}", "half a key", "keyfile: {folder}/key.pem holds no private key in PEM format"),
+        ("{certificate}", "{certificate}", "keyfile: {folder}/key.pem holds no private key in PEM format"),
+        ("{cut}", "{key}", "certfile, keyfile: {folder}/cert.pem or {folder}/key.pem is damaged: "),
+    ],
+)
+def test_malformed_certificate_names_the_file(certificate: str, key: str, message: str, tmp_path: Path) -> None:
+    issue(tmp_path, trustme.CA())
+    good = {"certificate": (tmp_path / "cert.pem").read_text(), "key": (tmp_path / "key.pem").read_text()}
+    good["cut"] = good["certificate"][:200] + "\n-----END CERTIFICATE-----\n"
+    (tmp_path / "cert.pem").write_text(certificate.format(**good))
+    (tmp_path / "key.pem").write_text(key.format(**good))
+    settings = load_settings({"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")})
+    with pytest.raises(SettingError) as raised:
+        ServerConfig().use_certificate(settings)
+    assert str(raised.value).startswith(message.format(folder=tmp_path))
+    assert "\n" not in str(raised.value)
+
+
 def test_wrong_or_encrypted_private_key_is_rejected(tmp_path: Path) -> None:
     authority = trustme.CA()
     issue(tmp_path, authority)

@@ -17,13 +17,14 @@ from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.api.web_app import build_app
 from trio_stt.cli.error_groups import unwrap_errors, unwrap_group
 from trio_stt.cli.tls import ServerConfig
-from trio_stt.errors import HostError, SettingError
+from trio_stt.errors import HostError, SettingError, TrioSttError
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
 from trio_stt.hypercorn_adapter.verification import verify_replacements
+from trio_stt.lanes.job import JobKind
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
-from trio_stt.server.build import build_server
+from trio_stt.server.build import build_server, fetch_wake_words
 from trio_stt.server.probes import restart_reason
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import Settings
@@ -39,12 +40,16 @@ def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; return the exit status.
 
     Raises:
-        SettingError: The settings exclude each other, or the address cannot be bound.
+        SettingError: The settings exclude each other, or the address cannot be bound, or no engine for finals can be
+            loaded until a setting, a package or a model changes.
+        EngineUnavailable: No engine for finals could be loaded for another reason, so a restart may help.
+        ModelError: The models of wake words cannot be downloaded.
         HostError: The installed Hypercorn or Quart is not one that this server can be hosted with.
     """
     start_logging(settings.log_level, settings.log_format)
     config = ServerConfig()
     config.use_certificate(settings)
+    fetch_wake_words(settings)
     server_state = build_server(settings)
     install_replacements(
         HostHooks(
@@ -53,11 +58,14 @@ def serve(settings: Settings) -> int:
         )
     )
     with unwrap_errors(SettingError, HostError):
-        trio.run(_serve, server_state, config, strict_exception_groups=True)
+        failure = trio.run(_serve, server_state, config, strict_exception_groups=True)
+    if failure is not None:
+        raise failure
     return 0
 
 
-async def _serve(server_state: ServerState, config: ServerConfig) -> None:
+async def _serve(server_state: ServerState, config: ServerConfig) -> TrioSttError | None:
+    """Serve until a signal, or until it is known that no engine for finals can be loaded; returns that error."""
     await verify_replacements()
     app, settings = build_app(server_state), server_state.settings
     install_websocket_class(app)
@@ -66,6 +74,14 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
     config.errorlog = logging.getLogger("trio_stt.hypercorn")  # in the format of all other log lines
     config.backlog = _BACKLOG
     stop, stop_now, down = trio.Event(), trio.Event(), trio.Event()
+    failure: TrioSttError | None = None
+
+    async def announce(addresses: list[str]) -> None:
+        nonlocal failure
+        failure = await _announce(server_state, addresses)
+        if failure is not None:
+            stop.set()
+
     async with trio.open_nursery() as watch:
         watch.start_soon(_watch_signals, stop, stop_now)
         watch.start_soon(keep_alive, lambda: restart_reason(server_state) is None)
@@ -81,13 +97,14 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> None:
                 reason = unwrap_group(group)
                 raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
             _warn_if_public(addresses, settings)
-            nursery.start_soon(_announce, server_state, addresses)
+            nursery.start_soon(announce, addresses)
             await stop.wait()
             await notify("STOPPING=1")
             await server_state.drain(server_state.settings.shutdown_grace_s)
             down.set()
             nursery.cancel_scope.deadline = trio.current_time() + config.graceful_timeout + 1
         watch.cancel_scope.cancel()
+    return failure
 
 
 def _warn_if_public(addresses: list[str], settings: Settings) -> None:
@@ -131,25 +148,25 @@ async def _watch_sighup(config: ServerConfig) -> None:
                 logger.error("certificate not reloaded, the old one stays in use: %s", error)  # noqa: TRY400 - the message says it all
 
 
-async def _announce(server_state: ServerState, addresses: list[str]) -> None:
-    """Print what each lane runs, then the address."""
+async def _announce(server_state: ServerState, addresses: list[str]) -> TrioSttError | None:
+    """Print what each lane runs, then the address. Returns the error if there is no engine for finals."""
     lanes = server_state.lanes
     await lanes.wait_loaded()
     if not lanes.ready:  # stopped while loading
-        return
+        return None
+    if (error := lanes.lane_for(JobKind.FINAL).load_error) is not None:
+        return error if error.may_pass else SettingError(str(error))
     shared = lanes.mode == "low-memory-one-model"
-    failed = []
     for lane in lanes.statistics().lanes:
         use = "Finals and partials" if shared else {"main": "Finals", "realtime": "Partials"}[lane.name]
         if lane.engine:
             print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}", flush=True)
         else:
             print(f"{use}: not available. {lane.error}", flush=True)
-            failed.append(lane.name)
     await notify("READY=1")
     where = " and ".join(addresses)
     if lanes.ok:
         print(f"trio-stt is ready on {where}", flush=True)
     else:
-        lacks = "cannot transcribe" if "main" in failed else "shows no partials"
-        print(f"trio-stt listens on {where}, but {lacks}: see above", flush=True)
+        print(f"trio-stt listens on {where}, but shows no partials: see above", flush=True)
+    return None

@@ -4,6 +4,7 @@ It owns certificate and key. Hypercorn creates the sockets with the context from
 """
 
 import ssl
+from pathlib import Path
 from ssl import SSLContext
 from typing import NoReturn
 
@@ -55,9 +56,21 @@ class ServerConfig(Config):
         assert self.certfile is not None  # noqa: S101 - set together with the context
         try:
             context.load_cert_chain(self.certfile, self.keyfile, password=_refuse_password)
-        except (OSError, ssl.SSLError) as error:
+        except ssl.SSLError as error:
+            raise SettingError(_explain(error, self.certfile, self.keyfile)) from None
+        except OSError as error:
             reason = error.strerror or error
             raise SettingError(f"certfile, keyfile: {self.certfile} and {self.keyfile}: {reason}") from None
+
+
+def _explain(error: ssl.SSLError, certfile: str, keyfile: str | None) -> str:
+    """Which of the two files is unusable, and why: OpenSSL says no more than "PEM lib" about most of them."""
+    if "MISMATCH" in (error.reason or ""):
+        return f"certfile, keyfile: mismatch: {keyfile} is not the key of the certificate in {certfile}"
+    for setting, file, part in (("certfile", certfile, b"CERTIFICATE-----"), ("keyfile", keyfile, b"PRIVATE KEY-----")):
+        if b"-----BEGIN " not in (content := Path(file or "").read_bytes()) or part not in content:
+            return f"{setting}: {file} holds no {part.decode().rstrip('-').lower()} in PEM format"
+    return f"certfile, keyfile: {certfile} or {keyfile} is damaged: {error.reason or error}"
 
 
 def _refuse_password() -> NoReturn:

@@ -106,6 +106,11 @@ class Lane:
         return self._health.error
 
     @property
+    def load_error(self) -> EngineUnavailable | None:
+        """Why no engine could be loaded at the start, or None."""
+        return self._health.load_error
+
+    @property
     def ready(self) -> bool:
         """Whether the first load is over, successful or not, and the lane is not closed."""
         return self.state not in (LaneState.LOADING, LaneState.CLOSED)

@@ -50,6 +50,7 @@ class LaneHealth:
         self._state = LaneState.LOADING
         self._error: str | None = None
         self._last_error: str | None = None
+        self._load_error: EngineUnavailable | None = None
         self._info: EngineInfo | None = None
         self._first_loads_left = workers  # workers whose first load has not failed
         self._serving = 0
@@ -70,6 +71,11 @@ class LaneHealth:
     def error(self) -> str | None:
         """Why the lane is failed, or None."""
         return self._error
+
+    @property
+    def load_error(self) -> EngineUnavailable | None:
+        """Why no worker could load its first engine, or None."""
+        return self._load_error
 
     @property
     def info(self) -> EngineInfo | None:
@@ -125,7 +131,7 @@ class LaneHealth:
                 logger.warning("%s lane: %s", self._lane, info.notice)
         elif self._last_error is not None:  # otherwise it is another worker's first engine
             logger.info("%s lane: engine recovered", self._lane)
-        self._error = None
+        self._error = self._load_error = None
         self._enter(LaneState.READY)
         self._loaded.set()
 
@@ -161,6 +167,8 @@ class LaneHealth:
     def _no_engine(self, error: EngineUnavailable) -> None:
         known = str(error) == self._last_error  # every reload may fail for the same reason: one line is enough
         self._last_error = str(error)
+        # What starts the lanes reports a failure of their first load.
+        known = known or self._state is LaneState.LOADING
         logger.log(logging.DEBUG if known else logging.ERROR, "%s lane: %s", self._lane, error)
         logger.debug("%s lane: traceback of the engine's failure", self._lane, exc_info=error)
         if self._serving:
@@ -170,6 +178,7 @@ class LaneHealth:
             self._outage_limit_now_s = self._outage_limit_s()
             self._outage_end_s = trio.current_time() + self._outage_limit_now_s
         elif self._state is LaneState.FAILED or (self._state is LaneState.LOADING and not self._first_loads_left):
+            self._load_error = error if self._state is LaneState.LOADING else self._load_error
             self._fail(str(error))
 
     def _fail(self, reason: str) -> None:

@@ -10,8 +10,9 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from trio_stt.errors import EngineUnavailable, ModelError, ModelMissing
+from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelError, ModelMissing
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 from trio_stt.models import catalogue
@@ -21,6 +22,13 @@ from trio_stt.models.spec import ModelSpec
 logger = logging.getLogger(__name__)
 
 _LOG_INTERVAL_S = 10.0
+
+_DOWNLOAD_PAUSES_S = (2.0, 4.0, 8.0, 16.0)
+"""Seconds between the attempts at a download, each of which retries by itself while it makes progress. Together half a
+minute: a network that comes up after the server is found, and a server without one ends soon."""
+
+_POLL_S = 0.2
+"""Seconds between two looks at whether anything still waits for the model."""
 
 
 def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) -> Engine:
@@ -57,16 +65,55 @@ def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) 
             model=config.model,
         )
     if path is None:
-        size = f" ({human_size(entry.size_bytes)})" if entry.size_bytes else ""
-        logger.info("%s is not on this machine: downloading it%s to %s", entry.name, size, store.root)
         try:
-            path = store.pull(entry, _LogProgress(entry, unwanted))
+            path = fetch(entry, store, unwanted=unwanted)
         except ModelError as error:
             raise EngineUnavailable(
                 f"engine {config.engine}: the model {config.model} could not be downloaded: {error}"
-            ) from error
-        logger.info("%s is complete: %s", entry.name, path)
+            ) from (error if isinstance(error, DownloadInterrupted) else None)
     return registry.load(replace(local, model=str(path)))
+
+
+def fetch(entry: ModelSpec, store: ModelCache, *, unwanted: Callable[[], bool] = lambda: False) -> Path:
+    """Return a model's file or folder; download it if it is missing. Logs what happens. Blocks.
+
+    If the network fails, the download is tried again after a pause, a limited number of times.
+
+    Args:
+        entry: The model.
+        store: Where it is kept.
+        unwanted: Called meanwhile; True ends the download, because nothing waits for the model any more.
+
+    Raises:
+        DownloadInterrupted: The network failed at every attempt.
+        ModelError: It cannot be downloaded, or is not wanted any more.
+    """
+    path = store.find(entry)
+    if path is not None:
+        return path
+    size = f" ({human_size(entry.size_bytes)})" if entry.size_bytes else ""
+    logger.info("%s is not on this machine: downloading it%s to %s", entry.name, size, store.root)
+    progress, pauses_s = _LogProgress(entry, unwanted), iter(_DOWNLOAD_PAUSES_S)
+    while True:
+        try:
+            path = store.pull(entry, progress)
+        except DownloadInterrupted as error:
+            pause_s = next(pauses_s, None)
+            if pause_s is None:
+                raise
+            logger.warning("%s; trying again in %g s", error, pause_s)
+            _pause(pause_s, progress)
+        else:
+            logger.info("%s is complete: %s", entry.name, path)
+            return path
+
+
+def _pause(seconds: float, progress: "_LogProgress") -> None:
+    """Wait; raises ModelError as soon as the download is not wanted any more."""
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        progress.progress(0, None)
+        time.sleep(min(_POLL_S, seconds))
 
 
 def known_model(config: EngineConfig) -> ModelSpec | None:

@@ -33,7 +33,7 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from trio_stt.errors import ModelError
+from trio_stt.errors import DownloadInterrupted, ModelError
 from trio_stt.models.spec import ModelSource
 
 _PIECE_BYTES = 1 << 18
@@ -152,7 +152,7 @@ def _receive_all(source: ModelSource, held: _Part, listener: ProgressListener, *
         except _Interrupted as reason:
             failures = 1 if held.size_bytes > before else failures + 1
             if failures == _ATTEMPTS:
-                raise ModelError(f"{source.url}: {reason}; run the same command to continue") from reason.__cause__
+                raise DownloadInterrupted(f"{source.url}: {reason}") from reason.__cause__
             listener.message(f"{source.name}: {reason}; trying again")
             time.sleep(pause_s * 2 ** (failures - 1))
 
@@ -215,14 +215,14 @@ def _connection_error(source: ModelSource, reason: object) -> Exception:
     if isinstance(reason, socket.gaierror):
         problem = f"the name {host} cannot be resolved: is there a network?"
     elif isinstance(reason, ssl.SSLCertVerificationError):
-        problem = f"the certificate of {host} is not valid: {reason.verify_message}"
+        return ModelError(f"{source.url}: the certificate of {host} is not valid: {reason.verify_message}")
     elif isinstance(reason, ssl.SSLError):
         problem = f"the TLS handshake with {host} failed: {reason.reason}"
     elif isinstance(reason, ConnectionRefusedError):
         problem = f"connection refused by {host}"
     else:
         return _Interrupted(f"the connection broke: {reason}")
-    return ModelError(f"{source.url}: {problem}")
+    return DownloadInterrupted(f"{source.url}: {problem}")
 
 
 def _total(source: ModelSource, response: HTTPResponse, held: _Part) -> int | None:

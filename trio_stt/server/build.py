@@ -16,8 +16,9 @@ import numpy as np
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, downmix, kernels
 from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.openwakeword import packaged_models
 from trio_stt.dsp.silero import SileroModel
-from trio_stt.dsp.wake_words import WakeWords
+from trio_stt.dsp.wake_words import WakeWords, uses_openwakeword
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines import registry
@@ -27,6 +28,9 @@ from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
+from trio_stt.models.cache import ModelCache, default_root
+from trio_stt.models.wake_word_models import OPENWAKEWORD
+from trio_stt.runtime.cpus import usable_cores
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.setting_schemas import setting_schemas
@@ -67,7 +71,7 @@ def build_server(settings: Settings) -> ServerState:
     settings = _with_models(settings)
     for notice in setting_warnings(settings):
         logger.warning(notice)
-    wake_words = WakeWords()
+    wake_words = WakeWords(partial(_models(settings).find, OPENWAKEWORD))
     wake_words.check(settings)
     silero = SileroModel()
 
@@ -84,6 +88,20 @@ def build_server(settings: Settings) -> ServerState:
     return server_state
 
 
+def fetch_wake_words(settings: Settings) -> None:
+    """Download openWakeWord's models if these settings need them and this machine lacks them. Blocks.
+
+    Raises:
+        ModelError: They cannot be downloaded.
+    """
+    if uses_openwakeword(settings) and packaged_models() is None and not settings.offline:
+        model_resolver.fetch(OPENWAKEWORD, _models(settings))
+
+
+def _models(settings: Settings) -> ModelCache:
+    return ModelCache(settings.download_folder or default_root())
+
+
 def _archive(settings: Settings) -> RecordingArchive | None:
     if settings.record is None:
         return None
@@ -94,6 +112,8 @@ def _archive(settings: Settings) -> RecordingArchive | None:
 def prepare_process() -> None:
     """Compile the kernels, build the settings' schema and shorten the interpreter's switch interval, before serving."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    if folder := os.environ.get("NUMBA_CACHE_DIR"):
+        logger.info("compiled kernels are kept in %s (NUMBA_CACHE_DIR)", folder)
     kernels.warm_up()
     downmix.warm_up()
     boundary.warm_up()
@@ -103,7 +123,7 @@ def prepare_process() -> None:
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
     """One lane if finals and partials come from the same model, otherwise two."""
     final_config, partial_config = engine_configs(settings)
-    cores = (os.cpu_count() or 1) // (1 if partial_config is None else 2)
+    cores = usable_cores() // (1 if partial_config is None else 2)
     plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores))]
     if partial_config is not None:
         workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
@@ -178,7 +198,7 @@ def _threads_per_call(plans: Sequence[LanePlan]) -> int:
     One core is left to the event loop. Engines without `num_threads`, such as remote ones, are not counted.
     """
     calls = sum(plan.workers for plan in plans if "num_threads" not in registry.resolve(plan.config.engine).ignores)
-    return min(_MAX_ENGINE_THREADS, max(1, ((os.cpu_count() or 1) - 1) // max(1, calls)))
+    return min(_MAX_ENGINE_THREADS, max(1, (usable_cores() - 1) // max(1, calls)))
 
 
 def _lane(plan: LanePlan, *, threads: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
