@@ -18,7 +18,7 @@ from tests.support.file_server import FileServer
 from tests.support.server import running_server
 from tests.support.stream_models import pack_kroko, write_stream_transducer
 from tests.support.tone_models import ONE_HZ, spoken, write_transducer
-from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelMissing
+from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelError, ModelMissing
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines.base import EngineConfig, Request
@@ -216,6 +216,31 @@ def test_offline_also_sets_hf_hub_offline(config: EngineConfig) -> None:
     with pytest.raises(ModelMissing):
         model_resolver.load(replace(config, offline=True))
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "place"),
+    [
+        ("whisper_cpp", "ggml-small.bin", "ggml-small.bin"),
+        ("whisper_cpp", "small", "ggml-small.bin"),
+        ("sherpa_onnx_moonshine", "moonshine-tiny-en", "sherpa-onnx-moonshine-tiny-en-quantized-2026-02-27"),
+    ],
+)
+def test_known_models_that_are_missing_are_fetched(
+    engine: str, name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the real catalogue
+    monkeypatch.setattr("trio_stt.lanes.engines.sherpa.moonshine_files.package_folder", lambda _: None)
+    pulled: list[str] = []
+
+    def pull(_: ModelCache, spec: ModelSpec, *__: Any) -> Path:
+        pulled.append(spec.place)
+        raise ModelError("enough")
+
+    monkeypatch.setattr(ModelCache, "pull", pull)
+    with pytest.raises(EngineUnavailable, match="enough"):
+        model_resolver.load(EngineConfig(engine=engine, model=name, download_root=tmp_path / "models"))
+    assert pulled == [place]
 
 
 @pytest.mark.parametrize("engine", ["kroko_onnx", "sherpa_onnx_streaming"])

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from trio_stt.errors import EngineUnavailable, first_line
+from trio_stt.errors import EngineUnavailable, ModelMissing, first_line
 from trio_stt.runtime.packages import package_folder
 
 EMBEDDED_MODEL = "moonshine-tiny-en"
@@ -21,14 +21,15 @@ def embedded_folder(engine: str) -> Path:
     """The folder of the embedded model.
 
     Raises:
-        EngineUnavailable: Its package is not installed.
+        ModelMissing: Its package is not installed.
     """
     package = package_folder("moonshine_voice")
     folder = package / "assets" / "tiny-en" if package else None
     if folder is None or not folder.is_dir():
-        raise EngineUnavailable(
+        raise ModelMissing(
             f"engine {engine}: the embedded model {EMBEDDED_MODEL} needs the package moonshine-voice 0.1.0;"
-            " run `pip install moonshine-voice==0.1.0`, or name another model's folder"
+            " run `pip install moonshine-voice==0.1.0`, or name another model's folder",
+            model=EMBEDDED_MODEL,
         )
     return folder
 

@@ -20,7 +20,8 @@ def find_model(
     """Return the ggml file for a model name or path.
 
     Args:
-        name: A known model name such as `tiny.en`, or a path (relative: from `download_root`, then from here).
+        name: A known model name such as `tiny.en`, the name of its file, or a path (relative: from `download_root`, then
+            from here).
         engine: Canonical engine name, for messages.
         known: Names of the models that whisper.cpp publishes.
         download_root: Folder that is searched instead of `default_folder`, or None.
@@ -35,18 +36,25 @@ def find_model(
         path = resolve_relative(name, download_root=download_root, kind="file")
         if path.is_file():
             return path
-        raise EngineUnavailable(
-            f"engine {engine}: no model file {path}; give the path of a ggml file or one of {', '.join(sorted(known))}"
-        )
-    candidates = [folder / f"ggml-{name}.bin", folder / f"{name}.bin", folder / name]
+        if _known_name(name) not in known:
+            raise EngineUnavailable(
+                f"engine {engine}: no model file {path}; give the path of a ggml file or one of"
+                f" {', '.join(sorted(known))}"
+            )
+    known_name = _known_name(name)
+    candidates = [folder / f"ggml-{known_name}.bin", folder / f"{known_name}.bin", folder / known_name]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise ModelMissing(
-            f"engine {engine}: the model {name} is not in {folder}; fetch ggml-{name}.bin from {DOWNLOAD_URL} and put"
-            " it there, or give its path as model, or its folder as download_root",
+            f"engine {engine}: the model {name} is not in {folder}; fetch ggml-{known_name}.bin from {DOWNLOAD_URL} and"
+            " put it there, or give its path as model, or its folder as download_root",
             model=name,
         )
     return found
+
+
+def _known_name(name: str) -> str:
+    return name.removeprefix("ggml-").removesuffix(".bin") if name.startswith("ggml-") else name
 
 
 def is_multilingual(path: Path, *, engine: str) -> bool:
