@@ -20,8 +20,8 @@ def find_model(
     """Return the ggml file for a model name or path.
 
     Args:
-        name: A known model name such as `tiny.en`, the name of its file, or a path (relative: from `download_root`, then
-            from here).
+        name: A known model name such as `tiny.en`, the name of its file, or a path (relative: from `download_root`,
+            then from here).
         engine: Canonical engine name, for messages.
         known: Names of the models that whisper.cpp publishes.
         download_root: Folder that is searched instead of `default_folder`, or None.
