@@ -109,7 +109,7 @@ class TrioConnection(TCPServer):
         elif isinstance(event, Updated):
             if self._limits is not None:
                 self._limits.note(self, is_waiting=event.idle)
-            if event.idle and self._is_half_closed:
+            if event.idle and self._is_half_closed:  # answered, and no further request can come
                 self._end()
             elif not self._is_read:
                 await super().protocol_send(event)

@@ -143,7 +143,7 @@ class PartialPolicy:
         """
         usage = self._round(now_s)
         own = usage.get(session_id)
-        own_s = own.inference_s / PARTIAL_ENGINE_SHARE if own else 0.0
+        own_s = own.inference_s / PARTIAL_ENGINE_SHARE if own else 0.0  # even a lone session leaves room for finals
         round_s = sum(each.inference_s for each in usage.values()) / self._share
         at_s = begun_s + min(MAX_PARTIAL_INTERVAL_S, max(own_s, round_s))
         if_idle_at_s = begun_s + max(PARTIAL_ROUND_S, own_s)
@@ -229,7 +229,7 @@ class PartialPolicy:
         elif queue_delay_s <= threshold_s * _LOW_DELAY_SHARE:
             if self._up_from_s is None:
                 self._up_from_s = before_s + _RECOVERY_DELAY_S
-            while self._steps and now_s >= self._up_from_s:
+            while self._steps and now_s >= self._up_from_s:  # several at once after a time without observations
                 self._steps.pop()
                 self._up_from_s += _STEP_INTERVAL_S
         else:

@@ -191,7 +191,7 @@ def _alignment(old: Sequence[tuple[str, float]], new: Sequence[tuple[str, float]
         row, move = [0.0], ["start"]
         for j, (other, new_s) in enumerate(new):
             gain = _MATCH - _DRIFT_PER_S * abs(old_s - new_s) if word == other else _MISS
-            score, how = max(
+            score, how = max(  # of equal scores, the last name in the alphabet: start, old, new, both
                 (above[j] + gain, "both"),
                 (above[j + 1] + _MISS, "old"),
                 (row[j] + _MISS, "new"),

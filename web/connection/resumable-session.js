@@ -91,6 +91,7 @@ export class ResumableSession {
   #adoptNewSession(events) {
     this.#heldEvents = null;
     const unsent = this.#buffer.takeUnsent();
+    // A `clear` discards what was said before it, and the new session has nothing to clear.
     const wanted = unsent.slice(unsent.findLastIndex(({ frame }) => frame === CLEAR) + 1);
     const newEvents = events.filter((event) => this.#isNew(event)); // its `hello` makes a new buffer
     this.#buffer.countUnbufferedCommand(); // the server counts the `resume` that it rejected
