@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,12 @@ import pytest
 import soundfile
 import trio
 
-from tests.support.real import moonshine_asset
+from tests.support.real import moonshine_asset, shared_input
 from tests.support.wer import BECKETT, TWO_CITIES, word_error_rate
 from trio_stt.cli import main
-from trio_stt.cli.transcribe import _Output
+from trio_stt.cli.transcribe import _check_all, _decode, _Output
 from trio_stt.cli.transcript_formats import SpokenSegment, as_json, as_srt, as_text, as_vtt
+from trio_stt.errors import AudioFileError
 
 
 def trio_stt(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -136,6 +139,74 @@ def cut_flac(folder: Path) -> Path:
     content = whole.read_bytes()
     cut.write_bytes(content[: len(content) * 2 // 3])
     return cut
+
+
+def test_words_of_damaged_and_unusual_files() -> None:
+    cut = ["speech_cut.flac", "speech_cut.mp3"]
+    whole = ["speech_size0.wav", "speech_unknown_length.flac", "speech_gsm610.wav", "opposite_phase.flac"]
+    silent = ["g721.wav"]
+    files = [shared_input(name) for name in [*cut, *whole, *silent]]
+    done = trio_stt("transcribe", "--format", "json", *files)
+    assert done.returncode == 1
+    texts = dict.fromkeys(map(str, files), "")
+    for segment in json.loads(done.stdout):
+        texts[segment["file"]] += segment["text"].lower() + " "
+    for name in whole:
+        assert "predecessors of the true printed book" in texts[str(shared_input(name))]
+    for name in cut:
+        text = texts[str(shared_input(name))]
+        assert "comparatively modern" in text
+        assert text.count("which were the") == 1
+    faults = done.stderr.decode().splitlines()
+    assert [line.split(": ")[1:3] for line in faults] == [
+        *([str(shared_input(name)), "cannot be read to its end"] for name in cut),
+        *([str(shared_input(name)), "no speech was found"] for name in silent),
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX closes the streams")
+@pytest.mark.parametrize(
+    ("closed", "status", "out", "err"),
+    [
+        (">&-", 1, b"", b"trio-stt: the transcript cannot be written: standard output is closed\n"),
+        ("<&- 2>&-", 1, b"fail better", b""),
+    ],
+)
+def test_closed_standard_streams(closed: str, status: int, out: bytes, err: bytes) -> None:
+    files = [str(moonshine_asset("beckett.wav")), *(["/nowhere.wav"] if "2" in closed else [])]
+    command = [sys.executable, "-m", "trio_stt", "transcribe", *files]
+    done = subprocess.run(  # noqa: S603 - our own program
+        ["bash", "-c", f'"$@" {closed}', "bash", *command],  # noqa: S607 - the shell of the path
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (status, err)
+    assert out in done.stdout.lower()
+    assert b"nowhere" not in done.stdout
+
+
+async def test_more_files_than_a_process_may_have_open(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 16_000)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 20, before[1]))
+    try:
+        files = [str(tmp_path / "a.wav")] * 100
+        assert await _check_all(files) == files
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_decoder_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trio_stt.cli.transcribe._MAX_READ_S", 0.05)
+    answer = threading.Event()
+    try:
+        with pytest.raises(AudioFileError, match=r"a\.ogg: cannot be read: its decoder does not answer for 0\.05 s"):
+            await _decode("a.ogg", answer.wait)
+    finally:
+        answer.set()
 
 
 @pytest.mark.parametrize("format_name", ["text", "json"])

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The command line without the program's name; by default that of this process.
     """
+    _replace_closed_streams()
     parsed = _parser().parse(arguments)
     try:
         return _run(parsed)
@@ -59,6 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone; nothing may be left to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _replace_closed_streams() -> None:
+    """Keep the descriptors 0 to 2 from other files where the shell has closed them, and make errors printable.
+
+    Otherwise what a library prints would be written into a model or a recording, and `print` would take standard
+    output for the closed standard error. `sys.stdin` and `sys.stdout` stay None for the commands that need them.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until the process ends
 
 
 def _run(parsed: argparse.Namespace) -> int:

@@ -87,12 +87,18 @@ def _report(message: str) -> None:
 
 
 class _Output:
-    """Standard output, in UTF-8 on every system: prints text at once and collects segments for the other formats."""
+    """Standard output, in UTF-8 on every system: prints text at once and collects segments for the other formats.
+
+    Raises:
+        OutputError: It is closed.
+    """
 
     def __init__(self, format_name: str) -> None:
         self._format_name = format_name
         self._segments: list[SpokenSegment] = []
         self._failed = False
+        if sys.stdout is None:
+            raise OutputError("the transcript cannot be written: standard output is closed")
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
 
