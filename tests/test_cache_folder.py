@@ -29,7 +29,7 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def read_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Takes the right to write from folders and what is in them."""
+    """Makes folders and their contents read-only."""
 
     def deny(*names: str) -> None:
         folders = [tmp_path / name for name in names]

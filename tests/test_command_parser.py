@@ -1,4 +1,4 @@
-"""What the command line says about mistakes, `--help` and completion."""
+"""The command line: errors, `--help` and completion."""
 
 import re
 import subprocess

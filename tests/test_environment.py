@@ -1,4 +1,4 @@
-"""Variables of the environment that are not meant as settings, and empty ones."""
+"""Environment variables that are not settings, and empty ones."""
 
 import pytest
 

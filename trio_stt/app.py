@@ -65,11 +65,9 @@ def _fail_hypercorn() -> None:
     parent = multiprocessing.parent_process()
     main = Path(getattr(sys.modules.get("__mp_main__"), "__file__", None) or "")
     is_hypercorn = main.stem == "hypercorn" or main.parts[-2:] == ("hypercorn", "__main__.py")
-    # A worker that outlives the command has another parent, which is none of its business.
+    # A worker that outlives the command has another parent, which must not get a signal.
     if is_hypercorn and hasattr(signal, "SIGUSR1") and parent is not None and os.getppid() == parent.pid:
-        os.kill(
-            os.getppid(), signal.SIGUSR1
-        )  # Hypercorn handles those that usually end a process, this one it does not
+        os.kill(os.getppid(), signal.SIGUSR1)  # Hypercorn handles the usual signals, but not this one
 
 
 async def _drain_at(shutting_down: trio.Event, server_state: ServerState) -> None:

@@ -48,7 +48,8 @@ class EngineUnavailable(EngineError):  # noqa: N818 - names a state, as subclass
     def may_pass(self) -> bool:
         """Whether another attempt may succeed although no setting, package or file has changed.
 
-        It may where a library failed, for lack of memory for example, or a download; not where something is missing.
+        It may after a failed download, or after an error of a library, for example for lack of memory; it may not if
+        something is missing.
         """
         return not isinstance(self.__cause__, (SettingError, ImportError, type(None)))
 

@@ -1,4 +1,4 @@
-"""What `trio-stt serve` does about engines that cannot be loaded at its start."""
+"""Engines that cannot be loaded when `trio-stt serve` starts."""
 
 import pytest
 import trio

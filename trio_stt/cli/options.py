@@ -37,7 +37,7 @@ _METAVAR_OF_TYPE = {int: "N", float: "NUMBER", tuple: "NUMBERS", dict: "JSON", s
 
 
 class _Suggestions:
-    """Choices that `--help` and completion name, and argparse accepts anything beside: the settings check values."""
+    """Choices that `--help` and completion show. argparse accepts any value, because the settings check them."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = names

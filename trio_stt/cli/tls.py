@@ -64,7 +64,7 @@ class ServerConfig(Config):
 
 
 def _explain(error: ssl.SSLError, certfile: str, keyfile: str | None) -> str:
-    """Which of the two files is unusable, and why: OpenSSL says no more than "PEM lib" about most of them."""
+    """Which of the two files is unusable, and why: OpenSSL reports only "PEM lib" for most errors."""
     if "MISMATCH" in (error.reason or ""):
         return f"certfile, keyfile: mismatch: {keyfile} is not the key of the certificate in {certfile}"
     for setting, file, part in (("certfile", certfile, b"CERTIFICATE-----"), ("keyfile", keyfile, b"PRIVATE KEY-----")):

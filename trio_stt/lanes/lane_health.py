@@ -167,7 +167,7 @@ class LaneHealth:
     def _no_engine(self, error: EngineUnavailable) -> None:
         known = str(error) == self._last_error  # every reload may fail for the same reason: one line is enough
         self._last_error = str(error)
-        # What starts the lanes reports a failure of their first load.
+        # The caller that starts the lanes reports a failure of their first load.
         known = known or self._state is LaneState.LOADING
         logger.log(logging.DEBUG if known else logging.ERROR, "%s lane: %s", self._lane, error)
         logger.debug("%s lane: traceback of the engine's failure", self._lane, exc_info=error)

@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 _LOG_INTERVAL_S = 10.0
 
 _DOWNLOAD_PAUSES_S = (2.0, 4.0, 8.0, 16.0)
-"""Seconds between the attempts at a download, each of which retries by itself while it makes progress. Together half a
-minute: a network that comes up after the server is found, and a server without one ends soon."""
+"""Seconds between the attempts at a download, each of which retries by itself while it makes progress. Half a minute
+in total: enough for a network that comes up after the server; without a network, the server ends soon."""
 
 _POLL_S = 0.2
-"""Seconds between two looks at whether anything still waits for the model."""
+"""Seconds between two checks whether anything still waits for the model."""
 
 
 def load(config: EngineConfig, *, unwanted: Callable[[], bool] = lambda: False) -> Engine:

@@ -16,7 +16,7 @@ FIRST_CHOICES = {
     ("faster_whisper", "small"): "99 languages",
 }
 """Engine and name of the models to try first, and for which languages: the fastest, the best that a CPU runs live, and
-the smallest of Whisper's that is worth reading in most languages."""
+the smallest Whisper model that is readable in most languages."""
 
 
 def find(engine: str, name: str) -> ModelSpec | None:

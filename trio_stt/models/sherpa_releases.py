@@ -70,7 +70,7 @@ SHERPA_RELEASES = (
     _release(
         "sherpa_onnx_moonshine",
         "sherpa-onnx-moonshine-tiny-en-quantized-2026-02-27",
-        "moonshine-tiny-en",  # the name of the embedded model; this is it, for where its package is missing
+        "moonshine-tiny-en",  # the embedded model's name: the same model, for installs without its package
         languages="en",
         licence="MIT",
         size_bytes=29_858_559,

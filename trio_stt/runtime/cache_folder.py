@@ -17,7 +17,7 @@ _KERNELS = Path(__file__).parents[1] / "dsp"
 
 
 def cache_folder() -> Path:
-    """The first of these folders that can be written; it need not exist.
+    """The first writable one of these folders; it need not exist.
 
     The cache folder that systemd gives the service, the user's cache, the state folder that systemd gives the service,
     and a temporary folder that belongs to this user alone.
