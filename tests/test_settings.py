@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.declared import (
@@ -16,6 +17,7 @@ from tests.support.declared import (
 )
 from trio_stt.errors import SettingError
 from trio_stt.settings import Declaration, declarations, load_settings, public_settings, runtime_settings
+from trio_stt.settings.revision import revise
 
 # RealtimeSTT's settings: name, flags, class (A, N, S), default. Defaults marked * differ.
 SHARED = """
@@ -268,3 +270,27 @@ def test_variable_that_is_not_utf8_is_rejected_by_name(monkeypatch: pytest.Monke
     monkeypatch.setenv("TRIO_STT_MODEL", "\udcff")
     with pytest.raises(SettingError, match=r"^TRIO_STT_MODEL: .* must be text in UTF-8$"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("record", "~no-such-user/recordings"),
+        ("keys_file", "~no-such-user/keys"),
+        ("model", "~no-such-user"),
+        ("realtime_model", "~no-such-user/model"),
+        ("download_root", "~no-such-user"),
+        ("openwakeword_model_paths", "/a.onnx, ~no-such-user/b.onnx"),
+    ],
+)
+def test_tilde_of_an_unknown_user_is_rejected(name: str, value: str) -> None:
+    flag = next(declaration.flags[0] for declaration in declarations() if declaration.name == name)
+    with pytest.raises(SettingError, match=f"{flag}: '.*' begins with the home folder of a user that does not exist"):
+        load_settings({name: value})
+    assert load_settings({name: value.replace("~no-such-user", "~")})
+
+
+def test_tilde_of_an_unknown_user_is_rejected_at_run_time() -> None:
+    changes = {"openwakeword_model_paths": msgspec.Raw(b'"~no-such-user/a.onnx"')}
+    revision = revise(load_settings(), changes, lambda _: None)
+    assert "does not exist" in revision.rejected["openwakeword_model_paths"].message

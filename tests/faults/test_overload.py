@@ -61,7 +61,7 @@ async def test_server_without_descriptors_for_all_clients_answers(args: list[str
                     client = stalled.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
                     with suppress(OSError):  # it was closed to make room
                         client.sendall(sent)
-                with trio.fail_after(15):  # those with half a body have a request, so they keep their place for 10 s
+                with trio.fail_after(15):  # those with half a body have a request, so they stay for 10 s
                     await until_answered(server)
                 assert descriptors(server) < DESCRIPTORS, name
             with trio.fail_after(15):
@@ -134,6 +134,7 @@ FLOODS: dict[str, tuple[bytes, bytes, bool]] = {
 }
 
 
+@pytest.mark.long
 async def test_memory_is_bounded_whatever_a_client_sends() -> None:
     async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server:
         await server.wait_for_output("trio-stt is ready on")

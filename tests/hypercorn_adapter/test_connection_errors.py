@@ -23,3 +23,29 @@ def test_errors_of_connections_are_one_short_escaped_line(
     assert record.getMessage().isprintable()
     assert len(record.getMessage()) < 300
     assert record.exc_info is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("trio.serve_listeners", "accept returned EMFILE (Too many open files); retrying in 0.1 seconds"),
+        ("asyncio", "socket.accept() out of system resource\nsocket: <asyncio.TransportSocket fd=3>"),
+    ],
+)
+def test_lack_of_descriptors_is_one_short_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, message: str
+) -> None:
+    monkeypatch.setattr(replacements, "logger", logging.getLogger("lack of descriptors"))
+    capacity_log = replacements._CapacityErrorLog()
+    host_log = logging.getLogger(name)
+    host_log.addFilter(capacity_log)
+    try:
+        for _ in range(100):
+            host_log.error(message, exc_info=OSError(24, "Too many open files"))
+        host_log.error("another error")
+    finally:
+        host_log.removeFilter(capacity_log)
+    ours, another = caplog.records
+    assert "LimitNOFILE" in ours.getMessage()
+    assert ours.exc_info is None
+    assert another.getMessage() == "another error"

@@ -8,6 +8,7 @@ import trio
 from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, levels, server_fixture
+from trio_stt.errors import HIDDEN_CAUSE
 from trio_stt.protocol.events import Error, Final, Timeline
 
 
@@ -84,3 +85,15 @@ async def test_final_fails_after_the_engine_outage_limit() -> None:
         client.pause(PAUSE_S)
         await client.until(Final)
         assert client.finals == [(3, "4444.")]
+
+
+@pytest.mark.parametrize("shows_causes", [True, False])
+@virtual_time
+async def test_cause_of_a_failed_final_is_shown_to_administrators_only(shows_causes: bool) -> None:
+    async with server_fixture(job_deadline_s=5.0, inference_s=HangingInference(2222, times=9)) as server:
+        client = await server.connect(partials=False, shows_causes=shows_causes)
+        client.command("start")
+        await talk(client, 2222, 1.0)
+        client.pause(PAUSE_S)
+        error = await client.until(Error)
+    assert (error.message == HIDDEN_CAUSE) is not shows_causes

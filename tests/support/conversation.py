@@ -219,9 +219,11 @@ class ServerFixture:
     server_state: ServerState
     nursery: trio.Nursery
 
-    async def connect(self, *, partials: bool = True) -> Client:
+    async def connect(self, *, partials: bool = True, shows_causes: bool = True) -> Client:
         session_id = self.server_state.reserve()
-        client = Client(Session(session_id=session_id, host=self.server_state, partials=partials))
+        client = Client(
+            Session(session_id=session_id, host=self.server_state, partials=partials, shows_causes=shows_causes)
+        )
         self.server_state.start(client.session)
         self.nursery.start_soon(self._serve, client)
         return client

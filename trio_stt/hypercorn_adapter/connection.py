@@ -41,6 +41,16 @@ def reset_function(send: object) -> Callable[[], None] | None:
     return None
 
 
+def end_function(send: object) -> Callable[[], None] | None:
+    """A function after which a connection is read for a limited time and closed; None where it cannot be, or must not.
+
+    Args:
+        send: The stream's `send`, as above; the connection must not carry other streams.
+    """
+    is_single = isinstance(getattr(send, "__self__", None), H11Protocol)
+    return getattr(_server_beneath(send), "end", None) if is_single else None
+
+
 def socket_of(stream: TrioStream) -> trio.socket.SocketType:
     """The socket beneath a stream. Closing it wakes the tasks that wait to read or write."""
     return (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket

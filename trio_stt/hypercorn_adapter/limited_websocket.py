@@ -46,7 +46,7 @@ from wsproto.handshake import WEBSOCKET_VERSION
 from wsproto.utilities import LocalProtocolError
 
 from trio_stt.api.websocket_transport import WebSocketTransport, attach_transport
-from trio_stt.hypercorn_adapter.connection import SocketHandoff, reset_function, single_task
+from trio_stt.hypercorn_adapter.connection import SocketHandoff, end_function, reset_function, single_task
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
 from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
 from trio_stt.protocol.packets import MAX_METADATA_BYTES
@@ -70,7 +70,7 @@ _VALID_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in base64 (RFC 6455 section 4.1); the last character holds two bits."""
 _BAD_REQUEST, _UPGRADE_REQUIRED = 400, 426
 _HAND_OVER = cast(ASGIReceiveEvent, {"type": "trio_stt.hand_over"})
-"""Queued to the app behind all messages: from here on, the app reads the socket itself."""
+"""Queued to the app: from here on, it reads the socket itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,15 +151,17 @@ class LimitedWSStream(WSStream):
         await self.send(EndBody(stream_id=self.stream_id))
 
     async def _process(self, data: bytes) -> None:
-        """Queue received messages for the app, then hand the socket over."""
+        """Hand the socket over, or queue received messages for the app."""
         self._is_processing = True
         try:
             self._frames.feed(data)
-            while (message := await self._next_message()) is not None:
-                await self._put(_receive_event(message))
-            if self._handoff.is_possible and not self._ignores_input:
+            if self._handoff.is_possible:
+                # The app reads these frames, too: so it answers a message before the close frame behind it is answered.
                 await self._put(_HAND_OVER)
                 await self._handoff.wait_ended()
+                return
+            while (message := await self._next_message()) is not None:
+                await self._put(_receive_event(message))
         finally:
             self._is_processing = False
             self._silent_intervals = 0
@@ -293,12 +295,15 @@ class LimitedWSStream(WSStream):
     # --- the end ---
 
     async def _close(self, code: CloseReason, reason: str) -> None:
-        """Close for a violation: send the code, ignore further input, and disconnect when the client does, or soon."""
+        """Close for a violation: send the code, discard further input, and disconnect when the client does, or soon."""
         self._is_over = True
         self.buffer.clear()
         logger.warning("closed WebSocket: %s", reason)
         await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
-        await self._timer.restart(self.task_group, self._disconnect_soon)
+        if (end := end_function(self.send)) is not None:
+            end()
+        else:
+            await self._timer.restart(self.task_group, self._disconnect_soon)
 
     async def _disconnect_soon(self) -> None:
         await self.context.sleep(_CLOSE_TIMEOUT_S)

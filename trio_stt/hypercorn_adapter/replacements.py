@@ -57,14 +57,19 @@ class _ConnectionErrorLog:
 
 
 class _CapacityErrorLog(logging.Filter):
-    """Replaces Trio's record with a traceback, which comes ten times a second while no more files can be opened."""
+    """Replaces the lines of Trio and asyncio with a traceback, while a process may open no more files.
+
+    They come for each attempt to accept a connection, which both repeat for as long as it fails.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._quiet_until_s = float("-inf")
 
-    def filter(self, _record: logging.LogRecord) -> bool:
-        """Log one short line in `_LOG_INTERVAL_S` instead of the record."""
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Log one short line in `_LOG_INTERVAL_S` instead of such a record; let others pass."""
+        if not record.getMessage().startswith(("accept returned", "socket.accept() out of system resource")):
+            return True
         if time.monotonic() >= self._quiet_until_s:
             self._quiet_until_s = time.monotonic() + _LOG_INTERVAL_S
             logger.error("a connection waits: the process has as many files open as it may (ulimit -n, LimitNOFILE)")
@@ -155,7 +160,8 @@ REPLACEMENTS = (
 def install_replacements(hooks: HostHooks) -> None:
     """Replace the names, for all workers of this process; a second call only changes the hooks."""
     HostHooks.current = hooks
-    logging.getLogger("trio.serve_listeners").addFilter(_CAPACITY_ERROR_LOG)
+    for name in ("trio.serve_listeners", "asyncio"):
+        logging.getLogger(name).addFilter(_CAPACITY_ERROR_LOG)
     for replacement in REPLACEMENTS:
         replacement.install()
 

@@ -100,21 +100,21 @@ class TrioConnection(TCPServer):
         if isinstance(event, RawData):
             await self._send(event.data)
             if not self._is_over and _is_last_answer_sent(self.protocol.protocol):
-                self._end()
+                self.end()
         elif isinstance(event, Closed):
-            if isinstance(self.protocol.protocol, H2Protocol):
-                self._end()
+            if self._is_half_closed or isinstance(self.protocol.protocol, H2Protocol):
+                self.end()
             elif not self._is_over:
                 await super().protocol_send(event)
         elif isinstance(event, Updated):
             if self._limits is not None:
                 self._limits.note(self, is_waiting=event.idle)
             if event.idle and self._is_half_closed:  # answered, and no further request can come
-                self._end()
+                self.end()
             elif not self._is_read:
                 await super().protocol_send(event)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Let the reading task close the connection; it may wait for an app that has answered and reads no more."""
         self._is_over = True
         self._reading.cancel()
@@ -147,7 +147,7 @@ class TrioConnection(TCPServer):
                     await self.protocol.handle(RawData(data))
                 self._is_half_closed = True
                 if _awaits_answer(self.protocol.protocol):
-                    await trio.sleep_forever()  # `_end` cancels it after the answer
+                    await trio.sleep_forever()  # `end` cancels it after the answer
             except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
                 pass
             await self.protocol.handle(Closed())
