@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.support.declared import SETTABLE, no_settings_from_outside
+from tests.support.declared import SETTABLE, no_settings_in_environment
 from trio_stt.cli import checks
 from trio_stt.errors import SettingError
 from trio_stt.settings import load_settings
 
-pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
+pytestmark = pytest.mark.usefixtures(no_settings_in_environment.__name__)
 
 KUBERNETES = {
     "TRIO_STT_SERVICE_HOST": "10.3.0.7",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.declared import LIFTED, as_held, bad_values, good_values, is_optional
+from tests.support.declared import PERMISSIVE_VALUES, as_held, bad_values, good_values, is_optional
 from trio_stt.errors import SettingError
 from trio_stt.settings import Declaration, RuntimeClass, Settings, declarations
 from trio_stt.settings.revision import WAKE_WORD_SETTINGS, Revision, revise
@@ -47,14 +47,14 @@ def applied(revision: Revision) -> list[str]:
     return [declaration.name for declaration in revision.applied]
 
 
-def lifted(declaration: Declaration) -> Settings:
-    return Settings.model_validate({k: v for k, v in LIFTED.items() if k != declaration.name})
+def permissive_settings(declaration: Declaration) -> Settings:
+    return Settings.model_validate({k: v for k, v in PERMISSIVE_VALUES.items() if k != declaration.name})
 
 
 @pytest.mark.contract("1.3", "3")
 @by_name
 def test_valid_change_is_applied_and_nothing_else_changes(declaration: Declaration) -> None:
-    before = lifted(declaration)
+    before = permissive_settings(declaration)
     name = declaration.name
     for value in good_values(declaration):
         if name == "wakeword_backend":
@@ -72,8 +72,8 @@ def test_valid_change_is_applied_and_nothing_else_changes(declaration: Declarati
 @by_name
 def test_value_outside_the_range_is_rejected(declaration: Declaration) -> None:
     for value in bad_values(declaration):
-        revision = revise_json(lifted(declaration), {declaration.name: value})
-        assert revision.settings == lifted(declaration)
+        revision = revise_json(permissive_settings(declaration), {declaration.name: value})
+        assert revision.settings == permissive_settings(declaration)
         rejection = revision.rejected[declaration.name]
         assert rejection.reason == "invalid_value"
         assert len(rejection.message) < 300
@@ -180,7 +180,7 @@ def test_wake_words_are_not_checked_for_other_settings() -> None:
     for declaration in CHANGEABLE:
         if declaration.name not in WAKE_WORD_SETTINGS:
             value = msgspec.Raw(json.dumps(good_values(declaration)[0]).encode())
-            assert revise(lifted(declaration), {declaration.name: value}, check).rejected == {}
+            assert revise(permissive_settings(declaration), {declaration.name: value}, check).rejected == {}
 
 
 REQUESTS = st.lists(

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.declared import from_flags, no_settings_from_outside
+from tests.support.declared import from_flags, no_settings_in_environment
 from trio_stt.errors import SettingError
 from trio_stt.settings import PROFILES, load_settings, public_settings, setting_warnings
 
-pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
+pytestmark = pytest.mark.usefixtures(no_settings_in_environment.__name__)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from tests.support.declared import (
-    LIFTED,
+    PERMISSIVE_VALUES,
     SETTABLE,
     as_held,
     as_text,
     bad_values,
     from_flags,
     good_values,
-    no_settings_from_outside,
+    no_settings_in_environment,
 )
 from trio_stt.errors import SettingError
 from trio_stt.settings import Declaration, declarations, load_settings, public_settings, runtime_settings
@@ -116,12 +116,12 @@ ADDED = {
     "liveness_timeout_s",
 }
 CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
-pytestmark = pytest.mark.usefixtures(no_settings_from_outside.__name__)
+pytestmark = pytest.mark.usefixtures(no_settings_in_environment.__name__)
 by_name = pytest.mark.parametrize("declaration", SETTABLE, ids=lambda declaration: declaration.name)
 
 
-def lifted(declaration: Declaration) -> dict[str, str]:
-    return {name: str(value) for name, value in LIFTED.items() if name != declaration.name}
+def permissive_settings(declaration: Declaration) -> dict[str, str]:
+    return {name: str(value) for name, value in PERMISSIVE_VALUES.items() if name != declaration.name}
 
 
 @pytest.mark.contract("3")
@@ -156,7 +156,11 @@ def test_runtime_classes_are_sorted_and_hold_each_setting_once() -> None:
 @pytest.mark.contract("3")
 @by_name
 def test_each_flag_sets_its_setting(declaration: Declaration) -> None:
-    others = [part for name, value in lifted(declaration).items() for part in (f"--{name.replace('_', '-')}", value)]
+    others = [
+        part
+        for name, value in permissive_settings(declaration).items()
+        for part in (f"--{name.replace('_', '-')}", value)
+    ]
     if declaration.is_flag_only:
         (flag,) = declaration.flags
         assert getattr(from_flags(flag), declaration.name) is not declaration.field.default
@@ -170,7 +174,7 @@ def test_each_flag_sets_its_setting(declaration: Declaration) -> None:
 @pytest.mark.contract("3")
 @by_name
 def test_each_variable_sets_its_setting(declaration: Declaration, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in lifted(declaration).items():
+    for name, text in permissive_settings(declaration).items():
         monkeypatch.setenv(f"TRIO_STT_{name.upper()}", text)
     for value in good_values(declaration):
         if not as_text(value):

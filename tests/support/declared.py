@@ -13,14 +13,14 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.settings import ENV_PREFIX, Declaration, Settings, declarations, load_settings
 
-LIFTED: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
+PERMISSIVE_VALUES: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
 """Values with which every value of every other setting is valid."""
 
 SETTABLE = [declaration for declaration in declarations() if declaration.is_settable]
 
 
 @pytest.fixture
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_settings_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
         monkeypatch.delenv(variable)
 
