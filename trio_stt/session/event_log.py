@@ -68,7 +68,7 @@ class EventLog:
         """The next event to send, encoded with its number; None when none waits."""
         if not self._waiting:
             return None
-        self._seq += 1 + self._lost_waiting
+        self._seq += 1 + self._lost_waiting  # lost events leave a gap, so that the client notices them
         self._lost_waiting = 0
         event = self._waiting.popleft()
         message = encode(msgspec.structs.replace(event, seq=self._seq))

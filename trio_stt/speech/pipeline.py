@@ -200,6 +200,7 @@ class SpeechPipeline:
             self._detector.reset()  # its levels and noise floor are older than the audio that it gets now
         oldest = max(self._undetected_from_sample, end - _REPLAY_SAMPLES)
         probability = 0.0
+        # Whole windows counted back from the end, so that the next window follows without a gap.
         for start in range(end - (end - oldest) // WINDOW_SAMPLES * WINDOW_SAMPLES, end, WINDOW_SAMPLES):
             window = self._sample_buffer.read(start, start + WINDOW_SAMPLES)
             probability = self._detector.detect(window, speaking=False).probability
