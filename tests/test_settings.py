@@ -114,6 +114,9 @@ ADDED = {
     "max_packets_per_second",
     "max_audio_speed",
     "liveness_timeout_s",
+    "openai_api",
+    "max_upload_bytes",
+    "max_upload_seconds",
 }
 CLASSES = {"A": "activeSessionSafe", "N": "newSessionOnly", "S": "startupOnly"}
 pytestmark = pytest.mark.usefixtures(no_settings_in_environment.__name__)

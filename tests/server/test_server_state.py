@@ -172,7 +172,7 @@ async def test_unknown_wake_words_are_rejected(changes: dict[str, str], refused:
             for rejection in report.rejected.values()
         )
         assert report.settings["wake_word_enabled"] is False
-        assert server.server_state.new_wake_word_detector() is None
+        assert server.server_state.new_wake_word_detector(server.server_state.settings) is None
     with pytest.raises(SettingError, match=refused):
         build_server(load_settings(changes))
 
@@ -180,13 +180,13 @@ async def test_unknown_wake_words_are_rejected(changes: dict[str, str], refused:
 @virtual_time
 async def test_wake_words_apply_to_later_sessions() -> None:
     async with server_fixture() as server:
-        assert server.server_state.new_wake_word_detector() is None
+        assert server.server_state.new_wake_word_detector(server.server_state.settings) is None
         report = change(server.server_state, wakeword_backend="OWW", wake_words="Hey Jarvis")
         assert report.settings["wake_word_enabled"] is True
         assert report.rejected == {}
-        assert server.server_state.new_wake_word_detector() is not None
+        assert server.server_state.new_wake_word_detector(server.server_state.settings) is not None
         change(server.server_state, wakeword_backend="")
-        assert server.server_state.new_wake_word_detector() is None
+        assert server.server_state.new_wake_word_detector(server.server_state.settings) is None
 
 
 @virtual_time

@@ -18,9 +18,10 @@ import trio
 from tests.support.real import moonshine_asset, shared_input
 from tests.support.wer import BECKETT, TWO_CITIES, word_error_rate
 from trio_stt.cli import main
-from trio_stt.cli.transcribe import _check_all, _decode, _Output
-from trio_stt.cli.transcript_formats import SpokenSegment, as_json, as_srt, as_text, as_vtt
+from trio_stt.cli.transcribe import _check_all, _Output
 from trio_stt.errors import AudioFileError
+from trio_stt.protocol.transcript_formats import SpokenSegment, as_json, as_srt, as_text, as_vtt
+from trio_stt.server.sound_client import decode_in_thread
 
 
 def trio_stt(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -200,11 +201,11 @@ async def test_more_files_than_a_process_may_have_open(tmp_path: Path) -> None:
 
 
 async def test_decoder_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trio_stt.cli.transcribe._MAX_READ_S", 0.05)
+    monkeypatch.setattr("trio_stt.server.sound_client._MAX_READ_S", 0.05)
     answer = threading.Event()
     try:
         with pytest.raises(AudioFileError, match=r"a\.ogg: cannot be read: its decoder does not answer for 0\.05 s"):
-            await _decode("a.ogg", answer.wait)
+            await decode_in_thread("a.ogg", answer.wait)
     finally:
         answer.set()
 

@@ -19,6 +19,7 @@ from trio_stt.access.keys import KeyRecord, KeyScope
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.access.request_form import REDIRECT, normal_form
+from trio_stt.protocol.openai_errors import OPENAI_PATH, error_body
 
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Rejection(
@@ -112,7 +113,10 @@ def _needed_scope(scope: HTTPScope) -> KeyScope | None:
 
 
 async def _answer(rejection: Rejection, scope: WWWScope, send: ASGISendCallable) -> None:
-    body = msgspec.json.encode({"detail": rejection.detail})
+    if scope["path"].startswith(OPENAI_PATH):
+        body = msgspec.json.encode(error_body(rejection.status, rejection.detail))
+    else:
+        body = msgspec.json.encode({"detail": rejection.detail})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

@@ -12,6 +12,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, NotFound, RequestEntit
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
+from trio_stt.protocol.openai_errors import OPENAI_PATH, error_body
 from trio_stt.protocol.reports import ProbeReport, Report, encode_report
 from trio_stt.server.probes import restart_reason, unready_reason
 from trio_stt.server.public_reports import public_health, public_metrics
@@ -68,7 +69,10 @@ def http_routes(server_state: ServerState) -> Blueprint:
 
     @routes.app_errorhandler(HTTPException)
     async def report_error(error: HTTPException) -> tuple[Response, int]:
-        return jsonify(detail=error.description or error.name), error.code or 500
+        status, detail = error.code or 500, error.description or error.name
+        if request.path.startswith(OPENAI_PATH):
+            return Response(msgspec.json.encode(error_body(status, detail)), mimetype="application/json"), status
+        return jsonify(detail=detail), status
 
     return routes
 

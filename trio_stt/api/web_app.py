@@ -15,6 +15,7 @@ from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.security_headers import SecurityHeaders
 from trio_stt.api.http import http_routes
+from trio_stt.api.openai.route import openai_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.runtime.gc_tuning import tune_gc
@@ -46,6 +47,9 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     with_headers = SecurityHeaders(Cors(middleware, access), frame_ancestors(server_state.settings))
     app.asgi_app = with_headers  # type: ignore[method-assign]  # Quart's way of wrapping
     app.register_blueprint(http_routes(server_state))
+    if server_state.settings.openai_api:
+        app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
+        app.register_blueprint(openai_routes(server_state))
     app.register_blueprint(ws_routes(server_state, WebSocketAdmission(server_state, keyring)))
 
     @app.before_serving

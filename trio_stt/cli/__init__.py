@@ -16,8 +16,8 @@ from trio_stt.cli.keys import add_keys_arguments, keys
 from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
-from trio_stt.cli.transcript_formats import FORMATS
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
+from trio_stt.protocol.transcript_formats import FORMATS
 from trio_stt.settings import declarations, load_settings
 
 _INTERRUPTED = 130  # the status of shells for SIGINT

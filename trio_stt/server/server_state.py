@@ -37,7 +37,7 @@ class ServerState:
     Args:
         settings: In force at first.
         lanes: Of the server.
-        new_detector: Makes the speech detector of one session from the settings in force.
+        new_detector: Makes the speech detector of one session from its settings.
         wake_words: Makes wake-word detectors; the settings were checked with it.
         archive: Records sessions, where `record` is set.
 
@@ -167,13 +167,13 @@ class ServerState:
         """Return the slot; does nothing without one."""
         self._speakers.discard(session_id)
 
-    def new_detector(self) -> Detector:
-        """A speech detector for one session."""
-        return self._new_detector(self.settings)
+    def new_detector(self, settings: Settings) -> Detector:
+        """A speech detector for a session with these settings."""
+        return self._new_detector(settings)
 
-    def new_wake_word_detector(self) -> WakeWordDetector | None:
-        """A wake-word detector for one session; None where no wake word is set."""
-        return self._wake_words.new_detector(self.settings)
+    def new_wake_word_detector(self, settings: Settings) -> WakeWordDetector | None:
+        """A wake-word detector for a session with these settings; None where no wake word is set."""
+        return self._wake_words.new_detector(settings)
 
     def new_recorder(self, session_id: str) -> Recorder | None:
         """A recorder for one session; None where `record` is not set."""

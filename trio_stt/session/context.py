@@ -46,7 +46,8 @@ class SessionContext:
         session_id: 32 hexadecimal digits.
         host: The server.
         settings: In force when the session began; `host.settings` are those in force now.
-        live: Whether audio comes as it is spoken; a file waits where live audio is shed, and never stalls or resumes.
+        live: Whether audio comes as it is spoken; a file waits where live audio is shed, never stalls or resumes, and
+            needs no speaker slot.
         shows_causes: Whether the client may read why an engine failed: its message may hold addresses and secrets.
         grace_s: Seconds that a disconnected client has to resume; 0 for none.
         pipeline: Turns audio into utterances.

@@ -121,11 +121,11 @@ class SessionHost(Protocol):
     def release_speaker(self, session_id: str) -> None:
         """Return the slot; does nothing if the session has none."""
 
-    def new_detector(self) -> Detector:
-        """A speech detector for one session."""
+    def new_detector(self, settings: Settings) -> Detector:
+        """A speech detector for a session with these settings."""
 
-    def new_wake_word_detector(self) -> WakeWordDetector | None:
-        """A wake-word detector for one session; None where no wake word is set."""
+    def new_wake_word_detector(self, settings: Settings) -> WakeWordDetector | None:
+        """A wake-word detector for a session with these settings; None where no wake word is set."""
 
     def new_recorder(self, session_id: str) -> Recorder | None:
         """A recorder for one session; None where `record` is not set."""

@@ -24,7 +24,7 @@ from trio_stt.session.outbox import Outbox
 from trio_stt.session.receiver import Receiver
 from trio_stt.session.report import session_report
 from trio_stt.session.utterances import Utterances
-from trio_stt.settings import runtime_settings
+from trio_stt.settings import Settings, runtime_settings
 from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeConfig, WakeMode
@@ -44,9 +44,10 @@ class Session:
     Args:
         session_id: 32 hexadecimal digits.
         host: The server.
+        settings: Of the session; those in force if None.
         partials: Whether partials are made; transcribing a file needs none.
         live: Whether audio comes as it is spoken: then queued audio may be shed, a pause in it means a stalled client,
-            and a disconnected client may resume. A file waits instead.
+            and a disconnected client may resume. A file waits instead, takes no speaker slot, and is not recorded.
         shows_causes: Whether the client may read why an engine failed: its message may hold addresses and secrets.
     """
 
@@ -55,6 +56,7 @@ class Session:
         *,
         session_id: str,
         host: SessionHost,
+        settings: Settings | None = None,
         partials: bool = True,
         live: bool = True,
         shows_causes: bool = True,
@@ -64,10 +66,10 @@ class Session:
         self._shown_settings = host.shown_settings
         self._makes_partials = partials
         self._shutdown = SessionShutdown()
-        self._recorder = recorder = host.new_recorder(session_id)
-        settings = host.settings
+        self._recorder = recorder = host.new_recorder(session_id) if live else None
+        settings = settings or host.settings
         grace_s = settings.resume_grace_s if live else 0.0
-        wake_words = host.new_wake_word_detector()
+        wake_words = host.new_wake_word_detector(settings)
         self._context = context = SessionContext(
             session_id=session_id,
             host=host,
@@ -77,7 +79,7 @@ class Session:
             grace_s=grace_s,
             pipeline=SpeechPipeline(
                 SegmenterConfig.from_settings(settings),
-                host.new_detector(),
+                host.new_detector(settings),
                 WakeMode(WakeConfig.from_settings(settings), wake_words) if wake_words else None,
                 recorder.audio if recorder else None,
             ),

@@ -33,6 +33,7 @@ class Utterances:
         self._id = context.session_id
         self._host = context.host
         self._settings = context.settings
+        self._live = context.live
         self._pipeline = context.pipeline
         self._counters = context.counters
         self._state = context.state
@@ -117,7 +118,7 @@ class Utterances:
 
     def _start(self, event: UtteranceStarted) -> None:
         wake_word = self._wake_words.take_for_segment()
-        if not self._host.take_speaker(self._id):
+        if self._live and not self._host.take_speaker(self._id):
             self._counters.rejected_audio_chunks += 1
             self._pipeline.reject_utterance()
             limit = self._host.settings.max_active_speakers

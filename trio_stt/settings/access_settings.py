@@ -52,3 +52,9 @@ class AccessSettings(SettingsGroup):
     """Audio is read at up to this multiple of real time, over 10 s; 0 sets no limit."""
     liveness_timeout_s: Annotated[float, Field(ge=0, le=3600), active()] = 30.0
     """Seconds without any frame, answers to pings included, after which a socket is closed; 0 never closes one."""
+    openai_api: Annotated[bool, startup()] = True
+    """Serve OpenAI's REST API for transcription under /v1."""
+    max_upload_bytes: Annotated[int, Field(ge=1024, le=1 << 34), startup()] = 25 << 20
+    """Largest body of an upload in bytes."""
+    max_upload_seconds: Annotated[float, Field(gt=0, le=1_000_000), active()] = 14_400.0
+    """Longest sound of an upload in seconds, counted while it is decoded."""

@@ -1,0 +1,192 @@
+"""OpenAI's own Python client, unmodified, against real servers."""
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import openai
+import pytest
+import soundfile
+import trio
+
+from tests.contract.fixtures import composed
+from tests.lanes.fakes import FakeEngine
+from tests.support.in_process import serving
+from tests.support.keyed_server import rig
+from tests.support.real import moonshine_asset, shared_sentences
+from tests.support.server import RunningServer, output_of_one_test, shared_server
+from tests.support.sound_files import encode, sweep
+from tests.support.wer import word_error_rate
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[RunningServer]:
+    with shared_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as running:
+        yield running
+
+
+@pytest.fixture
+def client(shared: RunningServer) -> Iterator[openai.OpenAI]:
+    url = f"http://127.0.0.1:{shared.port}/v1"
+    with output_of_one_test(shared), closing(openai.OpenAI(base_url=url, api_key="none", max_retries=0)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def sentence() -> tuple[Path, str]:
+    return shared_sentences()[0]
+
+
+class TestRealWords:
+    def test_json_has_the_words(self, client: openai.OpenAI, sentence: tuple[Path, str]) -> None:
+        path, words = sentence
+        with path.open("rb") as file:
+            answer = client.audio.transcriptions.create(file=file, model="whisper-1", language="en-US")
+        assert word_error_rate(words, answer.text) < 0.2
+        assert answer.usage is not None
+        assert answer.usage.type == "duration"
+
+    def test_stream_gives_the_same_text_as_one_answer(self, client: openai.OpenAI) -> None:
+        path = moonshine_asset("two_cities.wav")
+        with path.open("rb") as file:
+            events = list(client.audio.transcriptions.create(file=file, model="gpt-4o-transcribe", stream=True))
+        with path.open("rb") as file:
+            text = client.audio.transcriptions.create(file=file, model="whisper-1", response_format="text")
+        deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
+        done = events[-1]
+        assert done.type == "transcript.text.done"
+        assert len(deltas) > 1
+        assert "".join(deltas) == done.text == text.strip()
+
+    def test_verbose_json_has_words_and_segments(self, client: openai.OpenAI, sentence: tuple[Path, str]) -> None:
+        answer = client.audio.transcriptions.create(
+            file=("blob", sentence[0].read_bytes()),
+            model="whisper-1",
+            response_format="verbose_json",
+            timestamp_granularities=["word", "segment"],
+        )
+        assert answer.words
+        assert answer.segments
+        assert " ".join(word.word for word in answer.words) == answer.text
+        assert 0.0 <= answer.words[0].start < answer.words[-1].end <= float(answer.duration)
+
+    @pytest.mark.parametrize(("response_format", "start"), [("srt", "1\n00:00:0"), ("vtt", "WEBVTT\n\n")])
+    def test_subtitles(
+        self, client: openai.OpenAI, sentence: tuple[Path, str], response_format: str, start: str
+    ) -> None:
+        answer = client.audio.transcriptions.create(
+            file=sentence[0],
+            model="whisper-1",
+            response_format=response_format,  # type: ignore[call-overload] # one of its literals
+        )
+        assert answer.startswith(start)
+        assert " --> " in answer
+
+    @pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.webm", "libopus"), ("a.mp3", "libmp3lame")])
+    def test_sound_without_speech_has_no_text(
+        self, client: openai.OpenAI, tmp_path: Path, name: str, codec: str
+    ) -> None:
+        path = encode(tmp_path / name, sweep(1.0, 48_000), codec=codec, rate_hz=48_000)
+        assert client.audio.transcriptions.create(file=path, model="whisper-1").text == ""
+
+    def test_models(self, client: openai.OpenAI) -> None:
+        first, *others = [model.id for model in client.models.list()]
+        assert others == ["whisper-1"]
+        assert client.models.retrieve(first).id == first
+        with pytest.raises(openai.NotFoundError, match="is not loaded"):
+            client.models.retrieve("a/b")
+
+
+class TestErrors:
+    def test_file_that_is_no_sound(self, client: openai.OpenAI) -> None:
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.audio.transcriptions.create(file=("a.wav", b"no sound"), model="whisper-1")
+        assert caught.value.param == "file"
+        assert "not a readable sound file" in caught.value.message
+
+    def test_other_language(self, client: openai.OpenAI, sentence: tuple[Path, str]) -> None:
+        with pytest.raises(openai.BadRequestError, match="this server transcribes english") as caught:
+            client.audio.transcriptions.create(file=sentence[0], model="whisper-1", language="de")
+        assert (caught.value.param, caught.value.code) == ("language", "unsupported_value")
+
+    def test_body_above_the_limit(self, client: openai.OpenAI) -> None:
+        with pytest.raises(openai.APIStatusError, match="max_upload_bytes") as caught:
+            client.audio.transcriptions.create(file=("a.wav", bytes(27_000_000)), model="whisper-1")
+        assert caught.value.status_code == 413
+
+
+def noise(seconds: float) -> bytes:
+    """Loud noise as a WAV file."""
+    file = io.BytesIO()
+    soundfile.write(file, np.random.default_rng(1).uniform(-0.5, 0.5, round(seconds * 16_000)), 16_000, format="WAV")
+    return file.getvalue()
+
+
+def async_client(port: int, key: str = "none") -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, max_retries=0)
+
+
+async def test_full_server_asks_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_state = composed(monkeypatch, FakeEngine(), max_sessions=1)
+    async with serving(monkeypatch, server_state) as port, async_client(port) as client:
+        await server_state.lanes.wait_loaded()
+        taken = server_state.reserve()
+        with pytest.raises(openai.RateLimitError) as caught:
+            await client.audio.transcriptions.create(file=("a.wav", noise(0.5)), model="whisper-1")
+        assert caught.value.response.headers["retry-after"] == "1"
+        server_state.leave(taken)
+        await client.audio.transcriptions.create(file=("a.wav", noise(0.5)), model="whisper-1")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_client_that_disconnects_leaves_nothing(monkeypatch: pytest.MonkeyPatch, *, stream: bool) -> None:
+    server_state = composed(monkeypatch, FakeEngine())
+    async with serving(monkeypatch, server_state) as port, async_client(port) as client:
+        await server_state.lanes.wait_loaded()
+        for delay_s in (0.01, 0.05, 0.2):
+            with trio.move_on_after(delay_s):
+                await client.audio.transcriptions.create(file=("a.wav", noise(20.0)), model="whisper-1", stream=stream)
+        await client.audio.transcriptions.create(file=("a.wav", noise(0.5)), model="whisper-1")
+        with trio.fail_after(10):
+            while server_state.active_sessions or server_state.registry.reserved:  # noqa: ASYNC110 - of other tasks
+                await trio.sleep(0.01)
+
+
+async def test_text_is_not_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "trio_stt")
+    server_state = composed(monkeypatch, FakeEngine())
+    async with serving(monkeypatch, server_state) as port, async_client(port) as client:
+        await server_state.lanes.wait_loaded()
+        answer = await client.audio.transcriptions.create(
+            file=("secret.wav", moonshine_asset("beckett.wav").read_bytes()),
+            model="whisper-1",
+            prompt="a private prompt",
+        )
+    logged = " ".join(record.getMessage() for record in caplog.records)
+    assert answer.text
+    assert not any(private in logged for private in (answer.text, "secret", "private"))
+
+
+async def test_keys_and_unknown_routes_have_errors_of_the_same_form(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with rig(monkeypatch, tmp_path) as server:
+        async with async_client(server.port) as client:
+            with pytest.raises(openai.AuthenticationError) as caught:
+                await client.models.list()
+        assert caught.value.type == "authentication_error"
+        async with async_client(server.port, server.talk) as client:
+            assert [model.id async for model in await client.models.list()][-1] == "whisper-1"
+            with pytest.raises(openai.NotFoundError) as missing:
+                await client.files.list()
+        assert missing.value.type == "invalid_request_error"
+
+
+async def test_dialect_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_state = composed(monkeypatch, FakeEngine(), openai_api=False)
+    async with serving(monkeypatch, server_state) as port, async_client(port) as client:
+        with pytest.raises(openai.NotFoundError):
+            await client.models.list()

@@ -1,0 +1,89 @@
+"""Fields of transcription requests as the usual clients send them."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.openai.languages import check_language, language_code, language_name
+from trio_stt.api.openai.transcription_request import Chunking, ResponseFormat, TranscriptionRequest, parse_request
+
+SERVER_VAD = '{"type": "server_vad", "threshold": 0.3, "silence_duration_ms": 400, "prefix_padding_ms": 200}'
+
+
+@pytest.mark.parametrize(
+    ("fields", "request_"),
+    [
+        ({}, TranscriptionRequest()),
+        ({"model": ["whisper-1"], "response_format": [""]}, TranscriptionRequest(model="whisper-1")),
+        ({"response_format": ["vtt"]}, TranscriptionRequest(response_format=ResponseFormat.VTT)),
+        ({"stream": ["True"], "user": ["x"], "vad_filter": ["1"]}, TranscriptionRequest(stream=True)),
+        ({"timestamp_granularities[]": ["word"]}, TranscriptionRequest(with_words=True, with_segments=False)),
+        ({"timestamp_granularities": ["word", "segment"]}, TranscriptionRequest(with_words=True)),
+        ({"include[]": ["logprobs"]}, TranscriptionRequest(with_logprobs=True)),
+        ({"language": ["en"], "languages[]": ["de", "fr"]}, TranscriptionRequest(languages=("en", "de", "fr"))),
+        (
+            {"prompt": ["Ada"], "keywords[]": ["Babbage", "Lovelace"]},
+            TranscriptionRequest(prompt="Ada Babbage, Lovelace"),
+        ),
+        ({"temperature": ["0.4"], "chunking_strategy": ["auto"]}, TranscriptionRequest()),
+        ({"chunking_strategy": [SERVER_VAD]}, TranscriptionRequest(chunking=Chunking(0.3, 400, 200))),
+        (
+            {"chunking_strategy[type]": ["server_vad"], "chunking_strategy[silence_duration_ms]": ["400"]},
+            TranscriptionRequest(chunking=Chunking(silence_duration_ms=400)),
+        ),
+    ],
+)
+def test_fields(fields: dict[str, list[str]], request_: TranscriptionRequest) -> None:
+    assert parse_request(fields) == request_
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "param"),
+    [
+        ("response_format", "diarized_json", "response_format"),
+        ("temperature", "2", "temperature"),
+        ("temperature", "nan", "temperature"),
+        ("timestamp_granularities[]", "line", "timestamp_granularities"),
+        ("stream", "maybe", "stream"),
+        ("known_speaker_names[]", "Ada", "known_speaker_names"),
+        ("chunking_strategy", "{", "chunking_strategy"),
+        ("chunking_strategy", '{"type": "other"}', "chunking_strategy"),
+        ("chunking_strategy", '{"threshold": 3}', "chunking_strategy[threshold]"),
+        ("chunking_strategy", '{"threshold": []}', "chunking_strategy[threshold]"),
+        ("chunking_strategy", "sometimes", "chunking_strategy"),
+    ],
+)
+def test_invalid_value_names_its_field(field: str, value: str, param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_request({field: [value]})
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+NAMES = st.sampled_from(["stream", "temperature", "chunking_strategy", "include[]"])
+
+
+@given(st.dictionaries(NAMES, st.lists(st.text())))
+def test_no_value_raises_anything_else(fields: dict[str, list[str]]) -> None:
+    with suppress(RequestError):
+        parse_request(fields)
+
+
+@pytest.mark.parametrize("name", ["en", "EN", "en-US", "en_GB", "English", " english "])
+def test_english_has_many_names(name: str) -> None:
+    assert (language_code(name), language_name(language_code(name))) == ("en", "english")
+    check_language([name], "en")
+    check_language(["de", name], "English")
+
+
+@pytest.mark.parametrize(("wanted", "configured"), [([], "en"), (["auto"], "en"), (["de"], ""), (["xx"], "auto")])
+def test_any_language_is_fine_where_none_is_chosen(wanted: list[str], configured: str) -> None:
+    check_language(wanted, configured)
+
+
+def test_other_language_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"transcribes english \(setting language=en-US\), not de") as caught:
+        check_language(["de"], "en-US")
+    assert caught.value.param == "language"

@@ -1,0 +1,168 @@
+"""The answers of the transcription route: bodies in each format, and events of a stream. Pure."""
+
+import math
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+
+from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
+from trio_stt.protocol.openai_errors import ErrorBody
+from trio_stt.protocol.transcript_formats import SpokenSegment, as_srt, as_vtt
+from trio_stt.protocol.word_times import words_of
+
+
+class Logprob(msgspec.Struct, frozen=True):
+    """One piece of the text; `bytes` are its UTF-8 bytes."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    seconds: float
+    type: str = "duration"
+
+
+class _Json(msgspec.Struct, frozen=True, omit_defaults=True):
+    text: str
+    usage: _Usage
+    logprobs: list[Logprob] | None = None
+
+
+class _Word(msgspec.Struct, frozen=True):
+    word: str
+    start: float
+    end: float
+
+
+class _Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment with Whisper's ten fields; clients filter hallucinations by the last three."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...] = ()
+    temperature: float = 0.0
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float = 0.0
+
+
+class _VerboseJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    task: str
+    language: str
+    duration: float
+    text: str
+    segments: list[_Segment] | None = None
+    words: list[_Word] | None = None
+    usage: _Usage
+
+
+class TextDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.text.delta"):
+    """The text of one more utterance; the deltas of a stream joined are its text."""
+
+    delta: str
+    logprobs: list[Logprob] | None = None
+
+
+class TextDone(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.text.done"):
+    """The end of a stream."""
+
+    text: str
+    logprobs: list[Logprob] | None = None
+
+
+def joined_text(segments: Sequence[SpokenSegment]) -> str:
+    """The text of all utterances, joined by spaces."""
+    return " ".join(segment.text for segment in segments)
+
+
+def body(
+    request: TranscriptionRequest, segments: Sequence[SpokenSegment], *, duration_s: float, language: str
+) -> tuple[bytes, str]:
+    """The body of an answer, and its content type.
+
+    Args:
+        request: What the client asked for.
+        segments: The utterances, in order.
+        duration_s: Length of the sound in seconds.
+        language: For `verbose_json`: the language of the text.
+    """
+    match request.response_format:
+        case ResponseFormat.TEXT:
+            return f"{joined_text(segments)}\n".encode(), "text/plain; charset=utf-8"
+        case ResponseFormat.SRT:
+            return as_srt(segments).encode(), "text/plain; charset=utf-8"
+        case ResponseFormat.VTT:
+            return as_vtt(segments).encode(), "text/vtt; charset=utf-8"
+        case ResponseFormat.VERBOSE_JSON:
+            answer: msgspec.Struct = _verbose(request, segments, duration_s, language)
+        case ResponseFormat.JSON:
+            answer = _Json(
+                text=joined_text(segments),
+                usage=_Usage(round(duration_s, 3)),
+                logprobs=logprobs(segments) if request.with_logprobs else None,
+            )
+    return msgspec.json.encode(answer), "application/json"
+
+
+def logprobs(segments: Sequence[SpokenSegment]) -> list[Logprob] | None:
+    """The pieces of the text with their log probabilities, joined the text; None where the engine gives none."""
+    found: list[Logprob] = []
+    for segment in segments:
+        words = words_of(segment)
+        if not words or any(word.confidence is None for word in words):
+            return None
+        for word in words:
+            token = f" {word.text}" if found else word.text
+            found.append(Logprob(token, list(token.encode()), _log(word.confidence)))
+    return found
+
+
+def sse(event: TextDelta | TextDone | ErrorBody) -> bytes:
+    """One server-sent event."""
+    return b"data: %b\n\n" % msgspec.json.encode(event)
+
+
+def _log(confidence: float | None) -> float:
+    return math.log(max(confidence or 0.0, 1e-10))
+
+
+def _verbose(
+    request: TranscriptionRequest, segments: Sequence[SpokenSegment], duration_s: float, language: str
+) -> _VerboseJson:
+    return _VerboseJson(
+        task="transcribe",
+        language=language,
+        duration=round(duration_s, 3),
+        text=joined_text(segments),
+        segments=[_segment(number, segment) for number, segment in enumerate(segments)]
+        if request.with_segments
+        else None,
+        words=[
+            _Word(word.text, round(word.start, 3), round(word.end, 3))
+            for segment in segments
+            for word in words_of(segment)
+        ]
+        if request.with_words
+        else None,
+        usage=_Usage(round(duration_s, 3)),
+    )
+
+
+def _segment(number: int, segment: SpokenSegment) -> _Segment:
+    confidences = [word.confidence for word in words_of(segment) if word.confidence is not None]
+    text = segment.text.encode()
+    return _Segment(
+        id=number,
+        seek=round(segment.start * 100),
+        start=round(segment.start, 3),
+        end=round(segment.end, 3),
+        text=f" {segment.text}",
+        avg_logprob=sum(map(_log, confidences)) / len(confidences) if confidences else 0.0,
+        compression_ratio=round(len(text) / len(zlib.compress(text)), 3) if text else 0.0,
+    )

@@ -1,0 +1,38 @@
+"""The error of OpenAI's routes."""
+
+from collections.abc import Mapping
+
+from trio_stt.errors import TrioSttError
+from trio_stt.protocol.openai_errors import ErrorBody, error_body
+
+
+class RequestError(TrioSttError):
+    """A request cannot be served.
+
+    Args:
+        status: HTTP status, 400 to 599.
+        message: One line that says what to do.
+        param: The field at fault, or None.
+        code: A word for programs, or None.
+        headers: Further headers of the answer, such as `retry-after`.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> ErrorBody:
+        """The body of the answer."""
+        return error_body(self.status, str(self), param=self.param, code=self.code)

@@ -1,0 +1,37 @@
+"""The list of models: what runs here, and the name that most clients ask for. Any name means the loaded model."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+import msgspec
+
+_USUAL_NAME = "whisper-1"
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One model, as OpenAI's API describes it; `created` in seconds since the epoch."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "trio-stt"
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/v1/models`."""
+
+    object: str = "list"
+    data: list[ModelEntry]
+
+
+def model_entries(loaded: Sequence[str], created: int) -> list[ModelEntry]:
+    """The loaded models, the one for finals first, and the name that most clients have built in."""
+    # A dict keeps the order and drops what is listed twice.
+    names = dict.fromkeys([*map(_shown, loaded), _USUAL_NAME])
+    return [ModelEntry(id=name, created=created) for name in names]
+
+
+def _shown(model: str) -> str:
+    """A model's name; of a path only the last part, because a path tells strangers about this machine."""
+    path = PurePath(model)
+    return path.name if path.is_absolute() else model

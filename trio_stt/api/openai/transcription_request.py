@@ -1,0 +1,175 @@
+"""The fields of a transcription request, validated. Pure: text fields in, one frozen object out."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from trio_stt.api.openai.errors import RequestError
+
+_MAX_SILENCE_MS = 10_000.0
+_MAX_PADDING_MS = 10_000.0
+_SPEAKER_FIELDS = ("known_speaker_names", "known_speaker_references")
+
+
+class ResponseFormat(StrEnum):
+    """What the answer looks like."""
+
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VTT = "vtt"
+    VERBOSE_JSON = "verbose_json"
+
+
+class Chunking(msgspec.Struct, frozen=True):
+    """How the sound is cut into utterances; None where the server's own setting applies.
+
+    Attributes:
+        threshold: Probability of speech from which it begins, 0 to 1.
+        silence_duration_ms: Silence that ends an utterance, in milliseconds.
+        prefix_padding_ms: Audio before an utterance, in milliseconds.
+    """
+
+    threshold: float | None = None
+    silence_duration_ms: float | None = None
+    prefix_padding_ms: float | None = None
+
+
+class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for.
+
+    Attributes:
+        model: The name that the client gave; any name means the loaded model.
+        response_format: See `ResponseFormat`.
+        languages: As the client wrote them, in order of preference; empty where the server's setting applies.
+        prompt: Text for the engine's prompt, or None.
+        with_words: Whether `verbose_json` gives words with their times.
+        with_segments: Whether `verbose_json` gives segments.
+        with_logprobs: Whether `json` gives log probabilities, where the engine has confidences.
+        stream: Whether the answer is a stream of events.
+        chunking: How the sound is cut.
+    """
+
+    model: str = ""
+    response_format: ResponseFormat = ResponseFormat.JSON
+    languages: tuple[str, ...] = ()
+    prompt: str | None = None
+    with_words: bool = False
+    with_segments: bool = True
+    with_logprobs: bool = False
+    stream: bool = False
+    chunking: Chunking = Chunking()
+
+
+def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
+    """Validate the text fields of a form. Unknown fields are passed over, as OpenAI-compatible clients expect.
+
+    Raises:
+        RequestError: A value is invalid or not supported; `param` names its field.
+    """
+    _reject_speakers(fields)
+    temperature = _last(fields, "temperature")
+    if temperature:
+        # Validated only: the engines here decode deterministically.
+        _number(temperature, "temperature", 1.0)
+    granularities = _all(fields, "timestamp_granularities")
+    for granularity in granularities:
+        if granularity not in {"word", "segment"}:
+            raise _unsupported("timestamp_granularities", granularity, "word, segment")
+    prompt = " ".join(part for part in (_last(fields, "prompt"), ", ".join(_all(fields, "keywords"))) if part)
+    return TranscriptionRequest(
+        model=_last(fields, "model"),
+        response_format=_response_format(_last(fields, "response_format")),
+        languages=tuple(name for name in [_last(fields, "language"), *_all(fields, "languages")] if name),
+        prompt=prompt or None,
+        with_words="word" in granularities,
+        with_segments=not granularities or "segment" in granularities,
+        with_logprobs="logprobs" in _all(fields, "include"),
+        stream=_boolean(_last(fields, "stream"), "stream"),
+        chunking=_chunking(fields),
+    )
+
+
+def _all(fields: Mapping[str, Sequence[str]], name: str) -> list[str]:
+    """The values of a field that may be repeated, with or without brackets."""
+    return [value.strip() for key in (name, f"{name}[]") for value in fields.get(key, ()) if value.strip()]
+
+
+def _last(fields: Mapping[str, Sequence[str]], name: str) -> str:
+    values = fields.get(name)
+    return values[-1].strip() if values else ""
+
+
+def _unsupported(param: str, value: str, supported: str) -> RequestError:
+    return RequestError(
+        400, f"{param}: {value[:100]!r} is not supported; choose of: {supported}", param=param, code="unsupported_value"
+    )
+
+
+def _reject_speakers(fields: Mapping[str, Sequence[str]]) -> None:
+    for name in _SPEAKER_FIELDS:
+        if _all(fields, name):
+            raise RequestError(
+                400, f"{name}: speakers are not told apart by this server", param=name, code="unsupported_value"
+            )
+
+
+def _response_format(value: str) -> ResponseFormat:
+    try:
+        return ResponseFormat(value or ResponseFormat.JSON)
+    except ValueError:
+        raise _unsupported("response_format", value, ", ".join(ResponseFormat)) from None
+
+
+def _boolean(value: str, param: str) -> bool:
+    match value.lower():
+        case "" | "false" | "0":
+            return False
+        case "true" | "1":
+            return True
+    raise RequestError(400, f"{param}: must be true or false, not {value[:100]!r}", param=param, code="invalid_value")
+
+
+def _number(value: str | float, param: str, greatest: float) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= greatest:
+        raise RequestError(400, f"{param}: must be a number from 0 to {greatest:g}", param=param, code="invalid_value")
+    return number
+
+
+def _chunking(fields: Mapping[str, Sequence[str]]) -> Chunking:
+    """From `auto`, a JSON object, or fields such as `chunking_strategy[type]`, as different clients send it."""
+    name = "chunking_strategy"
+    text = _last(fields, name)
+    values: dict[str, object] = {
+        key: _last(fields, f"{name}[{key}]")
+        for key in ("type", "threshold", "silence_duration_ms", "prefix_padding_ms")
+        if _last(fields, f"{name}[{key}]")
+    }
+    if text.startswith("{"):
+        try:
+            values |= msgspec.json.decode(text, type=dict[str, object])
+        except (msgspec.DecodeError, RecursionError):
+            raise RequestError(400, f"{name}: is not a JSON object", param=name, code="invalid_value") from None
+    elif text not in {"", "auto"}:
+        raise _unsupported(name, text, "auto, server_vad")
+    if values.get("type", "server_vad") not in {"server_vad", "auto"}:
+        raise _unsupported(name, str(values["type"]), "auto, server_vad")
+
+    def number(key: str, greatest: float) -> float | None:
+        value = values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str | int | float):
+            value = -1.0
+        return _number(value, f"{name}[{key}]", greatest)
+
+    return Chunking(
+        threshold=number("threshold", 1.0),
+        silence_duration_ms=number("silence_duration_ms", _MAX_SILENCE_MS),
+        prefix_padding_ms=number("prefix_padding_ms", _MAX_PADDING_MS),
+    )

@@ -1,0 +1,99 @@
+"""The multipart body of an upload, decoded as it arrives. Sans-IO: bytes in, the bytes of the sound file out."""
+
+from typing import cast
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from trio_stt.api.openai.errors import RequestError
+
+MAX_FIELD_BYTES = 65_536
+"""Longest text field in bytes. A prompt takes some hundred; voice samples in data URLs are not supported."""
+_MAX_PARTS = 256
+_MAX_HEADERS_BYTES = 16_384
+"""The headers of one part, beside a chunk of its data."""
+_CHUNK_BYTES = 65_536
+
+
+class UploadForm:
+    """Decodes one body. Repeated fields are kept in order, without surrounding white space; `file` may stand anywhere.
+
+    Args:
+        content_type: The request's header, with the boundary.
+
+    Raises:
+        RequestError: It is not multipart/form-data.
+    """
+
+    def __init__(self, content_type: str) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get("boundary", "")
+        if kind != "multipart/form-data" or not boundary:
+            raise RequestError(400, "the body must be multipart/form-data with a field `file`", param="file")
+        self._decoder = MultipartDecoder(
+            boundary.encode(), max_form_memory_size=_CHUNK_BYTES + _MAX_HEADERS_BYTES, max_parts=_MAX_PARTS
+        )
+        self._fields: dict[str, list[str]] = {}
+        self._name = ""  # of the part that is being decoded
+        self._value = bytearray()
+        self._has_file = False
+        self._complete = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Decode the next bytes of the body; returns what they hold of the sound file.
+
+        Raises:
+            RequestError: The body is malformed, or a field is too long.
+        """
+        return b"".join(self._decode(data[start : start + _CHUNK_BYTES]) for start in range(0, len(data), _CHUNK_BYTES))
+
+    def finish(self) -> dict[str, list[str]]:
+        """The values of the text fields, by name, after the whole body.
+
+        Raises:
+            RequestError: The body is cut off, or has no `file`.
+        """
+        self._decode(None)
+        if not self._complete:
+            raise RequestError(400, "the multipart body is cut off")
+        if not self._has_file:
+            raise RequestError(400, "the field `file` is missing", param="file")
+        return self._fields
+
+    def _decode(self, data: bytes | None) -> bytes:
+        sound = bytearray()
+        try:
+            self._decoder.receive_data(data)
+            while not isinstance(event := self._decoder.next_event(), NeedData):
+                match event:
+                    case Field(name=name) | File(name=name):
+                        # werkzeug returns None for a part without a name.
+                        self._name = cast("str | None", name) or ""
+                        self._has_file |= self._name == "file"
+                    case Data(data=part, more_data=more):
+                        if self._name == "file":
+                            sound += part
+                        else:
+                            self._add(part, more=more)
+                    case Epilogue():
+                        self._complete = True
+                        break
+        except RequestEntityTooLarge:
+            raise RequestError(
+                413, f"the multipart body has more than {_MAX_PARTS} parts, or a part with too long a header"
+            ) from None
+        except ValueError as error:  # also UnicodeDecodeError
+            raise RequestError(400, f"the multipart body is malformed: {error}") from None
+        return bytes(sound)
+
+    def _add(self, part: bytes, *, more: bool) -> None:
+        self._value += part
+        if len(self._value) > MAX_FIELD_BYTES:
+            raise RequestError(
+                400, f"the field `{self._name}` is longer than {MAX_FIELD_BYTES} bytes", param=self._name
+            )
+        if not more:
+            # Stripped, because werkzeug leaves a carriage return where a body is split inside its last boundary.
+            self._fields.setdefault(self._name, []).append(self._value.decode().strip())
+            self._value.clear()

@@ -1,0 +1,33 @@
+"""The body of an error in OpenAI's API, for its routes and for requests that are rejected before them."""
+
+import msgspec
+
+OPENAI_PATH = "/v1/"
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_FIRST_SERVER_STATUS = 500
+
+
+class _Fault(msgspec.Struct, frozen=True, kw_only=True):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The body of an error, and the last event of a stream that fails."""
+
+    error: _Fault
+
+
+def error_body(status: int, message: str, *, param: str | None = None, code: str | None = None) -> ErrorBody:
+    """The body of an answer.
+
+    Args:
+        status: HTTP status, 400 to 599.
+        message: One line that says what to do.
+        param: The field at fault, or None.
+        code: A word for programs, or None.
+    """
+    default = "server_error" if status >= _FIRST_SERVER_STATUS else "invalid_request_error"
+    return ErrorBody(_Fault(message=message, type=_TYPES.get(status, default), param=param, code=code))
