@@ -255,7 +255,7 @@ class _EventStream(ResponseBody):
     ) -> None:
         """End it, where the client has gone."""
         self._nursery.cancel_scope.cancel()
-        await self._nursery_manager.__aexit__(exc_type, error, traceback)
+        await self._nursery_manager.__aexit__(exc_type, error, traceback)  # noqa: ASYNC102 - its tasks are cancelled above
 
     async def _transcribe(self) -> None:
         segments: list[SpokenSegment] = []
