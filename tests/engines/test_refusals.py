@@ -13,14 +13,15 @@ from tests.support.fake_recognizers import UNLOADABLE
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.runtime.packages import install_command, install_hint
 
 PACKAGES = {
-    "whisper_cpp": ("pywhispercpp.model", "pywhispercpp"),
-    "faster_whisper": ("faster_whisper", "faster-whisper"),
-    "openai_api": ("httpx2", "httpx2"),
-    "transformers": ("transformers", "transformers"),
+    "whisper_cpp": ("pywhispercpp.model", "pywhispercpp", install_command("pywhispercpp")),
+    "faster_whisper": ("faster_whisper", "faster-whisper", install_hint("faster-whisper")),
+    "openai_api": ("httpx2", "httpx2", install_hint("openai-api")),
+    "transformers": ("transformers", "transformers", install_hint("transformers")),
 }
-"""The module that an engine needs, and its package; all others need sherpa-onnx."""
+"""The module that an engine needs, its package, and the command that installs it; all others need sherpa-onnx."""
 
 WRONG_OPTIONS: dict[str, dict[str, object]] = {
     "whisper_cpp": {"model": "fast"},
@@ -48,11 +49,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.contract("8.2")
 def test_missing_package_is_named(config: EngineConfig, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, package = PACKAGES.get(name, ("sherpa_onnx", "sherpa-onnx"))
+    module, package, command = PACKAGES.get(name, ("sherpa_onnx", "sherpa-onnx", install_command("sherpa-onnx")))
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
         EngineUnavailable,
-        match=rf"{config.engine}: the package {re.escape(package)} .*pip install {re.escape(package)}",
+        match=rf"{config.engine}: the package {re.escape(package)} .*run `{re.escape(command)}`",
     ):
         registry.load(config)
 

@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed
 from trio_stt.lanes.engines.base import Request
+from trio_stt.runtime.packages import install_command, install_hint
 
 _NORMALIZED_PEAK = 0.95
 
 
-def import_backend(module: str, *, engine: str, package: str, install: str = "") -> Any:
+def import_backend(module: str, *, engine: str, package: str, extra: str = "", install: str = "") -> Any:
     """Import a backend's module.
 
     Args:
         module: Its name.
         engine: Canonical engine name, for messages.
         package: The package that contains it, for messages.
-        install: The command that installs it, if that is not `pip install` with the package's name.
+        extra: The extra of trio-stt that brings it; without one it is installed by the package's name.
+        install: The command that installs it, if neither does.
 
     Raises:
         EngineUnavailable: It is not installed, or cannot be loaded; the message says what to install.
@@ -33,9 +35,8 @@ def import_backend(module: str, *, engine: str, package: str, install: str = "")
         return importlib.import_module(module)
     except ImportError as error:
         reason = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be loaded ({error})"
-        raise EngineUnavailable(
-            f"engine {engine}: the package {package} {reason}; run `{install or f'pip install {package}'}`"
-        ) from error
+        install = install or (install_hint(extra) if extra else install_command(package))
+        raise EngineUnavailable(f"engine {engine}: the package {package} {reason}; run `{install}`") from error
 
 
 def prepare_clips(batch: Sequence[Request], *, engine: str, normalize: bool) -> list[NDArray[np.float32]]:

@@ -6,13 +6,13 @@
 import ctypes
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from trio_stt.errors import EngineUnavailable
+from trio_stt.runtime.packages import install_command, install_hint, package_folder
 
 _GUIDE = "see docs/engines.md"
 _OF_THE_FILE = "precision of the model file"
@@ -49,10 +49,20 @@ def device_report() -> tuple[DeviceReport, ...]:
     """Report every family of engines. Loads the native libraries of those that are installed."""
     driver = cuda_driver()
     return (
-        *_local("sherpa_onnx", "sherpa-onnx", _sherpa_onnx, driver),
-        *_local("whisper_cpp", "pywhispercpp", _whisper_cpp, driver),
-        *_local("faster_whisper", "trio-stt[faster-whisper]", _faster_whisper, driver),
-        *_local("transformers", "trio-stt[transformers] torch", _transformers, driver),
+        *_local("sherpa_onnx", _sherpa_onnx, driver, package="sherpa-onnx", modules=("sherpa_onnx",)),
+        *_local("whisper_cpp", _whisper_cpp, driver, package="pywhispercpp", modules=("_pywhispercpp",)),
+        *_local(
+            *("faster_whisper", _faster_whisper, driver),
+            package="ctranslate2",
+            modules=("faster_whisper", "ctranslate2"),
+            extra="faster-whisper",
+        ),
+        *_local(
+            *("transformers", _transformers, driver),
+            package="torch",
+            modules=("transformers", "torch"),
+            extra="transformers",
+        ),
         _openai_api(),
     )
 
@@ -77,38 +87,42 @@ def offers_cuda(package: Path) -> bool:
 
 
 def _local(
-    engine: str, package: str, inspect: Callable[[str | None], _Found], driver: str | None
+    engine: str,
+    inspect: Callable[[str | None], _Found],
+    driver: str | None,
+    *,
+    package: str,
+    modules: Sequence[str],
+    extra: str = "",
 ) -> tuple[DeviceReport, DeviceReport]:
-    on_cpu = True
-    try:
-        found = inspect(driver)
-    except EngineUnavailable as missing:
-        on_cpu, found = False, _Found(cpu=str(missing), cuda=str(missing), has_cuda=False)
-    except (ImportError, OSError, RuntimeError) as error:
-        why = f"{package} cannot be loaded: {' '.join(str(error).split())}"
-        on_cpu, found = False, _Found(cpu=why, cuda=why, has_cuda=False)
+    """Report a family that runs on this machine; `package` is the one that runs its models."""
+    problem = _missing(modules, package=package, extra=extra)
+    if problem is None:
+        try:
+            found = inspect(driver)
+        except (ImportError, OSError, RuntimeError) as error:
+            problem = f"{package} cannot be loaded: {' '.join(str(error).split())}"
+    if problem is not None:
+        found = _Found(cpu=problem, cuda=problem, has_cuda=False)
     return (
-        DeviceReport(engine=engine, device="cpu", available=on_cpu, reason=found.cpu),
+        DeviceReport(engine=engine, device="cpu", available=problem is None, reason=found.cpu),
         DeviceReport(engine=engine, device="cuda", available=found.has_cuda, reason=found.cuda),
     )
 
 
 def _sherpa_onnx(driver: str | None) -> _Found:
-    built = offers_cuda(_folder("sherpa_onnx", package="sherpa-onnx"))
+    folder = package_folder("sherpa_onnx")
     cuda = f"{_OF_THE_FILE}; the first device, choose it with CUDA_VISIBLE_DEVICES"
+    built = folder is not None and offers_cuda(folder)
     return _found(driver, built=built, package="sherpa-onnx", cpu=_OF_THE_FILE, cuda=cuda)
 
 
 def _whisper_cpp(driver: str | None) -> _Found:
-    _folder("_pywhispercpp", package="pywhispercpp")
     system_info = str(importlib.import_module("_pywhispercpp").whisper_print_system_info())
     return _found(driver, built="CUDA" in system_info, package="pywhispercpp", cpu=_OF_THE_FILE, cuda=_OF_THE_FILE)
 
 
 def _faster_whisper(driver: str | None) -> _Found:
-    package = "trio-stt[faster-whisper]"
-    _folder("faster_whisper", package=package)
-    _folder("ctranslate2", package=package)
     native = importlib.import_module("ctranslate2")
     count = native.get_cuda_device_count() if driver is None else 0
     cuda = f"precisions: {_listed(native.get_supported_compute_types('cuda'))}" if count else ""
@@ -122,8 +136,6 @@ def _faster_whisper(driver: str | None) -> _Found:
 
 
 def _transformers(driver: str | None) -> _Found:
-    for module in ("transformers", "torch"):
-        _folder(module, package="trio-stt[transformers] torch")
     torch = importlib.import_module("torch")
     built = torch.version.cuda is not None
     works = built and bool(torch.cuda.is_available())
@@ -133,11 +145,9 @@ def _transformers(driver: str | None) -> _Found:
 
 
 def _openai_api() -> DeviceReport:
-    try:
-        _folder("httpx2", package="trio-stt[openai-api]")
-    except EngineUnavailable as missing:
-        return DeviceReport(engine="openai_api", device="remote", available=False, reason=str(missing))
-    return DeviceReport(engine="openai_api", device="remote", available=True, reason="the server's device")
+    problem = _missing(("httpx2",), package="httpx2", extra="openai-api")
+    reason = problem or "the server's device"
+    return DeviceReport(engine="openai_api", device="remote", available=problem is None, reason=reason)
 
 
 def _found(driver: str | None, *, built: bool, package: str, cpu: str, cuda: str) -> _Found:
@@ -147,16 +157,13 @@ def _found(driver: str | None, *, built: bool, package: str, cpu: str, cuda: str
     return _Found(cpu=cpu, cuda="; ".join(reasons) or cuda, has_cuda=not reasons)
 
 
-def _folder(module: str, *, package: str) -> Path:
-    """The folder of a module, without importing it.
-
-    Raises:
-        EngineUnavailable: It is not installed; the message says how to install it.
-    """
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        raise EngineUnavailable(f"the package {module} is not installed; run `pip install {package}`")
-    return Path(spec.origin).parent
+def _missing(modules: Sequence[str], *, package: str, extra: str) -> str | None:
+    """The first module that is not installed, and how to install it; None if all are. Imports none of them."""
+    for module in modules:
+        if find_spec(module) is None:
+            command = install_hint(extra) if extra else install_command(package)
+            return f"the package {module} is not installed; run `{command}`"
+    return None
 
 
 def _listed(names: set[str]) -> str:

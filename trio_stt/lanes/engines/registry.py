@@ -8,6 +8,7 @@ import importlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Literal
 
 from trio_stt.errors import EngineUnavailable, SettingError
@@ -190,12 +191,14 @@ def resolve(name: str) -> EngineSpec:
     """Find an engine by any of its names; case, surrounding space and `-` for `_` do not matter.
 
     Raises:
-        SettingError: No engine has this name; the message lists all names.
+        SettingError: No engine has this name; the message lists all engines, and the name that is most like this one.
     """
     spelled = name.strip().lower().replace("-", "_")
     spec = _BY_NAME.get(spelled)
     if spec is None:
-        raise SettingError(f"unknown engine {name!r}; there are {', '.join(engine_names())}")
+        close = "".join(f"did you mean {known}? " for known in get_close_matches(spelled, _BY_NAME, n=1))
+        known = ", ".join(each.name for each in engine_specs())
+        raise SettingError(f"unknown engine {name!r}; {close}the engines are {known}")
     return spec
 
 

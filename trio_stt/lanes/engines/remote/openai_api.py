@@ -131,8 +131,8 @@ def load(config: EngineConfig) -> OpenAiApi:
         )
     if key is not None and not (key.isascii() and key.isprintable()):
         raise SettingError(f"engine {ENGINE}: {options.api_key_env} holds characters that no key has")
-    import_backend(_PACKAGE, engine=ENGINE, package=_PACKAGE)
-    client = import_backend("trio_stt.lanes.engines.remote.openai_client", engine=ENGINE, package=_PACKAGE)
+    import_backend(_PACKAGE, engine=ENGINE, package=_PACKAGE, extra="openai-api")
+    client = import_backend("trio_stt.lanes.engines.remote.openai_client", engine=ENGINE, package=_PACKAGE, extra="openai-api")
     service: Service = client.Service(
         engine=ENGINE,
         url=url,

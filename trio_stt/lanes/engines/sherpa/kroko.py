@@ -27,9 +27,10 @@ from trio_stt.lanes.engines.sherpa.loading import Model, open_recognizer
 from trio_stt.lanes.engines.sherpa.online_families import TRANSDUCER, StreamingTransducerOptions, TailSeconds
 from trio_stt.lanes.engines.sherpa.streaming import open_model
 from trio_stt.lanes.engines.sherpa.streams import MAX_BATCH, SherpaStreams
+from trio_stt.runtime.packages import install_command
 
 _PACKAGE = "kroko-onnx"
-_INSTALL = "KROKO_LICENSE=ON pip install git+https://github.com/kroko-ai/kroko-onnx"
+_SOURCE = "git+https://github.com/kroko-ai/kroko-onnx"
 
 
 class KrokoOptions(StreamingTransducerOptions):
@@ -128,7 +129,8 @@ def _load_licensed(model: Model, options: KrokoOptions, *, language: str | None)
     device, _ = choose_device(
         "cpu" if wanted == "auto" else wanted, engine=engine, cuda_devices=1, without_cuda="no CUDA"
     )
-    kroko = import_backend("kroko_onnx", engine=engine, package=_PACKAGE, install=_INSTALL)
+    install = f"KROKO_LICENSE=ON {install_command(_SOURCE)}"
+    kroko = import_backend("kroko_onnx", engine=engine, package=_PACKAGE, install=install)
     arguments = {"model_path": str(path), "key": options.key, "referralcode": options.referralcode, "provider": device}
     recognizer = open_recognizer(kroko.OnlineRecognizer, model, arguments, library=_PACKAGE, licensed=True)
     info = EngineInfo(

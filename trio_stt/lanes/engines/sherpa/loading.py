@@ -24,6 +24,7 @@ from trio_stt.lanes.engines.sherpa.family import (
     file_overrides,
 )
 from trio_stt.models.cache import is_intact
+from trio_stt.runtime.packages import install_command
 
 _tried: set[tuple[object, ...]] = set()
 """Models that a child process has loaded, with their options and the state of all files. They need no second trial
@@ -142,7 +143,7 @@ def open_recognizer(
     factory = getattr(recognizer, family.factory, None)
     if factory is None:
         raise EngineUnavailable(
-            f"engine {engine}: the installed {library} has no {family.name}; run `pip install -U {library}`"
+            f"engine {engine}: the installed {library} has no {family.name}; run `{install_command('-U', library)}`"
         )
     taken = inspect.signature(factory).parameters
     given = options.model_dump()

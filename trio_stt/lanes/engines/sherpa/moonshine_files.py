@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from trio_stt.errors import EngineUnavailable, ModelMissing, first_line
-from trio_stt.runtime.packages import package_folder
+from trio_stt.runtime.packages import install_command, package_folder
 
 EMBEDDED_MODEL = "moonshine-tiny-en"
 """Name of the model inside the installed package moonshine-voice 0.1.0 (later versions no longer carry it)."""
@@ -28,7 +28,7 @@ def embedded_folder(engine: str) -> Path:
     if folder is None or not folder.is_dir():
         raise ModelMissing(
             f"engine {engine}: the embedded model {EMBEDDED_MODEL} needs the package moonshine-voice 0.1.0;"
-            " run `pip install moonshine-voice==0.1.0`, or name another model's folder",
+            f" run `{install_command('moonshine-voice==0.1.0')}`, or name another model's folder",
             model=EMBEDDED_MODEL,
         )
     return folder

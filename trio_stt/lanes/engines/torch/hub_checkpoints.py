@@ -14,6 +14,7 @@ from typing import Any
 from trio_stt.errors import EngineUnavailable, ModelMissing, first_line
 from trio_stt.lanes.engines.common import resolve_relative
 from trio_stt.lanes.engines.selection import HALF_PRECISIONS
+from trio_stt.runtime.packages import install_command
 
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
@@ -153,7 +154,7 @@ def _read(
             f" {transformers.__version__} does not know as a speech recogniser"
         )
     if getattr(config, "has_lora_adapter", False) and not transformers.utils.is_peft_available():
-        raise ImportError("peft, for its adapter; run `pip install peft`")  # else it would be ignored
+        raise ImportError(f"peft, for its adapter; run `{install_command('peft')}`")  # else it would be ignored
     processor = transformers.AutoProcessor.from_pretrained(name, **common, **source.processor_options)
     model, loading = getattr(transformers, auto_class).from_pretrained(
         name,

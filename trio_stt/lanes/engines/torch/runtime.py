@@ -27,7 +27,7 @@ def import_torch(*, engine: str) -> Any:
     Raises:
         EngineUnavailable: It is not installed, or cannot be loaded; the message says what to install.
     """
-    return import_backend("torch", engine=engine, package="torch")
+    return import_backend("torch", engine=engine, package="torch", extra="transformers")
 
 
 def cuda_devices(torch: Any) -> int:

@@ -140,7 +140,7 @@ def load(config: EngineConfig) -> TransformersEngine:
     )
     dtype = precision(config.compute_type, engine=engine)
     torch = import_torch(engine=engine)
-    transformers = import_backend(_PACKAGE, engine=engine, package=_PACKAGE)
+    transformers = import_backend(_PACKAGE, engine=engine, package=_PACKAGE, extra=_PACKAGE)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     device, notice = choose_device(

@@ -107,8 +107,8 @@ class FasterWhisper:
         self._normalize = normalize
         self._language = language
         self._call_options = call_options
-        self._pipeline = import_backend("faster_whisper", engine=ENGINE, package=_PACKAGE).BatchedInferencePipeline
-        self._vad = import_backend("faster_whisper.vad", engine=ENGINE, package=_PACKAGE)
+        self._pipeline = import_backend("faster_whisper", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE).BatchedInferencePipeline
+        self._vad = import_backend("faster_whisper.vad", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE)
 
     @property
     def info(self) -> EngineInfo:
@@ -189,8 +189,8 @@ def load(config: EngineConfig) -> FasterWhisper:
         precision = "float16"
     precision = precision_name(precision, engine=ENGINE, known=_COMPUTE_TYPES)
 
-    whisper = import_backend("faster_whisper", engine=ENGINE, package=_PACKAGE)
-    native = import_backend("ctranslate2", engine=ENGINE, package=_PACKAGE)
+    whisper = import_backend("faster_whisper", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE)
+    native = import_backend("ctranslate2", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE)
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it logs each call at INFO
     native.set_log_level(logging.ERROR)  # it warns on standard error about precisions that it converts
     cuda_devices = native.get_cuda_device_count()
