@@ -57,10 +57,11 @@ def test_environment_without_pip_uses_uv(environment: Path) -> None:
     assert install_command("peft") == f"uv pip install peft -p {environment}"
 
 
-def test_extra_outside_a_checkout_is_installed_by_its_requirements(environment: Path) -> None:
+@pytest.mark.usefixtures("environment")
+def test_extra_outside_a_checkout_is_installed_by_its_requirements() -> None:
     command = shlex.split(install_hint("openai-api"))
     assert command[:3] == ["uv", "pip", "install"]
-    assert [package.partition(">=")[0] for package in command[3:-2]] == ["httpx2", "anyio"]
+    assert "httpx2" in [package.partition(">=")[0] for package in command[3:-2]]
 
 
 def test_extra_in_a_checkout_is_installed_by_uv(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,8 +162,8 @@ async def test_server_that_rejects_the_connection(tmp_path: Path) -> None:
 
 
 def test_pongs_answer_pings_in_order() -> None:
-    recorder = EventRecorder(packet_s=0.04)
+    recorder = EventRecorder(record=ClientRecord(number=0), packet_s=0.04)
     recorder.pings_at.extend([1.0, 2.0])
     for now_s in (1.5, 2.25, 3.0):
         recorder.add_event({"type": "pong"}, now_s)
-    assert recorder.pings_s == [0.5, 0.25]
+    assert recorder.record.pings_s == [0.5, 0.25]

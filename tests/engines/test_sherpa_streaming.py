@@ -159,7 +159,7 @@ def test_hotwords_are_preferred(tmp_path: Path, capfd: pytest.CaptureFixture[str
     stream.feed(SENTENCE)
     stream.finish()
     engine.decode([stream])
-    scores = engine.recognizer.get_result_all(stream.native).context_scores  # type: ignore[attr-defined] # sherpa-onnx's own view
+    scores = engine.model.get_result_all(stream.native).context_scores  # type: ignore[attr-defined] # sherpa-onnx's own view
     assert scores == [2.5, 0.0, 0.0, 0.0, 2.5]
     assert capfd.readouterr() == ("", "")
 

@@ -55,8 +55,8 @@ class ObservedUtterance(msgspec.Struct, kw_only=True):
         self.screen = words
 
 
-class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one client observed.
+class ClientRecord(msgspec.Struct, kw_only=True):
+    """Everything that one client observed; filled while it runs.
 
     Attributes:
         number: The client.
@@ -69,20 +69,30 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
         pings_s: Time from each `ping` to its `pong`.
         late_s: How late each packet was sent. More than a few ms mean that clients and server compete for cores.
         dropped_s: Audio that the server reports as dropped or rejected.
-        failures: `error` events, broken connections, missing answers.
+        failures: `error` events, broken connections, missing answers; the first five.
     """
 
     number: int
-    begun_s: float | None
-    hello_s: float | None
-    silence_s: float | None
-    audio_s: float
-    clips: list[tuple[int, float]]
-    segments: list[ObservedUtterance]
-    pings_s: list[float]
-    late_s: list[float]
-    dropped_s: float
-    failures: list[str]
+    begun_s: float | None = None
+    hello_s: float | None = None
+    silence_s: float | None = None
+    audio_s: float = 0.0
+    clips: list[tuple[int, float]] = msgspec.field(default_factory=list)
+    segments: list[ObservedUtterance] = msgspec.field(default_factory=list)
+    pings_s: list[float] = msgspec.field(default_factory=list)
+    late_s: list[float] = msgspec.field(default_factory=list)
+    dropped_s: float = 0.0
+    failures: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def finals(self) -> int:
+        """Number of utterances that have a final or are closed without one."""
+        return sum(segment.closed or segment.final_s is not None for segment in self.segments)
+
+    def fail(self, message: str) -> None:
+        """Keep the message of a failure."""
+        if len(self.failures) < _MAX_FAILURES:
+            self.failures.append(message)
 
 
 class WorkerResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,44 +130,29 @@ class RunResult:
 
 @dataclass(kw_only=True)
 class EventRecorder:
-    """Collects the events of one client.
+    """Fills a record from the events of its client.
 
     Attributes:
-        packet_s: Length of a packet.
+        record: The record.
+        packet_s: Length of a packet in seconds.
         ready: Whether `ready` arrived.
-        silence_s: As in `ClientRecord`.
-        segments: Utterances by number.
+        counted: Whether `metrics` arrived, and `dropped_s` of the record is known.
         pings_at: When the pings without an answer were sent.
-        pings_s: As in `ClientRecord`.
-        dropped_s: As in `ClientRecord`; None until `metrics` arrived.
-        failures: As in `ClientRecord`.
     """
 
+    record: ClientRecord
     packet_s: float
     ready: bool = False
-    silence_s: float | None = None
-    segments: dict[int, ObservedUtterance] = field(default_factory=dict)
+    counted: bool = False
     pings_at: deque[float] = field(default_factory=deque)
-    pings_s: list[float] = field(default_factory=list)
-    dropped_s: float | None = None
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def all_final(self) -> bool:
-        """Whether every utterance has a final or is closed without one."""
-        return all(segment.closed or segment.final_s is not None for segment in self.segments.values())
-
-    def fail(self, message: str) -> None:
-        """Keep the message of a failure; the first five are kept."""
-        if len(self.failures) < _MAX_FAILURES:
-            self.failures.append(message)
 
     def add_event(self, event: Mapping[str, Any], now_s: float) -> None:
         """Record an event that arrived at `now_s`."""
+        record = self.record
         match event.get("type"):
             case "hello":
                 silence = event.get("settings", {}).get("post_speech_silence_duration")
-                self.silence_s = float(silence) if isinstance(silence, int | float) else None
+                record.silence_s = float(silence) if isinstance(silence, int | float) else None
             case "ready":
                 self.ready = True
             case "timeline":
@@ -167,16 +162,17 @@ class EventRecorder:
             case "realtime" | "final":
                 self._text(event, now_s)
             case "pong" if self.pings_at:
-                self.pings_s.append(now_s - self.pings_at.popleft())
+                record.pings_s.append(now_s - self.pings_at.popleft())
             case "metrics":
                 counters = event["metrics"]
                 refused_s = counters["rejectedAudioChunks"] * self.packet_s
-                self.dropped_s = counters["droppedAudioChunks"] * _WINDOW_S + refused_s
+                record.dropped_s = counters["droppedAudioChunks"] * _WINDOW_S + refused_s
+                self.counted = True
             case "error":
-                self.fail(f"{event.get('where')}: {event.get('message')}")
+                record.fail(f"{event.get('where')}: {event.get('message')}")
 
     def _text(self, event: Mapping[str, Any], now_s: float) -> None:
-        segment = self.segments.get(event["segmentId"])
+        segment = self._segment(event["segmentId"])
         if segment is None:
             return
         if event["type"] == "final":
@@ -189,10 +185,13 @@ class EventRecorder:
     def _timeline(self, event: Mapping[str, Any], now_s: float) -> None:
         number = event.get("segmentId")
         if event["event"] == "recording_started" and number is not None:
-            self.segments[number] = ObservedUtterance(segment_id=number, started_s=now_s)
-        elif number in self.segments:
-            segment = self.segments[number]
+            self.record.segments.append(ObservedUtterance(segment_id=number, started_s=now_s))
+        elif segment := self._segment(number):
             if event["event"] == "recording_ended":
                 segment.ended_s = now_s
             elif event["event"] == "segment_closed":
                 segment.closed = True
+
+    def _segment(self, number: int | None) -> ObservedUtterance | None:
+        """The utterance with a number; the newest ones are the likeliest."""
+        return next((segment for segment in reversed(self.record.segments) if segment.segment_id == number), None)

@@ -85,9 +85,9 @@ async def run_client(plan: Plan, client: ClientPlan, audio: FramedAudio, pacer: 
         trio.TooSlowError,
     ) as group:
         for error in group.exceptions if not connection.done else ():
-            connection.recorder.fail(f"connection: {type(error).__name__} {error}".strip())
+            connection.record.fail(f"connection: {type(error).__name__} {error}".strip())
     await connection.close()
-    return connection.record()
+    return connection.record
 
 
 class _Client:
@@ -97,16 +97,12 @@ class _Client:
         self._audio = audio
         self._pacer = pacer
         self._packet_s = plan.packet_samples / plan.rate_hz
-        self._begun_s: float | None = None
-        self._zero_s: float | None = None  # the same time on Trio's clock
-        self._hello_s: float | None = None
-        self._packets = 0
+        self._zero_s: float | None = None  # when the stream began, on Trio's clock
         self._stream: MultiplexedStream | None = None
         self.done = False
-        self._late_s: list[float] = []
-        self._clips: list[tuple[int, float]] = []
         self._changed = trio.Event()
-        self.recorder = EventRecorder(packet_s=self._packet_s)
+        self.record = ClientRecord(number=client.number)
+        self._recorder = EventRecorder(record=self.record, packet_s=self._packet_s)
 
     async def run_script(self, nursery: trio.Nursery) -> None:
         """Connect, stream the script, wait for finals and disconnect. Events are read in `nursery`."""
@@ -125,12 +121,12 @@ class _Client:
             )
             first = await socket.get_message()
         if self._process(first) == "hello":  # otherwise the server rejected the connection
-            self._hello_s = time.monotonic() - connect_started_s
+            self.record.hello_s = time.monotonic() - connect_started_s
         nursery.start_soon(self._listen, socket)
         await self._wait_ready()
         nursery.start_soon(self._pacer.run_schedule, stream, self._ping(socket, stream))
         await socket.send_message('{"type":"start"}')
-        self._begun_s, self._zero_s = time.monotonic(), trio.current_time()
+        self.record.begun_s, self._zero_s = time.monotonic(), trio.current_time()
         await self._pacer.run_schedule(stream, self._speak(socket, stream, self._zero_s))
         await self._finish(socket)
         self.done = True  # errors of its tasks on the closed connection are expected from here on
@@ -149,7 +145,7 @@ class _Client:
     def _process(self, message: str | bytes) -> str:
         """Record an event and return its type."""
         event = msgspec.json.decode(message)
-        self.recorder.add_event(event, self._now_s())
+        self._recorder.add_event(event, self._now_s())
         self._changed.set()
         self._changed = trio.Event()
         return str(event.get("type"))
@@ -160,13 +156,13 @@ class _Client:
 
     async def _wait_ready(self) -> None:
         with trio.fail_after(_READY_TIMEOUT_S):
-            while not self.recorder.ready:
+            while not self._recorder.ready:
                 await self._changed.wait()
 
     def _ping(self, socket: WebSocketConnection, stream: MultiplexedStream) -> Iterator[float]:
         """Send a ping at once and at each time that it yields."""
         while not socket.closed:
-            self.recorder.pings_at.append(self._now_s())
+            self._recorder.pings_at.append(self._now_s())
             stream.send_soon(_PING)
             yield trio.current_time() + self._plan.ping_every_s
 
@@ -174,16 +170,16 @@ class _Client:
         """Send a packet at each time that it yields."""
         for step in script(self._plan, self._client_plan):
             if step.clip is not None:
-                self._clips.append((step.clip, step.start_packet * self._packet_s))
+                self.record.clips.append((step.clip, step.start_packet * self._packet_s))
             for number in range(step.packets):
                 # A microphone can send a packet once its last sample is spoken.
                 due_s = zero_s + (step.start_packet + number + 1) * self._packet_s
                 yield due_s
                 if socket.closed:
                     return
-                self._late_s.append(trio.current_time() - due_s)
+                self.record.late_s.append(trio.current_time() - due_s)
                 stream.send_soon(self._audio.frame(step.clip, number))
-                self._packets += 1
+                self.record.audio_s = len(self.record.late_s) * self._packet_s
 
     async def _finish(self, socket: WebSocketConnection) -> None:
         """Send `stop`, wait for outstanding finals and request the counters."""
@@ -191,39 +187,19 @@ class _Client:
         await self._wait_finals()
         await socket.send_message('{"type":"metrics"}')
         with trio.move_on_after(_ANSWER_TIMEOUT_S):
-            while self.recorder.dropped_s is None:
+            while not self._recorder.counted:
                 await self._changed.wait()
 
     async def _wait_finals(self) -> None:
         finals = 0
-        while not self.recorder.all_final:
+        while finals < len(self.record.segments):
             with trio.move_on_after(_DRAIN_S) as waited:
-                while finals == self._finals():
+                while finals == self.record.finals:
                     await self._changed.wait()
             if waited.cancelled_caught:
-                self.recorder.fail(f"a final is missing: none arrived for {_DRAIN_S:g} s after stop")
+                self.record.fail(f"a final is missing: none arrived for {_DRAIN_S:g} s after stop")
                 return
-            finals = self._finals()
-
-    def _finals(self) -> int:
-        return sum(segment.final_s is not None or segment.closed for segment in self.recorder.segments.values())
-
-    def record(self) -> ClientRecord:
-        """The record of this client."""
-        recorder = self.recorder
-        return ClientRecord(
-            number=self._client_plan.number,
-            begun_s=self._begun_s,
-            hello_s=self._hello_s,
-            silence_s=recorder.silence_s,
-            audio_s=self._packets * self._packet_s,
-            clips=self._clips,
-            segments=list(recorder.segments.values()),
-            pings_s=recorder.pings_s,
-            late_s=self._late_s,
-            dropped_s=recorder.dropped_s or 0.0,
-            failures=recorder.failures,
-        )
+            finals = self.record.finals
 
 
 async def run_clients(plan: Plan, clients: Sequence[ClientPlan]) -> WorkerResult:

@@ -96,9 +96,7 @@ class FairQueue:
         self._limits = limits
         # Sessions with finals, and no others, in the order of their turns: the first one is next.
         self._finals: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
-        # The partial of each session: in one of the two, by whether it is the first of its utterance.
-        self._first_partials: dict[str, Job] = {}
-        self._later_partials: dict[str, Job] = {}
+        self._partials: dict[str, Job] = {}  # by session, in the order in which they came
         self._finals_in_a_row = 0  # since the last partial's turn
         self._queued = 0
         self._coalesced = 0
@@ -121,7 +119,7 @@ class FairQueue:
             ValueError: The same job is queued already.
         """
         session_id = job.session_id
-        partial, finals = self._partial_of(session_id), self._finals.get(session_id)
+        partial, finals = self._partials.get(session_id), self._finals.get(session_id)
         if job is partial or (finals is not None and job in finals):
             raise ValueError("this job is queued already")
         if self._closed:
@@ -129,14 +127,14 @@ class FairQueue:
         if job.kind is JobKind.PARTIAL and partial is not None:
             # No limit here: a full lane still takes newer audio in the place of older.
             self._coalesced += 1
-            if job.first is not partial.first:  # of another utterance
-                del self._partials_like(partial)[session_id]
-            self._partials_like(job)[session_id] = job  # where the key was there, it keeps its place
+            if job.first is not partial.first:  # of another utterance: otherwise it keeps the older one's place
+                del self._partials[session_id]
+            self._partials[session_id] = job
             return partial
         self._check_limits(job, len(finals or ()))
         self._queued += 1
         if job.kind is JobKind.PARTIAL:
-            self._partials_like(job)[session_id] = job
+            self._partials[session_id] = job
         else:
             self._finals.setdefault(session_id, OrderedDict())[job] = None
         return None
@@ -174,8 +172,8 @@ class FairQueue:
             del finals[job]
             if not finals:
                 del self._finals[job.session_id]
-        elif job is self._partial_of(job.session_id):
-            del self._partials_like(job)[job.session_id]
+        elif job is self._partials.get(job.session_id):
+            del self._partials[job.session_id]
         else:
             return False
         self._queued -= 1
@@ -184,9 +182,8 @@ class FairQueue:
     def cancel(self, session_id: str) -> list[Job]:
         """Take out all jobs of one session, finals first."""
         jobs = [*self._finals.pop(session_id, ())]
-        partial = self._partial_of(session_id)
-        if partial is not None:
-            jobs.append(self._partials_like(partial).pop(session_id))
+        if session_id in self._partials:
+            jobs.append(self._partials.pop(session_id))
         self._queued -= len(jobs)
         return jobs
 
@@ -207,7 +204,7 @@ class FairQueue:
             per_session={
                 session_id: SessionDepth(
                     finals=len(self._finals.get(session_id, ())),
-                    partials=int(self._partial_of(session_id) is not None),
+                    partials=int(session_id in self._partials),
                 )
                 for session_id in self._sessions()
             },
@@ -219,25 +216,17 @@ class FairQueue:
     def _next(self) -> Job | None:
         """The job whose turn it is, by the rules at the top."""
         if not self._finals or self._finals_in_a_row >= MAX_FINALS_IN_A_ROW:
-            for candidates in (self._first_partials, self._later_partials):
-                # A session that also has a final leaves the turn to others: its partial must not overtake its final.
-                partials = [partial for session_id, partial in candidates.items() if session_id not in self._finals]
-                if partials:
-                    return min(partials, key=lambda job: job.waiting_since_s)
+            # A session that also has a final leaves the turn to others: its partial must not overtake its final.
+            partials = [partial for session_id, partial in self._partials.items() if session_id not in self._finals]
+            if partials:
+                return min(partials, key=lambda job: (not job.first, job.waiting_since_s))
         if self._finals:
             return next(iter(next(iter(self._finals.values()))))
         return None
 
     def _sessions(self) -> list[str]:
         """The sessions with queued jobs; some twice."""
-        return [*self._finals, *self._first_partials, *self._later_partials]
-
-    def _partials_like(self, partial: Job) -> dict[str, Job]:
-        """Where a partial belongs."""
-        return self._first_partials if partial.first else self._later_partials
-
-    def _partial_of(self, session_id: str) -> Job | None:
-        return self._first_partials.get(session_id) or self._later_partials.get(session_id)
+        return [*self._finals, *self._partials]
 
     def _check_limits(self, job: Job, finals: int) -> None:
         limits = self._limits()

@@ -182,9 +182,9 @@ def _workers(config: EngineConfig, setting: int, *, cores: int) -> int:
     No core is kept free for the event loop, because engine threads have a lower priority.
     """
     if not setting:
-        one_per_core = registry.single_threaded(config) and config.device != "cuda"
+        one_per_core = registry.adapter(config).single_threaded and config.device != "cuda"
         return max(1, min(_MAX_AUTOMATIC_WORKERS, cores)) if one_per_core else 1
-    if setting > 1 and registry.workers(config) == "one":
+    if setting > 1 and registry.adapter(config).workers == "one":
         logger.warning(
             "engine %s runs with one worker, not %d: it decodes all utterances in one call", config.engine, setting
         )
@@ -202,10 +202,11 @@ def _threads_per_call(plans: Sequence[LanePlan]) -> int:
 
 
 def _lane(plan: LanePlan, *, threads: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
-    shared = registry.workers(plan.config) == "shared"
+    adapter = registry.adapter(plan.config)
+    shared = adapter.workers == "shared"
     config = replace(
         plan.config,
-        num_threads=1 if registry.single_threaded(plan.config) else threads,
+        num_threads=1 if adapter.single_threaded else threads,
         num_workers=plan.workers if shared else 1,
     )
     load = partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED)

@@ -1,9 +1,10 @@
-"""Helpers that every engine adapter uses: import a backend, check and scale clips, find files.
+"""What every engine adapter uses: its base class, the import of a backend, and the search for files.
 
 It must not know any backend.
 """
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.errors import EngineUnavailable, TranscriptionFailed
-from trio_stt.lanes.engines.base import Request
+from trio_stt.errors import EngineUnavailable, TranscriptionFailed, first_line
+from trio_stt.lanes.engines.base import EngineInfo, Hints, Request, Transcript
 from trio_stt.runtime.packages import install_command, install_hint
+
+Clip = NDArray[np.float32]
 
 _NORMALIZED_PEAK = 0.95
 
@@ -39,16 +42,63 @@ def import_backend(module: str, *, engine: str, package: str, extra: str = "", i
         raise EngineUnavailable(f"engine {engine}: the package {package} {reason}; run `{install}`") from error
 
 
-def prepare_clips(batch: Sequence[Request], *, engine: str, normalize: bool) -> list[NDArray[np.float32]]:
-    """Return the clips checked and, if `normalize`, scaled to a peak of 0.95; digital silence stays as it is.
+class ClipEngine(ABC):
+    """Base of the adapters: one that transcribes whole clips. Implements `Engine`.
+
+    Args:
+        model: The loaded model, whatever the backend makes of one.
+        info: What was loaded, and where.
+        normalize: Scale the peak of each clip to 0.95.
+        language: Code of the language that clips are transcribed in, or None.
+    """
+
+    def __init__(self, model: Any, *, info: EngineInfo, normalize: bool, language: str | None = None) -> None:
+        self._loaded = model
+        self._info = info
+        self._normalize = normalize
+        self.language = language
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was loaded, and where."""
+        return self._info
+
+    @property
+    def model(self) -> Any:
+        """The loaded model.
+
+        Raises:
+            TranscriptionFailed: It was closed.
+        """
+        if self._loaded is None:
+            raise TranscriptionFailed(f"engine {self._info.engine}: it was closed")
+        return self._loaded
+
+    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Transcribe clips, see `Engine.transcribe`."""
+        model, engine = self.model, self._info.engine
+        clips = [prepare_clip(request.samples, engine=engine, normalize=self._normalize) for request in batch]
+        return self._transcribe(model, clips, batch[0].hints)
+
+    def close(self) -> None:
+        """Free the model. Calling it again does nothing."""
+        self._loaded = None
+
+    def failure(self, error: Exception) -> TranscriptionFailed:
+        """The error to raise for an error of the backend."""
+        return TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}")
+
+    @abstractmethod
+    def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        """Transcribe clips, each checked and scaled, with `model`. Returns one transcript for each, in order."""
+
+
+def prepare_clip(clip: Clip, *, engine: str, normalize: bool = False) -> Clip:
+    """Return a clip checked and, if `normalize`, scaled to a peak of 0.95; digital silence stays as it is.
 
     Raises:
-        TranscriptionFailed: A clip is empty, not float32 of shape (samples,), or holds a value that is not finite.
+        TranscriptionFailed: It is empty, not float32 of shape (samples,), or holds a value that is not finite.
     """
-    return [_prepare_clip(request.samples, engine=engine, normalize=normalize) for request in batch]
-
-
-def _prepare_clip(clip: NDArray[np.float32], *, engine: str, normalize: bool) -> NDArray[np.float32]:
     if clip.ndim != 1 or clip.dtype != np.float32:
         raise TranscriptionFailed(
             f"engine {engine}: a clip must be float32 of shape (samples,), not {clip.dtype} of shape {clip.shape}"

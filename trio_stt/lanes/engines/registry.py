@@ -20,33 +20,32 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
-    """Another adapter for an engine's models, chosen with the option `backend`.
+class Adapter:
+    """What is known about an adapter before its backend is imported.
 
     Attributes:
-        module: The adapter, as in `EngineSpec`.
-        default_model: Its counterpart of the engine's default model; empty if it has the same name.
-        ignores: As in `EngineSpec`.
+        module: A module with `load(config: EngineConfig) -> Engine`.
+        default_model: The model for an empty model name; empty for that of the engine.
+        ignores: Fields of `EngineConfig` that have no effect on it.
+        workers: Whether a lane's workers share one loaded engine, load one each, or the lane has one worker only.
+        single_threaded: Whether a call on a CPU is fastest with one thread, so that more cores need more workers.
     """
 
     module: str
     default_model: str = ""
     ignores: frozenset[str] = frozenset()
+    workers: Workers = "own"
+    single_threaded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSpec:
-    """What is known about an engine before its backend is imported.
+class EngineSpec(Adapter):
+    """An engine, with the adapter that runs it.
 
     Attributes:
         name: Canonical name.
         aliases: Other names for the same engine, in canonical spelling.
-        module: Its adapter, a module with `load(config: EngineConfig) -> Engine`.
-        default_model: The model for an empty model name.
-        ignores: Fields of `EngineConfig` that have no effect on it.
-        workers: Whether a lane's workers share one loaded engine, load one each, or the lane has one worker only.
-        single_threaded: Whether a call on a CPU is fastest with one thread, so that more cores need more workers.
-        backends: Values of the option `backend` → the adapter that runs the model.
+        backends: Values of the option `backend` → another adapter for the engine's models.
         replaced: Values of the option `backend` that ask for another package → that package. sherpa-onnx runs the model
             instead, and a warning says so.
         packages: Values of the option `backend` that ask for a package which is refused → that package.
@@ -54,12 +53,7 @@ class EngineSpec:
 
     name: str
     aliases: tuple[str, ...] = ()
-    module: str
-    default_model: str
-    ignores: frozenset[str] = frozenset()
-    workers: Workers = "own"
-    single_threaded: bool = False
-    backends: Mapping[str, Backend] = field(default_factory=dict)
+    backends: Mapping[str, Adapter] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +74,7 @@ _SPECS = (
         workers="shared",
         single_threaded=True,  # measured: 4 s of speech take 94 ms with one thread, 113 ms and twice the CPU with two
         backends={
-            "transformers": Backend(
+            "transformers": Adapter(
                 module=_TRANSFORMERS,
                 default_model="UsefulSensors/moonshine-streaming-medium",
                 ignores=frozenset({"language"}),
@@ -94,7 +88,7 @@ _SPECS = (
         default_model="nvidia/parakeet-tdt-0.6b-v3",
         ignores=_SHERPA_IGNORES | {"language"},
         workers="shared",
-        backends={"transformers": Backend(module=_TRANSFORMERS, ignores=frozenset({"beam_size", "language"}))},
+        backends={"transformers": Adapter(module=_TRANSFORMERS, ignores=frozenset({"beam_size", "language"}))},
         replaced={"nemo": "nemo_toolkit[asr]"},
     ),
     EngineSpec(
@@ -112,7 +106,7 @@ _SPECS = (
         module=_OFFLINE,
         default_model="Qwen/Qwen3-ASR-0.6B",
         ignores=_SHERPA_IGNORES,
-        backends={"transformers": Backend(module=_TRANSFORMERS, default_model="Qwen/Qwen3-ASR-1.7B-hf")},
+        backends={"transformers": Adapter(module=_TRANSFORMERS, default_model="Qwen/Qwen3-ASR-1.7B-hf")},
         packages={"vllm": "qwen-asr[vllm]"},
     ),
     EngineSpec(
@@ -121,7 +115,7 @@ _SPECS = (
         module=_OFFLINE,
         default_model="CohereLabs/cohere-transcribe-03-2026",
         ignores=_SHERPA_IGNORES,
-        backends={"transformers": Backend(module=_TRANSFORMERS)},
+        backends={"transformers": Adapter(module=_TRANSFORMERS)},
     ),
     EngineSpec(
         name="funasr",
@@ -202,24 +196,16 @@ def resolve(name: str) -> EngineSpec:
     return spec
 
 
+def adapter(config: EngineConfig) -> Adapter:
+    """What runs an engine: its own adapter, or the one that the option `backend` chooses."""
+    spec = resolve(config.engine)
+    return spec.backends.get(str(config.options.get("backend")), spec)
+
+
 def same_engine(first: EngineConfig, second: EngineConfig) -> bool:
     """Whether one loaded engine can serve both: they differ at most in fields that their engine ignores."""
-    spec = resolve(first.engine)
-    chosen = spec.backends.get(str(first.options.get("backend")), spec)
-    neutral = replace(second, **{name: getattr(first, name) for name in chosen.ignores})
-    return resolve(second.engine) is spec and replace(neutral, engine=first.engine) == first
-
-
-def workers(config: EngineConfig) -> Workers:
-    """How the workers of a lane get this engine; with another backend, each loads its own."""
-    spec = resolve(config.engine)
-    return "own" if str(config.options.get("backend")) in spec.backends else spec.workers
-
-
-def single_threaded(config: EngineConfig) -> bool:
-    """Whether a call of this engine is fastest with one thread; not known for other backends."""
-    spec = resolve(config.engine)
-    return spec.single_threaded and str(config.options.get("backend")) not in spec.backends
+    neutral = replace(second, **{name: getattr(first, name) for name in adapter(first).ignores})
+    return resolve(second.engine) is resolve(first.engine) and replace(neutral, engine=first.engine) == first
 
 
 def load(config: EngineConfig) -> Engine:
@@ -229,39 +215,40 @@ def load(config: EngineConfig) -> Engine:
         SettingError: The engine is unknown, or does not take this language, device or option.
         EngineUnavailable: A package, model or file is missing or cannot be used; the message says what to do.
     """
-    spec = resolve(config.engine)
-    config = replace(config, engine=spec.name, model=config.model or spec.default_model)
-    chosen: EngineSpec | Backend = spec
-    if spec.backends or spec.replaced or spec.packages:
-        config, chosen = _with_backend(config, spec)
-    adapter: Callable[[EngineConfig], Engine] = importlib.import_module(chosen.module).load
-    return adapter(config)
-
-
-def _with_backend(config: EngineConfig, spec: EngineSpec) -> tuple[EngineConfig, EngineSpec | Backend]:
-    """Remove the option `backend`, and return the adapter that it chooses."""
+    spec, chosen = resolve(config.engine), adapter(config)
+    model = config.model or spec.default_model
+    if model == spec.default_model:
+        model = chosen.default_model or model
     options = dict(config.options)
-    wanted = options.pop("backend", None)
-    config = replace(config, options=options)
-    if wanted in (None, *_SHERPA_BACKENDS):
-        return config, spec
-    name = str(wanted)
+    if spec.backends or spec.replaced or spec.packages:
+        backend = options.pop("backend", None)
+        if chosen is spec:
+            _check_backend(spec, backend)
+    loader: Callable[[EngineConfig], Engine] = importlib.import_module(chosen.module).load
+    return loader(replace(config, engine=spec.name, model=model, options=options))
+
+
+def _check_backend(spec: EngineSpec, backend: object) -> None:
+    """Check the option `backend` of an engine that runs with sherpa-onnx.
+
+    Raises:
+        SettingError: There is no such backend.
+        EngineUnavailable: It needs a package that is not supported.
+    """
+    name = str(backend)
+    if backend in (None, *_SHERPA_BACKENDS):
+        return
     if name in spec.replaced:
         others = "".join(f", or choose the backend {other!r}" for other in sorted(spec.backends))
         logger.warning(
             "engine %s: backend %r (package %s) is not supported, so sherpa-onnx runs the model; leave backend out%s",
             *(spec.name, name, spec.replaced[name], others),
         )
-        return config, spec
-    if name in spec.packages:
+    elif name in spec.packages:
         raise EngineUnavailable(
             f"engine {spec.name}: backend {name!r} needs the package {spec.packages[name]}, which is not supported;"
             " leave the option backend out to run such models with sherpa-onnx"
         )
-    if name not in spec.backends:
+    else:
         known = " or ".join(map(repr, (_SHERPA_BACKENDS[0], *sorted(spec.backends))))
-        raise SettingError(f"engine {spec.name}: option backend must be {known}, not {wanted!r}")
-    backend = spec.backends[name]
-    if backend.default_model and config.model == spec.default_model:
-        config = replace(config, model=backend.default_model)
-    return config, backend
+        raise SettingError(f"engine {spec.name}: option backend must be {known}, not {backend!r}")

@@ -3,9 +3,12 @@
 It must not know any backend: the adapter says what its backend has.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
-from trio_stt.errors import SettingError
+from trio_stt.errors import EngineError, SettingError
+
+T = TypeVar("T")
 
 CPU_AND_CUDA = ("cpu", "cuda")
 HALF_PRECISIONS = ("float16", "bfloat16")
@@ -43,6 +46,26 @@ def choose_device(
             f"engine {engine}: gpu_device_index {index} is beyond the {cuda_devices} CUDA devices, from 0 on"
         )
     return "cuda", None
+
+
+def open_or_fall_back(open_on: Callable[[str, str | None], T], device: str, notice: str | None, *, engine: str) -> T:
+    """Open a model on a device, or on the CPU if CUDA does not work.
+
+    Args:
+        open_on: Opens it on the given device and makes sure that it works there, with a notice for `EngineInfo`.
+        device: `cpu` or `cuda`, from `choose_device`, as the next.
+        notice: For `open_on`.
+        engine: Canonical engine name, for messages.
+
+    Raises:
+        EngineError: As `open_on` raises it for the CPU.
+    """
+    if device == "cuda":
+        try:
+            return open_on(device, notice)
+        except EngineError as error:
+            device, notice = "cpu", f"engine {engine}: CUDA does not work, so it runs on the CPU: {error}"
+    return open_on(device, notice)
 
 
 def precision_name(wanted: str, *, engine: str, known: Collection[str]) -> str:

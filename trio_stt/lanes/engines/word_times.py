@@ -1,4 +1,4 @@
-"""Builds words with times from the tokens of a model that gives a start time for each token.
+"""Texts with times inside their clip, also built from the tokens of a model that gives each token's start.
 
 It must not know any backend.
 """
@@ -12,6 +12,14 @@ from trio_stt.lanes.engines.base import TimedText
 
 _TOKEN_S = 0.08
 """Assumed duration of a token, in seconds, if the model gives none: one frame of NeMo's encoders, the coarsest ones."""
+
+
+def timed_text(
+    text: str, start_s: float, end_s: float, *, duration_s: float, confidence: float | None = None
+) -> TimedText:
+    """A text whose times, as a model gave them, are moved into a clip of `duration_s`."""
+    start_s = min(max(0.0, start_s), duration_s)
+    return TimedText(text=text, start_s=start_s, end_s=max(start_s, min(end_s, duration_s)), confidence=confidence)
 
 
 def words(result: Any, *, text: str, duration_s: float, times_scale: float = 1.0) -> tuple[TimedText, ...]:
@@ -53,12 +61,7 @@ def words(result: Any, *, text: str, duration_s: float, times_scale: float = 1.0
         return ()
     limits_s = [min(following[0], duration_s) for _, following in pairwise(times_s)] + [duration_s]
     return tuple(
-        TimedText(
-            text=word.strip(),
-            start_s=(start := min(start_s, limit_s)),
-            end_s=max(start, min(end_s, limit_s)),
-            confidence=_confidence(word_scores),
-        )
+        timed_text(word.strip(), start_s, end_s, duration_s=limit_s, confidence=_confidence(word_scores))
         for word, (start_s, end_s), limit_s, word_scores in zip(texts, times_s, limits_s, scores, strict=True)
     )
 

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Times, Transcript
-from trio_stt.lanes.engines.common import import_backend, prepare_clips
+from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Times, Transcript
+from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
 from trio_stt.lanes.engines.options import Count, EngineOptions, Integer, Number, decode, option_error
+from trio_stt.lanes.engines.word_times import timed_text
 
 if TYPE_CHECKING:
     from trio_stt.lanes.engines.remote.openai_client import Answer, Client, Service
@@ -55,49 +56,32 @@ class OpenAiOptions(EngineOptions):
     max_batch: Count = 4
 
 
-class OpenAiApi:
-    """A remote service. Made by `load`; implements `Engine`."""
-
-    def __init__(self, client: "Client", *, info: EngineInfo, normalize: bool, language: str | None) -> None:
-        self._client: Client | None = client
-        self._info = info
-        self._normalize = normalize
-        self._language = language
-
-    @property
-    def info(self) -> EngineInfo:
-        """The model and the server's address."""
-        return self._info
-
-    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`; all clips of a batch are sent at the same time."""
-        if self._client is None:
-            raise TranscriptionFailed(f"engine {ENGINE}: it was closed")
-        clips = prepare_clips(batch, engine=ENGINE, normalize=self._normalize)
-        padded = [np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size))) for clip in clips]
-        prompt = batch[0].hints.prompt
-        extra = (("prompt", prompt),) if prompt else ()
-        answers = self._client.transcribe(padded, extra=extra)
-        return [
-            self._transcript(answer, clip.size / SAMPLE_RATE_HZ) for answer, clip in zip(answers, clips, strict=True)
-        ]
+class OpenAiApi(ClipEngine):
+    """A remote service; its model is the client. Made by `load`."""
 
     def close(self) -> None:
         """Close the connections. Calling it again does nothing."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        if self._loaded is not None:
+            self._loaded.close()
+        super().close()
+
+    def _transcribe(self, model: "Client", clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        """All clips are sent at the same time."""
+        padded = [np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size))) for clip in clips]
+        answers = model.transcribe(padded, extra=(("prompt", hints.prompt),) if hints.prompt else ())
+        return [
+            self._transcript(answer, clip.size / SAMPLE_RATE_HZ) for answer, clip in zip(answers, clips, strict=True)
+        ]
 
     def _transcript(self, answer: "Answer", duration_s: float) -> Transcript:
         found = (answer.language or "").strip().lower()
         return Transcript(
             text=answer.text.strip(),
-            language=found if len(found) in _CODE_CHARACTERS else self._language,
+            language=found if len(found) in _CODE_CHARACTERS else self.language,
             segments=tuple(
-                TimedText(text=text, start_s=start_s, end_s=max(start_s, min(item.end, duration_s)))
+                timed_text(text, item.start, item.end, duration_s=duration_s)
                 for item in answer.words or answer.segments or ()
                 if (text := (item.word or item.text).strip())
-                for start_s in [min(max(0.0, item.start), duration_s)]
             ),
         )
 
@@ -132,7 +116,9 @@ def load(config: EngineConfig) -> OpenAiApi:
     if key is not None and not (key.isascii() and key.isprintable()):
         raise SettingError(f"engine {ENGINE}: {options.api_key_env} holds characters that no key has")
     import_backend(_PACKAGE, engine=ENGINE, package=_PACKAGE, extra="openai-api")
-    client = import_backend("trio_stt.lanes.engines.remote.openai_client", engine=ENGINE, package=_PACKAGE, extra="openai-api")
+    client = import_backend(
+        "trio_stt.lanes.engines.remote.openai_client", engine=ENGINE, package=_PACKAGE, extra="openai-api"
+    )
     service: Service = client.Service(
         engine=ENGINE,
         url=url,

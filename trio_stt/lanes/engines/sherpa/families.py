@@ -3,6 +3,7 @@
 Data only, for sherpa-onnx 2.0.1. It must not import sherpa-onnx.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -100,16 +101,6 @@ _EITHER_MODEL = ("model.int8.onnx", "model.onnx")
 _TOKENS = {"tokens": ("tokens.txt",)}
 _ENCODER_AND_DECODER = {name: (f"{name}.int8.onnx", f"{name}.onnx") for name in ("encoder", "decoder")}
 
-_MOONSHINE_LEAD_SAMPLES = SAMPLE_RATE_HZ // 10
-_MOONSHINE_TAIL_SAMPLES = SAMPLE_RATE_HZ // 4
-"""Zeros around each clip, 0.1 s and 0.25 s.
-
-Moonshine mishears first and last words that touch the clip's edge. Measured on 13 cuts of 1 to 13 s from seven
-recordings: 2.6 % mean WER with these and 6.7 % without over four margins and two levels, 4.9 % and 6.7 % over six
-shifts of the start. They also keep a clip above the 0.06 s below which the encoder has no frame and sherpa-onnx
-complains on standard error.
-"""
-
 MOONSHINE_V1 = Family(
     name="Moonshine v1",
     factory="from_moonshine",
@@ -125,11 +116,16 @@ MOONSHINE_V1 = Family(
     languages={"en": "en", "english": "en"},
     times="none",
     min_samples=0,
-    lead_samples=_MOONSHINE_LEAD_SAMPLES,
-    tail_samples=_MOONSHINE_TAIL_SAMPLES,
+    # Moonshine mishears first and last words that touch the clip's edge. Measured on 13 cuts of 1 to 13 s from seven
+    # recordings: 2.6 % mean WER with these zeros and 6.7 % without over four margins and two levels, 4.9 % and 6.7 %
+    # over six shifts of the start. They also keep a clip above the 0.06 s below which the encoder has no frame and
+    # sherpa-onnx complains on standard error.
+    lead_samples=SAMPLE_RATE_HZ // 10,
+    tail_samples=SAMPLE_RATE_HZ // 4,
 )
 
-MOONSHINE_V2 = Family(
+MOONSHINE_V2 = replace(
+    MOONSHINE_V1,
     name="Moonshine v2",
     factory="from_moonshine_v2",
     bundle="sherpa-onnx-moonshine-tiny-en-quantized-2026-02-27",
@@ -139,12 +135,6 @@ MOONSHINE_V2 = Family(
         "tokens": ("tokens.txt", "tokenizer.bin"),
     },
     renamed={"merged_decoder": "decoder"},
-    options=GreedyOptions,
-    languages={"en": "en", "english": "en"},
-    times="none",
-    min_samples=0,
-    lead_samples=_MOONSHINE_LEAD_SAMPLES,
-    tail_samples=_MOONSHINE_TAIL_SAMPLES,
 )
 
 NEMO_TRANSDUCER = Family(

@@ -11,18 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from trio_stt.errors import EngineUnavailable, first_line
-from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
 from trio_stt.lanes.engines.common import import_backend
 from trio_stt.lanes.engines.devices import offers_cuda
 from trio_stt.lanes.engines.options import decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, choose_device
 from trio_stt.lanes.engines.sherpa import trial
-from trio_stt.lanes.engines.sherpa.family import (
-    Family,
-    SherpaOptions,
-    choose_family,
-    file_overrides,
-)
+from trio_stt.lanes.engines.sherpa.family import Family, choose_family, file_overrides
 from trio_stt.models.cache import is_intact
 from trio_stt.runtime.packages import install_command
 
@@ -73,43 +68,49 @@ def choose_model(config: EngineConfig, families: Sequence[Family], folder: Path,
     )
 
 
-def threads(options: SherpaOptions, config: EngineConfig) -> int:
-    """How many CPU threads one call may use: an option of the engine wins over the setting."""
-    return options.num_threads or options.model.num_threads or config.num_threads
+def load_recognizer(
+    model: Model, recognizer: str, arguments: Mapping[str, object], *, known: bool = False
+) -> tuple[Any, EngineInfo]:
+    """Load a model with sherpa-onnx.
 
+    Args:
+        model: The model, with its family and options.
+        recognizer: sherpa-onnx's class, `OfflineRecognizer` or `OnlineRecognizer`.
+        arguments: As in `open_recognizer`, without the device.
+        known: As in `open_recognizer`.
 
-def choose_provider(model: Model, sherpa: Any, *, first_device_only: bool = False) -> tuple[str, str | None]:
-    """Return `cpu` or `cuda`, and a notice if that is not what was asked for.
+    Returns:
+        The recogniser, and what was loaded; the caller adds what is special about its class.
 
     Raises:
-        SettingError: The device is unknown.
+        SettingError: The device is unknown; see also `open_recognizer`.
+        EngineUnavailable: sherpa-onnx is not installed; see also `open_recognizer`.
     """
-    engine = model.engine
+    engine, index = model.engine, model.config.gpu_device_index
+    sherpa = import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
+    devices = CPU_AND_CUDA if offers_cuda(Path(sherpa.__file__).parent) else ("cpu",)
     device, notice = choose_device(
         model.options.provider or model.config.device,
         engine=engine,
-        cuda_devices=int("cuda" in devices(sherpa)),
+        cuda_devices=int("cuda" in devices),
         without_cuda="the installed sherpa-onnx has no CUDA",
     )
-    if device == "cuda" and first_device_only and model.config.gpu_device_index:
+    if device == "cuda" and index and recognizer == "OfflineRecognizer":  # it has no argument for the device
         notice = (
             f"engine {engine}: sherpa-onnx takes the first CUDA device; choose with CUDA_VISIBLE_DEVICES, not by index"
         )
-    return device, notice
-
-
-def devices(sherpa: Any) -> tuple[str, ...]:
-    """Where the installed sherpa-onnx could run."""
-    return CPU_AND_CUDA if offers_cuda(Path(sherpa.__file__).parent) else ("cpu",)
-
-
-def import_sherpa(engine: str) -> Any:
-    """Import sherpa-onnx.
-
-    Raises:
-        EngineUnavailable: It is not installed, or cannot be loaded.
-    """
-    return import_backend("sherpa_onnx", engine=engine, package="sherpa-onnx")
+    native = open_recognizer(
+        getattr(sherpa, recognizer), model, {**arguments, "provider": device, "device": index}, known=known
+    )
+    info = EngineInfo(
+        engine=engine,
+        model=str(model.source),
+        device=device,
+        notice=notice,
+        devices=devices,
+        times=model.family.times,
+    )
+    return native, info
 
 
 def open_recognizer(
@@ -151,7 +152,8 @@ def open_recognizer(
     for name in sorted(given.keys() & options.model_fields_set):
         if given[name] and family.renamed.get(name, name) not in taken:
             raise option_error(engine, name, f"has no effect on {family.name} in the installed {library}")
-    named = {**given, "num_threads": threads(options, model.config), **arguments}
+    threads = options.num_threads or options.model.num_threads or model.config.num_threads
+    named = {**given, "num_threads": threads, **arguments}
     named = {family.renamed.get(name, name): value for name, value in named.items()}
     named = {name: value for name, value in named.items() if name in taken}
     changed = options.model_fields_set & {*given, *family.files, "files"}

@@ -7,16 +7,14 @@ only when an engine is loaded.
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trio_stt.errors import TranscriptionFailed, first_line
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.engines.common import prepare_clips, resolve_relative
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Transcript
+from trio_stt.lanes.engines.common import Clip, ClipEngine, resolve_relative
 from trio_stt.lanes.engines.selection import choose_language
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
@@ -30,14 +28,7 @@ from trio_stt.lanes.engines.sherpa.families import (
     SENSE_VOICE,
 )
 from trio_stt.lanes.engines.sherpa.family import Family
-from trio_stt.lanes.engines.sherpa.loading import (
-    Model,
-    choose_model,
-    choose_provider,
-    devices,
-    import_sherpa,
-    open_recognizer,
-)
+from trio_stt.lanes.engines.sherpa.loading import Model, choose_model, load_recognizer
 from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, embedded_folder, text_tokens
 from trio_stt.lanes.engines.word_times import words
 
@@ -96,57 +87,37 @@ _KINDS = {
 }
 
 
-class SherpaOffline:
-    """A loaded offline model. Made by `load`; implements `Engine`."""
+class SherpaOffline(ClipEngine):
+    """A loaded offline model. Made by `load`."""
 
     def __init__(
-        self,
-        recognizer: Any,
-        *,
-        family: Family,
-        info: EngineInfo,
-        normalize: bool,
-        language: str | None,
+        self, recognizer: Any, *, family: Family, info: EngineInfo, normalize: bool, language: str | None
     ) -> None:
-        self._recognizer = recognizer
+        super().__init__(recognizer, info=info, normalize=normalize, language=None if language == "auto" else language)
         self._family = family
-        self._info = info
-        self._normalize = normalize
-        self._language = None if language == "auto" else language
         self._stream_language = (family.languages or {}).get(language or "", "") if family.language_by_stream else ""
 
-    @property
-    def info(self) -> EngineInfo:
-        """What was loaded, and where."""
-        return self._info
+    def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        """One by one, so that no clip is padded to another's length."""
+        del hints
+        return [self._transcribe_one(model, clip) for clip in clips]
 
-    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`; one by one, so that none is padded to another's length."""
-        if self._recognizer is None:
-            raise TranscriptionFailed(f"engine {self._info.engine}: it was closed")
-        clips = prepare_clips(batch, engine=self._info.engine, normalize=self._normalize)
-        return [self._transcribe_one(clip) for clip in clips]
-
-    def close(self) -> None:
-        """Free the model. Calling it again does nothing."""
-        self._recognizer = None
-
-    def _transcribe_one(self, clip: NDArray[np.float32]) -> Transcript:
+    def _transcribe_one(self, recognizer: Any, clip: Clip) -> Transcript:
         family = self._family
-        stream = self._recognizer.create_stream()
+        stream = recognizer.create_stream()
         if self._stream_language:
             stream.set_option("language", self._stream_language)
         tail = max(family.tail_samples, family.min_samples - clip.size)
         stream.accept_waveform(SAMPLE_RATE_HZ, np.pad(clip, (family.lead_samples, tail)))
         try:
-            self._recognizer.decode_stream(stream)
+            recognizer.decode_stream(stream)
             result = stream.result
             text = " ".join(result.text.split())
             timed = family.times != "none"
             segments = words(result, text=text, duration_s=clip.size / SAMPLE_RATE_HZ) if timed else ()
         except (RuntimeError, IndexError, ValueError) as error:  # native errors; ValueError: text that is not UTF-8
-            raise TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}") from error
-        return Transcript(text=text, language=result.lang.strip("<|>") or self._language, segments=segments)
+            raise self.failure(error) from error
+        return Transcript(text=text, language=result.lang.strip("<|>") or self.language, segments=segments)
 
 
 def load(config: EngineConfig) -> SherpaOffline:
@@ -162,8 +133,6 @@ def load(config: EngineConfig) -> SherpaOffline:
     model = choose_model(config, kind.families, folder, name=name)
     family = model.family
     language = _language(model)
-    sherpa = import_sherpa(engine)
-    device, notice = choose_provider(model, sherpa, first_device_only=True)
     paths = family.paths(folder, model.overrides, engine=engine, model=name)
     with ExitStack() as stack:
         if "tokens" in paths:
@@ -171,20 +140,13 @@ def load(config: EngineConfig) -> SherpaOffline:
         arguments: dict[str, object] = {option: str(path) for option, path in paths.items()}
         if family.languages and not family.language_by_stream:
             arguments["language"] = family.languages.get(language or "", "")
-        recognizer = open_recognizer(
-            sherpa.OfflineRecognizer,
-            model,
-            {**arguments, "provider": device},
-            known=name == EMBEDDED_MODEL and engine == _MOONSHINE,
-        )
-    info = EngineInfo(
-        engine=engine,
+        known = name == EMBEDDED_MODEL and engine == _MOONSHINE
+        recognizer, info = load_recognizer(model, "OfflineRecognizer", arguments, known=known)
+    info = replace(
+        info,
         model=name if name == EMBEDDED_MODEL else str(folder),
-        device=device,
-        notice="; ".join(filter(None, (notice, _length_notice(model)))) or None,
-        devices=devices(sherpa),
+        notice="; ".join(filter(None, (info.notice, _length_notice(model)))) or None,
         languages=tuple(sorted(_codes(family))),
-        times=family.times,
     )
     return SherpaOffline(recognizer, family=family, info=info, normalize=config.normalize_audio, language=language)
 

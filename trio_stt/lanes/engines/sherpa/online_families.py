@@ -3,6 +3,7 @@
 Data only, for sherpa-onnx 2.0.1. It must not import sherpa-onnx.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -63,7 +64,6 @@ class WenetOptions(StreamingGreedyOptions):
 
 
 _TOKENS = {"tokens": ("tokens.txt",)}
-_CTC_FILES = {"model": ("model*.onnx", "ctc*.onnx"), **_TOKENS}
 
 TRANSDUCER = Family(
     name="streaming transducer",
@@ -73,6 +73,15 @@ TRANSDUCER = Family(
     options=StreamingTransducerOptions,
 )
 """icefall's (Zipformer, Zipformer2, LSTM, Conformer, E-Branchformer) and NeMo's; sherpa-onnx tells them apart."""
+
+_ZIPFORMER2_CTC = Family(
+    name="streaming Zipformer2 CTC",
+    factory="from_zipformer2_ctc",
+    bundle="sherpa-onnx-streaming-zipformer-ctc-small-2024-03-18",
+    files={"model": ("model*.onnx", "ctc*.onnx"), **_TOKENS},
+    metadata=("encoder_dims",),
+    options=StreamingGreedyOptions,
+)
 
 ONLINE_FAMILIES = (
     TRANSDUCER,
@@ -85,28 +94,20 @@ ONLINE_FAMILIES = (
         times="none",
         extra_tail_frames=3 * 6,  # the last three steps of a chunk, six frames each, are used with the next chunk only
     ),
-    Family(
-        name="streaming Zipformer2 CTC",
-        factory="from_zipformer2_ctc",
-        bundle="sherpa-onnx-streaming-zipformer-ctc-small-2024-03-18",
-        files=_CTC_FILES,
-        metadata=("encoder_dims",),
-        options=StreamingGreedyOptions,
-    ),
-    Family(
+    _ZIPFORMER2_CTC,
+    replace(
+        _ZIPFORMER2_CTC,
         name="streaming NeMo CTC",
         factory="from_nemo_ctc",
         bundle="sherpa-onnx-nemo-streaming-fast-conformer-ctc-en-80ms",
-        files=_CTC_FILES,
         metadata=("cache_last_channel_dim1",),
-        options=StreamingGreedyOptions,
         times_key="subsampling_factor",
     ),
-    Family(
+    replace(
+        _ZIPFORMER2_CTC,
         name="streaming WeNet CTC",
         factory="from_wenet_ctc",
         bundle="sherpa-onnx-zh-wenet-wenetspeech",
-        files=_CTC_FILES,
         metadata=("right_context",),
         options=WenetOptions,
         times_key="subsampling_factor",

@@ -3,17 +3,12 @@
 It owns the way from a folder to a loaded recogniser. sherpa-onnx is imported only when an engine is loaded.
 """
 
-from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
+from dataclasses import replace
+
+from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.engines.common import resolve_relative
 from trio_stt.lanes.engines.sherpa.family import onnx_metadata
-from trio_stt.lanes.engines.sherpa.loading import (
-    Model,
-    choose_model,
-    choose_provider,
-    devices,
-    import_sherpa,
-    open_recognizer,
-)
+from trio_stt.lanes.engines.sherpa.loading import Model, choose_model, load_recognizer
 from trio_stt.lanes.engines.sherpa.online_families import ONLINE_FAMILIES
 from trio_stt.lanes.engines.sherpa.streams import MAX_BATCH, SherpaStreams
 
@@ -44,32 +39,17 @@ def open_model(model: Model, *, language: str | None = None) -> SherpaStreams:
         SettingError: An option has no effect on such a model, or the device is unknown.
         EngineUnavailable: The package or a file is missing, or sherpa-onnx cannot load it.
     """
-    config, family, engine = model.config, model.family, model.engine
-    sherpa = import_sherpa(engine)
-    device, notice = choose_provider(model, sherpa)
-    paths = family.paths(model.folder, model.overrides, engine=engine, model=model.name)
+    family = model.family
+    paths = family.paths(model.folder, model.overrides, engine=model.engine, model=model.name)
     arguments = {option: str(path) for option, path in paths.items()}
-    recognizer = open_recognizer(
-        sherpa.OnlineRecognizer,
-        model,
-        {**arguments, "provider": device, "device": config.gpu_device_index, "enable_endpoint_detection": False},
-    )
+    recognizer, info = load_recognizer(model, "OnlineRecognizer", {**arguments, "enable_endpoint_detection": False})
     subsampling = onnx_metadata(next(iter(paths.values()))).get(family.times_key) if family.times_key else None
     return SherpaStreams(
         recognizer,
-        info=EngineInfo(
-            engine=engine,
-            model=str(model.source),
-            device=device,
-            max_batch=MAX_BATCH,
-            notice=notice,
-            streaming=True,
-            devices=devices(sherpa),
-            times=family.times,
-        ),
+        info=replace(info, max_batch=MAX_BATCH, streaming=True),
         tail_s=model.options.tail_padding_seconds,
         extra_tail_frames=family.extra_tail_frames,
         language=language,
-        normalize=config.normalize_audio,
+        normalize=model.config.normalize_audio,
         times_scale=int(subsampling) / _ASSUMED_SUBSAMPLING if subsampling else 1.0,
     )

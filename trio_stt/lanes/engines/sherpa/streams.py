@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trio_stt.errors import TranscriptionFailed, first_line
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, EngineStream, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import prepare_clips
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineInfo, EngineStream, Hints, TimedText, Transcript
+from trio_stt.lanes.engines.common import Clip, ClipEngine, prepare_clip
 from trio_stt.lanes.engines.word_times import words
 
 FRAME_S = 0.01
@@ -44,7 +43,7 @@ def needed_tail_s(recognizer: Any, *, extra_frames: int = 0) -> float:
     return max(_MIN_TAIL_S, (fed - 1 + extra_frames) * FRAME_S)
 
 
-class SherpaStreams:
+class SherpaStreams(ClipEngine):
     """A loaded streaming model; implements `StreamingEngine`.
 
     Args:
@@ -69,26 +68,19 @@ class SherpaStreams:
         normalize: bool = False,
         times_scale: float = 1.0,
     ) -> None:
-        self._recognizer = recognizer
-        self._normalize = normalize
-        self._info = _not_streaming(info) if normalize else info
-        self.language = language
+        info = _not_streaming(info) if normalize else info
+        super().__init__(recognizer, info=info, normalize=normalize, language=language)
         needed_s = needed_tail_s(recognizer, extra_frames=extra_tail_frames) if tail_s is None else tail_s
         self.tail: NDArray[np.float32] = np.zeros(round(needed_s * SAMPLE_RATE_HZ), np.float32)
         self.times_scale = times_scale
 
-    @property
-    def info(self) -> EngineInfo:
-        """What was loaded, and where."""
-        return self._info
-
     def open_stream(self) -> "SherpaStream":
         """Start an utterance, see `StreamingEngine.open_stream`."""
-        return SherpaStream(self, self.recognizer.create_stream())
+        return SherpaStream(self, self.model.create_stream())
 
     def decode(self, streams: Sequence[EngineStream]) -> None:
         """Process what was fed, see `StreamingEngine.decode`."""
-        recognizer = self.recognizer
+        recognizer = self.model
         natives = [stream.native for stream in streams if isinstance(stream, SherpaStream)]
         try:
             while ready := [native for native in natives if recognizer.is_ready(native)]:
@@ -96,34 +88,15 @@ class SherpaStreams:
         except (RuntimeError, ValueError) as error:
             raise self.failure(error) from error
 
-    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`, each on a stream of its own."""
-        streams = [self.open_stream() for _ in batch]
-        clips = prepare_clips(batch, engine=self._info.engine, normalize=self._normalize)
+    def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        """Each clip on a stream of its own."""
+        del model, hints
+        streams = [self.open_stream() for _ in clips]
         for stream, clip in zip(streams, clips, strict=True):
             stream.feed(clip)
             stream.finish()
         self.decode(streams)
         return [stream.result() for stream in streams]
-
-    def close(self) -> None:
-        """Free the model. Calling it again does nothing."""
-        self._recognizer = None
-
-    @property
-    def recognizer(self) -> Any:
-        """The recogniser.
-
-        Raises:
-            TranscriptionFailed: It was closed.
-        """
-        if self._recognizer is None:
-            raise TranscriptionFailed(f"engine {self._info.engine}: it was closed")
-        return self._recognizer
-
-    def failure(self, error: Exception) -> TranscriptionFailed:
-        """The error to raise for an error of the library."""
-        return TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}")
 
 
 class SherpaStream:
@@ -136,7 +109,7 @@ class SherpaStream:
 
     def feed(self, samples: NDArray[np.float32]) -> None:
         """Append samples, see `EngineStream.feed`."""
-        (clip,) = prepare_clips([Request(samples=samples)], engine=self._engine.info.engine, normalize=False)
+        clip = prepare_clip(samples, engine=self._engine.info.engine)
         self.native.accept_waveform(SAMPLE_RATE_HZ, clip)
         self._samples += clip.size
 
@@ -147,7 +120,7 @@ class SherpaStream:
 
     def result(self) -> Transcript:
         """The transcript so far, see `EngineStream.result`."""
-        recognizer = self._engine.recognizer
+        recognizer = self._engine.model
         try:
             # sherpa-onnx: the first gives times, the second text only. Its relatives have only the second.
             result = getattr(recognizer, "get_result_all", recognizer.get_result)(self.native)

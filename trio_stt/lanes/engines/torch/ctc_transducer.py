@@ -10,9 +10,10 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Times, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Transcript
+from trio_stt.lanes.engines.common import Clip
+from trio_stt.lanes.engines.torch.family import CheckpointFamily, DecodeOptions
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.torch.seq2seq import Clip, DecodeOptions
 from trio_stt.lanes.engines.word_times import words
 
 _FRAME_MASKS = ("_get_output_attention_mask", "_get_feature_vector_attention_mask")
@@ -28,19 +29,14 @@ class _Tokens:
     durations: Sequence[float]
 
 
-class _FrameSynchronous:
+class _FrameSynchronous(CheckpointFamily):
     """What CTC models and transducers share: features with a mask, and tokens that lie on frames."""
 
-    prompt = False
-    languages: tuple[str, ...] = ()
-
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
-        self._model = checkpoint.model
-        self._processor = checkpoint.processor
+        super().__init__(checkpoint, decode_options.generate)
         self._tokenizer = checkpoint.processor.tokenizer
-        self._generate = decode_options.generate
         self._frame_s = _frame_s(checkpoint)
-        self.times: Times = "none" if self._frame_s is None else "words"
+        self.times = "none" if self._frame_s is None else "words"
         extractor = checkpoint.processor.feature_extractor
         # The old Wav2Vec2 models were trained without a mask, so padding changes their output.
         self._masked = getattr(extractor, "return_attention_mask", True) is not False or "input_features" in (
@@ -50,7 +46,7 @@ class _FrameSynchronous:
     def _features(self, clips: Sequence[Clip]) -> Any:
         mask = {"return_attention_mask": True} if self._masked else {}
         features = self._processor(list(clips), sampling_rate=SAMPLE_RATE_HZ, padding=True, return_tensors="pt", **mask)
-        return features.to(self._model.device, dtype=self._model.dtype)
+        return self._moved(features)
 
     def _frame_counts(self, mask: Any, frames: int) -> list[int]:
         """How many of the model's frames belong to each clip of a batch."""
@@ -101,11 +97,8 @@ class CtcFamily(_FrameSynchronous):
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         super().__init__(checkpoint, decode_options)
         self._blank = self._model.config.pad_token_id
-
-    @property
-    def supports_batching(self) -> bool:
-        """Only if a mask reaches the model's frames."""
-        return self._masked and any(hasattr(self._model, name) for name in _FRAME_MASKS)
+        # Only if a mask reaches the model's frames.
+        self.supports_batching = self._masked and any(hasattr(self._model, name) for name in _FRAME_MASKS)
 
     def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
         """See `CheckpointFamily.transcribe`; ignores hints."""
@@ -125,12 +118,7 @@ class CtcFamily(_FrameSynchronous):
 class TransducerFamily(_FrameSynchronous):
     """Parakeet's transducers, with or without durations, read greedily."""
 
-    options = frozenset({"generate"})
-
-    @property
-    def supports_batching(self) -> bool:
-        """Yes: their features and encoders are masked."""
-        return True
+    supports_batching = True  # their features and encoders are masked
 
     def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
         """See `CheckpointFamily.transcribe`; ignores hints."""

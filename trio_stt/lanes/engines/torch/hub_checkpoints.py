@@ -4,7 +4,6 @@ It knows where checkpoints are and which class opens which; the families know wh
 from its caller.
 """
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,9 @@ from typing import Any
 
 from trio_stt.errors import EngineUnavailable, ModelMissing, first_line
 from trio_stt.lanes.engines.common import resolve_relative
+from trio_stt.lanes.engines.hub import HUB_NAME, NotAvailable, fetch_model
 from trio_stt.lanes.engines.selection import HALF_PRECISIONS
 from trio_stt.runtime.packages import install_command
-
-_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 _AUTO_CLASSES = (
     ("AutoModelForTDT", "MODEL_FOR_TDT_MAPPING"),
@@ -30,8 +28,6 @@ may lack some."""
 _TRAINING_ONLY = re.compile(r"(^|\.)masked_spec_embed$")
 """Weights that published checkpoints may leave out, because only training uses them."""
 
-_logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSource:
@@ -43,6 +39,8 @@ class CheckpointSource:
         download_root: Cache folder for downloads instead of the hub's own, or None.
         offline: Take only what is on this machine.
         trust_remote_code: Run Python that comes with the checkpoint.
+        dtype: The model's precision; `default` is float32 on a CPU, else the checkpoint's own half or float16.
+        transformers: The imported library.
         processor_options: Further arguments of the processor's `from_pretrained`.
         model_options: Further arguments of the model's `from_pretrained`.
     """
@@ -52,6 +50,8 @@ class CheckpointSource:
     download_root: Path | None
     offline: bool
     trust_remote_code: bool
+    dtype: str
+    transformers: Any
     processor_options: Mapping[str, object] = field(default_factory=dict)
     model_options: Mapping[str, object] = field(default_factory=dict)
 
@@ -75,8 +75,8 @@ class Checkpoint:
     model: Any
 
 
-def open_checkpoint(source: CheckpointSource, *, device: str, dtype: str, transformers: Any) -> Checkpoint:
-    """Open a checkpoint on `device`, in `dtype` (`default`: float32 on a CPU, else its own half or float16).
+def open_checkpoint(source: CheckpointSource, *, device: str) -> Checkpoint:
+    """Open a checkpoint on `device`.
 
     Files in the hub's cache are used without a request; only missing ones are downloaded.
 
@@ -86,41 +86,25 @@ def open_checkpoint(source: CheckpointSource, *, device: str, dtype: str, transf
     """
     folder = resolve_relative(source.name, download_root=source.download_root, kind="folder")
     if folder.is_dir():
-        return _open(source, str(folder), device=device, dtype=dtype, transformers=transformers, cached_only=True)
-    if not _HUB_NAME.fullmatch(source.name):
+        return _open(source, str(folder), device=device, cached_only=True)
+    if not HUB_NAME.fullmatch(source.name):
         raise ModelMissing(
             f"engine {source.engine}: no model folder {folder}; give the folder of a checkpoint for Transformers, or"
             " owner/name on the Hugging Face hub",
             model=source.name,
         )
-    problem = ""
-    for cached_only in (True,) if source.offline else (True, False):
-        if not cached_only:
-            _logger.info("engine %s: downloading the model %s", source.engine, source.name)
-        try:
-            return _open(
-                source, source.name, device=device, dtype=dtype, transformers=transformers, cached_only=cached_only
-            )
-        except _NotAvailable as error:
-            problem = str(error)
-    raise ModelMissing(
-        f"engine {source.engine}: the model {source.name} is not on this machine"
-        + ("" if source.offline else f" and cannot be downloaded ({problem})")
-        + "; download it where there is a network, and give its folder as model",
-        model=source.name,
+    return fetch_model(
+        source.name,
+        engine=source.engine,
+        offline=source.offline,
+        fetch=lambda cached_only: _open(source, source.name, device=device, cached_only=cached_only),
     )
 
 
-class _NotAvailable(Exception):  # noqa: N818 - a state, never raised to a caller
-    """A part of a checkpoint of the hub is not in the cache, or cannot be fetched."""
-
-
-def _open(
-    source: CheckpointSource, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool
-) -> Checkpoint:
+def _open(source: CheckpointSource, name: str, *, device: str, cached_only: bool) -> Checkpoint:
     """Read a checkpoint; turns every error into one of ours with one line."""
     try:
-        return _read(source, name, device=device, dtype=dtype, transformers=transformers, cached_only=cached_only)
+        return _read(source, name, device=device, cached_only=cached_only)
     except EngineUnavailable:
         raise
     except ImportError as error:  # torchaudio, sentencepiece ...: the message names it
@@ -129,17 +113,16 @@ def _open(
         ) from error
     except Exception as error:  # damaged files raise errors of every kind
         if isinstance(error, OSError) and not Path(name).is_dir():
-            raise _NotAvailable(first_line(error)) from error
+            raise NotAvailable(first_line(error)) from error
         problem = first_line(error)
         if "trust_remote_code" in str(error):
             problem = "it has Python code of its own, which runs only with the option trust_remote_code; read it first"
         raise EngineUnavailable(f"engine {source.engine}: Transformers cannot load {name}: {problem}") from error
 
 
-def _read(
-    source: CheckpointSource, name: str, *, device: str, dtype: str, transformers: Any, cached_only: bool
-) -> Checkpoint:
+def _read(source: CheckpointSource, name: str, *, device: str, cached_only: bool) -> Checkpoint:
     """Read configuration, processor and model, all from a folder, the cache or the hub."""
+    transformers = source.transformers
     common = {
         "local_files_only": cached_only,
         "cache_dir": None if source.download_root is None else str(source.download_root.expanduser()),
@@ -158,7 +141,7 @@ def _read(
     processor = transformers.AutoProcessor.from_pretrained(name, **common, **source.processor_options)
     model, loading = getattr(transformers, auto_class).from_pretrained(
         name,
-        dtype=_dtype(config, dtype, device=device),
+        dtype=_dtype(config, source.dtype, device=device),
         output_loading_info=True,
         **common,
         **source.model_options,

@@ -10,22 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed, first_line
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Request, Transcript
-from trio_stt.lanes.engines.common import import_backend, prepare_clips
+from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
 from trio_stt.lanes.engines.options import Arguments, EngineOptions, SampleRate, decode, option_error
-from trio_stt.lanes.engines.selection import CPU_AND_CUDA, MAX_BATCH_ON_CUDA, choose_device
+from trio_stt.lanes.engines.selection import CPU_AND_CUDA, MAX_BATCH_ON_CUDA, choose_device, open_or_fall_back
 from trio_stt.lanes.engines.torch.ctc_transducer import CtcFamily, TransducerFamily
+from trio_stt.lanes.engines.torch.family import FAMILY_OPTIONS, CheckpointFamily, DecodeOptions
+from trio_stt.lanes.engines.torch.generative import CohereFamily, GraniteFamily, Qwen3Family, Seq2SeqFamily
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint, CheckpointSource, open_checkpoint
-from trio_stt.lanes.engines.torch.prompted import CohereFamily, Qwen3Family
 from trio_stt.lanes.engines.torch.runtime import cuda_devices, import_torch, pad_short, precision, release_memory
-from trio_stt.lanes.engines.torch.seq2seq import (
-    FAMILY_OPTIONS,
-    CheckpointFamily,
-    DecodeOptions,
-    GraniteFamily,
-    Seq2SeqFamily,
-)
 from trio_stt.lanes.engines.torch.whisper import WhisperFamily
 
 _PACKAGE = "transformers"
@@ -65,48 +59,38 @@ class TransformersOptions(EngineOptions):
     include_language_in_prompt: bool = False
 
 
-class TransformersEngine:
-    """A loaded checkpoint. Made by `load`; implements `Engine`."""
+class TransformersEngine(ClipEngine):
+    """A loaded checkpoint. Made by `load`."""
 
     def __init__(self, family: CheckpointFamily, *, info: EngineInfo, normalize: bool, torch: Any) -> None:
-        self._family: CheckpointFamily | None = family
-        self._info = info
-        self._normalize = normalize
+        super().__init__(family, info=info, normalize=normalize)
         self._torch = torch
 
-    @property
-    def info(self) -> EngineInfo:
-        """What was loaded, and where."""
-        return self._info
+    def close(self) -> None:
+        """Free the model. Calling it again does nothing."""
+        if self._loaded is not None:
+            super().close()
+            release_memory(self._torch)
 
-    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`; in batches if that changes no word, else one by one."""
-        if self._family is None:
-            raise TranscriptionFailed(f"engine {self._info.engine}: it was closed")
-        clips = prepare_clips(batch, engine=self._info.engine, normalize=self._normalize)
-        size = MAX_BATCH_ON_CUDA if self._family.supports_batching else 1
+    def _transcribe(self, model: CheckpointFamily, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        """In batches if that changes no word, else one by one."""
+        size = MAX_BATCH_ON_CUDA if model.supports_batching else 1
         transcripts: list[Transcript] = []
         for first in range(0, len(clips), size):
-            transcripts += self._transcribe_batch(self._family, clips[first : first + size], batch[0].hints)
+            transcripts += self._transcribe_batch(model, clips[first : first + size], hints)
         # Models that were not trained on silence produce words for it.
         return [
             transcript if clip.any() else Transcript(text="", language=transcript.language)
             for clip, transcript in zip(clips, transcripts, strict=True)
         ]
 
-    def close(self) -> None:
-        """Free the model. Calling it again does nothing."""
-        if self._family is not None:
-            self._family = None
-            release_memory(self._torch)
-
-    def _transcribe_batch(self, family: CheckpointFamily, clips: Sequence[Any], hints: Hints) -> list[Transcript]:
+    def _transcribe_batch(self, family: CheckpointFamily, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
         durations_s = [clip.size / SAMPLE_RATE_HZ for clip in clips]
         try:
             with self._torch.inference_mode():
                 return family.transcribe([pad_short(clip) for clip in clips], durations_s, hints)
         except Exception as error:
-            raise TranscriptionFailed(f"engine {self._info.engine}: {first_line(error)}") from error
+            raise self.failure(error) from error
 
 
 def load(config: EngineConfig) -> TransformersEngine:
@@ -129,15 +113,8 @@ def load(config: EngineConfig) -> TransformersEngine:
         name_language=options.include_language_in_prompt,
         punctuation=options.punctuation,
     )
-    source = CheckpointSource(
-        engine=engine,
-        name=config.model,
-        download_root=config.download_root,
-        offline=options.local_files_only or config.offline or _hub_is_offline(),
-        trust_remote_code=options.trust_remote_code,
-        processor_options=_checked(options.processor, "processor", engine=engine),
-        model_options=_checked(options.model, "model", engine=engine),
-    )
+    processor_options = _checked(options.processor, "processor", engine=engine)
+    model_options = _checked(options.model, "model", engine=engine)
     dtype = precision(config.compute_type, engine=engine)
     torch = import_torch(engine=engine)
     transformers = import_backend(_PACKAGE, engine=engine, package=_PACKAGE, extra=_PACKAGE)
@@ -151,10 +128,21 @@ def load(config: EngineConfig) -> TransformersEngine:
         index=config.gpu_device_index,
     )
     torch.set_num_threads(config.num_threads)
+    source = CheckpointSource(
+        engine=engine,
+        name=config.model,
+        download_root=config.download_root,
+        offline=options.local_files_only or config.offline or _hub_is_offline(),
+        trust_remote_code=options.trust_remote_code,
+        dtype=dtype,
+        transformers=transformers,
+        processor_options=processor_options,
+        model_options=model_options,
+    )
 
     def open_on(device: str, notice: str | None) -> TransformersEngine:
         place = f"cuda:{config.gpu_device_index}" if device == "cuda" else device
-        checkpoint = open_checkpoint(source, device=place, dtype=dtype, transformers=transformers)
+        checkpoint = open_checkpoint(source, device=place)
         kind = checkpoint.model.config.model_type
         make = _FAMILIES.get(kind) or _FAMILIES.get(checkpoint.auto_class, Seq2SeqFamily)
         family = make(checkpoint, decode_options)
@@ -177,12 +165,7 @@ def load(config: EngineConfig) -> TransformersEngine:
             _check_usable(loaded, generate=bool(decode_options.generate))
         return loaded
 
-    if device == "cpu":
-        return open_on(device, notice)
-    try:
-        return open_on(device, notice)
-    except EngineUnavailable as error:
-        return open_on("cpu", f"engine {engine}: CUDA does not work, so it runs on the CPU: {error}")
+    return open_or_fall_back(open_on, device, notice, engine=engine)
 
 
 def _check_usable(engine: TransformersEngine, *, generate: bool) -> None:

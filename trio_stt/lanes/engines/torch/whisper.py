@@ -6,11 +6,13 @@ It must not import torch or Transformers: an opened checkpoint brings them along
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Times, Transcript
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Transcript
+from trio_stt.lanes.engines.common import Clip
 from trio_stt.lanes.engines.selection import ENGLISH_ONLY, choose_language
+from trio_stt.lanes.engines.torch.family import CheckpointFamily, DecodeOptions
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
-from trio_stt.lanes.engines.torch.seq2seq import Clip, DecodeOptions
 from trio_stt.lanes.engines.whisper.windows import LOG_PROBABILITY_THRESHOLD, NO_SPEECH_THRESHOLD, WINDOW_S
+from trio_stt.lanes.engines.word_times import timed_text
 
 _SILENCE = {
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
@@ -20,17 +22,16 @@ _SILENCE = {
 """Arguments of `generate` for Whisper's rule for silence."""
 
 
-class WhisperFamily:
+class WhisperFamily(CheckpointFamily):
     """A Whisper checkpoint. A clip longer than a window is decoded alone, window after window, by its own times."""
 
     options = frozenset({"generate", "timestamps"})
     prompt = True
+    supports_batching = True  # every clip is padded to a whole window, whatever else is in the batch
 
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
-        self._model = checkpoint.model
-        self._processor = checkpoint.processor
+        super().__init__(checkpoint, {"num_beams": decode_options.beam_size, **decode_options.generate})
         self._timestamps = decode_options.timestamps
-        self._generate = {"num_beams": decode_options.beam_size} | dict(decode_options.generate)
         config = self._model.generation_config
         self._codes: dict[int, str] = {}
         if getattr(config, "is_multilingual", False):
@@ -39,13 +40,8 @@ class WhisperFamily:
         self._language = choose_language(
             decode_options.language, self.languages, engine=checkpoint.engine, model=checkpoint.name
         )
-        self.times: Times = "segments" if decode_options.timestamps else "none"
+        self.times = "segments" if decode_options.timestamps else "none"
         self._silence = _SILENCE if getattr(config, "no_timestamps_token_id", None) else {}
-
-    @property
-    def supports_batching(self) -> bool:
-        """Yes: every clip is padded to a whole window, whatever else is in the batch."""
-        return True
 
     def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
         """See `CheckpointFamily.transcribe`; the prompt primes each clip."""
@@ -55,14 +51,16 @@ class WhisperFamily:
                 for clip, duration_s in zip(clips, durations_s, strict=True)
             ]
         long = clips[0].size > WINDOW_S * SAMPLE_RATE_HZ
-        features = self._processor.feature_extractor(
-            list(clips),
-            sampling_rate=SAMPLE_RATE_HZ,
-            return_tensors="pt",
-            return_attention_mask=True,
-            truncation=not long,
-            padding="longest" if long else "max_length",
-        ).to(self._model.device, dtype=self._model.dtype)
+        features = self._moved(
+            self._processor.feature_extractor(
+                list(clips),
+                sampling_rate=SAMPLE_RATE_HZ,
+                return_tensors="pt",
+                return_attention_mask=True,
+                truncation=not long,
+                padding="longest" if long else "max_length",
+            )
+        )
         languages = self._languages(features["input_features"])
         call: dict[str, Any] = {"language": languages, "task": "transcribe"} if self._codes else {}
         if hints.prompt:
@@ -97,6 +95,5 @@ class WhisperFamily:
 
     def _timed(self, segments: Sequence[Any], duration_s: float) -> Iterator[TimedText]:
         for segment in segments:
-            start_s, end_s = (min(float(segment[name]), duration_s) for name in ("start", "end"))
             if text := self._text(segment):
-                yield TimedText(text=text, start_s=start_s, end_s=max(start_s, end_s))
+                yield timed_text(text, float(segment["start"]), float(segment["end"]), duration_s=duration_s)

@@ -1,23 +1,15 @@
-"""Finds a Whisper model for CTranslate2: a folder, or a name on the Hugging Face hub.
+"""Finds a Whisper model for CTranslate2: a folder, or a name on the Hugging Face hub."""
 
-Only models that are neither a folder nor in the hub's cache are downloaded.
-"""
-
-import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trio_stt.errors import EngineUnavailable, ModelMissing, first_line
+from trio_stt.errors import EngineUnavailable, first_line
 from trio_stt.lanes.engines.common import resolve_relative
+from trio_stt.lanes.engines.hub import HUB_NAME, NotAvailable, fetch_model
 
 _NEEDED = ("model.bin", "tokenizer.json")
 """Without the second file, faster-whisper would request one from the hub, and fail without a network."""
-
-_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-
-_logger = logging.getLogger(__name__)
 
 
 def find_model(
@@ -34,43 +26,34 @@ def find_model(
         offline: Use only files on this machine.
 
     Raises:
-        ModelMissing: It may exist, but not on this machine.
-        EngineUnavailable: There is no such model, or it cannot be downloaded; the message says what to do.
+        ModelMissing: It is not on this machine, and cannot be downloaded.
+        EngineUnavailable: There is no such model; the message says what to give.
     """
     folder = resolve_relative(name, download_root=download_root, kind="folder")
     if folder.is_dir():
-        lacks = _lacks(folder)
-        if lacks:
+        if lacks := _lacks(folder):
             raise EngineUnavailable(
                 f"engine {engine}: {folder} has no {' and no '.join(lacks)}; give the folder of a model that was"
                 " converted for CTranslate2, or one of " + ", ".join(known)
             )
         return folder
-    if name not in known and not _HUB_NAME.fullmatch(name):
+    if name not in known and not HUB_NAME.fullmatch(name):
         raise EngineUnavailable(
             f"engine {engine}: no model folder {folder}; give the folder of a model that was converted for CTranslate2,"
             f" owner/name on the Hugging Face hub, or one of {', '.join(known)}"
         )
     cache = None if download_root is None else str(download_root.expanduser())
-    problem = ""
-    for cached_only in (True,) if offline else (True, False):
-        if not cached_only:
-            _logger.info("engine %s: downloading the model %s", engine, name)
+
+    def fetch(cached_only: bool) -> Path:
         try:
             folder = Path(download(name, cache_dir=cache, local_files_only=cached_only))
         except (OSError, ValueError) as error:
-            problem = first_line(error)
-            continue
-        lacks = _lacks(folder)  # an interrupted download leaves an incomplete folder
-        if not lacks:
-            return folder
-        problem = f"{folder} has no {' and no '.join(lacks)}"
-    advice = "download it where there is a network, and give its folder as model"
-    if offline:
-        raise ModelMissing(f"engine {engine}: the model {name} is not on this machine; {advice}", model=name)
-    raise EngineUnavailable(
-        f"engine {engine}: the model {name} is not on this machine and cannot be downloaded ({problem}); {advice}"
-    )
+            raise NotAvailable(first_line(error)) from error
+        if lacks := _lacks(folder):  # an interrupted download leaves an incomplete folder
+            raise NotAvailable(f"{folder} has no {' and no '.join(lacks)}")
+        return folder
+
+    return fetch_model(name, engine=engine, offline=offline, fetch=fetch)
 
 
 def _lacks(folder: Path) -> list[str]:

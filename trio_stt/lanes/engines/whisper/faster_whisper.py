@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, create_model
 
-from trio_stt.errors import EngineError, EngineUnavailable, SettingError, TranscriptionFailed, first_line
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import import_backend, prepare_clips
+from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed, first_line
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Request, TimedText, Transcript
+from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
 from trio_stt.lanes.engines.options import Arguments, Count, EngineOptions, decode
-from trio_stt.lanes.engines.selection import CPU_AND_CUDA, choose_device, choose_language, precision_name
+from trio_stt.lanes.engines.selection import (
+    CPU_AND_CUDA,
+    choose_device,
+    choose_language,
+    open_or_fall_back,
+    precision_name,
+)
 from trio_stt.lanes.engines.whisper.ct2_files import find_model
 from trio_stt.lanes.engines.whisper.windows import (
     LOG_PROBABILITY_THRESHOLD,
@@ -31,7 +36,6 @@ from trio_stt.lanes.engines.whisper.windows import (
 
 ENGINE = "faster_whisper"
 
-_PACKAGE = "faster-whisper"
 _DEFAULT_MODEL = "tiny.en"
 
 _BATCH_WINDOWS = 64
@@ -67,33 +71,27 @@ class LoadOptions(EngineOptions):
 
 
 class CallOptions(EngineOptions):
-    """What `transcribe` may hold: all that faster-whisper's batched pipeline takes and uses.
-
-    What else the pipeline takes, it ignores, or the adapter sets it. Those not excluded go to the pipeline as they are.
-    """
+    """What `transcribe` may hold besides arguments of the pipeline."""
 
     fp16: bool = Field(default=False, exclude=True)
     language: str = Field("", exclude=True)
-    append_punctuations: object = None
-    beam_size: object = None
-    hotwords: object = None
-    initial_prompt: object = None
-    length_penalty: object = None
-    max_new_tokens: object = None
-    no_repeat_ngram_size: object = None
-    patience: object = None
-    prepend_punctuations: object = None
-    repetition_penalty: object = None
-    suppress_blank: object = None
-    suppress_tokens: object = None
-    task: object = None
-    temperature: object = None
-    without_timestamps: object = None
-    word_timestamps: object = None
 
 
-class FasterWhisper:
-    """A loaded Whisper model. Made by `load`; implements `Engine`.
+_pipeline_arguments: dict[str, Any] = dict.fromkeys(
+    (
+        *("append_punctuations", "beam_size", "hotwords", "initial_prompt", "length_penalty", "max_new_tokens"),
+        *("no_repeat_ngram_size", "patience", "prepend_punctuations", "repetition_penalty", "suppress_blank"),
+        *("suppress_tokens", "task", "temperature", "without_timestamps", "word_timestamps"),
+    ),
+    (object, None),
+)
+"""What faster-whisper's batched pipeline takes and uses. What else it takes, it ignores, or the adapter sets it."""
+
+_AllCallOptions = create_model("_AllCallOptions", __base__=CallOptions, **_pipeline_arguments)
+
+
+class FasterWhisper(ClipEngine):
+    """A loaded Whisper model. Made by `load`.
 
     Every clip is decoded as part of a batch, even if it is alone: at one temperature and without earlier text. So its
     words do not depend on the other clips.
@@ -102,53 +100,38 @@ class FasterWhisper:
     def __init__(
         self, model: Any, *, info: EngineInfo, normalize: bool, language: str | None, call_options: Mapping[str, object]
     ) -> None:
-        self._model = model
-        self._info = info
-        self._normalize = normalize
-        self._language = language
+        super().__init__(model, info=info, normalize=normalize, language=language)
         self._call_options = call_options
-        self._pipeline = import_backend("faster_whisper", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE).BatchedInferencePipeline
-        self._vad = import_backend("faster_whisper.vad", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE)
+        self._pipeline = _import("faster_whisper").BatchedInferencePipeline
+        self._vad = _import("faster_whisper.vad")
 
-    @property
-    def info(self) -> EngineInfo:
-        """What was loaded, and where."""
-        return self._info
-
-    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`; one longer than 30 s is cut in its pauses."""
-        if self._model is None:
-            raise TranscriptionFailed(f"engine {ENGINE}: it was closed")
-        clips = prepare_clips(batch, engine=ENGINE, normalize=self._normalize)
+    def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        """A clip longer than 30 s is cut in its pauses."""
         # To detect the language, the model looks at the whole batch: one clip at a time, then.
-        size = len(clips) if self._language is not None else 1
+        size = len(clips) if self.language is not None else 1
         try:
             return [
                 transcript
                 for first in range(0, len(clips), size)
-                for transcript in self._decode(clips[first : first + size], batch[0])
+                for transcript in self._decode(model, clips[first : first + size], hints)
             ]
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise TranscriptionFailed(f"engine {ENGINE}: {first_line(error)}") from error
+            raise self.failure(error) from error
 
-    def close(self) -> None:
-        """Free the model. Calling it again does nothing."""
-        self._model = None
-
-    def _decode(self, clips: Sequence[NDArray[np.float32]], request: Request) -> list[Transcript]:
-        windows = list(cut(clips, self._speech, filtered=request.hints.vad_filter))
+    def _decode(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        windows = list(cut(clips, self._speech, filtered=hints.vad_filter))
         found: list[list[Any]] = [[] for _ in clips]
-        language = self._language
+        language = self.language
         if windows:
-            segments, details = self._pipeline(self._model).transcribe(
+            segments, details = self._pipeline(model).transcribe(
                 lay(windows, clips),
                 language=language,
                 clip_timestamps=[{"start": window.at_s, "end": window.after_s} for window in windows],
                 batch_size=_BATCH_WINDOWS,
-                **{"initial_prompt": request.hints.prompt, **self._call_options},
+                **{"initial_prompt": hints.prompt, **self._call_options},
             )
             language = details.language
-            window_at = {window.at_s * self._model.frames_per_second: window for window in windows}
+            window_at = {window.at_s * model.frames_per_second: window for window in windows}
             for segment in segments:
                 if segment.no_speech_prob <= NO_SPEECH_THRESHOLD or segment.avg_logprob >= LOG_PROBABILITY_THRESHOLD:
                     window = window_at[segment.seek]
@@ -162,7 +145,7 @@ class FasterWhisper:
             for each in found
         ]
 
-    def _speech(self, clip: NDArray[np.float32]) -> list[tuple[int, int]]:
+    def _speech(self, clip: Clip) -> list[tuple[int, int]]:
         options = self._vad.VadOptions(max_speech_duration_s=WINDOW_S, min_silence_duration_ms=_PAUSE_MS)
         return [(int(each["start"]), int(each["end"])) for each in self._vad.get_speech_timestamps(clip, options)]
 
@@ -182,15 +165,14 @@ def load(config: EngineConfig) -> FasterWhisper:
     """
     options = decode(FasterWhisperOptions, config.options, engine=ENGINE)
     loading = decode(LoadOptions, options.model | options.load_model, engine=ENGINE, prefix="model.")
-    calling = decode(CallOptions, options.transcribe, engine=ENGINE, prefix="transcribe.")
+    calling = decode(_AllCallOptions, options.transcribe, engine=ENGINE, prefix="transcribe.")
     call_options = calling.model_dump(exclude_none=True)
     precision = loading.compute_type or config.compute_type
     if calling.fp16 and precision == "default":  # how openai-whisper spells a precision
         precision = "float16"
     precision = precision_name(precision, engine=ENGINE, known=_COMPUTE_TYPES)
 
-    whisper = import_backend("faster_whisper", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE)
-    native = import_backend("ctranslate2", engine=ENGINE, package=_PACKAGE, extra=_PACKAGE)
+    whisper, native = _import("faster_whisper"), _import("ctranslate2")
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it logs each call at INFO
     native.set_log_level(logging.ERROR)  # it warns on standard error about precisions that it converts
     cuda_devices = native.get_cuda_device_count()
@@ -240,21 +222,21 @@ def load(config: EngineConfig) -> FasterWhisper:
             times="words" if call_options.get("word_timestamps") else "segments",
         )
         beams = {"beam_size": config.beam_size}
-        return FasterWhisper(
+        engine = FasterWhisper(
             model, info=info, normalize=config.normalize_audio, language=language, call_options=beams | call_options
         )
-
-    if device == "cuda":
-        try:
-            engine = open_on(device, notice)
+        if device == "cuda":  # CTranslate2 loads CUDA's libraries on the first call
             engine.transcribe([Request(samples=np.zeros(SAMPLE_RATE_HZ, np.float32))])
-        except EngineError as error:  # CTranslate2 loads CUDA's libraries on the first call
-            engine = open_on("cpu", f"engine {ENGINE}: CUDA does not work, so it runs on the CPU: {error}")
-    else:
-        engine = open_on(device, notice)
+        return engine
+
+    engine = open_or_fall_back(open_on, device, notice, engine=ENGINE)
     if call_options:
         _check_usable(engine)
     return engine
+
+
+def _import(module: str) -> Any:
+    return import_backend(module, engine=ENGINE, package="faster-whisper", extra="faster-whisper")
 
 
 def _check_usable(engine: FasterWhisper) -> None:

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed, first_line
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Request, TimedText, Transcript
-from trio_stt.lanes.engines.common import import_backend, prepare_clips
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Transcript
+from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
 from trio_stt.lanes.engines.options import Arguments, Count, EngineOptions, decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, ENGLISH_ONLY, choose_device, choose_language
 from trio_stt.lanes.engines.whisper.ggml_files import find_model, is_multilingual
+from trio_stt.lanes.engines.word_times import timed_text
 
 ENGINE = "whisper_cpp"
 
@@ -86,59 +86,44 @@ class CallOptions(EngineOptions, extra="allow"):
         return dict(self.model_extra or {})
 
 
-class WhisperCpp:
-    """A loaded Whisper model. Made by `load`; implements `Engine`."""
+class WhisperCpp(ClipEngine):
+    """A loaded Whisper model. Made by `load`."""
 
     def __init__(
         self, model: Any, *, info: EngineInfo, normalize: bool, language: str | None, call_options: Mapping[str, object]
     ) -> None:
-        self._model = model
-        self._info = info
-        self._normalize = normalize
-        self._language = language
+        super().__init__(model, info=info, normalize=normalize, language=language)
         self._call_options = call_options
 
-    @property
-    def info(self) -> EngineInfo:
-        """What was loaded, and where."""
-        return self._info
+    def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+        """One after the other: each clip of up to 30 s costs the same."""
+        return [self._transcribe_one(model, clip, hints.prompt) for clip in clips]
 
-    def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
-        """Transcribe clips, see `Engine.transcribe`; one after the other, each of up to 30 s at the same cost."""
-        if self._model is None:
-            raise TranscriptionFailed(f"engine {ENGINE}: it was closed")
-        clips = prepare_clips(batch, engine=ENGINE, normalize=self._normalize)
-        return [self._transcribe_one(clip, request.hints.prompt) for clip, request in zip(clips, batch, strict=True)]
-
-    def close(self) -> None:
-        """Free the model. Calling it again does nothing."""
-        self._model = None
-
-    def _transcribe_one(self, clip: NDArray[np.float32], prompt: str | None) -> Transcript:
+    def _transcribe_one(self, model: Any, clip: Clip, prompt: str | None) -> Transcript:
         padded = np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size)))
-        language = self._language
+        language = self.language
         # The binding keeps parameters for later calls: without an empty prompt, the last prompt would stay.
         call_options = {"initial_prompt": prompt or "", **self._call_options}
         try:
             with _collect_native_errors() as errors:
                 if language is None:
-                    (language, _probability), _all = self._model.auto_detect_language(padded)
-                found = self._model.transcribe(padded, language=language, extract_probability=True, **call_options)
+                    (language, _probability), _all = model.auto_detect_language(padded)
+                found = model.transcribe(padded, language=language, extract_probability=True, **call_options)
         except RuntimeError as error:
             raise TranscriptionFailed(f"engine {ENGINE}: {error}") from error
         if errors:
             raise TranscriptionFailed(f"engine {ENGINE}: {errors[0]}")
         duration_s = clip.size / SAMPLE_RATE_HZ
         segments = tuple(
-            TimedText(
-                text=text,
-                start_s=start_s,
-                end_s=max(start_s, min(segment.t1 / 100, duration_s)),
+            timed_text(
+                text,
+                segment.t0 / 100,
+                segment.t1 / 100,
+                duration_s=duration_s,
                 confidence=None if math.isnan(segment.probability) else float(min(1.0, segment.probability)),
             )
             for segment in found
             if (text := segment.text.strip()) and text != _NO_SPEECH
-            for start_s in [max(0.0, min(segment.t0 / 100, duration_s))]
         )
         return Transcript(text=" ".join(s.text for s in segments), language=language, segments=segments)
 
