@@ -226,7 +226,7 @@ class FairQueue:
 
     def _sessions(self) -> list[str]:
         """The sessions with queued jobs; some twice."""
-        return [*self._finals, *self._partials]
+        return [*self._finals, *sorted(self._partials, key=lambda session_id: not self._partials[session_id].first)]
 
     def _check_limits(self, job: Job, finals: int) -> None:
         limits = self._limits()
