@@ -44,7 +44,8 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: Driver(devices=1))
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("sherpa_onnx", "_pywhispercpp", "faster_whisper", "ctranslate2", "transformers", "torch", "httpx2"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setitem(sys.modules, name, None)  # so that a fake one does not stay behind
+        monkeypatch.delitem(sys.modules, name)
     install(tmp_path, "sherpa_onnx", "raise AssertionError('it must not be imported')")
     (tmp_path / "sherpa_onnx/lib").mkdir()
     install(tmp_path, "_pywhispercpp", "whisper_print_system_info = lambda: 'WHISPER : COREML = 0 | CPU : AVX = 1'")

@@ -216,7 +216,7 @@ def test_engine_is_shared_if_only_ignored_settings_differ(engine: str, changes: 
     ],
 )
 def test_workers_share_only_thread_safe_engines(engine: str, backend: object, workers: str) -> None:
-    assert registry.workers(EngineConfig(engine=engine, options={"backend": backend})) == workers
+    assert registry.adapter(EngineConfig(engine=engine, options={"backend": backend})).workers == workers
 
 
 def test_backend_has_ignored_settings_of_its_own() -> None:
