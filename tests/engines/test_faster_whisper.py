@@ -142,7 +142,7 @@ def test_invalid_hub_name_sends_no_request(name: str) -> None:
 def test_precision_is_loaded_as_configured(wanted: str, loaded: str, beckett: NDArray[np.float32]) -> None:
     engine = load_with(compute_type=wanted)
     assert engine.info.notice is None
-    assert engine._model.model.compute_type == loaded
+    assert engine.model.model.compute_type == loaded
     assert engine.transcribe(batch_of(beckett[:56_000]))[0].text
 
 
@@ -298,7 +298,7 @@ def test_multilingual_model_detects_the_language_of_each_clip_unless_set(
     clips = beckett[:56_000], np.zeros(RATE_HZ, np.float32)
     together = engine.transcribe(batch_of(*clips))
     assert together == [engine.transcribe(batch_of(clip))[0] for clip in clips]
-    assert all(transcript.language in engine._model.supported_languages for transcript in together)
+    assert all(transcript.language in engine.model.supported_languages for transcript in together)
     (transcript,) = load_with(brief, model=path, language="FR").transcribe(batch_of(clips[0]))
     assert transcript.language == "fr"
     with pytest.raises(SettingError, match="'tlh' is unknown to "):

@@ -72,7 +72,7 @@ def test_configured_precision_is_used(name: str, written: Path, clips: list[NDAr
 
     for spelled, dtype in (("bfloat16", torch.bfloat16), ("fp16", torch.float16), ("default", torch.float32)):
         engine = load_from(written / name, compute_type=spelled)
-        assert engine._family._model.dtype == dtype  # type: ignore[attr-defined] # only the adapter has it
+        assert engine.model._model.dtype == dtype  # type: ignore[attr-defined] # only the adapter has it
         engine.transcribe(batch_of(*clips))
 
 
