@@ -21,7 +21,7 @@ from tests.support.transcription_server import transcription_server
 from tests.support.wer import BECKETT
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineConfig, Hints, Request
-from trio_stt.lanes.engines.torch import prompted
+from trio_stt.lanes.engines.torch import generative
 
 REAL_MODEL_NAMES = ("sherpa_onnx_moonshine", "whisper_cpp", "faster_whisper", "transformers")
 """Engines with a real speech model."""
@@ -113,7 +113,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, write in WRITERS.items():
         write(folder / name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prompted, "DEFAULT_NEW_TOKENS", 16)  # random weights never end a text by themselves
+        patch.setattr(generative, "DEFAULT_NEW_TOKENS", 16)  # random weights never end a text by themselves
         yield folder
 
 

@@ -14,7 +14,7 @@ from trio_stt.lanes.engines.common import Clip
 from trio_stt.lanes.engines.torch.family import CheckpointFamily, DecodeOptions
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
 
-_DEFAULT_NEW_TOKENS = 256
+DEFAULT_NEW_TOKENS = 256
 """Tokens that a clip may become if neither the checkpoint nor the user sets a limit. Source: the reference server."""
 
 _GRANITE_NEW_TOKENS = 200
@@ -41,7 +41,7 @@ class Seq2SeqFamily(CheckpointFamily):
         return _transcripts(self._processor.tokenizer.batch_decode(ids, skip_special_tokens=True))
 
     def _new_tokens(self, duration_s: float) -> int:
-        return max(1, int(duration_s * _TOKENS_PER_S)) if self._rated else _DEFAULT_NEW_TOKENS
+        return max(1, int(duration_s * _TOKENS_PER_S)) if self._rated else DEFAULT_NEW_TOKENS
 
 
 class GraniteFamily(CheckpointFamily):
@@ -79,7 +79,7 @@ class CohereFamily(CheckpointFamily):
     options = frozenset({"generate", "punctuation"})
 
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
-        super().__init__(checkpoint, _arguments(decode_options, new_tokens=_DEFAULT_NEW_TOKENS))
+        super().__init__(checkpoint, _arguments(decode_options, new_tokens=DEFAULT_NEW_TOKENS))
         self._language = (decode_options.language or "").strip().lower()
         self._prompt_options = {"language": self._language, "punctuation": decode_options.punctuation}
         if not self._language:
@@ -111,7 +111,7 @@ class Qwen3Family(CheckpointFamily):
     prompt = True
 
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
-        super().__init__(checkpoint, _arguments(decode_options, new_tokens=_DEFAULT_NEW_TOKENS))
+        super().__init__(checkpoint, _arguments(decode_options, new_tokens=DEFAULT_NEW_TOKENS))
         self._language = (decode_options.language or "").strip() or None
         try:
             self._processor.apply_transcription_request(
