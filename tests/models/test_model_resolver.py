@@ -126,6 +126,10 @@ def test_download_is_tried_again_and_ends_by_a_limit(
     reasons = [record.message for record in caplog.records if record.levelname == "WARNING"]
     why = "http://127.0.0.1:1/bundle.tar.bz2: connection refused by 127.0.0.1; trying again in"
     assert reasons == [f"{why} 0 s", f"{why} 0.01 s"]
+    caplog.clear()
+    with pytest.raises(EngineUnavailable, match=r"could not be downloaded: .*connection refused"):
+        model_resolver.load(config)  # as the second worker of the lane does
+    assert not caplog.records
 
 
 def test_download_succeeds_once_the_network_is_there(config: EngineConfig, monkeypatch: pytest.MonkeyPatch) -> None:

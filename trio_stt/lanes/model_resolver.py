@@ -5,6 +5,7 @@ or which files an engine needs.
 """
 
 import logging
+import math
 import os
 import shlex
 import time
@@ -26,6 +27,9 @@ _LOG_INTERVAL_S = 10.0
 _DOWNLOAD_PAUSES_S = (2.0, 4.0, 8.0, 16.0)
 """Seconds between the attempts at a download, each of which retries by itself while it makes progress. Half a minute
 in total: enough for a network that comes up after the server; without a network, the server ends soon."""
+
+_GIVEN_UP_S = 60.0
+"""Seconds for which a download that was given up is not started again: each worker of a lane asks for its model."""
 
 _POLL_S = 0.2
 """Seconds between two checks whether anything still waits for the model."""
@@ -88,9 +92,12 @@ def fetch(entry: ModelSpec, store: ModelCache, *, unwanted: Callable[[], bool] =
         DownloadInterrupted: The network failed at every attempt.
         ModelError: It cannot be downloaded, or is not wanted any more.
     """
-    path = store.find(entry)
+    path, place = store.find(entry), store.root / entry.place
     if path is not None:
         return path
+    given_up_s, reason = _given_up.get(place, (-math.inf, None))
+    if reason is not None and time.monotonic() < given_up_s + _GIVEN_UP_S:
+        raise reason
     size = f" ({human_size(entry.size_bytes)})" if entry.size_bytes else ""
     logger.info("%s is not on this machine: downloading it%s to %s", entry.name, size, store.root)
     progress, pauses_s = _LogProgress(entry, unwanted), iter(_DOWNLOAD_PAUSES_S)
@@ -100,6 +107,7 @@ def fetch(entry: ModelSpec, store: ModelCache, *, unwanted: Callable[[], bool] =
         except DownloadInterrupted as error:
             pause_s = next(pauses_s, None)
             if pause_s is None:
+                _given_up[place] = time.monotonic(), error
                 raise
             logger.warning("%s; trying again in %g s", error, pause_s)
             _pause(pause_s, progress)
@@ -130,6 +138,10 @@ def pull_command(entry: ModelSpec, config: EngineConfig) -> str:
     if config.download_root:
         words += ["--download-root", str(config.download_root)]
     return shlex.join(words)
+
+
+_given_up: dict[Path, tuple[float, DownloadInterrupted]] = {}
+"""Where a model would be → when its download was given up, and why. One engine thread at a time asks for a model."""
 
 
 class _LogProgress:
