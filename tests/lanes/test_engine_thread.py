@@ -17,6 +17,7 @@ from trio_stt.lanes.engine_thread import EngineThread
 from trio_stt.lanes.engines.base import Transcript
 
 TIMEOUT_S = 30.0
+_LOWEST_PRIORITY = 19
 """Seconds until a blocked call ends by itself, so that a defect fails a test instead of hanging it."""
 
 
@@ -255,4 +256,5 @@ async def test_engine_threads_have_a_lower_priority_than_the_event_loop() -> Non
     await executor.aclose()
     note()
     of_engine, of_pool, of_loop = found
-    assert of_engine == of_pool > of_loop
+    # Where the tests themselves run at 19, nothing is lower.
+    assert of_engine == of_pool == min(of_loop + 5, _LOWEST_PRIORITY)

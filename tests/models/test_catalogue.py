@@ -8,9 +8,10 @@ import pytest
 
 from tests.support.real import missing
 from trio_stt.dsp.openwakeword import packaged_models
-from trio_stt.errors import ModelError
+from trio_stt.errors import ModelError, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.engines.selection import ENGLISH_ONLY, choose_language
 from trio_stt.lanes.engines.sherpa import offline
 from trio_stt.models import catalogue
 from trio_stt.models.catalogue import ENTRIES
@@ -123,6 +124,12 @@ def test_similar_names_are_suggested() -> None:
         ModelError, match=r"no model 'smal\.en' of whisper_cpp; did you mean small\.en or .*\? `trio-stt models list`"
     ):
         catalogue.choose("smal.en", engine="whisper_cpp")
+
+
+def test_english_only_model_names_the_first_choice_for_other_languages() -> None:
+    (engine, name) = next(key for key, languages in catalogue.FIRST_CHOICES.items() if languages == "99 languages")
+    with pytest.raises(SettingError, match=rf"'de' needs a multilingual model, .* --engine {engine} --model {name};"):
+        choose_language("de", ENGLISH_ONLY, engine="sherpa_onnx_moonshine", model="moonshine-tiny-en")
 
 
 def test_first_choices_exist() -> None:

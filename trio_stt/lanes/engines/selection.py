@@ -18,6 +18,8 @@ tiny.en on one core: 0.28, 0.27 and 0.25 s for a second of audio in batches of 1
 delay the first clip. `benchmarks/engine_batches.py` measures both."""
 
 ENGLISH_ONLY = ("en",)
+_FOR_EXAMPLE = "for example --engine faster_whisper --model small"
+"""The catalogue's first choice for most languages."""
 
 _PRECISION_SPELLINGS = {"": "default", "fp16": "float16", "half": "float16", "fp32": "float32", "bf16": "bfloat16"}
 
@@ -102,7 +104,8 @@ def choose_language(
     if tuple(known) == ENGLISH_ONLY:
         if language:
             raise SettingError(
-                f"engine {engine}: language {wanted!r} needs a multilingual model; {model} is English-only"
+                f"engine {engine}: language {wanted!r} needs a multilingual model, {_FOR_EXAMPLE};"
+                f" {model} is English-only"
             )
         return ENGLISH_ONLY[0]
     if language or required:
