@@ -122,8 +122,9 @@ def test_missing_required_package_is_a_problem(
     monkeypatch.setattr(checks, "requires", lambda _: ["no-such-package>=1", "no-such-extra>=1; extra == 'more'"])
     assert main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "! no-such-package              not installed" in lines
-    assert "  no-such-extra                not installed; run `pip install 'trio-stt[more]'`" in lines
+    (missing,) = [line for line in lines if line.startswith("! no-such-package              not installed; run `")]
+    assert "pip install no-such-package" in missing
+    assert any(line.startswith("  no-such-extra                not installed; run `") for line in lines)
 
 
 @pytest.mark.parametrize("words", [["--engine", "no_such"], ["--port", "70000"]])

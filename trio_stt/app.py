@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -26,6 +27,9 @@ from trio_stt.server.server_state import ServerState
 from trio_stt.settings import load_settings
 
 logger = logging.getLogger(__name__)
+
+_WORDS_OF_COMMAND = 3
+"""Words of a command line that may name the program: `hypercorn`, `python hypercorn` or `python -m hypercorn`."""
 
 
 def _build() -> HostBridge:
@@ -57,17 +61,19 @@ def _build() -> HostBridge:
 
 
 def _fail_hypercorn() -> None:
-    """End the command `hypercorn`, if it started this process, by a signal.
+    """End the command `hypercorn`, if it started this process, by a signal. On Linux only.
 
     It runs the app in child processes and forgets their statuses: by itself it would end with status 0, which a service
     manager takes for an orderly end.
     """
     parent = multiprocessing.parent_process()
-    main = Path(getattr(sys.modules.get("__mp_main__"), "__file__", None) or "")
-    is_hypercorn = main.stem == "hypercorn" or main.parts[-2:] == ("hypercorn", "__main__.py")
-    # A worker that outlives the command has another parent, which must not get a signal.
-    if is_hypercorn and hasattr(signal, "SIGUSR1") and parent is not None and os.getppid() == parent.pid:
-        os.kill(os.getppid(), signal.SIGUSR1)  # Hypercorn handles the usual signals, but not this one
+    # A worker that outlives the command has another parent, which is none of its business.
+    if parent is None or os.getppid() != parent.pid:
+        return
+    with suppress(OSError):
+        words = Path(f"/proc/{parent.pid}/cmdline").read_bytes().split(b"\0")[:_WORDS_OF_COMMAND]
+        if any(Path(os.fsdecode(word)).name == "hypercorn" for word in words):
+            os.kill(parent.pid, signal.SIGUSR1)  # Hypercorn handles the signals that usually end a process
 
 
 async def _drain_at(shutting_down: trio.Event, server_state: ServerState) -> None:

@@ -278,6 +278,7 @@ async def test_invalid_environment_variable_fails_the_start_in_one_line() -> Non
             pass
     output = "".join(caught.value.__notes__)
     assert "trio-stt: TRIO_STT_PORT: 'many' is not allowed" in output
+    assert "status 0" not in str(caught.value), "a service manager must see that it failed"
     assert "Traceback" not in output
 
 

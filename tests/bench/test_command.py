@@ -94,10 +94,8 @@ def test_missing_package_is_named_in_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     assert main(["bench"]) == 2
-    assert capsys.readouterr().err == (
-        f"trio-stt: bench: the package {package} is not installed: "
-        "pip install 'trio-stt[bench]', or in a checkout: uv run --extra bench trio-stt bench\n"
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"trio-stt: bench: the package {package} is not installed; run `")
 
 
 def test_server_that_does_not_start_is_reported_with_its_output(

@@ -18,6 +18,7 @@ from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.protocol.transcript_formats import FORMATS
+from trio_stt.runtime.packages import install_hint
 from trio_stt.settings import declarations, load_settings
 
 _INTERRUPTED = 130  # the status of shells for SIGINT
@@ -81,10 +82,7 @@ def _run(parsed: argparse.Namespace) -> int:
     # The commands are imported here so that `--help` and invalid arguments are answered at once.
     if parsed.command == "bench":
         if missing := [name for name in ("jiwer", "psutil", "trio_websocket") if not find_spec(name)]:
-            raise SettingError(
-                f"bench: the package {missing[0]} is not installed: "
-                "pip install 'trio-stt[bench]', or in a checkout: uv run --extra bench trio-stt bench"
-            )
+            raise SettingError(f"bench: the package {missing[0]} is not installed; run `{install_hint('bench')}`")
         from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
 
         return bench(bench_options(parsed))

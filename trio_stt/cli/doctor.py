@@ -25,6 +25,7 @@ from trio_stt.cli.checks import (
 )
 from trio_stt.cli.models import cache_of
 from trio_stt.lanes.engines.devices import DeviceReport, device_report
+from trio_stt.runtime.packages import install_command, install_hint
 from trio_stt.settings import Settings
 
 
@@ -101,7 +102,8 @@ def _lines(report: DoctorReport, *, is_public: bool) -> Iterator[str]:
     yield f"trio-stt {report.version}, {report.python}"
     yield from ("", "Packages")
     for package in report.packages:
-        missing = f"not installed; run `pip install 'trio-stt[{package.extra}]'`" if package.extra else "not installed"
+        hint = install_hint(package.extra) if package.extra else install_command(package.name)
+        missing = f"not installed; run `{hint}`"
         yield _line(bool(package.version or package.extra), package.name, package.version or missing)
     yield _line(True, "libsndfile", report.libsndfile or "cannot be loaded, so `trio-stt transcribe` cannot read files")
     yield from ("", "Devices")

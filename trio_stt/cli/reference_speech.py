@@ -17,7 +17,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.kernels import to_float32, to_int16
 from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, SileroModel, new_state
 from trio_stt.errors import AudioFileError
-from trio_stt.runtime.packages import package_folder
+from trio_stt.runtime.packages import install_hint, package_folder
 from trio_stt.sound.reader import open_sound
 
 _SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".aif", ".aiff")
@@ -53,7 +53,9 @@ def sound_files(given: Sequence[str]) -> list[str]:
     if not given:
         package = package_folder("moonshine_voice")
         if package is None:
-            raise AudioFileError("bench: name sound files; the included readings come with the extra `embedded`")
+            raise AudioFileError(
+                f"bench: name sound files, or install the included readings: run `{install_hint('embedded')}`"
+            )
         return [str(package / "assets" / name) for name in READINGS]
     files: list[str] = []
     for name in given:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.onnx import open_model
 from trio_stt.errors import EngineUnavailable, first_line
-from trio_stt.runtime.packages import package_folder
+from trio_stt.runtime.packages import install_command, package_folder
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,8 @@ def _model_path() -> Path:
         if folder is not None and (folder / name).is_file():
             return folder / name
     names = " and ".join(_MODEL_FILES.values())
-    raise EngineUnavailable(f"voice detection has no model: {names} are missing; run `pip install faster-whisper`")
+    command = install_command("faster-whisper")
+    raise EngineUnavailable(f"voice detection has no model: {names} are missing; run `{command}`")
 
 
 def _load_reference(path: Path) -> Score:

@@ -47,6 +47,5 @@ def install_hint(extra: str) -> str:
         # uv excludes torch in a checkout, because other dependencies declare it without using it.
         return f"{command} && {shlex.join(['uv', 'pip', 'install', '--no-config', 'torch', '-p', sys.prefix])}"
     parts = (line.partition(";") for line in requires("trio-stt") or ())
-    return install_command(
-        *(package.strip() for package, _, marker in parts if f'extra == "{extra}"' in marker.replace("'", '"'))
-    )
+    packages = [name.strip() for name, _, marker in parts if f'extra == "{extra}"' in marker.replace("'", '"')]
+    return install_command(*(packages or [extra]))  # an extra that is empty now has the name of its former package
