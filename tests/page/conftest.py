@@ -1,11 +1,18 @@
-"""One server and one recording, shared by the page tests."""
+"""One server, one browser and one recording, shared by the page tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.page import ServerProcess, microphone_recording
+from tests.support.page import ServerProcess, chromium, microphone_recording
+
+
+@pytest.fixture(scope="package", autouse=True)
+def shared_chromium() -> Iterator[None]:
+    """End the browser before other tests run an event loop."""
+    yield
+    chromium.close()
 
 
 @pytest.fixture(scope="session")

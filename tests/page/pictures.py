@@ -1,11 +1,12 @@
 """Takes the screenshots of the page in `docs/`, with a real server and model: `python -m tests.page.pictures`."""
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.support.page import ServerProcess, expect_connection, microphone_recording, open_page
+from tests.support.page import ServerProcess, chromium, expect_connection, microphone_recording, open_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 TIMEOUT_MS = 180_000
@@ -24,7 +25,7 @@ def talk_until(page: Page, finals: int) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with closing(chromium), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         speech = microphone_recording(folder / "speech.wav", "two_cities.wav")
         with ServerProcess(folder / "output.txt") as server:

@@ -6,11 +6,12 @@ and the time between frames.
 
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from playwright.sync_api import CDPSession
 
-from tests.support.page import ServerProcess, expect_connection, microphone_recording, open_page
+from tests.support.page import ServerProcess, chromium, expect_connection, microphone_recording, open_page
 
 MEASURE_FRAMES = """() => {
   window.frames = [];
@@ -35,7 +36,7 @@ def browser_metrics(session: CDPSession) -> dict[str, float]:
 
 
 def main(minutes: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with closing(chromium), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         speech = microphone_recording(folder / "speech.wav", "two_cities.wav")
         with (

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -18,7 +18,7 @@ import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.support.real import missing, moonshine_asset
 
@@ -129,6 +129,39 @@ def write_microphone_file(path: Path, samples: NDArray[np.float32], rate_hz: int
     return path
 
 
+class Chromium:
+    """A Chromium that all pages with the same microphone share; another microphone needs another one.
+
+    Its start takes longer than most tests. Contexts of Playwright keep the storage of the tests apart.
+    """
+
+    def __init__(self) -> None:
+        self._running = ExitStack()
+        self._microphone = ""
+        self._browser: Browser | None = None
+
+    def with_microphone(self, flag: str) -> Browser:
+        """The browser with this flag for its microphone. No page of the one before may be in use."""
+        if self._browser is None or self._microphone != flag:
+            self.close()
+            path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+            if path is None:
+                missing("no Chromium is installed")
+            playwright = self._running.enter_context(sync_playwright())
+            self._browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_FLAGS, flag])
+            self._running.callback(self._browser.close)
+            self._microphone = flag
+        return self._browser
+
+    def close(self) -> None:
+        """End the browser, and the event loop that Playwright keeps in this thread."""
+        self._browser = None
+        self._running.close()
+
+
+chromium = Chromium()
+
+
 @contextmanager
 def open_page(
     url: str,
@@ -138,7 +171,7 @@ def open_page(
     size: tuple[int, int] = (1280, 720),
     scheme: Literal["light", "dark"] = "light",
 ) -> Iterator[Page]:
-    """Open the page in a new Chromium, whose microphone plays `speech` when the page opens it.
+    """Open the page in Chromium, whose microphone plays `speech` when the page opens it.
 
     Args:
         url: URL of the server, or about:blank to prepare the page first.
@@ -150,22 +183,14 @@ def open_page(
     Yields:
         The page, loaded; downloads and the clipboard are allowed.
     """
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        missing("no Chromium is installed")
-    microphone = f"--use-file-for-fake-audio-capture={speech}{'' if repeat else '%noloop'}"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, microphone])
-        try:
-            width, height = size
-            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-            context.grant_permissions(["microphone", "clipboard-read", "clipboard-write"])
-            page = context.new_page()
-            page.add_init_script(WATCH_BLOCKS)
-            page.goto(url)
-            yield page
-        finally:
-            browser.close()
+    browser = chromium.with_microphone(f"--use-file-for-fake-audio-capture={speech}{'' if repeat else '%noloop'}")
+    width, height = size
+    with browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme) as context:
+        context.grant_permissions(["microphone", "clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.add_init_script(WATCH_BLOCKS)
+        page.goto(url)
+        yield page
 
 
 def expect_connection(page: Page, label: str) -> None:
