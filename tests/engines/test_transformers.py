@@ -1,5 +1,7 @@
 """Transformers' families: batches and single clips, times, languages, options and precisions."""
 
+from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.support.speech import read_16k
 from tests.support.wer import TWO_CITIES, word_error_rate
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
-from trio_stt.lanes.engines.base import EngineConfig, Hints
+from trio_stt.lanes.engines.base import Engine, EngineConfig, Hints
 
 RATE_HZ = 16_000
 
@@ -32,15 +34,21 @@ def clips(beckett: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [beckett[:56_000], beckett[5_000:21_000], beckett[56_000:108_000], beckett[2_000:4_000]]
 
 
+@pytest.fixture(scope="session")
+def engine_of(written: Path) -> Callable[[str], Engine]:
+    """The engine of each random checkpoint with no options, loaded once."""
+    return cache(lambda name: load_from(written / name))
+
+
 # --- every family ---
 
 
 @pytest.mark.contract("8.3")
 @pytest.mark.parametrize("name", WRITERS)
 def test_batch_of_mixed_lengths_equals_its_clips_one_by_one(
-    name: str, written: Path, clips: list[NDArray[np.float32]]
+    name: str, engine_of: Callable[[str], Engine], clips: list[NDArray[np.float32]]
 ) -> None:
-    engine = load_from(written / name)
+    engine = engine_of(name)
     alone = [engine.transcribe(batch_of(clip))[0] for clip in clips]
     assert engine.transcribe(batch_of(*clips)) == alone
     assert engine.transcribe(batch_of(*reversed(clips))) == alone[::-1]
@@ -49,10 +57,10 @@ def test_batch_of_mixed_lengths_equals_its_clips_one_by_one(
 
 @pytest.mark.parametrize("name", TIMED)
 def test_words_have_times_in_order_and_inside_the_clip(
-    name: str, written: Path, clips: list[NDArray[np.float32]]
+    name: str, engine_of: Callable[[str], Engine], clips: list[NDArray[np.float32]]
 ) -> None:
     for clip in clips:
-        (transcript,) = load_from(written / name).transcribe(batch_of(clip))
+        (transcript,) = engine_of(name).transcribe(batch_of(clip))
         assert " ".join(word.text for word in transcript.segments) == transcript.text
         assert transcript.segments
         assert all(0.0 <= word.start_s <= word.end_s <= clip.size / RATE_HZ for word in transcript.segments)
@@ -61,8 +69,8 @@ def test_words_have_times_in_order_and_inside_the_clip(
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("samples", [1, 160, 1_600, 30 * RATE_HZ])
-def test_silence_of_any_length_has_no_words(name: str, samples: int, written: Path) -> None:
-    (transcript,) = load_from(written / name).transcribe(batch_of(np.zeros(samples, np.float32)))
+def test_silence_of_any_length_has_no_words(name: str, samples: int, engine_of: Callable[[str], Engine]) -> None:
+    (transcript,) = engine_of(name).transcribe(batch_of(np.zeros(samples, np.float32)))
     assert (transcript.text, transcript.segments) == ("", ())
 
 

@@ -5,8 +5,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.support.client import SocketClient, connected, load_pcm
 from tests.support.raw_socket import BINARY, TEXT, frame
 from tests.support.real import moonshine_asset
-from tests.support.server import RunningServer, running_server
+from tests.support.server import RunningServer, running_server, shared_server
 from trio_stt.bench.process import process_use
 from trio_stt.protocol.packets import build_packet
 
@@ -146,12 +146,24 @@ async def controlled_server(folder: Path, *flags: str, before: Sequence[str] = (
         flags: Further command line flags.
         before: A command that starts the server, such as a wrapper.
     """
-    args = ["-m", "tests.support.faulty_server", str(folder), *FLAGS, *flags]
+    args = [*_command(folder), *flags]
     if before:
         args = ["-c", f"import os; os.execvp({before[0]!r}, {[*before]!r} + __import__('sys').argv[1:])", *args]
     async with running_server(args) as server:
         await server.wait_for_output("trio-stt is ready on")
         yield ControlledServer(server, folder)
+
+
+@contextmanager
+def shared_controlled_server(folder: Path) -> Iterator[ControlledServer]:
+    """Like `controlled_server`, for a fixture of a module."""
+    with shared_server(_command(folder)) as server:
+        trio.run(server.wait_for_output, "trio-stt is ready on")
+        yield ControlledServer(server, folder)
+
+
+def _command(folder: Path) -> list[str]:
+    return ["-m", "tests.support.faulty_server", str(folder), *FLAGS]
 
 
 @dataclass

@@ -3,15 +3,16 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.faults.fixtures import ControlledServer, controlled_server, disturbed, frames_of, sentence
+from tests.faults.fixtures import ControlledServer, disturbed, frames_of, sentence, shared_controlled_server
 from tests.support.raw_socket import BINARY, CONTINUATION, TEXT, frame, handshake, raw_client
+from tests.support.server import output_of_one_test
 from trio_stt.protocol.packets import build_packet
 
 PROCESSES, SOCKETS = 2, 8
@@ -111,9 +112,16 @@ async def reconnect_repeatedly(server: ControlledServer) -> None:
     assert greeted == RECONNECTS
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlledServer]:
+    with shared_controlled_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
 @pytest.mark.parametrize("fault", [killed_clients, half_frame, unread_answers, reconnect_repeatedly])
 async def test_faulty_clients_do_not_affect_other_clients(
-    fault: Callable[[ControlledServer], Awaitable[None]], tmp_path: Path
+    fault: Callable[[ControlledServer], Awaitable[None]], shared: ControlledServer
 ) -> None:
-    async with controlled_server(tmp_path) as server, disturbed(server):
-        await fault(server)
+    with output_of_one_test(shared.running):
+        async with disturbed(shared):
+            await fault(shared)
