@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+import pytest
 import soxr
 import trio
 from numpy.typing import NDArray
@@ -160,10 +161,15 @@ def joined(clips: list[Pcm], pause_s: float) -> Pcm:
     return np.concatenate([pause, *(part for clip in clips for part in (clip, pause))])
 
 
-def corpus() -> tuple[Pcm, str]:
-    """Both readings and the shared sentences, joined with pauses of 1.2 s: samples at 16 kHz, and the words."""
+PART_OF_THE_CORPUS = [pytest.param(False, id="part"), pytest.param(True, id="whole", marks=pytest.mark.long)]
+"""Parameters of a fixture with `corpus(whole=...)`."""
+
+
+def corpus(*, whole: bool) -> tuple[Pcm, str]:
+    """The shared sentences, and if `whole` both readings before them, joined with pauses of 1.2 s: samples at 16 kHz,
+    and the words."""
     clips, words = [], []
-    for name, text in (("two_cities.wav", TWO_CITIES), ("beckett.wav", BECKETT)):
+    for name, text in (("two_cities.wav", TWO_CITIES), ("beckett.wav", BECKETT)) if whole else ():
         samples, rate_hz = load_pcm(moonshine_asset(name))
         clips.append(at_rate(samples, rate_hz, SAMPLE_RATE_HZ))
         words.append(text)

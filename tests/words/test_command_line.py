@@ -24,7 +24,7 @@ from trio_stt.protocol.transcript_formats import SpokenSegment, as_json, as_srt,
 from trio_stt.server.sound_client import decode_in_thread
 
 
-def trio_stt(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def trio_stt_process(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(  # noqa: S603 - a program of this test
         [sys.executable, "-m", "trio_stt", *map(str, arguments)],
         input=stdin,
@@ -34,9 +34,21 @@ def trio_stt(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProc
     )
 
 
+def trio_stt(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+    """The command in this process, which has imported the modules already."""
+    out, err = io.BytesIO(), io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trio_stt.cli.transcribe.start_logging", lambda *_: None)  # it would last for other tests
+        patch.setattr(sys, "setswitchinterval", lambda _: None)  # the same
+        patch.setattr(sys, "stdout", io.TextIOWrapper(out, write_through=True))
+        patch.setattr(sys, "stderr", io.TextIOWrapper(err, write_through=True))
+        status = main([*map(str, arguments)])
+        return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+
 def test_json_has_the_times_of_each_segment() -> None:
     path = moonshine_asset("two_cities.wav")
-    done = trio_stt("transcribe", "--format", "json", path)
+    done = trio_stt_process("transcribe", "--format", "json", path)
     assert (done.returncode, done.stderr) == (0, b"")
     segments = json.loads(done.stdout)
     assert [segment["segmentId"] for segment in segments] == list(range(1, len(segments) + 1))
@@ -58,7 +70,7 @@ def test_other_formats_give_the_same_words(tmp_path: Path, extension: str, subty
 
 
 def test_wav_on_standard_input() -> None:
-    done = trio_stt("transcribe", "-", stdin=moonshine_asset("beckett.wav").read_bytes())
+    done = trio_stt_process("transcribe", "-", stdin=moonshine_asset("beckett.wav").read_bytes())
     assert done.returncode == 0, done.stderr
     assert word_error_rate(BECKETT, done.stdout.decode()) <= 0.2
 
@@ -111,7 +123,7 @@ def test_invalid_arguments_end_with_status_2_and_one_line(
 
 
 def test_file_name_that_is_not_utf_8_ends_with_one_line() -> None:
-    done = trio_stt("transcribe", os.fsdecode(b"bad\xff.wav"))
+    done = trio_stt_process("transcribe", os.fsdecode(b"bad\xff.wav"))
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 
@@ -127,7 +139,7 @@ def test_unwritable_output_ends_with_one_line() -> None:
 def test_file_without_audio_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros(0), 16_000)
-    done = trio_stt("transcribe", path)
+    done = trio_stt_process("transcribe", path)
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"contains no audio" in done.stderr
 

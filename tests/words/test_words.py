@@ -10,6 +10,7 @@ from tests.contract.fixtures import send
 from tests.support.client import load_pcm
 from tests.support.conversation import Client
 from tests.support.dictation import (
+    PART_OF_THE_CORPUS,
     Dictation,
     Pcm,
     Spoken,
@@ -40,9 +41,9 @@ MINUTE_SAMPLES = 60 * SAMPLE_RATE_HZ
 # Models and files come from synchronous fixtures, because a skip inside an async test would lose its reason.
 
 
-@pytest.fixture(scope="module")
-def spoken() -> Corpus:
-    return corpus()
+@pytest.fixture(scope="module", params=PART_OF_THE_CORPUS)
+def spoken(request: pytest.FixtureRequest) -> Corpus:
+    return corpus(whole=request.param)
 
 
 @pytest.fixture(scope="module")
