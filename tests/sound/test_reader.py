@@ -171,6 +171,27 @@ def test_mp3_without_a_header_is_read_to_its_end(tmp_path: Path) -> None:
     assert samples.size / RATE_HZ == pytest.approx(4.0, abs=0.2)
 
 
+@pytest.mark.parametrize(("extension", "codec", "rate_hz"), [("mp3", "libmp3lame", 16_000), ("ac3", "ac3", 48_000)])
+def test_stream_without_a_stated_length_that_ends_within_a_frame_is_cut(
+    tmp_path: Path, extension: str, codec: str, rate_hz: int
+) -> None:
+    path = encode(tmp_path / f"a.{extension}", sweep(4.0, rate_hz), codec=codec, rate_hz=rate_hz)
+    content = path.read_bytes()
+    if extension == "mp3":  # without the frame that states the length
+        content = content[content.find(b"\xff\xf3", content.find(b"\xff\xf3") + 4) :]
+    for kept in (len(content) - 20, len(content) - 50):
+        path.write_bytes(content[:kept])
+        samples, fault = at_16_khz(path)
+        assert "it is cut off after 4." in fault or "it is cut off after 3.9" in fault
+        assert samples.size / RATE_HZ == pytest.approx(4.0, abs=0.2)
+
+
+def test_file_that_decodes_to_nothing_is_reported(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.wv", SWEEP, codec="wavpack")
+    path.write_bytes(path.read_bytes()[:20_000])
+    assert read(path)[2].startswith(f"{path}: cannot be read to its end: ")
+
+
 def test_mp3_that_states_millions_of_frames_ends(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp3", SWEEP, codec="libmp3lame")
     content = bytearray(path.read_bytes())

@@ -5,6 +5,7 @@ audio stream is decoded.
 """
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -30,6 +31,13 @@ _MIN_LOSS_S = 0.5
 _STATED = frozenset({"mp4", "matroska", "flv", "avi", "asf"})
 """Containers with their length in the header. Elsewhere FFmpeg often estimates it from the file's size and a bit rate,
 which says nothing about the end."""
+_CONSTANT_RATE = frozenset({"mp3", "ac3", "eac3", "dts"})
+"""Streams of frames whose decoders take a part of the last one for a whole one. Where they state no number of frames,
+their bit rate is constant."""
+_PADDING_BYTES = 2
+"""Frames of a constant bit rate differ by this at most."""
+_BLOCK_S = 0.5
+"""Blocks are gathered up to this length, because each costs the caller a switch to a thread."""
 _TAIL_BYTES = 1 << 17
 """Bytes at the end of an Ogg file in which its last page begins: a page takes 65,307 bytes at most."""
 _TOO_LONG_S = 1e6
@@ -80,34 +88,59 @@ class FFmpegDecoder:
             self._container.close()
             raise NoAudioFound("its codec is not supported" if streams else "it contains no audio")
         self._stream = streams[0]
+        self._last_sizes: deque[int] = deque(maxlen=3)
+        self._fault = ""
         self.rate_hz = context.sample_rate
         self.channels = context.channels
         self.length_s = self._stated_length_s()
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """See `Decoder.blocks`."""
-        converter = _Converter(self._stream.codec_context.layout.name, self.rate_hz, self.channels)
-        frames, fault = 0, ""
+        waiting: list[NDArray[np.float32]] = []
+        waiting_frames = 0
+        fault: DamagedSound | None = None
         try:
-            for packet in self._container.demux(self._stream):
-                try:
-                    decoded = packet.decode()
-                except av.FFmpegError as error:
-                    fault = fault or f"{_reason(error)} at {frames / self.rate_hz:.1f} s"
-                    continue
-                for frame in decoded:
-                    for block in converter.convert(frame):
-                        frames += len(block)
-                        yield block
-            for block in converter.convert(None):
-                frames += len(block)
-                yield block
+            for block in self._frames():
+                waiting.append(block)
+                waiting_frames += len(block)
+                if waiting_frames >= _BLOCK_S * self.rate_hz:
+                    yield np.concatenate(waiting)
+                    waiting, waiting_frames = [], 0
+        except DamagedSound as error:
+            fault = error
+        if waiting:
+            yield np.concatenate(waiting)
+        if fault is not None:
+            raise fault
+
+    def _frames(self) -> Iterator[NDArray[np.float32]]:
+        """The audio as it is decoded, mostly 20 to 60 ms at a time; raises as `blocks` does."""
+        converter = _Converter(self._stream.codec_context.layout.name, self.rate_hz, self.channels)
+        frames = 0
+        try:
+            for frame in self._decoded():
+                for block in converter.convert(frame):
+                    frames += len(block)
+                    yield block
         except (av.FFmpegError, ValueError, OSError) as error:
             raise DamagedSound(_reason(error)) from None
-        if self._is_cut(frames / self.rate_hz):
+        if self._is_cut(frames / self.rate_hz) or self._ends_within_a_frame():
             raise DamagedSound(f"it is cut off after {frames / self.rate_hz:.1f} s")
-        if fault:
-            raise DamagedSound(fault)
+        if self._fault:
+            raise DamagedSound(self._fault)
+        if not frames:
+            raise DamagedSound("nothing in it can be decoded")
+
+    def _decoded(self) -> Iterator[AudioFrame | None]:
+        """The frames that can be decoded, and None at the end; the first fault is noted."""
+        for packet in self._container.demux(self._stream):
+            if packet.size:
+                self._last_sizes.append(packet.size)
+            try:
+                yield from packet.decode()
+            except av.FFmpegError as error:
+                self._fault = self._fault or _reason(error)
+        yield None
 
     def close(self) -> None:
         """See `Decoder.close`."""
@@ -132,6 +165,14 @@ class FFmpegDecoder:
         else:
             stated_s = self.length_s if _STATED & set(format_name.split(",")) else None
         return stated_s is not None and decoded_s < stated_s - _MIN_LOSS_S
+
+    def _ends_within_a_frame(self) -> bool:
+        """Whether the last packet is shorter than the two before, where all have the same bit rate."""
+        is_constant = self._container.format.name in _CONSTANT_RATE and not _stated_mp3_frames(self._source)
+        if not is_constant or len(self._last_sizes) < 3:  # noqa: PLR2004 - as unpacked below
+            return False
+        first, second, last = self._last_sizes
+        return abs(first - second) <= _PADDING_BYTES and last < min(first, second) - _PADDING_BYTES
 
 
 class _Converter:

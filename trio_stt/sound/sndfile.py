@@ -48,7 +48,7 @@ class SndfileDecoder:
         try:
             self._file = _ForwardFile(source.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
-            raise DamagedSound(error.error_string.rstrip(".")) from None
+            raise DamagedSound(_reason(error)) from None
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self._stated_frames: int = self._file.frames
@@ -87,7 +87,7 @@ class SndfileDecoder:
                 # The samples before the fault are in the block; their number is not returned, hence the NaNs.
                 if (decoded := int((~np.isnan(block[:, 0])).cumprod().sum())) > 0:
                     yield block[:decoded]
-                raise DamagedSound(error.error_string.rstrip(".")) from None
+                raise DamagedSound(_reason(error)) from None
             if not len(read):
                 return
             yield read
@@ -118,3 +118,8 @@ class SndfileDecoder:
         self._file.close()
         self._source.seek(0)
         self._file = _ForwardFile(self._source.fileno(), closefd=False)
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    reason: str = error.error_string.removeprefix("Error : ").rstrip(".")
+    return reason
