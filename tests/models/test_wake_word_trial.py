@@ -90,7 +90,7 @@ def test_slow_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "word",
         [_INPUT],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 1])],
-        [constant("shape", [1, 1], int), constant("wide", [2_500, 2_500], int)],
+        [constant("shape", [1, 1], int), constant("wide", [1_800, 1_800], int)],
     )
     path = tmp_path / "slow.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
@@ -99,6 +99,16 @@ def test_slow_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert reason.endswith(" ms; at most 40 ms are allowed")
     monkeypatch.setattr(wake_word_trial, "TRIAL_S", 0.01)
     assert refusal(path) == "a trial run does not end within 0.01 s"
+
+
+def test_model_that_takes_all_memory_is_refused(tmp_path: Path) -> None:
+    huge = constant("huge", [1, 16 << 30], int)
+    nodes = [helper.make_node("Expand", ["flat", "huge"], ["wide"]), helper.make_node("ReduceMax", ["wide"], ["score"])]
+    graph = helper.make_graph(
+        [_SCORE, *nodes], "word", [_INPUT], [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1, 1])], [huge]
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "a.onnx")
+    assert refusal(tmp_path / "a.onnx") is not None
 
 
 def test_crash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

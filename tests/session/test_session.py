@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import trio
 
@@ -166,6 +167,20 @@ async def test_sample_rate_change_loses_no_audio() -> None:
         final = await client.until(Final)
         assert isinstance(final.duration_seconds, float)
         assert abs(final.duration_seconds - 3.0) < 0.001
+
+
+@virtual_time
+async def test_speech_in_opposite_channels_has_a_final() -> None:
+    async with server_fixture() as server:
+        client = await server.connect(partials=False)
+        client.command("start")
+        packet = np.tile(np.array([1111, -1111], "<i2"), 640).tobytes()
+        for _ in range(25):
+            client.raw(build_packet(packet, rate_hz=16_000, channels=2))
+        client.pause(PAUSE_S)
+        final = await client.until(Final)
+        await client.settled()
+        assert final.text.endswith(" 1111."), "the channel fades in"
 
 
 @pytest.mark.contract("2.6")

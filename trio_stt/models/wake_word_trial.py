@@ -16,12 +16,17 @@ import numpy as np
 import onnx
 import onnxruntime
 
+if sys.platform != "win32":
+    import resource
+
 TRIAL_S = 60.0
 """Seconds after which the child is killed and the model refused. A trial takes 0.5 s; a busy machine needs more."""
 
 _MAX_RUN_S = 0.04
 """Longest time of a run in seconds; there is one for every 80 ms of audio of every session. The package's models take
 0.4 ms at most."""
+_MAX_MEMORY_BYTES = 4 << 30
+"""Address space of the child. A wake-word model needs some MB; one that allocates without end must not take it all."""
 _RUNS = 5
 """Number of runs, of which the fastest counts, because other processes slow down some of them."""
 
@@ -75,6 +80,8 @@ def _operators(nodes: list[onnx.NodeProto]) -> Iterator[str]:
 
 
 def _main(path: str) -> None:
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # the reason is printed below
