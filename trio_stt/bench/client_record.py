@@ -193,5 +193,5 @@ class EventRecorder:
                 segment.closed = True
 
     def _segment(self, number: int | None) -> ObservedUtterance | None:
-        """The utterance with a number; the newest ones are the likeliest."""
+        """The utterance with a number, searched from the newest on, because events are mostly about that."""
         return next((segment for segment in reversed(self.record.segments) if segment.segment_id == number), None)

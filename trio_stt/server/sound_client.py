@@ -41,9 +41,9 @@ class SoundClient:
     """Sends one sound to a session; it is closed in the end.
 
     Args:
-        sound: Open.
+        sound: The open sound, which is closed at the end.
         on_segment: Called with each utterance that has words, in order.
-        on_error: Called with each message of what could not be read or transcribed; the rest still is.
+        on_error: Called with a message for each part that could not be read or transcribed; the rest is transcribed.
         on_read: Called with the seconds of audio of each block that was read.
 
     Attributes:
@@ -136,7 +136,7 @@ class SoundClient:
         """Do nothing: passing on an event never blocks for long."""
 
     async def _read(self) -> None:
-        """Read the next block, unless the sound is over."""
+        """Read the next block, unless the sound has ended."""
         try:
             while not self._packets:
                 self._decoding = True

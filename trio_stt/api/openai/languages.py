@@ -44,7 +44,7 @@ _NAMES = {
     "vi": "vietnamese",
     "zh": "chinese",
 }
-"""English names, in lower case, of the languages that people choose most; any other is known by its code only."""
+"""English names of the most used languages, in lower case; other languages are known by their codes only."""
 
 _CODES = {name: code for code, name in _NAMES.items()}
 _CHOSEN_BY_MODEL = frozenset({"", "auto"})

@@ -32,6 +32,6 @@ def model_entries(loaded: Sequence[str], created: int) -> list[ModelEntry]:
 
 
 def _shown(model: str) -> str:
-    """A model's name; of a path only the last part, because a path tells strangers about this machine."""
+    """A model's name; of a path only the last part, because a path reveals facts about this machine."""
     path = PurePath(model)
     return path.name if path.is_absolute() else model

@@ -44,11 +44,11 @@ _MAX_UPLOAD_S = 600.0
 _MAX_DISCARD_S = 5.0
 """Seconds for which the rest of the body of a refused request is read."""
 _WRITE_BYTES = 1 << 18
-"""Bytes of the sound that are written at once, in a thread: a disk may block."""
+"""Bytes of the sound that are written at once, in a thread, because a disk may block."""
 _COMMENT_INTERVAL_S = 15.0
 """Seconds between two comments in a silent stream, which keep proxies from closing it."""
 _MIN_SILENCE_S = 0.16
-"""As the setting `post_speech_silence_duration` has it."""
+"""Least silence that ends an utterance, in seconds; that of the setting `post_speech_silence_duration`."""
 _RETRY = {"retry-after": "1"}
 _NAME = "file"
 """The name of the sound in messages. The client's file name is not used for anything."""
@@ -163,12 +163,12 @@ async def _store(source: BinaryIO, max_bytes: int) -> dict[str, list[str]]:
 
 
 class _Upload:
-    """One sound, and what its client wants to know about it.
+    """The transcription of one sound for one request.
 
     Args:
-        server_state: Of the server.
+        server_state: The server.
         wanted: The request.
-        sound: Open.
+        sound: The open sound.
 
     Attributes:
         request: The request.
@@ -253,7 +253,7 @@ class _EventStream(ResponseBody):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End it, where the client has gone."""
+        """Cancel the transcription if the client has disconnected."""
         self._nursery.cancel_scope.cancel()
         await self._nursery_manager.__aexit__(exc_type, error, traceback)  # noqa: ASYNC102 - its tasks are cancelled above
 
@@ -300,7 +300,7 @@ def _with_errors(route: Callable[..., Awaitable[Response]]) -> Callable[..., Awa
 
 
 async def _discard_body() -> None:
-    """Read what is left of the body: most clients read no answer, and reuse no connection, before they sent it all."""
+    """Read the rest of the body: most clients neither read the answer nor reuse the connection before all is sent."""
     with trio.move_on_after(_MAX_DISCARD_S), suppress(RequestEntityTooLarge):
         async for _ in request.body:
             pass

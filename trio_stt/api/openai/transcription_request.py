@@ -13,7 +13,7 @@ _SPEAKER_FIELDS = ("known_speaker_names", "known_speaker_references")
 
 
 class ResponseFormat(StrEnum):
-    """What the answer looks like."""
+    """Format of the answer."""
 
     JSON = "json"
     TEXT = "text"
@@ -37,12 +37,12 @@ class Chunking(msgspec.Struct, frozen=True):
 
 
 class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client asks for.
+    """A validated request.
 
     Attributes:
         model: The name that the client gave; any name means the loaded model.
         response_format: See `ResponseFormat`.
-        languages: As the client wrote them, in order of preference; empty where the server's setting applies.
+        languages: Languages as the client wrote them, in order of preference; empty if the server's setting applies.
         prompt: Text for the engine's prompt, or None.
         with_words: Whether `verbose_json` gives words with their times.
         with_segments: Whether `verbose_json` gives segments.
@@ -63,7 +63,7 @@ class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
-    """Validate the text fields of a form. Unknown fields are passed over, as OpenAI-compatible clients expect.
+    """Validate the text fields of a form. Unknown fields are ignored, as OpenAI-compatible clients expect.
 
     Raises:
         RequestError: A value is invalid or not supported; `param` names its field.

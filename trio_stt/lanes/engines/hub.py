@@ -1,6 +1,6 @@
 """Takes a model from the Hugging Face hub's cache, or downloads it.
 
-It must not know any library: the caller fetches with its own.
+It must not know any library: the caller passes its own download function.
 """
 
 import logging

@@ -56,11 +56,11 @@ def open_or_fall_back(open_on: Callable[[str, str | None], T], device: str, noti
     Args:
         open_on: Opens it on the given device and makes sure that it works there, with a notice for `EngineInfo`.
         device: `cpu` or `cuda`, from `choose_device`, as the next.
-        notice: For `open_on`.
+        notice: Passed to `open_on`.
         engine: Canonical engine name, for messages.
 
     Raises:
-        EngineError: As `open_on` raises it for the CPU.
+        EngineError: `open_on` raised it for the CPU, too.
     """
     if device == "cuda":
         try:
