@@ -21,6 +21,8 @@ from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.access.request_form import REDIRECT, normal_form
 from trio_stt.protocol.openai_errors import OPENAI_PATH, error_body
 
+_OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/livez", "/readyz"})
+_ADMIN_PATHS = frozenset({"/api/metrics", "/metrics"})
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Rejection(
     status=403,
@@ -106,10 +108,10 @@ class AccessMiddleware:
 def _needed_scope(scope: HTTPScope) -> KeyScope | None:
     """The scope that a key needs for this request; None if no key is needed."""
     path, reads = scope["path"], scope["method"] in _READING_METHODS
-    if reads and (path in {"/", "/health"} or path.startswith(("/web/", "/health/"))):
+    if reads and (path in _OPEN_PATHS or path.startswith(("/web/", "/health/"))):
         return None
     changes_config = path == "/api/config" and not reads
-    return KeyScope.ADMIN if changes_config or path == "/api/metrics" else KeyScope.TALK
+    return KeyScope.ADMIN if changes_config or path in _ADMIN_PATHS else KeyScope.TALK
 
 
 async def _answer(rejection: Rejection, scope: WWWScope, send: ASGISendCallable) -> None:

@@ -15,6 +15,7 @@ from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
 from trio_stt.protocol.openai_errors import OPENAI_PATH, error_body
 from trio_stt.protocol.reports import ProbeReport, Report, encode_report
 from trio_stt.server.probes import restart_reason, unready_reason
+from trio_stt.server.prometheus import PrometheusExposition
 from trio_stt.server.public_reports import public_health, public_metrics
 from trio_stt.server.server_state import ServerState
 
@@ -35,32 +36,30 @@ def page_folder() -> Path:
 def http_routes(server_state: ServerState) -> Blueprint:
     """The routes of one server."""
     routes = Blueprint("http", __name__)
-    folder = page_folder()
+    _add_page(routes, page_folder())
     _add_config(routes, server_state)
-
-    @routes.get("/")
-    async def page() -> Response:
-        return await send_from_directory(folder, "index.html", cache_timeout=0)
-
-    @routes.get("/web/<path:name>")
-    async def page_file(name: str) -> Response:
-        try:
-            return await send_from_directory(folder, name, cache_timeout=0)
-        except (OSError, ValueError):  # such as a name too long for the file system
-            raise NotFound from None
+    exposition = PrometheusExposition(server_state)
 
     @routes.get("/health")
     async def health() -> Response:
         report = server_state.health()
         return _json(report if _is_admin() else public_health(report))
 
+    @routes.get("/healthz")
+    @routes.get("/livez")
     @routes.get("/health/live")
     async def live() -> Response:
         return _probe(restart_reason(server_state, shows_causes=_is_admin()))
 
+    @routes.get("/readyz")
     @routes.get("/health/ready")
     async def ready() -> Response:
         return _probe(unready_reason(server_state, shows_causes=_is_admin()))
+
+    @routes.get("/metrics")
+    async def prometheus() -> Response:
+        content, content_type = exposition.write(request.headers.get("accept", ""))
+        return Response(content, content_type=content_type)
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:
@@ -75,6 +74,19 @@ def http_routes(server_state: ServerState) -> Blueprint:
         return jsonify(detail=detail), status
 
     return routes
+
+
+def _add_page(routes: Blueprint, folder: Path) -> None:
+    @routes.get("/")
+    async def page() -> Response:
+        return await send_from_directory(folder, "index.html", cache_timeout=0)
+
+    @routes.get("/web/<path:name>")
+    async def page_file(name: str) -> Response:
+        try:
+            return await send_from_directory(folder, name, cache_timeout=0)
+        except (OSError, ValueError):  # such as a name too long for the file system
+            raise NotFound from None
 
 
 def _add_config(routes: Blueprint, server_state: ServerState) -> None:

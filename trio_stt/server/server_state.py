@@ -5,6 +5,7 @@ It runs the sessions' nursery, and implements their `SessionHost`. The api packa
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 import trio
@@ -18,6 +19,7 @@ from trio_stt.protocol.reports import (
     HealthReport,
     Limits,
     MetricsReport,
+    SessionReport,
     StartupError,
 )
 from trio_stt.server import reports
@@ -29,6 +31,32 @@ from trio_stt.settings.revision import Revision, revise
 from trio_stt.speech.pipeline import Detector
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTotals:
+    """Counts over all sessions since the server began, ended ones included.
+
+    Attributes:
+        sessions: Sessions that were admitted.
+        finals: Final texts that engines made.
+        partials: Partial texts that engines made.
+        suppressed_texts: Texts withheld because they contain no speech.
+    """
+
+    sessions: int = 0
+    finals: int = 0
+    partials: int = 0
+    suppressed_texts: int = 0
+
+    def with_session(self, report: SessionReport) -> "SessionTotals":
+        """The totals with one more session."""
+        return SessionTotals(
+            sessions=self.sessions + 1,
+            finals=self.finals + report.final_completed,
+            partials=self.partials + report.realtime_completed,
+            suppressed_texts=self.suppressed_texts + report.suppressed_texts,
+        )
 
 
 class ServerState:
@@ -66,6 +94,7 @@ class ServerState:
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
         self._speakers: set[str] = set()
+        self._ended = SessionTotals()  # of sessions that ended
         self._rejected_sessions = 0  # clients that were refused a session
         self._nursery: trio.Nursery | None = None
 
@@ -108,6 +137,11 @@ class ServerState:
             self._rejected_sessions += 1
             raise
 
+    @property
+    def rejected_sessions(self) -> int:
+        """Clients that were refused a session so far."""
+        return self._rejected_sessions
+
     def count_rejected(self) -> None:
         """Count a client that was rejected before it could reserve a place."""
         self._rejected_sessions += 1
@@ -137,6 +171,8 @@ class ServerState:
 
     def leave(self, session_id: str) -> None:
         """Give up a place, admitted or only reserved, and its speaker slot."""
+        if session := self.registry.sessions.get(session_id):
+            self._ended = self._ended.with_session(session.report())
         self.registry.remove(session_id)
         self.release_speaker(session_id)
 
@@ -218,6 +254,13 @@ class ServerState:
             scheduler=reports.scheduler_report(self.lanes.statistics()),
             startup_errors=self.startup_errors(),
         )
+
+    def totals(self) -> SessionTotals:
+        """Counts over all sessions so far."""
+        totals = self._ended
+        for session in self.registry.sessions.values():
+            totals = totals.with_session(session.report())
+        return totals
 
     def metrics(self) -> MetricsReport:
         """Body of `/api/metrics`."""

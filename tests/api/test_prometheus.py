@@ -1,0 +1,68 @@
+"""`/metrics`: figures of the server in Prometheus's format, and who may read them."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.conversation import server_fixture
+from tests.support.keyed_server import ask, rig
+from trio_stt.server.prometheus import PrometheusExposition
+
+
+def figures(content: bytes) -> dict[tuple[str, ...], float]:
+    """Each sample by its name and the values of its labels, in the order of their names."""
+    families = text_string_to_metric_families(content.decode())
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def test_lanes_sessions_and_process_have_figures() -> None:
+    async with server_fixture(max_sessions=7) as server:
+        await server.server_state.lanes.wait_loaded()
+        seen = figures(PrometheusExposition(server.server_state).write("")[0])
+    assert seen["trio_stt_max_sessions",] == 7
+    assert seen["trio_stt_lane_up", "main"] == 1
+    assert seen["trio_stt_lane_queue_jobs", "final", "main"] == 0
+    assert seen["trio_stt_lane_workers", "main", "serving"] == 1
+    assert seen["trio_stt_inference_seconds_count", "main"] == 0
+    assert seen["process_resident_memory_bytes",] > 1e6
+
+
+async def test_counts_outlast_their_sessions() -> None:
+    async with server_fixture() as server:
+        exposition = PrometheusExposition(server.server_state)
+        first, second = await server.connect(), await server.connect()
+        await server.server_state.lanes.wait_loaded()
+        server.server_state.leave(first.session.session_id)
+        seen = figures(exposition.write("")[0])
+        assert (seen["trio_stt_sessions",], seen["trio_stt_sessions_started_total",]) == (1, 2)
+        server.server_state.leave(second.session.session_id)
+        server.server_state.leave(second.session.session_id)
+        seen = figures(exposition.write("")[0])
+        assert (seen["trio_stt_sessions",], seen["trio_stt_sessions_started_total",]) == (0, 2)
+
+
+async def test_openmetrics_is_written_on_request() -> None:
+    async with server_fixture() as server:
+        content, content_type = PrometheusExposition(server.server_state).write("application/openmetrics-text")
+    assert content_type.startswith("application/openmetrics-text")
+    assert content.endswith(b"# EOF\n")
+
+
+async def test_key_needs_the_scope_admin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with rig(monkeypatch, tmp_path) as server:
+        assert (await ask(server, "GET /metrics"))[0] == 401
+        assert (await ask(server, "GET /metrics", Authorization=f"Bearer {server.talk}"))[0] == 403
+        status, headers, _ = await ask(server, "GET /metrics", Authorization=f"Bearer {server.admin}")
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "text/plain")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+async def test_usual_names_of_probes_need_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str) -> None:
+    async with rig(monkeypatch, tmp_path) as server:
+        status, _, body = await ask(server, f"GET {path}")
+    assert (status, body["ok"]) == (200, True)
