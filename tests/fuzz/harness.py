@@ -29,7 +29,7 @@ SEEDS = (
 WORDS = ("type", "flush", "resume", "token", "seq", "sampleRate", "channels", "frames", "format", "pcm_s16le", "null")
 
 
-def one(data: bytes) -> None:
+def check_input(data: bytes) -> None:
     """Pass the bytes to both. An error that they do not declare propagates."""
     try:
         packet = parse_packet(data, max_pcm_bytes=MAX_PCM_BYTES)
@@ -77,7 +77,7 @@ def main() -> None:
         words.flush()
         limits = [f"-max_total_time={options.seconds}", "-max_len=8192", "-timeout=10", f"-dict={words.name}"]
         atheris.instrument_all()
-        atheris.Setup([sys.argv[0], *limits, corpus], one)
+        atheris.Setup([sys.argv[0], *limits, corpus], check_input)
         atheris.Fuzz()
 
 
