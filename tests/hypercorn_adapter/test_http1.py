@@ -36,6 +36,7 @@ CASES = {
 CONNECTION = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 VERSION = b"Sec-WebSocket-Version: 13\r\n"
 HANDSHAKES = {
+    "no handshake": (b"", 426),
     "old version": (CONNECTION + KEY + b"Sec-WebSocket-Version: 8\r\n", 426),
     "no version": (CONNECTION + KEY, 426),
     "no key": (CONNECTION + VERSION, 400),
@@ -108,6 +109,32 @@ async def answer_slowly(_scope: Scope, receive: ASGIReceiveCallable, send: ASGIS
     await send({"type": "http.response.body", "body": b"first, ", "more_body": True})
     await trio.sleep(0.05)
     await send({"type": "http.response.body", "body": b"second", "more_body": False})
+
+
+@pytest.mark.parametrize("settings", [b"", b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n"], ids=["bare", "with settings"])
+async def test_upgrade_to_http2_is_ignored(monkeypatch: pytest.MonkeyPatch, settings: bytes) -> None:
+    """Through a proxy that forwards the header it would be a tunnel past the proxy."""
+    upgrade = b"Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + settings
+    async with serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port, connected(port) as stream:
+        await stream.send_all(b"GET /health/live HTTP/1.1\r\n" + HOST + upgrade + b"\r\n")
+        answer = await read_to_end(stream)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"}")
+
+
+async def test_empty_lines_before_a_request_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = b"GET /health/live HTTP/1.1\r\n" + HOST
+    async with serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port, connected(port) as stream:
+        for piece in (b"\r\n", b"\r\n" + request + b"\r\n", b"\r\n\r\n" + request + b"Connection: close\r\n\r\n"):
+            await stream.send_all(piece)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (await read_to_end(stream)).count(b"HTTP/1.1 200") == 2
+
+
+async def test_405_names_the_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port, connected(port) as stream:
+        await stream.send_all(b"POST /health HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+        assert b"\r\nallow: " in await read_to_end(stream)
 
 
 @pytest.mark.parametrize(

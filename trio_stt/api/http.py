@@ -67,11 +67,14 @@ def http_routes(server_state: ServerState) -> Blueprint:
         return _json(report if _is_admin() else public_metrics(report))
 
     @routes.app_errorhandler(HTTPException)
-    async def report_error(error: HTTPException) -> tuple[Response, int]:
+    async def report_error(error: HTTPException) -> tuple[Response, int, dict[str, str]]:
         status, detail = error.code or 500, error.description or error.name
+        # Such as the methods that a 405 must name.
+        headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
         if request.path.startswith(OPENAI_PATH):
-            return Response(msgspec.json.encode(error_body(status, detail)), mimetype="application/json"), status
-        return jsonify(detail=detail), status
+            body = msgspec.json.encode(error_body(status, detail))
+            return Response(body, mimetype="application/json"), status, headers
+        return jsonify(detail=detail), status, headers
 
     return routes
 

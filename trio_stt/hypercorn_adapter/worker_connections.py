@@ -6,6 +6,7 @@ into requests.
 
 import asyncio
 import math
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar, cast
@@ -32,7 +33,7 @@ _SENDING_S = 30.0
 _DISCARDED_BYTES = 1_048_576
 """Rest of a request that is read after an early answer; with a longer one, the client loses the answer."""
 _MAX_REFUSALS = 16
-"""Rejected connections that are answered at the same time. Each uses a descriptor; any further ones are only closed."""
+"""Rejected connections that are read until their clients close, at a time: each keeps a descriptor meanwhile."""
 
 
 class TrioConnection(TCPServer):
@@ -197,14 +198,18 @@ class TrioConnection(TCPServer):
         return stream if isinstance(stream, trio.SocketStream) else None
 
     async def _refuse(self, rejection: Rejection) -> None:
-        """Answer without reading the request. Over TLS only close, because a handshake costs too much."""
-        if self._plain_stream is None or TrioConnection._refusals >= _MAX_REFUSALS:
+        """Answer without processing the request. Over TLS only close, because a handshake costs too much."""
+        if self._plain_stream is None:
             return
         TrioConnection._refusals += 1
         try:
             with trio.move_on_after(_CLOSING_S), suppress(trio.BrokenResourceError):
                 await self._plain_stream.send_all(_refusal(rejection))
-                await self._discard()
+                if TrioConnection._refusals <= _MAX_REFUSALS:
+                    await self._discard()
+                else:  # a request that has arrived must be read, or closing would reset the connection
+                    with suppress(OSError):
+                        os.read(self._plain_stream.socket.fileno(), MAX_RECV)
         finally:
             TrioConnection._refusals -= 1
 

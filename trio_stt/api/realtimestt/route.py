@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 import trio
-from quart import Blueprint, websocket
+from quart import Blueprint, Response, jsonify, websocket
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.access.host_and_origin import Rejection
@@ -30,6 +30,8 @@ from trio_stt.session.session import Session
 
 logger = logging.getLogger(__name__)
 
+_PATH = "/ws/transcribe"
+_UPGRADE_REQUIRED = 426
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
 CLOSE_INTERNAL_ERROR = 1011
@@ -93,7 +95,12 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
     """The route for the sessions of one server, behind its admission."""
     routes = Blueprint("ws", __name__)
 
-    @routes.websocket("/ws/transcribe")
+    @routes.get(_PATH)
+    async def upgrade_required() -> tuple[Response, int, dict[str, str]]:
+        headers = {"Connection": "upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        return jsonify(detail="this address takes WebSocket handshakes only"), _UPGRADE_REQUIRED, headers
+
+    @routes.websocket(_PATH)
     @admission.wrap
     async def transcribe() -> None:
         try:
