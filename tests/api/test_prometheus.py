@@ -1,4 +1,4 @@
-"""`/metrics`: figures of the server in Prometheus's format, and who may read them."""
+"""`/metrics`: figures of the server in Prometheus's format, and the key that they need."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """The figures of a server for Prometheus, in its text format or as OpenMetrics.
 
-It reads the server's own statistics when it is asked, and counts nothing itself. No label holds a session, a key, an
+It reads the server's own statistics at each request, and counts nothing itself. No label holds a session, a key, an
 address or text.
 """
 
@@ -36,7 +36,7 @@ class PrometheusExposition:
         GCCollector(registry=self._registry)
 
     def write(self, accept: str) -> tuple[bytes, str]:
-        """The figures now, and their content type, by the header `Accept` of the request."""
+        """The current figures and their content type, which follows the header `Accept` of the request."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -48,7 +48,7 @@ class _ServerCollector(Collector):
         self._server_state = server_state
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: otherwise the registry would collect once at its start, when no lane runs yet."""
+        """No metrics: otherwise the registry would collect once at its start, when no lane runs yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:

@@ -63,8 +63,8 @@ class ServerState:
     """The shared state of a server.
 
     Args:
-        settings: In force at first.
-        lanes: Of the server.
+        settings: The settings at the start.
+        lanes: The lanes of the server.
         new_detector: Makes the speech detector of one session from its settings.
         wake_words: Makes wake-word detectors; the settings were checked with it.
         archive: Records sessions, where `record` is set.
@@ -72,7 +72,7 @@ class ServerState:
     Attributes:
         settings: In force. Frozen and replaced as a whole, so that a session keeps those that it began with.
         shown_settings: The public ones by name; replaced with them. Not to be changed.
-        lanes: Of the server.
+        lanes: The lanes of the server.
         archive: Records sessions, where `record` is set.
         registry: All sessions.
     """
@@ -139,7 +139,7 @@ class ServerState:
 
     @property
     def rejected_sessions(self) -> int:
-        """Clients that were refused a session so far."""
+        """Number of clients that were refused a session so far."""
         return self._rejected_sessions
 
     def count_rejected(self) -> None:
