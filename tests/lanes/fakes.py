@@ -39,8 +39,8 @@ def batch_of(*samples: int) -> list[Request]:
     return [Request(samples=clip(each)) for each in samples]
 
 
-def final(session_id: str, samples: int = 1, *, hints: Hints = NO_HINTS) -> Job:
-    return Job(session_id=session_id, kind=JobKind.FINAL, samples=clip(samples), hints=hints)
+def final(session_id: str, samples: int = 1, *, hints: Hints = NO_HINTS, from_file: bool = False) -> Job:
+    return Job(session_id=session_id, kind=JobKind.FINAL, samples=clip(samples), hints=hints, from_file=from_file)
 
 
 def partial(

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from tests.lanes.fakes import final, limits, partial
 from trio_stt.errors import JobRefused
 from trio_stt.lanes.engines.base import NO_HINTS, Hints
-from trio_stt.lanes.fair_queue import MAX_FINALS_IN_A_ROW, FairQueue, QueueLimits, SessionDepth
+from trio_stt.lanes.fair_queue import MAX_FINALS_IN_A_ROW, MAX_LIVE_IN_A_ROW, FairQueue, QueueLimits, SessionDepth
 from trio_stt.lanes.job import Job, JobKind
 
 
@@ -69,6 +69,16 @@ def test_first_partial_behind_its_own_sessions_final_does_not_hold_up_later_part
     for job in (*finals, a_first, b_later):
         queue.enqueue(job)
     assert dequeue_all(queue) == [*finals[:MAX_FINALS_IN_A_ROW], b_later, finals[-1], a_first]
+
+
+def test_finals_of_files_yield_to_live_jobs_but_are_not_starved() -> None:
+    queue = FairQueue("main", limits(finals=20))
+    file_a, file_b, file_c = (final(name, from_file=True) for name in ("x", "y", "x"))
+    live = [final("a") for _ in range(MAX_LIVE_IN_A_ROW)]
+    last, its_partial = final("a"), partial("a")
+    for job in (file_a, file_b, file_c, its_partial, *live, last):
+        queue.enqueue(job)
+    assert dequeue_all(queue) == [*live, file_a, last, its_partial, file_b, file_c]
 
 
 def test_partial_of_the_session_that_waits_longest_is_next() -> None:
@@ -196,11 +206,12 @@ def test_closed_queue_returns_its_jobs_and_refuses_new_ones() -> None:
 
 
 SESSIONS = st.sampled_from(["a", "b", "c", "d"])
+FILES = st.sampled_from(["x", "y"])
 HINTS = st.sampled_from([NO_HINTS, Hints(vad_filter=True)])
 
 
 def line_of(job: Job) -> str:
-    return "first" if job.first else job.kind.value
+    return "file" if job.from_file else "first" if job.first else job.kind.value
 
 
 class Model(RuleBasedStateMachine):
@@ -213,8 +224,8 @@ class Model(RuleBasedStateMachine):
         self.limits = QueueLimits(max_finals_per_session=2, max_jobs=5)
         self.queue = FairQueue("main", lambda: self.limits)
         self.now_s = 0.0
-        self.turns: dict[str, list[str]] = {"final": [], "first": [], "partial": []}
-        self.in_a_row = 0
+        self.turns: dict[str, list[str]] = {"final": [], "file": [], "first": [], "partial": []}
+        self.in_a_row = self.live_in_a_row = 0
         self.waiting: list[Job] = []
         self.coalesced = self.stale = self.rejected = 0
 
@@ -230,6 +241,12 @@ class Model(RuleBasedStateMachine):
             ]
 
     def next(self) -> Job | None:
+        live, files = self.next_live(), self.turns["file"]
+        if files and (live is None or self.live_in_a_row >= MAX_LIVE_IN_A_ROW):
+            return self.of(files[0], JobKind.FINAL)[0]
+        return live
+
+    def next_live(self) -> Job | None:
         finals = self.turns["final"]
         partials = self.partials("first") or self.partials("partial")
         if partials and (not finals or self.in_a_row >= MAX_FINALS_IN_A_ROW):
@@ -247,7 +264,14 @@ class Model(RuleBasedStateMachine):
 
     @rule(target=jobs, session_id=SESSIONS, hints=HINTS)
     def put_final(self, session_id: str, hints: Hints) -> Job:
-        job = final(session_id, hints=hints)
+        return self.put(final(session_id, hints=hints))
+
+    @rule(target=jobs, session_id=FILES, hints=HINTS)
+    def put_final_of_file(self, session_id: str, hints: Hints) -> Job:
+        return self.put(final(session_id, hints=hints, from_file=True))
+
+    def put(self, job: Job) -> Job:
+        session_id = job.session_id
         held = len(self.of(session_id, JobKind.FINAL))
         if held >= self.limits.max_finals_per_session or len(self.waiting) >= self.limits.max_jobs:
             self.refuse(job)
@@ -310,10 +334,15 @@ class Model(RuleBasedStateMachine):
                 stale.append(job)
                 continue
             expected = job
-            self.in_a_row = 0 if job.kind is JobKind.PARTIAL else self.in_a_row + 1
-            if job.kind is JobKind.FINAL and job.session_id in self.turns["final"]:
-                self.turns["final"].remove(job.session_id)
-                self.turns["final"].append(job.session_id)
+            turns = self.turns[line_of(job)]
+            if job.from_file:
+                self.live_in_a_row = 0
+            else:
+                self.live_in_a_row += bool(self.turns["file"])
+                self.in_a_row = 0 if job.kind is JobKind.PARTIAL else self.in_a_row + 1
+            if job.kind is JobKind.FINAL and job.session_id in turns:
+                turns.remove(job.session_id)
+                turns.append(job.session_id)
         self.stale += len(stale)
         dequeued = self.queue.dequeue(self.now_s, hints=hints)
         assert dequeued.job is expected
@@ -327,7 +356,7 @@ class Model(RuleBasedStateMachine):
         self.settle()
         return multiple()
 
-    @rule(session_id=SESSIONS)
+    @rule(session_id=SESSIONS | FILES)
     def cancel(self, session_id: str) -> None:
         expected = self.of(session_id, JobKind.FINAL) + self.of(session_id, JobKind.PARTIAL)
         assert self.queue.cancel(session_id) == expected

@@ -10,6 +10,8 @@ The order of jobs:
 3. Of partials, the first ones of utterances go before all others: they are short, and their clients see nothing yet.
 4. Among the rest, the session whose previous partial was requested longest ago is next, so that no session waits much
    longer than the others, however often each of them submits.
+5. Finals of files come when nothing live is queued, and otherwise after every `MAX_LIVE_IN_A_ROW` live jobs, so that
+   a file is transcribed on a busy server, too.
 
 Each session has one partial at most; a newer one replaces it. Every operation takes constant time, except a partial's
 turn, which compares all queued partials. See docs/protocol.md, Lanes and queues; RealtimeSTT's server differs: there a
@@ -26,6 +28,9 @@ from trio_stt.lanes.job import Job, JobKind
 
 MAX_FINALS_IN_A_ROW = 4
 """Finals that run while partials are queued, before a partial is served."""
+
+MAX_LIVE_IN_A_ROW = 8
+"""Live jobs that run while finals of files are queued, before one of these is served."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +101,10 @@ class FairQueue:
         self._limits = limits
         # Sessions with finals, and no others, in the order of their turns: the first one is next.
         self._finals: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()
+        self._file_finals: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()  # the same, of files
         self._partials: dict[str, Job] = {}  # by session, in the order in which they came
         self._finals_in_a_row = 0  # since the last partial's turn
+        self._live_in_a_row = 0  # since the last turn of a file, while files have finals
         self._queued = 0
         self._coalesced = 0
         self._stale = 0
@@ -119,7 +126,7 @@ class FairQueue:
             ValueError: The same job is queued already.
         """
         session_id = job.session_id
-        partial, finals = self._partials.get(session_id), self._finals.get(session_id)
+        partial, finals = self._partials.get(session_id), self._finals_like(job).get(session_id)
         if job is partial or (finals is not None and job in finals):
             raise ValueError("this job is queued already")
         if self._closed:
@@ -136,7 +143,7 @@ class FairQueue:
         if job.kind is JobKind.PARTIAL:
             self._partials[session_id] = job
         else:
-            self._finals.setdefault(session_id, OrderedDict())[job] = None
+            self._finals_like(job).setdefault(session_id, OrderedDict())[job] = None
         return None
 
     def dequeue(self, now_s: float, *, hints: Hints | None = None) -> Dequeued:
@@ -156,22 +163,18 @@ class FairQueue:
                 self._stale += 1
                 stale.append(job)
                 continue  # a stale partial uses up no turn
-            if job.kind is JobKind.PARTIAL:
-                self._finals_in_a_row = 0
-            else:
-                self._finals_in_a_row += 1
-                if job.session_id in self._finals:  # it has more finals: behind the other sessions
-                    self._finals.move_to_end(job.session_id)
+            self._take_turn(job)
             return Dequeued(job=job, stale=tuple(stale))
         return Dequeued(job=None, stale=tuple(stale))
 
     def remove(self, job: Job) -> bool:
         """Take one job out, wherever it is. Returns whether it was queued."""
-        finals = self._finals.get(job.session_id)
+        sessions = self._finals_like(job)
+        finals = sessions.get(job.session_id)
         if finals is not None and job in finals:
             del finals[job]
             if not finals:
-                del self._finals[job.session_id]
+                del sessions[job.session_id]
         elif job is self._partials.get(job.session_id):
             del self._partials[job.session_id]
         else:
@@ -181,7 +184,7 @@ class FairQueue:
 
     def cancel(self, session_id: str) -> list[Job]:
         """Take out all jobs of one session, finals first."""
-        jobs = [*self._finals.pop(session_id, ())]
+        jobs = [*self._finals.pop(session_id, ()), *self._file_finals.pop(session_id, ())]
         if session_id in self._partials:
             jobs.append(self._partials.pop(session_id))
         self._queued -= len(jobs)
@@ -203,7 +206,7 @@ class FairQueue:
             queued=self._queued,
             per_session={
                 session_id: SessionDepth(
-                    finals=len(self._finals.get(session_id, ())),
+                    finals=len(self._finals.get(session_id, ())) + len(self._file_finals.get(session_id, ())),
                     partials=int(session_id in self._partials),
                 )
                 for session_id in self._sessions()
@@ -215,18 +218,38 @@ class FairQueue:
 
     def _next(self) -> Job | None:
         """The job whose turn it is, by the rules at the top."""
+        live = self._next_live()
+        if self._file_finals and (live is None or self._live_in_a_row >= MAX_LIVE_IN_A_ROW):
+            return _first(self._file_finals)
+        return live
+
+    def _next_live(self) -> Job | None:
         if not self._finals or self._finals_in_a_row >= MAX_FINALS_IN_A_ROW:
             # A session that also has a final leaves the turn to others: its partial must not overtake its final.
             partials = [partial for session_id, partial in self._partials.items() if session_id not in self._finals]
             if partials:
                 return min(partials, key=lambda job: (not job.first, job.waiting_since_s))
-        if self._finals:
-            return next(iter(next(iter(self._finals.values()))))
-        return None
+        return _first(self._finals) if self._finals else None
+
+    def _take_turn(self, job: Job) -> None:
+        """Count the turn of a job that leaves the queue."""
+        if job.from_file:
+            self._live_in_a_row = 0
+        else:
+            self._live_in_a_row += bool(self._file_finals)
+            self._finals_in_a_row = 0 if job.kind is JobKind.PARTIAL else self._finals_in_a_row + 1
+        sessions = self._finals_like(job)
+        if job.kind is JobKind.FINAL and job.session_id in sessions:  # it has more finals: behind the other sessions
+            sessions.move_to_end(job.session_id)
+
+    def _finals_like(self, job: Job) -> OrderedDict[str, OrderedDict[Job, None]]:
+        """Where the finals of a job's session belong."""
+        return self._file_finals if job.from_file else self._finals
 
     def _sessions(self) -> list[str]:
         """The sessions with queued jobs; some twice."""
-        return [*self._finals, *sorted(self._partials, key=lambda session_id: not self._partials[session_id].first)]
+        finals = [*self._finals, *self._file_finals]
+        return [*finals, *sorted(self._partials, key=lambda session_id: not self._partials[session_id].first)]
 
     def _check_limits(self, job: Job, finals: int) -> None:
         limits = self._limits()
@@ -244,3 +267,8 @@ class FairQueue:
     def _refusal(self, message: str) -> JobRefused:
         self._rejected += 1
         return JobRefused(message)
+
+
+def _first(sessions: OrderedDict[str, OrderedDict[Job, None]]) -> Job:
+    """The first final of the first session."""
+    return next(iter(next(iter(sessions.values()))))

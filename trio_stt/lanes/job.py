@@ -32,6 +32,7 @@ class Job:
         kind: Final or partial.
         samples: float32, shape (n,) with n > 0, mono, 16 kHz, range -1 to 1. Not copied, so it must not change.
         hints: How the session wants the clip transcribed.
+        from_file: Whether it is an utterance of a file, which yields to live jobs. Finals only.
         utterance: Key of the utterance whose audio from the first sample on is the clip, or None. A final ends it.
         deadline_s: Time on Trio's clock after which the job is stale, or None. Partials only.
         first: Whether no partial of its utterance was shown yet. Partials only.
@@ -39,13 +40,15 @@ class Job:
             earliest is served first.
 
     Raises:
-        ValueError: The samples have another type or shape, or a final has a deadline or is a first partial.
+        ValueError: The samples have another type or shape, or a final has a deadline or is a first partial, or a
+            partial is from a file.
     """
 
     session_id: str
     kind: JobKind
     samples: NDArray[np.float32]
     hints: Hints = NO_HINTS
+    from_file: bool = False
     utterance: StreamKey | None = None
     deadline_s: float | None = None
     first: bool = False
@@ -60,6 +63,8 @@ class Job:
             )
         if (self.deadline_s is not None or self.first) and self.kind is not JobKind.PARTIAL:
             raise ValueError("only a partial may have a deadline or be an utterance's first")
+        if self.from_file and self.kind is not JobKind.FINAL:
+            raise ValueError("only a final may be an utterance of a file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ class Finals:
     def __init__(self, context: SessionContext, publisher: EventPublisher) -> None:
         settings = context.settings
         self._session_id = context.session_id
+        self._live = context.live
         self._lane = context.host.lanes.lane_for(JobKind.FINAL)
         self._hints = Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter)
         self._counters = context.counters
@@ -273,6 +274,7 @@ class Finals:
             kind=JobKind.FINAL,
             samples=clip,
             hints=self._hints,
+            from_file=not self._live,
             utterance=utterance.stream_key,
         )
         ticket = self._lane.submit(job)
