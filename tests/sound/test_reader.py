@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -310,9 +311,62 @@ def test_format_that_is_not_supported_is_named(tmp_path: Path, header: bytes, me
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_video_without_sound_is_refused(tmp_path: Path) -> None:
-    import av  # noqa: PLC0415 - only this test writes a video
+@pytest.mark.parametrize(
+    ("extension", "codec", "options"),
+    [
+        ("webm", "libopus", {"live": "1"}),
+        ("mkv", "libopus", {"live": "1"}),
+        ("mp4", "aac", {"movflags": "frag_keyframe+empty_moov"}),
+        ("mp4", "aac", {"movflags": "faststart"}),
+        ("mp3", "libmp3lame", {"write_xing": "0"}),
+    ],
+)
+def test_files_as_browsers_and_streams_write_them(
+    tmp_path: Path, extension: str, codec: str, options: dict[str, str]
+) -> None:
+    path = encode(tmp_path / f"a.{extension}", sweep(4.0, 48_000), codec=codec, rate_hz=48_000, options=options)
+    samples, fault = at_16_khz(path)
+    assert fault == ""
+    assert_same_sound(samples, SWEEP)
 
+
+@pytest.mark.parametrize("extension", ["m4a", "mov", "3gp"])
+def test_mp4_without_its_index_is_reported(tmp_path: Path, extension: str) -> None:
+    path = encode(tmp_path / f"a.{extension}", SWEEP, codec="aac")
+    path.write_bytes(path.read_bytes()[:10_000])
+    with pytest.raises(
+        AudioFileError, match=r"it is an MP4 without its index, which stands at the end: it was cut off"
+    ):
+        open_sound(str(path))
+
+
+@pytest.mark.parametrize("extension", ["mkv", "mp4", "avi", "flv"])
+def test_video_that_is_longer_than_its_sound_is_not_cut(tmp_path: Path, extension: str) -> None:
+    with av.open(tmp_path / f"a.{extension}", "w") as output:
+        pictures = output.add_stream("flv" if extension == "flv" else "mpeg4", rate=10, width=32, height=32)
+        pictures.pix_fmt = "yuv420p"
+        sound = output.add_stream("aac", rate=44_100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sweep(2.0, 44_100).reshape(1, -1), format="flt", layout="mono")
+        frame.sample_rate = 44_100
+        output.mux([*sound.encode(frame), *sound.encode(None)])
+        for number in range(60):
+            picture = av.VideoFrame(32, 32, "yuv420p")
+            picture.pts = number
+            output.mux(pictures.encode(picture))
+        output.mux(pictures.encode(None))
+    samples, fault = at_16_khz(tmp_path / f"a.{extension}")
+    assert fault == ""
+    assert samples.size / RATE_HZ == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "AU"])
+def test_file_without_samples_is_no_fault(tmp_path: Path, container: str) -> None:
+    soundfile.write(tmp_path / "a", np.zeros(0), RATE_HZ, format=container, subtype="PCM_16")
+    samples, _, fault = read(tmp_path / "a")
+    assert (samples.size, fault) == (0, "")
+
+
+def test_video_without_sound_is_refused(tmp_path: Path) -> None:
     with av.open(tmp_path / "a.mp4", "w") as output:
         stream = output.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
         output.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))

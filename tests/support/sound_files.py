@@ -20,10 +20,12 @@ def sweep(seconds: float, rate_hz: int = RATE_HZ) -> Samples:
     return (0.3 * np.sin(2 * np.pi * (300 * time_s + 500 * time_s**2 / seconds))).astype(np.float32)
 
 
-def encode(path: Path, samples: Samples, *, codec: str, rate_hz: int = RATE_HZ, container: str | None = None) -> Path:
+def encode(
+    path: Path, samples: Samples, *, codec: str, rate_hz: int = RATE_HZ, options: dict[str, str] | None = None
+) -> Path:
     """Write samples, shape (n,) or (n, channels), with FFmpeg; the container follows the name's extension."""
     channels = 1 if samples.ndim == 1 else samples.shape[1]
-    with av.open(path, "w", format=container) as output:
+    with av.open(path, "w", container_options=options) as output:
         stream = output.add_stream(codec, rate=rate_hz, layout="mono" if channels == 1 else "stereo")
         packed = np.ascontiguousarray(samples, np.float32).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=stream.layout.name)

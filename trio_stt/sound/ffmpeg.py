@@ -69,13 +69,15 @@ class FFmpegDecoder:
 
     Args:
         source: Seekable, at its start, with a file descriptor.
+        may_be_empty: Whether a file without audio is no fault.
 
     Raises:
         DamagedSound: FFmpeg does not read it, or finds no audio in it.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, *, may_be_empty: bool = False) -> None:
         self._source = source
+        self._may_be_empty = may_be_empty
         try:
             self._container = av.open(
                 _CountedFile(source), mode="r", options={"format_whitelist": _CONTAINERS}, metadata_errors="replace"
@@ -128,7 +130,7 @@ class FFmpegDecoder:
             raise DamagedSound(f"it is cut off after {frames / self.rate_hz:.1f} s")
         if self._fault:
             raise DamagedSound(self._fault)
-        if not frames:
+        if not frames and not self._may_be_empty:
             raise DamagedSound("nothing in it can be decoded")
 
     def _decoded(self) -> Iterator[AudioFrame | None]:
@@ -151,7 +153,7 @@ class FFmpegDecoder:
         length_s: float | None = None
         if stream.duration is not None and stream.time_base is not None:
             length_s = float(stream.duration * stream.time_base)
-        elif self._container.duration is not None:
+        elif self._container.duration is not None and len(self._container.streams) == 1:  # else it may be the film's
             length_s = self._container.duration / av.time_base
         return length_s if length_s is not None and 0 < length_s < _TOO_LONG_S else None
 

@@ -24,6 +24,9 @@ from trio_stt.sound.source import open_source, shown_name
 _RATES_HZ = (2_000, 768_000)
 """Lowest and highest sample rate of a file. Rates that a session does not take are resampled here."""
 
+_MP4_BOXES = frozenset({b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip"})
+"""What an MP4, M4A or MOV begins with, behind four bytes of length."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
@@ -149,28 +152,34 @@ def _decoder(source: BinaryIO) -> Decoder:
         DamagedSound: None does.
     """
     source.seek(0)
-    head = source.read(4)
+    head = source.read(8)
     source.seek(0)
     if not head:
         raise DamagedSound("it is empty")
     fault: DamagedSound | None = None
-    empty: SndfileDecoder | None = None
+    sndfile: SndfileDecoder | None = None
     if not _is_ogg_or_mpeg(head):
         try:
-            decoder = SndfileDecoder(source)
+            sndfile = SndfileDecoder(source)
         except DamagedSound as error:
             fault = error
         else:
-            if not decoder.is_empty:
-                return decoder
-            empty = decoder
+            if not sndfile.is_empty:
+                return sndfile
     # Imported here: its libraries take 100 MB of address space and a tenth of a second, and WAV and FLAC need none.
     from trio_stt.sound.ffmpeg import FFmpegDecoder  # noqa: PLC0415
 
     source.seek(0)
     try:
-        return FFmpegDecoder(source)
+        return FFmpegDecoder(source, may_be_empty=sndfile is not None)
     except DamagedSound as error:
-        if empty is not None:
-            return empty
-        raise (error if fault is None or isinstance(error, NoAudioFound) else fault) from None
+        if sndfile is not None:
+            return sndfile
+        raise _clearer_fault(error, fault, head) from None
+
+
+def _clearer_fault(ffmpeg_fault: DamagedSound, sndfile_fault: DamagedSound | None, head: bytes) -> DamagedSound:
+    """The fault that tells the user more, where no decoder reads a file."""
+    if head[4:] in _MP4_BOXES and not isinstance(ffmpeg_fault, NoAudioFound):
+        return DamagedSound("it is an MP4 without its index, which stands at the end: it was cut off")
+    return ffmpeg_fault if sndfile_fault is None or isinstance(ffmpeg_fault, NoAudioFound) else sndfile_fault
