@@ -11,6 +11,7 @@ from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import hosting, serving
 from tests.support.server import shared_server
+from trio_stt.hypercorn_adapter import worker_connections
 
 HOST = b"Host: localhost\r\n"
 KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -179,6 +180,36 @@ async def test_request_that_ends_early_is_a_disconnect(monkeypatch: pytest.Monke
         await stream.send_eof()
         assert await read_to_end(stream) == b""
     assert types == ["http.request", "http.disconnect"]
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_long_work_goes_on_for_a_client_that_is_still_there(
+    monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
+) -> None:
+    monkeypatch.setattr(worker_connections, "_PROBE_S", 0.02)
+    ended, types = trio.Event(), list[str]()
+
+    async def app(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await receive()
+        with trio.move_on_after(1.0 if not is_gone else 10.0):
+            types.append((await receive())["type"])
+        if not is_gone:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"second", "more_body": False})
+        ended.set()
+
+    async with hosting(monkeypatch, app) as port, connected(port) as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        if is_gone:
+            await stream.aclose()
+        else:
+            await stream.send_eof()
+            answer = await read_to_end(stream)
+            assert b"\r\n\r\nHTTP/1.1 200" in answer, "after an interim answer"
+            assert b"second" in answer
+        with trio.fail_after(5):
+            await ended.wait()
+    assert types == (["http.disconnect"] if is_gone else [])
 
 
 async def test_client_that_leaves_while_it_is_answered_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

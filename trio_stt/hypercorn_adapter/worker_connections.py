@@ -7,6 +7,7 @@ into requests.
 import asyncio
 import math
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar, cast
@@ -30,6 +31,8 @@ _CLOSING_S = 2.0
 """Seconds for a client to end its request after the answer, and for an app to end after its answer."""
 _SENDING_S = 30.0
 """Seconds for a client to read one write, of at most some 100 KB; longer than any session waits for its client."""
+_PROBE_S = 1.0
+"""Seconds between two looks whether a client that sends nothing more is still there."""
 _DISCARDED_BYTES = 1_048_576
 """Rest of a request that is read after an early answer; with a longer one, the client loses the answer."""
 _MAX_REFUSALS = 16
@@ -148,14 +151,26 @@ class TrioConnection(TCPServer):
                     await self.protocol.handle(RawData(data))
                 self._is_half_closed = True
                 if _awaits_answer(self.protocol.protocol):
-                    await trio.sleep_forever()  # `end` cancels it after the answer
-            except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
+                    await self._wait_gone()  # `end` cancels it after the answer
+            except (OSError, trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
                 pass
             await self.protocol.handle(Closed())
         self._is_read = True
         await self.idle_task.stop()
         if self._is_over:
             await self._close_when_read()
+
+    async def _wait_gone(self) -> None:
+        """Wait until a client that sends nothing more takes nothing more, either, so that its work is not done in vain.
+
+        Only an answer shows which of both it closed. An interim one, which every client skips, is sent for the purpose.
+        """
+        await trio.sleep(_PROBE_S)
+        http1 = _http1(self.protocol.protocol)
+        if http1.our_state is h11.SEND_RESPONSE and http1.their_http_version == b"1.1":
+            await self._send(http1.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+        while not socket_of(self.stream).getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):  # noqa: ASYNC110 - no event tells
+            await trio.sleep(_PROBE_S)
 
     async def _receive(self) -> bytes:
         with trio.fail_after(self.config.read_timeout or math.inf):
