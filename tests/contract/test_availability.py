@@ -192,7 +192,7 @@ async def test_missing_wake_word_package_is_rejected_by_patch_and_clients_still_
     monkeypatch.setattr(openwakeword, "package_folder", lambda _: None)
     async with server_fixture() as server:
         report = change(server.server_state, wakeword_backend="openwakeword", wake_words="alexa")
-        assert "pip install" in report.rejected["wakeword_backend"].message
+        assert "models pull openwakeword" in report.rejected["wakeword_backend"].message
         assert report.rejected["wakeword_backend"].reason == "invalid_value"
         client = await server.connect()
         client.command("start")
