@@ -60,6 +60,14 @@ def test_words_cover_everything_but_spaces(text: str) -> None:
         ("élan", "Élan."),
         ("'tis so", "'tis so."),
         ("Done.", "Done."),
+        ("გამარჯობა მსოფლიო", "გამარჯობა მსოფლიო."),
+        ("ǆemper", "ǅemper."),
+        ("你好", "你好"),
+        ("第3", "第3"),
+        ("今日は晴れ", "今日は晴れ"),
+        ("สวัสดี", "สวัสดี"),
+        ("안녕하세요", "안녕하세요."),
+        ("iPhone 用 A", "IPhone 用 A."),
     ],
 )
 def test_final_gets_capital_spaces_and_full_stop(raw: str, final: str) -> None:

@@ -96,16 +96,22 @@ def _fold(character: str) -> str:
 
 
 def _is_unspaced(character: str) -> bool:
+    """Whether a character, or none, belongs to a script without spaces between words."""
     return character >= "\u0e00" and any(low <= ord(character) <= high for low, high in _UNSPACED)
 
 
 def finalize_text(text: str) -> str:
     """Finish a final's text: single spaces, a capital first letter, a full stop after a last letter or digit.
 
-    Empty text stays empty.
+    Scripts without capitals keep their letters. Text in a script without spaces between words gets no full stop: its
+    sentences end with signs of their own, or with none. Empty text stays empty.
     """
     text = " ".join(text.split())
     if not text:
         return ""
-    text = text[0].upper() + text[1:]
-    return text + "." if text[-1].isalnum() else text
+    # Title case instead of upper case: it leaves Georgian as it is, whose upper case is for headlines only.
+    text = text[0].title() + text[1:]
+    if not text[-1].isalnum():
+        return text
+    last_letter = next((character for character in reversed(text) if character.isalpha()), "")
+    return text if _is_unspaced(last_letter) else text + "."
