@@ -21,7 +21,6 @@ from benchmarks.server_snapshot import report_on_signal
 from trio_stt.api.realtimestt import route
 from trio_stt.cli import main
 from trio_stt.dsp import kernels
-from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.silero import SileroModel
@@ -133,7 +132,6 @@ STEPS: Sequence[tuple[Any, str, str]] = (
     (StreamResampler, "push", "resample"),
     (SpeechPipeline, "push", "segment: buffer, windows"),
     (SpeechDetector, "detect", "VAD: gate and the rest"),
-    (TelephoneBand, "push", "VAD: telephone band"),
     (WebRtcVad, "is_speech", "VAD: WebRTC"),
     (SileroModel, "score", "VAD: Silero"),
     (GatedDetector, "process", "wake words"),

@@ -12,13 +12,12 @@ import soxr
 import webrtcvad
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
-from scipy.signal import lfilter, resample_poly
+from scipy.signal import resample_poly
 
 from benchmarks.speech import QUIET, SPEECH_16K, SPEECH_48K, windows
 from tests.dsp.sounds import silero_inputs
 from tests.dsp.test_boundary import reference
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, kernels
-from trio_stt.dsp.band import _LOW_PASS, TelephoneBand
 from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.embedding import MEL_BINS, MEL_STEP, Embedding, StreamingEmbedding, WholeEmbedding
@@ -82,20 +81,6 @@ class TestResample:
         benchmark(lambda: np.clip(np.rint(resample_poly(PACKET, 1, 3)), -32768, 32767).astype(np.int16))
 
 
-@pytest.mark.benchmark(group="telephone band of 32 ms, and its level")
-class TestBand:
-    def test_ours(self, benchmark: BenchmarkFixture) -> None:
-        benchmark(TelephoneBand(2_624).push, WINDOW)
-
-    def test_numpy_convolve(self, benchmark: BenchmarkFixture) -> None:
-        stream = np.concatenate((np.zeros(_LOW_PASS.size - 1, np.float32), WINDOW / np.float32(32768)))
-        benchmark(lambda: (np.convolve(stream, _LOW_PASS, mode="valid") * 32768).astype(np.int16))
-
-    def test_scipy_lfilter(self, benchmark: BenchmarkFixture) -> None:
-        past = np.zeros(_LOW_PASS.size - 1, np.float32)
-        benchmark(lambda: (lfilter(_LOW_PASS, 1.0, WINDOW / np.float32(32768), zi=past)[0] * 32768).astype(np.int16))
-
-
 @pytest.mark.benchmark(group="energy gate on 32 ms")
 class TestGate:
     def test_ours(self, benchmark: BenchmarkFixture) -> None:
@@ -144,10 +129,7 @@ class TestDetector:
     @pytest.mark.parametrize(("sound", "speaking"), [("quiet room", False), ("speech", False), ("speech", True)])
     def test_ours(self, benchmark: BenchmarkFixture, silero: SileroModel, sound: str, speaking: bool) -> None:
         stream = windows(SPEECH_16K if sound == "speech" else QUIET)[31:62]
-        settings = Settings()
-        detector = SpeechDetector(
-            silero, energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
-        )
+        detector = SpeechDetector(silero)
         for window in stream:
             detector.detect(window, speaking=speaking)
         benchmark(lambda: [detector.detect(window, speaking=speaking) for window in stream])

@@ -51,7 +51,7 @@ async def test_energy_threshold_applies_to_later_sessions(monkeypatch: pytest.Mo
         for threshold in (250.0, 50.0):
             change(server.server_state, vad_energy_threshold=threshold)
             detector = server.server_state.new_detector(server.server_state.settings)
-            passes.append([detector.detect(window, speaking=False).gate_open for window in noise][-1])
+            passes.append([detector.detect(window, speaking=False).probability > 0.0 for window in noise][-1])
         assert passes == [False, True], "steady noise of RMS 100"
 
 

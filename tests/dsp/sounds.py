@@ -1,4 +1,4 @@
-"""Real speech and synthetic noise for the dsp tests, and a plain segmenter."""
+"""Real speech and synthetic noise for the dsp tests, and the segmenter that follows the detector."""
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from tests.support.real import moonshine_asset, shared_sentences
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.dsp.band import TelephoneBand
-from trio_stt.dsp.detector import SpeechDetector
+from trio_stt.dsp.detector import SpeechDetector, VadResult
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.silero import CONTEXT_SAMPLES, INPUT_SAMPLES, SileroModel, new_state
-
-START_ABOVE = 0.95
-END_BELOW = 0.35
-SILENCE_WINDOWS = 17
+from trio_stt.settings import Settings
+from trio_stt.speech.events import UtteranceEnded, UtteranceEvent, UtteranceStarted
+from trio_stt.speech.segmenter import Segmenter
+from trio_stt.speech.segmenter_config import SegmenterConfig
 
 Pcm = NDArray[np.int16]
 
@@ -70,28 +69,30 @@ def recordings() -> list[Path]:
 def segments(
     stream: Iterable[Pcm], probability_of: Callable[[Pcm, bool], float]
 ) -> tuple[list[tuple[int, int]], list[float]]:
-    """Result of the plainest segmenter: (first, last) window of each stretch of speech, and all probabilities."""
+    """What a segmenter finds: (trigger window, last window) of each utterance; and all probabilities."""
+    segmenter = Segmenter(SegmenterConfig.from_settings(Settings(max_audio_queue_seconds_per_session=0)))
     found: list[tuple[int, int]] = []
     probabilities: list[float] = []
-    first: int | None = None
-    last = 0
-    for i, window in enumerate(stream):
-        probabilities.append(probability_of(window, first is not None))
-        if probabilities[-1] > START_ABOVE and first is None:
-            first = i
-        if first is not None and probabilities[-1] >= END_BELOW:
-            last = i
-        elif first is not None and i - last >= SILENCE_WINDOWS:
-            found.append((first, last))
-            first = None
-    if first is not None:
-        found.append((first, last))
+    first = 0
+
+    def note(events: list[UtteranceEvent]) -> None:
+        nonlocal first
+        for event in events:
+            if isinstance(event, UtteranceStarted):
+                first = event.trigger_sample // WINDOW_SAMPLES
+            elif isinstance(event, UtteranceEnded):
+                found.append((first, event.speech_end_sample // WINDOW_SAMPLES - 1))
+
+    for window in stream:
+        probabilities.append(probability_of(window, segmenter.speaking))
+        note(segmenter.push(VadResult(rms=0.0, probability=probabilities[-1])))
+    note(segmenter.stop())
     return found, probabilities
 
 
 def detected(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
     """`segments` of a SpeechDetector with the default settings."""
-    detector = SpeechDetector(model, energy_threshold=250.0, webrtc_mode=3)
+    detector = SpeechDetector(model)
     return segments(windows(samples), lambda window, speaking: detector.detect(window, speaking=speaking).probability)
 
 
@@ -102,10 +103,9 @@ def silero_inputs(samples: Pcm) -> list[Pcm]:
 
 
 def always_fed(model: SileroModel, samples: Pcm) -> tuple[list[tuple[int, int]], list[float]]:
-    """`segments` of Silero on every window of the telephone band."""
-    band, states = TelephoneBand(samples.size), new_state()[np.newaxis]
-    band.push(samples)
-    return segments(silero_inputs(band.recent), lambda window, _: float(model.score(window, states)[0]))
+    """`segments` of Silero on every window as it is."""
+    states = new_state()[np.newaxis]
+    return segments(silero_inputs(samples), lambda window, _: float(model.score(window, states)[0]))
 
 
 def through(rate_hz: int, samples: Pcm, packet_ms: int = 40) -> Pcm:

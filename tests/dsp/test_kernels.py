@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trio_stt.dsp import kernels
-from trio_stt.dsp.band import TelephoneBand
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.errors import PacketError
 
@@ -93,17 +92,13 @@ def test_kernels_accept_strided_samples() -> None:
 
 def test_nothing_is_compiled_after_the_warm_up() -> None:
     kernels.warm_up()
-    jitted = (
-        *(kernels._downmix, kernels._to_float32, kernels._to_int16, kernels._sum_of_squares),
-        *(kernels._append_filtered,),
-    )
+    jitted = (kernels._downmix, kernels._to_float32, kernels._to_int16, kernels._sum_of_squares)
     before = [len(kernel.signatures) for kernel in jitted]
     for payload in (bytes(2048), bytearray(2048), memoryview(bytes(2049))[1:]):
         mono = kernels.downmix_pcm16(payload, 1)
         for samples in (mono, mono[:512], kernels.downmix_pcm16(payload, 2), mono.reshape(-1, 512)[0]):
             kernels.rms(samples)
             kernels.to_int16(kernels.to_float32(samples))
-            TelephoneBand(mono.size).push(samples)
             StreamResampler(44_100).push(samples)
             StreamResampler(48_000).push(samples)
     assert [len(kernel.signatures) for kernel in jitted] == before

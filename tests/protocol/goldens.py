@@ -23,6 +23,8 @@ ADDED_FIELDS = {
     "*.wakeWord.word": "detected wake word",
     "*metrics.suppressedTexts": "texts withheld because they contain no speech",
     "http_metrics.sessions.*.suppressedTexts": "the same",
+    "*metrics.droppedCandidates": "sounds that might have been speech and were no utterance",
+    "http_metrics.sessions.*.droppedCandidates": "the same",
     "*.workers.*.engine": "engine of the lane",
     "*.workers.*.model": "loaded model",
     "*.workers.*.device": "device in use",

@@ -164,6 +164,7 @@ def session_report(**changes: Any) -> SessionReport:
         "forced_finalizations": 12,
         "dropped_recorded_segments": 0,
         "suppressed_texts": 13,
+        "dropped_candidates": 14,
         "queue_delay": ByKind(realtime=NOTHING, final=QUEUE_DELAY),
         "inference_duration": ByKind(realtime=NOTHING, final=INFERENCE),
         "total_latency": ByKind(realtime=NOTHING, final=TOTAL),

@@ -28,6 +28,7 @@ QUIET = {
     "forced_finalizations": 0,
     "dropped_recorded_segments": 0,
     "suppressed_texts": 0,
+    "dropped_candidates": 0,
 }
 
 

@@ -17,7 +17,7 @@ def events_of(probabilities: Sequence[float], **changes: object) -> list[SpeechE
     machine = Segmenter(SegmenterConfig.from_settings(Settings(**changes)))  # type: ignore[arg-type] # pydantic checks them
     found: list[SpeechEvent] = []
     for probability in probabilities:
-        vad_result = VadResult(rms=1000.0 * probability, gate_open=True, webrtc=True, probability=probability)
+        vad_result = VadResult(rms=1000.0 * probability, probability=probability)
         found += machine.push(vad_result)
     return found
 

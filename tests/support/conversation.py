@@ -45,7 +45,7 @@ class LoudnessDetector:
     def detect(self, window: NDArray[np.int16], *, speaking: bool) -> VadResult:  # noqa: ARG002 - as the detector's
         loud = bool(np.abs(window).max() >= LOUD)
         level = float(np.abs(window).mean())
-        return VadResult(rms=level, gate_open=loud, webrtc=loud, probability=0.99 if loud else 0.0)
+        return VadResult(rms=level, probability=0.99 if loud else 0.0)
 
     def reset(self) -> None:
         pass

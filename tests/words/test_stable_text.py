@@ -64,9 +64,7 @@ def utterances(request: pytest.FixtureRequest, moonshine: Engine) -> list[Uttera
     """Speech, segmented and transcribed as by a session with default settings."""
     samples, _ = corpus(whole=request.param)
     settings = Settings()
-    detector = SpeechDetector(
-        SileroModel(), energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
-    )
+    detector = SpeechDetector(SileroModel())
     pipeline = SpeechPipeline(SegmenterConfig.from_settings(settings), detector)
     pipeline.begin()
     found: list[Utterance] = []

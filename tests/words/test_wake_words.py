@@ -82,9 +82,7 @@ def detected_words(samples: NDArray[np.int16], settings: Settings) -> list[str]:
 def events_of(samples: NDArray[np.int16], settings: Settings) -> list[SpeechEvent]:
     detector = wake_words().new_detector(settings)
     assert detector is not None
-    voice = SpeechDetector(
-        silero(), energy_threshold=settings.vad_energy_threshold, webrtc_mode=settings.webrtc_sensitivity
-    )
+    voice = SpeechDetector(silero())
     pipeline = SpeechPipeline(
         SegmenterConfig.from_settings(settings), voice, WakeMode(WakeConfig.from_settings(settings), detector)
     )

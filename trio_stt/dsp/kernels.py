@@ -1,4 +1,4 @@
-"""Numba kernels for PCM samples: down-mixing, conversion, filtering, loudness.
+"""Numba kernels for PCM samples: down-mixing, conversion, loudness.
 
 Public functions check their arguments and call a private kernel; none keeps state. The kernels release the GIL.
 `warm_up` compiles them or loads them from the cache, so that a client's first packet does not wait for it.
@@ -55,32 +55,6 @@ def _sum_of_squares(samples: NDArray[np.int16]) -> np.int64:
         value = np.int64(samples[i])
         total += value * value
     return total
-
-
-@njit(cache=True, nogil=True)
-def _append_filtered(
-    recent: NDArray[np.int16], samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]
-) -> np.int64:
-    kept = recent.size - samples.size
-    for i in range(kept):
-        recent[i] = recent[samples.size + i]
-    audio = np.concatenate((past, _to_float32(samples)))
-    backward = taps[::-1]
-    total = np.zeros(samples.size, np.float32)
-    # Four taps at a time: the inner loop is vectorised over samples and loads each sum once for four taps, which is
-    # twice as fast as `numpy.convolve`. Products are still added in the order of the taps.
-    fours = taps.size // 4 * 4
-    for at in range(0, fours, 4):
-        first, second, third, fourth = backward[at], backward[at + 1], backward[at + 2], backward[at + 3]
-        for i in range(total.size):
-            start = total[i] + first * audio[i + at]
-            total[i] = start + second * audio[i + at + 1] + third * audio[i + at + 2] + fourth * audio[i + at + 3]
-    for at in range(fours, taps.size):
-        for i in range(total.size):
-            total[i] += backward[at] * audio[i + at]
-    past[:] = audio[samples.size :]
-    recent[kept:] = _to_int16(total)
-    return _sum_of_squares(recent[kept:])
 
 
 def _checked(samples: NDArray[Any], dtype: type[np.generic], name: str) -> NDArray[Any]:
@@ -145,33 +119,6 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return rounded
 
 
-def append_filtered(
-    recent: NDArray[np.int16], samples: NDArray[np.int16], past: NDArray[np.float32], taps: NDArray[np.float32]
-) -> float:
-    """Filter the next samples of a stream with a FIR filter and append the output to the output before.
-
-    Args:
-        recent: int16, shape (m,), contiguous: the newest output, oldest first; updated in place. The oldest n values
-            are dropped; the new ones are the convolution at each sample, rounded half to even and clipped.
-        samples: int16, shape (n,), at most m.
-        past: float32, shape (taps - 1,), -1 to 1: the input before, oldest first; updated in place.
-        taps: float32, shape (taps,), at least one.
-
-    Returns:
-        The root mean square of the new output, in the units of `rms`.
-
-    Raises:
-        ValueError: An array has another type or shape.
-    """
-    if past.dtype != np.float32 or past.shape != (taps.size - 1,) or not past.flags.c_contiguous:
-        raise ValueError(f"past must be float32 of shape ({taps.size - 1},) for {taps.size} taps")
-    if recent.dtype != np.int16 or recent.size < samples.size or not recent.flags.c_contiguous:
-        raise ValueError(f"recent must be int16 and hold at least {samples.size} samples, not {recent.size}")
-    samples = _checked(samples, np.int16, "append_filtered")
-    total = int(_append_filtered(recent, samples, past, _checked(taps, np.float32, "append_filtered")))
-    return math.sqrt(total / samples.size) if samples.size else 0.0
-
-
 def rms(samples: NDArray[np.int16]) -> float:
     """Root mean square of int16 samples, shape (samples,), in int16 units: 0.0 to 32768.0; 0.0 for no samples.
 
@@ -189,5 +136,4 @@ def warm_up() -> None:
         mono = downmix_pcm16(payload, 1)
         downmix_pcm16(payload, 2)
         rms(mono)
-        append_filtered(np.zeros(8, np.int16), mono, np.zeros(1, np.float32), np.ones(2, np.float32))
         to_int16(to_float32(mono))

@@ -135,6 +135,7 @@ class SessionReport(Report, frozen=True, kw_only=True):
 
     Attributes:
         suppressed_texts: Utterances and texts withheld because they contain no speech. Added.
+        dropped_candidates: Sounds that might have been speech and were no utterance. Added.
     """
 
     session_id: str
@@ -160,6 +161,7 @@ class SessionReport(Report, frozen=True, kw_only=True):
     forced_finalizations: int
     dropped_recorded_segments: int
     suppressed_texts: int
+    dropped_candidates: int
     queue_delay: ByKind
     inference_duration: ByKind
     total_latency: ByKind

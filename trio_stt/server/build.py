@@ -76,8 +76,11 @@ def build_server(settings: Settings) -> ServerState:
     silero = SileroModel()
 
     def new_detector(current: Settings) -> SpeechDetector:
+        # Settings that were set mean what they mean in the reference server; their defaults are not used.
         return SpeechDetector(
-            silero, energy_threshold=current.vad_energy_threshold, webrtc_mode=current.webrtc_sensitivity
+            silero,
+            energy_threshold=current.vad_energy_threshold if current.is_set("vad_energy_threshold") else None,
+            webrtc_mode=current.webrtc_sensitivity if current.is_set("webrtc_sensitivity") else None,
         )
 
     # `server_state` is assigned below: lanes read settings only once they run, so it exists by then.

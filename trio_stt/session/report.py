@@ -38,6 +38,7 @@ def session_report(context: SessionContext) -> SessionReport:
         forced_finalizations=counters.forced_finalizations,
         dropped_recorded_segments=0,  # finished utterances are never dropped
         suppressed_texts=counters.suppressed_texts,
+        dropped_candidates=context.pipeline.dropped_candidates,
         queue_delay=_by_kind(partials.queue_delay, finals.queue_delay),
         inference_duration=_by_kind(partials.inference, finals.inference),
         total_latency=_by_kind(partials.total, finals.total),

@@ -87,6 +87,10 @@ class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings,
                 f" realtime_min_audio_seconds ({first_s:g})",
             )
 
+    def is_set(self, name: str) -> bool:
+        """Whether a setting was set, be it to its default."""
+        return name in self.model_fields_set
+
     @property
     def language_code(self) -> str | None:
         """The language, or None if the model decides."""

@@ -20,11 +20,11 @@ class SpeechSettings(SettingsGroup):
     group = "speech"
 
     vad_energy_threshold: Annotated[float, Field(ge=0, le=32_768), new_sessions()] = 250.0
-    """RMS of a window, in 16-bit units, above which it always passes the energy gate."""
+    """If set: RMS of a window, in 16-bit units, above which it always passes the energy gate."""
     webrtc_sensitivity: Annotated[int, Field(ge=0, le=3), new_sessions()] = 3
-    """Mode of the WebRTC detector; 3 rejects most."""
+    """If set: speech starts only with the consent of the WebRTC detector in this mode; 3 rejects most."""
     silero_sensitivity: Annotated[float, Field(ge=0, le=1), new_sessions()] = 0.05
-    """Speech starts when Silero's probability exceeds 1 minus this."""
+    """Speech starts when Silero's probability exceeds 1 minus this; unless set, several windows may agree, too."""
     pre_recording_buffer_duration: Annotated[float, Field(ge=0, le=30), new_sessions()] = 0.75
     """Seconds of audio kept from before the detected start."""
     post_speech_silence_duration: Annotated[float, Field(ge=0.16, le=60), new_sessions()] = 0.55

@@ -81,6 +81,11 @@ class SpeechPipeline:
         return self._segmenter.spoken
 
     @property
+    def dropped_candidates(self) -> int:
+        """Sounds so far that might have been speech and were dropped without an utterance."""
+        return self._segmenter.dropped_candidates
+
+    @property
     def wake_state(self) -> WakeState:
         """State of the wake mode."""
         return self._wake.state if self._wake else WakeState.OFF

@@ -18,14 +18,14 @@ from trio_stt.speech.events import (
     UtteranceEvent,
     UtteranceStarted,
 )
+from trio_stt.speech.evidence import Candidate
 from trio_stt.speech.segmenter_config import SILENCE_CONFIRMATION_S, SegmenterConfig
 
 SPEECH_PROBABILITY = 0.5
-"""Probability from which a run of speech begins, or continues after a pause: Silero's own threshold. `stop` ends such a
-run as an utterance even if it never reached `start_probability`."""
+"""Probability from which a run of speech begins, or continues after a pause: Silero's own threshold. It opens a
+candidate, which `stop` ends as an utterance even if it was not confirmed yet."""
 KEEP_PROBABILITY = 0.35
-"""Probability from which a window continues a run of speech: Silero's own hysteresis of 0.15. With a single threshold,
-the fading end of a word would end at different windows at different sample rates and levels."""
+"""Probability from which a window continues a run of speech: Silero's own hysteresis of 0.15."""
 _MIN_PROBABILITY = 0.1
 """A less probable window is silence however sensitive the start is set, so that an utterance can end."""
 _MIN_SPOKEN_WINDOWS = 3
@@ -57,7 +57,8 @@ class Segmenter:
         self._gap_end_sample = 0
         self._run_start_sample: int | None = None  # of the current run of probable speech
         self._tail_samples = 0  # from the floor on, speech that may still be the end of a wake word
-        self._preroll_speech: deque[tuple[int, int]] = deque()  # (start, end) of speech windows within the pre-roll
+        self._candidate: Candidate | None = None  # what may become the next utterance
+        self._dropped_candidates = 0
         self._levels: deque[tuple[float, int]] = deque(maxlen=_CUT_SEARCH_WINDOWS)  # (RMS, start) of recent windows
 
     @property
@@ -76,11 +77,16 @@ class Segmenter:
         return self._running is not None and self._running.spoken_windows >= _MIN_SPOKEN_WINDOWS
 
     @property
+    def dropped_candidates(self) -> int:
+        """Sounds so far that might have been speech and were dropped without an utterance."""
+        return self._dropped_candidates
+
+    @property
     def needed_from_sample(self) -> int:
         """Oldest sample that the running or the next utterance can contain."""
         if self._running:
             return self._running.start_sample
-        return self._preroll_start(self._position)
+        return self._preroll_start(self._candidate.start_sample if self._candidate else self._position)
 
     def push(self, vad_result: VadResult, samples: int = WINDOW_SAMPLES) -> list[UtteranceEvent]:
         """Process the VAD result of the next window.
@@ -90,10 +96,10 @@ class Segmenter:
             samples: Its length; less than a whole window only for the last one before `stop`.
         """
         start = self._position
-        self._position = end = start + samples
+        self._position += samples
         if samples == WINDOW_SAMPLES:  # the level of a window padded with zeros is too low
             self._levels.append((vad_result.rms, start))
-        self._update_run(vad_result, start, end)
+        self._update_run(vad_result, start)
         if self._running is None:
             return self._wait_for_start(vad_result, start)
         return self._extend(self._running)
@@ -102,7 +108,7 @@ class Segmenter:
         """Advance over a window in which no speech counts, as while waiting for a wake word; it can become pre-roll."""
         self._position += samples
         self._break_run()
-        self._preroll_speech.clear()
+        self._candidate = None
         self._levels.clear()
 
     def cut_wake_word(self, tail_samples: int, *, talking: bool) -> None:
@@ -123,13 +129,11 @@ class Segmenter:
             self._reset_preroll()
 
     def stop(self) -> list[UtteranceEvent]:
-        """End the running utterance, because the client stops. Speech too weak for a trigger also becomes one."""
+        """End the running utterance, because the client stops. A candidate with enough speech also becomes one."""
         events: list[UtteranceEvent] = []
-        if self._running is None and len(self._preroll_speech) >= _MIN_SPOKEN_WINDOWS:
-            oldest = self._preroll_start(self._position)  # nothing older was kept
-            events.append(
-                self._start(self._preroll_speech[0][0], oldest, speech_end_sample=self._preroll_speech[-1][1])
-            )
+        candidate = self._candidate
+        if self._running is None and candidate is not None and candidate.speech_windows >= _MIN_SPOKEN_WINDOWS:
+            events.append(self._start(candidate, candidate.start_sample))
         if self._running is not None:
             events.append(self._end(self._running))
         self._reset_preroll()
@@ -153,46 +157,53 @@ class Segmenter:
     def _is_wake_word(self, window_start: int) -> bool:
         return window_start < self._floor_sample + self._tail_samples
 
-    def _update_run(self, vad_result: VadResult, start: int, end: int) -> None:
+    def _update_run(self, vad_result: VadResult, start: int) -> None:
         least = SPEECH_PROBABILITY if self._run_start_sample is None else KEEP_PROBABILITY
         # A start_probability below these thresholds lowers them: what may start an utterance is speech.
         if vad_result.probability >= min(least, max(self._config.start_probability, _MIN_PROBABILITY)):
             if self._run_start_sample is None:
                 self._run_start_sample = start
-            if self._running is None and not self._is_wake_word(start):
-                self._preroll_speech.append((start, end))
         else:
             self._break_run()
-        while self._preroll_speech and self._preroll_speech[0][0] < self._preroll_start(end):
-            self._preroll_speech.popleft()
 
     def _preroll_start(self, before_sample: int) -> int:
-        # Speech that outlasts the tail of a wake word starts an utterance that reaches back to the floor.
         return max(self._floor_sample, before_sample - self._config.preroll_samples - self._tail_samples)
 
     def _wait_for_start(self, vad_result: VadResult, window_start: int) -> list[UtteranceEvent]:
         # WebRTC's result is not needed here: without it the detector does not run Silero, and the probability is 0.
-        if vad_result.probability <= self._config.start_probability:
+        clear = vad_result.probability > self._config.start_probability
+        candidate = self._follow_candidate(vad_result, window_start, clear=clear)
+        if candidate is None or window_start < self._gap_end_sample:
             return []
-        if window_start < self._gap_end_sample or self._is_wake_word(window_start):
+        if not clear and not (self._config.confirms_by_evidence and candidate.confirmed):
             return []
-        return [self._start(window_start, self._preroll_start(window_start), speech_end_sample=self._position)]
+        return [self._start(candidate, max(candidate.start_sample, self._gap_end_sample))]
 
-    def _start(self, trigger_sample: int, start_sample: int, *, speech_end_sample: int) -> UtteranceStarted:
+    def _follow_candidate(self, vad_result: VadResult, window_start: int, *, clear: bool) -> Candidate | None:
+        """The candidate after the next window, if there is one."""
+        speech = self._run_start_sample is not None
+        if self._candidate is None and (speech or clear) and not self._is_wake_word(window_start):
+            self._candidate = Candidate(window_start, self._position)
+        if self._candidate is not None:
+            self._candidate.add(vad_result.probability, end_sample=self._position, speech=speech)
+            if self._candidate.refuted and not (speech or clear):
+                self._candidate = None
+                self._dropped_candidates += 1
+        return self._candidate
+
+    def _start(self, candidate: Candidate, trigger_sample: int) -> UtteranceStarted:
         self._utterances += 1
-        if self._run_start_sample is None:
-            self._run_start_sample = trigger_sample
-        run = self._run_start_sample
-        # The run can be longer than the list, which forgets windows before the pre-roll and has none of a wake word's
-        # tail. The list can be longer than the run, which a soft window breaks.
-        spoken_windows = max(len(self._preroll_speech), (self._position - run) // WINDOW_SAMPLES)
-        self._running = _RunningUtterance(start_sample, trigger_sample, speech_end_sample, spoken_windows)
-        self._preroll_speech.clear()
+        self._candidate = None
+        start = self._preroll_start(candidate.start_sample)
+        run = candidate.start_sample
+        if self._run_start_sample is not None:  # after a wake word, the run began before the candidate
+            run = min(run, self._run_start_sample)
+        self._running = _RunningUtterance(start, trigger_sample, candidate.speech_end_sample, candidate.speech_windows)
         return UtteranceStarted(
             utterance=self._utterances,
-            start_sample=start_sample,
+            start_sample=start,
             trigger_sample=trigger_sample,
-            speech_sample=min(max(run, start_sample), trigger_sample),
+            speech_sample=max(run, start),
         )
 
     def _extend(self, running: _RunningUtterance) -> list[UtteranceEvent]:

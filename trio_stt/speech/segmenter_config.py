@@ -14,7 +14,8 @@ class SegmenterConfig:
     """Settings of the segmenter.
 
     Attributes:
-        start_probability: Probability of speech above which an utterance starts, 0 to 1.
+        start_probability: Probability of speech above which one window starts an utterance, 0 to 1.
+        confirms_by_evidence: Whether several less probable windows start one, too.
         preroll_samples: Audio from before the start that belongs to the utterance.
         silence_samples: Silence since the last speech that ends an utterance.
         speculation_samples: Silence since the last speech after which a speculative final is due; 0 for never.
@@ -24,6 +25,7 @@ class SegmenterConfig:
     """
 
     start_probability: float
+    confirms_by_evidence: bool
     preroll_samples: int
     silence_samples: int
     speculation_samples: int
@@ -42,6 +44,8 @@ class SegmenterConfig:
         speculates = early_s > 0 and speculation_s < silence_s
         return cls(
             start_probability=1.0 - settings.silero_sensitivity,
+            # A sensitivity that was set means what it means in the reference server: one threshold.
+            confirms_by_evidence=not settings.is_set("silero_sensitivity"),
             preroll_samples=samples_of(settings.pre_recording_buffer_duration),
             silence_samples=samples_of(silence_s),
             speculation_samples=samples_of(speculation_s) if speculates else 0,
