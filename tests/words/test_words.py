@@ -51,7 +51,7 @@ def sentence_clips() -> list[Pcm]:
     return [clip for clip, _ in sentences()]
 
 
-@pytest.fixture(params=["moonshine", "whisper"])
+@pytest.fixture(params=["moonshine", pytest.param("whisper", marks=pytest.mark.long)])
 def engine(request: pytest.FixtureRequest) -> Mapping[str, object]:
     if request.param == "moonshine":
         return {}
