@@ -17,6 +17,7 @@ import trio
 
 from tests.api.test_live_contract import ask
 from tests.support.client import SocketClient, connected, load_pcm
+from tests.support.dictation import Dictation, dictate, real_server_state, texts
 from tests.support.ggml import whisper_tiny_en
 from tests.support.real import moonshine_asset
 from tests.support.server import running_server
@@ -120,17 +121,18 @@ async def test_final_model_makes_partials_too_if_configured(tones: str) -> None:
 
 
 @pytest.mark.contract("8.2")
-async def test_one_engine_with_other_options_for_partials_is_two_lanes() -> None:
-    async with transcribed("--realtime-engine-options", '{"num_threads": 2}') as (client, scheduler):
-        assert normalise(client.text) == WORDS
-        assert list(lanes(scheduler)) == ["main", "realtime"]
-
-
-@pytest.mark.contract("8.2")
-async def test_partials_use_the_options_of_finals_unless_they_have_their_own() -> None:
-    async with transcribed("--engine-options", '{"num_threads": 2}') as (client, scheduler):
-        assert normalise(client.text) == WORDS
-        assert list(lanes(scheduler)) == ["main"]
+@pytest.mark.parametrize(
+    ("setting", "lane_names"),
+    [("realtime_transcription_engine_options", ["main", "realtime"]), ("transcription_engine_options", ["main"])],
+)
+async def test_partials_get_a_lane_of_their_own_only_with_options_of_their_own(
+    setting: str, lane_names: list[str]
+) -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    async with real_server_state(**{setting: {"num_threads": 2}}) as server_state:
+        finals = await dictate(server_state, Dictation(samples[: round(3.5 * rate_hz)], rate_hz))
+        assert normalise(texts(finals)) == WORDS
+        assert [lane.name for lane in server_state.lanes.statistics().lanes] == lane_names
 
 
 async def test_failed_engine_leaves_the_other_lane_working(tmp_path: Path) -> None:
