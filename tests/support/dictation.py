@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests.support.real import moonshine_asset, shared_sentences
 from tests.support.wer import BECKETT, TWO_CITIES
-from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, boundary, kernels
 from trio_stt.protocol.events import Error, Event, Final, Realtime, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.server.build import build_server
@@ -102,6 +102,8 @@ class Dictation:
 @asynccontextmanager
 async def real_server_state(**settings: object) -> AsyncIterator[ServerState]:
     """A server state with the loaded real engine that the settings name."""
+    kernels.warm_up()  # a compilation within a session would take longer than a connection may stall
+    boundary.warm_up()
     server_state = build_server(load_settings(settings))
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
