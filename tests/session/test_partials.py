@@ -186,6 +186,24 @@ async def test_early_first_partial_is_held_until_it_may_be_shown_on_a_full_lane(
 
 
 @virtual_time
+async def test_pause_of_a_degraded_session_does_not_delay_its_first_partial(nursery: trio.Nursery) -> None:
+    live = LiveUtterance()
+    await live.start(nursery)
+    live.load_lane("a", clip_s=5.0)
+    for step_s in range(4):
+        live.lane.partial_policy.observe_delay(trio.current_time() + step_s, 10.0)
+    assert live.lane.partial_policy.is_degraded("a")
+    live.begin(realtime_min_audio_seconds=0.0)  # so that the first partial is made too early to be shown
+    begun_s = trio.current_time()
+    while "partial" not in live.client.log:
+        await live.advance(WINDOW_SAMPLES / SAMPLE_RATE_HZ)
+    assert trio.current_time() - begun_s == pytest.approx(7 * WINDOW_SAMPLES / SAMPLE_RATE_HZ), "later than 0.2 s"
+    made = len(live.engine.clips)
+    await live.advance(0.5)
+    assert len(live.engine.clips) == made, "the pause counts from the first partial"
+
+
+@virtual_time
 async def test_utterance_that_ends_before_the_minimum_shows_no_partial(nursery: trio.Nursery) -> None:
     live = LiveUtterance()
     await live.start(nursery)

@@ -117,9 +117,13 @@ class Partials:
                 if utterance is not None and (self._pending is not None or self._is_due(utterance)):
                     # New before the job: what happens during the job must cancel the pause after it.
                     self._pause, now_s = trio.CancelScope(), trio.current_time()
-                    if await self._transcribe(utterance, self._position_sample):
+                    counts = await self._transcribe(utterance, self._position_sample)
+                    if counts:
                         self._requested_s = now_s
-                    await self._keep_pause()
+                    # No pause after a result that came too early to be shown: that of a degraded session, up to 2 s,
+                    # would delay the first partial of the utterance.
+                    if counts or utterance.number == self._answered:
+                        await self._keep_pause()
                 # While this task waits, this frame would keep the engine's stream of the utterance alive.
                 del utterance
         finally:
