@@ -78,6 +78,7 @@ async def test_speculative_final_is_shown_as_partial_and_becomes_the_final() -> 
         client = await server.connect()
         await speak_and_pause(client)
         assert shown(client) == ["1111", "1111 2222"]
+        assert client.of(Realtime)[-1].stable_text == "1111 2222", "it needs no other evidence"
         assert client.session.report().recording
         partials = client.session.report().realtime_submitted
         assert len(answer.clips) == partials + 1

@@ -33,7 +33,7 @@ Clip = NDArray[np.float32]
 
 STEP_WINDOWS = 5  # 0.16 s between hypotheses, about what one core manages in long utterances
 MAX_CONTRADICTED = 0.03
-MAX_DELAY_S = 1.2
+MAX_DELAY_S = 0.9
 
 
 @dataclass

@@ -282,7 +282,9 @@ class Partials:
         )
         # The utterance may have ended or been cleared while the engine worked.
         shown = utterance.running and old_enough
-        stable = utterance.stabilizer.observe(whole, audio_end_sample=pending.end_sample, publishable=shown)
+        stable = utterance.stabilizer.observe(
+            whole, audio_end_sample=pending.end_sample, publishable=shown, complete=pending.speculative
+        )
         content = (utterance.number, stable.stable, stable.unstable)
         if shown and not (pending.speculative and content == self._shown):
             self._shown = content
