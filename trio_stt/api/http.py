@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import trio
-from quart import Blueprint, Response, jsonify, request, send_from_directory
+from quart import Blueprint, Response, has_request_context, jsonify, request, send_from_directory
 from werkzeug.exceptions import Forbidden, HTTPException, NotFound, RequestEntityTooLarge, RequestTimeout
 
 from trio_stt.access.client_identity import client_identity
@@ -71,7 +71,7 @@ def http_routes(server_state: ServerState) -> Blueprint:
         status, detail = error.code or 500, error.description or error.name
         # Such as the methods that a 405 must name.
         headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-        if request.path.startswith(OPENAI_PATH):
+        if has_request_context() and request.path.startswith(OPENAI_PATH):  # a handshake has no request
             body = msgspec.json.encode(error_body(status, detail))
             return Response(body, mimetype="application/json"), status, headers
         return jsonify(detail=detail), status, headers
