@@ -92,6 +92,7 @@ ADDED = {
     "max_backlog_seconds",
     "stream_stall_timeout_s",
     "idle_timeout_s",
+    "keep_sound_tags",
     "shutdown_grace_s",
     "allowed_hosts",
     "allowed_origins",

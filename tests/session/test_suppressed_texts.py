@@ -161,3 +161,25 @@ async def test_closed_segment_keeps_its_place_between_a_final_and_a_flush() -> N
         await client.settled()
         ends = ("final", "timeline segment_closed", "flushed")
         assert [name for name in client.event_names if name in ends] == list(ends)
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("keep_sound_tags", "text", "finals"),
+    [(False, "[Music]", []), (True, "[Music]", ["[Music]"]), (False, "Well (applause) done", ["Well done."])],
+)
+async def test_sound_tags_are_removed_unless_they_are_kept(
+    text: str, finals: list[str], *, keep_sound_tags: bool
+) -> None:
+    async with server_fixture(answer=always(text), keep_sound_tags=keep_sound_tags) as server:
+        client = await server.connect()
+        client.command("start")
+        for _ in range(25):
+            client.say(1111, 0.04)
+            await trio.sleep(0.04)
+        client.pause(PAUSE_S)
+        await client.settled()
+        assert [event.text for event in client.of(Final)] == finals
+        assert all(("[" in event.text) is keep_sound_tags for event in client.of(Realtime))
+        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
+        assert closed == ([] if finals else ["empty"])

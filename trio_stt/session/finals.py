@@ -58,6 +58,7 @@ class Finals:
         self._live = context.live
         self._lane = context.host.lanes.lane_for(JobKind.FINAL)
         self._hints = Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter)
+        self._keeps_sound_tags = settings.keep_sound_tags
         self._counters = context.counters
         self._state = context.state
         self._publisher = publisher
@@ -235,6 +236,8 @@ class Finals:
 
     def _publish(self, utterance: ActiveUtterance, transcript: Transcript) -> None:
         """Publish the final; or, if the text is empty or a hallucination, that the segment is closed."""
+        if not self._keeps_sound_tags:
+            transcript = transcript.without_sound_tags()
         text = finalize_text(transcript.text)
         reason = rejected_text(text)
         if reason is None:

@@ -20,6 +20,7 @@ from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.speech.repetition import RejectedText, rejected_text
+from trio_stt.speech.sound_tags import without_sound_tags
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Partials:
         self._host = context.host
         self._lane = context.host.lanes.lane_for(JobKind.PARTIAL)
         self._hints = Hints(prompt=settings.initial_prompt_realtime, vad_filter=settings.vad_filter)
+        self._keeps_sound_tags = settings.keep_sound_tags
         self._counters = context.counters
         self._state = context.state
         self._read_clip = context.pipeline.clip
@@ -270,6 +272,8 @@ class Partials:
 
     def _publish(self, pending: _Pending, result: JobResult) -> None:
         utterance, text = pending.utterance, result.transcript.text
+        if not self._keeps_sound_tags:
+            text = without_sound_tags(text)
         old_enough = self._position_sample >= utterance.cadence.shown_from_sample
         if old_enough:
             self._answered = utterance.number

@@ -52,5 +52,7 @@ class SpeechSettings(SettingsGroup):
     """How readily the end of a syllable is detected."""
     realtime_boundary_followup_delays: Annotated[_Delays, new_sessions()] = (0.05, 0.2)
     """Seconds after the end of a syllable at which further partials are made, separated by commas."""
+    keep_sound_tags: Annotated[bool, new_sessions()] = False
+    """Keep what engines write for sounds that are no words, such as [Music] or (applause)."""
     realtime_callback: Annotated[Literal["update", "stabilized"], new_sessions()] = "update"
     """What `text` of a partial carries: the raw hypothesis, or the stable text with the rest."""

@@ -5,12 +5,14 @@ engine is created, used and closed on one OS thread, which its lane owns.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trio_stt.speech.sound_tags import pieces_without_sound_tags, without_sound_tags
 
 SAMPLE_RATE_HZ = 16_000
 """Every engine receives mono audio at this rate, in Hz."""
@@ -155,6 +157,15 @@ class Transcript:
     text: str
     language: str | None = None
     segments: tuple[TimedText, ...] = ()
+
+    def without_sound_tags(self) -> "Transcript":
+        """The transcript of what was spoken: without tags such as `[Music]`."""
+        text = without_sound_tags(self.text)
+        if text == self.text:
+            return self
+        spoken = pieces_without_sound_tags([each.text for each in self.segments])
+        segments = tuple(replace(each, text=words) for each, words in zip(self.segments, spoken, strict=True) if words)
+        return replace(self, text=text, segments=segments)
 
 
 class Engine(Protocol):
