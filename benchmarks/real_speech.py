@@ -98,8 +98,8 @@ def show(compared: Sequence[Comparison]) -> None:
     for kind, members in rows.items():
         sums = total(members)
         if kind == NO_SPEECH:
-            per_10_min = sums.heard / max(sums.duration_s, 1e-9) * 600
-            print(f"{kind:<18}{sums.clips:>6}{sums.heard:>7}{'':>50}{per_10_min:>17.1f}")
+            per_10_min = sums.recognised / max(sums.duration_s, 1e-9) * 600
+            print(f"{kind:<18}{sums.clips:>6}{sums.recognised:>7}{'':>50}{per_10_min:>17.1f}")
             continue
         print(
             f"{kind:<18}{sums.clips:>6}{sums.spoken:>7}{sums.engine_wer:>8.1%}{sums.product_wer:>9.1%}{sums.deaf:>8}"

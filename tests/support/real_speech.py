@@ -65,7 +65,7 @@ def real_recordings() -> list[Recording]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hearing:
+class WordComparison:
     """What was heard of one recording.
 
     Attributes:
@@ -77,7 +77,7 @@ class Hearing:
         last: Whether the last word is right.
     """
 
-    heard: int
+    recognised: int
     spoken: int
     wrong: int
     right: int
@@ -85,21 +85,23 @@ class Hearing:
     last: bool
 
 
-def hearing(reference: str, hypothesis: str) -> Hearing:
+def compare_words(reference: str, hypothesis: str) -> WordComparison:
     """Compare two texts after Whisper's normaliser."""
-    spoken, heard = normalise(reference).split(), normalise(hypothesis).split()
-    if not spoken or not heard:
-        wrong = len(spoken) + len(heard)
-        return Hearing(heard=len(heard), spoken=len(spoken), wrong=wrong, right=0, first=False, last=False)
-    compared = jiwer.process_words(" ".join(spoken), " ".join(heard))
+    spoken, recognised = normalise(reference).split(), normalise(hypothesis).split()
+    if not spoken or not recognised:
+        wrong = len(spoken) + len(recognised)
+        return WordComparison(
+            recognised=len(recognised), spoken=len(spoken), wrong=wrong, right=0, first=False, last=False
+        )
+    compared = jiwer.process_words(" ".join(spoken), " ".join(recognised))
     right = {
         index
         for chunk in compared.alignments[0]
         if chunk.type == "equal"
         for index in range(chunk.ref_start_idx, chunk.ref_end_idx)
     }
-    return Hearing(
-        heard=len(heard),
+    return WordComparison(
+        recognised=len(recognised),
         spoken=len(spoken),
         wrong=compared.substitutions + compared.insertions + compared.deletions,
         right=len(right),
@@ -113,8 +115,8 @@ class Comparison:
     """One recording: the engine alone on the whole clip, and the product."""
 
     recording: Recording
-    engine: Hearing
-    product: Hearing
+    engine: WordComparison
+    product: WordComparison
     engine_text: str
     product_text: str
     duration_s: float
@@ -122,7 +124,7 @@ class Comparison:
     @property
     def deaf(self) -> bool:
         """Whether the product heard no word where the engine alone has at least half of the words right."""
-        return not self.product.heard and 0 < self.engine.spoken <= 2 * self.engine.right
+        return not self.product.recognised and 0 < self.engine.spoken <= 2 * self.engine.right
 
 
 Padding = Callable[[NDArray[np.int16], int], NDArray[np.int16]]
@@ -145,8 +147,8 @@ async def compare(
         compared.append(
             Comparison(
                 recording=recording,
-                engine=hearing(recording.words, alone),
-                product=hearing(recording.words, text),
+                engine=compare_words(recording.words, alone),
+                product=compare_words(recording.words, text),
                 engine_text=alone,
                 product_text=text,
                 duration_s=len(samples) / rate_hz,
@@ -174,7 +176,7 @@ class Total:
     product_first: int
     engine_last: int
     product_last: int
-    heard: int
+    recognised: int
     duration_s: float
 
     @property
@@ -202,7 +204,7 @@ def total(compared: Sequence[Comparison]) -> Total:
             product_first=each.product.first,
             engine_last=each.engine.last,
             product_last=each.product.last,
-            heard=each.product.heard,
+            recognised=each.product.recognised,
         )
     names = Total.__dataclass_fields__.keys() - {"duration_s"}
     return Total(**{name: counts[name] for name in names}, duration_s=sum(each.duration_s for each in compared))

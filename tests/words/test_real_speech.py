@@ -31,8 +31,10 @@ async def test_product_hears_what_its_engine_hears(moonshine: Engine, every: int
     async with real_server_state(use_main_model_for_realtime=True) as server_state:
         compared = await compare(server_state, moonshine, real_recordings()[::every])
     speech = [each for each in compared if each.recording.kind != NO_SPEECH]
-    heard = [(each.recording.path.name, each.product_text) for each in compared if each.recording.kind == NO_SPEECH]
-    assert [each for each in heard if each[1]] == []
+    recognised = [
+        (each.recording.path.name, each.product_text) for each in compared if each.recording.kind == NO_SPEECH
+    ]
+    assert [each for each in recognised if each[1]] == []
     assert [each.recording.path.name for each in speech if each.deaf] == []
     sums = total(speech)
     assert sums.product_wer <= sums.engine_wer + slack
@@ -40,7 +42,7 @@ async def test_product_hears_what_its_engine_hears(moonshine: Engine, every: int
     assert sums.product_last >= sums.engine_last - slack * sums.clips
 
 
-async def test_word_between_digital_silence_is_heard() -> None:
+async def test_word_between_digital_silence_is_recognised() -> None:
     """Recorders and browsers with noise suppression send zeros around a word."""
     word, rate_hz = next(each for each in real_recordings() if each.kind == "command").read()
     zeros = np.zeros((2 * rate_hz, word.shape[1]), np.int16)
