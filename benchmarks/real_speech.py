@@ -1,11 +1,12 @@
-"""Words heard of real people, by kind of recording: the product beside its engine alone on each whole clip.
+"""Recognised words of real people, by kind of recording: the product beside its engine alone on each whole clip.
 
     TRIO_STT_TEST_SPEECH=… python -m benchmarks.real_speech
     TRIO_STT_TEST_SPEECH=… python -m benchmarks.real_speech --half 1 --around room --details
 
 The product is the session of `trio-stt transcribe`, faster than real time. For each kind, the table shows word error
-rates (Whisper's normaliser), clips of which the product heard no word although the engine alone has half of the words
-right, clips whose first and last word are right (engine alone, product), and words heard in 10 min without speech.
+rates (Whisper's normaliser), clips in which the product recognised no word although the engine alone has half of the
+words right, clips whose first and last word are right (engine alone, product), and words recognised in 10 min without
+speech.
 
 Results of the engine are kept in the folder for temporary files by the content of the clip, so that a second run costs
 only what has changed. `--setting name=value` may be repeated.

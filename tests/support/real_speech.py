@@ -1,4 +1,4 @@
-"""Recordings of real people and of sounds without speech, and how many of their words were heard.
+"""Recordings of real people and of sounds without speech, and how many of their words were recognised.
 
 The folder that TRIO_STT_TEST_SPEECH names has `manifest.tsv` (path, language, kind) and `transcripts.json`. Only
 English is judged: the engine of the tests knows no other language.
@@ -66,10 +66,10 @@ def real_recordings() -> list[Recording]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordComparison:
-    """What was heard of one recording.
+    """The recognised words of one recording, compared with its transcript.
 
     Attributes:
-        heard: Words that were heard.
+        heard: Number of recognised words.
         spoken: Words of the reference.
         wrong: Words substituted, missing or added.
         right: Words that are right.
@@ -123,7 +123,7 @@ class Comparison:
 
     @property
     def deaf(self) -> bool:
-        """Whether the product heard no word where the engine alone has at least half of the words right."""
+        """Whether the product recognised no word although the engine alone has at least half of the words right."""
         return not self.product.recognised and 0 < self.engine.spoken <= 2 * self.engine.right
 
 

@@ -1,4 +1,4 @@
-"""Real people's speech: the product hears the words that its engine hears, and no words in other sounds.
+"""Real people's speech: the product recognises the words that its engine recognises, and no words in other sounds.
 
 CI judges a tenth of the recordings, `long` all of them. `python -m benchmarks.real_speech` prints the table.
 """
