@@ -31,6 +31,10 @@ SPECIMENS = [
         b"HTTP2-Settings: !\r\n\r\n"
     ),
     (
+        b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    ),
+    (
         b"GET /ws/transcribe HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \xff\r\n\r\n"
     ),
@@ -128,8 +132,8 @@ async def test_requests_that_once_failed_are_rejected(
 ) -> None:
     async with serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port:
         found = await statuses(port, SPECIMENS)
-    assert all(status is None or 400 <= status < 500 for status in found[:-3]), found
-    assert found[-2:] == [400, UNKNOWN_VERSION]
+    assert all(status is None or 400 <= status < 500 for status in found[:-4]), found
+    assert found[-3:] == [404, 400, UNKNOWN_VERSION]
     assert_unharmed(log.records)
 
 
