@@ -19,6 +19,7 @@ from tests.support.real import shared_input
 from tests.support.sound_files import RATE_HZ, Samples, encode, read, sweep
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.errors import AudioFileError
+from trio_stt.server.recording_files import RecordingFiles
 from trio_stt.sound import source as source_module
 from trio_stt.sound.reader import open_sound
 
@@ -78,7 +79,7 @@ FFMPEG_KINDS = [
         ("avi", "libmp3lame", 44_100),
         ("flv", "aac", 44_100),
     ],
-    *[("wv", "wavpack", 16_000), ("tta", "tta", 16_000), ("ac3", "ac3", 48_000)],
+    *[("wav", "libmp3lame", 16_000), ("wv", "wavpack", 16_000), ("tta", "tta", 16_000), ("ac3", "ac3", 48_000)],
 ]
 
 
@@ -108,6 +109,28 @@ def with_size(path: Path, size_bytes: int) -> Path:
     content[4:8] = content[40:44] = struct.pack("<I", size_bytes)
     path.write_bytes(content)
     return path
+
+
+@pytest.mark.parametrize("channels", range(1, 9))
+def test_wav_of_unknown_size_has_up_to_8_channels(tmp_path: Path, channels: int) -> None:
+    path = wav(tmp_path / "a.wav", np.stack([SWEEP] * channels, axis=1))
+    content = bytearray(path.read_bytes())
+    content[40:44] = bytes(4)
+    path.write_bytes(content)
+    with closing(open_sound(str(path))) as sound:
+        assert sound.channels == channels
+        assert np.concatenate(list(sound.blocks())).shape == (SWEEP.size, channels)
+
+
+def test_recording_of_a_killed_server_is_read(tmp_path: Path) -> None:
+    killed = RecordingFiles(tmp_path, "killed")
+    killed.add(expected := np.random.default_rng(0).integers(-9_000, 9_000, 3 * RATE_HZ).astype(np.int16))
+    content = killed.parts[0].read_bytes()
+    killed.abandon()
+    (tmp_path / "killed.flac.part").write_bytes(content)
+    samples, _, _ = read(tmp_path / "killed.flac.part")
+    assert samples.size >= expected.size - 2 * 4096, "libsndfile keeps a block or two in memory"
+    assert np.array_equal(samples, expected[: samples.size])
 
 
 @pytest.mark.parametrize("size_bytes", [0, 0x7FFF_F000, 0x8000_0000, 0xFFFF_FFFF])
@@ -140,6 +163,7 @@ CUT_KINDS = [
         ("au", "pcm_s16be", 16_000),
     ],
     *[("amr", "libopencore_amrnb", 8_000), ("flv", "aac", 44_100), ("wav", "adpcm_ms", 16_000)],
+    ("wav", "libmp3lame", 16_000),
 ]
 
 

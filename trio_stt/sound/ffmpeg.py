@@ -28,7 +28,7 @@ _READ_ALLOWANCE_BYTES = 64 << 20
 endless loop would never stop reading."""
 _MIN_LOSS_S = 0.5
 """Seconds by which a file may end before its stated length and still be whole: encoders round, and cut the padding."""
-_STATED = frozenset({"mp4", "matroska", "flv", "avi", "asf"})
+_STATED = frozenset({"mp4", "matroska", "flv", "avi", "asf", "wav"})
 """Containers with their length in the header. Elsewhere FFmpeg often estimates it from the file's size and a bit rate,
 which says nothing about the end."""
 _CONSTANT_RATE = frozenset({"mp3", "ac3", "eac3", "dts"})

@@ -17,6 +17,8 @@ _MAX_STATED_S = 1e6
 """Seconds; a longer stated length means an unknown one, for which libsndfile gives the largest possible number."""
 _SHORTER_THAN_STATED = re.compile(r"(?:data|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)")
 """In libsndfile's log: the size of the samples that the header of a WAV, AIFF, 8SVX or AU states, and the real size."""
+_MIN_LOSS_S = 0.05
+"""A file that ends less than this before its stated length is whole: some codecs count their padding."""
 _STREAMED_BYTES = 0x7FFF_0000
 """From this size on, the size in a header means an unknown size: programs that write to a pipe put it there."""
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
@@ -49,6 +51,9 @@ class SndfileDecoder:
             self._file = _ForwardFile(source.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
             raise DamagedSound(_reason(error)) from None
+        if self._file.subtype.startswith("MPEG"):  # MP3 in a WAV: see `reader` for why FFmpeg reads it
+            self._file.close()
+            raise DamagedSound("MPEG audio is not read here")
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self._stated_frames: int = self._file.frames
@@ -68,7 +73,7 @@ class SndfileDecoder:
         for block in self._raw_blocks():
             frames += len(block)
             yield block if scale is None else np.clip(np.nan_to_num(block) * np.float32(scale), -1, 1)
-        if self.length_s is not None and frames < self._stated_frames:
+        if self.length_s is not None and frames < self._stated_frames - _MIN_LOSS_S * self.rate_hz:
             raise DamagedSound(f"it ends after {frames / self.rate_hz:.1f} of {self.length_s:.1f} s")
         if self._is_cut():
             raise DamagedSound("it is shorter than its header says")
