@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import resource
 import signal
@@ -40,6 +41,8 @@ def trio_stt(*arguments: object) -> subprocess.CompletedProcess[bytes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trio_stt.cli.transcribe.start_logging", lambda *_: None)  # it would last for other tests
         patch.setattr(sys, "setswitchinterval", lambda _: None)  # the same
+        # A server that another test started here may have left a handler whose stream is closed.
+        patch.setattr(logging.getLogger("trio_stt"), "handlers", [logging.NullHandler()])
         patch.setattr(sys, "stdout", io.TextIOWrapper(out, write_through=True))
         patch.setattr(sys, "stderr", io.TextIOWrapper(err, write_through=True))
         status = main([*map(str, arguments)])
