@@ -191,7 +191,6 @@ class LaneHealth:
 
     def _enter(self, state: LaneState) -> None:
         self._state = state
-        self._outage_end_s = (
-            math.inf
-        )  # any change of state ends an outage; RESTARTING sets the end of a new one after this
+        # Any change of state ends an outage; for RESTARTING, the caller sets the end of the new one after this.
+        self._outage_end_s = math.inf
         self._state_waiters.unpark_all()
