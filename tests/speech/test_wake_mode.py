@@ -42,6 +42,7 @@ class ScriptedDetector:
 
     def reset(self) -> None:
         self.resets += 1
+        self.word = None  # what was spoken before a reset is never detected after it
 
 
 class Stream:
