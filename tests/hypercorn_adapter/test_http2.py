@@ -78,6 +78,26 @@ async def test_unreadable_request_is_rejected_and_the_next_one_answered(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [*LIVE[:2], (b":path", b"/ws/transcribe"), LIVE[3]],
+        [(b":method", b"CONNECT"), (b":protocol", b"websocket"), LIVE[1], (b":path", b"/ws/transcribe"), LIVE[3]],
+    ],
+    ids=["request", "handshake without a version"],
+)
+async def test_request_for_the_socket_needs_a_handshake_of_the_version(
+    monkeypatch: pytest.MonkeyPatch, fields: Fields
+) -> None:
+    async with (
+        serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port,
+        await trio.open_tcp_stream("127.0.0.1", port) as stream,
+    ):
+        client = Http2Client(stream)
+        await client.send(1, fields)
+        assert await client.status(1) == 426
+
+
 async def test_body_that_goes_on_after_its_answer_is_discarded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

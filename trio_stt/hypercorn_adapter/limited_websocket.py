@@ -141,12 +141,9 @@ class LimitedWSStream(WSStream):
         if status_code != _BAD_REQUEST or self.handshake.version == WEBSOCKET_VERSION:
             await super()._send_error_response(status_code)
             return
-        headers = [
-            (b"connection", b"upgrade, close"),
-            (b"upgrade", b"websocket"),
-            (b"sec-websocket-version", WEBSOCKET_VERSION),
-            (b"content-length", b"0"),
-        ]
+        headers = [(b"sec-websocket-version", WEBSOCKET_VERSION), (b"content-length", b"0")]
+        if self.handshake.http_version == "1.1":  # HTTP/2 has no such headers
+            headers += [(b"connection", b"upgrade, close"), (b"upgrade", b"websocket")]
         await self.send(Response(stream_id=self.stream_id, status_code=_UPGRADE_REQUIRED, headers=headers))
         await self.send(EndBody(stream_id=self.stream_id))
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 import trio
-from quart import Blueprint, Response, jsonify, websocket
+from quart import Blueprint, Response, jsonify, request, websocket
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.access.host_and_origin import Rejection
@@ -97,7 +97,9 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
 
     @routes.get(_PATH)
     async def upgrade_required() -> tuple[Response, int, dict[str, str]]:
-        headers = {"Connection": "upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        headers = {"Sec-WebSocket-Version": "13"}
+        if request.http_version == "1.1":  # HTTP/2 has no such headers
+            headers |= {"Connection": "upgrade", "Upgrade": "websocket"}
         return jsonify(detail="this address takes WebSocket handshakes only"), _UPGRADE_REQUIRED, headers
 
     @routes.websocket(_PATH)
