@@ -1,6 +1,8 @@
 """Sound files of every kind give their samples; a fault is reported in one line."""
 
+import io
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -439,6 +441,18 @@ def test_endless_pipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(AudioFileError, match=r"/dev/zero: has more than 0 GiB; save it as a file"):
         open_sound("/dev/zero")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pipe_that_fills_the_disk_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO(bytes(5 << 19))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(content))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9 << 18, before[1]))  # within the last piece
+    try:
+        with pytest.raises(AudioFileError, match="-: cannot be copied to a temporary file: No space left on device"):
+            open_sound("-")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 Decoders need a file that they can seek in: the length of a pipe is unknown, and an MP4 may have its index at the end.
 """
 
+import errno
+import os
 import stat
 import sys
 import tempfile
 from contextlib import ExitStack
-from os import fstat
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -35,7 +36,7 @@ def open_source(name: str) -> tuple[BinaryIO, bool]:
         source = Path(name).open("rb", buffering=0)  # noqa: SIM115 - the decoder keeps it open
     except OSError as error:
         raise AudioFileError(f"{shown_name(name)}: cannot be opened: {error.strerror or error}") from None
-    if stat.S_ISREG(fstat(source.fileno()).st_mode):
+    if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
         return source, False
     with source:
         return _copied(source, name), True
@@ -63,7 +64,8 @@ def _copied(source: IO[bytes], name: str) -> BinaryIO:
                     raise AudioFileError(
                         f"{shown_name(name)}: has more than {MAX_PIPE_BYTES >> 30} GiB; save it as a file"
                     )
-                copy.write(piece)
+                if copy.write(piece) < len(piece):  # an unbuffered file on a disk that became full
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - reported like the system's
             undo.pop_all()
     except OSError as error:
         reason = error.strerror or error
