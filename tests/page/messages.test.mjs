@@ -29,6 +29,10 @@ test('the server’s warnings are reworded with their numbers', () => {
     ['Maximum per-session audio buffer reached: the utterance was cut at 30 s.', /spoke for 30 s/],
     ['Final transcription backlog: 4 utterances wait, none is lost; the lane is full', /4 utterances wait/],
     ['No audio came for 2.5 s: the utterance was ended.', /for 2\.5 s/],
+    [
+      'The utterance was ended while you were disconnected: another session needed its place (max_active_speakers).',
+      /another speaker needed your place/,
+    ],
     ['Partials come less often for a while: the server does not keep up.', /words appear less often/],
     ['The server shuts down: what was said so far is still written, more is not heard.', /so far is still transcribed/],
     ['Audio was ignored: send the start command first.', /Press Talk/],

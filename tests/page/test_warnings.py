@@ -17,18 +17,22 @@ console.log(JSON.stringify(JSON.parse(process.argv[1]).map((message) => warningM
 
 
 def server_warnings() -> Iterator[str]:
-    """Texts of all `publisher.warning(...)` calls in the package, with 3 for each value."""
+    """Texts of all warnings that the package publishes, with 3 for each value."""
     for path in sorted((ROOT / "trio_stt").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr == "warning"
-                and "publisher" in ast.unparse(node.func.value)
-            ):
-                [text] = node.args
+            for text in warning_texts(node):
                 parts = text.values if isinstance(text, ast.JoinedStr) else [text]
                 yield "".join(str(part.value) if isinstance(part, ast.Constant) else "3" for part in parts)
+
+
+def warning_texts(node: ast.AST) -> list[ast.expr]:
+    """The texts in a call of `publisher.warning`, or of `_end_utterance`, which passes its text on to it by a name."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return []
+    publishes = node.func.attr == "warning" and "publisher" in ast.unparse(node.func.value)
+    return [
+        text for text in node.args if publishes or node.func.attr == "_end_utterance" if not isinstance(text, ast.Name)
+    ]
 
 
 def test_page_rewords_every_server_warning() -> None:

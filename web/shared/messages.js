@@ -60,6 +60,10 @@ const WARNINGS = [
     /No audio (?:\w+ )?for ([\d.]+) s/i,
     'The server received no audio for $1 s, so it ended the utterance. What it received before is transcribed',
   ],
+  [
+    /ended while you were disconnected/i,
+    'While the connection was lost, another speaker needed your place, so the server ended your utterance. What it received before is transcribed',
+  ],
   [/shut(?:s|ting) down/i, 'The server is shutting down. What you said so far is still transcribed'],
 ];
 
