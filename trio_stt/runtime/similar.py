@@ -12,5 +12,5 @@ def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
         known: The names to choose from, likewise.
         prefix: What stands before each of them; it makes no names similar.
     """
-    similar = get_close_matches(name, list(known))
-    return f"; did you mean {' or '.join(prefix + other for other in similar)}?" if similar else ""
+    *others, last = [prefix + other for other in get_close_matches(name, list(known))] or [""]
+    return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if last else ""
