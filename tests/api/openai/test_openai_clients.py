@@ -1,10 +1,14 @@
 """OpenAI's own Python client, unmodified, against real servers."""
 
+import errno
 import io
 import logging
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openai
@@ -153,6 +157,23 @@ async def test_client_that_disconnects_leaves_nothing(monkeypatch: pytest.Monkey
         with trio.fail_after(10):
             while server_state.active_sessions or server_state.registry.reserved:  # noqa: ASYNC110 - of other tasks
                 await trio.sleep(0.01)
+
+
+async def test_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(io.FileIO):
+        def write(self, data: Any) -> int:
+            """Half of it, then nothing."""
+            if self.tell():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data[: len(data) // 2])
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FullDisk(os.memfd_create("disk"), "r+"))
+    server_state = composed(monkeypatch, FakeEngine())
+    async with serving(monkeypatch, server_state) as port, async_client(port) as client:
+        await server_state.lanes.wait_loaded()
+        with pytest.raises(openai.InternalServerError, match="No space left on device") as caught:
+            await client.audio.transcriptions.create(file=("a.wav", noise(0.5)), model="whisper-1")
+    assert caught.value.status_code == 507
 
 
 async def test_text_is_not_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -153,13 +153,27 @@ async def _store(source: BinaryIO, max_bytes: int) -> dict[str, list[str]]:
                 raise too_large
             pending += form.feed(part)
             if len(pending) >= _WRITE_BYTES:
-                await trio.to_thread.run_sync(source.write, bytes(pending))
+                await trio.to_thread.run_sync(_write, source, bytes(pending))
                 pending.clear()
     except RequestEntityTooLarge:  # Quart's, by the header Content-Length
         raise too_large from None
     fields = form.finish()
-    await trio.to_thread.run_sync(source.write, bytes(pending))
+    await trio.to_thread.run_sync(_write, source, bytes(pending))
     return fields
+
+
+def _write(source: BinaryIO, data: bytes) -> None:
+    """Write all of it: one call on an unbuffered file may write less, on a full disk above all.
+
+    Raises:
+        RequestError: It cannot be written.
+    """
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[source.write(left) :]
+    except OSError as error:
+        raise RequestError(507, f"the sound cannot be stored: {error.strerror or error}") from None
 
 
 class _Upload:
