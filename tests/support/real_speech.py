@@ -199,11 +199,11 @@ def total(compared: Sequence[Comparison]) -> Total:
             spoken=each.engine.spoken,
             engine_wrong=each.engine.wrong,
             product_wrong=each.product.wrong,
-            deaf=each.deaf,
-            engine_first=each.engine.first,
-            product_first=each.product.first,
-            engine_last=each.engine.last,
-            product_last=each.product.last,
+            deaf=int(each.deaf),
+            engine_first=int(each.engine.first),
+            product_first=int(each.product.first),
+            engine_last=int(each.engine.last),
+            product_last=int(each.product.last),
             recognised=each.product.recognised,
         )
     names = Total.__dataclass_fields__.keys() - {"duration_s"}
