@@ -169,9 +169,13 @@ def begins_with_hello_and_ready(events: list[Event]) -> None:
 
 
 def partials_are_within_their_utterance(events: list[Event]) -> None:
-    """Partials come after `recording_started` and `status recording`, and before the end of their utterance."""
+    """Partials come after `recording_started` and `status recording`, and before the end of their utterance.
+
+    The one that withdraws the text of an utterance without words comes after its end, before `segment_closed`.
+    """
     recording: int | None = None
     announced = False
+    closed: set[int] = set()
     for event in events:
         match event:
             case Timeline(event="recording_started", segment_id=int(number)):
@@ -181,6 +185,10 @@ def partials_are_within_their_utterance(events: list[Event]) -> None:
                 announced = True
             case Timeline(event="recording_ended") | Clear():
                 recording = None
+            case Realtime(retracted=True, segment_id=number):
+                assert number not in closed
+            case Timeline(event="segment_closed", segment_id=int(number)):
+                closed.add(number)
             case Realtime(segment_id=number):
                 assert announced
                 assert number == recording
