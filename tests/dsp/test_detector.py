@@ -99,7 +99,8 @@ def test_soft_speech_after_loud_speech(silero: SileroModel, lead_dbfs: float, pa
         (reference,) = starts_in(always_fed(silero, samples)[0], place)
         assert found is not None
         assert found - place[0][0] < PRE_ROLL_WINDOWS
-        assert reference is None or found <= reference + 1
+        # Three windows, 0.1 s: the pre-roll is seven times as long.
+        assert reference is None or found <= reference + 3
 
 
 @pytest.mark.parametrize("before", ["digital silence", "noise that stops"])

@@ -137,11 +137,11 @@ def test_full_server_is_reported_until_there_is_room(server: ServerProcess, spee
 @pytest.mark.contract("9.5", "11/28")
 def test_failed_engine_is_reported_on_page_and_in_operations(tmp_path: Path, speech: Path) -> None:
     with (
-        ServerProcess(tmp_path / "output.txt", ["--model", str(tmp_path / "nothing")]) as broken,
+        ServerProcess(tmp_path / "output.txt", ["--realtime-model", str(tmp_path / "nothing")]) as broken,
         open_page(broken.url, speech) as page,
     ):
         expect_connection(page, "Engine failed")
-        expect(page.get_by_test_id("notice")).to_contain_text("The speech engine failed to start")
+        expect(page.get_by_test_id("notice")).to_contain_text("The engine for live words failed to start")
         page.get_by_test_id("operations-open").click()
-        expect(page.get_by_test_id("lane")).to_contain_text("Failed")
+        expect(page.get_by_test_id("lane").nth(1)).to_contain_text("Failed")
         expect(page.get_by_test_id("operations").get_by_role("status")).to_contain_text("An engine failed:")

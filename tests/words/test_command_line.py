@@ -55,7 +55,7 @@ def test_json_has_the_times_of_each_segment() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     segments = json.loads(done.stdout)
     assert [segment["segmentId"] for segment in segments] == list(range(1, len(segments) + 1))
-    assert word_error_rate(TWO_CITIES, " ".join(segment["text"] for segment in segments)) <= 0.08
+    assert word_error_rate(TWO_CITIES, " ".join(segment["text"] for segment in segments)) <= 0.1
     times = [time for segment in segments for time in (segment["start"], segment["end"])]
     assert times == sorted(times)
     assert 0 < times[0] < 2

@@ -18,9 +18,10 @@ evidence."""
 _LEAST = -0.5
 """Log-odds that one window adds, at least: a pause of 0.2 s within a word must not use up its evidence."""
 
-_ENOUGH = 3.0
-"""Evidence that confirms a candidate, in log-odds: one window above 0.95, or four of 0.7. On the recordings of
-`benchmarks.real_speech`, every clip of speech reaches 28, and sounds without any speech 2.3 at most."""
+_ENOUGH = 6.0
+"""Evidence that confirms a candidate, in log-odds: two windows above 0.95, or eight of 0.7. On the recordings of
+`benchmarks.real_speech`, every clip of speech reaches 28, and sounds without any speech 2.3 at most; telephone noise
+reached 4.4. One window above `start_probability` needs no more evidence."""
 
 _MAX_AGE_SAMPLES = SAMPLE_RATE_HZ
 """A candidate reaches back at most this far: evidence that grows more slowly is no beginning of a word."""
