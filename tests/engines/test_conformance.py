@@ -67,7 +67,7 @@ def test_shared_engine_gives_the_same_text_on_several_threads(config: EngineConf
 def test_word_error_rate_on_whole_sentences(engine: Engine) -> None:
     transcripts: list[str] = []
     references: list[str] = []
-    for path, words in shared_sentences():
+    for path, words in shared_sentences()[::2]:
         transcripts.extend(t.text for t in engine.transcribe(batch_of(read_16k(path))))
         references.append(words)
     assert word_error_rate(" ".join(references), " ".join(transcripts)) <= WER_BOUND

@@ -132,7 +132,7 @@ def test_hub_model_without_a_network_is_named(tmp_path: Path) -> None:
         "    print(error)\n"
     )
     # The library reads the endpoint when it is imported. Nothing listens there: every request is refused.
-    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:1"}
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:1", "HF_HUB_OFFLINE": ""}
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment, timeout=120
     )

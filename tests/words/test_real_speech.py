@@ -38,8 +38,9 @@ async def test_product_hears_what_its_engine_hears(moonshine: Engine, every: int
     assert [each.recording.path.name for each in speech if each.deaf] == []
     sums = total(speech)
     assert sums.product_wer <= sums.engine_wer + slack
-    assert sums.product_first >= sums.engine_first - slack * sums.clips
-    assert sums.product_last >= sums.engine_last - slack * sums.clips
+    clips = max(1.0, slack * sums.clips)  # one clip says nothing
+    assert sums.product_first >= sums.engine_first - clips
+    assert sums.product_last >= sums.engine_last - clips
 
 
 async def test_word_between_digital_silence_is_recognised() -> None:
