@@ -19,7 +19,8 @@ import trio
 from tests.support.real import moonshine_asset, shared_input
 from tests.support.wer import BECKETT, TWO_CITIES, word_error_rate
 from trio_stt.cli import main
-from trio_stt.cli.transcribe import _check_all, _Output
+from trio_stt.cli.transcribe import _check_all
+from trio_stt.cli.transcript_output import TranscriptOutput
 from trio_stt.errors import AudioFileError
 from trio_stt.protocol.transcript_formats import SpokenSegment, as_json, as_srt, as_text, as_vtt
 from trio_stt.server.sound_client import decode_in_thread
@@ -237,7 +238,9 @@ def test_words_before_the_end_of_a_cut_file_are_written(tmp_path: Path, format_n
 def test_one_bad_file_among_others_is_reported_and_skipped() -> None:
     done = trio_stt("transcribe", __file__, moonshine_asset("beckett.wav"), "/nowhere.wav")
     assert done.returncode == 1
-    assert word_error_rate(BECKETT, done.stdout.decode()) <= 0.2
+    name, _, text = done.stdout.decode().partition("\n")
+    assert "beckett.wav" in name
+    assert word_error_rate(BECKETT, text) <= 0.2
     assert [line.split(": ")[1] for line in done.stderr.decode().splitlines()] == [__file__, "/nowhere.wav"]
 
 
@@ -249,12 +252,14 @@ def test_without_a_readable_file_each_is_reported() -> None:
 
 def test_interrupt_keeps_the_words_that_were_printed() -> None:
     files = [moonshine_asset("beckett.wav"), *[moonshine_asset("two_cities.wav")] * 40]
-    command = [sys.executable, "-m", "trio_stt", "transcribe", *map(str, files)]
+    # A shell starts background jobs with SIGINT ignored, which the program would inherit from the tests.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "trio_stt", "transcribe", *map(str, files)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603 - our own program
         assert process.stdout is not None
-        first = process.stdout.readline()
+        name, first = process.stdout.readline(), process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=60)
+    assert b"beckett.wav" in name
     assert b"tried" in first.lower()
     assert process.returncode == 130
     assert rest.count(b"best of times") < 40
@@ -263,7 +268,7 @@ def test_interrupt_keeps_the_words_that_were_printed() -> None:
 def test_interrupt_writes_the_finished_segments_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: object, __: object, ___: object, output: _Output) -> None:
+    def interrupted(_: object, __: object, ___: object, output: TranscriptOutput) -> None:
         output.add(SEGMENTS[0])
         raise KeyboardInterrupt
 
@@ -277,7 +282,7 @@ def test_output_is_utf_8_on_every_console(monkeypatch: pytest.MonkeyPatch) -> No
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     text = "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve \N{GREEK SMALL LETTER PI}"
-    _Output("text").add(SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.0, text=text))
+    TranscriptOutput("text").add(SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.0, text=text))
     assert written.getvalue().decode() == f"{text}\n"
 
 

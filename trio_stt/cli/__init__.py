@@ -110,7 +110,7 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
         return serve(settings)
     from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
 
-    return transcribe(settings, files=parsed.files, format_name=parsed.format)
+    return transcribe(settings, files=parsed.files, format_name=parsed.format, target=parsed.output)
 
 
 def _parser() -> Parser:
@@ -124,6 +124,12 @@ def _parser() -> Parser:
         "files", nargs="+", metavar="FILE", help="sound or film file of any kind; - is standard input"
     )
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    transcribe.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE|FOLDER",
+        help="write there, not to standard output; a folder (a new one ends in /) gets a file for each FILE",
+    )
     add_settings(transcribe, without=_SERVER_ONLY)
     models = commands.add_parser("models", help="list, download and delete models")
     add_models_arguments(models)

@@ -1,22 +1,20 @@
 """`trio-stt transcribe`: runs sound files through the same session that serves a socket, faster than real time.
 
-It owns the output and the progress bar. Text is printed as soon as it is final; the other formats are written at the
-end, also when a file breaks off or Ctrl-C stops the command. `transcript_formats` formats, `sound_client` reads.
+It owns the progress bar and what is reported. `transcript_output` writes, `sound_client` reads.
 """
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from io import TextIOWrapper
 
 import trio
 from tqdm import tqdm
 
 from trio_stt.cli.error_groups import unwrap_errors
-from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError, TrioSttError
-from trio_stt.protocol.transcript_formats import FORMATS, SpokenSegment, as_text
+from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
+from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError
+from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server, prepare_process
 from trio_stt.server.server_state import ServerState
@@ -27,15 +25,10 @@ from trio_stt.sound.source import open_source, shown_name
 
 _PROGRESS = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, {rate_fmt}"
 _PROGRESS_WITHOUT_TOTAL = "{desc}: {n:.0f} s of audio, {rate_fmt}"
-_ONE_FILE_FORMATS = frozenset({"srt", "vtt"})
 
 
-class OutputError(TrioSttError):
-    """Standard output cannot be written."""
-
-
-def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) -> int:
-    """Write the transcript of files to standard output; return the exit status.
+def transcribe(settings: Settings, *, files: Sequence[str], format_name: str, target: str | None = None) -> int:
+    """Write the transcripts of files to standard output, a file or a folder; return the exit status.
 
     A file that cannot be opened, breaks off or cannot be transcribed in part is reported on standard error; everything
     else is transcribed, and the status is 1.
@@ -44,10 +37,8 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
         SettingError: The format takes one file only, or the settings are invalid.
         AudioFileError: No file can be opened.
         EngineUnavailable: There is no engine to transcribe with.
-        OutputError: Standard output cannot be written.
+        OutputError: The output cannot be written.
     """
-    if len(files) > 1 and format_name in _ONE_FILE_FORMATS:
-        raise SettingError(f"--format {format_name}: takes one FILE, not {len(files)}")
     if files.count("-") > 1:
         raise AudioFileError("-: standard input can be read once")
     # The server's log lines are of no use at a terminal, where errors are printed.
@@ -56,9 +47,9 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str) ->
     # Files need no engine for partials; the rest is as `file_settings` has it.
     settings = file_settings(settings).model_copy(update={"use_main_model_for_realtime": True})
     server_state = build_server(settings)
-    output = _Output(format_name)
+    output = TranscriptOutput(format_name, target, inputs=files)
     try:
-        with unwrap_errors(AudioFileError, EngineUnavailable, OutputError, BrokenPipeError):
+        with unwrap_errors(AudioFileError, EngineUnavailable, SettingError, OutputError, BrokenPipeError):
             complete = trio.run(_transcribe_all, server_state, files, output)
     finally:
         output.finish()
@@ -70,54 +61,7 @@ def _report(message: str) -> None:
         print(f"trio-stt: {message}", file=sys.stderr)
 
 
-class _Output:
-    """Standard output, in UTF-8 on every system: prints text at once and collects segments for the other formats.
-
-    Raises:
-        OutputError: It is closed.
-    """
-
-    def __init__(self, format_name: str) -> None:
-        self._format_name = format_name
-        self._segments: list[SpokenSegment] = []
-        self._failed = False
-        if sys.stdout is None:
-            raise OutputError("the transcript cannot be written: standard output is closed")
-        if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")
-
-    def add(self, segment: SpokenSegment) -> None:
-        """Print a segment, or keep it for `finish`.
-
-        Raises:
-            OutputError: Standard output cannot be written.
-            BrokenPipeError: Its reader has gone.
-        """
-        if self._format_name == "text":
-            self._write(as_text([segment]))
-        else:
-            self._segments.append(segment)
-
-    def finish(self) -> None:
-        """Write the segments that were kept; raises as `add` does."""
-        if self._format_name != "text" and not self._failed:
-            self._write(FORMATS[self._format_name](self._segments))
-
-    def _write(self, text: str) -> None:
-        try:
-            with tqdm.external_write_mode(file=sys.stdout):
-                sys.stdout.write(text)
-                sys.stdout.flush()
-        except OSError as error:
-            self._failed = True
-            if isinstance(error, BrokenPipeError):
-                raise
-            # What is left in the buffer would fail again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise OutputError(f"the transcript cannot be written: {error.strerror}") from None
-
-
-async def _transcribe_all(server_state: ServerState, files: Sequence[str], output: _Output) -> bool:
+async def _transcribe_all(server_state: ServerState, files: Sequence[str], output: TranscriptOutput) -> bool:
     """Transcribe the files in order; return whether all of them are complete.
 
     Raises:
@@ -185,8 +129,9 @@ async def _open(name: str) -> Sound:
     return await decode_in_thread(shown, partial(read_sound, source, name=shown, is_copy=is_copy))
 
 
-async def _transcribe(server_state: ServerState, sound: Sound, output: _Output) -> bool:
+async def _transcribe(server_state: ServerState, sound: Sound, output: TranscriptOutput) -> bool:
     complete, spoke = True, False
+    output.begin(sound.name)
 
     def add(segment: SpokenSegment) -> None:
         nonlocal spoke
