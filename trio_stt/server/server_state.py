@@ -19,12 +19,12 @@ from trio_stt.protocol.reports import (
     HealthReport,
     Limits,
     MetricsReport,
-    SessionReport,
     StartupError,
 )
 from trio_stt.server import reports
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.session_registry import SessionRegistry
+from trio_stt.session.counters import SessionCounters
 from trio_stt.session.host import Recorder, SessionHandle
 from trio_stt.settings import Settings, public_settings
 from trio_stt.settings.revision import Revision, revise
@@ -49,13 +49,13 @@ class SessionTotals:
     partials: int = 0
     suppressed_texts: int = 0
 
-    def with_session(self, report: SessionReport) -> "SessionTotals":
+    def with_session(self, counters: SessionCounters) -> "SessionTotals":
         """The totals with one more session."""
         return SessionTotals(
             sessions=self.sessions + 1,
-            finals=self.finals + report.final_completed,
-            partials=self.partials + report.realtime_completed,
-            suppressed_texts=self.suppressed_texts + report.suppressed_texts,
+            finals=self.finals + counters.final.completed,
+            partials=self.partials + counters.realtime.completed,
+            suppressed_texts=self.suppressed_texts + counters.suppressed_texts,
         )
 
 
@@ -172,7 +172,7 @@ class ServerState:
     def leave(self, session_id: str) -> None:
         """Give up a place, admitted or only reserved, and its speaker slot."""
         if session := self.registry.sessions.get(session_id):
-            self._ended = self._ended.with_session(session.report())
+            self._ended = self._ended.with_session(session.counters)
         self.registry.remove(session_id)
         self.release_speaker(session_id)
 
@@ -259,7 +259,7 @@ class ServerState:
         """Counts over all sessions so far."""
         totals = self._ended
         for session in self.registry.sessions.values():
-            totals = totals.with_session(session.report())
+            totals = totals.with_session(session.counters)
         return totals
 
     def metrics(self) -> MetricsReport:

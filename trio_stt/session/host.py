@@ -11,6 +11,7 @@ from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Event
 from trio_stt.protocol.reports import Limits, SessionReport, StartupError
 from trio_stt.session.connection import CloseReason, Connection
+from trio_stt.session.counters import SessionCounters
 from trio_stt.settings import Settings
 from trio_stt.speech.pipeline import Detector
 
@@ -38,6 +39,10 @@ class SessionHandle(Protocol):
         Raises:
             ResumeError: The token is wrong, the grace period is over, or the number was never sent.
         """
+
+    @property
+    def counters(self) -> SessionCounters:
+        """The session's counters. Not to be changed."""
 
     def report(self) -> SessionReport:
         """The session's entry in `/api/metrics`."""

@@ -17,6 +17,7 @@ from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import CloseReason, Connection, ConnectionStatus
 from trio_stt.session.connections import SessionConnections, SessionShutdown
 from trio_stt.session.context import SessionContext
+from trio_stt.session.counters import SessionCounters
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.host import SessionHost
 from trio_stt.session.inbox import Gap, Inbox
@@ -200,6 +201,11 @@ class Session:
             self._host.lanes.cancel_session(self._id)
             if self._recorder:
                 self._recorder.close()
+
+    @property
+    def counters(self) -> SessionCounters:
+        """The session's counters. Not to be changed."""
+        return self._context.counters
 
     def report(self) -> SessionReport:
         """The session's entry in `/api/metrics`; it holds no transcript text."""
