@@ -8,7 +8,6 @@ WebSockets are left to `api.websocket_admission`, which can tell browsers what i
 import logging
 from collections.abc import Callable
 
-import msgspec
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WWWScope
 
 from trio_stt.access.client_identity import identity_with_key, identity_without_key, with_client
@@ -19,7 +18,7 @@ from trio_stt.access.keys import KeyRecord, KeyScope
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.access.request_form import REDIRECT, normal_form
-from trio_stt.protocol.openai_errors import OPENAI_PATH, error_body
+from trio_stt.protocol.openai_errors import error_json
 
 _OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/livez", "/readyz"})
 _ADMIN_PATHS = frozenset({"/api/metrics", "/metrics"})
@@ -115,10 +114,7 @@ def _needed_scope(scope: HTTPScope) -> KeyScope | None:
 
 
 async def _answer(rejection: Rejection, scope: WWWScope, send: ASGISendCallable) -> None:
-    if scope["path"].startswith(OPENAI_PATH):
-        body = msgspec.json.encode(error_body(rejection.status, rejection.detail))
-    else:
-        body = msgspec.json.encode({"detail": rejection.detail})
+    body = error_json(scope["path"], rejection.status, rejection.detail)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

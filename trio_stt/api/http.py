@@ -12,7 +12,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, NotFound, RequestEntit
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
-from trio_stt.protocol.openai_errors import OPENAI_PATH, error_body
+from trio_stt.protocol.openai_errors import error_json
 from trio_stt.protocol.reports import ProbeReport, Report, encode_report
 from trio_stt.server.probes import restart_reason, unready_reason
 from trio_stt.server.prometheus import PrometheusExposition
@@ -68,13 +68,12 @@ def http_routes(server_state: ServerState) -> Blueprint:
 
     @routes.app_errorhandler(HTTPException)
     async def report_error(error: HTTPException) -> tuple[Response, int, dict[str, str]]:
-        status, detail = error.code or 500, error.description or error.name
+        status = error.code or 500
         # Such as the methods that a 405 must name.
         headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-        if has_request_context() and request.path.startswith(OPENAI_PATH):  # a handshake has no request
-            body = msgspec.json.encode(error_body(status, detail))
-            return Response(body, mimetype="application/json"), status, headers
-        return jsonify(detail=detail), status, headers
+        path = request.path if has_request_context() else ""  # a handshake has no request
+        body = error_json(path, status, error.description or error.name)
+        return Response(body, mimetype="application/json"), status, headers
 
     return routes
 

@@ -1,8 +1,8 @@
-"""The body of an error in OpenAI's API, for its routes and for requests that are rejected before them."""
+"""Bodies of HTTP errors: the form of OpenAI's API for its routes, also for requests rejected before them."""
 
 import msgspec
 
-OPENAI_PATH = "/v1/"
+_OPENAI_PATH = "/v1/"
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _FIRST_SERVER_STATUS = 500
 
@@ -31,3 +31,10 @@ def error_body(status: int, message: str, *, param: str | None = None, code: str
     """
     default = "server_error" if status >= _FIRST_SERVER_STATUS else "invalid_request_error"
     return ErrorBody(_Fault(message=message, type=_TYPES.get(status, default), param=param, code=code))
+
+
+def error_json(path: str, status: int, detail: str) -> bytes:
+    """The JSON of an error in the form that clients of this path read: OpenAI's below `/v1/`, else `detail` alone."""
+    if path.startswith(_OPENAI_PATH):
+        return msgspec.json.encode(error_body(status, detail))
+    return msgspec.json.encode({"detail": detail})
