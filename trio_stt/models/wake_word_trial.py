@@ -16,6 +16,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from trio_stt.errors import first_line
+
 if sys.platform != "win32":
     import resource
 
@@ -28,7 +30,7 @@ _MAX_RUN_S = 0.04
 _MAX_MEMORY_BYTES = 4 << 30
 """Address space of the child. A wake-word model needs some MB; one that allocates without end must not take it all."""
 _RUNS = 5
-"""Number of runs, of which the fastest counts, because other processes slow down some of them."""
+"""Number of runs. The fastest counts, because other processes slow down some of them."""
 
 _REPEATING = frozenset({"Loop", "Scan", "SequenceMap"})
 _SEARCHES = ("Search", "Sampling")
@@ -98,7 +100,7 @@ def _main(path: str) -> None:
             session.run(None, {first.name: embeddings})
             times_s.append(time.perf_counter() - begun_s)
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a class of its own for each kind of fault
-        sys.exit(next(iter(str(error).strip().splitlines()), type(error).__name__))
+        sys.exit(first_line(error))
     if min(times_s) > _MAX_RUN_S:
         sys.exit(f"a run takes {min(times_s) * 1000:.0f} ms; at most {_MAX_RUN_S * 1000:.0f} ms are allowed")
 

@@ -15,6 +15,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
+from trio_stt.errors import first_line
 from trio_stt.sound.decoder import DamagedSound, NoAudioFound
 
 _CONTAINERS = (
@@ -204,7 +205,7 @@ class _Converter:
 
 
 def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
+    return getattr(error, "strerror", None) or first_line(error)
 
 
 def _ends_within_a_page(source: BinaryIO) -> bool:

@@ -8,11 +8,11 @@ import importlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Literal
 
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import Engine, EngineConfig
+from trio_stt.runtime.similar import did_you_mean
 
 Workers = Literal["shared", "own", "one"]
 
@@ -190,9 +190,9 @@ def resolve(name: str) -> EngineSpec:
     spelled = name.strip().lower().replace("-", "_")
     spec = _BY_NAME.get(spelled)
     if spec is None:
-        close = "".join(f"did you mean {known}? " for known in get_close_matches(spelled, _BY_NAME, n=1))
+        suggestion = did_you_mean(spelled, _BY_NAME, most=1) or ";"
         known = ", ".join(each.name for each in engine_specs())
-        raise SettingError(f"unknown engine {name!r}; {close}the engines are {known}")
+        raise SettingError(f"unknown engine {name!r}{suggestion} the engines are {known}")
     return spec
 
 
