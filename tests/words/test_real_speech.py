@@ -3,24 +3,12 @@
 CI judges every twentieth recording, `long` all of them. `python -m benchmarks.real_speech` prints the table.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 from tests.support.dictation import Dictation, dictate, real_server_state
-from tests.support.real import moonshine_asset
 from tests.support.real_speech import NO_SPEECH, compare, real_recordings, total
-from trio_stt.lanes.engines import registry
-from trio_stt.lanes.engines.base import Engine, EngineConfig
-
-
-@pytest.fixture(scope="module")
-def moonshine() -> Iterator[Engine]:
-    moonshine_asset("tiny-en")
-    engine = registry.load(EngineConfig(engine="sherpa_onnx_moonshine"))
-    yield engine
-    engine.close()
+from trio_stt.lanes.engines.base import Engine
 
 
 # The engine changes words when a clip begins or ends a little earlier, for better or worse: few clips need more slack.

@@ -4,7 +4,7 @@ See docs/protocol.md, Stable text.
 """
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
@@ -19,8 +19,7 @@ from tests.support.wer import normalise, word_error_rate
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.silero import SileroModel
-from trio_stt.lanes.engines import registry
-from trio_stt.lanes.engines.base import Engine, EngineConfig, Request
+from trio_stt.lanes.engines.base import Engine, Request
 from trio_stt.settings import Settings
 from trio_stt.speech.events import SilenceConfirmed, SpeechResumed, UtteranceEnded, UtteranceStarted
 from trio_stt.speech.pipeline import SpeechPipeline
@@ -49,14 +48,6 @@ class Utterance:
 
 def transcribe(engine: Engine, clip: Clip) -> str:
     return engine.transcribe([Request(samples=clip)])[0].text
-
-
-@pytest.fixture(scope="module")
-def moonshine() -> Iterator[Engine]:
-    moonshine_asset("tiny-en")
-    engine = registry.load(EngineConfig(engine="sherpa_onnx_moonshine"))
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module", params=PART_OF_THE_CORPUS)
