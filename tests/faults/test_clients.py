@@ -91,7 +91,7 @@ async def unread_answers(server: ControlledServer) -> None:
 
 
 async def reconnect_repeatedly(server: ControlledServer) -> None:
-    """200 connections a second, each of which ends within a word, every other one without a close frame."""
+    """200 connections a second. Each ends within a word, every other one without a close frame."""
     begun_s, greeted = trio.current_time(), 0
     packet = frame(TEXT, b'{"type":"start"}') + frame(BINARY, build_packet(bytes(1280), rate_hz=16_000))
 

@@ -124,7 +124,7 @@ def test_finished_streams_leak_no_memory(tmp_path: Path) -> None:
     clip = audio_of(0)
 
     def speak(times: int) -> int:
-        """Two utterances each time, one of which is left unfinished; returns the bytes in use after them."""
+        """Two utterances each time, the first one left unfinished; returns the bytes in use after them."""
         for ends in (False, True) * times:
             utterance = StreamKey()
             engine.transcribe([Request(samples=clip[:8_000], utterance=utterance, ends=False)])

@@ -1,4 +1,4 @@
-"""When a session requests partials, of which audio, and how the lane's policy limits them; on virtual time."""
+"""When a session requests partials, which audio they cover, and how the lane's policy limits them; on virtual time."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace

@@ -28,7 +28,7 @@ PLAN = [
 
 @dataclass(frozen=True)
 class Cut:
-    """A loss of the connection after `after` messages, the last `unread` of which were sent at once.
+    """A loss of the connection after `after` messages. The last `unread` of them were sent at once.
 
     The client loses the last `unseen` events of the server. It resumes after `disconnected_s` seconds.
     """

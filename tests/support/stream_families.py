@@ -128,7 +128,7 @@ def write_paraformer(folder: Path) -> Path:
 
 
 def _nemo(output: Value, rows: onnx.NodeProto, *, blank: float, weights: NDArray[np.float32]) -> onnx.GraphProto:
-    """An encoder with caches, of which only the second is used. `rows` turns (N, tones + 1, steps) into the output."""
+    """An encoder with caches. Only the second one is used. `rows` turns (N, tones + 1, steps) into the output."""
     states: list[Value] = [
         ("cache_last_channel", TensorProto.FLOAT, ["N", 1, 1, 1]),
         ("cache_last_time", TensorProto.FLOAT, ["N", 1, TONES, 1]),

@@ -29,7 +29,7 @@ class TranscriptOutput:
     Args:
         format_name: A key of `FORMATS`.
         target: A file, or a folder that exists or whose name ends in a separator; None for standard output.
-        inputs: The names of all sounds, none of which is overwritten.
+        inputs: The names of all sounds. None of them is overwritten.
 
     Raises:
         SettingError: Several sounds cannot share one file in this format, or the target is one of the sounds.

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _LOG_INTERVAL_S = 10.0
 
 _DOWNLOAD_PAUSES_S = (2.0, 4.0, 8.0, 16.0)
-"""Seconds between the attempts at a download, each of which retries by itself while it makes progress. Half a minute
+"""Seconds between the attempts at a download. Each attempt retries by itself while it makes progress. Half a minute
 in total: enough for a network that comes up after the server; without a network, the server ends soon."""
 
 _GIVEN_UP_S = 60.0
