@@ -3,6 +3,7 @@
 import msgspec
 
 _OPENAI_PATH = "/v1/"
+_WHISPER_CPP_PATH = "/inference"
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _FIRST_SERVER_STATUS = 500
 
@@ -33,8 +34,13 @@ def error_body(status: int, message: str, *, param: str | None = None, code: str
     return ErrorBody(_Fault(message=message, type=_TYPES.get(status, default), param=param, code=code))
 
 
+def has_openai_errors(path: str) -> bool:
+    """Whether the clients of this path read errors in OpenAI's form."""
+    return path.startswith(_OPENAI_PATH)
+
+
 def error_json(path: str, status: int, detail: str) -> bytes:
-    """The JSON of an error in the form that clients of this path read: OpenAI's below `/v1/`, else `detail` alone."""
-    if path.startswith(_OPENAI_PATH):
+    """The JSON of an error in the form that clients of this path read: OpenAI's, whisper.cpp's, or `detail` alone."""
+    if has_openai_errors(path):
         return msgspec.json.encode(error_body(status, detail))
-    return msgspec.json.encode({"detail": detail})
+    return msgspec.json.encode({"error" if path == _WHISPER_CPP_PATH else "detail": detail})

@@ -1,0 +1,228 @@
+"""An upload: its body is streamed to a temporary file, decoded in a thread and transcribed in a session of its own.
+
+It owns the limits of a body, and what the failures of a transcription are to the client. A route gives it the decoder
+of its form and the settings that its client chose. A client that disconnects ends the transcription.
+"""
+
+import logging
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial, wraps
+from typing import BinaryIO, Protocol, TypeVar, cast
+
+import msgspec
+import trio
+from quart import Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from trio_stt.access.client_identity import client_identity
+from trio_stt.api.openai.errors import RequestError
+from trio_stt.errors import AudioFileError, ServerClosing, ServerFull
+from trio_stt.lanes.job import JobKind
+from trio_stt.protocol.openai_errors import error_json, has_openai_errors
+from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.server.server_state import ServerState
+from trio_stt.server.sound_client import SoundClient, decode_in_thread
+from trio_stt.settings import Settings
+from trio_stt.sound.reader import Sound, read_sound
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_MAX_UPLOAD_S = 600.0
+"""Seconds in which the whole body must arrive: the largest one at 350 kbit/s."""
+_MAX_DISCARD_S = 5.0
+"""Seconds for which the rest of the body of a refused request is read."""
+_WRITE_BYTES = 1 << 18
+"""Bytes of the sound that are written at once, in a thread, because a disk may block."""
+_RETRY = {"retry-after": "1"}
+_NAME = "file"
+"""The name of the sound in messages. The client's file name is not used for anything."""
+
+
+class SoundReader(Protocol):
+    """Opens a sound, as `read_sound` does."""
+
+    def __call__(self, source: BinaryIO, *, name: str, max_length_s: float | None) -> Sound:
+        """Open it; the source is closed with it, and where this raises."""
+
+
+@contextmanager
+def place(server_state: ServerState) -> Iterator[None]:
+    """A place among the sessions, for a client that sends its sound; the transcription takes another one afterwards.
+
+    Raises:
+        RequestError: There is none, or the lane for finals has no engine.
+    """
+    if not server_state.lanes.lane_for(JobKind.FINAL).accepting:
+        raise RequestError(503, "no engine is loaded", headers=_RETRY)
+    try:
+        session_id = server_state.reserve()
+    except (ServerFull, ServerClosing) as error:
+        raise _refused(error) from None
+    try:
+        yield
+    finally:
+        server_state.leave(session_id)
+
+
+async def receive_sound(
+    server_state: ServerState,
+    feed: Callable[[bytes], bytes],
+    finish: Callable[[], _T],
+    read: SoundReader = read_sound,
+) -> tuple[_T, Sound]:
+    """Receive the body of the current request, and open the sound in it.
+
+    Args:
+        server_state: The server.
+        feed: Takes the next bytes of the body; returns those of the sound in them.
+        finish: Called after the whole body and before the sound is opened, to check the rest of the request.
+        read: Opens the sound.
+
+    Returns:
+        What `finish` returned, and the open sound.
+
+    Raises:
+        RequestError: The request is invalid, or the file is not a sound that can be read.
+    """
+    settings = server_state.settings
+    source = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - closed with the sound
+    try:
+        with trio.fail_after(_MAX_UPLOAD_S):
+            await _store(source, feed, settings.max_upload_bytes)
+        finished = finish()
+        opening = partial(read, source, name=_NAME, max_length_s=settings.max_upload_seconds)
+        return finished, await decode_in_thread(_NAME, opening)
+    except AudioFileError as error:
+        raise _unreadable(error) from None
+    except trio.TooSlowError:
+        source.close()
+        raise RequestError(408, f"the body did not arrive within {_MAX_UPLOAD_S:g} s") from None
+    except BaseException:
+        source.close()
+        raise
+
+
+async def _store(source: BinaryIO, feed: Callable[[bytes], bytes], max_bytes: int) -> None:
+    """Write the sound of the current request to a file."""
+    too_large = RequestError(413, f"the body is larger than {max_bytes} bytes (max_upload_bytes)", param="file")
+    received_bytes, pending = 0, bytearray()
+    try:
+        async for part in request.body:
+            received_bytes += len(part)
+            if received_bytes > max_bytes:
+                raise too_large
+            pending += feed(part)
+            if len(pending) >= _WRITE_BYTES:
+                await trio.to_thread.run_sync(_write, source, bytes(pending))
+                pending.clear()
+    except RequestEntityTooLarge:  # Quart's, by the header Content-Length
+        raise too_large from None
+    await trio.to_thread.run_sync(_write, source, bytes(pending))
+
+
+def _write(source: BinaryIO, data: bytes) -> None:
+    """Write all of it: one call on an unbuffered file may write less, on a full disk above all.
+
+    Raises:
+        RequestError: It cannot be written.
+    """
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[source.write(left) :]
+    except OSError as error:
+        raise RequestError(507, f"the sound cannot be stored: {error.strerror or error}") from None
+
+
+class Upload:
+    """The transcription of one sound for the current request.
+
+    Args:
+        server_state: The server.
+        sound: The open sound, which is closed at the end.
+        settings: For its session, with what the request chooses.
+
+    Attributes:
+        length_s: Seconds of audio that were read.
+    """
+
+    def __init__(self, server_state: ServerState, sound: Sound, settings: Settings) -> None:
+        self.length_s = 0.0
+        self._server_state = server_state
+        self._sound = sound
+        self._settings = settings
+        self._errors: list[str] = []
+        self._shows_causes = client_identity(request.scope).may_administer
+
+    async def segments(self) -> list[SpokenSegment]:
+        """The utterances of the whole sound; raises as `transcribe` does."""
+        found: list[SpokenSegment] = []
+        await self.transcribe(found.append)
+        return found
+
+    async def transcribe(self, on_segment: Callable[[SpokenSegment], object]) -> None:
+        """Transcribe the sound.
+
+        Raises:
+            RequestError: There is no text because of an error. An error beside text is only logged.
+        """
+        words = 0
+
+        def pass_on(segment: SpokenSegment) -> None:
+            nonlocal words
+            words += 1
+            on_segment(segment)
+
+        client = SoundClient(self._sound, on_segment=pass_on, on_error=self._errors.append)
+        try:
+            await client.transcribe(self._server_state, self._settings, shows_causes=self._shows_causes)
+        except (ServerFull, ServerClosing) as error:
+            raise _refused(error) from None
+        self.length_s = client.length_s
+        if self._errors and not words:
+            if client.complete:
+                raise RequestError(500, self._errors[0])
+            raise _unreadable(AudioFileError(self._errors[0]))
+        for message in self._errors:
+            logger.warning("an upload is transcribed in part: %s", message)
+
+
+def with_request_errors(route: Callable[..., Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+    """A route that answers a `RequestError` in the form that the clients of its path read."""
+
+    @wraps(route)
+    async def answer(*args: object, **kwargs: object) -> Response:
+        try:
+            return await route(*args, **kwargs)
+        except RequestError as error:
+            await _discard_body()
+            if has_openai_errors(request.path):
+                body = msgspec.json.encode(error.body)
+            else:
+                body = error_json(request.path, error.status, str(error))
+            response = Response(body, error.status, mimetype="application/json")
+            response.headers.update(error.headers)
+            return response
+
+    return answer
+
+
+async def _discard_body() -> None:
+    """Read the rest of the body: most clients neither read the answer nor reuse the connection before all is sent."""
+    with trio.move_on_after(_MAX_DISCARD_S), suppress(RequestEntityTooLarge):
+        async for _ in request.body:
+            pass
+
+
+def _refused(error: ServerFull | ServerClosing) -> RequestError:
+    if isinstance(error, ServerFull):
+        return RequestError(429, str(error), code="rate_limit_exceeded", headers=_RETRY)
+    return RequestError(503, str(error), headers=_RETRY)
+
+
+def _unreadable(error: AudioFileError) -> RequestError:
+    return RequestError(400, str(error), param="file", code="invalid_value")
