@@ -152,10 +152,10 @@ def follow_steps() -> Steps:
         steps.follow(owner, function, name)
     parse_packet = receiver.parse_packet
 
-    def first_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
+    def first_packet(frame: bytes, *, max_payload_bytes: int) -> AudioPacket:
         receiver.parse_packet = parse_packet
         steps.forget()
-        return parse_packet(frame, max_pcm_bytes=max_pcm_bytes)
+        return parse_packet(frame, max_payload_bytes=max_payload_bytes)
 
     receiver.parse_packet = first_packet
     return steps

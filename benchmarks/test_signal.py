@@ -52,8 +52,8 @@ class TestPacket:
 
     def test_ours(self, benchmark: BenchmarkFixture) -> None:
         def decode() -> Pcm:
-            packet = parse_packet(self.FRAME, max_pcm_bytes=524_288)
-            return kernels.downmix_pcm16(packet.pcm, packet.channels)
+            packet = parse_packet(self.FRAME, max_payload_bytes=524_288)
+            return kernels.downmix_pcm16(packet.payload, packet.channels)
 
         assert benchmark(decode).size == PACKET.size
 

@@ -52,8 +52,8 @@ class PlainServer:
                         answers = [{"type": "metrics", "metrics": counters}]
                 else:
                     self.packets += 1
-                    packet = parse_packet(message, max_pcm_bytes=2**20)
-                    loud = np.abs(np.frombuffer(packet.pcm, "<i2")).max() > LEVEL // 2
+                    packet = parse_packet(message, max_payload_bytes=2**20)
+                    loud = np.abs(np.frombuffer(packet.payload, "<i2")).max() > LEVEL // 2
                     quiet = 0 if loud else quiet + 1
                     if loud and number == 0:
                         number = 1

@@ -15,33 +15,35 @@ from pathlib import Path
 from trio_stt.errors import CommandError, PacketError
 from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Flushed, encode
-from trio_stt.protocol.packets import build_packet, parse_packet
+from trio_stt.protocol.packets import SampleFormat, build_packet, parse_packet
 
 MAX_PCM_BYTES = 4096
 _LONGEST_MESSAGE = 400
 SEEDS = (
     build_packet(bytes(64), rate_hz=16_000),
     build_packet(bytes(64), rate_hz=48_000, channels=2),
+    build_packet(bytes(63), rate_hz=8_000, coding=SampleFormat.MULAW),
     *(json.dumps({"type": kind}).encode() for kind in Command),
     b'{"type":"flush","id":"one"}',
     b'{"type":"resume","token":"a.b","seq":1}',
 )
-WORDS = ("type", "flush", "resume", "token", "seq", "sampleRate", "channels", "frames", "format", "pcm_s16le", "null")
+KEYS = ("type", "flush", "resume", "token", "seq", "sampleRate", "channels", "frames", "format")
+WORDS = (*KEYS, *SampleFormat, "null")
 
 
 def check_input(data: bytes) -> None:
     """Pass the bytes to both. An error that they do not declare propagates."""
     try:
-        packet = parse_packet(data, max_pcm_bytes=MAX_PCM_BYTES)
+        packet = parse_packet(data, max_payload_bytes=MAX_PCM_BYTES)
     except PacketError as error:
         _check_message(str(error))
     else:
-        assert len(packet.pcm) % (2 * packet.channels) == 0
+        assert len(packet.payload) % (packet.format.sample_bytes * packet.channels) == 0
         again = parse_packet(
-            build_packet(bytes(packet.pcm), rate_hz=packet.rate_hz, channels=packet.channels),
-            max_pcm_bytes=MAX_PCM_BYTES,
+            build_packet(bytes(packet.payload), rate_hz=packet.rate_hz, channels=packet.channels, coding=packet.format),
+            max_payload_bytes=MAX_PCM_BYTES,
         )
-        assert (again.rate_hz, again.channels, again.pcm) == (packet.rate_hz, packet.channels, packet.pcm)
+        assert again == packet
     try:
         command = parse_command(data.decode(errors="surrogatepass" if len(data) % 2 else "replace"))
     except CommandError as error:

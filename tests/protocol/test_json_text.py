@@ -35,7 +35,7 @@ def test_command_with_duplicate_key_is_rejected(text: str) -> None:
 def test_packet_metadata_with_duplicate_key_is_rejected() -> None:
     metadata = b'{"sampleRate":16000,"channels":1,"sampleRate":48000}'
     with pytest.raises(PacketError, match=r"^invalid JSON in audio packet metadata: an object has a duplicate key$"):
-        parse_packet(len(metadata).to_bytes(4, "little") + metadata, max_pcm_bytes=0)
+        parse_packet(len(metadata).to_bytes(4, "little") + metadata, max_payload_bytes=0)
 
 
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trio_stt.errors import PacketError
-from trio_stt.protocol.packets import MAX_METADATA_BYTES, build_packet, parse_packet
+from trio_stt.protocol.packets import MAX_METADATA_BYTES, SampleFormat, build_packet, parse_packet
 
 LIMIT = 64
 
@@ -48,10 +48,14 @@ BROKEN = [
     (frame(GOOD | {"channels": 9, "format": "f32"}), "at most 8"),
     (frame(GOOD | {"format": "f32", "frames": 0}, b"\0"), "format must be pcm_s16le"),
     (frame(GOOD | {"format": None, "frames": 0}, b"\0"), "format must be pcm_s16le"),
+    (frame(GOOD | {"format": ["mulaw"], "frames": 0}, b"\0"), "format must be pcm_s16le, mulaw or alaw"),
+    (frame(GOOD | {"format": "MULAW", "frames": 0}, b"\0"), "format must be pcm_s16le, mulaw or alaw"),
     (frame(GOOD | {"channels": 2, "frames": 0}, b"\0\0"), "whole number"),
     (frame(GOOD | {"frames": 0}, b"\0\0"), "frames must be a positive"),
     (frame(GOOD | {"frames": None}, b"\0\0"), "frames must be a positive"),
     (frame(GOOD | {"frames": 2}, b"\0\0"), "does not match"),
+    (frame(GOOD | {"format": "mulaw", "channels": 2, "frames": 1}, b"\0\0\0"), "whole number of 2-byte frames"),
+    (frame(GOOD | {"format": "alaw", "frames": 1}, b"\0\0"), "does not match"),
 ]
 
 
@@ -59,7 +63,7 @@ BROKEN = [
 @pytest.mark.parametrize(("broken", "message"), BROKEN, ids=[message for _, message in BROKEN])
 def test_invalid_packet_is_rejected_by_the_first_broken_rule(broken: bytes, message: str) -> None:
     with pytest.raises(PacketError, match=message):
-        parse_packet(broken, max_pcm_bytes=LIMIT)
+        parse_packet(broken, max_payload_bytes=LIMIT)
 
 
 @dataclass
@@ -124,11 +128,11 @@ EXCLUDE_EACH_OTHER = {8, 9}
 @pytest.mark.parametrize("rule", RULES)
 def test_each_violation_breaks_its_rule(rule: int) -> None:
     draft = Draft()
-    assert parse_packet(draft.frame(), max_pcm_bytes=LIMIT).pcm == draft.pcm
+    assert parse_packet(draft.frame(), max_payload_bytes=LIMIT).payload == draft.pcm
     violate, message = RULES[rule]
     violate(draft)
     with pytest.raises(PacketError, match=message):
-        parse_packet(draft.frame(), max_pcm_bytes=LIMIT)
+        parse_packet(draft.frame(), max_payload_bytes=LIMIT)
 
 
 @pytest.mark.contract("2.3")
@@ -153,41 +157,45 @@ def assert_first_is_named(broken: set[int]) -> None:
     ):  # rules 1 and 3, and 12 and 13, concern the same value, so breaking the earlier one breaks both
         RULES[rule][0](draft)
     with pytest.raises(PacketError, match=RULES[min(broken)][1]):
-        parse_packet(draft.frame(), max_pcm_bytes=LIMIT)
+        parse_packet(draft.frame(), max_payload_bytes=LIMIT)
 
 
 @pytest.mark.contract("2.3")
 def test_absent_fields_have_defaults_and_unknown_ones_are_ignored() -> None:
-    packet = parse_packet(frame(GOOD | {"sentAt": 12.5, "x": [1]}, b"\1\0\2\0"), max_pcm_bytes=LIMIT)
-    assert (packet.rate_hz, packet.channels, bytes(packet.pcm)) == (16000, 1, b"\1\0\2\0")
+    packet = parse_packet(frame(GOOD | {"sentAt": 12.5, "x": [1]}, b"\1\0\2\0"), max_payload_bytes=LIMIT)
+    assert (packet.rate_hz, packet.channels, bytes(packet.payload)) == (16000, 1, b"\1\0\2\0")
+    assert packet.format is SampleFormat.PCM_S16LE
 
 
 @pytest.mark.contract("2.3")
 def test_empty_payload_is_a_valid_packet() -> None:
-    assert not parse_packet(build_packet(b"", rate_hz=8000), max_pcm_bytes=LIMIT).pcm
+    assert not parse_packet(build_packet(b"", rate_hz=8000), max_payload_bytes=LIMIT).payload
 
 
 @pytest.mark.contract("2.3")
 def test_cached_metadata_is_checked_against_each_payload() -> None:
     announced = {**GOOD, "frames": 4}
-    assert parse_packet(frame(announced, b"\0" * 8), max_pcm_bytes=LIMIT).rate_hz == 16_000
+    assert parse_packet(frame(announced, b"\0" * 8), max_payload_bytes=LIMIT).rate_hz == 16_000
     with pytest.raises(PacketError, match="does not match"):
-        parse_packet(frame(announced, b"\0" * 10), max_pcm_bytes=LIMIT)
+        parse_packet(frame(announced, b"\0" * 10), max_payload_bytes=LIMIT)
     with pytest.raises(PacketError, match="at most 4 are allowed"):
-        parse_packet(frame(announced, b"\0" * 8), max_pcm_bytes=4)
+        parse_packet(frame(announced, b"\0" * 8), max_payload_bytes=4)
     with pytest.raises(PacketError, match="not a whole number"):
-        parse_packet(frame(GOOD, b"\0" * 9), max_pcm_bytes=LIMIT)
+        parse_packet(frame(GOOD, b"\0" * 9), max_payload_bytes=LIMIT)
 
 
 @given(
     rate_hz=st.integers(8_000, 192_000),
     channels=st.integers(1, 8),
+    coding=st.sampled_from(SampleFormat),
     frames=st.lists(st.binary(min_size=16, max_size=16), max_size=4),
 )
-def test_built_packet_parses_back(rate_hz: int, channels: int, frames: list[bytes]) -> None:
-    pcm = b"".join(frame[: 2 * channels] for frame in frames)
-    packet = parse_packet(build_packet(pcm, rate_hz=rate_hz, channels=channels), max_pcm_bytes=LIMIT)
-    assert (packet.rate_hz, packet.channels, bytes(packet.pcm)) == (rate_hz, channels, pcm)
+def test_built_packet_parses_back(rate_hz: int, channels: int, coding: SampleFormat, frames: list[bytes]) -> None:
+    payload = b"".join(frame[: coding.sample_bytes * channels] for frame in frames)
+    built = build_packet(payload, rate_hz=rate_hz, channels=channels, coding=coding)
+    packet = parse_packet(built, max_payload_bytes=LIMIT)
+    assert (packet.rate_hz, packet.channels, packet.format) == (rate_hz, channels, coding)
+    assert bytes(packet.payload) == payload
 
 
 json_values = st.recursive(
@@ -203,11 +211,11 @@ fields = st.fixed_dictionaries({}, optional=dict.fromkeys(["sampleRate", "channe
 def test_any_bytes_are_a_packet_or_a_packet_error(data: bytes) -> None:
     message, packet = "", None
     try:
-        packet = parse_packet(data, max_pcm_bytes=LIMIT)
+        packet = parse_packet(data, max_payload_bytes=LIMIT)
     except PacketError as error:
         message = str(error)
     assert len(message) < 200
     if packet is not None:
         assert 8_000 <= packet.rate_hz <= 192_000
-        assert len(packet.pcm) % (2 * packet.channels) == 0
-        assert len(packet.pcm) <= LIMIT
+        assert len(packet.payload) % (packet.format.sample_bytes * packet.channels) == 0
+        assert len(packet.payload) <= LIMIT

@@ -40,7 +40,7 @@ OBJECTS: dict[str, type[msgspec.Struct]] = {
 """Heading of each object's table, and the struct that it describes."""
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
 TOKENS = {
-    "pcm_s16le",
+    *packets.SampleFormat,
     "auth",
     "auth_required",
     "wake_word_enabled",

@@ -9,9 +9,10 @@ import trio
 from tests.contract.fixtures import PAUSE_S
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, server_fixture
+from trio_stt.dsp.g711 import Law, decode
 from trio_stt.lanes.engines.base import TimedText, Transcript
 from trio_stt.protocol.events import Clear, Error, Final, Metrics, Pong, Realtime, Timeline, WarningEvent
-from trio_stt.protocol.packets import build_packet
+from trio_stt.protocol.packets import SampleFormat, build_packet
 from trio_stt.protocol.segment import Piece, Segment
 
 
@@ -181,6 +182,22 @@ async def test_speech_in_opposite_channels_has_a_final() -> None:
         final = await client.until(Final)
         await client.settled()
         assert final.text.endswith(" 1111."), "the channel fades in"
+
+
+@pytest.mark.parametrize(("coding", "law"), [(SampleFormat.MULAW, "mulaw"), (SampleFormat.ALAW, "alaw")])
+@virtual_time
+async def test_g711_is_transcribed_at_its_level(coding: SampleFormat, law: Law) -> None:
+    code = bytes([0x2A])  # in both laws a level that counts as loud, and not the same
+    level = int(decode(code, law)[0])
+    async with server_fixture() as server:
+        client = await server.connect(partials=False)
+        client.command("start")
+        for _ in range(25):
+            client.raw(build_packet(code * 2 * 640, rate_hz=16_000, channels=2, coding=coding))
+        client.pause(PAUSE_S)
+        final = await client.until(Final)
+        await client.settled()
+        assert final.text == f"{level}."
 
 
 @pytest.mark.contract("2.6")

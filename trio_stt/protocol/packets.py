@@ -1,9 +1,10 @@
-"""Parses and builds audio packets: binary frames with metadata and PCM. See docs/protocol.md, Audio packets.
+"""Parses and builds audio packets: binary frames with metadata and samples. See docs/protocol.md, Audio packets.
 
-Layout: u32 little-endian metadata length, UTF-8 JSON metadata, interleaved 16-bit little-endian PCM. Samples stay bytes
-here; `dsp` decodes them.
+Layout: u32 little-endian metadata length, UTF-8 JSON metadata, interleaved samples. Samples stay bytes here; `dsp`
+decodes them.
 """
 
+from enum import StrEnum
 from functools import lru_cache
 
 import msgspec
@@ -15,11 +16,25 @@ MAX_METADATA_BYTES = 65_536
 MIN_RATE_HZ = 8_000
 MAX_RATE_HZ = 192_000
 MAX_CHANNELS = 8
-_FORMAT = "pcm_s16le"
 _LENGTH_BYTES = 4
-_SAMPLE_BYTES = 2
 _CACHED_METADATA = 64
 """Valid metadata texts that are cached: most clients send the same one with every packet. At most 4 MiB."""
+
+
+class SampleFormat(StrEnum):
+    """How samples are coded; the value is the packet's `format`."""
+
+    PCM_S16LE = "pcm_s16le"
+    MULAW = "mulaw"
+    ALAW = "alaw"
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample of one channel: two for PCM, one for G.711."""
+        return 2 if self is SampleFormat.PCM_S16LE else 1
+
+
+_FORMATS = "pcm_s16le, mulaw or alaw"
 
 
 class AudioPacket(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,20 +43,22 @@ class AudioPacket(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rate_hz: 8,000 to 192,000.
         channels: 1 to 8.
-        pcm: Interleaved little-endian 16-bit samples, a whole number of frames; may be empty. A view into the frame.
+        format: How the samples are coded.
+        payload: Interleaved samples, a whole number of frames; may be empty. A view into the frame.
     """
 
     rate_hz: int
     channels: int
-    pcm: memoryview
+    format: SampleFormat
+    payload: memoryview
 
 
-def parse_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
-    """Validate a binary frame and split it into metadata and PCM.
+def parse_packet(frame: bytes, *, max_payload_bytes: int) -> AudioPacket:
+    """Validate a binary frame and split it into metadata and samples.
 
     Args:
         frame: The whole binary message.
-        max_pcm_bytes: Maximum PCM payload.
+        max_payload_bytes: Maximum size of the samples.
 
     Raises:
         PacketError: The first rule, in the documented order, that the frame breaks.
@@ -54,38 +71,39 @@ def parse_packet(frame: bytes, *, max_pcm_bytes: int) -> AudioPacket:
     start = _LENGTH_BYTES + announced
     if len(frame) < start:
         raise PacketError(f"audio packet metadata is incomplete: {len(frame) - _LENGTH_BYTES} of {announced} bytes")
-    pcm = memoryview(frame)[start:]
-    rate_hz, channels = _rate_and_channels(frame[_LENGTH_BYTES:start], len(pcm), max_pcm_bytes)
-    return AudioPacket(rate_hz=rate_hz, channels=channels, pcm=pcm)
+    payload = memoryview(frame)[start:]
+    rate_hz, channels, coding = _checked_metadata(frame[_LENGTH_BYTES:start], len(payload), max_payload_bytes)
+    return AudioPacket(rate_hz=rate_hz, channels=channels, format=coding, payload=payload)
 
 
-def build_packet(pcm: bytes, *, rate_hz: int, channels: int = 1) -> bytes:
+def build_packet(
+    payload: bytes, *, rate_hz: int, channels: int = 1, coding: SampleFormat = SampleFormat.PCM_S16LE
+) -> bytes:
     """Build a frame for `parse_packet`, for clients written in Python."""
-    frames = len(pcm) // (channels * _SAMPLE_BYTES)
-    fields: dict[str, object] = {"sampleRate": rate_hz, "channels": channels, "format": _FORMAT}
+    frames = len(payload) // (channels * coding.sample_bytes)
+    fields: dict[str, object] = {"sampleRate": rate_hz, "channels": channels, "format": coding}
     if frames:  # an empty packet has no `frames`: the field must be above 0
         fields["frames"] = frames
     metadata = msgspec.json.encode(fields)
-    return len(metadata).to_bytes(_LENGTH_BYTES, "little") + metadata + pcm
+    return len(metadata).to_bytes(_LENGTH_BYTES, "little") + metadata + payload
 
 
 @lru_cache(maxsize=_CACHED_METADATA)
-def _rate_and_channels(text: bytes, pcm_bytes: int, max_pcm_bytes: int) -> tuple[int, int]:
-    """Sample rate and channels from the metadata, checked against the size of the payload."""
+def _checked_metadata(text: bytes, payload_bytes: int, max_payload_bytes: int) -> tuple[int, int, SampleFormat]:
+    """Sample rate, channels and format from the metadata, checked against the size of the payload."""
     metadata = json_object(text, "audio packet metadata", PacketError)
-    if pcm_bytes > max_pcm_bytes:
-        raise PacketError(f"audio packet carries {pcm_bytes} bytes of PCM; at most {max_pcm_bytes} are allowed")
+    if payload_bytes > max_payload_bytes:
+        raise PacketError(f"audio packet carries {payload_bytes} bytes of PCM; at most {max_payload_bytes} are allowed")
     rate_hz = _sample_rate(metadata)
     channels = _channels(metadata)
-    if metadata.get("format", _FORMAT) != _FORMAT:
-        raise PacketError(f"audio packet format must be {_FORMAT}")
-    frame_bytes = channels * _SAMPLE_BYTES
-    if pcm_bytes % frame_bytes:
+    coding = _format(metadata)
+    frame_bytes = channels * coding.sample_bytes
+    if payload_bytes % frame_bytes:
         raise PacketError(
-            f"audio packet payload of {pcm_bytes} bytes is not a whole number of {frame_bytes}-byte frames"
+            f"audio packet payload of {payload_bytes} bytes is not a whole number of {frame_bytes}-byte frames"
         )
-    _check_frames(metadata, pcm_bytes // frame_bytes)
-    return rate_hz, channels
+    _check_frames(metadata, payload_bytes // frame_bytes)
+    return rate_hz, channels, coding
 
 
 def _integer(value: object) -> int | None:
@@ -106,6 +124,13 @@ def _channels(metadata: dict[str, object]) -> int:
     if channels > MAX_CHANNELS:
         raise PacketError(f"audio packet channels must be at most {MAX_CHANNELS}")
     return channels
+
+
+def _format(metadata: dict[str, object]) -> SampleFormat:
+    try:
+        return SampleFormat(metadata.get("format", SampleFormat.PCM_S16LE))  # type: ignore[arg-type] # any JSON value
+    except ValueError:
+        raise PacketError(f"audio packet format must be {_FORMATS}") from None
 
 
 def _check_frames(metadata: dict[str, object], actual: int) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import trio
 
+from trio_stt.dsp import g711
 from trio_stt.dsp.downmix import Downmixer
 from trio_stt.errors import CommandError, ResumeError, WireError
 from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
-from trio_stt.protocol.packets import parse_packet
+from trio_stt.protocol.packets import SampleFormat, parse_packet
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import Connection
 from trio_stt.session.context import SessionContext
@@ -27,6 +28,8 @@ AUDIO_RATE_WINDOW_S = 10.0
 """Seconds over which `max_audio_speed` is averaged: shorter bursts may be faster."""
 _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 """Commands that clients send on a timer: they do not count as activity for `idle_timeout_s`."""
+
+_LAWS: dict[SampleFormat, g711.Law] = {SampleFormat.MULAW: "mulaw", SampleFormat.ALAW: "alaw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +158,8 @@ class Receiver:
                 self._inbox.put_marker(command)
 
     async def _accept_packet(self, frame: bytes) -> None:
-        packet = parse_packet(frame, max_pcm_bytes=self._host.settings.max_audio_packet_bytes)
-        if not packet.pcm:
+        packet = parse_packet(frame, max_payload_bytes=self._host.settings.max_audio_packet_bytes)
+        if not packet.payload:
             return
         if self._closed:
             self._counters.rejected_audio_chunks += 1
@@ -168,7 +171,10 @@ class Receiver:
         if self._refuses_audio():
             self._counters.rejected_audio_chunks += 1
             return
-        samples = self._downmixer.push(packet.pcm, channels=packet.channels, rate_hz=packet.rate_hz)
+        pcm: memoryview | bytes = packet.payload
+        if law := _LAWS.get(packet.format):
+            pcm = g711.decode(pcm, law).astype("<i2").tobytes()
+        samples = self._downmixer.push(pcm, channels=packet.channels, rate_hz=packet.rate_hz)
         audio = Audio(samples, packet.rate_hz)
         length_us = audio.length_us
         if self._rate and (wait_s := self._rate.acquire(length_us / 1_000_000, self._active_s)):
