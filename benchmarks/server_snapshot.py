@@ -68,7 +68,7 @@ def report_on_signal() -> None:
             tasks=trio.lowlevel.current_statistics().tasks_living,
             python_blocks=sys.getallocatedblocks(),
             heap_mib=_heap_mib(),
-            audio_kib=sum(sample_buffer._buffer.nbytes for sample_buffer in buffers) / 1024,  # noqa: SLF001 - only this benchmark needs it
+            audio_kib=sum(sample_buffer.nbytes for sample_buffer in buffers) / 1024,
             scheduling_delay_ms=_percentiles_ms(delays.waits_s),
         )
         part = Path(os.environ[FOLDER]) / "part"
