@@ -18,6 +18,7 @@ from trio_stt.api.http import http_routes
 from trio_stt.api.openai.route import openai_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.websocket_admission import WebSocketAdmission
+from trio_stt.api.whisper.route import whisper_routes
 from trio_stt.runtime.gc_tuning import tune_gc
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
@@ -50,6 +51,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     if server_state.settings.openai_api:
         app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
         app.register_blueprint(openai_routes(server_state))
+        app.register_blueprint(whisper_routes(server_state))
     app.register_blueprint(ws_routes(server_state, WebSocketAdmission(server_state, keyring)))
 
     @app.before_serving

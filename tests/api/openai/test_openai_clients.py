@@ -116,6 +116,14 @@ class TestErrors:
             client.audio.transcriptions.create(file=sentence[0], model="whisper-1", language="de")
         assert (caught.value.param, caught.value.code) == ("language", "unsupported_value")
 
+    @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # by OpenAI, which gives the route up
+    def test_translation_without_an_engine_that_translates(
+        self, client: openai.OpenAI, sentence: tuple[Path, str]
+    ) -> None:
+        with pytest.raises(openai.BadRequestError, match="does not translate") as caught:
+            client.audio.translations.create(file=sentence[0], model="whisper-1")
+        assert (caught.value.param, caught.value.code) == ("model", "unsupported_value")
+
     def test_body_above_the_limit(self, client: openai.OpenAI) -> None:
         with pytest.raises(openai.APIStatusError, match="max_upload_bytes") as caught:
             client.audio.transcriptions.create(file=("a.wav", bytes(27_000_000)), model="whisper-1")

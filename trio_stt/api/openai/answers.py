@@ -37,7 +37,7 @@ class _Word(msgspec.Struct, frozen=True):
     end: float
 
 
-class _Segment(msgspec.Struct, frozen=True, kw_only=True):
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """A segment with Whisper's ten fields; clients filter hallucinations by the last three."""
 
     id: int
@@ -57,7 +57,7 @@ class _VerboseJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     language: str
     duration: float
     text: str
-    segments: list[_Segment] | None = None
+    segments: list[Segment] | None = None
     words: list[_Word] | None = None
     usage: _Usage
 
@@ -136,13 +136,11 @@ def _verbose(
     request: TranscriptionRequest, segments: Sequence[SpokenSegment], duration_s: float, language: str
 ) -> _VerboseJson:
     return _VerboseJson(
-        task="transcribe",
+        task="translate" if request.translate else "transcribe",
         language=language,
         duration=round(duration_s, 3),
         text=joined_text(segments),
-        segments=[_segment(number, segment) for number, segment in enumerate(segments)]
-        if request.with_segments
-        else None,
+        segments=whisper_segments(segments) if request.with_segments else None,
         words=[
             _Word(word.text, round(word.start, 3), round(word.end, 3))
             for segment in segments
@@ -154,10 +152,15 @@ def _verbose(
     )
 
 
-def _segment(number: int, segment: SpokenSegment) -> _Segment:
+def whisper_segments(segments: Sequence[SpokenSegment]) -> list[Segment]:
+    """The utterances as Whisper's segments."""
+    return [_segment(number, segment) for number, segment in enumerate(segments)]
+
+
+def _segment(number: int, segment: SpokenSegment) -> Segment:
     confidences = [word.confidence for word in words_of(segment) if word.confidence is not None]
     text = segment.text.encode()
-    return _Segment(
+    return Segment(
         id=number,
         seek=round(segment.start * 100),
         start=round(segment.start, 3),

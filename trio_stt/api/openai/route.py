@@ -1,6 +1,7 @@
 """The routes of OpenAI's REST API. See docs/openai.md.
 
-`upload` receives and transcribes the sound; `transcription_request` and `answers` understand requests and answers.
+`file_request` receives the sound, `upload` transcribes it; `transcription_request` and `answers` understand requests
+and answers.
 """
 
 import math
@@ -11,25 +12,25 @@ from types import TracebackType
 
 import msgspec
 import trio
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 from quart.wrappers.response import ResponseBody
 
 from trio_stt.api.openai.answers import TextDelta, TextDone, body, joined_text, logprobs, sse
 from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import check_language, language_code, language_name
+from trio_stt.api.openai.file_request import receive_upload
+from trio_stt.api.openai.languages import language_code, language_name
 from trio_stt.api.openai.models import ModelEntry, ModelList, model_entries
-from trio_stt.api.openai.transcription_request import TranscriptionRequest, parse_request
-from trio_stt.api.openai.upload import Upload, place, receive_sound, with_request_errors
-from trio_stt.api.openai.upload_form import UploadForm
+from trio_stt.api.openai.transcription_request import (
+    TranscriptionRequest,
+    parse_request,
+    parse_translation_request,
+)
+from trio_stt.api.openai.upload import Upload, with_request_errors
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.sound_client import file_settings
-from trio_stt.settings import Settings
 
 _COMMENT_INTERVAL_S = 15.0
 """Seconds between two comments in a silent stream, which keep proxies from closing it."""
-_MIN_SILENCE_S = 0.16
-"""Least silence that ends an utterance, in seconds; that of the setting `post_speech_silence_duration`."""
 
 
 def openai_routes(server_state: ServerState) -> Blueprint:
@@ -56,54 +57,35 @@ def openai_routes(server_state: ServerState) -> Blueprint:
     @routes.post("/audio/transcriptions")
     @with_request_errors
     async def transcriptions() -> Response:
-        wanted, upload = await _receive(server_state)
+        wanted, upload = await receive_upload(server_state, parse_request)
         if wanted.stream:
             response = Response(_EventStream(wanted, upload), mimetype="text/event-stream")
             response.headers["cache-control"] = "no-cache"
             response.headers["x-accel-buffering"] = "no"
-        else:
-            segments = await upload.segments()
-            language = language_name(language_code(server_state.settings.language))
-            content, content_type = body(wanted, segments, duration_s=upload.length_s, language=language)
-            response = Response(content, content_type=content_type)
-        response.timeout = None
-        return response
+            response.timeout = None
+            return response
+        return await whole_answer(server_state, wanted, upload)
+
+    @routes.post("/audio/translations")
+    @with_request_errors
+    async def translations() -> Response:
+        return await whole_answer(server_state, *await receive_upload(server_state, parse_translation_request))
 
     return routes
 
 
-async def _receive(server_state: ServerState) -> tuple[TranscriptionRequest, Upload]:
-    """Receive the current request.
+async def whole_answer(server_state: ServerState, wanted: TranscriptionRequest, upload: Upload) -> Response:
+    """Transcribe a sound; the answer in the format that the client chose.
 
     Raises:
-        RequestError: It is invalid, or the file is not a sound that can be read.
+        RequestError: There is no text because of an error.
     """
-    form = UploadForm(request.headers.get("content-type", ""))
-
-    def finish() -> TranscriptionRequest:
-        wanted = parse_request(form.finish())
-        check_language(wanted.languages, server_state.settings.language)
-        return wanted
-
-    # A client takes a place while it sends its sound, and its session takes one while it is transcribed.
-    with place(server_state):
-        wanted, sound = await receive_sound(server_state, form.feed, finish)
-    return wanted, Upload(server_state, sound, session_settings(server_state.settings, wanted))
-
-
-def session_settings(settings: Settings, wanted: TranscriptionRequest) -> Settings:
-    """The settings in force, with what the request chooses."""
-    chunking = wanted.chunking
-    changes: dict[str, object] = {}
-    if wanted.prompt is not None:
-        changes["initial_prompt"] = wanted.prompt
-    if chunking.threshold is not None:
-        changes["silero_sensitivity"] = 1.0 - chunking.threshold
-    if chunking.silence_duration_ms is not None:
-        changes["post_speech_silence_duration"] = max(_MIN_SILENCE_S, chunking.silence_duration_ms / 1000)
-    if chunking.prefix_padding_ms is not None:
-        changes["pre_recording_buffer_duration"] = chunking.prefix_padding_ms / 1000
-    return file_settings(settings).model_copy(update=changes)
+    segments = await upload.segments()
+    language = language_name("en" if wanted.translate else language_code(server_state.settings.language))
+    content, content_type = body(wanted, segments, duration_s=upload.length_s, language=language)
+    response = Response(content, content_type=content_type)
+    response.timeout = None
+    return response
 
 
 class _EventStream(ResponseBody):

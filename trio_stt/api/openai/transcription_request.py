@@ -49,6 +49,7 @@ class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
         with_logprobs: Whether `json` gives log probabilities, where the engine has confidences.
         stream: Whether the answer is a stream of events.
         chunking: How the sound is cut.
+        translate: Whether the text is to be translated to English.
     """
 
     model: str = ""
@@ -60,6 +61,7 @@ class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
     with_logprobs: bool = False
     stream: bool = False
     chunking: Chunking = Chunking()
+    translate: bool = False
 
 
 def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
@@ -69,26 +71,36 @@ def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
         RequestError: A value is invalid or not supported; `param` names its field.
     """
     _reject_speakers(fields)
-    temperature = _last(fields, "temperature")
+    temperature = last(fields, "temperature")
     if temperature:
         # Validated only: the engines here decode deterministically.
         _number(temperature, "temperature", 1.0)
     granularities = _all(fields, "timestamp_granularities")
     for granularity in granularities:
         if granularity not in {"word", "segment"}:
-            raise _unsupported("timestamp_granularities", granularity, "word, segment")
-    prompt = " ".join(part for part in (_last(fields, "prompt"), ", ".join(_all(fields, "keywords"))) if part)
+            raise unsupported("timestamp_granularities", granularity, "word, segment")
+    prompt = " ".join(part for part in (last(fields, "prompt"), ", ".join(_all(fields, "keywords"))) if part)
     return TranscriptionRequest(
-        model=_last(fields, "model"),
-        response_format=_response_format(_last(fields, "response_format")),
-        languages=tuple(name for name in [_last(fields, "language"), *_all(fields, "languages")] if name),
+        model=last(fields, "model"),
+        response_format=_response_format(last(fields, "response_format")),
+        languages=tuple(name for name in [last(fields, "language"), *_all(fields, "languages")] if name),
         prompt=prompt or None,
         with_words="word" in granularities,
         with_segments=not granularities or "segment" in granularities,
         with_logprobs="logprobs" in _all(fields, "include"),
-        stream=_boolean(_last(fields, "stream"), "stream"),
+        stream=boolean(last(fields, "stream"), "stream"),
         chunking=_chunking(fields),
     )
+
+
+def parse_translation_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
+    """Validate the text fields of a request for a translation, which is never streamed; see `parse_request`.
+
+    Raises:
+        RequestError: A value is invalid or not supported; `param` names its field.
+    """
+    known = {name: values for name, values in fields.items() if name not in {"language", "stream"}}
+    return msgspec.structs.replace(parse_request(known), translate=True)
 
 
 def _all(fields: Mapping[str, Sequence[str]], name: str) -> list[str]:
@@ -96,12 +108,14 @@ def _all(fields: Mapping[str, Sequence[str]], name: str) -> list[str]:
     return [value.strip() for key in (name, f"{name}[]") for value in fields.get(key, ()) if value.strip()]
 
 
-def _last(fields: Mapping[str, Sequence[str]], name: str) -> str:
+def last(fields: Mapping[str, Sequence[str]], name: str) -> str:
+    """The last value of a field; empty without one."""
     values = fields.get(name)
     return values[-1].strip() if values else ""
 
 
-def _unsupported(param: str, value: str, supported: str) -> RequestError:
+def unsupported(param: str, value: str, supported: str) -> RequestError:
+    """The error for a value that is not among the supported ones."""
     return RequestError(
         400, f"{param}: {value[:100]!r} is not supported; choose of: {supported}", param=param, code="unsupported_value"
     )
@@ -119,10 +133,15 @@ def _response_format(value: str) -> ResponseFormat:
     try:
         return ResponseFormat(value or ResponseFormat.JSON)
     except ValueError:
-        raise _unsupported("response_format", value, ", ".join(ResponseFormat)) from None
+        raise unsupported("response_format", value, ", ".join(ResponseFormat)) from None
 
 
-def _boolean(value: str, param: str) -> bool:
+def boolean(value: str, param: str) -> bool:
+    """A truth value as clients write it; empty is false.
+
+    Raises:
+        RequestError: It is none.
+    """
     match value.lower():
         case "" | "false" | "0":
             return False
@@ -144,11 +163,11 @@ def _number(value: str | float, param: str, greatest: float) -> float:
 def _chunking(fields: Mapping[str, Sequence[str]]) -> Chunking:
     """From `auto`, a JSON object, or fields such as `chunking_strategy[type]`, as different clients send it."""
     name = "chunking_strategy"
-    text = _last(fields, name)
+    text = last(fields, name)
     values: dict[str, object] = {
-        key: _last(fields, f"{name}[{key}]")
+        key: last(fields, f"{name}[{key}]")
         for key in ("type", "threshold", "silence_duration_ms", "prefix_padding_ms")
-        if _last(fields, f"{name}[{key}]")
+        if last(fields, f"{name}[{key}]")
     }
     if text.startswith("{"):
         try:
@@ -156,9 +175,9 @@ def _chunking(fields: Mapping[str, Sequence[str]]) -> Chunking:
         except (msgspec.DecodeError, RecursionError):
             raise RequestError(400, f"{name}: is not a JSON object", param=name, code="invalid_value") from None
     elif text not in {"", "auto"}:
-        raise _unsupported(name, text, "auto, server_vad")
+        raise unsupported(name, text, "auto, server_vad")
     if values.get("type", "server_vad") not in {"server_vad", "auto"}:
-        raise _unsupported(name, str(values["type"]), "auto, server_vad")
+        raise unsupported(name, str(values["type"]), "auto, server_vad")
 
     def number(key: str, greatest: float) -> float | None:
         value = values.get(key)

@@ -17,23 +17,27 @@ _CHUNK_BYTES = 65_536
 
 
 class UploadForm:
-    """Decodes one body. Repeated fields are kept in order, without surrounding white space; `file` may stand anywhere.
+    """Decodes one body. Repeated fields are kept in order, without surrounding white space; the sound stands anywhere.
 
     Args:
         content_type: The request's header, with the boundary.
+        file_field: The field of the sound.
 
     Raises:
         RequestError: It is not multipart/form-data.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, file_field: str = "file") -> None:
         kind, options = parse_options_header(content_type)
         boundary = options.get("boundary", "")
         if kind != "multipart/form-data" or not boundary:
-            raise RequestError(400, "the body must be multipart/form-data with a field `file`", param="file")
+            raise RequestError(
+                400, f"the body must be multipart/form-data with a field `{file_field}`", param=file_field
+            )
         self._decoder = MultipartDecoder(
             boundary.encode(), max_form_memory_size=_CHUNK_BYTES + _MAX_HEADERS_BYTES, max_parts=_MAX_PARTS
         )
+        self._file_field = file_field
         self._fields: dict[str, list[str]] = {}
         self._name = ""  # of the part that is being decoded
         self._value = bytearray()
@@ -52,13 +56,13 @@ class UploadForm:
         """The values of the text fields, by name, after the whole body.
 
         Raises:
-            RequestError: The body is cut off, or has no `file`.
+            RequestError: The body is cut off, or has no sound.
         """
         self._decode(None)
         if not self._complete:
             raise RequestError(400, "the multipart body is cut off")
         if not self._has_file:
-            raise RequestError(400, "the field `file` is missing", param="file")
+            raise RequestError(400, f"the field `{self._file_field}` is missing", param=self._file_field)
         return self._fields
 
     def _decode(self, data: bytes | None) -> bytes:
@@ -70,9 +74,9 @@ class UploadForm:
                     case Field(name=name) | File(name=name):
                         # werkzeug returns None for a part without a name.
                         self._name = cast("str | None", name) or ""
-                        self._has_file |= self._name == "file"
+                        self._has_file |= self._name == self._file_field
                     case Data(data=part, more_data=more):
-                        if self._name == "file":
+                        if self._name == self._file_field:
                             sound += part
                         else:
                             self._add(part, more=more)

@@ -71,6 +71,7 @@ class EngineInfo:
         languages: Codes of the languages that can be chosen; empty if the model decides alone.
         prompt: Whether it takes `Hints.prompt`.
         times: What it gives times of.
+        translates: Whether it translates to English where `Hints.translate` asks for it.
     """
 
     engine: str
@@ -83,6 +84,7 @@ class EngineInfo:
     languages: tuple[str, ...] = ()
     prompt: bool = False
     times: Times = "none"
+    translates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,84 @@
+"""Receives a request with a sound file, and the settings of its session."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from quart import request
+
+from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.openai.languages import check_language
+from trio_stt.api.openai.transcription_request import TranscriptionRequest
+from trio_stt.api.openai.upload import SoundReader, Upload, place, receive_sound
+from trio_stt.api.openai.upload_form import UploadForm
+from trio_stt.lanes.job import JobKind
+from trio_stt.server.server_state import ServerState
+from trio_stt.server.sound_client import file_settings
+from trio_stt.settings import Settings
+from trio_stt.sound.reader import read_sound
+
+_MIN_SILENCE_S = 0.16
+"""Least silence that ends an utterance, in seconds; that of the setting `post_speech_silence_duration`."""
+
+
+async def receive_upload(
+    server_state: ServerState,
+    parse: Callable[[Mapping[str, Sequence[str]]], TranscriptionRequest],
+    *,
+    file_field: str = "file",
+    read: SoundReader = read_sound,
+) -> tuple[TranscriptionRequest, Upload]:
+    """Receive the current request, a form with a sound.
+
+    Args:
+        server_state: The server.
+        parse: Validates the text fields of the form.
+        file_field: The field of the sound.
+        read: Opens the sound.
+
+    Raises:
+        RequestError: It is invalid, or the file is not a sound that can be read.
+    """
+    form = UploadForm(request.headers.get("content-type", ""), file_field)
+
+    def finish() -> TranscriptionRequest:
+        wanted = parse(form.finish())
+        if wanted.translate:
+            _check_translates(server_state)
+        check_language(wanted.languages, server_state.settings.language)
+        return wanted
+
+    # A client takes a place while it sends its sound, and its session takes one while it is transcribed.
+    with place(server_state):
+        wanted, sound = await receive_sound(server_state, form.feed, finish, read)
+    return wanted, Upload(server_state, sound, _session_settings(server_state.settings, wanted))
+
+
+def _check_translates(server_state: ServerState) -> None:
+    """Refuse a translation where the engine for finals does not translate.
+
+    Raises:
+        RequestError: It does not.
+    """
+    engine = server_state.lanes.lane_for(JobKind.FINAL).statistics().engine
+    if engine is None or not engine.translates:
+        raise RequestError(
+            400,
+            "model: the loaded model does not translate; load a multilingual Whisper model, as with"
+            " `--engine faster_whisper --model small`",
+            param="model",
+            code="unsupported_value",
+        )
+
+
+def _session_settings(settings: Settings, wanted: TranscriptionRequest) -> Settings:
+    """The settings in force, with what the request chooses."""
+    chunking = wanted.chunking
+    changes: dict[str, object] = {}
+    if wanted.prompt is not None:
+        changes["initial_prompt"] = wanted.prompt
+    if chunking.threshold is not None:
+        changes["silero_sensitivity"] = 1.0 - chunking.threshold
+    if chunking.silence_duration_ms is not None:
+        changes["post_speech_silence_duration"] = max(_MIN_SILENCE_S, chunking.silence_duration_ms / 1000)
+    if chunking.prefix_padding_ms is not None:
+        changes["pre_recording_buffer_duration"] = chunking.prefix_padding_ms / 1000
+    return file_settings(settings).model_copy(update=changes)
