@@ -8,7 +8,6 @@ import { AudioPanel } from './audio/audio-panel.js';
 import { captureProblem } from './audio/capture.js';
 import { Meter } from './audio/meter.js';
 import { openMicrophone } from './audio/microphone.js';
-import { loadPreferences } from './audio/preferences.js';
 import { fileSource, sharedAudio } from './audio/sources.js';
 import { connectTalkControls } from './audio/talk-controls.js';
 import { Operations } from './operations/operations.js';
@@ -20,6 +19,7 @@ import { byId, setText } from './shared/dom.js';
 /** @import { ServerConnection } from './connection/server-connection.js' */
 /** @import { Session, SessionState } from './session.js' */
 /** @import { Notices } from './shared/notices.js' */
+/** @import { Preferences } from './shared/preferences.js' */
 
 const OPERATIONS = '#operations';
 
@@ -36,7 +36,6 @@ const SOURCE_LABELS = { microphone: 'Microphone', share: 'Shared audio', file: '
 const minutesAndSeconds = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
 export class Controls {
-  #preferences = loadPreferences();
   #meter = new Meter(byId('meter'));
   #operations = new Operations(byId('operations'), () => this.#sessionId);
   #sessionId = '';
@@ -46,6 +45,12 @@ export class Controls {
   #transcriptTopPx = 0;
   /** How much of a file was played, such as `0:03 of 0:12`. */
   #progress = '';
+  #preferences;
+
+  /** @param {Preferences} preferences */
+  constructor(preferences) {
+    this.#preferences = preferences;
+  }
 
   /**
    * @param {Session} session

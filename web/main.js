@@ -11,18 +11,25 @@ import { KeyStore } from './connection/key-store.js';
 import { ServerConnection } from './connection/server-connection.js';
 import { Controls } from './controls.js';
 import { Session } from './session.js';
+import { connectOwnSettings } from './settings/own-settings.js';
 import { byId, drawChip } from './shared/dom.js';
 import { secondsLabel } from './shared/format.js';
-import { bufferingChip, connectionChip, stateChip } from './shared/messages.js';
+import { bufferingChip, clearedMessage, connectionChip, notKeptMessage, stateChip } from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
+import { loadPreferences } from './shared/preferences.js';
 import { ActivityPanels } from './timeline/activity-panels.js';
 import { TranscriptScroll } from './transcript/transcript-scroll.js';
+import { TranscriptStore } from './transcript/transcript-store.js';
 import { TranscriptTools } from './transcript/transcript-tools.js';
 import { TranscriptView } from './transcript/transcript-view.js';
 import { Transcript } from './transcript/transcript.js';
 
 /** @import { SessionState } from './session.js' */
+/** @import { Entry } from './transcript/transcript.js' */
+
+/** Key of the notice with the button that undoes a Clear. */
+const CLEARED = 'cleared';
 
 const talkButton = byId('talk');
 
@@ -49,11 +56,20 @@ function openSocket() {
 const wakeLock = new ScreenWakeLock();
 const keys = new KeyStore();
 authorizeWith(() => keys.current);
-const controls = new Controls();
+const preferences = loadPreferences();
+const controls = new Controls(preferences);
 const transcriptView = new TranscriptView(byId('transcript'));
 const transcriptScroll = new TranscriptScroll(byId('newest'), byId('transcript'), byId('bottom-bar'));
+const store = new TranscriptStore({
+  server: document.baseURI,
+  isEnabled: preferences.keepTranscript,
+  onFailure: () => notices.show('storage', notKeptMessage()),
+});
+/** Whether the transcript of before is being shown, which is stored already. */
+let isRestoring = false;
 const transcript = new Transcript((change) => {
   const isNew = transcriptView.apply(change);
+  if (!isRestoring) store.apply(change);
   transcriptTools.changed();
   transcriptScroll.changed(isNew);
 });
@@ -61,13 +77,29 @@ const notices = new Notices((list) => noticesView.draw(list));
 const noticesView = new NoticesView(byId('notices'), {
   onDismiss: (key) => notices.resolve(key),
   onLastDismissed: () => talkButton.focus(),
-  onRetry: () => (isLocked ? keyPanel.open() : connection.connect()),
+  onAction: (key) => {
+    if (key === CLEARED) undoClear();
+    else if (isLocked) keyPanel.open();
+    else connection.connect();
+  },
 });
+/** @type {Entry[]} what the last Clear removed */
+let clearedEntries = [];
+
+function undoClear() {
+  notices.resolve(CLEARED);
+  transcript.restore(clearedEntries);
+  clearedEntries = [];
+  talkButton.focus();
+}
+
 const transcriptTools = new TranscriptTools({
   transcript,
   notices,
   onClear: () => {
+    clearedEntries = transcript.entries;
     session.clear();
+    notices.show(CLEARED, clearedMessage());
     transcriptScroll.follow();
     talkButton.focus(); // the Clear button, which had the focus, is disabled now
   },
@@ -121,6 +153,10 @@ const session = new Session({
 });
 
 controls.connect(session, connection, notices);
+connectOwnSettings(byId('own-settings'), preferences, {
+  keepTranscript: (isKept) => store.enable(isKept, transcript.entries),
+  showDetails: (isShown) => byId('transcript').toggleAttribute('data-details', isShown),
+});
 window.addEventListener('online', () => {
   if (!isLocked) connection.connect();
 });
@@ -128,6 +164,13 @@ document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') void wakeLock.renew();
 });
 window.addEventListener('beforeunload', (event) => {
-  if (!transcript.isEmpty) event.preventDefault(); // the browser asks: the transcript is in this page only
+  if (!transcript.isEmpty && !store.isKeeping) event.preventDefault(); // the browser asks: the transcript is in this page only
 });
+const kept = await store.open();
+if (kept.length > 0) {
+  isRestoring = true;
+  transcript.restore(kept);
+  isRestoring = false;
+  transcript.reopened(Date.now());
+}
 connection.connect();

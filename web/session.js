@@ -126,7 +126,7 @@ export class Session {
       case 'hello':
         this.#sessionEnded();
         this.#setState({ sessionId: event.sessionId });
-        this.#sessionStarted();
+        this.#sessionStarted(event.replacesFrom);
         break;
       case 'resumed':
         this.#sessionResumed(event);
@@ -188,9 +188,10 @@ export class Session {
     if (message && isWorthShowing) this.#showOnce(isLocked ? 'key' : 'connection', message);
   }
 
-  #sessionStarted() {
+  /** @param {number} replacesFrom as in `Hello` */
+  #sessionStarted(replacesFrom) {
     const { connection, transcript, notices } = this.#parts;
-    transcript.connected(this.#lostS);
+    transcript.connected(this.#lostS, replacesFrom);
     this.#lostS = 0;
     notices.resolve('error:');
     this.#loadingTimer = setTimeout(() => notices.show('model', loadingMessage()), LOADING_MESSAGE_AFTER_MS);

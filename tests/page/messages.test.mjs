@@ -69,7 +69,7 @@ test('the connection chip shows the worst state', () => {
 test('an open connection has no message', () => {
   assert.equal(connectionMessage(connection({})), null);
   assert.equal(connectionMessage(connection({ phase: 'connecting' })), null);
-  assert.equal(connectionMessage(connection({ phase: 'waiting', failures: 1 })).retry, 'Try now');
+  assert.equal(connectionMessage(connection({ phase: 'waiting', failures: 1 })).action, 'Try now');
 });
 
 test('an unknown state is shown unchanged', () => {
@@ -96,6 +96,6 @@ test('each reason for a rejected connection has a message of its own', () => {
   assert.match(rejected('too many wrong keys from this address: max_failed_logins_per_address is 10 a minute'), /wrong keys/);
   assert.match(rejected('too many connections from this address: max_connections_per_address is 64'), /other tabs/);
   assert.match(rejected('No room: max_sessions is 4'), /^The server is full\./);
-  assert.equal(connectionMessage(connection({ phase: 'locked' })).retry, 'Enter the key');
+  assert.equal(connectionMessage(connection({ phase: 'locked' })).action, 'Enter the key');
   assert.equal(connectionChip(connection({ phase: 'locked' }), 'loading').label, 'Key needed');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { loadPreferences, savePreferences } from '../../web/audio/preferences.js';
+import { loadPreferences, savePreferences } from '../../web/shared/preferences.js';
 import { mixToMono } from '../../web/audio/sources.js';
 
 /** Browser storage for a single text. */

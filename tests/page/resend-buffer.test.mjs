@@ -139,6 +139,26 @@ test('without a grace period, only unsent frames are kept', () => {
   assert.deepEqual(taken(buffer), []);
 });
 
+test('audio that waited for a connection has a delay, by its position', () => {
+  let nowMs = 0;
+  const buffer = new ResendBuffer(10, undefined, () => nowMs);
+  const second = (number) => buffer.add(new Uint16Array([number]).buffer, 1);
+  second(1);
+  taken(buffer);
+  second(2);
+  second(3);
+  nowMs = 5000;
+  taken(buffer);
+  second(4);
+  taken(buffer);
+  assert.deepEqual([0.5, 1.5, 2.5, 3.5, 99].map((at) => buffer.delayAt(at)), [0, 5, 5, 0, 0]);
+  assert.equal(buffer.startS, 0);
+  buffer.resendAfter(2, 0);
+  nowMs = 9000;
+  taken(buffer);
+  assert.deepEqual([2.5, 3.5].map((at) => buffer.delayAt(at)), [5, 4], 'the first sending counts: resent audio was captured then, too');
+});
+
 test('the end of a session returns unsent frames without shed ones', () => {
   const buffer = new ResendBuffer(10);
   fill(buffer, 1, 10);
@@ -146,6 +166,6 @@ test('the end of a session returns unsent frames without shed ones', () => {
   fill(buffer, 11, 12, true);
   fill(buffer, 13, 37);
   assert.equal(buffer.hasUnsent, true);
-  assert.deepEqual(buffer.takeUnsent().map(({ frame }) => named(frame)), Array.from({ length: 25 }, (_, i) => 13 + i));
+  assert.deepEqual(buffer.takeFrom(Infinity).map(({ frame }) => named(frame)), Array.from({ length: 25 }, (_, i) => 13 + i));
   assert.equal(buffer.hasUnsent, false);
 });

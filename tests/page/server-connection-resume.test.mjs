@@ -96,16 +96,45 @@ function afterRefusal(happens) {
 }
 
 for (const [name, happens, expected] of [
-  ['nothing', () => {}, []],
-  ['the end of the stream', () => [sendPacket(2), connection.send('stop')], ['start', 2, 'stop']],
-  ['a new stream', () => [connection.send('stop'), connection.send('start'), sendPacket(2)], ['stop', 'start', 2]],
+  ['nothing', () => {}, ['start', 1]],
+  ['the end of the stream', () => [sendPacket(2), connection.send('stop')], ['start', 1, 2, 'stop']],
+  ['a new stream', () => [connection.send('stop'), connection.send('start'), sendPacket(2)], ['start', 1, 'stop', 'start', 2]],
   ['a clear in between', () => [sendPacket(2), connection.send('clear'), sendPacket(3)], ['start', 3]],
   ['a clear at the end', () => [sendPacket(2), connection.send('clear')], []],
 ]) {
-  test(`after a rejected resume, the new session gets the unsent frames: ${name}`, () => {
+  test(`after a rejected resume, the new session gets the audio without a final text: ${name}`, () => {
     assert.deepEqual([afterRefusal(happens), lostS], [expected, 0]);
   });
 }
+
+/** Ends a session with these events, after 20 s of audio were sent. Returns what the next one gets again, in seconds. */
+function restartAfter(...eventsBefore) {
+  sockets[0].serverSends(HELLO);
+  connection.send('start');
+  for (let number = 1; number <= 20; number += 1) connection.sendPacket(packet(number), 1);
+  eventsBefore.forEach((event, i) => sockets[0].serverSends({ seq: i + 2, ...event }));
+  sockets[0].serverCloses();
+  pass(500);
+  sockets[1].serverSends({ ...HELLO, sessionId: 'b', resumeToken: 'b.secret' });
+  sockets[1].serverSends({ type: 'error', where: 'resume', message: 'no such session', seq: 3 });
+  return sent(sockets[1]).filter((each) => typeof each === 'number');
+}
+const times = (audioStartSeconds, audioEndSeconds) => ({ audioStartSeconds, audioEndSeconds });
+const hello = () => events.filter(({ type }) => type === 'hello').at(-1);
+
+test('after a restart, the audio since the last final text is sent again, and replaces its segments', () => {
+  const again = restartAfter(
+    { type: 'final', segmentId: 1, text: 'One.', segment: times(1, 8) },
+    { type: 'realtime', segmentId: 2, stableText: 'two', segment: times(10) },
+    { type: 'timeline', event: 'segment_closed', segmentId: 3, reason: 'empty', segment: times(14, 15) },
+    { type: 'realtime', segmentId: 4, stableText: 'four', segment: times(17) },
+  );
+  assert.deepEqual([again[0], again.at(-1), hello().replacesFrom], [10, 20, 2]);
+});
+
+test('after a restart, nothing is sent again where the server does not tell which audio a final text covers', () => {
+  assert.deepEqual([restartAfter({ type: 'final', segmentId: 1, text: 'One.' }), hello().replacesFrom], [[], Infinity]);
+});
 
 test('audio buffered too long is counted as lost, and the rest is sent as fast as the socket takes it', () => {
   sockets[0].serverSends(HELLO);
@@ -164,7 +193,7 @@ test('while the server restarts, audio is buffered for the next session', () => 
   pass(500);
   sockets[1].serverSends({ ...HELLO, sessionId: 'b', resumeToken: 'b.secret' });
   sockets[1].serverSends({ type: 'error', where: 'resume', message: 'no such session', seq: 3 });
-  assert.deepEqual([sent(sockets[1]), lostS], [['resume', 'start', 2], 0]);
+  assert.deepEqual([sent(sockets[1]), lostS], [['resume', 'start', 1, 2], 0]);
 });
 
 test('a new session does not resume the old one', () => {

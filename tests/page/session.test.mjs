@@ -264,7 +264,7 @@ test('a full server has one notice until it accepts the page', () => {
 test('a required key has a notice at once, in place of the connection’s', () => {
   disconnects(2);
   session.connectionChanged({ ...CONNECTION, phase: 'locked', failures: 2 });
-  assert.deepEqual(notices.list.map(({ key, retry }) => [key, retry]), [['key', 'Enter the key']]);
+  assert.deepEqual(notices.list.map(({ key, action }) => [key, action]), [['key', 'Enter the key']]);
   connects();
   assert.deepEqual(keys(), []);
 });

@@ -109,18 +109,6 @@ class TestFinishedRecording:
                 re.compile(r"^\d+(\.\d)? s · until \d\d:\d\d:\d\d( · pre-roll \d\.\d s)?$")
             )
 
-    def test_browser_asks_before_the_transcript_is_lost(self, page: Page, server: ServerProcess) -> None:
-        leaves_at_once = """() => {
-          const event = new Event('beforeunload', { cancelable: true });
-          return window.dispatchEvent(event);
-        }"""
-        assert not page.evaluate(leaves_at_once)
-        other = page.context.new_page()
-        other.goto(server.url)
-        expect_connection(other, "Ready")
-        assert other.evaluate(leaves_at_once), "its transcript is empty"
-        other.close()
-
     def test_new_words_move_no_block_at_or_above_them(self, page: Page) -> None:
         assert page.evaluate("window.jumps") == []
 

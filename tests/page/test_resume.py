@@ -129,6 +129,7 @@ def test_expired_session_is_replaced_and_gets_buffered_audio(tmp_path: Path, spe
         expect(page.get_by_test_id("unsent")).to_be_hidden()
         after = page.locator(".break ~ [data-testid=segment][data-final=true]")
         expect(after.first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
+        expect(page.locator("[data-phase=lost]")).to_have_count(0)  # their audio was sent again
         assert final_texts(page)[: len(before)] == before
         expect_talk(page, "live")
 

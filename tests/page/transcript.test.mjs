@@ -122,6 +122,47 @@ test('a final marks earlier live blocks as lost, not later ones', () => {
   assert.deepEqual(shown(transcript), ['1 lost given up|', '2 final Done.|', '3 live going on|']);
 });
 
+test('the first words of a new session replace the words whose audio it gets again', () => {
+  const transcript = connected();
+  transcript.final(final(1, 'One.'));
+  transcript.realtime(partial(2, 'two'));
+  transcript.realtime(partial(3, 'three'));
+  transcript.disconnected();
+  transcript.connected(0, 3);
+  transcript.disconnected();
+  transcript.connected(0, 1); // again, without a word in between
+  assert.deepEqual(shown(transcript), ['1 final One.|', '2 lost two|', '3 lost three|', '-- 0']);
+  transcript.realtime(partial(1, 'three and'));
+  assert.deepEqual(shown(transcript), ['1 final One.|', '2 lost two|', '-- 0', '1 live three and|']);
+});
+
+test('a restored transcript stands before the words there are, and loses nothing to the server’s answer', () => {
+  const transcript = connected();
+  transcript.final(final(1, 'One.'));
+  transcript.realtime(partial(2, 'two'));
+  const { entries } = transcript;
+  transcript.clear(true);
+  transcript.restore(entries);
+  transcript.cleared();
+  transcript.final(final(3, 'Three.'));
+  assert.deepEqual(shown(transcript), ['1 final One.|', '2 lost two|', '3 final Three.|']);
+});
+
+test('a page that is opened again goes on behind a break, however often', () => {
+  let transcript = connected();
+  transcript.final(final(1, 'One.'));
+  for (const openedAtMs of [1000, 2000]) {
+    const { entries } = transcript;
+    transcript = new Transcript();
+    transcript.restore(entries);
+    transcript.reopened(openedAtMs);
+    transcript.connected(0);
+  }
+  transcript.final(final(1, 'Two.'));
+  assert.deepEqual(shown(transcript), ['1 final One.|', '-- 0', '1 final Two.|']);
+  assert.equal(transcript.entries[1].openedAtMs, 2000);
+});
+
 test('copied text has one line per block, in order', () => {
   const transcript = connected();
   transcript.final(final(1, 'One.'));

@@ -68,6 +68,7 @@ def test_words_cover_everything_but_spaces(text: str) -> None:
         ("สวัสดี", "สวัสดี"),
         ("안녕하세요", "안녕하세요."),
         ("iPhone 用 A", "IPhone 用 A."),
+        ("in short,, the period ; ; so: far...", "In short, the period ; so: far..."),
     ],
 )
 def test_final_gets_capital_spaces_and_full_stop(raw: str, final: str) -> None:

@@ -21,6 +21,7 @@ from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.speech.repetition import RejectedText, rejected_text
 from trio_stt.speech.sound_tags import without_sound_tags
+from trio_stt.speech.text import without_repeated_separators
 
 logger = logging.getLogger(__name__)
 
@@ -274,6 +275,7 @@ class Partials:
         utterance, text = pending.utterance, result.transcript.text
         if not self._keeps_sound_tags:
             text = without_sound_tags(text)
+        text = without_repeated_separators(text)
         old_enough = self._position_sample >= utterance.cadence.shown_from_sample
         if old_enough:
             self._answered = utterance.number

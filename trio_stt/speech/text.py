@@ -4,6 +4,7 @@ It does not decide which words are right. See docs/protocol.md, Stable text and 
 """
 
 import functools
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ _UNSPACED = (
     (0x20000, 0x3FFFF),
 )
 """Unicode blocks of scripts that put no space between words. There, each character counts as a word."""
+
+
+_REPEATED_SEPARATOR = re.compile(r"([,;:、\uff0c])(?:\s*\1)+")
+"""Separators that an engine wrote twice, such as Moonshine's "In short,, the period"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +105,18 @@ def _is_unspaced(character: str) -> bool:
     return character >= "\u0e00" and any(low <= ord(character) <= high for low, high in _UNSPACED)
 
 
+def without_repeated_separators(text: str) -> str:
+    """The text with one comma, semicolon or colon where an engine wrote several in a row."""
+    return _REPEATED_SEPARATOR.sub(r"\1", text)
+
+
 def finalize_text(text: str) -> str:
-    """Finish a final's text: single spaces, a capital first letter, a full stop after a last letter or digit.
+    """Finish a final's text: single spaces and commas, a capital first letter, a full stop behind a letter or digit.
 
     Scripts without capitals keep their letters. Text in a script without spaces between words gets no full stop: its
     sentences end with signs of their own, or with none. Empty text stays empty.
     """
-    text = " ".join(text.split())
+    text = without_repeated_separators(" ".join(text.split()))
     if not text:
         return ""
     # Title case instead of upper case: it leaves Georgian as it is, whose upper case is for headlines only.

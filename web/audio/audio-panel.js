@@ -3,11 +3,11 @@
  * It opens no source; it reports the user's choices.
  */
 
+import { savePreferences } from '../shared/preferences.js';
 import { listMicrophones } from './microphone.js';
-import { savePreferences } from './preferences.js';
 import { canShare } from './sources.js';
 
-/** @import { Preferences } from './preferences.js' */
+/** @import { Preferences } from '../shared/preferences.js' */
 
 /** @type {('echoCancellation' | 'noiseSuppression' | 'autoGainControl')[]} */
 const PROCESSING = ['echoCancellation', 'noiseSuppression', 'autoGainControl'];

@@ -15,8 +15,9 @@
  * @property {number} [audioEndSeconds]
  *
  * @typedef {{type: 'auth_required'}} AuthRequired the client must send a key before anything else
- * @typedef {{type: 'hello', sessionId: string, resumeToken: string, resumeGraceS: number}} Hello `resumeToken` is empty
- *   where the server does not keep sessions after a loss
+ * @typedef {{type: 'hello', sessionId: string, resumeToken: string, resumeGraceS: number, replacesFrom: number}} Hello
+ *   `resumeToken` is empty where the server does not keep sessions after a loss. `replacesFrom`: first segment of the session before
+ *   whose audio this one gets again, Infinity for none; set by the page
  * @typedef {{type: 'resumed', sessionId: string, receivedPackets: number, receivedCommands: number, missedEvents: number,
  *            recoveredS: number}} Resumed the session continues; `recoveredS`: shed audio that is sent now after all
  * @typedef {{type: 'ready', ok: boolean}} Ready
@@ -127,6 +128,7 @@ const readers = {
     sessionId: text(raw.sessionId),
     resumeToken: text(raw.resumeToken),
     resumeGraceS: finiteNumber(raw.resumeGraceSeconds) ?? 0,
+    replacesFrom: Infinity,
   }),
   resumed: (raw) => ({
     type: 'resumed',

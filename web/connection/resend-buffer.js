@@ -12,12 +12,20 @@ const IN_FLIGHT_S = 15;
 /** Over 5 minutes of 16-bit audio at 16 kHz, or 2.5 at 48 kHz. */
 const MAX_BYTES = 16_000_000;
 
+/** Audio sent later than this after it was captured counts as late. A slow socket alone delays less. */
+const LATE_AFTER_S = 1;
+
+/** Late packets whose delay is remembered: those of eight whole buffers. */
+const MAX_LATE = 5000;
+
 /**
  * @typedef {object} Entry
  * @property {string | ArrayBuffer} frame
  * @property {number} durationS of its audio; 0 for a command
  * @property {number} number among the session's packets or commands, from 1; 0 while unsent or shed
  * @property {boolean} isShed skipped because the socket was slow; a loss shows that it was dead and brings the packet back
+ * @property {number} addedAtMs when it was captured
+ * @property {number} endS position of its end in the audio of the session; 0 while unsent or shed
  */
 
 /** @param {Entry} entry */
@@ -35,25 +43,34 @@ export class ResendBuffer {
   #lostS = 0;
   #bufferedS = 0;
   #bufferedBytes = 0;
+  /** Audio sent in this session, seconds; and as much of it as was evicted since. */
+  #sentS = 0;
+  #evictedEndS = 0;
+  /** @type {{endS: number, delayS: number}[]} packets that were sent late, oldest first */
+  #late = [];
   #maxS;
   #maxBytes;
+  #now;
 
   /**
    * @param {number} graceS how long the server keeps a session after a loss; 0 if it does not
    * @param {number} [maxBytes]
+   * @param {() => number} [now] milliseconds, monotonic
    */
-  constructor(graceS, maxBytes = MAX_BYTES) {
+  constructor(graceS, maxBytes = MAX_BYTES, now = () => performance.now()) {
     this.#maxS = graceS > 0 ? graceS + IN_FLIGHT_S : 0;
     this.#maxBytes = maxBytes;
+    this.#now = now;
   }
 
   /**
    * @param {string | ArrayBuffer} frame
    * @param {number} [durationS] of its audio
    * @param {boolean} [isShed]
+   * @param {number} [addedAtMs] when it was captured; by default now
    */
-  add(frame, durationS = 0, isShed = false) {
-    const entry = { frame, durationS, number: 0, isShed };
+  add(frame, durationS = 0, isShed = false, addedAtMs = this.#now()) {
+    const entry = { frame, durationS, number: 0, isShed, addedAtMs, endS: 0 };
     this.#entries.push(entry);
     this.#addToTotals(entry, 1);
     this.#evict();
@@ -64,6 +81,7 @@ export class ResendBuffer {
     const entry = this.#entries.find(isUnsent);
     if (!entry) return null;
     entry.number = isPacket(entry) ? (this.#sent.packets += 1) : (this.#sent.commands += 1);
+    if (isPacket(entry)) this.#sending(entry);
     this.#evict();
     return entry.frame;
   }
@@ -84,12 +102,13 @@ export class ResendBuffer {
     const isReceived = (/** @type {Entry} */ entry) =>
       entry.number > 0 && entry.number <= (isPacket(entry) ? packets : commands);
     const rest = this.#entries.slice(this.#entries.findLastIndex(isReceived) + 1);
+    this.#sentS = this.#entries.findLast((entry) => isReceived(entry) && isPacket(entry))?.endS ?? this.#evictedEndS;
     const evictedS = (Math.max(0, this.#lastEvictedPacket - packets) * PACKET_MS) / 1000;
     const lostS = this.takeLostS() + evictedS;
     const recoveredS = rest.reduce((sum, { isShed, durationS }) => sum + (isShed ? durationS : 0), 0);
     [this.#entries, this.#bufferedS, this.#bufferedBytes, this.#lastEvictedPacket] = [[], 0, 0, 0];
     this.#sent = { packets, commands };
-    rest.forEach(({ frame, durationS }) => this.add(frame, durationS));
+    rest.forEach(({ frame, durationS, addedAtMs }) => this.add(frame, durationS, false, addedAtMs));
     return { lostS, recoveredS };
   }
 
@@ -104,11 +123,47 @@ export class ResendBuffer {
     return this.#entries.some(isUnsent);
   }
 
-  /** @returns {Entry[]} the unsent frames; empties the buffer, because the session does not continue */
-  takeUnsent() {
-    const unsent = this.#entries.filter(isUnsent);
+  /** Position of the oldest audio in the buffer, seconds from the session's first sample; Infinity without audio. */
+  get startS() {
+    const oldest = this.#entries.find((entry) => isPacket(entry) && !entry.isShed);
+    if (!oldest) return Infinity;
+    return oldest.number > 0 ? oldest.endS - oldest.durationS : this.#sentS;
+  }
+
+  /**
+   * The frames for a new session, because this one does not continue; empties the buffer.
+   *
+   * @param {number} fromS position from which audio is sent again with the commands around it; Infinity for unsent frames only
+   * @returns {Entry[]} without shed packets
+   */
+  takeFrom(fromS) {
+    const first = this.#entries.findIndex((entry) => isPacket(entry) && entry.number > 0 && entry.endS > fromS);
+    const taken = this.#entries.filter((entry, i) => !entry.isShed && (isUnsent(entry) || (first >= 0 && i >= first)));
     this.#entries = [];
-    return unsent;
+    return taken;
+  }
+
+  /**
+   * How late the audio at a position was sent, because it had waited for a connection. The server dates audio by its arrival.
+   *
+   * @param {number} positionS seconds from the session's first sample
+   * @returns {number} seconds; 0 for audio that was sent at once
+   */
+  delayAt(positionS) {
+    const [first, last] = [this.#late[0], this.#late.at(-1)];
+    if (!first || !last || positionS > last.endS || positionS < first.endS - 1) return 0;
+    const packet = this.#late.find(({ endS }) => endS >= positionS);
+    return packet && packet.endS - positionS < 1 ? packet.delayS : 0;
+  }
+
+  /** @param {Entry} packet that is sent now */
+  #sending(packet) {
+    this.#sentS += packet.durationS;
+    packet.endS = this.#sentS;
+    const delayS = (this.#now() - packet.addedAtMs) / 1000;
+    if (delayS < LATE_AFTER_S) return;
+    this.#late.push({ endS: packet.endS, delayS });
+    if (this.#late.length > MAX_LATE) this.#late.shift();
   }
 
   /**
@@ -132,7 +187,10 @@ export class ResendBuffer {
       const [entry] = this.#entries.splice(oldest, 1);
       this.#addToTotals(entry, -1);
       if (isUnsent(entry)) this.#lostS += entry.durationS;
-      else if (isPacket(entry)) this.#lastEvictedPacket = Math.max(this.#lastEvictedPacket, entry.number);
+      else if (isPacket(entry)) {
+        this.#lastEvictedPacket = Math.max(this.#lastEvictedPacket, entry.number);
+        this.#evictedEndS = Math.max(this.#evictedEndS, entry.endS);
+      }
     }
   }
 }

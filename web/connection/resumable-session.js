@@ -6,7 +6,14 @@
 import { encodeCommand, encodeResume } from './protocol.js';
 import { ResendBuffer } from './resend-buffer.js';
 
-/** @import { Resumed, ServerEvent } from './protocol.js' */
+/** @import { Resumed, SegmentTimes, ServerEvent } from './protocol.js' */
+
+/**
+ * The server dates a start of speech when it has confirmed it, and an end after the pause: this much audio later.
+ * Both are only used for audio that was sent late, where a second more or less does not matter.
+ */
+const CONFIRMED_AFTER_S = 0.3;
+const ENDED_AFTER_S = 0.6;
 
 const [START, CLEAR] = [encodeCommand('start'), encodeCommand('clear')];
 
@@ -19,6 +26,10 @@ export class ResumableSession {
   /** @type {ServerEvent[] | null} events of the new session, held back until the server answers `resume`; else null */
   #heldEvents = null;
   #lostS = 0;
+  /** @type {Map<number, SegmentTimes>} segments that have no final yet, by id */
+  #open = new Map();
+  /** Position up to which the audio has final texts, seconds; Infinity where the server does not tell. */
+  #finalS = 0;
 
   /** Whether there is a session to resume. */
   get canResume() {
@@ -56,7 +67,7 @@ export class ResumableSession {
       this.#heldEvents = [event];
       return { events: [], reply: encodeResume(this.#token, this.#seq) };
     }
-    return { events: this.#isNew(event) ? [event] : [], reply: '' };
+    return { events: this.#isNew(event) ? [this.#noted(event)] : [], reply: '' };
   }
 
   /** The connection is lost; the session waits for the next one. */
@@ -66,8 +77,10 @@ export class ResumableSession {
 
   /** Forget the session. What was not sent counts as lost. */
   abandon() {
-    this.#lostS = this.#buffer.takeUnsent().reduce((sum, { durationS }) => sum + durationS, this.takeLostS());
+    this.#lostS = this.#buffer.takeFrom(Infinity).reduce((sum, { durationS }) => sum + durationS, this.takeLostS());
     [this.#token, this.#graceS, this.#seq, this.#buffer] = ['', 0, 0, new ResendBuffer(0)];
+    this.#open.clear();
+    this.#finalS = 0;
   }
 
   /** @param {ServerEvent} event a `hello` starts a new session */
@@ -84,20 +97,73 @@ export class ResumableSession {
   }
 
   /**
-   * The server no longer has the session: continue with the new one, and give it the frames that were never sent.
+   * Remember which audio has its final text, and correct the times of audio that was sent late.
+   *
+   * @param {ServerEvent} event
+   * @returns {ServerEvent}
+   */
+  #noted(event) {
+    if (event.type === 'clear') this.#open.clear();
+    if (!('segment' in event) || event.segmentId === null) return event;
+    const { segmentId, segment } = event;
+    if (event.type === 'final' || event.type === 'closed') {
+      this.#open.delete(segmentId);
+      this.#finalS = Math.max(this.#finalS, segment?.audioEndSeconds ?? Infinity);
+    } else {
+      this.#open.set(segmentId, { ...this.#open.get(segmentId), ...segment });
+    }
+    return { ...event, segment: this.#corrected(segment ?? {}) };
+  }
+
+  /**
+   * @param {SegmentTimes} segment
+   * @returns {SegmentTimes}
+   */
+  #corrected(segment) {
+    const { audioStartSeconds, audioEndSeconds, recordingStartedAt, recordingEndedAt } = segment;
+    const corrected = { ...segment };
+    if (recordingStartedAt !== undefined && audioStartSeconds !== undefined) {
+      corrected.recordingStartedAt = recordingStartedAt - this.#buffer.delayAt(audioStartSeconds + CONFIRMED_AFTER_S);
+    }
+    if (recordingEndedAt !== undefined && audioEndSeconds !== undefined) {
+      corrected.recordingEndedAt = recordingEndedAt - this.#buffer.delayAt(audioEndSeconds + ENDED_AFTER_S);
+    }
+    return corrected;
+  }
+
+  /**
+   * Where the next session begins, so that no words are lost and none come twice: after the last final text. A segment whose
+   * beginning is no longer in the buffer stays as it is, and its audio is not sent again.
+   *
+   * @returns {{fromS: number, fromSegment: number}} `fromSegment`: the first segment whose audio is sent again as a whole
+   */
+  #restart() {
+    const { startS } = this.#buffer;
+    const open = [...this.#open].sort(([a], [b]) => a - b).map(([id, times]) => ({ id, atS: times.audioStartSeconds ?? 0, times }));
+    const keptEndS = Math.max(0, ...open.filter(({ atS }) => atS < startS).map(({ times }) => times.audioEndSeconds ?? Infinity));
+    const first = open.find(({ atS }) => atS >= startS);
+    const fromS = Math.max(keptEndS, Math.min(this.#finalS, first ? first.atS - CONFIRMED_AFTER_S : Infinity));
+    return { fromS, fromSegment: first && fromS < Infinity ? first.id : Infinity };
+  }
+
+  /**
+   * The server no longer has the session: continue with the new one, and give it the audio that has no final text yet.
    *
    * @param {ServerEvent[]} events of the new session
    */
   #adoptNewSession(events) {
     this.#heldEvents = null;
-    const unsent = this.#buffer.takeUnsent();
+    const { fromS, fromSegment } = this.#restart();
+    const frames = this.#buffer.takeFrom(fromS);
     // A `clear` discards what was said before it, and the new session has nothing to clear.
-    const wanted = unsent.slice(unsent.findLastIndex(({ frame }) => frame === CLEAR) + 1);
-    const newEvents = events.filter((event) => this.#isNew(event)); // its `hello` makes a new buffer
+    const wanted = frames.slice(frames.findLastIndex(({ frame }) => frame === CLEAR) + 1);
+    const newEvents = events // its `hello` makes a new buffer
+      .filter((event) => this.#isNew(event))
+      .map((event) => (event.type === 'hello' ? { ...event, replacesFrom: fromSegment } : event));
     this.#buffer.countUnbufferedCommand(); // the server counts the `resume` that it rejected
     // The old session's `start` was sent and is gone: without one, the new session would ignore the audio.
     if (wanted.length > 0 && typeof wanted[0].frame !== 'string') this.#buffer.add(START);
-    wanted.forEach(({ frame, durationS }) => this.#buffer.add(frame, durationS));
+    wanted.forEach(({ frame, durationS, addedAtMs }) => this.#buffer.add(frame, durationS, false, addedAtMs));
     return newEvents;
   }
 

@@ -19,6 +19,8 @@ export class SettingsPanel {
   #fields = [];
   #dialog;
   #groups;
+  /** The settings of this browser, which are always shown first. */
+  #own;
   #status;
   #search;
   #filter;
@@ -34,6 +36,7 @@ export class SettingsPanel {
     const find = (/** @type {string} */ part) => /** @type {HTMLElement} */ (dialog.querySelector(`[data-part=${part}]`));
     this.#dialog = dialog;
     this.#groups = find('groups');
+    this.#own = /** @type {HTMLElement} */ (this.#groups.firstElementChild);
     this.#status = find('status');
     this.#search = /** @type {HTMLInputElement} */ (find('search'));
     this.#filter = /** @type {HTMLSelectElement} */ (find('filter'));
@@ -73,6 +76,7 @@ export class SettingsPanel {
 
   /** @param {Group[]} groups */
   #draw(groups) {
+    this.#fields.forEach((field) => field.element.closest('section')?.remove());
     this.#fields = [];
     const sections = groups.map(({ name, title, settings }) => {
       const heading = makeElement('h3', '', title);
@@ -83,7 +87,7 @@ export class SettingsPanel {
       this.#fields.push(...fields);
       return section;
     });
-    this.#groups.replaceChildren(...sections);
+    this.#own.after(...sections);
     this.#applyFilter();
     this.#edited();
   }
@@ -97,7 +101,8 @@ export class SettingsPanel {
       shown += Number(isShown);
     }
     for (const section of this.#groups.querySelectorAll('section')) {
-      section.hidden = !section.querySelector('.field:not([hidden])');
+      const isShown = section === this.#own ? !this.#search.value && filter === 'all' : section.querySelector('.field:not([hidden])');
+      section.hidden = !isShown;
     }
     this.#groups.toggleAttribute('data-empty', this.#fields.length > 0 && shown === 0);
   }

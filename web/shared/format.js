@@ -15,6 +15,14 @@ const TIME_OF_DAY = new Intl.DateTimeFormat(undefined, {
  */
 export const timeOfDay = (atMs) => TIME_OF_DAY.format(new Date(atMs));
 
+const DAY_AND_TIME = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', hour: '2-digit', minute: '2-digit' });
+
+/**
+ * @param {number} atMs milliseconds since the epoch
+ * @returns {string} such as `17 March at 17:46`, local time
+ */
+export const dayAndTime = (atMs) => DAY_AND_TIME.format(new Date(atMs));
+
 /**
  * @param {number} seconds more than 0
  * @returns {string} such as `0.4 s` or `12 s`; never `0.0 s`

@@ -10,7 +10,7 @@
 /**
  * @typedef {'good' | 'busy' | 'warn' | 'bad' | 'quiet'} Tone
  * @typedef {{label: string, tone: Tone}} Chip
- * @typedef {{level: 'error' | 'warning' | 'info', text: string, retry?: string}} Message `retry`: label of a button that retries
+ * @typedef {{level: 'error' | 'warning' | 'info', text: string, action?: string}} Message `action`: label of a button
  * @typedef {'loading' | 'ready' | 'failed'} ModelState
  */
 
@@ -73,6 +73,7 @@ const LOSSES = {
   failed: 'the engine failed: no final text',
   repetition: 'withheld: the engine repeated itself',
   disconnected: 'connection lost: no final text',
+  closed: 'page closed: no final text',
   unknown: 'no final text',
 };
 
@@ -148,6 +149,15 @@ export const loadingMessage = () => ({
   text: 'The speech model is still loading. You can already talk: the words appear when it is ready.',
 });
 
+/** @returns {Message} */
+export const clearedMessage = () => ({ level: 'info', text: 'The transcript is cleared.', action: 'Undo' });
+
+/** @returns {Message} */
+export const notKeptMessage = () => ({
+  level: 'warning',
+  text: 'This browser has no room left, so it no longer keeps the transcript. Save it before you close the page.',
+});
+
 /**
  * @param {number} missedEvents events that the server no longer has
  * @returns {Message}
@@ -171,16 +181,16 @@ const REJECTIONS = [
  * @returns {Message | null} null while there is nothing to report
  */
 export function connectionMessage({ phase, isFull, rejection, failures, graceS }) {
-  if (phase === 'locked') return { level: 'error', text: 'The server requires a key.', retry: 'Enter the key' };
+  if (phase === 'locked') return { level: 'error', text: 'The server requires a key.', action: 'Enter the key' };
   if (phase === 'open' || failures === 0) return null;
-  const retry = 'Try now';
+  const action = 'Try now';
   if (isFull) {
     const known = REJECTIONS.find(([pattern]) => pattern.test(rejection));
-    return { level: 'error', text: `${known?.[1] ?? 'The server is full.'} This page tries again until it is accepted.`, retry };
+    return { level: 'error', text: `${known?.[1] ?? 'The server is full.'} This page tries again until it is accepted.`, action };
   }
   const buffered = graceS > 0 ? ` The last ${Math.round(graceS)} s of your audio are kept and sent later.` : '';
   const text = `The server cannot be reached. This page tries again by itself, and the transcript stays here.${buffered}`;
-  return { level: 'error', text, retry };
+  return { level: 'error', text, action };
 }
 
 /**

@@ -23,7 +23,7 @@ function makeButton(label, className, onClick) {
  * @typedef {object} NoticeActions
  * @property {(key: string) => void} onDismiss
  * @property {() => void} onLastDismissed
- * @property {() => void} onRetry
+ * @property {(key: string) => void} onAction its own button was pressed
  */
 
 export class NoticesView {
@@ -73,7 +73,7 @@ export class NoticesView {
   #add(notice) {
     const element = makeElement('div', 'notice', makeElement('p'));
     element.dataset.testid = 'notice';
-    if (notice.retry) element.append(makeButton(notice.retry, 'quiet-button', this.#actions.onRetry));
+    if (notice.action) element.append(makeButton(notice.action, 'quiet-button', () => this.#actions.onAction(notice.key)));
     const dismiss = makeButton('×', 'quiet-button dismiss', () => {
       this.#actions.onDismiss(notice.key);
       // The focus moves to another notice's button, or back to the Talk button.

@@ -7,7 +7,7 @@
  */
 
 import { makeElement, setText } from '../shared/dom.js';
-import { secondsLabel, timeOfDay } from '../shared/format.js';
+import { dayAndTime, secondsLabel, timeOfDay } from '../shared/format.js';
 import { lossNote } from '../shared/messages.js';
 
 /** @import { Block, Break, Change } from './transcript.js' */
@@ -71,8 +71,10 @@ function updateBlock(element, block) {
 }
 
 /** @param {Break} entry */
-const breakText = ({ lostS }) =>
-  lostS > 0 ? `Connection restored · ${secondsLabel(lostS)} of audio lost` : 'Connection restored';
+function breakText({ lostS, openedAtMs }) {
+  const text = openedAtMs === undefined ? 'Connection restored' : `Page opened ${dayAndTime(openedAtMs)}`;
+  return lostS > 0 ? `${text} · ${secondsLabel(lostS)} of audio lost` : text;
+}
 
 export class TranscriptView {
   /** @type {Map<string, HTMLElement>} */

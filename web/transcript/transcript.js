@@ -1,5 +1,5 @@
 /**
- * The transcript: an ordered list of blocks, one per segment, and of breaks where a session was lost.
+ * The transcript: an ordered list of blocks, one per segment, and of breaks where a session was lost or the page was opened again.
  * It does not touch the DOM, the connection or a clock.
  *
  * Segment ids start again with every session, so a block is identified by its connection number and its id together.
@@ -11,7 +11,8 @@
  * @typedef {'live' | 'final' | 'lost'} BlockPhase
  *   `live`: words may still change; `final`: they will not; `lost`: there will be no final text.
  *
- * @typedef {'' | 'failed' | 'repetition' | 'disconnected' | 'unknown'} LossReason '' unless the phase is `lost`
+ * @typedef {'' | 'failed' | 'repetition' | 'disconnected' | 'closed' | 'unknown'} LossReason '' unless the phase is `lost`; `closed`:
+ *   the page was
  *
  * @typedef {object} Block
  * @property {'block'} kind
@@ -25,10 +26,11 @@
  * @property {LossReason} loss
  * @property {SegmentTimes} times those known so far
  *
- * @typedef {object} Break a session was lost here
+ * @typedef {object} Break a session was lost here, or the page was opened again
  * @property {'break'} kind
  * @property {string} key
  * @property {number} lostS audio that could not be sent meanwhile, seconds
+ * @property {number} [openedAtMs] when the page was opened again
  *
  * @typedef {Block | Break} Entry
  * @typedef {{type: 'put', entry: Entry, beforeKey: string | null} | {type: 'remove', key: string} | {type: 'reset'}} Change
@@ -44,6 +46,8 @@ export class Transcript {
   #breaks = 0;
   /** `clear` commands that the server has not confirmed yet; until then, events may be older than the clear. */
   #pendingClears = 0;
+  /** @type {Set<string>} keys of blocks whose audio the new session gets again; its first words replace them */
+  #replaced = new Set();
   #onChange;
 
   /** @param {(change: Change) => void} [onChange] */
@@ -68,11 +72,48 @@ export class Transcript {
       .join('\n');
   }
 
-  /** A new session begins. @param {number} lostS audio that was not sent since the previous one, seconds */
-  connected(lostS) {
+  /**
+   * A new session begins.
+   *
+   * @param {number} lostS audio that was not sent since the previous one, seconds
+   * @param {number} [replacesFrom] first segment of the previous session whose audio this one gets again
+   */
+  connected(lostS, replacesFrom = Infinity) {
+    for (const entry of this.entries) {
+      const isOfLastSession = entry.kind === 'block' && entry.connection === this.#connection;
+      if (isOfLastSession && entry.phase === 'lost' && entry.segmentId >= replacesFrom) this.#replaced.add(entry.key);
+    }
     this.#connection += 1;
     this.#pendingClears = 0;
     if (!this.isEmpty) this.audioLost(lostS);
+  }
+
+  /**
+   * Put entries of before in front of those there are, such as those of the page before a reload.
+   *
+   * @param {Entry[]} entries oldest first
+   */
+  restore(entries) {
+    const ended = entries.map((entry) =>
+      entry.kind === 'block' && entry.phase === 'live' ? /** @type {Block} */ ({ ...entry, phase: 'lost', loss: 'closed' }) : entry,
+    );
+    for (const entry of ended) {
+      if (entry.kind === 'block') this.#connection = Math.max(this.#connection, entry.connection);
+      else this.#breaks = Math.max(this.#breaks, Number(entry.key.split('-')[1]));
+    }
+    const all = [...ended, ...this.entries];
+    this.#entries = new Map(all.map((entry) => [entry.key, entry]));
+    this.#onChange({ type: 'reset' });
+    all.forEach((entry) => this.#onChange({ type: 'put', entry, beforeKey: null }));
+  }
+
+  /** The page was opened again: a break dates what comes. @param {number} openedAtMs milliseconds since the epoch */
+  reopened(openedAtMs) {
+    const last = this.entries.at(-1);
+    if (!last) return;
+    this.#breaks += 1;
+    const known = last.kind === 'break' ? last : { key: `break-${this.#breaks}`, lostS: 0 };
+    this.#put({ ...known, kind: 'break', openedAtMs });
   }
 
   /** Add a break, or extend the one at the end. @param {number} lostS audio that was not sent, seconds */
@@ -80,7 +121,7 @@ export class Transcript {
     const last = this.entries.at(-1);
     const merged = last?.kind === 'break' ? last : null;
     this.#breaks += merged ? 0 : 1;
-    this.#put({ kind: 'break', key: merged?.key ?? `break-${this.#breaks}`, lostS: lostS + (merged?.lostS ?? 0) });
+    this.#put({ ...merged, kind: 'break', key: merged?.key ?? `break-${this.#breaks}`, lostS: lostS + (merged?.lostS ?? 0) });
   }
 
   /** The session is lost: live blocks will have no final. */
@@ -136,13 +177,14 @@ export class Transcript {
   /** @param {boolean} serverWillConfirm until it does, events belong to what was cleared and are ignored */
   clear(serverWillConfirm) {
     this.#pendingClears += serverWillConfirm ? 1 : 0;
+    this.#connection += 1; // so that later blocks and restored ones have different keys
     this.#reset();
   }
 
-  /** The server confirmed a `clear`. */
+  /** The server confirmed a `clear`, or cleared by itself. */
   cleared() {
-    this.#pendingClears = Math.max(0, this.#pendingClears - 1);
-    this.#reset();
+    if (this.#pendingClears > 0) this.#pendingClears -= 1;
+    else this.#reset();
   }
 
   /**
@@ -181,6 +223,10 @@ export class Transcript {
 
   /** @param {Entry} entry */
   #put(entry) {
+    if (entry.kind === 'block' && entry.connection === this.#connection) {
+      this.#replaced.forEach((key) => this.#remove(key));
+      this.#replaced.clear();
+    }
     const beforeKey = this.#entries.has(entry.key) ? null : this.#laterBlock(entry);
     if (beforeKey === null) {
       this.#entries.set(entry.key, entry);
@@ -214,6 +260,7 @@ export class Transcript {
   #reset() {
     this.#entries.clear();
     this.#sequences.clear();
+    this.#replaced.clear();
     this.#onChange({ type: 'reset' });
   }
 }

@@ -1,10 +1,13 @@
 /**
- * The user's audio preferences, stored in the browser. It does not know what they do.
+ * The user's preferences, stored in the browser. It does not know what they do.
  */
 
-/** @import { MicrophoneChoice } from './microphone.js' */
+/** @import { MicrophoneChoice } from '../audio/microphone.js' */
 
-/** @typedef {MicrophoneChoice & {holdToTalk: boolean}} Preferences */
+/**
+ * @typedef {MicrophoneChoice & {holdToTalk: boolean, keepTranscript: boolean, showDetails: boolean}} Preferences
+ *   `keepTranscript`: in this browser, over a reload. `showDetails`: the figures of each utterance.
+ */
 
 const KEY = 'trio-stt.sound';
 
@@ -15,6 +18,8 @@ const DEFAULTS = {
   noiseSuppression: true,
   autoGainControl: true,
   holdToTalk: false,
+  keepTranscript: true,
+  showDetails: false,
 };
 
 /**

@@ -1,0 +1,87 @@
+"""The transcript outlives a reload, a closed tab and a Clear, in a real Chromium with a scripted server."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.page import ScriptedServer, ServerProcess, expect_connection, final_texts, open_page
+
+LEAVES_AT_ONCE = "() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+FORBIDDEN = "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } })"
+
+
+def open_scripted(page: Page, server: ServerProcess) -> ScriptedServer:
+    scripted = ScriptedServer(page)
+    page.goto(server.url)
+    expect_connection(page, "Ready")
+    return scripted
+
+
+def expect_texts(page: Page, *texts: str) -> None:
+    expect(page.locator("[data-testid=segment] .segment-text")).to_have_text(list(texts))
+
+
+@pytest.mark.contract("9.5")
+def test_transcript_outlives_reload_closed_tab_and_clear(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        scripted = open_scripted(page, server)
+        for number in (1, 3):
+            scripted.final(number, f"Sentence {number}.")
+        scripted.final(2, "Sentence 2.")  # late, so it is inserted
+        scripted.partial(4, 1, "half a")
+        expect_texts(page, "Sentence 1.", "Sentence 2.", "Sentence 3.", "half a")
+        assert page.evaluate(LEAVES_AT_ONCE)
+        page.reload()
+        expect_connection(page, "Ready")
+        kept = ["Sentence 1.", "Sentence 2.", "Sentence 3.", "half a"]
+        expect_texts(page, *kept)
+        expect(page.locator("[data-phase=lost]")).to_contain_text("page closed: no final text")
+        expect(page.locator(".break")).to_contain_text("Page opened")
+
+        # A second tab has a transcript of its own; a tab opened after the first is closed goes on with its transcript.
+        other = page.context.new_page()
+        other_scripted = open_scripted(other, server)
+        expect(other.get_by_test_id("segment")).to_have_count(0)
+        other_scripted.final(1, "In the second tab.")
+        expect_texts(other, "In the second tab.")
+        page.close()
+        third = other.context.new_page()
+        third_scripted = open_scripted(third, server)
+        expect_texts(third, *kept)
+        expect(third.locator(".break")).to_have_count(1)
+
+        third.get_by_test_id("clear").click()
+        expect(third.get_by_test_id("segment")).to_have_count(0)
+        third_scripted.send("clear", nextSegmentId=1)
+        third_scripted.final(1, "After the clear.")
+        expect_texts(third, "After the clear.")
+        third.get_by_role("button", name="Undo").click()
+        expect_texts(third, *kept, "After the clear.")
+        third.reload()
+        expect_connection(third, "Ready")
+        expect_texts(third, *kept, "After the clear.")
+        third.get_by_test_id("clear").click()
+        third.reload()
+        expect_connection(third, "Ready")
+        expect(third.get_by_test_id("segment")).to_have_count(0)
+
+        other.get_by_test_id("settings-open").click()
+        other.get_by_role("switch", name="Keep the transcript").uncheck()
+        assert not other.evaluate(LEAVES_AT_ONCE), "the browser asks before the words are lost"
+        other.reload()
+        expect_connection(other, "Ready")
+        expect(other.get_by_test_id("segment")).to_have_count(0)
+
+
+def test_page_works_where_the_browser_forbids_storage(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.add_init_script(FORBIDDEN)
+        scripted = open_scripted(page, server)
+        scripted.final(1, "Some words.")
+        expect_texts(page, "Some words.")
+        expect(page.get_by_test_id("notice")).to_have_count(0)
+        assert not page.evaluate(LEAVES_AT_ONCE)
+        page.get_by_test_id("clear").click()
+        page.get_by_role("button", name="Undo").click()
+        assert final_texts(page) == ["Some words."]
