@@ -115,6 +115,7 @@ ADDED = {
     "max_packets_per_second",
     "max_audio_speed",
     "liveness_timeout_s",
+    "dialects",
     "openai_api",
     "max_upload_bytes",
     "max_upload_seconds",

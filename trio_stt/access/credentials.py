@@ -6,6 +6,7 @@ Sources: RFC 6750 section 2.1 (bearer header) and 5.3 (never in URLs: logs, hist
 """
 
 import re
+from itertools import pairwise
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -16,7 +17,10 @@ from trio_stt.access.keys import KEY_PREFIX
 from trio_stt.protocol.json_text import has_duplicate_key
 
 SUBPROTOCOL = "trio-stt"
-_KEY_SUBPROTOCOL = "trio-stt.key."
+_KEY_SUBPROTOCOLS = ("trio-stt.key.", "openai-insecure-api-key.")
+"""What stands before a key among the subprotocols: this server's own form, and that of OpenAI's clients in browsers."""
+_SCHEMES = frozenset({"bearer", "token"})
+"""Schemes of `Authorization`, and the subprotocols that Deepgram's clients in browsers send before a key."""
 _IN_QUERY = re.compile(
     rb"(?:^|[&;])(?:[\w-]*key|(?:access_?)?token|auth(?:orization)?|secret)=|" + KEY_PREFIX.encode(), re.IGNORECASE
 )
@@ -54,11 +58,20 @@ def presented_key(scope: WWWScope) -> str | None:
     for name, value in scope["headers"]:
         if name.lower() == b"authorization":
             scheme, _, key = value.decode("latin-1").strip().partition(" ")
-            return key.strip() if scheme.lower() == "bearer" else ""
+            return key.strip() if scheme.lower() in _SCHEMES else ""
     if scope["type"] == "websocket":
-        for offered in scope["subprotocols"]:
-            if offered.startswith(_KEY_SUBPROTOCOL):
-                return offered.removeprefix(_KEY_SUBPROTOCOL)
+        return _key_in_subprotocols(list(scope["subprotocols"]))
+    return None
+
+
+def _key_in_subprotocols(offered: list[str]) -> str | None:
+    for prefix in _KEY_SUBPROTOCOLS:
+        for name in offered:
+            if name.startswith(prefix):
+                return name.removeprefix(prefix)
+    for scheme, key in pairwise(offered):
+        if scheme.lower() in _SCHEMES:
+            return key
     return None
 
 

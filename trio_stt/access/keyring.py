@@ -30,6 +30,7 @@ WRONG_KEY = Rejection(
     detail="the key is wrong or was revoked",
     headers=((b"www-authenticate", b'Bearer error="invalid_token"'),),
 )
+REVOKED = Rejection(status=401, cause="key", detail="the key was revoked")
 
 
 class Keyring:

@@ -1,7 +1,8 @@
-"""Rate limits of one client's messages, applied before they are parsed.
+"""Rate limits of one client's messages.
 
-It must not know what a message says, nor sockets. Audio above the limit is delayed: nothing is lost, and a client that
-sends a file is slowed down by its socket. Commands above the limit have no use: they are rejected.
+It must not know sockets, nor more of a message than whether it is audio. Audio above the limit is delayed: nothing is
+lost, and a client that sends a file is slowed down by its socket. Commands above the limit have no use: they are
+rejected.
 """
 
 import trio
@@ -25,10 +26,10 @@ class MessageRateLimiter:
         self._packets = TokenBucket(settings.max_packets_per_second, _WINDOW_S)
         self._max_commands = settings.max_commands_per_second
 
-    async def admit(self, message: str | bytes) -> Rejection | None:
+    async def admit(self, *, is_audio: bool) -> Rejection | None:
         """Wait until a message is within its limit, or return why the client is rejected."""
         now_s = trio.current_time()
-        if isinstance(message, bytes):
+        if is_audio:
             if wait_s := self._packets.acquire(1, now_s):
                 await trio.sleep(wait_s)
             return None

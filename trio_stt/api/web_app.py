@@ -14,15 +14,32 @@ from trio_stt.access.keyring import Keyring
 from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.security_headers import SecurityHeaders
+from trio_stt.api.dialect_route import DialectSpec, dialect_routes
 from trio_stt.api.http import http_routes
 from trio_stt.api.openai.route import openai_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.api.whisper.route import whisper_routes
+from trio_stt.errors import SettingError
 from trio_stt.runtime.gc_tuning import tune_gc
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
 from trio_stt.server.server_state import ServerState
+from trio_stt.settings import Settings, split_list
+from trio_stt.settings.access_settings import DIALECTS
+
+
+def dialect_specs(server_state: ServerState) -> dict[str, DialectSpec]:  # noqa: ARG001 - for the dialects to come
+    """Every dialect on the server's port, by its name in the setting `dialects`."""
+    return {}
+
+
+def _wanted_dialects(settings: Settings) -> list[str]:
+    wanted = split_list(settings.dialects)
+    for name in wanted:
+        if name not in DIALECTS:
+            raise SettingError(f"dialects: {name[:80]!r} is not a dialect; known are {', '.join(DIALECTS)}")
+    return wanted
 
 
 def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable[None]] | None = None) -> QuartTrio:
@@ -52,7 +69,12 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
         app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
         app.register_blueprint(openai_routes(server_state))
         app.register_blueprint(whisper_routes(server_state))
-    app.register_blueprint(ws_routes(server_state, WebSocketAdmission(server_state, keyring)))
+    admission = WebSocketAdmission(server_state, keyring)
+    app.register_blueprint(ws_routes(server_state, admission))
+    wanted = _wanted_dialects(server_state.settings)
+    for name, spec in dialect_specs(server_state).items():
+        if name in wanted:
+            app.register_blueprint(dialect_routes(name, spec, server_state, admission))
 
     @app.before_serving
     async def start() -> None:

@@ -1,38 +1,39 @@
 """Admission of WebSockets: accepts the handshake, authenticates the client, and limits connections per address.
 
-It owns what happens before a session, and must not know sessions. A rejection is an `error` event and a close code,
-because browsers show scripts nothing of a rejected handshake: 1008 for a violation or a wrong key, 1013 where a later
-attempt may succeed.
+It owns what happens before a session, and must not know sessions. In the server's own protocol, a rejection is an
+`error` event and a close code, because browsers show scripts nothing of a rejected handshake: 1008 for a violation or a
+wrong key, 1013 where a later attempt may succeed. Clients of other protocols are rejected in the handshake.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 
 import trio
-from quart import websocket
+from quart import Response, request, websocket
 
 from trio_stt.access.addresses import client_of
 from trio_stt.access.client_identity import ClientIdentity, client_identity, identity_with_key, with_client
-from trio_stt.access.credentials import IN_URL, SUBPROTOCOL, key_in_message, key_in_url, presented_key
+from trio_stt.access.credentials import IN_URL, NO_KEY, SUBPROTOCOL, key_in_message, key_in_url, presented_key
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord
 from trio_stt.access.rejection_log import RejectionLog
+from trio_stt.api.websocket_transport import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
+from trio_stt.protocol.openai_errors import error_json
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.stagger import Stagger
 from trio_stt.session.connection import ConnectionClosed
 
 AUTH_TIMEOUT_S = 5.0
 """Seconds from the handshake within which the key must arrive."""
-CLOSE_POLICY = 1008
-CLOSE_TRY_AGAIN_LATER = 1013
 _MAX_REASON_BYTES = 123
 """Longest reason in a close frame, in bytes (RFC 6455 section 5.5)."""
 _TOO_MANY = 429
+_UPGRADE_REQUIRED = 426
 _DRAIN_TIMEOUT_S = 2.0
 _NO_KEY = Rejection(
     status=401,
@@ -66,27 +67,59 @@ class WebSocketAdmission:
             # The reply names an offered subprotocol: without one, a browser fails a socket that offered some.
             await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in websocket.requested_subprotocols else None)
             # After accept(): Hypercorn fails on frames that arrive before the reply to the handshake.
-            await self._gate.wait_turn()
+            await self.wait_turn()
             identity = client_identity(websocket.scope)
-            client = client_of(identity.address)
-            self._open[client] += 1
-            try:
-                rejection = self._reject_too_many(client) or await self._authenticate(identity)
+            # A client that disconnects before it has a session is nothing to report.
+            with suppress(ConnectionClosed), self.counted(identity) as too_many:
+                rejection = too_many or await self._authenticate(identity)
                 if rejection is None:
                     await route()
                 else:
-                    self._server_state.count_rejected()
-                    self._log.note(rejection)
+                    self._note(rejection)
                     await reject(rejection)
                     await drain_after_close()
-            except ConnectionClosed:
-                pass  # the client disconnected before it had a session
-            finally:
-                self._open[client] -= 1
-                if not self._open[client]:
-                    del self._open[client]
 
         return admit
+
+    async def wait_turn(self) -> None:
+        """Wait until the current connection may have its session."""
+        await self._gate.wait_turn()
+
+    @contextmanager
+    def counted(self, identity: ClientIdentity) -> Iterator[Rejection | None]:
+        """Count a connection of a client within a block; gives why it is rejected if it is one too many."""
+        client = client_of(identity.address)
+        self._open[client] += 1
+        try:
+            yield self._reject_too_many(client)
+        finally:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]
+
+    async def reject_handshake(self, temporary_key: Callable[[str], KeyRecord | None]) -> Rejection | None:
+        """Check the key in the current handshake, before it is accepted; returns why it is rejected.
+
+        Args:
+            temporary_key: Returns the record behind a key that the server gave out itself; None for other keys.
+        """
+        if not self._keyring.is_needed:
+            return None
+        rejection = await self._reject_key(presented_key(websocket.scope), temporary_key)
+        if rejection is not None:
+            self._note(rejection)
+        return rejection
+
+    async def _reject_key(self, key: str | None, temporary_key: Callable[[str], KeyRecord | None]) -> Rejection | None:
+        if key_in_url(websocket.scope):
+            return IN_URL
+        if key is None:
+            return NO_KEY
+        record = temporary_key(key)
+        if record is None or not self._keyring.is_still_authorized(record):
+            return await self._check(key, client_identity(websocket.scope))
+        _identify(record)
+        return None
 
     def is_still_authorized(self, identity: ClientIdentity) -> bool:
         """Whether the client's key, if it has one, was not revoked meanwhile."""
@@ -115,19 +148,46 @@ class WebSocketAdmission:
                 key = key_in_message(await websocket.receive())
             if key is None:
                 return _NO_KEY
+        return await self._check(key, identity)
+
+    async def _check(self, key: str, identity: ClientIdentity) -> Rejection | None:
         record = await self._keyring.check(key, identity.address)
         if not isinstance(record, KeyRecord):
             return record
-        known = identity_with_key(websocket.scope, record)
-        websocket.scope["state"] = with_client(websocket.scope, known)["state"]
+        _identify(record)
         return None
+
+    def _note(self, rejection: Rejection) -> None:
+        self._server_state.count_rejected()
+        self._log.note(rejection)
+
+
+def _identify(record: KeyRecord) -> None:
+    """Attach the identity of a key to the scope of the current client."""
+    known = identity_with_key(websocket.scope, record)
+    websocket.scope["state"] = with_client(websocket.scope, known)["state"]
 
 
 async def reject(rejection: Rejection) -> None:
     """Send the current client the reason of its rejection, and close its WebSocket."""
     await websocket.send(encode(Error(message=rejection.detail, where=Where.ADMISSION)))
     code = CLOSE_TRY_AGAIN_LATER if rejection.status == _TOO_MANY else CLOSE_POLICY
-    await websocket.close(code, rejection.detail.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
+    await close(code, rejection.detail)
+
+
+async def close(code: int, reason: str) -> None:
+    """Close the current WebSocket. A reason that is too long for the close frame is cut."""
+    await websocket.close(code, reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
+
+
+async def upgrade_required() -> tuple[Response, int, dict[str, str]]:
+    """The answer to a request for a WebSocket that is no handshake."""
+    headers = {"Sec-WebSocket-Version": "13"}
+    if request.http_version == "1.1":  # HTTP/2 has no such headers
+        headers |= {"Connection": "upgrade", "Upgrade": "websocket"}
+    detail = "this address takes WebSocket handshakes only"
+    body = error_json(request.path, _UPGRADE_REQUIRED, detail)
+    return Response(body, mimetype="application/json"), _UPGRADE_REQUIRED, headers
 
 
 async def drain_after_close() -> None:

@@ -7,6 +7,13 @@ there no close code is known, so every end counts as a lost connection, and `abo
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 
+CLOSE_NORMAL = 1000
+CLOSE_GOING_AWAY = 1001
+CLOSE_POLICY = 1008
+CLOSE_INTERNAL_ERROR = 1011
+CLOSE_SERVICE_RESTART = 1012
+CLOSE_TRY_AGAIN_LATER = 1013
+
 _SCOPE_KEY = "trio_stt.transport"
 _CLEAN_CLOSE_CODES = frozenset({1000, 1001, 1005})
 """Normal, going away (the page was left) and no code at all: RFC 6455, section 7.4.1."""
@@ -19,10 +26,12 @@ class WebSocketTransport:
     Attributes:
         reset: Resets the TCP connection, also while a send hangs; None where the host cannot.
         close_code: From the client's close frame; None until one came.
+        max_message_bytes: Largest message, where its protocol needs larger ones than the server's own.
     """
 
     reset: Callable[[], None] | None = None
     close_code: int | None = None
+    max_message_bytes: int = 0
 
     @property
     def closed_cleanly(self) -> bool:

@@ -41,11 +41,12 @@ class DirectWebsocket(TrioASGIWebsocketConnection):
         await ASGIWebsocketConnection.handle_websocket(self, websocket, send_while_connected)
 
 
-async def _send(send: ASGISendCallable, *messages: str) -> None:
+async def _send(send: ASGISendCallable, *messages: str | bytes) -> None:
     """Send messages together, where the host supports it: each but the last is marked with `MORE`."""
-    for number, text in enumerate(messages, 1):
+    for number, message in enumerate(messages, 1):
+        text, binary = (message, None) if isinstance(message, str) else (None, message)
         more = number < len(messages)
-        await send(cast(WebsocketSendEvent, {"type": "websocket.send", "bytes": None, "text": text, MORE: more}))
+        await send(cast(WebsocketSendEvent, {"type": "websocket.send", "bytes": binary, "text": text, MORE: more}))
 
 
 class _Messages:

@@ -246,7 +246,7 @@ class LimitedWSStream(WSStream):
                 return read
             # Read anew each time, because a change of `max_audio_packet_bytes` applies at once. Messages from `frames`
             # need no check: they are smaller than any limit.
-            self.buffer.max_length = self._limits().max_message_bytes
+            self.buffer.max_length = max(self._limits().max_message_bytes, self._transport.max_message_bytes)
             self.connection.receive_data(read.data)
             self._events = self.connection.events()
         return None

@@ -9,6 +9,12 @@ from typing import Protocol
 
 import trio
 
+from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.packets import AudioPacket
+
+Message = str | bytes | Command | Flush | AudioPacket
+"""What a client sends: the text of a command, the bytes of a packet, or either of them parsed already."""
+
 
 class ConnectionClosed(Exception):  # noqa: N818 - the usual end of a connection, not a fault
     """The client is gone, or the connection was closed."""
@@ -31,8 +37,8 @@ class Connection(Protocol):
     def closed_cleanly(self) -> bool:
         """Whether the client closed for good and will not resume; valid once the connection is over."""
 
-    async def receive(self) -> str | bytes:
-        """The next message: text for commands, bytes for audio packets. Always a checkpoint.
+    async def receive(self) -> Message:
+        """The next message. Always a checkpoint.
 
         Raises:
             ConnectionClosed: No more messages will come.

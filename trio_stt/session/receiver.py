@@ -12,7 +12,7 @@ from trio_stt.dsp.downmix import Downmixer
 from trio_stt.errors import CommandError, ResumeError, WireError
 from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
 from trio_stt.protocol.events import Where
-from trio_stt.protocol.packets import SampleFormat, parse_packet
+from trio_stt.protocol.packets import AudioPacket, SampleFormat, parse_packet
 from trio_stt.session.audio_processor import AudioProcessor
 from trio_stt.session.connection import Connection
 from trio_stt.session.context import SessionContext
@@ -112,19 +112,21 @@ class Receiver:
         while True:
             message = await connection.receive()
             try:
-                if isinstance(message, str):
-                    command = parse_command(message)
+                if isinstance(message, bytes | AudioPacket):
+                    self._active_s = trio.current_time()
+                    await self._accept_packet(message)
+                else:
+                    # A command without fields is a `str`, too.
+                    command = message if isinstance(message, Command | Flush) else parse_command(message)
                     if isinstance(command, Resume):
                         return self._find_target(command)
                     self._execute(command)
-                else:
-                    self._active_s = trio.current_time()
-                    await self._accept_packet(message)
             except WireError as error:
                 self._publisher.error(Where(error.where), str(error))
             # Counted after the message was accepted: one that a lost connection interrupts is sent again on resume.
-            self.commands += isinstance(message, str)
-            self.packets += not isinstance(message, str)
+            is_audio = isinstance(message, bytes | AudioPacket)
+            self.commands += not is_audio
+            self.packets += is_audio
             if self.never_active:
                 self._active.set()
                 # Only now is it certain that this client does not resume a session that eviction would end.
@@ -157,8 +159,9 @@ class Receiver:
                 self._counters.open_flushes += 1
                 self._inbox.put_marker(command)
 
-    async def _accept_packet(self, frame: bytes) -> None:
-        packet = parse_packet(frame, max_payload_bytes=self._host.settings.max_audio_packet_bytes)
+    async def _accept_packet(self, packet: bytes | AudioPacket) -> None:
+        if isinstance(packet, bytes):
+            packet = parse_packet(packet, max_payload_bytes=self._host.settings.max_audio_packet_bytes)
         if not packet.payload:
             return
         if self._closed:

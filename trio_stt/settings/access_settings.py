@@ -6,6 +6,9 @@ from pydantic import Field
 
 from trio_stt.settings.option import SettingsGroup, UserPath, active, new_sessions, startup
 
+DIALECTS: tuple[str, ...] = ("openai-realtime",)
+"""Every dialect that listens on the port of the server."""
+
 
 class AccessSettings(SettingsGroup):
     """Names, keys, TLS, proxies and limits."""
@@ -54,6 +57,8 @@ class AccessSettings(SettingsGroup):
     """Seconds without any frame, answers to pings included, after which a socket is closed; 0 never closes one."""
     openai_api: Annotated[bool, startup()] = True
     """Serve OpenAI's REST API for transcription under /v1."""
+    dialects: Annotated[str, Field(max_length=1024), startup()] = ",".join(DIALECTS)
+    """Protocols of other servers that are spoken, besides this server's own, separated by commas; empty for none."""
     max_upload_bytes: Annotated[int, Field(ge=1024, le=1 << 34), startup()] = 25 << 20
     """Largest body of an upload in bytes."""
     max_upload_seconds: Annotated[float, Field(gt=0, le=1_000_000), active()] = 14_400.0

@@ -9,19 +9,22 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 import trio
-from quart import Blueprint, Response, jsonify, request, websocket
+from quart import Blueprint, websocket
 
 from trio_stt.access.client_identity import client_identity
-from trio_stt.access.host_and_origin import Rejection
+from trio_stt.access.keyring import REVOKED
 from trio_stt.access.message_rate import MessageRateLimiter
-from trio_stt.api.websocket_admission import (
+from trio_stt.api.websocket_admission import WebSocketAdmission, drain_after_close, reject, upgrade_required
+from trio_stt.api.websocket_transport import (
+    CLOSE_GOING_AWAY,
+    CLOSE_INTERNAL_ERROR,
+    CLOSE_NORMAL,
     CLOSE_POLICY,
+    CLOSE_SERVICE_RESTART,
     CLOSE_TRY_AGAIN_LATER,
-    WebSocketAdmission,
-    drain_after_close,
-    reject,
+    WebSocketTransport,
+    websocket_transport,
 )
-from trio_stt.api.websocket_transport import WebSocketTransport, websocket_transport
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.server.server_state import ServerState
@@ -31,11 +34,6 @@ from trio_stt.session.session import Session
 logger = logging.getLogger(__name__)
 
 _PATH = "/ws/transcribe"
-_UPGRADE_REQUIRED = 426
-CLOSE_NORMAL = 1000
-CLOSE_GOING_AWAY = 1001
-CLOSE_INTERNAL_ERROR = 1011
-CLOSE_SERVICE_RESTART = 1012
 _CLOSE_CODES = {
     CloseReason.IDLE: CLOSE_NORMAL,
     CloseReason.SHUTDOWN: CLOSE_GOING_AWAY,
@@ -43,7 +41,6 @@ _CLOSE_CODES = {
     CloseReason.FAILED: CLOSE_INTERNAL_ERROR,
     CloseReason.OVER: CLOSE_NORMAL,
 }
-REVOKED = Rejection(status=401, cause="key", detail="the key was revoked")
 
 
 class QuartConnection:
@@ -70,7 +67,7 @@ class QuartConnection:
             ConnectionClosed: The client has disconnected, or was rejected.
         """
         message: str | bytes = await self._receive()
-        rejection = await self._rate_limiter.admit(message)
+        rejection = await self._rate_limiter.admit(is_audio=isinstance(message, bytes))
         if rejection is None and not self._admission.is_still_authorized(self._identity):
             rejection = REVOKED
         if rejection is not None:
@@ -95,12 +92,7 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
     """The route for the sessions of one server, behind its admission."""
     routes = Blueprint("ws", __name__)
 
-    @routes.get(_PATH)
-    async def upgrade_required() -> tuple[Response, int, dict[str, str]]:
-        headers = {"Sec-WebSocket-Version": "13"}
-        if request.http_version == "1.1":  # HTTP/2 has no such headers
-            headers |= {"Connection": "upgrade", "Upgrade": "websocket"}
-        return jsonify(detail="this address takes WebSocket handshakes only"), _UPGRADE_REQUIRED, headers
+    routes.get(_PATH)(upgrade_required)
 
     @routes.websocket(_PATH)
     @admission.wrap
