@@ -2,11 +2,14 @@
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
+import soundfile
 import trio
 
 from tests.support.file_server import file_server
@@ -45,12 +48,14 @@ def test_complete_installation_has_no_problem(capsys: pytest.CaptureFixture[str]
             "engine": "sherpa_onnx_moonshine",
             "model": "moonshine-tiny-en",
             "ok": True,
-            "said": "runs moonshine-tiny-en on cpu",
+            "message": "runs moonshine-tiny-en on cpu",
         }
     ]
     versions = {package["name"]: package["version"] for package in found["packages"]}
     assert versions["trio"] == trio.__version__
     assert {"sherpa-onnx", "hypercorn"} <= versions.keys()
+    assert found["libsndfile"] == soundfile.__libsndfile_version__
+    assert found["ffmpeg"].endswith(f"PyAV {av.__version__}")
     extras = {package["name"]: package["extra"] for package in found["packages"]}
     assert extras["trio-websocket"] == "bench"
     assert extras["trio"] is None
@@ -80,11 +85,20 @@ def test_text_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1] == "No problems found."
 
 
+def test_libraries_that_cannot_be_loaded_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    main(["doctor"])
+    out = capsys.readouterr().out
+    assert "  FFmpeg                       cannot be loaded, so MP3, M4A, Ogg and video files cannot be read\n" in out
+
+
 def test_port_of_another_program_is_a_problem(capsys: pytest.CaptureFixture[str], taken_port: int) -> None:
     status, found = checked(capsys, "--port", str(taken_port))
     assert (status, found["ok"]) == (1, False)
     assert found["server"]["state"] == "taken"
-    assert found["server"]["said"] == "cannot be bound: Address already in use"
+    assert found["server"]["message"] == "cannot be bound: Address already in use"
 
 
 def test_engine_that_does_not_load_is_a_problem(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -102,7 +116,7 @@ def test_missing_model_is_a_problem_when_offline(
     words = ["--engine", "parakeet", *(["--offline"] if offline else [])]
     status, found = checked(capsys, *words)
     assert status == int(offline)
-    message = found["lanes"][0]["said"]
+    message = found["lanes"][0]["message"]
     if offline:
         assert "run `trio-stt models pull nvidia/parakeet-tdt-0.6b-v3 --engine sherpa_onnx_parakeet" in message
     else:
@@ -162,7 +176,7 @@ async def test_running_server_is_queried(capsys: pytest.CaptureFixture[str]) -> 
         "address": f"http://127.0.0.1:{server.port}",
         "state": "running",
         "ok": True,
-        "said": "trio-stt runs there and transcribes",
+        "message": "trio-stt runs there and transcribes",
         "page": True,
     }
 
@@ -170,7 +184,7 @@ async def test_running_server_is_queried(capsys: pytest.CaptureFixture[str]) -> 
 def test_address_of_another_machine_is_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
     status, found = checked(capsys, "--host", "192.0.2.1", "--port", "8010")
     assert status == 1
-    assert found["server"]["said"].startswith("cannot be bound: ")
+    assert found["server"]["message"].startswith("cannot be bound: ")
 
 
 def test_wildcard_address_is_checked_on_loopback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
+from trio_stt.api.http import page_folder
 
 LONGEST_LOG_MESSAGE = 300
 UNKNOWN_VERSION = 505
@@ -146,6 +147,20 @@ async def test_ranges_are_served_or_ignored(
         found = await statuses(port, [request])
     assert found == [{"bytes=0-3": 206, "bytes=999999-": 416}.get(value, 200)]
     assert_unharmed(log.records)
+
+
+@pytest.mark.parametrize("path", ["/", "/web/main.js"])
+async def test_range_behind_the_end_is_answered_with_the_length(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    size = (page_folder() / ("index.html" if path == "/" else "main.js")).stat().st_size
+    request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\nRange: bytes={size}-\r\n\r\n".encode()
+    async with (
+        serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port,
+        await trio.open_tcp_stream("127.0.0.1", port) as stream,
+    ):
+        await stream.send_all(request)
+        answer = b"".join([part async for part in stream])
+    assert answer.startswith(b"HTTP/1.1 416 ")
+    assert f"\r\ncontent-range: bytes */{size}\r\n".encode() in answer.lower()
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO")  # the client disconnects during the open

@@ -255,7 +255,8 @@ async def test_full_server_accepts_a_resuming_client() -> None:
 
 
 @virtual_time
-async def test_longest_disconnected_session_is_evicted_for_a_new_client() -> None:
+async def test_longest_disconnected_session_is_evicted_for_a_new_client(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "trio_stt")
     async with server_fixture(max_sessions=2) as server:
         lost = []
         for _ in range(2):
@@ -273,6 +274,8 @@ async def test_longest_disconnected_session_is_evicted_for_a_new_client() -> Non
         newcomer.command("start")
         await newcomer.settled()
         assert server.server_state.active_sessions == 2
+        assert "session ended: another session took the place of this disconnected one" in caplog.text
+        assert "shuts down" not in caplog.text
         late = await server.connect()
         late.resume(lost[1].token, lost[1].seq)
         assert (await late.until(Error)).where == "resume"

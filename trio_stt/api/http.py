@@ -8,7 +8,14 @@ from pathlib import Path
 import msgspec
 import trio
 from quart import Blueprint, Response, has_request_context, jsonify, request, send_from_directory
-from werkzeug.exceptions import Forbidden, HTTPException, NotFound, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import (
+    Forbidden,
+    HTTPException,
+    NotFound,
+    RequestedRangeNotSatisfiable,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
@@ -81,14 +88,22 @@ def http_routes(server_state: ServerState) -> Blueprint:
 def _add_page(routes: Blueprint, folder: Path) -> None:
     @routes.get("/")
     async def page() -> Response:
-        return await send_from_directory(folder, "index.html", cache_timeout=0)
+        return await _send_file(folder, "index.html")
 
     @routes.get("/web/<path:name>")
     async def page_file(name: str) -> Response:
         try:
-            return await send_from_directory(folder, name, cache_timeout=0)
+            return await _send_file(folder, name)
         except (OSError, ValueError):  # such as a name too long for the file system
             raise NotFound from None
+
+
+async def _send_file(folder: Path, name: str) -> Response:
+    try:
+        return await send_from_directory(folder, name, cache_timeout=0)
+    except RequestedRangeNotSatisfiable as error:
+        error.length = (folder / name).stat().st_size  # Quart leaves it out, and with it `Content-Range`
+        raise
 
 
 def _add_config(routes: Blueprint, server_state: ServerState) -> None:

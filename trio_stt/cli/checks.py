@@ -54,7 +54,7 @@ class LaneCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     engine: str
     model: str
     ok: bool
-    message: str = msgspec.field(name="said")
+    message: str
 
 
 class ServerCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -63,7 +63,7 @@ class ServerCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     address: str
     state: Literal["running", "free", "taken"]
     ok: bool
-    message: str = msgspec.field(name="said")
+    message: str
     page: bool
 
 
@@ -134,6 +134,16 @@ def libsndfile() -> str | None:
         return None
     known: str = soundfile.__libsndfile_version__
     return known
+
+
+def ffmpeg() -> str | None:
+    """The versions of PyAV and of FFmpeg's decoders in it, or None if they cannot be loaded."""
+    try:
+        import av  # noqa: PLC0415 - it loads the library, which is what is looked for
+    except ImportError:
+        return None
+    decoders = ".".join(map(str, av.library_versions["libavcodec"]))
+    return f"libavcodec {decoders}, in PyAV {av.__version__}"
 
 
 def server(settings: Settings) -> ServerCheck:

@@ -15,6 +15,7 @@ from trio_stt.cli.checks import (
     LaneCheck,
     Package,
     ServerCheck,
+    ffmpeg,
     from_environment,
     kept_models,
     lanes,
@@ -42,7 +43,8 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         models_folder: The folder of downloaded models.
         models: The embedded model and the downloaded ones.
         environment: Settings from the environment.
-        libsndfile: Version of the library that reads sound files, or None.
+        libsndfile: Version of the library that reads WAV, FLAC and similar files, or None.
+        ffmpeg: Version of the library that reads all other sound files, or None.
         refusal: Why a server with these settings would not start, or None.
         server: The check of the server's address.
     """
@@ -57,6 +59,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     models: tuple[KeptModel, ...]
     environment: dict[str, str]
     libsndfile: str | None
+    ffmpeg: str | None
     refusal: str | None
     server: ServerCheck
 
@@ -93,6 +96,7 @@ def _check(settings: Settings) -> DoctorReport:
         models=kept_models(cache),
         environment=from_environment(),
         libsndfile=libsndfile(),
+        ffmpeg=ffmpeg(),
         refusal=refusal,
         server=address,
     )
@@ -105,7 +109,8 @@ def _lines(report: DoctorReport, *, is_public: bool) -> Iterator[str]:
         hint = install_hint(package.extra) if package.extra else install_command(package.name)
         missing = f"not installed; run `{hint}`"
         yield _line(bool(package.version or package.extra), package.name, package.version or missing)
-    yield _line(True, "libsndfile", report.libsndfile or "cannot be loaded, so `trio-stt transcribe` cannot read files")
+    yield _line(True, "libsndfile", report.libsndfile or "cannot be loaded, so WAV and FLAC files cannot be read")
+    yield _line(True, "FFmpeg", report.ffmpeg or "cannot be loaded, so MP3, M4A, Ogg and video files cannot be read")
     yield from ("", "Devices")
     for device in report.devices:
         can = "yes" if device.available else "no"

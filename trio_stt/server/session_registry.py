@@ -9,6 +9,7 @@ import trio
 from trio_stt.errors import ResumeError, ServerClosing, ServerFull
 from trio_stt.protocol.commands import Resume
 from trio_stt.server.stagger import Stagger
+from trio_stt.session.connection import CloseReason
 from trio_stt.session.connections import NO_SUCH_SESSION
 from trio_stt.session.host import SessionHandle
 
@@ -118,13 +119,13 @@ class SessionRegistry:
         """If `max_sessions` is exceeded, terminate the sessions that have been disconnected longest."""
         excess = len(self._sessions) + len(self._reserved) - self._max_sessions()
         for session in list(islice(self._disconnected.values(), max(0, excess))):
-            session.terminate()
+            session.terminate(CloseReason.EVICTED)
 
     def evict_never_active(self) -> None:
         """Keep at most `MAX_NEVER_ACTIVE` disconnected sessions whose client never sent a message."""
         never_active = [session for session in self._disconnected.values() if session.never_active]
         for session in never_active[:-MAX_NEVER_ACTIVE]:
-            session.terminate()
+            session.terminate(CloseReason.EVICTED)
 
     async def wait_departure_turn(self) -> None:
         """Wait until a session may end: one per scheduler pass, so that a mass disconnect delays no other client."""
@@ -142,7 +143,7 @@ class SessionRegistry:
                 for session in self._sessions.values():
                     nursery.start_soon(session.drain)
         for session in list(self._sessions.values()):
-            session.terminate()
+            session.terminate(CloseReason.SHUTDOWN)
         with trio.move_on_after(_LAST_SENDS_S):
             while self._sessions:
                 self._removed = trio.Event()

@@ -27,6 +27,7 @@ class CloseReason(StrEnum):
     SHUTDOWN = "the server shuts down"
     RESUMED = "the session goes on over another connection"
     FAILED = "internal error"
+    EVICTED = "another session took the place of this disconnected one"
     OVER = "the session is over"
 
 

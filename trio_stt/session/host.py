@@ -50,7 +50,7 @@ class SessionHandle(Protocol):
     async def drain(self) -> None:
         """End the utterance, deliver what is pending, and end."""
 
-    def terminate(self) -> None:
+    def terminate(self, reason: CloseReason) -> None:
         """End at once."""
 
     def yield_speaker(self) -> None:

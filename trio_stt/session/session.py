@@ -150,11 +150,11 @@ class Session:
         # The session may end meanwhile, because its client leaves: its tasks then deliver nothing more to wait for.
         with self._shutdown.scope():
             await self._finish()
-        self.terminate()
+        self.terminate(CloseReason.SHUTDOWN)
 
-    def terminate(self) -> None:
-        """Close at once: the server shuts down, or `max_sessions` is exceeded while the client is disconnected."""
-        self._shutdown.trigger(CloseReason.SHUTDOWN)
+    def terminate(self, reason: CloseReason) -> None:
+        """Close at once."""
+        self._shutdown.trigger(reason)
 
     def yield_speaker(self) -> None:
         """End the running utterance, because another session took its speaker slot; its final stays due."""

@@ -39,6 +39,7 @@ _CLOSE_CODES = {
     CloseReason.SHUTDOWN: CLOSE_GOING_AWAY,
     CloseReason.RESUMED: CLOSE_POLICY,
     CloseReason.FAILED: CLOSE_INTERNAL_ERROR,
+    CloseReason.EVICTED: CLOSE_GOING_AWAY,
     CloseReason.OVER: CLOSE_NORMAL,
 }
 
