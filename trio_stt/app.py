@@ -10,7 +10,9 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -21,6 +23,7 @@ from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
 from trio_stt.hypercorn_adapter.verification import verify_replacements
+from trio_stt.lanes.job import JobKind
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server, fetch_wake_words
 from trio_stt.server.server_state import ServerState
@@ -51,7 +54,7 @@ def _build() -> HostBridge:
         @app.before_serving
         async def watch() -> None:
             app.nursery.start_soon(_drain_at, shutting_down, server_state)
-            app.nursery.start_soon(_log_failed_lanes, server_state)
+            app.nursery.start_soon(_end_if_useless, server_state)
 
         return HostBridge(app)
     except TrioSttError as error:
@@ -61,19 +64,35 @@ def _build() -> HostBridge:
 
 
 def _fail_hypercorn() -> None:
-    """End the command `hypercorn`, if it started this process, by a signal. On Linux only.
+    """End the command `hypercorn`, if this process is it or its child, by a signal. On Linux only.
 
     It runs the app in child processes and forgets their statuses: by itself it would end with status 0, which a service
     manager takes for an orderly end.
     """
     parent = multiprocessing.parent_process()
+    pid = os.getpid() if parent is None else parent.pid
     # A worker that outlives the command has another parent, which is none of its business.
-    if parent is None or os.getppid() != parent.pid:
+    if pid is None or pid not in (os.getpid(), os.getppid()):
         return
     with suppress(OSError):
-        words = Path(f"/proc/{parent.pid}/cmdline").read_bytes().split(b"\0")[:_WORDS_OF_COMMAND]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:_WORDS_OF_COMMAND]
         if any(Path(os.fsdecode(word)).name == "hypercorn" for word in words):
-            os.kill(parent.pid, signal.SIGUSR1)  # Hypercorn handles the signals that usually end a process
+            _end_other_workers()
+            os.kill(pid, signal.SIGUSR1)  # Hypercorn handles the signals that usually end a process
+
+
+def _end_other_workers() -> None:
+    """End the other children of `hypercorn`, which would outlive it, and release the semaphores that it shares with us.
+
+    Python would warn, in several lines, that the command has left them behind.
+    """
+    with suppress(AttributeError, KeyError):  # the names are private; they are those of CPython 3.11 to 3.14
+        shutdown: Any = multiprocessing.current_process()._kwargs["shutdown_event"]  # type: ignore[attr-defined]  # noqa: SLF001
+        shutdown.set()
+        shared = shutdown._cond  # noqa: SLF001
+        semaphores = shared._lock, shared._sleeping_count, shared._woken_count, shared._wait_semaphore, shutdown._flag  # noqa: SLF001
+        for semaphore in semaphores:
+            resource_tracker.unregister(semaphore._semlock.name, "semaphore")  # noqa: SLF001
 
 
 async def _drain_at(shutting_down: trio.Event, server_state: ServerState) -> None:
@@ -81,10 +100,16 @@ async def _drain_at(shutting_down: trio.Event, server_state: ServerState) -> Non
     await server_state.drain(server_state.settings.shutdown_grace_s)
 
 
-async def _log_failed_lanes(server_state: ServerState) -> None:
-    await server_state.lanes.wait_loaded()
-    for lane, error in server_state.lanes.startup_errors.items():
+async def _end_if_useless(server_state: ServerState) -> None:
+    """Log the lanes that could not load, and end the process if finals have none."""
+    lanes = server_state.lanes
+    await lanes.wait_loaded()
+    for lane, error in lanes.startup_errors.items():
         logger.error("%s lane: %s", lane, error)
+    if lanes.ready and lanes.lane_for(JobKind.FINAL).load_error is not None:
+        await server_state.drain(server_state.settings.shutdown_grace_s)
+        _fail_hypercorn()
+        signal.raise_signal(signal.SIGTERM)
 
 
 app = _build()

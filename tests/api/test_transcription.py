@@ -12,6 +12,8 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from tests.support.client import PATH, connected, load_pcm
+from tests.support.in_process import serving
+from tests.support.raw_socket import raw_client
 from tests.support.real import moonshine_asset
 from tests.support.server import (
     RunningServer,
@@ -21,6 +23,8 @@ from tests.support.server import (
     shared_server,
     web_socket,
 )
+from trio_stt.server.build import build_server
+from trio_stt.settings import load_settings
 
 WORKERS = ["asyncio", "trio"]
 HYPERCORN = ["-m", "hypercorn", "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
@@ -261,15 +265,17 @@ async def test_http_routes_answer(server: RunningServer) -> None:
 
 
 @pytest.mark.contract("1.1", "2.1", "7.5")
-async def test_failed_model_load_is_reported_to_clients_and_in_health() -> None:
-    async with hypercorn("trio", model="/nowhere/model") as server, connected(server) as client:
+async def test_failed_model_load_is_reported_to_clients_and_in_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_state = build_server(load_settings({"model": "/nowhere/model"}))
+    async with serving(monkeypatch, server_state) as port, raw_client(port) as client:
+        await client.open(port)
         ready = await client.until("ready")
         error = await client.until("error")
         assert (ready["ok"], error["where"]) == (False, "main_engine")
         assert "/nowhere/model" in error["message"]
-        report = await health(server)
-        assert (report["ready"], report["ok"]) == (True, False)
-        assert report["startupErrors"][0]["message"] == error["message"]
+        report = server_state.health()
+        assert (report.ready, report.ok) == (True, False)
+        assert report.startup_errors[0].message == error["message"]
 
 
 async def test_invalid_environment_variable_fails_the_start_in_one_line() -> None:

@@ -1,4 +1,8 @@
-"""Engines that cannot be loaded when `trio-stt serve` starts."""
+"""Engines that cannot be loaded when a server starts."""
+
+import os
+import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -77,3 +81,22 @@ async def test_error_of_the_first_load_is_reported_once(
 ) -> None:
     assert await announced(monkeypatch, {"/finals": EngineUnavailable("there is no such file")}) is not None
     assert "there is no such file" not in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a command's words in /proc")
+@pytest.mark.parametrize(
+    ("worker", "variable", "value", "message"),
+    [
+        ("asyncio", "TRIO_STT_MODEL", "/nowhere", "main lane: engine sherpa_onnx_moonshine: "),
+        ("trio", "TRIO_STT_TRANSCRIPTION_ENGINE", "nope", "trio-stt: unknown engine 'nope'; "),
+    ],
+)
+async def test_hypercorn_fails_with_one_line(worker: str, variable: str, value: str, message: str) -> None:
+    command = [sys.executable, "-m", "hypercorn", "trio_stt.app:app", "-k", worker, "--bind", "127.0.0.1:0"]
+    environment = os.environ | {variable: value, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with trio.fail_after(60):
+        ended = await trio.run_process(command, env=environment, capture_stderr=True, check=False)
+    assert ended.returncode != 0
+    *before, line = ended.stderr.decode().splitlines()
+    assert message in line
+    assert all("Running on " in each for each in before)

@@ -32,6 +32,7 @@ def restore_replacements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore Hypercorn's names after the test."""
     for each in REPLACEMENTS:
         monkeypatch.setattr(each.module, each.name, getattr(each.module, each.name))
+    monkeypatch.setattr(Config, "ssl_handshake_timeout", Config.ssl_handshake_timeout)
 
 
 def serving(

@@ -13,13 +13,10 @@ from hypercorn.config import Config
 from trio_stt.errors import SettingError
 from trio_stt.settings import Settings
 
-_HANDSHAKE_S = 10.0
-
 
 class ServerConfig(Config):
     """Hypercorn's configuration with a certificate that can be reloaded."""
 
-    ssl_handshake_timeout = _HANDSHAKE_S
     alpn_protocols: list[str] = ["http/1.1"]  # noqa: RUF012 - Hypercorn's own way of overriding
     _context: SSLContext | None = None
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from hypercorn import protocol
 from hypercorn.asyncio import run as asyncio_worker
 from hypercorn.asyncio.worker_context import WorkerContext as AsyncioWorkerContext
+from hypercorn.config import Config
 from hypercorn.protocol import h2, h11
 from hypercorn.trio import run as trio_worker
 from hypercorn.trio.worker_context import WorkerContext as TrioWorkerContext
@@ -33,6 +34,8 @@ CHECKED_WITH = {"hypercorn": "0.18.0", "quart": "0.22.0", "quart-trio": "0.12.0"
 """The versions that the replacements were written for and tested with."""
 
 
+TLS_HANDSHAKE_S = 10
+"""Seconds for the TLS handshake of a connection, unless the host's configuration says otherwise; Hypercorn's are 60."""
 _LOG_INTERVAL_S = 10.0
 _SHOWN_CHARACTERS = 200
 
@@ -88,7 +91,7 @@ class HostHooks:
         on_shutdown: Called on the loop of a worker that is told to end, before it closes anything. Hypercorn then stops
             listening, leaves its sockets `graceful_timeout` to end by themselves (3 s by default) and breaks off the
             rest; its apps hear of the end only after that.
-        on_connection_error: Called with an error that ended one connection of the Trio worker.
+        on_connection_error: Called with an error that ended one connection.
         connection_limits: Counts the connections; None sets no limit.
     """
 
@@ -127,7 +130,7 @@ def _trio_connection(*args: Any) -> TrioConnection:
 
 
 def _asyncio_connection(*args: Any) -> AsyncioConnection:
-    return AsyncioConnection(HostHooks.current.connection_limits, *args)
+    return AsyncioConnection(HostHooks.current.connection_limits, HostHooks.current.on_connection_error, *args)
 
 
 def _worker_context(make: Callable[..., Any], *args: Any) -> Any:
@@ -160,6 +163,7 @@ REPLACEMENTS = (
 def install_replacements(hooks: HostHooks) -> None:
     """Replace the names, for all workers of this process; a second call only changes the hooks."""
     HostHooks.current = hooks
+    Config.ssl_handshake_timeout = TLS_HANDSHAKE_S
     for name in ("trio.serve_listeners", "asyncio"):
         logging.getLogger(name).addFilter(_CAPACITY_ERROR_LOG)
     for replacement in REPLACEMENTS:
