@@ -83,6 +83,8 @@ model_warmup --no-model-warmup S True
 """
 ROWS = [line.split() for line in SHARED.strip().splitlines()]
 ADDED = {
+    "lane_executor",
+    "realtime_lane_executor",
     "lane_workers",
     "realtime_lane_workers",
     "job_deadline_s",

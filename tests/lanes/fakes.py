@@ -1,6 +1,7 @@
 """Scripted engines and executors for the tests of lanes."""
 
 import math
+import socket
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,18 @@ import trio.testing
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, JobDropped
-from trio_stt.lanes.engines.base import NO_HINTS, Engine, EngineInfo, EngineStream, Hints, Request, Transcript
+from trio_stt.lanes import engine_child
+from trio_stt.lanes.engine_process import EngineProcess
+from trio_stt.lanes.engines.base import (
+    NO_HINTS,
+    Engine,
+    EngineConfig,
+    EngineInfo,
+    EngineStream,
+    Hints,
+    Request,
+    Transcript,
+)
 from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.job import Job, JobKind, JobResult
@@ -292,3 +304,44 @@ async def wait_until(condition: Callable[[], bool]) -> None:
         if condition():
             return
         await trio.lowlevel.checkpoint()
+
+
+class ChildThread:
+    """What `engine_child` does, on a thread of this process. Implements `Child`; `kill` cuts the connection."""
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        ours, theirs = socket.socketpair()
+        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        self._thread = threading.Thread(target=self._serve, args=(theirs, load), daemon=True)
+        self._thread.start()
+
+    async def send(self, message: bytes) -> None:
+        await self._stream.send_all(message)
+
+    async def receive(self) -> bytes:
+        return bytes(await self._stream.receive_some())
+
+    async def end_input(self) -> None:
+        await self._stream.send_eof()
+
+    def kill(self) -> None:
+        self._stream.socket.close()
+
+    async def wait(self) -> str:
+        await trio.to_thread.run_sync(self._thread.join)
+        return "ended"
+
+    @staticmethod
+    def _serve(connection: socket.socket, load: Callable[[], Engine]) -> None:
+        with connection, connection.makefile("rb") as requests, connection.makefile("wb") as answers:
+            engine_child.serve(requests, answers, lambda _: load())
+
+
+def child_thread_executor(load: Callable[[], Engine], **options: Any) -> EngineProcess:
+    """An `EngineProcess` whose child is a thread of this process."""
+
+    async def start_child() -> ChildThread:
+        await trio.lowlevel.checkpoint()
+        return ChildThread(load)
+
+    return EngineProcess("main", EngineConfig(engine="fake"), start_child, **options)

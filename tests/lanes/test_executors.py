@@ -1,5 +1,10 @@
-"""The contract of `EngineExecutor`, tested on `EngineThread` and on the virtual executor of the tests."""
+"""The contract of `EngineExecutor`, tested on `EngineThread`, `EngineProcess` and the virtual executor of the tests.
 
+The other end of `EngineProcess` is a thread here, so that a test can script its engine; test_engine_process.py has real
+processes.
+"""
+
+import gc
 from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
@@ -7,15 +12,36 @@ from typing import NoReturn
 import pytest
 import trio
 
-from tests.lanes.fakes import INFO, Batch, FakeEngine, VirtualExecutor, batch_of, lengths
+from tests.lanes.fakes import (
+    INFO,
+    Batch,
+    FakeEngine,
+    FakeStreamingEngine,
+    VirtualExecutor,
+    batch_of,
+    child_thread_executor,
+    clip,
+    lengths,
+)
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engine_thread import EngineThread
-from trio_stt.lanes.engines.base import EngineInfo, Transcript
+from trio_stt.lanes.engines.base import EngineInfo, Request, StreamKey, Transcript
 from trio_stt.lanes.executor import EngineExecutor
 
 NewExecutor = Callable[..., EngineExecutor]
 
-KINDS: dict[str, NewExecutor] = {"virtual": VirtualExecutor, "thread": partial(EngineThread, "main")}
+KINDS: dict[str, NewExecutor] = {
+    "virtual": VirtualExecutor,
+    "thread": partial(EngineThread, "main"),
+    "process": child_thread_executor,
+}
+sharing = pytest.mark.parametrize("new_executor", ["virtual", "thread"], indirect=True)
+"""For what concerns executors that can share an engine."""
+
+
+def is_copy(error: BaseException | None, original: BaseException) -> bool:
+    """Whether an error is the original, or has its type and message after a way between processes."""
+    return error is original or (type(error), str(error)) == (type(original), str(original))
 
 
 @pytest.fixture(params=KINDS)
@@ -51,7 +77,7 @@ async def test_engine_errors_pass_unchanged(new_executor: NewExecutor, kind: typ
     await executor.start()
     with pytest.raises(kind) as caught:
         await executor.transcribe(batch_of(1))
-    assert caught.value is error
+    assert is_copy(caught.value, error)
     await executor.aclose()
 
 
@@ -65,7 +91,8 @@ async def test_other_errors_fail_the_call_and_not_the_executor(new_executor: New
     with pytest.raises(TranscriptionFailed) as caught:
         await executor.transcribe(batch_of(1))
     assert str(caught.value) == f"fake raised {type(error).__name__}: no such token"
-    assert caught.value.__cause__ is error
+    assert caught.value.__cause__ is not None
+    assert type(error).__name__ in repr(caught.value.__cause__)
     assert [t.text for t in await executor.transcribe(batch_of(2))] == ["2"]
     await executor.aclose()
 
@@ -108,7 +135,8 @@ async def test_failed_load_makes_the_engine_unavailable(
     with pytest.raises(EngineUnavailable) as caught:
         await executor.start()
     assert str(caught.value) == message
-    assert error in (caught.value, caught.value.__cause__)
+    assert isinstance(error, EngineUnavailable) or caught.value.__cause__ is not None
+    assert isinstance(caught.value.__cause__, SettingError) is isinstance(error, SettingError)
     with pytest.raises(EngineUnavailable):
         await executor.transcribe(batch_of(1))
     await executor.aclose()
@@ -175,6 +203,7 @@ async def test_engine_of_a_cancelled_start_is_closed(new_executor: NewExecutor) 
     assert [engine.closed for engine in engines] == [1] * len(engines)
 
 
+@sharing
 @pytest.mark.parametrize("defective", [False, True])
 async def test_only_a_defective_engine_is_discarded(new_executor: NewExecutor, *, defective: bool) -> None:
     discarded: list[str] = []
@@ -184,15 +213,45 @@ async def test_only_a_defective_engine_is_discarded(new_executor: NewExecutor, *
     assert discarded == ["at close"] * defective
 
 
-async def test_abandoned_engine_is_discarded_and_reports_its_return(new_executor: NewExecutor) -> None:
+@sharing
+async def test_abandoned_engine_is_discarded(new_executor: NewExecutor) -> None:
     discarded: list[str] = []
+    executor = new_executor(FakeEngine, discard=lambda: discarded.append("abandoned"))
+    await executor.start()
+    executor.abandon(lambda: None)
+    assert discarded == ["abandoned"]
+
+
+async def test_abandoned_engine_reports_its_return(new_executor: NewExecutor) -> None:
     returned = trio.Event()
     engine = FakeEngine()
-    executor = new_executor(lambda: engine, discard=lambda: discarded.append("abandoned"))
+    executor = new_executor(lambda: engine)
     await executor.start()
     executor.abandon(returned.set)
-    assert discarded == ["abandoned"]
     await returned.wait()
     assert engine.closed == 1
     with pytest.raises(EngineUnavailable):
         await executor.transcribe(batch_of(1))
+
+
+async def test_growing_utterance_is_fed_to_a_stream_once(new_executor: NewExecutor) -> None:
+    engine, utterance = FakeStreamingEngine(), StreamKey()
+    executor = new_executor(lambda: engine)
+    await executor.start()
+    for length, ends in ((500, False), (900, False), (1_000, True)):
+        await executor.transcribe([Request(samples=clip(length), utterance=utterance, ends=ends)])
+    assert engine.fed == [500, 400, 100]
+    await executor.aclose()
+
+
+async def test_stream_of_an_utterance_that_is_over_is_freed(new_executor: NewExecutor) -> None:
+    engine, utterance = FakeStreamingEngine(), StreamKey()
+    executor = new_executor(lambda: engine)
+    await executor.start()
+    await executor.transcribe([Request(samples=clip(500), utterance=utterance, ends=False)])
+    del utterance
+    gc.collect()
+    await executor.transcribe(batch_of(1))
+    gc.collect()
+    assert not engine.streams
+    await executor.aclose()

@@ -20,6 +20,7 @@ from trio_stt.dsp.openwakeword import packaged_models
 from trio_stt.dsp.silero import SileroModel
 from trio_stt.dsp.wake_words import WakeWords, uses_openwakeword
 from trio_stt.lanes import model_resolver
+from trio_stt.lanes.engine_process import engine_processes
 from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
@@ -58,6 +59,7 @@ class LanePlan:
     name: LaneName
     config: EngineConfig
     workers: int
+    executor: str
 
 
 def build_server(settings: Settings) -> ServerState:
@@ -127,12 +129,13 @@ def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lane
     """One lane if finals and partials come from the same model, otherwise two."""
     final_config, partial_config = engine_configs(settings)
     cores = usable_cores() // (1 if partial_config is None else 2)
-    plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores))]
+    executor = settings.lane_executor
+    plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores), executor)]
     if partial_config is not None:
         workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
-        plans.append(LanePlan("realtime", partial_config, workers))
+        plans.append(LanePlan("realtime", partial_config, workers, settings.realtime_lane_executor or executor))
     threads = _threads_per_call(plans)
-    main, *rest = (_lane(plan, threads=threads, warmup=settings.model_warmup, current=current) for plan in plans)
+    main, *rest = (_lane(plan, settings, threads=threads, current=current) for plan in plans)
     return Lanes(main=main, realtime=rest[0] if rest else main)
 
 
@@ -204,25 +207,29 @@ def _threads_per_call(plans: Sequence[LanePlan]) -> int:
     return min(_MAX_ENGINE_THREADS, max(1, (usable_cores() - 1) // max(1, calls)))
 
 
-def _lane(plan: LanePlan, *, threads: int, warmup: bool, current: Callable[[], Settings]) -> Lane:
+def _lane(plan: LanePlan, settings: Settings, *, threads: int, current: Callable[[], Settings]) -> Lane:
     adapter = registry.adapter(plan.config)
-    shared = adapter.workers == "shared"
+    shared = adapter.workers == "shared" and plan.executor == "thread"  # processes cannot share a loaded model
     config = replace(
         plan.config,
         num_threads=1 if adapter.single_threaded else threads,
         num_workers=plan.workers if shared else 1,
     )
-    load = partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED)
+    if plan.executor == "process":
+        new_executor = engine_processes(plan.name, config, log_level=settings.log_level, log_format=settings.log_format)
+    else:
+        load = partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED)
+        new_executor = engine_threads(plan.name, load, shared=shared and plan.workers > 1)
     lane: Lane = Lane(
         plan.name,
-        new_executor=engine_threads(plan.name, load, shared=shared and plan.workers > 1),
+        new_executor=new_executor,
         limits=lambda: _queue_limits(current()),
         workers=plan.workers,
         batch_size=lambda kind: _batch_size(current(), kind),
         degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
         job_deadline_s=lambda: current().job_deadline_s or math.inf,
         outage_limit_s=lambda: current().engine_outage_limit_s,
-        warmup_clips=[_WARMUP_CLIP] if warmup else [],
+        warmup_clips=[_WARMUP_CLIP] if settings.model_warmup else [],
     )
     return lane
 

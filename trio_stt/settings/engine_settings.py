@@ -77,6 +77,12 @@ class EngineSettings(SettingsGroup):
     """
     realtime_lane_workers: Annotated[int, Field(ge=0, le=64), startup()] = 0
     """The same for partials, if they have a lane of their own."""
+    lane_executor: Annotated[Literal["thread", "process"], startup()] = "thread"
+    """Where engines run: in threads of the server, or each in a process of its own, which costs memory and a few
+    milliseconds a job, and keeps a crash, a hang or a leak of an engine away from the server.
+    """
+    realtime_lane_executor: Annotated[Literal["", "thread", "process"], startup()] = ""
+    """The same for partials, if they have a lane of their own; empty for the same as finals."""
     job_deadline_s: Annotated[float, Field(ge=0, le=MAX_SECONDS), active()] = 30.0
     """Seconds that an engine may take for a job, plus as many for each 10 s of its audio, before it is replaced as
     hung; 0 waits forever.

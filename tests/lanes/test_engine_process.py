@@ -1,0 +1,184 @@
+"""`EngineProcess` with real child processes: crashes, hangs, signals, and the end of the server."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import trio
+
+from tests.lanes.fake_engine_child import CRASH, EXIT, HANG, PID, PRINT
+from tests.lanes.fakes import batch_of, final, limits
+from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.lanes.engine_process import ChildProcess, EngineProcess
+from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.lane import Lane
+
+COMMAND = [sys.executable, "-m", "tests.lanes.fake_engine_child"]
+
+
+def new_executor(model: str = "", *, shutdown_timeout_s: float = 10.0) -> EngineProcess:
+    return EngineProcess(
+        "main",
+        EngineConfig(engine="fake", model=model),
+        lambda: ChildProcess.start(COMMAND),
+        shutdown_timeout_s=shutdown_timeout_s,
+    )
+
+
+async def pid_of(executor: EngineProcess) -> int:
+    (transcript,) = await executor.transcribe(batch_of(PID))
+    return int(transcript.text)
+
+
+@pytest.mark.parametrize(("length", "how"), [(CRASH, "was ended by SIGSEGV"), (EXIT, "ended with status 3")])
+async def test_process_that_ends_in_a_call_makes_the_engine_unavailable(length: int, how: str) -> None:
+    executor = new_executor()
+    await executor.start()
+    with pytest.raises(EngineUnavailable, match=how):
+        await executor.transcribe(batch_of(length))
+    with pytest.raises(EngineUnavailable):
+        await executor.transcribe(batch_of(1))
+    await executor.aclose()
+
+
+async def test_process_killed_between_two_calls_makes_the_engine_unavailable() -> None:
+    executor = new_executor()
+    await executor.start()
+    os.kill(await pid_of(executor), signal.SIGKILL)
+    with pytest.raises(EngineUnavailable, match="was ended by SIGKILL"):
+        await executor.transcribe(batch_of(1))
+    await executor.aclose()
+
+
+async def test_hanging_process_is_killed_when_it_is_abandoned() -> None:
+    executor, returned = new_executor(), trio.Event()
+    await executor.start()
+    pid = await pid_of(executor)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(executor.transcribe, batch_of(HANG))
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    executor.abandon(returned.set)
+    await returned.wait()
+    assert not psutil.pid_exists(pid)
+
+
+async def test_close_kills_a_process_that_hangs() -> None:
+    executor = new_executor(shutdown_timeout_s=0.1)
+    await executor.start()
+    pid = await pid_of(executor)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(executor.transcribe, batch_of(HANG))
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    await executor.aclose()
+    assert not psutil.pid_exists(pid)
+
+
+async def test_close_kills_a_process_that_still_loads() -> None:
+    executor = new_executor("hangs", shutdown_timeout_s=3600.0)
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(executor.start)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    await executor.aclose()
+
+
+@pytest.mark.parametrize(
+    ("model", "message", "cause"),
+    [
+        ("unusable", "fake: unknown option", SettingError),
+        ("missing", "fake: the model is missing", type(None)),
+        ("crashes", "the engine's process was ended by SIGSEGV", RuntimeError),
+    ],
+)
+async def test_failed_load_keeps_what_decides_about_another_attempt(model: str, message: str, cause: type) -> None:
+    executor = new_executor(model)
+    with pytest.raises(EngineUnavailable) as caught:
+        await executor.start()
+    assert str(caught.value) == message
+    assert isinstance(caught.value.__cause__, cause)
+    await executor.aclose()
+
+
+async def test_command_that_does_not_exist_makes_the_engine_unavailable(tmp_path: Path) -> None:
+    executor = EngineProcess(
+        "main", EngineConfig(engine="fake"), lambda: ChildProcess.start([str(tmp_path / "python")])
+    )
+    with pytest.raises(EngineUnavailable, match="cannot be started"):
+        await executor.start()
+    await executor.aclose()
+
+
+async def test_prints_of_a_native_library_do_not_reach_the_answers() -> None:
+    executor = new_executor()
+    await executor.start()
+    assert [t.text for t in await executor.transcribe(batch_of(PRINT, 2))] == [str(PRINT), "2"]
+    await executor.aclose()
+
+
+async def test_signals_to_the_process_group_leave_the_engine_alone() -> None:
+    executor = new_executor()
+    await executor.start()
+    pid = await pid_of(executor)
+    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)
+    assert await pid_of(executor) == pid
+    await executor.aclose()
+
+
+async def test_lane_replaces_a_process_that_crashed_and_transcribes_the_other_jobs() -> None:
+    lane = Lane("main", new_executor=new_executor, limits=limits(), job_deadline_s=lambda: 60.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lane.run)
+        bad, good = lane.submit(final("a", CRASH)), lane.submit(final("b", 7))
+        assert (await good.wait()).transcript.text == "7"
+        with pytest.raises(EngineUnavailable, match="SIGSEGV"):
+            await bad.wait()
+        assert (await lane.submit(final("a", 8)).wait()).transcript.text == "8"
+        nursery.cancel_scope.cancel()
+
+
+async def test_hanging_process_does_not_count_as_a_hanging_thread() -> None:
+    lane = Lane("main", new_executor=new_executor, limits=limits(), job_deadline_s=lambda: 0.3)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lane.run)
+        with pytest.raises(EngineUnavailable, match="did not answer"):
+            await lane.submit(final("a", HANG)).wait()
+        assert (await lane.submit(final("a", 8)).wait()).transcript.text == "8"
+        assert lane.statistics().engines.hung_threads == 0
+        nursery.cancel_scope.cancel()
+
+
+def test_child_ends_when_its_server_is_killed() -> None:
+    script = f"""
+import trio
+from trio_stt.lanes.engine_process import ChildProcess
+async def main():
+    child = await ChildProcess.start({COMMAND!r})
+    print(child._process.pid, flush=True)
+    await trio.sleep_forever()
+trio.run(main)
+"""
+    server = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own script
+    assert server.stdout is not None
+    child = psutil.Process(int(server.stdout.readline()))
+    server.kill()
+    server.wait()
+    child.wait(timeout=60)
+    server.stdout.close()
+
+
+def test_child_imports_neither_trio_nor_ray_nor_the_web_framework() -> None:
+    script = (
+        "import sys, trio_stt.lanes.engine_child; print({'trio', 'ray', 'quart', 'hypercorn'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603 - our own script
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,323 @@
+"""An executor that runs its engine in a child process, so that a crash, a hang or a leak costs that process only.
+
+Owns the child and the connection to it. What happens in the child is in `engine_child` and `remote_engine`.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from subprocess import PIPE
+from typing import Protocol
+
+import msgspec
+import trio
+
+from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engine_messages import (
+    HEADER,
+    Answer,
+    ClipSender,
+    Failed,
+    Load,
+    Loaded,
+    Transcribe,
+    Transcribed,
+    decode_answer,
+    encode,
+)
+from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
+from trio_stt.lanes.executor import EngineExecutor
+
+logger = logging.getLogger(__name__)
+
+_READ_BYTES = 1 << 16
+_KILLED_TIMEOUT_S = 5.0
+"""Seconds within which the system ends a killed process, unless a driver holds it."""
+
+
+class Child(Protocol):
+    """A started child process and the connection to it."""
+
+    async def send(self, message: bytes) -> None:
+        """Send all of it. Raises trio.BrokenResourceError if the child does not read any more."""
+
+    async def receive(self) -> bytes | bytearray:
+        """The next bytes; none when the child has ended."""
+
+    async def end_input(self) -> None:
+        """Tell the child that no more requests come."""
+
+    def kill(self) -> None:
+        """End the child at once. Does nothing if it has ended."""
+
+    async def wait(self) -> str:
+        """Wait for its end, and describe it."""
+
+
+class ChildProcess:
+    """`engine_child` in a process of its own. Implements `Child`."""
+
+    def __init__(self, process: trio.Process) -> None:
+        assert process.stdin is not None  # noqa: S101 - for the type checker: `start` asks for both
+        assert process.stdout is not None  # noqa: S101 - as above
+        self._process, self._requests, self._answers = process, process.stdin, process.stdout
+
+    @classmethod
+    async def start(cls, command: Sequence[str]) -> "ChildProcess":
+        """Start it.
+
+        Raises:
+            OSError: The system cannot.
+        """
+        # The child imports what this process would import. A session of its own keeps a terminal's Ctrl-C away from it.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        process = await trio.lowlevel.open_process(
+            command, stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
+        )
+        return cls(process)
+
+    async def send(self, message: bytes) -> None:
+        """See `Child.send`."""
+        await self._requests.send_all(message)
+
+    async def receive(self) -> bytes | bytearray:
+        """See `Child.receive`."""
+        return await self._answers.receive_some(_READ_BYTES)
+
+    async def end_input(self) -> None:
+        """See `Child.end_input`."""
+        await self._requests.aclose()
+
+    def kill(self) -> None:
+        """See `Child.kill`."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def wait(self) -> str:
+        """See `Child.wait`."""
+        status = await self._process.wait()
+        await self._requests.aclose()
+        await self._answers.aclose()
+        if status >= 0:
+            return f"ended with status {status}"
+        with suppress(ValueError):  # a real-time signal has no name
+            return f"was ended by {signal.Signals(-status).name}"
+        return f"was ended by signal {-status}"
+
+
+def engine_processes(
+    name: str, config: EngineConfig, *, log_level: str, log_format: str, shutdown_timeout_s: float = 10.0
+) -> Callable[[], EngineExecutor]:
+    """Make executors for the workers of one lane, see `EngineProcess`.
+
+    Args:
+        name: The lane's name.
+        config: Of the engine that each child process loads.
+        log_level: Of the children's log lines, which go to standard error.
+        log_format: Of these lines.
+        shutdown_timeout_s: See `EngineProcess`.
+    """
+    command = [sys.executable, "-m", "trio_stt.lanes.engine_child", log_level, log_format]
+    return lambda: EngineProcess(
+        name, config, lambda: ChildProcess.start(command), shutdown_timeout_s=shutdown_timeout_s
+    )
+
+
+class EngineProcess:
+    """Runs an engine in a child process. Implements `EngineExecutor`.
+
+    A native call cannot be interrupted, but its process can be killed: `abandon` does so, and its memory comes back. A
+    cancelled `start` or `transcribe` returns at once; the child finishes the call, and its result is dropped.
+
+    Args:
+        name: The lane's name, for messages.
+        config: Of the engine.
+        start_child: Starts the child process.
+        shutdown_timeout_s: Seconds for which `aclose` waits for the running call and the engine's own close before it
+            kills the child. A child that still loads is killed at once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: EngineConfig,
+        start_child: Callable[[], Awaitable[Child]],
+        *,
+        shutdown_timeout_s: float = 10.0,
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._start_child = start_child
+        self._shutdown_timeout_s = shutdown_timeout_s
+        self._calls_in, self._calls_out = trio.open_memory_channel[_Call](float("inf"))
+        self._child: Child | None = None
+        self._current: _Call | None = None
+        self._received = bytearray()
+        self._sender = ClipSender(streaming=False)  # until `start` knows better
+        self._ended = trio.Event()
+        self._on_return: Callable[[], None] = lambda: None
+        self._started = self._loaded = self._closing = self._killed = False
+
+    async def start(self) -> EngineInfo:
+        """Start the child and load the engine in it.
+
+        Raises:
+            EngineUnavailable: It could not be loaded.
+            RuntimeError: The executor was started or closed before.
+        """
+        if self._started or self._closing:
+            raise RuntimeError("an engine process starts once")
+        self._started = True
+        # A task of the system's nursery: a cancelled caller must not leave half a message in the pipe.
+        trio.lowlevel.spawn_system_task(self._run, name=f"engine process of the {self._name} lane")
+        answer = await self._call(lambda: Load(self._config))
+        if not isinstance(answer, Loaded):
+            raise EngineUnavailable(f"the engine's process gave no answer to its load, but {type(answer).__name__}")
+        self._loaded, self._sender = True, ClipSender(streaming=answer.info.streaming)
+        return answer.info
+
+    async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Transcribe at least one clip in the child, see `EngineExecutor.transcribe`."""
+        if not self._loaded or self._closing:
+            raise EngineUnavailable(f"the {self._name} lane has no engine")
+        answer = await self._call(lambda: self._sender.message(batch))
+        if not isinstance(answer, Transcribed):
+            raise EngineUnavailable(f"the engine's process gave no transcripts, but {type(answer).__name__}")
+        return list(answer.transcripts)
+
+    async def aclose(self, *, discard: bool = False) -> None:  # noqa: ARG002 - nothing is shared with other executors
+        """Close the engine and end the child, shielded from cancellation, up to the time limit.
+
+        Calling it again does nothing.
+        """
+        if not self._closing:
+            self._closing = True
+            self._calls_in.close()
+            if not self._started:
+                self._ended.set()
+            elif not self._loaded:
+                self._kill()
+        with trio.move_on_after(self._shutdown_timeout_s, shield=True):
+            await self._ended.wait()
+            return
+        logger.warning(
+            "%s lane: the engine did not close within %g s; its process is killed", self._name, self._shutdown_timeout_s
+        )
+        self._kill()
+        with trio.move_on_after(_KILLED_TIMEOUT_S, shield=True):
+            await self._ended.wait()
+
+    def abandon(self, on_return: Callable[[], None]) -> None:
+        """Kill the child, which hangs in a call; see `EngineExecutor.abandon`."""
+        self._closing, self._on_return = True, on_return
+        self._calls_in.close()
+        self._kill()
+        logger.warning("%s lane: the engine hangs; its process is killed", self._name)
+
+    def _kill(self) -> None:
+        self._killed = True
+        if self._child is not None:
+            self._child.kill()
+
+    async def _call(self, message: "Callable[[], Load | Transcribe]") -> Answer:
+        call = _Call(message)
+        self._calls_in.send_nowait(call)
+        return await call.wait()
+
+    async def _run(self) -> None:
+        """Start the child, make calls in order until the executor is closed, and wait for the child's end."""
+        reason = "the engine's process was closed"
+        try:
+            try:
+                self._child = child = await self._start_child()
+            except OSError as error:
+                reason = f"the engine's process cannot be started: {error}"
+                return
+            if self._killed:
+                child.kill()
+            try:
+                async for call in self._calls_out:
+                    self._current = call
+                    if not call.cancelled:
+                        await child.send(encode(call.message()))
+                        call.settle(await self._receive(child))
+                    self._current = None
+                    del call  # it holds clips, which would stay in memory until the next call
+                await child.end_input()
+            except (trio.BrokenResourceError, trio.ClosedResourceError, msgspec.MsgspecError) as error:
+                logger.debug("%s lane: the engine's process does not answer", self._name, exc_info=error)
+                child.kill()
+            reason = f"the engine's process {await child.wait()}"
+        except Exception:
+            # An error of a system task would end the whole server.
+            logger.exception("%s lane: the connection to the engine's process failed", self._name)
+        finally:
+            if self._child is not None:
+                self._child.kill()
+            self._closing = True
+            self._fail_calls(reason)
+            self._ended.set()
+            self._on_return()
+
+    def _fail_calls(self, reason: str) -> None:
+        """Fail the current call and those that wait behind it."""
+        lost = Failed(unavailable=True, message=reason, cause="other", detail=reason)
+        if self._current is not None:
+            self._current.settle(lost)
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                self._calls_out.receive_nowait().settle(lost)
+        self._calls_out.close()
+
+    async def _receive(self, child: Child) -> Answer:
+        """The next answer.
+
+        Raises:
+            trio.BrokenResourceError: The child ended instead.
+        """
+        header = await self._receive_exactly(child, HEADER.size)
+        (length,) = HEADER.unpack(header)
+        return decode_answer(await self._receive_exactly(child, length))
+
+    async def _receive_exactly(self, child: Child, length: int) -> bytearray:
+        while len(self._received) < length:
+            received = await child.receive()
+            if not received:
+                raise trio.BrokenResourceError("the process has ended")
+            self._received += received
+        wanted, self._received = self._received[:length], self._received[length:]
+        return wanted
+
+
+class _Call:
+    """One call on its way to the child and back."""
+
+    def __init__(self, message: Callable[[], Load | Transcribe]) -> None:
+        self.message = message
+        self.cancelled = False
+        self._answer: Answer | None = None
+        self._settled = trio.Event()
+
+    def settle(self, answer: Answer) -> None:
+        """Set the answer; a second one does nothing."""
+        if self._answer is None:
+            self._answer = answer
+            self._settled.set()
+
+    async def wait(self) -> Answer:
+        """Wait for the answer. When cancelled, leave the call to the child.
+
+        Raises:
+            EngineError: The answer is `Failed`.
+        """
+        try:
+            await self._settled.wait()
+        finally:
+            self.cancelled = True  # after an answer it means nothing
+        assert self._answer is not None  # noqa: S101 - for the type checker: it was settled
+        if isinstance(self._answer, Failed):
+            raise self._answer.error()
+        return self._answer
