@@ -112,6 +112,7 @@ def realtime(segment: Segment) -> Realtime:
             inference_duration_seconds=None,
             total_latency_seconds=None,
         ),
+        audio_end_seconds=1.9,
         **segment_times(segment),
     )
 
@@ -198,7 +199,7 @@ EVENTS: dict[str, Event] = {
     "realtime": realtime(RUNNING_SEGMENT),
     "realtime_wakeword": replace(realtime(replace(RUNNING_SEGMENT, wake_word=AFTER_DETECTION)), retracted=True),
     "final": final(WHOLE_SEGMENT),
-    "final_wakeword": final(replace(WHOLE_SEGMENT, wake_word=AFTER_DETECTION)),
+    "final_wakeword": final(replace(WHOLE_SEGMENT, wake_word=AFTER_DETECTION, cut=True)),
     "warning": WarningEvent(session_id=SESSION, message="recording cut at the configured maximum"),
     "error": Error(session_id=SESSION, message="engine exploded", where=Where.RECORDER),
     "error_admission": Error(message="the server is full", where=Where.ADMISSION, limits=LIMITS),

@@ -187,6 +187,7 @@ class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
     """A partial: the text so far of a running utterance.
 
     Attributes:
+        audio_end_seconds: Where the audio that it covers ends, as in a segment. Added.
         retracted: True in the last one of a segment that is closed without words: its text is withdrawn. Added.
     """
 
@@ -216,6 +217,7 @@ class Realtime(SegmentTimes, frozen=True, kw_only=True, tag="realtime"):
     timestamp: float
     timestamp_iso: str
     timing: RealtimeTiming
+    audio_end_seconds: float | UnsetType = UNSET
     retracted: bool | UnsetType = UNSET
 
 

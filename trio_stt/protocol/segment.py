@@ -42,6 +42,7 @@ class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     Attributes:
         audio_start_seconds: Start of its speech in the audio of the session, counted in samples from the first. Added.
         audio_end_seconds: End of its speech there. Added.
+        cut: True where it was cut at its maximum length, and the next one continues it. Added.
     """
 
     segment_id: int
@@ -55,6 +56,7 @@ class Segment(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     wake_word: WakeWord | UnsetType = UNSET
     audio_start_seconds: float | UnsetType = UNSET
     audio_end_seconds: float | UnsetType = UNSET
+    cut: bool | UnsetType = UNSET
 
 
 class Piece(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -6,7 +6,7 @@ Data only; `Utterances` decides when an utterance starts and ends.
 from dataclasses import dataclass, field
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.base import StreamKey
@@ -72,6 +72,7 @@ class ActiveUtterance:
             duration_seconds=duration_s,
             end_reason=END_REASON,
             audio_end_seconds=ended.speech_end_sample / SAMPLE_RATE_HZ,
+            cut=ended.forced or UNSET,
         )
 
 

@@ -125,8 +125,8 @@ class EventPublisher:
         self._timeline(utterance, "transcription_started", time.time())
         self.status(State.TRANSCRIBING)
 
-    def partial(self, utterance: ActiveUtterance, text: StableText, result: JobResult) -> None:
-        """Publish the text of the running utterance so far, and its timeline entry."""
+    def partial(self, utterance: ActiveUtterance, text: StableText, result: JobResult, *, end_sample: int) -> None:
+        """Publish the text of the running utterance up to `end_sample`, and its timeline entry."""
         completed = trio.current_time()
         timing = RealtimeTiming(
             created_at_monotonic=completed - result.total_s,
@@ -137,7 +137,7 @@ class EventPublisher:
             total_latency_seconds=result.total_s,
         )
         utterance.shown = True
-        self._realtime(utterance, text, timing)
+        self._realtime(utterance, text, timing, audio_end_seconds=end_sample / SAMPLE_RATE_HZ)
 
     def _retract(self, utterance: ActiveUtterance) -> None:
         """Withdraw the text that partials have shown; clients of RealtimeSTT would keep showing it as live text."""
@@ -158,6 +158,7 @@ class EventPublisher:
         text: StableText,
         timing: RealtimeTiming,
         *,
+        audio_end_seconds: float | UnsetType = UNSET,
         retracted: bool | UnsetType = UNSET,
     ) -> None:
         now = timing.received_at_wall_time
@@ -189,6 +190,7 @@ class EventPublisher:
                 timestamp=now,
                 timestamp_iso=iso(now),
                 timing=timing,
+                audio_end_seconds=audio_end_seconds,
                 retracted=retracted,
                 **segment_times(utterance.segment),
             )

@@ -294,4 +294,4 @@ class Partials:
         content = (utterance.number, stable.stable, stable.unstable)
         if shown and not (pending.speculative and content == self._shown):
             self._shown = content
-            self._publisher.partial(utterance, stable, result)
+            self._publisher.partial(utterance, stable, result, end_sample=pending.end_sample)
