@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trio_stt.errors import first_line
 from trio_stt.sound.decoder import DamagedSound, NoAudioFound
 
-_CONTAINERS = (
+CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,g722,g726,gsm,loas,matroska,mov,mp3,mpeg,mpegts,"
     "ogg,rm,tak,tta,voc,w64,wav,webm,wv,xwma"
 )
@@ -81,7 +81,7 @@ class FFmpegDecoder:
         self._may_be_empty = may_be_empty
         try:
             self._container = av.open(
-                _CountedFile(source), mode="r", options={"format_whitelist": _CONTAINERS}, metadata_errors="replace"
+                _CountedFile(source), mode="r", options={"format_whitelist": CONTAINERS}, metadata_errors="replace"
             )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise DamagedSound(_reason(error)) from None
