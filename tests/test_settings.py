@@ -118,6 +118,7 @@ ADDED = {
     "max_audio_speed",
     "liveness_timeout_s",
     "dialects",
+    "deepgram_min_endpointing_ms",
     "openai_api",
     "max_upload_bytes",
     "max_upload_seconds",

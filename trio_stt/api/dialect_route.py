@@ -5,7 +5,7 @@ HTTP answer to the handshake. `DialectSpec` says what else differs between diale
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -16,7 +16,7 @@ from trio_stt.access.credentials import presented_key
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import REVOKED
 from trio_stt.access.keys import KeyRecord
-from trio_stt.api.dialect import Dialect, Frame, serve_dialect
+from trio_stt.api.dialect import Dialect, Frame, Wire, serve_dialect
 from trio_stt.api.websocket_admission import WebSocketAdmission, close, drain_after_close, upgrade_required
 from trio_stt.api.websocket_transport import (
     CLOSE_SERVICE_RESTART,
@@ -78,6 +78,7 @@ class DialectSpec:
         max_message_bytes: Largest message, where that is more than the server's own protocol needs.
         error_body: The JSON of an error, from the path, the status and the message.
         temporary_key: Returns the record behind a key that the server gave out itself; None for other keys.
+        wrap_wire: Puts a translator of frames in front of the dialect, for what needs Trio.
     """
 
     path: str
@@ -87,6 +88,7 @@ class DialectSpec:
     max_message_bytes: int = 0
     error_body: Callable[[str, int, str], bytes] = error_json
     temporary_key: Callable[[str], KeyRecord | None] = lambda _: None
+    wrap_wire: Callable[[Wire, Dialect], AbstractAsyncContextManager[Wire]] = lambda wire, _: nullcontext(wire)
 
 
 class _QuartWire:
@@ -147,14 +149,15 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
         transport.max_message_bytes = spec.max_message_bytes
         identity = client_identity(websocket.scope)
         with suppress(ConnectionClosed):
-            closing = await serve_dialect(
-                server_state,
-                _QuartWire(transport),
-                dialect,
-                session_id=session_id,
-                shows_causes=identity.may_administer,
-                rejection=lambda: None if admission.is_still_authorized(identity) else REVOKED,
-            )
+            async with spec.wrap_wire(_QuartWire(transport), dialect) as wire:
+                closing = await serve_dialect(
+                    server_state,
+                    wire,
+                    dialect,
+                    session_id=session_id,
+                    shows_causes=identity.may_administer,
+                    rejection=lambda: None if admission.is_still_authorized(identity) else REVOKED,
+                )
             if closing is not None:
                 await close(closing.code, closing.reason)
             await drain_after_close()

@@ -14,6 +14,8 @@ from trio_stt.access.keyring import Keyring
 from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.security_headers import SecurityHeaders
+from trio_stt.api.deepgram.request_ids import DeepgramRequestIds
+from trio_stt.api.deepgram.route import listen_routes, listen_spec
 from trio_stt.api.dialect_route import DialectSpec, dialect_routes
 from trio_stt.api.http import http_routes
 from trio_stt.api.openai.route import openai_routes
@@ -29,9 +31,9 @@ from trio_stt.settings import Settings, split_list
 from trio_stt.settings.access_settings import DIALECTS
 
 
-def dialect_specs(server_state: ServerState) -> dict[str, DialectSpec]:  # noqa: ARG001 - for the dialects to come
+def dialect_specs(server_state: ServerState) -> dict[str, DialectSpec]:
     """Every dialect on the server's port, by its name in the setting `dialects`."""
-    return {}
+    return {"deepgram": listen_spec(server_state)}
 
 
 def _wanted_dialects(settings: Settings) -> list[str]:
@@ -63,15 +65,17 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
         server_state.count_rejected,
     )
     with_headers = SecurityHeaders(Cors(middleware, access), frame_ancestors(server_state.settings))
-    app.asgi_app = with_headers  # type: ignore[method-assign]  # Quart's way of wrapping
+    app.asgi_app = DeepgramRequestIds(with_headers)  # type: ignore[method-assign]  # Quart's way of wrapping
+    app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
     app.register_blueprint(http_routes(server_state))
     if server_state.settings.openai_api:
-        app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
         app.register_blueprint(openai_routes(server_state))
         app.register_blueprint(whisper_routes(server_state))
     admission = WebSocketAdmission(server_state, keyring)
     app.register_blueprint(ws_routes(server_state, admission))
     wanted = _wanted_dialects(server_state.settings)
+    if "deepgram" in wanted:
+        app.register_blueprint(listen_routes(server_state))
     for name, spec in dialect_specs(server_state).items():
         if name in wanted:
             app.register_blueprint(dialect_routes(name, spec, server_state, admission))

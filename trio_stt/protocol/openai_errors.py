@@ -2,6 +2,8 @@
 
 import msgspec
 
+from trio_stt.protocol.deepgram_errors import LISTEN_PATH, deepgram_error_json
+
 _OPENAI_PATH = "/v1/"
 _WHISPER_CPP_PATH = "/inference"
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -36,11 +38,13 @@ def error_body(status: int, message: str, *, param: str | None = None, code: str
 
 def has_openai_errors(path: str) -> bool:
     """Whether the clients of this path read errors in OpenAI's form."""
-    return path.startswith(_OPENAI_PATH)
+    return path.startswith(_OPENAI_PATH) and path != LISTEN_PATH
 
 
 def error_json(path: str, status: int, detail: str) -> bytes:
-    """The JSON of an error in the form that clients of this path read: OpenAI's, whisper.cpp's, or `detail` alone."""
+    """The JSON of an error as clients of this path read it: OpenAI's, Deepgram's, whisper.cpp's, or `detail` alone."""
+    if path == LISTEN_PATH:
+        return deepgram_error_json(status, detail)
     if has_openai_errors(path):
         return msgspec.json.encode(error_body(status, detail))
     return msgspec.json.encode({"error" if path == _WHISPER_CPP_PATH else "detail": detail})

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from trio_stt.settings.option import SettingsGroup, UserPath, active, new_sessions, startup
 
-DIALECTS: tuple[str, ...] = ("openai-realtime",)
+DIALECTS: tuple[str, ...] = ("openai-realtime", "deepgram")
 """Every dialect that listens on the port of the server."""
 
 
@@ -59,6 +59,8 @@ class AccessSettings(SettingsGroup):
     """Serve OpenAI's REST API for transcription under /v1."""
     dialects: Annotated[str, Field(max_length=1024), startup()] = ",".join(DIALECTS)
     """Protocols of other servers that are spoken, besides this server's own, separated by commas; empty for none."""
+    deepgram_min_endpointing_ms: Annotated[int, Field(ge=160, le=60_000), new_sessions()] = 300
+    """Least silence that ends an utterance of a Deepgram client, in milliseconds; many ask for 10."""
     max_upload_bytes: Annotated[int, Field(ge=1024, le=1 << 34), startup()] = 25 << 20
     """Largest body of an upload in bytes."""
     max_upload_seconds: Annotated[float, Field(gt=0, le=1_000_000), active()] = 14_400.0

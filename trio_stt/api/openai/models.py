@@ -27,11 +27,11 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
 def model_entries(loaded: Sequence[str], created: int) -> list[ModelEntry]:
     """The loaded models, the one for finals first, and the name that most clients have built in."""
     # A dict keeps the order and drops what is listed twice.
-    names = dict.fromkeys([*map(_shown, loaded), _USUAL_NAME])
+    names = dict.fromkeys([*map(shown_model, loaded), _USUAL_NAME])
     return [ModelEntry(id=name, created=created) for name in names]
 
 
-def _shown(model: str) -> str:
+def shown_model(model: str) -> str:
     """A model's name; of a path only the last part, because a path reveals facts about this machine."""
     path = PurePath(model)
     return path.name if path.is_absolute() else model

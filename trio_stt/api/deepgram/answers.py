@@ -1,0 +1,157 @@
+"""The answer to a whole file. Pure: utterances in, JSON out."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from trio_stt.api.deepgram.messages import Alternative, ResultMetadata, Word
+from trio_stt.api.deepgram.options import ListenOptions
+from trio_stt.api.deepgram.words import alternative, confidence_of, exact_s
+from trio_stt.protocol.transcript_formats import SpokenSegment
+
+
+class _FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    transaction_key: str = "deprecated"
+    request_id: str
+    sha256: str
+    created: str
+    duration: float
+    channels: int = 1
+    models: list[str]
+    model_info: dict[str, msgspec.Struct]
+
+
+class _Sentence(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    start: float
+    end: float
+
+
+class _Paragraph(msgspec.Struct, frozen=True, kw_only=True):
+    sentences: list[_Sentence]
+    num_words: int
+    start: float
+    end: float
+
+
+class _Paragraphs(msgspec.Struct, frozen=True, kw_only=True):
+    transcript: str
+    paragraphs: list[_Paragraph]
+
+
+class _FileAlternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    transcript: str
+    confidence: float
+    words: list[Word]
+    paragraphs: _Paragraphs | None = None
+
+
+class _FileChannel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    alternatives: list[_FileAlternative]
+    detected_language: str | None = None
+    language_confidence: float | None = None
+
+
+class _Utterance(msgspec.Struct, frozen=True, kw_only=True):
+    start: float
+    end: float
+    confidence: float
+    channel: int = 0
+    transcript: str
+    words: list[Word]
+    id: str
+
+
+class _Results(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    channels: list[_FileChannel]
+    utterances: list[_Utterance] | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    metadata: _FileMetadata
+    results: _Results
+
+
+def file_answer(
+    options: ListenOptions,
+    segments: Sequence[SpokenSegment],
+    *,
+    metadata: ResultMetadata,
+    created: str,
+    sha256: str,
+    duration_s: float,
+    language: str,
+) -> bytes:
+    """The body of the answer.
+
+    Args:
+        options: Of the request.
+        segments: The utterances, in order.
+        metadata: Id of the request, and the model.
+        created: When the request came, ISO 8601 with Z.
+        sha256: Of the body, in hexadecimal digits.
+        duration_s: Length of the sound in seconds.
+        language: Code of the language, where it is known.
+    """
+    spoken = [alternative(segment) for segment in segments]
+    words = [word for each in spoken for word in each.words]
+    text = " ".join(each.transcript for each in spoken)
+    knows_language = options.detect_language and bool(language)
+    channel = _FileChannel(
+        alternatives=[
+            _FileAlternative(
+                transcript=text,
+                confidence=confidence_of(words),
+                words=words,
+                paragraphs=_paragraphs(segments, spoken) if options.paragraphs else None,
+            )
+        ],
+        detected_language=language if knows_language else None,
+        language_confidence=1.0 if knows_language else None,
+    )
+    return msgspec.json.encode(
+        _Answer(
+            metadata=_FileMetadata(
+                request_id=metadata.request_id,
+                sha256=sha256,
+                created=created,
+                duration=exact_s(duration_s),
+                models=[metadata.model_uuid],
+                model_info={metadata.model_uuid: metadata.model_info},
+            ),
+            results=_Results(
+                channels=[channel],
+                utterances=_utterances(segments, spoken, metadata.request_id) if options.utterances else None,
+            ),
+        )
+    )
+
+
+def _utterances(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative], request_id: str) -> list[_Utterance]:
+    return [
+        _Utterance(
+            start=exact_s(segment.start),
+            end=exact_s(segment.end),
+            confidence=each.confidence,
+            transcript=each.transcript,
+            words=each.words,
+            id=f"{request_id}-{segment.segment_id}",
+        )
+        for segment, each in zip(segments, spoken, strict=True)
+    ]
+
+
+def _paragraphs(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative]) -> _Paragraphs:
+    """One paragraph, of one sentence, for each utterance: engines say nothing of where sentences end."""
+    return _Paragraphs(
+        transcript="\n\n".join(each.transcript for each in spoken),
+        paragraphs=[
+            _Paragraph(
+                sentences=[_Sentence(text=each.transcript, start=exact_s(segment.start), end=exact_s(segment.end))],
+                num_words=len(each.words),
+                start=exact_s(segment.start),
+                end=exact_s(segment.end),
+            )
+            for segment, each in zip(segments, spoken, strict=True)
+        ],
+    )

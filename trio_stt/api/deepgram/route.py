@@ -1,0 +1,156 @@
+"""The routes of `/v1/listen`: the WebSocket as a dialect, and uploads of whole files."""
+
+import hashlib
+import time
+from contextlib import AbstractAsyncContextManager, nullcontext
+from importlib.metadata import version
+from uuid import NAMESPACE_URL, uuid5
+
+from quart import Blueprint, Response, request
+
+from trio_stt.api.deepgram.answers import file_answer
+from trio_stt.api.deepgram.audio import decoder_for, wav_header
+from trio_stt.api.deepgram.container import container_wire
+from trio_stt.api.deepgram.messages import ModelInfo, ResultMetadata
+from trio_stt.api.deepgram.options import ListenOptions, parse_options
+from trio_stt.api.deepgram.translator import ListenTranslator
+from trio_stt.api.dialect import Dialect, Wire, session_settings
+from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused
+from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.openai.languages import check_language, language_code
+from trio_stt.api.openai.models import shown_model
+from trio_stt.api.openai.upload import Upload, place, receive_sound, with_request_errors
+from trio_stt.lanes.job import JobKind
+from trio_stt.protocol.deepgram_errors import LISTEN_PATH, ListenRequest, current_request
+from trio_stt.protocol.segment import iso
+from trio_stt.server.server_state import ServerState
+from trio_stt.server.sound_client import file_settings
+from trio_stt.settings import Settings
+
+_FULL_STATUS = 503
+"""Clients try again after a 5xx; after a 4xx, Pipecat and LiveKit give up for good."""
+_MAX_MESSAGE_BYTES = 4 << 20
+"""A minute of linear32 at 16 kHz: clients that send files use large frames."""
+
+
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"OggS", b"fLaC", b"ID3", b"FORM", b"\x1a\x45\xdf\xa3")
+"""How files begin that clients send with the `encoding` of what is inside."""
+
+
+def listen_spec(server_state: ServerState) -> DialectSpec:
+    """The WebSocket route of one server."""
+    return DialectSpec(
+        path=LISTEN_PATH,
+        new_dialect=lambda handshake: _new_translator(server_state, handshake),
+        # Browsers cannot set headers: the SDK offers `token` or `bearer`, and the key behind it.
+        subprotocols=("token", "bearer"),
+        full_status=_FULL_STATUS,
+        max_message_bytes=_MAX_MESSAGE_BYTES,
+        wrap_wire=_wrap_wire,
+    )
+
+
+def listen_routes(server_state: ServerState) -> Blueprint:
+    """The routes for whole files of one server."""
+    routes = Blueprint("deepgram-files", __name__)
+
+    @routes.post(LISTEN_PATH)
+    @with_request_errors
+    async def transcribe_file() -> Response:
+        settings, created = server_state.settings, iso(time.time())
+        options = parse_options(request.args.to_dict(flat=False), live=False)
+        check_language([options.language] if options.language else [], settings.language)
+        if request.mimetype == "application/json":
+            raise RequestError(400, "this server fetches no `url`: send the sound itself as the body", param="url")
+        file = _File(options)
+        with place(server_state):
+            _, sound = await receive_sound(server_state, file.feed, lambda: None)
+        upload = Upload(server_state, sound, file_settings(_with_terms(settings, options)))
+        segments = await upload.segments()
+        body = file_answer(
+            options,
+            segments,
+            metadata=_metadata(server_state),
+            created=created,
+            sha256=file.sha256,
+            duration_s=upload.length_s,
+            language=language_code(options.language or settings.language),
+        )
+        response = Response(body, mimetype="application/json")
+        response.timeout = None
+        return response
+
+    return routes
+
+
+def _new_translator(server_state: ServerState, handshake: Handshake) -> ListenTranslator:
+    query: dict[str, list[str]] = {}
+    for name, value in handshake.query:
+        query.setdefault(name, []).append(value)
+    try:
+        options = parse_options(query)
+        check_language([options.language] if options.language else [], handshake.settings.language)
+    except RequestError as error:
+        raise HandshakeRefused(error.status, str(error)) from None
+    return ListenTranslator(
+        options,
+        settings=live_settings(handshake.settings, options),
+        decoder=decoder_for(options),
+        metadata=_metadata(server_state),
+        created=iso(time.time()),
+    )
+
+
+def live_settings(settings: Settings, options: ListenOptions) -> Settings:
+    """The settings in force, with what a live client chooses.
+
+    Deepgram's shortest silences would cut inside words here: an engine that transcribes whole clips needs a longer one.
+    """
+    changes: dict[str, object] = {}
+    if options.endpointing_ms is not None:
+        silence_ms = max(options.endpointing_ms, settings.deepgram_min_endpointing_ms)
+        changes["post_speech_silence_duration"] = silence_ms / 1000
+    return session_settings(_with_terms(settings, options), **changes)
+
+
+def _with_terms(settings: Settings, options: ListenOptions) -> Settings:
+    if not options.keyterms:
+        return settings
+    prompt = " ".join(filter(None, [settings.initial_prompt, ", ".join(options.keyterms)]))
+    return settings.model_copy(update={"initial_prompt": prompt})
+
+
+def _wrap_wire(wire: Wire, dialect: Dialect) -> AbstractAsyncContextManager[Wire]:
+    if isinstance(dialect, ListenTranslator) and dialect.expects_container:
+        return container_wire(wire, dialect)
+    return nullcontext(wire)
+
+
+class _File:
+    """The body of a request: raw audio gets the header that makes it a sound file, unless it has one of its own."""
+
+    def __init__(self, options: ListenOptions) -> None:
+        self._hash = hashlib.sha256()
+        self._header = wav_header(options)
+
+    @property
+    def sha256(self) -> str:
+        """Of what the client sent."""
+        return self._hash.hexdigest()
+
+    def feed(self, data: bytes) -> bytes:
+        """The next bytes of the file."""
+        self._hash.update(data)
+        header, self._header = self._header, b""
+        return data if data.startswith(_MAGIC) else header + data
+
+
+def _metadata(server_state: ServerState) -> ResultMetadata:
+    """What runs here, and the id of the current request."""
+    engine = server_state.lanes.lane_for(JobKind.FINAL).statistics().engine
+    name = shown_model(engine.model) if engine else ""
+    return ResultMetadata(
+        request_id=(current_request.get(None) or ListenRequest()).id,
+        model_uuid=str(uuid5(NAMESPACE_URL, f"trio-stt:{name}")),
+        model_info=ModelInfo(name=name, version=version("trio-stt"), arch=engine.engine if engine else ""),
+    )

@@ -1,0 +1,332 @@
+"""Translates between one live client of Deepgram's API and its session. Sans-IO: no clock but the client's audio.
+
+Times count from the first sample of the connection, and are multiples of 1/1024 s (`words.exact_s`). Whatever the
+client and the engine do: `start + duration` of successive results never goes back, finals do not overlap, and each
+`Finalize` is answered by exactly one result with `from_finalize`.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from msgspec import UnsetType
+from msgspec.structs import replace
+
+from trio_stt.api.deepgram.audio import AudioDecoder
+from trio_stt.api.deepgram.messages import (
+    Channel,
+    ClientMessage,
+    Configure,
+    ConfigureSuccess,
+    Control,
+    Message,
+    Metadata,
+    ResultMetadata,
+    Results,
+    SpeechStarted,
+    UtteranceEnd,
+    binary_message,
+    encode,
+    fault,
+    parse_message,
+    schema_error,
+)
+from trio_stt.api.deepgram.options import Encoding, ListenOptions
+from trio_stt.api.deepgram.words import alternative, exact_s
+from trio_stt.api.dialect import ClientAudio, Close, Frame, Step
+from trio_stt.api.websocket_transport import CLOSE_POLICY
+from trio_stt.errors import CommandError
+from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Realtime, Status, Timeline, Where
+from trio_stt.protocol.segment import Piece, Segment
+from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.settings import Settings
+
+_MAX_OPEN_FLUSHES = 32
+"""Unanswered flushes; a further `Finalize` is answered together with the last of them. Half of what a session takes."""
+_SLACK_S = 0.1
+"""Seconds by which the end of speech may lie behind a `Finalize` that ended it: detection works in windows of 32 ms."""
+_UNDECODABLE = "DATA-0000"
+"""Deepgram's name for audio that cannot be decoded."""
+_REPORTED = frozenset({Where.AUDIO, Where.RECORDER, Where.MAIN_ENGINE})
+"""Subjects of errors that the client is told; partials that fail come back by themselves."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """An utterance whose final is due; `interim` waits for the finals of earlier utterances."""
+
+    start_s: float
+    interim: Realtime | None = None
+
+
+@dataclass(slots=True)
+class _Finalize:
+    """A flush that waits for its answer, and how many `Finalize` it answers."""
+
+    requests: int = 1
+
+
+class ListenTranslator:
+    """One client; see `Dialect`.
+
+    Args:
+        options: Of the client.
+        settings: Of the session, see `live_settings`.
+        decoder: Of the client's audio; None for a container, whose audio arrives decoded: see `container`.
+        metadata: In every result.
+        created: When the connection began, ISO 8601 with Z.
+    """
+
+    def __init__(
+        self,
+        options: ListenOptions,
+        *,
+        settings: Settings,
+        decoder: AudioDecoder | None,
+        metadata: ResultMetadata,
+        created: str,
+    ) -> None:
+        self.settings = settings
+        self._options = options
+        self._silence_s = settings.post_speech_silence_duration
+        self._decoder = decoder
+        self._metadata = metadata
+        self._created = created
+        self._hash = hashlib.sha256()
+        self._samples = 0  # received, at the decoder's rate
+        self._failure = ""
+        self._open: dict[int, _Open] = {}  # by segment, in order
+        self._end_s = 0.0  # the last `start + duration` that was sent
+        self._final_end_s = 0.0  # of the last final
+        self._finalizes: deque[_Finalize] = deque()
+        self._held: Results | None = None  # the last final, until it is known whether it answers a `Finalize`
+        self._cuts_s: list[float] = []  # where the client ended an utterance, while finals from before may come
+        self._last_word_s: float | None = None  # the end of the last word, until its `UtteranceEnd`
+        self._query_clock_s: float | None = None  # the clock when the session was asked for its queue depth
+        self._moved = False  # whether audio came since the last heartbeat
+
+    def use_decoder(self, decoder: AudioDecoder) -> None:
+        """Decode binary frames with this from now on: it is known what the container holds."""
+        self._decoder = decoder
+
+    def note_encoded(self, data: bytes) -> None:
+        """Add bytes of a container, which do not come as a frame, to the checksum."""
+        self._hash.update(data)
+
+    def fail(self, reason: str) -> None:
+        """Close the connection at the next frame: its audio cannot be decoded."""
+        self._failure = reason
+
+    @property
+    def expects_container(self) -> bool:
+        """Whether the audio comes in a container: see `container`."""
+        return self._options.encoding is Encoding.CONTAINER
+
+    @property
+    def clock_s(self) -> float:
+        """Seconds of audio received."""
+        return self._samples / self._decoder.rate_hz if self._decoder and self._samples else 0.0
+
+    def begin(self) -> Sequence[Frame]:
+        """Nothing: the first message of Deepgram's servers is a result."""
+        return ()
+
+    def receive(self, frame: Frame) -> Step:
+        """Translate a frame of the client; none follows `CloseStream`."""
+        if self._failure:
+            description = f"the audio cannot be decoded: {self._failure}"
+            return Step(frames=[encode(fault(_UNDECODABLE, description))], close=Close(CLOSE_POLICY, _UNDECODABLE))
+        if isinstance(frame, bytes):
+            command = binary_message(frame)
+            return self._audio(frame) if command is None else self._execute(command)
+        try:
+            return self._execute(parse_message(frame))
+        except CommandError as error:
+            return Step(frames=[encode(schema_error(frame, error))])
+
+    def publish(self, event: Event) -> Sequence[Frame]:
+        """Translate an event of the session."""
+        return [encode(message) for message in self._messages(event)]
+
+    def end(self) -> Sequence[Frame]:
+        """What is still held, and the metadata, which are always last; nothing after audio that cannot be decoded."""
+        if self._failure:
+            return ()
+        messages = chain(self._answer_finalizes(len(self._finalizes)), self._utterance_end(self.clock_s))
+        return [*map(encode, messages), encode(self._closing_metadata())]
+
+    # From the client
+
+    def _audio(self, data: bytes) -> Step:
+        assert self._decoder is not None  # noqa: S101 - `container` sends no samples before `use_decoder`
+        if not self.expects_container:
+            self._hash.update(data)
+        audio: list[ClientAudio] = []
+        if (decoded := self._decoder.decode(data)) is not None:
+            audio.append(decoded[0])
+            self._samples += decoded[1]
+            self._moved = True
+        return Step(to_session=[*audio, *self._ask()], is_audio=True)
+
+    def _execute(self, message: ClientMessage) -> Step:
+        match message:
+            case Control.KEEP_ALIVE:
+                return Step(to_session=self._ask())
+            case Control.FINALIZE:
+                return Step(to_session=self._finalize())
+            case Control.CLOSE_STREAM:
+                self._cuts_s.append(self.clock_s)
+                return Step(to_session=[Command.STOP], close=Close(drains=True))
+            case Configure(keyterms=terms):
+                return Step(frames=[encode(ConfigureSuccess(request_id=self._metadata.request_id, keyterms=terms))])
+
+    def _finalize(self) -> Sequence[Flush]:
+        if len(self._finalizes) >= _MAX_OPEN_FLUSHES:
+            self._finalizes[-1].requests += 1
+            return []
+        self._finalizes.append(_Finalize())
+        self._cuts_s.append(self.clock_s)
+        return [Flush(None)]
+
+    def _ask(self) -> Sequence[Command]:
+        """Ask the session whether all audio is processed, where `UtteranceEnd` may be due."""
+        if self._query_clock_s is not None or not self._utterance_end_due(self.clock_s):
+            return []
+        self._query_clock_s = self.clock_s
+        return [Command.METRICS]
+
+    # From the session
+
+    def _messages(self, event: Event) -> Iterator[Message]:
+        match event:
+            case Timeline() | Realtime() | Final():
+                yield from self._of_utterance(event)
+            case Flushed():
+                yield from self._answer_finalizes(1)
+                yield from self._waiting_interim()
+            case Metrics(metrics=report):
+                clock_s, self._query_clock_s = self._query_clock_s, None
+                if clock_s is not None and not report.queue_depth:
+                    yield from self._utterance_end(clock_s)
+            case Status(queue_depth=0):
+                yield from self._utterance_end(self.clock_s)
+            case Heartbeat():
+                # All audio from before the last heartbeat is processed by now.
+                if not self._moved:
+                    yield from self._utterance_end(self.clock_s)
+                self._moved = False
+            case Error(where=where) if where in _REPORTED:
+                yield fault("ServerError", event.message)
+
+    def _of_utterance(self, event: Timeline | Realtime | Final) -> Iterator[Message]:
+        match event:
+            case Timeline(event="recording_started", segment=Segment() as segment):
+                yield from self._started(segment)
+            case Timeline(event="segment_closed", segment=Segment() as segment):
+                yield from self._closed(segment, "")
+            case Realtime():
+                yield from self._interim(event)
+            case Final(segment=Segment() as segment):
+                yield from self._closed(segment, event.text, event.pieces or ())
+
+    def _started(self, segment: Segment) -> Iterator[Message]:
+        start_s = _seconds(segment.audio_start_seconds)
+        yield from self._utterance_end(start_s)
+        self._open[segment.segment_id] = _Open(start_s)
+        if self._options.vad_events:
+            yield SpeechStarted(timestamp=exact_s(start_s))
+
+    def _interim(self, event: Realtime) -> Iterator[Results]:
+        opened = self._open.get(event.segment_id)
+        if self._options.interim_results and opened is not None and event.text:
+            opened.interim = event
+            yield from self._waiting_interim()
+
+    def _waiting_interim(self) -> Iterator[Results]:
+        """The newest partial of the first utterance whose final is due: a later one would be before its place."""
+        opened = next(iter(self._open.values()), None)
+        if self._held is not None or opened is None or opened.interim is None:
+            return
+        event, opened.interim = opened.interim, None
+        end_s = _seconds(event.audio_end_seconds)
+        yield self._emit(self._results(opened.start_s, max(end_s, self._end_s), event.text))
+
+    def _closed(self, segment: Segment, text: str, pieces: tuple[Piece, ...] = ()) -> Iterator[Message]:
+        """The final of an utterance; an empty one takes its partials back."""
+        opened = self._open.pop(segment.segment_id, None)
+        if opened is None:
+            return
+        end_s = _seconds(segment.audio_end_seconds)
+        results = self._results(opened.start_s, max(end_s, self._end_s), text, pieces)
+        was_cut = segment.cut is True or any(
+            end_s - _SLACK_S <= cut_s < end_s + self._silence_s for cut_s in self._cuts_s
+        )
+        results = replace(results, is_final=True, speech_final=self._options.tells_speech_final and not was_cut)
+        self._cuts_s = [cut_s for cut_s in self._cuts_s if cut_s >= end_s]
+        self._final_end_s = results.start + results.duration
+        words = results.channel.alternatives[0].words
+        held, self._held = self._held, None
+        if held is not None:
+            yield self._emit(held)
+        if self._finalizes:
+            self._held = results
+        else:
+            yield self._emit(results)
+        if words:
+            self._last_word_s = words[-1].end
+        yield from self._waiting_interim()
+
+    def _answer_finalizes(self, flushes: int) -> Iterator[Results]:
+        """One result for each `Finalize` of the next flushes: the final before it, or else empty ones."""
+        for _ in range(min(flushes, len(self._finalizes))):
+            for _ in range(self._finalizes.popleft().requests):
+                held, self._held = self._held, None
+                answer = held or replace(self._results(self._end_s, self._end_s, ""), is_final=True)
+                self._final_end_s = max(self._final_end_s, answer.start + answer.duration)
+                yield self._emit(replace(answer, from_finalize=True))
+
+    def _utterance_end_due(self, clock_s: float) -> bool:
+        after_ms = self._options.utterance_end_ms
+        if after_ms is None or self._last_word_s is None or self._open or self._held is not None:
+            return False
+        return clock_s >= self._last_word_s + after_ms / 1000
+
+    def _utterance_end(self, clock_s: float) -> Iterator[UtteranceEnd]:
+        """Say once that nothing was said for long enough, where the session has processed audio up to `clock_s`."""
+        if self._last_word_s is not None and self._utterance_end_due(clock_s):
+            yield UtteranceEnd(last_word_end=self._last_word_s)
+            self._last_word_s = None
+
+    def _results(self, start_s: float, end_s: float, text: str, pieces: tuple[Piece, ...] = ()) -> Results:
+        """An interim result, behind the last final."""
+        start_s = exact_s(max(start_s, self._final_end_s))
+        end_s = max(exact_s(end_s), start_s)
+        spoken = SpokenSegment(file="", segment_id=0, start=start_s, end=end_s, text=text, pieces=pieces)
+        return Results(
+            start=start_s,
+            duration=end_s - start_s,
+            is_final=False,
+            speech_final=False,
+            from_finalize=False,
+            channel=Channel([alternative(spoken)]),
+            metadata=self._metadata,
+        )
+
+    def _emit(self, results: Results) -> Results:
+        self._end_s = max(self._end_s, results.start + results.duration)
+        return results
+
+    def _closing_metadata(self) -> Metadata:
+        return Metadata(
+            request_id=self._metadata.request_id,
+            sha256=self._hash.hexdigest(),
+            created=self._created,
+            duration=exact_s(self.clock_s),
+        )
+
+
+def _seconds(value: float | UnsetType) -> float:
+    return value if isinstance(value, float) else 0.0

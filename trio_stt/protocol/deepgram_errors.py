@@ -1,0 +1,49 @@
+"""HTTP errors in the form of Deepgram's API, whose clients log the id of a request with its errors."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import msgspec
+
+LISTEN_PATH = "/v1/listen"
+_CODES = {
+    401: "INVALID_AUTH",
+    403: "INSUFFICIENT_PERMISSIONS",
+    408: "REQUEST_TIMEOUT",
+    413: "PAYLOAD_TOO_LARGE",
+    429: "TOO_MANY_REQUESTS",
+    503: "SERVICE_UNAVAILABLE",
+}
+_FIRST_SERVER_STATUS = 500
+
+
+@dataclass(slots=True)
+class ListenRequest:
+    """One request or handshake, from its arrival to its answer.
+
+    Attributes:
+        id: Its id, a UUID.
+        error: Why it was refused; empty if it was not.
+    """
+
+    id: str = field(default_factory=lambda: str(uuid4()))
+    error: str = ""
+
+
+current_request: ContextVar[ListenRequest] = ContextVar("current_request")
+"""The request that the current task answers; unset outside of `LISTEN_PATH`."""
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True):
+    err_code: str
+    err_msg: str
+    request_id: str
+
+
+def deepgram_error_json(status: int, message: str) -> bytes:
+    """The body of the answer to the current request."""
+    request = current_request.get(None) or ListenRequest()
+    request.error = message
+    code = _CODES.get(status, "INTERNAL_SERVER_ERROR" if status >= _FIRST_SERVER_STATUS else "Bad Request")
+    return msgspec.json.encode(_Body(err_code=code, err_msg=message, request_id=request.id))
