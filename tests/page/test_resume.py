@@ -68,8 +68,8 @@ def test_speech_during_a_loss_is_transcribed_after_resume(server: ServerProcess,
     with CutProxy(server.port) as proxy, open_page(proxy.url, speech) as page:
         expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
-        expect(page.locator(LIVE).locator(".segment-text:not(:empty)")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
-        segment = page.locator(LIVE).get_attribute("data-segment-id")
+        expect(page.locator(LIVE).first).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
+        segment = page.locator(LIVE).last.get_attribute("data-segment-id")
         proxy.discard_uploads()
         proxy.cut()
         expect(page.get_by_test_id("buffering")).to_have_text("Not connected: the last 10 s are kept")
@@ -92,19 +92,18 @@ def test_speech_during_a_loss_is_transcribed_after_resume(server: ServerProcess,
 
 
 def test_stop_during_a_loss_still_gives_final(server: ServerProcess, speech: Path) -> None:
-    with CutProxy(server.port) as proxy, open_page(proxy.url, speech) as page:
+    # Under load, a short sentence may get its final text without live text before.
+    with CutProxy(server.port) as proxy, open_page(proxy.url, speech, repeat=True) as page:
         expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
-        live = page.locator(LIVE).locator(".segment-text:not(:empty)")
-        expect(live).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
+        expect(page.locator(LIVE).first).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
         proxy.cut()
         expect_connection(page, "Reconnecting")
         page.get_by_test_id("talk").click()
         expect_talk(page, "off")
         proxy.restore()
-        expect(page.locator(FINAL).first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
-        expect(page.get_by_test_id("state")).to_have_text("Idle")
-        expect(page.locator(LIVE)).to_have_count(0)
+        expect_end(page)
+        expect(page.locator(FINAL).first).to_be_visible()
         expect(page.locator(".break")).to_have_count(0)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import trio
+import trio.testing
 
 from tests.lanes.fakes import virtual_time
 from trio_stt.protocol.commands import Command
@@ -58,6 +59,24 @@ async def test_oldest_audio_is_shed_and_counted_when_the_reader_stalls() -> None
     assert await inbox.put_audio(audio(4)) == 1
     assert trio.current_time() == SHED_AFTER_S
     assert await numbers(inbox, 5) == [Gap.GAP, 2, 3, Command.STOP, 4]
+
+
+async def test_nothing_is_shed_when_the_event_loop_was_held_up(mock_clock: trio.testing.MockClock) -> None:
+    inbox = Inbox(2)
+    for number in (1, 2):
+        await inbox.put_audio(audio(number))
+    shed: list[int] = []
+
+    async def send() -> None:
+        shed.append(await inbox.put_audio(audio(3)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(10 * SHED_AFTER_S)  # the deadline passes before another task has its turn
+        await trio.testing.wait_all_tasks_blocked()
+        assert await numbers(inbox, 1) == [1]
+    assert shed == [0]
 
 
 @virtual_time

@@ -51,8 +51,9 @@ class CutProxy:
                     side.shutdown(socket.SHUT_RDWR)
                 side.close()
 
-    def restore(self) -> None:
-        """Forward connections and data again."""
+    def restore(self, port: int | None = None) -> None:
+        """Forward connections and data again; new connections to another port, if one is given."""
+        self._target = port or self._target
         self._discards.clear()
         self._open.set()
 

@@ -18,6 +18,7 @@ from trio_stt.protocol.commands import Command, Flush
 _WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 """Microseconds of one window of the speech detector, in which the bound of the queue is given."""
 SHED_AFTER_S = 1.0
+_WAIT_SLICES = 4
 """Seconds that audio waits for room before it replaces the oldest audio."""
 
 
@@ -86,10 +87,8 @@ class Inbox:
         """
         shed_us = 0
         if not self._fits(audio):
-            with trio.move_on_after(self._max_wait_s):
-                while not self._fits(audio):
-                    self._taken = trio.Event()
-                    await self._taken.wait()
+            while not self._fits(audio) and await self._wait_taken():
+                pass
             shed_us = self._shed(self._queued_us + audio.length_us - self._max_us)
             # One gap before the oldest audio left: the utterance that was running must not continue with it.
             if shed_us and not (self._items and self._items[0] is Gap.GAP):
@@ -98,6 +97,19 @@ class Inbox:
         self._queued_us += audio.length_us
         self._filled.set()
         return -(-shed_us // _WINDOW_US)
+
+    async def _wait_taken(self) -> bool:
+        """Wait until an item is taken; returns False if none was for the whole time.
+
+        It waits in slices, each of which lets the reader run: an event loop that was held up for longer than the whole
+        time would otherwise end the wait before the reader had its turn.
+        """
+        self._taken = trio.Event()
+        for _ in range(_WAIT_SLICES):
+            with trio.move_on_after(self._max_wait_s / _WAIT_SLICES):
+                await self._taken.wait()
+                return True
+        return False
 
     def _fits(self, audio: Audio) -> bool:
         return not self._queued_us or self._queued_us + audio.length_us <= self._max_us
