@@ -34,12 +34,33 @@ FAKE_NAMES = tuple(UNLOADABLE)
 
 NAMES = (*REAL_MODEL_NAMES, *WRITTEN_MODEL_NAMES, *FAKE_NAMES, "openai_api")
 
+SLOW_NAMES = ("whisper_cpp", "faster_whisper", "transformers")
+"""Real engines that take seconds for a clip of any length."""
+
+LONG_WITH_SLOW_ENGINES = (
+    "test_repeated_loads_leak_nothing",
+    "test_batch_equals_its_clips_one_by_one",
+    "test_normalised_audio_gives_the_same_words_at_any_level",
+    "test_close_waits_for_the_running_call",
+)
+"""Conformance tests that the other engines take in an ordinary run, because they test what all adapters share."""
+
 LANGUAGE_IGNORED = (
     *WRITTEN_MODEL_NAMES,
     "funasr, Paraformer",
     "openai_api",
 )
 """Engines whose model or server determines the language."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slowest conformance tests `long`."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.originalname in LONG_WITH_SLOW_ENGINES:
+            parameters = item.callspec.params
+            if parameters.get("engine", parameters.get("config")) in SLOW_NAMES:
+                item.add_marker("long")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
