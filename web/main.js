@@ -10,11 +10,12 @@ import { KeyPanel } from './connection/key-panel.js';
 import { KeyStore } from './connection/key-store.js';
 import { ServerConnection } from './connection/server-connection.js';
 import { Controls } from './controls.js';
+import { RunningModel } from './running-model.js';
 import { Session } from './session.js';
 import { connectOwnSettings } from './settings/own-settings.js';
-import { byId, drawChip } from './shared/dom.js';
+import { byId, drawChip, setText } from './shared/dom.js';
 import { secondsLabel } from './shared/format.js';
-import { bufferingChip, clearedMessage, connectionChip, notKeptMessage, stateChip } from './shared/messages.js';
+import { bufferingChip, clearedMessage, connectionChip, notKeptMessage, sessionChip } from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
 import { loadPreferences } from './shared/preferences.js';
@@ -36,10 +37,10 @@ const talkButton = byId('talk');
 /** @param {SessionState} state */
 function drawState(state) {
   const { connection, model, recorder, talk, latencyMs, unsentS } = state;
-  const isLive = recorder && connection.phase === 'open';
-  drawChip(byId('connection'), connectionChip(connection, model));
-  drawChip(byId('state'), isLive ? stateChip(recorder, activity.wakeWords) : { label: '', tone: 'quiet' });
-  drawChip(byId('latency'), { label: latencyMs === null ? '' : `${Math.round(latencyMs)} ms`, tone: 'quiet' });
+  const connectionState = connectionChip(connection, model);
+  setText(byId('connection'), connectionState.label);
+  drawChip(byId('state'), sessionChip(connectionState, connection.phase === 'open' ? recorder : '', activity.wakeWords));
+  drawChip(byId('latency'), { label: latencyMs === null ? '' : `Server ${Math.round(latencyMs)} ms`, tone: 'quiet' });
   drawChip(byId('buffering'), bufferingChip(connection, talk === 'live'));
   drawChip(byId('unsent'), { label: unsentS > 0 ? `${secondsLabel(unsentS)} not sent` : '', tone: 'warn' });
   controls.draw(state);
@@ -95,6 +96,7 @@ function undoClear() {
 
 const transcriptTools = new TranscriptTools({
   transcript,
+  preferences,
   notices,
   onClear: () => {
     clearedEntries = transcript.entries;
@@ -108,6 +110,10 @@ const transcriptTools = new TranscriptTools({
   },
 });
 const activity = new ActivityPanels();
+const running = new RunningModel(byId('running'), notices, (code) => {
+  connection.chooseLanguage(code);
+  if (session.talk.isOpen) connection.send('start'); // the choice holds from the next utterance on
+});
 /** Whether the server waits for a key. */
 let isLocked = false;
 const connection = new ServerConnection({
@@ -123,6 +129,7 @@ const connection = new ServerConnection({
   onEvent: (event) => {
     activity.eventReceived(event);
     session.eventReceived(event);
+    running.eventReceived(event);
     if (event.type === 'timeline') transcript.timesReceived(event);
   },
   onLatency: (latencyMs) => {
@@ -155,7 +162,6 @@ const session = new Session({
 controls.connect(session, connection, notices);
 connectOwnSettings(byId('own-settings'), preferences, {
   keepTranscript: (isKept) => store.enable(isKept, transcript.entries),
-  showDetails: (isShown) => byId('transcript').toggleAttribute('data-details', isShown),
 });
 window.addEventListener('online', () => {
   if (!isLocked) connection.connect();

@@ -87,7 +87,7 @@ test('delays are medians, so one slow result does not look like a slow server', 
   const stats = new SessionStats();
   assert.equal(stats.chips.words.label, '');
   for (const latencyS of [0.1, 0.12, 9, 0.11, 0.1]) stats.eventReceived(realtime(1, latencyS, 0.6));
-  assert.equal(stats.chips.words.label, 'words 110 ms');
+  assert.equal(stats.chips.words.label, 'Delay 0.1 s');
   assert.equal(figure(stats, 'Round trip to the server'), '12 ms');
 });
 

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  closedReason, connectionChip, bufferingChip, connectionMessage, serverErrorMessage, stateChip, warningMessage,
+  closedReason, connectionChip, bufferingChip, connectionMessage, languageName, modelName, serverErrorMessage, sessionChip, stateChip,
+  warningMessage, welcomeTexts,
 } from '../../web/shared/messages.js';
 import { secondsLabel } from '../../web/shared/format.js';
+import { isForeign } from '../../web/running-model.js';
 
 const connection = (change) => ({ phase: 'open', isFull: false, rejection: '', failures: 0, retryAtMs: 0, graceS: 0, ...change });
 
@@ -73,7 +75,7 @@ test('an open connection has no message', () => {
 });
 
 test('an unknown state is shown unchanged', () => {
-  assert.equal(stateChip('recording').label, 'Recording');
+  assert.equal(stateChip('recording').label, 'Hearing you');
   assert.equal(stateChip('deep_thought').label, 'deep thought');
   assert.equal(stateChip('toString').label, 'toString');
 });
@@ -98,4 +100,36 @@ test('each reason for a rejected connection has a message of its own', () => {
   assert.match(rejected('No room: max_sessions is 4'), /^The server is full\./);
   assert.equal(connectionMessage(connection({ phase: 'locked' })).action, 'Enter the key');
   assert.equal(connectionChip(connection({ phase: 'locked' }), 'loading').label, 'Key needed');
+});
+
+test('one chip shows the connection, and what the server does only while all is well', () => {
+  const ready = connectionChip(connection({}), 'ready');
+  assert.equal(sessionChip(ready, 'recording', '').label, 'Hearing you');
+  assert.deepEqual([sessionChip(ready, 'idle', ''), sessionChip(ready, '', '')], [ready, ready]);
+  for (const model of ['failed', 'loading']) {
+    const chip = connectionChip(connection({}), model);
+    assert.equal(sessionChip(chip, 'recording', ''), chip);
+  }
+});
+
+test('the first texts say what to say, and what happens with the sound', () => {
+  const server = { language: 'en', wakeWords: '', keepsSound: false };
+  assert.equal(welcomeTexts(server).title, 'Say something.');
+  assert.equal(welcomeTexts({ ...server, wakeWords: 'alexa, hey jarvis' }).title, 'Say “alexa” or “hey jarvis”, then speak.');
+  assert.match(welcomeTexts(server).privacy, /keeps no sound/);
+  assert.match(welcomeTexts({ ...server, keepsSound: true }).privacy, /keeps a recording/);
+});
+
+test('models and languages have names', () => {
+  assert.deepEqual(['en', 'pt-BR', '', 'not a code'].map(languageName), ['English', 'Brazilian Portuguese', 'Any language', 'not a code']);
+  assert.deepEqual(['moonshine-tiny-en', '/models/ggml-small.bin', 'C:\\models\\base.en', ''].map(modelName), [
+    'moonshine tiny en', 'ggml small', 'base.en', '',
+  ]);
+});
+
+test('a language is foreign if the browser has none of its variants', () => {
+  assert.equal(isForeign('en', ['de-DE', 'de']), true);
+  assert.equal(isForeign('en', ['de', 'en-GB']), false);
+  assert.equal(isForeign('zh-Hans', ['zh_TW']), false);
+  assert.deepEqual([isForeign('', ['de']), isForeign('en', [])], [false, false]);
 });

@@ -143,9 +143,9 @@ FOCUSED = """() => {
 }"""
 STOPS = [
     *("Talk", "Operations", "settings-open"),
-    *("search-input", "copy", "save", "clear", "talk", "audio-open"),
+    *("search-input", "details", "copy", "save", "clear", "talk", "audio-open"),
     *("Timeline", "30 seconds", "timeline-plot", "Stats", "Events"),
-    *("Speech", "Wake words", "Problems", "Connection", "Details", "log-list"),
+    *("Speech", "Problems", "Connection", "Details", "log-list"),
 ]
 
 

@@ -30,7 +30,7 @@ def test_live_words_become_final_text(server: ServerProcess, speech: Path) -> No
             timeout=SPEECH_TIMEOUT_MS
         )
         page.get_by_test_id("talk").click()
-        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.get_by_test_id("state")).to_have_text("Ready")
 
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
         expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0)
@@ -72,7 +72,7 @@ def test_stop_during_speech_gives_final_and_clear_empties_page(server: ServerPro
         final = page.locator("[data-testid=segment][data-final=true]")
         expect(final.filter(has_text="best of times")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         expect(live).to_have_count(0)
-        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.get_by_test_id("state")).to_have_text("Ready")
         expect(page.locator("#announcement")).to_have_text(final_texts(page)[-1])
 
         page.get_by_test_id("clear").click()

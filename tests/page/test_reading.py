@@ -48,10 +48,11 @@ WATCH_JUMPS = """
   }).observe(transcript, { childList: true, subtree: true, characterData: true, attributes: true });
 """
 
-# Number of pixel columns of a track (0 to 4, from the top) that differ from its background.
+# Number of pixel columns of a track (from the top) that differ from its background.
 FILLED = """(track) => {
   const canvas = document.querySelector('#timeline-canvas');
-  const row = Math.round((canvas.height * (track + 0.8)) / 5);
+  const tracks = document.querySelectorAll('#timeline-tracks li').length;
+  const row = Math.round((canvas.height * (track + 0.8)) / tracks);
   const pixels = canvas.getContext('2d').getImageData(0, row, canvas.width, 1).data;
   const probe = document.createElement('canvas').getContext('2d');
   probe.fillStyle = getComputedStyle(canvas).getPropertyValue('--track-bed');
@@ -93,7 +94,7 @@ def page(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Ite
         finals = page.locator("[data-testid=segment][data-final=true]")
         expect(finals.filter(has_text="incredulity")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         page.get_by_test_id("talk").click()
-        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.get_by_test_id("state")).to_have_text("Ready")
         expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0, timeout=SPEECH_TIMEOUT_MS)
         yield page
 
@@ -102,30 +103,38 @@ def page(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Ite
 class TestFinishedRecording:
     """What the page does with a finished recording."""
 
-    def test_each_block_shows_its_times(self, page: Page) -> None:
-        for block in page.get_by_test_id("segment").all():
-            expect(block.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
-            expect(block.get_by_test_id("segment-meta")).to_have_text(
-                re.compile(r"^\d+(\.\d)? s · until \d\d:\d\d:\d\d( · pre-roll \d\.\d s)?$")
-            )
+    def test_page_names_the_model_and_its_language(self, page: Page) -> None:
+        expect(page.get_by_test_id("running")).to_have_text("Englishmoonshine tiny en")
 
     def test_new_words_move_no_block_at_or_above_them(self, page: Page) -> None:
         assert page.evaluate("window.jumps") == []
+
+    def test_details_show_the_times_of_each_block(self, page: Page) -> None:
+        expect(page.get_by_test_id("segment-meta").first).to_be_hidden()
+        expect(page.locator(".segment-time:visible")).to_have_count(page.locator(".paragraph").count())
+        page.get_by_test_id("details").click()
+        for block in page.get_by_test_id("segment").all():
+            expect(block.locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+            expect(block.get_by_test_id("segment-meta")).to_be_visible()
+            expect(block.get_by_test_id("segment-meta")).to_have_text(
+                re.compile(r"^\d+(\.\d)? s · until \d\d:\d\d:\d\d( · pre-roll \d\.\d s)?$")
+            )
+        page.get_by_test_id("details").click()
 
     def test_timeline_shows_recording_and_recognition(self, page: Page) -> None:
         page.get_by_role("radio", name="1 minute").check()
         wait_until(page, "!document.querySelector('#timeline-oldest').textContent.startsWith('30')")
         texts = " ".join(timeline_texts(page))
-        assert re.search(r"recording 1 \(\d", texts)
+        assert re.search(r"utterance 1 \(\d", texts)
         assert re.search(r"final text of \d+: .*incredulity", texts)
         assert "voice" in texts
         expect(page.get_by_test_id("timeline-moment")).to_contain_text(re.compile(r"^\d\d:\d\d:\d\d: "))
         expect(page.get_by_test_id("timeline-summary")).to_have_text(
-            re.compile(r"\d recordings?, \d+(\.\d)? s in total, \d final texts?\.")
+            re.compile(r"\d utterances?, \d+(\.\d)? s in total, \d final texts?\.")
         )
-        microphone, wake, voice, recording, recognition = (page.evaluate(FILLED, track) for track in range(5))
-        assert min(microphone, voice, recording, recognition) > 0
-        assert wake <= 2  # only the cursor
+        expect(page.locator("#timeline-tracks li")).to_have_text(["Microphone", "Voice", "Utterances", "Recognition"])
+        assert min(page.evaluate(FILLED, track) for track in range(4)) > 0
+        expect(page.get_by_role("button", name="Wake words")).to_be_hidden()
 
     def test_longer_range_draws_the_same_span_shorter(self, page: Page) -> None:
         page.locator("body").click(position={"x": 2, "y": 2})
@@ -133,16 +142,16 @@ class TestFinishedRecording:
         for name in ("1 minute", "10 minutes"):
             page.get_by_role("radio", name=name, exact=True).check()
             page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
-            widths.append(page.evaluate(FILLED, 3))
+            widths.append(page.evaluate(FILLED, 2))
         assert 0 < widths[1] < widths[0] / 4
 
     def test_log_is_newest_first_and_shows_details_on_demand(self, page: Page) -> None:
         entries = page.get_by_test_id("log-list").locator("li")
         expect(entries.last).to_contain_text("Connected")
         titles = entries.locator(".log-title").all_inner_texts()
-        assert titles.index("Final text of 1") < titles.index("Recording 1 ended") < titles.index("Recording 1 began")
+        assert titles.index("Final text of 1") < titles.index("Utterance 1 ended") < titles.index("Utterance 1 began")
         assert not any(title.startswith("Words of") for title in titles)
-        page.get_by_role("button", name="Details").click()
+        page.get_by_test_id("log").get_by_role("button", name="Details").click()
         expect(entries.filter(has_text="Words of 1").first).to_be_attached()
         page.get_by_role("button", name="Speech", exact=True).click()
         expect(entries.filter(has_text="Final text of")).to_have_count(0)
@@ -158,7 +167,8 @@ class TestFinishedRecording:
         values = dict(zip(names, shown, strict=True))
         for name in ("Round trip to the server", "Live words, queue and engine", "First words after speech begins"):
             assert re.fullmatch(r"\d+ ms", values[name]), name
-        expect(page.get_by_test_id("words")).to_have_text(f"words {values['Live words, queue and engine']}")
+        expect(page.get_by_test_id("words")).to_have_text(re.compile(r"^Delay \d\.\d s$"))
+        expect(page.get_by_test_id("latency")).to_have_text(re.compile(r"^Server \d+ ms$"))
 
     def test_search_counts_marks_and_steps(self, page: Page) -> None:
         field, count = page.get_by_test_id("search"), page.get_by_test_id("search-count")
@@ -275,13 +285,16 @@ def test_wake_word_wait_detection_and_recording_are_shown(tmp_path: Path) -> Non
         )
         start_talking(page)
         expect(page.get_by_test_id("state")).to_have_text(f"Waiting for “{WAKE_WORD}”")
+        expect(page.locator("#welcome-title")).to_have_text(f"Say “{WAKE_WORD}”, then speak.")
         block = page.locator("[data-testid=segment][data-final=true]")
         expect(block).to_contain_text(re.compile("turn on", re.IGNORECASE), timeout=SPEECH_TIMEOUT_MS)
         expect(block.get_by_test_id("segment-meta")).to_have_text(re.compile(rf"· “{WAKE_WORD}” at \d\d:\d\d:\d\d$"))
         states = page.evaluate("window.states")
         detected = states.index("Wake word detected")
-        assert states[:detected] == [f"Waiting for “{WAKE_WORD}”"]
-        assert "Recording" in states[detected:]
+        waiting_at = states.index(f"Waiting for “{WAKE_WORD}”")
+        assert detected == waiting_at + 1, states
+        assert "Hearing you" in states[detected:]
+        expect(page.locator("#timeline-tracks")).to_contain_text("Wake word")
         expect(page.get_by_test_id("log-list")).to_contain_text("No more speech: a wake word is needed again")
         log = page.locator("#log-list [data-kind=wake] .log-title").all_inner_texts()
         assert log[-3:] == ["Stopped waiting for the wake word", "Wake word detected", "Waiting for the wake word"]

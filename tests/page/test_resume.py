@@ -27,7 +27,7 @@ PLAYED_S = "Number(document.querySelector('#source').textContent.match(/· 0:(\\
 
 def expect_end(page: Page) -> None:
     expect_talk(page, "off")
-    expect(page.get_by_test_id("state")).to_have_text("Idle", timeout=SPEECH_TIMEOUT_MS)
+    expect(page.get_by_test_id("state")).to_have_text("Ready", timeout=SPEECH_TIMEOUT_MS)
     expect(page.locator(LIVE)).to_have_count(0, timeout=SPEECH_TIMEOUT_MS)
 
 

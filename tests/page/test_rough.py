@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.page import (
     HELLO,
+    READY,
     SPEECH_TIMEOUT_MS,
     ScriptedServer,
     ServerProcess,
@@ -16,6 +17,7 @@ from tests.support.page import (
     expect_talk,
     final_texts,
     open_page,
+    request_json,
     wait_until,
 )
 
@@ -186,6 +188,36 @@ def test_sleeping_laptop_reconnects_and_goes_on_talking(server: ServerProcess, s
         expect(page.locator("[data-final=true]")).to_contain_text("The same number")
         assert scripted.commands == [["start"], ["start"]]
         expect_talk(page, "live")
+
+
+def test_language_of_the_session_is_chosen_where_the_model_has_several(server: ServerProcess, speech: Path) -> None:
+    report = request_json(server, "health")
+    report["scheduler"]["workers"]["main"]["capabilities"] |= {
+        "languages": ["en", "fr", "de"],
+        "languagePerSession": True,
+    }
+    hello = HELLO | {"settings": {"language": "en", "record": "/srv/sound"}}
+    with open_page("about:blank", speech) as page:
+        page.route("**/health", lambda route: route.fulfill(json=report))
+        page.add_init_script("Object.defineProperty(navigator, 'languages', { get: () => ['de-AT'] })")
+        scripted = open_scripted(page, server, [hello, READY])
+        expect(page.get_by_test_id("notice")).to_contain_text("This server transcribes English.")
+        choice = page.get_by_label("Language that is spoken")
+        expect(choice.get_by_role("option")).to_have_text(["English", "French", "German"])
+        expect(page.get_by_test_id("privacy")).to_contain_text("keeps a recording")
+        expect(page.get_by_test_id("running")).to_contain_text("Recorded by the server")
+        page.get_by_test_id("talk").click()
+        expect_talk(page, "live")
+        choice.select_option("German")
+        expect(page.get_by_test_id("notice")).to_have_count(0)
+        choice.select_option("English")
+        page.get_by_test_id("talk").click()
+        expect_talk(page, "off")
+        languages = [fields.get("language", "none") for fields in scripted.starts]
+        assert languages == ["none", "de", None]
+        page.reload()
+        expect_connection(page, "Ready")
+        expect(page.get_by_test_id("notice")).to_have_count(0)  # told once
 
 
 def test_double_click_counts_as_one_click(server: ServerProcess, speech: Path) -> None:

@@ -64,7 +64,7 @@ def test_microphone_packets_are_16_khz(server: ServerProcess, speech: Path) -> N
         page.get_by_test_id("talk").click()
         expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         page.get_by_test_id("talk").click()
-        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.get_by_test_id("state")).to_have_text("Ready")
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
         assert {packet["sampleRate"] for packet in packets} == {16_000}
         assert {packet["frames"] for packet in packets[:-1]} == {640}  # 40 ms
@@ -96,7 +96,7 @@ def test_dropped_file_is_streamed_and_transcribed(server: ServerProcess, speech:
         expect(page.get_by_test_id("talk")).to_have_text(
             "Talk", timeout=SPEECH_TIMEOUT_MS
         )  # stops by itself at its end
-        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.get_by_test_id("state")).to_have_text("Ready")
         expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0)
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
         expect(page.get_by_test_id("source")).to_have_text("Press the space bar to start and stop")
@@ -182,12 +182,12 @@ def test_shared_tab_is_streamed_until_sharing_ends(server: ServerProcess, speech
         expect_talk(page, "live")
         expect(page.get_by_test_id("audio")).to_be_hidden()
         expect(page.get_by_test_id("source")).to_have_text("Shared audio")
-        expect(page.get_by_test_id("state")).not_to_have_text("Idle")
+        expect(page.get_by_test_id("state")).not_to_have_text("Ready")
         page.evaluate("for (const track of tracks) { track.stop(); track.dispatchEvent(new Event('ended')); }")
         expect_talk(page, "off")
         expect(page.get_by_test_id("notice")).to_contain_text("Sharing has ended.")
         assert {packet["sampleRate"] for packet in packets} == {16_000}
-        expect(page.get_by_test_id("state")).to_have_text("Idle")
+        expect(page.get_by_test_id("state")).to_have_text("Ready")
 
 
 def test_unplugged_microphone_is_replaced(server: ServerProcess, speech: Path) -> None:

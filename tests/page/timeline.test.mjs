@@ -110,19 +110,19 @@ test('closed spans are removed after ten minutes, open ones stay', () => {
 test('the events at a moment include short ones near it', () => {
   utterance(3, 2, 5, 5.1);
   const at = (seconds) => eventsAt(timeline, { atS: T0 + seconds, rangeS: 30, nowS: T0 + 20 }).map(({ label }) => label);
-  assert.deepEqual(at(3), ['voice (3.0 s)', 'recording 3 (3.0 s)']);
-  assert.deepEqual(at(5.3), ['voice (3.0 s)', 'recording 3 (3.0 s)', 'final text of 3: \u2068text 3\u2069 (0.1 s)']);
+  assert.deepEqual(at(3), ['voice (3.0 s)', 'utterance 3 (3.0 s)']);
+  assert.deepEqual(at(5.3), ['voice (3.0 s)', 'utterance 3 (3.0 s)', 'final text of 3: \u2068text 3\u2069 (0.1 s)']);
   assert.deepEqual(at(12), []);
   arrives(timelineEvent('recording_started', { segmentId: 4 }), 18);
-  assert.deepEqual(at(19), ['recording 4 (2.0 s so far)']);
+  assert.deepEqual(at(19), ['utterance 4 (2.0 s so far)']);
 });
 
 test('the summary counts only the visible range', () => {
-  assert.equal(summary(timeline, { rangeS: 30, nowS: T0 + 20 }), 'Nothing was recorded.');
+  assert.equal(summary(timeline, { rangeS: 30, nowS: T0 + 20 }), 'Nothing was said.');
   utterance(1, 2, 5, 6);
   utterance(2, 50, 53, 54);
-  assert.equal(summary(timeline, { rangeS: 30, nowS: T0 + 60 }), '1 recording, 3.0 s in total, 1 final text.');
-  assert.equal(summary(timeline, { rangeS: 600, nowS: T0 + 60 }), '2 recordings, 6.0 s in total, 2 final texts.');
+  assert.equal(summary(timeline, { rangeS: 30, nowS: T0 + 60 }), '1 utterance, 3.0 s in total, 1 final text.');
+  assert.equal(summary(timeline, { rangeS: 600, nowS: T0 + 60 }), '2 utterances, 6.0 s in total, 2 final texts.');
 });
 
 test('levels are maxima over ten minutes, and 0 where nothing was captured', () => {

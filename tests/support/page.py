@@ -257,11 +257,13 @@ class ScriptedServer:
 
     Attributes:
         commands: Commands received, one list per connection, without pings.
+        starts: The `start` commands among them, of all connections.
         is_silent: Stop answering pings, until the next connection.
     """
 
     def __init__(self, page: Page, greeting: Sequence[dict[str, Any]] = ()) -> None:
         self.commands: list[list[str]] = []
+        self.starts: list[dict[str, Any]] = []
         self.is_silent = False
         self._greeting = greeting or [HELLO, READY]
         self._sockets: list[WebSocketRoute] = []
@@ -289,7 +291,10 @@ class ScriptedServer:
         self.commands.append(commands)
 
         def receive(frame: str | bytes) -> None:
-            kind = json.loads(frame)["type"] if isinstance(frame, str) else ""
+            fields = json.loads(frame) if isinstance(frame, str) else {"type": ""}
+            kind = fields["type"]
+            if kind == "start":
+                self.starts.append(fields)
             if kind not in {"", "ping"}:
                 commands.append(kind)
             elif kind and not self.is_silent:

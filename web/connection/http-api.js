@@ -49,6 +49,7 @@ const TIMEOUT_MS = 10_000;
  * @property {string} [engine]
  * @property {string} [model]
  * @property {string} [device]
+ * @property {{languages: string[], languagePerSession?: boolean} | null} [capabilities]
  *
  * @typedef {object} SessionReport
  * @property {string} sessionId
@@ -126,6 +127,9 @@ async function request(path, init = {}) {
 
 /** @returns {Promise<Config>} */
 export const fetchConfig = () => request('api/config');
+
+/** @returns {Promise<Pick<Metrics, 'scheduler'>>} */
+export const fetchHealth = () => request('health');
 
 /** @returns {Promise<Metrics>} */
 export const fetchMetrics = () => request('api/metrics');

@@ -14,8 +14,13 @@
  * @property {number} [audioStartSeconds] position of its speech in the audio sent in this session
  * @property {number} [audioEndSeconds]
  *
+ * @typedef {object} ServerFacts what the session's settings say
+ * @property {string} language code of the language that is spoken, or '' where the model decides
+ * @property {string} wakeWords separated by commas, '' where there are none
+ * @property {boolean} keepsSound whether the server records what is said
+ *
  * @typedef {{type: 'auth_required'}} AuthRequired the client must send a key before anything else
- * @typedef {{type: 'hello', sessionId: string, resumeToken: string, resumeGraceS: number, replacesFrom: number}} Hello
+ * @typedef {{type: 'hello', sessionId: string, resumeToken: string, resumeGraceS: number, server: ServerFacts, replacesFrom: number}} Hello
  *   `resumeToken` is empty where the server does not keep sessions after a loss. `replacesFrom`: first segment of the session before
  *   whose audio this one gets again, Infinity for none; set by the page
  * @typedef {{type: 'resumed', sessionId: string, receivedPackets: number, receivedCommands: number, missedEvents: number,
@@ -120,6 +125,19 @@ function readTimeline(raw) {
   };
 }
 
+/**
+ * @param {Raw} settings
+ * @returns {ServerFacts}
+ */
+function serverFacts(settings) {
+  const language = text(settings.language).trim();
+  return {
+    language: language.toLowerCase() === 'auto' ? '' : language,
+    wakeWords: settings.wake_word_enabled === true ? text(settings.wake_words) : '',
+    keepsSound: text(settings.record) !== '',
+  };
+}
+
 /** @type {Record<string, (raw: Raw) => AnyEvent | null>} */
 const readers = {
   auth_required: () => ({ type: 'auth_required' }),
@@ -128,6 +146,7 @@ const readers = {
     sessionId: text(raw.sessionId),
     resumeToken: text(raw.resumeToken),
     resumeGraceS: finiteNumber(raw.resumeGraceSeconds) ?? 0,
+    server: serverFacts(fieldsOf(raw.settings)),
     replacesFrom: Infinity,
   }),
   resumed: (raw) => ({
@@ -211,6 +230,12 @@ export function parseEvent(frame) {
  * @returns {string} the text frame
  */
 export const encodeCommand = (type) => JSON.stringify({ type });
+
+/**
+ * @param {string | null | undefined} language code, null for the server's setting, undefined to leave it as it is
+ * @returns {string} the text frame of `start`
+ */
+export const encodeStart = (language) => JSON.stringify({ type: 'start', language });
 
 /**
  * @param {string} key

@@ -3,7 +3,7 @@
  * It knows no sockets, timers or DOM: events come in, events and frames go out.
  */
 
-import { encodeCommand, encodeResume } from './protocol.js';
+import { encodeCommand, encodeResume, encodeStart } from './protocol.js';
 import { ResendBuffer } from './resend-buffer.js';
 
 /** @import { Resumed, SegmentTimes, ServerEvent } from './protocol.js' */
@@ -15,7 +15,7 @@ import { ResendBuffer } from './resend-buffer.js';
 const CONFIRMED_AFTER_S = 0.3;
 const ENDED_AFTER_S = 0.6;
 
-const [START, CLEAR] = [encodeCommand('start'), encodeCommand('clear')];
+const CLEAR = encodeCommand('clear');
 
 export class ResumableSession {
   #token = '';
@@ -30,6 +30,13 @@ export class ResumableSession {
   #open = new Map();
   /** Position up to which the audio has final texts, seconds; Infinity where the server does not tell. */
   #finalS = 0;
+
+  /** @type {string | null | undefined} chosen for this page's sessions; null: the server's setting, undefined: never chosen */
+  language;
+
+  get startFrame() {
+    return encodeStart(this.language);
+  }
 
   /** Whether there is a session to resume. */
   get canResume() {
@@ -162,7 +169,7 @@ export class ResumableSession {
       .map((event) => (event.type === 'hello' ? { ...event, replacesFrom: fromSegment } : event));
     this.#buffer.countUnbufferedCommand(); // the server counts the `resume` that it rejected
     // The old session's `start` was sent and is gone: without one, the new session would ignore the audio.
-    if (wanted.length > 0 && typeof wanted[0].frame !== 'string') this.#buffer.add(START);
+    if (wanted.length > 0 && typeof wanted[0].frame !== 'string') this.#buffer.add(this.startFrame);
     wanted.forEach(({ frame, durationS, addedAtMs }) => this.#buffer.add(frame, durationS, false, addedAtMs));
     return newEvents;
   }

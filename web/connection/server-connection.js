@@ -116,10 +116,15 @@ export class ServerConnection {
     this.connect();
   }
 
+  /** @param {string | null} language for the next `start` and the sessions after this one; null: the server's setting */
+  chooseLanguage(language) {
+    this.#session.language = language;
+  }
+
   /** @param {CommandName} command dropped unless `canSend` */
   send(command) {
     if (!this.canSend) return;
-    this.#session.buffer.add(encodeCommand(command));
+    this.#session.buffer.add(command === 'start' ? this.#session.startFrame : encodeCommand(command));
     this.#sender.sendPending();
   }
 

@@ -9,7 +9,7 @@ import { Chart } from './operations-chart.js';
 /** @import { Metrics, QueueReport, SessionReport, WorkerReport } from '../connection/http-api.js' */
 /** @import { LaneHistory, LaneSeries } from './operations-model.js' */
 
-const COLUMNS = ['Session', 'State', 'Recording', 'Queued', 'Partials', 'Finals', 'Final p95', 'Lost packets'];
+const COLUMNS = ['Session', 'State', 'Utterance', 'Queued', 'Partials', 'Finals', 'Final p95', 'Lost packets'];
 
 const ms = (/** @type {number} */ value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 const percent = (/** @type {number} */ value) => `${Math.round(value * 100)} %`;

@@ -6,12 +6,12 @@ import { savePreferences } from '../shared/preferences.js';
 
 /** @import { Preferences } from '../shared/preferences.js' */
 
-/** @typedef {'keepTranscript' | 'showDetails'} OwnSetting */
+/** @typedef {'keepTranscript'} OwnSetting */
 
 /**
  * @param {HTMLElement} area has a switch for each setting
  * @param {Preferences} preferences changed in place
- * @param {Record<OwnSetting, (isOn: boolean) => void>} effects of each setting; those that are on take effect now
+ * @param {Record<OwnSetting, (isOn: boolean) => void>} effects of each setting
  */
 export function connectOwnSettings(area, preferences, effects) {
   for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (area.querySelectorAll('input[name]'))) {
@@ -23,5 +23,4 @@ export function connectOwnSettings(area, preferences, effects) {
       effects[name](input.checked);
     });
   }
-  effects.showDetails(preferences.showDetails);
 }

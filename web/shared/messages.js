@@ -4,7 +4,7 @@
  */
 
 /** @import { ConnectionState } from '../connection/server-connection.js' */
-/** @import { ServerError } from '../connection/protocol.js' */
+/** @import { ServerError, ServerFacts } from '../connection/protocol.js' */
 /** @import { LossReason } from '../transcript/transcript.js' */
 
 /**
@@ -85,12 +85,14 @@ const CLOSE_REASONS = {
   failed: 'The engine could not transcribe it',
 };
 
+/** @type {Chip} */
+const READY = { label: 'Ready', tone: 'good' };
+
 /** @type {Record<string, Chip>} by the `state` of a status event; `$word` is the wake word */
 const STATES = {
-  idle: { label: 'Idle', tone: 'quiet' },
   listening: { label: 'Listening', tone: 'good' },
-  voice: { label: 'Voice detected', tone: 'busy' },
-  recording: { label: 'Recording', tone: 'busy' },
+  voice: { label: 'Hearing you', tone: 'busy' },
+  recording: { label: 'Hearing you', tone: 'busy' },
   silence: { label: 'Pause', tone: 'good' },
   transcribing: { label: 'Transcribing', tone: 'busy' },
   wakeword_wait: { label: 'Waiting for $word', tone: 'quiet' },
@@ -215,7 +217,7 @@ export function connectionChip({ phase, isFull, failures }, model) {
     return failures ? { label: 'Reconnecting', tone: 'warn' } : { label: 'Connecting', tone: 'busy' };
   }
   if (model === 'failed') return { label: 'Engine failed', tone: 'bad' };
-  return model === 'ready' ? { label: 'Ready', tone: 'good' } : { label: 'Loading model', tone: 'busy' };
+  return model === 'ready' ? READY : { label: 'Loading model', tone: 'busy' };
 }
 
 /**
@@ -225,7 +227,70 @@ export function connectionChip({ phase, isFull, failures }, model) {
  */
 export function stateChip(state, wakeWords = '') {
   if (!Object.hasOwn(STATES, state)) return { label: state.replaceAll('_', ' '), tone: 'quiet' };
-  const words = wakeWords.split(',').map((word) => word.trim()).filter(Boolean);
-  const word = words.length > 0 ? words.map((each) => `“${each}”`).join(' or ') : 'the wake word';
-  return { ...STATES[state], label: STATES[state].label.replace('$word', word) };
+  return { ...STATES[state], label: STATES[state].label.replace('$word', quotedWords(wakeWords) || 'the wake word') };
 }
+
+/**
+ * @param {string} wakeWords separated by commas
+ * @returns {string} such as `“jarvis” or “computer”`; '' without words
+ */
+const quotedWords = (wakeWords) =>
+  wakeWords
+    .split(',')
+    .map((word) => word.trim())
+    .filter(Boolean)
+    .map((word) => `“${word}”`)
+    .join(' or ');
+
+/**
+ * The only chip about the session: the connection, unless that is fine and the server does something.
+ *
+ * @param {Chip} connection
+ * @param {string} recorder state of the last status event, or ''
+ * @param {string} wakeWords separated by commas
+ * @returns {Chip}
+ */
+export const sessionChip = (connection, recorder, wakeWords) =>
+  connection.label !== READY.label || recorder === '' || recorder === 'idle' ? connection : stateChip(recorder, wakeWords);
+
+/**
+ * @param {ServerFacts} server
+ * @returns {{title: string, privacy: string}} the first texts of the page: what to say, and what happens with it
+ */
+export function welcomeTexts({ wakeWords, keepsSound }) {
+  const words = quotedWords(wakeWords);
+  return {
+    title: words ? `Say ${words}, then speak.` : 'Say something.',
+    privacy: keepsSound
+      ? 'What you say goes only to this server, which transcribes it and keeps a recording.'
+      : 'What you say goes only to this server, which transcribes it and keeps no sound.',
+  };
+}
+
+/**
+ * @param {string} code of a language, '' where the model decides
+ * @returns {string} such as `English`
+ */
+export function languageName(code) {
+  if (!code) return 'Any language';
+  try {
+    return new Intl.DisplayNames('en', { type: 'language' }).of(code) ?? code;
+  } catch {
+    return code; // not a code of a language
+  }
+}
+
+/**
+ * @param {string} model as the server names it, such as `moonshine-tiny-en`, or a path
+ * @returns {string} such as `moonshine tiny en`
+ */
+export const modelName = (model) => (model.split(/[\\/]/).at(-1) ?? '').replace(/\.(bin|gguf|onnx|pt)$/, '').replaceAll(/[-_]+/g, ' ');
+
+/**
+ * @param {string} language code of the only language that the server transcribes
+ * @returns {Message}
+ */
+export const languageMessage = (language) => ({
+  level: 'info',
+  text: `This server transcribes ${languageName(language)}. It writes other languages as if they were ${languageName(language)}.`,
+});

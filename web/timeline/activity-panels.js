@@ -39,6 +39,7 @@ export class ActivityPanels {
     openIfWide();
     wide.addEventListener('change', openIfWide); // such as a tablet that is turned
     this.#logView = new EventLogView(this.#log, { card: logCard, list: byId('log-list'), filters: byId('log-filters') });
+    this.#showWakeWords(false);
     this.#statsCard.addEventListener('toggle', () => this.#draw());
     // Chips appear and disappear and may wrap. What is sticky below the top bar needs its current height.
     const bar = /** @type {HTMLElement} */ (document.querySelector('.top'));
@@ -49,6 +50,7 @@ export class ActivityPanels {
 
   /** @param {ServerEvent} event */
   eventReceived(event) {
+    if (event.type === 'hello') this.#showWakeWords(event.server.wakeWords !== '');
     if (event.type === 'status') this.#wakeWords = event.wakeWords;
     this.#timeline.eventReceived(event);
     this.#stats.eventReceived(event);
@@ -75,6 +77,12 @@ export class ActivityPanels {
   /** @returns {string} the active wake words, separated by commas */
   get wakeWords() {
     return this.#wakeWords;
+  }
+
+  /** @param {boolean} isShown */
+  #showWakeWords(isShown) {
+    this.#timeline.showWakeWords(isShown);
+    this.#logView.showWakeWords(isShown);
   }
 
   /** @param {number} latencyMs */

@@ -28,8 +28,8 @@ function durations({ durationSeconds, preRollSeconds }) {
 
 /** @type {Record<string, (event: Timeline) => LogLine>} */
 const TIMELINE_LINES = {
-  recording_started: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} began`, durations(segment)),
-  recording_ended: ({ segmentId, segment }) => line('speech', `Recording ${segmentId} ended`, durations(segment)),
+  recording_started: ({ segmentId, segment }) => line('speech', `Utterance ${segmentId} began`, durations(segment)),
+  recording_ended: ({ segmentId, segment }) => line('speech', `Utterance ${segmentId} ended`, durations(segment)),
   transcription_started: ({ segmentId }) => line('details', `Transcribing ${segmentId}`),
   wakeword_wait_started: () => line('wake', 'Waiting for the wake word'),
   wakeword_wait_ended: () => line('wake', 'Stopped waiting for the wake word'),

@@ -30,6 +30,7 @@ export class EventLogView {
   #log;
   #card;
   #list;
+  #filters;
 
   /**
    * @param {EventLog} log
@@ -39,8 +40,15 @@ export class EventLogView {
     this.#log = log;
     this.#card = card;
     this.#list = list;
+    this.#filters = filters;
     filters.replaceChildren(...LOG_KINDS.map((kind) => this.#filter(kind)));
     card.addEventListener('toggle', () => this.changed());
+  }
+
+  /** @param {boolean} isShown whether there are wake words, so that they have a filter */
+  showWakeWords(isShown) {
+    const filter = /** @type {HTMLElement} */ (this.#filters.querySelector('[data-kind=wake]'));
+    filter.hidden = !isShown;
   }
 
   /** Draw in the next frame, once for all events that arrive before it. */

@@ -4,6 +4,7 @@
  */
 
 import { makeElement, setText } from '../shared/dom.js';
+import { secondsLabel } from '../shared/format.js';
 
 /** @import { ServerEvent } from '../connection/protocol.js' */
 /** @import { Chip } from '../shared/messages.js' */
@@ -68,7 +69,7 @@ export class SessionStats {
   get chips() {
     const wordsMs = this.#wordsMs;
     return {
-      words: { label: wordsMs === null ? '' : `words ${milliseconds(wordsMs)}`, tone: 'quiet' },
+      words: { label: wordsMs === null ? '' : `Delay ${secondsLabel(wordsMs / 1000)}`, tone: 'quiet' },
       queue: { label: this.#queueDepth >= MIN_QUEUE_SHOWN ? `${this.#queueDepth} waiting` : '', tone: 'warn' },
       degraded: { label: this.#isDegraded ? 'Server busy' : '', tone: 'warn' },
     };

@@ -47,7 +47,7 @@ export class TimelinePanel {
   constructor() {
     const canvas = /** @type {HTMLCanvasElement} */ (byId('timeline-canvas'));
     this.#view = new TimelineView(canvas, this.#timeline, this.#levels);
-    byId('timeline-tracks').replaceChildren(...TRACKS.map(({ label }) => makeElement('li', '', label)));
+    this.showWakeWords(false);
     byId('timeline-ranges').replaceChildren(...RANGES.map((range) => this.#rangeChoice(range)));
     this.#plot.addEventListener('pointermove', (event) => this.#selectAt(event));
     this.#plot.addEventListener('pointerdown', (event) => this.#selectAt(event));
@@ -66,6 +66,12 @@ export class TimelinePanel {
       requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
+  }
+
+  /** @param {boolean} isShown whether there are wake words, so that they have a track */
+  showWakeWords(isShown) {
+    this.#view.shownRows = TRACKS.filter(({ track }) => isShown || track !== 'wake');
+    byId('timeline-tracks').replaceChildren(...this.#view.shownRows.map(({ label }) => makeElement('li', '', label)));
   }
 
   /** @param {ServerEvent} event */

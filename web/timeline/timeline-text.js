@@ -57,7 +57,7 @@ export function summary({ spans, marks }, { rangeS, nowS }) {
   const wakeWords = marks.filter(({ track, tone, atS }) => track === 'wake' && tone === 'good' && atS >= startS).length;
   const parts = [];
   if (wakeWords > 0) parts.push(count(wakeWords, 'wake word'));
-  if (recordings.length > 0) parts.push(`${count(recordings.length, 'recording')}, ${secondsLabel(recordedS)} in total`);
+  if (recordings.length > 0) parts.push(`${count(recordings.length, 'utterance')}, ${secondsLabel(recordedS)} in total`);
   if (finals > 0) parts.push(count(finals, 'final text'));
-  return parts.length > 0 ? `${parts.join(', ')}.` : 'Nothing was recorded.';
+  return parts.length > 0 ? `${parts.join(', ')}.` : 'Nothing was said.';
 }

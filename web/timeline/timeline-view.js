@@ -1,5 +1,5 @@
 /**
- * Draws the timeline on its canvas: one track each for loudness, wake words, voice, recordings and recognition. The right edge
+ * Draws the timeline on its canvas: one track each for loudness, wake words, voice, utterances and recognition. The right edge
  * is the present. It decides neither the events nor their texts.
  */
 
@@ -27,6 +27,8 @@ const TONES = { quiet: '--track-quiet', busy: '--track-busy', good: '--track-goo
  */
 
 export class TimelineView {
+  /** Those shown, from top to bottom. */
+  shownRows = TRACKS;
   #canvas;
   #context;
   #timeline;
@@ -59,10 +61,10 @@ export class TimelineView {
     const style = getComputedStyle(this.#canvas);
     const colour = (/** @type {keyof typeof TONES} */ tone) => style.getPropertyValue(TONES[tone]);
     const xOf = (/** @type {number} */ atS) => width - ((nowS - atS) / rangeS) * width;
-    const trackHeight = height / TRACKS.length;
+    const trackHeight = height / this.shownRows.length;
     const barHeight = trackHeight * BAR_PART - TRACK_FOOT_PX;
-    const tops = new Map(TRACKS.map(({ track }, i) => [track, (i + 1) * trackHeight - TRACK_FOOT_PX - barHeight]));
-    const topOf = (/** @type {Span | Mark} */ { track }) => tops.get(track) ?? 0;
+    const tops = new Map(this.shownRows.map(({ track }, i) => [track, (i + 1) * trackHeight - TRACK_FOOT_PX - barHeight]));
+    const topOf = (/** @type {Span | Mark} */ { track }) => tops.get(track) ?? -height; // a track that is not shown
 
     context.fillStyle = style.getPropertyValue('--track-bed');
     for (const top of tops.values()) context.fillRect(0, top, width, barHeight);

@@ -1,5 +1,5 @@
 /**
- * The server's events of the last ten minutes, in tracks: wake words, voice, recordings and recognition.
+ * The server's events of the last ten minutes, in tracks: wake words, voice, utterances and recognition.
  * It does not draw, touch the DOM or read a clock.
  *
  * All times are seconds on the page's clock. The server's clock may differ. The smallest difference seen between an event's
@@ -30,7 +30,7 @@ export const TRACKS = [
   { track: 'microphone', label: 'Microphone' },
   { track: 'wake', label: 'Wake word' },
   { track: 'voice', label: 'Voice' },
-  { track: 'recording', label: 'Recording' },
+  { track: 'recording', label: 'Utterances' },
   { track: 'recognition', label: 'Recognition' },
 ];
 
@@ -109,7 +109,7 @@ export class Timeline {
     switch (event) {
       case 'recording_started':
         this.#close('window', atS);
-        this.#open({ track: 'recording', tone: 'busy', label: `recording ${segmentId}`, key: `record-${segmentId}` }, atS);
+        this.#open({ track: 'recording', tone: 'busy', label: `utterance ${segmentId}`, key: `record-${segmentId}` }, atS);
         break;
       case 'recording_ended':
         this.#close(`record-${segmentId}`, atS);

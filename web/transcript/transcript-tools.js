@@ -1,14 +1,16 @@
 /**
- * Tools for the transcript: copy, save, clear and search.
+ * Tools for the transcript: details, copy, save, clear and search.
  * It does not know the file formats.
  */
 
 import { byId } from '../shared/dom.js';
+import { savePreferences } from '../shared/preferences.js';
 import { fileName, FORMATS } from './export.js';
 import { TranscriptSearch } from './transcript-search.js';
 
 /** @import { Format } from './export.js' */
 /** @import { Notices } from '../shared/notices.js' */
+/** @import { Preferences } from '../shared/preferences.js' */
 /** @import { Transcript } from './transcript.js' */
 
 const COPIED_FOR_MS = 2000;
@@ -17,6 +19,7 @@ const MENU_GAP_PX = 6;
 /**
  * @typedef {object} ToolParts
  * @property {Transcript} transcript
+ * @property {Preferences} preferences changed in place
  * @property {Notices} notices
  * @property {() => void} onClear
  * @property {(text: string) => void} announce makes screen readers read a text
@@ -41,6 +44,12 @@ export class TranscriptTools {
       next: byId('search-next'),
       transcript: byId('transcript'),
     });
+    byId('details').addEventListener('click', () => {
+      parts.preferences.showDetails = !parts.preferences.showDetails;
+      savePreferences(parts.preferences);
+      this.#drawDetails();
+    });
+    this.#drawDetails();
     this.#copyButton.addEventListener('click', () => this.#copy());
     this.#clearButton.addEventListener('click', parts.onClear);
     this.#menu.addEventListener('toggle', () => this.#placeMenu());
@@ -58,6 +67,12 @@ export class TranscriptTools {
     byId('welcome').hidden = !isEmpty;
     for (const button of [this.#copyButton, this.#saveButton, this.#clearButton]) button.disabled = isEmpty;
     this.#search.changed();
+  }
+
+  #drawDetails() {
+    const { showDetails } = this.#parts.preferences;
+    byId('details').setAttribute('aria-pressed', String(showDetails));
+    byId('transcript').toggleAttribute('data-details', showDetails);
   }
 
   async #copy() {

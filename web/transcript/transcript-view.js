@@ -2,7 +2,8 @@
  * Draws the transcript: one element per entry, updated from the model's changes.
  * It decides neither the text of a block nor the scroll position.
  *
- * Entries are grouped in chunks, each with `content-visibility: auto`: the browser lays out only chunks near the window, so hours
+ * Blocks of one session that follow each other closely run together into a paragraph, whose length is bounded.
+ * Paragraphs are grouped in chunks, each with `content-visibility: auto`: the browser lays out only chunks near the window, so hours
  * of transcript cost no more than minutes. With single entries as units, the browser would have to watch thousands.
  */
 
@@ -12,22 +13,27 @@ import { lossNote } from '../shared/messages.js';
 
 /** @import { Block, Break, Change } from './transcript.js' */
 
-/** Entries per chunk: a few screens high. */
-const CHUNK_ENTRIES = 40;
+/** Paragraphs and breaks per chunk: a few screens high. */
+const CHUNK_PARAGRAPHS = 40;
+
+/** Longest pause within a paragraph. */
+const PARAGRAPH_PAUSE_S = 2;
+
+/** A paragraph of this length is not continued: about six lines. */
+const PARAGRAPH_CHARACTERS = 400;
 
 /** @param {number} atS seconds since the epoch */
 const clock = (atS) => timeOfDay(atS * 1000);
 
 /**
- * The line below a block's words. Facts are in the order in which they become known, so that written ones do not move.
+ * The figures of a block. They are in the order in which they become known, so that written ones do not move.
  *
  * @param {Block} block
  */
-function metaOf({ phase, loss, isUncertain, times }) {
+function figuresOf({ phase, isUncertain, times }) {
   const { durationSeconds, recordingEndedAt, preRollSeconds, wakeWordAt, wakeWord } = times;
   const parts = [];
-  if (phase === 'lost') parts.push(lossNote(loss));
-  else if (phase === 'live' && recordingEndedAt === undefined) parts.push(isUncertain ? 'speaking, uncertain' : 'speaking');
+  if (phase === 'live' && recordingEndedAt === undefined) parts.push(isUncertain ? 'speaking, uncertain' : 'speaking');
   if (durationSeconds !== undefined) parts.push(secondsLabel(durationSeconds));
   if (recordingEndedAt !== undefined) parts.push(`until ${clock(recordingEndedAt)}`);
   if (preRollSeconds) parts.push(`pre-roll ${secondsLabel(preRollSeconds)}`);
@@ -41,10 +47,11 @@ function drawBlock(block) {
   element.dataset.testid = 'segment';
   element.dataset.segmentId = String(block.segmentId);
   const words = makeElement('p', 'segment-text');
-  words.dir = 'auto'; // per block, because a transcript may mix languages
+  words.dir = 'auto'; // per block, because a talk may mix languages
   words.append(makeElement('span', 'stable'), makeElement('span', 'unstable'));
   const meta = makeElement('p', 'segment-meta');
   meta.dataset.testid = 'segment-meta';
+  meta.append(makeElement('span', 'segment-note'), makeElement('span', 'segment-figures'));
   element.append(makeElement('time', 'segment-time'), words, meta);
   updateBlock(element, block);
   return element;
@@ -62,7 +69,10 @@ function updateBlock(element, block) {
   element.toggleAttribute('data-uncertain', block.phase === 'live' && block.isUncertain);
   setText(stable, block.stable);
   setText(unstable, block.unstable);
-  setText(meta, metaOf(block));
+  const figures = figuresOf(block);
+  const [note, details] = meta.children;
+  setText(note, block.phase === 'lost' ? lossNote(block.loss) : '');
+  setText(details, figures && note.textContent ? ` · ${figures}` : figures);
   const { recordingStartedAt } = block.times;
   if (recordingStartedAt !== undefined && !time.textContent) {
     time.setAttribute('datetime', new Date(recordingStartedAt * 1000).toISOString());
@@ -86,6 +96,11 @@ export class TranscriptView {
     this.#list = list;
   }
 
+  /** @type {Block | null} the last block, unless a break follows it */
+  #last = null;
+  /** Length of the last paragraph without the last block. */
+  #characters = 0;
+
   /**
    * @param {Change} change
    * @returns {boolean} whether an element was added
@@ -95,12 +110,17 @@ export class TranscriptView {
     if (change.type === 'reset') {
       this.#elements.clear();
       this.#list.replaceChildren();
+      this.#last = null;
     } else {
-      const element = this.#elements.get(change.key);
-      const chunk = element?.parentElement;
-      element?.remove();
-      if (chunk?.childElementCount === 0) chunk.remove();
+      let empty = this.#elements.get(change.key);
+      while (empty && empty !== this.#list) {
+        const parent = empty.parentElement;
+        empty.remove();
+        if (!parent || parent.childElementCount > 0) break;
+        empty = parent;
+      }
       this.#elements.delete(change.key);
+      if (this.#last?.key === change.key) this.#last = null;
     }
     return false;
   }
@@ -116,17 +136,40 @@ export class TranscriptView {
       this.#elements.set(entry.key, element);
       const before = this.#elements.get(beforeKey ?? '');
       if (before) before.before(element);
+      else if (entry.kind === 'block') this.#paragraphFor(entry).append(element);
       else this.#lastChunk().append(element);
     }
     if (entry.kind === 'break') setText(element, breakText(entry));
     else if (known) updateBlock(element, entry);
+    if (entry.kind === 'break') this.#last = null;
+    else if (beforeKey === null && (!known || this.#last?.key === entry.key)) this.#last = entry;
     return !known;
   }
 
-  /** @returns {Element} a chunk with room for one more entry */
+  /**
+   * @param {Block} block that comes last
+   * @returns {Element} the last paragraph if the block continues it, else a new one
+   */
+  #paragraphFor(block) {
+    const before = this.#last;
+    const pauseS = (block.times.recordingStartedAt ?? Infinity) - (before?.times.recordingEndedAt ?? -Infinity);
+    const characters = this.#characters + (before ? before.stable.length + before.unstable.length : 0);
+    const current = before && this.#elements.get(before.key)?.parentElement;
+    if (current && before.connection === block.connection && pauseS <= PARAGRAPH_PAUSE_S && characters < PARAGRAPH_CHARACTERS) {
+      this.#characters = characters;
+      return current;
+    }
+    this.#characters = 0;
+    const paragraph = makeElement('div', 'paragraph');
+    paragraph.dir = 'auto'; // each may be in another language
+    this.#lastChunk().append(paragraph);
+    return paragraph;
+  }
+
+  /** @returns {Element} a chunk with room for one more */
   #lastChunk() {
     const last = this.#list.lastElementChild;
-    if (last && last.childElementCount < CHUNK_ENTRIES) return last;
+    if (last && last.childElementCount < CHUNK_PARAGRAPHS) return last;
     const chunk = makeElement('div', 'chunk');
     this.#list.append(chunk);
     return chunk;
