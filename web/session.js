@@ -146,6 +146,9 @@ export class Session {
       case 'final':
         if (transcript.final(event)) this.#parts.onFinal(event.text);
         break;
+      case 'turn_resumed':
+        transcript.turnResumed(event);
+        break;
       case 'closed':
         transcript.closed(event);
         break;

@@ -54,7 +54,7 @@ def test_checksums_are_valid_and_have_sizes(entry: ModelSpec) -> None:
 
 @every_entry
 def test_every_entry_has_a_known_engine(entry: ModelSpec) -> None:
-    if entry is not OPENWAKEWORD:  # no engine, but wake words
+    if entry not in catalogue.NOT_ENGINES:
         assert registry.resolve(entry.engine).name == entry.engine
 
 

@@ -36,6 +36,18 @@ test('a partial that is older or follows the final is ignored', () => {
   assert.deepEqual(shown(transcript), ['1 final One two three.|']);
 });
 
+test('a resumed turn keeps its words until the next ones replace them', () => {
+  const transcript = connected();
+  transcript.realtime(partial(1, 'we went to', '', 4));
+  transcript.final(final(1, 'We went to.'));
+  transcript.turnResumed({ type: 'turn_resumed', segmentId: 1 });
+  assert.deepEqual(shown(transcript), ['1 live We went to.|']);
+  transcript.realtime(partial(1, 'we went to', ' the', 5));
+  assert.deepEqual(shown(transcript), ['1 live we went to| the']);
+  transcript.final(final(1, 'We went to the shop.'));
+  assert.deepEqual(shown(transcript), ['1 final We went to the shop.|']);
+});
+
 test('a new session reuses ids without changing old blocks', () => {
   const transcript = connected();
   transcript.final(final(1, 'Before.'));

@@ -36,6 +36,7 @@ from trio_stt.protocol.events import (
     State,
     Status,
     Timeline,
+    TurnResumed,
     WakeWordStatus,
     WarningEvent,
     Where,
@@ -224,6 +225,7 @@ EVENTS: dict[str, Event] = {
         session_id=SESSION, seq=41, received_packets=125, received_commands=2, streaming=True, missed_events=0
     ),
     "flushed": Flushed(session_id=SESSION, id="order-17"),
+    "turn_resumed": TurnResumed(session_id=SESSION, segment_id=3, **at("timestamp", 1900000005.0)),
     "heartbeat": Heartbeat(
         session_id=SESSION,
         **at("timestamp", 1900000005.0),

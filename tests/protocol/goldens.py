@@ -48,6 +48,7 @@ ADDED_MESSAGES = {
     "flushed": "answers our command `flush`",
     "heartbeat": "sent at intervals while a client streams",
     "resumed": "answers our command `resume`",
+    "turn_resumed": "speech goes on in a segment whose final came early",
     "timeline_segment_closed": "ends a segment that has no final",
 }
 """Files of added messages, and their purpose."""

@@ -250,6 +250,7 @@ async def server_fixture(
     hops: int = 0,
     detector: Callable[[], LoudnessDetector] = LoudnessDetector,
     wake: Any = None,
+    turn_judge: Any = None,
     archive: RecordingArchive | None = None,
     load: Callable[[], Engine] | None = None,
     load_partials: Callable[[], Engine] | None = None,
@@ -264,6 +265,7 @@ async def server_fixture(
         hops: Scheduler passes that a result takes to arrive.
         detector: Makes the speech detector of a session.
         wake: Makes the wake-word detectors; by default the real ones.
+        turn_judge: Judges the ends of turns by their sound; by default nothing does.
         archive: Records sessions.
         load: Loads another engine instead of the fake one.
         load_partials: Loads an engine for partials, which then have a lane of their own.
@@ -292,7 +294,12 @@ async def server_fixture(
     main = lane("main", load or (lambda: FakeEngine(answer)))
     lanes = Lanes(main=main, realtime=lane("realtime", load_partials) if load_partials else main)
     server_state = ServerState(
-        settings=settings, lanes=lanes, new_detector=lambda _: detector(), wake_words=wake, archive=archive
+        settings=settings,
+        lanes=lanes,
+        new_detector=lambda _: detector(),
+        wake_words=wake,
+        turn_judge=turn_judge,
+        archive=archive,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.run)

@@ -14,12 +14,14 @@ import msgspec
 from tqdm import tqdm
 
 from trio_stt.dsp.openwakeword import packaged_models
+from trio_stt.dsp.turn_model import packaged_model
 from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelError, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.sherpa.moonshine_files import EMBEDDED_MODEL, embedded_folder
 from trio_stt.models.cache import ModelCache, default_root, human_size
-from trio_stt.models.catalogue import ENTRIES, FIRST_CHOICES, choose
+from trio_stt.models.catalogue import ENTRIES, FIRST_CHOICES, NOT_ENGINES, choose
 from trio_stt.models.spec import ModelSpec
+from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.settings import Settings
 
@@ -49,7 +51,7 @@ def models(parsed: argparse.Namespace, settings: Settings) -> int:
     """
     cache = cache_of(settings)
     engine = parsed.engine
-    if engine not in (None, OPENWAKEWORD.engine):
+    if engine not in (None, *(entry.engine for entry in NOT_ENGINES)):
         engine = registry.resolve(engine).name
     if parsed.action == "list":
         entries = [entry for entry in ENTRIES if engine in (None, entry.engine)]
@@ -76,9 +78,11 @@ def cache_of(settings: Settings) -> ModelCache:
 
 
 def embedded(entry: ModelSpec) -> Path | None:
-    """The model's folder inside an installed package, if one carries it."""
+    """The model's file or folder inside an installed package, if one carries it."""
     if entry is OPENWAKEWORD:
         return packaged_models()
+    if entry is SMART_TURN:
+        return packaged_model()
     if EMBEDDED_MODEL in entry.names:
         with suppress(EngineUnavailable):
             return embedded_folder(entry.engine)

@@ -124,6 +124,11 @@ class Ticket:
         """Where the job is now."""
         return self._state
 
+    @property
+    def result(self) -> JobResult | None:
+        """The result, once the job is done."""
+        return self._outcome if isinstance(self._outcome, JobResult) else None
+
     async def wait(self) -> JobResult:
         """Wait until the job is transcribed, failed or dropped. Always a checkpoint.
 

@@ -3,12 +3,16 @@
 from trio_stt.errors import ModelError
 from trio_stt.models.sherpa_releases import SHERPA_RELEASES, STREAMING_MODELS
 from trio_stt.models.spec import ModelSpec
+from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.models.whisper_ct2 import WHISPER_CT2
 from trio_stt.models.whisper_ggml import WHISPER_GGML
 from trio_stt.runtime.similar import did_you_mean
 
-ENTRIES: tuple[ModelSpec, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_GGML, *WHISPER_CT2, OPENWAKEWORD)
+NOT_ENGINES: tuple[ModelSpec, ...] = (OPENWAKEWORD, SMART_TURN)
+"""Models that transcribe nothing: for wake words, and for the end of a turn."""
+
+ENTRIES: tuple[ModelSpec, ...] = (*SHERPA_RELEASES, *STREAMING_MODELS, *WHISPER_GGML, *WHISPER_CT2, *NOT_ENGINES)
 
 FIRST_CHOICES = {
     ("sherpa_onnx_moonshine", "moonshine-tiny-en"): "English",

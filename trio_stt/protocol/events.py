@@ -238,6 +238,15 @@ class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
     timestamp_iso: str
 
 
+class TurnResumed(Event, frozen=True, kw_only=True, tag="turn_resumed"):
+    """Speech goes on in a segment whose final was published in a pause; another final will replace it. Added."""
+
+    session_id: str
+    segment_id: int
+    timestamp: float
+    timestamp_iso: str
+
+
 class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
     """A warning for people; the session goes on."""
 
@@ -309,6 +318,7 @@ _decoder = msgspec.json.Decoder[Event](
     | Timeline
     | Realtime
     | Final
+    | TurnResumed
     | WarningEvent
     | Error
     | Clear

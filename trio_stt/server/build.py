@@ -18,6 +18,7 @@ from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, downmix, kernels
 from trio_stt.dsp.detector import SpeechDetector
 from trio_stt.dsp.openwakeword import packaged_models
 from trio_stt.dsp.silero import SileroModel
+from trio_stt.dsp.turn_model import packaged_model
 from trio_stt.dsp.wake_words import WakeWords, uses_openwakeword
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_process import engine_processes
@@ -30,11 +31,14 @@ from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.models.cache import ModelCache, default_root
+from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.runtime.cpus import usable_cores
+from trio_stt.runtime.packages import install_command
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.setting_schemas import setting_schemas
+from trio_stt.server.turn_judge import TurnJudge
 from trio_stt.settings import Settings, setting_warnings
 
 logger = logging.getLogger(__name__)
@@ -85,10 +89,23 @@ def build_server(settings: Settings) -> ServerState:
             webrtc_mode=current.webrtc_sensitivity if current.is_set("webrtc_sensitivity") else None,
         )
 
+    turn_judge = TurnJudge(packaged_model() or _models(settings).find(SMART_TURN))
+    if settings.endpointing == "adaptive" and not turn_judge.available:
+        logger.warning(
+            "endpointing adaptive: pauses are judged by their text alone, because no turn model is on this machine; run"
+            " `trio-stt models pull %s` or `%s`",
+            SMART_TURN.name,
+            install_command("--no-deps", "pipecat-ai==1.14.0"),
+        )
     # `server_state` is assigned below: lanes read settings only once they run, so it exists by then.
     lanes = _build_lanes(settings, current=lambda: server_state.settings)
     server_state = ServerState(
-        settings=settings, lanes=lanes, new_detector=new_detector, wake_words=wake_words, archive=_archive(settings)
+        settings=settings,
+        lanes=lanes,
+        new_detector=new_detector,
+        wake_words=wake_words,
+        turn_judge=turn_judge,
+        archive=_archive(settings),
     )
     return server_state
 

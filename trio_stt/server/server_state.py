@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 import trio
+from numpy.typing import NDArray
 
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ServerClosing, ServerFull
@@ -24,6 +26,7 @@ from trio_stt.protocol.reports import (
 from trio_stt.server import reports
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.session_registry import SessionRegistry
+from trio_stt.server.turn_judge import TurnJudge
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.host import Recorder, SessionHandle
 from trio_stt.settings import Settings, public_settings
@@ -67,6 +70,7 @@ class ServerState:
         lanes: The lanes of the server.
         new_detector: Makes the speech detector of one session from its settings.
         wake_words: Makes wake-word detectors; the settings were checked with it.
+        turn_judge: Judges by its sound whether a talker is done.
         archive: Records sessions, where `record` is set.
 
     Attributes:
@@ -84,6 +88,7 @@ class ServerState:
         lanes: Lanes,
         new_detector: Callable[[Settings], Detector],
         wake_words: WakeWords | None = None,
+        turn_judge: TurnJudge | None = None,
         archive: RecordingArchive | None = None,
     ) -> None:
         self.settings = settings
@@ -93,6 +98,7 @@ class ServerState:
         self.registry = SessionRegistry(lambda: self.settings.max_sessions)
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
+        self._turn_judge = turn_judge or TurnJudge(None)
         self._speakers: set[str] = set()
         self._ended = SessionTotals()  # of sessions that ended
         self._rejected_sessions = 0  # clients that were refused a session
@@ -210,6 +216,10 @@ class ServerState:
     def new_wake_word_detector(self, settings: Settings) -> WakeWordDetector | None:
         """A wake-word detector for a session with these settings; None where no wake word is set."""
         return self._wake_words.new_detector(settings)
+
+    async def turn_probability(self, clip: NDArray[np.float32], *, patient: bool) -> float | None:
+        """How likely a talker is done whose speech ends `clip`; None without a turn model."""
+        return await self._turn_judge.probability(clip, patient=patient)
 
     def new_recorder(self, session_id: str) -> Recorder | None:
         """A recorder for one session; None where `record` is not set."""

@@ -13,7 +13,7 @@ from trio_stt.lanes.engines.base import StreamKey
 from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord, iso
 from trio_stt.settings import Settings
 from trio_stt.speech.cadence import CadenceConfig, PartialCadence
-from trio_stt.speech.events import UtteranceEnded, UtteranceStarted
+from trio_stt.speech.events import TurnQuestion, UtteranceEnded, UtteranceStarted
 from trio_stt.speech.stabilizer import Stabilizer
 from trio_stt.speech.stitching import Stitcher
 
@@ -33,9 +33,10 @@ class ActiveUtterance:
         started_at: When speech was detected, in seconds since the epoch.
         cadence: When its next partial is due.
         stabilizer: Its stable text.
-        running: Whether audio is still added to it; partials stop when it ends.
+        running: Whether audio is still added to it; partials stop when it ends. After a final in a pause, it may go on.
         silent: Whether a confirmed silence lasts; no partials are made meanwhile.
         shown: Whether a partial was published.
+        early_text: Text of the final that was published in a pause; empty without one.
         spoken: Whether it has at least as much speech as the shortest words; engines invent text for less.
         stream_key: Identifies it in streaming engines.
         stitcher: Joins partials of its newest audio to the text before.
@@ -51,6 +52,7 @@ class ActiveUtterance:
     running: bool = True
     silent: bool = False
     shown: bool = False
+    early_text: str = ""
     spoken: bool = False
     stream_key: StreamKey = field(default_factory=StreamKey)
     stitcher: Stitcher = field(default_factory=Stitcher)
@@ -60,10 +62,10 @@ class ActiveUtterance:
         """Its number on the wire."""
         return self.segment.segment_id
 
-    def finish(self, ended: UtteranceEnded) -> None:
+    def finish(self, ended: UtteranceEnded | TurnQuestion) -> None:
         """Record the end. The end time is the start time plus the audio's length, however fast the audio came."""
         self.running = False
-        duration_s = (ended.end_sample - ended.trigger_sample) / SAMPLE_RATE_HZ
+        duration_s = (ended.end_sample - self.trigger_sample) / SAMPLE_RATE_HZ
         ended_at = self.started_at + duration_s
         self.segment = msgspec.structs.replace(
             self.segment,
@@ -73,6 +75,18 @@ class ActiveUtterance:
             end_reason=END_REASON,
             audio_end_seconds=ended.speech_end_sample / SAMPLE_RATE_HZ,
             cut=ended.forced or UNSET,
+        )
+
+    def resume(self) -> None:
+        """Take back the end: speech goes on."""
+        self.running, self.silent = True, False
+        self.segment = msgspec.structs.replace(
+            self.segment,
+            recording_ended_at=UNSET,
+            recording_ended_at_iso=UNSET,
+            duration_seconds=UNSET,
+            end_reason=UNSET,
+            audio_end_seconds=UNSET,
         )
 
 

@@ -18,6 +18,10 @@ from trio_stt.speech.events import WakeEvent
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_WAIT_S = 0.5
+"""Seconds for which a live session waits for the answer to a question, with its audio in the inbox. It is needed when
+the silence of `post_speech_silence_duration` is over, so it has had that long already."""
+
 _STEP_S = 0.1
 """Seconds of audio processed between two checkpoints, about 0.5 ms of work."""
 
@@ -32,6 +36,7 @@ class AudioProcessor:
         self._connection_status = context.connection_status
         self._utterances = utterances
         self._publisher = publisher
+        self._longest_wait_s = _LONGEST_WAIT_S if context.live else math.inf
         self._stall_timeout_s = context.settings.stream_stall_timeout_s if context.live else 0.0
         self._streaming_started = trio.Event()
         self._stall_scope = trio.CancelScope()
@@ -50,7 +55,8 @@ class AudioProcessor:
         Returns:
             Windows of queued audio that were shed to make room; usually 0.
         """
-        if not self._inbox.reader_is_idle or audio.samples.size > _STEP_S * audio.rate_hz:
+        waits = not self._inbox.reader_is_idle or self._pipeline.waits_for_answer
+        if waits or audio.samples.size > _STEP_S * audio.rate_hz:
             return await self._inbox.put_audio(audio)
         try:
             self._push(audio)
@@ -63,6 +69,7 @@ class AudioProcessor:
         """Process queued items in order until cancelled."""
         while True:
             item = await self._next()
+            await self._wait_for_answer()
             try:
                 if isinstance(item, Audio):
                     await self._process(item)
@@ -70,6 +77,26 @@ class AudioProcessor:
                     self._execute(item)
             except Exception as error:  # noqa: BLE001 - logged there
                 self._abandon_utterance(error)
+
+    async def answer_questions(self) -> None:
+        """Apply the answers to questions of adaptive endpointing until cancelled."""
+        while True:
+            question, verdict = await self._utterances.turns.next_answer()
+            try:
+                self._utterances.answer(question, verdict)
+            except Exception as error:  # noqa: BLE001 - logged there
+                self._abandon_utterance(error)
+
+    async def _wait_for_answer(self) -> None:
+        """Wait while what the audio causes may depend on an answer, so that it depends on no clock.
+
+        A live session goes on without a late answer.
+        """
+        while self._pipeline.waits_for_answer:
+            with trio.move_on_after(self._longest_wait_s):
+                await self._utterances.turns.wait_closed()
+            if self._pipeline.waits_for_answer:
+                self._utterances.give_up_question()
 
     async def _next(self) -> Audio | Marker | None:
         """The next item; None when an utterance is running and no audio came for `stream_stall_timeout_s`."""
@@ -95,6 +122,7 @@ class AudioProcessor:
         for start in range(0, audio.samples.size, step):
             if start:
                 await trio.lowlevel.checkpoint()
+                await self._wait_for_answer()
             self._push(Audio(audio.samples[start : start + step], audio.rate_hz))
 
     def _push(self, audio: Audio) -> None:

@@ -30,6 +30,7 @@ from trio_stt.protocol.events import (
     State,
     Status,
     Timeline,
+    TurnResumed,
     WakeWordStatus,
     WarningEvent,
     Where,
@@ -90,7 +91,7 @@ class EventPublisher:
     def current_status(self) -> None:
         """Publish what the session does now, transcription of ended utterances aside."""
         now = self._context.state
-        if now.utterance is not None:
+        if now.utterance is not None and now.utterance.running:
             self.status(State.RECORDING)
         elif now.streaming:
             self.status(_STATE_OF_WAKE.get(self._context.pipeline.wake_state, State.LISTENING))
@@ -235,6 +236,14 @@ class EventPublisher:
             )
         )
         self._timeline(utterance, "final_transcript", now, text=text)
+
+    def turn_resumed(self, utterance: ActiveUtterance) -> None:
+        """Publish that speech goes on after a final that was published in a pause."""
+        now = time.time()
+        self._outbox.put(
+            TurnResumed(session_id=self._id, segment_id=utterance.segment_id, timestamp=now, timestamp_iso=iso(now))
+        )
+        self.current_status()
 
     def segment_closed(self, utterance: ActiveUtterance, reason: str) -> None:
         """Publish that a segment ended without a final; without words, what partials showed is withdrawn before.

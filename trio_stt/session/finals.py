@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import EngineError, JobDropped, JobRefused
-from trio_stt.lanes.engines.base import Hints, Transcript
+from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
 from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import Where
@@ -134,6 +134,21 @@ class Finals:
         self._queue(_Ended(utterance=utterance, clip=clip, ticket=ticket))
         self._fill_lane()
 
+    def take_speculative(self, clip_end_sample: int) -> JobResult | None:
+        """Take the result of the speculative final of a clip, if it is there and no earlier final is due."""
+        speculation = self._speculation
+        if speculation is None or speculation.clip_end_sample != clip_end_sample or not self.idle:
+            return None
+        if (result := speculation.ticket.result) is not None:
+            self._speculation = None
+        return result
+
+    def publish_early(self, utterance: ActiveUtterance, result: JobResult) -> None:
+        """Publish the speculative final of an utterance that may still go on."""
+        self._publisher.transcription_started(utterance)
+        utterance.early_text = self._deliver(utterance, result)
+        self._publisher.current_status()
+
     def add_unspoken(self, utterance: ActiveUtterance) -> None:
         """Queue an ended utterance without speech, to be closed in its turn."""
         self.void_speculation()
@@ -225,28 +240,37 @@ class Finals:
                 return
             logger.warning("segment %d: transcription failed: %s", utterance.segment_id, error)
             self._publisher.failure(Where.RECORDER, str(error))
-            self._publisher.segment_closed(utterance, "failed")
+            self._close(utterance, "failed")
         else:
             # A result that comes in the same scheduler pass as a `clear` is returned, although the wait was cancelled.
             if scope.cancel_called:
                 return
-            self._counters.final.deliver(result)
-            self._publish(utterance, result.transcript)
+            self._deliver(utterance, result)
         self._publisher.current_status()
 
-    def _publish(self, utterance: ActiveUtterance, transcript: Transcript) -> None:
-        """Publish the final; or, if the text is empty or a hallucination, that the segment is closed."""
+    def _deliver(self, utterance: ActiveUtterance, result: JobResult) -> str:
+        """Publish the final, and return its text; if that is empty or a hallucination, the segment is closed."""
+        self._counters.final.deliver(result)
+        transcript = result.transcript
         if not self._keeps_sound_tags:
             transcript = transcript.without_sound_tags()
         text = finalize_text(transcript.text)
         reason = rejected_text(text)
         if reason is None:
             self._publisher.final(utterance, text, transcript.segments)
-            return
+            return text
         if text:
             self._counters.suppressed_texts += 1
             logger.warning("segment %d: text withheld: %s", utterance.segment_id, reason)
-        self._publisher.segment_closed(utterance, "empty" if reason is RejectedText.NO_WORDS else reason)
+        self._close(utterance, "empty" if reason is RejectedText.NO_WORDS else reason)
+        return ""
+
+    def _close(self, utterance: ActiveUtterance, reason: str) -> None:
+        """Close a segment without a new text: what a final in a pause has said stays."""
+        if utterance.early_text:
+            self._publisher.final(utterance, utterance.early_text)
+        else:
+            self._publisher.segment_closed(utterance, reason)
 
     async def _transcribe(self, item: _Ended) -> JobResult:
         """The result; waits for room in the lane as long as it takes.

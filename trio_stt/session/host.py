@@ -135,6 +135,14 @@ class SessionHost(Protocol):
     def new_recorder(self, session_id: str) -> Recorder | None:
         """A recorder for one session; None where `record` is not set."""
 
+    async def turn_probability(self, clip: NDArray[np.float32], *, patient: bool) -> float | None:
+        """How likely a talker is done whose speech ends `clip`, by its sound; None without a turn model.
+
+        Args:
+            clip: float32, shape (n,), mono, 16 kHz, -1 to 1.
+            patient: Whether to wait for other sessions; otherwise the answer is None while too many wait.
+        """
+
     def limits(self) -> Limits:
         """Limits in force."""
 

@@ -14,12 +14,16 @@ from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
 from trio_stt.session.partials import Partials
+from trio_stt.session.turn_questions import TurnQuestions
 from trio_stt.session.wake_word_reporter import WakeWordReporter
+from trio_stt.speech.endpointing import Verdict
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
     SpeechEvent,
     SpeechResumed,
+    TurnFinished,
+    TurnQuestion,
     UtteranceEnded,
     UtteranceStarted,
     WakeEvent,
@@ -40,6 +44,7 @@ class Utterances:
         self._publisher = publisher
         self._received_at_s = time.time()  # of the last sample
         self._wake_words = WakeWordReporter(context.settings, publisher)
+        self.turns = TurnQuestions(context)
         self.finals = Finals(context, publisher)
         self.partials = Partials(context, publisher)
 
@@ -69,7 +74,8 @@ class Utterances:
         self._wake_words.reset()
         utterance = self._state.utterance
         if utterance is not None:
-            self._publisher.segment_closed(utterance, "failed")
+            if utterance.running:
+                self._publisher.segment_closed(utterance, "failed")
             self._discard(utterance)
         self.finals.void_speculation()
 
@@ -107,14 +113,30 @@ class Utterances:
             case SilenceConfirmed():
                 utterance.silent = True
             case SpeechResumed():
-                utterance.silent = False
-                self.finals.void_speculation()
-            case SpeculationDue(start_sample=start, end_sample=end):
-                ticket = self.finals.speculate(utterance, self._pipeline.clip(start, end), end)
-                if ticket is not None:
-                    self.partials.show_speculation(utterance, end, ticket)
+                self._resume(utterance)
+            case SpeculationDue():
+                self._speculate(utterance, event)
+            case TurnFinished():
+                self._end_early(utterance, event.question)
             case UtteranceEnded():
                 self._end(utterance, event)
+
+    def _speculate(self, utterance: ActiveUtterance, event: SpeculationDue) -> None:
+        clip = self._pipeline.clip(event.start_sample, event.end_sample)
+        ticket = self.finals.speculate(utterance, clip, event.end_sample)
+        if isinstance(event, TurnQuestion):
+            self.turns.ask(event, clip, ticket)
+        elif ticket is not None:
+            self.partials.show_speculation(utterance, event.end_sample, ticket)
+
+    def _resume(self, utterance: ActiveUtterance) -> None:
+        self.turns.void()
+        if utterance.running:
+            utterance.silent = False
+            self.finals.void_speculation()
+        else:  # its final was published
+            utterance.resume()
+            self._publisher.turn_resumed(utterance)
 
     def _start(self, event: UtteranceStarted) -> None:
         wake_word = self._wake_words.take_for_segment()
@@ -136,14 +158,39 @@ class Utterances:
         self._state.next_segment_id += 1
         self._publisher.recording_started(utterance)
 
-    def _end(self, utterance: ActiveUtterance, event: UtteranceEnded) -> None:
-        utterance.finish(event)
-        self._release_utterance()
-        if self._state.streaming and not event.forced:
+    def answer(self, question: TurnQuestion, verdict: Verdict) -> None:
+        """Apply the answer to the newest question, and process the audio that waited for it."""
+        self.turns.void()
+        self.handle(self._pipeline.answer(question, verdict))
+
+    def give_up_question(self) -> None:
+        """Go on without an answer, because it comes too late, and process the audio that waited for it."""
+        self.turns.void()
+        self.handle(self._pipeline.give_up_question())
+
+    def _end_early(self, utterance: ActiveUtterance, question: TurnQuestion) -> None:
+        """Publish the final of an utterance in a pause, in which speech may still resume it.
+
+        For a file, nothing is gained by that. While earlier finals are due, it comes in its turn.
+        """
+        if self._live and (result := self.finals.take_speculative(question.end_sample)):
+            utterance.finish(question)
+            self._publish_end(utterance)
+            self.finals.publish_early(utterance, result)
+
+    def _publish_end(self, utterance: ActiveUtterance, *, forced: bool = False) -> None:
+        if self._state.streaming and not forced:
             self._publisher.status(State.SILENCE)
         self._publisher.recording_ended(utterance)
         if self._state.streaming:  # otherwise `stop` publishes the state after this
             self._publisher.current_status()
+
+    def _end(self, utterance: ActiveUtterance, event: UtteranceEnded) -> None:
+        self._release_utterance()
+        if not utterance.running:
+            return  # its final was published in this pause
+        utterance.finish(event)
+        self._publish_end(utterance, forced=event.forced)
         if event.forced:
             self._counters.forced_finalizations += 1
             longest_s = self._settings.max_audio_queue_seconds_per_session
@@ -161,6 +208,7 @@ class Utterances:
         self._release_utterance()
 
     def _release_utterance(self) -> None:
+        self.turns.void()
         self._state.utterance = None
         self._host.release_speaker(self._id)
 

@@ -47,8 +47,30 @@ class SpeculationDue(UtteranceEvent):
     end_sample: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TurnQuestion(SpeculationDue):
+    """The same, after a shorter silence, with the question whether the talker is done.
+
+    Attributes:
+        speech_end_sample: Position after the last window of speech.
+    """
+
+    speech_end_sample: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFinished(UtteranceEvent):
+    """The talker is done: the final of the question's clip may be published. Speech may still resume the utterance.
+
+    Attributes:
+        question: The question that was answered so.
+    """
+
+    question: TurnQuestion
+
+
 class SpeechResumed(UtteranceEvent):
-    """Speech continues after a confirmed silence; a speculative final is void."""
+    """Speech continues after a confirmed silence; a speculative final is void, and `TurnFinished` is taken back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from trio_stt.dsp import WINDOW_SAMPLES, kernels
 from trio_stt.dsp.detector import VadResult
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.sample_buffer import SampleBuffer
-from trio_stt.speech.events import SpeechEvent, UtteranceEvent
+from trio_stt.speech.endpointing import Verdict
+from trio_stt.speech.events import SpeechEvent, TurnQuestion, UtteranceEvent
 from trio_stt.speech.segmenter import KEEP_PROBABILITY, Segmenter
 from trio_stt.speech.segmenter_config import SegmenterConfig
 from trio_stt.speech.wake_mode import WakeMode, WakeState
@@ -81,6 +82,11 @@ class SpeechPipeline:
         return self._segmenter.spoken
 
     @property
+    def waits_for_answer(self) -> bool:
+        """Whether audio waits for the answer to a `TurnQuestion`: what it causes may depend on it."""
+        return self._segmenter.waits_for_answer and self._whole_window_waits
+
+    @property
     def dropped_candidates(self) -> int:
         """Sounds so far that might have been speech and were dropped without an utterance."""
         return self._segmenter.dropped_candidates
@@ -112,6 +118,15 @@ class SpeechPipeline:
             self._resampler = StreamResampler(rate_hz)
             self._rate_hz = rate_hz
         self._append(self._resampler.push(samples))
+        return self._process_whole_windows()
+
+    def answer(self, question: TurnQuestion, verdict: Verdict) -> list[SpeechEvent]:
+        """Answer a question, and process the audio that waited for it. Without effect if its pause is over."""
+        return [*self._segmenter.answer(question, verdict), *self._process_whole_windows()]
+
+    def give_up_question(self) -> list[SpeechEvent]:
+        """Process the audio that waited for an answer without it."""
+        self._segmenter.give_up_question()
         return self._process_whole_windows()
 
     def flush(self) -> list[SpeechEvent]:
@@ -156,6 +171,10 @@ class SpeechPipeline:
         if self._resampler is not None:
             self._append(self._resampler.flush())
 
+    @property
+    def _whole_window_waits(self) -> bool:
+        return self._sample_buffer.end_sample - self.position_sample >= WINDOW_SAMPLES
+
     def _append(self, samples: NDArray[np.int16]) -> None:
         self._sample_buffer.append(samples)
         if self._tap:
@@ -164,6 +183,9 @@ class SpeechPipeline:
     def _process_all(self) -> list[SpeechEvent]:
         self._flush_resampler()
         events = self._process_whole_windows()
+        while self.waits_for_answer:  # the stream ends here, whatever the answer would be
+            self._segmenter.give_up_question()
+            events += self._process_whole_windows()
         start, end = self.position_sample, self._sample_buffer.end_sample
         if end > start:
             window = np.zeros(WINDOW_SAMPLES, np.int16)
@@ -173,8 +195,10 @@ class SpeechPipeline:
 
     def _process_whole_windows(self) -> list[SpeechEvent]:
         events: list[SpeechEvent] = []
-        for end in range(self.position_sample + WINDOW_SAMPLES, self._sample_buffer.end_sample + 1, WINDOW_SAMPLES):
-            events += self._process_window(self._sample_buffer.read(end - WINDOW_SAMPLES, end), WINDOW_SAMPLES)
+        while self._whole_window_waits and not self._segmenter.waits_for_answer:
+            start = self.position_sample
+            window = self._sample_buffer.read(start, start + WINDOW_SAMPLES)
+            events += self._process_window(window, WINDOW_SAMPLES)
         return events
 
     def _process_window(self, window: NDArray[np.int16], samples: int) -> list[SpeechEvent]:

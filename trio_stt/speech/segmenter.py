@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, samples_of
 from trio_stt.dsp.detector import VadResult
+from trio_stt.speech.endpointing import EARLIEST_END_S, Verdict
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
     SpeechResumed,
+    TurnFinished,
+    TurnQuestion,
     UtteranceAborted,
     UtteranceEnded,
     UtteranceEvent,
@@ -35,7 +38,16 @@ _CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks bac
 
 @dataclass(slots=True)
 class _RunningUtterance:
-    """The running utterance."""
+    """The running utterance. The last six describe the pause in which it is; speech resets them.
+
+    Attributes:
+        confirmed: Whether the pause is long enough to count as silence.
+        speculation_end_sample: End of the clip that was last transcribed ahead.
+        question: The question whether the talker is done.
+        verdict: Its answer.
+        finished: Whether it was announced that the talker is done.
+        resumed_windows: Speech since then: less than a word is no reason to go on.
+    """
 
     start_sample: int
     trigger_sample: int
@@ -43,6 +55,21 @@ class _RunningUtterance:
     spoken_windows: int
     confirmed: bool = False
     speculation_end_sample: int | None = None
+    question: TurnQuestion | None = None
+    verdict: Verdict | None = None
+    finished: bool = False
+    resumed_windows: int = 0
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it has at least as much speech as the shortest words."""
+        return self.spoken_windows >= _MIN_SPOKEN_WINDOWS
+
+    def resume(self) -> None:
+        """End the pause."""
+        self.confirmed = self.finished = False
+        self.speculation_end_sample = self.question = self.verdict = None
+        self.resumed_windows = 0
 
 
 class Segmenter:
@@ -74,7 +101,28 @@ class Segmenter:
     @property
     def spoken(self) -> bool:
         """Whether the running utterance has at least as much speech as the shortest words."""
-        return self._running is not None and self._running.spoken_windows >= _MIN_SPOKEN_WINDOWS
+        return self._running is not None and self._running.spoken
+
+    @property
+    def waits_for_answer(self) -> bool:
+        """Whether what the next window causes may depend on the answer to the newest question."""
+        running = self._running
+        if running is None or running.question is None or running.verdict is not None:
+            return False
+        silence = self._position + WINDOW_SAMPLES - running.speech_end_sample
+        return silence >= min(self._config.speculation_samples or silence, self._config.silence_samples)
+
+    def answer(self, question: TurnQuestion, verdict: Verdict) -> list[UtteranceEvent]:
+        """Answer a question; without effect if its pause is over."""
+        if self._running is None or self._running.question is not question:
+            return []
+        self._running.verdict = verdict
+        return self._announce_finish(self._running)
+
+    def give_up_question(self) -> None:
+        """Go on without an answer to the newest question."""
+        if self._running is not None and self._running.question is not None:
+            self.answer(self._running.question, Verdict.UNKNOWN)
 
     @property
     def dropped_candidates(self) -> int:
@@ -211,9 +259,9 @@ class Segmenter:
         if self._run_start_sample is not None:
             running.speech_end_sample = self._position
             running.spoken_windows += 1
-            if running.confirmed:
-                running.confirmed = False
-                running.speculation_end_sample = None
+            running.resumed_windows += running.finished
+            if running.confirmed and not 0 < running.resumed_windows < _MIN_SPOKEN_WINDOWS:
+                running.resume()
                 events.append(SpeechResumed(utterance=self._utterances))
         else:
             events += self._silence(running)
@@ -230,15 +278,45 @@ class Segmenter:
                 return events
             running.confirmed = True
             events.append(SilenceConfirmed(utterance=self._utterances))
-        due = self._config.speculation_samples
-        if due and silence >= due and running.speculation_end_sample is None and self.spoken:
+        if self._ahead_is_due(running, silence):
             running.speculation_end_sample = self._position
-            events.append(
-                SpeculationDue(utterance=self._utterances, start_sample=running.start_sample, end_sample=self._position)
-            )
-        if silence >= self._config.silence_samples:
+            events.append(self._ahead(running))
+        events += self._announce_finish(running)
+        unfinished = running.verdict is Verdict.UNFINISHED
+        if silence >= (self._config.unfinished_samples if unfinished else self._config.silence_samples):
             events.append(self._end(running))
         return events
+
+    def _ahead_is_due(self, running: _RunningUtterance, silence: int) -> bool:
+        """Whether a clip is to be transcribed ahead now: one for the question, and a later one unless that is final."""
+        if not running.spoken:
+            return False
+        if self._config.question_samples and running.question is None:
+            return silence >= self._config.question_samples
+        asked = running.question is not None and running.speculation_end_sample == running.question.end_sample
+        if not self._config.speculation_samples or running.verdict is Verdict.FINISHED:
+            return False
+        return silence >= self._config.speculation_samples and (asked or running.speculation_end_sample is None)
+
+    def _ahead(self, running: _RunningUtterance) -> SpeculationDue:
+        start, end = running.start_sample, self._position
+        if not self._config.question_samples or running.question is not None:
+            return SpeculationDue(utterance=self._utterances, start_sample=start, end_sample=end)
+        running.question = TurnQuestion(
+            utterance=self._utterances,
+            start_sample=start,
+            end_sample=end,
+            speech_end_sample=running.speech_end_sample,
+        )
+        return running.question
+
+    def _announce_finish(self, running: _RunningUtterance) -> list[UtteranceEvent]:
+        silence = self._position - running.speech_end_sample
+        early = running.verdict is not Verdict.FINISHED or silence < samples_of(EARLIEST_END_S)
+        if early or running.finished or running.question is None:
+            return []
+        running.finished = True
+        return [TurnFinished(utterance=self._utterances, question=running.question)]
 
     def _is_too_long(self, running: _RunningUtterance) -> bool:
         longest = self._config.max_length_samples
@@ -260,7 +338,7 @@ class Segmenter:
             trigger_sample=running.trigger_sample,
             speech_end_sample=min(running.speech_end_sample, clip_end),
             end_sample=end,
-            spoken=running.spoken_windows >= _MIN_SPOKEN_WINDOWS,
+            spoken=running.spoken,
             forced=forced,
         )
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from trio_stt.dsp import samples_of
 from trio_stt.settings import Settings
+from trio_stt.speech.endpointing import QUESTION_S
 
 SILENCE_CONFIRMATION_S = 0.16  # shorter pauses are part of speech (docs/protocol.md, Ending an utterance)
 
@@ -22,6 +23,8 @@ class SegmenterConfig:
         min_length_samples: Age since the trigger before which silence ends no utterance.
         min_gap_samples: Minimal distance of a start from the last end.
         max_length_samples: Length since the trigger at which an utterance is cut; 0 for never.
+        question_samples: Silence since the last speech after which it is asked whether the talker is done; 0 for never.
+        unfinished_samples: Silence that ends an utterance whose talker is not done.
     """
 
     start_probability: float
@@ -32,6 +35,8 @@ class SegmenterConfig:
     min_length_samples: int
     min_gap_samples: int
     max_length_samples: int
+    question_samples: int
+    unfinished_samples: int
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -42,6 +47,7 @@ class SegmenterConfig:
         # the soft end of a last word, which can stay below the speech threshold for 0.4 s.
         speculation_s = SILENCE_CONFIRMATION_S + early_s
         speculates = early_s > 0 and speculation_s < silence_s
+        asks = settings.endpointing == "adaptive" and silence_s > QUESTION_S
         return cls(
             start_probability=1.0 - settings.silero_sensitivity,
             # A sensitivity that was set means what it means in the reference server: one threshold.
@@ -52,4 +58,6 @@ class SegmenterConfig:
             min_length_samples=samples_of(settings.min_length_of_recording),
             min_gap_samples=samples_of(settings.min_gap_between_recordings),
             max_length_samples=samples_of(settings.max_audio_queue_seconds_per_session),
+            question_samples=samples_of(QUESTION_S) if asks else 0,
+            unfinished_samples=samples_of(max(silence_s, settings.unfinished_silence_duration)),
         )

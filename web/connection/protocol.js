@@ -34,6 +34,7 @@
  * @typedef {{type: 'retracted', segmentId: number}} Retracted A `realtime` event that withdraws the words of a segment; `closed`,
  *   which says why, follows
  * @typedef {{type: 'final', segmentId: number, text: string, at: number | null, segment: SegmentTimes}} Final
+ * @typedef {{type: 'turn_resumed', segmentId: number}} TurnResumed speech goes on after a final, which another will replace
  * @typedef {{type: 'closed', segmentId: number, reason: string, at: number | null, segment: SegmentTimes}} Closed
  *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` or `no_speech` where there were no words, else
  *   `failed` or `repetition`.
@@ -44,7 +45,7 @@
  * @typedef {{type: 'warning', message: string}} Warning
  * @typedef {{type: 'error', message: string, where: string}} ServerError
  * @typedef {{type: 'pong'}} Pong
- * @typedef {AuthRequired | Hello | Resumed | Ready | Status | Realtime | Retracted | Final | Closed | Timeline | Heartbeat | Clear
+ * @typedef {AuthRequired | Hello | Resumed | Ready | Status | Realtime | Retracted | Final | TurnResumed | Closed | Timeline | Heartbeat | Clear
  *           | Warning | ServerError | Pong} AnyEvent
  * @typedef {AnyEvent & {seq?: number}} ServerEvent `seq` is its number in the session
  * @typedef {'start' | 'stop' | 'clear' | 'ping'} CommandName
@@ -191,6 +192,7 @@ const readers = {
           segment: segmentTimes(raw.segment),
         }
       : null,
+  turn_resumed: (raw) => (Number.isInteger(raw.segmentId) ? { type: 'turn_resumed', segmentId: Number(raw.segmentId) } : null),
   timeline: readTimeline,
   heartbeat: (raw) => ({
     type: 'heartbeat',

@@ -64,6 +64,8 @@ export function logLine(event) {
       return line('details', `Words of ${event.segmentId} withdrawn`);
     case 'final':
       return line('speech', `Final text of ${event.segmentId}`, event.text, 'good');
+    case 'turn_resumed':
+      return line('speech', `Speech of ${event.segmentId} goes on`);
     case 'closed': {
       const tone = event.reason === 'failed' || event.reason === 'repetition' ? 'warning' : 'info';
       return line('speech', `No text for ${event.segmentId}`, `${closedReason(event.reason)}.`, tone);

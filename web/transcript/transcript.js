@@ -5,7 +5,7 @@
  * Segment ids start again with every session, so a block is identified by its connection number and its id together.
  */
 
-/** @import { Closed, Final, Realtime, SegmentTimes, Timeline } from '../connection/protocol.js' */
+/** @import { Closed, Final, Realtime, SegmentTimes, Timeline, TurnResumed } from '../connection/protocol.js' */
 
 /**
  * @typedef {'live' | 'final' | 'lost'} BlockPhase
@@ -153,6 +153,12 @@ export class Transcript {
     this.#loseLiveBlocks('unknown', (live) => live.segmentId < event.segmentId);
     this.#put(this.#makeBlock(event, block, { phase: 'final', stable: event.text, unstable: '', isUncertain: false }));
     return true;
+  }
+
+  /** @param {TurnResumed} event the final was early: its words stay until the next partial or final replaces them */
+  turnResumed({ segmentId }) {
+    const { block } = this.#find(segmentId);
+    if (block?.phase === 'final') this.#put({ ...block, phase: 'live' });
   }
 
   /** @param {Closed} event */
