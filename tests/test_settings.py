@@ -95,6 +95,8 @@ ADDED = {
     "stream_stall_timeout_s",
     "idle_timeout_s",
     "keep_sound_tags",
+    "endpointing",
+    "unfinished_silence_duration",
     "shutdown_grace_s",
     "allowed_hosts",
     "allowed_origins",

@@ -43,6 +43,7 @@ TOKENS = {
     *packets.SampleFormat,
     "auth",
     "auth_required",
+    "turn_resumed",
     "wake_word_enabled",
     "no_speech",
     "recording_stop",

@@ -27,6 +27,7 @@ class Recorder:
     """Stands in for pipeline, utterances and publisher: records what is processed."""
 
     speaking = False
+    waits_for_answer = False
 
     def __init__(self) -> None:
         self.processed: list[object] = []

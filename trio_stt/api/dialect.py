@@ -124,8 +124,12 @@ class Wire(Protocol):
 
 
 def session_settings(settings: Settings, **changes: object) -> Settings:
-    """The settings in force, for the session of a dialect: no dialect knows `resume`, nor this server's wake words."""
-    return settings.model_copy(update={"resume_grace_s": 0.0, "wakeword_backend": "", **changes})
+    """The settings in force, for the session of a dialect.
+
+    No dialect knows `resume` or this server's wake words, nor can one take a final back, as adaptive endpointing may.
+    """
+    fixed = {"resume_grace_s": 0.0, "wakeword_backend": "", "endpointing": "fixed"}
+    return settings.model_copy(update=fixed | changes)
 
 
 async def serve_dialect(

@@ -81,9 +81,9 @@ class AudioProcessor:
     async def answer_questions(self) -> None:
         """Apply the answers to questions of adaptive endpointing until cancelled."""
         while True:
-            question, verdict = await self._utterances.turns.next_answer()
+            question, turn_state = await self._utterances.turns.next_answer()
             try:
-                self._utterances.answer(question, verdict)
+                self._utterances.answer(question, turn_state)
             except Exception as error:  # noqa: BLE001 - logged there
                 self._abandon_utterance(error)
 

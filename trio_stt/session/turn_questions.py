@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trio_stt.errors import EngineError, JobDropped
 from trio_stt.lanes.job import JobResult, Ticket
 from trio_stt.session.context import SessionContext
-from trio_stt.speech.endpointing import Verdict, judge
+from trio_stt.speech.endpointing import TurnState, judge
 from trio_stt.speech.events import TurnQuestion
 from trio_stt.speech.sound_tags import without_sound_tags
 
@@ -55,7 +55,7 @@ class TurnQuestions:
         while self._open is not None:
             await self._changed.wait()
 
-    async def next_answer(self) -> tuple[TurnQuestion, Verdict]:
+    async def next_answer(self) -> tuple[TurnQuestion, TurnState]:
         """Wait for a question, and for its answer; the caller then calls `void`."""
         while True:
             now, changed = self._open, self._changed
@@ -63,22 +63,22 @@ class TurnQuestions:
                 with trio.CancelScope() as scope:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(_cancel_after, changed, scope)
-                        verdict = await self._judge(now)
+                        turn_state = await self._judge(now)
                         nursery.cancel_scope.cancel()
                 if self._open is now and not scope.cancelled_caught:
-                    return now.question, verdict
+                    return now.question, turn_state
             else:
                 await changed.wait()
 
-    async def _judge(self, asked: _Open) -> Verdict:
+    async def _judge(self, pending: _Open) -> TurnState:
         sound: list[float | None] = []
 
         async def listen() -> None:
-            sound.append(await self._host.turn_probability(asked.clip, patient=not self._live))
+            sound.append(await self._host.turn_probability(pending.clip, patient=not self._live))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listen)
-            result = await _result(asked.ticket)
+            result = await _result(pending.ticket)
         text = None if result is None else without_sound_tags(result.transcript.text)
         return judge(text, sound[0])
 

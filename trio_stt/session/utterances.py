@@ -16,7 +16,7 @@ from trio_stt.session.finals import Finals
 from trio_stt.session.partials import Partials
 from trio_stt.session.turn_questions import TurnQuestions
 from trio_stt.session.wake_word_reporter import WakeWordReporter
-from trio_stt.speech.endpointing import Verdict
+from trio_stt.speech.endpointing import TurnState
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
@@ -158,10 +158,10 @@ class Utterances:
         self._state.next_segment_id += 1
         self._publisher.recording_started(utterance)
 
-    def answer(self, question: TurnQuestion, verdict: Verdict) -> None:
+    def answer(self, question: TurnQuestion, turn_state: TurnState) -> None:
         """Apply the answer to the newest question, and process the audio that waited for it."""
         self.turns.void()
-        self.handle(self._pipeline.answer(question, verdict))
+        self.handle(self._pipeline.answer(question, turn_state))
 
     def give_up_question(self) -> None:
         """Go on without an answer, because it comes too late, and process the audio that waited for it."""

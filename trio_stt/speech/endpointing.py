@@ -67,7 +67,7 @@ _LEADING_WORDS = frozenset(
 words, and punctuation and sound decide."""
 
 
-class Verdict(Enum):
+class TurnState(Enum):
     """Whether the talker is done."""
 
     FINISHED = auto()
@@ -75,7 +75,7 @@ class Verdict(Enum):
     UNFINISHED = auto()
 
 
-def judge(text: str | None, probability: float | None) -> Verdict:
+def judge(text: str | None, probability: float | None) -> TurnState:
     """Judge a pause.
 
     Args:
@@ -84,21 +84,21 @@ def judge(text: str | None, probability: float | None) -> Verdict:
     """
     if text is None:
         unfinished = probability is not None and probability < _IMPROBABLE_SOUND
-        return Verdict.UNFINISHED if unfinished else Verdict.UNKNOWN
+        return TurnState.UNFINISHED if unfinished else TurnState.UNKNOWN
     text = text.strip()
     if rejected_text(text) is not None:
-        return Verdict.UNKNOWN
+        return TurnState.UNKNOWN
     normal = normalized_text(text).normal
     spoken = [normal[start:end] for start, end in words(normal)]
     if _is_open(text, spoken[-1]):
         unfinished = probability is None or probability < _IMPROBABLE
-        return Verdict.UNFINISHED if unfinished else Verdict.UNKNOWN
+        return TurnState.UNFINISHED if unfinished else TurnState.UNKNOWN
     is_sentence = len(spoken) >= _SENTENCE_WORDS
     if probability is None:
         finished = is_sentence
     else:
         finished = probability >= (_PROBABLE_SENTENCE if is_sentence else _PROBABLE_WORD)
-    return Verdict.FINISHED if finished and _ENDS_SENTENCE.search(text) else Verdict.UNKNOWN
+    return TurnState.FINISHED if finished and _ENDS_SENTENCE.search(text) else TurnState.UNKNOWN
 
 
 def _is_open(text: str, last_word: str) -> bool:

@@ -14,7 +14,7 @@ from trio_stt.dsp import WINDOW_SAMPLES, kernels
 from trio_stt.dsp.detector import VadResult
 from trio_stt.dsp.resample import StreamResampler
 from trio_stt.dsp.sample_buffer import SampleBuffer
-from trio_stt.speech.endpointing import Verdict
+from trio_stt.speech.endpointing import TurnState
 from trio_stt.speech.events import SpeechEvent, TurnQuestion, UtteranceEvent
 from trio_stt.speech.segmenter import KEEP_PROBABILITY, Segmenter
 from trio_stt.speech.segmenter_config import SegmenterConfig
@@ -120,9 +120,9 @@ class SpeechPipeline:
         self._append(self._resampler.push(samples))
         return self._process_whole_windows()
 
-    def answer(self, question: TurnQuestion, verdict: Verdict) -> list[SpeechEvent]:
+    def answer(self, question: TurnQuestion, turn_state: TurnState) -> list[SpeechEvent]:
         """Answer a question, and process the audio that waited for it. Without effect if its pause is over."""
-        return [*self._segmenter.answer(question, verdict), *self._process_whole_windows()]
+        return [*self._segmenter.answer(question, turn_state), *self._process_whole_windows()]
 
     def give_up_question(self) -> list[SpeechEvent]:
         """Process the audio that waited for an answer without it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, samples_of
 from trio_stt.dsp.detector import VadResult
-from trio_stt.speech.endpointing import EARLIEST_END_S, Verdict
+from trio_stt.speech.endpointing import EARLIEST_END_S, TurnState
 from trio_stt.speech.events import (
     SilenceConfirmed,
     SpeculationDue,
@@ -44,7 +44,7 @@ class _RunningUtterance:
         confirmed: Whether the pause is long enough to count as silence.
         speculation_end_sample: End of the clip that was last transcribed ahead.
         question: The question whether the talker is done.
-        verdict: Its answer.
+        turn_state: Its answer.
         finished: Whether it was announced that the talker is done.
         resumed_windows: Speech since then: less than a word is no reason to go on.
     """
@@ -56,7 +56,7 @@ class _RunningUtterance:
     confirmed: bool = False
     speculation_end_sample: int | None = None
     question: TurnQuestion | None = None
-    verdict: Verdict | None = None
+    turn_state: TurnState | None = None
     finished: bool = False
     resumed_windows: int = 0
 
@@ -68,7 +68,7 @@ class _RunningUtterance:
     def resume(self) -> None:
         """End the pause."""
         self.confirmed = self.finished = False
-        self.speculation_end_sample = self.question = self.verdict = None
+        self.speculation_end_sample = self.question = self.turn_state = None
         self.resumed_windows = 0
 
 
@@ -107,22 +107,22 @@ class Segmenter:
     def waits_for_answer(self) -> bool:
         """Whether what the next window causes may depend on the answer to the newest question."""
         running = self._running
-        if running is None or running.question is None or running.verdict is not None:
+        if running is None or running.question is None or running.turn_state is not None:
             return False
         silence = self._position + WINDOW_SAMPLES - running.speech_end_sample
         return silence >= min(self._config.speculation_samples or silence, self._config.silence_samples)
 
-    def answer(self, question: TurnQuestion, verdict: Verdict) -> list[UtteranceEvent]:
+    def answer(self, question: TurnQuestion, turn_state: TurnState) -> list[UtteranceEvent]:
         """Answer a question; without effect if its pause is over."""
         if self._running is None or self._running.question is not question:
             return []
-        self._running.verdict = verdict
+        self._running.turn_state = turn_state
         return self._announce_finish(self._running)
 
     def give_up_question(self) -> None:
         """Go on without an answer to the newest question."""
         if self._running is not None and self._running.question is not None:
-            self.answer(self._running.question, Verdict.UNKNOWN)
+            self.answer(self._running.question, TurnState.UNKNOWN)
 
     @property
     def dropped_candidates(self) -> int:
@@ -282,7 +282,7 @@ class Segmenter:
             running.speculation_end_sample = self._position
             events.append(self._ahead(running))
         events += self._announce_finish(running)
-        unfinished = running.verdict is Verdict.UNFINISHED
+        unfinished = running.turn_state is TurnState.UNFINISHED
         if silence >= (self._config.unfinished_samples if unfinished else self._config.silence_samples):
             events.append(self._end(running))
         return events
@@ -293,10 +293,10 @@ class Segmenter:
             return False
         if self._config.question_samples and running.question is None:
             return silence >= self._config.question_samples
-        asked = running.question is not None and running.speculation_end_sample == running.question.end_sample
-        if not self._config.speculation_samples or running.verdict is Verdict.FINISHED:
+        was_question = running.question is not None and running.speculation_end_sample == running.question.end_sample
+        if not self._config.speculation_samples or running.turn_state is TurnState.FINISHED:
             return False
-        return silence >= self._config.speculation_samples and (asked or running.speculation_end_sample is None)
+        return silence >= self._config.speculation_samples and (was_question or running.speculation_end_sample is None)
 
     def _ahead(self, running: _RunningUtterance) -> SpeculationDue:
         start, end = running.start_sample, self._position
@@ -312,7 +312,7 @@ class Segmenter:
 
     def _announce_finish(self, running: _RunningUtterance) -> list[UtteranceEvent]:
         silence = self._position - running.speech_end_sample
-        early = running.verdict is not Verdict.FINISHED or silence < samples_of(EARLIEST_END_S)
+        early = running.turn_state is not TurnState.FINISHED or silence < samples_of(EARLIEST_END_S)
         if early or running.finished or running.question is None:
             return []
         running.finished = True
