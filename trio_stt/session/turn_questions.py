@@ -3,7 +3,7 @@
 It owns the one question that is open. The segmenter decides what the answer means.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import trio
@@ -19,11 +19,15 @@ from trio_stt.speech.sound_tags import without_sound_tags
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Open:
-    """A question without an answer: the clip that may be the whole utterance, and its speculative final."""
+    """A question without an answer: the clip that may be the whole utterance, and its speculative final.
+
+    `scope` is cancelled when the answer is of no use any more.
+    """
 
     question: TurnQuestion
     clip: NDArray[np.float32]
     ticket: Ticket | None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
 class TurnQuestions:
@@ -58,17 +62,13 @@ class TurnQuestions:
     async def next_answer(self) -> tuple[TurnQuestion, TurnState]:
         """Wait for a question, and for its answer; the caller then calls `void`."""
         while True:
-            now, changed = self._open, self._changed
-            if now is not None:
-                with trio.CancelScope() as scope:
-                    async with trio.open_nursery() as nursery:
-                        nursery.start_soon(_cancel_after, changed, scope)
-                        turn_state = await self._judge(now)
-                        nursery.cancel_scope.cancel()
-                if self._open is now and not scope.cancelled_caught:
+            while self._open is None:
+                await self._changed.wait()
+            now = self._open
+            with now.scope:
+                turn_state = await self._judge(now)
+                if self._open is now:
                     return now.question, turn_state
-            else:
-                await changed.wait()
 
     async def _judge(self, pending: _Open) -> TurnState:
         sound: list[float | None] = []
@@ -82,15 +82,12 @@ class TurnQuestions:
         text = None if result is None else without_sound_tags(result.transcript.text)
         return judge(text, sound[0])
 
-    def _set(self, now: _Open | None) -> None:
-        self._open = now
+    def _set(self, new: _Open | None) -> None:
+        if self._open is not None:
+            self._open.scope.cancel()
+        self._open = new
         self._changed.set()
         self._changed = trio.Event()
-
-
-async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
 
 
 async def _result(ticket: Ticket | None) -> JobResult | None:
