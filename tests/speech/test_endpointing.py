@@ -145,7 +145,7 @@ def test_question_waits_for_its_answer_before_the_next_clip_is_due() -> None:
     assert kinds(feed(machine, SILENCE, 1)) == ["SpeculationDue"]
 
 
-def test_question_later_than_the_end_is_never_asked() -> None:
+def test_question_later_than_the_end_is_never_put() -> None:
     machine = adaptive(post_speech_silence_duration=0.16)
     feed(machine, SPEECH, 20)
     assert kinds(feed(machine, SILENCE, 10)) == ["SilenceConfirmed", "UtteranceEnded"]

@@ -278,16 +278,16 @@ class Segmenter:
                 return events
             running.confirmed = True
             events.append(SilenceConfirmed(utterance=self._utterances))
-        if self._ahead_is_due(running, silence):
+        if self._speculation_is_due(running, silence):
             running.speculation_end_sample = self._position
-            events.append(self._ahead(running))
+            events.append(self._new_speculation(running))
         events += self._announce_finish(running)
         unfinished = running.turn_state is TurnState.UNFINISHED
         if silence >= (self._config.unfinished_samples if unfinished else self._config.silence_samples):
             events.append(self._end(running))
         return events
 
-    def _ahead_is_due(self, running: _RunningUtterance, silence: int) -> bool:
+    def _speculation_is_due(self, running: _RunningUtterance, silence: int) -> bool:
         """Whether a clip is to be transcribed ahead now: one for the question, and a later one unless that is final."""
         if not running.spoken:
             return False
@@ -298,7 +298,7 @@ class Segmenter:
             return False
         return silence >= self._config.speculation_samples and (was_question or running.speculation_end_sample is None)
 
-    def _ahead(self, running: _RunningUtterance) -> SpeculationDue:
+    def _new_speculation(self, running: _RunningUtterance) -> SpeculationDue:
         start, end = running.start_sample, self._position
         if not self._config.question_samples or running.question is not None:
             return SpeculationDue(utterance=self._utterances, start_sample=start, end_sample=end)
