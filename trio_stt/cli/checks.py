@@ -22,7 +22,7 @@ from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.catalogue import ENTRIES
-from trio_stt.server.build import build_server, engine_configs
+from trio_stt.server.build import build_server, engine_configs, will_fetch_wake_words
 from trio_stt.settings import Settings, declarations, settings_from_environment
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?")
@@ -106,8 +106,11 @@ def lanes(settings: Settings) -> tuple[LaneCheck, ...]:
 def start_refusal(settings: Settings) -> str | None:
     """Why a server with these settings would not start, apart from engines and address; None if it would.
 
-    The folder for recordings is created, as at a start.
+    The folder for recordings is created, as at a start. Wake words whose models are downloaded at the start are not
+    checked.
     """
+    if will_fetch_wake_words(settings):
+        settings = settings.model_copy(update={"wakeword_backend": ""})
     try:
         ServerConfig().use_certificate(settings)
         build_app(build_server(settings))

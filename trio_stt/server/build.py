@@ -116,8 +116,14 @@ def fetch_wake_words(settings: Settings) -> None:
     Raises:
         ModelError: They cannot be downloaded.
     """
-    if uses_openwakeword(settings) and packaged_models() is None and not settings.offline:
+    if will_fetch_wake_words(settings):
         model_resolver.fetch(OPENWAKEWORD, _models(settings))
+
+
+def will_fetch_wake_words(settings: Settings) -> bool:
+    """Whether openWakeWord's models have to be downloaded for these settings, and may be."""
+    is_missing = uses_openwakeword(settings) and packaged_models() is None
+    return is_missing and not settings.offline and _models(settings).find(OPENWAKEWORD) is None
 
 
 def _models(settings: Settings) -> ModelCache:
