@@ -17,6 +17,7 @@
      ├── ServerClosing         the server is shutting down and refuses new sessions
      ├── HostError             the installed Hypercorn or Quart does not use a name that trio-stt replaces
      ├── AudioFileError        a file is not audio, or cannot be read
+     ├── LanguageUnavailable   one session cannot have the language that its client chose
      └── ModelError            a model cannot be found in the catalogue, downloaded, stored or removed
           └── DownloadInterrupted  the network or the other server failed; another attempt may succeed
 
@@ -120,6 +121,10 @@ class HostError(TrioSttError):
 
 class AudioFileError(TrioSttError):
     """A file is not audio, or cannot be read."""
+
+
+class LanguageUnavailable(TrioSttError):  # noqa: N818 - as above
+    """One session cannot have the language that its client chose; the message says what the model has."""
 
 
 class ModelError(TrioSttError):

@@ -148,7 +148,7 @@ def test_info_matches_behaviour(engine: Engine, reading: Reading) -> None:
     if info.times == "words":
         assert [piece.text for piece in transcript.segments] == transcript.text.split()
     assert info.device in info.devices
-    assert reading.language in (None, *info.languages) or engine.info.engine in REMOTE
+    assert reading.language in (None, *info.languages.known) or engine.info.engine in REMOTE
     assert info.streaming is isinstance(engine, StreamingEngine)
     assert info.max_batch >= 1
 

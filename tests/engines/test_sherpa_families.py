@@ -13,7 +13,7 @@ from tests.support.fake_recognizers import ENGINE_OF, FAMILIES, empty_model
 from tests.support.tone_models import END_HZ, ONE_HZ, THREE_HZ, TWO_HZ, spoken
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines import registry
-from trio_stt.lanes.engines.base import Engine, EngineConfig
+from trio_stt.lanes.engines.base import Engine, EngineConfig, Hints, Request
 from trio_stt.lanes.engines.sherpa import trial
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
@@ -122,10 +122,12 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFactory:
         (COHERE, "de", {"language": "FR "}, "fr"),
         (SENSE_VOICE, "zh", {}, "zh"),
         (SENSE_VOICE, None, {}, ""),
-        (SENSE_VOICE, "auto", {}, "auto"),
+        (SENSE_VOICE, "auto", {}, ""),
+        (SENSE_VOICE, "zh_CN", {}, "zh"),
         (FUNASR_NANO, "ja", {}, "日文"),
         (QWEN3, "en", {}, "English"),
         (QWEN3, "german", {}, "German"),
+        (QWEN3, "en-US", {"language": "Cantonese"}, "Cantonese"),
         (QWEN3, None, {}, ""),
     ],
 )
@@ -138,6 +140,21 @@ def test_language_is_passed_with_the_models_name(
         loaded.transcribe(batch_of(SENTENCE))
     assert recorder.keywords.get("language", recorder.language) == passed
     assert recorder.keywords["provider"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("family", "chosen", "passed"),
+    [(COHERE, "fr", "fr"), (QWEN3, "fr", "French"), (QWEN3, "auto", ""), (SENSE_VOICE, "zh", "")],
+    ids=["a code", "a name", "detected", "not for one clip"],
+)
+def test_request_chooses_its_language_where_the_model_can(
+    family: Family, chosen: str, passed: str, models: ModelFactory
+) -> None:
+    recorder = models.recorder(family)
+    loaded = registry.load(replace(models.config(family), language="en"))
+    with pytest.raises(TranscriptionFailed, match="nothing was loaded"):
+        loaded.transcribe([Request(samples=SENTENCE, hints=Hints(language=chosen))])
+    assert recorder.language == passed
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from trio_stt.errors import CommandError, PacketError
-from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
+from trio_stt.protocol.commands import Command, Flush, Resume, Start, parse_command
 from trio_stt.protocol.events import Flushed, encode
 from trio_stt.protocol.packets import SampleFormat, build_packet, parse_packet
 
@@ -24,10 +24,25 @@ SEEDS = (
     build_packet(bytes(64), rate_hz=48_000, channels=2),
     build_packet(bytes(63), rate_hz=8_000, coding=SampleFormat.MULAW),
     *(json.dumps({"type": kind}).encode() for kind in Command),
+    b'{"type":"start","language":"de","prompt":"Ada","interim":false}',
     b'{"type":"flush","id":"one"}',
     b'{"type":"resume","token":"a.b","seq":1}',
 )
-KEYS = ("type", "flush", "resume", "token", "seq", "sampleRate", "channels", "frames", "format")
+KEYS = (
+    "type",
+    "start",
+    "language",
+    "prompt",
+    "interim",
+    "flush",
+    "resume",
+    "token",
+    "seq",
+    "sampleRate",
+    "channels",
+    "frames",
+    "format",
+)
 WORDS = (*KEYS, *SampleFormat, "null")
 
 
@@ -51,7 +66,7 @@ def check_input(data: bytes) -> None:
     except UnicodeDecodeError:
         pass  # no text frame has such bytes
     else:
-        assert isinstance(command, Command | Flush | Resume)
+        assert isinstance(command, Command | Start | Flush | Resume)
         if isinstance(command, Flush):
             encode(Flushed(session_id="", id=command.id))
 

@@ -29,6 +29,7 @@ from trio_stt.lanes.engines.base import (
     Request,
     Transcript,
 )
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.job import Job, JobKind, JobResult
@@ -39,7 +40,7 @@ from trio_stt.lanes.shared_engine import SharedEngine
 
 Batch = Sequence[NDArray[np.float32]]
 
-INFO = EngineInfo(engine="fake", model="fake-model", device="cpu")
+INFO = EngineInfo(engine="fake", model="fake-model", device="cpu", languages=LanguageSupport(assumed="en"))
 
 
 def clip(samples: int) -> NDArray[np.float32]:

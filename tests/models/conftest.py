@@ -78,7 +78,7 @@ def one_folder(web: FileServer, **contents: bytes) -> ModelSpec:
 
 def _entry(form: ModelFormat, place: str, *sources: ModelSource) -> ModelSpec:
     return ModelSpec(
-        engine="whisper_cpp", name="mine", languages="en", licence="MIT", form=form, place=place, sources=sources
+        engine="whisper_cpp", name="mine", languages=("en",), licence="MIT", form=form, place=place, sources=sources
     )
 
 

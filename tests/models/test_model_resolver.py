@@ -43,7 +43,7 @@ def entry(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
     known = ModelSpec(
         engine=ENGINE,
         name=NAME,
-        languages="tones",
+        languages=(),
         licence="MIT",
         form=release.form,
         place=release.place,

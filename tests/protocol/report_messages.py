@@ -120,7 +120,13 @@ SCHEDULER = SchedulerReport(
             model="tiny-en",
             device="cpu",
             capabilities=Capabilities(
-                streaming=False, max_batch=1, devices=("cpu",), languages=("en",), prompt=False, times="none"
+                streaming=False,
+                max_batch=1,
+                devices=("cpu",),
+                languages=("en",),
+                language_per_session=False,
+                prompt=False,
+                times="none",
             ),
         ),
         "realtime": WorkerReport(

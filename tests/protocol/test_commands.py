@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_stt.errors import CommandError
-from trio_stt.protocol.commands import Command, Flush, parse_command
+from trio_stt.protocol.commands import MAX_PROMPT_CHARACTERS, Command, Flush, Start, parse_command
 
 
 @pytest.mark.contract("2.2")
@@ -33,7 +33,15 @@ def test_commands_parse_with_extra_keys(command: Command) -> None:
         ("{}", "unknown command type None"),
         ('{"type": "dance"}', "unknown command type 'dance'"),
         ('{"type": ["start"]}', r"unknown command type \['start'\]"),
-        ('{"type": "START"}', "unknown command type 'START'"),
+        (
+            '{"type": "START"}',
+            "unknown command type 'START'; known are start, stop, clear, ping, metrics, flush, resume",
+        ),
+        ('{"type": "start", "language": 7}', "start language must be a string of at most 64 characters or null"),
+        ('{"type": "start", "language": "' + "x" * 65 + '"}', "start language must be a string of at most 64"),
+        ('{"type": "start", "prompt": ["Ada"]}', "start prompt must be a string of at most 10000 characters or null"),
+        ('{"type": "start", "interim": "no"}', "start interim must be true, false or null"),
+        ('{"type": "start", "interim": 0}', "start interim must be true, false or null"),
     ],
 )
 def test_invalid_commands_are_rejected_with_a_reason(text: str, message: str) -> None:
@@ -69,3 +77,17 @@ def test_invalid_flush_id_is_rejected_and_names_the_allowed_types(unfit: str) ->
     allowed = "a string of at most 256 characters, an integer of 64 bits or null"
     with pytest.raises(CommandError, match=f"flush id must be {allowed}"):
         parse_command(f'{{"type": "flush", "id": {unfit}}}')
+
+
+@pytest.mark.parametrize(
+    ("fields", "start"),
+    [
+        ("", Start()),
+        (', "language": "de", "extra": 1', Start(language="de")),
+        (', "language": null, "prompt": "", "interim": false', Start(language=None, prompt="", interim=False)),
+        (f', "prompt": "{"x" * MAX_PROMPT_CHARACTERS}"', Start(prompt="x" * MAX_PROMPT_CHARACTERS)),
+    ],
+    ids=["none", "one", "all", "longest"],
+)
+def test_start_has_what_the_client_chose(fields: str, start: Start) -> None:
+    assert parse_command(f'{{"type": "start"{fields}}}') == start

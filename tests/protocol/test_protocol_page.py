@@ -147,8 +147,10 @@ def test_every_table_of_fields_is_one_of_these() -> None:
 
 def test_every_command_is_documented() -> None:
     named = set(re.findall(r"^\| `(\w+)` \|", section("Commands"), re.MULTILINE))
-    assert named == {*commands.Command, "flush", "resume", "auth"}
+    assert named == {"start", *commands.Command, "flush", "resume", "auth"}
     assert f"at most {commands.MAX_FLUSH_ID_CHARACTERS} characters" in section("Commands")
+    assert f"at most {commands.MAX_LANGUAGE_CHARACTERS} characters" in section("Commands")
+    assert f"at most {commands.MAX_PROMPT_CHARACTERS:,};" in section("Commands")
     assert f"{commands.MAX_COMMAND_BYTES:,} characters" in section("Commands")
 
 

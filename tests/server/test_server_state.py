@@ -209,7 +209,7 @@ async def test_health_reports_engine_capabilities_once_loaded() -> None:
 
         assert reported() == {"main": None, "realtime": None}
         await server.server_state.lanes.wait_loaded()
-        known = {"devices": ["cpu"], "languages": [], "prompt": False, "times": "none"}
+        known = {"devices": ["cpu"], "languages": [], "languagePerSession": False, "prompt": False, "times": "none"}
         assert reported() == {
             "main": known | {"streaming": False, "maxBatch": 1},
             "realtime": known | {"streaming": True, "maxBatch": 8},

@@ -6,7 +6,7 @@ import trio
 import trio.testing
 
 from tests.lanes.fakes import virtual_time
-from trio_stt.protocol.commands import Command
+from trio_stt.protocol.commands import Command, Start
 from trio_stt.session.inbox import SHED_AFTER_S, Audio, Gap, Inbox
 
 
@@ -22,12 +22,12 @@ async def numbers(inbox: Inbox, count: int) -> list[object]:
 @pytest.mark.contract("4.1")
 async def test_audio_and_commands_come_out_in_order() -> None:
     inbox = Inbox(10)
-    inbox.put_marker(Command.START)
+    inbox.put_marker(Start())
     await inbox.put_audio(audio(1))
     inbox.put_marker(Command.STOP)
     await inbox.put_audio(audio(2))
     assert inbox.queued_windows == 2
-    assert await numbers(inbox, 4) == [Command.START, 1, Command.STOP, 2]
+    assert await numbers(inbox, 4) == [Start(), 1, Command.STOP, 2]
     assert inbox.queued_windows == 0
 
 

@@ -17,6 +17,7 @@ from trio_stt.dsp.boundary import BoundaryDetector
 from trio_stt.lanes.engines import base
 from trio_stt.lanes.partial_policy import MAX_PARTIAL_INTERVAL_S, MIN_PARTIAL_WINDOW_S, PARTIAL_ROUND_S
 from trio_stt.protocol.events import State
+from trio_stt.session.active_utterance import UtteranceHints
 from trio_stt.session.context import SessionState
 from trio_stt.session.counters import SessionCounters
 from trio_stt.session.partials import Partials
@@ -62,6 +63,7 @@ class Utterance:
     silent: bool = False
     spoken: bool = True
     stream_key: base.StreamKey = field(default_factory=base.StreamKey)
+    hints: UtteranceHints = UtteranceHints(final=base.NO_HINTS, partial=base.NO_HINTS)  # noqa: RUF009 - frozen
 
 
 class LiveUtterance:

@@ -24,7 +24,7 @@ if __name__ == "__main__":
         ModelSpec(
             engine="whisper_cpp",
             name="mine",
-            languages="en",
+            languages=("en",),
             licence="MIT",
             form=ModelFormat.FILE,
             place=source.name,

@@ -15,7 +15,7 @@ import trio
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.message_rate import MessageRateLimiter
 from trio_stt.api.websocket_transport import CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL, CLOSE_POLICY
-from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import Event, decode
 from trio_stt.protocol.packets import AudioPacket, SampleFormat
 from trio_stt.server.server_state import ServerState
@@ -70,14 +70,15 @@ class Step:
 
     Attributes:
         frames: For the client, at once.
-        to_session: Audio and commands for the session. The session gets `start` before the first of them.
+        to_session: Audio and commands for the session. The session gets a `start` before the first of them,
+            unless that is one. Each `Start` may choose the language and the prompt of what follows.
         close: The end of the connection.
         is_audio: Whether the frame counts as audio for the rate limits: too much of it is delayed, while a client
             that sends too many other frames is disconnected.
     """
 
     frames: Sequence[Frame] = ()
-    to_session: Sequence[ClientAudio | Command | Flush] = ()
+    to_session: Sequence[ClientAudio | Command | Start | Flush] = ()
     close: Close | None = None
     is_audio: bool = False
 
@@ -260,7 +261,8 @@ class _DialectConnection:
             await self._send(step.frames)
         if step.to_session and not self._started:
             self._started = True
-            self._waiting.append(Command.START)
+            if not isinstance(step.to_session[0], Start):
+                self._waiting.append(Start())
         for item in step.to_session:
             self._waiting.extend(_packets(item) if isinstance(item, ClientAudio) else (item,))
         self.close = step.close

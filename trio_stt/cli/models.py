@@ -35,6 +35,7 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     name: str
     other_names: tuple[str, ...]
     languages: str
+    language_codes: tuple[str, ...]
     licence: str
     size_bytes: int | None
     has_checksum: bool
@@ -144,7 +145,7 @@ def _as_table(entries: list[ModelSpec], cache: ModelCache) -> str:
             entry.engine,
             entry.name,
             human_size(entry.size_bytes),
-            entry.languages,
+            entry.languages_shown,
             entry.licence,
             "embedded" if embedded(entry) else "yes" if cache.find(entry) else "",
             FIRST_CHOICES.get((entry.engine, entry.name), ""),
@@ -162,7 +163,8 @@ def _as_json(entries: list[ModelSpec], cache: ModelCache) -> str:
             engine=entry.engine,
             name=entry.name,
             other_names=entry.aliases,
-            languages=entry.languages,
+            languages=entry.languages_shown,
+            language_codes=entry.languages,
             licence=entry.licence,
             size_bytes=entry.size_bytes,
             has_checksum=entry.is_pinned,

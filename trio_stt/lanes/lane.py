@@ -13,6 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
 from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
@@ -121,10 +122,14 @@ class Lane:
         return self.state in (LaneState.LOADING, LaneState.READY, LaneState.RESTARTING)
 
     @property
+    def engine(self) -> EngineInfo | None:
+        """What was loaded, or None before."""
+        return self._health.info
+
+    @property
     def streaming(self) -> bool:
         """Whether the engine decodes utterances as they grow; False until it is loaded."""
-        info = self._health.info
-        return info is not None and info.streaming
+        return self.engine is not None and self.engine.streaming
 
     @property
     def partial_policy(self) -> PartialPolicy:

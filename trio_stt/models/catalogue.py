@@ -33,6 +33,18 @@ def find(engine: str, name: str) -> ModelSpec | None:
     return next((entry for entry in ENTRIES if entry.engine == engine and name in entry.names), None)
 
 
+def languages_of(engine: str, *names: str) -> tuple[str, ...]:
+    """Codes of the languages of a model by its names, or that of its file or folder; empty if they are not known."""
+    return next(
+        (
+            entry.languages
+            for entry in ENTRIES
+            if entry.engine == engine and not {*entry.names, entry.place}.isdisjoint(names)
+        ),
+        (),
+    )
+
+
 def choose(name: str, *, engine: str | None = None) -> ModelSpec:
     """The one model with this name, of one engine or of all.
 

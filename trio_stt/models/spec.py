@@ -43,7 +43,8 @@ class ModelSpec:
         engine: Canonical name of the engine that runs it.
         name: Value of `--model`.
         aliases: Other names of the model, for the same engine.
-        languages: Codes, or a description if there are many.
+        languages: Codes of the languages that it transcribes; empty if they are too many to list.
+        coverage: A description of the languages where there are many.
         licence: Licence of the weights, an SPDX identifier if there is one.
         form: Its form on disk.
         place: Name of its file or folder in the cache, which the engine also looks for by itself.
@@ -53,7 +54,8 @@ class ModelSpec:
     engine: str
     name: str
     aliases: tuple[str, ...] = ()
-    languages: str
+    languages: tuple[str, ...]
+    coverage: str = ""
     licence: str
     form: ModelFormat
     place: str
@@ -63,6 +65,11 @@ class ModelSpec:
     def names(self) -> tuple[str, ...]:
         """Every name, the preferred one first."""
         return (self.name, *self.aliases)
+
+    @property
+    def languages_shown(self) -> str:
+        """The languages in a few words."""
+        return self.coverage or " ".join(self.languages)
 
     @property
     def size_bytes(self) -> int | None:

@@ -3,6 +3,7 @@
 Every file is of one revision; several independent public manifests agree on its size and checksum.
 """
 
+from trio_stt.models.model_languages import WHISPER, WHISPER_V3
 from trio_stt.models.spec import MULTILINGUAL, ModelFormat, ModelSource, ModelSpec
 
 _Files = dict[str, tuple[int, str]]
@@ -36,12 +37,14 @@ def _entry(
     config: tuple[int, str],
     aliases: tuple[str, ...] = (),
 ) -> ModelSpec:
+    english = ".en" in name or name.startswith("distil-")
     url = f"https://huggingface.co/{repository}/resolve/{revision}"
     return ModelSpec(
         engine="faster_whisper",
         name=name,
         aliases=(*aliases, repository),
-        languages="en" if ".en" in name or name.startswith("distil-") else MULTILINGUAL,
+        languages=("en",) if english else WHISPER_V3 if "v3" in name else WHISPER,
+        coverage="" if english else MULTILINGUAL,
         licence="MIT",
         form=ModelFormat.FOLDER,
         place=repository.partition("/")[2],

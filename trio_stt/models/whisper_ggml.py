@@ -3,6 +3,7 @@
 Sizes and checksums are those of the hub's own listing of `ggerganov/whisper.cpp` at the revision below.
 """
 
+from trio_stt.models.model_languages import WHISPER, WHISPER_V3
 from trio_stt.models.spec import MULTILINGUAL, ModelFormat, ModelSource, ModelSpec
 
 _URL = "https://huggingface.co/ggerganov/whisper.cpp/resolve/5359861c739e955e79d9a303bcbc70fb988958b1"
@@ -50,7 +51,8 @@ def _entry(name: str, size_bytes: int, sha256: str) -> ModelSpec:
         engine="whisper_cpp",
         name=name,
         aliases=(file,),  # as it is called in whisper.cpp's own documentation
-        languages="en" if ".en" in name else MULTILINGUAL,
+        languages=("en",) if ".en" in name else WHISPER_V3 if "v3" in name else WHISPER,
+        coverage="" if ".en" in name else MULTILINGUAL,
         licence="MIT",
         form=ModelFormat.FILE,
         place=file,

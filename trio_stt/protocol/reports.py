@@ -69,12 +69,13 @@ class QueueReport(Report, frozen=True, kw_only=True):
 
 
 class Capabilities(Report, frozen=True, kw_only=True):
-    """Capabilities of a loaded engine. `languages` is empty if the model decides. Added."""
+    """Capabilities of a loaded engine. `languages` is empty if they are not known. Added."""
 
     streaming: bool
     max_batch: int
     devices: tuple[str, ...]
     languages: tuple[str, ...]
+    language_per_session: bool
     prompt: bool
     times: str
 

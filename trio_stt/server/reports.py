@@ -6,8 +6,7 @@ See docs/protocol.md, HTTP routes.
 from collections.abc import Mapping
 from typing import Literal
 
-import msgspec
-
+from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import LanesStatistics
@@ -124,5 +123,17 @@ def _worker(lane: LaneStatistics) -> WorkerReport:
         hung_threads=engines.hung_threads,
         dropped_partials=work.dropped_partials,
         last_error=engines.last_error,
-        capabilities=msgspec.convert(engine, Capabilities, from_attributes=True) if engine else None,
+        capabilities=_capabilities(engine) if engine else None,
+    )
+
+
+def _capabilities(engine: EngineInfo) -> Capabilities:
+    return Capabilities(
+        streaming=engine.streaming,
+        max_batch=engine.max_batch,
+        devices=engine.devices,
+        languages=engine.languages.known,
+        language_per_session=engine.languages.per_request,
+        prompt=engine.prompt,
+        times=engine.times,
     )

@@ -13,12 +13,12 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.errors import AudioFileError, ServerClosing
-from trio_stt.protocol.commands import Command
+from trio_stt.protocol.commands import Command, Start
 from trio_stt.protocol.events import Error, Final, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
-from trio_stt.session.connection import CloseReason, ConnectionClosed
+from trio_stt.session.connection import CloseReason, ConnectionClosed, Message
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
 from trio_stt.sound.reader import Sound
@@ -44,6 +44,7 @@ class SoundClient:
         sound: The open sound, which is closed at the end.
         on_segment: Called with each utterance that has words, in order.
         on_error: Called with a message for each part that could not be read or transcribed; the rest is transcribed.
+        start: What the session is asked for.
         on_read: Called with the seconds of audio of each block that was read.
 
     Attributes:
@@ -60,6 +61,7 @@ class SoundClient:
         on_segment: Callable[[SpokenSegment], object],
         on_error: Callable[[str], object],
         on_read: Callable[[float], object] = lambda _: None,
+        start: Start | None = None,
     ) -> None:
         self.length_s = 0.0
         self.complete = True
@@ -67,6 +69,7 @@ class SoundClient:
         self._on_segment = on_segment
         self._on_error = on_error
         self._on_read = on_read
+        self._start = start or Start()
         self._blocks = sound.mono_blocks()
         self._packets: deque[bytes] = deque()
         self._session: Session
@@ -107,17 +110,17 @@ class SoundClient:
         if reason is CloseReason.SHUTDOWN:
             raise ServerClosing("the server is shutting down")
 
-    async def receive(self) -> str | bytes:
+    async def receive(self) -> Message:
         """Return `start`, the sound's packets and `stop`, then wait for the last final and raise ConnectionClosed."""
         if not self._started:
             self._started = self._reading = True
-            return _command(Command.START)
+            return self._start
         await trio.lowlevel.checkpoint()
         await self._session.wait_backlog_below(self._max_backlog_s)
         if not self._packets and self._reading:
             await self._read()
             if not self._reading:
-                return _command(Command.STOP)
+                return Command.STOP
         if self._packets:
             return self._packets.popleft()
         await self._session.wait_drained()
@@ -186,7 +189,3 @@ def _segment(name: str, final: Final) -> SpokenSegment:
         text=final.text,
         pieces=final.pieces or (),
     )
-
-
-def _command(command: Command) -> str:
-    return msgspec.json.encode({"type": command}).decode()

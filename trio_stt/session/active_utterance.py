@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
-from trio_stt.lanes.engines.base import StreamKey
+from trio_stt.lanes.engines.base import Hints, StreamKey
 from trio_stt.protocol.segment import PreRecordingBuffer, Segment, WakeWord, iso
 from trio_stt.settings import Settings
 from trio_stt.speech.cadence import CadenceConfig, PartialCadence
@@ -19,6 +19,21 @@ from trio_stt.speech.stitching import Stitcher
 
 END_REASON = "recording_stop"
 """The only `endReason` there is: docs/protocol.md, The segment object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UtteranceHints:
+    """How one utterance is transcribed.
+
+    Attributes:
+        final: For its final.
+        partial: For its partials.
+        interim: Whether it has partials.
+    """
+
+    final: Hints
+    partial: Hints
+    interim: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +53,7 @@ class ActiveUtterance:
         shown: Whether a partial was published.
         early_text: Text of the final that was published in a pause; empty without one.
         spoken: Whether it has at least as much speech as the shortest words; engines invent text for less.
+        hints: How it is transcribed.
         stream_key: Identifies it in streaming engines.
         stitcher: Joins partials of its newest audio to the text before.
     """
@@ -49,6 +65,7 @@ class ActiveUtterance:
     started_at: float
     cadence: PartialCadence
     stabilizer: Stabilizer
+    hints: UtteranceHints
     running: bool = True
     silent: bool = False
     shown: bool = False
@@ -98,6 +115,7 @@ def open_utterance(
     wake_word: WakeWord | UnsetType,
     settings: Settings,
     streamed: bool,
+    hints: UtteranceHints,
 ) -> ActiveUtterance:
     """The utterance that `started` announces.
 
@@ -108,6 +126,7 @@ def open_utterance(
         wake_word: The wake word that opened it.
         settings: The session's settings.
         streamed: Whether its partials come from a streaming engine.
+        hints: How it is transcribed.
     """
     included_s = (started.trigger_sample - started.start_sample) / SAMPLE_RATE_HZ
     preroll = PreRecordingBuffer(
@@ -140,4 +159,5 @@ def open_utterance(
         started_at=started_at,
         cadence=cadence,
         stabilizer=Stabilizer(),
+        hints=hints,
     )

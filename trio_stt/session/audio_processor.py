@@ -8,7 +8,7 @@ import math
 
 import trio
 
-from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import State
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
@@ -131,8 +131,8 @@ class AudioProcessor:
 
     def _execute(self, marker: Marker | None) -> None:
         match marker:
-            case Command.START:
-                self._start()
+            case Start():
+                self._start(marker)
             case Command.STOP:
                 self._stop()
             case Command.CLEAR:
@@ -160,7 +160,8 @@ class AudioProcessor:
         self._utterances.handle(events)
         self._publisher.current_status()
 
-    def _start(self) -> None:
+    def _start(self, start: Start) -> None:
+        self._utterances.hints.choose(start)
         events = []
         if not self._state.streaming:
             self._state.streaming = True

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import trio
 
-from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.packets import AudioPacket
 
-Message = str | bytes | Command | Flush | AudioPacket
+Message = str | bytes | Command | Start | Flush | AudioPacket
 """What a client sends: the text of a command, the bytes of a packet, or either of them parsed already."""
 
 

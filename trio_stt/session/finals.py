@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import EngineError, JobDropped, JobRefused
-from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket
 from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import Where
@@ -57,7 +56,6 @@ class Finals:
         self._session_id = context.session_id
         self._live = context.live
         self._lane = context.host.lanes.lane_for(JobKind.FINAL)
-        self._hints = Hints(prompt=settings.initial_prompt, vad_filter=settings.vad_filter)
         self._keeps_sound_tags = settings.keep_sound_tags
         self._counters = context.counters
         self._state = context.state
@@ -300,7 +298,7 @@ class Finals:
             session_id=self._session_id,
             kind=JobKind.FINAL,
             samples=clip,
-            hints=self._hints,
+            hints=utterance.hints.final,
             from_file=not self._live,
             utterance=utterance.stream_key,
         )

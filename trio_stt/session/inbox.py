@@ -13,7 +13,7 @@ import trio
 from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
-from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.commands import Command, Flush, Start
 
 _WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 """Microseconds of one window of the speech detector, in which the bound of the queue is given."""
@@ -43,7 +43,7 @@ class Gap(enum.Enum):
     """Another session took the speaker slot while the client was disconnected."""
 
 
-Marker = Command | Flush | Gap
+Marker = Command | Start | Flush | Gap
 
 
 class Inbox:

@@ -13,7 +13,6 @@ import trio
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels, samples_of
 from trio_stt.errors import EngineError, JobDropped, JobRefused
-from trio_stt.lanes.engines.base import Hints
 from trio_stt.lanes.job import Job, JobKind, JobResult, Ticket, TicketState
 from trio_stt.protocol.events import State
 from trio_stt.session.active_utterance import ActiveUtterance
@@ -54,7 +53,6 @@ class Partials:
         self._session_id = context.session_id
         self._host = context.host
         self._lane = context.host.lanes.lane_for(JobKind.PARTIAL)
-        self._hints = Hints(prompt=settings.initial_prompt_realtime, vad_filter=settings.vad_filter)
         self._keeps_sound_tags = settings.keep_sound_tags
         self._counters = context.counters
         self._state = context.state
@@ -75,6 +73,8 @@ class Partials:
 
     def update(self, utterance: ActiveUtterance | None, position_sample: int) -> None:
         """Record new audio up to `position_sample`, and the running utterance, if any."""
+        if utterance is not None and not utterance.hints.interim:
+            utterance = None
         if utterance is None and self._utterance is None and not self._state.degraded:
             return  # most sessions, most of the time
         if utterance is not self._utterance:
@@ -98,6 +98,8 @@ class Partials:
 
     def show_speculation(self, utterance: ActiveUtterance, end_sample: int, ticket: Ticket) -> None:
         """Show the speculative final of all audio up to `end_sample` as a partial when its result comes."""
+        if not utterance.hints.interim:
+            return
         older = self._pending
         self._pending = _Pending(utterance, utterance.start_sample, end_sample, ticket)
         if older is not None and older.ticket.state is TicketState.QUEUED:  # it has less audio
@@ -250,7 +252,7 @@ class Partials:
             kind=JobKind.PARTIAL,
             samples=self._read_clip(start_sample, end_sample),
             deadline_s=trio.current_time() + self._host.settings.max_realtime_queue_age_ms / 1000,
-            hints=self._hints,
+            hints=utterance.hints.partial,
             # A streaming engine needs the utterance from its first sample.
             utterance=utterance.stream_key if start_sample == utterance.start_sample else None,
             first=first,

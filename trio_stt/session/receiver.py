@@ -10,7 +10,7 @@ import trio
 from trio_stt.dsp import g711
 from trio_stt.dsp.downmix import Downmixer
 from trio_stt.errors import CommandError, ResumeError, WireError
-from trio_stt.protocol.commands import Command, Flush, Resume, parse_command
+from trio_stt.protocol.commands import Command, Flush, Resume, Start, parse_command
 from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import AudioPacket, SampleFormat, parse_packet
 from trio_stt.session.audio_processor import AudioProcessor
@@ -117,7 +117,7 @@ class Receiver:
                     await self._accept_packet(message)
                 else:
                     # A command without fields is a `str`, too.
-                    command = message if isinstance(message, Command | Flush) else parse_command(message)
+                    command = message if isinstance(message, Command | Start | Flush) else parse_command(message)
                     if isinstance(command, Resume):
                         return self._find_target(command)
                     self._execute(command)
@@ -137,18 +137,18 @@ class Receiver:
             raise ResumeError("resume must be the first message of a connection")
         return ResumeTarget(self._host.registry.find(resume, other_than=self._id), resume)
 
-    def _execute(self, command: Command | Flush) -> None:
+    def _execute(self, command: Command | Start | Flush) -> None:
         if command not in _KEEP_ALIVE:
             self._active_s = trio.current_time()
         match command:
-            case Command.START if self._closed:
+            case Start() if self._closed:
                 pass  # a warning was published when the session began to drain
             case Command.PING:
                 self._publisher.pong()
             case Command.METRICS:
                 self._publisher.metrics()
-            case Command.START | Command.STOP:
-                self._accepting = command is Command.START
+            case Start() | Command.STOP:
+                self._accepting = command is not Command.STOP
                 self._inbox.put_marker(command)
             case Command.CLEAR:
                 self._inbox.drop_audio()

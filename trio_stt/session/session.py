@@ -276,3 +276,4 @@ class Session:
         )
         for error in self._host.startup_errors():
             self._publisher.lane_failed(error)
+        self._utterances.hints.check()

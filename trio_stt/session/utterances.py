@@ -13,6 +13,7 @@ from trio_stt.session.active_utterance import ActiveUtterance, open_utterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
+from trio_stt.session.hints import SessionHints
 from trio_stt.session.partials import Partials
 from trio_stt.session.turn_questions import TurnQuestions
 from trio_stt.session.wake_word_reporter import WakeWordReporter
@@ -31,7 +32,13 @@ from trio_stt.speech.events import (
 
 
 class Utterances:
-    """Applies the pipeline's events to the utterances of one session, and to its `finals` and `partials`."""
+    """Applies the pipeline's events to the utterances of one session, and to its `finals` and `partials`.
+
+    Attributes:
+        hints: What the client chose for its session.
+        finals: The finals of ended utterances.
+        partials: The partials of the running one.
+    """
 
     def __init__(self, context: SessionContext, publisher: EventPublisher) -> None:
         self._id = context.session_id
@@ -45,6 +52,7 @@ class Utterances:
         self._received_at_s = time.time()  # of the last sample
         self._wake_words = WakeWordReporter(context.settings, publisher)
         self.turns = TurnQuestions(context)
+        self.hints = SessionHints(context, publisher)
         self.finals = Finals(context, publisher)
         self.partials = Partials(context, publisher)
 
@@ -153,6 +161,7 @@ class Utterances:
             wake_word=wake_word,
             settings=self._settings,
             streamed=self._host.lanes.lane_for(JobKind.PARTIAL).streaming,
+            hints=self.hints.for_utterance(),
         )
         self._state.utterance = utterance
         self._state.next_segment_id += 1

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError, field_validator, model_valida
 from pydantic.fields import FieldInfo
 
 from trio_stt.errors import SettingError
+from trio_stt.languages import language_code
 from trio_stt.runtime.similar import did_you_mean
 from trio_stt.settings.access_settings import AccessSettings
 from trio_stt.settings.engine_settings import EngineSettings
@@ -94,8 +95,7 @@ class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings,
     @property
     def language_code(self) -> str | None:
         """The language, or None if the model decides."""
-        language = self.language.strip()
-        return None if language.lower() in {"", "auto"} else language
+        return language_code(self.language) or None
 
     @property
     def download_folder(self) -> Path | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from trio_stt.settings.option import (
     MAX_SECONDS,
@@ -11,6 +11,7 @@ from trio_stt.settings.option import (
     UserPath,
     active,
     blank_is_none,
+    canonical_language,
     canonical_name,
     new_sessions,
     parse_json_object,
@@ -47,8 +48,10 @@ class EngineSettings(SettingsGroup):
     """Options of the realtime engine, a JSON object; empty uses those of the final engine."""
     use_main_model_for_realtime: Annotated[bool, startup()] = False
     """One lane with the final model makes the partials, too."""
-    language: Annotated[str, Field(max_length=32), startup()] = "en"
-    """Language of both lanes, a code such as en; auto or empty lets the model decide."""
+    language: Annotated[str, Field(max_length=32), AfterValidator(canonical_language), startup()] = "en"
+    """Language of both lanes: a code or an English name, such as de, de-AT or German; auto or empty lets the model
+    decide. A client may choose another one for its session if the engine can.
+    """
     download_root: Annotated[OptionalText, UserPath, startup()] = None
     """Folder in which relative model names are looked up and to which models are downloaded; empty downloads to the
     user's cache.

@@ -8,6 +8,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from trio_stt.languages import language_code
+
 MAX_SECONDS = 3600.0
 """Upper bound of every duration, in seconds: an hour. Longer ones are typing errors."""
 
@@ -77,6 +79,11 @@ def not_settable() -> Option:
 def canonical_name(value: object) -> object:
     """A name in lower case with underscores; other values unchanged."""
     return value.strip().lower().replace("-", "_") if isinstance(value, str) else value
+
+
+def canonical_language(value: str) -> str:
+    """The code of a language by any of its names; `auto` and blank text stay."""
+    return language_code(value) or value.strip().lower()
 
 
 def split_list(text: str) -> list[str]:

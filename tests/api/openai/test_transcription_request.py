@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import check_language, language_code, language_name
+from trio_stt.api.openai.languages import choose_language
 from trio_stt.api.openai.transcription_request import Chunking, ResponseFormat, TranscriptionRequest, parse_request
+from trio_stt.lanes.engines.language_support import LanguageSupport
 
 SERVER_VAD = '{"type": "server_vad", "threshold": 0.3, "silence_duration_ms": 400, "prefix_padding_ms": 200}'
 
@@ -71,19 +72,9 @@ def test_no_value_raises_anything_else(fields: dict[str, list[str]]) -> None:
         parse_request(fields)
 
 
-@pytest.mark.parametrize("name", ["en", "EN", "en-US", "en_GB", "English", " english "])
-def test_english_has_many_names(name: str) -> None:
-    assert (language_code(name), language_name(language_code(name))) == ("en", "english")
-    check_language([name], "en")
-    check_language(["de", name], "English")
-
-
-@pytest.mark.parametrize(("wanted", "configured"), [([], "en"), (["auto"], "en"), (["de"], ""), (["xx"], "auto")])
-def test_any_language_is_fine_where_none_is_chosen(wanted: list[str], configured: str) -> None:
-    check_language(wanted, configured)
-
-
-def test_other_language_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"transcribes english \(setting language=en-US\), not de") as caught:
-        check_language(["de"], "en-US")
-    assert caught.value.param == "language"
+def test_language_that_the_model_lacks_is_refused() -> None:
+    english = LanguageSupport(known=("en",), loaded="en")
+    assert choose_language(["de", "en-US"], english) is None, "one of several is enough"
+    with pytest.raises(RequestError, match="language: the model does not have 'de'; it has en") as caught:
+        choose_language(["de"], english)
+    assert (caught.value.status, caught.value.param, caught.value.code) == (400, "language", "unsupported_value")

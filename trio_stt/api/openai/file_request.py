@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import UNSET
 from quart import request
 
 from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import check_language
+from trio_stt.api.openai.languages import choose_language
 from trio_stt.api.openai.transcription_request import TranscriptionRequest
 from trio_stt.api.openai.upload import SoundReader, Upload, place, receive_sound
 from trio_stt.api.openai.upload_form import UploadForm
+from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.job import JobKind
+from trio_stt.protocol.commands import Start
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import file_settings
 from trio_stt.settings import Settings
@@ -43,13 +46,31 @@ async def receive_upload(
         wanted = parse(form.finish())
         if wanted.translate:
             _check_translates(server_state)
-        check_language(wanted.languages, server_state.settings.language)
         return wanted
 
     # A client takes a place while it sends its sound, and its session takes one while it is transcribed.
     with place(server_state):
         wanted, sound = await receive_sound(server_state, form.feed, finish, read)
-    return wanted, Upload(server_state, sound, _session_settings(server_state.settings, wanted))
+        try:
+            start, language = await _choose_language(server_state, wanted)
+        except BaseException:
+            sound.close()
+            raise
+    settings = _session_settings(server_state.settings, wanted)
+    return wanted, Upload(server_state, sound, settings, start=start, language=language)
+
+
+async def _choose_language(server_state: ServerState, wanted: TranscriptionRequest) -> tuple[Start, str]:
+    """What the session is asked for, and the code of its language; waits for the engine.
+
+    Raises:
+        RequestError: The model cannot have the language.
+    """
+    lane = server_state.lanes.lane_for(JobKind.FINAL)
+    await lane.wait_loaded()
+    languages = lane.engine.languages if lane.engine else UNKNOWN_LANGUAGES
+    chosen = choose_language(wanted.languages, languages)
+    return Start(language=chosen or UNSET), languages.of_request(chosen) or languages.in_force or ""
 
 
 def _check_translates(server_state: ServerState) -> None:

@@ -18,7 +18,6 @@ from quart.wrappers.response import ResponseBody
 from trio_stt.api.openai.answers import TextDelta, TextDone, body, joined_text, logprobs, sse
 from trio_stt.api.openai.errors import RequestError
 from trio_stt.api.openai.file_request import receive_upload
-from trio_stt.api.openai.languages import language_code, language_name
 from trio_stt.api.openai.models import ModelEntry, ModelList, model_entries
 from trio_stt.api.openai.transcription_request import (
     TranscriptionRequest,
@@ -26,6 +25,7 @@ from trio_stt.api.openai.transcription_request import (
     parse_translation_request,
 )
 from trio_stt.api.openai.upload import Upload, with_request_errors
+from trio_stt.languages import language_name
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
 
@@ -64,24 +64,24 @@ def openai_routes(server_state: ServerState) -> Blueprint:
             response.headers["x-accel-buffering"] = "no"
             response.timeout = None
             return response
-        return await whole_answer(server_state, wanted, upload)
+        return await whole_answer(wanted, upload)
 
     @routes.post("/audio/translations")
     @with_request_errors
     async def translations() -> Response:
-        return await whole_answer(server_state, *await receive_upload(server_state, parse_translation_request))
+        return await whole_answer(*await receive_upload(server_state, parse_translation_request))
 
     return routes
 
 
-async def whole_answer(server_state: ServerState, wanted: TranscriptionRequest, upload: Upload) -> Response:
+async def whole_answer(wanted: TranscriptionRequest, upload: Upload) -> Response:
     """Transcribe a sound; the answer in the format that the client chose.
 
     Raises:
         RequestError: There is no text because of an error.
     """
     segments = await upload.segments()
-    language = language_name("en" if wanted.translate else language_code(server_state.settings.language))
+    language = language_name("en" if wanted.translate else upload.language)
     content, content_type = body(wanted, segments, duration_s=upload.length_s, language=language)
     response = Response(content, content_type=content_type)
     response.timeout = None

@@ -20,6 +20,7 @@ from trio_stt.access.client_identity import client_identity
 from trio_stt.api.openai.errors import RequestError
 from trio_stt.errors import AudioFileError, ServerClosing, ServerFull
 from trio_stt.lanes.job import JobKind
+from trio_stt.protocol.commands import Start
 from trio_stt.protocol.openai_errors import error_json, has_openai_errors
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
@@ -145,13 +146,20 @@ class Upload:
         server_state: The server.
         sound: The open sound, which is closed at the end.
         settings: For its session, with what the request chooses.
+        start: What its session is asked for.
+        language: Code of the language that it is transcribed in; empty if the model detects it.
 
     Attributes:
+        language: As given.
         length_s: Seconds of audio that were read.
     """
 
-    def __init__(self, server_state: ServerState, sound: Sound, settings: Settings) -> None:
+    def __init__(
+        self, server_state: ServerState, sound: Sound, settings: Settings, *, start: Start, language: str
+    ) -> None:
+        self.language = language
         self.length_s = 0.0
+        self._start = start
         self._server_state = server_state
         self._sound = sound
         self._settings = settings
@@ -177,7 +185,7 @@ class Upload:
             words += 1
             on_segment(segment)
 
-        client = SoundClient(self._sound, on_segment=pass_on, on_error=self._errors.append)
+        client = SoundClient(self._sound, on_segment=pass_on, on_error=self._errors.append, start=self._start)
         try:
             await client.transcribe(self._server_state, self._settings, shows_causes=self._shows_causes)
         except (ServerFull, ServerClosing) as error:

@@ -7,11 +7,11 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from trio_stt.api.openai.file_request import receive_upload
-from trio_stt.api.openai.languages import language_code, language_name
 from trio_stt.api.openai.route import whole_answer
 from trio_stt.api.openai.upload import Upload, with_request_errors
 from trio_stt.api.whisper.asr_answers import DetectedLanguage, asr_body
 from trio_stt.api.whisper.asr_request import AsrRequest, parse_asr_request, parse_inference_request
+from trio_stt.languages import language_name
 from trio_stt.server.server_state import ServerState
 from trio_stt.sound.raw_pcm import read_pcm
 from trio_stt.sound.reader import read_sound
@@ -24,14 +24,14 @@ def whisper_routes(server_state: ServerState) -> Blueprint:
     @routes.post("/inference")
     @with_request_errors
     async def inference() -> Response:
-        return await whole_answer(server_state, *await receive_upload(server_state, parse_inference_request))
+        return await whole_answer(*await receive_upload(server_state, parse_inference_request))
 
     @routes.post("/asr")
     @with_request_errors
     async def asr() -> Response:
         wanted, upload = await _receive(server_state)
         segments = await upload.segments()
-        language = "en" if wanted.transcription.translate else language_code(server_state.settings.language)
+        language = "en" if wanted.transcription.translate else upload.language
         return _response(asr_body(wanted, segments, language=language), "text/plain; charset=utf-8")
 
     @routes.post("/detect-language")
@@ -39,7 +39,7 @@ def whisper_routes(server_state: ServerState) -> Blueprint:
     async def detect_language() -> Response:
         _, upload = await _receive(server_state)
         await upload.segments()
-        code = language_code(server_state.settings.language)
+        code = upload.language
         answer = DetectedLanguage(detected_language=language_name(code), language_code=code, confidence=1.0)
         return _response(msgspec.json.encode(answer), "application/json")
 

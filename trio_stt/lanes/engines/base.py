@@ -12,6 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES, LanguageSupport
 from trio_stt.speech.sound_tags import pieces_without_sound_tags, without_sound_tags
 
 SAMPLE_RATE_HZ = 16_000
@@ -68,7 +69,7 @@ class EngineInfo:
         notice: One line that a user should see, such as a fallback, or None.
         streaming: Whether it transcribes an utterance incrementally, see `StreamingEngine`; else whole clips.
         devices: Where it could run here.
-        languages: Codes of the languages that can be chosen; empty if the model decides alone.
+        languages: The languages that it transcribes, and what a request may choose of them.
         prompt: Whether it takes `Hints.prompt`.
         times: What it gives times of.
         translates: Whether it translates to English where `Hints.translate` asks for it.
@@ -81,7 +82,7 @@ class EngineInfo:
     notice: str | None = None
     streaming: bool = False
     devices: tuple[str, ...] = ("cpu",)
-    languages: tuple[str, ...] = ()
+    languages: LanguageSupport = UNKNOWN_LANGUAGES
     prompt: bool = False
     times: Times = "none"
     translates: bool = False
@@ -92,10 +93,12 @@ class Hints:
     """How one session wants its clips transcribed; an engine ignores what it does not have.
 
     Attributes:
+        language: A code that `LanguageSupport.choose` returned, `auto` to detect it; None for the loaded language.
         prompt: Text that primes the model, or None. Never a transcript: no clip may influence another.
         vad_filter: The engine's own speech detector removes silence before the model sees the clip.
     """
 
+    language: str | None = None
     prompt: str | None = None
     vad_filter: bool = False
 

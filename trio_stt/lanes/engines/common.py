@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trio_stt.errors import EngineUnavailable, TranscriptionFailed, first_line
-from trio_stt.lanes.engines.base import EngineInfo, Hints, Request, Transcript
+from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Hints, Request, Transcript
+from trio_stt.lanes.engines.language_support import LanguageSupport
+from trio_stt.languages import language_code
+from trio_stt.models.catalogue import languages_of
 from trio_stt.runtime.packages import install_command, install_hint
 
 Clip = NDArray[np.float32]
@@ -49,14 +52,12 @@ class ClipEngine(ABC):
         model: The loaded model, whatever the backend makes of one.
         info: What was loaded, and where.
         normalize: Scale the peak of each clip to 0.95.
-        language: Code of the language that clips are transcribed in, or None.
     """
 
-    def __init__(self, model: Any, *, info: EngineInfo, normalize: bool, language: str | None = None) -> None:
+    def __init__(self, model: Any, *, info: EngineInfo, normalize: bool) -> None:
         self._loaded = model
         self._info = info
         self._normalize = normalize
-        self.language = language
 
     @property
     def info(self) -> EngineInfo:
@@ -91,6 +92,19 @@ class ClipEngine(ABC):
     @abstractmethod
     def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
         """Transcribe clips, each checked and scaled, with `model`. Returns one transcript for each, in order."""
+
+
+def languages_without_choice(config: EngineConfig, *names: str) -> LanguageSupport:
+    """The languages of a model that takes none: those of the catalogue, or else the one that the setting names.
+
+    Args:
+        config: Of the engine.
+        names: Of the model, and of its file or folder.
+    """
+    known = languages_of(config.engine, config.model, *names)
+    if not known:
+        return LanguageSupport(assumed=language_code(config.language or "") or None)
+    return LanguageSupport(known=known, loaded=known[0] if len(known) == 1 else None)
 
 
 def prepare_clip(clip: Clip, *, engine: str, normalize: bool = False) -> Clip:

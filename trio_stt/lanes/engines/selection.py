@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from trio_stt.errors import EngineError, SettingError
+from trio_stt.languages import language_code
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ def choose_language(
     """Return the code of the language to transcribe, or None if the model is to detect it.
 
     Args:
-        wanted: A code in any case, or nothing.
+        wanted: A language by any of its names, or nothing.
         known: Codes that the model has; with English alone, no language means English.
         engine: Canonical engine name, for messages.
         model: The model's name or path, for messages.
@@ -98,7 +99,7 @@ def choose_language(
     Raises:
         SettingError: The model does not have the language, or needs one.
     """
-    language = (wanted or "").strip().lower()
+    language = language_code(wanted or "")
     if language in known:
         return language
     if tuple(known) == ENGLISH_ONLY:

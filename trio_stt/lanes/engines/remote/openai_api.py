@@ -15,8 +15,10 @@ from pydantic import BeforeValidator, Field
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Times, Transcript
 from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.options import Count, EngineOptions, Integer, Number, decode, option_error
 from trio_stt.lanes.engines.word_times import timed_text
+from trio_stt.languages import language_code
 
 if TYPE_CHECKING:
     from trio_stt.lanes.engines.remote.openai_client import Answer, Client, Service
@@ -32,8 +34,6 @@ _ROUTE = "/audio/transcriptions"
 
 _MIN_SAMPLES = SAMPLE_RATE_HZ // 4
 """Shorter clips are padded with zeros: OpenAI refuses what is shorter than 0.1 s."""
-
-_CODE_CHARACTERS = (2, 3)
 
 
 def _refuse_key(_: object) -> object:
@@ -68,16 +68,18 @@ class OpenAiApi(ClipEngine):
     def _transcribe(self, model: "Client", clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
         """All clips are sent at the same time."""
         padded = [np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size))) for clip in clips]
-        answers = model.transcribe(padded, extra=(("prompt", hints.prompt),) if hints.prompt else ())
+        language = self.info.languages.of_request(hints.language)
+        chosen = (("language", language), ("prompt", hints.prompt))
+        answers = model.transcribe(padded, extra=tuple((name, value) for name, value in chosen if value))
         return [
-            self._transcript(answer, clip.size / SAMPLE_RATE_HZ) for answer, clip in zip(answers, clips, strict=True)
+            self._transcript(answer, language, clip.size / SAMPLE_RATE_HZ)
+            for answer, clip in zip(answers, clips, strict=True)
         ]
 
-    def _transcript(self, answer: "Answer", duration_s: float) -> Transcript:
-        found = (answer.language or "").strip().lower()
+    def _transcript(self, answer: "Answer", language: str | None, duration_s: float) -> Transcript:
         return Transcript(
             text=answer.text.strip(),
-            language=found if len(found) in _CODE_CHARACTERS else self.language,
+            language=language_code(answer.language or "") or language,
             segments=tuple(
                 timed_text(text, item.start, item.end, duration_s=duration_s)
                 for item in answer.words or answer.segments or ()
@@ -97,10 +99,8 @@ def load(config: EngineConfig) -> OpenAiApi:
     key = os.environ.get(options.api_key_env, "").strip() or None
     base_url = options.base_url or os.environ.get(_BASE_URL, "").strip() or _OPENAI_URL
     model = options.model or config.model or _DEFAULT_MODEL
-    language = (options.language or config.language or "").strip().lower() or None
+    language = language_code(options.language or config.language or "") or None
     fields = [("model", model), ("response_format", options.response_format)]
-    if language is not None:
-        fields.append(("language", language))
     if options.temperature is not None:
         fields.append(("temperature", f"{options.temperature:g}"))
     if options.word_timestamps:
@@ -133,10 +133,11 @@ def load(config: EngineConfig) -> OpenAiApi:
         device="remote",
         max_batch=options.max_batch,
         devices=("remote",),
+        languages=LanguageSupport(loaded=language, per_request=True, detects=True),
         prompt=True,
         times=_times(options),
     )
-    return OpenAiApi(client.Client(service), info=info, normalize=config.normalize_audio, language=language)
+    return OpenAiApi(client.Client(service), info=info, normalize=config.normalize_audio)
 
 
 def _times(options: OpenAiOptions) -> Times:

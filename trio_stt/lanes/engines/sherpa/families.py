@@ -11,6 +11,8 @@ from pydantic import Field
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ
 from trio_stt.lanes.engines.options import Count, ExistingPaths, NotNegative, Number
 from trio_stt.lanes.engines.sherpa.family import Family, SherpaOptions
+from trio_stt.languages import language_name
+from trio_stt.models import model_languages
 
 BeamSearch = Literal["greedy_search", "modified_beam_search"]
 Greedy = Literal["greedy_search"]
@@ -113,7 +115,7 @@ MOONSHINE_V1 = Family(
         **_TOKENS,
     },
     options=GreedyOptions,
-    languages={"en": "en", "english": "en"},
+    languages={"en": "en"},
     times="none",
     min_samples=0,
     # Moonshine mishears first and last words that touch the clip's edge. Measured on 13 cuts of 1 to 13 s from seven
@@ -153,40 +155,6 @@ OMNILINGUAL = Family(
     options=OmnilingualOptions,
 )
 
-_QWEN3_LANGUAGES = {
-    "ar": "Arabic",
-    "cs": "Czech",
-    "da": "Danish",
-    "de": "German",
-    "el": "Greek",
-    "en": "English",
-    "es": "Spanish",
-    "fa": "Persian",
-    "fi": "Finnish",
-    "fil": "Filipino",
-    "fr": "French",
-    "hi": "Hindi",
-    "hu": "Hungarian",
-    "id": "Indonesian",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "mk": "Macedonian",
-    "ms": "Malay",
-    "nl": "Dutch",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "ro": "Romanian",
-    "ru": "Russian",
-    "sv": "Swedish",
-    "th": "Thai",
-    "tr": "Turkish",
-    "vi": "Vietnamese",
-    "yue": "Cantonese",
-    "zh": "Chinese",
-}
-"""The languages of Qwen3-ASR, as its model card names them."""
-
 QWEN3 = Family(
     name="Qwen3-ASR",
     factory="from_qwen3_asr",
@@ -194,13 +162,11 @@ QWEN3 = Family(
     files={"conv_frontend": ("conv_frontend.onnx",), **_ENCODER_AND_DECODER, "tokenizer": ("tokenizer",)},
     folder_holds={"tokenizer": ("vocab.json", "merges.txt", "tokenizer_config.json")},
     options=Qwen3Options,
-    languages=_QWEN3_LANGUAGES | {name.lower(): name for name in _QWEN3_LANGUAGES.values()},
+    languages={code: language_name(code).capitalize() for code in model_languages.QWEN3},
     language_by_stream=True,
     audio_tokens_per_s=13,
     times="none",
 )
-
-_COHERE_LANGUAGES = ("ar", "de", "el", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "vi", "zh")
 
 COHERE = Family(
     name="Cohere Transcribe",
@@ -209,7 +175,8 @@ COHERE = Family(
     files={**_ENCODER_AND_DECODER, **_TOKENS},
     renamed={"punctuation": "use_punct"},
     options=CohereOptions,
-    languages={code: code for code in _COHERE_LANGUAGES},
+    languages={code: code for code in model_languages.COHERE},
+    language_by_stream=True,
     language_required=True,
     times="none",
 )
@@ -221,7 +188,7 @@ SENSE_VOICE = Family(
     files={"model": _EITHER_MODEL, **_TOKENS},
     metadata=("lang_auto",),
     options=SenseVoiceOptions,
-    languages={code: code for code in ("auto", "en", "ja", "ko", "yue", "zh")},
+    languages={code: code for code in model_languages.SENSE_VOICE},
 )
 
 PARAFORMER = Family(

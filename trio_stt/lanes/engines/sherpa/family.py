@@ -58,9 +58,9 @@ class Family:
         metadata: Keys in the metadata of the first file that tell this family from another with the same file names.
         renamed: Option → the factory's name for it, where they differ.
         options: What the family takes besides its files.
-        languages: Code or name, in lower case → what the model calls the language; None if it takes none.
+        languages: Code → what the model calls the language; None if it takes none.
         language_required: The model cannot detect the language.
-        language_by_stream: The language is set for each clip, not for the recogniser.
+        language_by_stream: Each clip may have a language; sherpa-onnx then takes the recogniser's for others, if any.
         times: What the model gives times of.
         times_key: Key in the metadata with the encoder's subsampling factor, where sherpa-onnx 2.0.1 takes 4 for it and
             so gives wrong times.

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from trio_stt.errors import EngineUnavailable, ModelMissing
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
-from trio_stt.lanes.engines.common import import_backend
+from trio_stt.lanes.engines.common import import_backend, languages_without_choice
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.options import decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, choose_device
 from trio_stt.lanes.engines.sherpa.kroko_files import (
@@ -27,6 +28,7 @@ from trio_stt.lanes.engines.sherpa.loading import Model, open_recognizer
 from trio_stt.lanes.engines.sherpa.online_families import TRANSDUCER, StreamingTransducerOptions, TailSeconds
 from trio_stt.lanes.engines.sherpa.streaming import open_model
 from trio_stt.lanes.engines.sherpa.streams import MAX_BATCH, SherpaStreams
+from trio_stt.languages import language_code
 from trio_stt.runtime.packages import install_command
 
 _PACKAGE = "kroko-onnx"
@@ -88,15 +90,20 @@ def load(config: EngineConfig) -> SherpaStreams:
     model = Model(
         config=config, options=options, family=_KROKO, folder=path, overrides=BLOCKS, name=path.name, source=path
     )
-    language = options.language.strip().lower() or language_of(path)
+    language = language_code(options.language or language_of(path) or "")
+    languages = (
+        LanguageSupport(known=(language,), loaded=language)
+        if language
+        else languages_without_choice(model.config, model.name, model.folder.name)
+    )
     if file.free:
-        return _load_free(model, file, language=language)
+        return _load_free(model, file, languages=languages)
     if not options.key:
         raise EngineUnavailable(
             f"engine {engine}: {path} is encrypted: give its licence key as the option `key`, or use a community model"
             f" from {HUB_URL}"
         )
-    return _load_licensed(model, options, language=language)
+    return _load_licensed(model, options, languages=languages)
 
 
 def _flat(config: EngineConfig) -> dict[str, object]:
@@ -107,7 +114,7 @@ def _flat(config: EngineConfig) -> dict[str, object]:
     return {name: value for name, value in config.options.items() if name != "recognizer"} | nested
 
 
-def _load_free(model: Model, file: KrokoFile, *, language: str | None) -> SherpaStreams:
+def _load_free(model: Model, file: KrokoFile, *, languages: LanguageSupport) -> SherpaStreams:
     """Unpack a file into a private folder, for as long as sherpa-onnx takes to read it."""
     engine = model.engine
     with tempfile.TemporaryDirectory(prefix="trio-stt-kroko-") as name:
@@ -118,12 +125,12 @@ def _load_free(model: Model, file: KrokoFile, *, language: str | None) -> Sherpa
         # The header says which kind of transducer it is, instead of the encoder's metadata.
         typed = model.options.model_copy(update={"model_type": file.model_type})
         try:
-            return open_model(replace(model, folder=Path(name), options=typed), language=language)
+            return open_model(replace(model, folder=Path(name), options=typed), languages=languages)
         except EngineUnavailable as error:
             raise EngineUnavailable(str(error).replace(name, str(file.path))) from error
 
 
-def _load_licensed(model: Model, options: KrokoOptions, *, language: str | None) -> SherpaStreams:
+def _load_licensed(model: Model, options: KrokoOptions, *, languages: LanguageSupport) -> SherpaStreams:
     engine, path = model.engine, model.source
     wanted = options.provider or model.config.device
     device, _ = choose_device(
@@ -140,12 +147,12 @@ def _load_licensed(model: Model, options: KrokoOptions, *, language: str | None)
         max_batch=MAX_BATCH,
         streaming=True,
         devices=CPU_AND_CUDA,
+        languages=languages,
         times="words",
     )
     return SherpaStreams(
         recognizer,
         info=info,
         tail_s=options.tail_padding_seconds,
-        language=language,
         normalize=model.config.normalize_audio,
     )

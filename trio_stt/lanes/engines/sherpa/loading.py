@@ -14,6 +14,7 @@ from trio_stt.errors import EngineUnavailable, first_line
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo
 from trio_stt.lanes.engines.common import import_backend
 from trio_stt.lanes.engines.devices import offers_cuda
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.options import decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, choose_device
 from trio_stt.lanes.engines.sherpa import trial
@@ -69,7 +70,7 @@ def choose_model(config: EngineConfig, families: Sequence[Family], folder: Path,
 
 
 def load_recognizer(
-    model: Model, recognizer: str, arguments: Mapping[str, object], *, known: bool = False
+    model: Model, recognizer: str, arguments: Mapping[str, object], *, languages: LanguageSupport, known: bool = False
 ) -> tuple[Any, EngineInfo]:
     """Load a model with sherpa-onnx.
 
@@ -77,6 +78,7 @@ def load_recognizer(
         model: The model, with its family and options.
         recognizer: sherpa-onnx's class, `OfflineRecognizer` or `OnlineRecognizer`.
         arguments: As in `open_recognizer`, without the device.
+        languages: For the information.
         known: As in `open_recognizer`.
 
     Returns:
@@ -108,6 +110,7 @@ def load_recognizer(
         device=device,
         notice=notice,
         devices=devices,
+        languages=languages,
         times=model.family.times,
     )
     return native, info

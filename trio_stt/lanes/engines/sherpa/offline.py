@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Transcript
-from trio_stt.lanes.engines.common import Clip, ClipEngine, resolve_relative
+from trio_stt.lanes.engines.common import Clip, ClipEngine, languages_without_choice, resolve_relative
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.selection import choose_language
 from trio_stt.lanes.engines.sherpa.families import (
     COHERE,
@@ -90,23 +91,20 @@ _KINDS = {
 class SherpaOffline(ClipEngine):
     """A loaded offline model. Made by `load`."""
 
-    def __init__(
-        self, recognizer: Any, *, family: Family, info: EngineInfo, normalize: bool, language: str | None
-    ) -> None:
-        super().__init__(recognizer, info=info, normalize=normalize, language=None if language == "auto" else language)
+    def __init__(self, recognizer: Any, *, family: Family, info: EngineInfo, normalize: bool) -> None:
+        super().__init__(recognizer, info=info, normalize=normalize)
         self._family = family
-        self._stream_language = (family.languages or {}).get(language or "", "") if family.language_by_stream else ""
 
     def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
         """One by one, so that no clip is padded to another's length."""
-        del hints
-        return [self._transcribe_one(model, clip) for clip in clips]
+        language = self.info.languages.of_request(hints.language)
+        return [self._transcribe_one(model, clip, language) for clip in clips]
 
-    def _transcribe_one(self, recognizer: Any, clip: Clip) -> Transcript:
+    def _transcribe_one(self, recognizer: Any, clip: Clip, language: str | None) -> Transcript:
         family = self._family
         stream = recognizer.create_stream()
-        if self._stream_language:
-            stream.set_option("language", self._stream_language)
+        if language and family.languages and family.language_by_stream:
+            stream.set_option("language", family.languages[language])
         tail = max(family.tail_samples, family.min_samples - clip.size)
         stream.accept_waveform(SAMPLE_RATE_HZ, np.pad(clip, (family.lead_samples, tail)))
         try:
@@ -117,7 +115,7 @@ class SherpaOffline(ClipEngine):
             segments = words(result, text=text, duration_s=clip.size / SAMPLE_RATE_HZ) if timed else ()
         except (RuntimeError, IndexError, ValueError) as error:  # native errors; ValueError: text that is not UTF-8
             raise self.failure(error) from error
-        return Transcript(text=text, language=result.lang.strip("<|>") or self.language, segments=segments)
+        return Transcript(text=text, language=result.lang.strip("<|>") or language, segments=segments)
 
 
 def load(config: EngineConfig) -> SherpaOffline:
@@ -132,23 +130,22 @@ def load(config: EngineConfig) -> SherpaOffline:
     name, folder = _folder(config, kind)
     model = choose_model(config, kind.families, folder, name=name)
     family = model.family
-    language = _language(model)
+    languages = _languages(model)
     paths = family.paths(folder, model.overrides, engine=engine, model=name)
     with ExitStack() as stack:
         if "tokens" in paths:
             paths["tokens"] = text_tokens(paths["tokens"], stack, engine=engine)
         arguments: dict[str, object] = {option: str(path) for option, path in paths.items()}
-        if family.languages and not family.language_by_stream:
-            arguments["language"] = family.languages.get(language or "", "")
+        if family.languages and languages.loaded:
+            arguments["language"] = family.languages[languages.loaded]
         known = name == EMBEDDED_MODEL and engine == _MOONSHINE
-        recognizer, info = load_recognizer(model, "OfflineRecognizer", arguments, known=known)
+        recognizer, info = load_recognizer(model, "OfflineRecognizer", arguments, languages=languages, known=known)
     info = replace(
         info,
         model=name if name == EMBEDDED_MODEL else str(folder),
         notice="; ".join(filter(None, (info.notice, _length_notice(model)))) or None,
-        languages=tuple(sorted(_codes(family))),
     )
-    return SherpaOffline(recognizer, family=family, info=info, normalize=config.normalize_audio, language=language)
+    return SherpaOffline(recognizer, family=family, info=info, normalize=config.normalize_audio)
 
 
 def _folder(config: EngineConfig, kind: _Kind) -> tuple[str, Path]:
@@ -161,29 +158,20 @@ def _folder(config: EngineConfig, kind: _Kind) -> tuple[str, Path]:
     return name, resolve_relative(directory, download_root=config.download_root, kind="folder")
 
 
-def _language(model: Model) -> str | None:
-    """The language's code; None lets the model decide, or says that it takes none."""
+def _languages(model: Model) -> LanguageSupport:
     family = model.family
     if family.languages is None:
-        return None
-    wanted = getattr(model.options, "language", "") or model.config.language or ""
-    called = family.languages.get(wanted.strip().lower())
-    codes = _codes(family)
-    return choose_language(
-        next((code for code in codes if family.languages[code] == called), wanted),
-        codes,
-        engine=model.engine,
-        model=family.name,
-        required=family.language_required,
+        return languages_without_choice(model.config, model.name, model.folder.name)
+    known = tuple(sorted(family.languages))
+    wanted = getattr(model.options, "language", "") or model.config.language
+    return LanguageSupport(
+        known=known,
+        loaded=choose_language(
+            wanted, known, engine=model.engine, model=family.name, required=family.language_required
+        ),
+        per_request=family.language_by_stream,
+        detects=family.language_by_stream and not family.language_required,
     )
-
-
-def _codes(family: Family) -> tuple[str, ...]:
-    """The codes of a family's languages, without their names."""
-    seen: dict[str, str] = {}
-    for code, called in (family.languages or {}).items():  # a code stands before its name
-        seen.setdefault(called, code)
-    return tuple(seen.values())
 
 
 def _length_notice(model: Model) -> str | None:

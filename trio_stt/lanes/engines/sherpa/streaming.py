@@ -6,7 +6,8 @@ It owns the way from a folder to a loaded recogniser. sherpa-onnx is imported on
 from dataclasses import replace
 
 from trio_stt.lanes.engines.base import EngineConfig
-from trio_stt.lanes.engines.common import resolve_relative
+from trio_stt.lanes.engines.common import languages_without_choice, resolve_relative
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.sherpa.family import onnx_metadata
 from trio_stt.lanes.engines.sherpa.loading import Model, choose_model, load_recognizer
 from trio_stt.lanes.engines.sherpa.online_families import ONLINE_FAMILIES
@@ -28,12 +29,12 @@ def load(config: EngineConfig) -> SherpaStreams:
     return open_model(choose_model(config, ONLINE_FAMILIES, folder, name=name))
 
 
-def open_model(model: Model, *, language: str | None = None) -> SherpaStreams:
+def open_model(model: Model, *, languages: LanguageSupport | None = None) -> SherpaStreams:
     """Load a model, whose files may go afterwards.
 
     Args:
         model: What to load.
-        language: Reported with each transcript.
+        languages: Those of the model; None takes them from the catalogue.
 
     Raises:
         SettingError: An option has no effect on such a model, or the device is unknown.
@@ -42,14 +43,18 @@ def open_model(model: Model, *, language: str | None = None) -> SherpaStreams:
     family = model.family
     paths = family.paths(model.folder, model.overrides, engine=model.engine, model=model.name)
     arguments = {option: str(path) for option, path in paths.items()}
-    recognizer, info = load_recognizer(model, "OnlineRecognizer", {**arguments, "enable_endpoint_detection": False})
+    recognizer, info = load_recognizer(
+        model,
+        "OnlineRecognizer",
+        {**arguments, "enable_endpoint_detection": False},
+        languages=languages or languages_without_choice(model.config, model.name, model.folder.name),
+    )
     subsampling = onnx_metadata(next(iter(paths.values()))).get(family.times_key) if family.times_key else None
     return SherpaStreams(
         recognizer,
         info=replace(info, max_batch=MAX_BATCH, streaming=True),
         tail_s=model.options.tail_padding_seconds,
         extra_tail_frames=family.extra_tail_frames,
-        language=language,
         normalize=model.config.normalize_audio,
         times_scale=int(subsampling) / _ASSUMED_SUBSAMPLING if subsampling else 1.0,
     )

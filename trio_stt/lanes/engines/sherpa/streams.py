@@ -52,7 +52,6 @@ class SherpaStreams(ClipEngine):
         tail_s: Seconds of silence after the end of an utterance, without which the model would not write its last word;
             None for what the model needs.
         extra_tail_frames: Frames that the model needs beyond its window.
-        language: Reported with each transcript.
         normalize: Scale each clip's peak to 0.95.
         times_scale: Factor for the recogniser's times.
     """
@@ -64,12 +63,11 @@ class SherpaStreams(ClipEngine):
         info: EngineInfo,
         tail_s: float | None = None,
         extra_tail_frames: int = 0,
-        language: str | None = None,
         normalize: bool = False,
         times_scale: float = 1.0,
     ) -> None:
         info = _not_streaming(info) if normalize else info
-        super().__init__(recognizer, info=info, normalize=normalize, language=language)
+        super().__init__(recognizer, info=info, normalize=normalize)
         needed_s = needed_tail_s(recognizer, extra_frames=extra_tail_frames) if tail_s is None else tail_s
         self.tail: NDArray[np.float32] = np.zeros(round(needed_s * SAMPLE_RATE_HZ), np.float32)
         self.times_scale = times_scale
@@ -128,7 +126,7 @@ class SherpaStream:
             segments = () if isinstance(result, str) else self._words(result, text)
         except (RuntimeError, IndexError, ValueError) as error:  # native errors; ValueError: text that is not UTF-8
             raise self._engine.failure(error) from error
-        return Transcript(text=text, language=self._engine.language, segments=segments)
+        return Transcript(text=text, language=self._engine.info.languages.loaded, segments=segments)
 
     def _words(self, result: Any, text: str) -> tuple[TimedText, ...]:
         return words(result, text=text, duration_s=self._samples / SAMPLE_RATE_HZ, times_scale=self._engine.times_scale)

@@ -11,6 +11,7 @@ from typing import Any
 
 from trio_stt.lanes.engines.base import Hints, Times, Transcript
 from trio_stt.lanes.engines.common import Clip
+from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
 
 FAMILY_OPTIONS = ("generate", "timestamps", "prompt", "include_language_in_prompt", "punctuation")
@@ -46,7 +47,7 @@ class CheckpointFamily(ABC):
     Attributes:
         options: Those of `FAMILY_OPTIONS` that it uses.
         prompt: Whether it takes `Hints.prompt`.
-        languages: Codes of the languages that can be chosen; empty if the model decides alone.
+        languages: The languages that it transcribes, and what a request may choose of them.
         times: What it gives times of.
         supports_batching: Whether clips of different lengths can share a batch without changing each other's words. Off
             where an encoder mixes neighbours in time, including the padding, and where it was not measured.
@@ -54,7 +55,7 @@ class CheckpointFamily(ABC):
 
     options: frozenset[str] = frozenset({"generate"})
     prompt = False
-    languages: tuple[str, ...] = ()
+    languages = UNKNOWN_LANGUAGES
     times: Times = "none"
     supports_batching = False
 

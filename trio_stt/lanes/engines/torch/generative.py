@@ -11,8 +11,11 @@ import numpy as np
 from trio_stt.errors import SettingError, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, Transcript
 from trio_stt.lanes.engines.common import Clip
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.torch.family import CheckpointFamily, DecodeOptions
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
+from trio_stt.languages import language_code
+from trio_stt.models.model_languages import COHERE, QWEN3
 
 DEFAULT_NEW_TOKENS = 256
 """Tokens that a clip may become if neither the checkpoint nor the user sets a limit. Source: the reference server."""
@@ -53,14 +56,19 @@ class GraniteFamily(CheckpointFamily):
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         super().__init__(checkpoint, _arguments(decode_options, new_tokens=_GRANITE_NEW_TOKENS))
         self._prompt = decode_options.prompt
-        if decode_options.name_language and decode_options.language:
-            self._prompt += f" The language is {decode_options.language}."
+        language = language_code(decode_options.language or "") or None
+        named = decode_options.name_language
+        self.languages = LanguageSupport(
+            loaded=language if named else None, assumed=language, per_request=named, detects=True
+        )
 
     def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
         """See `CheckpointFamily.transcribe`; the prompt follows the instruction as context."""
         del durations_s
         (clip,) = clips
         instruction = f"{self._processor.audio_token}{self._prompt}"
+        if language := self.languages.of_request(hints.language):
+            instruction += f" The language is {language}."
         if hints.prompt:
             instruction += f" Context: {hints.prompt}"
         tokenizer = self._processor.tokenizer
@@ -80,19 +88,23 @@ class CohereFamily(CheckpointFamily):
 
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         super().__init__(checkpoint, _arguments(decode_options, new_tokens=DEFAULT_NEW_TOKENS))
-        self._language = (decode_options.language or "").strip().lower()
-        self._prompt_options = {"language": self._language, "punctuation": decode_options.punctuation}
-        if not self._language:
+        self._punctuation = decode_options.punctuation
+        language = language_code(decode_options.language or "")
+        if not language:
             raise SettingError(f"engine {checkpoint.engine}: Cohere Transcribe needs a language")
+        self.languages = LanguageSupport(known=COHERE, loaded=language, per_request=True)
         try:
-            self._processor.get_decoder_prompt_ids(**self._prompt_options)
+            self._processor.get_decoder_prompt_ids(language=language, punctuation=self._punctuation)
         except ValueError as error:
             raise _unknown_language(checkpoint, decode_options, error) from None
 
     def transcribe(self, clips: Sequence[Clip], durations_s: Sequence[float], hints: Hints) -> list[Transcript]:
         """See `CheckpointFamily.transcribe`; the processor cuts a clip that is too long, and joins the texts."""
-        del durations_s, hints
-        features = self._processor(list(clips), sampling_rate=SAMPLE_RATE_HZ, **self._prompt_options)
+        del durations_s
+        language = self.languages.of_request(hints.language)
+        features = self._processor(
+            list(clips), sampling_rate=SAMPLE_RATE_HZ, language=language, punctuation=self._punctuation
+        )
         cuts = features.pop("audio_chunk_index", None)
         features = self._moved(features)
         ids = self._model.generate(**features, **self._generate)
@@ -100,9 +112,9 @@ class CohereFamily(CheckpointFamily):
             ids[:, features["decoder_input_ids"].shape[-1] :],
             skip_special_tokens=True,
             audio_chunk_index=cuts,
-            language=self._language,
+            language=language,
         )
-        return _transcripts(texts, language=self._language)
+        return _transcripts(texts, language=language)
 
 
 class Qwen3Family(CheckpointFamily):
@@ -112,11 +124,10 @@ class Qwen3Family(CheckpointFamily):
 
     def __init__(self, checkpoint: Checkpoint, decode_options: DecodeOptions) -> None:
         super().__init__(checkpoint, _arguments(decode_options, new_tokens=DEFAULT_NEW_TOKENS))
-        self._language = (decode_options.language or "").strip() or None
+        language = language_code(decode_options.language or "") or None
+        self.languages = LanguageSupport(known=QWEN3, loaded=language, per_request=True, detects=True)
         try:
-            self._processor.apply_transcription_request(
-                np.zeros(1, np.float32), language=self._language, tokenize=False
-            )
+            self._processor.apply_transcription_request(np.zeros(1, np.float32), language=language, tokenize=False)
         except ValueError as error:
             raise _unknown_language(checkpoint, decode_options, error) from None
 
@@ -125,7 +136,9 @@ class Qwen3Family(CheckpointFamily):
         del durations_s
         (clip,) = clips
         features = self._moved(
-            self._processor.apply_transcription_request(clip, language=self._language, prompt=hints.prompt)
+            self._processor.apply_transcription_request(
+                clip, language=self.languages.of_request(hints.language), prompt=hints.prompt
+            )
         )
         ids = self._model.generate(**features, **self._generate)
         answer = ids[:, features["input_ids"].shape[-1] :]

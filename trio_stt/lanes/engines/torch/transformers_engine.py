@@ -12,7 +12,8 @@ import numpy as np
 
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Request, Transcript
-from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
+from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend, languages_without_choice
+from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.engines.options import Arguments, EngineOptions, SampleRate, decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, MAX_BATCH_ON_CUDA, choose_device, open_or_fall_back
 from trio_stt.lanes.engines.torch.ctc_transducer import CtcFamily, TransducerFamily
@@ -156,7 +157,7 @@ def load(config: EngineConfig) -> TransformersEngine:
             max_batch=MAX_BATCH_ON_CUDA if device == "cuda" and family.supports_batching else 1,
             notice=notice,
             devices=CPU_AND_CUDA if cuda_devices(torch) else ("cpu",),
-            languages=family.languages,
+            languages=(languages_without_choice(config) if family.languages is UNKNOWN_LANGUAGES else family.languages),
             prompt=family.prompt,
             times=family.times,
         )

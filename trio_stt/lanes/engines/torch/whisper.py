@@ -8,6 +8,7 @@ from typing import Any
 
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Hints, TimedText, Transcript
 from trio_stt.lanes.engines.common import Clip
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.selection import ENGLISH_ONLY, choose_language
 from trio_stt.lanes.engines.torch.family import CheckpointFamily, DecodeOptions
 from trio_stt.lanes.engines.torch.hub_checkpoints import Checkpoint
@@ -36,9 +37,12 @@ class WhisperFamily(CheckpointFamily):
         self._codes: dict[int, str] = {}
         if getattr(config, "is_multilingual", False):
             self._codes = {number: token.strip("<|>") for token, number in config.lang_to_id.items()}
-        self.languages = tuple(sorted(self._codes.values())) or ENGLISH_ONLY
-        self._language = choose_language(
-            decode_options.language, self.languages, engine=checkpoint.engine, model=checkpoint.name
+        known = tuple(sorted(self._codes.values())) or ENGLISH_ONLY
+        self.languages = LanguageSupport(
+            known=known,
+            loaded=choose_language(decode_options.language, known, engine=checkpoint.engine, model=checkpoint.name),
+            per_request=bool(self._codes),
+            detects=True,
         )
         self.times = "segments" if decode_options.timestamps else "none"
         self._silence = _SILENCE if getattr(config, "no_timestamps_token_id", None) else {}
@@ -61,7 +65,7 @@ class WhisperFamily(CheckpointFamily):
                 padding="longest" if long else "max_length",
             )
         )
-        languages = self._languages(features["input_features"])
+        languages = self._languages(features["input_features"], self.languages.of_request(hints.language))
         call: dict[str, Any] = {"language": languages, "task": "transcribe"} if self._codes else {}
         if hints.prompt:
             call["prompt_ids"] = self._processor.get_prompt_ids(hints.prompt, return_tensors="pt").to(
@@ -83,10 +87,10 @@ class WhisperFamily(CheckpointFamily):
             for segments, language, duration_s in zip(output["segments"], languages, durations_s, strict=True)
         ]
 
-    def _languages(self, features: Any) -> list[str]:
-        """The language of each clip: the configured one, or the one that the model detects."""
-        if self._language is not None:
-            return [self._language] * len(features)
+    def _languages(self, features: Any, language: str | None) -> list[str]:
+        """The language of each clip: the given one, or the one that the model detects."""
+        if language is not None:
+            return [language] * len(features)
         return [self._codes[number] for number in self._model.detect_language(features).tolist()]
 
     def _text(self, segment: Any) -> str:

@@ -16,6 +16,7 @@ from pydantic import Field, create_model
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Request, TimedText, Transcript
 from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.options import Arguments, Count, EngineOptions, decode
 from trio_stt.lanes.engines.selection import (
     CPU_AND_CUDA,
@@ -97,10 +98,8 @@ class FasterWhisper(ClipEngine):
     words do not depend on the other clips.
     """
 
-    def __init__(
-        self, model: Any, *, info: EngineInfo, normalize: bool, language: str | None, call_options: Mapping[str, object]
-    ) -> None:
-        super().__init__(model, info=info, normalize=normalize, language=language)
+    def __init__(self, model: Any, *, info: EngineInfo, normalize: bool, call_options: Mapping[str, object]) -> None:
+        super().__init__(model, info=info, normalize=normalize)
         self._call_options = call_options
         self._pipeline = _import("faster_whisper").BatchedInferencePipeline
         self._vad = _import("faster_whisper.vad")
@@ -108,20 +107,20 @@ class FasterWhisper(ClipEngine):
     def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
         """A clip longer than 30 s is cut in its pauses."""
         # To detect the language, the model looks at the whole batch: one clip at a time, then.
-        size = len(clips) if self.language is not None else 1
+        language = self.info.languages.of_request(hints.language)
+        size = len(clips) if language is not None else 1
         try:
             return [
                 transcript
                 for first in range(0, len(clips), size)
-                for transcript in self._decode(model, clips[first : first + size], hints)
+                for transcript in self._decode(model, clips[first : first + size], hints, language)
             ]
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise self.failure(error) from error
 
-    def _decode(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
+    def _decode(self, model: Any, clips: Sequence[Clip], hints: Hints, language: str | None) -> list[Transcript]:
         windows = list(cut(clips, self._speech, filtered=hints.vad_filter))
         found: list[list[Any]] = [[] for _ in clips]
-        language = self.language
         if windows:
             segments, details = self._pipeline(model).transcribe(
                 lay(windows, clips),
@@ -217,14 +216,17 @@ def load(config: EngineConfig) -> FasterWhisper:
             max_batch=_BATCH_WINDOWS if device == "cuda" and language is not None else 1,
             notice="; ".join(filter(None, (notice, warning))) or None,
             devices=CPU_AND_CUDA if cuda_devices else ("cpu",),
-            languages=tuple(sorted(model.supported_languages)),
+            languages=LanguageSupport(
+                known=tuple(sorted(model.supported_languages)),
+                loaded=language,
+                per_request=len(model.supported_languages) > 1,
+                detects=True,
+            ),
             prompt=True,
             times="words" if call_options.get("word_timestamps") else "segments",
         )
         beams = {"beam_size": config.beam_size}
-        engine = FasterWhisper(
-            model, info=info, normalize=config.normalize_audio, language=language, call_options=beams | call_options
-        )
+        engine = FasterWhisper(model, info=info, normalize=config.normalize_audio, call_options=beams | call_options)
         if device == "cuda":  # CTranslate2 loads CUDA's libraries on the first call
             engine.transcribe([Request(samples=np.zeros(SAMPLE_RATE_HZ, np.float32))])
         return engine

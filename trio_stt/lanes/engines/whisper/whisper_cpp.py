@@ -20,6 +20,7 @@ from pydantic import BeforeValidator
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed, first_line
 from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, EngineInfo, Hints, Transcript
 from trio_stt.lanes.engines.common import Clip, ClipEngine, import_backend
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.options import Arguments, Count, EngineOptions, decode, option_error
 from trio_stt.lanes.engines.selection import CPU_AND_CUDA, ENGLISH_ONLY, choose_device, choose_language
 from trio_stt.lanes.engines.whisper.ggml_files import find_model, is_multilingual
@@ -89,21 +90,19 @@ class CallOptions(EngineOptions, extra="allow"):
 class WhisperCpp(ClipEngine):
     """A loaded Whisper model. Made by `load`."""
 
-    def __init__(
-        self, model: Any, *, info: EngineInfo, normalize: bool, language: str | None, call_options: Mapping[str, object]
-    ) -> None:
-        super().__init__(model, info=info, normalize=normalize, language=language)
+    def __init__(self, model: Any, *, info: EngineInfo, normalize: bool, call_options: Mapping[str, object]) -> None:
+        super().__init__(model, info=info, normalize=normalize)
         self._call_options = call_options
 
     def _transcribe(self, model: Any, clips: Sequence[Clip], hints: Hints) -> list[Transcript]:
         """One after the other: each clip of up to 30 s costs the same."""
-        return [self._transcribe_one(model, clip, hints.prompt) for clip in clips]
+        return [self._transcribe_one(model, clip, hints) for clip in clips]
 
-    def _transcribe_one(self, model: Any, clip: Clip, prompt: str | None) -> Transcript:
+    def _transcribe_one(self, model: Any, clip: Clip, hints: Hints) -> Transcript:
         padded = np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size)))
-        language = self.language
+        language = self.info.languages.of_request(hints.language)
         # The binding keeps parameters for later calls: without an empty prompt, the last prompt would stay.
-        call_options = {"initial_prompt": prompt or "", **self._call_options}
+        call_options = {"initial_prompt": hints.prompt or "", **self._call_options}
         try:
             with _collect_native_errors() as errors:
                 if language is None:
@@ -201,11 +200,13 @@ def load(config: EngineConfig) -> WhisperCpp:
         device=device,
         notice=notice,
         devices=CPU_AND_CUDA if offers_cuda else ("cpu",),
-        languages=tuple(sorted(languages)),
+        languages=LanguageSupport(
+            known=tuple(sorted(languages)), loaded=language, per_request=len(languages) > 1, detects=True
+        ),
         prompt=True,
         times="segments",
     )
-    return WhisperCpp(model, info=info, normalize=config.normalize_audio, language=language, call_options=call_options)
+    return WhisperCpp(model, info=info, normalize=config.normalize_audio, call_options=call_options)
 
 
 def _check_parameters(native: Any, values: Mapping[str, object], *, prefix: str) -> None:
