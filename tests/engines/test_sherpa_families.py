@@ -162,7 +162,7 @@ def test_request_chooses_its_language_where_the_model_can(
     [
         ("cohere", COHERE, None, "Cohere Transcribe needs a language; it has ar, de"),
         ("cohere", COHERE, "tlh", "language 'tlh' is unknown to Cohere Transcribe"),
-        ("funasr", SENSE_VOICE, "fr", "language 'fr' is unknown to SenseVoice; it has auto, en"),
+        ("funasr", SENSE_VOICE, "fr", "language 'fr' is unknown to SenseVoice; it has en, ja"),
         ("qwen3_asr", QWEN3, "tlh", "language 'tlh' is unknown to Qwen3-ASR; it has ar, cs"),
     ],
 )

@@ -20,7 +20,7 @@ from trio_stt.api.deepgram.messages import ModelInfo, ResultMetadata
 from trio_stt.api.deepgram.options import ListenOptions, parse_options
 from trio_stt.api.deepgram.translator import ListenTranslator
 from trio_stt.api.dialect import ClientAudio, Close, Step, session_settings
-from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Pong, Realtime, State, Where
 from trio_stt.protocol.segment import Piece, Segment
 from trio_stt.settings import Settings
@@ -240,6 +240,11 @@ class TestFinalize:
         assert len(results) == 200
         assert all(each["from_finalize"] for each in results)
         assert [brief(each)[0] for each in results].count("One") == 1
+
+    def test_language_is_chosen_before_the_first_audio(self) -> None:
+        dialect = translator(language="de-AT")
+        assert [type(item) for item in dialect.receive(audio(1)).to_session] == [Start, ClientAudio]
+        assert [type(item) for item in dialect.receive(audio(1)).to_session] == [ClientAudio]
 
     def test_old_binary_form(self) -> None:
         assert translator().receive(b'{"type": "Finalize"}') == Step(to_session=[Flush(None)])

@@ -17,9 +17,9 @@ from trio_stt.api.deepgram.translator import ListenTranslator
 from trio_stt.api.dialect import Dialect, Wire, session_settings
 from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused
 from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import check_language, language_code
+from trio_stt.api.openai.languages import choose_language
 from trio_stt.api.openai.models import shown_model
-from trio_stt.api.openai.upload import Upload, place, receive_sound, with_request_errors
+from trio_stt.api.openai.upload import place, prepare_upload, receive_sound, with_request_errors
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH, ListenRequest, current_request
 from trio_stt.protocol.segment import iso
@@ -59,13 +59,14 @@ def listen_routes(server_state: ServerState) -> Blueprint:
     async def transcribe_file() -> Response:
         settings, created = server_state.settings, iso(time.time())
         options = parse_options(request.args.to_dict(flat=False), live=False)
-        check_language([options.language] if options.language else [], settings.language)
         if request.mimetype == "application/json":
             raise RequestError(400, "this server fetches no `url`: send the sound itself as the body", param="url")
         file = _File(options)
         with place(server_state):
             _, sound = await receive_sound(server_state, file.feed, lambda: None)
-        upload = Upload(server_state, sound, file_settings(_with_terms(settings, options)))
+            upload = await prepare_upload(
+                server_state, sound, file_settings(_with_terms(settings, options)), _languages(options)
+            )
         segments = await upload.segments()
         body = file_answer(
             options,
@@ -74,7 +75,7 @@ def listen_routes(server_state: ServerState) -> Blueprint:
             created=created,
             sha256=file.sha256,
             duration_s=upload.length_s,
-            language=language_code(options.language or settings.language),
+            language=upload.language,
         )
         response = Response(body, mimetype="application/json")
         response.timeout = None
@@ -89,7 +90,9 @@ def _new_translator(server_state: ServerState, handshake: Handshake) -> ListenTr
         query.setdefault(name, []).append(value)
     try:
         options = parse_options(query)
-        check_language([options.language] if options.language else [], handshake.settings.language)
+        engine = server_state.lanes.lane_for(JobKind.FINAL).engine
+        if engine:  # otherwise the session judges the language once an engine is loaded
+            choose_language(_languages(options), engine.languages)
     except RequestError as error:
         raise HandshakeRefused(error.status, str(error)) from None
     return ListenTranslator(
@@ -99,6 +102,10 @@ def _new_translator(server_state: ServerState, handshake: Handshake) -> ListenTr
         metadata=_metadata(server_state),
         created=iso(time.time()),
     )
+
+
+def _languages(options: ListenOptions) -> list[str]:
+    return [options.language] if options.language else []
 
 
 def live_settings(settings: Settings, options: ListenOptions) -> Settings:

@@ -5,6 +5,7 @@ client and the engine do: `start + duration` of successive results never goes ba
 `Finalize` is answered by exactly one result with `from_finalize`.
 """
 
+import dataclasses
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ from trio_stt.api.deepgram.words import alternative, exact_s
 from trio_stt.api.dialect import ClientAudio, Close, Frame, Step
 from trio_stt.api.websocket_transport import CLOSE_POLICY
 from trio_stt.errors import CommandError
-from trio_stt.protocol.commands import Command, Flush
+from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Realtime, Status, Timeline, Where
 from trio_stt.protocol.segment import Piece, Segment
 from trio_stt.protocol.transcript_formats import SpokenSegment
@@ -91,6 +92,7 @@ class ListenTranslator:
     ) -> None:
         self.settings = settings
         self._options = options
+        self._start = Start(language=options.language) if options.language else None
         self._silence_s = settings.post_speech_silence_duration
         self._decoder = decoder
         self._metadata = metadata
@@ -136,6 +138,13 @@ class ListenTranslator:
 
     def receive(self, frame: Frame) -> Step:
         """Translate a frame of the client; none follows `CloseStream`."""
+        step = self._translate(frame)
+        if step.to_session and self._start is not None:
+            step = dataclasses.replace(step, to_session=[self._start, *step.to_session])
+            self._start = None
+        return step
+
+    def _translate(self, frame: Frame) -> Step:
         if self._failure:
             description = f"the audio cannot be decoded: {self._failure}"
             return Step(frames=[encode(fault(_UNDECODABLE, description))], close=Close(CLOSE_POLICY, _UNDECODABLE))

@@ -2,17 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from msgspec import UNSET
 from quart import request
 
 from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import choose_language
 from trio_stt.api.openai.transcription_request import TranscriptionRequest
-from trio_stt.api.openai.upload import SoundReader, Upload, place, receive_sound
+from trio_stt.api.openai.upload import SoundReader, Upload, place, prepare_upload, receive_sound
 from trio_stt.api.openai.upload_form import UploadForm
-from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.job import JobKind
-from trio_stt.protocol.commands import Start
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import file_settings
 from trio_stt.settings import Settings
@@ -51,26 +47,8 @@ async def receive_upload(
     # A client takes a place while it sends its sound, and its session takes one while it is transcribed.
     with place(server_state):
         wanted, sound = await receive_sound(server_state, form.feed, finish, read)
-        try:
-            start, language = await _choose_language(server_state, wanted)
-        except BaseException:
-            sound.close()
-            raise
-    settings = _session_settings(server_state.settings, wanted)
-    return wanted, Upload(server_state, sound, settings, start=start, language=language)
-
-
-async def _choose_language(server_state: ServerState, wanted: TranscriptionRequest) -> tuple[Start, str]:
-    """What the session is asked for, and the code of its language; waits for the engine.
-
-    Raises:
-        RequestError: The model cannot have the language.
-    """
-    lane = server_state.lanes.lane_for(JobKind.FINAL)
-    await lane.wait_loaded()
-    languages = lane.engine.languages if lane.engine else UNKNOWN_LANGUAGES
-    chosen = choose_language(wanted.languages, languages)
-    return Start(language=chosen or UNSET), languages.of_request(chosen) or languages.in_force or ""
+        settings = _session_settings(server_state.settings, wanted)
+        return wanted, await prepare_upload(server_state, sound, settings, wanted.languages)
 
 
 def _check_translates(server_state: ServerState) -> None:

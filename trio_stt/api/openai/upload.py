@@ -6,19 +6,22 @@ of its form and the settings that its client chose. A client that disconnects en
 
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from typing import BinaryIO, Protocol, TypeVar, cast
 
 import msgspec
 import trio
+from msgspec import UNSET
 from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from trio_stt.access.client_identity import client_identity
 from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.openai.languages import choose_language
 from trio_stt.errors import AudioFileError, ServerClosing, ServerFull
+from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.commands import Start
 from trio_stt.protocol.openai_errors import error_json, has_openai_errors
@@ -137,6 +140,32 @@ def _write(source: BinaryIO, data: bytes) -> None:
             left = left[source.write(left) :]
     except OSError as error:
         raise RequestError(507, f"the sound cannot be stored: {error.strerror or error}") from None
+
+
+async def prepare_upload(
+    server_state: ServerState, sound: Sound, settings: Settings, languages: Sequence[str]
+) -> "Upload":
+    """Choose the language of a sound, as soon as the engine is loaded.
+
+    Args:
+        server_state: The server.
+        sound: The open sound, which is closed where this raises.
+        settings: For its session.
+        languages: As the client wrote them, in order of preference; none takes the server's setting.
+
+    Raises:
+        RequestError: The model can have none of them.
+    """
+    lane = server_state.lanes.lane_for(JobKind.FINAL)
+    try:
+        await lane.wait_loaded()
+        known = lane.engine.languages if lane.engine else UNKNOWN_LANGUAGES
+        chosen = choose_language(languages, known)
+    except BaseException:
+        sound.close()
+        raise
+    language = known.of_request(chosen) or known.in_force or ""
+    return Upload(server_state, sound, settings, start=Start(language=chosen or UNSET), language=language)
 
 
 class Upload:
