@@ -158,6 +158,27 @@ def test_cut_at_the_maximum_length_loses_and_repeats_no_sample() -> None:
     assert done[1].start_sample == begun[1].start_sample
 
 
+def test_cut_falls_into_the_pause_of_the_last_ten_seconds() -> None:
+    machine = segmenter(max_audio_queue_seconds_per_session=30.0)
+    pause = VadResult(rms=10.0, probability=0.6)  # of 0.15 s: the detector takes it for speech
+    events = feed(machine, SPEECH, windows(15.0)) + feed(machine, SILENCE, 8)
+    events += feed(machine, SPEECH, windows(7.0)) + feed(machine, pause, 5)
+    paused_at = machine.position_sample
+    events += feed(machine, SPEECH, windows(10.0)) + feed(machine, SILENCE, windows(0.55))
+    begun, done = starts(events), ends(events)
+    assert [event.forced for event in done] == [True, False]
+    assert paused_at - 3 * WINDOW_SAMPLES <= done[0].end_sample <= paused_at - 2 * WINDOW_SAMPLES
+    assert begun[1].start_sample == done[0].clip_end_sample == done[0].end_sample
+
+
+def test_short_pause_at_the_maximum_length_leaves_no_segment_without_speech() -> None:
+    machine = segmenter(max_audio_queue_seconds_per_session=3.0)
+    spoken = windows(3.0) - 3
+    events = feed(machine, SPEECH, spoken) + feed(machine, SILENCE, 3)
+    (forced,) = ends(events)
+    assert forced.clip_end_sample < spoken * WINDOW_SAMPLES
+
+
 def test_cut_in_silence_waits_for_new_speech() -> None:
     machine = segmenter(max_audio_queue_seconds_per_session=1.0, post_speech_silence_duration=5.0)
     feed(machine, SPEECH, 10)

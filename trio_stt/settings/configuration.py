@@ -26,7 +26,7 @@ from trio_stt.settings.speech_settings import SpeechSettings
 from trio_stt.settings.wake_word_settings import WakeWordSettings
 
 MIN_CUT_SECONDS = 1.0
-"""Smallest maximum length of an utterance, in seconds: a forced cut looks for the quietest place of the last second."""
+"""Smallest maximum length of an utterance, in seconds: half of it remains to look for the quietest place of a cut."""
 _VALUE_TYPES = (bool, int, float, tuple, dict)
 _SHOWN_CHARACTERS = 80
 """Longest value that an error message repeats."""

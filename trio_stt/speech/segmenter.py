@@ -4,10 +4,9 @@ It owns positions and decisions and never sees samples, clients, engines or the 
 Utterances.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
-from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES, samples_of
+from trio_stt.dsp import WINDOW_SAMPLES, samples_of
 from trio_stt.dsp.detector import VadResult
 from trio_stt.speech.endpointing import EARLIEST_END_S, TurnState
 from trio_stt.speech.events import (
@@ -22,6 +21,7 @@ from trio_stt.speech.events import (
     UtteranceStarted,
 )
 from trio_stt.speech.evidence import Candidate
+from trio_stt.speech.quietest import quietest_window
 from trio_stt.speech.segmenter_config import SILENCE_CONFIRMATION_S, SegmenterConfig
 
 SPEECH_PROBABILITY = 0.5
@@ -33,7 +33,9 @@ _MIN_PROBABILITY = 0.1
 """A less probable window is silence however sensitive the start is set, so that an utterance can end."""
 _MIN_SPOKEN_WINDOWS = 3
 """The shortest words have 0.1 s of speech; a click or a breath has one or two windows."""
-_CUT_SEARCH_WINDOWS = SAMPLE_RATE_HZ // WINDOW_SAMPLES  # a forced cut looks back one second
+_CUT_SEARCH_SAMPLES = samples_of(10.0)
+"""Audio before the maximum length in which a forced cut is placed: readers pause every 2 to 5 s. A maximum length below
+20 s leaves half of itself, so that no segment is short."""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Segmenter:
         self._tail_samples = 0  # from the floor on, speech that may still be the end of a wake word
         self._candidate: Candidate | None = None  # what may become the next utterance
         self._dropped_candidates = 0
-        self._levels: deque[tuple[float, int]] = deque(maxlen=_CUT_SEARCH_WINDOWS)  # (RMS, start) of recent windows
+        self._levels: list[float] = []  # RMS of the newest windows of the running utterance, while a cut may be near
 
     @property
     def position_sample(self) -> int:
@@ -145,19 +147,16 @@ class Segmenter:
         """
         start = self._position
         self._position += samples
-        if samples == WINDOW_SAMPLES:  # the level of a window padded with zeros is too low
-            self._levels.append((vad_result.rms, start))
         self._update_run(vad_result, start)
         if self._running is None:
             return self._wait_for_start(vad_result, start)
-        return self._extend(self._running)
+        return self._extend(self._running, vad_result.rms)
 
     def skip(self, samples: int) -> None:
         """Advance over a window in which no speech counts, as while waiting for a wake word; it can become pre-roll."""
         self._position += samples
         self._break_run()
         self._candidate = None
-        self._levels.clear()
 
     def cut_wake_word(self, tail_samples: int, *, talking: bool) -> None:
         """Note that a wake word was detected up to here: no utterance contains audio from before.
@@ -242,6 +241,7 @@ class Segmenter:
     def _start(self, candidate: Candidate, trigger_sample: int) -> UtteranceStarted:
         self._utterances += 1
         self._candidate = None
+        self._levels.clear()
         start = self._preroll_start(candidate.start_sample)
         run = candidate.start_sample
         if self._run_start_sample is not None:  # after a wake word, the run began before the candidate
@@ -254,7 +254,7 @@ class Segmenter:
             speech_sample=max(run, start),
         )
 
-    def _extend(self, running: _RunningUtterance) -> list[UtteranceEvent]:
+    def _extend(self, running: _RunningUtterance, rms: float) -> list[UtteranceEvent]:
         events: list[UtteranceEvent] = []
         if self._run_start_sample is not None:
             running.speech_end_sample = self._position
@@ -265,8 +265,8 @@ class Segmenter:
                 events.append(SpeechResumed(utterance=self._utterances))
         else:
             events += self._silence(running)
-        if self._running is not None and self._is_too_long(running):
-            events += self._cut(running)
+        if self._running is not None and self._config.max_length_samples:
+            events += self._bound_length(running, rms)
         return events
 
     def _silence(self, running: _RunningUtterance) -> list[UtteranceEvent]:
@@ -318,9 +318,16 @@ class Segmenter:
         running.finished = True
         return [TurnFinished(utterance=self._utterances, question=running.question)]
 
-    def _is_too_long(self, running: _RunningUtterance) -> bool:
-        longest = self._config.max_length_samples
-        return bool(longest) and self._position - running.trigger_sample >= longest
+    def _bound_length(self, running: _RunningUtterance, rms: float) -> list[UtteranceEvent]:
+        """End an utterance at the maximum length."""
+        left = self._config.max_length_samples - (self._position - running.trigger_sample)
+        if left > min(_CUT_SEARCH_SAMPLES, self._config.max_length_samples // 2):
+            return []
+        self._levels.append(rms)
+        if left > 0:
+            return []
+        # In a pause, the next speech needs a start of its own.
+        return [self._end(running, forced=True)] if running.confirmed else self._cut(running)
 
     def _end(self, running: _RunningUtterance, *, forced: bool = False) -> UtteranceEnded:
         self._running = None
@@ -344,11 +351,11 @@ class Segmenter:
 
     def _cut(self, running: _RunningUtterance) -> list[UtteranceEvent]:
         """End an utterance at the maximum length; continuing speech is the next one, without a gap or an overlap."""
-        if running.speech_end_sample < self._position:  # in a pause: the next speech needs a start of its own
-            return [self._end(running, forced=True)]
-        # Cut in the middle of the quietest window of the last second, the latest of equals: least likely inside a word.
-        _, quietest = min(self._levels, key=lambda level: (level[0], -level[1]))
-        cut = max(quietest + WINDOW_SAMPLES // 2, running.start_sample + 1)  # no clip is empty
+        # The silence of the newest windows would leave a segment without speech.
+        silent = (self._position - running.speech_end_sample) // WINDOW_SAMPLES
+        place = quietest_window(self._levels[: max(1, len(self._levels) - silent)])
+        cut = self._position - (len(self._levels) - place) * WINDOW_SAMPLES + WINDOW_SAMPLES // 2
+        self._levels.clear()
         ended = self._ended(running, cut, cut, forced=True)
         self._utterances += 1
         # The rest of a cut utterance counts as spoken, however short it is: it is the end of a sentence.
