@@ -19,7 +19,7 @@ from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import Event, decode
 from trio_stt.protocol.packets import AudioPacket, SampleFormat
 from trio_stt.server.server_state import ServerState
-from trio_stt.session.connection import CloseReason, ConnectionClosed, Message
+from trio_stt.session.connection import CloseReason, ConnectionClosed, Detection, Discard, Mark, Message
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
 
@@ -47,6 +47,10 @@ class ClientAudio:
     rate_hz: int
     channels: int = 1
     format: SampleFormat = SampleFormat.PCM_S16LE
+
+
+ToSession = ClientAudio | Command | Start | Flush | Discard | Detection | Mark
+"""What a dialect has for its session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Step:
     """
 
     frames: Sequence[Frame] = ()
-    to_session: Sequence[ClientAudio | Command | Start | Flush] = ()
+    to_session: Sequence[ToSession] = ()
     close: Close | None = None
     is_audio: bool = False
 

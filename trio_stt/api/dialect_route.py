@@ -79,6 +79,7 @@ class DialectSpec:
         error_body: The JSON of an error, from the path, the status and the message.
         temporary_key: Returns the record behind a key that the server gave out itself; None for other keys.
         wrap_wire: Puts a translator of frames in front of the dialect, for what needs Trio.
+        http_routes: Further routes of the dialect.
     """
 
     path: str
@@ -89,6 +90,7 @@ class DialectSpec:
     error_body: Callable[[str, int, str], bytes] = error_json
     temporary_key: Callable[[str], KeyRecord | None] = lambda _: None
     wrap_wire: Callable[[Wire, Dialect], AbstractAsyncContextManager[Wire]] = lambda wire, _: nullcontext(wire)
+    http_routes: Blueprint | None = None
 
 
 class _QuartWire:
@@ -117,6 +119,8 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
     """The route of one dialect."""
     routes = Blueprint(name, __name__)
     routes.get(spec.path)(upgrade_required)
+    if spec.http_routes is not None:
+        routes.register_blueprint(spec.http_routes)
 
     @routes.websocket(spec.path)
     async def admit() -> Response | None:

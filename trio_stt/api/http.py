@@ -121,7 +121,7 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
                 " are keys with one of the scope admin"
             )
         try:
-            changes = _changes(await _body())
+            changes = _changes(await small_body())
         except _UNREADABLE as error:
             return jsonify(detail=[{"type": "json_invalid", "loc": ["body"], "msg": str(error)}]), 422
         if "settings" in changes:
@@ -155,7 +155,7 @@ def _changes(text: bytes) -> _Changes:
     return changes
 
 
-async def _body() -> bytes:
+async def small_body() -> bytes:
     """The body of the current request, limited in size and time."""
     body = bytearray()
     with trio.move_on_after(_BODY_TIMEOUT_S):

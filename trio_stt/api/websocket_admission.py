@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import wraps
 
 import trio
@@ -118,7 +119,8 @@ class WebSocketAdmission:
         record = temporary_key(key)
         if record is None or not self._keyring.is_still_authorized(record):
             return await self._check(key, client_identity(websocket.scope))
-        _identify(record)
+        # Whatever the key behind it may do, a temporary one may only talk.
+        _identify(record, may_administer=False)
         return None
 
     def is_still_authorized(self, identity: ClientIdentity) -> bool:
@@ -162,9 +164,10 @@ class WebSocketAdmission:
         self._log.note(rejection)
 
 
-def _identify(record: KeyRecord) -> None:
+def _identify(record: KeyRecord, *, may_administer: bool = True) -> None:
     """Attach the identity of a key to the scope of the current client."""
     known = identity_with_key(websocket.scope, record)
+    known = replace(known, may_administer=known.may_administer and may_administer)
     websocket.scope["state"] = with_client(websocket.scope, known)["state"]
 
 

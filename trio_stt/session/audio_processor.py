@@ -5,16 +5,19 @@ It decides nothing about utterances (`utterances` does), and neither receives no
 
 import logging
 import math
+import time
 
 import trio
 
 from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import State
+from trio_stt.session.connection import MARKED, Detection, Discard, Mark
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.inbox import Audio, Gap, Marker
 from trio_stt.session.utterances import Utterances
 from trio_stt.speech.events import WakeEvent
+from trio_stt.speech.segmenter_config import SegmenterConfig
 
 logger = logging.getLogger(__name__)
 
@@ -140,17 +143,31 @@ class AudioProcessor:
             case Flush():
                 self._end_utterance()
                 self._utterances.finals.flush(marker)
+            case Discard():
+                events = self._pipeline.clear()
+                self._utterances.discard_running()
+                self._utterances.handle(events)
+            case Detection(settings):
+                self._pipeline.configure(SegmenterConfig.from_settings(settings))
+            case Mark():
+                self._publisher.timeline(MARKED, time.time())
+            case Gap() | None:
+                self._end_utterance(self._warning(marker))
+            case Command.PING | Command.METRICS:  # answered by the receiver
+                pass
+
+    def _warning(self, marker: Gap | None) -> str:
+        """Why an utterance ends that its speaker did not end."""
+        match marker:
             case Gap.GAP:
-                self._end_utterance()
+                return ""
             case Gap.SPEAKER_TAKEN:
-                self._end_utterance(
+                return (
                     "The utterance was ended while you were disconnected: another session needed its place "
                     "(max_active_speakers)."
                 )
             case None:
-                self._end_utterance(f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended.")
-            case Command.PING | Command.METRICS:  # answered by the receiver
-                pass
+                return f"No audio came for {self._stall_timeout_s:g} s: the utterance was ended."
 
     def _abandon_utterance(self, error: Exception) -> None:
         """Discard the running utterance after an error in processing, which must not end the session."""

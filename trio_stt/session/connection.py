@@ -4,6 +4,7 @@ The api package implements `Connection`; sessions know no sockets.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -11,8 +12,40 @@ import trio
 
 from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.packets import AudioPacket
+from trio_stt.settings import Settings
 
-Message = str | bytes | Command | Start | Flush | AudioPacket
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Discards the running utterance and the audio before it; unlike after `clear`, ended ones keep their finals.
+
+    A `clear` event answers it. Only dialects send it.
+    """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """Settings of speech detection from here on; a running utterance keeps those that it began with.
+
+    Only dialects send it.
+    """
+
+    settings: Settings
+
+
+MARKED = "marked"
+"""The timeline entry that answers a `Mark`. It has no segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Published as a timeline entry when everything received before it is processed, if not transcribed.
+
+    Only dialects send it.
+    """
+
+
+Message = str | bytes | Command | Start | Flush | Discard | Detection | Mark | AudioPacket
 """What a client sends: the text of a command, the bytes of a packet, or either of them parsed already."""
 
 

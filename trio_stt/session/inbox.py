@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.protocol.commands import Command, Flush, Start
+from trio_stt.session.connection import Detection, Discard, Mark
 
 _WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 """Microseconds of one window of the speech detector, in which the bound of the queue is given."""
@@ -43,7 +44,7 @@ class Gap(enum.Enum):
     """Another session took the speaker slot while the client was disconnected."""
 
 
-Marker = Command | Start | Flush | Gap
+Marker = Command | Start | Flush | Discard | Detection | Mark | Gap
 
 
 class Inbox:

@@ -14,7 +14,7 @@ from trio_stt.protocol.commands import Command, Flush, Resume, Start, parse_comm
 from trio_stt.protocol.events import Where
 from trio_stt.protocol.packets import AudioPacket, SampleFormat, parse_packet
 from trio_stt.session.audio_processor import AudioProcessor
-from trio_stt.session.connection import Connection
+from trio_stt.session.connection import Connection, Detection, Discard, Mark
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
@@ -26,6 +26,7 @@ MAX_OPEN_FLUSHES = 64
 """Unanswered `flush` commands of one session: more are refused, so that a client cannot fill the memory with them."""
 AUDIO_RATE_WINDOW_S = 10.0
 """Seconds over which `max_audio_speed` is averaged: shorter bursts may be faster."""
+_PARSED = (Command, Start, Flush, Discard, Detection, Mark)
 _KEEP_ALIVE = frozenset({Command.PING, Command.METRICS})
 """Commands that clients send on a timer: they do not count as activity for `idle_timeout_s`."""
 
@@ -117,7 +118,7 @@ class Receiver:
                     await self._accept_packet(message)
                 else:
                     # A command without fields is a `str`, too.
-                    command = message if isinstance(message, Command | Start | Flush) else parse_command(message)
+                    command = message if isinstance(message, _PARSED) else parse_command(message)
                     if isinstance(command, Resume):
                         return self._find_target(command)
                     self._execute(command)
@@ -137,7 +138,7 @@ class Receiver:
             raise ResumeError("resume must be the first message of a connection")
         return ResumeTarget(self._host.registry.find(resume, other_than=self._id), resume)
 
-    def _execute(self, command: Command | Start | Flush) -> None:
+    def _execute(self, command: Command | Start | Flush | Discard | Detection | Mark) -> None:
         if command not in _KEEP_ALIVE:
             self._active_s = trio.current_time()
         match command:
@@ -152,6 +153,8 @@ class Receiver:
                 self._inbox.put_marker(command)
             case Command.CLEAR:
                 self._inbox.drop_audio()
+                self._inbox.put_marker(command)
+            case Discard() | Detection() | Mark():
                 self._inbox.put_marker(command)
             case Flush():
                 if self._counters.open_flushes >= MAX_OPEN_FLUSHES:

@@ -101,6 +101,14 @@ class Utterances:
         self._state.next_segment_id += not number_taken
         self._publisher.cleared(self._state.next_segment_id)
 
+    def discard_running(self) -> None:
+        """Discard the running utterance only; the caller has cleared the pipeline."""
+        self._wake_words.reset()
+        if self._state.utterance is not None:
+            self._discard(self._state.utterance)
+        self.finals.void_speculation()
+        self._publisher.cleared(self._state.next_segment_id)
+
     def close(self) -> None:
         """Discard everything: the session is over. This also frees the utterance's stream in a streaming engine."""
         self._release_utterance()

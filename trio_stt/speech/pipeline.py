@@ -102,6 +102,10 @@ class SpeechPipeline:
         self._undetected_from_sample = self.position_sample
         return [*self._wake.begin(self.position_sample)] if self._wake else []
 
+    def configure(self, config: SegmenterConfig) -> None:
+        """Change the settings of the segmenter; a running utterance keeps those that it began with."""
+        self._segmenter.configure(config)
+
     def push(self, samples: NDArray[np.int16], rate_hz: int) -> list[SpeechEvent]:
         """Process samples.
 

@@ -79,6 +79,7 @@ class Segmenter:
 
     def __init__(self, config: SegmenterConfig) -> None:
         self._config = config
+        self._next_config = config  # from the next utterance on
         self._position = 0
         self._utterances = 0
         self._running: _RunningUtterance | None = None
@@ -170,6 +171,18 @@ class Segmenter:
         if talking:
             self._run_start_sample, self._tail_samples = self._position, tail_samples
 
+    def configure(self, config: SegmenterConfig) -> None:
+        """Change the settings; a running utterance keeps those that it began with."""
+        self._next_config = config
+        if self._running is None:
+            self._adopt_config()
+
+    def _adopt_config(self) -> None:
+        if self._config is not self._next_config:
+            # A longer pre-roll must not reach back to audio that was already forgotten.
+            self._floor_sample = self.needed_from_sample
+            self._config = self._next_config
+
     def begin(self) -> None:
         """Note that the client starts streaming: audio from before a gap in the stream is not pre-roll."""
         if self._running is None:
@@ -191,6 +204,7 @@ class Segmenter:
         self._position += pending_samples
         aborted = self._running is not None
         self._running = None
+        self._adopt_config()
         self._reset_preroll()
         return [UtteranceAborted(utterance=self._utterances)] if aborted else []
 
@@ -334,6 +348,7 @@ class Segmenter:
         clip_end = running.speculation_end_sample or self._position
         # Audio after the clip was not transcribed, so the next utterance's pre-roll may reach back to it.
         self._floor_sample = clip_end
+        self._adopt_config()
         self._gap_end_sample = self._position + self._config.min_gap_samples
         return self._ended(running, clip_end, self._position, forced=forced)
 

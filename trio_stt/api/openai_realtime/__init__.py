@@ -1,0 +1,1 @@
+"""The OpenAI Realtime dialect: transcription sessions over a WebSocket. See docs/realtime.md."""

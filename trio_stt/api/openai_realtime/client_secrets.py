@@ -1,0 +1,68 @@
+"""Client secrets: keys for pages that must not hold a real one. Each opens realtime sessions until it expires.
+
+They are kept in memory only, so a restart forgets them. It must not know requests.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from trio_stt.access.keys import KeyRecord
+from trio_stt.api.openai_realtime.session_config import SessionConfig
+
+PREFIX = "ek_"
+"""What a secret begins with: OpenAI's own client for browsers refuses other keys."""
+_SECRET_BYTES = 32
+_MAX_SECRETS = 10_000
+"""Secrets that are kept; beyond that, the oldest is forgotten. One takes less than 2 KB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSecret:
+    """One secret.
+
+    Attributes:
+        value: The key itself.
+        expires_at: In whole seconds since the epoch.
+        config: The configuration that its sessions begin with.
+        record: Of the key that made it; None on a server without keys. The secret ends with that key.
+    """
+
+    value: str = field(repr=False)
+    expires_at: int
+    config: SessionConfig
+    record: KeyRecord | None
+
+
+class ClientSecrets:
+    """The secrets of one server.
+
+    Args:
+        clock: Returns the time in seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._secrets: dict[str, ClientSecret] = {}  # oldest first
+
+    def create(self, config: SessionConfig, *, lifetime_s: int, record: KeyRecord | None) -> ClientSecret:
+        """Make a secret that is valid for this long."""
+        now_s = self._clock()
+        self._secrets = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now_s}
+        while len(self._secrets) >= _MAX_SECRETS:
+            del self._secrets[next(iter(self._secrets))]
+        value = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+        secret = ClientSecret(value=value, expires_at=int(now_s) + lifetime_s, config=config, record=record)
+        self._secrets[value] = secret
+        return secret
+
+    def find(self, key: str | None) -> ClientSecret | None:
+        """The secret with this value, if it is still valid."""
+        secret = self._secrets.get(key or "")
+        return secret if secret is not None and secret.expires_at > self._clock() else None
+
+    def record(self, key: str) -> KeyRecord | None:
+        """The record of the key behind a valid secret; None for other keys."""
+        secret = self.find(key)
+        return secret.record if secret else None

@@ -1,0 +1,215 @@
+"""Translates between an OpenAI Realtime client and a session. See docs/realtime.md.
+
+It reads the client's events and owns the configuration; `conversation` owns the items.
+"""
+
+import binascii
+from collections.abc import Callable, Sequence
+from itertools import count
+
+import msgspec
+
+from trio_stt.api.dialect import ClientAudio, Close, Frame, Step, ToSession, session_settings
+from trio_stt.api.openai_realtime.conversation import CommitRefused, Conversation
+from trio_stt.api.openai_realtime.server_events import ServerEvents, item_object
+from trio_stt.api.openai_realtime.session_config import (
+    InvalidUpdate,
+    Json,
+    SessionConfig,
+    beta_session,
+    ga_session,
+    is_beta,
+    updated,
+)
+from trio_stt.api.websocket_transport import CLOSE_UNSUPPORTED
+from trio_stt.protocol.commands import Start
+from trio_stt.protocol.events import Event
+from trio_stt.session.connection import Detection
+from trio_stt.settings import Settings
+
+_LIFETIME_S = 86_400
+"""Seconds after which a session is said to expire; none does, and no client acts on it."""
+_NOT_SUPPORTED = frozenset(
+    {
+        "conversation.item.create",
+        "conversation.item.truncate",
+        "output_audio_buffer.clear",
+        "response.cancel",
+        "response.create",
+    }
+)
+
+
+class _ClientEvent(msgspec.Struct, frozen=True):
+    """A frame of the client; fields of the wrong type are refused where they are used."""
+
+    type: str
+    event_id: object = None
+    audio: object = None
+    session: object = None
+    item_id: object = None
+
+    @property
+    def id(self) -> str | None:
+        return self.event_id if isinstance(self.event_id, str) else None
+
+
+class RealtimeDialect:
+    """The translator of one client.
+
+    Args:
+        settings: In force.
+        config: The configuration that the session begins with.
+        beta: Whether the client reads the events of the Beta.
+        intent: Whether the client of the Beta asked for a transcription session.
+        model: Returns the name of the model that really transcribes.
+        session_id: As it is sent; its unique part also begins the ids of events and items.
+        created_at: In whole seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        config: SessionConfig,
+        beta: bool,
+        intent: bool,
+        model: Callable[[], str],
+        session_id: str,
+        created_at: int,
+    ) -> None:
+        self._base = session_settings(settings)
+        self.settings = config.detection(self._base)
+        self._config = config
+        self._beta = beta
+        self._created = "transcription_session.created" if beta and intent else "session.created"
+        self._model = model
+        self._session_id = session_id
+        self._expires_at = created_at + _LIFETIME_S
+        unique, numbers = session_id.removeprefix("sess_"), count(1)
+        self._events = ServerEvents(unique)
+        self._conversation = Conversation(
+            self._events,
+            lambda: f"item_{unique}{next(numbers):06}",
+            manual=config.is_manual,
+            beta=beta,
+            with_logprobs=config.with_logprobs,
+        )
+        self._setup: list[ToSession] = [_hints(config)] if config.language or config.prompt else []
+        self._half_sample = b""  # half a sample
+
+    def begin(self) -> Sequence[Frame]:
+        """`session.created`."""
+        return [self._events.frame(self._created, session=self._session_object(beta=self._beta))]
+
+    def receive(self, frame: Frame) -> Step:
+        """Translate an event of the client."""
+        if isinstance(frame, bytes):
+            return Step(close=Close(CLOSE_UNSUPPORTED, "this protocol has text frames only"))
+        try:
+            event = msgspec.json.decode(frame, type=_ClientEvent)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            return Step(frames=[self._events.error("invalid_event", f"not an event: {str(error)[:200]}")])
+        match event.type:
+            case "input_audio_buffer.append":
+                step = self._append(event)
+            case "input_audio_buffer.commit":
+                step = self._commit(event)
+            case "input_audio_buffer.clear":
+                self._half_sample = b""
+                step = Step(to_session=self._with_setup(*self._conversation.clear()))
+            case "session.update" | "transcription_session.update":
+                step = self._update(event)
+            case "conversation.item.retrieve" | "conversation.item.delete":
+                step = self._find(event)
+            case kind if kind in _NOT_SUPPORTED:
+                text = f"{kind} is not possible: this server transcribes only"
+                step = self._refuse(event, "unsupported_event", text, "type")
+            case kind:
+                step = self._refuse(event, "unknown_event", f"unknown event type {kind[:80]!r}", "type")
+        return step
+
+    def publish(self, event: Event) -> Sequence[Frame]:
+        """Translate an event of the session."""
+        return self._conversation.publish(event)
+
+    def end(self) -> Sequence[Frame]:
+        """Nothing: the close code says why."""
+        return []
+
+    # --- events of the client ---
+
+    def _refuse(self, event: _ClientEvent, code: str, message: str, param: str | None = None) -> Step:
+        return Step(frames=[self._events.error(code, message, param=param, event_id=event.id)])
+
+    def _append(self, event: _ClientEvent) -> Step:
+        if not isinstance(event.audio, str):
+            return self._refuse(event, "invalid_value", "audio must be a string in base64", "audio")
+        try:
+            data = self._half_sample + binascii.a2b_base64(event.audio, strict_mode=True)
+        except ValueError as error:
+            return self._refuse(event, "invalid_value", f"audio is not base64: {error}", "audio")
+        coding = self._config.format
+        whole = len(data) // coding.coding.sample_bytes * coding.coding.sample_bytes
+        data, self._half_sample = data[:whole], data[whole:]
+        if not data:
+            return Step(is_audio=True)
+        self._conversation.append(whole / coding.coding.sample_bytes / coding.rate_hz)
+        audio = ClientAudio(data, coding.rate_hz, format=coding.coding)
+        return Step(to_session=self._with_setup(audio), is_audio=True)
+
+    def _commit(self, event: _ClientEvent) -> Step:
+        try:
+            to_session, frames = self._conversation.commit()
+        except CommitRefused as refused:
+            return self._refuse(event, refused.code, str(refused))
+        self._half_sample = b""
+        return Step(frames=frames, to_session=self._with_setup(*to_session))
+
+    def _update(self, event: _ClientEvent) -> Step:
+        before = self._config
+        try:
+            config = updated(before, event.session, self._base)
+        except InvalidUpdate as error:
+            return self._refuse(event, "invalid_value", str(error), error.param)
+        if config.format != before.format:
+            if self._conversation.has_audio:
+                text = "the format of the audio cannot change before what was appended is committed or cleared"
+                return self._refuse(event, "invalid_value", text, "session.audio.input.format")
+            self._half_sample = b""
+        self._config = config
+        of_beta = event.type == "transcription_session.update" or is_beta(event.session)
+        self._conversation.beta = self._beta = self._beta or of_beta
+        self._conversation.with_logprobs = config.with_logprobs
+        self._conversation.detect_turns(manual=config.is_manual)
+        changes: list[ToSession] = []
+        if config.turn_detection != before.turn_detection:
+            changes.append(Detection(config.detection(self._base)))
+        if (config.language, config.prompt) != (before.language, before.prompt):
+            changes.append(_hints(config))
+        sent = self._session_object(beta=of_beta or (self._beta and event.session == {}))
+        kind = event.type.removesuffix("update") + "updated"
+        return Step(frames=[self._events.frame(kind, session=sent)], to_session=changes and self._with_setup(*changes))
+
+    def _find(self, event: _ClientEvent) -> Step:
+        delete = event.type.endswith("delete")
+        item = self._conversation.find(event.item_id, delete=delete)
+        if item is None:
+            return self._refuse(event, "item_not_found", "there is no such item, or not any more", "item_id")
+        if delete:
+            return Step(frames=[self._events.frame("conversation.item.deleted", item_id=item.id)])
+        found = item_object(item, item.transcript)
+        return Step(frames=[self._events.frame("conversation.item.retrieved", item=found)])
+
+    def _session_object(self, *, beta: bool) -> Json:
+        tell = beta_session if beta else ga_session
+        return tell(self._config, session_id=self._session_id, model=self._model(), expires_at=self._expires_at)
+
+    def _with_setup(self, *items: ToSession) -> list[ToSession]:
+        """What goes to the session, behind what it must know first."""
+        setup, self._setup = self._setup, []
+        return [*setup, *items]
+
+
+def _hints(config: SessionConfig) -> Start:
+    return Start(language=config.language, prompt=config.prompt)

@@ -1,0 +1,309 @@
+"""The configuration of an OpenAI Realtime session: `session.update` is merged into it, and it is sent to the client.
+
+GA clients send and read nested objects, Beta clients flat ones; both become one form here. Keys that are not known are
+passed over, because most clients end on any error.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trio_stt.protocol.packets import SampleFormat
+from trio_stt.settings import Settings
+
+DEFAULT_RATE_HZ = 24_000
+_G711_RATE_HZ = 8_000
+_MIN_RATE_HZ, _MAX_RATE_HZ = 8_000, 48_000
+_MODELS_WITHOUT_TURNS = ("gpt-realtime-whisper", "gpt-live-transcribe")
+"""Models whose sessions have no turn detection unless the client asks for one."""
+_EAGERNESS_S = {"low": 1.5, "medium": 0.8, "auto": 0.8, "high": 0.5}
+"""Silence that ends a turn of `semantic_vad`, in seconds: there is no model for the meaning here."""
+_DEFAULT_THRESHOLD = 0.5
+"""OpenAI's default, which clients send without a wish of their own: it means this server's own detection."""
+_MIN_SILENCE_S = 0.16
+"""Least silence that ends an utterance, in seconds; that of the setting `post_speech_silence_duration`."""
+_HIGHEST = {"threshold": 1.0, "prefix_padding_ms": 30_000, "silence_duration_ms": 60_000}
+"""Highest values of `server_vad`: those of the settings behind them. The least is 0."""
+_MAX_TEXT_CHARACTERS = 10_000
+_LOGPROBS = "item.input_audio_transcription.logprobs"
+_BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+_BETA_KEYS = {
+    "input_audio_format": "format",
+    "input_audio_transcription": "transcription",
+    "input_audio_noise_reduction": "noise_reduction",
+    "turn_detection": "turn_detection",
+}
+"""Names of the Beta, and those of GA for the same."""
+_FORMATS = {
+    "audio/pcm": SampleFormat.PCM_S16LE,
+    "audio/pcmu": SampleFormat.MULAW,
+    "audio/pcma": SampleFormat.ALAW,
+}
+
+Json = dict[str, Any]
+
+
+class InvalidUpdate(Exception):  # noqa: N818 - named after the update, which is what is wrong
+    """A `session.update` cannot be applied.
+
+    Attributes:
+        param: The field at fault.
+    """
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(f"{param}: {message}")
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFormat:
+    """How the client codes its audio; always mono."""
+
+    coding: SampleFormat = SampleFormat.PCM_S16LE
+    rate_hz: int = DEFAULT_RATE_HZ
+
+    @property
+    def as_json(self) -> Json:
+        """As GA clients read it."""
+        kind = next(name for name, coding in _FORMATS.items() if coding is self.coding)
+        return {"type": kind, "rate": self.rate_hz} if self.coding is SampleFormat.PCM_S16LE else {"type": kind}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """The configuration in force.
+
+    Attributes:
+        model: As the client named it last.
+        format: Of the audio.
+        transcription: What the client chose besides the model, such as `language` and `prompt`.
+        turn_detection: As it is sent; None while the client ends its turns by commits.
+        has_chosen_turns: Whether the client sent `turn_detection`; otherwise it follows from the model.
+        noise_reduction: As sent; it has no effect.
+        with_logprobs: Whether `completed` has log probabilities, where the engine gives confidences.
+    """
+
+    model: str = ""
+    format: AudioFormat = AudioFormat()
+    transcription: Json = field(default_factory=dict)
+    turn_detection: Json | None = None
+    has_chosen_turns: bool = False
+    noise_reduction: Json | None = None
+    with_logprobs: bool = False
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether turns end by commits only."""
+        return self.turn_detection is None
+
+    @property
+    def language(self) -> str | None:
+        """The language that the client chose: of several, the first."""
+        language = self.transcription.get("language") or next(iter(self.transcription.get("languages") or ()), None)
+        return str(language) if language else None
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt that the client chose, with its keywords."""
+        keywords = ", ".join(self.transcription.get("keywords") or ())
+        return " ".join(filter(None, (self.transcription.get("prompt"), keywords))) or None
+
+    def detection(self, settings: Settings) -> Settings:
+        """The settings in force, with the client's choices for the detection of speech."""
+        turns = self.turn_detection
+        if turns is None:
+            return settings
+        if turns["type"] == "semantic_vad":
+            silence_s = _EAGERNESS_S[turns["eagerness"]]
+            return settings.model_copy(update={"post_speech_silence_duration": silence_s})
+        changes: dict[str, object] = {
+            "post_speech_silence_duration": max(_MIN_SILENCE_S, turns["silence_duration_ms"] / 1000),
+            "pre_recording_buffer_duration": turns["prefix_padding_ms"] / 1000,
+        }
+        if not math.isclose(turns["threshold"], _DEFAULT_THRESHOLD):
+            changes["silero_sensitivity"] = 1.0 - turns["threshold"]
+        return settings.model_copy(update=changes)
+
+
+def first_config(settings: Settings, model: str) -> SessionConfig:
+    """The configuration of a client that has sent none."""
+    return _with_turns(SessionConfig(model=model), settings)
+
+
+def is_beta(session: object) -> bool:
+    """Whether a session object has the form of the Beta."""
+    return isinstance(session, dict) and "audio" not in session and any(key in session for key in _BETA_KEYS)
+
+
+def updated(config: SessionConfig, session: object, settings: Settings) -> SessionConfig:
+    """The configuration after an update: absent keys stay, null takes the default again.
+
+    Args:
+        config: Before it.
+        session: The object `session` of the update, of GA or Beta.
+        settings: In force, for what is not sent.
+
+    Raises:
+        InvalidUpdate: A value has another type or range; nothing is applied.
+    """
+    given = _object(session, "session")
+    audio_input, params = _audio_input(given)
+    if "format" in audio_input:
+        config = replace(config, format=_format(audio_input["format"], params["format"]))
+    if "transcription" in audio_input:
+        config = _with_transcription(config, audio_input["transcription"], params["transcription"])
+    if "noise_reduction" in audio_input:
+        reduction = audio_input["noise_reduction"]
+        shown = None if reduction is None else dict(_object(reduction, params["noise_reduction"]))
+        config = replace(config, noise_reduction=shown)
+    if "include" in given:
+        config = replace(config, with_logprobs=_LOGPROBS in _texts(given["include"], "session.include"))
+    if "turn_detection" in audio_input:
+        turns = _turns(config, audio_input["turn_detection"], settings, params["turn_detection"])
+        return replace(config, turn_detection=turns, has_chosen_turns=True)
+    return config if config.has_chosen_turns else _with_turns(config, settings)
+
+
+def ga_session(config: SessionConfig, *, session_id: str, model: str, expires_at: int) -> Json:
+    """The session object of GA.
+
+    Args:
+        config: In force.
+        session_id: Of this session.
+        model: The one that really transcribes.
+        expires_at: In seconds since the epoch.
+    """
+    return {
+        "type": "transcription",
+        "object": "realtime.transcription_session",
+        "id": session_id,
+        "expires_at": expires_at,
+        "include": [_LOGPROBS] if config.with_logprobs else None,
+        "audio": {
+            "input": {
+                "format": config.format.as_json,
+                "transcription": {"model": model, **config.transcription},
+                "noise_reduction": config.noise_reduction,
+                "turn_detection": config.turn_detection,
+            }
+        },
+    }
+
+
+def beta_session(config: SessionConfig, *, session_id: str, model: str, expires_at: int) -> Json:
+    """The session object of the Beta; arguments as of `ga_session`."""
+    kind = config.format.as_json["type"]
+    return {
+        "id": session_id,
+        "object": "realtime.transcription_session",
+        "expires_at": expires_at,
+        "input_audio_format": next(name for name, ga_name in _BETA_FORMATS.items() if ga_name == kind),
+        "input_audio_transcription": {"model": model, **config.transcription},
+        "input_audio_noise_reduction": config.noise_reduction,
+        "turn_detection": config.turn_detection,
+        "include": [_LOGPROBS] if config.with_logprobs else None,
+        "client_secret": None,
+    }
+
+
+def _audio_input(session: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """The input settings by GA's names, and the names of the same in the client's form."""
+    if not is_beta(session):
+        audio = _object(session.get("audio") or {}, "session.audio")
+        params = {key: f"session.audio.input.{key}" for key in _BETA_KEYS.values()}
+        return _object(audio.get("input") or {}, "session.audio.input"), params
+    found = {key: session[beta_key] for beta_key, key in _BETA_KEYS.items() if beta_key in session}
+    params = {key: f"session.{beta_key}" for beta_key, key in _BETA_KEYS.items()}
+    name = found.get("format")
+    if name is not None:
+        if not isinstance(name, str) or name not in _BETA_FORMATS:
+            raise InvalidUpdate(params["format"], f"must be one of {', '.join(_BETA_FORMATS)}")
+        found["format"] = {"type": _BETA_FORMATS[name]}
+    return found, params
+
+
+def _format(value: object, param: str) -> AudioFormat:
+    if value is None:
+        return AudioFormat()
+    given = _object(value, param)
+    kind = given.get("type", "audio/pcm")
+    coding = _FORMATS.get(kind) if isinstance(kind, str) else None
+    if coding is None:
+        raise InvalidUpdate(f"{param}.type", f"must be one of {', '.join(_FORMATS)}")
+    if coding is not SampleFormat.PCM_S16LE:
+        return AudioFormat(coding=coding, rate_hz=_G711_RATE_HZ)
+    rate_hz = given.get("rate", DEFAULT_RATE_HZ)
+    if not isinstance(rate_hz, int) or isinstance(rate_hz, bool) or not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
+        raise InvalidUpdate(f"{param}.rate", f"must be an integer from {_MIN_RATE_HZ} to {_MAX_RATE_HZ}")
+    return AudioFormat(rate_hz=rate_hz)
+
+
+def _with_transcription(config: SessionConfig, value: object, param: str) -> SessionConfig:
+    if value is None:
+        return replace(config, transcription={})
+    given, chosen, model = _object(value, param), dict(config.transcription), config.model
+    for key in ("model", "language", "prompt", "delay"):
+        if key in given:
+            text = given[key]
+            if text is not None and (not isinstance(text, str) or len(text) > _MAX_TEXT_CHARACTERS):
+                raise InvalidUpdate(f"{param}.{key}", f"must be a string of at most {_MAX_TEXT_CHARACTERS} characters")
+            chosen[key] = text
+    for key in ("languages", "keywords"):
+        if key in given:
+            chosen[key] = _texts(given[key], f"{param}.{key}") or None
+    if "model" in chosen:
+        model = chosen.pop("model") or ""
+    return replace(config, model=model, transcription={key: each for key, each in chosen.items() if each is not None})
+
+
+def _with_turns(config: SessionConfig, settings: Settings) -> SessionConfig:
+    """The configuration with the turn detection that its model has by default."""
+    manual = config.model.startswith(_MODELS_WITHOUT_TURNS)
+    return replace(config, turn_detection=None if manual else _server_vad(settings))
+
+
+def _server_vad(settings: Settings) -> Json:
+    return {
+        "type": "server_vad",
+        "threshold": _DEFAULT_THRESHOLD,
+        "prefix_padding_ms": round(settings.pre_recording_buffer_duration * 1000),
+        "silence_duration_ms": round(settings.post_speech_silence_duration * 1000),
+    }
+
+
+def _turns(config: SessionConfig, value: object, settings: Settings, param: str) -> Json | None:
+    if value is None:
+        return None
+    given, default = _object(value, param), _server_vad(settings)
+    before = config.turn_detection or default
+    kind = given.get("type", before["type"])
+    if kind == "semantic_vad":
+        eagerness = given.get("eagerness", before.get("eagerness")) or "auto"
+        if not isinstance(eagerness, str) or eagerness not in _EAGERNESS_S:
+            raise InvalidUpdate(f"{param}.eagerness", f"must be one of {', '.join(_EAGERNESS_S)}")
+        return {"type": kind, "eagerness": eagerness}
+    if kind != "server_vad":
+        raise InvalidUpdate(f"{param}.type", "must be server_vad or semantic_vad")
+    turns = dict(before) if before["type"] == kind else default
+    for key, highest in _HIGHEST.items():
+        if key in given:
+            number = default[key] if given[key] is None else given[key]
+            if not isinstance(number, int | float) or isinstance(number, bool) or not 0 <= number <= highest:
+                raise InvalidUpdate(f"{param}.{key}", f"must be a number from 0 to {highest:g}")
+            turns[key] = number
+    return turns
+
+
+def _object(value: object, param: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidUpdate(param, "must be an object")
+    return value
+
+
+def _texts(value: object, param: str) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidUpdate(param, "must be a list of strings")
+    return value
