@@ -246,6 +246,27 @@ class TestFinalize:
         assert [type(item) for item in dialect.receive(audio(1)).to_session] == [Start, ClientAudio]
         assert [type(item) for item in dialect.receive(audio(1)).to_session] == [ClientAudio]
 
+    def test_silence_after_the_cut_is_reported_once(self) -> None:
+        dialect = translator(utterance_end_ms="700")
+        dialect.receive(audio(1.25))
+        dialect.receive('{"type":"Finalize"}')
+        sent(dialect, started(1, 0.0), final(1, 0.0, 1.0, "One"), Flushed(session_id="s", id=None))
+        assert dialect.receive(audio(0.2)).to_session[1:] == []
+        assert dialect.receive(audio(0.3)).to_session[1:] == [Command.METRICS]
+        silence, utterance_end = sent(dialect, IDLE)
+        assert brief(silence) == ("", 1.0, 1.0, "is")
+        assert utterance_end["type"] == "UtteranceEnd"
+        assert dialect.receive(audio(5)).to_session[1:] == []
+
+    def test_speech_after_the_cut_has_an_end_of_its_own(self) -> None:
+        dialect = translator()
+        dialect.receive(audio(1.25))
+        dialect.receive('{"type":"Finalize"}')
+        sent(dialect, started(1, 0.0), final(1, 0.0, 1.0, "One"), Flushed(session_id="s", id=None), started(2, 1.3))
+        assert dialect.receive(audio(5)).to_session[1:] == []
+        assert brief(sent(dialect, final(2, 1.3, 2.0, "Two"))[0]) == ("Two", 1.2998046875, 2.0, "is")
+        assert dialect.receive(audio(5)).to_session[1:] == []
+
     def test_old_binary_form(self) -> None:
         assert translator().receive(b'{"type": "Finalize"}') == Step(to_session=[Flush(None)])
 

@@ -106,6 +106,7 @@ class ListenTranslator:
         self._finalizes: deque[_Finalize] = deque()
         self._held: Results | None = None  # the last final, until it is known whether it answers a `Finalize`
         self._cuts_s: list[float] = []  # where the client ended an utterance, while finals from before may come
+        self._silence_due_s: float | None = None  # where silence will end the speech that a `Finalize` has cut short
         self._last_word_s: float | None = None  # the end of the last word, until its `UtteranceEnd`
         self._query_clock_s: float | None = None  # the clock when the session was asked for its queue depth
         self._moved = False  # whether audio came since the last heartbeat
@@ -164,7 +165,7 @@ class ListenTranslator:
         """What is still held, and the metadata, which are always last; nothing after audio that cannot be decoded."""
         if self._failure:
             return ()
-        messages = chain(self._answer_finalizes(len(self._finalizes)), self._utterance_end(self.clock_s))
+        messages = chain(self._answer_finalizes(len(self._finalizes)), self._gap(self.clock_s))
         return [*map(encode, messages), encode(self._closing_metadata())]
 
     # From the client
@@ -202,7 +203,7 @@ class ListenTranslator:
 
     def _ask(self) -> Sequence[Command]:
         """Ask the session whether all audio is processed, where `UtteranceEnd` may be due."""
-        if self._query_clock_s is not None or not self._utterance_end_due(self.clock_s):
+        if self._query_clock_s is not None or not self._is_gap_due(self.clock_s):
             return []
         self._query_clock_s = self.clock_s
         return [Command.METRICS]
@@ -219,13 +220,13 @@ class ListenTranslator:
             case Metrics(metrics=report):
                 clock_s, self._query_clock_s = self._query_clock_s, None
                 if clock_s is not None and not report.queue_depth:
-                    yield from self._utterance_end(clock_s)
+                    yield from self._gap(clock_s)
             case Status(queue_depth=0):
-                yield from self._utterance_end(self.clock_s)
+                yield from self._gap(self.clock_s)
             case Heartbeat():
                 # All audio from before the last heartbeat is processed by now.
                 if not self._moved:
-                    yield from self._utterance_end(self.clock_s)
+                    yield from self._gap(self.clock_s)
                 self._moved = False
             case Error(where=where) if where in _REPORTED:
                 yield fault("ServerError", event.message)
@@ -243,7 +244,8 @@ class ListenTranslator:
 
     def _started(self, segment: Segment) -> Iterator[Message]:
         start_s = _seconds(segment.audio_start_seconds)
-        yield from self._utterance_end(start_s)
+        yield from self._gap(start_s)
+        self._silence_due_s = None
         self._open[segment.segment_id] = _Open(start_s)
         if self._options.vad_events:
             yield SpeechStarted(timestamp=exact_s(start_s))
@@ -270,10 +272,10 @@ class ListenTranslator:
             return
         end_s = _seconds(segment.audio_end_seconds)
         results = self._results(opened.start_s, max(end_s, self._end_s), text, pieces)
-        was_cut = segment.cut is True or any(
-            end_s - _SLACK_S <= cut_s < end_s + self._silence_s for cut_s in self._cuts_s
-        )
-        results = replace(results, is_final=True, speech_final=self._options.tells_speech_final and not was_cut)
+        was_cut = any(end_s - _SLACK_S <= cut_s < end_s + self._silence_s for cut_s in self._cuts_s)
+        tells = self._options.tells_speech_final and segment.cut is not True
+        results = replace(results, is_final=True, speech_final=tells and not was_cut)
+        self._silence_due_s = end_s + self._silence_s if tells and was_cut else None
         self._cuts_s = [cut_s for cut_s in self._cuts_s if cut_s >= end_s]
         self._final_end_s = results.start + results.duration
         words = results.channel.alternatives[0].words
@@ -293,21 +295,38 @@ class ListenTranslator:
         for _ in range(min(flushes, len(self._finalizes))):
             for _ in range(self._finalizes.popleft().requests):
                 held, self._held = self._held, None
-                answer = held or replace(self._results(self._end_s, self._end_s, ""), is_final=True)
-                self._final_end_s = max(self._final_end_s, answer.start + answer.duration)
-                yield self._emit(replace(answer, from_finalize=True))
+                yield self._emit(replace(held or self._empty_final(), from_finalize=True))
 
-    def _utterance_end_due(self, clock_s: float) -> bool:
-        after_ms = self._options.utterance_end_ms
-        if after_ms is None or self._last_word_s is None or self._open or self._held is not None:
+    def _is_gap_due(self, clock_s: float) -> bool:
+        """Whether a message is due in a gap between utterances, if the session has processed audio up to `clock_s`."""
+        if self._open or self._held is not None:
             return False
-        return clock_s >= self._last_word_s + after_ms / 1000
+        return any(due_s is not None and clock_s >= due_s for due_s in (self._silence_due_s, self._utterance_end_due_s))
 
-    def _utterance_end(self, clock_s: float) -> Iterator[UtteranceEnd]:
-        """Say once that nothing was said for long enough, where the session has processed audio up to `clock_s`."""
-        if self._last_word_s is not None and self._utterance_end_due(clock_s):
+    @property
+    def _utterance_end_due_s(self) -> float | None:
+        after_ms = self._options.utterance_end_ms
+        return None if after_ms is None or self._last_word_s is None else self._last_word_s + after_ms / 1000
+
+    def _gap(self, clock_s: float) -> Iterator[Message]:
+        """What is due in a gap, once: the session has processed audio up to `clock_s`.
+
+        After an utterance that `Finalize` ended, an empty result says that silence has followed: LiveKit waits for a
+        `speech_final` after each `SpeechStarted`, and Deepgram sends one.
+        """
+        if not self._is_gap_due(clock_s):
+            return
+        if self._silence_due_s is not None and clock_s >= self._silence_due_s:
+            self._silence_due_s = None
+            yield self._emit(replace(self._empty_final(), speech_final=True))
+        due_s = self._utterance_end_due_s
+        if self._last_word_s is not None and due_s is not None and clock_s >= due_s:
             yield UtteranceEnd(last_word_end=self._last_word_s)
             self._last_word_s = None
+
+    def _empty_final(self) -> Results:
+        self._final_end_s = max(self._final_end_s, self._end_s)
+        return replace(self._results(self._end_s, self._end_s, ""), is_final=True)
 
     def _results(self, start_s: float, end_s: float, text: str, pieces: tuple[Piece, ...] = ()) -> Results:
         """An interim result, behind the last final."""
