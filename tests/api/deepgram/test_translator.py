@@ -33,6 +33,13 @@ SILENCE_S = 0.5
 
 
 def translator(**query: str) -> ListenTranslator:
+    """A client whose session has started."""
+    dialect = new_translator(**query)
+    dialect.receive('{"type":"Configure","keyterms":[]}')
+    return dialect
+
+
+def new_translator(**query: str) -> ListenTranslator:
     options = parse_options(RAW | {name: [value] for name, value in query.items()})
     return ListenTranslator(
         options,
@@ -241,11 +248,6 @@ class TestFinalize:
         assert all(each["from_finalize"] for each in results)
         assert [brief(each)[0] for each in results].count("One") == 1
 
-    def test_language_is_chosen_before_the_first_audio(self) -> None:
-        dialect = translator(language="de-AT")
-        assert [type(item) for item in dialect.receive(audio(1)).to_session] == [Start, ClientAudio]
-        assert [type(item) for item in dialect.receive(audio(1)).to_session] == [ClientAudio]
-
     def test_silence_after_the_cut_is_reported_once(self) -> None:
         dialect = translator(utterance_end_ms="700")
         dialect.receive(audio(1.25))
@@ -332,6 +334,13 @@ class TestEvents:
 
 
 class TestClient:
+    def test_options_of_the_session_come_before_the_first_audio(self) -> None:
+        dialect = new_translator(language="de-AT", keyterm="Trio", interim_results="true")
+        start, first = dialect.receive(audio(1)).to_session
+        assert (start, type(first)) == (Start(language="de-AT", prompt="Trio"), ClientAudio)
+        assert [type(item) for item in dialect.receive(audio(1)).to_session] == [ClientAudio]
+        assert new_translator().receive(audio(1)).to_session[0] == Start(interim=False)
+
     def test_audio_and_keep_alive(self) -> None:
         dialect = translator()
         assert dialect.receive(b"\1\0\2") == Step(to_session=[ClientAudio(b"\1\0", 16_000)], is_audio=True)
@@ -357,18 +366,17 @@ class TestClient:
             },
         ]
 
-    def test_configure(self) -> None:
+    def test_configure_replaces_the_terms(self) -> None:
         dialect = translator()
-        answers = [
-            dialect.receive(text).frames[0]
-            for text in (
-                '{"type":"Configure","features":{"numerals":true}}',
-                '{"type":"Configure","keyterms":["Trio"]}',
-            )
+        steps = [
+            dialect.receive(json.dumps({"type": "Configure"} | fields))
+            for fields in ({"features": {"numerals": True}}, {"keyterms": ["Trio", "Numba"]}, {"keyterms": []})
         ]
-        assert [json.loads(answer) for answer in answers] == [
+        assert [step.to_session for step in steps] == [[], [Start(prompt="Trio, Numba")], [Start(prompt=None)]]
+        assert [json.loads(step.frames[0]) for step in steps] == [
             {"type": "ConfigureSuccess", "request_id": "r-1"},
-            {"type": "ConfigureSuccess", "request_id": "r-1", "keyterms": ["Trio"]},
+            {"type": "ConfigureSuccess", "request_id": "r-1", "keyterms": ["Trio", "Numba"]},
+            {"type": "ConfigureSuccess", "request_id": "r-1", "keyterms": []},
         ]
 
     def test_message_that_is_not_understood_is_an_error_and_no_more(self) -> None:

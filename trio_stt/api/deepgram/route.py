@@ -117,7 +117,7 @@ def live_settings(settings: Settings, options: ListenOptions) -> Settings:
     if options.endpointing_ms is not None:
         silence_ms = max(options.endpointing_ms, settings.deepgram_min_endpointing_ms)
         changes["post_speech_silence_duration"] = silence_ms / 1000
-    return session_settings(_with_terms(settings, options), **changes)
+    return session_settings(settings, **changes)
 
 
 def _with_terms(settings: Settings, options: ListenOptions) -> Settings:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from trio_stt.api.deepgram.audio import AudioDecoder
@@ -92,7 +92,11 @@ class ListenTranslator:
     ) -> None:
         self.settings = settings
         self._options = options
-        self._start = Start(language=options.language) if options.language else None
+        self._start: Start | None = Start(
+            language=options.language or UNSET,
+            prompt=self._prompt(options.keyterms) if options.keyterms else UNSET,
+            interim=UNSET if options.interim_results else False,
+        )
         self._silence_s = settings.post_speech_silence_duration
         self._decoder = decoder
         self._metadata = metadata
@@ -191,7 +195,12 @@ class ListenTranslator:
                 self._cuts_s.append(self.clock_s)
                 return Step(to_session=[Command.STOP], close=Close(drains=True))
             case Configure(keyterms=terms):
-                return Step(frames=[encode(ConfigureSuccess(request_id=self._metadata.request_id, keyterms=terms))])
+                success = encode(ConfigureSuccess(request_id=self._metadata.request_id, keyterms=terms))
+                return Step(frames=[success], to_session=[] if terms is None else [Start(prompt=self._prompt(terms))])
+
+    def _prompt(self, terms: Sequence[str]) -> str | None:
+        """The server's own prompt with the client's terms; None without any."""
+        return " ".join(filter(None, [self.settings.initial_prompt, ", ".join(terms)])) if terms else None
 
     def _finalize(self) -> Sequence[Flush]:
         if len(self._finalizes) >= _MAX_OPEN_FLUSHES:
