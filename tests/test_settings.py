@@ -83,6 +83,10 @@ model_warmup --no-model-warmup S True
 """
 ROWS = [line.split() for line in SHARED.strip().splitlines()]
 ADDED = {
+    "wyoming_port",
+    "wyoming_host",
+    "wyoming_endpointing",
+    "wyoming_zeroconf",
     "lane_executor",
     "realtime_lane_executor",
     "lane_workers",

@@ -43,6 +43,8 @@ def _rows(table: str, columns: int) -> list[list[str]]:
 
 _ROWS = _rows(_TABLE, 3)
 _NAMES = {code: name for code, _, name in _ROWS}
+KNOWN_CODES = tuple(sorted(_NAMES))
+"""Codes of all languages in the table."""
 _CODES = {spelled: row[0] for row in _ROWS for spelled in row} | dict(_rows(_OTHER_NAMES, 2))
 
 

@@ -23,6 +23,7 @@ from trio_stt.api.openai_realtime.route import realtime_spec
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.api.whisper.route import whisper_routes
+from trio_stt.api.wyoming.server import WyomingServer
 from trio_stt.errors import SettingError
 from trio_stt.runtime.gc_tuning import tune_gc
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
@@ -53,7 +54,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
         before_start: Awaited when the host starts the app, before the lanes load; what it raises ends the start.
 
     Raises:
-        SettingError: A setting of the group access is invalid.
+        SettingError: A setting of the group access is invalid, or the Wyoming port cannot be opened.
     """
     app = QuartTrio("trio_stt", static_folder=None)
     keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)
@@ -80,6 +81,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     for name, spec in dialect_specs(server_state).items():
         if name in wanted:
             app.register_blueprint(dialect_routes(name, spec, server_state, admission))
+    wyoming = WyomingServer(server_state) if server_state.settings.wyoming_port else None
 
     @app.before_serving
     async def start() -> None:
@@ -87,6 +89,8 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
             await before_start()
         prepare_process()
         await app.nursery.start(server_state.run)
+        if wyoming is not None:
+            await app.nursery.start(wyoming.run)
         app.nursery.start_soon(tune_gc, server_state.lanes.wait_loaded)
         if server_state.settings.stall_warning_ms:
             trio.lowlevel.add_instrument(LoopStallMonitor(server_state.settings.stall_warning_ms / 1000))

@@ -15,6 +15,7 @@ from hypercorn.trio import serve as serve_app
 from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.api.web_app import build_app
+from trio_stt.api.wyoming.server import wyoming_host
 from trio_stt.cli.error_groups import unwrap_errors, unwrap_group
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import HostError, SettingError, TrioSttError
@@ -97,6 +98,13 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> TrioSttErro
                 reason = unwrap_group(group)
                 raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
             _warn_if_public(addresses, settings)
+            if settings.wyoming_port and not is_loopback(wyoming_host(settings)):
+                print(
+                    f"Warning: Wyoming on {wyoming_host(settings)}:{settings.wyoming_port} is open to the network:"
+                    " everyone who can reach it may transcribe, without a key and without encryption.",
+                    file=sys.stderr,
+                    flush=True,
+                )
             nursery.start_soon(announce, addresses)
             await stop.wait()
             await notify("STOPPING=1")

@@ -104,6 +104,11 @@ class OpenWakeWords:
     features: _Features
     classifiers: tuple[_Classifier, ...]
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The words."""
+        return tuple(classifier.label for classifier in self.classifiers)
+
     def new_stream(self, sensitivity: float) -> "OpenWakeWordStream":
         """A new stream; a word is detected if its score is at least `sensitivity`, 0 to 1."""
         return OpenWakeWordStream(self, sensitivity)

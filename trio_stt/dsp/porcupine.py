@@ -84,6 +84,11 @@ class PorcupineWords:
             reason = first_line(error)
             raise SettingError(f"wakeword_backend: Porcupine does not start: {reason[:200]}") from None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The words."""
+        return self._words
+
     def _check_handle(self) -> None:
         handle = self._new_handle(0.5)
         try:

@@ -69,6 +69,9 @@ class WakeWordStream(Protocol):
 
 
 class _Words(Protocol):
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
     def new_stream(self, sensitivity: float) -> WakeWordStream: ...
 
 
@@ -173,6 +176,11 @@ class WakeWords:
             return None
         self._in_use = loaded  # stays loaded however many other configurations are checked
         return GatedDetector(loaded[1].new_stream(settings.wake_words_sensitivity), settings.vad_energy_threshold)
+
+    def labels(self, settings: Settings) -> tuple[str, ...]:
+        """The words that these settings name; none without a backend. Raises as `new_detector` does."""
+        loaded = self._loaded(settings)
+        return loaded[1].labels if loaded else ()
 
     def _loaded(self, settings: Settings) -> tuple[tuple[str, str, str], _Words] | None:
         if not settings.wake_words_enabled:

@@ -221,6 +221,10 @@ class ServerState:
         """How likely a talker is done whose speech ends `clip`; None without a turn model."""
         return await self._turn_judge.probability(clip, patient=patient)
 
+    def wake_words(self) -> tuple[str, ...]:
+        """The wake words that the settings in force name; none without a backend."""
+        return self._wake_words.labels(self.settings)
+
     def new_recorder(self, session_id: str) -> Recorder | None:
         """A recorder for one session; None where `record` is not set."""
         return self.archive.open(session_id) if self.archive else None

@@ -31,6 +31,14 @@ class ServerSettings(SettingsGroup):
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535), startup()] = 8010
     """Port to listen on; 0 chooses a free one."""
+    wyoming_port: Annotated[int, Field(ge=0, le=65535), startup()] = 0
+    """Port for Wyoming, Home Assistant's protocol, usually 10300; it has no keys and no encryption. 0 opens none."""
+    wyoming_host: Annotated[str, Field(max_length=256), startup()] = ""
+    """Address of the Wyoming port; empty is that of the server."""
+    wyoming_endpointing: Annotated[bool, active()] = False
+    """A silence ends a Wyoming command before its client says so, for versions of Home Assistant that allow it."""
+    wyoming_zeroconf: Annotated[bool, startup()] = False
+    """Announce the Wyoming port in the local network, so that Home Assistant finds it; needs the extra zeroconf."""
     tuning_profile: Annotated[
         ProfileName, BeforeValidator(canonical_profile), startup("--profile", "--tuning-profile")
     ] = "custom"

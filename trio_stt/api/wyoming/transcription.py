@@ -1,0 +1,123 @@
+"""The translator of one transcription: from its first audio to its transcript. Sans-IO, without clocks."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from trio_stt.api.dialect import ClientAudio, Close, Frame, Step, session_settings
+from trio_stt.api.wyoming import messages
+from trio_stt.api.wyoming.audio import AudioFormat, MonoConverter
+from trio_stt.api.wyoming.framing import FramingError, WyomingEvent, decode
+from trio_stt.api.wyoming.messages import ErrorCode
+from trio_stt.api.wyoming.requests import Transcribe
+from trio_stt.lanes.engines.language_support import LanguageSupport
+from trio_stt.protocol.commands import Flush, Start
+from trio_stt.protocol.events import Error, Event, Final, Flushed, Where
+from trio_stt.settings import Settings
+
+_AT_STOP = "audio-stop"
+"""Id of the `flush` at the end of the audio."""
+_ENGINE_ERRORS = frozenset({Where.RECORDER, Where.MAIN_ENGINE, Where.AUDIO})
+"""Subjects of errors that cost words."""
+
+
+class Transcription:
+    """See `Dialect`. One object for each transcription; the session ends with it, the connection does not.
+
+    Args:
+        request: What the client asked for.
+        settings: In force.
+        languages: Those of the engine for finals.
+        general: Answers events that have nothing to do with the audio.
+
+    Attributes:
+        is_done: Whether the client has its answer.
+        is_failed: Whether that is an error, after which the connection is closed.
+        is_stopped: Whether the client has ended the audio.
+    """
+
+    def __init__(
+        self,
+        request: Transcribe,
+        settings: Settings,
+        languages: LanguageSupport,
+        general: Callable[[WyomingEvent], Sequence[bytes]],
+    ) -> None:
+        self.is_done = self.is_failed = self.is_stopped = False
+        self._settings = session_settings(settings, **request.changes(settings))
+        self._endpointing = settings.wyoming_endpointing
+        self._start: list[Start] = [request.start(languages)]
+        chosen = self._start[0].language
+        of_request = languages.of_request(chosen if isinstance(chosen, str) else None)
+        self._language = of_request or languages.in_force or settings.language_code
+        self._general = general
+        self._converter = MonoConverter()
+        self._finals: list[str] = []
+        self._failure = ""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the session."""
+        return self._settings
+
+    def begin(self) -> Sequence[Frame]:
+        """Announce the transcript."""
+        return [messages.transcript_start(self._language)]
+
+    def receive(self, frame: Frame) -> Step:
+        """Translate an event of the client."""
+        try:
+            event = decode(frame if isinstance(frame, bytes) else frame.encode())
+            match event.type:
+                case "audio-chunk" if not self.is_stopped:
+                    audio_format = msgspec.convert(event.data, AudioFormat)
+                    samples = self._converter.push(event.payload, audio_format)
+                    audio = ClientAudio(samples.astype("<i2", copy=False).tobytes(), audio_format.rate)
+                    return Step(to_session=[*self._take_start(), audio] if samples.size else (), is_audio=True)
+                case "audio-stop" if not self.is_stopped:
+                    self.is_stopped = True
+                    return Step(to_session=[*self._take_start(), Flush(id=_AT_STOP)])
+                case "audio-start":  # also in the middle: the audio goes on
+                    msgspec.convert(event.data, AudioFormat)
+                    return Step()
+            return Step(frames=self._general(event))
+        except (msgspec.ValidationError, FramingError) as fault:
+            return self._fail(str(fault))
+
+    def publish(self, event: Event) -> Sequence[Frame]:
+        """Translate an event of the session."""
+        match event:
+            case Final(text=text):
+                # Chunks are finals, because they cannot be taken back: a final may change a comma or a capital of the
+                # words that partials agreed on, and then the chunks joined would not be the transcript.
+                chunk = messages.transcript_chunk(f" {text}" if self._finals else text)
+                self._finals.append(text)
+                return [chunk, *self._transcript()] if self._endpointing else [chunk]
+            case Error(where=where, message=message) if where in _ENGINE_ERRORS:
+                self._failure = message
+            case Flushed(id="audio-stop"):
+                return self._transcript()
+        return ()
+
+    def end(self) -> Sequence[Frame]:
+        """Answer before the server closes the connection: with the words so far, or else with an error."""
+        self._failure = self._failure or "the server ended the session"
+        return self._transcript()
+
+    def _take_start(self) -> Sequence[Start]:
+        """The `start` of the session, once."""
+        start, self._start = self._start, []
+        return start
+
+    def _transcript(self) -> Sequence[Frame]:
+        if self.is_done:
+            return ()
+        self.is_done = True
+        if self._failure and not self._finals:
+            self.is_failed = True
+            return [messages.error(self._failure, ErrorCode.ENGINE)]
+        return [messages.transcript(" ".join(self._finals), self._language), messages.transcript_stop()]
+
+    def _fail(self, reason: str) -> Step:
+        self.is_done = self.is_failed = True
+        return Step(frames=[messages.error(reason, ErrorCode.INVALID)], close=Close(reason=reason))
