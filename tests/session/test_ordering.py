@@ -5,6 +5,7 @@ See docs/protocol.md, Order of events.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +32,7 @@ from trio_stt.protocol.events import (
     State,
     Status,
     Timeline,
+    TurnResumed,
 )
 
 WORDS = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
@@ -93,6 +95,81 @@ def test_events_are_in_protocol_order(
                 check(client, flushes=flushes[number])
 
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@given(
+    actions=st.lists(st.tuples(st.sampled_from(ACTIONS), st.booleans()), min_size=6, max_size=30),
+    inference_s=st.sampled_from([0.0, 0.3, 3.0]),
+    sound=st.sampled_from([None, 0.0, 0.9]),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_adaptive_events_are_in_protocol_order_but_for_finals_that_were_taken_back(
+    actions: list[tuple[str, bool]], inference_s: float, sound: float | None
+) -> None:
+    async def play() -> None:
+        async with server_fixture(
+            inference_s=lambda _: inference_s,
+            answer=beginnings_and_sentences,
+            turn_judge=FixedTurnJudge(sound),
+            endpointing="adaptive",
+        ) as server:
+            clients = [await server.connect(), await server.connect()]
+            flushes = Counter[int]()
+            for client in clients:
+                client.command("start")
+            for number, (action, of_second) in enumerate(actions):
+                await act(clients[of_second], action, number)
+                flushes[of_second] += action == "flush"
+            for number, client in enumerate(clients):
+                client.command("stop")
+                await client.settled()
+                client.events = without_taken_back_finals(client.events)
+                check(client, flushes=flushes[number])
+
+    trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@dataclass
+class FixedTurnJudge:
+    """Gives one probability for every clip."""
+
+    found: float | None
+
+    async def probability(self, _: object, *, patient: bool) -> float | None:  # noqa: ARG002 - as the server's
+        await trio.sleep(0.1)
+        return self.found
+
+
+def beginnings_and_sentences(batch: Batch) -> list[Transcript]:
+    """Levels; after every third of them, the text is no sentence."""
+    return [
+        Transcript(
+            text=text.text if not text.text else f"So it is {text.text}{' and' * (int(text.text[-1]) % 3 == 0)}."
+        )
+        for text in levels(batch)
+    ]
+
+
+def without_taken_back_finals(events: list[Event]) -> list[Event]:
+    """The events as if each utterance that was resumed had not ended before; its early final must be there."""
+    kept: list[Event] = []
+    for event in events:
+        if not isinstance(event, TurnResumed):
+            kept.append(event)
+            continue
+        ended = [
+            earlier
+            for earlier in kept
+            if getattr(earlier, "segment_id", None) == event.segment_id
+            and (
+                isinstance(earlier, Final)
+                or (isinstance(earlier, Timeline) and not earlier.event.startswith(("recording_started", "realtime")))
+            )
+        ]
+        names = [earlier.event if isinstance(earlier, Timeline) else "final" for earlier in ended]
+        assert names == ["recording_ended", "transcription_started", "final", "final_transcript"]
+        kept = [earlier for earlier in kept if not any(earlier is each for each in ended)]
+    return kept
 
 
 @virtual_time
@@ -232,7 +309,8 @@ def finals_are_in_order_without_repetition(client: Client) -> None:
     assert all(earlier < later for earlier, later in pairwise(numbers(started)))
     finals = [number for number, _ in client.finals]
     assert finals == sorted(set(finals))
-    spoken = [word for _, text in client.finals for word in text.rstrip(".").split() if word != str(WAKE)]
+    texts = [text.rstrip(".").split() for _, text in client.finals]
+    spoken = [word for text in texts for word in text if word.isdigit() and word != str(WAKE)]
     cuts = client.session.report().forced_finalizations  # a cut may split the audio of one level
     assert len(spoken) - len(set(spoken)) <= cuts
     assert spoken == sorted(spoken, key=int)

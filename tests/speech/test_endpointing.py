@@ -10,7 +10,7 @@ from trio_stt.speech.endpointing import EARLIEST_END_S, QUESTION_S, TurnState, j
 from trio_stt.speech.events import SpeechEvent, TurnFinished, TurnQuestion, UtteranceEnded
 from trio_stt.speech.segmenter import Segmenter
 
-FINISHED, UNKNOWN, UNFINISHED = TurnState.FINISHED, TurnState.UNKNOWN, TurnState.UNFINISHED
+FINISHED, UNKNOWN, DOUBTFUL, UNFINISHED = TurnState
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,8 @@ FINISHED, UNKNOWN, UNFINISHED = TurnState.FINISHED, TurnState.UNKNOWN, TurnState
         ("She said: “Leave me alone.”", FINISHED),
         ("今天天气很好。", FINISHED),
         ("Sorry.", UNKNOWN),
-        ("Okay", UNFINISHED),
+        ("Okay", UNKNOWN),
+        ("Hey Mycroft", UNKNOWN),
         ("If you get me out of here,", UNFINISHED),
         ("Some of them are only for.", UNFINISHED),
         ("Montreal forced um", UNFINISHED),
@@ -47,9 +48,11 @@ def test_text_alone(text: str, state: TurnState) -> None:
     ("text", "probability", "state"),
     [
         ("I'll give it a try.", 0.3, FINISHED),
-        ("I'll give it a try.", 0.01, UNKNOWN),
+        ("I'll give it a try.", 0.25, UNKNOWN),
+        ("I'll give it a try.", 0.01, DOUBTFUL),
         ("Support.", 0.97, FINISHED),
         ("Support.", 0.4, UNKNOWN),
+        ("Support.", 0.1, DOUBTFUL),
         ("Montreal forced um", 0.02, UNFINISHED),
         ("The house and", 0.98, UNKNOWN),
         (None, 0.98, UNKNOWN),
@@ -103,10 +106,11 @@ def test_late_answer_announces_at_once() -> None:
 
 
 def test_unfinished_turn_ends_after_its_own_silence() -> None:
-    machine = adaptive(unfinished_silence_duration=1.5)
-    in_a_pause(machine, UNFINISHED)
-    (ended,) = ends(feed(machine, SILENCE, 100))
-    assert ended.end_sample - ended.speech_end_sample == windows(1.5) * WINDOW_SAMPLES
+    for state, silence_s in ((UNFINISHED, 1.45), (DOUBTFUL, 1.0)):
+        machine = adaptive(unfinished_silence_duration=1.45)
+        in_a_pause(machine, state)
+        (ended,) = ends(feed(machine, SILENCE, 100))
+        assert ended.end_sample - ended.speech_end_sample == windows(silence_s) * WINDOW_SAMPLES
 
 
 def test_unknown_turn_ends_as_with_fixed_and_its_clip_is_the_later_one() -> None:

@@ -296,8 +296,7 @@ class Segmenter:
             running.speculation_end_sample = self._position
             events.append(self._new_speculation(running))
         events += self._announce_finish(running)
-        unfinished = running.turn_state is TurnState.UNFINISHED
-        if silence >= (self._config.unfinished_samples if unfinished else self._config.silence_samples):
+        if silence >= self._config.silence_samples_of(running.turn_state):
             events.append(self._end(running))
         return events
 

@@ -5,7 +5,7 @@ from typing import Self
 
 from trio_stt.dsp import samples_of
 from trio_stt.settings import Settings
-from trio_stt.speech.endpointing import QUESTION_S
+from trio_stt.speech.endpointing import QUESTION_S, TurnState
 
 SILENCE_CONFIRMATION_S = 0.16  # shorter pauses are part of speech (docs/protocol.md, Ending an utterance)
 
@@ -24,7 +24,7 @@ class SegmenterConfig:
         min_gap_samples: Minimal distance of a start from the last end.
         max_length_samples: Length since the trigger at which an utterance is cut; 0 for never.
         question_samples: Silence since the last speech after which it is asked whether the talker is done; 0 for never.
-        unfinished_samples: Silence that ends an utterance whose talker is not done.
+        unfinished_samples: Silence that ends an utterance whose talker is not done, at least `silence_samples`.
     """
 
     start_probability: float
@@ -37,6 +37,16 @@ class SegmenterConfig:
     max_length_samples: int
     question_samples: int
     unfinished_samples: int
+
+    def silence_samples_of(self, turn_state: TurnState | None) -> int:
+        """Silence since the last speech that ends an utterance, after this answer to the question."""
+        match turn_state:
+            case TurnState.UNFINISHED:
+                return self.unfinished_samples
+            case TurnState.DOUBTFUL:
+                return (self.silence_samples + self.unfinished_samples) // 2
+            case _:
+                return self.silence_samples
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
