@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -48,6 +49,32 @@ def ends(events: Iterable[SpeechEvent]) -> list[UtteranceEnded]:
 
 def starts(events: Iterable[SpeechEvent]) -> list[UtteranceStarted]:
     return [event for event in events if isinstance(event, UtteranceStarted)]
+
+
+def test_new_settings_apply_from_the_next_utterance_on() -> None:
+    machine = segmenter()
+    shorter = Settings(post_speech_silence_duration=0.2, pre_recording_buffer_duration=2.0)
+    feed(machine, SILENCE, 100)
+    feed(machine, SPEECH, 10)
+    machine.configure(SegmenterConfig.from_settings(shorter))
+    (ended,) = ends(feed(machine, SILENCE, windows(0.7)))
+    assert ended.end_sample - ended.speech_end_sample == windows(0.55) * WINDOW_SAMPLES
+    (started,) = starts(feed(machine, SPEECH, 10))
+    assert started.start_sample == ended.clip_end_sample  # audio before it was transcribed
+    (ended,) = ends(feed(machine, SILENCE, windows(0.7)))
+    assert ended.end_sample - ended.speech_end_sample == windows(0.2) * WINDOW_SAMPLES
+    feed(machine, SILENCE, windows(3.0))
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert started.trigger_sample - started.start_sample == 2.0 * SAMPLE_RATE_HZ
+
+
+def test_longer_pre_roll_does_not_reach_back_to_forgotten_audio() -> None:
+    machine = segmenter(pre_recording_buffer_duration=0.1)
+    feed(machine, SILENCE, 100)
+    forgotten = machine.needed_from_sample
+    machine.configure(SegmenterConfig.from_settings(Settings(pre_recording_buffer_duration=2.0)))
+    (started,) = starts(feed(machine, SPEECH, 1))
+    assert started.start_sample == forgotten
 
 
 @pytest.mark.contract("4.2", "4.3")
@@ -252,27 +279,33 @@ vad_results = st.builds(
 )
 
 
+ANY_ORDER: dict[str, Any] = {"max_audio_queue_seconds_per_session": 1.0, "min_gap_between_recordings": 0.1}
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Invariants of the segmenter under audio, start, stop and clear in any order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.machine = segmenter(max_audio_queue_seconds_per_session=1.0, min_gap_between_recordings=0.1)
+        self.machine = segmenter(**ANY_ORDER)
         self.running: UtteranceStarted | None = None
         self.last_utterance = 0
         self.transcribed_to = 0
+        self.forgotten_to = 0
 
     def check(self, events: list[SpeechEvent]) -> None:
-        for event in events:
+        for event, following in zip(events, [*events[1:], None], strict=False):
             if isinstance(event, UtteranceStarted):
                 assert self.running is None
                 assert event.utterance == self.last_utterance + 1
                 assert self.transcribed_to <= event.start_sample <= event.speech_sample <= event.trigger_sample
+                assert self.forgotten_to <= event.start_sample
                 self.running, self.last_utterance = event, event.utterance
                 continue
             assert self.running is not None
             assert event.utterance == self.running.utterance
             if isinstance(event, UtteranceEnded):
+                assert event.continued == (isinstance(following, UtteranceStarted))
                 assert event.start_sample == self.running.start_sample
                 assert event.start_sample < event.clip_end_sample <= event.end_sample <= self.machine.position_sample
                 assert event.speech_end_sample <= event.clip_end_sample
@@ -298,6 +331,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.check(self.machine.stop())
         assert self.running is None
 
+    @rule(preroll_s=st.floats(0.0, 0.75), silence_s=st.floats(0.16, 1.0))
+    def configure(self, preroll_s: float, silence_s: float) -> None:
+        changes = {"pre_recording_buffer_duration": preroll_s, "post_speech_silence_duration": silence_s}
+        self.machine.configure(SegmenterConfig.from_settings(Settings(**ANY_ORDER | changes)))
+
     @rule(discarded=st.integers(0, 5000))
     def clear(self, discarded: int) -> None:
         self.check(self.machine.clear(discarded))
@@ -308,6 +346,7 @@ class AnyOrder(RuleBasedStateMachine):
         longest = (1.0 + 0.75 + 1.0) * SAMPLE_RATE_HZ
         assert self.machine.position_sample - self.machine.needed_from_sample <= longest
         assert self.machine.speaking == (self.running is not None)
+        self.forgotten_to = self.machine.needed_from_sample  # as the pipeline does before the next samples
 
 
 TestAnyOrder = AnyOrder.TestCase

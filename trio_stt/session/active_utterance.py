@@ -91,7 +91,7 @@ class ActiveUtterance:
             duration_seconds=duration_s,
             end_reason=END_REASON,
             audio_end_seconds=ended.speech_end_sample / SAMPLE_RATE_HZ,
-            cut=(isinstance(ended, UtteranceEnded) and ended.forced) or UNSET,
+            cut=(isinstance(ended, UtteranceEnded) and ended.continued) or UNSET,
         )
 
     def resume(self) -> None:

@@ -85,7 +85,8 @@ class UtteranceEnded(UtteranceEvent):
         end_sample: Position at which the utterance ended.
         spoken: Whether it has at least as much speech as the shortest words. Engines hallucinate words for less, such
             as a click.
-        forced: Whether it was cut at the maximum length.
+        forced: Whether it ended at the maximum length.
+        continued: Whether the next utterance, which begins here, continues it: it was cut within speech.
     """
 
     start_sample: int
@@ -95,6 +96,7 @@ class UtteranceEnded(UtteranceEvent):
     end_sample: int
     spoken: bool = True
     forced: bool = False
+    continued: bool = False
 
 
 class UtteranceAborted(UtteranceEvent):

@@ -4,7 +4,7 @@ It owns positions and decisions and never sees samples, clients, engines or the 
 Utterances.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trio_stt.dsp import WINDOW_SAMPLES, samples_of
 from trio_stt.dsp.detector import VadResult
@@ -370,7 +370,7 @@ class Segmenter:
         place = quietest_window(self._levels[: max(1, len(self._levels) - silent)])
         cut = self._position - (len(self._levels) - place) * WINDOW_SAMPLES + WINDOW_SAMPLES // 2
         self._levels.clear()
-        ended = self._ended(running, cut, cut, forced=True)
+        ended = replace(self._ended(running, cut, cut, forced=True), continued=True)
         self._utterances += 1
         # The rest of a cut utterance counts as spoken, however short it is: it is the end of a sentence.
         self._running = _RunningUtterance(cut, cut, running.speech_end_sample, _MIN_SPOKEN_WINDOWS)

@@ -210,19 +210,6 @@ async def test_open_item_ends_with_its_utterance_after_turn_detection_is_switche
 
 
 @virtual_time
-async def test_commits_that_wait_are_limited() -> None:
-    async with realtime(updates=[MANUAL], max_commands_per_second=1000, inference_s=lambda _: 60.0) as client:
-        for _ in range(62):
-            client.say(1111, 0.2)
-            client.commit()
-        await trio.sleep(60.0)
-        errors = [event["error"]["code"] for event in client.of("error")]
-        assert errors == ["rate_limit_exceeded"] * 2
-        await client.settled(10_000.0)
-        assert client.names.count("completed") == 60
-
-
-@virtual_time
 async def test_refused_audio_fails_the_item() -> None:
     async with realtime(updates=[MANUAL], max_backlog_seconds=1.0, inference_s=lambda _: 30.0) as client:
         for _ in range(4):
@@ -230,8 +217,6 @@ async def test_refused_audio_fails_the_item() -> None:
             client.commit()
         await client.settled(500.0)
         assert client.names.count("completed") + client.names.count("failed") == 4
-        assert "failed" in client.names
-        assert any(
-            "max" in event["error"]["message"] or event["error"]["message"]
-            for event in client.of(f"{TRANSCRIPTION}.failed")
-        )
+        messages = [event["error"]["message"] for event in client.of(f"{TRANSCRIPTION}.failed")]
+        assert messages
+        assert all("wait to be transcribed" in message for message in messages)

@@ -163,6 +163,18 @@ def test_commit_and_clear_as_the_session_sees_them() -> None:
     assert send(target, {"type": "input_audio_buffer.clear"}).to_session == [Discard()]
 
 
+def test_commits_that_wait_are_limited() -> None:
+    target = dialect(model="gpt-realtime-whisper")
+    for _ in range(60):
+        send(target, append(0, 0.01))
+        assert send(target, {"type": "input_audio_buffer.commit"}).to_session
+    send(target, append(0, 0.01))
+    assert error_of(send(target, {"type": "input_audio_buffer.commit"}))["code"] == "rate_limit_exceeded"
+    target.publish(Timeline(session_id="", event=MARKED, timestamp=0.0, timestamp_iso=""))
+    target.publish(Flushed(session_id="", id=1))
+    assert send(target, {"type": "input_audio_buffer.commit"}).to_session
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -297,7 +309,7 @@ FRAMES = st.text(max_size=60) | st.fixed_dictionaries(
 ).map(json.dumps)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(frames=st.lists(FRAMES, max_size=12))
 def test_any_frames_get_an_answer_in_json_and_raise_nothing(frames: list[str]) -> None:
     target = dialect()

@@ -214,3 +214,27 @@ async def test_turn_that_fails_is_failed_and_not_completed() -> None:
         assert failed["error"]["type"] == "server_error"
         assert failed["error"]["message"]
         assert not client.of("error")
+
+
+@virtual_time
+async def test_long_turn_is_one_item() -> None:
+    async with realtime(max_audio_queue_seconds_per_session=2.0) as client:
+        for level in (1111, 2222, 3333, 4444):
+            client.say(level, 1.2)
+        client.pause(1.0)
+        await client.settled()
+        assert without_deltas(client.names) == TURN
+        assert {"1111", "2222", "3333", "4444"} == set(client.transcripts[0].replace(".", "").split())
+
+
+@virtual_time
+async def test_turn_that_is_cut_in_a_pause_ends_there() -> None:
+    detection = {"type": "server_vad", "silence_duration_ms": 3000}
+    updates = [{"audio": {"input": {"turn_detection": detection}}}]
+    async with realtime(updates=updates, max_audio_queue_seconds_per_session=2.0) as client:
+        client.say(1111, 1.6)
+        client.pause(3.0)
+        client.say(2222, 1.0)
+        client.pause(3.5)
+        await client.settled(10.0)
+        assert client.transcripts == ["1111.", "2222."]

@@ -1,6 +1,7 @@
 """The conversation of an OpenAI Realtime client: turns, commits and clears, and the items that they make.
 
-A turn of speech detection is one utterance. Without turn detection, an item has the utterances between two commits.
+A turn of speech detection is one utterance, or several where one was cut at its maximum length. Without turn
+detection, an item has the utterances between two commits.
 
 Commits and clears pass through the session with the audio, which may wait there. Until the session has reached one,
 what it publishes belongs before it: a `mark` behind each commit, and the answer to each clear, say how far it is.
@@ -212,6 +213,9 @@ class Conversation:
                 self._open = self._open or self._items.open(self._boundary_s)
             self._spoken[number] = _Spoken(before.item if before else self._open, completes=False)
             return []
+        if self._turn is not None:  # an utterance was cut at its maximum length, and this one continues it
+            self._spoken[number] = _Spoken(self._turn, completes=True)
+            return []
         start_s, preroll = _seconds(segment.audio_start_seconds), segment.pre_recording_buffer
         included_s = preroll.included_seconds if preroll else 0.0
         self._turn = self._items.open(max(0.0, start_s - included_s))
@@ -223,6 +227,9 @@ class Conversation:
         if spoken is None:
             return []
         spoken.ended = True
+        if spoken.completes and segment.cut is True:
+            spoken.completes = False
+            return []
         if spoken.completes:
             speech_end_s, start_s = _seconds(segment.audio_end_seconds), _seconds(segment.audio_start_seconds)
             return self._end_turn(spoken, speech_end_s, start_s + _seconds(segment.duration_seconds))
