@@ -312,6 +312,12 @@ class TestEvents:
             "UtteranceEnd",
         ]
 
+    def test_messages_of_an_utterance_wait_for_those_of_the_one_before(self) -> None:
+        dialect = translator(utterance_end_ms="1000", vad_events="true")
+        assert [each["type"] for each in sent(dialect, started(1, 0.0), started(2, 2.5))] == ["SpeechStarted"]
+        events = sent(dialect, final(1, 0.0, 1.0, "One"), final(2, 2.5, 3.0, "Two"))
+        assert [each["type"] for each in events] == ["Results", "UtteranceEnd", "SpeechStarted", "Results"]
+
     def test_end_of_utterance_where_audio_has_stopped(self) -> None:
         dialect = translator(utterance_end_ms="1000")
         dialect.receive(audio(5))
@@ -509,12 +515,14 @@ def test_order_and_times_hold_for_every_conversation(steps: list[tuple[str, floa
 
 
 def _check_utterance_ends(frames: list[dict[str, Any]]) -> None:
-    """Each follows a final with words, not more than once, and repeats the end of its last word."""
+    """Each repeats the end of the last word, once; in a gap that is long enough there is one."""
     last_word_s: float | None = None
     for frame in frames:
         if frame["type"] == "UtteranceEnd":
             assert frame["last_word_end"] == last_word_s
             last_word_s = None
+        elif frame["type"] == "SpeechStarted":
+            assert last_word_s is None or frame["timestamp"] < last_word_s + 0.501
         elif frame["type"] == "Results" and frame["is_final"]:
             words = frame["channel"]["alternatives"][0]["words"]
             last_word_s = words[-1]["end"] if words else last_word_s

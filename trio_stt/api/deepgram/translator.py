@@ -57,9 +57,10 @@ _REPORTED = frozenset({Where.AUDIO, Where.RECORDER, Where.MAIN_ENGINE})
 
 @dataclass(slots=True)
 class _Open:
-    """An utterance whose final is due; `interim` waits for the finals of earlier utterances."""
+    """An utterance whose final is due; what it has to say waits for the finals of earlier utterances."""
 
     start_s: float
+    is_announced: bool = False
     interim: Realtime | None = None
 
 
@@ -169,7 +170,7 @@ class ListenTranslator:
         """What is still held, and the metadata, which are always last; nothing after audio that cannot be decoded."""
         if self._failure:
             return ()
-        messages = chain(self._answer_finalizes(len(self._finalizes)), self._gap(self.clock_s))
+        messages = chain(self._answer_finalizes(len(self._finalizes)), self._gap_so_far(self.clock_s))
         return [*map(encode, messages), encode(self._closing_metadata())]
 
     # From the client
@@ -225,17 +226,17 @@ class ListenTranslator:
                 yield from self._of_utterance(event)
             case Flushed():
                 yield from self._answer_finalizes(1)
-                yield from self._waiting_interim()
+                yield from self._advance()
             case Metrics(metrics=report):
                 clock_s, self._query_clock_s = self._query_clock_s, None
                 if clock_s is not None and not report.queue_depth:
-                    yield from self._gap(clock_s)
+                    yield from self._gap_so_far(clock_s)
             case Status(queue_depth=0):
-                yield from self._gap(self.clock_s)
+                yield from self._gap_so_far(self.clock_s)
             case Heartbeat():
                 # All audio from before the last heartbeat is processed by now.
                 if not self._moved:
-                    yield from self._gap(self.clock_s)
+                    yield from self._gap_so_far(self.clock_s)
                 self._moved = False
             case Error(where=where) if where in _REPORTED:
                 yield fault("ServerError", event.message)
@@ -252,33 +253,45 @@ class ListenTranslator:
                 yield from self._closed(segment, event.text, event.pieces or ())
 
     def _started(self, segment: Segment) -> Iterator[Message]:
-        start_s = _seconds(segment.audio_start_seconds)
-        yield from self._gap(start_s)
-        self._silence_due_s = None
-        self._open[segment.segment_id] = _Open(start_s)
-        if self._options.vad_events:
-            yield SpeechStarted(timestamp=exact_s(start_s))
+        self._open[segment.segment_id] = _Open(_seconds(segment.audio_start_seconds))
+        yield from self._advance()
 
-    def _interim(self, event: Realtime) -> Iterator[Results]:
+    def _interim(self, event: Realtime) -> Iterator[Message]:
         opened = self._open.get(event.segment_id)
         if self._options.interim_results and opened is not None and event.text:
             opened.interim = event
-            yield from self._waiting_interim()
+            yield from self._advance()
 
-    def _waiting_interim(self) -> Iterator[Results]:
-        """The newest partial of the first utterance whose final is due: a later one would be before its place."""
+    def _advance(self) -> Iterator[Message]:
+        """What the first open utterance has to say, now that all before it is sent; the others wait for its final."""
         opened = next(iter(self._open.values()), None)
-        if self._held is not None or opened is None or opened.interim is None:
+        if self._held is not None or opened is None:
             return
-        event, opened.interim = opened.interim, None
-        end_s = _seconds(event.audio_end_seconds)
-        yield self._emit(self._results(opened.start_s, max(end_s, self._end_s), event.text))
+        yield from self._announce(opened)
+        if opened.interim is not None:
+            event, opened.interim = opened.interim, None
+            end_s = _seconds(event.audio_end_seconds)
+            yield self._emit(self._results(opened.start_s, max(end_s, self._end_s), event.text))
+
+    def _announce(self, opened: _Open) -> Iterator[Message]:
+        if opened.is_announced:
+            return
+        opened.is_announced = True
+        yield from self._gap(opened.start_s)
+        self._silence_due_s = None
+        if self._options.vad_events:
+            yield SpeechStarted(timestamp=exact_s(opened.start_s))
 
     def _closed(self, segment: Segment, text: str, pieces: tuple[Piece, ...] = ()) -> Iterator[Message]:
         """The final of an utterance; an empty one takes its partials back."""
-        opened = self._open.pop(segment.segment_id, None)
+        opened = self._open.get(segment.segment_id)
         if opened is None:
             return
+        held, self._held = self._held, None
+        if held is not None:
+            yield self._emit(held)
+        yield from self._announce(opened)
+        del self._open[segment.segment_id]
         end_s = _seconds(segment.audio_end_seconds)
         results = self._results(opened.start_s, max(end_s, self._end_s), text, pieces)
         was_cut = any(end_s - _SLACK_S <= cut_s < end_s + self._silence_s for cut_s in self._cuts_s)
@@ -287,17 +300,13 @@ class ListenTranslator:
         self._silence_due_s = end_s + self._silence_s if tells and was_cut else None
         self._cuts_s = [cut_s for cut_s in self._cuts_s if cut_s >= end_s]
         self._final_end_s = results.start + results.duration
-        words = results.channel.alternatives[0].words
-        held, self._held = self._held, None
-        if held is not None:
-            yield self._emit(held)
+        if words := results.channel.alternatives[0].words:
+            self._last_word_s = words[-1].end
         if self._finalizes:
             self._held = results
         else:
             yield self._emit(results)
-        if words:
-            self._last_word_s = words[-1].end
-        yield from self._waiting_interim()
+            yield from self._advance()
 
     def _answer_finalizes(self, flushes: int) -> Iterator[Results]:
         """One result for each `Finalize` of the next flushes: the final before it, or else empty ones."""
@@ -307,7 +316,7 @@ class ListenTranslator:
                 yield self._emit(replace(held or self._empty_final(), from_finalize=True))
 
     def _is_gap_due(self, clock_s: float) -> bool:
-        """Whether a message is due in a gap between utterances, if the session has processed audio up to `clock_s`."""
+        """Whether a gap has a message by now, if the session has processed all audio up to `clock_s`."""
         if self._open or self._held is not None:
             return False
         return any(due_s is not None and clock_s >= due_s for due_s in (self._silence_due_s, self._utterance_end_due_s))
@@ -317,19 +326,22 @@ class ListenTranslator:
         after_ms = self._options.utterance_end_ms
         return None if after_ms is None or self._last_word_s is None else self._last_word_s + after_ms / 1000
 
-    def _gap(self, clock_s: float) -> Iterator[Message]:
-        """What is due in a gap, once: the session has processed audio up to `clock_s`.
+    def _gap_so_far(self, clock_s: float) -> Iterator[Message]:
+        """The messages of a gap that lasts, where the session has processed all audio up to `clock_s`."""
+        if self._is_gap_due(clock_s):
+            yield from self._gap(clock_s)
+
+    def _gap(self, silent_until_s: float) -> Iterator[Message]:
+        """The messages of a gap between utterances, each once.
 
         After an utterance that `Finalize` ended, an empty result says that silence has followed: LiveKit waits for a
         `speech_final` after each `SpeechStarted`, and Deepgram sends one.
         """
-        if not self._is_gap_due(clock_s):
-            return
-        if self._silence_due_s is not None and clock_s >= self._silence_due_s:
+        if self._silence_due_s is not None and silent_until_s >= self._silence_due_s:
             self._silence_due_s = None
             yield self._emit(replace(self._empty_final(), speech_final=True))
         due_s = self._utterance_end_due_s
-        if self._last_word_s is not None and due_s is not None and clock_s >= due_s:
+        if self._last_word_s is not None and due_s is not None and silent_until_s >= due_s:
             yield UtteranceEnd(last_word_end=self._last_word_s)
             self._last_word_s = None
 
