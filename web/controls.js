@@ -13,6 +13,7 @@ import { connectTalkControls } from './audio/talk-controls.js';
 import { Operations } from './operations/operations.js';
 import { SettingsPanel } from './settings/settings-panel.js';
 import { byId, setText } from './shared/dom.js';
+import { positionLabel } from './shared/format.js';
 
 /** @import { CaptureHandlers, SourceKind } from './audio/capture.js' */
 /** @import { TalkPhase } from './audio/talk.js' */
@@ -31,9 +32,6 @@ const HOLD_LABELS = { ...TOGGLE_LABELS, off: 'Hold to talk', live: 'Release to s
 
 /** @type {Record<SourceKind, string>} for a source without a label of its own */
 const SOURCE_LABELS = { microphone: 'Microphone', share: 'Shared audio', file: 'File' };
-
-/** @param {number} seconds */
-const minutesAndSeconds = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
 
 export class Controls {
   #meter = new Meter(byId('meter'));
@@ -56,25 +54,22 @@ export class Controls {
    * @param {Session} session
    * @param {ServerConnection} connection
    * @param {Notices} notices
+   * @param {(files: File[]) => void} transcribe files that were chosen or dropped
    */
-  connect(session, connection, notices) {
+  connect(session, connection, notices, transcribe) {
     const { talk } = session;
-    const play = (/** @type {File} */ file) => {
-      this.#progress = '';
-      void talk.startFrom(fileSource(file, (playedS, lengthS) => this.#played(playedS, lengthS)));
-    };
     connectTalkControls(byId('talk'), {
       isHold: () => this.#preferences.holdToTalk,
       isOff: () => talk.phase === 'off',
       toggle: () => void talk.toggle(),
-      play,
+      transcribe,
     });
     const audio = new AudioPanel(byId('audio'), {
       preferences: this.#preferences,
       onMicrophone: () => void talk.reopenMicrophone(),
       onHold: () => this.#drawTalk(),
       onShare: () => void talk.startFrom(sharedAudio),
-      onFile: play,
+      onFiles: transcribe,
     });
     const settings = new SettingsPanel(byId('settings'), () => connection.startNewSession());
     byId('audio').addEventListener('close', () => byId('talk').focus()); // the next step is talking, also by the space bar
@@ -87,6 +82,17 @@ export class Controls {
     this.#showView();
     const problem = captureProblem();
     if (problem) notices.show('audio', audioMessage(problem));
+  }
+
+  /**
+   * Send a file as if it were spoken, to a server without uploads or with too small a limit.
+   *
+   * @param {Session} session
+   * @param {File} file
+   */
+  play({ talk }, file) {
+    this.#progress = '';
+    void talk.startFrom(fileSource(file, (playedS, lengthS) => this.#played(playedS, lengthS)));
   }
 
   /** With another key, the server may show more or less than before. */
@@ -136,7 +142,7 @@ export class Controls {
    * @param {number} lengthS
    */
   #played(playedS, lengthS) {
-    this.#progress = `${minutesAndSeconds(playedS)} of ${minutesAndSeconds(lengthS)}`;
+    this.#progress = `${positionLabel(playedS)} of ${positionLabel(lengthS)}`;
     this.#drawTalk();
   }
 

@@ -9,13 +9,17 @@ import { authorizeWith } from './connection/http-api.js';
 import { KeyPanel } from './connection/key-panel.js';
 import { KeyStore } from './connection/key-store.js';
 import { ServerConnection } from './connection/server-connection.js';
+import { CHANNEL, CaptionText } from './captions/caption-text.js';
 import { Controls } from './controls.js';
+import { FileQueueView } from './files/file-queue-view.js';
+import { FileQueue } from './files/file-queue.js';
+import { upload } from './files/upload.js';
 import { RunningModel } from './running-model.js';
 import { Session } from './session.js';
 import { connectOwnSettings } from './settings/own-settings.js';
 import { byId, drawChip, setText } from './shared/dom.js';
 import { secondsLabel } from './shared/format.js';
-import { bufferingChip, clearedMessage, connectionChip, notKeptMessage, sessionChip } from './shared/messages.js';
+import { bufferingChip, clearedMessage, connectionChip, notKeptMessage, realTimeMessage, sessionChip } from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
 import { loadPreferences } from './shared/preferences.js';
@@ -26,6 +30,7 @@ import { TranscriptTools } from './transcript/transcript-tools.js';
 import { TranscriptView } from './transcript/transcript-view.js';
 import { Transcript } from './transcript/transcript.js';
 
+/** @import { ServerEvent } from './connection/protocol.js' */
 /** @import { SessionState } from './session.js' */
 /** @import { Entry } from './transcript/transcript.js' */
 
@@ -114,6 +119,18 @@ const running = new RunningModel(byId('running'), notices, (code) => {
   connection.chooseLanguage(code);
   if (session.talk.isOpen) connection.send('start'); // the choice holds from the next utterance on
 });
+const captionWindows = new BroadcastChannel(CHANNEL);
+const captions = new CaptionText((caption) => captionWindows.postMessage(caption));
+
+/** @param {ServerEvent} event for the captions views in other windows */
+function showInCaptions(event) {
+  if (event.type === 'realtime') captions.realtime(event);
+  else if (event.type === 'final') captions.final(event);
+  else if (event.type === 'closed') captions.closed(event);
+  else if (event.type === 'clear') captions.cleared();
+  else if (event.type === 'hello') captions.connected();
+}
+
 /** Whether the server waits for a key. */
 let isLocked = false;
 const connection = new ServerConnection({
@@ -130,6 +147,7 @@ const connection = new ServerConnection({
     activity.eventReceived(event);
     session.eventReceived(event);
     running.eventReceived(event);
+    showInCaptions(event);
     if (event.type === 'timeline') transcript.timesReceived(event);
   },
   onLatency: (latencyMs) => {
@@ -159,7 +177,24 @@ const session = new Session({
   },
 });
 
-controls.connect(session, connection, notices);
+const files = new FileQueue({
+  upload: (file, handlers, signal) => upload(file, keys.current, handlers, signal),
+  onChange: (list) => filesView.draw(list),
+  onFile: (name) => {
+    const number = transcript.fileStarted(name);
+    return (spoken) => transcript.fileText(number, spoken);
+  },
+  onDone: (name) => {
+    byId('announcement').textContent = `${name} is transcribed.`;
+  },
+  onUnsupported: (file) => {
+    notices.show('file', realTimeMessage(file.name));
+    controls.play(session, file);
+  },
+});
+const filesView = new FileQueueView(byId('files'), (id) => files.remove(id));
+
+controls.connect(session, connection, notices, (chosen) => files.add(chosen));
 connectOwnSettings(byId('own-settings'), preferences, {
   keepTranscript: (isKept) => store.enable(isKept, transcript.entries),
 });

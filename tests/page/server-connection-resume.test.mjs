@@ -125,6 +125,7 @@ const hello = () => events.filter(({ type }) => type === 'hello').at(-1);
 test('after a restart, the audio since the last final text is sent again, and replaces its segments', () => {
   const again = restartAfter(
     { type: 'final', segmentId: 1, text: 'One.', segment: times(1, 8) },
+    { type: 'timeline', event: 'transcription_ended', segmentId: 1, segment: times(1, 8) },
     { type: 'realtime', segmentId: 2, stableText: 'two', segment: times(10) },
     { type: 'timeline', event: 'segment_closed', segmentId: 3, reason: 'empty', segment: times(14, 15) },
     { type: 'realtime', segmentId: 4, stableText: 'four', segment: times(17) },

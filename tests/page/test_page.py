@@ -98,7 +98,7 @@ def test_killed_server_restarts_during_speech(tmp_path: Path, speech: Path) -> N
         expect(page.locator(".break")).to_have_text("Connection restored")  # no audio was lost
 
         # The new session gets the audio again that had no final text, so its words replace the live ones.
-        after = page.locator(".break ~ [data-testid=segment][data-final=true]")
+        after = page.locator(".break ~ .paragraph [data-testid=segment][data-final=true]")
         spoken = after.filter(has_text=re.compile("tried|failed|matter|again|better", re.IGNORECASE))
         expect(spoken.first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         expect(page.locator("[data-phase=lost]")).to_have_count(0)

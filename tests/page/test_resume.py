@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.cut_proxy import CutProxy
 from tests.support.page import (
@@ -21,6 +21,14 @@ from tests.support.wer import BECKETT, word_error_rate
 FINAL = "[data-testid=segment][data-final=true]"
 LIVE = "[data-testid=segment][data-final=false]"
 
+# A server without uploads: the page plays a file as if it were spoken.
+UPLOADS = "**/v1/audio/transcriptions"
+
+
+def refuse_upload(route: Route) -> None:
+    route.fulfill(status=404, json={})
+
+
 # Seconds played of a file shorter than a minute.
 PLAYED_S = "Number(document.querySelector('#source').textContent.match(/· 0:(\\d+) of/)?.[1] ?? 0)"
 
@@ -34,7 +42,9 @@ def expect_end(page: Page) -> None:
 @pytest.fixture(scope="module")
 def texts_without_loss(server: ServerProcess, speech: Path) -> list[str]:
     """Final texts of the recording over a connection without losses."""
-    with open_page(server.url, speech) as page:
+    with open_page("about:blank", speech) as page:
+        page.route(UPLOADS, refuse_upload)
+        page.goto(server.url)
         expect_connection(page, "Ready")
         page.locator("[name=file]").set_input_files(moonshine_asset("beckett.wav"))
         expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
@@ -46,7 +56,9 @@ def texts_without_loss(server: ServerProcess, speech: Path) -> list[str]:
 def test_file_over_broken_connection_gives_identical_text(
     server: ServerProcess, speech: Path, texts_without_loss: list[str]
 ) -> None:
-    with CutProxy(server.port) as proxy, open_page(proxy.url, speech) as page:
+    with CutProxy(server.port) as proxy, open_page("about:blank", speech) as page:
+        page.route(UPLOADS, refuse_upload)
+        page.goto(proxy.url)
         expect_connection(page, "Ready")
         page.locator("[name=file]").set_input_files(moonshine_asset("beckett.wav"))
         for second in (2, 5):  # after the first loss, numbering continues
@@ -126,7 +138,7 @@ def test_expired_session_is_replaced_and_gets_buffered_audio(tmp_path: Path, spe
         expect_connection(page, "Ready")
         expect(page.locator(".break")).to_have_text("Connection restored")
         expect(page.get_by_test_id("unsent")).to_be_hidden()
-        after = page.locator(".break ~ [data-testid=segment][data-final=true]")
+        after = page.locator(".break ~ .paragraph [data-testid=segment][data-final=true]")
         expect(after.first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         expect(page.locator("[data-phase=lost]")).to_have_count(0)  # their audio was sent again
         assert final_texts(page)[: len(before)] == before

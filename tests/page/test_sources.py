@@ -1,9 +1,11 @@
 """Audio sources and their problems, in a real Chromium against the real server."""
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
+import soundfile
 from playwright.sync_api import Page, expect
 
 from tests.support.page import (
@@ -17,6 +19,7 @@ from tests.support.page import (
     wait_until,
 )
 from tests.support.real import moonshine_asset
+from tests.support.sound_files import encode
 from tests.support.wer import BECKETT, word_error_rate
 
 FINAL = "[data-testid=segment][data-final=true]"
@@ -47,6 +50,13 @@ REFUSE_OTHER_RATES = """
     return connect.call(this, stream);
   };
 """
+# Records the texts of the queue of files, which may change faster than a test looks.
+WATCH_FILES = """() => {
+  window.seenFiles = [];
+  const files = document.querySelector('#files');
+  const note = () => window.seenFiles.push(files.textContent);
+  new MutationObserver(note).observe(files, { childList: true, subtree: true });
+}"""
 REFUSE = """(name) => {
   navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); };
 }"""
@@ -84,26 +94,39 @@ def test_browser_that_does_not_resample_sends_device_rate(server: ServerProcess,
         assert {packet["frames"] for packet in packets} == {round(0.04 * device_hz)}
 
 
-def test_dropped_file_is_streamed_and_transcribed(server: ServerProcess, speech: Path) -> None:
+def test_dropped_files_are_uploaded_and_transcribed_one_after_the_other(
+    server: ServerProcess, speech: Path, tmp_path: Path
+) -> None:
+    samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"), dtype="float32")
+    m4a = encode(tmp_path / "talk.m4a", samples, codec="aac", rate_hz=rate_hz)
     with open_page("about:blank", speech) as page:
         packets = record_packets(page)
         page.goto(server.url)
         expect_connection(page, "Ready")
-        drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
-        expect_talk(page, "live")
-        expect(page.get_by_test_id("source")).to_contain_text("beckett.wav · 0:0")
-        expect_talk(page, "live")
-        expect(page.get_by_test_id("talk")).to_have_text(
-            "Talk", timeout=SPEECH_TIMEOUT_MS
-        )  # stops by itself at its end
-        expect(page.get_by_test_id("state")).to_have_text("Ready")
-        expect(page.locator("[data-testid=segment][data-final=false]")).to_have_count(0)
+        page.evaluate(WATCH_FILES)
+        page.locator("[name=file]").set_input_files(
+            [
+                {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not audio at all"},
+                {"name": "talk.m4a", "mimeType": "audio/mp4", "buffer": m4a.read_bytes()},
+            ]
+        )
+        failed = page.get_by_test_id("file")
+        expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
+        expect(failed).to_have_count(1, timeout=SPEECH_TIMEOUT_MS)  # the other one is done
+        expect(failed).to_contain_text("not a readable sound file")
+        failed.get_by_role("button", name="Remove notes.txt").click()
+        expect(page.get_by_test_id("files")).to_be_hidden()
+        expect(page.locator(".break")).to_have_text("talk.m4a")
+        expect(page.locator(".segment-time").first).to_have_text(re.compile(r"^0:0\d$"))
         assert word_error_rate(BECKETT, " ".join(final_texts(page))) <= 0.2
-        expect(page.get_by_test_id("source")).to_have_text("Press the space bar to start and stop")
-        expect(page.get_by_test_id("unsent")).to_be_hidden()
-        assert {packet["sampleRate"] for packet in packets} == {16_000}
+        assert re.search(r"Transcribing \d+ %", " ".join(page.evaluate("window.seenFiles")))
+        assert packets == []
+        expect_talk(page, "off")
 
-        # Opening and closing the Operations view keeps the scroll position.
+        # A dropped file is transcribed, too. Opening and closing the Operations view keeps the scroll position.
+        drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
+        expect(page.locator(".break")).to_have_count(2, timeout=SPEECH_TIMEOUT_MS)
+        expect(page.get_by_test_id("files")).to_be_hidden(timeout=SPEECH_TIMEOUT_MS)
         page.set_viewport_size({"width": 400, "height": 400})
         wait_until(page, "scrollY > 100")
         page.evaluate("scrollTo(0, 40)")
@@ -115,12 +138,14 @@ def test_dropped_file_is_streamed_and_transcribed(server: ServerProcess, speech:
         wait_until(page, "scrollY === 40")
 
 
-def test_unreadable_file_is_reported(server: ServerProcess, speech: Path) -> None:
-    with open_page(server.url, speech) as page:
+def test_file_that_neither_server_nor_browser_reads_is_reported(server: ServerProcess, speech: Path) -> None:
+    with open_page("about:blank", speech) as page:
+        page.route("**/v1/audio/transcriptions", lambda route: route.fulfill(status=404, json={}))
+        page.goto(server.url)
         page.locator("input[type=file]").set_input_files(
             {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not audio at all"}
         )
-        expect(page.get_by_test_id("notice")).to_contain_text("could not be read as audio")
+        expect(page.get_by_test_id("notice").last).to_contain_text("could not be read as audio")
         expect_talk(page, "off")
 
 
@@ -144,9 +169,7 @@ def test_missing_browser_feature_is_reported_and_files_still_work(
         page.get_by_test_id("talk").click()
         expect_talk(page, "off")
         drop(page, "beckett.wav", moonshine_asset("beckett.wav").read_bytes())
-        expect_talk(page, "live")
-        page.get_by_test_id("talk").click()
-        expect_talk(page, "off")
+        expect(page.locator(FINAL).first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
 
 
 @pytest.mark.parametrize(

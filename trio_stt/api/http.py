@@ -90,6 +90,10 @@ def _add_page(routes: Blueprint, folder: Path) -> None:
     async def page() -> Response:
         return await _send_file(folder, "index.html")
 
+    @routes.get("/captions")
+    async def captions() -> Response:
+        return await send_from_directory(folder, "captions.html", cache_timeout=0)
+
     @routes.get("/web/<path:name>")
     async def page_file(name: str) -> Response:
         try:

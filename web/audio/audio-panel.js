@@ -18,7 +18,7 @@ const PROCESSING = ['echoCancellation', 'noiseSuppression', 'autoGainControl'];
  * @property {() => void} onMicrophone the microphone or its processing changed
  * @property {() => void} onHold
  * @property {() => void} onShare
- * @property {(file: File) => void} onFile
+ * @property {(files: File[]) => void} onFiles
  */
 
 export class AudioPanel {
@@ -51,8 +51,8 @@ export class AudioPanel {
     find('browse').addEventListener('click', () => file.click());
     file.addEventListener('change', () => {
       dialog.close();
-      const [chosen] = file.files ?? [];
-      if (chosen) parts.onFile(chosen);
+      const chosen = [...(file.files ?? [])];
+      if (chosen.length > 0) parts.onFiles(chosen);
       file.value = ''; // otherwise choosing the same file again is no change
     });
     navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh());

@@ -11,7 +11,7 @@ const USES_SPACE = 'input, textarea, select, button, a, summary, audio, video, d
  * @property {() => boolean} isHold hold mode
  * @property {() => boolean} isOff
  * @property {() => void} toggle
- * @property {(file: File) => void} play
+ * @property {(files: File[]) => void} transcribe
  */
 
 /**
@@ -68,7 +68,7 @@ export function connectTalkControls(button, actions) {
 }
 
 /** @param {TalkActions} actions */
-function connectDrop({ play }) {
+function connectDrop({ transcribe }) {
   const hasFile = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files') ?? false;
   // A counter, because dragenter of a child comes before dragleave of its parent.
   let depth = 0;
@@ -93,7 +93,7 @@ function connectDrop({ play }) {
     event.preventDefault();
     depth = 0;
     show();
-    const [file] = event.dataTransfer?.files ?? [];
-    if (file) play(file);
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (files.length > 0) transcribe(files);
   });
 }

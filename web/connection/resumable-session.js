@@ -30,6 +30,8 @@ export class ResumableSession {
   #open = new Map();
   /** Position up to which the audio has final texts, seconds; Infinity where the server does not tell. */
   #finalS = 0;
+  /** Highest id of a segment that is closed: later events about such a segment do not open it again. */
+  #closedId = 0;
 
   /** @type {string | null | undefined} chosen for this page's sessions; null: the server's setting, undefined: never chosen */
   language;
@@ -87,7 +89,7 @@ export class ResumableSession {
     this.#lostS = this.#buffer.takeFrom(Infinity).reduce((sum, { durationS }) => sum + durationS, this.takeLostS());
     [this.#token, this.#graceS, this.#seq, this.#buffer] = ['', 0, 0, new ResendBuffer(0)];
     this.#open.clear();
-    this.#finalS = 0;
+    [this.#finalS, this.#closedId] = [0, 0];
   }
 
   /** @param {ServerEvent} event a `hello` starts a new session */
@@ -115,8 +117,9 @@ export class ResumableSession {
     const { segmentId, segment } = event;
     if (event.type === 'final' || event.type === 'closed') {
       this.#open.delete(segmentId);
+      this.#closedId = Math.max(this.#closedId, segmentId);
       this.#finalS = Math.max(this.#finalS, segment?.audioEndSeconds ?? Infinity);
-    } else {
+    } else if (segmentId > this.#closedId || this.#open.has(segmentId)) {
       this.#open.set(segmentId, { ...this.#open.get(segmentId), ...segment });
     }
     return { ...event, segment: this.#corrected(segment ?? {}) };

@@ -15,6 +15,16 @@ const TIME_OF_DAY = new Intl.DateTimeFormat(undefined, {
  */
 export const timeOfDay = (atMs) => TIME_OF_DAY.format(new Date(atMs));
 
+/**
+ * @param {number} seconds position in a file
+ * @returns {string} such as `0:05` or `1:02:03`
+ */
+export function positionLabel(seconds) {
+  const two = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, '0');
+  const [hours, minutes] = [Math.floor(seconds / 3600), (seconds / 60) % 60];
+  return `${hours > 0 ? `${hours}:${two(minutes)}` : Math.floor(minutes)}:${two(seconds % 60)}`;
+}
+
 const DAY_AND_TIME = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', hour: '2-digit', minute: '2-digit' });
 
 /**

@@ -154,6 +154,15 @@ export const loadingMessage = () => ({
 /** @returns {Message} */
 export const clearedMessage = () => ({ level: 'info', text: 'The transcript is cleared.', action: 'Undo' });
 
+/**
+ * @param {string} name of a file
+ * @returns {Message}
+ */
+export const realTimeMessage = (name) => ({
+  level: 'info',
+  text: `The server does not take ${name} as an upload, so this page plays it to the server in real time.`,
+});
+
 /** @returns {Message} */
 export const notKeptMessage = () => ({
   level: 'warning',

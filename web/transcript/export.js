@@ -43,7 +43,7 @@ function spokenS({ audioStartSeconds, audioEndSeconds, durationSeconds, recordin
  * Subtitle cues on one time axis for all sessions.
  *
  * Within a session, a cue starts at the position of its speech in the audio that was sent. Positions start at 0 again with each
- * session, so later sessions are shifted by the wall clock. No cue starts before the one in front of it.
+ * session, so later sessions are shifted by the wall clock, and files follow what is before them. No cue starts before the one in front of it.
  *
  * @param {Entry[]} entries oldest first
  * @returns {Cue[]} one per block with words
@@ -53,6 +53,8 @@ export function cuesOf(entries) {
   const connections = [...new Set(blocks.map(({ connection }) => connection))];
   const origins = new Map(connections.map((each) => [each, originOf(blocks.filter(({ connection }) => connection === each))]));
   const fileOriginS = [...origins.values()].find((origin) => origin !== undefined) ?? 0;
+  /** @type {Map<number, number>} where the first cue of a sound file starts, whose times have no clock */
+  const fileStarts = new Map();
   /** @type {Cue[]} */
   const cues = [];
   for (const block of blocks) {
@@ -61,7 +63,11 @@ export function cuesOf(entries) {
     const previous = cues.at(-1);
     let startS = previous?.endS ?? 0;
     if (recordingStartedAt !== undefined) startS = recordingStartedAt - fileOriginS;
-    if (audioStartSeconds !== undefined) startS = audioStartSeconds + (origins.get(block.connection) ?? fileOriginS) - fileOriginS;
+    if (audioStartSeconds !== undefined) {
+      const origin = origins.get(block.connection);
+      if (origin === undefined && !fileStarts.has(block.connection)) fileStarts.set(block.connection, previous?.endS ?? 0);
+      startS = audioStartSeconds + (origin === undefined ? (fileStarts.get(block.connection) ?? 0) : origin - fileOriginS);
+    }
     startS = Math.max(startS, previous?.startS ?? 0);
     const lengthS = spokenS(block.times);
     const endS = startS + Math.max(MIN_CUE_S, lengthS > 0 ? lengthS : text.length * SECONDS_PER_CHARACTER);
@@ -88,12 +94,12 @@ function timestamp(seconds, separator) {
 const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /**
- * Plain text: one line per block, and an empty line per break.
+ * Plain text: one line per block, and an empty line per break, or the name of the file that follows.
  *
  * @param {Entry[]} entries
  */
 export function asText(entries) {
-  const lines = entries.map((entry) => (entry.kind === 'block' ? wordsOf(entry) : null)).filter((line) => line !== '');
+  const lines = entries.map((entry) => (entry.kind === 'block' ? wordsOf(entry) : (entry.file ?? null))).filter((line) => line !== '');
   return `${lines.map((line) => line ?? '').join('\n')}\n`;
 }
 
@@ -130,7 +136,7 @@ const iso = (seconds) => (seconds === undefined ? null : new Date(seconds * 1000
  */
 export function asJson(entries) {
   const rows = entries.map((entry) => {
-    if (entry.kind === 'break') return { kind: 'break', missedSeconds: entry.lostS };
+    if (entry.kind === 'break') return entry.file ? { kind: 'file', name: entry.file } : { kind: 'break', missedSeconds: entry.lostS };
     const { times } = entry;
     return {
       kind: 'segment',

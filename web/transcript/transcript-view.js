@@ -8,9 +8,10 @@
  */
 
 import { makeElement, setText } from '../shared/dom.js';
-import { dayAndTime, secondsLabel, timeOfDay } from '../shared/format.js';
+import { dayAndTime, positionLabel, secondsLabel, timeOfDay } from '../shared/format.js';
 import { lossNote } from '../shared/messages.js';
 
+/** @import { SegmentTimes } from '../connection/protocol.js' */
 /** @import { Block, Break, Change } from './transcript.js' */
 
 /** Paragraphs and breaks per chunk: a few screens high. */
@@ -73,7 +74,10 @@ function updateBlock(element, block) {
   const [note, details] = meta.children;
   setText(note, block.phase === 'lost' ? lossNote(block.loss) : '');
   setText(details, figures && note.textContent ? ` · ${figures}` : figures);
-  const { recordingStartedAt } = block.times;
+  const { recordingStartedAt, audioStartSeconds } = block.times;
+  if (recordingStartedAt === undefined && block.phase === 'final' && audioStartSeconds !== undefined) {
+    setText(time, positionLabel(audioStartSeconds));
+  }
   if (recordingStartedAt !== undefined && !time.textContent) {
     time.setAttribute('datetime', new Date(recordingStartedAt * 1000).toISOString());
     time.textContent = clock(recordingStartedAt);
@@ -81,7 +85,8 @@ function updateBlock(element, block) {
 }
 
 /** @param {Break} entry */
-function breakText({ lostS, openedAtMs }) {
+function breakText({ lostS, openedAtMs, file }) {
+  if (file) return file;
   const text = openedAtMs === undefined ? 'Connection restored' : `Page opened ${dayAndTime(openedAtMs)}`;
   return lostS > 0 ? `${text} · ${secondsLabel(lostS)} of audio lost` : text;
 }
@@ -152,7 +157,9 @@ export class TranscriptView {
    */
   #paragraphFor(block) {
     const before = this.#last;
-    const pauseS = (block.times.recordingStartedAt ?? Infinity) - (before?.times.recordingEndedAt ?? -Infinity);
+    const [{ times }, { audioEndSeconds, recordingEndedAt } = /** @type {SegmentTimes} */ ({})] = [block, before?.times];
+    const pauseS = (times.audioStartSeconds ?? times.recordingStartedAt ?? Infinity) -
+      ((times.audioStartSeconds === undefined ? recordingEndedAt : audioEndSeconds) ?? -Infinity);
     const characters = this.#characters + (before ? before.stable.length + before.unstable.length : 0);
     const current = before && this.#elements.get(before.key)?.parentElement;
     if (current && before.connection === block.connection && pauseS <= PARAGRAPH_PAUSE_S && characters < PARAGRAPH_CHARACTERS) {

@@ -31,6 +31,7 @@
  * @property {string} key
  * @property {number} lostS audio that could not be sent meanwhile, seconds
  * @property {number} [openedAtMs] when the page was opened again
+ * @property {string} [file] name of the file whose text follows
  *
  * @typedef {Block | Break} Entry
  * @typedef {{type: 'put', entry: Entry, beforeKey: string | null} | {type: 'remove', key: string} | {type: 'reset'}} Change
@@ -43,6 +44,8 @@ export class Transcript {
   /** @type {Map<string, number>} highest `sequence` shown, by key of a live block */
   #sequences = new Map();
   #connection = 0;
+  /** The highest number given to a session or a file. */
+  #connections = 0;
   #breaks = 0;
   /** `clear` commands that the server has not confirmed yet; until then, events may be older than the clear. */
   #pendingClears = 0;
@@ -83,7 +86,7 @@ export class Transcript {
       const isOfLastSession = entry.kind === 'block' && entry.connection === this.#connection;
       if (isOfLastSession && entry.phase === 'lost' && entry.segmentId >= replacesFrom) this.#replaced.add(entry.key);
     }
-    this.#connection += 1;
+    this.#connection = this.#connections += 1;
     this.#pendingClears = 0;
     if (!this.isEmpty) this.audioLost(lostS);
   }
@@ -98,7 +101,7 @@ export class Transcript {
       entry.kind === 'block' && entry.phase === 'live' ? /** @type {Block} */ ({ ...entry, phase: 'lost', loss: 'closed' }) : entry,
     );
     for (const entry of ended) {
-      if (entry.kind === 'block') this.#connection = Math.max(this.#connection, entry.connection);
+      if (entry.kind === 'block') this.#connections = Math.max(this.#connections, entry.connection);
       else this.#breaks = Math.max(this.#breaks, Number(entry.key.split('-')[1]));
     }
     const all = [...ended, ...this.entries];
@@ -119,9 +122,42 @@ export class Transcript {
   /** Add a break, or extend the one at the end. @param {number} lostS audio that was not sent, seconds */
   audioLost(lostS) {
     const last = this.entries.at(-1);
-    const merged = last?.kind === 'break' ? last : null;
+    const merged = last?.kind === 'break' && !last.file ? last : null;
     this.#breaks += merged ? 0 : 1;
     this.#put({ ...merged, kind: 'break', key: merged?.key ?? `break-${this.#breaks}`, lostS: lostS + (merged?.lostS ?? 0) });
+  }
+
+  /**
+   * The text of a file begins. It stays in one piece, also where somebody talks meanwhile.
+   *
+   * @param {string} name
+   * @returns {number} for `fileText`
+   */
+  fileStarted(name) {
+    this.#connections += 1;
+    this.#breaks += 1;
+    this.#put({ kind: 'break', key: `break-${this.#breaks}`, lostS: 0, file: name });
+    return this.#connections;
+  }
+
+  /**
+   * @param {number} connection of the file
+   * @param {{text: string, startS: number, endS: number}} spoken one utterance
+   */
+  fileText(connection, { text, startS, endS }) {
+    const segmentId = this.entries.filter((each) => each.kind === 'block' && each.connection === connection).length + 1;
+    this.#put({
+      kind: 'block',
+      key: `${connection}-${segmentId}`,
+      connection,
+      segmentId,
+      phase: 'final',
+      stable: text,
+      unstable: '',
+      isUncertain: false,
+      loss: '',
+      times: { audioStartSeconds: startS, audioEndSeconds: endS, durationSeconds: endS - startS },
+    });
   }
 
   /** The session is lost: live blocks will have no final. */
@@ -183,7 +219,7 @@ export class Transcript {
   /** @param {boolean} serverWillConfirm until it does, events belong to what was cleared and are ignored */
   clear(serverWillConfirm) {
     this.#pendingClears += serverWillConfirm ? 1 : 0;
-    this.#connection += 1; // so that later blocks and restored ones have different keys
+    this.#connection = this.#connections += 1; // so that later blocks and restored ones have different keys
     this.#reset();
   }
 

@@ -56,7 +56,11 @@ class TestRealWords:
     def test_stream_gives_the_same_text_as_one_answer(self, client: openai.OpenAI) -> None:
         path = moonshine_asset("two_cities.wav")
         with path.open("rb") as file:
-            events = list(client.audio.transcriptions.create(file=file, model="gpt-4o-transcribe", stream=True))
+            events = list(
+                client.audio.transcriptions.create(
+                    file=file, model="gpt-4o-transcribe", stream=True, extra_body={"response_format": "verbose_json"}
+                )
+            )
         with path.open("rb") as file:
             text = client.audio.transcriptions.create(file=file, model="whisper-1", response_format="text")
         deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
@@ -64,6 +68,11 @@ class TestRealWords:
         assert done.type == "transcript.text.done"
         assert len(deltas) > 1
         assert "".join(deltas) == done.text == text.strip()
+        # With verbose_json, each delta has its times, and the length of the file.
+        times = [event.model_extra or {} for event in events[:-1]]
+        bounds = [at for each in times for at in (each["start"], each["end"])]
+        assert bounds == sorted(bounds)
+        assert bounds[-1] <= times[0]["duration"]
 
     def test_verbose_json_has_words_and_segments(self, client: openai.OpenAI, sentence: tuple[Path, str]) -> None:
         answer = client.audio.transcriptions.create(

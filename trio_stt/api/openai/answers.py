@@ -63,10 +63,17 @@ class _VerboseJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class TextDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.text.delta"):
-    """The text of one more utterance; the deltas of a stream joined are its text."""
+    """The text of one more utterance; the deltas of a stream joined are its text.
+
+    With `verbose_json`, which OpenAI does not stream, `start` and `end` are its times in seconds, and `duration` is the
+    length that the file states.
+    """
 
     delta: str
     logprobs: list[Logprob] | None = None
+    start: float | None = None
+    end: float | None = None
+    duration: float | None = None
 
 
 class TextDone(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.text.done"):

@@ -20,6 +20,7 @@ from trio_stt.api.openai.errors import RequestError
 from trio_stt.api.openai.file_request import receive_upload
 from trio_stt.api.openai.models import ModelEntry, ModelList, model_entries
 from trio_stt.api.openai.transcription_request import (
+    ResponseFormat,
     TranscriptionRequest,
     parse_request,
     parse_translation_request,
@@ -93,6 +94,7 @@ class _EventStream(ResponseBody):
 
     def __init__(self, wanted: TranscriptionRequest, upload: Upload) -> None:
         self._with_logprobs = wanted.with_logprobs
+        self._with_times = wanted.response_format is ResponseFormat.VERBOSE_JSON
         self._upload = upload
         self._nursery: trio.Nursery
         self._nursery_manager = trio.open_nursery()
@@ -120,6 +122,13 @@ class _EventStream(ResponseBody):
             space = " " if segments else ""
             segments.append(segment)
             delta = TextDelta(delta=space + segment.text, logprobs=logprobs([segment]) if with_logprobs else None)
+            if self._with_times:
+                delta = msgspec.structs.replace(
+                    delta,
+                    start=round(segment.start, 3),
+                    end=round(segment.end, 3),
+                    duration=self._upload.stated_length_s,
+                )
             self._events_in.send_nowait(sse(delta))
 
         with self._events_in:

@@ -181,6 +181,7 @@ class Upload:
     Attributes:
         language: As given.
         length_s: Seconds of audio that were read.
+        stated_length_s: Its length in seconds as the file states it, which may be wrong; None where it states none.
     """
 
     def __init__(
@@ -189,6 +190,7 @@ class Upload:
         self.language = language
         self.length_s = 0.0
         self._start = start
+        self.stated_length_s = sound.length_s
         self._server_state = server_state
         self._sound = sound
         self._settings = settings

@@ -1,0 +1,114 @@
+/**
+ * The files that wait to be transcribed, one after the other, and what is known about each. It does not touch the DOM.
+ */
+
+import { UploadError } from './upload.js';
+
+/** @import { SpokenText, UploadHandlers } from './upload.js' */
+
+/**
+ * @typedef {object} FileState
+ * @property {number} id
+ * @property {string} name
+ * @property {'waiting' | 'sending' | 'transcribing' | 'done' | 'failed'} phase
+ * @property {number | null} progress 0 to 1; null while unknown
+ * @property {string} message why it failed
+ *
+ * @typedef {object} FileQueueParts
+ * @property {(file: File, handlers: UploadHandlers, signal: AbortSignal) => Promise<void>} upload
+ * @property {(files: FileState[]) => void} onChange
+ * @property {(name: string) => (spoken: SpokenText) => void} onFile a file is transcribed: returns what takes its texts
+ * @property {(file: File) => void} onUnsupported the server has no upload route
+ * @property {(name: string) => void} onDone
+ */
+
+export class FileQueue {
+  /** @type {(FileState & {file: File, abort: AbortController})[]} */
+  #files = [];
+  #nextId = 1;
+  #isRunning = false;
+  #parts;
+
+  /** @param {FileQueueParts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  /** @param {Iterable<File>} files */
+  add(files) {
+    for (const file of files) {
+      const state = { id: this.#nextId, name: file.name, phase: /** @type {const} */ ('waiting'), progress: null, message: '' };
+      this.#files.push({ ...state, file, abort: new AbortController() });
+      this.#nextId += 1;
+    }
+    this.#changed();
+    void this.#run();
+  }
+
+  /** Remove a file, in whatever phase it is. @param {number} id */
+  remove(id) {
+    this.#files.find((file) => file.id === id)?.abort.abort();
+    this.#files = this.#files.filter((file) => file.id !== id);
+    this.#changed();
+  }
+
+  async #run() {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let next = this.#next; next; next = this.#next) await this.#transcribe(next.id, next.file, next.abort.signal);
+    this.#isRunning = false;
+  }
+
+  get #next() {
+    return this.#files.find(({ phase }) => phase === 'waiting');
+  }
+
+  /**
+   * @param {number} id
+   * @param {File} file
+   * @param {AbortSignal} signal
+   */
+  async #transcribe(id, file, signal) {
+    this.#update(id, { phase: 'sending', progress: 0 });
+    /** @type {((spoken: SpokenText) => void) | null} */
+    let take = null;
+    const handlers = {
+      onSent: (/** @type {number} */ part) => this.#update(id, part < 1 ? { progress: part } : { phase: 'transcribing', progress: null }),
+      onText: (/** @type {SpokenText} */ spoken, /** @type {number | null} */ lengthS) => {
+        take ??= this.#parts.onFile(file.name);
+        take(spoken);
+        this.#update(id, { phase: 'transcribing', progress: lengthS ? Math.min(1, spoken.endS / lengthS) : null });
+      },
+    };
+    try {
+      await this.#parts.upload(file, handlers, signal);
+      if (signal.aborted) return;
+      if (take) {
+        this.remove(id);
+        this.#parts.onDone(file.name);
+      } else {
+        this.#update(id, { phase: 'failed', message: 'No speech was found in this file.' });
+      }
+    } catch (error) {
+      if (error instanceof UploadError && (error.status === 404 || error.status === 413)) {
+        this.remove(id);
+        this.#parts.onUnsupported(file);
+      } else {
+        this.#update(id, { phase: 'failed', progress: null, message: /** @type {Error} */ (error).message });
+      }
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {Partial<FileState>} change
+   */
+  #update(id, change) {
+    this.#files = this.#files.map((file) => (file.id === id ? { ...file, ...change } : file));
+    this.#changed();
+  }
+
+  #changed() {
+    this.#parts.onChange(this.#files.map(({ id, name, phase, progress, message }) => ({ id, name, phase, progress, message })));
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Sends one file to the server's upload route and reads the texts of its utterances as they come, many times faster than real time.
+ * It holds no queue and does not touch the DOM.
+ */
+
+/**
+ * @typedef {{text: string, startS: number, endS: number}} SpokenText seconds from the start of the file
+ *
+ * @typedef {object} UploadHandlers
+ * @property {(part: number) => void} onSent part of the file that is sent, 0 to 1
+ * @property {(spoken: SpokenText, lengthS: number | null) => void} onText `lengthS`: of the file, as it states itself
+ */
+
+/** Why a file gives no text. The message is the server's; `status` is that of HTTP, or 0 without an answer. */
+export class UploadError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status
+   */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Reads server-sent events from a text that grows. */
+export class EventReader {
+  #read = 0;
+
+  /**
+   * @param {string} text all that was received so far
+   * @returns {Record<string, any>[]} the events that are complete now and were not before
+   */
+  next(text) {
+    const end = text.lastIndexOf('\n\n') + 2;
+    if (end <= this.#read) return [];
+    const lines = text.slice(this.#read, end).split('\n');
+    this.#read = end;
+    return lines.filter((line) => line.startsWith('data: {')).map((line) => JSON.parse(line.slice('data: '.length)));
+  }
+}
+
+/**
+ * @param {string} text body of an answer
+ * @param {number} status
+ */
+function errorOf(text, status) {
+  try {
+    return new UploadError(JSON.parse(text).error.message, status);
+  } catch {
+    return new UploadError(status ? `The server responded with status ${status}.` : 'The connection to the server was lost.', status);
+  }
+}
+
+/**
+ * @param {File} file
+ * @param {string} key the API key, or ''
+ * @param {UploadHandlers} handlers
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>} resolves after the last text
+ * @throws {UploadError}
+ */
+export function upload(file, key, { onSent, onText }, signal) {
+  const form = new FormData();
+  form.append('model', 'whisper-1'); // OpenAI's API requires a name; the loaded model answers
+  form.append('response_format', 'verbose_json');
+  form.append('stream', 'true');
+  form.append('file', file); // last, so that the server has read the other fields
+  const request = new XMLHttpRequest(); // fetch does not tell how much it has sent
+  const events = new EventReader();
+  return new Promise((resolve, reject) => {
+    const read = () => {
+      if (request.status !== 200) return;
+      for (const event of events.next(request.responseText)) {
+        if (event.error) reject(new UploadError(event.error.message, 200));
+        else if (event.type === 'transcript.text.delta') {
+          onText({ text: event.delta.trim(), startS: event.start ?? 0, endS: event.end ?? 0 }, event.duration ?? null);
+        }
+      }
+    };
+    request.upload.onprogress = ({ loaded, total }) => onSent(total > 0 ? loaded / total : 0);
+    request.onprogress = read;
+    request.onload = () => {
+      read();
+      if (request.status === 200) resolve();
+      else reject(errorOf(request.responseText, request.status));
+    };
+    request.onerror = () => reject(errorOf('', 0));
+    signal.addEventListener('abort', () => {
+      request.abort();
+      resolve();
+    });
+    request.open('POST', new URL('v1/audio/transcriptions', document.baseURI));
+    if (key) request.setRequestHeader('Authorization', `Bearer ${key}`);
+    request.send(form);
+  });
+}
