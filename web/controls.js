@@ -74,6 +74,11 @@ export class Controls {
     const settings = new SettingsPanel(byId('settings'), () => connection.startNewSession());
     byId('audio').addEventListener('close', () => byId('talk').focus()); // the next step is talking, also by the space bar
     byId('audio-open').addEventListener('click', () => audio.open());
+    byId('try-out').addEventListener('click', () => void this.#tryOut(transcribe));
+    byId('own-microphone').addEventListener('click', () => {
+      /** @type {HTMLDialogElement} */ (byId('settings')).close();
+      audio.open();
+    });
     byId('settings-open').addEventListener('click', () => void settings.open());
     for (const dialog of document.querySelectorAll('dialog')) {
       dialog.querySelector('[data-part=close]')?.addEventListener('click', () => dialog.close());
@@ -135,6 +140,17 @@ export class Controls {
   get #keyboardHint() {
     if (matchMedia('(pointer: coarse)').matches) return '';
     return this.#preferences.holdToTalk ? 'Hold the space bar to talk' : 'Press the space bar to start and stop';
+  }
+
+  /**
+   * Transcribe the recording that comes with the page: the beginning of Dickens's "A Tale of Two Cities", 17 s, from the package
+   * moonshine-voice (MIT).
+   *
+   * @param {(files: File[]) => void} transcribe
+   */
+  async #tryOut(transcribe) {
+    const answer = await fetch(new URL('web/try-out.ogg', document.baseURI)).catch(() => null);
+    if (answer?.ok) transcribe([new File([await answer.blob()], 'A Tale of Two Cities.ogg')]);
   }
 
   /**

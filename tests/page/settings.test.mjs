@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { groupsOf, isSame, labelOf, matches, rangeOf, textOf, valueOf } from '../../web/settings/settings-model.js';
+import { groupsOf, isSame, matches, problemOf, rangeOf, textOf, valueOf } from '../../web/settings/settings-model.js';
 
 const schema = (changes = {}) => ({
   runtimeClass: 'newSessionOnly',
@@ -14,42 +14,40 @@ const schema = (changes = {}) => ({
   maxLength: null,
   choices: [],
   default: 0.5,
+  label: 'Pause',
+  unit: 's',
   help: 'Seconds of silence.',
   flag: '--a-setting',
   environment: 'TRIO_STT_A_SETTING',
   ...changes,
 });
-const setting = (name, value, changes) => ({ name, label: labelOf(name), value, schema: schema(changes) });
+const setting = (name, value, changes) => ({ name, label: 'Pause', value, schema: schema(changes) });
 
-test('names become labels', () => {
-  assert.equal(labelOf('max_sessions'), 'Max sessions');
-  assert.equal(labelOf('vad_energy_threshold'), 'VAD energy threshold');
-  assert.equal(labelOf('max_realtime_queue_age_ms'), 'Max realtime queue age (ms)');
-  assert.equal(labelOf('openwakeword_model_paths'), 'openWakeWord model paths');
-});
-
-test('settings are grouped, those that change at once first', () => {
+test('settings are grouped, what talkers want first, then those that change at once', () => {
   const groups = groupsOf({
     settings: { port: 8010, max_sessions: 4, wake_words: '', log_level: 'INFO' },
     schema: {
       port: schema({ group: 'server', runtimeClass: 'startupOnly' }),
       max_sessions: schema({ group: 'server', runtimeClass: 'activeSessionSafe' }),
       wake_words: schema({ group: 'wake' }),
+      wake_word_timeout: schema({ group: 'wake' }),
+      language: schema({ group: 'engines', runtimeClass: 'startupOnly' }),
       log_level: schema({ group: 'server', runtimeClass: 'activeSessionSafe' }),
     },
   });
   assert.deepEqual(
     groups.map(({ title, settings }) => [title, settings.map(({ name }) => name)]),
     [
+      ['For talking', ['language', 'wake_words']],
       ['Server', ['max_sessions', 'log_level', 'port']],
-      ['Wake words', ['wake_words']],
+      ['Wake words', ['wake_word_timeout']],
     ],
   );
-  assert.equal(groups[0].settings[0].value, 4);
+  assert.equal(groups[1].settings[0].value, 4);
 });
 
-test('an unknown group gets a title from its name', () => {
-  assert.equal(groupsOf({ settings: { a: 1 }, schema: { a: schema({ group: 'far_future' }) } })[0].title, 'Far future');
+test('an unknown group has its name as title', () => {
+  assert.equal(groupsOf({ settings: { a: 1 }, schema: { a: schema({ group: 'far_future' }) } })[0].title, 'far_future');
 });
 
 for (const [type, changes, text, value] of [
@@ -88,6 +86,24 @@ test('an unedited value converts back to itself', () => {
     assert.ok(isSame(valueOf(schema({ type, ...changes }), textOf(value)), value), `${type} ${value}`);
   }
 });
+
+for (const [changes, value, problem] of [
+  [{}, 60, ''],
+  [{}, 60.1, 'A number: 0 to 60.'],
+  [{}, 'many', 'A number: 0 to 60.'],
+  [{ exclusiveMinimum: true }, 0, 'A number: above 0 to 60.'],
+  [{ type: 'integer' }, 1.5, 'A whole number: 0 to 60.'],
+  [{ type: 'integer', minimum: null, maximum: null }, '', 'A whole number.'],
+  [{ type: 'numbers' }, [0, 61], 'Numbers, separated by commas: 0 to 60 each.'],
+  [{ type: 'numbers' }, [], ''],
+  [{ type: 'text', maxLength: 3 }, 'long', 'At most 3 characters.'],
+  [{ nullable: true }, null, ''],
+  [{ type: 'boolean' }, true, ''],
+]) {
+  test(`${JSON.stringify(value)} for ${JSON.stringify(changes)} is marked: ${problem}`, () => {
+    assert.equal(problemOf(schema(changes), value), problem);
+  });
+}
 
 test('ranges and defaults become text', () => {
   assert.equal(rangeOf(schema()), '0 to 60 · default 0.5');

@@ -17,7 +17,7 @@ from tests.support.page import (
 QUERY = "captions?start=1&lines=2&size=5&position=top&align=left&color=rgb(255,0,0)&background=transparent&hold=0"
 
 
-def test_captions_show_what_is_said_here_or_to_a_talk_page(server: ServerProcess, speech: Path) -> None:
+def test_captions_show_words_of_this_page_or_a_talk_page(server: ServerProcess, speech: Path) -> None:
     with open_page("about:blank", speech) as page:
         page.goto(server.url + QUERY)
         expect(page.get_by_test_id("captions")).to_contain_text("tried", ignore_case=True, timeout=SPEECH_TIMEOUT_MS)

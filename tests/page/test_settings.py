@@ -21,6 +21,8 @@ def test_valid_change_applies_and_rejected_one_explains_itself(server: ServerPro
 
         setting(page, "max_sessions").get_by_role("textbox").fill("31")
         setting(page, "webrtc_sensitivity").get_by_role("textbox").fill("9")
+        expect(setting(page, "webrtc_sensitivity")).to_contain_text("A whole number: 0 to 3.")  # as it is typed
+        expect(setting(page, "record_max_mb")).to_contain_text("Most space for recordings (MB)")
         expect(apply).to_have_text("Apply 2 changes")
         page.keyboard.press("Enter")
         expect(setting(page, "max_sessions")).to_contain_text("Applied at once.")
@@ -36,7 +38,7 @@ def test_valid_change_applies_and_rejected_one_explains_itself(server: ServerPro
         panel.get_by_role("button", name="Discard").click()
         expect(rejected.get_by_role("textbox")).to_have_value("3")
         expect(apply).to_be_disabled()
-        panel.get_by_role("button", name="Use the default of Max sessions").click()
+        panel.get_by_role("button", name="Use the default of Most sessions").click()
         apply.click()
         expect(panel.get_by_test_id("settings-status")).to_have_text("1 applied.")
         assert request_json(server, "api/config")["settings"]["max_sessions"] == 32
@@ -46,6 +48,9 @@ def test_panel_has_every_setting_and_finds_it(server: ServerProcess, speech: Pat
     with open_page(server.url, speech) as page:
         page.get_by_test_id("settings-open").click()
         fields = page.locator("[data-setting]")
+        expect(page.locator("#settings h3").first).to_have_text("This browser")
+        expect(page.locator("#settings h3").nth(1)).to_have_text("For talking")
+        expect(fields.first).to_have_attribute("data-setting", "language")
         schema = request_json(server, "api/config")["schema"]
         expect(fields).to_have_count(len(schema))
         assert set(fields.evaluate_all("fields => fields.map((f) => f.dataset.setting)")) == set(schema)

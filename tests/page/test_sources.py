@@ -16,6 +16,7 @@ from tests.support.page import (
     final_texts,
     open_page,
     record_packets,
+    request_json,
     wait_until,
 )
 from tests.support.real import moonshine_asset
@@ -136,6 +137,18 @@ def test_dropped_files_are_uploaded_and_transcribed_one_after_the_other(
         expect(page.get_by_test_id("lane")).to_be_visible()
         page.get_by_role("link", name="Talk").evaluate("link => link.click()")
         wait_until(page, "scrollY === 40")
+
+
+def test_recording_to_try_out_is_transcribed_and_page_is_installable(server: ServerProcess, speech: Path) -> None:
+    with open_page(server.url, speech) as page:
+        expect_connection(page, "Ready")
+        page.get_by_test_id("try-out").click()
+        expect(page.locator(FINAL).filter(has_text="worst of times")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
+        manifest = request_json(server, "web/manifest.webmanifest")
+        icons = [server.url + "web/" + icon["src"] for icon in manifest["icons"]]
+        for url in (*icons, f"{server.url}web/{manifest['start_url']}"):
+            assert page.request.get(url).ok, url
+        assert page.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)") == 0
 
 
 def test_file_that_neither_server_nor_browser_reads_is_reported(server: ServerProcess, speech: Path) -> None:

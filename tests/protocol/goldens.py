@@ -39,6 +39,8 @@ ADDED_FIELDS = {
     "*.workers.*.droppedPartials": "partials lost with their engine",
     "*.workers.*.lastError": "why an engine was last lost or not loaded",
     "http_config.schema": "declaration of each setting; one is in the file http_config_schema",
+    "http_config_schema.label": "name of a setting for people",
+    "http_config_schema.unit": "unit of a setting",
     "http_config_update.warnings": "changes without effect",
 }
 """Path of each added field (kind of the file first, `*` for any part), and its purpose."""

@@ -201,6 +201,8 @@ class SettingSchema(Report, frozen=True, kw_only=True):
         max_length: Maximum length of a text in characters, of a list in items.
         choices: Allowed texts; empty if any is.
         default: The declared default; a tuning profile may have another.
+        label: Its name for people.
+        unit: Unit of the value, such as s; empty without one.
         help: One sentence for people.
         flag: Preferred flag of the command line; empty if the setting cannot be set.
         environment: Environment variable, likewise.
@@ -216,6 +218,8 @@ class SettingSchema(Report, frozen=True, kw_only=True):
     max_length: int | None
     choices: tuple[str, ...]
     default: object
+    label: str
+    unit: str
     help: str
     flag: str
     environment: str

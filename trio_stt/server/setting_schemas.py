@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from trio_stt.protocol.reports import SettingSchema
 from trio_stt.settings import Declaration, declarations
+from trio_stt.settings.labels import label_of
 
 _TYPES: dict[str, Literal["boolean", "integer", "number", "text", "numbers"]] = {
     "boolean": "boolean",
@@ -26,6 +27,7 @@ def _schema(declaration: Declaration) -> SettingSchema:
     kinds: list[dict[str, Any]] = whole.get("anyOf", [whole])
     kind = next(each for each in kinds if each["type"] != "null")
     ranged = kind.get("items", kind)
+    label = label_of(declaration.name)
     return SettingSchema(
         runtime_class=declaration.runtime.value,
         group=declaration.group,
@@ -37,6 +39,8 @@ def _schema(declaration: Declaration) -> SettingSchema:
         max_length=kind.get("maxLength", kind.get("maxItems")),
         choices=tuple(kind.get("enum", [kind["const"]] if "const" in kind else [])),
         default=declaration.field.default,
+        label=label.text,
+        unit=label.unit,
         help=declaration.help,
         flag=declaration.flags[0] if declaration.is_settable else "",
         environment=declaration.env if declaration.is_settable else "",

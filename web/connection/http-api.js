@@ -17,6 +17,8 @@ const TIMEOUT_MS = 10_000;
  * @property {number | null} maxLength
  * @property {string[]} choices
  * @property {unknown} default
+ * @property {string} label its name for people
+ * @property {string} unit of its value, such as `s`; '' without one
  * @property {string} help
  * @property {string} flag
  * @property {string} environment

@@ -4,7 +4,7 @@
  */
 
 import { makeElement } from '../shared/dom.js';
-import { EFFECTIVE, isSame, rangeOf, textOf, valueOf } from './settings-model.js';
+import { EFFECTIVE, isSame, problemOf, rangeOf, textOf, valueOf } from './settings-model.js';
 
 /** @import { Setting } from './settings-model.js' */
 
@@ -108,13 +108,20 @@ export class SettingField {
     return textOf(value) || 'empty';
   }
 
+  /** The value was edited: mark one that is out of range at once. */
+  #edited() {
+    const problem = problemOf(this.setting.schema, this.value);
+    this.setOutcome(problem ? 'rejected' : '', problem);
+    this.#onEdit();
+  }
+
   #build() {
     const { name, label, schema } = this.setting;
     const element = makeElement('div', 'field');
     element.dataset.setting = name;
     element.dataset.class = schema.runtimeClass;
     const isFixed = schema.runtimeClass === 'startupOnly';
-    const title = makeElement(isFixed ? 'span' : 'label', 'field-label', label);
+    const title = makeElement(isFixed ? 'span' : 'label', 'field-label', schema.unit ? `${label} (${schema.unit})` : label);
     const help = makeElement('p', 'field-help', schema.help);
     const range = makeElement('p', 'field-range', rangeOf(schema));
     help.id = `help-${name}`;
@@ -131,10 +138,7 @@ export class SettingField {
       this.#control.name = name;
       this.#control.setAttribute('aria-describedby', `${help.id} ${this.#message.id}`);
       title.setAttribute('for', this.#control.id);
-      this.#control.addEventListener('input', () => {
-        this.setOutcome('', '');
-        this.#onEdit();
-      });
+      this.#control.addEventListener('input', () => this.#edited());
       range.append(' ', this.#makeReset());
       head.append(title, badge, this.#control);
     }
@@ -148,8 +152,7 @@ export class SettingField {
     reset.setAttribute('aria-label', `Use the default of ${this.setting.label}`);
     reset.addEventListener('click', () => {
       this.#write(this.setting.schema.default);
-      this.setOutcome('', '');
-      this.#onEdit();
+      this.#edited();
       this.focus();
     });
     return reset;

@@ -19,44 +19,39 @@
  */
 
 /** @type {Record<string, string>} */
-const TITLES = { server: 'Server', engines: 'Engines', speech: 'Speech', wake: 'Wake words' };
+const TITLES = { server: 'Server', access: 'Access', engines: 'Engines', speech: 'Speech', wake: 'Wake words' };
 
 /** @type {Record<RuntimeClass, string>} when a change takes effect */
 export const EFFECTIVE = { activeSessionSafe: 'at once', newSessionOnly: 'new sessions', startupOnly: 'restart' };
 
-/** @type {Record<string, string>} parts of setting names with a spelling of their own */
-const SPELLINGS = { vad: 'VAD', gpu: 'GPU', webrtc: 'WebRTC', silero: 'Silero', openwakeword: 'openWakeWord', ms: '(ms)', s: '(s)' };
-
-/**
- * @param {string} name such as `max_sessions`
- * @returns {string} such as `Max sessions`
- */
-export function labelOf(name) {
-  const label = name
-    .split('_')
-    .map((word) => SPELLINGS[word] ?? word)
-    .join(' ');
-  return label.startsWith('open') ? label : label[0].toUpperCase() + label.slice(1);
-}
+/** Settings that a talker looks for first. They come before all groups. */
+const FOR_TALKING = ['language', 'post_speech_silence_duration', 'endpointing', 'wake_words', 'initial_prompt'];
+const TALKING = { name: 'talking', title: 'For talking' };
 
 const CLASSES = Object.keys(EFFECTIVE);
 
 /**
  * @param {Config} config
- * @returns {Group[]} in the server's order; within each, settings that change at once come first
+ * @returns {Group[]} what talkers want, then the server's groups in its order; within these, settings that change at once come first
  */
 export function groupsOf({ settings, schema }) {
   /** @type {Map<string, Group>} */
   const groups = new Map();
+  const talking = { ...TALKING, settings: /** @type {Setting[]} */ ([]) };
   for (const [name, each] of Object.entries(schema)) {
-    const title = TITLES[each.group] ?? labelOf(each.group);
-    const group = groups.get(each.group) ?? { name: each.group, title, settings: [] };
-    group.settings.push({ name, label: labelOf(name), schema: each, value: settings[name] });
+    const setting = { name, label: each.label, schema: each, value: settings[name] };
+    if (FOR_TALKING.includes(name)) {
+      talking.settings.push(setting);
+      continue;
+    }
+    const group = groups.get(each.group) ?? { name: each.group, title: TITLES[each.group] ?? each.group, settings: [] };
+    group.settings.push(setting);
     groups.set(each.group, group);
   }
   const rank = (/** @type {Setting} */ { schema: { runtimeClass } }) => CLASSES.indexOf(runtimeClass);
   groups.forEach((group) => group.settings.sort((one, other) => rank(one) - rank(other)));
-  return [...groups.values()];
+  talking.settings.sort((one, other) => FOR_TALKING.indexOf(one.name) - FOR_TALKING.indexOf(other.name));
+  return [talking, ...groups.values()].filter((group) => group.settings.length > 0);
 }
 
 /**
@@ -97,16 +92,38 @@ function numberOr(text) {
  */
 export const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
+/** @param {SettingSchema} schema of a number */
+const boundsOf = ({ minimum, maximum, exclusiveMinimum, type }) =>
+  minimum === null || maximum === null ? '' : `${exclusiveMinimum ? 'above ' : ''}${minimum} to ${maximum}${type === 'numbers' ? ' each' : ''}`;
+
+/**
+ * What is wrong with a value as it is typed. The server decides in the end.
+ *
+ * @param {SettingSchema} schema
+ * @param {unknown} value from `valueOf`
+ * @returns {string} '' for a value that is in range
+ */
+export function problemOf(schema, value) {
+  const { type, minimum, maximum, exclusiveMinimum, maxLength } = schema;
+  if (value === null || typeof value === 'boolean') return '';
+  if (type === 'text') return maxLength !== null && String(value).length > maxLength ? `At most ${maxLength} characters.` : '';
+  const isNumber = (/** @type {unknown} */ each) =>
+    typeof each === 'number' &&
+    (type !== 'integer' || Number.isInteger(each)) &&
+    (minimum === null || (exclusiveMinimum ? each > minimum : each >= minimum)) &&
+    (maximum === null || each <= maximum);
+  if ((Array.isArray(value) ? value : [value]).every(isNumber)) return '';
+  const noun = type === 'integer' ? 'A whole number' : type === 'numbers' ? 'Numbers, separated by commas' : 'A number';
+  const bounds = boundsOf(schema);
+  return bounds ? `${noun}: ${bounds}.` : `${noun}.`;
+}
+
 /**
  * @param {SettingSchema} schema
  * @returns {string} such as `0 to 3 · default 2`
  */
 export function rangeOf(schema) {
-  const { type, minimum, maximum, exclusiveMinimum } = schema;
-  const parts = [];
-  if (minimum !== null && maximum !== null) {
-    parts.push(`${exclusiveMinimum ? 'above ' : ''}${minimum} to ${maximum}${type === 'numbers' ? ' each' : ''}`);
-  }
+  const parts = [boundsOf(schema)].filter(Boolean);
   const shown = typeof schema.default === 'boolean' ? (schema.default ? 'on' : 'off') : textOf(schema.default);
   parts.push(shown ? `default ${shown}` : 'default empty');
   return parts.join(' · ');
@@ -119,6 +136,6 @@ export function rangeOf(schema) {
  */
 export function matches({ name, label, schema, value }, query, filter) {
   if (filter === 'changed' ? isSame(value, schema.default) : filter !== 'all' && schema.runtimeClass !== filter) return false;
-  const text = `${name} ${label} ${schema.help} ${schema.flag}`.toLowerCase();
+  const text = `${name} ${name.replaceAll('_', ' ')} ${label} ${schema.help} ${schema.flag}`.toLowerCase();
   return query.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
