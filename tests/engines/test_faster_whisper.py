@@ -299,7 +299,11 @@ def test_multilingual_model_detects_the_language_of_each_clip_unless_set(
     together = engine.transcribe(batch_of(*clips))
     assert together == [engine.transcribe(batch_of(clip))[0] for clip in clips]
     assert all(transcript.language in engine.model.supported_languages for transcript in together)
-    (transcript,) = load_with(brief, model=path, language="FR").transcribe(batch_of(clips[0]))
+    french = load_with(brief, model=path, language="FR")
+    (transcript,) = french.transcribe(batch_of(clips[0]))
     assert transcript.language == "fr"
+    assert french.info.translates
+    (translated,) = french.transcribe(batch_of(clips[0], hints=Hints(translate=True)))
+    assert translated != transcript
     with pytest.raises(SettingError, match="'tlh' is unknown to "):
         load_with(model=path, language="tlh")

@@ -15,7 +15,8 @@ from tests.support.real import moonshine_asset, package_folder
 from tests.support.speech import read_16k
 from tests.support.wer import BECKETT, normalise
 from trio_stt.errors import EngineUnavailable, SettingError, TranscriptionFailed
-from trio_stt.lanes.engines.base import EngineConfig, Hints
+from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Hints
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.engines.whisper.whisper_cpp import ENGINE, WhisperCpp, load
 
 
@@ -166,3 +167,21 @@ def test_error_logged_by_whisper_cpp_fails_the_clip(beckett: NDArray[np.float32]
 def test_device_index_without_such_a_device_is_harmless(beckett: NDArray[np.float32]) -> None:
     engine = load_with(gpu_device_index=3, device="auto")
     assert engine.transcribe(batch_of(beckett[:56_000]))[0].text
+
+
+@pytest.mark.parametrize(
+    ("option", "hint", "expected"), [(None, False, False), (None, True, True), (True, False, True), (False, True, True)]
+)
+def test_translation_is_a_choice_of_each_call(*, option: bool | None, hint: bool, expected: bool) -> None:
+    calls: list[dict[str, object]] = []
+
+    class Model:
+        def transcribe(self, _clip: object, **options: object) -> list[object]:
+            calls.append(options)
+            return []
+
+    info = EngineInfo(engine="whisper_cpp", model="m", device="cpu", languages=LanguageSupport(loaded="de"))
+    options = {} if option is None else {"translate": option}
+    engine = WhisperCpp(Model(), info=info, normalize=False, call_options=options)
+    engine.transcribe(batch_of(np.zeros(16_000, np.float32), hints=Hints(translate=hint)))
+    assert (calls[0]["translate"], calls[0]["language"]) == (expected, "de")

@@ -36,6 +36,7 @@ class Start:
         language: Language of the session's utterances, by any of its names; `auto` lets the model detect it.
         prompt: Primes the models.
         interim: Whether partials are made.
+        translate: Whether finals are translated to English, where the engine does. Not on the wire: for uploads.
 
     Each is None to take the setting again, and UNSET to leave what an earlier `start` chose.
     """
@@ -43,6 +44,7 @@ class Start:
     language: str | UnsetType | None = UNSET
     prompt: str | UnsetType | None = UNSET
     interim: bool | UnsetType | None = UNSET
+    translate: bool | UnsetType | None = UNSET
 
     def after(self, earlier: "Start") -> "Start":
         """Both in one: the fields of `earlier` where this one has none."""

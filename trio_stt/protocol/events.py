@@ -227,6 +227,7 @@ class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
     Attributes:
         stable_text_agreed: Whether it begins with the words that partials had shown as stable. Added.
         pieces: Words or phrases with their times; UNSET if the engine gives none. Added.
+        language: Code of the language that the model detected; UNSET if it was given the language. Added.
     """
 
     session_id: str
@@ -234,6 +235,7 @@ class Final(SegmentTimes, frozen=True, kw_only=True, tag="final"):
     text: str
     stable_text_agreed: bool
     pieces: tuple[Piece, ...] | UnsetType = UNSET
+    language: str | UnsetType = UNSET
     timestamp: float
     timestamp_iso: str
 

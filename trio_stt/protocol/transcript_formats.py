@@ -21,6 +21,7 @@ class SpokenSegment:
         end: Where its speech ends, in seconds.
         text: Its words.
         pieces: When each was spoken, as far as the engine says.
+        language: Code of its language, where the model detected it; else empty.
     """
 
     file: str
@@ -29,6 +30,7 @@ class SpokenSegment:
     end: float
     text: str
     pieces: tuple[Piece, ...] = ()
+    language: str = ""
 
 
 class _JsonSegment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -74,7 +74,7 @@ class SoundClient:
         self._packets: deque[bytes] = deque()
         self._session: Session
         self._max_backlog_s = 0.0
-        self._reading = self._started = self._decoding = False
+        self._reading = self._started = self._decoding = self._over = False
 
     async def transcribe(self, server_state: ServerState, settings: Settings, *, shows_causes: bool = True) -> None:
         """Transcribe the whole sound in a session of its own.
@@ -104,6 +104,7 @@ class SoundClient:
                 nursery.start_soon(self._session.run)
                 reason = await self._session.serve_connection(self)
         finally:
+            self._over = True  # before the look at `_decoding`: one of both threads closes it, or both do
             if not self._decoding:  # otherwise a thread that was left behind still decodes it
                 self._sound.close()
             server_state.leave(session_id)
@@ -162,6 +163,8 @@ class SoundClient:
             return next(self._blocks, None)
         finally:
             self._decoding = False
+            if self._over:
+                self._sound.close()
 
 
 async def decode_in_thread(name: str, call: Callable[[], _T]) -> _T:
@@ -188,4 +191,5 @@ def _segment(name: str, final: Final) -> SpokenSegment:
         end=end_s,
         text=final.text,
         pieces=final.pieces or (),
+        language=final.language or "",
     )

@@ -204,13 +204,21 @@ class EventPublisher:
             sequence=text.sequence,
         )
 
-    def final(self, utterance: ActiveUtterance, text: str, timed: Sequence[TimedText] = ()) -> None:
+    def final(
+        self,
+        utterance: ActiveUtterance,
+        text: str,
+        timed: Sequence[TimedText] = (),
+        *,
+        language: str | None = None,
+    ) -> None:
         """Publish the text of an ended utterance, and its timeline entry.
 
         Args:
             utterance: The utterance.
             text: As it is shown.
             timed: Pieces of the text with times in seconds from the utterance's first sample; empty without times.
+            language: Code of the language that the model detected, if it did.
         """
         now = time.time()
         begun_s = utterance.start_sample / SAMPLE_RATE_HZ
@@ -230,6 +238,7 @@ class EventPublisher:
                 text=text,
                 stable_text_agreed=utterance.stabilizer.agrees_with(text),
                 pieces=pieces or UNSET,
+                language=language or UNSET,
                 timestamp=now,
                 timestamp_iso=iso(now),
                 **segment_times(utterance.segment),

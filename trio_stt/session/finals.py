@@ -255,13 +255,18 @@ class Finals:
         text = finalize_text(transcript.text)
         reason = rejected_text(text)
         if reason is None:
-            self._publisher.final(utterance, text, transcript.segments)
+            language = transcript.language if self._detects_language(utterance) else None
+            self._publisher.final(utterance, text, transcript.segments, language=language)
             return text
         if text:
             self._counters.suppressed_texts += 1
             logger.warning("segment %d: text withheld: %s", utterance.segment_id, reason)
         self._close(utterance, "empty" if reason is RejectedText.NO_WORDS else reason)
         return ""
+
+    def _detects_language(self, utterance: ActiveUtterance) -> bool:
+        engine = self._lane.engine
+        return engine is not None and engine.languages.of_request(utterance.hints.final.language) is None
 
     def _close(self, utterance: ActiveUtterance, reason: str) -> None:
         """Close a segment without a new text: what a final in a pause has said stays."""

@@ -72,7 +72,8 @@ class SessionHints:
                 )
             except LanguageUnavailable:
                 language = None
-        return Hints(language=language, prompt=prompt, vad_filter=configured.vad_filter)
+        translate = kind is JobKind.FINAL and chosen.translate is True
+        return Hints(language=language, prompt=prompt, vad_filter=configured.vad_filter, translate=translate)
 
 
 def _problems(start: Start, engine: EngineInfo) -> list[str]:

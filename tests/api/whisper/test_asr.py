@@ -3,14 +3,16 @@
 import io
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
+import soundfile
 
 from tests.contract.fixtures import composed
-from tests.lanes.fakes import FakeEngine
+from tests.lanes.fakes import Batch, FakeEngine
 from tests.support.in_process import serving
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
@@ -19,6 +21,8 @@ from trio_stt.api.openai.transcription_request import ResponseFormat, Transcript
 from trio_stt.api.whisper.asr_answers import asr_body
 from trio_stt.api.whisper.asr_request import AsrRequest, Output, parse_asr_request, parse_inference_request
 from trio_stt.dsp.kernels import to_int16
+from trio_stt.lanes.engines.base import EngineInfo, Transcript
+from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.protocol.segment import Piece
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.sound.raw_pcm import read_pcm
@@ -117,6 +121,12 @@ async def post(port: int, path: str, field: str, sound: bytes, **form: str) -> h
         return await client.post(path, files={field: (field, sound)}, data=form, timeout=30)
 
 
+def silence() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(16_000, np.int16), 16_000, format="WAV")
+    return file.getvalue()
+
+
 def pcm_of(path: Path) -> bytes:
     return to_int16(read_16k(path)).tobytes()
 
@@ -173,6 +183,39 @@ async def test_errors_have_the_form_of_the_route(
     server_state = composed(monkeypatch, FakeEngine())
     async with serving(monkeypatch, server_state) as port:
         await server_state.lanes.wait_loaded()
-        answer = await post(port, path, field, bytes(32_000), **form)
+        answer = await post(port, path, field, silence(), **form)
     assert answer.status_code == 400
     assert answer.json() == body
+
+
+class Translator(FakeEngine):
+    """An engine that detects the language, and translates."""
+
+    @property
+    def info(self) -> EngineInfo:
+        detecting = LanguageSupport(known=("de", "en"), per_request=True, detects=True)
+        return replace(super().info, languages=detecting, translates=True)
+
+
+def german(batch: Batch) -> list[Transcript]:
+    return [Transcript(text="Guten Tag", language="de") for _ in batch]
+
+
+async def test_engine_that_translates_and_detects(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = moonshine_asset("beckett.wav").read_bytes()
+    engine = Translator(german)
+    server_state = composed(monkeypatch, engine, language="auto")
+    async with serving(monkeypatch, server_state) as port:
+        await server_state.lanes.wait_loaded()
+        plain = await post(port, "/v1/audio/transcriptions", "file", sound)
+        hints = [engine.hints[-1].translate]
+        translated = await post(port, "/v1/audio/translations", "file", sound, response_format="verbose_json")
+        hints.append(engine.hints[-1].translate)
+        asr = await post(port, "/asr?task=translate&language=de&output=json", "audio_file", sound)
+        hints.append(engine.hints[-1].translate)
+        detected = await post(port, "/detect-language", "audio_file", sound)
+    assert hints == [False, True, True]
+    assert plain.json()["languages"] == [{"code": "de"}]
+    assert (translated.json()["task"], translated.json()["language"]) == ("translate", "english")
+    assert asr.json()["language"] == "en"
+    assert detected.json() == {"detected_language": "german", "language_code": "de", "confidence": 1.0}

@@ -25,9 +25,14 @@ class _Usage(msgspec.Struct, frozen=True):
     type: str = "duration"
 
 
+class _Language(msgspec.Struct, frozen=True):
+    code: str
+
+
 class _Json(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     usage: _Usage
+    languages: list[_Language] | None = None
     logprobs: list[Logprob] | None = None
 
 
@@ -112,9 +117,15 @@ def body(
             answer = _Json(
                 text=joined_text(segments),
                 usage=_Usage(round(duration_s, 3)),
+                languages=_detected(segments) or None,
                 logprobs=logprobs(segments) if request.with_logprobs else None,
             )
     return msgspec.json.encode(answer), "application/json"
+
+
+def _detected(segments: Sequence[SpokenSegment]) -> list[_Language]:
+    """The languages that the model detected, in the order in which they were spoken."""
+    return [_Language(code) for code in dict.fromkeys(segment.language for segment in segments) if code]
 
 
 def logprobs(segments: Sequence[SpokenSegment]) -> list[Logprob] | None:

@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from quart import request
 
-from trio_stt.api.openai.errors import RequestError
 from trio_stt.api.openai.transcription_request import TranscriptionRequest
 from trio_stt.api.openai.upload import SoundReader, Upload, place, prepare_upload, receive_sound
 from trio_stt.api.openai.upload_form import UploadForm
-from trio_stt.lanes.job import JobKind
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import file_settings
 from trio_stt.settings import Settings
@@ -38,34 +36,11 @@ async def receive_upload(
     """
     form = UploadForm(request.headers.get("content-type", ""), file_field)
 
-    def finish() -> TranscriptionRequest:
-        wanted = parse(form.finish())
-        if wanted.translate:
-            _check_translates(server_state)
-        return wanted
-
     # A client takes a place while it sends its sound, and its session takes one while it is transcribed.
     with place(server_state):
-        wanted, sound = await receive_sound(server_state, form.feed, finish, read)
+        wanted, sound = await receive_sound(server_state, form.feed, lambda: parse(form.finish()), read)
         settings = _session_settings(server_state.settings, wanted)
-        return wanted, await prepare_upload(server_state, sound, settings, wanted.languages)
-
-
-def _check_translates(server_state: ServerState) -> None:
-    """Refuse a translation where the engine for finals does not translate.
-
-    Raises:
-        RequestError: It does not.
-    """
-    engine = server_state.lanes.lane_for(JobKind.FINAL).statistics().engine
-    if engine is None or not engine.translates:
-        raise RequestError(
-            400,
-            "model: the loaded model does not translate; load a multilingual Whisper model, as with"
-            " `--engine faster_whisper --model small`",
-            param="model",
-            code="unsupported_value",
-        )
+        return wanted, await prepare_upload(server_state, sound, settings, wanted.languages, translate=wanted.translate)
 
 
 def _session_settings(settings: Settings, wanted: TranscriptionRequest) -> Settings:

@@ -6,6 +6,7 @@ of its form and the settings that its client chose. A client that disconnects en
 
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
@@ -21,6 +22,7 @@ from trio_stt.access.client_identity import client_identity
 from trio_stt.api.openai.errors import RequestError
 from trio_stt.api.openai.languages import choose_language
 from trio_stt.errors import AudioFileError, ServerClosing, ServerFull
+from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.commands import Start
@@ -143,7 +145,12 @@ def _write(source: BinaryIO, data: bytes) -> None:
 
 
 async def prepare_upload(
-    server_state: ServerState, sound: Sound, settings: Settings, languages: Sequence[str]
+    server_state: ServerState,
+    sound: Sound,
+    settings: Settings,
+    languages: Sequence[str],
+    *,
+    translate: bool = False,
 ) -> "Upload":
     """Choose the language of a sound, as soon as the engine is loaded.
 
@@ -152,20 +159,35 @@ async def prepare_upload(
         sound: The open sound, which is closed where this raises.
         settings: For its session.
         languages: As the client wrote them, in order of preference; none takes the server's setting.
+        translate: Whether the text is to be English, whatever is spoken.
 
     Raises:
-        RequestError: The model can have none of them.
+        RequestError: The model can have none of them, or does not translate.
     """
     lane = server_state.lanes.lane_for(JobKind.FINAL)
     try:
         await lane.wait_loaded()
         known = lane.engine.languages if lane.engine else UNKNOWN_LANGUAGES
         chosen = choose_language(languages, known)
+        if translate:
+            _check_translates(lane.engine)
     except BaseException:
         sound.close()
         raise
     language = known.of_request(chosen) or known.in_force or ""
-    return Upload(server_state, sound, settings, start=Start(language=chosen or UNSET), language=language)
+    start = Start(language=chosen or UNSET, translate=translate)
+    return Upload(server_state, sound, settings, start=start, language=language)
+
+
+def _check_translates(engine: EngineInfo | None) -> None:
+    if engine is None or not engine.translates:
+        raise RequestError(
+            400,
+            "model: the loaded model does not translate; load a multilingual Whisper model, as with"
+            " `--engine faster_whisper --model small`",
+            param="model",
+            code="unsupported_value",
+        )
 
 
 class Upload:
@@ -179,7 +201,7 @@ class Upload:
         language: Code of the language that it is transcribed in; empty if the model detects it.
 
     Attributes:
-        language: As given.
+        language: As given; where the model detects it, that of most utterances so far.
         length_s: Seconds of audio that were read.
         stated_length_s: Its length in seconds as the file states it, which may be wrong; None where it states none.
     """
@@ -210,10 +232,14 @@ class Upload:
             RequestError: There is no text because of an error. An error beside text is only logged.
         """
         words = 0
+        detected: Counter[str] = Counter()
 
         def pass_on(segment: SpokenSegment) -> None:
             nonlocal words
             words += 1
+            if segment.language:
+                detected[segment.language] += 1
+                ((self.language, _),) = detected.most_common(1)
             on_segment(segment)
 
         client = SoundClient(self._sound, on_segment=pass_on, on_error=self._errors.append, start=self._start)

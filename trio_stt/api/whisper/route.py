@@ -4,6 +4,7 @@ They take the same sounds as OpenAI's route and write other answers. See docs/op
 """
 
 import msgspec
+import trio
 from quart import Blueprint, Response, request
 
 from trio_stt.api.openai.file_request import receive_upload
@@ -38,7 +39,11 @@ def whisper_routes(server_state: ServerState) -> Blueprint:
     @with_request_errors
     async def detect_language() -> Response:
         _, upload = await _receive(server_state)
-        await upload.segments()
+        # One utterance is enough; where the language is known, no sound is.
+        with trio.CancelScope() as first:
+            if upload.language:
+                first.cancel()
+            await upload.transcribe(lambda segment: first.cancel() if segment.language else None)
         code = upload.language
         answer = DetectedLanguage(detected_language=language_name(code), language_code=code, confidence=1.0)
         return _response(msgspec.json.encode(answer), "application/json")

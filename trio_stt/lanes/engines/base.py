@@ -96,11 +96,13 @@ class Hints:
         language: A code that `LanguageSupport.choose` returned, `auto` to detect it; None for the loaded language.
         prompt: Text that primes the model, or None. Never a transcript: no clip may influence another.
         vad_filter: The engine's own speech detector removes silence before the model sees the clip.
+        translate: Translate to English, where `EngineInfo.translates`.
     """
 
     language: str | None = None
     prompt: str | None = None
     vad_filter: bool = False
+    translate: bool = False
 
 
 NO_HINTS = Hints()

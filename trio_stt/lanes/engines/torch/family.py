@@ -49,6 +49,7 @@ class CheckpointFamily(ABC):
         prompt: Whether it takes `Hints.prompt`.
         languages: The languages that it transcribes, and what a request may choose of them.
         times: What it gives times of.
+        translates: Whether it follows `Hints.translate`.
         supports_batching: Whether clips of different lengths can share a batch without changing each other's words. Off
             where an encoder mixes neighbours in time, including the padding, and where it was not measured.
     """
@@ -57,6 +58,7 @@ class CheckpointFamily(ABC):
     prompt = False
     languages = UNKNOWN_LANGUAGES
     times: Times = "none"
+    translates = False
     supports_batching = False
 
     def __init__(self, checkpoint: Checkpoint, generate: Mapping[str, object]) -> None:

@@ -159,6 +159,7 @@ def load(config: EngineConfig) -> TransformersEngine:
             devices=CPU_AND_CUDA if cuda_devices(torch) else ("cpu",),
             languages=(languages_without_choice(config) if family.languages is UNKNOWN_LANGUAGES else family.languages),
             prompt=family.prompt,
+            translates=family.translates,
             times=family.times,
         )
         loaded = TransformersEngine(family, info=info, normalize=config.normalize_audio, torch=torch)

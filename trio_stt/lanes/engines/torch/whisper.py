@@ -44,6 +44,7 @@ class WhisperFamily(CheckpointFamily):
             per_request=bool(self._codes),
             detects=True,
         )
+        self.translates = bool(self._codes)
         self.times = "segments" if decode_options.timestamps else "none"
         self._silence = _SILENCE if getattr(config, "no_timestamps_token_id", None) else {}
 
@@ -66,7 +67,8 @@ class WhisperFamily(CheckpointFamily):
             )
         )
         languages = self._languages(features["input_features"], self.languages.of_request(hints.language))
-        call: dict[str, Any] = {"language": languages, "task": "transcribe"} if self._codes else {}
+        task = "translate" if hints.translate else "transcribe"
+        call: dict[str, Any] = {"language": languages, "task": task} if self._codes else {}
         if hints.prompt:
             call["prompt_ids"] = self._processor.get_prompt_ids(hints.prompt, return_tensors="pt").to(
                 self._model.device

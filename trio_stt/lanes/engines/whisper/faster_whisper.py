@@ -44,6 +44,9 @@ _BATCH_WINDOWS = 64
 batch cost as much as one after the other (tiny.en on one core: 0.46 s for a clip alone, 0.44 to 0.47 s for each of 2, 4
 and 8), so a batch there would only delay the first clip."""
 
+_TRANSLATING = {True: {"task": "translate"}}
+"""Arguments of a call, by whether it translates."""
+
 _PAUSE_MS = 160
 """A pause of this length, in ms, may end a window. Source: faster-whisper's own batched pipeline."""
 
@@ -127,7 +130,7 @@ class FasterWhisper(ClipEngine):
                 language=language,
                 clip_timestamps=[{"start": window.at_s, "end": window.after_s} for window in windows],
                 batch_size=_BATCH_WINDOWS,
-                **{"initial_prompt": hints.prompt, **self._call_options},
+                **{"initial_prompt": hints.prompt, **self._call_options, **_TRANSLATING.get(hints.translate, {})},
             )
             language = details.language
             window_at = {window.at_s * model.frames_per_second: window for window in windows}
@@ -223,6 +226,7 @@ def load(config: EngineConfig) -> FasterWhisper:
                 detects=True,
             ),
             prompt=True,
+            translates=model.model.is_multilingual,
             times="words" if call_options.get("word_timestamps") else "segments",
         )
         beams = {"beam_size": config.beam_size}

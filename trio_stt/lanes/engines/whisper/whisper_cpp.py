@@ -102,7 +102,10 @@ class WhisperCpp(ClipEngine):
         padded = np.pad(clip, (0, max(0, _MIN_SAMPLES - clip.size)))
         language = self.info.languages.of_request(hints.language)
         # The binding keeps parameters for later calls: without an empty prompt, the last prompt would stay.
-        call_options = {"initial_prompt": hints.prompt or "", **self._call_options}
+        call_options: dict[str, object] = {"initial_prompt": hints.prompt or "", "translate": False}
+        call_options |= self._call_options
+        if hints.translate:
+            call_options["translate"] = True
         try:
             with _collect_native_errors() as errors:
                 if language is None:
@@ -179,8 +182,9 @@ def load(config: EngineConfig) -> WhisperCpp:
     call_options = calling.parameters
     _check_parameters(native, {k: v for k, v in arguments.items() if k not in constructor}, prefix="model.")
     _check_parameters(native, call_options, prefix="transcribe.")
-    if "initial_prompt" in arguments:  # each call sets a prompt, so this one has to be an argument of each call
-        call_options.setdefault("initial_prompt", arguments.pop("initial_prompt"))
+    for name in ("initial_prompt", "translate"):  # each call sets them, so these have to be arguments of each call
+        if name in arguments:
+            call_options.setdefault(name, arguments.pop(name))
     if calling.n_processors > 1:
         call_options["n_processors"] = calling.n_processors
 
@@ -204,6 +208,7 @@ def load(config: EngineConfig) -> WhisperCpp:
             known=tuple(sorted(languages)), loaded=language, per_request=len(languages) > 1, detects=True
         ),
         prompt=True,
+        translates=len(languages) > 1,
         times="segments",
     )
     return WhisperCpp(model, info=info, normalize=config.normalize_audio, call_options=call_options)
