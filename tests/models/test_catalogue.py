@@ -25,7 +25,7 @@ HUB_ENGINES = {"transformers", "granite_speech"}
 
 @every_entry
 def test_every_entry_is_complete(entry: ModelSpec) -> None:
-    assert entry.languages
+    assert entry.languages_shown
     assert entry.licence
     assert re.fullmatch(r"[\w.-]+", entry.place)
     assert not entry.place.startswith(".")

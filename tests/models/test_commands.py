@@ -14,6 +14,7 @@ from tests.support.file_server import FileServer, ServedFile
 from tests.support.real import moonshine_asset
 from trio_stt.cli import main
 from trio_stt.models.catalogue import ENTRIES
+from trio_stt.models.model_languages import PARAKEET_V3
 
 ROOT = Path(__file__).parents[2]
 RELEASES_URL = "https://github.com/k2-fsa/sherpa-onnx/releases/download/asr-models"
@@ -142,6 +143,7 @@ def test_list_has_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert marked == {
         "moonshine-tiny-en": ["embedded", "English"],
         "nvidia/parakeet-tdt-0.6b-v3": ["25", "European", "languages"],
+        "iic/SenseVoiceSmall": ["Chinese,", "Cantonese,", "Japanese,", "Korean"],
         "small": ["99", "languages"],
         "openwakeword": ["embedded"],
     }
@@ -164,6 +166,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
         "name": "nvidia/parakeet-tdt-0.6b-v3",
         "otherNames": ["sherpa-onnx-nemo-parakeet-tdt-0.6b-v3-int8"],
         "languages": "25 European",
+        "languageCodes": list(PARAKEET_V3),
         "licence": "CC-BY-4.0",
         "sizeBytes": 487170055,
         "hasChecksum": True,

@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import trio
 import trio.testing
 
@@ -17,7 +19,9 @@ from tests.models.conftest import one_archive, one_file, packed
 from tests.support.file_server import FileServer
 from tests.support.server import running_server
 from tests.support.stream_models import pack_kroko, write_stream_transducer
-from tests.support.tone_models import ONE_HZ, spoken, write_transducer
+from tests.support.tone_models import END_HZ, ONE_HZ, spoken, write_transducer
+from trio_stt.cli import main
+from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelError, ModelMissing
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_thread import engine_threads
@@ -56,6 +60,31 @@ def entry(web: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
 @pytest.fixture(autouse=True)
 def hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "")
+
+
+def test_language_without_an_engine_chooses_a_model_and_downloads_it(
+    web: FileServer,
+    entry: ModelSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(catalogue, "ENTRIES", (replace(entry, languages=("de",)),))
+    sound, root = tmp_path / "one.wav", str(tmp_path / "models")
+    soundfile.write(sound, np.pad(spoken(ONE_HZ, END_HZ), SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    given = ["transcribe", "--language", "de-AT", "--download-root", root, "--no-model-warmup", str(sound)]
+    assert main([*given, "--offline"]) == 2
+    assert capsys.readouterr().err == (
+        "trio-stt: language: offline is on, and no model on this machine has german; without it, run"
+        f" `trio-stt models pull {NAME} --engine {ENGINE}`\n"
+    )
+    assert main(given) == 0
+    assert web.requests
+    lines = capsys.readouterr().err
+    assert f"language german: engine {ENGINE} with model {NAME}, the best of the catalogue for german" in lines
+    assert main([*given, "--offline"]) == 0, "the model is on this machine now"
+    assert main(["transcribe", "--language", "Klingon", str(sound)]) == 2
+    assert "no model of the catalogue has 'klingon'" in capsys.readouterr().err
 
 
 @pytest.fixture

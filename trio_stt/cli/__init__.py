@@ -96,6 +96,10 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _run_with_settings(parsed: argparse.Namespace) -> int:
     settings = load_settings(given_settings(parsed))
+    if parsed.command == "models" and parsed.action == "recommend":
+        from trio_stt.cli.recommend import recommend  # noqa: PLC0415 - see above
+
+        return recommend(settings, as_json=parsed.json)
     if parsed.command == "models":
         from trio_stt.cli.models import models  # noqa: PLC0415 - see above
 
@@ -131,7 +135,7 @@ def _parser() -> Parser:
         help="write there, not to standard output; a folder (a new one ends in /) gets a file for each FILE",
     )
     add_settings(transcribe, without=_SERVER_ONLY)
-    models = commands.add_parser("models", help="list, download and delete models")
+    models = commands.add_parser("models", help="recommend, list, download and delete models")
     add_models_arguments(models)
     doctor = commands.add_parser("doctor", help="check everything that a server needs")
     doctor.add_argument("--json", action="store_true", help="print JSON")

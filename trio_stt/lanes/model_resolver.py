@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelError, ModelMissing
+from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelError, ModelMissing, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig
+from trio_stt.languages import language_name
 from trio_stt.models import catalogue
 from trio_stt.models.cache import ModelCache, default_root, human_size
+from trio_stt.models.recommendation import best_live
 from trio_stt.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -122,6 +124,30 @@ def _pause(seconds: float, progress: "_LogProgress") -> None:
     while time.monotonic() < end_s:
         progress.progress(0, None)
         time.sleep(min(_POLL_S, seconds))
+
+
+def choose_for_language(language: str, store: ModelCache, *, offline: bool) -> ModelSpec:
+    """The best model for live speech in a language: one on this machine if nothing may be downloaded. Logs why.
+
+    Raises:
+        SettingError: There is none.
+    """
+    name = language_name(language)
+    best = best_live(language)
+    if best is None:
+        raise SettingError(
+            f"language: no model of the catalogue has {name!r}; choose a model that does with --engine and --model"
+        )
+    if offline:
+        missing, best = best[0], best_live(language, lambda entry: store.find(entry) is not None)
+        if best is None:
+            raise SettingError(
+                f"language: offline is on, and no model on this machine has {name}; without it, run"
+                f" `trio-stt models pull {missing.name} --engine {missing.engine}`"
+            )
+    entry, reason = best
+    logger.info("language %s: engine %s with model %s, %s", name, entry.engine, entry.name, reason)
+    return entry
 
 
 def known_model(config: EngineConfig) -> ModelSpec | None:

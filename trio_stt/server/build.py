@@ -30,6 +30,7 @@ from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName, LaneState
 from trio_stt.lanes.scheduler import Lanes
+from trio_stt.models import catalogue
 from trio_stt.models.cache import ModelCache, default_root
 from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
@@ -195,7 +196,12 @@ def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | Non
 
 
 def _with_models(settings: Settings) -> Settings:
-    """The settings with the names of all engines and models filled in, so that clients see what is loaded."""
+    """The settings with the names of all engines and models filled in, so that clients see what is loaded.
+
+    Raises:
+        SettingError: An engine is unknown, or there is no model for the language.
+    """
+    settings = _with_engine_for_language(settings)
     final = registry.resolve(settings.transcription_engine)
     partials = registry.resolve(settings.realtime_transcription_engine or final.name)
     model = settings.model or final.default_model
@@ -203,6 +209,20 @@ def _with_models(settings: Settings) -> Settings:
     return settings.model_copy(
         update={"transcription_engine": final.name, "model": model, "realtime_model": realtime_model}
     )
+
+
+def _with_engine_for_language(settings: Settings) -> Settings:
+    """The settings with the best engine and model for the language where neither was chosen and the default lacks it.
+
+    Raises:
+        SettingError: There is no model for the language.
+    """
+    chosen = settings.model or settings.is_set("transcription_engine") or settings.transcription_engine_options
+    language, default = settings.language_code, registry.resolve(settings.transcription_engine)
+    if chosen or language is None or language in catalogue.languages_of(default.name, default.default_model):
+        return settings
+    entry = model_resolver.choose_for_language(language, _models(settings), offline=settings.offline)
+    return settings.model_copy(update={"transcription_engine": entry.engine, "model": entry.name})
 
 
 def _workers(config: EngineConfig, setting: int, *, cores: int) -> int:
