@@ -167,14 +167,26 @@ def _measure(audio: NDArray[np.float64], start: int, thresholds: _Thresholds, st
         frame.vowel = frame.voicing >= thresholds.voicing
 
 
-@njit(cache=True, nogil=True)
-def _clamp(value: float) -> float:
-    return min(max(value, 0.0), 1.25)
+class _Before(NamedTuple):
+    """The frames before the candidate: whether they are a syllable, its loudest vowel and mean level, best voicing."""
+
+    syllable: bool
+    vowel_db: float
+    level_db: float
+    voicing: float
+
+
+class _After(NamedTuple):
+    """The frames after the candidate: whether there is any speech or vowel, highest and mean level."""
+
+    speech: bool
+    vowel: bool
+    peak_db: float
+    level_db: float
 
 
 @njit(cache=True, nogil=True)
-def _before(frames: Any) -> tuple[bool, float, float, float]:
-    """Frames before the candidate: enough speech and vowels, loudest vowel in dB, mean level in dB, best voicing."""
+def _before(frames: Any) -> _Before:
     speech, vowels, vowel_db, voicing, level_db = 0, 0, -1e9, 0.0, 0.0
     for i in range(_FRAMES_BEFORE):
         frame = frames[i]
@@ -186,50 +198,66 @@ def _before(frames: Any) -> tuple[bool, float, float, float]:
             voicing = max(voicing, frame.voicing)
         if i >= _FRAMES_BEFORE - _LEVEL_FRAMES:
             level_db += frame.energy_db / _LEVEL_FRAMES
-    return speech >= _MIN_SPEECH_FRAMES and vowels >= _MIN_VOWEL_FRAMES, vowel_db, level_db, voicing
+    return _Before(speech >= _MIN_SPEECH_FRAMES and vowels >= _MIN_VOWEL_FRAMES, vowel_db, level_db, voicing)
 
 
 @njit(cache=True, nogil=True)
-def _after(frames: Any) -> tuple[bool, bool, float, float]:
-    """Frames after the candidate: any speech, any vowel, highest and mean level in dB."""
+def _after(frames: Any) -> _After:
     speech, vowel, peak_db, level_db = False, False, -1e9, 0.0
     for i in range(_CANDIDATE + 1, _CANDIDATE + 1 + _FRAMES_AFTER):
         speech |= frames[i].speech
         vowel |= frames[i].vowel
         peak_db = max(peak_db, frames[i].energy_db)
         level_db += frames[i].energy_db / _FRAMES_AFTER
-    return speech, vowel, peak_db, level_db
+    return _After(speech, vowel, peak_db, level_db)
 
 
 @njit(cache=True, nogil=True)
 def _is_lowest(frames: Any) -> bool:
+    """Whether the candidate is the softest of five frames, within 0.8 dB."""
     lowest = True
-    for i in (_CANDIDATE - 2, _CANDIDATE - 1, _CANDIDATE + 1, _CANDIDATE + 2):
+    for i in range(_CANDIDATE - 2, _CANDIDATE + 3):
         lowest &= frames[_CANDIDATE].energy_db <= frames[i].energy_db + 0.8
     return lowest
 
 
 @njit(cache=True, nogil=True)
-def _judge(frames: Any, thresholds: _Thresholds) -> tuple[float, bool]:
-    """The candidate's score, 0.0 if a rule excludes it, and whether speech follows it."""
-    candidate = frames[_CANDIDATE]
-    enough, vowel_db, before_db, voicing = _before(frames)
-    speech_after, vowel_after, peak_after_db, after_db = _after(frames)
-    drop_db = vowel_db - candidate.energy_db
-    valley_db = min(before_db, peak_after_db) - candidate.energy_db
-    ended = not candidate.vowel and not vowel_after and drop_db >= max(1.5, 0.55 * thresholds.drop_db)
-    valley = _is_lowest(frames) and drop_db >= thresholds.drop_db and valley_db >= thresholds.valley_db
-    if not enough or not (ended or valley):
-        return 0.0, speech_after
+def _clamp(value: float) -> float:
+    return min(max(value, 0.0), 1.25)
+
+
+@njit(cache=True, nogil=True)
+def _drop_and_valley(candidate: Any, before: _Before, after: _After) -> tuple[float, float]:
+    """How far the candidate lies below the loudest vowel before it, and below the softer of its sides, in dB."""
+    return before.vowel_db - candidate.energy_db, min(before.level_db, after.peak_db) - candidate.energy_db
+
+
+@njit(cache=True, nogil=True)
+def _score(candidate: Any, before: _Before, after: _After, thresholds: _Thresholds) -> float:
+    """How clear a boundary is: each of its signs adds a part, in proportion to its threshold, with a limit."""
+    drop_db, valley_db = _drop_and_valley(candidate, before, after)
     score = _clamp(drop_db / thresholds.drop_db) + _clamp(valley_db / thresholds.valley_db)
-    score += 0.8 * _clamp(voicing / thresholds.voicing)
-    if speech_after and not vowel_after:
-        score += 0.7 * _clamp((peak_after_db - candidate.energy_db) / thresholds.recovery_db)
-    elif after_db < candidate.floor_db + thresholds.speech_db + 2.0:
+    score += 0.8 * _clamp(before.voicing / thresholds.voicing)
+    if after.speech and not after.vowel:  # a consonant follows
+        score += 0.7 * _clamp((after.peak_db - candidate.energy_db) / thresholds.recovery_db)
+    elif after.level_db < candidate.floor_db + thresholds.speech_db + 2.0:  # a pause follows
         score += 0.45
-    if candidate.rms < _QUIET_RMS:
-        score += 0.2
-    return score, speech_after
+    return score + 0.2 if candidate.rms < _QUIET_RMS else score
+
+
+@njit(cache=True, nogil=True)
+def _judge(frames: Any, thresholds: _Thresholds) -> tuple[float, bool]:
+    """The candidate's score, 0.0 if it is no boundary, and whether speech follows it.
+
+    A boundary is the end of a vowel, or a valley between two syllables.
+    """
+    candidate, before, after = frames[_CANDIDATE], _before(frames), _after(frames)
+    drop_db, valley_db = _drop_and_valley(candidate, before, after)
+    vowel_over = not candidate.vowel and not after.vowel and drop_db >= max(1.5, 0.55 * thresholds.drop_db)
+    valley = drop_db >= thresholds.drop_db and valley_db >= thresholds.valley_db and _is_lowest(frames)
+    if before.syllable and (vowel_over or valley):
+        return _score(candidate, before, after, thresholds), after.speech
+    return 0.0, after.speech
 
 
 @njit(cache=True, nogil=True)
