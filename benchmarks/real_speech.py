@@ -2,11 +2,14 @@
 
     TRIO_STT_TEST_SPEECH=… python -m benchmarks.real_speech
     TRIO_STT_TEST_SPEECH=… python -m benchmarks.real_speech --half 1 --around room --details
+    TRIO_STT_TEST_SPEECH=… python -m benchmarks.real_speech --change far
 
 The product is the session of `trio-stt transcribe`, faster than real time. For each kind, the table shows word error
 rates (Whisper's normaliser), clips in which the product recognised no word although the engine alone has half of the
 words right, clips whose first and last word are right (engine alone, product), and words recognised in 10 min without
 speech.
+
+`--change` gives both the same recordings as they would be from far away, whispered, very soft and so on.
 
 Results of the engine are kept in the folder for temporary files by the content of the clip, so that a second run costs
 only what has changed. `--setting name=value` may be repeated.
@@ -23,6 +26,7 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
+from tests.support.changed_speech import CHANGES
 from tests.support.dictation import real_server_state
 from tests.support.real_speech import NO_SPEECH, Comparison, Padding, compare, real_recordings, total
 from trio_stt.lanes.engines import registry
@@ -137,7 +141,7 @@ async def measure(arguments: argparse.Namespace) -> list[Comparison]:
     final_config, _ = engine_configs(load_settings(settings))
     alone = load_known(final_config)
     async with real_server_state(use_main_model_for_realtime=True, **settings) as server_state:
-        return await compare(server_state, alone, recordings, AROUND[arguments.around])
+        return await compare(server_state, alone, recordings, AROUND[arguments.around], CHANGES.get(arguments.change))
 
 
 def main() -> None:
@@ -146,6 +150,7 @@ def main() -> None:
     parser.add_argument("--half", type=int, choices=(0, 1), help="only the recordings of one half")
     parser.add_argument("--kind", action="append", default=[], help="only recordings of this kind; may be repeated")
     parser.add_argument("--around", choices=tuple(AROUND), default="nothing", help="what is around each clip")
+    parser.add_argument("--change", choices=tuple(CHANGES), help="what is done to each clip")
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--details", action="store_true", help="also list where the product is worse")
     arguments = parser.parse_args()

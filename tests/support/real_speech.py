@@ -18,7 +18,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from tests.support.dictation import Dictation, at_rate, dictate, texts
+from tests.support.changed_speech import Change
+from tests.support.dictation import Dictation, at_rate, dictate, pcm, texts
 from tests.support.real import missing
 from tests.support.wer import normalise
 from trio_stt.dsp import SAMPLE_RATE_HZ
@@ -47,6 +48,11 @@ class Recording:
         """Its samples, shape (frames, channels), and its sample rate in Hz, as `trio-stt transcribe` reads them."""
         samples, rate_hz = soundfile.read(self.path, dtype="float32", always_2d=True)
         return to_int16(samples.reshape(-1)).reshape(samples.shape), rate_hz
+
+    def changed(self, change: Change) -> tuple[NDArray[np.int16], int]:
+        """As `read`, in one channel and changed."""
+        samples, rate_hz = self.read()
+        return pcm(change(samples.mean(axis=1), rate_hz))[:, np.newaxis], rate_hz
 
 
 def real_recordings() -> list[Recording]:
@@ -136,11 +142,12 @@ async def compare(
     engine: Engine,
     recordings: Iterable[Recording],
     padding: Padding = lambda samples, _: samples,
+    change: Change | None = None,
 ) -> list[Comparison]:
-    """Run the recordings through sessions of `server_state`, and each whole clip through `engine`."""
+    """Run the recordings, changed if asked for, through sessions of `server_state`, and each whole through `engine`."""
     compared = []
     for recording in recordings:
-        samples, rate_hz = recording.read()
+        samples, rate_hz = recording.changed(change) if change else recording.read()
         finals = await dictate(server_state, Dictation(padding(samples, rate_hz), rate_hz, packet_ms=100))
         text = texts(finals)
         alone = whole_clip_text(engine, samples, rate_hz) if recording.words else ""
