@@ -32,8 +32,8 @@ def far(samples: Samples, rate_hz: int) -> Samples:
     response = tail / np.sqrt(np.sum(tail**2))
     response[0] = 0.7
     size = samples.size + response.size
-    heard = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)
-    return at_level(heard, -36.0) + random.normal(scale=20.0, size=size)
+    received = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)
+    return at_level(received, -36.0) + random.normal(scale=20.0, size=size)
 
 
 def whispered(samples: Samples, rate_hz: int) -> Samples:
