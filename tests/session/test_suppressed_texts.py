@@ -37,6 +37,21 @@ async def test_repetition_is_neither_published_as_partial_nor_as_final_and_is_co
 
 
 @virtual_time
+@pytest.mark.parametrize(("seconds", "events"), [(0.128, ["no_speech"]), (0.16, ["You."])])
+async def test_phrase_invented_for_noise_is_published_only_for_what_is_surely_speech(
+    seconds: float, events: list[str]
+) -> None:
+    async with server_fixture(answer=always("you")) as server:
+        client = await server.connect()
+        client.command("start")
+        client.say(1111, seconds)
+        client.pause(PAUSE_S)
+        await client.settled()
+        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
+        assert [*closed, *(final.text for final in client.of(Final))] == events
+
+
+@virtual_time
 async def test_punctuation_alone_is_an_empty_final() -> None:
     async with server_fixture(answer=always(" ,,")) as server:
         client = await server.connect()

@@ -7,7 +7,7 @@ import pytest
 from trio_stt.dsp import SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from trio_stt.dsp.detector import VadResult
 from trio_stt.settings import Settings
-from trio_stt.speech.events import UtteranceEvent, UtteranceStarted
+from trio_stt.speech.events import UtteranceEnded, UtteranceEvent, UtteranceStarted
 from trio_stt.speech.segmenter import Segmenter
 from trio_stt.speech.segmenter_config import SegmenterConfig
 
@@ -69,3 +69,23 @@ def test_sensitivity_that_is_set_decides_on_one_window_alone(sensitivity: float)
     machine = segmenter(silero_sensitivity=sensitivity)
     assert feed(machine, [*SILENCE, *[0.9] * 50]) == []
     assert len(feed(machine, [0.97])) == 1
+
+
+@pytest.mark.parametrize(
+    ("sound", "doubtful"),
+    [
+        ([0.97] * 4, True),
+        ([0.97] * 5, False),
+        ([0.7] * 17, True),
+        ([0.7] * 18, False),
+        ([0.97, *SILENCE[:9]] * 6, True),
+    ],
+)
+def test_utterance_of_little_evidence_is_doubtful(sound: list[float], *, doubtful: bool) -> None:
+    machine = segmenter(post_speech_silence_duration=5.0)
+    feed(machine, [*SILENCE, *sound])
+    assert machine.doubtful is doubtful
+    (ended,) = machine.stop()
+    assert isinstance(ended, UtteranceEnded)
+    assert ended.doubtful is doubtful
+    assert not machine.doubtful

@@ -74,3 +74,14 @@ def test_phrase_repeated_ten_times_is_a_loop(
 @given(st.lists(st.integers(0, 10**9), unique=True, min_size=1, max_size=80))
 def test_words_without_repetition_pass(numbers: list[int]) -> None:
     assert rejected_text(" ".join(f"word{number}" for number in numbers)) is None
+
+
+@pytest.mark.parametrize("text", ["You", "you.", "Thank you!", "Thanks for watching.", "Bye-bye."])
+def test_phrase_invented_for_noise_is_rejected_only_for_doubtful_sound(text: str) -> None:
+    assert rejected_text(text, doubtful=True) is RejectedText.PHANTOM
+    assert rejected_text(text) is None
+
+
+@pytest.mark.parametrize("text", ["Stop.", "Thank you, that is all.", "You too"])
+def test_other_words_of_doubtful_sound_pass(text: str) -> None:
+    assert rejected_text(text, doubtful=True) is None

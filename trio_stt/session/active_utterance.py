@@ -53,6 +53,7 @@ class ActiveUtterance:
         shown: Whether a partial was published.
         early_text: Text of the final that was published in a pause; empty without one.
         spoken: Whether it has at least as much speech as the shortest words; engines invent text for less.
+        doubtful: Whether it may be no speech at all; a phrase that engines invent for noise is not published.
         hints: How it is transcribed.
         stream_key: Identifies it in streaming engines.
         stitcher: Joins partials of its newest audio to the text before.
@@ -71,6 +72,7 @@ class ActiveUtterance:
     shown: bool = False
     early_text: str = ""
     spoken: bool = False
+    doubtful: bool = False
     stream_key: StreamKey = field(default_factory=StreamKey)
     stitcher: Stitcher = field(default_factory=Stitcher)
 

@@ -253,7 +253,7 @@ class Finals:
         if not self._keeps_sound_tags:
             transcript = transcript.without_sound_tags()
         text = finalize_text(transcript.text)
-        reason = rejected_text(text)
+        reason = rejected_text(text, doubtful=utterance.doubtful)
         if reason is None:
             language = transcript.language if self._detects_language(utterance) else None
             self._publisher.final(utterance, text, transcript.segments, language=language)

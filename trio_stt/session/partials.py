@@ -281,7 +281,7 @@ class Partials:
         old_enough = self._position_sample >= utterance.cadence.shown_from_sample
         if old_enough:
             self._answered = utterance.number
-        reason = rejected_text(text)
+        reason = rejected_text(text, doubtful=utterance.doubtful)
         if reason is not None:  # empty or a hallucination: the stabilizer must not see it
             self._counters.suppressed_texts += reason is RejectedText.REPETITION
             return

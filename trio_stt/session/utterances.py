@@ -69,7 +69,7 @@ class Utterances:
             self._apply(event)
         utterance = self._state.utterance
         if utterance is not None:
-            utterance.spoken = self._pipeline.spoken
+            utterance.spoken, utterance.doubtful = self._pipeline.spoken, self._pipeline.doubtful
         self.partials.update(utterance, self._pipeline.position_sample)
 
     def begin(self) -> None:
@@ -206,6 +206,7 @@ class Utterances:
         self._release_utterance()
         if not utterance.running:
             return  # its final was published in this pause
+        utterance.doubtful = event.doubtful
         utterance.finish(event)
         self._publish_end(utterance, forced=event.forced)
         if event.forced:

@@ -85,6 +85,7 @@ class UtteranceEnded(UtteranceEvent):
         end_sample: Position at which the utterance ended.
         spoken: Whether it has at least as much speech as the shortest words. Engines hallucinate words for less, such
             as a click.
+        doubtful: Whether it may be no speech at all: a phrase that engines invent for noise is not believed.
         forced: Whether it ended at the maximum length.
         continued: Whether the next utterance, which begins here, continues it: it was cut within speech.
     """
@@ -95,6 +96,7 @@ class UtteranceEnded(UtteranceEvent):
     speech_end_sample: int
     end_sample: int
     spoken: bool = True
+    doubtful: bool = False
     forced: bool = False
     continued: bool = False
 

@@ -87,6 +87,11 @@ class SpeechPipeline:
         return self._segmenter.waits_for_answer and self._whole_window_waits
 
     @property
+    def doubtful(self) -> bool:
+        """Whether the running utterance may be no speech at all."""
+        return self._segmenter.doubtful
+
+    @property
     def dropped_candidates(self) -> int:
         """Sounds so far that might have been speech and were dropped without an utterance."""
         return self._segmenter.dropped_candidates

@@ -1,4 +1,4 @@
-"""Detection of hallucinated text: a repetition loop, or text without words.
+"""Detection of hallucinated text: a repetition loop, a phrase invented for noise, or text without words.
 
 Generating speech models may loop on noise, music or clips longer than those of their training, and repeat one phrase up
 to their limit. The caller decides what happens to rejected text.
@@ -22,22 +22,41 @@ _LONGEST_PHRASE = 30
 _HYPHENS = str.maketrans("-\u2010\u2011\u2012\u2013\u2014", " " * 6)  # "mm-mm-mm" is "mm" three times
 
 
+_PHANTOMS = frozenset(
+    [
+        "you",
+        "thank you",
+        "thank you very much",
+        "thanks for watching",
+        "thank you for watching",
+        "thank you so much for watching",
+        "please subscribe",
+        "bye",
+        "bye bye",
+    ]
+)
+"""What Moonshine and Whisper make of noise, normalised. Four of eight sounds that passed for speech became "You"."""
+
+
 class RejectedText(StrEnum):
     """Reason why text is rejected."""
 
     NO_WORDS = "no_words"
     REPETITION = "repetition"
+    PHANTOM = "no_speech"
 
 
-def rejected_text(text: str) -> RejectedText | None:
+def rejected_text(text: str, *, doubtful: bool = False) -> RejectedText | None:
     """Reason why a partial or final must not be published; None if it may be.
 
     Args:
         text: Transcript of an engine.
+        doubtful: Whether the sound may be no speech at all.
 
     Returns:
         `NO_WORDS` for text without a letter or number, such as punctuation or musical notes. `REPETITION` for text with
-        a phrase of up to 30 words that is repeated more often than in speech.
+        a phrase of up to 30 words that is repeated more often than in speech. `PHANTOM` for a phrase that engines
+        invent for noise, if the sound is doubtful.
     """
     if not any(character.isalnum() for character in text):
         return RejectedText.NO_WORDS
@@ -45,7 +64,7 @@ def rejected_text(text: str) -> RejectedText | None:
     spoken = [normal[start:end] for start, end in words(normal)]
     if any(_repeats(spoken, size) > _ALLOWED.get(size, _ALLOWED_LONG) for size in range(1, _LONGEST_PHRASE + 1)):
         return RejectedText.REPETITION
-    return None
+    return RejectedText.PHANTOM if doubtful and normal in _PHANTOMS else None
 
 
 def _repeats(spoken: list[str], size: int) -> int:

@@ -20,7 +20,7 @@ from trio_stt.speech.events import (
     UtteranceEvent,
     UtteranceStarted,
 )
-from trio_stt.speech.evidence import Candidate
+from trio_stt.speech.evidence import Candidate, Evidence
 from trio_stt.speech.quietest import quietest_window
 from trio_stt.speech.segmenter_config import SILENCE_CONFIRMATION_S, SegmenterConfig
 
@@ -55,6 +55,7 @@ class _RunningUtterance:
     trigger_sample: int
     speech_end_sample: int
     spoken_windows: int
+    evidence: Evidence
     confirmed: bool = False
     speculation_end_sample: int | None = None
     question: TurnQuestion | None = None
@@ -128,6 +129,11 @@ class Segmenter:
             self.answer(self._running.question, TurnState.UNKNOWN)
 
     @property
+    def doubtful(self) -> bool:
+        """Whether the running utterance may be no speech at all."""
+        return self._running is not None and self._running.evidence.doubtful
+
+    @property
     def dropped_candidates(self) -> int:
         """Sounds so far that might have been speech and were dropped without an utterance."""
         return self._dropped_candidates
@@ -151,6 +157,7 @@ class Segmenter:
         self._update_run(vad_result, start)
         if self._running is None:
             return self._wait_for_start(vad_result, start)
+        self._running.evidence.add(vad_result.probability)
         return self._extend(self._running, vad_result.rms)
 
     def skip(self, samples: int) -> None:
@@ -260,7 +267,9 @@ class Segmenter:
         run = candidate.start_sample
         if self._run_start_sample is not None:  # after a wake word, the run began before the candidate
             run = min(run, self._run_start_sample)
-        self._running = _RunningUtterance(start, trigger_sample, candidate.speech_end_sample, candidate.speech_windows)
+        self._running = _RunningUtterance(
+            start, trigger_sample, candidate.speech_end_sample, candidate.speech_windows, candidate.evidence
+        )
         return UtteranceStarted(
             utterance=self._utterances,
             start_sample=start,
@@ -360,6 +369,7 @@ class Segmenter:
             speech_end_sample=min(running.speech_end_sample, clip_end),
             end_sample=end,
             spoken=running.spoken,
+            doubtful=running.evidence.doubtful,
             forced=forced,
         )
 
@@ -373,6 +383,6 @@ class Segmenter:
         ended = replace(self._ended(running, cut, cut, forced=True), continued=True)
         self._utterances += 1
         # The rest of a cut utterance counts as spoken, however short it is: it is the end of a sentence.
-        self._running = _RunningUtterance(cut, cut, running.speech_end_sample, _MIN_SPOKEN_WINDOWS)
+        self._running = _RunningUtterance(cut, cut, running.speech_end_sample, _MIN_SPOKEN_WINDOWS, running.evidence)
         started = UtteranceStarted(utterance=self._utterances, start_sample=cut, trigger_sample=cut, speech_sample=cut)
         return [ended, started]
