@@ -42,6 +42,8 @@ def test_commands_parse_with_extra_keys(command: Command) -> None:
         ('{"type": "start", "prompt": ["Ada"]}', "start prompt must be a string of at most 10000 characters or null"),
         ('{"type": "start", "interim": "no"}', "start interim must be true, false or null"),
         ('{"type": "start", "interim": 0}', "start interim must be true, false or null"),
+        ('{"type": "start", "endpointing": "semantic"}', "start endpointing must be fixed, adaptive or null"),
+        ('{"type": "start", "endpointing": ["fixed"]}', "start endpointing must be fixed, adaptive or null"),
     ],
 )
 def test_invalid_commands_are_rejected_with_a_reason(text: str, message: str) -> None:
@@ -85,9 +87,10 @@ def test_invalid_flush_id_is_rejected_and_names_the_allowed_types(unfit: str) ->
         ("", Start()),
         (', "language": "de", "extra": 1', Start(language="de")),
         (', "language": null, "prompt": "", "interim": false', Start(language=None, prompt="", interim=False)),
+        (', "endpointing": "adaptive"', Start(endpointing="adaptive")),
         (f', "prompt": "{"x" * MAX_PROMPT_CHARACTERS}"', Start(prompt="x" * MAX_PROMPT_CHARACTERS)),
     ],
-    ids=["none", "one", "all", "longest"],
+    ids=["none", "one", "all", "endpointing", "longest"],
 )
 def test_start_has_what_the_client_chose(fields: str, start: Start) -> None:
     assert parse_command(f'{{"type": "start"{fields}}}') == start

@@ -120,6 +120,19 @@ async def test_fixed_endpointing_asks_nothing() -> None:
 
 
 @virtual_time
+async def test_start_chooses_the_endpointing_of_a_session() -> None:
+    async with server_fixture(answer=sentences) as server:
+        client = await server.connect()
+        for field in ('"adaptive"', '"fixed"', '"adaptive"', "null"):
+            client.raw(f'{{"type": "start", "endpointing": {field}}}')
+            await talk(client, 1111, 0.8)
+            await talk(client, 0, 0.4)
+            early = len(client.of(Final))
+            await talk(client, 0, 0.8)
+            assert (len(client.of(Final)) == early) is ("adaptive" in field)
+
+
+@virtual_time
 @pytest.mark.parametrize("command", ["stop", "flush"])
 async def test_end_by_command_adds_nothing_to_an_early_final(command: str) -> None:
     async with server_fixture(answer=sentences, **ADAPTIVE) as server:

@@ -159,6 +159,8 @@ class EventRecorder:
                 self._timeline(event, now_s)
             case "realtime" if event.get("retracted"):
                 pass  # `segment_closed` follows
+            case "turn_resumed" if segment := self._segment(event["segmentId"]):
+                segment.ended_s = segment.final_s = None  # another final replaces it
             case "realtime" | "final":
                 self._text(event, now_s)
             case "pong" if self.pings_at:

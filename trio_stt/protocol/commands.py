@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from trio_stt.errors import CommandError
 from trio_stt.protocol.json_text import json_object
+from trio_stt.settings.speech_settings import Endpointing
 
 MAX_COMMAND_BYTES = 65_536
 """Longest text frame that is parsed, in characters; every command is far shorter."""
@@ -37,6 +38,7 @@ class Start:
         prompt: Primes the models.
         interim: Whether partials are made.
         translate: Whether finals are translated to English, where the engine does. Not on the wire: for uploads.
+        endpointing: What ends utterances, as the setting of this name.
 
     Each is None to take the setting again, and UNSET to leave what an earlier `start` chose.
     """
@@ -45,6 +47,7 @@ class Start:
     prompt: str | UnsetType | None = UNSET
     interim: bool | UnsetType | None = UNSET
     translate: bool | UnsetType | None = UNSET
+    endpointing: Endpointing | UnsetType | None = UNSET
 
     def after(self, earlier: "Start") -> "Start":
         """Both in one: the fields of `earlier` where this one has none."""
@@ -88,6 +91,7 @@ def parse_command(text: str) -> Command | Start | Flush | Resume:
             language=_text(values, "language", MAX_LANGUAGE_CHARACTERS),
             prompt=_text(values, "prompt", MAX_PROMPT_CHARACTERS),
             interim=_interim(values.get("interim", UNSET)),
+            endpointing=_endpointing(values.get("endpointing", UNSET)),
         )
     if kind == _FLUSH:
         return Flush(_flush_id(values.get("id")))
@@ -111,6 +115,12 @@ def _interim(value: object) -> bool | UnsetType | None:
     if value is None or value is UNSET or isinstance(value, bool):
         return value
     raise CommandError("start interim must be true, false or null")
+
+
+def _endpointing(value: object) -> Endpointing | UnsetType | None:
+    if value in ("fixed", "adaptive") or value is None or value is UNSET:
+        return value
+    raise CommandError("start endpointing must be fixed, adaptive or null")
 
 
 def _flush_id(value: object) -> str | int | None:

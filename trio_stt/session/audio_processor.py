@@ -8,6 +8,7 @@ import math
 import time
 
 import trio
+from msgspec import UNSET
 
 from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import State
@@ -39,6 +40,7 @@ class AudioProcessor:
         self._connection_status = context.connection_status
         self._utterances = utterances
         self._publisher = publisher
+        self._settings = context.settings
         self._longest_wait_s = _LONGEST_WAIT_S if context.live else math.inf
         self._stall_timeout_s = context.settings.stream_stall_timeout_s if context.live else 0.0
         self._streaming_started = trio.Event()
@@ -179,6 +181,10 @@ class AudioProcessor:
 
     def _start(self, start: Start) -> None:
         self._utterances.hints.choose(start)
+        if start.endpointing is not UNSET:
+            endpointing = start.endpointing or self._settings.endpointing
+            settings = self._settings.model_copy(update={"endpointing": endpointing})
+            self._pipeline.configure(SegmenterConfig.from_settings(settings))
         events = []
         if not self._state.streaming:
             self._state.streaming = True

@@ -186,8 +186,7 @@ class Session:
                     nursery.start_soon(self._end_when_grace_is_over)
                     await self._receiver.wait_active()  # no tasks for clients that never send anything
                     nursery.start_soon(self._audio_processor.run)
-                    if self._context.settings.endpointing == "adaptive":
-                        nursery.start_soon(self._audio_processor.answer_questions)
+                    nursery.start_soon(self._audio_processor.answer_questions)
                     nursery.start_soon(self._utterances.finals.run)
                     if self._makes_partials:
                         nursery.start_soon(self._utterances.partials.run)

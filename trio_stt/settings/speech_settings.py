@@ -14,6 +14,9 @@ _Delays = Annotated[
 ]
 
 
+Endpointing = Literal["fixed", "adaptive"]
+
+
 class SpeechSettings(SettingsGroup):
     """Start and end of utterances, and their partials."""
 
@@ -29,7 +32,7 @@ class SpeechSettings(SettingsGroup):
     """Seconds of audio kept from before the detected start."""
     post_speech_silence_duration: Annotated[float, Field(ge=0.16, le=60), new_sessions()] = 0.55
     """Seconds without speech that end an utterance."""
-    endpointing: Annotated[Literal["fixed", "adaptive"], new_sessions()] = "fixed"
+    endpointing: Annotated[Endpointing, new_sessions()] = "fixed"
     """What ends an utterance: that silence alone (fixed), or also whether the talker seems to be done (adaptive)."""
     unfinished_silence_duration: Annotated[float, Field(ge=0, le=60), new_sessions()] = 1.2
     """Seconds without speech that end an utterance in the middle of a sentence, with adaptive endpointing."""
