@@ -26,8 +26,8 @@ where a sentence is acted, so it only objects. With it, 64 % of the ends pass, a
 without it 74 % and 6."""
 _DOUBTFUL = 0.2
 """Probability by sound below which the talker may go on, although the text could end here."""
-_PROBABLE_WORD = 0.8
-"""The same for less than a sentence."""
+_PROBABLE = 0.8
+"""Least probability by sound at which any other text is finished, such as a command of one word."""
 _IMPROBABLE = 0.5
 """Probability by sound from which an open text is in doubt; the model's own threshold."""
 _IMPROBABLE_SOUND = 0.05
@@ -95,25 +95,30 @@ def judge(text: str | None, probability: float | None) -> TurnState:
         return TurnState.UNKNOWN
     normal = normalized_text(text).normal
     spoken = [normal[start:end] for start, end in words(normal)]
-    is_sentence = len(spoken) >= _SENTENCE_WORDS
-    if _is_open(text, spoken[-1], is_sentence=is_sentence):
+    if _leads_on(text, spoken[-1]):
         unfinished = probability is None or probability < _IMPROBABLE
         return TurnState.UNFINISHED if unfinished else TurnState.UNKNOWN
-    if probability is None:
-        finished = is_sentence
-    elif probability < _DOUBTFUL:
-        return TurnState.DOUBTFUL
-    else:
-        finished = probability >= (_PROBABLE_SENTENCE if is_sentence else _PROBABLE_WORD)
-    return TurnState.FINISHED if finished and _ENDS_SENTENCE.search(text) else TurnState.UNKNOWN
-
-
-def _is_open(text: str, last_word: str, *, is_sentence: bool) -> bool:
-    """Whether a text ends within a sentence, a name or a number that is spelled."""
-    if _ENDS_OPEN.search(text) or _SPELLED.search(text):
-        return True
-    if last_word in _LEADING_WORDS:
-        return not _ENDS_QUESTION.search(text)
+    is_sentence = len(spoken) >= _SENTENCE_WORDS
+    stops = _ENDS_SENTENCE.search(text) is not None
     # An engine that writes no full stops writes no capitals either, or nothing else: then their absence means nothing.
-    punctuates = is_sentence and text not in (text.lower(), text.upper())
-    return punctuates and not _ENDS_SENTENCE.search(text)
+    breaks_off = is_sentence and not stops and text not in (text.lower(), text.upper())
+    return _weigh(probability, is_complete=is_sentence and stops, breaks_off=breaks_off)
+
+
+def _leads_on(text: str, last_word: str) -> bool:
+    """Whether the end of a text calls for more words, or it ends within a name or a number that is spelled."""
+    leads = last_word in _LEADING_WORDS and not _ENDS_QUESTION.search(text)
+    return leads or bool(_ENDS_OPEN.search(text) or _SPELLED.search(text))
+
+
+def _weigh(probability: float | None, *, is_complete: bool, breaks_off: bool) -> TurnState:
+    """Weigh the sound against a text that is a complete sentence, breaks off within one, or is neither."""
+    if probability is None:
+        if is_complete:
+            return TurnState.FINISHED
+        return TurnState.UNFINISHED if breaks_off else TurnState.UNKNOWN
+    if probability >= (_PROBABLE_SENTENCE if is_complete else _PROBABLE):
+        return TurnState.FINISHED
+    if breaks_off and probability < _IMPROBABLE:
+        return TurnState.UNFINISHED
+    return TurnState.DOUBTFUL if probability < _DOUBTFUL else TurnState.UNKNOWN
