@@ -3,10 +3,18 @@
 An engine's message may hold internal addresses, paths, and parts of keys that an upstream service repeats.
 """
 
+from pathlib import PurePath
+
 import msgspec
 
 from trio_stt.errors import HIDDEN_CAUSE
 from trio_stt.protocol.reports import HealthReport, MetricsReport, SchedulerReport, StartupError, WorkerReport
+
+
+def shown_model(model: str) -> str:
+    """A model's name; of a path only the last part, because a path reveals facts about this machine."""
+    path = PurePath(model)
+    return path.name if path.is_absolute() else model
 
 
 def public_health(report: HealthReport) -> HealthReport:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_stt.api.deepgram.options import Encoding, ListenOptions, parse_options
-from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.request_error import RequestError
 
 RAW = {"encoding": ["linear16"], "sample_rate": ["16000"]}
 NAMES = [

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import choose_language
 from trio_stt.api.openai.transcription_request import Chunking, ResponseFormat, TranscriptionRequest, parse_request
+from trio_stt.api.request_error import RequestError
+from trio_stt.api.request_language import choose_language
 from trio_stt.lanes.engines.language_support import LanguageSupport
 
 SERVER_VAD = '{"type": "server_vad", "threshold": 0.3, "silence_duration_ms": 400, "prefix_padding_ms": 200}'

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trio_stt.api.openai.errors import RequestError
 from trio_stt.api.openai.upload_form import MAX_FIELD_BYTES, UploadForm
+from trio_stt.api.request_error import RequestError
 
 CONTENT_TYPE = "multipart/form-data; boundary=b"
 Part = tuple[str, bytes]

@@ -16,8 +16,8 @@ from tests.lanes.fakes import Batch, FakeEngine
 from tests.support.in_process import serving
 from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
-from trio_stt.api.openai.errors import RequestError
 from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
+from trio_stt.api.request_error import RequestError
 from trio_stt.api.whisper.asr_answers import asr_body
 from trio_stt.api.whisper.asr_request import AsrRequest, Output, parse_asr_request, parse_inference_request
 from trio_stt.dsp.kernels import to_int16

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.request_error import RequestError
 from trio_stt.dsp.kernels import MAX_CHANNELS
 
 _RATES_HZ = (8_000, 48_000)

@@ -16,13 +16,13 @@ from trio_stt.api.deepgram.options import ListenOptions, parse_options
 from trio_stt.api.deepgram.translator import ListenTranslator
 from trio_stt.api.dialect import Dialect, Wire, session_settings
 from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused
-from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import choose_language
-from trio_stt.api.openai.models import shown_model
-from trio_stt.api.openai.upload import place, prepare_upload, receive_sound, with_request_errors
+from trio_stt.api.request_error import RequestError
+from trio_stt.api.request_language import choose_language
+from trio_stt.api.upload import place, prepare_upload, receive_sound, with_request_errors
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH, ListenRequest, current_request
 from trio_stt.protocol.segment import iso
+from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import file_settings
 from trio_stt.settings import Settings

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from quart import request
 
 from trio_stt.api.openai.transcription_request import TranscriptionRequest
-from trio_stt.api.openai.upload import SoundReader, Upload, place, prepare_upload, receive_sound
 from trio_stt.api.openai.upload_form import UploadForm
+from trio_stt.api.upload import SoundReader, Upload, place, prepare_upload, receive_sound
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import file_settings
 from trio_stt.settings import Settings

@@ -1,9 +1,10 @@
 """The list of models: what runs here, and the name that most clients ask for. Any name means the loaded model."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
 
 import msgspec
+
+from trio_stt.server.public_reports import shown_model
 
 _USUAL_NAME = "whisper-1"
 
@@ -29,9 +30,3 @@ def model_entries(loaded: Sequence[str], created: int) -> list[ModelEntry]:
     # A dict keeps the order and drops what is listed twice.
     names = dict.fromkeys([*map(shown_model, loaded), _USUAL_NAME])
     return [ModelEntry(id=name, created=created) for name in names]
-
-
-def shown_model(model: str) -> str:
-    """A model's name; of a path only the last part, because a path reveals facts about this machine."""
-    path = PurePath(model)
-    return path.name if path.is_absolute() else model

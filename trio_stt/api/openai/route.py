@@ -16,7 +16,6 @@ from quart import Blueprint, Response
 from quart.wrappers.response import ResponseBody
 
 from trio_stt.api.openai.answers import TextDelta, TextDone, body, joined_text, logprobs, sse
-from trio_stt.api.openai.errors import RequestError
 from trio_stt.api.openai.file_request import receive_upload
 from trio_stt.api.openai.models import ModelEntry, ModelList, model_entries
 from trio_stt.api.openai.transcription_request import (
@@ -25,7 +24,8 @@ from trio_stt.api.openai.transcription_request import (
     parse_request,
     parse_translation_request,
 )
-from trio_stt.api.openai.upload import Upload, with_request_errors
+from trio_stt.api.request_error import RequestError
+from trio_stt.api.upload import Upload, with_request_errors
 from trio_stt.languages import language_name
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.request_error import RequestError
 
 _MAX_SILENCE_MS = 10_000.0
 _MAX_PADDING_MS = 10_000.0

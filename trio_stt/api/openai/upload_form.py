@@ -6,7 +6,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.request_error import RequestError
 
 MAX_FIELD_BYTES = 65_536
 """Longest text field in bytes. A prompt takes some hundred; voice samples in data URLs are not supported."""

@@ -9,9 +9,6 @@ from quart import Blueprint, Response, request
 from trio_stt.access.client_identity import client_identity
 from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused
 from trio_stt.api.http import small_body
-from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.models import shown_model
-from trio_stt.api.openai.upload import with_request_errors
 from trio_stt.api.openai_realtime.client_secrets import ClientSecret, ClientSecrets
 from trio_stt.api.openai_realtime.dialect import RealtimeDialect
 from trio_stt.api.openai_realtime.session_config import (
@@ -23,6 +20,9 @@ from trio_stt.api.openai_realtime.session_config import (
     ga_session,
     updated,
 )
+from trio_stt.api.request_error import RequestError
+from trio_stt.api.upload import with_request_errors
+from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
 
 _PATH = "/v1/realtime"

@@ -9,7 +9,7 @@ from quart import Blueprint, Response, request
 
 from trio_stt.api.openai.file_request import receive_upload
 from trio_stt.api.openai.route import whole_answer
-from trio_stt.api.openai.upload import Upload, with_request_errors
+from trio_stt.api.upload import Upload, with_request_errors
 from trio_stt.api.whisper.asr_answers import DetectedLanguage, asr_body
 from trio_stt.api.whisper.asr_request import AsrRequest, parse_asr_request, parse_inference_request
 from trio_stt.languages import language_name

@@ -11,7 +11,6 @@ import trio
 
 from trio_stt.access.message_rate import MessageRateLimiter
 from trio_stt.api.dialect import Frame, serve_dialect
-from trio_stt.api.openai.models import shown_model
 from trio_stt.api.wyoming import messages
 from trio_stt.api.wyoming.audio import AudioFormat
 from trio_stt.api.wyoming.detection import Detection
@@ -24,6 +23,7 @@ from trio_stt.api.wyoming.wire import ClientSilent, WyomingWire
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.lanes.engines.language_support import LanguageSupport
 from trio_stt.lanes.job import JobKind
+from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trio_stt.api.openai.errors import RequestError
+from trio_stt.api.request_error import RequestError
 from trio_stt.errors import LanguageUnavailable
 from trio_stt.lanes.engines.language_support import LanguageSupport
 

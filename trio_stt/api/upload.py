@@ -19,8 +19,8 @@ from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from trio_stt.access.client_identity import client_identity
-from trio_stt.api.openai.errors import RequestError
-from trio_stt.api.openai.languages import choose_language
+from trio_stt.api.request_error import RequestError
+from trio_stt.api.request_language import choose_language
 from trio_stt.errors import AudioFileError, ServerClosing, ServerFull
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES

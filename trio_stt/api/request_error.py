@@ -1,4 +1,4 @@
-"""The error of OpenAI's routes."""
+"""The error of a request over HTTP, whatever form its clients read."""
 
 from collections.abc import Mapping
 
@@ -34,5 +34,5 @@ class RequestError(TrioSttError):
 
     @property
     def body(self) -> ErrorBody:
-        """The body of the answer."""
+        """The body of the answer in OpenAI's form."""
         return error_body(self.status, str(self), param=self.param, code=self.code)
