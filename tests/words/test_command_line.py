@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import trio
 
 from tests.support.real import moonshine_asset, shared_input
@@ -22,7 +23,8 @@ from trio_stt.cli import main
 from trio_stt.cli.transcribe import _check_all
 from trio_stt.cli.transcript_output import TranscriptOutput
 from trio_stt.errors import AudioFileError
-from trio_stt.protocol.transcript_formats import SpokenSegment, as_json, as_srt, as_text, as_vtt
+from trio_stt.protocol.subtitles import as_srt, as_vtt
+from trio_stt.protocol.transcript_formats import SpokenSegment, as_json, as_text
 from trio_stt.server.sound_client import decode_in_thread
 
 
@@ -88,6 +90,17 @@ def test_wav_on_standard_input() -> None:
         (["transcribe", "/tmp"], b"", "/tmp: cannot be opened: Is a directory"),  # noqa: S108 - any folder will do
         (["transcribe", "-", "--format", "mp3"], b"", "--format"),
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], b"", "--format srt: takes one FILE"),
+        (["transcribe", "a.wav", "--max-lines", "3"], b"", "--max-lines: needs --format srt or vtt"),
+        (
+            ["transcribe", "a.wav", "--max-line-width", "9", "--format", "vtt"],
+            b"",
+            "--max-line-width: '9' is not allowed; expected 10 to 200",
+        ),
+        (
+            ["transcribe", "a.wav", "--channels", "left"],
+            b"",
+            "--channels: 'left' is not allowed; expected mix, separate or 1 to 8",
+        ),
         (["transcribe", "a.wav", "--engine", "nonsense"], b"", "nonsense"),
         (["transcribe", "a.wav", "--port", "1"], b"", "--port"),
         (["transcribe", "a.wav", "--record", "here"], b"", "--record"),
@@ -268,7 +281,7 @@ def test_interrupt_keeps_the_words_that_were_printed() -> None:
 def test_interrupt_writes_the_finished_segments_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: object, __: object, ___: object, output: TranscriptOutput) -> None:
+    def interrupted(_: object, __: object, ___: object, output: TranscriptOutput, ____: object) -> None:
         output.add(SEGMENTS[0])
         raise KeyboardInterrupt
 
@@ -301,11 +314,6 @@ def test_missing_model_ends_with_status_1_and_the_command_that_fetches_it(tmp_pa
     assert "run `trio-stt models pull tiny.en --engine whisper_cpp --download-root" in line
 
 
-def test_braces_and_backslashes_are_kept_in_subtitles() -> None:
-    (line,) = [SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.0, text=r"{\i1}set {x} to C:\temp")]
-    assert as_srt([line]).splitlines()[2] == r"{\i1}set {x} to C:\temp"
-
-
 SEGMENTS = [
     SpokenSegment(file="a.wav", segment_id=1, start=0.0, end=1.5, text="One & two."),
     SpokenSegment(file="a.wav", segment_id=3, start=3661.0404, end=3662.9996, text="Three <four>."),
@@ -330,3 +338,33 @@ def test_formats() -> None:
         "text": "Three <four>.",
     }
     assert (as_text([]), as_srt([]), as_vtt([]), json.loads(as_json([]))) == ("", "", "WEBVTT\n", [])
+
+
+def two_speakers(folder: Path) -> Path:
+    """A recording with another speaker on each of its channels."""
+    left, rate_hz = soundfile.read(moonshine_asset("beckett.wav"), dtype="int16")
+    right, right_hz = soundfile.read(moonshine_asset("two_cities.wav"), dtype="int16", frames=4 * 48_000)
+    right = soxr.resample(right, right_hz, rate_hz)
+    stereo = np.zeros((left.size, 2), np.int16)
+    stereo[:, 0] = left
+    stereo[2 * rate_hz : 2 * rate_hz + right.size, 1] = right
+    soundfile.write(folder / "call.wav", stereo, rate_hz)
+    return folder / "call.wav"
+
+
+def test_each_channel_is_a_speaker(tmp_path: Path) -> None:
+    call = two_speakers(tmp_path)
+    done = trio_stt("transcribe", call, "--channels", "separate", "--format", "json")
+    assert (done.returncode, done.stderr) == (0, b"")
+    segments = json.loads(done.stdout)
+    assert [segment["segmentId"] for segment in segments] == list(range(1, len(segments) + 1))
+    starts = [segment["start"] for segment in segments]
+    assert starts == sorted(starts)
+    of_channel = {n: " ".join(each["text"] for each in segments if each["channel"] == n) for n in (1, 2)}
+    assert word_error_rate(BECKETT, of_channel[1]) <= 0.2
+    assert of_channel[2].lower().startswith("it was the best of times")
+    one = trio_stt("transcribe", call, "--channels", "2")
+    assert one.stdout.decode().split() == of_channel[2].split()
+    missing = trio_stt("transcribe", call, "--channels", "3")
+    assert (missing.returncode, missing.stdout) == (1, b"")
+    assert missing.stderr.decode() == f"trio-stt: {call}: has 2 channels; there is no channel 3 (--channels)\n"

@@ -16,8 +16,8 @@ from trio_stt.cli.keys import add_keys_arguments, keys
 from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
+from trio_stt.cli.transcribe_options import add_transcribe_arguments, subtitle_layout
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
-from trio_stt.protocol.transcript_formats import FORMATS
 from trio_stt.runtime.packages import install_hint
 from trio_stt.settings import declarations, load_settings
 
@@ -113,8 +113,16 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
 
         return serve(settings)
     from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
+    from trio_stt.protocol.subtitles import SubtitleLayout  # noqa: PLC0415 - see above
 
-    return transcribe(settings, files=parsed.files, format_name=parsed.format, target=parsed.output)
+    return transcribe(
+        settings,
+        files=parsed.files,
+        format_name=parsed.format,
+        target=parsed.output,
+        channels=parsed.channels,
+        layout=SubtitleLayout(**subtitle_layout(parsed)),
+    )
 
 
 def _parser() -> Parser:
@@ -124,16 +132,7 @@ def _parser() -> Parser:
     serve = commands.add_parser("serve", help="run the server")
     add_settings(serve)
     transcribe = commands.add_parser("transcribe", help="transcribe sound files")
-    transcribe.add_argument(
-        "files", nargs="+", metavar="FILE", help="sound or film file of any kind; - is standard input"
-    )
-    transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="default: text")
-    transcribe.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE|FOLDER",
-        help="write there, not to standard output; a folder (a new one ends in /) gets a file for each FILE",
-    )
+    add_transcribe_arguments(transcribe)
     add_settings(transcribe, without=_SERVER_ONLY)
     models = commands.add_parser("models", help="recommend, list, download and delete models")
     add_models_arguments(models)

@@ -11,9 +11,12 @@ from functools import partial
 import trio
 from tqdm import tqdm
 
+from trio_stt.cli.channels import ChannelMerger, chosen_channels
 from trio_stt.cli.error_groups import unwrap_errors
+from trio_stt.cli.transcribe_options import MIX
 from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError
+from trio_stt.protocol.subtitles import SubtitleLayout
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server, prepare_process
@@ -27,7 +30,15 @@ _PROGRESS = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total:.0f} s of audio, 
 _PROGRESS_WITHOUT_TOTAL = "{desc}: {n:.0f} s of audio, {rate_fmt}"
 
 
-def transcribe(settings: Settings, *, files: Sequence[str], format_name: str, target: str | None = None) -> int:
+def transcribe(
+    settings: Settings,
+    *,
+    files: Sequence[str],
+    format_name: str,
+    target: str | None = None,
+    channels: str | int = MIX,
+    layout: SubtitleLayout | None = None,
+) -> int:
     """Write the transcripts of files to standard output, a file or a folder; return the exit status.
 
     A file that cannot be opened, breaks off or cannot be transcribed in part is reported on standard error; everything
@@ -47,10 +58,10 @@ def transcribe(settings: Settings, *, files: Sequence[str], format_name: str, ta
     # Files need no engine for partials; the rest is as `file_settings` has it.
     settings = file_settings(settings).model_copy(update={"use_main_model_for_realtime": True})
     server_state = build_server(settings)
-    output = TranscriptOutput(format_name, target, inputs=files)
+    output = TranscriptOutput(format_name, target, inputs=files, layout=layout)
     try:
         with unwrap_errors(AudioFileError, EngineUnavailable, SettingError, OutputError, BrokenPipeError):
-            complete = trio.run(_transcribe_all, server_state, files, output)
+            complete = trio.run(_transcribe_all, server_state, files, output, channels)
     finally:
         output.finish()
     return 0 if complete else 1
@@ -61,7 +72,9 @@ def _report(message: str) -> None:
         print(f"trio-stt: {message}", file=sys.stderr)
 
 
-async def _transcribe_all(server_state: ServerState, files: Sequence[str], output: TranscriptOutput) -> bool:
+async def _transcribe_all(
+    server_state: ServerState, files: Sequence[str], output: TranscriptOutput, channels: str | int
+) -> bool:
     """Transcribe the files in order; return whether all of them are complete.
 
     Raises:
@@ -86,7 +99,7 @@ async def _transcribe_all(server_state: ServerState, files: Sequence[str], outpu
                 _report(str(error))
                 complete = False
             else:
-                complete &= await _transcribe(server_state, sound, output)
+                complete &= await _transcribe(server_state, sound, output, channels)
         nursery.cancel_scope.cancel()
     return complete
 
@@ -129,9 +142,9 @@ async def _open(name: str) -> Sound:
     return await decode_in_thread(shown, partial(read_sound, source, name=shown, is_copy=is_copy))
 
 
-async def _transcribe(server_state: ServerState, sound: Sound, output: TranscriptOutput) -> bool:
+async def _transcribe(server_state: ServerState, sound: Sound, output: TranscriptOutput, channels: str | int) -> bool:
+    """Transcribe one sound, or each of its channels in a session of its own; return whether it is complete."""
     complete, spoke = True, False
-    output.begin(sound.name)
 
     def add(segment: SpokenSegment) -> None:
         nonlocal spoke
@@ -143,6 +156,15 @@ async def _transcribe(server_state: ServerState, sound: Sound, output: Transcrip
         complete = False
         _report(message)
 
+    try:
+        chosen = chosen_channels(sound, channels)
+        sounds = [sound, *[await trio.to_thread.run_sync(sound.again) for _ in chosen[1:]]]
+    except AudioFileError as error:
+        sound.close()
+        _report(str(error))
+        return False
+    output.begin(sound.name)
+    merger = ChannelMerger(filter(None, chosen), add)
     with tqdm(
         total=round(sound.length_s, 1) if sound.length_s else None,
         desc=sound.name,
@@ -150,8 +172,27 @@ async def _transcribe(server_state: ServerState, sound: Sound, output: Transcrip
         disable=not sys.stderr.isatty(),
         bar_format=_PROGRESS if sound.length_s else _PROGRESS_WITHOUT_TOTAL,
     ) as progress:
-        client = SoundClient(sound, on_segment=add, on_error=fail, on_read=progress.update)
-        await client.transcribe(server_state, server_state.settings)
+        clients = [
+            SoundClient(
+                each,
+                on_segment=add if channel is None or len(chosen) == 1 else partial(merger.add, channel),
+                on_error=fail,
+                on_read=progress.update if each is sound else lambda _: None,
+                channel=channel,
+            )
+            for each, channel in zip(sounds, chosen, strict=True)
+        ]
+
+        async def run(client: SoundClient, channel: int | None) -> None:
+            try:
+                await client.transcribe(server_state, server_state.settings)
+            finally:
+                if channel is not None:
+                    merger.end(channel)
+
+        async with trio.open_nursery() as nursery:
+            for client, channel in zip(clients, chosen, strict=True):
+                nursery.start_soon(run, client, channel)
     if complete and not spoke:
-        _report(f"{sound.name}: {'no speech was found' if client.length_s else 'contains no audio'}")
+        _report(f"{sound.name}: {'no speech was found' if clients[0].length_s else 'contains no audio'}")
     return complete

@@ -5,7 +5,8 @@ Text is written as soon as it is final, the other formats at the end of a file, 
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path, PurePath
 from typing import TextIO
@@ -13,7 +14,8 @@ from typing import TextIO
 from tqdm import tqdm
 
 from trio_stt.errors import SettingError, TrioSttError
-from trio_stt.protocol.transcript_formats import FORMATS, SpokenSegment, as_text
+from trio_stt.protocol.subtitles import SubtitleLayout, as_srt, as_vtt
+from trio_stt.protocol.transcript_formats import SpokenSegment, as_json, as_text
 
 _EXTENSIONS = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
 _ONE_SOUND_FORMATS = frozenset({"srt", "vtt"})
@@ -27,7 +29,8 @@ class TranscriptOutput:
     """Writes the transcripts of sounds, one after the other.
 
     Args:
-        format_name: A key of `FORMATS`.
+        format_name: One of "text", "json", "srt" and "vtt".
+        layout: Of subtitles.
         target: A file, or a folder that exists or whose name ends in a separator; None for standard output.
         inputs: The names of all sounds. None of them is overwritten.
 
@@ -36,8 +39,16 @@ class TranscriptOutput:
         OutputError: Standard output is closed, or the target cannot be created.
     """
 
-    def __init__(self, format_name: str, target: str | None = None, *, inputs: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        format_name: str,
+        target: str | None = None,
+        *,
+        inputs: Sequence[str] = (),
+        layout: SubtitleLayout | None = None,
+    ) -> None:
         self._format_name = format_name
+        self._layout = layout or SubtitleLayout()
         self._inputs = inputs
         self._names_sounds = len(inputs) > 1 and format_name == "text"
         self._folder = Path(target) if target is not None and _is_folder(target) else None
@@ -53,7 +64,7 @@ class TranscriptOutput:
         elif target is not None:
             self._stream = self._open(Path(target))
         else:
-            self._stream = _standard_output(format_name)
+            self._stream = self._standard_output()
 
     def begin(self, name: str) -> None:
         """Begin the transcript of a sound.
@@ -87,7 +98,25 @@ class TranscriptOutput:
             file = path.open("w", encoding="utf-8")
         except OSError as error:
             raise OutputError(f"--output: {path} cannot be created: {error.strerror}") from None
-        return _Stream(file, name=str(path), format_name=self._format_name, is_own=True)
+        return _Stream(file, name=str(path), write=self._writer(), is_own=True)
+
+    def _standard_output(self) -> "_Stream":
+        if sys.stdout is None:
+            raise OutputError("the transcript cannot be written: standard output is closed")
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # also on a console with another encoding
+        return _Stream(sys.stdout, name="standard output", write=self._writer(), is_own=False)
+
+    def _writer(self) -> Callable[[Sequence[SpokenSegment]], str] | None:
+        """Writes all segments at the end; None where each is written at once."""
+        match self._format_name:
+            case "json":
+                return as_json
+            case "srt":
+                return partial(as_srt, layout=self._layout)
+            case "vtt":
+                return partial(as_vtt, layout=self._layout)
+        return None
 
     def _file_name(self, name: str) -> str:
         stem = "standard input" if name == "-" else PurePath(name).stem
@@ -103,10 +132,12 @@ class TranscriptOutput:
 class _Stream:
     """An open file or standard output, for one transcript or several."""
 
-    def __init__(self, file: TextIO, *, name: str, format_name: str, is_own: bool) -> None:
+    def __init__(
+        self, file: TextIO, *, name: str, write: Callable[[Sequence[SpokenSegment]], str] | None, is_own: bool
+    ) -> None:
         self._file = file
         self._name = name
-        self._format_name = format_name
+        self._write_all = write
         self._is_own = is_own
         self._segments: list[SpokenSegment] = []
         self._has_failed = self._has_text = False
@@ -115,15 +146,15 @@ class _Stream:
         self._write(f"{'' if not self._has_text else chr(10)}==> {name} <==\n")
 
     def add(self, segment: SpokenSegment) -> None:
-        if self._format_name == "text":
+        if self._write_all is None:
             self._write(as_text([segment]))
         else:
             self._segments.append(segment)
 
     def finish(self) -> None:
         try:
-            if self._format_name != "text" and not self._has_failed:
-                self._write(FORMATS[self._format_name](self._segments))
+            if self._write_all is not None and not self._has_failed:
+                self._write(self._write_all(self._segments))
         finally:
             if self._is_own:
                 self._file.close()
@@ -153,11 +184,3 @@ def _create_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"--output: the folder {folder} cannot be created: {error.strerror}") from None
-
-
-def _standard_output(format_name: str) -> _Stream:
-    if sys.stdout is None:
-        raise OutputError("the transcript cannot be written: standard output is closed")
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # also on a console with another encoding
-    return _Stream(sys.stdout, name="standard output", format_name=format_name, is_own=False)

@@ -1,11 +1,9 @@
-"""How transcripts are written: text, JSON, SubRip and WebVTT. Pure: segments in, text out."""
+"""Transcripts of files: their segments, and how they are written as text and JSON; `subtitles` has the others. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
-import pysubs2
 
 from trio_stt.protocol.segment import Piece
 
@@ -22,6 +20,7 @@ class SpokenSegment:
         text: Its words.
         pieces: When each was spoken, as far as the engine says.
         language: Code of its language, where the model detected it; else empty.
+        channel: The channel that it was spoken on, from 1; None where channels are mixed.
     """
 
     file: str
@@ -31,6 +30,7 @@ class SpokenSegment:
     text: str
     pieces: tuple[Piece, ...] = ()
     language: str = ""
+    channel: int | None = None
 
 
 class _JsonSegment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -40,42 +40,26 @@ class _JsonSegment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     end: float
     text: str
     pieces: tuple[Piece, ...] = ()
+    channel: int | None = None
+
+
+def speaker_prefix(segment: SpokenSegment) -> str:
+    """What text formats write before an utterance: the speaker, if each has a channel."""
+    return "" if segment.channel is None else f"Speaker {segment.channel}: "
 
 
 def as_text(segments: Sequence[SpokenSegment]) -> str:
     """One line for each utterance."""
-    return "".join(f"{segment.text}\n" for segment in segments)
+    return "".join(f"{speaker_prefix(segment)}{segment.text}\n" for segment in segments)
 
 
 def as_json(segments: Sequence[SpokenSegment]) -> str:
-    """A JSON array with one object for each utterance: `file`, `segmentId`, `start`, `end`, `text`, maybe `pieces`."""
-    rows = [_JsonSegment(s.file, s.segment_id, round(s.start, 3), round(s.end, 3), s.text, s.pieces) for s in segments]
+    """A JSON array with an object for each utterance: `file`, `segmentId`, `start`, `end`, `text`.
+
+    It has `pieces` if the engine gives times, and `channel` if each channel was transcribed on its own.
+    """
+    rows = [
+        _JsonSegment(s.file, s.segment_id, round(s.start, 3), round(s.end, 3), s.text, s.pieces, s.channel)
+        for s in segments
+    ]
     return msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n"
-
-
-def as_srt(segments: Sequence[SpokenSegment]) -> str:
-    """SubRip."""
-    return _subtitles(segments, "srt") if segments else ""
-
-
-def as_vtt(segments: Sequence[SpokenSegment]) -> str:
-    """WebVTT. Markup characters in the text are escaped, as the W3C's WebVTT requires."""
-    return _subtitles([replace(segment, text=escape(segment.text, quote=False)) for segment in segments], "vtt")
-
-
-FORMATS: Mapping[str, Callable[[Sequence[SpokenSegment]], str]] = {
-    "text": as_text,
-    "json": as_json,
-    "srt": as_srt,
-    "vtt": as_vtt,
-}
-
-
-def _subtitles(segments: Sequence[SpokenSegment], format_name: str) -> str:
-    subtitles = pysubs2.SSAFile()
-    for segment in segments:
-        cue = pysubs2.SSAEvent(start=round(segment.start * 1000), end=round(segment.end * 1000))
-        cue.plaintext = segment.text
-        subtitles.append(cue)
-    # Without keep_ssa_tags, the writer takes braces in the text for markup and drops what they hold.
-    return subtitles.to_string(format_name, keep_ssa_tags=True).rstrip("\n") + "\n"

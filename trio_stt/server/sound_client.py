@@ -46,6 +46,7 @@ class SoundClient:
         on_error: Called with a message for each part that could not be read or transcribed; the rest is transcribed.
         start: What the session is asked for.
         on_read: Called with the seconds of audio of each block that was read.
+        channel: Which channel to send, from 1; None for a mix of all.
 
     Attributes:
         length_s: Seconds of audio that were read.
@@ -62,6 +63,7 @@ class SoundClient:
         on_error: Callable[[str], object],
         on_read: Callable[[float], object] = lambda _: None,
         start: Start | None = None,
+        channel: int | None = None,
     ) -> None:
         self.length_s = 0.0
         self.complete = True
@@ -70,7 +72,7 @@ class SoundClient:
         self._on_error = on_error
         self._on_read = on_read
         self._start = start or Start()
-        self._blocks = sound.mono_blocks()
+        self._blocks = sound.mono_blocks(channel)
         self._packets: deque[bytes] = deque()
         self._session: Session
         self._max_backlog_s = 0.0

@@ -19,7 +19,7 @@ from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from trio_stt.errors import AudioFileError
 from trio_stt.sound.decoder import DamagedSound, Decoder, NoAudioFound
 from trio_stt.sound.sndfile import SndfileDecoder
-from trio_stt.sound.source import open_source, shown_name
+from trio_stt.sound.source import duplicate, open_source, shown_name
 
 _RATES_HZ = (2_000, 768_000)
 """Lowest and highest sample rate of a file. Rates that a session does not take are resampled here."""
@@ -83,12 +83,28 @@ class Sound:
         if stream is not None:
             yield stream.resample_chunk(np.empty((0, decoder.channels), np.float32), last=True)
 
-    def mono_blocks(self) -> Iterator[NDArray[np.int16]]:
-        """Its audio in one channel: int16, shape (n,), at `rate_hz`; raises as `blocks` does."""
+    def mono_blocks(self, channel: int | None = None) -> Iterator[NDArray[np.int16]]:
+        """Its audio in one channel: int16, shape (n,), at `rate_hz`; raises as `blocks` does.
+
+        Args:
+            channel: Which of its channels, from 1; None for a mix of all.
+        """
         downmixer = Downmixer()
         for block in self.blocks():
+            if channel is not None:
+                yield to_int16(np.ascontiguousarray(block[:, channel - 1]))
+                continue
             pcm = to_int16(np.ascontiguousarray(block).reshape(-1)).astype("<i2", copy=False).tobytes()
             yield downmixer.push(pcm, channels=self.channels, rate_hz=self.rate_hz)
+
+    def again(self) -> "Sound":
+        """Open the same sound once more, from its start.
+
+        Raises:
+            AudioFileError: It cannot be opened any more.
+        """
+        source = duplicate(self.source, is_copy=self.is_copy)
+        return read_sound(source, name=self.name, max_length_s=self.max_length_s, is_copy=self.is_copy)
 
     def close(self) -> None:
         """Close the decoder and the file."""

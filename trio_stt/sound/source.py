@@ -42,6 +42,24 @@ def open_source(name: str) -> tuple[BinaryIO, bool]:
         return _copied(source, name), True
 
 
+def duplicate(source: BinaryIO, *, is_copy: bool) -> BinaryIO:
+    """Another open file of the same content, whose position is its own.
+
+    Raises:
+        AudioFileError: It cannot be opened or copied.
+    """
+    try:
+        if not is_copy:
+            return Path(source.name).open("rb", buffering=0)
+        position = source.tell()
+        source.seek(0)
+        copy = _copied(source, "-")
+        source.seek(position)
+    except OSError as error:
+        raise AudioFileError(f"{source.name}: cannot be opened: {error.strerror or error}") from None
+    return copy
+
+
 def shown_name(name: str) -> str:
     """A file's name as it can be printed, also where it is not UTF-8."""
     return name.encode(errors="replace").decode()

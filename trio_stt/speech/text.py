@@ -9,17 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Burmese
-    (0x1780, 0x17FF),  # Khmer
-    (0x3040, 0x30FF),  # Hiragana, Katakana
-    (0x3400, 0x9FFF),  # Chinese characters
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
-"""Unicode blocks of scripts that put no space between words. There, each character counts as a word."""
-
+from trio_stt.protocol.scripts import is_unspaced
 
 _REPEATED_SEPARATOR = re.compile(r"([,;:、\uff0c])(?:\s*\1)+")
 """Separators that an engine wrote twice, such as Moonshine's "In short,, the period"."""
@@ -68,7 +58,7 @@ def words(normal: str) -> Iterator[tuple[int, int]]:
             if start < position:
                 yield start, position
             start = position + 1
-        elif _is_unspaced(character):
+        elif is_unspaced(character):
             if start < position:
                 yield start, position
             yield position, position + 1
@@ -82,7 +72,7 @@ def ends_word(normal: str, end: int) -> bool:
     return (
         end == len(normal)
         or normal[end] == " "
-        or (end > 0 and (_is_unspaced(normal[end - 1]) or _is_unspaced(normal[end])))
+        or (end > 0 and (is_unspaced(normal[end - 1]) or is_unspaced(normal[end])))
     )
 
 
@@ -98,11 +88,6 @@ def _fold(character: str) -> str:
     """The normalised characters that one raw character gives; any white space among them as a space."""
     folded = unicodedata.normalize("NFKC", character).casefold()
     return "".join(" " if c.isspace() else c for c in folded if not unicodedata.category(c).startswith("P"))
-
-
-def _is_unspaced(character: str) -> bool:
-    """Whether a character, or none, belongs to a script without spaces between words."""
-    return character >= "\u0e00" and any(low <= ord(character) <= high for low, high in _UNSPACED)
 
 
 def without_repeated_separators(text: str) -> str:
@@ -124,4 +109,4 @@ def finalize_text(text: str) -> str:
     if not text[-1].isalnum():
         return text
     last_letter = next((character for character in reversed(text) if character.isalpha()), "")
-    return text if _is_unspaced(last_letter) else text + "."
+    return text if is_unspaced(last_letter) else text + "."

@@ -43,14 +43,14 @@ def test_json() -> None:
         (
             ResponseFormat.SRT,
             "text/plain; charset=utf-8",
-            "1\n00:00:01,000 --> 00:00:02,000\nGood day, Ada.\n\n2\n00:00:03,000 --> 00:00:03,500\nIs 1 < 2?\n",
+            "1\n00:00:01,000 --> 00:00:02,000\nGood day, Ada.\n\n2\n00:00:03,000 --> 00:00:03,800\nIs 1 < 2?\n",
         ),
         (
             ResponseFormat.VTT,
             "text/vtt; charset=utf-8",
             (
                 "WEBVTT\n\n1\n00:00:01.000 --> 00:00:02.000\nGood day, Ada.\n\n"
-                "2\n00:00:03.000 --> 00:00:03.500\nIs 1 &lt; 2?\n"
+                "2\n00:00:03.000 --> 00:00:03.800\nIs 1 &lt; 2?\n"
             ),
         ),
     ],

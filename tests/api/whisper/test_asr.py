@@ -85,10 +85,10 @@ def test_inference_takes_the_fields_of_whisper_cpp() -> None:
     [
         (Output.TXT, "Good day.\nIs\tit?\n"),
         (Output.TSV, "start\tend\ttext\n1000\t2000\tGood day.\n3000\t3500\tIs it?\n"),
-        (Output.SRT, "1\n00:00:01,000 --> 00:00:02,000\nGood day.\n\n2\n00:00:03,000 --> 00:00:03,500\nIs\tit?\n"),
+        (Output.SRT, "1\n00:00:01,000 --> 00:00:02,000\nGood day.\n\n2\n00:00:03,000 --> 00:00:03,800\nIs it?\n"),
         (
             Output.VTT,
-            "WEBVTT\n\n1\n00:00:01.000 --> 00:00:02.000\nGood day.\n\n2\n00:00:03.000 --> 00:00:03.500\nIs\tit?\n",
+            "WEBVTT\n\n1\n00:00:01.000 --> 00:00:02.000\nGood day.\n\n2\n00:00:03.000 --> 00:00:03.800\nIs it?\n",
         ),
     ],
 )

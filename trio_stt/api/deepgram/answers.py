@@ -7,6 +7,7 @@ import msgspec
 from trio_stt.api.deepgram.messages import Alternative, ResultMetadata, Word
 from trio_stt.api.deepgram.options import ListenOptions
 from trio_stt.api.deepgram.words import alternative, confidence_of, exact_s
+from trio_stt.protocol.scripts import joined
 from trio_stt.protocol.transcript_formats import SpokenSegment
 
 
@@ -95,7 +96,7 @@ def file_answer(
     """
     spoken = [alternative(segment) for segment in segments]
     words = [word for each in spoken for word in each.words]
-    text = " ".join(each.transcript for each in spoken)
+    text = joined(each.transcript for each in spoken)
     knows_language = options.detect_language and bool(language)
     channel = _FileChannel(
         alternatives=[

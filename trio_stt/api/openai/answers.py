@@ -8,7 +8,9 @@ import msgspec
 
 from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
 from trio_stt.protocol.openai_errors import ErrorBody
-from trio_stt.protocol.transcript_formats import SpokenSegment, as_srt, as_vtt
+from trio_stt.protocol.scripts import joined, space_between
+from trio_stt.protocol.subtitles import as_srt, as_vtt
+from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.protocol.word_times import words_of
 
 
@@ -89,8 +91,8 @@ class TextDone(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.
 
 
 def joined_text(segments: Sequence[SpokenSegment]) -> str:
-    """The text of all utterances, joined by spaces."""
-    return " ".join(segment.text for segment in segments)
+    """The text of all utterances, with spaces between them where the script has spaces."""
+    return joined(segment.text for segment in segments)
 
 
 def body(
@@ -136,7 +138,7 @@ def logprobs(segments: Sequence[SpokenSegment]) -> list[Logprob] | None:
         if not words or any(word.confidence is None for word in words):
             return None
         for word in words:
-            token = f" {word.text}" if found else word.text
+            token = space_between(found[-1].token, word.text) + word.text if found else word.text
             found.append(Logprob(token, list(token.encode()), _log(word.confidence)))
     return found
 

@@ -27,6 +27,7 @@ from trio_stt.api.openai.transcription_request import (
 from trio_stt.api.request_error import RequestError
 from trio_stt.api.upload import Upload, with_request_errors
 from trio_stt.languages import language_name
+from trio_stt.protocol.scripts import space_between
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
 
@@ -119,7 +120,7 @@ class _EventStream(ResponseBody):
         with_logprobs = self._with_logprobs
 
         def send(segment: SpokenSegment) -> None:
-            space = " " if segments else ""
+            space = space_between(segments[-1].text, segment.text) if segments else ""
             segments.append(segment)
             delta = TextDelta(delta=space + segment.text, logprobs=logprobs([segment]) if with_logprobs else None)
             if self._with_times:

@@ -6,7 +6,8 @@ import msgspec
 
 from trio_stt.api.openai.answers import Segment, joined_text, whisper_segments
 from trio_stt.api.whisper.asr_request import AsrRequest, Output
-from trio_stt.protocol.transcript_formats import SpokenSegment, as_srt, as_text, as_vtt
+from trio_stt.protocol.subtitles import as_srt, as_vtt
+from trio_stt.protocol.transcript_formats import SpokenSegment, as_text
 from trio_stt.protocol.word_times import words_of
 
 
