@@ -17,6 +17,7 @@ PROSE = [
 OTHER_FLAGS = frozenset(
     {
         *("--scope", "--name", "--format"),  # flags of other commands of trio-stt
+        *("--channels", "--max-line-width", "--max-lines"),  # of transcribe
         *("--group", "--extra"),  # of uv
         *("--no-cache-dir", "--upgrade", "--force"),  # of pip, pipx and uv
         *("--bind", "--graceful-timeout"),  # of hypercorn
