@@ -13,9 +13,9 @@ from trio_stt.settings import load_settings
     ("names", "code"),
     [
         (["en", "EN", "en-US", "en_GB", "English", " english ", "eng", "en_US.UTF-8", "en-GB-oed"], "en"),
-        (["zh", "zh_CN", "zh-TW", "zh-Hant-HK", "Chinese", "Mandarin", "cmn", "zho", "chi"], "zh"),
+        (["zh", "zh_CN", "zh-TW", "zh-Hant-HK", "Chinese", "Mandarin", "cmn", "zho", "chi", "中文"], "zh"),
         (["yue", "Cantonese", "zh-yue"], "yue"),
-        (["de", "de_AT@euro", "German", "deu", "ger"], "de"),
+        (["de", "de_AT@euro", "German", "deu", "ger", "Deutsch"], "de"),
         (["no", "nb", "nb-NO", "Norwegian", "Bokmål"], "no"),
         (["nn", "nynorsk"], "nn"),
         (["he", "iw", "Hebrew"], "he"),

@@ -31,10 +31,12 @@ bokmal no; bokmål no; burmese my; castilian es; farsi fa; flemish nl; haitian h
 moldavian ro; moldovan ro; panjabi pa; pushto ps; sinhalese si; valencian ca;
 alb sq; arm hy; baq eu; bur my; chi zh; cze cs; dut nl; fre fr; geo ka; ger de; gre el; ice is; mac mk; mao mi; may ms;
 per fa; rum ro; slo sk; tib bo; wel cy;
+deutsch de; español es; espanol es; français fr; francais fr; italiano it; nederlands nl; polski pl; português pt;
+portugues pt; svenska sv; türkçe tr; русский ru; українська uk; 中文 zh; 粤语 yue; 日本語 ja; 한국어 ko;
 cmn zh; in id; iw he; ji yi; jv jw; mo ro; nb no; nob no; zh-yue yue
 """
-"""Further names with their codes: English ones, the bibliographic codes of ISO 639-2, then withdrawn codes and those of
-a part or a whole for which models have one code."""
+"""Further names with their codes: English ones, the bibliographic codes of ISO 639-2, some languages by their own name,
+then withdrawn codes and those of a part or a whole for which models have one code."""
 
 
 def _rows(table: str, columns: int) -> list[list[str]]:

@@ -302,6 +302,9 @@ def test_multilingual_model_detects_the_language_of_each_clip_unless_set(
     french = load_with(brief, model=path, language="FR")
     (transcript,) = french.transcribe(batch_of(clips[0]))
     assert transcript.language == "fr"
+    (german,) = french.transcribe(batch_of(clips[0], hints=Hints(language="de")))
+    assert german.language == "de"
+    assert french.transcribe(batch_of(clips[0], hints=Hints(language="auto"))) == [together[0]]
     assert french.info.translates
     (translated,) = french.transcribe(batch_of(clips[0], hints=Hints(translate=True)))
     assert translated != transcript

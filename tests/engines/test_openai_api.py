@@ -75,6 +75,15 @@ def test_missing_key_and_language_are_not_sent(server: TranscriptionServer) -> N
     assert set(server.requests[0].form) == {"model", "response_format"}
 
 
+def test_request_chooses_its_language_and_prompt(server: TranscriptionServer) -> None:
+    engine = load_with(server, language="en")
+    for hints in (Hints(language="de", prompt="Ada"), Hints(language="auto"), Hints()):
+        engine.transcribe(batch_of(ONE, hints=hints))
+    engine.close()
+    forms = [(request.form.get("language"), request.form.get("prompt")) for request in server.requests]
+    assert forms == [(["de"], ["Ada"]), (None, None), (["en"], None)]
+
+
 def test_environment_names_server_and_key(server: TranscriptionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url.removesuffix("/v1"))
     monkeypatch.setenv("MY_KEY", KEY)

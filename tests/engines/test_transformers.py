@@ -120,8 +120,11 @@ def test_parakeet_with_backend_transformers(name: str, written: Path, clips: lis
 def test_whisper_detects_the_language_of_each_clip_unless_set(written: Path, clips: list[NDArray[np.float32]]) -> None:
     found = load_from(written / "whisper").transcribe(batch_of(*clips))
     assert {transcript.language for transcript in found} <= {"en", "de", "fr"}
-    transcripts = load_from(written / "whisper", language="DE").transcribe(batch_of(*clips))
-    assert {transcript.language for transcript in transcripts} == {"de"}
+    german = load_from(written / "whisper", language="DE")
+    assert {transcript.language for transcript in german.transcribe(batch_of(*clips))} == {"de"}
+    assert german.transcribe(batch_of(*clips, hints=Hints(language="auto"))) == found
+    french = german.transcribe(batch_of(*clips, hints=Hints(language="fr")))
+    assert {transcript.language for transcript in french} == {"fr"}
     with pytest.raises(SettingError, match="engine transformers: language 'tlh' is unknown to "):
         load_from(written / "whisper", language="tlh")
 

@@ -102,8 +102,12 @@ def test_multilingual_model_detects_the_language_unless_set(tmp_path: Path, beck
     (found,) = load_with(brief, model=str(path), language=None).transcribe(batch_of(beckett[:16_000]))
     assert found.language is not None
     assert len(found.language) in (2, 3)
-    (transcript,) = load_with(brief, model=str(path), language="FR").transcribe(batch_of(beckett[:16_000]))
+    french = load_with(brief, model=str(path), language="FR")
+    (transcript,) = french.transcribe(batch_of(beckett[:16_000]))
     assert transcript.language == "fr"
+    (german,) = french.transcribe(batch_of(beckett[:16_000], hints=Hints(language="de")))
+    assert german.language == "de"
+    assert french.transcribe(batch_of(beckett[:16_000], hints=Hints(language="auto"))) == [found]
 
 
 @pytest.mark.contract("8.3")

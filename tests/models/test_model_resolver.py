@@ -75,13 +75,13 @@ def test_language_without_an_engine_chooses_a_model_and_downloads_it(
     given = ["transcribe", "--language", "de-AT", "--download-root", root, "--no-model-warmup", str(sound)]
     assert main([*given, "--offline"]) == 2
     assert capsys.readouterr().err == (
-        "trio-stt: language: offline is on, and no model on this machine has german; without it, run"
+        "trio-stt: language: offline is on, and no model on this machine has German; without it, run"
         f" `trio-stt models pull {NAME} --engine {ENGINE}`\n"
     )
     assert main(given) == 0
     assert web.requests
     lines = capsys.readouterr().err
-    assert f"language german: engine {ENGINE} with model {NAME}, the best of the catalogue for german" in lines
+    assert f"language German: engine {ENGINE} with model {NAME}, the best of the catalogue for German" in lines
     assert main([*given, "--offline"]) == 0, "the model is on this machine now"
     assert main(["transcribe", "--language", "Klingon", str(sound)]) == 2
     assert "no model of the catalogue has 'klingon'" in capsys.readouterr().err

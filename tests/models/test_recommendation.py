@@ -37,8 +37,8 @@ def test_best_model_for_live_speech(language: str, model: tuple[str, str] | None
 
 
 def test_reason_quotes_the_published_rate() -> None:
-    assert best_live("de")[1].endswith("for german that a CPU runs live (5.04 % of words wrong, FLEURS)")  # type: ignore[index]
-    assert best_live("tr")[1].endswith("for turkish that a CPU runs live")  # type: ignore[index]
+    assert best_live("de")[1].endswith("for German that a CPU runs live (5.04 % of words wrong, FLEURS)")  # type: ignore[index]
+    assert best_live("tr")[1].endswith("for Turkish that a CPU runs live")  # type: ignore[index]
 
 
 @pytest.mark.parametrize("language", ["en", "de", "ja"])

@@ -81,7 +81,7 @@ def recommend(settings: Settings, *, as_json: bool) -> int:
     cache, cores = cache_of(settings), usable_cores()
     candidates = [_Candidate(entry, _is_present(entry, cache)) for entry in by_words(language)]
     if not candidates:
-        raise SettingError(f"language: no model of the catalogue has {language_name(language)!r}")
+        raise SettingError(f"language: no model of the catalogue has {language!r}")
     found = _measured(candidates, settings, language, cores)
     live = [each for each in found if each.speakers]
     if as_json:

@@ -132,11 +132,11 @@ def choose_for_language(language: str, store: ModelCache, *, offline: bool) -> M
     Raises:
         SettingError: There is none.
     """
-    name = language_name(language)
+    name = language_name(language).capitalize()
     best = best_live(language)
     if best is None:
         raise SettingError(
-            f"language: no model of the catalogue has {name!r}; choose a model that does with --engine and --model"
+            f"language: no model of the catalogue has {language!r}; choose a model that does with --engine and --model"
         )
     if offline:
         missing, best = best[0], best_live(language, lambda entry: store.find(entry) is not None)

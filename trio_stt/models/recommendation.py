@@ -79,7 +79,7 @@ def best_live(language: str, has: Callable[[ModelSpec], bool] = lambda _: True) 
     if not found:
         return None
     first = [key for key in catalogue.FIRST_CHOICES if key in {(entry.engine, entry.name) for entry in found}]
-    reason = f"the best of the catalogue for {language_name(language)}"
+    reason = f"the best of the catalogue for {language_name(language).capitalize()}"
     if not first:
         return found[0], reason
     entry = next(entry for entry in found if (entry.engine, entry.name) == first[0])
