@@ -39,7 +39,7 @@ class FakeClient:
         self.state = state
         self.log: list[str] = []
 
-    def partial(self, *_: Any) -> None:
+    def partial(self, *_: Any, **__: Any) -> None:
         self.log.append("partial")
 
     def warning(self, message: str) -> None:
