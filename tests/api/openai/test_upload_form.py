@@ -46,6 +46,11 @@ def test_pieces_change_nothing(sound: bytes, piece_bytes: int) -> None:
     assert decode(body(parts), piece_bytes) == (sound, {"model": ["whisper-1"], "include[]": ["x", "y"]})
 
 
+def test_other_files_are_ignored() -> None:
+    parts = [('"cover"; filename="a.png"', b"\x80" * (MAX_FIELD_BYTES + 1)), ('"file"', b"RIFF")]
+    assert decode(body(parts), 1000) == (b"RIFF", {})
+
+
 def test_file_without_a_file_name_is_the_file() -> None:
     assert decode(body([('"file"', b"RIFF")]), 1000)[0] == b"RIFF"
 

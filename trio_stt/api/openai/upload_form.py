@@ -40,6 +40,7 @@ class UploadForm:
         self._file_field = file_field
         self._fields: dict[str, list[str]] = {}
         self._name = ""  # of the part that is being decoded
+        self._is_text = False
         self._value = bytearray()
         self._has_file = False
         self._complete = False
@@ -74,11 +75,12 @@ class UploadForm:
                     case Field(name=name) | File(name=name):
                         # werkzeug returns None for a part without a name.
                         self._name = cast("str | None", name) or ""
+                        self._is_text = isinstance(event, Field)
                         self._has_file |= self._name == self._file_field
                     case Data(data=part, more_data=more):
                         if self._name == self._file_field:
                             sound += part
-                        else:
+                        elif self._is_text:  # other files are ignored
                             self._add(part, more=more)
                     case Epilogue():
                         self._complete = True
