@@ -118,9 +118,7 @@ class _QuartWire:
 def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admission: WebSocketAdmission) -> Blueprint:
     """The route of one dialect."""
     routes = Blueprint(name, __name__)
-    routes.get(spec.path)(upgrade_required)
-    if spec.http_routes is not None:
-        routes.register_blueprint(spec.http_routes)
+    _add_http_routes(routes, spec)
 
     @routes.websocket(spec.path)
     async def admit() -> Response | None:
@@ -167,6 +165,13 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
             await drain_after_close()
 
     return routes
+
+
+def _add_http_routes(routes: Blueprint, spec: DialectSpec) -> None:
+    if spec.path != "/":  # there is the page
+        routes.get(spec.path)(upgrade_required)
+    if spec.http_routes is not None:
+        routes.register_blueprint(spec.http_routes)
 
 
 async def _accept(spec: DialectSpec) -> None:

@@ -21,6 +21,7 @@ from trio_stt.api.http import http_routes
 from trio_stt.api.openai.route import openai_routes
 from trio_stt.api.openai_realtime.route import realtime_spec
 from trio_stt.api.realtimestt.route import ws_routes
+from trio_stt.api.vosk.route import VOSK_SPEC
 from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.api.whisper.route import whisper_routes
 from trio_stt.api.wyoming.server import WyomingServer
@@ -35,7 +36,11 @@ from trio_stt.settings.access_settings import DIALECTS
 
 def dialect_specs(server_state: ServerState) -> dict[str, DialectSpec]:
     """Every dialect on the server's port, by its name in the setting `dialects`."""
-    return {"openai-realtime": realtime_spec(server_state), "deepgram": listen_spec(server_state)}
+    return {
+        "openai-realtime": realtime_spec(server_state),
+        "deepgram": listen_spec(server_state),
+        "vosk": VOSK_SPEC,
+    }
 
 
 def _wanted_dialects(settings: Settings) -> list[str]:

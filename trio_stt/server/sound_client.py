@@ -136,7 +136,7 @@ class SoundClient:
             if isinstance(event, Error):
                 self._on_error(f"{self._sound.name}: {event.message}")
             elif isinstance(event, Final):
-                self._on_segment(_segment(self._sound.name, event))
+                self._on_segment(spoken_segment(self._sound.name, event))
 
     def abort(self) -> None:
         """Do nothing: passing on an event never blocks for long."""
@@ -180,7 +180,8 @@ async def decode_in_thread(name: str, call: Callable[[], _T]) -> _T:
     raise AudioFileError(f"{name}: cannot be read: its decoder does not answer for {_MAX_READ_S:g} s")
 
 
-def _segment(name: str, final: Final) -> SpokenSegment:
+def spoken_segment(name: str, final: Final) -> SpokenSegment:
+    """The utterance of a final; `name` is that of the file."""
     segment = final.segment
     assert segment is not msgspec.UNSET  # noqa: S101 - every final of ours names its segment
     start_s, end_s = segment.audio_start_seconds, segment.audio_end_seconds

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from trio_stt.settings.option import SettingsGroup, UserPath, active, new_sessions, startup
 
-DIALECTS: tuple[str, ...] = ("openai-realtime", "deepgram")
+DIALECTS: tuple[str, ...] = ("openai-realtime", "deepgram", "vosk")
 """Every dialect that listens on the port of the server."""
 
 
