@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import trio
+from msgspec import UNSET
 
-from tests.contract.fixtures import PAUSE_S
+from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
 from tests.support.conversation import Batch, server_fixture
 from trio_stt.dsp.g711 import Law, decode
@@ -215,6 +216,24 @@ async def test_segment_times_are_consistent_at_any_speed() -> None:
             assert isinstance(final.duration_seconds, float)
             assert final.duration_seconds > 0
             assert abs(final.recording_ended_at - final.recording_started_at - final.duration_seconds) < 1e-5
+        # Each but the last was cut, and says so.
+        segments = [final.segment for final in client.of(Final)]
+        assert [isinstance(segment, Segment) and segment.cut for segment in segments] == [True, True, UNSET]
+
+
+@virtual_time
+async def test_partials_say_up_to_where_their_audio_reaches() -> None:
+    async with server_fixture() as server:
+        client = await server.connect()
+        client.command("start")
+        client.pause(0.32)
+        await talk(client, 1111, 3.0)
+        client.command("stop")
+        await client.until(Final)
+        ends = [partial.audio_end_seconds for partial in client.of(Realtime)]
+        assert ends
+        assert all(isinstance(end_s, float) and 0.32 < end_s <= 3.32 for end_s in ends)
+        assert ends == sorted(ends)  # type: ignore[type-var] # all are numbers, as above
 
 
 @pytest.mark.contract("4.7")
