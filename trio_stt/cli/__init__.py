@@ -1,4 +1,4 @@
-"""The command line: `serve`, `transcribe`, `models`, `keys`, `doctor`, `bench` and `completion`.
+"""The command line: `serve`, `transcribe`, `models`, `keys`, `doctor`, `bench`, `plan` and `completion`.
 
 It owns parsing and exit statuses: 0 success, 1 failure, 2 invalid arguments or settings, 130 interrupted. Each command
 is in a module of this package.
@@ -16,6 +16,7 @@ from trio_stt.cli.keys import add_keys_arguments, keys
 from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
+from trio_stt.cli.plan_options import add_plan_arguments
 from trio_stt.cli.transcribe_options import add_transcribe_arguments, subtitle_layout
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.runtime.packages import install_hint
@@ -80,9 +81,11 @@ def _replace_closed_streams() -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     # The commands are imported here so that `--help` and invalid arguments are answered at once.
+    missing = [name for name in ("jiwer", "psutil", "trio_websocket") if not find_spec(name)]
+    if missing and parsed.command in ("bench", "plan"):
+        command = f"{parsed.command}: the package {missing[0]} is not installed"
+        raise SettingError(f"{command}; run `{install_hint('bench')}`")
     if parsed.command == "bench":
-        if missing := [name for name in ("jiwer", "psutil", "trio_websocket") if not find_spec(name)]:
-            raise SettingError(f"bench: the package {missing[0]} is not installed; run `{install_hint('bench')}`")
         from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
 
         return bench(bench_options(parsed))
@@ -104,6 +107,11 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
         from trio_stt.cli.models import models  # noqa: PLC0415 - see above
 
         return models(parsed, settings)
+    if parsed.command == "plan":
+        from trio_stt.cli.plan import PlanOptions, plan  # noqa: PLC0415 - see above
+
+        options = PlanOptions(clients=parsed.clients, share=parsed.share, slack_ms=parsed.slack_ms, bench=parsed.bench)
+        return plan(settings, options)
     if parsed.command == "doctor":
         from trio_stt.cli.doctor import doctor  # noqa: PLC0415 - see above
 
@@ -142,6 +150,7 @@ def _parser() -> Parser:
     add_keys_arguments(commands.add_parser("keys", help="create, list and revoke API keys"))
     bench = commands.add_parser("bench", help="measure a server with many simulated clients")
     add_bench_arguments(bench)
+    add_plan_arguments(commands.add_parser("plan", help="how many servers a number of talkers needs"))
     completion = commands.add_parser("completion", help="print a script that completes commands and flags in a shell")
     completion.add_argument("shell", choices=("bash", "fish", "zsh"))
     return parser

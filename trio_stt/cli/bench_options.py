@@ -34,7 +34,9 @@ class BenchOptions:
     plot: Path | None
 
 
-def _number(minimum: float, maximum: float) -> Callable[[str], float]:
+def number(minimum: float, maximum: float) -> Callable[[str], float]:
+    """The type of an argument that is a number in this range."""
+
     def parse(text: str) -> float:
         try:
             value = float(text)
@@ -49,7 +51,9 @@ def _number(minimum: float, maximum: float) -> Callable[[str], float]:
     return parse
 
 
-def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
+def whole(minimum: int, maximum: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number in this range."""
+
     def parse(text: str) -> int:
         if not text.isdecimal() or not minimum <= int(text) <= maximum:
             raise argparse.ArgumentTypeError(
@@ -88,7 +92,7 @@ def _api_key(text: str) -> str:
 
 
 def _shares(text: str) -> list[float]:
-    share = _number(0, 1)
+    share = number(0, 1)
     return [share(item) for item in text.split(",")]
 
 
@@ -107,7 +111,7 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pid",
-        type=_whole(1, 2**31),
+        type=whole(1, 2**31),
         help="process id of a running server on this machine, to measure its CPU time and memory",
     )
     parser.add_argument(
@@ -118,11 +122,11 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         help="file with the API key that clients send; a key on the command line would be visible to all users",
     )
     how_many = parser.add_mutually_exclusive_group()
-    how_many.add_argument("--clients", type=_whole(1, 1000), default=1, help="number of clients; default: 1")
+    how_many.add_argument("--clients", type=whole(1, 1000), default=1, help="number of clients; default: 1")
     how_many.add_argument(
         "--ramp",
         metavar="MAX",
-        type=_whole(1, 1000),
+        type=whole(1, 1000),
         help="search for the most clients that the server carries, up to this number",
     )
     parser.add_argument(
@@ -132,17 +136,17 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         default=[1.0],
         help="share of the time in which clients speak, 0 to 1; several, as in 0.5,1, take turns; default: 1",
     )
-    parser.add_argument("--duration", type=_number(1, 86_400), default=30.0, help="seconds to measure; default: 30")
+    parser.add_argument("--duration", type=number(1, 86_400), default=30.0, help="seconds to measure; default: 30")
     parser.add_argument(
-        "--stagger", type=_number(0, 600), default=5.0, help="seconds over which clients connect; default: 5"
+        "--stagger", type=number(0, 600), default=5.0, help="seconds over which clients connect; default: 5"
     )
     parser.add_argument(
-        "--rate", type=_whole(MIN_RATE_HZ, MAX_RATE_HZ), default=48_000, help="sample rate; default: 48000 Hz"
+        "--rate", type=whole(MIN_RATE_HZ, MAX_RATE_HZ), default=48_000, help="sample rate; default: 48000 Hz"
     )
-    parser.add_argument("--packet-ms", type=_number(5, 1000), default=40.0, help="length of a packet; default: 40")
+    parser.add_argument("--packet-ms", type=number(5, 1000), default=40.0, help="length of a packet; default: 40")
     parser.add_argument(
         "--slack-ms",
-        type=_number(0, 60_000),
+        type=number(0, 60_000),
         default=500.0,
         help="for --ramp: how much later than the silence setting 95 of 100 finals may arrive; default: 500",
     )

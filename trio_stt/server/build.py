@@ -25,6 +25,7 @@ from trio_stt.lanes.engine_process import engine_processes
 from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
+from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.fair_queue import QueueLimits
 from trio_stt.lanes.job import JobKind
 from trio_stt.lanes.lane import Lane
@@ -59,7 +60,7 @@ _WARMUP_CLIP = np.zeros(SAMPLE_RATE_HZ, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class LanePlan:
-    """The engines of one lane: their configuration and number."""
+    """The engines of one lane: their configuration, number and executor."""
 
     name: LaneName
     config: EngineConfig
@@ -151,6 +152,16 @@ def prepare_process() -> None:
 
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
     """One lane if finals and partials come from the same model, otherwise two."""
+    main, *rest = (_lane(plan, settings, current=current) for plan in planned_lanes(settings))
+    return Lanes(main=main, realtime=rest[0] if rest else main)
+
+
+def planned_lanes(settings: Settings) -> Sequence[LanePlan]:
+    """The lanes that these settings and this machine's cores lead to, the main one first.
+
+    Raises:
+        SettingError: An engine is unknown.
+    """
     final_config, partial_config = engine_configs(settings)
     cores = usable_cores() // (1 if partial_config is None else 2)
     executor = settings.lane_executor
@@ -159,8 +170,17 @@ def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lane
         workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
         plans.append(LanePlan("realtime", partial_config, workers, settings.realtime_lane_executor or executor))
     threads = _threads_per_call(plans)
-    main, *rest = (_lane(plan, settings, threads=threads, current=current) for plan in plans)
-    return Lanes(main=main, realtime=rest[0] if rest else main)
+    return [replace(plan, config=_config_of(plan, threads)) for plan in plans]
+
+
+def _config_of(plan: LanePlan, threads: int) -> EngineConfig:
+    adapter = registry.adapter(plan.config)
+    shared = adapter.workers == "shared" and plan.executor == "thread"  # processes cannot share a loaded model
+    return replace(
+        plan.config,
+        num_threads=1 if adapter.single_threaded else threads,
+        num_workers=plan.workers if shared else 1,
+    )
 
 
 def engine_configs(settings: Settings) -> tuple[EngineConfig, EngineConfig | None]:
@@ -250,31 +270,46 @@ def _threads_per_call(plans: Sequence[LanePlan]) -> int:
     return min(_MAX_ENGINE_THREADS, max(1, (usable_cores() - 1) // max(1, calls)))
 
 
-def _lane(plan: LanePlan, settings: Settings, *, threads: int, current: Callable[[], Settings]) -> Lane:
-    adapter = registry.adapter(plan.config)
-    shared = adapter.workers == "shared" and plan.executor == "thread"  # processes cannot share a loaded model
-    config = replace(
-        plan.config,
-        num_threads=1 if adapter.single_threaded else threads,
-        num_workers=plan.workers if shared else 1,
-    )
+def _lane(plan: LanePlan, settings: Settings, *, current: Callable[[], Settings]) -> Lane:
     if plan.executor == "process":
-        new_executor = engine_processes(plan.name, config, log_level=settings.log_level, log_format=settings.log_format)
+        new_executor = engine_processes(
+            plan.name, plan.config, log_level=settings.log_level, log_format=settings.log_format
+        )
     else:
-        load = partial(model_resolver.load, config, unwanted=lambda: lane.state is LaneState.CLOSED)
-        new_executor = engine_threads(plan.name, load, shared=shared and plan.workers > 1)
-    lane: Lane = Lane(
-        plan.name,
+        load = partial(model_resolver.load, plan.config, unwanted=lambda: lane.state is LaneState.CLOSED)
+        new_executor = engine_threads(plan.name, load, shared=plan.config.num_workers > 1)
+    lane: Lane = new_lane(plan.name, settings, new_executor, workers=plan.workers, current=current)
+    return lane
+
+
+def new_lane(
+    name: LaneName,
+    settings: Settings,
+    new_executor: Callable[[], EngineExecutor],
+    *,
+    workers: int,
+    current: Callable[[], Settings],
+) -> Lane:
+    """A lane with the limits of the settings.
+
+    Args:
+        name: Of the lane.
+        settings: At the start.
+        new_executor: Makes an executor for one engine.
+        workers: Number of engines that work at the same time.
+        current: Returns the settings in force, once the lane runs.
+    """
+    return Lane(
+        name,
         new_executor=new_executor,
         limits=lambda: _queue_limits(current()),
-        workers=plan.workers,
+        workers=workers,
         batch_size=lambda kind: _batch_size(current(), kind),
         degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
         job_deadline_s=lambda: current().job_deadline_s or math.inf,
         outage_limit_s=lambda: current().engine_outage_limit_s,
         warmup_clips=[_WARMUP_CLIP] if settings.model_warmup else [],
     )
-    return lane
 
 
 def _batch_size(settings: Settings, kind: JobKind) -> int:

@@ -1,0 +1,1 @@
+"""How large must it be: service times measured on this machine, and servers simulated with them on virtual time."""
