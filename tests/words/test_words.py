@@ -27,7 +27,7 @@ from tests.support.dictation import (
 )
 from tests.support.ggml import whisper_tiny_en
 from tests.support.real import moonshine_asset
-from tests.support.wer import BECKETT, normalise, word_error_rate
+from tests.support.wer import BECKETT, TWO_CITIES, normalise, word_error_rate
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.protocol.events import Final, Realtime
 from trio_stt.session.session import Session
@@ -132,6 +132,34 @@ async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float, s
         for edge in (first, last):
             position = next((i + 1 for i in range(position, len(transcribed)) if transcribed[i] in edge), 0)
             assert position, f"{edge} is missing, or out of order, in {transcribed}"
+
+
+def with_short_pauses(samples: Pcm, pause_s: float = 0.15) -> Pcm:
+    """The samples, with every pause shortened to `pause_s`."""
+    frame, keep = SAMPLE_RATE_HZ // 100, round(pause_s * 100)
+    frames = samples[: samples.size // frame * frame].reshape(-1, frame)
+    levels = np.sqrt((frames.astype(np.float64) ** 2).mean(axis=1))
+    quiet = levels < np.percentile(levels, 95) / 20
+    kept, run = [], 0
+    for each, is_quiet in zip(frames, quiet, strict=True):
+        run = run + 1 if is_quiet else 0
+        if run <= keep:
+            kept.append(each)
+    return np.concatenate(kept)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("longest_s", "segments"), [(30.0, 2), (16.0, 3)])
+async def test_long_reading_without_pauses_is_cut_between_words(longest_s: float, segments: int) -> None:
+    """No word is lost or doubled. The engine takes "the season" for "a season" in half of all clips, wherever cut."""
+    reading, rate_hz = load_pcm(moonshine_asset("two_cities.wav"))
+    samples = with_short_pauses(at_rate(reading, rate_hz, SAMPLE_RATE_HZ))
+    async with real_server_state(max_audio_queue_seconds_per_session=longest_s) as server_state:
+        finals = await dictate(server_state, Dictation(samples))
+    assert len(finals) == segments
+    expected, recognised = normalise(TWO_CITIES).split(), normalise(texts(finals)).split()
+    assert len(recognised) == len(expected)
+    assert sum(one != other for one, other in zip(expected, recognised, strict=True)) <= 3
 
 
 async def test_stop_right_after_the_last_word_yields_it(sentence_clips: list[Pcm]) -> None:
