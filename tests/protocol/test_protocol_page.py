@@ -26,6 +26,7 @@ OBJECTS: dict[str, type[msgspec.Struct]] = {
     "GET /health": reports.HealthReport,
     "GET /health/live and /health/ready": reports.ProbeReport,
     "GET /api/config": reports.ConfigReport,
+    "GET /api/history": reports.HistoryReport,
     "The setting schema object": reports.SettingSchema,
     "PATCH /api/config": reports.ConfigUpdateReport,
     "GET /api/metrics": reports.MetricsReport,
@@ -124,7 +125,7 @@ def check(heading: str, struct: type[msgspec.Struct], *, apart: frozenset[str] =
     hints = typing.get_type_hints(struct)
     for name, field in fields.items():
         kind, present = documented[name]
-        named = re.split(r" or ", kind.partition(",")[0].removesuffix(" of strings"))
+        named = re.split(r" or ", re.sub(" of (strings|integers|numbers)$", "", kind.partition(",")[0]))
         assert set(named) == json_types(hints[field.name]), (heading, name)
         assert present == "always" or field.default is UNSET, (heading, name)
 

@@ -20,8 +20,8 @@ from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.access.request_form import REDIRECT, normal_form
 from trio_stt.protocol.openai_errors import error_json
 
-_OPEN_PATHS = frozenset({"/", "/health", "/healthz", "/livez", "/readyz"})
-_ADMIN_PATHS = frozenset({"/api/metrics", "/metrics"})
+_OPEN_PATHS = frozenset({"/", "/captions", "/health", "/healthz", "/livez", "/readyz"})
+_ADMIN_PATHS = frozenset({"/api/history", "/api/metrics", "/metrics"})
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Rejection(
     status=403,

@@ -20,6 +20,7 @@ from trio_stt.api.dialect_route import DialectSpec, dialect_routes
 from trio_stt.api.http import http_routes
 from trio_stt.api.openai.route import openai_routes
 from trio_stt.api.openai_realtime.route import realtime_spec
+from trio_stt.api.operations import operations_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.vosk.route import VOSK_SPEC
 from trio_stt.api.websocket_admission import WebSocketAdmission
@@ -29,6 +30,7 @@ from trio_stt.errors import SettingError
 from trio_stt.runtime.gc_tuning import tune_gc
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
+from trio_stt.server.history import ServerHistory
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import Settings, split_list
 from trio_stt.settings.access_settings import DIALECTS
@@ -75,6 +77,8 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     app.asgi_app = DeepgramRequestIds(with_headers)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
     app.register_blueprint(http_routes(server_state))
+    history = ServerHistory(server_state)
+    app.register_blueprint(operations_routes(history))
     if server_state.settings.openai_api:
         app.register_blueprint(openai_routes(server_state))
         app.register_blueprint(whisper_routes(server_state))
@@ -96,6 +100,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
         await app.nursery.start(server_state.run)
         if wyoming is not None:
             await app.nursery.start(wyoming.run)
+        app.nursery.start_soon(history.run)
         app.nursery.start_soon(tune_gc, server_state.lanes.wait_loaded)
         if server_state.settings.stall_warning_ms:
             trio.lowlevel.add_instrument(LoopStallMonitor(server_state.settings.stall_warning_ms / 1000))

@@ -282,6 +282,38 @@ class MetricsReport(Report, frozen=True, kw_only=True):
     startup_errors: list[StartupError]
 
 
+class HistoryReport(Report, frozen=True, kw_only=True):
+    """The last hour of the server, one value for each interval, the oldest first. Added.
+
+    Attributes:
+        started_at: When the server started, in seconds since the epoch.
+        cores: Cores that it may use.
+        sample_seconds: Length of an interval.
+        rejections: Clients that were refused a session since the start, by reason: `full`, `closing`, `access`.
+        sessions: Sessions at the end of each interval.
+        speakers: Those with a running utterance.
+        rejected: Clients that were refused in it.
+        queued: Jobs that waited at its end.
+        busy: Share of it in which the busiest lane worked, 0 to 1.
+        cpu: Share of the cores that this process used, 0 to 1.
+        memory_bytes: Resident memory of this process.
+    """
+
+    version: str
+    started_at: float
+    uptime_seconds: float
+    cores: int
+    sample_seconds: float
+    rejections: dict[str, int]
+    sessions: tuple[int, ...]
+    speakers: tuple[int, ...]
+    rejected: tuple[int, ...]
+    queued: tuple[int, ...]
+    busy: tuple[float, ...]
+    cpu: tuple[float, ...]
+    memory_bytes: tuple[int, ...]
+
+
 def encode_report(report: Report) -> bytes:
     """Encode a report as JSON."""
     return msgspec.json.encode(report)

@@ -4,6 +4,7 @@ It runs the sessions' nursery, and implements their `SessionHost`. The api packa
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ class ServerState:
         self._turn_judge = turn_judge or TurnJudge(None)
         self._speakers: set[str] = set()
         self._ended = SessionTotals()  # of sessions that ended
-        self._rejected_sessions = 0  # clients that were refused a session
+        self.rejections: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -139,18 +140,21 @@ class ServerState:
         """
         try:
             return self.registry.reserve()
-        except (ServerFull, ServerClosing):
-            self._rejected_sessions += 1
+        except ServerFull:
+            self.rejections["full"] += 1
+            raise
+        except ServerClosing:
+            self.rejections["closing"] += 1
             raise
 
     @property
     def rejected_sessions(self) -> int:
         """Number of clients that were refused a session so far."""
-        return self._rejected_sessions
+        return self.rejections.total()
 
     def count_rejected(self) -> None:
         """Count a client that was rejected before it could reserve a place."""
-        self._rejected_sessions += 1
+        self.rejections["access"] += 1
 
     def admit(self, session: SessionHandle) -> None:
         """Turn the reservation of a session's id into its place; the caller runs the session."""
@@ -264,7 +268,7 @@ class ServerState:
             ready=self.lanes.ready,
             active_sessions=self.active_sessions,
             active_speakers=self.active_speakers,
-            rejected_sessions=self._rejected_sessions,
+            rejected_sessions=self.rejected_sessions,
             scheduler=reports.scheduler_report(self.lanes.statistics()),
             startup_errors=self.startup_errors(),
         )
@@ -281,7 +285,7 @@ class ServerState:
         return MetricsReport(
             active_sessions=self.active_sessions,
             active_speakers=self.active_speakers,
-            rejected_sessions=self._rejected_sessions,
+            rejected_sessions=self.rejected_sessions,
             pending_session_admissions=self.registry.reserved,
             sessions={session_id: session.report() for session_id, session in self.registry.sessions.items()},
             ready=self.lanes.ready,

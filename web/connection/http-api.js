@@ -48,6 +48,9 @@ const TIMEOUT_MS = 10_000;
  * @property {Statistics} queueDelay
  * @property {Statistics} inferenceDuration
  * @property {Statistics} totalLatency
+ * @property {number} [serving] engines that serve
+ * @property {number} [workers] engines that the lane should have
+ * @property {number} [restarts] engines that were replaced
  * @property {string} [engine]
  * @property {string} [model]
  * @property {string} [device]
@@ -132,6 +135,23 @@ export const fetchConfig = () => request('api/config');
 
 /** @returns {Promise<Pick<Metrics, 'scheduler'>>} */
 export const fetchHealth = () => request('health');
+
+/**
+ * @typedef {object} History the last hour; lists have one value per interval, the oldest first
+ * @property {string} version
+ * @property {number} uptimeSeconds
+ * @property {number} cores
+ * @property {number} sampleSeconds
+ * @property {Record<string, number>} rejections by reason
+ * @property {number[]} speakers
+ * @property {number[]} queued
+ * @property {number[]} busy
+ * @property {number[]} cpu
+ * @property {number[]} memoryBytes
+ */
+
+/** @returns {Promise<History>} */
+export const fetchHistory = () => request('api/history');
 
 /** @returns {Promise<Metrics>} */
 export const fetchMetrics = () => request('api/metrics');

@@ -1,5 +1,5 @@
 /**
- * A small live chart: lines over the last two minutes, the newest values as text, and a description for screen readers.
+ * A small live chart: lines over the last two minutes or the last hour, the newest values as text, and a description for screen readers.
  * It does not know what it shows.
  */
 
@@ -16,6 +16,8 @@ const HEIGHT = 56;
  * @property {number} least lowest value of the upper edge
  * @property {(value: number) => string} format
  * @property {string[]} [lines] names of the lines, if there are several
+ * @property {string} help what it shows, on hover
+ * @property {{name: string, samples: number}} [span] by default two minutes
  */
 
 export class Chart {
@@ -41,17 +43,18 @@ export class Chart {
     );
     const caption = makeElement('figcaption', '', options.title, ' ', this.#now);
     this.element = makeElement('figure', 'chart', caption, makeElement('div', 'chart-frame', this.#svg, this.#top));
+    this.element.title = options.help;
   }
 
   /** @param {number[][]} series one per line, newest last */
   draw(series) {
     const { least, format, title, lines } = this.#options;
     const top = roundTop(series.flat(), least);
-    series.forEach((values, i) => this.#svg.children[i].setAttribute('points', linePoints(values, top, WIDTH, HEIGHT)));
+    series.forEach((values, i) => this.#svg.children[i].setAttribute('points', linePoints(values, top, WIDTH, HEIGHT, this.#options.span?.samples)));
     this.#top.textContent = format(top);
     const newest = series.map((values, i) => `${lines ? `${lines[i]} ` : ''}${format(values.at(-1) ?? 0)}`);
     this.#now.textContent = newest.join(', ');
     const highest = format(Math.max(0, ...series.flat()));
-    this.#svg.setAttribute('aria-label', `${title} over the last two minutes: at most ${highest}`);
+    this.#svg.setAttribute('aria-label', `${title} over the last ${this.#options.span?.name ?? 'two minutes'}: at most ${highest}`);
   }
 }

@@ -89,10 +89,11 @@ const append = (values, newest) => [...values, newest].slice(-HISTORY_SAMPLES);
  * @param {number} top value at the upper edge, more than 0
  * @param {number} width
  * @param {number} height
+ * @param {number} [samples] values in a whole chart
  * @returns {string} for SVG's `points` attribute
  */
-export function linePoints(values, top, width, height) {
-  const step = width / (HISTORY_SAMPLES - 1);
+export function linePoints(values, top, width, height, samples = HISTORY_SAMPLES) {
+  const step = width / (samples - 1);
   return values
     .map((value, i) => {
       const x = width - (values.length - 1 - i) * step;

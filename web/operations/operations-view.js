@@ -6,7 +6,7 @@
 import { makeElement, setText } from '../shared/dom.js';
 import { Chart } from './operations-chart.js';
 
-/** @import { Metrics, QueueReport, SessionReport, WorkerReport } from '../connection/http-api.js' */
+/** @import { History, Metrics, QueueReport, SessionReport, WorkerReport } from '../connection/http-api.js' */
 /** @import { LaneHistory, LaneSeries } from './operations-model.js' */
 
 const COLUMNS = ['Session', 'State', 'Utterance', 'Queued', 'Partials', 'Finals', 'Final p95', 'Lost packets'];
@@ -24,11 +24,93 @@ const MODES = {
   'balanced-main-plus-realtime': 'Two models: one for finals, one for partials.',
 };
 
+/** @type {Record<string, string>} what a figure means, on hover */
+const HELP = {
+  Sessions: 'Connected clients, and those that may still resume',
+  'Talking now': 'Sessions with a running utterance',
+  'Refused clients': 'Clients that were refused a session since the start',
+  'Up for': 'Time since the server started',
+  Version: 'Version of the server',
+  Completed: 'Jobs that gave a text',
+  Failed: 'Jobs that the engine failed at',
+  Replaced: 'Partials that a newer one replaced in the queue',
+  'Too old': 'Partials that waited too long and were dropped',
+  Rejected: 'Jobs that found the queue full',
+  'Busy since start': 'Share of the time in which an engine worked',
+  'Queue delay p95': '95 of 100 jobs wait at most this long',
+  'Engine p95': '95 of 100 jobs take the engine at most this long',
+  Workers: 'Engines that serve, of those that the lane should have',
+  Restarts: 'Engines that were given up and replaced',
+};
+
+/** @type {Record<string, string>} why clients are refused */
+const REFUSALS = { full: 'server full', closing: 'shutting down', access: 'key, address or origin' };
+
+/**
+ * @param {HTMLElement} list a `dl`
+ * @param {Record<string, string>} facts
+ * @param {string} [className] of each
+ */
+function drawFacts(list, facts, className = '') {
+  list.replaceChildren(
+    ...Object.entries(facts).map(([name, value]) => {
+      const fact = makeElement('div', className, makeElement('dt', '', name), makeElement('dd', '', value));
+      fact.title = HELP[name] ?? '';
+      return fact;
+    }),
+  );
+}
+
+/** @param {number} seconds */
+function durationLabel(seconds) {
+  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (days > 0) return `${days} d ${hours} h`;
+  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
+}
+
+/** @param {number} bytes */
+const megabytes = (bytes) => `${Math.round(bytes / 1e6).toLocaleString('en')} MB`;
+
+/** The last hour as the server kept it. */
+class HourCard {
+  #span = { name: 'hour', samples: 360 };
+  #speakers = new Chart({ title: 'Talking', least: 4, format: count, help: 'Sessions with a running utterance', span: this.#span });
+  #busy = new Chart({ title: 'Busy', least: 1, format: percent, help: 'Share of the time in which the busiest lane works', span: this.#span });
+  #cpu = new Chart({ title: 'CPU', least: 1, format: percent, help: 'Share of all cores that the server uses', span: this.#span });
+  #memory = new Chart({ title: 'Memory', least: 1e8, format: megabytes, help: 'Memory that the server uses', span: this.#span });
+  element = makeElement(
+    'article',
+    'tile lane',
+    makeElement('div', 'lane-head', makeElement('h3', '', 'The last hour')),
+    makeElement('div', 'charts', ...[this.#speakers, this.#busy, this.#cpu, this.#memory].map((chart) => chart.element)),
+  );
+
+  constructor() {
+    this.element.dataset.testid = 'hour';
+    this.element.hidden = true;
+  }
+
+  /** @param {History} history */
+  draw({ speakers, busy, cpu, memoryBytes }) {
+    this.element.hidden = false;
+    this.#speakers.draw([speakers]);
+    this.#busy.draw([busy]);
+    this.#cpu.draw([cpu]);
+    this.#memory.draw([memoryBytes]);
+  }
+}
+
 /** Card of one lane. Its elements are kept and only updated. */
 class LaneCard {
-  #queue = new Chart({ title: 'Queue', least: 5, format: count });
-  #busy = new Chart({ title: 'Busy', least: 1, format: percent });
-  #latency = new Chart({ title: 'Latency', least: 100, format: ms, lines: ['p50', 'p95'] });
+  #queue = new Chart({ title: 'Queue', least: 5, format: count, help: 'Jobs that wait for an engine' });
+  #busy = new Chart({ title: 'Busy', least: 1, format: percent, help: 'Share of the time in which an engine works' });
+  #latency = new Chart({
+    title: 'Latency',
+    least: 100,
+    format: ms,
+    lines: ['p50', 'p95'],
+    help: 'From the submission of a job to its result: half of the last 256 jobs take at most p50, 95 of 100 at most p95',
+  });
   #chip = makeElement('span', 'chip');
   #engine = makeElement('p', 'lane-engine');
   #facts = makeElement('dl', 'facts');
@@ -68,10 +150,10 @@ class LaneCard {
       'Busy since start': percent(worker.busyRatio),
       'Queue delay p95': ms(worker.queueDelay.p95Ms),
       'Engine p95': ms(worker.inferenceDuration.p95Ms),
+      Workers: `${count(worker.serving ?? 0)} of ${count(worker.workers ?? 1)}`,
+      Restarts: count(worker.restarts ?? 0),
     };
-    this.#facts.replaceChildren(
-      ...Object.entries(facts).map(([name, value]) => makeElement('div', '', makeElement('dt', '', name), makeElement('dd', '', value))),
-    );
+    drawFacts(this.#facts, facts);
   }
 }
 
@@ -80,6 +162,9 @@ export class OperationsView {
   #lanes = new Map();
   #status = makeElement('p', 'operations-status');
   #totals = makeElement('dl', 'totals');
+  #hour = new HourCard();
+  /** @type {History | null} */
+  #history = null;
   #lanesArea = makeElement('div', 'lane-cards');
   #rows = makeElement('tbody', '');
   #noSessions = makeElement('p', 'operations-note');
@@ -98,6 +183,7 @@ export class OperationsView {
       makeElement('h2', '', 'Operations'),
       this.#status,
       this.#totals,
+      this.#hour.element,
       this.#lanesArea,
       makeElement('h3', 'sessions-title', 'Sessions'),
       this.#noSessions,
@@ -109,6 +195,12 @@ export class OperationsView {
   fail(reason) {
     this.#showStatus(reason, 'bad');
     this.#table.hidden = this.#rows.childElementCount === 0;
+  }
+
+  /** @param {History} history the last hour */
+  drawHistory(history) {
+    this.#history = history;
+    this.#hour.draw(history);
   }
 
   /**
@@ -125,11 +217,13 @@ export class OperationsView {
     const totals = {
       Sessions: `${count(activeSessions)} of ${count(limits.maxSessions)}`,
       'Talking now': `${count(activeSpeakers)} of ${count(limits.maxActiveSpeakers)}`,
-      'Rejected sessions': count(rejectedSessions),
+      'Refused clients': count(rejectedSessions),
+      ...(this.#history && { 'Up for': durationLabel(this.#history.uptimeSeconds), Version: this.#history.version }),
     };
-    this.#totals.replaceChildren(
-      ...Object.entries(totals).map(([name, value]) => makeElement('div', 'tile', makeElement('dt', '', name), makeElement('dd', '', value))),
-    );
+    drawFacts(this.#totals, totals, 'tile');
+    const reasons = Object.entries(this.#history?.rejections ?? {}).map(([name, number]) => `${REFUSALS[name] ?? name}: ${count(number)}`);
+    const refused = /** @type {HTMLElement} */ (this.#totals.children[2]);
+    if (reasons.length > 0) refused.append(makeElement('dd', 'operations-note', reasons.join(', ')));
     for (const [name, worker] of Object.entries(scheduler.workers)) {
       this.#laneCard(name, Object.keys(scheduler.workers).length).draw(worker, scheduler.queues[name], history.of(name));
     }

@@ -3,11 +3,14 @@
  * It does not draw them.
  */
 
-import { ApiError, fetchMetrics } from '../connection/http-api.js';
+import { ApiError, fetchHistory, fetchMetrics } from '../connection/http-api.js';
 import { LaneHistory } from './operations-model.js';
 import { OperationsView } from './operations-view.js';
 
 const POLL_EVERY_MS = 2000;
+
+/** The server adds to its last hour this often. */
+const HISTORY_EVERY_MS = 10_000;
 
 /** HTTP statuses after which only another key helps. */
 const UNAUTHORIZED = new Set([401, 403]);
@@ -15,6 +18,7 @@ const UNAUTHORIZED = new Set([401, 403]);
 export class Operations {
   #history = new LaneHistory();
   #isShown = false;
+  #historyAtMs = -Infinity;
   /** Counts polling runs, so that the response to an outdated request is recognised. */
   #round = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -51,8 +55,13 @@ export class Operations {
   /** @param {number} round */
   async #poll(round) {
     try {
-      const metrics = await fetchMetrics();
+      const isHistoryDue = performance.now() - this.#historyAtMs > HISTORY_EVERY_MS;
+      const [metrics, lastHour] = await Promise.all([fetchMetrics(), isHistoryDue ? fetchHistory() : null]);
       if (round !== this.#round) return;
+      if (lastHour) {
+        this.#historyAtMs = performance.now();
+        this.#view.drawHistory(lastHour);
+      }
       this.#history.push(metrics, performance.now());
       this.#view.draw(metrics, this.#history, this.#ownSession());
     } catch (error) {
