@@ -16,17 +16,17 @@ const EXPLAINED = 'trio-stt.explained-language';
 /**
  * Whether none of the languages of the browser is the one of the server.
  *
- * @param {string} language code, '' where the model decides
+ * @param {string | null} language code, '' where the model decides, null where it is not known
  * @param {readonly string[]} spoken codes of the user's languages
  */
 export function isForeign(language, spoken) {
   const base = (/** @type {string} */ code) => code.toLowerCase().split(/[-_]/)[0];
-  return language !== '' && spoken.length > 0 && !spoken.some((each) => base(each) === base(language));
+  return Boolean(language) && spoken.length > 0 && !spoken.some((each) => base(each) === base(language ?? ''));
 }
 
 export class RunningModel {
   /** @type {ServerFacts} */
-  #server = { language: '', wakeWords: '', keepsSound: false };
+  #server = { language: null, wakeWords: '', keepsSound: false };
   #model = '';
   /** @type {string[]} codes of the languages that a session may choose, sorted by name */
   #languages = [];
@@ -101,7 +101,7 @@ export class RunningModel {
   /** Explain once that the server does not know the user's language. */
   #explainLanguage() {
     const { language } = this.#server;
-    if (this.#language || !isForeign(language, navigator.languages)) return;
+    if (!language || this.#language || !isForeign(language, navigator.languages)) return;
     try {
       if (localStorage.getItem(EXPLAINED) === language) return;
       localStorage.setItem(EXPLAINED, language);

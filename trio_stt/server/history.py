@@ -75,7 +75,7 @@ class ServerHistory:
         server_state, cpu_s = self._server_state, time.process_time()
         lanes = server_state.lanes.statistics().lanes
         # Jobs of one batch run at the same time, so the sum of their durations may exceed the interval.
-        engine_s = {lane.name: lane.work.inference.avg_ms * lane.work.inference.count / 1000 for lane in lanes}
+        engine_s = {str(lane.name): lane.work.inference.avg_ms * lane.work.inference.count / 1000 for lane in lanes}
         worked_s = [total_s - self._engine_s.get(name, total_s) for name, total_s in engine_s.items()]
         self._samples.append(
             _Sample(

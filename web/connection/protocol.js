@@ -15,7 +15,8 @@
  * @property {number} [audioEndSeconds]
  *
  * @typedef {object} ServerFacts what the session's settings say
- * @property {string} language code of the language that is spoken, or '' where the model decides
+ * @property {string | null} language code of the language that is spoken, '' where the model decides; null where the server does
+ *   not tell
  * @property {string} wakeWords separated by commas, '' where there are none
  * @property {boolean} keepsSound whether the server records what is said
  *
@@ -133,7 +134,7 @@ function readTimeline(raw) {
 function serverFacts(settings) {
   const language = text(settings.language).trim();
   return {
-    language: language.toLowerCase() === 'auto' ? '' : language,
+    language: typeof settings.language !== 'string' ? null : language.toLowerCase() === 'auto' ? '' : language,
     wakeWords: settings.wake_word_enabled === true ? text(settings.wake_words) : '',
     keepsSound: text(settings.record) !== '',
   };

@@ -271,7 +271,7 @@ export class OperationsView {
  */
 function sessionRow(report, isOwn) {
   const cells = [
-    report.state.replaceAll('_', ' '),
+    report.state === 'recording' ? 'hearing speech' : report.state.replaceAll('_', ' '),
     report.recording ? `${report.recordingSeconds.toFixed(1)} s` : '–',
     count(report.queueDepth),
     count(report.realtimeCompleted),

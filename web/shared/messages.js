@@ -277,10 +277,11 @@ export function welcomeTexts({ wakeWords, keepsSound }) {
 }
 
 /**
- * @param {string} code of a language, '' where the model decides
+ * @param {string | null} code of a language, '' where the model decides, null where it is not known
  * @returns {string} such as `English`
  */
 export function languageName(code) {
+  if (code === null) return '';
   if (!code) return 'Any language';
   try {
     return new Intl.DisplayNames('en', { type: 'language' }).of(code) ?? code;
