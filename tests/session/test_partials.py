@@ -62,6 +62,7 @@ class Utterance:
     running: bool = True
     silent: bool = False
     spoken: bool = True
+    doubtful: bool = False
     stream_key: base.StreamKey = field(default_factory=base.StreamKey)
     hints: UtteranceHints = UtteranceHints(final=base.NO_HINTS, partial=base.NO_HINTS)  # noqa: RUF009 - frozen
 
