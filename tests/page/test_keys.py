@@ -76,6 +76,15 @@ def test_valid_key_allows_talking_and_stays_secret(keyed: KeyedServer, speech: P
         assert not [each for each in (*urls, *console) if secret in each]
         assert any("/ws/transcribe" in url for url in urls)
 
+        # The captions view loads without a key, and gets one by its fragment, which is not sent.
+        captions = page.context.new_page()
+        captions.on("request", lambda request: urls.append(request.url))
+        captions.goto(f"{keyed.url}captions")
+        expect(captions.get_by_test_id("message")).to_have_text("The server requires a key.")
+        captions.goto("about:blank")
+        captions.goto(f"{keyed.url}captions#key={keyed.talk}")
+        expect(captions.get_by_test_id("message")).to_be_empty()
+
 
 def test_wrong_key_is_rejected_and_form_stays_open(keyed: KeyedServer, speech: Path) -> None:
     with open_key_form(keyed, speech) as page:
