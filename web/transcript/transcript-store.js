@@ -48,20 +48,25 @@ function openDatabase() {
 /** @param {string} transcript */
 const keysOf = (transcript) => IDBKeyRange.bound([transcript], [transcript, []]);
 
+/** How long the page before a reload may take to give up its transcript; and any other page that was closed. */
+const RELOAD_WAIT_MS = 2000;
+const CLOSED_WAIT_MS = 200;
+
 /**
  * Hold a transcript until the page is closed.
  *
  * @param {string} id
+ * @param {number} waitMs for a page that is just being closed
  * @returns {Promise<boolean>} false if another page holds it
  */
-function hold(id) {
+function hold(id, waitMs) {
   if (!navigator.locks) return Promise.resolve(true); // not on pages without https; then two tabs may share one
   return new Promise((resolve) => {
-    const answer = navigator.locks.request(`${DATABASE}.${id}`, { ifAvailable: true }, (lock) => {
-      resolve(lock !== null);
-      return lock ? new Promise(() => {}) : undefined;
+    const answer = navigator.locks.request(`${DATABASE}.${id}`, { signal: AbortSignal.timeout(waitMs) }, () => {
+      resolve(true);
+      return new Promise(() => {});
     });
-    answer.catch(() => resolve(true));
+    answer.catch((error) => resolve(error.name !== 'TimeoutError'));
   });
 }
 
@@ -171,11 +176,12 @@ export class TranscriptStore {
     /** @type {StoredTranscript[]} */
     const all = await resultOf(database.transaction(TRANSCRIPTS).objectStore(TRANSCRIPTS).getAll());
     const ours = all.filter(({ server }) => server === this.#server).sort((a, b) => b.changedAt - a.changedAt);
-    for (const id of new Set([tabTranscript(), ...ours.map((each) => each.id)])) {
-      if (ours.some((each) => each.id === id) && (await hold(id))) return id;
+    const tab = tabTranscript();
+    for (const id of new Set([tab, ...ours.map((each) => each.id)])) {
+      if (ours.some((each) => each.id === id) && (await hold(id, id === tab ? RELOAD_WAIT_MS : CLOSED_WAIT_MS))) return id;
     }
     const id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
-    await hold(id);
+    await hold(id, CLOSED_WAIT_MS);
     return id;
   }
 
