@@ -1,4 +1,4 @@
-"""The command line: `serve`, `transcribe`, `models`, `keys`, `doctor`, `bench`, `plan` and `completion`.
+"""The command line: `serve`, `transcribe`, `listen`, `models`, `keys`, `doctor`, `bench`, `plan` and `completion`.
 
 It owns parsing and exit statuses: 0 success, 1 failure, 2 invalid arguments or settings, 130 interrupted. Each command
 is in a module of this package.
@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
 from trio_stt.cli.keys import add_keys_arguments, keys
+from trio_stt.cli.listen_options import add_listen_arguments
 from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
@@ -89,6 +90,12 @@ def _run(parsed: argparse.Namespace) -> int:
         from trio_stt.cli.bench import bench  # noqa: PLC0415 - see above
 
         return bench(bench_options(parsed))
+    if parsed.command == "listen":
+        from trio_stt.cli.listen import listen  # noqa: PLC0415 - see above
+
+        return listen(
+            parsed.url, key=parsed.key, language=parsed.language, format_name=parsed.format, device=parsed.device
+        )
     if parsed.command == "completion":
         from shtab import complete  # noqa: PLC0415 - see above
 
@@ -142,6 +149,7 @@ def _parser() -> Parser:
     transcribe = commands.add_parser("transcribe", help="transcribe sound files")
     add_transcribe_arguments(transcribe)
     add_settings(transcribe, without=_SERVER_ONLY)
+    add_listen_arguments(commands.add_parser("listen", help="send the microphone to a server, and print what it hears"))
     models = commands.add_parser("models", help="recommend, list, download and delete models")
     add_models_arguments(models)
     doctor = commands.add_parser("doctor", help="check everything that a server needs")

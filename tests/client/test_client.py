@@ -1,0 +1,128 @@
+"""The Python client against the real server and model, on Trio and asyncio."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+import trio
+
+from tests.support.client import load_pcm
+from tests.support.in_process import serving
+from tests.support.keyed_server import rig
+from tests.support.real import moonshine_asset
+from tests.support.wer import BECKETT, word_error_rate
+from trio_stt.cli.listen import Output, _listen
+from trio_stt.client import ClientSession, ConnectError, SessionClosed, connect
+from trio_stt.protocol.events import Event, Final, Hello, Resumed
+from trio_stt.server.build import build_server
+from trio_stt.settings import load_settings
+
+BLOCK_BYTES = 1280
+
+
+@asynccontextmanager
+async def server(monkeypatch: pytest.MonkeyPatch, **settings: object) -> AsyncIterator[str]:
+    server_state = build_server(load_settings(settings))
+    async with serving(monkeypatch, server_state) as port:
+        await server_state.lanes.wait_loaded()
+        yield f"http://127.0.0.1:{port}"
+
+
+async def on(backend: str, main: Callable[[], Awaitable[list[Event]]]) -> list[Event]:
+    """Run a client in a loop of its own, in another thread than the server."""
+    with trio.fail_after(60):
+        return await trio.to_thread.run_sync(partial(anyio.run, main, backend=backend))
+
+
+def beckett() -> list[bytes]:
+    samples, _ = load_pcm(moonshine_asset("beckett.wav"))
+    pcm = samples.astype("<i2").tobytes()
+    return [pcm[start : start + BLOCK_BYTES] for start in range(0, len(pcm), BLOCK_BYTES)]
+
+
+def text_of(events: list[Event]) -> str:
+    return " ".join(event.text for event in events if isinstance(event, Final))
+
+
+async def spoken(session: ClientSession, blocks: list[bytes]) -> None:
+    for block in blocks:
+        await session.send(block)
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+async def test_session_is_resumed_without_loss(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    async with server(monkeypatch) as url:
+
+        async def main() -> list[Event]:
+            async with connect(url) as session:
+                blocks = beckett()
+                await spoken(session, blocks[:60])
+                assert session._socket is not None
+                await session._socket.abort()
+                await spoken(session, blocks[60:])
+                await session.finish()
+                return [event async for event in session]
+
+        events = await on(backend, main)
+    assert isinstance(events[0], Hello)
+    assert len([event for event in events if isinstance(event, Resumed)]) == 1
+    assert word_error_rate(BECKETT, text_of(events)) <= 0.2
+    numbers = [event.seq for event in events if not isinstance(event, Resumed)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_lost_session_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with server(monkeypatch, resume_grace_s=0) as url, connect(url) as session:
+        await spoken(session, [bytes(BLOCK_BYTES)] * 10)
+        await session.flush()
+        assert session._socket is not None
+        await session._socket.abort()
+        await spoken(session, beckett())
+        await session.finish()
+        events = [event async for event in session]
+    assert len([event for event in events if isinstance(event, Hello)]) == 2
+    assert word_error_rate(BECKETT, text_of(events)) <= 0.2
+
+
+async def test_keys_and_wrong_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with rig(monkeypatch, tmp_path) as keyed:
+        async with connect(keyed.own, key=keyed.talk) as session:
+            assert isinstance(await anext(session), Hello)
+        with pytest.raises(SessionClosed) as closed:
+            async with connect(keyed.own, key="wrong") as session:
+                assert not [event async for event in session if isinstance(event, Hello)]
+        assert closed.value.code == 1008
+    with pytest.raises(ConnectError, match=r"cannot connect to http://127\.0\.0\.1:1"):
+        async with connect("http://127.0.0.1:1"):
+            pass
+    with pytest.raises(ConnectError, match=r"ftp://example\.org is not the address of a server"):
+        async with connect("ftp://example.org"):
+            pass
+
+
+async def test_error_in_the_block_is_raised_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with server(monkeypatch) as url:
+        with pytest.raises(LookupError):
+            async with connect(url):
+                raise LookupError
+
+
+@pytest.mark.parametrize("format_name", ["text", "srt", "jsonl"])
+async def test_listen_prints_finals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], format_name: str
+) -> None:
+    @contextmanager
+    def microphone(take: Callable[[bytes], object]) -> Iterator[None]:
+        for block in [*beckett(), b""]:
+            take(block)
+        yield
+
+    async with server(monkeypatch) as url:
+        with trio.fail_after(60):
+            await _listen(url, None, None, Output(format_name), microphone)
+    out = capsys.readouterr().out
+    assert "better" in out.lower()
+    assert ("-->" in out, out.startswith("{")) == (format_name == "srt", format_name == "jsonl")

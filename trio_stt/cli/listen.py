@@ -1,0 +1,148 @@
+"""`trio-stt listen`: sends the local microphone to a server, and prints what it hears.
+
+It owns the terminal and the signals. `microphone` owns the sound card, `trio_stt.client` the session.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+
+import trio
+
+from trio_stt.cli.error_groups import unwrap_errors
+from trio_stt.client import ClientSession, ConnectError, SessionClosed, connect
+from trio_stt.errors import SettingError
+from trio_stt.protocol.events import Error, Event, Final, Realtime, WarningEvent, encode
+from trio_stt.protocol.subtitles import as_srt
+from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.runtime.packages import install_hint
+from trio_stt.server.sound_client import spoken_segment
+
+RATE_HZ = 16_000
+_BLOCK_FRAMES = RATE_HZ // 25
+_QUEUED_BLOCKS = 1000
+"""Blocks of 40 ms that wait while the client connects again."""
+_CLEAR_LINE = "\r\033[K"
+
+Microphone = Callable[[Callable[[bytes], object]], AbstractContextManager[object]]
+"""Calls what it gets with each block of audio, from any thread, while it is open."""
+
+
+def listen(
+    url: str,
+    *,
+    key: str | None,
+    language: str | None,
+    format_name: str,
+    device: str | None,
+    microphone: Microphone | None = None,
+) -> int:
+    """Listen until the microphone ends or SIGINT comes; return the exit status.
+
+    Raises:
+        SettingError: There is no microphone, or the package that reads it is not installed.
+        ConnectError: The server cannot be reached.
+        SessionClosed: The server closed the session, or it was lost.
+    """
+    opened = microphone or _sound_card(device)
+    with unwrap_errors(ConnectError, SessionClosed, SettingError):
+        trio.run(_listen, url, key, language, Output(format_name), opened)
+    return 0
+
+
+class Output:
+    """Prints events: finals to standard output, partials to one line of a terminal that is rewritten."""
+
+    def __init__(self, format_name: str) -> None:
+        self._format_name = format_name
+        self._rewrites = format_name == "text" and sys.stderr is not None and sys.stderr.isatty()
+        self._segments: list[SpokenSegment] = []
+
+    def show(self, event: Event) -> None:
+        """Print one event."""
+        if isinstance(event, (Error, WarningEvent)):
+            print(f"{self._clear()}trio-stt: {event.message}", file=sys.stderr, flush=True)
+        elif isinstance(event, (Final, Realtime)) and self._format_name == "jsonl":
+            print(encode(event), flush=True)
+        elif isinstance(event, Final):
+            self._segments.append(spoken_segment("-", event))
+            if self._format_name == "text":
+                print(self._clear(), end="", file=sys.stderr, flush=True)
+                print(event.text, flush=True)
+        elif isinstance(event, Realtime) and self._rewrites:
+            print(f"{self._clear()}{event.text}", end="", file=sys.stderr, flush=True)
+
+    def finish(self) -> None:
+        """Print what is printed at the end."""
+        print(self._clear(), end="", file=sys.stderr, flush=True)
+        if self._format_name == "srt":
+            print(as_srt(self._segments), end="", flush=True)
+
+    def _clear(self) -> str:
+        return _CLEAR_LINE if self._rewrites else ""
+
+
+async def _listen(url: str, key: str | None, language: str | None, output: Output, microphone: Microphone) -> None:
+    blocks_in, blocks_out = trio.open_memory_channel[bytes](_QUEUED_BLOCKS)
+    token = trio.lowlevel.current_trio_token()
+
+    def take(block: bytes) -> None:
+        # It is full where the server cannot be reached for long, and closed where listening has ended.
+        with suppress(trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
+            blocks_in.send_nowait(block)
+
+    async with connect(url, key=key, rate_hz=RATE_HZ, language=language) as session, trio.open_nursery() as nursery:
+        nursery.start_soon(_end_at_signal, blocks_in)
+        nursery.start_soon(_send, blocks_out, session)
+        with microphone(
+            lambda block: token.run_sync_soon(take, block) if block else token.run_sync_soon(blocks_in.close)
+        ):
+            print("Listening. Ctrl-C ends.", file=sys.stderr, flush=True)
+            async for event in session:
+                output.show(event)
+        nursery.cancel_scope.cancel()
+    output.finish()
+
+
+async def _send(blocks: trio.MemoryReceiveChannel[bytes], session: ClientSession) -> None:
+    async for block in blocks:
+        await session.send(block)
+    await session.finish()
+
+
+async def _end_at_signal(blocks: trio.MemorySendChannel[bytes]) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            blocks.close()
+
+
+def _sound_card(device: str | None) -> Microphone:
+    """The sound card's microphone.
+
+    Raises:
+        SettingError: The package that reads it is not installed, or there is none.
+    """
+    try:
+        import sounddevice  # noqa: PLC0415 - an extra, and it opens the sound system
+    except (ImportError, OSError) as error:
+        raise SettingError(f"listen: cannot use a microphone: {error}; run `{install_hint('mic')}`") from None
+
+    @contextmanager
+    def opened(take: Callable[[bytes], object]) -> Iterator[None]:
+        number = int(device) if device and device.isdecimal() else device
+        try:
+            stream = sounddevice.RawInputStream(
+                samplerate=RATE_HZ,
+                blocksize=_BLOCK_FRAMES,
+                channels=1,
+                dtype="int16",
+                device=number,
+                callback=lambda block, *_: take(bytes(block)),
+            )
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise SettingError(f"listen: cannot open the microphone: {error}") from None
+        with stream:
+            yield
+
+    return opened

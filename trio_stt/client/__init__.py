@@ -1,0 +1,13 @@
+"""A client of this server for Python programs, on anyio: it runs under Trio and asyncio.
+
+    async with connect("http://localhost:8010") as session:
+        await session.send(pcm)  # 16-bit mono, as it is recorded
+        async for event in session: ...
+
+Events are those of `trio_stt.protocol.events`. A broken connection is resumed inside, without loss.
+"""
+
+from trio_stt.client.session import ClientSession, SessionClosed, connect
+from trio_stt.client.websocket import ConnectError
+
+__all__ = ["ClientSession", "ConnectError", "SessionClosed", "connect"]
