@@ -26,13 +26,14 @@ def server_warnings() -> Iterator[str]:
 
 
 def warning_texts(node: ast.AST) -> list[ast.expr]:
-    """The texts in a call of `publisher.warning`, or of `_end_utterance`, which passes its text on to it by a name."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+    """The texts in a call of `publisher.warning`, and those that `_warning` chooses from for one."""
+    if isinstance(node, ast.FunctionDef) and node.name == "_warning":
+        returned = [each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value is not None]
+        return [text for text in returned if ast.unparse(text) != "''"]
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "warning":
         return []
-    publishes = node.func.attr == "warning" and "publisher" in ast.unparse(node.func.value)
-    return [
-        text for text in node.args if publishes or node.func.attr == "_end_utterance" if not isinstance(text, ast.Name)
-    ]
+    publishes = "publisher" in ast.unparse(node.func.value)
+    return [text for text in node.args if publishes and not isinstance(text, ast.Name)]
 
 
 def test_page_rewords_every_server_warning() -> None:

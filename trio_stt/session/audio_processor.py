@@ -154,7 +154,8 @@ class AudioProcessor:
             case Mark():
                 self._publisher.timeline(MARKED, time.time())
             case Gap() | None:
-                self._end_utterance(self._warning(marker))
+                warning = self._warning(marker)
+                self._end_utterance(warning)
             case Command.PING | Command.METRICS:  # answered by the receiver
                 pass
 

@@ -31,6 +31,7 @@ class SessionHints:
         self._publisher = publisher
         self._chosen = Start()
         self._unchecked = Start()  # chosen before the engines were loaded
+        self._newest: UtteranceHints | None = None
 
     def choose(self, start: Start) -> None:
         """Note what a `start` chooses, and publish what the engines cannot do."""
@@ -51,10 +52,13 @@ class SessionHints:
             self._publisher.error(Where.COMMAND, f"start {problem}; {' and '.join(texts)} stay as configured")
 
     def for_utterance(self) -> UtteranceHints:
-        """The hints of an utterance that begins now."""
-        return UtteranceHints(
+        """The hints of an utterance that begins now: the same object as before while nothing has changed."""
+        hints = UtteranceHints(
             final=self._hints(JobKind.FINAL), partial=self._hints(JobKind.PARTIAL), interim=self._interim
         )
+        if self._newest is None or hints != self._newest:
+            self._newest = hints
+        return self._newest
 
     @property
     def _interim(self) -> bool:
