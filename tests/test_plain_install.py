@@ -50,7 +50,7 @@ def test_plain_install_brings_no_heavy_package() -> None:
 def test_uv_installs_the_models_that_packages_carry_by_default() -> None:
     assert PROJECT["tool"]["uv"]["default-groups"] == ["models"]
     names = {Requirement(line).name for line in PROJECT["dependency-groups"]["models"]}
-    assert names == {"silero-vad", "openwakeword", "moonshine-voice"}
+    assert names == {"silero-vad", "openwakeword", "moonshine-voice", "pipecat-ai"}
 
 
 def test_uv_is_silent_about_bytecode() -> None:
