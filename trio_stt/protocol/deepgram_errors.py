@@ -35,7 +35,9 @@ current_request: ContextVar[ListenRequest] = ContextVar("current_request")
 """The request that the current task answers; unset outside of `LISTEN_PATH`."""
 
 
-class _Body(msgspec.Struct, frozen=True, kw_only=True):
+class DeepgramError(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an error."""
+
     err_code: str
     err_msg: str
     request_id: str
@@ -46,4 +48,4 @@ def deepgram_error_json(status: int, message: str) -> bytes:
     request = current_request.get(None) or ListenRequest()
     request.error = message
     code = _CODES.get(status, "INTERNAL_SERVER_ERROR" if status >= _FIRST_SERVER_STATUS else "Bad Request")
-    return msgspec.json.encode(_Body(err_code=code, err_msg=message, request_id=request.id))
+    return msgspec.json.encode(DeepgramError(err_code=code, err_msg=message, request_id=request.id))

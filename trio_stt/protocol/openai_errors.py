@@ -2,7 +2,7 @@
 
 import msgspec
 
-from trio_stt.protocol.deepgram_errors import LISTEN_PATH, deepgram_error_json
+from trio_stt.protocol.deepgram_errors import LISTEN_PATH, DeepgramError, deepgram_error_json
 
 _OPENAI_PATH = "/v1/"
 _WHISPER_CPP_PATH = "/inference"
@@ -10,7 +10,9 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 _FIRST_SERVER_STATUS = 500
 
 
-class _Fault(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong: `param` names the field at fault, `code` is a word for programs."""
+
     message: str
     type: str
     param: str | None
@@ -20,7 +22,28 @@ class _Fault(msgspec.Struct, frozen=True, kw_only=True):
 class ErrorBody(msgspec.Struct, frozen=True):
     """The body of an error, and the last event of a stream that fails."""
 
-    error: _Fault
+    error: Fault
+
+
+class WhisperCppError(msgspec.Struct, frozen=True):
+    """The body of an error for clients of whisper.cpp's server."""
+
+    error: str
+
+
+class PlainError(msgspec.Struct, frozen=True):
+    """The body of an error of all other routes."""
+
+    detail: str
+
+
+def error_type(path: str) -> type[msgspec.Struct]:
+    """The type of what `error_json` writes."""
+    if path == LISTEN_PATH:
+        return DeepgramError
+    if has_openai_errors(path):
+        return ErrorBody
+    return WhisperCppError if path == _WHISPER_CPP_PATH else PlainError
 
 
 def error_body(status: int, message: str, *, param: str | None = None, code: str | None = None) -> ErrorBody:
@@ -33,7 +56,7 @@ def error_body(status: int, message: str, *, param: str | None = None, code: str
         code: A word for programs, or None.
     """
     default = "server_error" if status >= _FIRST_SERVER_STATUS else "invalid_request_error"
-    return ErrorBody(_Fault(message=message, type=_TYPES.get(status, default), param=param, code=code))
+    return ErrorBody(Fault(message=message, type=_TYPES.get(status, default), param=param, code=code))
 
 
 def has_openai_errors(path: str) -> bool:
@@ -47,4 +70,4 @@ def error_json(path: str, status: int, detail: str) -> bytes:
         return deepgram_error_json(status, detail)
     if has_openai_errors(path):
         return msgspec.json.encode(error_body(status, detail))
-    return msgspec.json.encode({"error" if path == _WHISPER_CPP_PATH else "detail": detail})
+    return msgspec.json.encode(WhisperCppError(detail) if path == _WHISPER_CPP_PATH else PlainError(detail))

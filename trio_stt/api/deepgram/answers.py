@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trio_stt.api.deepgram.messages import Alternative, ResultMetadata, Word
+from trio_stt.api.deepgram.messages import Alternative, ModelInfo, ResultMetadata, Word
 from trio_stt.api.deepgram.options import ListenOptions
 from trio_stt.api.deepgram.words import alternative, confidence_of, exact_s
 from trio_stt.protocol.scripts import joined
 from trio_stt.protocol.transcript_formats import SpokenSegment
 
 
-class _FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
+class FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What was transcribed, and by which model; `duration` in seconds."""
+
     transaction_key: str = "deprecated"
     request_id: str
     sha256: str
@@ -19,41 +21,53 @@ class _FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
     duration: float
     channels: int = 1
     models: list[str]
-    model_info: dict[str, msgspec.Struct]
+    model_info: dict[str, ModelInfo]
 
 
-class _Sentence(msgspec.Struct, frozen=True, kw_only=True):
+class Sentence(msgspec.Struct, frozen=True, kw_only=True):
+    """The only sentence of a paragraph; times in seconds."""
+
     text: str
     start: float
     end: float
 
 
-class _Paragraph(msgspec.Struct, frozen=True, kw_only=True):
-    sentences: list[_Sentence]
+class Paragraph(msgspec.Struct, frozen=True, kw_only=True):
+    """One utterance; times in seconds."""
+
+    sentences: list[Sentence]
     num_words: int
     start: float
     end: float
 
 
-class _Paragraphs(msgspec.Struct, frozen=True, kw_only=True):
+class Paragraphs(msgspec.Struct, frozen=True, kw_only=True):
+    """All paragraphs, with an empty line between them in `transcript`."""
+
     transcript: str
-    paragraphs: list[_Paragraph]
+    paragraphs: list[Paragraph]
 
 
-class _FileAlternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FileAlternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The text of the file, its confidence from 0 to 1, and its words."""
+
     transcript: str
     confidence: float
     words: list[Word]
-    paragraphs: _Paragraphs | None = None
+    paragraphs: Paragraphs | None = None
 
 
-class _FileChannel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    alternatives: list[_FileAlternative]
+class FileChannel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The only channel, with its only alternative."""
+
+    alternatives: list[FileAlternative]
     detected_language: str | None = None
     language_confidence: float | None = None
 
 
-class _Utterance(msgspec.Struct, frozen=True, kw_only=True):
+class Utterance(msgspec.Struct, frozen=True, kw_only=True):
+    """One utterance; times in seconds, confidence from 0 to 1."""
+
     start: float
     end: float
     confidence: float
@@ -63,14 +77,18 @@ class _Utterance(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
-class _Results(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    channels: list[_FileChannel]
-    utterances: list[_Utterance] | None = None
+class FileResults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The text of the file."""
+
+    channels: list[FileChannel]
+    utterances: list[Utterance] | None = None
 
 
-class _Answer(msgspec.Struct, frozen=True, kw_only=True):
-    metadata: _FileMetadata
-    results: _Results
+class FileAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a whole file."""
+
+    metadata: FileMetadata
+    results: FileResults
 
 
 def file_answer(
@@ -98,9 +116,9 @@ def file_answer(
     words = [word for each in spoken for word in each.words]
     text = joined(each.transcript for each in spoken)
     knows_language = options.detect_language and bool(language)
-    channel = _FileChannel(
+    channel = FileChannel(
         alternatives=[
-            _FileAlternative(
+            FileAlternative(
                 transcript=text,
                 confidence=confidence_of(words),
                 words=words,
@@ -111,8 +129,8 @@ def file_answer(
         language_confidence=1.0 if knows_language else None,
     )
     return msgspec.json.encode(
-        _Answer(
-            metadata=_FileMetadata(
+        FileAnswer(
+            metadata=FileMetadata(
                 request_id=metadata.request_id,
                 sha256=sha256,
                 created=created,
@@ -120,7 +138,7 @@ def file_answer(
                 models=[metadata.model_uuid],
                 model_info={metadata.model_uuid: metadata.model_info},
             ),
-            results=_Results(
+            results=FileResults(
                 channels=[channel],
                 utterances=_utterances(segments, spoken, metadata.request_id) if options.utterances else None,
             ),
@@ -128,9 +146,9 @@ def file_answer(
     )
 
 
-def _utterances(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative], request_id: str) -> list[_Utterance]:
+def _utterances(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative], request_id: str) -> list[Utterance]:
     return [
-        _Utterance(
+        Utterance(
             start=exact_s(segment.start),
             end=exact_s(segment.end),
             confidence=each.confidence,
@@ -142,13 +160,13 @@ def _utterances(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative]
     ]
 
 
-def _paragraphs(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative]) -> _Paragraphs:
+def _paragraphs(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative]) -> Paragraphs:
     """One paragraph, of one sentence, for each utterance: engines say nothing of where sentences end."""
-    return _Paragraphs(
+    return Paragraphs(
         transcript="\n\n".join(each.transcript for each in spoken),
         paragraphs=[
-            _Paragraph(
-                sentences=[_Sentence(text=each.transcript, start=exact_s(segment.start), end=exact_s(segment.end))],
+            Paragraph(
+                sentences=[Sentence(text=each.transcript, start=exact_s(segment.start), end=exact_s(segment.end))],
                 num_words=len(each.words),
                 start=exact_s(segment.start),
                 end=exact_s(segment.end),

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
 from trio_stt.protocol.openai_errors import ErrorBody
@@ -22,30 +23,50 @@ class Logprob(msgspec.Struct, frozen=True):
     logprob: float
 
 
-class _Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True):
+    """What a request is counted by: the seconds of its sound."""
+
     seconds: float
     type: str = "duration"
 
 
-class _Language(msgspec.Struct, frozen=True):
+class SpokenLanguage(msgspec.Struct, frozen=True):
+    """A language that the model detected, by its code."""
+
     code: str
 
 
-class _Json(msgspec.Struct, frozen=True, omit_defaults=True):
+class Transcription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer with the format `json`."""
+
     text: str
-    usage: _Usage
-    languages: list[_Language] | None = None
+    usage: Usage
+    languages: list[SpokenLanguage] | None = None
     logprobs: list[Logprob] | None = None
 
 
-class _Word(msgspec.Struct, frozen=True):
+class TimedWord(msgspec.Struct, frozen=True):
+    """A word and its times in seconds."""
+
     word: str
     start: float
     end: float
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment with Whisper's ten fields; clients filter hallucinations by the last three."""
+class WhisperWord(msgspec.Struct, frozen=True):
+    """A word of a segment; its times in seconds, its probability 0 to 1."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+class WhisperSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment with Whisper's ten fields; clients filter hallucinations by the last three of them.
+
+    `words` is for the clients of whisper-asr-webservice that ask for them.
+    """
 
     id: int
     seek: int
@@ -57,16 +78,19 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float = 0.0
+    words: Sequence[WhisperWord] | UnsetType = UNSET
 
 
-class _VerboseJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VerboseTranscription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer with the format `verbose_json`; `duration` in seconds."""
+
     task: str
     language: str
     duration: float
     text: str
-    segments: list[Segment] | None = None
-    words: list[_Word] | None = None
-    usage: _Usage
+    segments: list[WhisperSegment] | None = None
+    words: list[TimedWord] | None = None
+    usage: Usage
 
 
 class TextDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.text.delta"):
@@ -116,18 +140,18 @@ def body(
         case ResponseFormat.VERBOSE_JSON:
             answer: msgspec.Struct = _verbose(request, segments, duration_s, language)
         case ResponseFormat.JSON:
-            answer = _Json(
+            answer = Transcription(
                 text=joined_text(segments),
-                usage=_Usage(round(duration_s, 3)),
+                usage=Usage(round(duration_s, 3)),
                 languages=_detected(segments) or None,
                 logprobs=logprobs(segments) if request.with_logprobs else None,
             )
     return msgspec.json.encode(answer), "application/json"
 
 
-def _detected(segments: Sequence[SpokenSegment]) -> list[_Language]:
+def _detected(segments: Sequence[SpokenSegment]) -> list[SpokenLanguage]:
     """The languages that the model detected, in the order in which they were spoken."""
-    return [_Language(code) for code in dict.fromkeys(segment.language for segment in segments) if code]
+    return [SpokenLanguage(code) for code in dict.fromkeys(segment.language for segment in segments) if code]
 
 
 def logprobs(segments: Sequence[SpokenSegment]) -> list[Logprob] | None:
@@ -154,33 +178,33 @@ def _log(confidence: float | None) -> float:
 
 def _verbose(
     request: TranscriptionRequest, segments: Sequence[SpokenSegment], duration_s: float, language: str
-) -> _VerboseJson:
-    return _VerboseJson(
+) -> VerboseTranscription:
+    return VerboseTranscription(
         task="translate" if request.translate else "transcribe",
         language=language,
         duration=round(duration_s, 3),
         text=joined_text(segments),
         segments=whisper_segments(segments) if request.with_segments else None,
         words=[
-            _Word(word.text, round(word.start, 3), round(word.end, 3))
+            TimedWord(word.text, round(word.start, 3), round(word.end, 3))
             for segment in segments
             for word in words_of(segment)
         ]
         if request.with_words
         else None,
-        usage=_Usage(round(duration_s, 3)),
+        usage=Usage(round(duration_s, 3)),
     )
 
 
-def whisper_segments(segments: Sequence[SpokenSegment]) -> list[Segment]:
+def whisper_segments(segments: Sequence[SpokenSegment]) -> list[WhisperSegment]:
     """The utterances as Whisper's segments."""
     return [_segment(number, segment) for number, segment in enumerate(segments)]
 
 
-def _segment(number: int, segment: SpokenSegment) -> Segment:
+def _segment(number: int, segment: SpokenSegment) -> WhisperSegment:
     confidences = [word.confidence for word in words_of(segment) if word.confidence is not None]
     text = segment.text.encode()
-    return Segment(
+    return WhisperSegment(
         id=number,
         seek=round(segment.start * 100),
         start=round(segment.start, 3),

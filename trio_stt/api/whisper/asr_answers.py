@@ -4,29 +4,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from trio_stt.api.openai.answers import Segment, joined_text, whisper_segments
+from trio_stt.api.openai.answers import WhisperSegment, WhisperWord, joined_text, whisper_segments
 from trio_stt.api.whisper.asr_request import AsrRequest, Output
 from trio_stt.protocol.subtitles import as_srt, as_vtt
 from trio_stt.protocol.transcript_formats import SpokenSegment, as_text
 from trio_stt.protocol.word_times import words_of
 
 
-class _Word(msgspec.Struct, frozen=True):
-    word: str
-    start: float
-    end: float
-    probability: float
-
-
-class _TimedSegment(Segment, frozen=True, kw_only=True):
-    words: list[_Word]
-
-
-class _Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """What Whisper's own `transcribe` returns."""
+class AsrTranscript(msgspec.Struct, frozen=True, kw_only=True):
+    """What Whisper's own `transcribe` returns: the answer of `/asr` with `output=json`."""
 
     text: str
-    segments: Sequence[Segment]
+    segments: Sequence[WhisperSegment]
     language: str
 
 
@@ -67,18 +56,17 @@ def asr_body(wanted: AsrRequest, segments: Sequence[SpokenSegment], *, language:
 
 
 def _json(segments: Sequence[SpokenSegment], *, language: str, with_words: bool) -> bytes:
-    rows: Sequence[Segment] = whisper_segments(segments)
+    rows = whisper_segments(segments)
     if with_words:
         rows = [
-            _TimedSegment(**msgspec.structs.asdict(row), words=_words(segment))
-            for row, segment in zip(rows, segments, strict=True)
+            msgspec.structs.replace(row, words=_words(segment)) for row, segment in zip(rows, segments, strict=True)
         ]
-    return msgspec.json.encode(_Transcript(text=joined_text(segments), segments=rows, language=language))
+    return msgspec.json.encode(AsrTranscript(text=joined_text(segments), segments=rows, language=language))
 
 
-def _words(segment: SpokenSegment) -> list[_Word]:
+def _words(segment: SpokenSegment) -> list[WhisperWord]:
     return [
-        _Word(
+        WhisperWord(
             f" {word.text}",
             round(word.start, 3),
             round(word.end, 3),
