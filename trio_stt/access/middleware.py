@@ -20,7 +20,7 @@ from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.access.request_form import REDIRECT, normal_form
 from trio_stt.protocol.openai_errors import error_json
 
-_OPEN_PATHS = frozenset({"/", "/captions", "/health", "/healthz", "/livez", "/readyz"})
+_OPEN_PATHS = frozenset({"/", "/captions", "/health", "/healthz", "/livez", "/openapi.json", "/readyz"})
 _ADMIN_PATHS = frozenset({"/api/history", "/api/metrics", "/metrics"})
 _READING_METHODS = frozenset({"GET", "HEAD"})
 _NEEDS_ADMIN = Rejection(
@@ -94,7 +94,7 @@ class AccessMiddleware:
         """The record of a request's key, None if it has none and needs none; or why it is rejected."""
         if key_in_url(scope):
             return IN_URL
-        needed, key = _needed_scope(scope), presented_key(scope)
+        needed, key = needed_scope(scope["method"], scope["path"]), presented_key(scope)
         if key is None:
             return NO_KEY if needed else None
         client = scope.get("client")
@@ -104,9 +104,9 @@ class AccessMiddleware:
         return record
 
 
-def _needed_scope(scope: HTTPScope) -> KeyScope | None:
-    """The scope that a key needs for this request; None if no key is needed."""
-    path, reads = scope["path"], scope["method"] in _READING_METHODS
+def needed_scope(method: str, path: str) -> KeyScope | None:
+    """The scope that a key needs for a request, on a server with keys; None if no key is needed."""
+    reads = method in _READING_METHODS
     if reads and (path in _OPEN_PATHS or path.startswith(("/web/", "/health/"))):
         return None
     changes_config = path == "/api/config" and not reads

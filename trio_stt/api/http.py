@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import trio
-from quart import Blueprint, Response, has_request_context, jsonify, request, send_from_directory
+from quart import Blueprint, Response, has_request_context, request, send_from_directory
 from werkzeug.exceptions import (
     Forbidden,
     HTTPException,
@@ -20,7 +20,7 @@ from werkzeug.exceptions import (
 from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
 from trio_stt.protocol.openai_errors import error_json
-from trio_stt.protocol.reports import ProbeReport, Report, encode_report
+from trio_stt.protocol.reports import InvalidBody, InvalidPart, InvalidSettings, ProbeReport, Report, encode_report
 from trio_stt.server.probes import restart_reason, unready_reason
 from trio_stt.server.prometheus import PrometheusExposition
 from trio_stt.server.public_reports import public_health, public_metrics
@@ -118,7 +118,7 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
         return _json(server_state.config())
 
     @routes.patch("/api/config")
-    async def change_config() -> Response | tuple[Response, int]:
+    async def change_config() -> Response:
         if not _is_admin():
             raise Forbidden(
                 "settings change only from the server's own machine, through localhost or 127.0.0.1, or where there"
@@ -127,12 +127,13 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
         try:
             changes = _changes(await small_body())
         except _UNREADABLE as error:
-            return jsonify(detail=[{"type": "json_invalid", "loc": ["body"], "msg": str(error)}]), 422
+            invalid = InvalidPart(type="json_invalid", loc=("body",), msg=str(error))
+            return _json(InvalidBody(detail=(invalid,)), 422)
         if "settings" in changes:
             try:
                 changes = _changes(bytes(changes["settings"]))
             except _UNREADABLE as error:
-                return jsonify(error=f"settings must be a JSON object: {error}"), 400
+                return _json(InvalidSettings(error=f"settings must be a JSON object: {error}"), 400)
         async with revision_lock:
             # In a thread, because it may look for model files.
             revision = await trio.to_thread.run_sync(server_state.revise, changes)

@@ -20,6 +20,7 @@ from trio_stt.api.dialect_route import DialectSpec, dialect_routes
 from trio_stt.api.http import http_routes
 from trio_stt.api.openai.route import openai_routes
 from trio_stt.api.openai_realtime.route import realtime_spec
+from trio_stt.api.openapi.route import openapi_routes
 from trio_stt.api.operations import operations_routes
 from trio_stt.api.realtimestt.route import ws_routes
 from trio_stt.api.vosk.route import VOSK_SPEC
@@ -90,6 +91,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     for name, spec in dialect_specs(server_state).items():
         if name in wanted:
             app.register_blueprint(dialect_routes(name, spec, server_state, admission))
+    app.register_blueprint(openapi_routes(app, has_keys=keyring.is_needed))
     wyoming = WyomingServer(server_state) if server_state.settings.wyoming_port else None
 
     @app.before_serving

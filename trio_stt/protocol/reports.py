@@ -267,6 +267,26 @@ class ConfigUpdateReport(Report, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
+class InvalidSettings(Report, frozen=True, kw_only=True):
+    """Body of the answer to a `PATCH /api/config` whose `settings` is no object."""
+
+    error: str
+
+
+class InvalidPart(Report, frozen=True, kw_only=True):
+    """What is wrong with a body: a word for programs, the place, and a text for people."""
+
+    type: str
+    loc: tuple[str, ...]
+    msg: str
+
+
+class InvalidBody(Report, frozen=True, kw_only=True):
+    """Body of the answer to a `PATCH /api/config` that is no JSON object."""
+
+    detail: tuple[InvalidPart, ...]
+
+
 class MetricsReport(Report, frozen=True, kw_only=True):
     """Body of `/api/metrics`."""
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from trio_stt.access.keys import KeyRecord
 from trio_stt.api.openai_realtime.session_config import SessionConfig
 
@@ -33,6 +35,14 @@ class ClientSecret:
     expires_at: int
     config: SessionConfig
     record: KeyRecord | None
+
+
+class SecretAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `/v1/realtime/client_secrets`, with the configuration of the sessions that the secret opens."""
+
+    value: str
+    expires_at: int
+    session: dict[str, object]
 
 
 class ClientSecrets:

@@ -9,7 +9,7 @@ from quart import Blueprint, Response, request
 from trio_stt.access.client_identity import client_identity
 from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused
 from trio_stt.api.http import small_body
-from trio_stt.api.openai_realtime.client_secrets import ClientSecret, ClientSecrets
+from trio_stt.api.openai_realtime.client_secrets import ClientSecret, ClientSecrets, SecretAnswer
 from trio_stt.api.openai_realtime.dialect import RealtimeDialect
 from trio_stt.api.openai_realtime.session_config import (
     InvalidUpdate,
@@ -65,7 +65,7 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
     async def create_secret() -> Response:
         secret = _create(client_secrets, server_state, await _body())
         session = ga_session(secret.config, session_id=_session_id(), model=model(), expires_at=secret.expires_at)
-        return _json({"value": secret.value, "expires_at": secret.expires_at, "session": session})
+        return _json(SecretAnswer(value=secret.value, expires_at=secret.expires_at, session=session))
 
     @routes.post("/transcription_sessions")
     @with_request_errors
@@ -120,5 +120,5 @@ def _session_id() -> str:
     return f"sess_{secrets.token_hex(_ID_BYTES)}"
 
 
-def _json(content: Json) -> Response:
+def _json(content: Json | SecretAnswer) -> Response:
     return Response(msgspec.json.encode(content), mimetype="application/json")
