@@ -1,5 +1,6 @@
-"""How pytest-xdist shares the tests out: files with long tests first, and the page tests to one worker."""
+"""How pytest-xdist shares the tests out: files with long tests first, and files that share a server to one worker."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +10,27 @@ from xdist.scheduler import LoadFileScheduling
 FIRST = ("page", "words", "engines", "faults", "server", "bench", "api")
 """Folders with long tests."""
 
+GROUPS = {
+    "tests/page": re.compile("tests/page/"),
+    "tests of clients": re.compile(r"tests/api/(\w+/)?test_\w+_clients?\.py"),
+}
+"""Files that share one server: those of the page, whose browsers would slow each other down, and those of clients."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    folders = Path(__file__).parent
-    ranks = {folders / name: rank for rank, name in enumerate(FIRST)}
-    items.sort(key=lambda item: ranks.get(item.path.parent, len(FIRST)))
+    ranks = {name: rank for rank, name in enumerate(FIRST)}
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(folder).parts[0], len(FIRST)))
 
 
-class PagesTogether(LoadFileScheduling):
-    """Gives each file to one worker, and all files of the page tests to the same one.
-
-    They share a server and a browser, and several browsers at a time would slow each other's speech down.
-    """
+class GroupsTogether(LoadFileScheduling):
+    """Gives each file to one worker, and all files of a group to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/page" if nodeid.startswith("tests/page/") else super()._split_scope(nodeid)
+        groups = (name for name, pattern in GROUPS.items() if pattern.match(nodeid))
+        return next(groups, None) or super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    return PagesTogether(config, log) if config.getvalue("dist") == "loadfile" else None
+    return GroupsTogether(config, log) if config.getvalue("dist") == "loadfile" else None

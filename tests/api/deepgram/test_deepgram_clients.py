@@ -18,10 +18,9 @@ from deepgram.environment import DeepgramClientEnvironment
 from numpy.typing import NDArray
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
+from tests.api.conftest import ClientServer
 from tests.support.keyed_server import Rig, ask, rig
 from tests.support.raw_socket import BINARY, TEXT, frame, raw_client
-from tests.support.real import shared_sentences
-from tests.support.server import RunningServer, output_of_one_test, shared_server
 from tests.support.sound_files import encode
 from tests.support.wer import word_error_rate
 
@@ -32,25 +31,13 @@ SPEECH_PATH = f"{PATH}?encoding=linear16&sample_rate=16000"
 CLOSE_STREAM = b'{"type":"CloseStream"}'
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[RunningServer]:
-    with shared_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as running:
-        yield running
-
-
 @pytest.fixture
-def client(shared: RunningServer) -> Iterator[DeepgramClient]:
-    http, ws = (f"{scheme}://127.0.0.1:{shared.port}" for scheme in ("http", "ws"))
+def client(client_server: ClientServer) -> Iterator[DeepgramClient]:
+    http, ws = (f"{scheme}://127.0.0.1:{client_server.running.port}" for scheme in ("http", "ws"))
     environment = DeepgramClientEnvironment(base=http, production=ws, agent=ws, agent_rest=http)
-    with output_of_one_test(shared):
-        made = DeepgramClient(api_key="none", environment=environment)
-        with closing(made._client_wrapper.httpx_client.httpx_client):
-            yield made
-
-
-@pytest.fixture(scope="module")
-def sentence() -> tuple[Path, str]:
-    return shared_sentences()[0]
+    made = DeepgramClient(api_key="none", environment=environment)
+    with closing(made._client_wrapper.httpx_client.httpx_client):
+        yield made
 
 
 def samples_of(path: Path) -> tuple[NDArray[np.float32], int]:

@@ -16,32 +16,21 @@ import pytest
 import soundfile
 import trio
 
+from tests.api.conftest import ClientServer
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.keyed_server import rig
-from tests.support.real import moonshine_asset, shared_sentences
-from tests.support.server import RunningServer, output_of_one_test, shared_server
+from tests.support.real import moonshine_asset
 from tests.support.sound_files import encode, sweep
 from tests.support.wer import word_error_rate
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[RunningServer]:
-    with shared_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as running:
-        yield running
-
-
 @pytest.fixture
-def client(shared: RunningServer) -> Iterator[openai.OpenAI]:
-    url = f"http://127.0.0.1:{shared.port}/v1"
-    with output_of_one_test(shared), closing(openai.OpenAI(base_url=url, api_key="none", max_retries=0)) as client:
+def client(client_server: ClientServer) -> Iterator[openai.OpenAI]:
+    url = f"http://127.0.0.1:{client_server.running.port}/v1"
+    with closing(openai.OpenAI(base_url=url, api_key="none", max_retries=0)) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def sentence() -> tuple[Path, str]:
-    return shared_sentences()[0]
 
 
 class TestRealWords:

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,39 +13,31 @@ import soxr
 import trio
 from numpy.typing import NDArray
 
+from tests.api.conftest import ClientServer
 from tests.support.client import connected, load_pcm
-from tests.support.real import shared_sentences
-from tests.support.server import RunningServer, output_of_one_test, shared_server
 from tests.support.wer import word_error_rate
 from trio_stt.dsp import g711
 
 RATE_HZ = 24_000
 QUERY = {"intent": "transcription"}
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
-FLAGS = ["--max-audio-speed", "0"]
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
 """The client calls its WebSocket library in a way that this will not have for ever."""
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[RunningServer]:
-    with shared_server(["-m", "trio_stt", "serve", "--port", "{port}", *FLAGS]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def sentence() -> tuple[NDArray[np.int16], str]:
+@pytest.fixture(scope="module", name="sentence")
+def resampled_sentence(sentence: tuple[Path, str]) -> tuple[NDArray[np.int16], str]:
     """Samples at 24 kHz and 1.2 s of silence behind them, and the words."""
-    path, words = shared_sentences()[0]
+    path, words = sentence
     samples, rate_hz = load_pcm(path)
     resampled = soxr.resample(samples, rate_hz, RATE_HZ)
     return np.concatenate([resampled, np.zeros(round(1.2 * RATE_HZ), np.int16)]), words
 
 
 @pytest.fixture
-def client(shared: RunningServer) -> Iterator[openai.OpenAI]:
-    url = f"http://127.0.0.1:{shared.port}/v1"
-    with output_of_one_test(shared), closing(openai.OpenAI(base_url=url, api_key="none", max_retries=0)) as client:
+def client(client_server: ClientServer) -> Iterator[openai.OpenAI]:
+    url = f"http://127.0.0.1:{client_server.running.port}/v1"
+    with closing(openai.OpenAI(base_url=url, api_key="none", max_retries=0)) as client:
         yield client
 
 
@@ -68,11 +61,11 @@ def deltas(events: list[Any]) -> str:
     return "".join(event.delta for event in events if event.type == f"{TRANSCRIPTION}.delta")
 
 
-def native_words(shared: RunningServer, samples: NDArray[np.int16]) -> str:
+def native_words(client_server: ClientServer, samples: NDArray[np.int16]) -> str:
     """The text of the same samples over the server's own protocol."""
 
     async def main() -> str:
-        async with connected(shared) as native:
+        async with connected(client_server.running) as native:
             await native.command("start")
             await native.stream(samples, RATE_HZ)
             await native.command("stop")
@@ -83,7 +76,7 @@ def native_words(shared: RunningServer, samples: NDArray[np.int16]) -> str:
 
 
 def test_turn_has_the_words_of_the_native_protocol(
-    client: openai.OpenAI, shared: RunningServer, sentence: tuple[NDArray[np.int16], str]
+    client: openai.OpenAI, client_server: ClientServer, sentence: tuple[NDArray[np.int16], str]
 ) -> None:
     samples, words = sentence
     with client.realtime.connect(extra_query=QUERY) as connection:
@@ -95,7 +88,7 @@ def test_turn_has_the_words_of_the_native_protocol(
         *["conversation.item.added", "conversation.item.done", f"{TRANSCRIPTION}.completed"],
     ]
     completed = events[-1]
-    assert completed.transcript == native_words(shared, samples)
+    assert completed.transcript == native_words(client_server, samples)
     assert word_error_rate(words, completed.transcript) < 0.2
     assert completed.usage.type == "duration"
     assert completed.usage.seconds == pytest.approx(samples.size / RATE_HZ, abs=1.5)
@@ -135,9 +128,9 @@ def mulaw(samples: NDArray[np.int16]) -> bytes:
     return order[np.clip(np.searchsorted(table[order], samples), 0, 255)].astype(np.uint8).tobytes()
 
 
-def test_beta_client(shared: RunningServer, sentence: tuple[NDArray[np.int16], str]) -> None:
+def test_beta_client(client_server: ClientServer, sentence: tuple[NDArray[np.int16], str]) -> None:
     samples, words = sentence
-    url = f"127.0.0.1:{shared.port}/v1"
+    url = f"127.0.0.1:{client_server.running.port}/v1"
     beta = openai.OpenAI(base_url=f"http://{url}", websocket_base_url=f"ws://{url}", api_key="none")
     with closing(beta), beta.beta.realtime.connect(model="gpt-4o-transcribe", extra_query=QUERY) as connection:
         connection.transcription_session.update(session={"input_audio_format": "pcm16"})
