@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 ROOT = Path(__file__).parents[1]
 PROSE = [
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("install.md", "security.md", "deploy.md", "architecture.md")),
+    *(ROOT / "docs" / name for name in ("install.md", "security.md", "deploy.md", "architecture.md", "clients.md")),
 ]
 OTHER_FLAGS = frozenset(
     {
@@ -20,6 +20,7 @@ OTHER_FLAGS = frozenset(
         *("--channels", "--max-line-width", "--max-lines"),  # of transcribe
         *("--group", "--extra"),  # of uv
         *("--no-cache-dir", "--upgrade", "--force"),  # of pip, pipx and uv
+        *("--rm", "--data-binary"),  # of docker and curl
         *("--bind", "--graceful-timeout"),  # of hypercorn
         *("--pipe", "--deploy-hook"),  # of systemd-run and certbot
     }
