@@ -2,21 +2,33 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import trio
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.api.whisper.test_asr import SEGMENTS
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.keyed_server import ask, rig
+from tests.support.server import running_server
+from tests.support.voice_agents import python_output
+from trio_stt.api.deepgram.answers import file_answer
+from trio_stt.api.deepgram.messages import ModelInfo, ResultMetadata
+from trio_stt.api.deepgram.options import ListenOptions
+from trio_stt.api.openai.answers import body
+from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
 from trio_stt.api.openapi.declarations import OPERATIONS
 from trio_stt.api.openapi.document import openapi_json
 from trio_stt.api.openapi.route import served_methods
 from trio_stt.api.web_app import build_app
+from trio_stt.api.whisper.asr_answers import asr_body
+from trio_stt.api.whisper.asr_request import AsrRequest, Output
 from trio_stt.protocol.openai_errors import error_json, error_type
 
 PAGE = {("GET", "/"), ("GET", "/captions"), ("GET", "/web/{name}")}
@@ -31,6 +43,11 @@ def document(*, has_keys: bool = False) -> dict[str, Any]:
 
 def check(whole: Mapping[str, Any], schema: Mapping[str, Any], value: object) -> None:
     Draft202012Validator({**schema, "components": whole["components"]}).validate(value)
+
+
+def schema_of(whole: Mapping[str, Any], path: str, method: str, status: str = "200") -> dict[str, Any]:
+    schema: dict[str, Any] = whole["paths"][path][method]["responses"][status]["content"]["application/json"]["schema"]
+    return schema
 
 
 def tags(whole: Mapping[str, Any]) -> set[str]:
@@ -91,12 +108,30 @@ def test_without_keys_none_is_mentioned() -> None:
 @pytest.mark.parametrize("path", sorted({each.path for each in OPERATIONS}))
 def test_errors_have_the_form_that_is_described(path: str) -> None:
     text = error_json(path, 400, "why")
-    check(
-        document(),
-        document()["paths"][path].popitem()[1]["responses"]["default"]["content"]["application/json"]["schema"],
-        json.loads(text),
-    )
+    whole = document()
+    for method in whole["paths"][path]:
+        check(whole, schema_of(whole, path, method, "default"), json.loads(text))
     assert msgspec.json.encode(msgspec.json.decode(text, type=error_type(path))) == text
+
+
+def test_transcripts_have_the_form_that_is_described() -> None:
+    whole = document()
+    wanted = TranscriptionRequest(with_words=True, with_logprobs=True)
+    verbose = msgspec.structs.replace(wanted, response_format=ResponseFormat.VERBOSE_JSON)
+    listen = ListenOptions(utterances=True, paragraphs=True, detect_language=True)
+    metadata = ResultMetadata(request_id="r", model_uuid="u", model_info=ModelInfo(name="n", version="v", arch="a"))
+    answers = {
+        "Transcription": body(wanted, SEGMENTS, duration_s=4.0, language="english")[0],
+        "VerboseTranscription": body(verbose, SEGMENTS, duration_s=4.0, language="english")[0],
+        "AsrTranscript": asr_body(
+            AsrRequest(transcription=wanted, output=Output.JSON, with_words=True), SEGMENTS, language="en"
+        ),
+        "FileAnswer": file_answer(
+            listen, SEGMENTS, metadata=metadata, created="c", sha256="s", duration_s=4.0, language="en"
+        ),
+    }
+    for name, text in answers.items():
+        check(whole, whole["components"]["schemas"][name], json.loads(text))
 
 
 async def test_reports_have_the_form_that_is_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,12 +140,27 @@ async def test_reports_have_the_form_that_is_described(monkeypatch: pytest.Monke
         assert (status, headers["content-type"]) == (200, "application/json")
         key = f"Bearer {server.admin}"
         for path in REPORTS:
-            status, _, body = await ask(server, f"GET {path}", Authorization=key)
-            check(whole, whole["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"], body)
+            status, _, answer = await ask(server, f"GET {path}", Authorization=key)
+            check(whole, schema_of(whole, path, "get"), answer)
             assert status == 200
-        status, _, body = await ask(server, "PATCH /api/config", Authorization=key)
-        check(
-            whole,
-            whole["paths"]["/api/config"]["patch"]["responses"]["200"]["content"]["application/json"]["schema"],
-            body,
-        )
+        for path in ("/v1/realtime/client_secrets", "/v1/realtime/transcription_sessions"):
+            status, _, answer = await ask(server, f"POST {path}", Authorization=key)
+            check(whole, schema_of(whole, path, "post"), answer)
+            assert status == 200
+        _, _, answer = await ask(server, "PATCH /api/config", Authorization=key)
+        check(whole, schema_of(whole, "/api/config", "patch"), answer)
+
+
+@pytest.mark.long
+async def test_no_request_that_is_made_from_it_fails_the_server(tmp_path: Path) -> None:
+    """Schemathesis sends valid and invalid requests to each route, and checks each answer against the document."""
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    options = [f"--checks={checks}", "--phases=coverage,fuzzing", "--max-examples=20", "--seed=1"]
+    program = tmp_path / "environment" / "bin" / "schemathesis"
+    async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server:
+        address = f"http://127.0.0.1:{server.port}/openapi.json"
+        run = partial(python_output, tmp_path, ["schemathesis==4.32.5"], program, "run", address, *options)
+        report = await trio.to_thread.run_sync(run)
+        assert f"Tested: {len(OPERATIONS) - 1}\n" in report  # it leaves out the document itself
+        assert "Traceback" not in server.output
+        assert server.process.poll() is None

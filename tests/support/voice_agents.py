@@ -35,6 +35,8 @@ def _output(folder: Path, *command: str | Path) -> str:
     # Elsewhere and without the variables of this environment, which has other versions of the same packages.
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))}
     variables["PATH"] = os.pathsep.join((str(folder / "environment" / "bin"), variables["PATH"]))
-    return subprocess.run(  # noqa: S603 - commands of the tests
-        command, cwd=folder, env=variables, stdout=subprocess.PIPE, text=True, timeout=600, check=True
-    ).stdout
+    ended = subprocess.run(  # noqa: S603 - commands of the tests
+        command, cwd=folder, env=variables, stdout=subprocess.PIPE, text=True, timeout=600, check=False
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
