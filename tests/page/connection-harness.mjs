@@ -34,5 +34,5 @@ export function makeConnection(parts = {}) {
     }
   }
 
-  return { connection, sockets, states, events, pass };
+  return { connection, sockets, states, events, pass, now: () => nowMs };
 }

@@ -139,24 +139,26 @@ test('without a grace period, only unsent frames are kept', () => {
   assert.deepEqual(taken(buffer), []);
 });
 
-test('audio that waited for a connection has a delay, by its position', () => {
+test('the buffer tells when the audio at a position was captured, also where it waited for a connection', () => {
   let nowMs = 0;
   const buffer = new ResendBuffer(10, undefined, () => nowMs);
   const second = (number) => buffer.add(new Uint16Array([number]).buffer, 1);
   second(1);
   taken(buffer);
+  nowMs = 1000;
   second(2);
+  nowMs = 2000;
   second(3);
   nowMs = 5000;
   taken(buffer);
   second(4);
   taken(buffer);
-  assert.deepEqual([0.5, 1.5, 2.5, 3.5, 99].map((at) => buffer.delayAt(at)), [0, 5, 5, 0, 0]);
+  assert.deepEqual([0.5, 1.5, 2.5, 3.5, 99].map((at) => buffer.capturedAtMs(at)), [0, 1000, 2000, 5000, 5000]);
   assert.equal(buffer.startS, 0);
   buffer.resendAfter(2, 0);
   nowMs = 9000;
   taken(buffer);
-  assert.deepEqual([2.5, 3.5].map((at) => buffer.delayAt(at)), [5, 4], 'the first sending counts: resent audio was captured then, too');
+  assert.deepEqual([1.5, 2.5, 3.5].map((at) => buffer.capturedAtMs(at)), [1000, 2000, 5000], 'sending again changes nothing');
 });
 
 test('the end of a session returns unsent frames without shed ones', () => {

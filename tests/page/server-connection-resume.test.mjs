@@ -107,11 +107,11 @@ for (const [name, happens, expected] of [
   });
 }
 
-/** Ends a session with these events, after 20 s of audio were sent. Returns what the next one gets again, in seconds. */
-function restartAfter(...eventsBefore) {
+/** Ends a session with these events, after this much audio was sent. Returns what the next one gets again, in seconds. */
+function restartAfterS(spokenS, ...eventsBefore) {
   sockets[0].serverSends(HELLO);
   connection.send('start');
-  for (let number = 1; number <= 20; number += 1) connection.sendPacket(packet(number), 1);
+  for (let number = 1; number <= spokenS; number += 1) connection.sendPacket(packet(number), 1);
   eventsBefore.forEach((event, i) => sockets[0].serverSends({ seq: i + 2, ...event }));
   sockets[0].serverCloses();
   pass(500);
@@ -119,6 +119,7 @@ function restartAfter(...eventsBefore) {
   sockets[1].serverSends({ type: 'error', where: 'resume', message: 'no such session', seq: 3 });
   return sent(sockets[1]).filter((each) => typeof each === 'number');
 }
+const restartAfter = (...eventsBefore) => restartAfterS(20, ...eventsBefore);
 const times = (audioStartSeconds, audioEndSeconds) => ({ audioStartSeconds, audioEndSeconds });
 const hello = () => events.filter(({ type }) => type === 'hello').at(-1);
 
@@ -130,7 +131,30 @@ test('after a restart, the audio since the last final text is sent again, and re
     { type: 'timeline', event: 'segment_closed', segmentId: 3, reason: 'empty', segment: times(14, 15) },
     { type: 'realtime', segmentId: 4, stableText: 'four', segment: times(17) },
   );
-  assert.deepEqual([again[0], again.at(-1), hello().replacesFrom], [10, 20, 2]);
+  assert.deepEqual([again[0], again.at(-1), hello().replacesFrom], [9, 20, 2]);
+});
+
+test('after a restart, a turn that was resumed after its final text is sent again and replaced', () => {
+  const again = restartAfter(
+    { type: 'final', segmentId: 1, text: 'One.', segment: times(1, 4) },
+    { type: 'final', segmentId: 2, text: 'Two.', segment: times(6, 8) },
+    { type: 'turn_resumed', segmentId: 2 },
+    { type: 'realtime', segmentId: 2, stableText: 'two and a', segment: times(6), audioEndSeconds: 11 },
+  );
+  assert.deepEqual([again[0], hello().replacesFrom], [5, 2]);
+});
+
+test('after a restart, nothing of a final text is sent again with a segment that follows a cut', () => {
+  const again = restartAfter(
+    { type: 'final', segmentId: 1, text: 'One.', segment: times(1, 10) },
+    { type: 'realtime', segmentId: 2, stableText: 'two', segment: times(10), audioEndSeconds: 12 },
+  );
+  assert.deepEqual([again[0], hello().replacesFrom], [11, 2]);
+});
+
+test('after a restart, a segment whose beginning is buffered no more keeps its words, and the rest is sent', () => {
+  const again = restartAfterS(40, { type: 'realtime', segmentId: 1, stableText: 'one', segment: times(1), audioEndSeconds: 30 });
+  assert.deepEqual([again[0], again.at(-1), hello().replacesFrom], [31, 40, Infinity]);
 });
 
 test('after a restart, nothing is sent again where the server does not tell which audio a final text covers', () => {

@@ -30,8 +30,9 @@
  * @typedef {{type: 'status', state: string, at: number | null, queueDepth: number, degraded: boolean,
  *            wakeWords: string}} Status `wakeWords` is empty where wake words are off
  * @typedef {{type: 'realtime', segmentId: number, sequence: number, stableText: string, unstableText: string,
- *            isUncertain: boolean, at: number | null, latencyS: number | null, segment: SegmentTimes}} Realtime
- *   `isUncertain`: the newest hypothesis contradicts the words shown. `latencyS` is the time these words took in queue and engine.
+ *            isUncertain: boolean, at: number | null, latencyS: number | null, audioEndS: number, segment: SegmentTimes}} Realtime
+ *   `isUncertain`: the newest hypothesis contradicts the words shown. `latencyS` is the time these words took in queue and engine,
+ *   `audioEndS` where their audio ends, Infinity where the server does not tell.
  * @typedef {{type: 'retracted', segmentId: number}} Retracted A `realtime` event that withdraws the words of a segment; `closed`,
  *   which says why, follows
  * @typedef {{type: 'final', segmentId: number, text: string, at: number | null, segment: SegmentTimes}} Final
@@ -180,6 +181,7 @@ const readers = {
       isUncertain: raw.isOutlier === true || raw.stablePrefixConflict === true,
       at: finiteNumber(raw.timestamp),
       latencyS: finiteNumber(fieldsOf(raw.timing).total_latency_seconds),
+      audioEndS: finiteNumber(raw.audioEndSeconds) ?? Infinity,
       segment: segmentTimes(raw.segment),
     };
   },

@@ -12,11 +12,8 @@ const IN_FLIGHT_S = 15;
 /** Over 5 minutes of 16-bit audio at 16 kHz, or 2.5 at 48 kHz. */
 const MAX_BYTES = 16_000_000;
 
-/** Audio sent later than this after it was captured counts as late. A slow socket alone delays less. */
-const LATE_AFTER_S = 1;
-
-/** Late packets whose delay is remembered: those of eight whole buffers. */
-const MAX_LATE = 5000;
+/** Packets whose time of capture is remembered: 200 s, longer than any segment waits for its final text. */
+const MAX_CAPTURED = 5000;
 
 /**
  * @typedef {object} Entry
@@ -46,8 +43,8 @@ export class ResendBuffer {
   /** Audio sent in this session, seconds; and as much of it as was evicted since. */
   #sentS = 0;
   #evictedEndS = 0;
-  /** @type {{endS: number, delayS: number}[]} packets that were sent late, oldest first */
-  #late = [];
+  /** @type {{startS: number, addedAtMs: number}[]} packets sent, oldest first */
+  #captured = [];
   #maxS;
   #maxBytes;
   #now;
@@ -103,6 +100,7 @@ export class ResendBuffer {
       entry.number > 0 && entry.number <= (isPacket(entry) ? packets : commands);
     const rest = this.#entries.slice(this.#entries.findLastIndex(isReceived) + 1);
     this.#sentS = this.#entries.findLast((entry) => isReceived(entry) && isPacket(entry))?.endS ?? this.#evictedEndS;
+    this.#captured = this.#captured.filter(({ startS }) => startS < this.#sentS);
     const evictedS = (Math.max(0, this.#lastEvictedPacket - packets) * PACKET_MS) / 1000;
     const lostS = this.takeLostS() + evictedS;
     const recoveredS = rest.reduce((sum, { isShed, durationS }) => sum + (isShed ? durationS : 0), 0);
@@ -144,26 +142,19 @@ export class ResendBuffer {
   }
 
   /**
-   * How late the audio at a position was sent, because it had waited for a connection. The server dates audio by its arrival.
-   *
    * @param {number} positionS seconds from the session's first sample
-   * @returns {number} seconds; 0 for audio that was sent at once
+   * @returns {number | null} when the audio there was captured, milliseconds; null where that is unknown
    */
-  delayAt(positionS) {
-    const [first, last] = [this.#late[0], this.#late.at(-1)];
-    if (!first || !last || positionS > last.endS || positionS < first.endS - 1) return 0;
-    const packet = this.#late.find(({ endS }) => endS >= positionS);
-    return packet && packet.endS - positionS < 1 ? packet.delayS : 0;
+  capturedAtMs(positionS) {
+    return this.#captured.findLast(({ startS }) => startS <= positionS)?.addedAtMs ?? null;
   }
 
   /** @param {Entry} packet that is sent now */
   #sending(packet) {
+    this.#captured.push({ startS: this.#sentS, addedAtMs: packet.addedAtMs });
     this.#sentS += packet.durationS;
     packet.endS = this.#sentS;
-    const delayS = (this.#now() - packet.addedAtMs) / 1000;
-    if (delayS < LATE_AFTER_S) return;
-    this.#late.push({ endS: packet.endS, delayS });
-    if (this.#late.length > MAX_LATE) this.#late.shift();
+    if (this.#captured.length > MAX_CAPTURED) this.#captured.shift();
   }
 
   /**

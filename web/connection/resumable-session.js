@@ -9,11 +9,17 @@ import { ResendBuffer } from './resend-buffer.js';
 /** @import { Resumed, SegmentTimes, ServerEvent } from './protocol.js' */
 
 /**
- * The server dates a start of speech when it has confirmed it, and an end after the pause: this much audio later.
- * Both are only used for audio that was sent late, where a second more or less does not matter.
+ * @typedef {object} Segment what the page shows of a segment; positions in the audio of the session, seconds
+ * @property {number} startS where its speech begins
+ * @property {number} shownS where the audio of its words ends; 0 without words, Infinity where the server does not tell
+ * @property {boolean} isFinal whether it has its final text, or will have none
  */
+
+/** The server dates the start of a segment when speech is confirmed: about this much audio later. */
 const CONFIRMED_AFTER_S = 0.3;
-const ENDED_AFTER_S = 0.6;
+
+/** Segments remembered: many more than can wait for their final text at a time. */
+const MAX_SEGMENTS = 100;
 
 const CLEAR = encodeCommand('clear');
 
@@ -22,19 +28,24 @@ export class ResumableSession {
   #graceS = 0;
   /** Number of the last event received. */
   #seq = 0;
-  #buffer = new ResendBuffer(0);
+  #buffer;
+  #now;
   /** @type {ServerEvent[] | null} events of the new session, held back until the server answers `resume`; else null */
   #heldEvents = null;
   #lostS = 0;
-  /** @type {Map<number, SegmentTimes>} segments that have no final yet, by id */
-  #open = new Map();
-  /** Position up to which the audio has final texts, seconds; Infinity where the server does not tell. */
-  #finalS = 0;
-  /** Highest id of a segment that is closed: later events about such a segment do not open it again. */
-  #closedId = 0;
+  /** @type {Map<number, Segment>} the newest ones, by id */
+  #segments = new Map();
+  /** The server's clock minus the page's, seconds: the largest difference seen, which includes the shortest delay. */
+  #clockOffsetS = -Infinity;
 
   /** @type {string | null | undefined} chosen for this page's sessions; null: the server's setting, undefined: never chosen */
   language;
+
+  /** @param {() => number} [now] milliseconds, monotonic */
+  constructor(now = () => performance.now()) {
+    this.#now = now;
+    this.#buffer = this.#makeBuffer();
+  }
 
   get startFrame() {
     return encodeStart(this.language);
@@ -87,9 +98,14 @@ export class ResumableSession {
   /** Forget the session. What was not sent counts as lost. */
   abandon() {
     this.#lostS = this.#buffer.takeFrom(Infinity).reduce((sum, { durationS }) => sum + durationS, this.takeLostS());
-    [this.#token, this.#graceS, this.#seq, this.#buffer] = ['', 0, 0, new ResendBuffer(0)];
-    this.#open.clear();
-    [this.#finalS, this.#closedId] = [0, 0];
+    [this.#token, this.#graceS, this.#seq] = ['', 0, 0];
+    this.#buffer = this.#makeBuffer();
+    this.#segments.clear();
+    this.#clockOffsetS = -Infinity;
+  }
+
+  #makeBuffer() {
+    return new ResendBuffer(this.#graceS, undefined, this.#now);
   }
 
   /** @param {ServerEvent} event a `hello` starts a new session */
@@ -97,7 +113,7 @@ export class ResumableSession {
     if (event.type === 'hello') {
       this.abandon();
       [this.#token, this.#graceS] = [event.resumeToken, event.resumeToken ? event.resumeGraceS : 0];
-      this.#buffer = new ResendBuffer(this.#graceS);
+      this.#buffer = this.#makeBuffer();
     } else if (event.seq !== undefined && event.seq <= this.#seq) {
       return false; // already received over an earlier connection
     }
@@ -106,54 +122,69 @@ export class ResumableSession {
   }
 
   /**
-   * Remember which audio has its final text, and correct the times of audio that was sent late.
+   * Remember which audio has its final text, and date segments by their capture.
    *
    * @param {ServerEvent} event
    * @returns {ServerEvent}
    */
   #noted(event) {
-    if (event.type === 'clear') this.#open.clear();
+    if (event.type === 'clear') this.#segments.forEach(({ isFinal }, id) => isFinal || this.#segments.delete(id));
+    if (event.type === 'status' && event.at !== null) {
+      this.#clockOffsetS = Math.max(this.#clockOffsetS, event.at - this.#now() / 1000);
+    }
+    if (event.type === 'turn_resumed') this.#reopen(event.segmentId);
     if (!('segment' in event) || event.segmentId === null) return event;
-    const { segmentId, segment } = event;
+    const segment = event.segment ?? {};
+    const known = this.#segments.get(event.segmentId);
+    const startS = segment.audioStartSeconds ?? known?.startS ?? 0;
     if (event.type === 'final' || event.type === 'closed') {
-      this.#open.delete(segmentId);
-      this.#closedId = Math.max(this.#closedId, segmentId);
-      this.#finalS = Math.max(this.#finalS, segment?.audioEndSeconds ?? Infinity);
-    } else if (segmentId > this.#closedId || this.#open.has(segmentId)) {
-      this.#open.set(segmentId, { ...this.#open.get(segmentId), ...segment });
+      const shownS = segment.audioEndSeconds ?? (event.type === 'final' ? Infinity : (known?.shownS ?? 0));
+      this.#segments.set(event.segmentId, { startS, shownS, isFinal: true });
+    } else if (!known?.isFinal) {
+      // The server may tell more about a segment after its final text, which does not open it again.
+      const shownS = event.type === 'realtime' ? event.audioEndS : (known?.shownS ?? 0);
+      this.#segments.set(event.segmentId, { startS, shownS, isFinal: false });
     }
-    return { ...event, segment: this.#corrected(segment ?? {}) };
+    if (this.#segments.size > MAX_SEGMENTS) this.#segments.delete(Math.min(...this.#segments.keys()));
+    return { ...event, segment: this.#dated(segment) };
+  }
+
+  /** Its final text came early, and another one will replace it. @param {number} segmentId */
+  #reopen(segmentId) {
+    const known = this.#segments.get(segmentId);
+    if (known) this.#segments.set(segmentId, { ...known, isFinal: false });
   }
 
   /**
+   * The server dates audio when it handles it. That is late for audio that waited for a connection or for a busy server, so
+   * a segment of before a restart could have a later date than one of after it.
+   *
    * @param {SegmentTimes} segment
-   * @returns {SegmentTimes}
+   * @returns {SegmentTimes} dated by when its audio was captured, on the server's clock
    */
-  #corrected(segment) {
-    const { audioStartSeconds, audioEndSeconds, recordingStartedAt, recordingEndedAt } = segment;
-    const corrected = { ...segment };
-    if (recordingStartedAt !== undefined && audioStartSeconds !== undefined) {
-      corrected.recordingStartedAt = recordingStartedAt - this.#buffer.delayAt(audioStartSeconds + CONFIRMED_AFTER_S);
-    }
-    if (recordingEndedAt !== undefined && audioEndSeconds !== undefined) {
-      corrected.recordingEndedAt = recordingEndedAt - this.#buffer.delayAt(audioEndSeconds + ENDED_AFTER_S);
-    }
-    return corrected;
+  #dated(segment) {
+    const { audioStartSeconds = NaN, recordingStartedAt, recordingEndedAt } = segment;
+    const capturedAtMs = this.#buffer.capturedAtMs(audioStartSeconds + CONFIRMED_AFTER_S);
+    if (recordingStartedAt === undefined || capturedAtMs === null || this.#clockOffsetS === -Infinity) return segment;
+    const startedAt = capturedAtMs / 1000 + this.#clockOffsetS;
+    const dated = { ...segment, recordingStartedAt: startedAt };
+    if (recordingEndedAt !== undefined) dated.recordingEndedAt = recordingEndedAt + startedAt - recordingStartedAt;
+    return dated;
   }
 
   /**
-   * Where the next session begins, so that no words are lost and none come twice: after the last final text. A segment whose
-   * beginning is no longer in the buffer stays as it is, and its audio is not sent again.
+   * Where the next session begins, so that no words are lost and none come twice: with the first segment that has no final text,
+   * where the text of the one before it ends. A segment whose beginning is no longer in the buffer keeps the words it has, and
+   * only its audio after them is sent again.
    *
    * @returns {{fromS: number, fromSegment: number}} `fromSegment`: the first segment whose audio is sent again as a whole
    */
   #restart() {
-    const { startS } = this.#buffer;
-    const open = [...this.#open].sort(([a], [b]) => a - b).map(([id, times]) => ({ id, atS: times.audioStartSeconds ?? 0, times }));
-    const keptEndS = Math.max(0, ...open.filter(({ atS }) => atS < startS).map(({ times }) => times.audioEndSeconds ?? Infinity));
-    const first = open.find(({ atS }) => atS >= startS);
-    const fromS = Math.max(keptEndS, Math.min(this.#finalS, first ? first.atS - CONFIRMED_AFTER_S : Infinity));
-    return { fromS, fromSegment: first && fromS < Infinity ? first.id : Infinity };
+    const segments = [...this.#segments].sort(([a], [b]) => a - b);
+    const first = segments.findIndex(([, { startS, isFinal }]) => !isFinal && startS >= this.#buffer.startS);
+    const before = first < 0 ? segments : segments.slice(0, first);
+    const fromS = Math.max(0, ...before.map(([, { shownS }]) => shownS));
+    return { fromS, fromSegment: first >= 0 && fromS < Infinity ? segments[first][0] : Infinity };
   }
 
   /**

@@ -51,7 +51,7 @@ export class ServerConnection {
   #heartbeat;
   /** Whether this attempt sent a key. */
   #sentKey = false;
-  #session = new ResumableSession();
+  #session;
   #sender;
   #openSocket;
   #key;
@@ -61,6 +61,7 @@ export class ServerConnection {
   constructor({ openSocket, key = () => '', now = () => performance.now(), random = Math.random, ...handlers }) {
     this.#openSocket = openSocket;
     this.#key = key;
+    this.#session = new ResumableSession(now);
     this.#retryTimer = new RetryTimer(() => this.connect(), now, random);
     this.#handlers = handlers;
     this.#sender = new FrameSender({
