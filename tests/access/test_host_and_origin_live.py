@@ -162,8 +162,10 @@ async def test_proxied_request_is_not_local(running: RunningServer) -> None:
     ("command", "warnings"),
     [
         (serve("--host", "0.0.0.0"), 1),  # noqa: S104 - on purpose
-        (hypercorn("asyncio", "0.0.0.0"), 0),  # noqa: S104 - on purpose
-        (hypercorn("trio", "0.0.0.0"), 0),  # noqa: S104 - on purpose
+        *(
+            pytest.param(hypercorn(worker, "0.0.0.0"), 0, marks=pytest.mark.long)  # noqa: S104 - on purpose
+            for worker in WORKERS
+        ),
     ],
     ids=["serve", "hypercorn-asyncio", "hypercorn-trio"],
 )
@@ -200,6 +202,7 @@ def _network_address() -> str:
     return address
 
 
+@pytest.mark.long
 async def test_listening_on_loopback_does_not_warn() -> None:
     async with server(serve("--host", "localhost")) as running:
         await running.wait_for_output("trio-stt is ready")
@@ -222,6 +225,7 @@ def test_invalid_entry_fails_the_start_in_one_line(
     assert printed.count("\n") == 1
 
 
+@pytest.mark.long
 async def test_invalid_variable_fails_the_start_of_a_host_in_one_line() -> None:
     with pytest.raises(ServerFailed) as failed:
         async with server(hypercorn("trio"), allowed_hosts="https://a.example"):

@@ -51,7 +51,7 @@ async def killed(server: RunningServer, sent: list[bytes]) -> AsyncIterator[Sock
 
 
 @pytest.mark.contract("2.9")
-@pytest.mark.parametrize("worker", ["trio", "asyncio"])
+@pytest.mark.parametrize("worker", [pytest.param("trio", marks=pytest.mark.long), "asyncio"])
 async def test_resumed_session_of_a_killed_client_transcribes_without_loss(worker: str) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     sent = packets(samples, rate_hz)

@@ -26,7 +26,7 @@ from tests.support.server import (
 from trio_stt.server.build import build_server
 from trio_stt.settings import load_settings
 
-WORKERS = ["asyncio", "trio"]
+WORKERS = ["asyncio", pytest.param("trio", marks=pytest.mark.long)]
 HYPERCORN = ["-m", "hypercorn", "trio_stt.app:app", "--bind", "127.0.0.1:{port}"]
 BECKETT_FIRST_WORDS = "ever tried"
 
@@ -278,6 +278,7 @@ async def test_failed_model_load_is_reported_to_clients_and_in_health(monkeypatc
         assert report.startup_errors[0].message == error["message"]
 
 
+@pytest.mark.long
 async def test_invalid_environment_variable_fails_the_start_in_one_line() -> None:
     with pytest.raises(ServerFailed) as caught:
         async with hypercorn("trio", port="many"):
@@ -296,6 +297,7 @@ async def test_serve_prints_engines_and_address_and_exits_cleanly_on_sigterm() -
         lines = server.output.splitlines()
         assert "Finals and partials: sherpa_onnx_moonshine, model moonshine-tiny-en, on cpu" in lines
         assert f"trio-stt is ready on http://127.0.0.1:{server.port}" in lines
+        assert "Warning" not in server.output
         async with connected(server) as client:
             await client.until("ready")
             assert await server.stop() == 0

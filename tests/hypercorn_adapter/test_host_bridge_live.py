@@ -162,29 +162,30 @@ async def test_a_failed_startup_ends_the_server(worker: str) -> None:
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-async def test_sigterm_runs_the_lifespan_shutdown_and_exits_cleanly(worker: str) -> None:
+async def test_sigterm_cancels_an_open_websocket_before_the_lifespan_shutdown(worker: str) -> None:
     with trio.fail_after(60):
         async with running_server([*HYPERCORN, "-k", worker]) as server:
             assert await get(server, "/") == (200, b"Trio was here")
             assert "<startup on trio>" in server.output
+            async with web_socket(server, "/watch") as socket:
+                await socket.get_message()
+                assert await server.stop(signal.SIGTERM) == 0
+            output = server.output
+    assert 0 < output.index("<handler cancelled>") < output.index("<shutdown>")
+    assert output.count("<shutdown>") == 1
+
+
+@pytest.mark.parametrize("worker", [pytest.param("asyncio", marks=pytest.mark.long), "trio"])
+async def test_sigterm_without_connections_exits_cleanly(worker: str) -> None:
+    with trio.fail_after(60):
+        async with running_server([*HYPERCORN, "-k", worker]) as server:
             assert await server.stop(signal.SIGTERM) == 0
             assert server.output.count("<shutdown>") == 1
             assert "Traceback" not in server.output
             assert "Warning" not in server.output
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-async def test_sigterm_cancels_an_open_websocket_before_the_lifespan_shutdown(worker: str) -> None:
-    with trio.fail_after(60):
-        async with running_server([*HYPERCORN, "-k", worker]) as server:
-            async with web_socket(server, "/watch") as socket:
-                await socket.get_message()
-                assert await server.stop(signal.SIGTERM) == 0
-            output = server.output
-    assert 0 < output.index("<handler cancelled>") < output.index("<shutdown>")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 async def test_signals_stay_with_an_asyncio_host(number: signal.Signals) -> None:
     """With `-w 0` the host's loop handles signals in its own process."""
     with trio.fail_after(60):

@@ -68,6 +68,7 @@ def tones(tmp_path: Path) -> str:
     return str(write_stream_transducer(tmp_path / "streaming"))
 
 
+@pytest.mark.long
 @pytest.mark.contract("7.1", "8.1")
 async def test_finals_of_whisper_cpp_beside_partials_of_moonshine() -> None:
     flags = ("--engine", "whisper_cpp", "--model", str(whisper_tiny_en()), "--realtime-engine", "moonshine")

@@ -169,6 +169,11 @@ def test_public_address_without_keys_or_tls_warns(
     assert "127.0.0.1" not in printed
 
 
+def test_loopback_addresses_do_not_warn(capsys: pytest.CaptureFixture[str]) -> None:
+    _warn_if_public(["http://127.0.0.1:8010", "http://[::1]:8010"], load_settings({}))
+    assert capsys.readouterr().err == ""
+
+
 async def test_requests_with_and_without_a_key_log_no_secret(tmp_path: Path) -> None:
     """As an operator does it: create a key, start the server, connect with and without it."""
     path = tmp_path / "keys"

@@ -54,7 +54,7 @@ def trio_stt(*arguments: object) -> subprocess.CompletedProcess[bytes]:
 
 def test_json_has_the_times_of_each_segment() -> None:
     path = moonshine_asset("two_cities.wav")
-    done = trio_stt_process("transcribe", "--format", "json", path)
+    done = trio_stt("transcribe", "--format", "json", path)
     assert (done.returncode, done.stderr) == (0, b"")
     segments = json.loads(done.stdout)
     assert [segment["segmentId"] for segment in segments] == list(range(1, len(segments) + 1))
@@ -65,7 +65,13 @@ def test_json_has_the_times_of_each_segment() -> None:
     assert 40 < times[-1] < soundfile.info(path).duration
 
 
-@pytest.mark.parametrize(("extension", "subtype"), [("flac", "PCM_24"), ("ogg", "VORBIS"), ("wav", "FLOAT")])
+@pytest.mark.parametrize(
+    ("extension", "subtype"),
+    [
+        ("ogg", "VORBIS"),
+        *(pytest.param(*other, marks=pytest.mark.long) for other in (("flac", "PCM_24"), ("wav", "FLOAT"))),
+    ],
+)
 def test_other_formats_give_the_same_words(tmp_path: Path, extension: str, subtype: str) -> None:
     samples, rate_hz = soundfile.read(moonshine_asset("beckett.wav"))
     path = tmp_path / f"beckett.{extension}"
@@ -156,7 +162,7 @@ def test_unwritable_output_ends_with_one_line() -> None:
 def test_file_without_audio_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros(0), 16_000)
-    done = trio_stt_process("transcribe", path)
+    done = trio_stt("transcribe", path)
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"contains no audio" in done.stderr
 
@@ -239,7 +245,7 @@ async def test_decoder_that_never_answers_is_given_up(monkeypatch: pytest.Monkey
         answer.set()
 
 
-@pytest.mark.parametrize("format_name", ["text", "json"])
+@pytest.mark.parametrize("format_name", ["text", pytest.param("json", marks=pytest.mark.long)])
 def test_words_before_the_end_of_a_cut_file_are_written(tmp_path: Path, format_name: str) -> None:
     done = trio_stt("transcribe", cut_flac(tmp_path), "--format", format_name)
     assert done.returncode == 1

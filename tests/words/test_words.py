@@ -70,7 +70,7 @@ async def test_packets_channels_and_speed_change_no_segment_and_no_word(spoken: 
     beckett, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     async with real_server_state() as server_state:
         expected = await dictate(server_state, Dictation(samples))
-        for packet_ms in (7, 20, 32, 100, 1000):
+        for packet_ms in (7, 32, 1000):
             assert await dictate(server_state, Dictation(samples, packet_ms=packet_ms)) == expected, packet_ms
         stereo = np.stack([samples, samples], axis=1)
         assert await dictate(server_state, Dictation(stereo, packet_ms=40)) == expected
@@ -122,7 +122,7 @@ EDGES = [
 ]
 
 
-@pytest.mark.parametrize("pause_s", [0.3, 0.7, 2.0])
+@pytest.mark.parametrize("pause_s", [0.3, pytest.param(0.7, marks=pytest.mark.long), 2.0])
 async def test_no_first_or_last_word_is_lost_between_sentences(pause_s: float, sentence_clips: list[Pcm]) -> None:
     async with real_server_state() as server_state:
         finals = await dictate(server_state, Dictation(joined(sentence_clips, pause_s)))
@@ -196,10 +196,10 @@ def tone() -> Pcm:
     return pcm(np.sin(np.arange(MINUTE_SAMPLES) * 2 * np.pi * 1000 / SAMPLE_RATE_HZ) * 8192)
 
 
-@pytest.mark.parametrize("sound", [silence, white_noise, tone])
-async def test_a_minute_without_speech_yields_no_text(sound: type[Pcm]) -> None:
+async def test_a_minute_without_speech_yields_no_text() -> None:
     async with real_server_state() as server_state:
-        assert await dictate(server_state, Dictation(sound())) == []
+        for sound in (silence, white_noise, tone):
+            assert await dictate(server_state, Dictation(sound())) == [], sound
 
 
 async def test_pause_shows_the_words_of_the_speculative_final(sentence_clips: list[Pcm]) -> None:
