@@ -122,9 +122,7 @@ async def test_patch_applies_and_rejects_each_setting() -> None:
 
 
 @pytest.mark.contract("1.3", "11/5")
-@pytest.mark.parametrize(
-    "command", [pytest.param(SERVE, marks=pytest.mark.long), HYPERCORN], ids=["serve", "guest"]
-)
+@pytest.mark.parametrize("command", [pytest.param(SERVE, marks=pytest.mark.long), HYPERCORN], ids=["serve", "guest"])
 async def test_wake_words_without_a_backend_are_applied_with_a_warning(command: Sequence[str]) -> None:
     async with server(command) as running:
         status, report = await patch(running, {"settings": {"max_sessions": 8, "wake_words": "jarvis"}})

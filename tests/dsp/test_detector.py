@@ -51,8 +51,16 @@ def starts_in(segments: list[tuple[int, int]], places: list[tuple[int, int]]) ->
 
 
 @pytest.mark.contract("4.2")
-@pytest.mark.parametrize("level_dbfs", [-20, -35, -45])
-@pytest.mark.parametrize(("noise_rms", "pause_s"), [(0, 1.5), (5, 4.0), (50, 4.0), (0, 12.0)])
+@pytest.mark.parametrize(
+    ("level_dbfs", "noise_rms", "pause_s"),
+    [
+        *[(-45, 0, 1.5), (-35, 5, 4.0), (-20, 50, 4.0), (-35, 0, 12.0)],
+        *(pytest.param(level, 0, 1.5, marks=pytest.mark.long) for level in (-20, -35)),
+        *(pytest.param(level, 5, 4.0, marks=pytest.mark.long) for level in (-20, -45)),
+        *(pytest.param(level, 50, 4.0, marks=pytest.mark.long) for level in (-35, -45)),
+        *(pytest.param(level, 0, 12.0, marks=pytest.mark.long) for level in (-20, -45)),
+    ],
+)
 def test_no_phrase_is_missed_or_later_than_with_silero_on_every_window(
     silero: SileroModel, level_dbfs: float, noise_rms: float, pause_s: float
 ) -> None:
@@ -87,8 +95,16 @@ def test_stream_that_begins_inside_speech(silero: SileroModel, level_dbfs: float
     assert found[0][0] <= reference[0][0] + 1
 
 
-@pytest.mark.parametrize("pause_s", [0.7, 1.5, 3.0])
-@pytest.mark.parametrize("lead_dbfs", [-12, -20])
+@pytest.mark.parametrize(
+    ("lead_dbfs", "pause_s"),
+    [
+        *[(-12, 0.7), (-20, 3.0)],
+        *(
+            pytest.param(lead_dbfs, pause_s, marks=pytest.mark.long)
+            for lead_dbfs, pause_s in [(-12, 1.5), (-12, 3.0), (-20, 0.7), (-20, 1.5)]
+        ),
+    ],
+)
 def test_soft_speech_after_loud_speech(silero: SileroModel, lead_dbfs: float, pause_s: float) -> None:
     lead = np.concatenate([at_level(load(moonshine_asset("beckett.wav")), lead_dbfs), silence(pause_s)])
     for phrase in phrases():

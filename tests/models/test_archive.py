@@ -119,7 +119,13 @@ ZEROS = bz2.compress(bytes(100 << 20))
 """100 MiB in a few hundred bytes."""
 
 
-@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.REGTYPE])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE),
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE)),
+    ],
+)
 def test_bomb_takes_no_memory(tmp_path: Path, kind: bytes) -> None:
     first = header("bundle/a", kind, size=100 << 20).tobuf(tarfile.GNU_FORMAT)
     archive, folder = written(tmp_path, bz2.compress(first + bytes(100 << 20)))
@@ -170,7 +176,7 @@ def test_bomb_of_many_entries_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["short", "flipped", "not packed", "empty", "not tar"])
 def test_incomplete_archive_is_refused(tmp_path: Path, damage: str) -> None:
-    whole = packed(("bundle/model.onnx", os.urandom(3_000_000)))
+    whole = packed(("bundle/model.onnx", os.urandom(1_000_000)))
     middle = len(whole) // 2
     archive, folder = written(
         tmp_path,
