@@ -12,9 +12,11 @@ import pytest
 import soundfile
 import trio
 
+from tests.contract.fixtures import composed
+from tests.lanes.fakes import FakeEngine
 from tests.support.file_server import file_server
+from tests.support.in_process import serving
 from tests.support.real import moonshine_asset, package_folder
-from tests.support.server import running_server
 from trio_stt.cli import checks, main
 from trio_stt.lanes.engines.devices import device_report
 from trio_stt.settings import load_settings
@@ -165,15 +167,15 @@ def test_settings_that_prevent_a_start_are_a_problem(
     assert found["refusal"].startswith(message)
 
 
-async def test_running_server_is_queried(capsys: pytest.CaptureFixture[str]) -> None:
-    async with running_server(["-m", "trio_stt", "serve", "--port", "{port}", "--no-model-warmup"]) as server:
-        with trio.fail_after(60):
-            await server.wait_for_output("trio-stt is ready")
-        status, found = await trio.to_thread.run_sync(checked, capsys, "--port", str(server.port))
+async def test_running_server_is_queried(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    server_state = composed(monkeypatch, FakeEngine())
+    async with serving(monkeypatch, server_state) as port:
+        await server_state.lanes.wait_loaded()
+        status, found = await trio.to_thread.run_sync(checked, capsys, "--port", str(port))
     assert status == 0
     assert found["lanes"] == []
     assert found["server"] == {
-        "address": f"http://127.0.0.1:{server.port}",
+        "address": f"http://127.0.0.1:{port}",
         "state": "running",
         "ok": True,
         "message": "trio-stt runs there and transcribes",

@@ -2,12 +2,13 @@
 
 import http.client
 
+import pytest
 import trio
 
-from tests.support.server import RunningServer, running_server
+from tests.contract.fixtures import composed
+from tests.lanes.fakes import FakeEngine
+from tests.support.in_process import serving
 from trio_stt.access.security_headers import CONTENT_SECURITY_POLICY
-
-SERVE = ["-m", "trio_stt", "serve", "--port", "{port}"]
 
 
 def ask(port: int, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
@@ -21,10 +22,6 @@ def ask(port: int, path: str, headers: dict[str, str]) -> tuple[int, dict[str, s
         connection.close()
 
 
-async def headers_of(running: RunningServer, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
-    return await trio.to_thread.run_sync(ask, running.port, path, headers)
-
-
 HANDSHAKE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -33,8 +30,8 @@ HANDSHAKE = {
 }
 
 
-async def test_every_answer_has_security_headers() -> None:
-    async with running_server(SERVE) as running:
+async def test_every_answer_has_security_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port:
         for status, path, headers in [
             (200, "/", {}),
             (200, "/web/main.js", {}),
@@ -46,7 +43,7 @@ async def test_every_answer_has_security_headers() -> None:
             (400, "/", {"Host": "not a name"}),
             (403, "/ws/transcribe", HANDSHAKE | {"Origin": "https://stranger.example.org"}),
         ]:
-            received_status, security_headers = await headers_of(running, path, headers)
+            received_status, security_headers = await trio.to_thread.run_sync(ask, port, path, headers)
             assert received_status == status, path
             assert security_headers["content-security-policy"] == CONTENT_SECURITY_POLICY, (status, path)
             assert security_headers["x-content-type-options"] == "nosniff"

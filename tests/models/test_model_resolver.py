@@ -336,6 +336,7 @@ async def test_closed_lane_ends_its_download_and_keeps_the_part(web: FileServer,
     assert not (config.download_root / "bundle").exists()
 
 
+@pytest.mark.long
 async def test_server_reports_a_missing_partials_model(tmp_path: Path) -> None:
     words = ["-m", "trio_stt", "serve", "--port", "{port}", "--offline", "--no-model-warmup"]
     words += ["--realtime-engine", "whisper_cpp", "--realtime-model", "tiny.en", "--download-root", str(tmp_path)]

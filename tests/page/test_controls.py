@@ -1,6 +1,7 @@
 """Keyboard, touch and accessibility of the page, in a real Chromium against the real server."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -101,18 +102,23 @@ def test_page_complies_with_its_content_security_policy(server: ServerProcess, s
         assert [url for url in requests if not url.startswith(server.url)] == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_is_accessible(server: ServerProcess, speech: Path, theme: str) -> None:
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.long)])
+def test_page_is_accessible(server: ServerProcess, speech: Path, theme: Literal["light", "dark"]) -> None:
     def check(state: str) -> None:
         for width in (390, 900, 1440):
             page.set_viewport_size({"width": width, "height": 900})
             found = axe.run(page)
             assert found.violations_count == 0, f"{state}, {width} px: {found.generate_report()}"
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{state}, {width} px"
+        page.emulate_media(color_scheme=other, reduced_motion="reduce")
+        found = axe.run(page)
+        assert found.violations_count == 0, f"{state}, {other}: {found.generate_report()}"
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
 
     axe = Axe()
+    other: Literal["light", "dark"] = "light" if theme == "dark" else "dark"
     with open_page("about:blank", speech) as page:
-        page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.goto(server.url)
         expect_connection(page, "Ready")
         check("welcome")

@@ -16,12 +16,13 @@ WRONG = "tstt_00000000_" + 43 * "A"
 
 
 class KeyedServer(ServerProcess):
-    """A server that requires a key; it has one key of each scope."""
+    """A server that requires a key; it has one key of each scope, and a second talk key that a test revokes."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "keys"
-        self.talk, self.admin = add_key(path, KeyScope.TALK), add_key(path, KeyScope.ADMIN)
-        super().__init__(folder / "output.txt", ["--keys-file", str(path)])
+        self.keys = folder / "keys"
+        self.talk, self.admin = add_key(self.keys, KeyScope.TALK), add_key(self.keys, KeyScope.ADMIN)
+        self.revocable = add_key(self.keys, KeyScope.TALK)
+        super().__init__(folder / "output.txt", ["--keys-file", str(self.keys)])
 
 
 @pytest.fixture(scope="module")
@@ -151,19 +152,21 @@ def test_key_outlives_tab_only_if_remembered_and_can_be_forgotten(keyed: KeyedSe
         expect(third.get_by_test_id("key-text")).to_contain_text("This server requires a key.")
 
 
-def test_revoked_key_reopens_form_and_keeps_transcript(tmp_path: Path, speech: Path) -> None:
-    with KeyedServer(tmp_path) as served, open_key_form(served, speech) as page:
-        enter_key(page, served.talk)
+def test_revoked_key_reopens_form_and_keeps_transcript(keyed: KeyedServer, speech: Path) -> None:
+    with open_key_form(keyed, speech) as page:
+        enter_key(page, keyed.revocable)
         expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
         finals = page.locator("[data-testid=segment][data-final=true]")
         expect(finals.first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
-        path = tmp_path / "keys"
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join(line for line in lines if ":talk:" not in line))
+        key_id = keyed.revocable.split("_")[1]
+        lines = keyed.keys.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if key_id not in line]
+        assert len(kept) == len(lines) - 1
+        keyed.keys.write_text("".join(kept))
         expect(page.get_by_test_id("key-text")).to_contain_text("did not accept this key", timeout=SPEECH_TIMEOUT_MS)
         expect(finals.first).to_have_count(1)
-        enter_key(page, served.admin)
+        enter_key(page, keyed.admin)
         expect_connection(page, "Ready")
         expect_talk(page, "live")
 
@@ -182,7 +185,7 @@ def test_shown_key_is_hidden_again_on_close(keyed: KeyedServer, speech: Path) ->
         expect(field).to_have_value("")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_key_form_fits_on_phone_and_is_accessible(keyed: KeyedServer, speech: Path, theme: str) -> None:
     axe = Axe()
     with open_key_form(keyed, speech, (360, 740)) as page:

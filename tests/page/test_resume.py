@@ -1,5 +1,6 @@
 """Lost connections and resume, in a real Chromium against the real server, through a proxy that cuts connections."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.page import (
     expect_talk,
     final_texts,
     open_page,
+    request_json,
     wait_until,
 )
 from tests.support.real import moonshine_asset
@@ -119,12 +121,18 @@ def test_stop_during_a_loss_still_gives_final(server: ServerProcess, speech: Pat
         expect(page.locator(".break")).to_have_count(0)
 
 
-def test_expired_session_is_replaced_and_gets_buffered_audio(tmp_path: Path, speech: Path) -> None:
-    with (
-        ServerProcess(tmp_path / "output.txt", ["--resume-grace-s", "1"]) as server,
-        CutProxy(server.port) as proxy,
-        open_page(proxy.url, speech, repeat=True) as page,
-    ):
+@pytest.fixture
+def short_grace(server: ServerProcess) -> Iterator[None]:
+    """The server keeps new sessions for a second after their connection broke."""
+    default = request_json(server, "api/config")["settings"]["resume_grace_s"]
+    request_json(server, "api/config", {"resume_grace_s": 1})
+    yield
+    request_json(server, "api/config", {"resume_grace_s": default})
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_expired_session_is_replaced_and_gets_buffered_audio(server: ServerProcess, speech: Path) -> None:
+    with CutProxy(server.port) as proxy, open_page(proxy.url, speech, repeat=True) as page:
         expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
         expect(page.locator(FINAL).first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)

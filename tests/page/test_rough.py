@@ -245,7 +245,9 @@ def test_visible_words_are_never_counted_as_new(server: ServerProcess, speech: P
         wait_until(page, "document.querySelector('#newest').hidden")
 
 
-@pytest.mark.parametrize("size", [(360, 740), (740, 360)], ids=["portrait", "landscape"])
+@pytest.mark.parametrize(
+    "size", [pytest.param((360, 740), marks=pytest.mark.long), (740, 360)], ids=["portrait", "landscape"]
+)
 def test_notices_on_phone_leave_room_for_button_and_words(
     server: ServerProcess, speech: Path, size: tuple[int, int]
 ) -> None:
