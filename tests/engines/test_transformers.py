@@ -68,13 +68,21 @@ def test_words_have_times_in_order_and_inside_the_clip(
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("samples", [1, 160, 1_600, 30 * RATE_HZ])
+@pytest.mark.parametrize("samples", [1, *(pytest.param(n, marks=pytest.mark.long) for n in (160, 1_600)), 30 * RATE_HZ])
 def test_silence_of_any_length_has_no_words(name: str, samples: int, engine_of: Callable[[str], Engine]) -> None:
     (transcript,) = engine_of(name).transcribe(batch_of(np.zeros(samples, np.float32)))
     assert (transcript.text, transcript.segments) == ("", ())
 
 
-@pytest.mark.parametrize("name", WRITERS)
+# The families share the code that chooses the precision; an ordinary run loads two.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "whisper",
+        "wav2vec2",
+        *(pytest.param(name, marks=pytest.mark.long) for name in WRITERS if name not in ("whisper", "wav2vec2")),
+    ],
+)
 def test_configured_precision_is_used(name: str, written: Path, clips: list[NDArray[np.float32]]) -> None:
     import torch  # noqa: PLC0415 - as above
 
