@@ -18,9 +18,10 @@ from tests.protocol.test_conversation import files_of, least_differences
 from tests.support.client import PATH, SocketClient, connected, load_pcm
 from tests.support.in_process import serving
 from tests.support.real import moonshine_asset
-from tests.support.server import running_server
 from trio_stt.lanes.engines.base import Transcript
+from trio_stt.server.build import build_server
 from trio_stt.session.session import HEARTBEAT_S
+from trio_stt.settings import load_settings
 
 
 async def ask(port: int, path: str, changes: object = None) -> tuple[int, Any]:
@@ -39,10 +40,12 @@ async def ask(port: int, path: str, changes: object = None) -> tuple[int, Any]:
 
 
 @pytest.mark.contract("1.1", "1.2", "1.3", "1.4", "2.2", "2.4", "2.5", "9.6")
-async def test_commands_and_reports_of_a_real_server_have_their_documented_shape() -> None:
+async def test_commands_and_reports_of_a_real_server_have_their_documented_shape(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
     speech_samples = samples[: 3 * rate_hz]
-    async with running_server(["-m", "trio_stt", "serve", "--port", "{port}"]) as server, connected(server) as client:
+    async with serving(monkeypatch, build_server(load_settings({}))) as port, connected(port) as client:
         await client.until("ready")
         await client.stream(speech_samples[: rate_hz // 10], rate_hz)  # before `start`: warnings
         await client.socket.send_message(b"\0")
@@ -56,8 +59,8 @@ async def test_commands_and_reports_of_a_real_server_have_their_documented_shape
         await client.until_state("recording")
         await client.command("metrics")
         await client.until("metrics", 2)
-        reports = {path: await ask(server.port, path) for path in ("/health", "/api/config", "/api/metrics")}
-        changed = await ask(server.port, "/api/config", {"max_sessions": 6, "silero_sensitivity": 9, "colour": 1})
+        reports = {path: await ask(port, path) for path in ("/health", "/api/config", "/api/metrics")}
+        changed = await ask(port, "/api/config", {"max_sessions": 6, "silero_sensitivity": 9, "colour": 1})
         await client.command("clear")
         await client.until("clear")
         await client.stream(speech_samples, rate_hz, speed=4.0)

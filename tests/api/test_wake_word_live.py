@@ -1,18 +1,25 @@
-"""A server with a wake word, started from the command line, gets speech over a real socket."""
+"""A server with a wake word gets speech over a real socket."""
 
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from tests.support.client import connected
 from tests.support.espeak import room, say
-from tests.support.server import running_server
+from tests.support.in_process import serving
 from trio_stt.dsp import SAMPLE_RATE_HZ
+from trio_stt.server.build import build_server
+from trio_stt.settings import load_settings
 
-FLAGS = ["--wakeword-backend", "openwakeword", "--wake-words", "hey jarvis"]
-# A status also says that partials are degraded, which depends on the load of the machine.
-UNDEGRADED = ["--realtime-degradation-threshold-ms", "60000"]
-WINDOWS = ["--wake-word-timeout", "5", "--wake-word-followup-window", "5"]
+SETTINGS = {
+    "wakeword_backend": "openwakeword",
+    "wake_words": "hey jarvis",
+    "wake_word_timeout": 5,
+    "wake_word_followup_window": 5,
+    # A status also says that partials are degraded, which depends on the load of the machine.
+    "realtime_degradation_threshold_ms": 60_000,
+}
 
 WAIT = ["timeline wakeword_wait_started", "status wakeword_wait"]
 DETECTED = ["timeline wakeword_detected", "status wakeword_detected", "timeline wakeword_wait_ended"]
@@ -21,7 +28,7 @@ ENDED = ["status silence", "timeline recording_ended", "status wakeword_detected
 FOLLOWUP = ["timeline wakeword_followup_started", "status wakeword_detected"]
 
 
-async def test_spoken_wake_word_goes_through_every_state() -> None:
+async def test_spoken_wake_word_goes_through_every_state(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speech before the wake word is ignored; then the command, a follow-up without the word, and both timeouts."""
     talk = np.concatenate(
         [
@@ -40,8 +47,7 @@ async def test_spoken_wake_word_goes_through_every_state() -> None:
             room(6.5),
         ]
     )
-    args = ["-m", "trio_stt", "serve", "--port", "{port}", *FLAGS, *WINDOWS, *UNDEGRADED]
-    async with running_server(args) as server, connected(server) as client:
+    async with serving(monkeypatch, build_server(load_settings(SETTINGS))) as port, connected(port) as client:
         await client.until("ready")
         await client.command("start")
         await client.stream(talk, SAMPLE_RATE_HZ, speed=10.0)

@@ -116,8 +116,8 @@ class SocketClient:
 
 
 @asynccontextmanager
-async def connected(server: RunningServer) -> AsyncIterator[SocketClient]:
-    """Connect, and collect events until the block ends."""
+async def connected(server: RunningServer | int) -> AsyncIterator[SocketClient]:
+    """Connect to the server, or to its port, and collect events until the block ends."""
     async with web_socket(server, PATH) as socket, trio.open_nursery() as nursery:
         client = SocketClient(socket)
         nursery.start_soon(client.listen)

@@ -154,9 +154,10 @@ async def _killed(server: RunningServer) -> None:
 
 
 @asynccontextmanager
-async def web_socket(server: RunningServer, path: str) -> AsyncIterator[WebSocketConnection]:
-    """Connect a WebSocket client to the server; the end of the block closes it with a close frame."""
-    async with open_websocket("127.0.0.1", server.port, path, use_ssl=False) as connection:
+async def web_socket(server: RunningServer | int, path: str) -> AsyncIterator[WebSocketConnection]:
+    """Connect a WebSocket client to the server, or to its port; the end of the block closes it with a close frame."""
+    port = server if isinstance(server, int) else server.port
+    async with open_websocket("127.0.0.1", port, path, use_ssl=False) as connection:
         try:
             yield connection
         finally:
