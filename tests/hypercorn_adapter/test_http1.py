@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import product
 
 import pytest
 import trio
@@ -100,6 +101,25 @@ async def test_invalid_handshakes_get_their_status(monkeypatch: pytest.MonkeyPat
                     head = bytes(await stream.receive_some())
             assert head.startswith(b"HTTP/1.1 %d " % status), name
             assert (b"\r\nsec-websocket-version: 13\r\n" in head) is (status == 426), name
+
+
+async def test_frame_before_the_answer_to_a_handshake_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever the app is with its own answer, there is one answer, and no error."""
+    async with serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port:
+        for path, passes in product((b"/ws/transcribe", b"/v1/realtime", b"/unknown"), range(0, 40, 3)):
+            async with connected(port) as stream:
+                await stream.send_all(b"GET " + path + b" HTTP/1.1\r\n" + HOST + CONNECTION + VERSION + KEY + b"\r\n")
+                for _ in range(passes):
+                    await trio.lowlevel.checkpoint()
+                await stream.send_all(b"\x81\x85\0\0\0\0hello")
+                with trio.fail_after(10):
+                    answer = bytes(await stream.receive_some())
+                    if not answer.startswith(b"HTTP/1.1 101 "):
+                        answer += await read_to_end(stream)
+            assert answer.count(b"HTTP/1.1 ") == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def answer_slowly(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

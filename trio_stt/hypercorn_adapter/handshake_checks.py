@@ -70,11 +70,20 @@ async def is_half_closed_answered(port: int) -> bool:
         return b" 400 " in await stream.receive_some(_RECEIVE_BYTES)
 
 
-async def is_closed_after_early_frame(port: int) -> bool:
-    """A frame before the answer to the handshake, an error in Hypercorn 0.18, ends its connection, and no other."""
+async def is_early_frame_refused(port: int) -> bool:
+    """A frame before the answer to the handshake gets 400 and the end of the connection."""
+    async with _client(port) as client:
+        await client.open(early=_MESSAGE)
+        while await client.read():
+            pass
+        return b" 400 " in client.answer
+
+
+async def is_closed_after_error(port: int) -> bool:
+    """An error in a connection, which the server makes in each, ends that connection and no other."""
     async with _client(port) as other:
         async with _client(port) as client:
-            await client.open(early=_MESSAGE)
+            await client.open()
             while await client.read():
                 pass
         await other.open()

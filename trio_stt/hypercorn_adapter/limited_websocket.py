@@ -109,6 +109,7 @@ class LimitedWSStream(WSStream):
         self._silent_intervals = 0  # between pings, since the last bytes
         self._is_processing = False  # received bytes wait for the app: the client is not silent
         self._is_putting = False  # the reading task waits for a place in the app's queue
+        self._is_answered = False  # the app has answered the handshake, or begun to
         self._is_over = False  # received bytes are ignored until the client disconnects
         self._handoff = SocketHandoff(self.send)
         self._transport = WebSocketTransport(reset=reset_function(self.send))
@@ -128,8 +129,10 @@ class LimitedWSStream(WSStream):
         """Process an event from Hypercorn; once the handshake is accepted, received bytes are processed here."""
         if isinstance(event, Request):
             event = replace(event, headers=_without_invalid_key(event.headers))
-        if isinstance(event, Body | Data) and self.handshake.accepted:
-            if not self._ignores_input:
+        if isinstance(event, Body | Data):
+            if not self.handshake.accepted:
+                await self._refuse_early_data()
+            elif not self._ignores_input:
                 await self._process(event.data)
             return
         if isinstance(event, StreamClosed) and not self._timer_ends:
@@ -146,6 +149,19 @@ class LimitedWSStream(WSStream):
             headers += [(b"connection", b"upgrade, close"), (b"upgrade", b"websocket")]
         await self.send(Response(stream_id=self.stream_id, status_code=_UPGRADE_REQUIRED, headers=headers))
         await self.send(EndBody(stream_id=self.stream_id))
+
+    async def _refuse_early_data(self) -> None:
+        """Answer a client that sends frames before the answer to its handshake, and end the connection.
+
+        Where the app has begun another answer, that one stands. All of the app's later events are ignored: Hypercorn
+        sends both answers, and the second one fails inside h11.
+        """
+        if self.closed or self._is_answered:
+            return
+        self.closed = True  # before the first checkpoint, at which the app would answer
+        await self._put({"type": "websocket.disconnect", "code": CloseReason.ABNORMAL_CLOSURE, "reason": None})
+        await self._send_error_response(_BAD_REQUEST)
+        await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _process(self, data: bytes) -> None:
         """Hand the socket over, or queue received messages for the app."""
@@ -214,6 +230,7 @@ class LimitedWSStream(WSStream):
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Send an event of the app; text is held back while more follows at once."""
+        self._is_answered = True
         self._more_follows = message is not None and bool(message.get(MORE))
         await super().app_send(message)
 
