@@ -36,6 +36,15 @@ def test_oldest_secret_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert secrets.find(third.value) == third
 
 
+def test_oldest_secrets_give_way_to_long_configurations() -> None:
+    secrets = ClientSecrets()
+    config = SessionConfig(transcription={"prompt": "x" * 60_000})
+    made = [secrets.create(config, lifetime_s=10, record=None) for _ in range(200)]
+    found = [secret for secret in made if secrets.find(secret.value)]
+    assert found == made[-len(found) :]
+    assert len(found) == 139  # of 8 MiB
+
+
 async def test_secret_of_a_key_opens_realtime_sessions_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with rig(monkeypatch, tmp_path) as server:
         assert (await ask(server, f"POST {PATH}/client_secrets"))[0] == 401

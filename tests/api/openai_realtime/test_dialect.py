@@ -309,6 +309,14 @@ FRAMES = st.text(max_size=60) | st.fixed_dictionaries(
 ).map(json.dumps)
 
 
+@pytest.mark.parametrize("kind", ["session.update", "input_audio_buffer.commit", "x"])
+def test_only_audio_may_be_long(kind: str) -> None:
+    error = error_of(send(dialect(), {"type": kind, "session": [[]] * 40_000}))
+    assert "65536 characters" in error["message"]
+    assert kind in error["message"]
+    assert send(dialect(), {"type": "input_audio_buffer.append", "audio": "AAAA" * 40_000}).to_session
+
+
 @settings(max_examples=60, deadline=None)
 @given(frames=st.lists(FRAMES, max_size=12))
 def test_any_frames_get_an_answer_in_json_and_raise_nothing(frames: list[str]) -> None:

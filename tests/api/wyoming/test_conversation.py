@@ -258,6 +258,10 @@ async def test_server_that_shuts_down_in_the_middle_gives_the_words_so_far() -> 
         (written(Event("transcribe", {"language": 7})), "invalid-request"),
         (written(Event("detect", {"names": "x"})), "invalid-request"),
         (written(Event("audio-start", {"rate": 1})), "invalid-request"),
+        (
+            written(Event("audio-start")) + written(Event("audio-chunk", {**FORMAT, "timestamp": 1e300})),
+            "invalid-request",
+        ),
         (written(Event("audio-chunk", FORMAT, b"\0\0")) + b"no JSON\n", "invalid-request"),
         (written(Event("detect")) + written(Event("audio-start", FORMAT)), "no-wake-words"),
     ],
@@ -349,6 +353,15 @@ class TestWakeWords:
             if detected
             else ("not-detected", {})
         )
+
+    @virtual_time
+    async def test_too_many_events_inside_a_detection_end_the_connection(self) -> None:
+        async with connected(**WITH_WAKE_WORD, max_commands_per_second=10) as (_, client):
+            await client.send("detect", Event("audio-start", FORMAT))
+            for _ in range(60):
+                await client.send("ping")
+            *_, (_, error), _end = await client.until("closed")
+            assert "max_commands_per_second" in error["text"]
 
     @virtual_time
     async def test_transcription_after_a_detection_needs_no_wake_word(self) -> None:

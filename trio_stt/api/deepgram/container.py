@@ -14,7 +14,7 @@ import trio
 from trio_stt.api.deepgram.audio import RawDecoder, WavSniffer
 from trio_stt.api.deepgram.messages import Control, binary_message, parse_message
 from trio_stt.api.deepgram.options import Encoding
-from trio_stt.api.deepgram.translator import ListenTranslator
+from trio_stt.api.deepgram.translator import NO_SAMPLES, ListenTranslator
 from trio_stt.api.dialect import Frame, Wire
 from trio_stt.errors import CommandError
 from trio_stt.sound.decoder import DamagedSound
@@ -26,7 +26,6 @@ _MAX_DECODE_S = 60.0
 """Seconds after which a decoder that does not answer is left behind: it usually decodes a second in a few ms."""
 _THREADS = trio.CapacityLimiter(math.inf)
 """Not Trio's own, whose 40 threads others need; the number of sessions limits these."""
-_ANY = b"\0\0"
 _GONE = (trio.EndOfChannel, trio.ClosedResourceError, trio.BrokenResourceError, trio.RunFinishedError)
 """How the thread learns that its client is gone."""
 
@@ -71,8 +70,8 @@ class _ContainerWire:
                 self._decoder.end()
                 continue
             self._dialect.note_encoded(frame)
-            if (plain := await self._take(frame)) is not None:
-                return plain
+            # A frame without samples counts for the rate limits, too: each costs a switch to the thread.
+            return await self._take(frame) or NO_SAMPLES
 
     async def send(self, *frames: Frame) -> None:
         """Send frames."""
@@ -111,7 +110,7 @@ class _ContainerWire:
             block = await decoder.next_block()
         except DamagedSound as error:
             self._dialect.fail(str(error))
-            return _ANY
+            return NO_SAMPLES
         if block is None:
             return None
         if not self._begun:

@@ -71,6 +71,10 @@ class _Finalize:
     requests: int = 1
 
 
+NO_SAMPLES = b"\0\0"
+"""Stands for a frame of a container that is taken, and has no samples yet. It is recognised by its identity."""
+
+
 class ListenTranslator:
     """One client; see `Dialect`.
 
@@ -154,6 +158,8 @@ class ListenTranslator:
         if self._failure:
             description = f"the audio cannot be decoded: {self._failure}"
             return Step(frames=[encode(fault(_UNDECODABLE, description))], close=Close(CLOSE_POLICY, _UNDECODABLE))
+        if frame is NO_SAMPLES:
+            return Step(is_audio=True)
         if isinstance(frame, bytes):
             command = binary_message(frame)
             return self._audio(frame) if command is None else self._execute(command)

@@ -17,7 +17,9 @@ PREFIX = "ek_"
 """What a secret begins with: OpenAI's own client for browsers refuses other keys."""
 _SECRET_BYTES = 32
 _MAX_SECRETS = 10_000
-"""Secrets that are kept; beyond that, the oldest is forgotten. One takes less than 2 KB."""
+"""Secrets that are kept; beyond that, the oldest is forgotten."""
+_MAX_BYTES = 8 << 20
+"""Bytes of all their configurations, as JSON; beyond that, the oldest is forgotten. One may take 60 KB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +31,14 @@ class ClientSecret:
         expires_at: In whole seconds since the epoch.
         config: The configuration that its sessions begin with.
         record: Of the key that made it; None on a server without keys. The secret ends with that key.
+        size_bytes: Of the configuration, as JSON.
     """
 
     value: str = field(repr=False)
     expires_at: int
     config: SessionConfig
     record: KeyRecord | None
+    size_bytes: int
 
 
 class SecretAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +64,14 @@ class ClientSecrets:
         """Make a secret that is valid for this long."""
         now_s = self._clock()
         self._secrets = {value: secret for value, secret in self._secrets.items() if secret.expires_at > now_s}
-        while len(self._secrets) >= _MAX_SECRETS:
-            del self._secrets[next(iter(self._secrets))]
+        size_bytes = len(msgspec.json.encode(config))
+        kept_bytes = sum(secret.size_bytes for secret in self._secrets.values())
+        while self._secrets and (len(self._secrets) >= _MAX_SECRETS or kept_bytes + size_bytes > _MAX_BYTES):
+            kept_bytes -= self._secrets.pop(next(iter(self._secrets))).size_bytes
         value = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
-        secret = ClientSecret(value=value, expires_at=int(now_s) + lifetime_s, config=config, record=record)
+        secret = ClientSecret(
+            value=value, expires_at=int(now_s) + lifetime_s, config=config, record=record, size_bytes=size_bytes
+        )
         self._secrets[value] = secret
         return secret
 

@@ -29,6 +29,9 @@ from trio_stt.settings import Settings
 
 _LIFETIME_S = 86_400
 """Seconds after which a session is said to expire; none does, and no client acts on it."""
+_APPEND = "input_audio_buffer.append"
+_MAX_EVENT_CHARACTERS = 65_536
+"""Longest event without audio: several times what all texts of a configuration take together."""
 _NOT_SUPPORTED = frozenset(
     {
         "conversation.item.create",
@@ -52,6 +55,28 @@ class _ClientEvent(msgspec.Struct, frozen=True):
     @property
     def id(self) -> str | None:
         return self.event_id if isinstance(self.event_id, str) else None
+
+
+class _LongEvent(msgspec.Struct, frozen=True):
+    """A long frame: whatever is no text is refused or passed over without becoming an object."""
+
+    type: str
+    event_id: str | None = None
+    audio: str | None = None
+
+
+def _decode(frame: str) -> _ClientEvent:
+    """Decode a frame; only an append may be long: other objects of that length take the loop 0.3 s.
+
+    Raises:
+        msgspec.MsgspecError: It is none of the protocol, or too long.
+    """
+    if len(frame) <= _MAX_EVENT_CHARACTERS:
+        return msgspec.json.decode(frame, type=_ClientEvent)
+    event = msgspec.json.decode(frame, type=_LongEvent)
+    if event.type != _APPEND:
+        raise msgspec.ValidationError(f"{event.type[:80]!r} has more than {_MAX_EVENT_CHARACTERS} characters")
+    return _ClientEvent(event.type, event.event_id, event.audio)
 
 
 class RealtimeDialect:
@@ -107,11 +132,11 @@ class RealtimeDialect:
         if isinstance(frame, bytes):
             return Step(close=Close(CLOSE_UNSUPPORTED, "this protocol has text frames only"))
         try:
-            event = msgspec.json.decode(frame, type=_ClientEvent)
+            event = _decode(frame)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return Step(frames=[self._events.error("invalid_event", f"not an event: {str(error)[:200]}")])
         match event.type:
-            case "input_audio_buffer.append":
+            case kind if kind == _APPEND:
                 step = self._append(event)
             case "input_audio_buffer.commit":
                 step = self._commit(event)

@@ -26,6 +26,7 @@ _MIN_SILENCE_S = 0.16
 _HIGHEST = {"threshold": 1.0, "prefix_padding_ms": 30_000, "silence_duration_ms": 60_000}
 """Highest values of `server_vad`: those of the settings behind them. The least is 0."""
 _MAX_TEXT_CHARACTERS = 10_000
+_MAX_TEXTS = 1000
 _LOGPROBS = "item.input_audio_transcription.logprobs"
 _BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 _BETA_KEYS = {
@@ -80,7 +81,7 @@ class SessionConfig:
         transcription: What the client chose besides the model, such as `language` and `prompt`.
         turn_detection: As it is sent; None while the client ends its turns by commits.
         has_chosen_turns: Whether the client sent `turn_detection`; otherwise it follows from the model.
-        noise_reduction: As sent; it has no effect.
+        noise_reduction: Its type, as sent; it has no effect.
         with_logprobs: Whether `completed` has log probabilities, where the engine gives confidences.
     """
 
@@ -155,7 +156,7 @@ def updated(config: SessionConfig, session: object, settings: Settings) -> Sessi
         config = _with_transcription(config, audio_input["transcription"], params["transcription"])
     if "noise_reduction" in audio_input:
         reduction = audio_input["noise_reduction"]
-        shown = None if reduction is None else dict(_object(reduction, params["noise_reduction"]))
+        shown = None if reduction is None else _noise_reduction(reduction, params["noise_reduction"])
         config = replace(config, noise_reduction=shown)
     if "include" in given:
         config = replace(config, with_logprobs=_LOGPROBS in _texts(given["include"], "session.include"))
@@ -239,16 +240,18 @@ def _format(value: object, param: str) -> AudioFormat:
     return AudioFormat(rate_hz=rate_hz)
 
 
+def _noise_reduction(value: object, param: str) -> Json:
+    given = _object(value, param)
+    return {"type": _text(given["type"], f"{param}.type")} if "type" in given else {}
+
+
 def _with_transcription(config: SessionConfig, value: object, param: str) -> SessionConfig:
     if value is None:
         return replace(config, transcription={})
     given, chosen, model = _object(value, param), dict(config.transcription), config.model
     for key in ("model", "language", "prompt", "delay"):
         if key in given:
-            text = given[key]
-            if text is not None and (not isinstance(text, str) or len(text) > _MAX_TEXT_CHARACTERS):
-                raise InvalidUpdate(f"{param}.{key}", f"must be a string of at most {_MAX_TEXT_CHARACTERS} characters")
-            chosen[key] = text
+            chosen[key] = _text(given[key], f"{param}.{key}")
     for key in ("languages", "keywords"):
         if key in given:
             chosen[key] = _texts(given[key], f"{param}.{key}") or None
@@ -301,9 +304,18 @@ def _object(value: object, param: str) -> Mapping[str, Any]:
     return value
 
 
+def _text(value: object, param: str) -> str | None:
+    if value is not None and (not isinstance(value, str) or len(value) > _MAX_TEXT_CHARACTERS):
+        raise InvalidUpdate(param, f"must be a string of at most {_MAX_TEXT_CHARACTERS} characters")
+    return value
+
+
 def _texts(value: object, param: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise InvalidUpdate(param, "must be a list of strings")
+    if len(value) > _MAX_TEXTS or sum(map(len, value)) > _MAX_TEXT_CHARACTERS:
+        limit = f"at most {_MAX_TEXTS} strings, together of at most {_MAX_TEXT_CHARACTERS} characters"
+        raise InvalidUpdate(param, f"must be {limit}")
     return value

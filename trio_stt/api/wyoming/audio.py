@@ -10,6 +10,9 @@ from trio_stt.dsp.downmix import Downmixer
 from trio_stt.dsp.kernels import MAX_CHANNELS
 from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
 
+_MAX_TIMESTAMP_MS = float(1 << 53)
+"""Beyond it, a float holds no single milliseconds; a detection repeats it as an integer of at most 64 bits."""
+
 
 class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
     """The format of a chunk.
@@ -24,7 +27,7 @@ class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
     rate: Annotated[int, msgspec.Meta(ge=MIN_RATE_HZ, le=MAX_RATE_HZ)]
     width: Annotated[int, msgspec.Meta(ge=1, le=4)]
     channels: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHANNELS)]
-    timestamp: float | None = None
+    timestamp: Annotated[float, msgspec.Meta(ge=-_MAX_TIMESTAMP_MS, le=_MAX_TIMESTAMP_MS)] | None = None
 
     def has_samples_of(self, other: "AudioFormat") -> bool:
         """Whether samples of both are the same but for their place in time."""

@@ -85,9 +85,7 @@ class Conversation:
     async def _serve(self, frame: bytes) -> bool:
         """Serve one event, and with the first of a stream all of it; returns whether to go on."""
         event = decode(frame)
-        rejection = await self._rate_limiter.admit(is_audio=event.type == "audio-chunk")
-        if rejection is not None:
-            raise Refused(rejection.detail, ErrorCode.INVALID)
+        await self._admit(event)
         match event.type:
             case "audio-chunk" if self._skips_audio:
                 return True
@@ -185,7 +183,19 @@ class Conversation:
             await self._wire.send(*frames)
 
     async def _next_of_stream(self) -> WyomingEvent:
-        return decode(await self._wire.receive(self._liveness_s()))
+        event = decode(await self._wire.receive(self._liveness_s()))
+        await self._admit(event)
+        return event
+
+    async def _admit(self, event: WyomingEvent) -> None:
+        """Wait until an event is within the limits of rates.
+
+        Raises:
+            Refused: There are too many.
+        """
+        rejection = await self._rate_limiter.admit(is_audio=event.type == "audio-chunk")
+        if rejection is not None:
+            raise Refused(rejection.detail, ErrorCode.INVALID)
 
     def _liveness_s(self) -> float:
         return self._server_state.settings.liveness_timeout_s or math.inf

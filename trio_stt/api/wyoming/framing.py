@@ -13,7 +13,8 @@ from trio_stt.errors import TrioSttError
 
 MAX_LINE_BYTES = 65_536
 """Longest line; the reference implementation reads no longer ones."""
-MAX_DATA_BYTES = 1 << 20
+MAX_DATA_BYTES = 1 << 17
+"""Most JSON behind a line: the names of some thousand entities. A megabyte would take the loop 0.1 s to decode."""
 MAX_PAYLOAD_BYTES = 1 << 20
 """A chunk holds some ten milliseconds of audio; this is 2.7 s of stereo in 32 bits at 48 kHz."""
 
