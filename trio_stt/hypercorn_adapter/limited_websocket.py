@@ -69,6 +69,7 @@ _KEY = b"sec-websocket-key"
 _VALID_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in base64 (RFC 6455 section 4.1); the last character holds two bits."""
 _BAD_REQUEST, _UPGRADE_REQUIRED = 400, 426
+_ABNORMAL_END = cast(ASGIReceiveEvent, {"type": "websocket.disconnect", "code": 1006, "reason": None})
 _HAND_OVER = cast(ASGIReceiveEvent, {"type": "trio_stt.hand_over"})
 """Queued to the app: from here on, it reads the socket itself."""
 
@@ -159,7 +160,7 @@ class LimitedWSStream(WSStream):
         if self.closed or self._is_answered:
             return
         self.closed = True  # before the first checkpoint, at which the app would answer
-        await self._put({"type": "websocket.disconnect", "code": CloseReason.ABNORMAL_CLOSURE, "reason": None})
+        await self._put(_ABNORMAL_END)
         await self._send_error_response(_BAD_REQUEST)
         await self.send(StreamClosed(stream_id=self.stream_id))
 
