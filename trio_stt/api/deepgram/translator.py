@@ -114,7 +114,9 @@ class ListenTranslator:
         self._final_end_s = 0.0  # of the last final
         self._finalizes: deque[_Finalize] = deque()
         self._held: Results | None = None  # the last final, until it is known whether it answers a `Finalize`
-        self._cuts_s: list[float] = []  # where the client ended an utterance, while finals from before may come
+        # Where the client ended an utterance, while finals from before may come. Bounded, because a client may send
+        # `Finalize` for hours while nothing is said.
+        self._cuts_s: deque[float] = deque(maxlen=256)
         self._silence_due_s: float | None = None  # where silence will end the speech that a `Finalize` has cut short
         self._last_word_s: float | None = None  # the end of the last word, until its `UtteranceEnd`
         self._query_clock_s: float | None = None  # the clock when the session was asked for its queue depth
@@ -304,7 +306,8 @@ class ListenTranslator:
         tells = self._options.tells_speech_final and segment.cut is not True
         results = replace(results, is_final=True, speech_final=tells and not was_cut)
         self._silence_due_s = end_s + self._silence_s if tells and was_cut else None
-        self._cuts_s = [cut_s for cut_s in self._cuts_s if cut_s >= end_s]
+        while self._cuts_s and self._cuts_s[0] < end_s:
+            self._cuts_s.popleft()
         self._final_end_s = results.start + results.duration
         if words := results.channel.alternatives[0].words:
             self._last_word_s = words[-1].end
