@@ -118,7 +118,7 @@ async def fetch(port: int, trusting: ssl.SSLContext, path: str) -> tuple[str, st
         with trio.fail_after(30):
             while received := await client.stream.receive_some():
                 answer += received
-    first, _, rest = answer.decode().partition("\r\n")
+    first, _, rest = answer.decode("latin-1").partition("\r\n")
     return first, rest
 
 

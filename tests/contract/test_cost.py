@@ -107,7 +107,8 @@ async def test_old_utterances_are_freed(monkeypatch: pytest.MonkeyPatch) -> None
         finally:
             tracemalloc.stop()
         assert objects == later_objects
-        assert later_memory - memory < 40 * 200
+        # Bounded stores of recent texts and times still fill up: some 180 bytes for each utterance.
+        assert later_memory - memory < 40 * 300
         assert client.session.report().final_completed >= 60
 
 
