@@ -34,6 +34,15 @@ async def pid_of(executor: EngineProcess) -> int:
     return int(transcript.text)
 
 
+async def leave_in_a_hanging_call(executor: EngineProcess) -> None:
+    """Make a call that hangs, and cancel the wait for it."""
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(executor.transcribe, batch_of(HANG))
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+
+
 @pytest.mark.parametrize(("length", "how"), [(CRASH, "was ended by SIGSEGV"), (EXIT, "ended with status 3")])
 async def test_process_that_ends_in_a_call_makes_the_engine_unavailable(length: int, how: str) -> None:
     executor = new_executor()
@@ -58,11 +67,7 @@ async def test_hanging_process_is_killed_when_it_is_abandoned() -> None:
     executor, returned = new_executor(), trio.Event()
     await executor.start()
     pid = await pid_of(executor)
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(executor.transcribe, batch_of(HANG))
-            await trio.testing.wait_all_tasks_blocked()
-            scope.cancel()
+    await leave_in_a_hanging_call(executor)
     executor.abandon(returned.set)
     await returned.wait()
     assert not psutil.pid_exists(pid)
@@ -72,11 +77,7 @@ async def test_close_kills_a_process_that_hangs() -> None:
     executor = new_executor(shutdown_timeout_s=0.1)
     await executor.start()
     pid = await pid_of(executor)
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(executor.transcribe, batch_of(HANG))
-            await trio.testing.wait_all_tasks_blocked()
-            scope.cancel()
+    await leave_in_a_hanging_call(executor)
     await executor.aclose()
     assert not psutil.pid_exists(pid)
 

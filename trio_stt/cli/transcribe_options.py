@@ -31,7 +31,7 @@ def add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-line-width",
         type=partial(_number, low=10, high=200),
         metavar="N",
-        help="columns of a line of subtitles, of which a wide character takes two; default: 42",
+        help="columns of a line of subtitles; a wide character takes two; default: 42",
     )
     parser.add_argument(
         "--max-lines", type=partial(_number, low=1, high=10), metavar="N", help="lines of a subtitle; default: 2"

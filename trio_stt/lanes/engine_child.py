@@ -20,13 +20,11 @@ import outcome
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engine_messages import HEADER, Load, Transcribe, decode_request, encode
 from trio_stt.lanes.engines.base import Engine, EngineConfig
+from trio_stt.lanes.executor import ENGINE_NICENESS
 from trio_stt.lanes.remote_engine import RemoteEngine
 from trio_stt.runtime.logging_setup import start_logging
 
 logger = logging.getLogger(__name__)
-
-_NICENESS = 5
-"""Added to the niceness of the process, so that the event loop of the server runs first where cores are short."""
 
 _ORPHAN_GRACE_S = 15.0
 """Seconds for which a running call may go on after the server is gone. The server itself waits for 10 s at most."""
@@ -92,7 +90,7 @@ def main(load: Callable[[EngineConfig], Engine] = model_resolver.load) -> None:
     os.dup2(2, 1)
     if sys.platform == "linux":
         with suppress(OSError):  # a container may forbid it
-            os.nice(_NICENESS)
+            os.nice(ENGINE_NICENESS)
 
     def end_later() -> None:
         timer = threading.Timer(_ORPHAN_GRACE_S, lambda: os._exit(1))

@@ -20,7 +20,7 @@ import trio
 
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import EngineExecutor
+from trio_stt.lanes.executor import ENGINE_NICENESS, EngineExecutor
 from trio_stt.lanes.loaded_engine import LoadedEngine
 from trio_stt.lanes.shared_engine import SharedEngine
 from trio_stt.runtime.heap import trim_heap
@@ -28,9 +28,6 @@ from trio_stt.runtime.heap import trim_heap
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_NICENESS = 5
-"""Added to the niceness of engine threads, so that the event loop runs first where cores are short."""
 
 
 def engine_threads(
@@ -224,4 +221,4 @@ def _lower_priority() -> None:
     if sys.platform == "linux":
         thread = threading.get_native_id()
         with contextlib.suppress(OSError):  # a container may forbid it
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + ENGINE_NICENESS)

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript
 
+ENGINE_NICENESS = 5
+"""Added to the niceness of what runs an engine, so that the event loop runs first where cores are short."""
+
 
 class EngineExecutor(Protocol):
     """Runs one engine for one worker, which makes one call at a time.

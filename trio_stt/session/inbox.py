@@ -102,8 +102,8 @@ class Inbox:
     async def _wait_taken(self) -> bool:
         """Wait until an item is taken; returns False if none was for the whole time.
 
-        It waits in slices, each of which lets the reader run: an event loop that was held up for longer than the whole
-        time would otherwise end the wait before the reader had its turn.
+        It waits in slices, and the reader runs between them. Otherwise an event loop that was held up for longer than
+        the whole time would end the wait before the reader had its turn.
         """
         self._taken = trio.Event()
         for _ in range(_WAIT_SLICES):

@@ -128,7 +128,7 @@ export class Transcript {
   }
 
   /**
-   * The text of a file begins. It stays in one piece, also where somebody talks meanwhile.
+   * The text of a file begins. It stays in one piece, also if live speech comes meanwhile.
    *
    * @param {string} name
    * @returns {number} for `fileText`

@@ -1,6 +1,6 @@
 """The TCP server for Wyoming's clients: admits connections and serves each until it ends. See docs/wyoming.md.
 
-`conversation` understands the events. This module owns sockets, and who may connect: the protocol has no keys, so the
+`conversation` understands the events. This module owns sockets and admission: the protocol has no keys, so the
 port is closed unless `wyoming_port` opens it.
 """
 

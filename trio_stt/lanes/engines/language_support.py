@@ -95,4 +95,4 @@ class LanguageSupport:
 
 
 UNKNOWN_LANGUAGES = LanguageSupport()
-"""Of an engine that takes no language, and of which nothing is known."""
+"""Support of an engine that takes no language and whose languages are unknown."""
