@@ -1,6 +1,8 @@
-"""How pytest-xdist shares the tests out: files with long tests first, and files that share a server to one worker."""
+"""How pytest-xdist shares the tests out, files with long tests first, and what no test may leave behind: logging."""
 
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,15 @@ GROUPS = {
     "tests of clients": re.compile(r"tests/api/(\w+/)?test_\w+_clients?\.py"),
 }
 """Files that share one server: those of the page, whose browsers would slow each other down, and those of clients."""
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a server or command in the test's own process set; with its handler, `caplog` would see nothing."""
+    yield
+    logger = logging.getLogger("trio_stt")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

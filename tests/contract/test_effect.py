@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -18,14 +18,6 @@ from trio_stt.protocol.events import Final, Realtime, Status, WarningEvent
 from trio_stt.settings import RuntimeClass, declarations
 
 contract = pytest.mark.contract
-
-
-@pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    ours = logging.getLogger("trio_stt")
-    before = ours.level
-    yield ours
-    ours.setLevel(before)
 
 
 @contract("5.4", "3", "11/29", "11/33")
@@ -75,7 +67,7 @@ async def test_partials_slow_down_beyond_the_degradation_threshold_with_a_warnin
 
 @contract("3", "1.3", "11/29")
 @virtual_time
-async def test_log_level_changes_what_is_logged(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_level_changes_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with server_fixture() as server:
         logged = []
         for level in ("DEBUG", "WARNING", "INFO"):
@@ -85,7 +77,7 @@ async def test_log_level_changes_what_is_logged(logger: logging.Logger, caplog: 
                 logging.getLogger("trio_stt.session").log(number, "logged")
             logged.append(len([record for record in caplog.records if record.getMessage() == "logged"]))
         assert logged == [3, 1, 2]
-        assert logger.level == logging.INFO
+        assert logging.getLogger("trio_stt").level == logging.INFO
 
 
 @contract("3", "8.2", "11/29")

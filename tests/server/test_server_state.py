@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -15,14 +14,6 @@ from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.events import Hello, Ready
 from trio_stt.server.build import build_server
 from trio_stt.settings import load_settings, public_settings, runtime_settings
-
-
-@pytest.fixture
-def log_level() -> Iterator[logging.Logger]:
-    logger = logging.getLogger("trio_stt")
-    before = logger.level
-    yield logger
-    logger.setLevel(before)
 
 
 @pytest.mark.contract("1.3")
@@ -120,9 +111,9 @@ async def test_lane_limits_change_at_once() -> None:
 
 @pytest.mark.contract("3", "11/29")
 @virtual_time
-async def test_log_level_changes_at_once(log_level: logging.Logger) -> None:
+async def test_log_level_changes_at_once() -> None:
     async with server_fixture() as server:
-        log_level.setLevel("INFO")
+        logging.getLogger("trio_stt").setLevel("INFO")
         change(server.server_state, log_level="debug")
         assert logging.getLogger("trio_stt.session").isEnabledFor(logging.DEBUG)
         change(server.server_state, log_level="error")

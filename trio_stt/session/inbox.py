@@ -19,8 +19,8 @@ from trio_stt.session.connection import Detection, Discard, Mark
 _WINDOW_US = WINDOW_SAMPLES * 1_000_000 // SAMPLE_RATE_HZ
 """Microseconds of one window of the speech detector, in which the bound of the queue is given."""
 SHED_AFTER_S = 1.0
-_WAIT_SLICES = 4
 """Seconds that audio waits for room before it replaces the oldest audio."""
+_WAIT_SLICES = 4
 
 
 class Audio(msgspec.Struct, frozen=True, eq=False):
