@@ -3,6 +3,7 @@
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
@@ -11,7 +12,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import hosting, serving
-from trio_stt.hypercorn_adapter import worker_connections
+from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
 
 HOST = b"Host: 127.0.0.1\r\n"
 KEEP_ALIVE = b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -90,7 +91,7 @@ async def test_rest_of_a_request_is_discarded_up_to_a_limit_after_an_early_answe
 
 
 async def test_silent_rest_of_a_request_is_awaited_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_connections, "_CLOSING_S", 0.2)
+    monkeypatch.setattr(TrioConnection, "bounds", replace(TrioConnection.bounds, closing_s=0.2))
     async with connected(monkeypatch) as stream:
         before = trio.lowlevel.current_statistics().tasks_living
         await stream.send_all(CHUNKED % (b"GET", b"/health"))
@@ -102,7 +103,7 @@ async def test_silent_rest_of_a_request_is_awaited_for_a_limited_time(monkeypatc
 
 async def test_app_that_answers_without_reading_a_long_body_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """An app whose queue of body parts is full: no task may wait for a place in it."""
-    monkeypatch.setattr(worker_connections, "_CLOSING_S", 0.2)
+    monkeypatch.setattr(TrioConnection, "bounds", replace(TrioConnection.bounds, closing_s=0.2))
 
     async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await trio.testing.wait_all_tasks_blocked(0.1)  # until the queue is full
@@ -132,7 +133,7 @@ async def _answer_large(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGI
 
 @pytest.mark.parametrize("request_", [FINISHED["close"], CHUNKED % (b"GET", b"/")], ids=["close", "early answer"])
 async def test_large_answer_that_is_read_slowly_is_whole(monkeypatch: pytest.MonkeyPatch, request_: bytes) -> None:
-    monkeypatch.setattr(worker_connections, "_CLOSING_S", 0.2)
+    monkeypatch.setattr(TrioConnection, "bounds", replace(TrioConnection.bounds, closing_s=0.2))
     async with hosting(monkeypatch, _answer_large) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await stream.send_all(request_)
         received = 0
@@ -155,7 +156,7 @@ async def test_connection_that_its_client_closed_is_not_kept_alive(monkeypatch: 
 
 
 async def test_client_that_does_not_read_is_disconnected_after_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_connections, "_SENDING_S", 0.2)
+    monkeypatch.setattr(TrioConnection, "bounds", replace(TrioConnection.bounds, sending_s=0.2))
     async with hosting(monkeypatch, _answer_large) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await trio.testing.wait_all_tasks_blocked()
         before = trio.lowlevel.current_statistics().tasks_living

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from tests.hypercorn_adapter.test_connection_closing import CHUNKED, KEEP_ALIVE, TINY_CHUNKS
 from tests.support.in_process import restore_replacements
-from trio_stt.hypercorn_adapter import replacements, worker_connections
+from trio_stt.hypercorn_adapter import replacements
+from trio_stt.hypercorn_adapter.asyncio_connection import AsyncioConnection
 from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements
-from trio_stt.hypercorn_adapter.worker_connections import AsyncioConnection
 
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HANDSHAKE = (
@@ -60,7 +61,7 @@ def run(monkeypatch: pytest.MonkeyPatch, client: Client, config: Config | None =
     limits = WebSocketLimits(max_message_bytes=2**20, liveness_timeout_s=0)
     restore_replacements(monkeypatch)
     install_replacements(HostHooks(websocket_limits=lambda: limits, on_connection_error=errors.append))
-    monkeypatch.setattr(worker_connections, "_CLOSING_S", 0.2)
+    monkeypatch.setattr(AsyncioConnection, "bounds", replace(AsyncioConnection.bounds, closing_s=0.2))
 
     async def main() -> None:
         stop, served = asyncio.Event(), config or Config()
@@ -93,7 +94,7 @@ def test_early_answer_is_read_although_the_body_is_not(monkeypatch: pytest.Monke
 
 
 def test_rest_of_a_request_is_discarded_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_connections, "_DISCARDED_BYTES", 2**16)
+    monkeypatch.setattr(AsyncioConnection, "bounds", replace(AsyncioConnection.bounds, discarded_bytes=2**16))
     ended = False
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -12,7 +13,7 @@ from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import hosting, serving
 from tests.support.server import shared_server
-from trio_stt.hypercorn_adapter import worker_connections
+from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
 
 HOST = b"Host: localhost\r\n"
 KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -206,7 +207,7 @@ async def test_request_that_ends_early_is_a_disconnect(monkeypatch: pytest.Monke
 async def test_long_work_goes_on_for_a_client_that_is_still_there(
     monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
 ) -> None:
-    monkeypatch.setattr(worker_connections, "_PROBE_S", 0.02)
+    monkeypatch.setattr(TrioConnection, "bounds", replace(TrioConnection.bounds, probe_s=0.02))
     ended, types = trio.Event(), list[str]()
 
     async def app(_scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import h2.config
@@ -17,7 +18,8 @@ from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import handshake
 from trio_stt.api import http, websocket_admission
-from trio_stt.hypercorn_adapter import http2, worker_connections
+from trio_stt.hypercorn_adapter import http2
+from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
 
 HOST = b"Host: localhost\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -42,7 +44,7 @@ async def short_deadlines(
     monkeypatch: pytest.MonkeyPatch, config: Config | None = None, **settings: object
 ) -> AsyncIterator[int]:
     """The port of a server with short deadlines."""
-    monkeypatch.setattr(worker_connections, "_CLOSING_S", 0.2)
+    monkeypatch.setattr(TrioConnection, "bounds", replace(TrioConnection.bounds, closing_s=0.2))
     monkeypatch.setattr(http, "_BODY_TIMEOUT_S", 0.3)
     monkeypatch.setattr(websocket_admission, "AUTH_TIMEOUT_S", 0.3)
     config = config or Config()

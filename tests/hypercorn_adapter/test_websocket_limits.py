@@ -15,7 +15,7 @@ from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
 from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
-from trio_stt.hypercorn_adapter.worker_connections import TrioConnection
+from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.host import SessionHandle
 

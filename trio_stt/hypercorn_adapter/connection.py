@@ -128,10 +128,13 @@ class TrioSingleTask:
 
     def __init__(self) -> None:
         self._scope: trio.CancelScope | None = None
+        self._is_closed = False
 
     async def restart(self, task_group: TaskGroup, action: Callable[[], Awaitable[object]]) -> None:
         """Run an action in place of the one before."""
         await self.stop()
+        if self._is_closed:
+            return
         self._scope = trio.CancelScope()
         task_group.spawn(self._run, self._scope, action)
 
@@ -140,6 +143,11 @@ class TrioSingleTask:
         if self._scope is not None:
             self._scope.cancel()
             self._scope = None
+
+    async def close(self) -> None:
+        """Stop, and never run an action again."""
+        self._is_closed = True
+        await self.stop()
 
     @staticmethod
     async def _run(scope: trio.CancelScope, action: Callable[[], Awaitable[object]]) -> None:

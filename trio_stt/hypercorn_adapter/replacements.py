@@ -22,11 +22,12 @@ from hypercorn.trio.worker_context import WorkerContext as TrioWorkerContext
 from quart_trio import QuartTrio
 
 from trio_stt.access.connection_limits import ConnectionLimits
+from trio_stt.hypercorn_adapter.asyncio_connection import AsyncioConnection
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.hypercorn_adapter.http1 import CheckedH11Protocol
 from trio_stt.hypercorn_adapter.http2 import CheckedH2Protocol
 from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
-from trio_stt.hypercorn_adapter.worker_connections import AsyncioConnection, TrioConnection
+from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
 
 logger = logging.getLogger(__name__)
 
