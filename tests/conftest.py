@@ -1,4 +1,9 @@
-"""How pytest-xdist shares the tests out, files with long tests first, and what no test may leave behind: logging."""
+"""What holds for all tests.
+
+- pytest-xdist begins with files that have long tests, and gives files that share a server to one worker.
+- No test depends on the machine's speed: Hypothesis sets no deadlines.
+- No test leaves logging changed.
+"""
 
 import logging
 import re
@@ -7,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
+
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 FIRST = ("page", "words", "engines", "faults", "server", "bench", "api")
 """Folders with long tests."""

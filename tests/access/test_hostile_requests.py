@@ -164,9 +164,7 @@ async def test_range_behind_the_end_is_answered_with_the_length(monkeypatch: pyt
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO")  # the client disconnects during the open
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(requests(), min_size=5, max_size=20))
 def test_no_request_fails_in_the_server(
     monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture, sent: list[bytes]

@@ -123,7 +123,7 @@ def test_real_speech_gives_the_boundaries_of_the_numpy_reference(name: str, sens
 
 
 @pytest.mark.contract("5.3")
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4 * SAMPLE_RATE_HZ), max_size=30))
 def test_packet_sizes_do_not_change_the_boundaries(cuts: list[int]) -> None:
     samples = reading()[: 4 * SAMPLE_RATE_HZ]

@@ -70,7 +70,7 @@ def test_change_of_phase_does_not_click() -> None:
     assert np.array_equal(mixed[-RATE_HZ // 2 :], voice[-RATE_HZ // 2 :])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(packets=st.lists(st.integers(0, 3_000), max_size=12))
 def test_packet_sizes_do_not_change_the_mix(packets: list[int]) -> None:
     voice = noise(1)

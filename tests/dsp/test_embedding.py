@@ -51,7 +51,7 @@ def expected(path: Path) -> NDArray[np.float32]:
 
 
 @given(pieces=st.lists(st.integers(1, SETTLED), min_size=1, max_size=STEPS))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_steps_of_any_number_give_the_embeddings_of_the_whole_network(
     streaming_onnx: StreamingEmbedding, expected: NDArray[np.float32], pieces: list[int]
 ) -> None:

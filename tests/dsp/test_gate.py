@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_stt.dsp.gate import EnergyGate
@@ -8,7 +8,6 @@ from trio_stt.dsp.gate import EnergyGate
 LEVEL = st.floats(0, 32768)
 
 
-@settings(deadline=None)
 @given(st.lists(LEVEL, max_size=300), LEVEL)
 def test_every_window_above_the_threshold_passes(quiet: list[float], rms: float) -> None:
     gate = EnergyGate(250.0)
@@ -17,7 +16,6 @@ def test_every_window_above_the_threshold_passes(quiet: list[float], rms: float)
     assert gate.passes(max(rms, 250.0))
 
 
-@settings(deadline=None)
 @given(st.lists(LEVEL, min_size=1, max_size=300))
 def test_floor_stays_within_the_quiet_levels(quiet: list[float]) -> None:
     gate = EnergyGate(250.0)

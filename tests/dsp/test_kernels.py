@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -14,7 +14,6 @@ SAMPLE = st.integers(-32768, 32767)
 
 
 @pytest.mark.contract("2.3")
-@settings(deadline=None)
 @given(st.integers(1, 8).flatmap(lambda n: st.lists(st.lists(SAMPLE, min_size=n, max_size=n), max_size=40)))
 def test_downmix_is_the_mean_truncated_toward_zero(frames: list[list[int]]) -> None:
     channels = len(frames[0]) if frames else 3
@@ -57,7 +56,6 @@ def test_conversion_is_exact_both_ways_for_every_sample() -> None:
     assert np.array_equal(kernels.to_int16(scaled), every)
 
 
-@settings(deadline=None)
 @given(arrays(np.float32, st.integers(0, 50), elements=st.floats(-3, 3, width=32)))
 def test_to_int16_rounds_half_to_even_and_clips(samples: np.ndarray) -> None:
     expected = [min(max(round(float(v) * 32768), -32768), 32767) for v in samples]
@@ -69,7 +67,6 @@ def test_to_int16_rounds_halves_to_the_even_side() -> None:
     assert kernels.to_int16(halves).tolist() == [0, 2, 2, 0, -2, 32767, -32768]
 
 
-@settings(deadline=None)
 @given(st.lists(SAMPLE, max_size=600))
 def test_rms(samples: list[int]) -> None:
     expected = math.sqrt(sum(v * v for v in samples) / len(samples)) if samples else 0.0

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dsp.sounds import pcm, through
@@ -21,7 +21,6 @@ def one_shot(rate_hz: int, samples: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.contract("2.3", "11/17")
-@settings(deadline=None)
 @given(
     rate_hz=st.sampled_from(RATES_HZ) | st.integers(8_000, 192_000),
     sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=30),

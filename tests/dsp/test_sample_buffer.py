@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
@@ -8,7 +8,6 @@ from trio_stt.dsp.sample_buffer import SampleBuffer
 
 
 @given(st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 30_000)), max_size=12))
-@settings(deadline=None)
 def test_buffer_holds_what_was_appended_and_not_forgotten(steps: list[tuple[int, int]]) -> None:
     sample_buffer, everything, allowed = SampleBuffer(), np.empty(0, np.int16), 0
     for added, keep in steps:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -146,7 +146,6 @@ def test_reset_forgets_the_audio() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([QUIET, LOUD]), st.integers(1, 90)), max_size=12))
-@settings(deadline=None)
 def test_backend_gets_every_loud_window_once_in_order_after_its_lead(stretches: list[tuple[int, int]]) -> None:
     levels = [level for level, count in stretches for _ in range(count)]
     processed: list[int] = []

@@ -234,7 +234,7 @@ async def run_actions(steps: list[tuple[int, tuple[str, object]]]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), STEP), max_size=30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_session_invariants_hold_under_random_actions(steps: list[tuple[int, tuple[str, object]]]) -> None:
     async def main() -> None:
         with trio.fail_after(1e6):

@@ -379,5 +379,5 @@ class Model(RuleBasedStateMachine):
         assert (shown.coalesced, shown.stale, shown.rejected) == (self.coalesced, self.stale, self.rejected)
 
 
-Model.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Model.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestModel = Model.TestCase

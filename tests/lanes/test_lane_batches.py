@@ -7,7 +7,7 @@ from functools import partial as partial_call
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lanes.fakes import (
@@ -63,7 +63,6 @@ async def test_batch_has_the_queues_order_and_may_mix_kinds() -> None:
     assert engine.batches == [[2, 4, 3], [1, 5]]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=12), st.integers(1, 5))
 def test_batches_keep_the_queues_order(wanted: list[tuple[str, bool, bool]], batch_size: int) -> None:
     jobs = [

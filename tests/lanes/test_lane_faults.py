@@ -159,7 +159,7 @@ async def play_steps(faulty: FaultyLane, steps: list[tuple[str, object, Clip | N
         nursery.cancel_scope.cancel()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     steps=STEPS,
     workers=st.integers(1, 3),

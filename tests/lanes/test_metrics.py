@@ -3,7 +3,7 @@
 import statistics
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_stt.metrics import Distribution, DistributionSnapshot
@@ -41,7 +41,6 @@ def test_percentiles_are_of_the_latest_durations_mean_and_maximum_of_all() -> No
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(min_value=0, max_value=1e4), min_size=1, max_size=600))
 def test_figures_fit_any_durations(durations_s: list[float]) -> None:
     distribution = Distribution()

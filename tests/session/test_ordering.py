@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.contract.fixtures import PAUSE_S, talk
@@ -73,7 +73,7 @@ ACTIONS = [
     failing=st.sampled_from([0, 3, 5]),
     load_s=st.sampled_from([0.0, 2.0]),
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 @pytest.mark.contract("2.8", "2.4", "4.9", "4.11")
 def test_events_are_in_protocol_order(
     variant: str, actions: list[tuple[str, bool]], inference_s: float, failing: int, load_s: float
@@ -102,7 +102,7 @@ def test_events_are_in_protocol_order(
     inference_s=st.sampled_from([0.0, 0.1, 3.0]),
     sound=st.sampled_from([None, 0.0, 0.9]),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 def test_adaptive_events_are_in_protocol_order_but_for_finals_that_were_taken_back(
     actions: list[str], inference_s: float, sound: float | None
 ) -> None:

@@ -143,7 +143,7 @@ cuts = st.builds(
 
 
 @given(st.lists(cuts, max_size=6))
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=40, phases=[Phase.explicit, Phase.generate])
 def test_lost_connections_change_no_durable_event(cuts: list[Cut]) -> None:
     seen = run_conversation(cuts)
     assert [event.seq for event in seen] == list(range(1, len(seen) + 1))

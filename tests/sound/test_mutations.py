@@ -122,7 +122,7 @@ def peak_bytes() -> int:
 
 
 def check(examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(mutated())
     def run(content: bytes) -> None:
         assert_ends(content)

@@ -186,7 +186,7 @@ def test_only_syllable_cadence_needs_audio_and_all_of_it_in_order() -> None:
 
 
 @pytest.mark.contract("11/40")
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 5 * SAMPLE_RATE_HZ), min_size=1, max_size=40), st.sampled_from([0, 1600]))
 def test_packet_sizes_do_not_change_when_partials_are_due(cuts: list[int], pause: int) -> None:
     """The partial that is due at a position depends on the partials before it, not on the packets."""

@@ -1,7 +1,7 @@
 """What text and sound say about the end of a turn, and what the segmenter makes of it in audio time."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.speech.test_segmenter import SILENCE, SPEECH, ends, feed, kinds, segmenter, starts, windows
@@ -160,7 +160,6 @@ RUNS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(runs=RUNS)
 def test_segments_are_those_of_fixed_endpointing_or_whole_runs_of_them(
     runs: list[tuple[int, int, TurnState, int]],
@@ -191,7 +190,6 @@ def test_segments_are_those_of_fixed_endpointing_or_whole_runs_of_them(
     }
 
 
-@settings(deadline=None)
 @given(runs=RUNS, delays=st.lists(st.integers(0, 12), min_size=1))
 def test_time_of_answers_changes_no_segment(runs: list[tuple[int, int, TurnState, int]], delays: list[int]) -> None:
     def ended(wait: int) -> list[UtteranceEnded]:

@@ -102,7 +102,7 @@ stretches = st.lists(st.tuples(st.sampled_from([0, 0, 300, 4000, 9000]), st.inte
     rate_hz=st.sampled_from([8_000, 16_000, 22_050, 44_100, 48_000]),
     cuts=st.lists(st.integers(0, 2**31), max_size=30),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_packet_sizes_do_not_change_the_utterances(
     stretches: list[tuple[int, int]], rate_hz: int, cuts: list[int]
 ) -> None:
@@ -119,7 +119,7 @@ def test_packet_sizes_do_not_change_the_utterances(
     followup_s=st.sampled_from([0.0, 0.4]),
     delay_s=st.sampled_from([0.0, 0.3]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_packet_sizes_do_not_change_wake_words_and_utterances(
     stretches: list[tuple[int, int]], cuts: list[int], tail_s: float, followup_s: float, delay_s: float
 ) -> None:

@@ -350,11 +350,10 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 @given(st.lists(vad_results, max_size=200))
-@settings(deadline=None)
 def test_every_utterance_that_starts_ends(results: list[VadResult]) -> None:
     machine = segmenter()
     events = [event for vad_result in results for event in machine.push(vad_result)] + machine.stop()

@@ -49,7 +49,7 @@ def wav(subtype: str = "PCM_16", channels: int = 1) -> bytes:
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=8), st.sampled_from(["linear16", "linear32", "mulaw", "alaw"]))
-@settings(max_examples=30, deadline=None)  # the first call compiles
+@settings(max_examples=30)  # the first call compiles
 def test_splitting_changes_nothing(cuts: list[int], encoding: str) -> None:
     data = (TONE[:500] / 32768).astype("<f4").tobytes() if encoding == "linear32" else TONE[:500].tobytes()
     query = {"encoding": [encoding], "sample_rate": ["16000"], "channels": ["1"]}
@@ -73,7 +73,7 @@ def test_floats_that_are_no_samples_become_some() -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_opus_takes_any_packets(packets: list[bytes]) -> None:
     decoded(OpusDecoder(), packets)
 

@@ -59,7 +59,7 @@ def test_binary_frames(data: bytes, message: object) -> None:
 
 
 @given(st.text() | st.dictionaries(st.sampled_from(["type", "keyterms"]), st.none() | st.text()).map(json.dumps))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_is_a_message_or_a_short_error(text: str) -> None:
     error = ""
     try:

@@ -75,7 +75,7 @@ def test_refused_parameters(query: dict[str, list[str]], message: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.lists(st.text(), max_size=3), max_size=4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_query_gives_options_or_a_short_error(query: dict[str, list[str]]) -> None:
     error = ""
     try:

@@ -478,7 +478,7 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_order_and_times_hold_for_every_conversation(steps: list[tuple[str, float]]) -> None:
     session = FakeSession(translator(interim_results="true", vad_events="true", utterance_end_ms="500"))
     for action, value in steps:
@@ -529,7 +529,7 @@ def _check_utterance_ends(frames: list[dict[str, Any]]) -> None:
 
 
 @given(st.lists(st.binary(max_size=50) | st.text(max_size=50), max_size=20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_frames_are_translated(frames: list[str | bytes]) -> None:
     for encoding in ("linear16", "mulaw", "opus"):
         options: ListenOptions = parse_options(RAW | {"encoding": [encoding]})

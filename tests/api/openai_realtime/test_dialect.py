@@ -317,7 +317,7 @@ def test_only_audio_may_be_long(kind: str) -> None:
     assert send(dialect(), {"type": "input_audio_buffer.append", "audio": "AAAA" * 40_000}).to_session
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames=st.lists(FRAMES, max_size=12))
 def test_any_frames_get_an_answer_in_json_and_raise_nothing(frames: list[str]) -> None:
     target = dialect()

@@ -98,7 +98,7 @@ async def act(client: RealtimeClient, action: str, value: float | None, number: 
             await trio.sleep(value or 0.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(actions=st.lists(ACTIONS, min_size=1, max_size=14), faults=FAULTS, manual=st.booleans())
 def test_every_committed_item_ends_once_and_one_at_a_time(
     actions: list[tuple[str, float | None]], faults: list[str], manual: bool
@@ -121,7 +121,7 @@ def test_every_committed_item_ends_once_and_one_at_a_time(
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     spoken=st.lists(st.tuples(st.floats(0.3, 1.2), st.floats(0.0, 1.2), st.booleans()), min_size=1, max_size=6),
     live=st.booleans(),
