@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.conversation import server_fixture
 from tests.support.keyed_server import ask, rig
+from trio_stt.errors import ServerFull
 from trio_stt.server.prometheus import PrometheusExposition
 
 
@@ -39,11 +40,30 @@ async def test_counts_outlast_their_sessions() -> None:
         await server.server_state.lanes.wait_loaded()
         server.server_state.leave(first.session.session_id)
         seen = figures(exposition.write("")[0])
-        assert (seen["trio_stt_sessions",], seen["trio_stt_sessions_started_total",]) == (1, 2)
+        assert (seen["trio_stt_sessions", "realtimestt"], seen["trio_stt_sessions_started_total", "realtimestt"]) == (
+            1,
+            2,
+        )
         server.server_state.leave(second.session.session_id)
         server.server_state.leave(second.session.session_id)
         seen = figures(exposition.write("")[0])
-        assert (seen["trio_stt_sessions",], seen["trio_stt_sessions_started_total",]) == (0, 2)
+        assert (seen["trio_stt_sessions", "realtimestt"], seen["trio_stt_sessions_started_total", "realtimestt"]) == (
+            0,
+            2,
+        )
+
+
+async def test_refusals_are_counted_by_dialect_and_reason() -> None:
+    async with server_fixture(max_sessions=1) as server:
+        exposition = PrometheusExposition(server.server_state)
+        server.server_state.reserve("deepgram")
+        with pytest.raises(ServerFull):
+            server.server_state.reserve("deepgram")
+        server.server_state.traffic.reject("vosk", "connections")
+        seen = figures(exposition.write("")[0])
+    assert seen["trio_stt_sessions_rejected_total", "deepgram", "full"] == 1
+    assert seen["trio_stt_sessions_rejected_total", "vosk", "connections"] == 1
+    assert seen["trio_stt_sessions_rejected_total", "wyoming", "full"] == 0
 
 
 async def test_openmetrics_is_written_on_request() -> None:

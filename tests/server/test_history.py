@@ -19,12 +19,15 @@ async def test_last_hour_is_sampled_and_reported() -> None:
         nursery.start_soon(history.run)
         await trio.sleep(SAMPLE_S / 2)
         client = await server.connect()
-        server.server_state.count_rejected()
+        server.server_state.traffic.reject("deepgram", "access")
         await trio.sleep(SAMPLE_S)
         report = json.loads(encode_report(history.report()))
         assert report["sessions"] == [0, 1]
         assert report["rejected"] == [0, 1]
         assert report["rejections"] == {"access": 1}
+        assert report["dialects"]["deepgram"]["rejections"] == {"access": 1}
+        assert report["dialects"]["deepgram"]["sessionsStarted"] == 0
+        assert report["dialects"]["realtimestt"]["sessions"] == 1
         assert report["busy"] == [0.0, 0.0]
         assert min(report["memoryBytes"]) > 1e6
         assert all(0 <= share <= 1 for share in report["cpu"])

@@ -39,7 +39,7 @@ class AccessMiddleware:
         access: The rules for host names and origins.
         proxies: The trusted proxies; none if None.
         keyring: The keys; without one, no key is needed.
-        on_rejected_handshake: Called when a WebSocket handshake is rejected.
+        on_rejected_handshake: Called with the path of a WebSocket handshake that is rejected.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class AccessMiddleware:
         access: Access,
         proxies: Proxies | None = None,
         keyring: Keyring | None = None,
-        on_rejected_handshake: Callable[[], None] = lambda: None,
+        on_rejected_handshake: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._app = app
         self._access = access
@@ -68,7 +68,7 @@ class AccessMiddleware:
             if passed.status != REDIRECT:
                 self._log.note(passed)
             if scope["type"] == "websocket":
-                self._on_rejected_handshake()
+                self._on_rejected_handshake(scope["path"])
             await _answer(passed, scope, send)
         else:
             await self._app(passed, receive, send)

@@ -122,7 +122,7 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
 
     @routes.websocket(spec.path)
     async def admit() -> Response | None:
-        rejection = await admission.reject_handshake(spec.temporary_key)
+        rejection = await admission.reject_handshake(name, spec.temporary_key)
         if rejection is not None:
             return _refusal(spec, rejection)
         try:
@@ -131,10 +131,10 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
             return _refusal(spec, Rejection(status=refused.status, cause="handshake", detail=str(refused)))
         with admission.counted(client_identity(websocket.scope)) as too_many:
             if too_many is not None:
-                server_state.count_rejected()
+                server_state.traffic.reject(name, "connections")
                 return await _refuse_place(spec, ServerFull(too_many.detail))
             try:
-                session_id = server_state.reserve()
+                session_id = server_state.reserve(name)
             except (ServerFull, ServerClosing) as reason:
                 return await _refuse_place(spec, reason)
             await serve(session_id, dialect)

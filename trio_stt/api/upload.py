@@ -30,6 +30,7 @@ from trio_stt.protocol.openai_errors import error_json, has_openai_errors
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import SoundClient, decode_in_thread
+from trio_stt.server.traffic import OTHER
 from trio_stt.settings import Settings
 from trio_stt.sound.reader import Sound, read_sound
 
@@ -65,13 +66,18 @@ def place(server_state: ServerState) -> Iterator[None]:
     if not server_state.lanes.lane_for(JobKind.FINAL).accepting:
         raise RequestError(503, "no engine is loaded", headers=_RETRY)
     try:
-        session_id = server_state.reserve()
+        session_id = server_state.reserve(_dialect())
     except (ServerFull, ServerClosing) as error:
         raise _refused(error) from None
     try:
         yield
     finally:
         server_state.leave(session_id)
+
+
+def _dialect() -> str:
+    """The dialect of the current request: its routes' blueprint has the name."""
+    return request.blueprint or OTHER
 
 
 async def receive_sound(
@@ -218,6 +224,7 @@ class Upload:
         self._settings = settings
         self._errors: list[str] = []
         self._shows_causes = client_identity(request.scope).may_administer
+        self._dialect = _dialect()
 
     async def segments(self) -> list[SpokenSegment]:
         """The utterances of the whole sound; raises as `transcribe` does."""
@@ -244,7 +251,9 @@ class Upload:
 
         client = SoundClient(self._sound, on_segment=pass_on, on_error=self._errors.append, start=self._start)
         try:
-            await client.transcribe(self._server_state, self._settings, shows_causes=self._shows_causes)
+            await client.transcribe(
+                self._server_state, self._settings, dialect=self._dialect, shows_causes=self._shows_causes
+            )
         except (ServerFull, ServerClosing) as error:
             raise _refused(error) from None
         self.length_s = client.length_s

@@ -22,7 +22,7 @@ from trio_stt.api.openai.route import openai_routes
 from trio_stt.api.openai_realtime.route import realtime_spec
 from trio_stt.api.openapi.route import openapi_routes
 from trio_stt.api.operations import operations_routes
-from trio_stt.api.realtimestt.route import ws_routes
+from trio_stt.api.realtimestt.route import WS_PATH, ws_routes
 from trio_stt.api.vosk.route import VOSK_SPEC
 from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.api.whisper.route import whisper_routes
@@ -33,6 +33,7 @@ from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
 from trio_stt.server.history import ServerHistory
 from trio_stt.server.server_state import ServerState
+from trio_stt.server.traffic import NATIVE, OTHER
 from trio_stt.settings import Settings, split_list
 from trio_stt.settings.access_settings import DIALECTS
 
@@ -67,12 +68,14 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     app = QuartTrio("trio_stt", static_folder=None)
     keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)
     access = Access(server_state.settings)
+    specs = dialect_specs(server_state)
+    dialects = {WS_PATH: NATIVE} | {spec.path: name for name, spec in specs.items()}
     middleware = AccessMiddleware(
         app.asgi_app,
         access,
         Proxies(server_state.settings),
         keyring,
-        server_state.count_rejected,
+        lambda path: server_state.traffic.reject(dialects.get(path, OTHER), "access"),
     )
     with_headers = SecurityHeaders(Cors(middleware, access), frame_ancestors(server_state.settings))
     app.asgi_app = DeepgramRequestIds(with_headers)  # type: ignore[method-assign]  # Quart's way of wrapping
@@ -88,7 +91,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     wanted = _wanted_dialects(server_state.settings)
     if "deepgram" in wanted:
         app.register_blueprint(listen_routes(server_state))
-    for name, spec in dialect_specs(server_state).items():
+    for name, spec in specs.items():
         if name in wanted:
             app.register_blueprint(dialect_routes(name, spec, server_state, admission))
     app.register_blueprint(openapi_routes(app, has_keys=keyring.is_needed))

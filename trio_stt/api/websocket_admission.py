@@ -27,6 +27,7 @@ from trio_stt.protocol.events import AuthRequired, Error, Where, encode
 from trio_stt.protocol.openai_errors import error_json
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.stagger import Stagger
+from trio_stt.server.traffic import NATIVE, RejectionReason
 from trio_stt.session.connection import ConnectionClosed
 
 AUTH_TIMEOUT_S = 5.0
@@ -76,7 +77,7 @@ class WebSocketAdmission:
                 if rejection is None:
                     await route()
                 else:
-                    self._note(rejection)
+                    self._note(rejection, NATIVE, "connections" if rejection is too_many else "access")
                     await reject(rejection)
                     await drain_after_close()
 
@@ -98,17 +99,20 @@ class WebSocketAdmission:
             if not self._open[client]:
                 del self._open[client]
 
-    async def reject_handshake(self, temporary_key: Callable[[str], KeyRecord | None]) -> Rejection | None:
+    async def reject_handshake(
+        self, dialect: str, temporary_key: Callable[[str], KeyRecord | None]
+    ) -> Rejection | None:
         """Check the key in the current handshake, before it is accepted; returns why it is rejected.
 
         Args:
+            dialect: Of the client.
             temporary_key: Returns the record behind a key that the server gave out itself; None for other keys.
         """
         if not self._keyring.is_needed:
             return None
         rejection = await self._reject_key(presented_key(websocket.scope), temporary_key)
         if rejection is not None:
-            self._note(rejection)
+            self._note(rejection, dialect, "access")
         return rejection
 
     async def _reject_key(self, key: str | None, temporary_key: Callable[[str], KeyRecord | None]) -> Rejection | None:
@@ -159,8 +163,8 @@ class WebSocketAdmission:
         _identify(record)
         return None
 
-    def _note(self, rejection: Rejection) -> None:
-        self._server_state.count_rejected()
+    def _note(self, rejection: Rejection, dialect: str, reason: RejectionReason) -> None:
+        self._server_state.traffic.reject(dialect, reason)
         self._log.note(rejection)
 
 

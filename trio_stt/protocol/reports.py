@@ -302,6 +302,26 @@ class MetricsReport(Report, frozen=True, kw_only=True):
     startup_errors: list[StartupError]
 
 
+class DialectReport(Report, frozen=True, kw_only=True):
+    """The clients of one dialect since the server started. Added.
+
+    Attributes:
+        sessions: Sessions now.
+        sessions_started: All sessions.
+        audio_seconds: Audio that was accepted from them.
+        finals: Final texts that were made.
+        partials: Partial texts that were made.
+        rejections: Clients that were refused a session, by reason.
+    """
+
+    sessions: int
+    sessions_started: int
+    audio_seconds: float
+    finals: int
+    partials: int
+    rejections: dict[str, int]
+
+
 class HistoryReport(Report, frozen=True, kw_only=True):
     """The last hour of the server, one value for each interval, the oldest first. Added.
 
@@ -309,7 +329,9 @@ class HistoryReport(Report, frozen=True, kw_only=True):
         started_at: When the server started, in seconds since the epoch.
         cores: Cores that it may use.
         sample_seconds: Length of an interval.
-        rejections: Clients that were refused a session since the start, by reason: `full`, `closing`, `access`.
+        rejections: Clients that were refused a session since the start, by reason: `full`, `closing`, `access`,
+            `connections`.
+        dialects: Those whose clients had a session or were refused one, by name.
         sessions: Sessions at the end of each interval.
         speakers: Those with a running utterance.
         rejected: Clients that were refused in it.
@@ -325,6 +347,7 @@ class HistoryReport(Report, frozen=True, kw_only=True):
     cores: int
     sample_seconds: float
     rejections: dict[str, int]
+    dialects: dict[str, DialectReport]
     sessions: tuple[int, ...]
     speakers: tuple[int, ...]
     rejected: tuple[int, ...]

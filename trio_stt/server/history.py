@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import trio
 
-from trio_stt.protocol.reports import HistoryReport
+from trio_stt.protocol.reports import DialectReport, HistoryReport
 from trio_stt.runtime.cpus import usable_cores
 from trio_stt.server.server_state import ServerState
 
@@ -61,13 +61,26 @@ class ServerHistory:
         """Body of `/api/history`."""
         columns = list(zip(*self._samples, strict=True)) or [()] * len(_Sample._fields)
         named = dict(zip(_Sample._fields, columns, strict=True))
+        traffic = self._server_state.traffic
         return HistoryReport(
             version=version("trio-stt"),
             started_at=self._started_at,
             uptime_seconds=time.time() - self._started_at,
             cores=self._cores,
             sample_seconds=SAMPLE_S,
-            rejections=dict(self._server_state.rejections),
+            rejections=traffic.rejections,
+            dialects={
+                name: DialectReport(
+                    sessions=each.active,
+                    sessions_started=each.totals.sessions,
+                    audio_seconds=each.totals.audio_s,
+                    finals=each.totals.finals,
+                    partials=each.totals.partials,
+                    rejections=dict(each.rejections),
+                )
+                for name, each in traffic.by_dialect(self._server_state.registry.sessions).items()
+                if each.totals.sessions or each.rejections
+            },
             **named,
         )
 
@@ -81,14 +94,14 @@ class ServerHistory:
             _Sample(
                 sessions=server_state.active_sessions,
                 speakers=server_state.active_speakers,
-                rejected=server_state.rejected_sessions - self._rejected,
+                rejected=server_state.traffic.rejected_sessions - self._rejected,
                 queued=sum(each.finals + each.partials for lane in lanes for each in lane.queue.per_session.values()),
                 busy=round(min(1.0, max([0.0, *worked_s]) / elapsed_s), 3),
                 cpu=round(min(1.0, (cpu_s - self._cpu_s) / elapsed_s / self._cores), 3),
                 memory_bytes=_memory_bytes(),
             )
         )
-        self._cpu_s, self._engine_s, self._rejected = cpu_s, engine_s, server_state.rejected_sessions
+        self._cpu_s, self._engine_s, self._rejected = cpu_s, engine_s, server_state.traffic.rejected_sessions
 
 
 def _memory_bytes() -> int:

@@ -5,7 +5,7 @@ address or text.
 """
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -21,7 +21,18 @@ from prometheus_client.registry import Collector
 
 from trio_stt.lanes.lane_state import LaneState, LaneStatistics
 from trio_stt.metrics import DistributionSnapshot
+from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
+from trio_stt.server.traffic import REJECTION_REASONS, DialectTraffic
+
+_TOTALS = {
+    "sessions": ("sessions_started", "Sessions that began."),
+    "audio_s": ("audio_received_seconds", "Audio that was accepted."),
+    "finals": ("finals", "Utterances whose final text was made."),
+    "partials": ("partials", "Partial texts that were made."),
+    "suppressed_texts": ("suppressed_texts", "Texts withheld because they are no speech."),
+}
+"""The counters by dialect: the field of `SessionTotals`, the name of the metric and its description."""
 
 
 class PrometheusExposition:
@@ -65,15 +76,29 @@ class _ServerCollector(Collector):
 
     def _sessions(self) -> Iterator[Metric]:
         server_state = self._server_state
-        totals = server_state.totals()
-        yield _gauge("sessions", "Sessions, with those whose client may resume.", server_state.active_sessions)
         yield _gauge("active_speakers", "Sessions with a running utterance.", server_state.active_speakers)
         yield _gauge("max_sessions", "The limit on sessions.", server_state.settings.max_sessions)
-        yield _counter("sessions_started", "Sessions that began.", totals.sessions)
-        yield _counter("sessions_rejected", "Clients that were refused a session.", server_state.rejected_sessions)
-        yield _counter("finals", "Utterances whose final text was made.", totals.finals)
-        yield _counter("partials", "Partial texts that were made.", totals.partials)
-        yield _counter("suppressed_texts", "Texts withheld because they are no speech.", totals.suppressed_texts)
+        yield from _dialects(server_state.traffic.by_dialect(server_state.registry.sessions))
+
+
+def _dialects(traffic: Mapping[str, DialectTraffic]) -> Iterator[Metric]:
+    sessions = GaugeMetricFamily(
+        "trio_stt_sessions", "Sessions, with those whose client may resume.", labels=("dialect",)
+    )
+    rejected = CounterMetricFamily(
+        "trio_stt_sessions_rejected", "Clients that were refused a session.", labels=("dialect", "reason")
+    )
+    for name, each in traffic.items():
+        sessions.add_metric((name,), each.active)
+        for reason in REJECTION_REASONS:
+            rejected.add_metric((name, reason), each.rejections.get(reason, 0))
+    yield sessions
+    yield rejected
+    for total, (name, text) in _TOTALS.items():
+        counter = CounterMetricFamily(f"trio_stt_{name}", text, labels=("dialect",))
+        for dialect, each in traffic.items():
+            counter.add_metric((dialect,), getattr(each.totals, total))
+        yield counter
 
 
 def _queues(lanes: Iterable[LaneStatistics]) -> Iterator[Metric]:
@@ -98,32 +123,37 @@ def _engines(lanes: Iterable[LaneStatistics]) -> Iterator[Metric]:
     up = GaugeMetricFamily("trio_stt_lane_up", "1 while the lane has an engine.", labels=("lane",))
     workers = GaugeMetricFamily("trio_stt_lane_workers", "Engines by state.", labels=("lane", "state"))
     restarts = CounterMetricFamily("trio_stt_engine_restarts", "Engines that were replaced.", labels=("lane",))
-    done = CounterMetricFamily("trio_stt_jobs", "Jobs by outcome.", labels=("lane", "outcome"))
+    done = CounterMetricFamily("trio_stt_jobs", "Jobs by outcome.", labels=("lane", "model", "outcome"))
+    engine_s = CounterMetricFamily(
+        "trio_stt_engine_seconds", "Time that engines worked on jobs.", labels=("lane", "engine", "model")
+    )
     delay = SummaryMetricFamily("trio_stt_lane_queue_seconds", "Time of jobs in the queue.", labels=("lane",))
     inference = SummaryMetricFamily("trio_stt_inference_seconds", "Time of jobs in the engine.", labels=("lane",))
     for lane in lanes:
         if lane.engine:
-            engine = {"engine": lane.engine.engine, "device": lane.engine.device}
-            info.add_metric((lane.name,), engine)
+            engine, model = lane.engine.engine, shown_model(lane.engine.model)
+            info.add_metric((lane.name,), {"engine": engine, "model": model, "device": lane.engine.device})
+            done.add_metric((lane.name, model, "completed"), lane.work.completed_jobs)
+            done.add_metric((lane.name, model, "failed"), lane.work.failed_jobs)
+            engine_s.add_metric((lane.name, engine, model), _sum_s(lane.work.inference))
         up.add_metric((lane.name,), float(lane.state is LaneState.READY))
         workers.add_metric((lane.name, "serving"), lane.engines.serving)
         workers.add_metric((lane.name, "missing"), lane.engines.workers - lane.engines.serving)
         workers.add_metric((lane.name, "hung"), lane.engines.hung_threads)
         restarts.add_metric((lane.name,), lane.engines.restarts)
-        done.add_metric((lane.name, "completed"), lane.work.completed_jobs)
-        done.add_metric((lane.name, "failed"), lane.work.failed_jobs)
         _add(delay, lane.name, lane.work.queue_delay)
         _add(inference, lane.name, lane.work.inference)
-    yield from (info, up, workers, restarts, done, delay, inference)
+    yield from (info, up, workers, restarts, done, engine_s, delay, inference)
 
 
 def _add(summary: SummaryMetricFamily, lane: str, snapshot: DistributionSnapshot) -> None:
-    summary.add_metric((lane,), count_value=snapshot.count, sum_value=snapshot.avg_ms * snapshot.count / 1000)
+    summary.add_metric((lane,), count_value=snapshot.count, sum_value=_sum_s(snapshot))
+
+
+def _sum_s(snapshot: DistributionSnapshot) -> float:
+    """The sum of all durations in seconds."""
+    return snapshot.avg_ms * snapshot.count / 1000
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"trio_stt_{name}", text, value=value)
-
-
-def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(f"trio_stt_{name}", text, value=value)

@@ -12,9 +12,13 @@ from trio_stt.protocol.reports import HealthReport, MetricsReport, SchedulerRepo
 
 
 def shown_model(model: str) -> str:
-    """A model's name; of a path only the last part, because a path reveals facts about this machine."""
-    path = PurePath(model)
-    return path.name if path.is_absolute() else model
+    """A model's name without facts about this machine: the last part of a path, and no address of a remote model.
+
+    A remote engine's model is "NAME at ADDRESS".
+    """
+    name = model.partition(" at http")[0]
+    path = PurePath(name)
+    return path.name if path.is_absolute() else name
 
 
 def public_health(report: HealthReport) -> HealthReport:
@@ -47,6 +51,5 @@ def _public_scheduler(report: SchedulerReport) -> SchedulerReport:
 
 
 def _public_worker(worker: WorkerReport) -> WorkerReport:
-    # A remote engine's model is "NAME at ADDRESS".
-    model = worker.model.partition(" at ")[0] if worker.device == "remote" else worker.model
-    return msgspec.structs.replace(worker, model=model, last_error=worker.last_error and HIDDEN_CAUSE)
+    cause = worker.last_error and HIDDEN_CAUSE
+    return msgspec.structs.replace(worker, model=shown_model(worker.model), last_error=cause)

@@ -4,9 +4,7 @@ It runs the sessions' nursery, and implements their `SessionHost`. The api packa
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -27,40 +25,14 @@ from trio_stt.protocol.reports import (
 from trio_stt.server import reports
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.session_registry import SessionRegistry
+from trio_stt.server.traffic import NATIVE, Traffic
 from trio_stt.server.turn_judge import TurnJudge
-from trio_stt.session.counters import SessionCounters
 from trio_stt.session.host import Recorder, SessionHandle
 from trio_stt.settings import Settings, public_settings
 from trio_stt.settings.revision import Revision, revise
 from trio_stt.speech.pipeline import Detector
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionTotals:
-    """Counts over all sessions since the server began, ended ones included.
-
-    Attributes:
-        sessions: Sessions that were admitted.
-        finals: Final texts that engines made.
-        partials: Partial texts that engines made.
-        suppressed_texts: Texts withheld because they contain no speech.
-    """
-
-    sessions: int = 0
-    finals: int = 0
-    partials: int = 0
-    suppressed_texts: int = 0
-
-    def with_session(self, counters: SessionCounters) -> "SessionTotals":
-        """The totals with one more session."""
-        return SessionTotals(
-            sessions=self.sessions + 1,
-            finals=self.finals + counters.final.completed,
-            partials=self.partials + counters.realtime.completed,
-            suppressed_texts=self.suppressed_texts + counters.suppressed_texts,
-        )
 
 
 class ServerState:
@@ -80,6 +52,7 @@ class ServerState:
         lanes: The lanes of the server.
         archive: Records sessions, where `record` is set.
         registry: All sessions.
+        traffic: What the clients of each dialect did so far.
     """
 
     def __init__(
@@ -97,12 +70,11 @@ class ServerState:
         self.lanes = lanes
         self.archive = archive
         self.registry = SessionRegistry(lambda: self.settings.max_sessions)
+        self.traffic = Traffic()
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
         self._turn_judge = turn_judge or TurnJudge(None)
         self._speakers: set[str] = set()
-        self._ended = SessionTotals()  # of sessions that ended
-        self.rejections: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -131,30 +103,23 @@ class ServerState:
         """Sessions with a running utterance."""
         return len(self._speakers)
 
-    def reserve(self) -> str:
-        """Reserve a place for a new session; returns its id. Follow with `admit`, `start` or `leave`.
+    def reserve(self, dialect: str = NATIVE) -> str:
+        """Reserve a place for a new session of a dialect; returns its id. Follow with `admit`, `start` or `leave`.
 
         Raises:
             ServerFull: Connected sessions and reservations fill `max_sessions`.
             ServerClosing: The server is shutting down.
         """
         try:
-            return self.registry.reserve()
+            session_id = self.registry.reserve()
         except ServerFull:
-            self.rejections["full"] += 1
+            self.traffic.reject(dialect, "full")
             raise
         except ServerClosing:
-            self.rejections["closing"] += 1
+            self.traffic.reject(dialect, "closing")
             raise
-
-    @property
-    def rejected_sessions(self) -> int:
-        """Number of clients that were refused a session so far."""
-        return self.rejections.total()
-
-    def count_rejected(self) -> None:
-        """Count a client that was rejected before it could reserve a place."""
-        self.rejections["access"] += 1
+        self.traffic.enter(session_id, dialect)
+        return session_id
 
     def admit(self, session: SessionHandle) -> None:
         """Turn the reservation of a session's id into its place; the caller runs the session."""
@@ -181,8 +146,7 @@ class ServerState:
 
     def leave(self, session_id: str) -> None:
         """Give up a place, admitted or only reserved, and its speaker slot."""
-        if session := self.registry.sessions.get(session_id):
-            self._ended = self._ended.with_session(session.counters)
+        self.traffic.leave(session_id, self.registry.sessions.get(session_id))
         self.registry.remove(session_id)
         self.release_speaker(session_id)
 
@@ -268,24 +232,17 @@ class ServerState:
             ready=self.lanes.ready,
             active_sessions=self.active_sessions,
             active_speakers=self.active_speakers,
-            rejected_sessions=self.rejected_sessions,
+            rejected_sessions=self.traffic.rejected_sessions,
             scheduler=reports.scheduler_report(self.lanes.statistics()),
             startup_errors=self.startup_errors(),
         )
-
-    def totals(self) -> SessionTotals:
-        """Counts over all sessions so far."""
-        totals = self._ended
-        for session in self.registry.sessions.values():
-            totals = totals.with_session(session.counters)
-        return totals
 
     def metrics(self) -> MetricsReport:
         """Body of `/api/metrics`."""
         return MetricsReport(
             active_sessions=self.active_sessions,
             active_speakers=self.active_speakers,
-            rejected_sessions=self.rejected_sessions,
+            rejected_sessions=self.traffic.rejected_sessions,
             pending_session_admissions=self.registry.reserved,
             sessions={session_id: session.report() for session_id, session in self.registry.sessions.items()},
             ready=self.lanes.ready,

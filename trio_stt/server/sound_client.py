@@ -18,6 +18,7 @@ from trio_stt.protocol.events import Error, Final, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
+from trio_stt.server.traffic import NATIVE
 from trio_stt.session.connection import CloseReason, ConnectionClosed, Message
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
@@ -78,12 +79,15 @@ class SoundClient:
         self._max_backlog_s = 0.0
         self._reading = self._started = self._decoding = self._over = False
 
-    async def transcribe(self, server_state: ServerState, settings: Settings, *, shows_causes: bool = True) -> None:
+    async def transcribe(
+        self, server_state: ServerState, settings: Settings, *, dialect: str = NATIVE, shows_causes: bool = True
+    ) -> None:
         """Transcribe the whole sound in a session of its own.
 
         Args:
             server_state: Of the server.
             settings: For the session, see `file_settings`.
+            dialect: Of the client.
             shows_causes: Whether the client may read why an engine failed.
 
         Raises:
@@ -91,7 +95,7 @@ class SoundClient:
             ServerClosing: The server shuts down.
         """
         self._max_backlog_s = min(_MAX_BACKLOG_S, settings.max_backlog_seconds)
-        session_id = server_state.reserve()
+        session_id = server_state.reserve(dialect)
         try:
             self._session = Session(
                 session_id=session_id,

@@ -152,7 +152,7 @@ async def test_several_commands_over_one_connection() -> None:
             await client.command()
             assert await client.until("transcript-stop") == TRANSCRIPT
         await trio.testing.wait_all_tasks_blocked()
-        assert server.server_state.totals().sessions == 2
+        assert server.server_state.traffic.by_dialect({})["wyoming"].totals.sessions == 2
         assert client.waiting == [False, True] * 2
 
 
@@ -228,7 +228,7 @@ async def test_full_server_says_so_and_closes(type_: str) -> None:
         await client.send(type_, Event("audio-start", FORMAT))
         ((_, error), end) = await client.until("closed")
         assert (error["code"], end[0]) == ("server-full", "closed")
-        assert server.server_state.rejected_sessions == 1
+        assert server.server_state.traffic.rejected_sessions == 1
 
 
 @virtual_time

@@ -28,12 +28,13 @@ from trio_stt.api.websocket_transport import (
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.protocol.events import Error, Where, encode
 from trio_stt.server.server_state import ServerState
+from trio_stt.server.traffic import NATIVE
 from trio_stt.session.connection import CloseReason, ConnectionClosed
 from trio_stt.session.session import Session
 
 logger = logging.getLogger(__name__)
 
-_PATH = "/ws/transcribe"
+WS_PATH = "/ws/transcribe"
 _CLOSE_CODES = {
     CloseReason.IDLE: CLOSE_NORMAL,
     CloseReason.SHUTDOWN: CLOSE_GOING_AWAY,
@@ -93,13 +94,13 @@ def ws_routes(server_state: ServerState, admission: WebSocketAdmission) -> Bluep
     """The route for the sessions of one server, behind its admission."""
     routes = Blueprint("ws", __name__)
 
-    routes.get(_PATH)(upgrade_required)
+    routes.get(WS_PATH)(upgrade_required)
 
-    @routes.websocket(_PATH)
+    @routes.websocket(WS_PATH)
     @admission.wrap
     async def transcribe() -> None:
         try:
-            session_id = server_state.reserve()
+            session_id = server_state.reserve(NATIVE)
         except (ServerFull, ServerClosing) as reason:
             rejection = Error(message=str(reason), where=Where.ADMISSION, limits=server_state.limits())
             await websocket.send(encode(rejection))

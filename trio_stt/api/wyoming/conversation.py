@@ -207,7 +207,7 @@ class Conversation:
             Refused: There is none.
         """
         try:
-            return self._server_state.reserve()
+            return self._server_state.reserve("wyoming")
         except ServerFull as full:
             raise Refused(str(full), ErrorCode.FULL) from None
         except ServerClosing as closing:

@@ -98,7 +98,7 @@ class WyomingServer:
     async def _admit(self, connection: _Connection, wire: WyomingWire, address: str) -> None:
         rejection = self._limits.admit(connection, address)
         if rejection is not None:
-            self._server_state.count_rejected()
+            self._server_state.traffic.reject("wyoming", "connections")
             await wire.send(messages.error(rejection.detail, ErrorCode.FULL))
         else:
             conversation = Conversation(
