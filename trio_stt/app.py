@@ -20,9 +20,9 @@ from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.api.web_app import build_app
 from trio_stt.errors import TrioSttError
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
 from trio_stt.hypercorn_adapter.verification import verify_replacements
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 from trio_stt.lanes.job import JobKind
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server, fetch_wake_words

@@ -18,8 +18,8 @@ from tests.hypercorn_adapter.test_connection_closing import CHUNKED, KEEP_ALIVE,
 from tests.support.in_process import restore_replacements
 from trio_stt.hypercorn_adapter import replacements
 from trio_stt.hypercorn_adapter.asyncio_connection import AsyncioConnection
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 
 Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HANDSHAKE = (

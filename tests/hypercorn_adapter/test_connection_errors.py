@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from trio_stt.hypercorn_adapter import replacements
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 
 
 def test_errors_of_connections_are_one_short_escaped_line(

@@ -19,7 +19,7 @@ from tests.support.asgi_host import call, run_host
 from tests.support.in_process import restore_replacements
 from trio_stt.errors import HostError
 from trio_stt.hypercorn_adapter import connection, limited_websocket, verification
-from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
+from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream
 from trio_stt.hypercorn_adapter.replacements import (
     ASYNCIO_CONNECTION,
     ASYNCIO_CONTEXT,
@@ -34,6 +34,7 @@ from trio_stt.hypercorn_adapter.replacements import (
     install_replacements,
 )
 from trio_stt.hypercorn_adapter.verification import verify_replacements
+from trio_stt.hypercorn_adapter.websocket_limits import LimitedMessages, WebSocketLimits
 
 HYPERCORNS_OWN: dict[Replacement, Any] = {
     H11_STREAM: WSStream,
@@ -87,7 +88,8 @@ async def _accept_with_compression(stream: LimitedWSStream, message: Any) -> Non
 
 
 def _no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LimitedWSStream, "_collect", _nothing)
+    monkeypatch.setattr(LimitedMessages, "announce", lambda *_: None)
+    monkeypatch.setattr(LimitedMessages, "add", lambda *_: None)
 
 
 def _compression(monkeypatch: pytest.MonkeyPatch) -> None:

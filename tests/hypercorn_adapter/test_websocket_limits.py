@@ -14,8 +14,8 @@ from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
-from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
 from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
+from trio_stt.hypercorn_adapter.websocket_limits import MAX_FRAGMENTS
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.host import SessionHandle
 
@@ -123,10 +123,21 @@ async def test_data_after_a_close_for_a_violation_is_discarded(monkeypatch: pyte
         assert most_bytes < 8 * 2**20
 
 
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+async def test_message_that_announces_too_much_is_refused_before_it_arrives(
+    monkeypatch: pytest.MonkeyPatch, opcode: int
+) -> None:
+    async with rig(monkeypatch) as (_, port), raw_client(port) as client:
+        await client.open(port)
+        await client.send(frame(opcode, b" " * 65_536, fin=False) + frame(CONTINUATION, announced=2**21))
+        await client.read_to_the_end()
+        assert client.close_code == TOO_BIG
+
+
 async def _pour(client: RawClient) -> None:
     """Send one message of 200 MB as fast as the server reads it."""
-    await client.send(frame(BINARY, announced=2**40))
-    part = bytes(100_000)
+    part = frame(CONTINUATION, bytes(100_000), fin=False)
+    await client.send(frame(BINARY, fin=False))
     for _ in range(2000):
         await client.flood(part)
 

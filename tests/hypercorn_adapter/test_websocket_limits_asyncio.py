@@ -8,7 +8,7 @@ from tests.api.test_transcription import hypercorn, until_sessions
 from tests.support.client import connected
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, TEXT, RawClient, frame, raw_client
 from tests.support.server import RunningServer
-from trio_stt.hypercorn_adapter.limited_websocket import MAX_FRAGMENTS
+from trio_stt.hypercorn_adapter.websocket_limits import MAX_FRAGMENTS
 
 PROTOCOL, POLICY, TOO_BIG = 1002, 1008, 1009
 FLOODS = {

@@ -12,8 +12,8 @@ from quart import websocket
 from quart_trio import QuartTrio
 
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import TRIO_CONNECTION, HostHooks
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 
 quart = QuartTrio(__name__)
 

@@ -15,13 +15,13 @@ from hypercorn.trio import serve as serve_app
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from trio_stt.api.web_app import build_app
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import (
     REPLACEMENTS,
     HostHooks,
     install_replacements,
     install_websocket_class,
 )
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 from trio_stt.server.server_state import ServerState
 
 SocketApp = Callable[[ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]

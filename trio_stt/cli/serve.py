@@ -19,9 +19,9 @@ from trio_stt.api.wyoming.server import wyoming_host
 from trio_stt.cli.error_groups import unwrap_errors, unwrap_group
 from trio_stt.cli.tls import ServerConfig
 from trio_stt.errors import HostError, SettingError, TrioSttError
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
 from trio_stt.hypercorn_adapter.verification import verify_replacements
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 from trio_stt.lanes.job import JobKind
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify

@@ -28,9 +28,15 @@ _MAX_PLAIN_BYTES = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Passthrough:
-    """Bytes of anything but a plain frame."""
+    """Bytes of anything but a plain frame.
+
+    Attributes:
+        data: The bytes.
+        announced_bytes: Length of the payload that the frame whose head begins here announces; 0 without a head.
+    """
 
     data: bytes
+    announced_bytes: int = 0
 
 
 class Frames:
@@ -72,7 +78,8 @@ class Frames:
             self._in_fragments = True
         elif first == _FINAL | _CONTINUATION:
             self._in_fragments = False
-        return self._pass_through(math.inf if first == _CLOSE else head_bytes + payload_bytes)
+        announced_bytes = int(payload_bytes) if math.isfinite(payload_bytes) else 0  # wsproto reports an invalid frame
+        return self._pass_through(math.inf if first == _CLOSE else head_bytes + payload_bytes, announced_bytes)
 
     def _sizes(self, available: int) -> tuple[int, float] | None:
         """Bytes of the next frame's head and payload; an infinite payload if it is invalid; None while unknown."""
@@ -107,10 +114,10 @@ class Frames:
         except UnicodeDecodeError:
             return None
 
-    def _pass_through(self, size: float) -> Passthrough:
+    def _pass_through(self, size: float, announced_bytes: int = 0) -> Passthrough:
         """Pass on up to `size` bytes; the rest follows when it is received."""
         available = len(self._data) - self._at
         end = self._at + int(min(size, available))
-        passthrough = Passthrough(self._data[self._at : end])
+        passthrough = Passthrough(self._data[self._at : end], announced_bytes)
         self._at, self._passthrough_bytes = end, size - len(passthrough.data)
         return passthrough

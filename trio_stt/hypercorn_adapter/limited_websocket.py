@@ -5,8 +5,7 @@ other than Hypercorn have limits of their own.
 
 - A message has a maximum size, also before it is complete: Hypercorn 0.18 collects on after it reported one as too big.
 - Nothing is compressed: audio hardly shrinks, and a few bytes could decompress to gigabytes.
-- The fragments of a message and the rate of control frames are limited: each costs as much as a message, and a read of
-  64 KiB can hold ten thousand of them.
+- Fragments and control frames are limited (`websocket_limits`).
 - Plain messages are parsed by `frames`, and the app reads the socket itself where it can (`connection.SocketHandoff`):
   each task and queue on the way of a message costs as much as the message.
 - When a handler has ended, its connection ends: Hypercorn keeps one forever whose reader waits to put a message into
@@ -22,13 +21,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import trio
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import (
     AppWrapper,
     ASGIReceiveCallable,
@@ -49,17 +48,10 @@ from trio_stt.api.websocket_transport import WebSocketTransport, attach_transpor
 from trio_stt.hypercorn_adapter.connection import SocketHandoff, end_function, reset_function, single_task
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
 from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
-from trio_stt.protocol.packets import MAX_METADATA_BYTES
-from trio_stt.settings import Settings
-from trio_stt.token_bucket import TokenBucket
+from trio_stt.hypercorn_adapter.websocket_limits import LimitedMessages, LimitExceeded, WebSocketLimits
 
 logger = logging.getLogger(__name__)
 
-MAX_FRAGMENTS = 1024
-"""Most fragments of a message: with 1 KiB each, it can still be a megabyte."""
-_MIN_MESSAGE_LIMIT_BYTES = 1_048_576
-_CONTROL_FRAMES_PER_S = 10
-_CONTROL_WINDOW_S = 10.0
 _PINGS_PER_TIMEOUT = 3
 _DISABLED_CHECK_INTERVAL_S = 5.0
 """Interval at which a disabled liveness check looks whether it was enabled."""
@@ -74,25 +66,6 @@ _HAND_OVER = cast(ASGIReceiveEvent, {"type": "trio_stt.hand_over"})
 """Queued to the app: from here on, it reads the socket itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebSocketLimits:
-    """The limits of one WebSocket.
-
-    Attributes:
-        max_message_bytes: Largest message, before it is decoded.
-        liveness_timeout_s: Seconds for which a client may send nothing at all; 0 for no limit.
-    """
-
-    max_message_bytes: int
-    liveness_timeout_s: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> "WebSocketLimits":
-        """The limits for settings: a packet slightly over its own limit still gets its `error` event."""
-        packet_bytes = max(2 * settings.max_audio_packet_bytes, _MIN_MESSAGE_LIMIT_BYTES)
-        return cls(max_message_bytes=packet_bytes + MAX_METADATA_BYTES, liveness_timeout_s=settings.liveness_timeout_s)
-
-
 class LimitedWSStream(WSStream):
     """One WebSocket.
 
@@ -105,8 +78,7 @@ class LimitedWSStream(WSStream):
         self._limits = limits
         self._frames = Frames()
         self._events: Iterator[ws.Event] = iter(())  # that wsproto made of passed-through bytes
-        self._fragments = 0  # of the current message
-        self._control_frames = TokenBucket(_CONTROL_FRAMES_PER_S, _CONTROL_WINDOW_S)
+        self._messages = LimitedMessages()
         self._silent_intervals = 0  # between pings, since the last bytes
         self._is_processing = False  # received bytes wait for the app: the client is not silent
         self._is_putting = False  # the reading task waits for a place in the app's queue
@@ -256,28 +228,37 @@ class LimitedWSStream(WSStream):
     async def _next_message(self) -> str | bytes | None:
         """The next complete message; None if there is none, or input is ignored."""
         while not self._ignores_input:
-            for event in self._events:
-                if (message := await self._process_event(event)) is not None or self._is_over:
-                    return message
-            read = self._frames.next()
-            if not isinstance(read, Passthrough):
-                return read
-            # Read anew each time, because a change of `max_audio_packet_bytes` applies at once. Messages from `frames`
-            # need no check: they are smaller than any limit.
-            self.buffer.max_length = max(self._limits().max_message_bytes, self._transport.max_message_bytes)
+            try:
+                for event in self._events:
+                    if (message := await self._process_event(event)) is not None or self._is_over:
+                        return message
+                read = self._frames.next()
+                if not isinstance(read, Passthrough):
+                    return read  # smaller than any limit
+                self._messages.announce(read.announced_bytes, self._max_message_bytes)
+            except LimitExceeded as error:
+                await self._close(error.code, error.reason)
+                return None
             self.connection.receive_data(read.data)
             self._events = self.connection.events()
         return None
 
+    @property
+    def _max_message_bytes(self) -> int:
+        # Read anew each time, because a change of `max_audio_packet_bytes` applies at once.
+        return max(self._limits().max_message_bytes, self._transport.max_message_bytes)
+
     async def _process_event(self, event: ws.Event) -> str | bytes | None:
-        """Process an event of wsproto; returns a message that it completes."""
+        """Process an event of wsproto; returns a message that it completes.
+
+        Raises:
+            LimitExceeded: The client sent more than it may.
+        """
         if isinstance(event, TextMessage | BytesMessage):
-            return await self._collect(event)
+            return self._messages.add(event, self._max_message_bytes)
         if isinstance(event, Ping | Pong):
-            if self._control_frames.acquire(1, self.context.time()):
-                limit = f"more than {_CONTROL_FRAMES_PER_S} pings and pongs a second"
-                await self._close(CloseReason.POLICY_VIOLATION, limit)
-            elif isinstance(event, Ping):
+            self._messages.count_control_frame(self.context.time())
+            if isinstance(event, Ping):
                 await self._send_wsproto_event(event.response())
         elif isinstance(event, CloseConnection) and self.connection.state is ConnectionState.OPEN:
             # Neither side has closed: this is how wsproto reports an invalid frame.
@@ -288,31 +269,12 @@ class LimitedWSStream(WSStream):
             await self.send(StreamClosed(stream_id=self.stream_id))
         return None
 
-    async def _collect(self, event: TextMessage | BytesMessage) -> str | bytes | None:
-        """Add a part of a message; returns the message if it is complete."""
-        self._fragments += event.frame_finished  # wsproto gives several events for a frame that arrives in parts
-        if self._fragments > MAX_FRAGMENTS:
-            await self._close(CloseReason.POLICY_VIOLATION, f"a message has more than {MAX_FRAGMENTS} fragments")
-            return None
-        try:
-            self.buffer.extend(event)
-        except FrameTooLargeError:
-            limit = f"a message is larger than {self.buffer.max_length} bytes"
-            await self._close(CloseReason.MESSAGE_TOO_BIG, limit)
-            return None
-        if not event.message_finished or self.buffer.value is None:
-            return None
-        message = self.buffer.value.getvalue()
-        self.buffer.clear()
-        self._fragments = 0
-        return message
-
     # --- the end ---
 
     async def _close(self, code: CloseReason, reason: str) -> None:
         """Close for a violation: send the code, discard further input, and disconnect when the client does, or soon."""
         self._is_over = True
-        self.buffer.clear()
+        self._messages.clear()
         logger.warning("closed WebSocket: %s", reason)
         await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
         if (end := end_function(self.send)) is not None:

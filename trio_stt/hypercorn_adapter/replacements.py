@@ -26,8 +26,9 @@ from trio_stt.hypercorn_adapter.asyncio_connection import AsyncioConnection
 from trio_stt.hypercorn_adapter.direct_websocket import DirectWebsocket
 from trio_stt.hypercorn_adapter.http1 import CheckedH11Protocol
 from trio_stt.hypercorn_adapter.http2 import CheckedH2Protocol
-from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream, WebSocketLimits
+from trio_stt.hypercorn_adapter.limited_websocket import LimitedWSStream
 from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 
 logger = logging.getLogger(__name__)
 

@@ -47,7 +47,6 @@ from trio_stt.hypercorn_adapter.handshake_checks import (
     is_watched,
 )
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
-from trio_stt.hypercorn_adapter.limited_websocket import WebSocketLimits
 from trio_stt.hypercorn_adapter.replacements import (
     ASYNCIO_CONNECTION,
     ASYNCIO_CONTEXT,
@@ -61,6 +60,7 @@ from trio_stt.hypercorn_adapter.replacements import (
     HostHooks,
     install_websocket_class,
 )
+from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 
 logger = logging.getLogger(__name__)
 
