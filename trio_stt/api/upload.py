@@ -40,6 +40,8 @@ _T = TypeVar("_T")
 
 _MAX_UPLOAD_S = 600.0
 """Seconds in which the whole body must arrive: the largest one at 350 kbit/s."""
+_MAX_PAUSE_S = 30.0
+"""Seconds without a byte of the body: a stalled client keeps a place that others need; no network pauses for longer."""
 _MAX_DISCARD_S = 5.0
 """Seconds for which the rest of the body of a refused request is read."""
 _WRITE_BYTES = 1 << 18
@@ -103,16 +105,12 @@ async def receive_sound(
     settings = server_state.settings
     source = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - closed with the sound
     try:
-        with trio.fail_after(_MAX_UPLOAD_S):
-            await _store(source, feed, settings.max_upload_bytes)
+        await _store(source, feed, settings.max_upload_bytes)
         finished = finish()
         opening = partial(read, source, name=_NAME, max_length_s=settings.max_upload_seconds)
         return finished, await decode_in_thread(_NAME, opening)
     except AudioFileError as error:
         raise _unreadable(error) from None
-    except trio.TooSlowError:
-        source.close()
-        raise RequestError(408, f"the body did not arrive within {_MAX_UPLOAD_S:g} s") from None
     except BaseException:
         source.close()
         raise
@@ -122,8 +120,9 @@ async def _store(source: BinaryIO, feed: Callable[[bytes], bytes], max_bytes: in
     """Write the sound of the current request to a file."""
     too_large = RequestError(413, f"the body is larger than {max_bytes} bytes (max_upload_bytes)", param="file")
     received_bytes, pending = 0, bytearray()
+    end_s = trio.current_time() + _MAX_UPLOAD_S
     try:
-        async for part in request.body:
+        while part := await _next_part(end_s):
             received_bytes += len(part)
             if received_bytes > max_bytes:
                 raise too_large
@@ -134,6 +133,13 @@ async def _store(source: BinaryIO, feed: Callable[[bytes], bytes], max_bytes: in
     except RequestEntityTooLarge:  # Quart's, by the header Content-Length
         raise too_large from None
     await trio.to_thread.run_sync(_write, source, bytes(pending))
+
+
+async def _next_part(end_s: float) -> bytes:
+    """The next bytes of the body of the current request, empty at its end; raises RequestError if none come in time."""
+    with trio.move_on_at(min(end_s, trio.current_time() + _MAX_PAUSE_S)):
+        return await anext(aiter(request.body), b"")
+    raise RequestError(408, f"the body took more than {_MAX_UPLOAD_S:g} s, or stopped for {_MAX_PAUSE_S:g} s")
 
 
 def _write(source: BinaryIO, data: bytes) -> None:

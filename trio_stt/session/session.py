@@ -196,8 +196,9 @@ class Session:
             self._shutdown.trigger(CloseReason.FAILED)
             raise
         finally:
-            # The first reason stays: this one counts only where the server cancels this task.
-            self._shutdown.trigger(CloseReason.SHUTDOWN)
+            # The first reason stays: this one counts only where this task is cancelled, by the server in its shutdown,
+            # or by a file's request, whose client has left.
+            self._shutdown.trigger(CloseReason.SHUTDOWN if self._context.live else CloseReason.OVER)
             self._utterances.close()
             self._host.lanes.cancel_session(self._id)
             if self._recorder:

@@ -24,6 +24,7 @@ from tests.support.keyed_server import rig
 from tests.support.real import moonshine_asset
 from tests.support.sound_files import encode, sweep
 from tests.support.wer import word_error_rate
+from trio_stt.api import upload
 
 
 @pytest.fixture
@@ -152,7 +153,10 @@ async def test_full_server_asks_to_retry(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_client_that_disconnects_leaves_nothing(monkeypatch: pytest.MonkeyPatch, *, stream: bool) -> None:
+async def test_client_that_disconnects_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, stream: bool
+) -> None:
+    caplog.set_level(logging.INFO, "trio_stt")
     server_state = composed(monkeypatch, FakeEngine())
     async with serving(monkeypatch, server_state) as port, async_client(port) as client:
         await server_state.lanes.wait_loaded()
@@ -163,6 +167,27 @@ async def test_client_that_disconnects_leaves_nothing(monkeypatch: pytest.Monkey
         with trio.fail_after(10):
             while server_state.active_sessions or server_state.registry.reserved:  # noqa: ASYNC110 - of other tasks
                 await trio.sleep(0.01)
+    assert "session ended: the session is over" in caplog.text
+    assert "session ended: the server shuts down" not in caplog.text
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_body_that_stops_is_refused_and_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch, *, chunked: bool
+) -> None:
+    monkeypatch.setattr(upload, "_MAX_PAUSE_S", 0.1)
+    server_state = composed(monkeypatch, FakeEngine(), max_sessions=1)
+    length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000"
+    request = (
+        f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\n{length}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n5\r\n--b\r\n\r\n"
+    )
+    async with serving(monkeypatch, server_state) as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await server_state.lanes.wait_loaded()
+        await stream.send_all(request.encode())
+        with trio.fail_after(10):
+            assert b" 408 " in await stream.receive_some()
+        assert server_state.registry.reserved == 0
 
 
 async def test_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
