@@ -104,14 +104,35 @@ test('the oldest audio is evicted first, and unsent audio is counted as lost', (
 });
 
 test('audio that the server lacks and the buffer no longer has is counted as lost', () => {
-  const buffer = new ResendBuffer(10);
-  for (let number = 1; number <= 700; number += 1) {
+  const buffer = fillFor(28);
+  fill(buffer, 701, 750);
+  assert.equal(buffer.resendAfter(50, 0).lostS.toFixed(2), '1.00');
+  assert.equal(taken(buffer)[0], 76);
+});
+
+/** A buffer of 25 s after so many seconds of audio, each packet sent at once. */
+function fillFor(seconds, holdFromS = Infinity) {
+  let nowMs = 0;
+  const buffer = new ResendBuffer(10, undefined, () => nowMs);
+  buffer.holdFrom(holdFromS);
+  for (let number = 1; number <= Math.round(seconds / PACKET_S); number += 1) {
+    nowMs += PACKET_S * 1000;
     fill(buffer, number, number);
     taken(buffer);
   }
-  fill(buffer, 701, 750);
-  assert.equal(buffer.resendAfter(100, 0).lostS.toFixed(2), '1.00');
-  assert.equal(taken(buffer)[0], 126);
+  return buffer;
+}
+
+test('what is held, or to be sent again, stays however long it is', () => {
+  assert.equal(Math.round(fillFor(60).startS), 35);
+  const buffer = fillFor(60, 10);
+  assert.equal(Math.round(buffer.startS), 10);
+  buffer.resendAfter(1500, 0);
+  assert.equal(Math.round(buffer.startS), 10); // a new session may need what the server has
+  const next = new ResendBuffer(10);
+  next.addAgain(buffer.takeFrom(10));
+  fill(next, 1501, 1510);
+  assert.deepEqual([taken(next).length, next.takeLostS()], [1260, 0]);
 });
 
 test('the buffer is bounded in bytes', () => {

@@ -83,15 +83,17 @@ for (const [name, parts] of [
   ['ends turns early and resumes them', { isAdaptive: true }],
   ['cuts long segments', { longest: 60 }],
   ['is slow', { isSlow: true, isAdaptive: true }],
+  ['hears sentences longer than the page keeps audio', { mostWords: 120, packets: 1500 }],
 ]) {
   test(`each word is shown once, in order and with its date, when a server restarts that ${name}`, async () => {
     for (let seed = 1; seed <= SEEDS; seed += 1) {
       const random = randomOf(seed);
       const oneOf = (...choices) => choices[Math.floor(random() * choices.length)];
-      const script = speechOf(random, 500);
-      let at = Math.floor(random() * 150);
+      const { packets = 500, mostWords } = parts;
+      const script = speechOf(random, packets, mostWords);
+      let at = Math.floor(random() * packets * 0.3);
       const kills = Array.from({ length: oneOf(1, 2, 3, 4) }, () => ({
-        at: (at += 1 + Math.floor(random() * 150)),
+        at: (at += 1 + Math.floor(random() * packets * 0.3)),
         unnoticedMs: oneOf(0, 0, 200, 1500),
         downMs: oneOf(0, 0, 500, 2000, 4000),
       }));

@@ -108,10 +108,10 @@ for (const [name, happens, expected] of [
 }
 
 /** Ends a session with these events, after this much audio was sent. Returns what the next one gets again, in seconds. */
-function restartAfterS(spokenS, ...eventsBefore) {
+function restartAfterS(spokenS, packetOf, ...eventsBefore) {
   sockets[0].serverSends(HELLO);
   connection.send('start');
-  for (let number = 1; number <= spokenS; number += 1) connection.sendPacket(packet(number), 1);
+  for (let number = 1; number <= spokenS; number += 1) connection.sendPacket(packetOf(number), 1);
   eventsBefore.forEach((event, i) => sockets[0].serverSends({ seq: i + 2, ...event }));
   sockets[0].serverCloses();
   pass(500);
@@ -119,7 +119,7 @@ function restartAfterS(spokenS, ...eventsBefore) {
   sockets[1].serverSends({ type: 'error', where: 'resume', message: 'no such session', seq: 3 });
   return sent(sockets[1]).filter((each) => typeof each === 'number');
 }
-const restartAfter = (...eventsBefore) => restartAfterS(20, ...eventsBefore);
+const restartAfter = (...eventsBefore) => restartAfterS(20, packet, ...eventsBefore);
 const times = (audioStartSeconds, audioEndSeconds) => ({ audioStartSeconds, audioEndSeconds });
 const hello = () => events.filter(({ type }) => type === 'hello').at(-1);
 
@@ -153,7 +153,8 @@ test('after a restart, nothing of a final text is sent again with a segment that
 });
 
 test('after a restart, a segment whose beginning is buffered no more keeps its words, and the rest is sent', () => {
-  const again = restartAfterS(40, { type: 'realtime', segmentId: 1, stableText: 'one', segment: times(1), audioEndSeconds: 30 });
+  const megabyteOf = (number) => new Uint16Array(500_000).fill(number).buffer; // 16 of them are kept
+  const again = restartAfterS(40, megabyteOf, { type: 'realtime', segmentId: 1, stableText: 'one', segment: times(1), audioEndSeconds: 30 });
   assert.deepEqual([again[0], again.at(-1), hello().replacesFrom], [31, 40, Infinity]);
 });
 

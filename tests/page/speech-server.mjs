@@ -32,17 +32,18 @@ function placeOf(frame) {
 }
 
 /**
- * Words from 1 on, of 0.2 to 0.5 s, in sentences of 1 to 8 words with pauses of 0.2 to 2 s; then 14 s of silence.
+ * Words from 1 on, of 0.2 to 0.5 s, in sentences with pauses of 0.2 to 2 s; then 14 s of silence.
  *
  * @param {() => number} random
  * @param {number} packets without the silence, at least
+ * @param {number} [mostWords] of a sentence
  * @returns {number[]} the word in each packet; 0 for a pause
  */
-export function speechOf(random, packets) {
+export function speechOf(random, packets, mostWords = 8) {
   const between = (least, most) => least + Math.floor(random() * (most - least + 1));
   const script = Array(between(3, 20)).fill(0);
   for (let word = 1; script.length < packets; ) {
-    for (let left = between(1, 8); left > 0; left -= 1, word += 1) script.push(...Array(between(5, 12)).fill(word));
+    for (let left = between(1, mostWords); left > 0; left -= 1, word += 1) script.push(...Array(between(5, 12)).fill(word));
     script.push(...Array(between(5, 50)).fill(0));
   }
   return [...script, ...Array(350).fill(0)];

@@ -22,11 +22,16 @@ const MAX_CAPTURED = 5000;
  * @property {number} number among the session's packets or commands, from 1; 0 while unsent or shed
  * @property {boolean} isShed skipped because the socket was slow; a loss shows that it was dead and brings the packet back
  * @property {number} addedAtMs when it was captured
+ * @property {boolean} isAgain sent before, and to be sent again
+ * @property {number} sentAtMs when it was sent, or was not sent because it was shed
  * @property {number} endS position of its end in the audio of the session; 0 while unsent or shed
  */
 
 /** @param {Entry} entry */
 const isPacket = ({ frame }) => typeof frame !== 'string';
+
+/** @param {Entry} entry @returns {number} bytes, or characters of a command */
+const sizeOf = ({ frame }) => (typeof frame === 'string' ? frame.length : frame.byteLength);
 
 /** @param {Entry} entry */
 const isUnsent = ({ number, isShed }) => number === 0 && !isShed;
@@ -38,11 +43,11 @@ export class ResendBuffer {
   #lastEvictedPacket = 0;
   /** Audio evicted before it was ever sent. */
   #lostS = 0;
-  #bufferedS = 0;
   #bufferedBytes = 0;
   /** Audio sent in this session, seconds; and as much of it as was evicted since. */
   #sentS = 0;
   #evictedEndS = 0;
+  #heldFromS = Infinity;
   /** @type {{startS: number, addedAtMs: number}[]} packets sent, oldest first */
   #captured = [];
   #maxS;
@@ -67,9 +72,18 @@ export class ResendBuffer {
    * @param {number} [addedAtMs] when it was captured; by default now
    */
   add(frame, durationS = 0, isShed = false, addedAtMs = this.#now()) {
-    const entry = { frame, durationS, number: 0, isShed, addedAtMs, endS: 0 };
+    this.#add({ frame, durationS, number: 0, isShed, addedAtMs, isAgain: false, sentAtMs: addedAtMs, endS: 0 });
+  }
+
+  /** Add frames that an earlier connection or session has had. @param {Entry[]} entries */
+  addAgain(entries) {
+    for (const entry of entries) this.#add({ ...entry, number: 0, isShed: false, isAgain: entry.number > 0 || entry.isAgain });
+  }
+
+  /** @param {Entry} entry */
+  #add(entry) {
     this.#entries.push(entry);
-    this.#addToTotals(entry, 1);
+    this.#bufferedBytes += sizeOf(entry);
     this.#evict();
   }
 
@@ -78,9 +92,20 @@ export class ResendBuffer {
     const entry = this.#entries.find(isUnsent);
     if (!entry) return null;
     entry.number = isPacket(entry) ? (this.#sent.packets += 1) : (this.#sent.commands += 1);
+    entry.sentAtMs = this.#now();
     if (isPacket(entry)) this.#sending(entry);
     this.#evict();
     return entry.frame;
+  }
+
+  /**
+   * Keep what was sent from a position on, however long it is; a later call replaces the position. Like audio that is to be
+   * sent again, it has a limit in bytes only.
+   *
+   * @param {number} positionS seconds from the session's first sample; Infinity for nothing
+   */
+  holdFrom(positionS) {
+    this.#heldFromS = positionS;
   }
 
   /** Count a command that was sent past the buffer, such as a ping: the server counts it too. */
@@ -98,15 +123,18 @@ export class ResendBuffer {
   resendAfter(packets, commands) {
     const isReceived = (/** @type {Entry} */ entry) =>
       entry.number > 0 && entry.number <= (isPacket(entry) ? packets : commands);
-    const rest = this.#entries.slice(this.#entries.findLastIndex(isReceived) + 1);
+    const restAt = this.#entries.findLastIndex(isReceived) + 1;
+    const [had, rest] = [this.#entries.slice(0, restAt), this.#entries.slice(restAt)];
     this.#sentS = this.#entries.findLast((entry) => isReceived(entry) && isPacket(entry))?.endS ?? this.#evictedEndS;
     this.#captured = this.#captured.filter(({ startS }) => startS < this.#sentS);
     const evictedS = (Math.max(0, this.#lastEvictedPacket - packets) * PACKET_MS) / 1000;
     const lostS = this.takeLostS() + evictedS;
     const recoveredS = rest.reduce((sum, { isShed, durationS }) => sum + (isShed ? durationS : 0), 0);
-    [this.#entries, this.#bufferedS, this.#bufferedBytes, this.#lastEvictedPacket] = [[], 0, 0, 0];
+    // A new session may need what the server has, because it has no final text yet.
+    this.#entries = had.filter(({ number }) => number > 0);
+    [this.#bufferedBytes, this.#lastEvictedPacket] = [this.#entries.reduce((sum, entry) => sum + sizeOf(entry), 0), 0];
     this.#sent = { packets, commands };
-    rest.forEach(({ frame, durationS, addedAtMs }) => this.add(frame, durationS, false, addedAtMs));
+    this.addAgain(rest);
     return { lostS, recoveredS };
   }
 
@@ -157,26 +185,21 @@ export class ResendBuffer {
     if (this.#captured.length > MAX_CAPTURED) this.#captured.shift();
   }
 
-  /**
-   * @param {Entry} entry
-   * @param {1 | -1} sign
-   */
-  #addToTotals({ frame, durationS }, sign) {
-    this.#bufferedS += sign * durationS;
-    this.#bufferedBytes += sign * (typeof frame === 'string' ? frame.length : frame.byteLength);
-  }
-
   #evict() {
-    const isOver = () => this.#bufferedS > this.#maxS || this.#bufferedBytes > this.#maxBytes;
-    // Without a grace period the server never asks for a frame again, so sent ones go at once; unsent ones stay.
-    while (isOver() || this.#maxS === 0) {
-      // An unsent command is never evicted: without its `start`, the server would ignore all audio.
-      const oldest = this.#entries.findIndex(
-        (entry) => (this.#maxS > 0 && isPacket(entry)) || entry.isShed || entry.number > 0,
-      );
+    const sentBeforeMs = this.#now() - this.#maxS * 1000;
+    for (;;) {
+      const isTooLarge = this.#bufferedBytes > this.#maxBytes;
+      const waiting = this.#entries.filter((entry) => isUnsent(entry) && !entry.isAgain);
+      const isTooLong = waiting.reduce((sum, { durationS }) => sum + durationS, 0) > this.#maxS;
+      const oldest = this.#entries.findIndex((entry) => {
+        // Without a grace period the server never asks for a frame again, so sent ones go at once; unsent ones stay.
+        // An unsent command is never evicted: without its `start`, the server would ignore all audio.
+        if (isUnsent(entry)) return this.#maxS > 0 && isPacket(entry) && (isTooLarge || (isTooLong && !entry.isAgain));
+        return isTooLarge || (entry.sentAtMs <= sentBeforeMs && entry.endS <= this.#heldFromS);
+      });
       if (oldest < 0) return;
       const [entry] = this.#entries.splice(oldest, 1);
-      this.#addToTotals(entry, -1);
+      this.#bufferedBytes -= sizeOf(entry);
       if (isUnsent(entry)) this.#lostS += entry.durationS;
       else if (isPacket(entry)) {
         this.#lastEvictedPacket = Math.max(this.#lastEvictedPacket, entry.number);

@@ -18,6 +18,9 @@ import { ResendBuffer } from './resend-buffer.js';
 /** The server dates the start of a segment when speech is confirmed: about this much audio later. */
 const CONFIRMED_AFTER_S = 0.3;
 
+/** Audio before a segment that is sent again with it: the server takes its first sounds from there. */
+const LEAD_S = 1;
+
 /** Segments remembered: many more than can wait for their final text at a time. */
 const MAX_SEGMENTS = 100;
 
@@ -128,7 +131,10 @@ export class ResumableSession {
    * @returns {ServerEvent}
    */
   #noted(event) {
-    if (event.type === 'clear') this.#segments.forEach(({ isFinal }, id) => isFinal || this.#segments.delete(id));
+    if (event.type === 'clear') {
+      this.#segments.forEach(({ isFinal }, id) => isFinal || this.#segments.delete(id));
+      this.#hold();
+    }
     if (event.type === 'status' && event.at !== null) {
       this.#clockOffsetS = Math.max(this.#clockOffsetS, event.at - this.#now() / 1000);
     }
@@ -146,13 +152,21 @@ export class ResumableSession {
       this.#segments.set(event.segmentId, { startS, shownS, isFinal: false });
     }
     if (this.#segments.size > MAX_SEGMENTS) this.#segments.delete(Math.min(...this.#segments.keys()));
+    this.#hold();
     return { ...event, segment: this.#dated(segment) };
+  }
+
+  /** Keep the audio of segments without a final text: a server that has restarted must hear them as a whole. */
+  #hold() {
+    const starts = [...this.#segments.values()].filter(({ isFinal }) => !isFinal).map(({ startS }) => startS);
+    this.#buffer.holdFrom(Math.min(...starts) - LEAD_S);
   }
 
   /** Its final text came early, and another one will replace it. @param {number} segmentId */
   #reopen(segmentId) {
     const known = this.#segments.get(segmentId);
     if (known) this.#segments.set(segmentId, { ...known, isFinal: false });
+    this.#hold();
   }
 
   /**
@@ -204,7 +218,7 @@ export class ResumableSession {
     this.#buffer.countUnbufferedCommand(); // the server counts the `resume` that it rejected
     // The old session's `start` was sent and is gone: without one, the new session would ignore the audio.
     if (wanted.length > 0 && typeof wanted[0].frame !== 'string') this.#buffer.add(this.startFrame);
-    wanted.forEach(({ frame, durationS, addedAtMs }) => this.#buffer.add(frame, durationS, false, addedAtMs));
+    this.#buffer.addAgain(wanted);
     return newEvents;
   }
 

@@ -88,8 +88,8 @@ class UploadForm:
         except RequestEntityTooLarge:
             raise RequestError(
                 413,
-                f"the multipart body has more than {_MAX_PARTS} parts, or a part with more than {_MAX_HEADERS_BYTES} bytes"
-                " of headers, or its boundary is not that of the header Content-Type",
+                f"the multipart body has more than {_MAX_PARTS} parts, or a part with more than {_MAX_HEADERS_BYTES}"
+                " bytes of headers, or its boundary is not that of the header Content-Type",
             ) from None
         except ValueError as error:  # also UnicodeDecodeError
             raise RequestError(400, f"the multipart body is malformed: {error}") from None
