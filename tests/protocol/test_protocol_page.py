@@ -10,7 +10,7 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from tests.protocol import goldens
-from trio_stt.api import websocket_admission
+from trio_stt.api import subtitles, websocket_admission
 from trio_stt.api.realtimestt import route
 from trio_stt.protocol import commands, events, packets, reports, segment
 from trio_stt.settings import RuntimeClass, declarations
@@ -27,6 +27,8 @@ OBJECTS: dict[str, type[msgspec.Struct]] = {
     "GET /health/live and /health/ready": reports.ProbeReport,
     "GET /api/config": reports.ConfigReport,
     "GET /api/history": reports.HistoryReport,
+    "POST /api/subtitles": subtitles.SubtitleRequest,
+    "The subtitle segment object": subtitles.SubtitleSegment,
     "The setting schema object": reports.SettingSchema,
     "PATCH /api/config": reports.ConfigUpdateReport,
     "GET /api/metrics": reports.MetricsReport,
@@ -99,7 +101,8 @@ def table(heading: str) -> dict[str, tuple[str, str]]:
 
 def json_types(annotation: object) -> set[str]:
     """The JSON types of an annotation, as the page names them."""
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    options = typing.get_args(annotation) if is_union else (annotation,)
     named = set()
     for option in options:
         if option is UnsetType:

@@ -160,13 +160,13 @@ def _changes(text: bytes) -> _Changes:
     return changes
 
 
-async def small_body() -> bytes:
+async def small_body(max_bytes: int = _MAX_BODY_BYTES) -> bytes:
     """The body of the current request, limited in size and time."""
     body = bytearray()
     with trio.move_on_after(_BODY_TIMEOUT_S):
         async for part in request.body:
             body += part
-            if len(body) > _MAX_BODY_BYTES:
-                raise RequestEntityTooLarge(f"the body is larger than {_MAX_BODY_BYTES} bytes")
+            if len(body) > max_bytes:
+                raise RequestEntityTooLarge(f"the body is larger than {max_bytes} bytes")
         return bytes(body)
     raise RequestTimeout(f"the body did not arrive within {_BODY_TIMEOUT_S:g} s")

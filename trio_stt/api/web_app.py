@@ -23,6 +23,7 @@ from trio_stt.api.openai_realtime.route import realtime_spec
 from trio_stt.api.openapi.route import openapi_routes
 from trio_stt.api.operations import operations_routes
 from trio_stt.api.realtimestt.route import WS_PATH, ws_routes
+from trio_stt.api.subtitles import subtitle_routes
 from trio_stt.api.vosk.route import VOSK_SPEC
 from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.api.whisper.route import whisper_routes
@@ -83,6 +84,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
     app.register_blueprint(http_routes(server_state))
     history = ServerHistory(server_state)
     app.register_blueprint(operations_routes(history))
+    app.register_blueprint(subtitle_routes())
     if server_state.settings.openai_api:
         app.register_blueprint(openai_routes(server_state))
         app.register_blueprint(whisper_routes(server_state))

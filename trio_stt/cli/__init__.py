@@ -128,7 +128,7 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
 
         return serve(settings)
     from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
-    from trio_stt.protocol.subtitles import SubtitleLayout  # noqa: PLC0415 - see above
+    from trio_stt.protocol.subtitle_lines import SubtitleLayout  # noqa: PLC0415 - see above
 
     return transcribe(
         settings,

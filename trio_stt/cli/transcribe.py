@@ -16,7 +16,7 @@ from trio_stt.cli.error_groups import unwrap_errors
 from trio_stt.cli.transcribe_options import MIX
 from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError
-from trio_stt.protocol.subtitles import SubtitleLayout
+from trio_stt.protocol.subtitle_lines import SubtitleLayout
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server, prepare_process

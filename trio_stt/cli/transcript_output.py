@@ -14,7 +14,8 @@ from typing import TextIO
 from tqdm import tqdm
 
 from trio_stt.errors import SettingError, TrioSttError
-from trio_stt.protocol.subtitles import SubtitleLayout, as_srt, as_vtt
+from trio_stt.protocol.subtitle_lines import SubtitleLayout
+from trio_stt.protocol.subtitles import as_srt, as_vtt
 from trio_stt.protocol.transcript_formats import SpokenSegment, as_json, as_text
 
 _EXTENSIONS = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}

@@ -31,15 +31,13 @@ def words_of(segment: SpokenSegment) -> list[Word]:
     Engines give times of words, of phrases, or none. The words of a phrase, or of the whole utterance, share its time
     by their number of characters.
     """
-    if not segment.pieces:
-        return list(_spread(segment.text, segment.start, segment.end, None))
     words: list[Word] = []
     for piece in segment.pieces:
         confidence = None if piece.confidence is msgspec.UNSET else piece.confidence
         start = min(max(piece.start_seconds, segment.start), segment.end)
         end = min(max(piece.end_seconds, start), segment.end)
         words += _spread(piece.text, start, end, confidence)
-    return words
+    return words or list(_spread(segment.text, segment.start, segment.end, None))
 
 
 def _spread(text: str, start: float, end: float, confidence: float | None) -> Iterator[Word]:

@@ -26,6 +26,7 @@ from trio_stt.api.openapi.requests import (
     TranscriptionForm,
     TranslationForm,
 )
+from trio_stt.api.subtitles import SubtitleRequest
 from trio_stt.api.whisper.asr_answers import AsrTranscript, DetectedLanguage
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH
 from trio_stt.protocol.openai_errors import PlainError
@@ -125,6 +126,14 @@ OPERATIONS = (
             400: {_JSON: (ConfigUpdateReport, InvalidSettings, PlainError)},
             422: {_JSON: (InvalidBody,)},
         },
+    ),
+    Operation(
+        method="POST",
+        path="/api/subtitles",
+        tag="Operations",
+        summary="Write a transcript as subtitles",
+        body={_JSON: (SubtitleRequest,)},
+        answers={200: {"application/x-subrip": (str,), "text/vtt": (str,)}},
     ),
     _get("/v1/models", "OpenAI", "The loaded models", ModelList),
     _get("/v1/models/{model_id}", "OpenAI", "One model", ModelEntry),
