@@ -16,7 +16,7 @@ from trio_stt.protocol.segment import Piece
 from trio_stt.protocol.subtitles import as_srt, as_vtt
 from trio_stt.protocol.transcript_formats import SpokenSegment
 
-TEXT = "It was the best of times, it was the worst of times, it was the age of wisdom --> of \u05e9\u05dc\u05d5\u05dd <b>."
+TEXT = "It was the best of times, it was the worst of times, the age of --> \u05e9\u05dc\u05d5\u05dd <b>."
 WORDS = tuple(Piece(text=word, start_seconds=at / 2, end_seconds=at / 2 + 0.4) for at, word in enumerate(TEXT.split()))
 
 
