@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { FileQueue } from '../../web/files/file-queue.js';
 import { EventReader, UploadError } from '../../web/files/upload.js';
-import { cuesOf } from '../../web/transcript/export.js';
+import { subtitleSegments } from '../../web/transcript/export.js';
 import { Transcript } from '../../web/transcript/transcript.js';
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -72,7 +72,7 @@ test('events are read however they are cut', () => {
   assert.deepEqual(read, [{ type: 'a' }, { type: 'b', delta: 'x\n\ny' }]);
 });
 
-test('the text of a file has a heading, and its cues follow those of the file before', () => {
+test('the text of a file has a heading, and its subtitles follow those of the file before', () => {
   const transcript = new Transcript();
   transcript.connected(0);
   for (const name of ['a.m4a', 'b.webm']) {
@@ -81,6 +81,7 @@ test('the text of a file has a heading, and its cues follow those of the file be
     transcript.fileText(number, { text: 'Two.', startS: 4, endS: 6 });
   }
   assert.deepEqual(transcript.entries.map((entry) => entry.file ?? entry.stable), ['a.m4a', 'One.', 'Two.', 'b.webm', 'One.', 'Two.']);
-  assert.deepEqual(cuesOf(transcript.entries).map(({ startS, endS }) => [startS, endS]), [[1, 3], [4, 6], [7, 9], [10, 12]]);
+  const segments = subtitleSegments(transcript.entries);
+  assert.deepEqual(segments.map(({ startSeconds, endSeconds }) => [startSeconds, endSeconds]), [[1, 3], [4, 6], [7, 9], [10, 12]]);
   assert.equal(new Set(transcript.entries.map(({ key }) => key)).size, 6);
 });

@@ -201,11 +201,28 @@ class TestFinishedRecording:
     @pytest.mark.parametrize(("label", "kind"), [("Subtitles .srt", "srt"), ("Web subtitles .vtt", "vtt")])
     def test_saved_subtitles_have_times_of_speech(self, page: Page, label: str, kind: str) -> None:
         cues = list(pysubs2.SSAFile.from_string(saved(page, label, kind), format_=kind))
-        assert [cue.plaintext for cue in cues] == final_texts(page)
+        spoken = " ".join(final_texts(page)).split()
+        assert [word for cue in cues for word in cue.plaintext.split()] == spoken
+        assert all(len(line) <= 42 for cue in cues for line in cue.plaintext.splitlines())
         ends = [0, *(cue.end for cue in cues)]
         for cue, end_before in zip(cues, ends, strict=False):
             assert end_before <= cue.start < cue.end <= (SPOKEN_S + 5) * 1000
         assert sum(cue.duration for cue in cues) > SPOKEN_S * 1000 / 2
+
+    def test_subtitles_that_the_server_does_not_write_are_explained(self, page: Page) -> None:
+        entry = page.get_by_role("button", name="Subtitles .srt", exact=True)
+        page.route("**/api/subtitles", lambda route: route.abort())
+        page.get_by_test_id("save").click()
+        entry.click()
+        expect(page.get_by_test_id("notice")).to_contain_text("The server does not respond. You can still save")
+        page.unroute("**/api/subtitles")
+        page.route("**/api/subtitles", lambda route: route.fulfill(status=413, json={"detail": "large"}))
+        page.get_by_test_id("save").click()
+        entry.click()
+        expect(page.get_by_test_id("notice")).to_contain_text("This transcript is too long for it.")
+        page.unroute("**/api/subtitles")
+        saved(page, "Subtitles .srt", "srt")
+        expect(page.get_by_test_id("notice")).to_be_hidden()
 
     def test_saved_json_has_every_block_with_its_times(self, page: Page) -> None:
         rows = json.loads(saved(page, "All data .json", "json"))

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pysubs2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_stt.protocol.scripts import columns, joined
@@ -46,7 +46,6 @@ def transcripts(draw: st.DrawFn) -> list[SpokenSegment]:
     return found
 
 
-@settings(deadline=None)
 @given(segments=transcripts(), width=st.integers(10, 60), most=st.integers(1, 3))
 def test_cues_have_the_size_and_the_time_of_a_subtitle(segments: list[SpokenSegment], width: int, most: int) -> None:
     found = cues(segments, SubtitleLayout(max_line_width=width, max_lines=most))
@@ -62,7 +61,6 @@ def test_cues_have_the_size_and_the_time_of_a_subtitle(segments: list[SpokenSegm
     assert characters == "".join("".join(segment.text.split()) for segment in segments), "nothing lost, nothing twice"
 
 
-@settings(deadline=None)
 @given(segments=transcripts())
 def test_players_read_what_was_written(segments: list[SpokenSegment]) -> None:
     found, subrip = cues(segments), as_srt(segments)

@@ -3,6 +3,8 @@
  * It stores nothing; it gets the API key anew for each request.
  */
 
+/** @import { Piece } from './protocol.js' */
+
 const TIMEOUT_MS = 10_000;
 
 /**
@@ -104,10 +106,11 @@ const KEY_PROBLEMS = {
 /**
  * @param {string} path
  * @param {RequestInit} [init]
- * @returns {Promise<any>} the JSON body
+ * @param {{timeoutMs?: number, isText?: boolean}} [options] `isText`: the answer is text, not JSON
+ * @returns {Promise<any>} the JSON body, or the text
  * @throws {ApiError}
  */
-async function request(path, init = {}) {
+async function request(path, init = {}, { timeoutMs = TIMEOUT_MS, isText = false } = {}) {
   /** @type {Response} */
   let response;
   /** @type {any} */
@@ -115,9 +118,9 @@ async function request(path, init = {}) {
   const headers = new Headers(init.headers);
   try {
     if (key()) headers.set('Authorization', `Bearer ${key()}`);
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = AbortSignal.timeout(timeoutMs);
     response = await fetch(new URL(path, document.baseURI), { ...init, headers, signal });
-    body = await response.json();
+    body = isText && response.ok ? await response.text() : await response.json();
   } catch (error) {
     throw new ApiError('The server does not respond.', { cause: error });
   }
@@ -152,6 +155,30 @@ export const fetchHealth = () => request('health');
 
 /** @returns {Promise<History>} */
 export const fetchHistory = () => request('api/history');
+
+/**
+ * @typedef {object} SubtitleSegment one utterance, on one time axis with its pieces
+ * @property {string} text
+ * @property {number} startSeconds
+ * @property {number} [endSeconds]
+ * @property {Piece[]} [pieces]
+ * @property {number} [channel]
+ */
+
+/** The server takes some seconds to write the subtitles of a whole day. */
+const SUBTITLES_TIMEOUT_MS = 60_000;
+
+/**
+ * @param {'srt' | 'vtt'} format
+ * @param {SubtitleSegment[]} segments
+ * @returns {Promise<string>} the file
+ */
+export const writeSubtitles = (format, segments) =>
+  request(
+    'api/subtitles',
+    { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ format, segments }) },
+    { timeoutMs: SUBTITLES_TIMEOUT_MS, isText: true },
+  );
 
 /** @returns {Promise<Metrics>} */
 export const fetchMetrics = () => request('api/metrics');

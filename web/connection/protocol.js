@@ -14,6 +14,8 @@
  * @property {number} [audioStartSeconds] position of its speech in the audio sent in this session
  * @property {number} [audioEndSeconds]
  *
+ * @typedef {{text: string, startSeconds: number, endSeconds: number, confidence?: number}} Piece a word or phrase of a final
+ *
  * @typedef {object} ServerFacts what the session's settings say
  * @property {string | null} language code of the language that is spoken, '' where the model decides; null where the server does
  *   not tell
@@ -35,7 +37,7 @@
  *   `audioEndS` where their audio ends, Infinity where the server does not tell.
  * @typedef {{type: 'retracted', segmentId: number}} Retracted A `realtime` event that withdraws the words of a segment; `closed`,
  *   which says why, follows
- * @typedef {{type: 'final', segmentId: number, text: string, at: number | null, segment: SegmentTimes}} Final
+ * @typedef {{type: 'final', segmentId: number, text: string, at: number | null, segment: SegmentTimes, pieces?: Piece[]}} Final
  * @typedef {{type: 'turn_resumed', segmentId: number}} TurnResumed speech goes on after a final, which another will replace
  * @typedef {{type: 'closed', segmentId: number, reason: string, at: number | null, segment: SegmentTimes}} Closed
  *   A `timeline` event `segment_closed`: no final will come. `reason` is `empty` or `no_speech` where there were no words, else
@@ -91,6 +93,19 @@ function segmentTimes(value) {
     audioEndSeconds: finiteNumber(raw.audioEndSeconds),
   };
   return Object.fromEntries(Object.entries(known).filter(([, each]) => each !== null));
+}
+
+/**
+ * @param {unknown} value the `pieces` of a final
+ * @returns {{pieces?: Piece[]}} empty where the engine gives none
+ */
+function piecesOf(value) {
+  const known = (Array.isArray(value) ? value : []).map(fieldsOf).flatMap(({ text: words, startSeconds, endSeconds, confidence }) => {
+    const [start, end, sure] = [finiteNumber(startSeconds), finiteNumber(endSeconds), finiteNumber(confidence)];
+    if (typeof words !== 'string' || start === null || end === null) return [];
+    return [{ text: words, startSeconds: start, endSeconds: end, ...(sure !== null && { confidence: sure }) }];
+  });
+  return known.length > 0 ? { pieces: known } : {};
 }
 
 /**
@@ -193,6 +208,7 @@ const readers = {
           text: text(raw.text),
           at: finiteNumber(raw.timestamp),
           segment: segmentTimes(raw.segment),
+          ...piecesOf(raw.pieces),
         }
       : null,
   turn_resumed: (raw) => (Number.isInteger(raw.segmentId) ? { type: 'turn_resumed', segmentId: Number(raw.segmentId) } : null),

@@ -169,6 +169,17 @@ export const notKeptMessage = () => ({
   text: 'This browser has no room left, so it no longer keeps the transcript. Save it before you close the page.',
 });
 
+const TOO_LARGE = 413;
+
+/**
+ * @param {{status: number, message: string}} error of the request
+ * @returns {Message}
+ */
+export function subtitlesFailedMessage({ status, message }) {
+  const reason = status === TOO_LARGE ? 'This transcript is too long for it.' : sentence(message);
+  return { level: 'error', text: `Subtitles are written by the server. ${reason} You can still save the transcript as text or data.` };
+}
+
 /**
  * @param {number} missedEvents events that the server no longer has
  * @returns {Message}

@@ -1,16 +1,14 @@
 /**
- * Exports the transcript as text, SubRip, WebVTT or JSON. Pure functions from entries to file contents.
+ * Exports the transcript as text or JSON, and as the utterances from which the server writes subtitles. Pure functions.
  */
 
+/** @import { SubtitleSegment } from '../connection/http-api.js' */
 /** @import { SegmentTimes } from '../connection/protocol.js' */
 /** @import { Block, Entry } from './transcript.js' */
 
 /** @typedef {'txt' | 'srt' | 'vtt' | 'json'} Format */
-/** @typedef {{startS: number, endS: number, text: string}} Cue seconds from the start of the file */
-
-/** Length of a cue whose end is unknown: subtitles are read at 15 to 20 characters a second. */
-const SECONDS_PER_CHARACTER = 0.06;
-const MIN_CUE_S = 0.5;
+/** A gap between two sessions counts for at most this long in subtitles, whose times end at 100 hours: a transcript may last for weeks. */
+const MAX_GAP_S = 3600;
 
 /** @param {Entry[]} entries */
 const blocksOf = (entries) => entries.filter((entry) => entry.kind === 'block');
@@ -40,58 +38,55 @@ function spokenS({ audioStartSeconds, audioEndSeconds, durationSeconds, recordin
 }
 
 /**
- * Subtitle cues on one time axis for all sessions.
+ * The utterances on one time axis for all sessions, from which the server writes subtitles.
  *
- * Within a session, a cue starts at the position of its speech in the audio that was sent. Positions start at 0 again with each
- * session, so later sessions are shifted by the wall clock, and files follow what is before them. No cue starts before the one in front of it.
+ * Positions start at 0 again with each session, so later sessions are shifted by the wall clock, and files, whose times have no
+ * clock, follow what is before them.
  *
  * @param {Entry[]} entries oldest first
- * @returns {Cue[]} one per block with words
+ * @returns {SubtitleSegment[]} one per block with words
  */
-export function cuesOf(entries) {
-  const blocks = blocksOf(entries);
-  const connections = [...new Set(blocks.map(({ connection }) => connection))];
-  const origins = new Map(connections.map((each) => [each, originOf(blocks.filter(({ connection }) => connection === each))]));
-  const fileOriginS = [...origins.values()].find((origin) => origin !== undefined) ?? 0;
-  /** @type {Map<number, number>} where the first cue of a sound file starts, whose times have no clock */
-  const fileStarts = new Map();
-  /** @type {Cue[]} */
-  const cues = [];
-  for (const block of blocks) {
-    const text = wordsOf(block);
+export function subtitleSegments(entries) {
+  const blocks = blocksOf(entries).filter((block) => wordsOf(block));
+  const firstKnown = blocks.find(({ times }) => times.recordingStartedAt !== undefined);
+  const fileOriginS = originOf(blocks.filter(({ connection }) => connection === firstKnown?.connection)) ?? 0;
+  /** @type {Map<number, number>} where position 0 of each session is */
+  const shifts = new Map();
+  let [reachedS, skippedS] = [0, 0];
+  return blocks.map((block) => {
     const { recordingStartedAt, audioStartSeconds } = block.times;
-    const previous = cues.at(-1);
-    let startS = previous?.endS ?? 0;
-    if (recordingStartedAt !== undefined) startS = recordingStartedAt - fileOriginS;
-    if (audioStartSeconds !== undefined) {
-      const origin = origins.get(block.connection);
-      if (origin === undefined && !fileStarts.has(block.connection)) fileStarts.set(block.connection, previous?.endS ?? 0);
-      startS = audioStartSeconds + (origin === undefined ? (fileStarts.get(block.connection) ?? 0) : origin - fileOriginS);
+    if (!shifts.has(block.connection)) {
+      const originS = originOf(blocks.filter(({ connection }) => connection === block.connection));
+      let shiftS = originS === undefined ? reachedS : Math.max(0, originS - fileOriginS - skippedS);
+      const gapS = shiftS + (audioStartSeconds ?? 0) - reachedS;
+      if (shifts.size > 0 && originS !== undefined && gapS > MAX_GAP_S) {
+        skippedS += gapS - MAX_GAP_S;
+        shiftS -= gapS - MAX_GAP_S;
+      }
+      shifts.set(block.connection, shiftS);
     }
-    startS = Math.max(startS, previous?.startS ?? 0);
+    const shiftS = /** @type {number} */ (shifts.get(block.connection));
+    let startS = reachedS;
+    if (audioStartSeconds !== undefined) startS = shiftS + audioStartSeconds;
+    else if (recordingStartedAt !== undefined) startS = recordingStartedAt - fileOriginS - skippedS;
+    startS = Math.max(0, startS);
     const lengthS = spokenS(block.times);
-    const endS = startS + Math.max(MIN_CUE_S, lengthS > 0 ? lengthS : text.length * SECONDS_PER_CHARACTER);
-    // Players show one cue at a time, so a cue ends where the next one starts.
-    if (previous) previous.endS = Math.max(previous.startS + 0.001, Math.min(previous.endS, startS));
-    if (text) cues.push({ startS, endS, text });
-  }
-  return cues;
+    reachedS = Math.max(reachedS, startS + Math.max(0, lengthS));
+    return {
+      text: wordsOf(block),
+      startSeconds: startS,
+      ...(lengthS > 0 && { endSeconds: startS + lengthS }),
+      ...(block.channel !== undefined && { channel: block.channel }),
+      ...(block.pieces && {
+        pieces: block.pieces.map((piece) => ({
+          ...piece,
+          startSeconds: piece.startSeconds + shiftS,
+          endSeconds: piece.endSeconds + shiftS,
+        })),
+      }),
+    };
+  });
 }
-
-/**
- * @param {number} seconds 0 or more
- * @param {',' | '.'} separator before the milliseconds
- * @returns {string} such as `01:02:03,004`
- */
-function timestamp(seconds, separator) {
-  const totalMs = Math.round(seconds * 1000);
-  const two = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, '0');
-  const [hours, minutes, rest] = [totalMs / 3_600_000, (totalMs / 60_000) % 60, (totalMs / 1000) % 60];
-  return `${two(hours)}:${two(minutes)}:${two(rest)}${separator}${String(totalMs % 1000).padStart(3, '0')}`;
-}
-
-/** @param {string} text */
-const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /**
  * Plain text: one line per block, and an empty line per break, or the name of the file that follows.
@@ -102,29 +97,6 @@ export function asText(entries) {
   const lines = entries.map((entry) => (entry.kind === 'block' ? wordsOf(entry) : (entry.file ?? null))).filter((line) => line !== '');
   return `${lines.map((line) => line ?? '').join('\n')}\n`;
 }
-
-/**
- * SubRip. Players would read a text with its arrow as a time line, so the arrow is replaced.
- *
- * @param {Entry[]} entries
- */
-export const asSrt = (entries) =>
-  cuesOf(entries)
-    .map(
-      ({ startS, endS, text }, i) =>
-        `${i + 1}\n${timestamp(startS, ',')} --> ${timestamp(endS, ',')}\n${text.replaceAll('-->', '→')}\n`,
-    )
-    .join('\n');
-
-/**
- * WebVTT, with markup characters escaped.
- *
- * @param {Entry[]} entries
- */
-export const asVtt = (entries) =>
-  `WEBVTT\n${cuesOf(entries)
-    .map(({ startS, endS, text }) => `\n${timestamp(startS, '.')} --> ${timestamp(endS, '.')}\n${escaped(text)}\n`)
-    .join('')}`;
 
 /** @param {number | undefined} seconds since the epoch */
 const iso = (seconds) => (seconds === undefined ? null : new Date(seconds * 1000).toISOString());
@@ -152,16 +124,22 @@ export function asJson(entries) {
       wakeWordAt: iso(times.wakeWordAt),
       audioStartSeconds: times.audioStartSeconds ?? null,
       audioEndSeconds: times.audioEndSeconds ?? null,
+      channel: entry.channel ?? null,
+      pieces: entry.pieces ?? null,
     };
   });
   return `${JSON.stringify(rows, null, 2)}\n`;
 }
 
-/** @type {Record<Format, {mimeType: string, write: (entries: Entry[]) => string}>} */
+/**
+ * Media type of each format, and its writer here; the server writes subtitles.
+ *
+ * @type {Record<Format, {mimeType: string, write?: (entries: Entry[]) => string}>}
+ */
 export const FORMATS = {
   txt: { mimeType: 'text/plain', write: asText },
-  srt: { mimeType: 'application/x-subrip', write: asSrt },
-  vtt: { mimeType: 'text/vtt', write: asVtt },
+  srt: { mimeType: 'application/x-subrip' },
+  vtt: { mimeType: 'text/vtt' },
   json: { mimeType: 'application/json', write: asJson },
 };
 

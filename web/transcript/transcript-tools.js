@@ -3,11 +3,14 @@
  * It does not know the file formats.
  */
 
+import { writeSubtitles } from '../connection/http-api.js';
 import { byId } from '../shared/dom.js';
+import { subtitlesFailedMessage } from '../shared/messages.js';
 import { savePreferences } from '../shared/preferences.js';
-import { fileName, FORMATS } from './export.js';
+import { fileName, FORMATS, subtitleSegments } from './export.js';
 import { TranscriptSearch } from './transcript-search.js';
 
+/** @import { ApiError } from '../connection/http-api.js' */
 /** @import { Format } from './export.js' */
 /** @import { Notices } from '../shared/notices.js' */
 /** @import { Preferences } from '../shared/preferences.js' */
@@ -24,6 +27,19 @@ const MENU_GAP_PX = 6;
  * @property {() => void} onClear
  * @property {(text: string) => void} announce makes screen readers read a text
  */
+
+/**
+ * @param {string} name
+ * @param {Blob} content
+ */
+function download(name, content) {
+  const url = URL.createObjectURL(content);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url)); // the download has started by then
+}
 
 export class TranscriptTools {
   #copyButton = /** @type {HTMLButtonElement} */ (byId('copy'));
@@ -55,7 +71,7 @@ export class TranscriptTools {
     this.#menu.addEventListener('toggle', () => this.#placeMenu());
     this.#menu.addEventListener('click', ({ target }) => {
       const format = target instanceof Element ? target.closest('button')?.dataset.format : undefined;
-      if (format) this.#save(/** @type {Format} */ (format));
+      if (format) void this.#save(/** @type {Format} */ (format));
     });
     this.changed();
   }
@@ -92,17 +108,19 @@ export class TranscriptTools {
   }
 
   /** @param {Format} format */
-  #save(format) {
-    const { transcript, announce } = this.#parts;
+  async #save(format) {
+    const { transcript, notices, announce } = this.#parts;
     const { mimeType, write } = FORMATS[format];
-    const url = URL.createObjectURL(new Blob([write(transcript.entries)], { type: `${mimeType};charset=utf-8` }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = fileName(format, new Date());
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url)); // the download has started by then
+    const name = fileName(format, new Date());
     this.#menu.hidePopover();
-    announce(`Transcript saved as ${link.download}.`);
+    try {
+      const content = write ? write(transcript.entries) : await writeSubtitles(/** @type {'srt' | 'vtt'} */ (format), subtitleSegments(transcript.entries));
+      download(name, new Blob([content], { type: `${mimeType};charset=utf-8` }));
+      notices.resolve('save');
+      announce(`Transcript saved as ${name}.`);
+    } catch (error) {
+      notices.show('save', subtitlesFailedMessage(/** @type {ApiError} */ (error)));
+    }
   }
 
   /** Place the menu below its button, inside the window. */

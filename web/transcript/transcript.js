@@ -5,7 +5,7 @@
  * Segment ids start again with every session, so a block is identified by its connection number and its id together.
  */
 
-/** @import { Closed, Final, Realtime, SegmentTimes, Timeline, TurnResumed } from '../connection/protocol.js' */
+/** @import { Closed, Final, Piece, Realtime, SegmentTimes, Timeline, TurnResumed } from '../connection/protocol.js' */
 
 /**
  * @typedef {'live' | 'final' | 'lost'} BlockPhase
@@ -25,6 +25,8 @@
  * @property {boolean} isUncertain the newest hypothesis contradicts them
  * @property {LossReason} loss
  * @property {SegmentTimes} times those known so far
+ * @property {Piece[]} [pieces] words with their times, once final, where the engine gives them
+ * @property {number} [channel] the channel of a file that it was spoken on, from 1, where each channel has a speaker of its own
  *
  * @typedef {object} Break a session was lost here, or the page was opened again
  * @property {'break'} kind
@@ -187,7 +189,9 @@ export class Transcript {
     this.#sequences.delete(key);
     // Finals come in order of speech, so the server has dropped the segments before this one that are still live.
     this.#loseLiveBlocks('unknown', (live) => live.segmentId < event.segmentId);
-    this.#put(this.#makeBlock(event, block, { phase: 'final', stable: event.text, unstable: '', isUncertain: false }));
+    this.#put(this.#makeBlock(event, block, {
+      phase: 'final', stable: event.text, unstable: '', isUncertain: false, ...(event.pieces && { pieces: event.pieces }),
+    }));
     return true;
   }
 
@@ -232,7 +236,7 @@ export class Transcript {
   /**
    * @param {Realtime | Final} event
    * @param {Block | null} before the segment's previous block
-   * @param {Pick<Block, 'phase' | 'stable' | 'unstable' | 'isUncertain'>} words
+   * @param {Pick<Block, 'phase' | 'stable' | 'unstable' | 'isUncertain' | 'pieces'>} words
    * @returns {Block}
    */
   #makeBlock({ segmentId, segment }, before, words) {
