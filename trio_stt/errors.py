@@ -4,7 +4,8 @@
      ├── SettingError          a setting that is unknown, of the wrong type, out of range or impossible
      ├── EngineError
      │    ├── EngineUnavailable   a package, model or file is missing; the message says how to get it
-     │    │    └── ModelMissing     the model is not on this machine, and nothing else is wrong
+     │    │    ├── ModelMissing     the model is not on this machine, and nothing else is wrong
+     │    │    └── ClusterUnavailable  the Ray cluster does not answer, or has no room
      │    └── TranscriptionFailed the engine raised, or returned no transcript, for one job
      ├── LaneError
      │    ├── JobRefused          a lane refused a job: a limit was reached, or it is closed
@@ -61,6 +62,10 @@ class ModelMissing(EngineUnavailable):
     def __init__(self, message: str, *, model: str) -> None:
         super().__init__(message)
         self.model = model
+
+
+class ClusterUnavailable(EngineUnavailable):
+    """The Ray cluster does not answer, or has no room for an engine; an engine in the server itself may do."""
 
 
 class TranscriptionFailed(EngineError):  # noqa: N818 - as above

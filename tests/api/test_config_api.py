@@ -69,6 +69,7 @@ async def test_patch_applies_and_rejects_each_setting() -> None:
         assert sorted(config) == ["limits", "runtimeSettings", "schema", "settings", "supportedEngines"]
         hidden = {"transcription_engine_options", "realtime_transcription_engine_options"}
         hidden |= {"keys", "keys_file", "certfile", "keyfile"}
+        hidden |= {"ray_address", "lane_resources", "realtime_lane_resources"}
         assert set(config["settings"]) == {d.name for d in declarations()} - hidden | {"wake_word_enabled"}
         assert config["settings"]["realtime_boundary_followup_delays"] == [0.05, 0.2]
         assert config["settings"]["tuning_profile"] == "custom"

@@ -4,10 +4,11 @@ import math
 import socket
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ import trio
 import trio.testing
 from numpy.typing import NDArray
 
-from trio_stt.errors import EngineUnavailable, JobDropped
+from trio_stt.errors import ClusterUnavailable, EngineUnavailable, JobDropped
 from trio_stt.lanes import engine_child
+from trio_stt.lanes.engine_actor import EngineActor
+from trio_stt.lanes.engine_messages import HEADER, decode_request, encode
 from trio_stt.lanes.engine_process import EngineProcess
 from trio_stt.lanes.engines.base import (
     NO_HINTS,
@@ -36,6 +39,9 @@ from trio_stt.lanes.job import Job, JobKind, JobResult
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.loaded_engine import LoadedEngine
+from trio_stt.lanes.ray_client import ActorHandle
+from trio_stt.lanes.ray_link import RayLink
+from trio_stt.lanes.remote_engine import RemoteEngine
 from trio_stt.lanes.shared_engine import SharedEngine
 
 Batch = Sequence[NDArray[np.float32]]
@@ -346,3 +352,101 @@ def child_thread_executor(load: Callable[[], Engine], **options: Any) -> EngineP
         return ChildThread(load)
 
     return EngineProcess("main", EngineConfig(engine="fake"), start_child, **options)
+
+
+class FakeActor:
+    """An actor on a thread of this process, with the engine that `load` loads; it makes its calls in order."""
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self.engine = RemoteEngine(lambda _: load())
+        self.alive = True
+        self._calls: SimpleQueue[tuple[str, tuple[bytes, ...], Callable[[Any], None]] | None] = SimpleQueue()
+        threading.Thread(target=self._main, daemon=True).start()
+
+    def call(self, method: str, arguments: tuple[bytes, ...], on_done: Callable[[Any], None]) -> None:
+        self._calls.put((method, arguments, on_done))
+
+    def kill(self) -> None:
+        self.alive = False
+        self._calls.put(None)
+
+    def _main(self) -> None:
+        while (call := self._calls.get()) is not None:
+            method, arguments, on_done = call
+            on_done(getattr(self, f"_{method}")(*arguments))
+        with suppress(RuntimeError):
+            self.engine.close()
+
+    def _host(self) -> str:
+        return "node-1"
+
+    def _answer(self, message: bytes) -> bytes:
+        return encode(self.engine.answer(decode_request(message[HEADER.size :])))
+
+    def _close(self) -> None:
+        with suppress(RuntimeError):
+            self.engine.close()
+
+
+class FakeCluster:
+    """A cluster in this process, as `RayClient` shows one. Implements `Cluster`.
+
+    Attributes:
+        refusal: Raised by `connect`, or None.
+        has_room: Whether actors get a node; otherwise their calls wait for ever.
+        actors: All that were created.
+        requested: The resources that each of them requested.
+        sizes: Bytes of each argument of the calls.
+    """
+
+    address = "ray://cluster:10001"
+
+    def __init__(self, load: Callable[[], Engine]) -> None:
+        self._load = load
+        self._connected = False
+        self.refusal: EngineUnavailable | None = None
+        self.has_room = True
+        self.actors: list[FakeActor] = []
+        self.requested: list[Mapping[str, float]] = []
+        self.sizes: list[int] = []
+        self.connections = 0
+
+    def is_connected(self) -> bool:
+        return self._connected
+
+    def connect(self) -> str:
+        self.connections += 1
+        if self.refusal is not None:
+            raise self.refusal
+        self._connected = True
+        return "Ray 2.60.0, Python 3.11.7"
+
+    def lose_head(self) -> None:
+        """End the connection and with it all actors."""
+        self._connected = False
+        for actor in self.actors:
+            actor.kill()
+
+    def create(self, resources: Mapping[str, float], log_level: str, log_format: str) -> ActorHandle:
+        assert (log_level, log_format) == ("INFO", "console")
+        self.requested.append(resources)
+        self.actors.append(FakeActor(self._load))
+        return ActorHandle(self.actors[-1], self.connections)
+
+    def call(
+        self, handle: ActorHandle, method: str, arguments: tuple[bytes, ...], on_done: Callable[[Any], None]
+    ) -> None:
+        actor: FakeActor = handle.actor
+        if handle.connection != self.connections or not actor.alive:
+            raise ClusterUnavailable("the actor died") from ConnectionError()
+        self.sizes += map(len, arguments)
+        if self.has_room:
+            actor.call(method, arguments, on_done)
+
+    def kill(self, handle: ActorHandle) -> None:
+        handle.actor.kill()
+
+
+def actor_executor(load: Callable[[], Engine], **options: Any) -> EngineActor:
+    """An `EngineActor` on a cluster in this process."""
+    return EngineActor("main", EngineConfig(engine="fake"), RayLink(FakeCluster(load)), **options)

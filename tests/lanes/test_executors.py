@@ -1,7 +1,7 @@
-"""The contract of `EngineExecutor`, tested on `EngineThread`, `EngineProcess` and the virtual executor of the tests.
+"""The contract of `EngineExecutor`: `EngineThread`, `EngineProcess`, `EngineActor` and the tests' virtual executor.
 
-The other end of `EngineProcess` is a thread here, so that a test can script its engine; test_engine_process.py has real
-processes.
+The other end of `EngineProcess` and `EngineActor` is a thread here, so that a test can script its engine;
+test_engine_process.py has real processes, test_ray.py real actors.
 """
 
 import gc
@@ -18,6 +18,7 @@ from tests.lanes.fakes import (
     FakeEngine,
     FakeStreamingEngine,
     VirtualExecutor,
+    actor_executor,
     batch_of,
     child_thread_executor,
     clip,
@@ -34,6 +35,7 @@ KINDS: dict[str, NewExecutor] = {
     "virtual": VirtualExecutor,
     "thread": partial(EngineThread, "main"),
     "process": child_thread_executor,
+    "ray": actor_executor,
 }
 sharing = pytest.mark.parametrize("new_executor", ["virtual", "thread"], indirect=True)
 """For what concerns executors that can share an engine."""

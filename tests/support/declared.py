@@ -16,6 +16,17 @@ from trio_stt.settings import ENV_PREFIX, Declaration, Settings, declarations, l
 PERMISSIVE_VALUES: dict[str, object] = {"realtime_max_audio_seconds": 0, "max_audio_queue_seconds_per_session": 0}
 """Values with which every value of every other setting is valid."""
 
+_RESOURCES = (
+    [{"num_gpus": 0.5}, {"stt": 2.0, "num_cpus": 1.0}, None],
+    [{}, {"num_gpus": 0}, {"num_gpus": -1}, {"num_cpus": 1.5}],
+)
+PARSED: dict[str, tuple[list[Any], list[Any]]] = {
+    "ray_address": (["ray://10.0.0.1:10001", "ray://[::1]:10001", None], ["10.0.0.1:10001", "ray://a", "ray://a:0/b"]),
+    "lane_resources": _RESOURCES,
+    "realtime_lane_resources": _RESOURCES,
+}
+"""Good and bad values of settings whose type does not tell them."""
+
 SETTABLE = [declaration for declaration in declarations() if declaration.is_settable]
 
 
@@ -79,12 +90,13 @@ def good_values(declaration: Declaration) -> list[Any]:
     """Valid JSON values, including both limits; lists are sorted already."""
     allowed = bounds(declaration)
     match declaration.value_type():
+        case _ if declaration.name in PARSED:
+            return PARSED[declaration.name][0]
         case bool():
             return [True, False]
-        case int():
-            return [allowed.low, allowed.high]
-        case float():
-            return [allowed.low + 0.001 if allowed.above_low else float(allowed.low), float(allowed.high)]
+        case int() | float() as zero:
+            lowest = allowed.low + 0.001 if allowed.above_low else allowed.low
+            return [type(zero)(lowest), type(zero)(allowed.high)]
         case tuple():
             return [[], [float(allowed.low), 0.5, float(allowed.high)]]
         case dict():
@@ -97,6 +109,8 @@ def good_values(declaration: Declaration) -> list[Any]:
 
 def bad_values(declaration: Declaration) -> list[Any]:
     """JSON values of the right type that are out of range."""
+    if declaration.name in PARSED:
+        return PARSED[declaration.name][1]
     allowed = bounds(declaration)
     match declaration.value_type():
         case bool() | dict():

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import outcome
 import trio
@@ -23,6 +23,7 @@ from trio_stt.lanes.engines.base import Engine, EngineInfo, Request, Transcript
 from trio_stt.lanes.executor import ENGINE_NICENESS, EngineExecutor
 from trio_stt.lanes.loaded_engine import LoadedEngine
 from trio_stt.lanes.shared_engine import SharedEngine
+from trio_stt.lanes.thread_call import ThreadCall
 from trio_stt.runtime.heap import trim_heap
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class EngineThread:
         self._load_engine = load
         self._discard = discard
         self._shutdown_timeout_s = shutdown_timeout_s
-        self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()  # None ends the thread
+        self._calls: SimpleQueue[ThreadCall[Any] | None] = SimpleQueue()  # None ends the thread
         self._ended = trio.Event()
         self._on_return: Callable[[], None] = lambda: None
         self._closing = False
@@ -146,7 +147,7 @@ class EngineThread:
         logger.warning("%s lane: the engine hangs; its thread is left behind", self._name)
 
     async def _call(self, work: Callable[[], T]) -> T:
-        call = _Call(work)
+        call = ThreadCall(work)
         self._calls.put(call)
         return await call.wait()
 
@@ -183,34 +184,6 @@ class EngineThread:
         # A thread that was left behind may outlive Trio's run; nothing waits for it then.
         with contextlib.suppress(trio.RunFinishedError):
             self._token.run_sync_soon(callback)
-
-
-class _Call(Generic[T]):
-    """One call on its way to the thread and back."""
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
-        self._outcome: outcome.Maybe[T]
-        self._returned = trio.Event()
-        self._cancelled = False
-
-    def run(self) -> None:
-        """Make the call, on the thread, unless it was cancelled. Never raises."""
-        # No lock is needed: if the cancellation comes just too late, the call runs and its result is dropped.
-        if not self._cancelled:
-            self._outcome = outcome.capture(self._work)
-
-    def returned(self) -> None:
-        """Wake the waiting task, on Trio's side. Never raises."""
-        self._returned.set()  # on Trio's side only, so that `_outcome` is complete before anything reads it
-
-    async def wait(self) -> T:
-        """Wait for the result. When cancelled, leave the call to the thread."""
-        try:
-            await self._returned.wait()
-        finally:
-            self._cancelled = True  # after a result it means nothing: the thread is done with this call
-        return self._outcome.unwrap()
 
 
 def _lower_priority() -> None:

@@ -21,8 +21,6 @@ from trio_stt.dsp.silero import SileroModel
 from trio_stt.dsp.turn_model import packaged_model
 from trio_stt.dsp.wake_words import WakeWords, uses_openwakeword
 from trio_stt.lanes import model_resolver
-from trio_stt.lanes.engine_process import engine_processes
-from trio_stt.lanes.engine_thread import engine_threads
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.executor import EngineExecutor
@@ -37,6 +35,7 @@ from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.runtime.cpus import usable_cores
 from trio_stt.runtime.packages import install_command
+from trio_stt.server.lane_executors import LaneExecutors, cpus_of
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.setting_schemas import setting_schemas
@@ -152,7 +151,8 @@ def prepare_process() -> None:
 
 def _build_lanes(settings: Settings, *, current: Callable[[], Settings]) -> Lanes:
     """One lane if finals and partials come from the same model, otherwise two."""
-    main, *rest = (_lane(plan, settings, current=current) for plan in planned_lanes(settings))
+    executors = LaneExecutors(settings)
+    main, *rest = (_lane(plan, settings, executors, current=current) for plan in planned_lanes(settings))
     return Lanes(main=main, realtime=rest[0] if rest else main)
 
 
@@ -169,8 +169,11 @@ def planned_lanes(settings: Settings) -> Sequence[LanePlan]:
     if partial_config is not None:
         workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
         plans.append(LanePlan("realtime", partial_config, workers, settings.realtime_lane_executor or executor))
-    threads = _threads_per_call(plans)
-    return [replace(plan, config=_config_of(plan, threads)) for plan in plans]
+    threads = _threads_per_call([plan for plan in plans if plan.executor != "ray"])
+    return [
+        replace(plan, config=_config_of(plan, cpus_of(settings, plan.name) if plan.executor == "ray" else threads))
+        for plan in plans
+    ]
 
 
 def _config_of(plan: LanePlan, threads: int) -> EngineConfig:
@@ -270,14 +273,10 @@ def _threads_per_call(plans: Sequence[LanePlan]) -> int:
     return min(_MAX_ENGINE_THREADS, max(1, (usable_cores() - 1) // max(1, calls)))
 
 
-def _lane(plan: LanePlan, settings: Settings, *, current: Callable[[], Settings]) -> Lane:
-    if plan.executor == "process":
-        new_executor = engine_processes(
-            plan.name, plan.config, log_level=settings.log_level, log_format=settings.log_format
-        )
-    else:
-        load = partial(model_resolver.load, plan.config, unwanted=lambda: lane.state is LaneState.CLOSED)
-        new_executor = engine_threads(plan.name, load, shared=plan.config.num_workers > 1)
+def _lane(plan: LanePlan, settings: Settings, executors: LaneExecutors, *, current: Callable[[], Settings]) -> Lane:
+    new_executor = executors.of(
+        plan.name, plan.config, kind=plan.executor, unwanted=lambda: lane.state is LaneState.CLOSED
+    )
     lane: Lane = new_lane(plan.name, settings, new_executor, workers=plan.workers, current=current)
     return lane
 

@@ -1,6 +1,7 @@
 """Settings of the engines and of the lanes that run them."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -19,6 +20,59 @@ from trio_stt.settings.option import (
 )
 
 _EngineOptions = Annotated[dict[str, Any] | None, BeforeValidator(parse_json_object), BeforeValidator(blank_is_none)]
+
+_MAX_RESOURCE = 2.0**50
+"""Largest amount of a resource; memory is in bytes."""
+
+
+def _ray_address(value: str | None) -> str | None:
+    """The address of a Ray cluster, stripped.
+
+    Raises:
+        ValueError: It is not of the form ray://HOST:PORT.
+    """
+    if value is None:
+        return None
+    try:
+        place = urlsplit(value.strip())
+        is_whole = place.scheme == "ray" and place.hostname and place.port and place.netloc == place.geturl()[6:]
+    except ValueError:
+        is_whole = False
+    if not is_whole or place.username is not None:
+        raise ValueError("is not the address of a Ray cluster; expected ray://HOST:PORT, such as ray://10.0.0.1:10001")
+    return value.strip()
+
+
+def _resources(value: dict[str, Any] | None) -> dict[str, float] | None:
+    """Amounts of resources by name; None for none.
+
+    Raises:
+        ValueError: A name or an amount that Ray does not take, or only amounts of 0, with which an engine could be put
+            on a dead node.
+    """
+    if value is None:
+        return None
+    for name, amount in value.items():
+        if not name or not name.replace("_", "").isalnum():
+            message = f"has the resource {name!r}; expected letters, digits and underscores"
+            raise ValueError(message)
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount <= _MAX_RESOURCE:
+            message = f"has the amount {amount!r} of {name}; expected a number from 0 to {_MAX_RESOURCE:g}"
+            raise ValueError(message)
+        if amount > 1 and amount != int(amount):
+            message = f"has the amount {amount!r} of {name}; above 1, Ray takes whole numbers only"
+            raise ValueError(message)
+    if not any(value.values()):
+        raise ValueError("asks for nothing; expected at least one amount above 0")
+    return {name: float(amount) for name, amount in value.items()}
+
+
+_Resources = Annotated[
+    dict[str, Any] | None,
+    AfterValidator(_resources),
+    BeforeValidator(parse_json_object),
+    BeforeValidator(blank_is_none),
+]
 
 
 class EngineSettings(SettingsGroup):
@@ -80,12 +134,27 @@ class EngineSettings(SettingsGroup):
     """
     realtime_lane_workers: Annotated[int, Field(ge=0, le=64), startup()] = 0
     """The same for partials, if they have a lane of their own."""
-    lane_executor: Annotated[Literal["thread", "process"], startup()] = "thread"
+    lane_executor: Annotated[Literal["thread", "process", "ray"], startup()] = "thread"
     """Where engines run: in threads of the server, or each in a process of its own, which costs memory and a few
-    milliseconds a job, and keeps a crash, a hang or a leak of an engine away from the server.
+    milliseconds a job, and keeps a crash, a hang or a leak of an engine away from the server; or on the nodes of a Ray
+    cluster.
     """
-    realtime_lane_executor: Annotated[Literal["", "thread", "process"], startup()] = ""
+    realtime_lane_executor: Annotated[Literal["", "thread", "process", "ray"], startup()] = ""
     """The same for partials, if they have a lane of their own; empty for the same as finals."""
+    ray_address: Annotated[OptionalText, AfterValidator(_ray_address), startup(public=False)] = None
+    """Address of the Ray cluster for lane_executor ray, such as ray://10.0.0.1:10001."""
+    lane_resources: Annotated[_Resources, startup(public=False)] = None
+    """What each engine asks of a node of the cluster, a JSON object such as {"num_gpus": 0.5}; other names than
+    num_cpus, num_gpus and memory (bytes) are resources of the cluster's own. Empty asks for one CPU.
+    """
+    realtime_lane_resources: Annotated[_Resources, startup(public=False)] = None
+    """The same for partials, if they have a lane of their own; empty for the same as finals."""
+    lane_start_limit_s: Annotated[float, Field(gt=0, le=MAX_SECONDS), startup()] = 120.0
+    """Seconds that an engine waits for room on a node of the cluster; then its lane says so and tries again."""
+    lane_fallback: Annotated[Literal["none", "thread"], startup()] = "none"
+    """What engines do while the Ray cluster does not answer or has no room: none waits for it, thread runs them in
+    threads of the server.
+    """
     job_deadline_s: Annotated[float, Field(ge=0, le=MAX_SECONDS), active()] = 30.0
     """Seconds that an engine may take for a job, plus as many for each 10 s of its audio, before it is replaced as
     hung; 0 waits forever.

@@ -1,0 +1,227 @@
+"""An executor that runs its engine in an actor of a Ray cluster, on whichever node has room.
+
+Owns the actor. The connection is `ray_link`'s, and what runs in the actor is in `remote_actor` and `remote_engine`.
+"""
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import trio
+
+from trio_stt.errors import ClusterUnavailable, EngineError, EngineUnavailable
+from trio_stt.lanes.engine_messages import (
+    HEADER,
+    Answer,
+    ClipSender,
+    Failed,
+    Load,
+    Loaded,
+    Transcribe,
+    Transcribed,
+    decode_answer,
+    encode,
+)
+from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
+from trio_stt.lanes.executor import EngineExecutor
+from trio_stt.lanes.ray_client import ActorHandle
+from trio_stt.lanes.ray_link import Cluster, RayLink
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_RESOURCES: Mapping[str, float] = {"num_cpus": 1.0}
+"""What an engine asks of a node unless the settings say otherwise."""
+
+_KILL_LIMIT_S = 5.0
+"""Seconds that a kill may take before the actor counts as gone all the same: nothing of it is in this server."""
+
+
+def engine_actors(
+    name: str,
+    config: EngineConfig,
+    link: RayLink,
+    *,
+    resources: Mapping[str, float] = DEFAULT_RESOURCES,
+    start_limit_s: float = math.inf,
+    log_level: str = "INFO",
+    log_format: str = "console",
+    shutdown_timeout_s: float = 10.0,
+) -> Callable[[], EngineExecutor]:
+    """Make executors for the workers of one lane, see `EngineActor`."""
+    return lambda: EngineActor(
+        name,
+        config,
+        link,
+        resources=resources,
+        start_limit_s=start_limit_s,
+        log_level=log_level,
+        log_format=log_format,
+        shutdown_timeout_s=shutdown_timeout_s,
+    )
+
+
+class EngineActor:
+    """Runs an engine in an actor. Implements `EngineExecutor`.
+
+    The actor is never restarted, and no call repeated: the lane decides about that. A cancelled `start` or `transcribe`
+    returns at once; the actor finishes the call, and its result is dropped.
+
+    Args:
+        name: The lane's name, for messages.
+        config: Of the engine.
+        link: The connection to the cluster.
+        resources: What the actor asks of its node, by name.
+        start_limit_s: Seconds that the actor may wait for room on a node.
+        log_level: Of the actor's log lines.
+        log_format: Of these lines.
+        shutdown_timeout_s: Seconds for which `aclose` waits for the running call and the engine's own close before it
+            kills the actor. An actor that still loads is killed at once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: EngineConfig,
+        link: RayLink,
+        *,
+        resources: Mapping[str, float] = DEFAULT_RESOURCES,
+        start_limit_s: float = math.inf,
+        log_level: str = "INFO",
+        log_format: str = "console",
+        shutdown_timeout_s: float = 10.0,
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._link = link
+        self._resources = resources
+        self._start_limit_s = start_limit_s
+        self._logging = log_level, log_format
+        self._shutdown_timeout_s = shutdown_timeout_s
+        self._handle: ActorHandle | None = None  # belongs to the link's thread
+        self._sender = ClipSender(streaming=False)  # as above; until `start` knows better
+        self._started = self._loaded = self._closing = False
+
+    async def start(self) -> EngineInfo:
+        """Create the actor and load the engine in it.
+
+        Raises:
+            ClusterUnavailable: The cluster does not answer, or has no room for the actor.
+            EngineUnavailable: The engine could not be loaded.
+            RuntimeError: The executor was started or closed before.
+        """
+        if self._started or self._closing:
+            raise RuntimeError("an engine's actor starts once")
+        self._started = True
+        await self._link.call(self._create, connect=True)
+        with trio.move_on_after(self._start_limit_s) as wait:
+            host = await self._call("host", tuple)
+        if wait.cancelled_caught:
+            requested = ", ".join(f"{name} {amount:g}" for name, amount in self._resources.items())
+            raise ClusterUnavailable(
+                f"no node of the Ray cluster had room for an engine ({requested}; see lane_resources) within"
+                f" {self._start_limit_s:g} s (lane_start_limit_s)"
+            ) from TimeoutError("the actor is pending")
+        answer = await self._answer(lambda: Load(self._config))
+        if not isinstance(answer, Loaded):
+            raise _unexpected(answer)
+        logger.info("%s lane: the engine runs on the node %s of the Ray cluster", self._name, host)
+        self._loaded, self._sender = True, ClipSender(streaming=answer.info.streaming)
+        return answer.info
+
+    async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
+        """Transcribe at least one clip in the actor, see `EngineExecutor.transcribe`."""
+        if not self._loaded or self._closing:
+            raise EngineUnavailable(f"the {self._name} lane has no engine")
+        answer = await self._answer(lambda: self._sender.message(batch))
+        if not isinstance(answer, Transcribed):
+            raise _unexpected(answer)
+        return list(answer.transcripts)
+
+    async def aclose(self, *, discard: bool = False) -> None:
+        """Close the engine and end the actor, shielded from cancellation, up to the time limit.
+
+        Calling it again does nothing. The actor of a defective engine is killed at once.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        if self._loaded and not discard:
+            with trio.move_on_after(self._shutdown_timeout_s, shield=True) as wait:
+                try:
+                    await self._call("close", tuple)
+                except EngineError as error:
+                    logger.debug("%s lane: the engine's actor did not close its engine: %s", self._name, error)
+            if wait.cancelled_caught:
+                logger.warning(
+                    "%s lane: the engine did not close within %g s; its actor is killed",
+                    self._name,
+                    self._shutdown_timeout_s,
+                )
+        if self._started:
+            await self._kill()
+
+    def abandon(self, on_return: Callable[[], None]) -> None:
+        """Kill the actor, which hangs in a call; see `EngineExecutor.abandon`."""
+        self._closing = True
+        logger.warning("%s lane: the engine hangs; its actor is killed", self._name)
+
+        async def kill() -> None:
+            await self._kill()
+            on_return()
+
+        trio.lowlevel.spawn_system_task(kill, name=f"end of an actor of the {self._name} lane")
+
+    async def _kill(self) -> None:
+        """End the actor. It ends with its connection, too, so a lost one is enough."""
+        with trio.move_on_after(_KILL_LIMIT_S, shield=True), contextlib.suppress(EngineError):
+            await self._link.call(self._kill_on_thread)
+
+    def _kill_on_thread(self, cluster: Cluster) -> None:
+        # Also after a `start` that was cancelled while it created the actor: calls run in order.
+        if self._handle is not None:
+            cluster.kill(self._handle)
+
+    def _create(self, cluster: Cluster) -> None:
+        self._handle = cluster.create(self._resources, *self._logging)
+
+    async def _answer(self, message: Callable[[], Load | Transcribe]) -> Answer:
+        """What the engine answers.
+
+        Raises:
+            EngineError: The answer is `Failed`, or there is none.
+        """
+        # On the link's thread, so that a call that was cancelled before its turn leaves the sender as it was.
+        content = await self._call("answer", lambda: (encode(message()),))
+        try:
+            answer = decode_answer(content[HEADER.size :])
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise EngineUnavailable("the engine's actor gave an answer that this version does not know") from error
+        if isinstance(answer, Failed):
+            raise answer.error()
+        return answer
+
+    async def _call(self, method: str, arguments: Callable[[], tuple[bytes, ...]]) -> Any:
+        """Call a method of `RemoteActor`, and wait for its result. When cancelled, leave the call to the actor."""
+        token, returned, results = trio.lowlevel.current_trio_token(), trio.Event(), list[Any]()
+
+        def on_done(result: Any) -> None:
+            results.append(result)
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(returned.set)
+
+        def send(cluster: Cluster) -> None:
+            assert self._handle is not None  # noqa: S101 - for the type checker: calls follow `_create`
+            cluster.call(self._handle, method, arguments(), on_done)
+
+        await self._link.call(send)
+        await returned.wait()
+        if isinstance(results[0], EngineError):
+            raise results[0]
+        return results[0]
+
+
+def _unexpected(answer: Answer) -> EngineUnavailable:
+    return EngineUnavailable(f"the engine's actor gave an unexpected answer, {type(answer).__name__}")
