@@ -83,6 +83,7 @@ model_warmup --no-model-warmup S True
 """
 ROWS = [line.split() for line in SHARED.strip().splitlines()]
 ADDED = {
+    "processes",
     "wyoming_port",
     "wyoming_host",
     "wyoming_endpointing",

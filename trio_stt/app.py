@@ -18,7 +18,7 @@ import trio
 
 from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.api.web_app import build_app
-from trio_stt.errors import TrioSttError
+from trio_stt.errors import SettingError, TrioSttError
 from trio_stt.hypercorn_adapter.host_bridge import HostBridge
 from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replacements, install_websocket_class
 from trio_stt.hypercorn_adapter.verification import verify_replacements
@@ -39,6 +39,10 @@ def _build() -> HostBridge:
     try:
         settings = load_settings()
         start_logging(settings.log_level, settings.log_format)
+        if settings.processes > 1:
+            raise SettingError(
+                "processes: only `trio-stt serve` starts several; give the host its own number of workers"
+            )
         fetch_wake_words(settings)
         server_state, shutting_down = build_server(settings), trio.Event()
         install_replacements(

@@ -19,6 +19,7 @@ from trio_stt.access.addresses import client_of
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.rejection_log import RejectionLog
+from trio_stt.processes.counts import SINGLE_PROCESS, ClientCount, Count, ProcessCounts
 from trio_stt.settings import Settings
 
 _RESERVED_DESCRIPTORS = 64
@@ -45,13 +46,26 @@ class ConnectionLimits:
 
     Args:
         settings: Returns the settings in force; `max_connections` and `max_connections_per_address` are read.
+        counts: What the other processes of the server have: the limits hold for all together, but for the automatic
+            one, which is about the descriptors of one process. Each makes room by closing its own connections only.
+        count: Under which the connections are published.
+        client_count: Under which those of an address are published.
 
     Raises:
         SettingError: `trusted_proxies` is invalid.
     """
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        counts: ProcessCounts = SINGLE_PROCESS,
+        *,
+        count: Count = Count.CONNECTIONS,
+        client_count: ClientCount = ClientCount.CONNECTIONS,
+    ) -> None:
         self._settings = settings
+        self._counts = counts
+        self._count, self._client_count = count, client_count
         self._proxies = Proxies(settings())
         self._automatic = automatic_limit(raise_descriptor_limit(), records=settings().record is not None)
         self._client: dict[Connection, str] = {}  # of every open connection
@@ -66,19 +80,30 @@ class ConnectionLimits:
             connection: The connection.
             address: The client's address; None on a Unix socket.
         """
-        limit = self._settings().max_connections or self._automatic
+        of_setting = self._settings().max_connections
+        limit = of_setting or self._automatic * self._counts.processes
         # The connections of a trusted proxy belong to many clients, which the addresses in its headers limit.
         is_shared = address is None or self._proxies.trusts(address)
         client = "" if is_shared else client_of(address or "")
         per_client = math.inf if is_shared else self._per_client(limit)
-        if self._open[client] >= per_client and not self._close_longest_waiting(client):
-            return self._reject(f"connections from an address (max_connections_per_address; at most {per_client})")
-        if len(self._client) >= limit and not self._close_longest_waiting(self._most_waiting()):
-            return self._reject(f"connections (max_connections; at most {limit})")
-        self._client[connection] = client
-        self._open[client] += 1
-        self._waiting[client][connection] = None
+        with self._counts.exclusive() as exclusive:
+            others = 0 if is_shared else self._counts.others_of_client(self._client_count, client)
+            if self._open[client] + others >= per_client and not self._close_longest_waiting(client):
+                return self._reject(f"connections from an address (max_connections_per_address; at most {per_client})")
+            is_full = len(self._client) + self._counts.others(self._count) >= limit or not exclusive
+            has_no_files = not of_setting and len(self._client) >= self._automatic
+            if (is_full or has_no_files) and not self._close_longest_waiting(self._most_waiting()):
+                return self._reject(f"connections (max_connections; at most {limit})")
+            self._client[connection] = client
+            self._open[client] += 1
+            self._waiting[client][connection] = None
+            self._publish(client, 1)
         return None
+
+    def _publish(self, client: str, change: int) -> None:
+        self._counts.publish(self._count, len(self._client))
+        if client:
+            self._counts.add_client(self._client_count, client, change)
 
     def note(self, connection: Connection, *, is_waiting: bool) -> None:
         """Record whether a connection waits for a request or has one."""
@@ -100,6 +125,7 @@ class ConnectionLimits:
             self._open[client] -= 1
             if not self._open[client]:
                 del self._open[client]
+            self._publish(client, -1)
 
     def _per_client(self, limit: int) -> int:
         of_setting = self._settings().max_connections_per_address + _HTTP_CONNECTIONS_PER_ADDRESS

@@ -29,6 +29,7 @@ from trio_stt.api.websocket_admission import WebSocketAdmission
 from trio_stt.api.whisper.route import whisper_routes
 from trio_stt.api.wyoming.server import WyomingServer
 from trio_stt.errors import SettingError
+from trio_stt.processes.membership import Membership
 from trio_stt.runtime.gc_tuning import tune_gc
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
 from trio_stt.server.build import prepare_process
@@ -56,12 +57,18 @@ def _wanted_dialects(settings: Settings) -> list[str]:
     return wanted
 
 
-def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable[None]] | None = None) -> QuartTrio:
+def build_app(
+    server_state: ServerState,
+    *,
+    before_start: Callable[[], Awaitable[None]] | None = None,
+    membership: Membership | None = None,
+) -> QuartTrio:
     """Build the app.
 
     Args:
         server_state: What its sessions share.
         before_start: Awaited when the host starts the app, before the lanes load; what it raises ends the start.
+        membership: Of this process, if it is one of several.
 
     Raises:
         SettingError: A setting of the group access is invalid, or the Wyoming port cannot be opened.
@@ -97,7 +104,7 @@ def build_app(server_state: ServerState, *, before_start: Callable[[], Awaitable
         if name in wanted:
             app.register_blueprint(dialect_routes(name, spec, server_state, admission))
     app.register_blueprint(openapi_routes(app, has_keys=keyring.is_needed))
-    wyoming = WyomingServer(server_state) if server_state.settings.wyoming_port else None
+    wyoming = WyomingServer(server_state, membership) if server_state.settings.wyoming_port else None
 
     @app.before_serving
     async def start() -> None:

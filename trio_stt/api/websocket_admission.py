@@ -23,6 +23,7 @@ from trio_stt.access.keyring import Keyring
 from trio_stt.access.keys import KeyRecord
 from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.api.websocket_transport import CLOSE_POLICY, CLOSE_TRY_AGAIN_LATER
+from trio_stt.processes.counts import ClientCount
 from trio_stt.protocol.events import AuthRequired, Error, Where, encode
 from trio_stt.protocol.openai_errors import error_json
 from trio_stt.server.server_state import ServerState
@@ -91,10 +92,15 @@ class WebSocketAdmission:
     def counted(self, identity: ClientIdentity) -> Iterator[Rejection | None]:
         """Count a connection of a client within a block; gives why it is rejected if it is one too many."""
         client = client_of(identity.address)
-        self._open[client] += 1
+        counts = self._server_state.counts
+        with counts.exclusive():
+            self._open[client] += 1
+            counts.add_client(ClientCount.WEBSOCKETS, client, 1)
+            rejection = self._reject_too_many(client)
         try:
-            yield self._reject_too_many(client)
+            yield rejection
         finally:
+            counts.add_client(ClientCount.WEBSOCKETS, client, -1)
             self._open[client] -= 1
             if not self._open[client]:
                 del self._open[client]
@@ -133,7 +139,8 @@ class WebSocketAdmission:
 
     def _reject_too_many(self, client: str) -> Rejection | None:
         limit = self._server_state.settings.max_connections_per_address
-        if self._open[client] <= limit:
+        others = self._server_state.counts.others_of_client(ClientCount.WEBSOCKETS, client)
+        if self._open[client] + others <= limit:
             return None
         return Rejection(
             status=429,

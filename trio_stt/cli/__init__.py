@@ -20,15 +20,16 @@ from trio_stt.cli.parser import Parser
 from trio_stt.cli.plan_options import add_plan_arguments
 from trio_stt.cli.transcribe_options import add_transcribe_arguments, subtitle_layout
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
+from trio_stt.processes.membership import is_member
 from trio_stt.runtime.packages import install_hint
-from trio_stt.settings import declarations, load_settings
+from trio_stt.settings import Settings, declarations, load_settings
 
 _INTERRUPTED = 130  # the status of shells for SIGINT
 _SERVER_ONLY = frozenset(
     declaration.name
     for declaration in declarations()
     if declaration.group == "access"
-    or declaration.name in {"host", "port", "max_sessions", "max_active_speakers"}
+    or declaration.name in {"host", "port", "processes", "max_sessions", "max_active_speakers"}
     or declaration.name
     in {"stream_stall_timeout_s", "idle_timeout_s", "shutdown_grace_s", "audio_queue_size", "max_audio_packet_bytes"}
     or "realtime" in declaration.name
@@ -124,9 +125,7 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
 
         return doctor(settings, as_json=parsed.json)
     if parsed.command == "serve":
-        from trio_stt.cli.serve import serve  # noqa: PLC0415 - see above
-
-        return serve(settings)
+        return _serve(settings)
     from trio_stt.cli.transcribe import transcribe  # noqa: PLC0415 - see above
     from trio_stt.protocol.subtitle_lines import SubtitleLayout  # noqa: PLC0415 - see above
 
@@ -138,6 +137,16 @@ def _run_with_settings(parsed: argparse.Namespace) -> int:
         channels=parsed.channels,
         layout=SubtitleLayout(**subtitle_layout(parsed)),
     )
+
+
+def _serve(settings: Settings) -> int:
+    if settings.processes > 1 and not is_member():
+        from trio_stt.cli.supervise import supervise  # noqa: PLC0415 - see `_run`
+
+        return supervise(settings)
+    from trio_stt.cli.serve import serve  # noqa: PLC0415 - see `_run`
+
+    return serve(settings)
 
 
 def _parser() -> Parser:

@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from urllib.parse import urlsplit
 
+import structlog
 import trio
 from hypercorn.trio import serve as serve_app
 
@@ -23,6 +24,10 @@ from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replaceme
 from trio_stt.hypercorn_adapter.verification import verify_replacements
 from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 from trio_stt.lanes.job import JobKind
+from trio_stt.processes.counts import SINGLE_PROCESS
+from trio_stt.processes.membership import Membership, take_membership
+from trio_stt.processes.shared_table import SharedTable
+from trio_stt.processes.supervisor_link import SupervisorLink
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.runtime.systemd import keep_alive, notify
 from trio_stt.server.build import build_server, fetch_wake_words
@@ -38,7 +43,7 @@ retry after a second: with Hypercorn's 100, the last of 200 simultaneous clients
 
 
 def serve(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; return the exit status.
+    """Serve until SIGINT or SIGTERM, or until the supervisor of several processes ends this one; return the status.
 
     Raises:
         SettingError: The settings exclude each other, or the address cannot be bound, or no engine for finals can be
@@ -47,47 +52,60 @@ def serve(settings: Settings) -> int:
         ModelError: The models of wake words cannot be downloaded.
         HostError: The installed Hypercorn or Quart is not one that this server can be hosted with.
     """
+    membership = take_membership()
     start_logging(settings.log_level, settings.log_format)
+    if membership is not None:
+        structlog.contextvars.bind_contextvars(process=membership.instance)
     config = ServerConfig()
     config.use_certificate(settings)
     fetch_wake_words(settings)
-    server_state = build_server(settings)
+    counts = SINGLE_PROCESS if membership is None else SharedTable.of(membership)
+    server_state = build_server(settings, counts)
     install_replacements(
         HostHooks(
             websocket_limits=lambda: WebSocketLimits.of(server_state.settings),
-            connection_limits=ConnectionLimits(lambda: server_state.settings),
+            connection_limits=ConnectionLimits(lambda: server_state.settings, counts),
         )
     )
     with unwrap_errors(SettingError, HostError):
-        failure = trio.run(_serve, server_state, config, strict_exception_groups=True)
+        failure = trio.run(_serve, server_state, config, membership, strict_exception_groups=True)
     if failure is not None:
         raise failure
     return 0
 
 
-async def _serve(server_state: ServerState, config: ServerConfig) -> TrioSttError | None:
+async def _serve(server_state: ServerState, config: ServerConfig, membership: Membership | None) -> TrioSttError | None:
     """Serve until a signal, or until it is known that no engine for finals can be loaded; returns that error."""
     await verify_replacements()
-    app, settings = build_app(server_state), server_state.settings
+    app = build_app(server_state, membership=membership)
+    settings = server_state.settings
     install_websocket_class(app)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    config.bind = [f"{host}:{settings.port}"]
+    own = [] if membership is None else [f"fd://{descriptor}" for descriptor in membership.listeners]
+    config.bind = own or [f"{host}:{settings.port}"]
     config.errorlog = logging.getLogger("trio_stt.hypercorn")  # in the format of all other log lines
     config.backlog = _BACKLOG
     stop, stop_now, down = trio.Event(), trio.Event(), trio.Event()
     failure: TrioSttError | None = None
 
+    link = None if membership is None else SupervisorLink(membership)
+    speaks = membership is None or membership.first  # for all processes
+
     async def announce(addresses: list[str]) -> None:
         nonlocal failure
-        failure = await _announce(server_state, addresses)
+        failure = await _load_error(server_state)
         if failure is not None:
             stop.set()
+        elif server_state.lanes.ready:  # not stopped while loading
+            await _announce(server_state, addresses, link, speaks=speaks)
 
     async with trio.open_nursery() as watch:
         watch.start_soon(_watch_signals, stop, stop_now)
         watch.start_soon(keep_alive, lambda: restart_reason(server_state) is None)
-        if hasattr(signal, "SIGHUP"):  # Windows has none
-            watch.start_soon(_watch_sighup, config)
+        watch.start_soon(_watch_sighup, config)
+        if link is not None:
+            watch.start_soon(link.report_alive, lambda: restart_reason(server_state) is None)
+            watch.start_soon(link.follow, stop.set, stop_now.set)
         async with trio.open_nursery() as nursery:
             # Cancelling the scope of a nursery that has closed does nothing.
             watch.start_soon(_cancel_at, stop_now, nursery.cancel_scope)  # noqa: ASYNC111
@@ -97,14 +115,8 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> TrioSttErro
             except* OSError as group:
                 reason = unwrap_group(group)
                 raise SettingError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
-            _warn_if_public(addresses, settings)
-            if settings.wyoming_port and not is_loopback(wyoming_host(settings)):
-                print(
-                    f"Warning: Wyoming on {wyoming_host(settings)}:{settings.wyoming_port} is open to the network:"
-                    " everyone who can reach it may transcribe, without a key and without encryption.",
-                    file=sys.stderr,
-                    flush=True,
-                )
+            if speaks:
+                _warn_if_public(addresses, settings)
             nursery.start_soon(announce, addresses)
             await stop.wait()
             await notify("STOPPING=1")
@@ -116,6 +128,11 @@ async def _serve(server_state: ServerState, config: ServerConfig) -> TrioSttErro
 
 
 def _warn_if_public(addresses: list[str], settings: Settings) -> None:
+    if settings.wyoming_port and not is_loopback(wyoming_host(settings)):
+        _warn(
+            f"Wyoming on {wyoming_host(settings)}:{settings.wyoming_port} is open to the network: everyone who can"
+            " reach it may transcribe, without a key and without encryption."
+        )
     public = [address for address in addresses if not is_loopback(urlsplit(address).hostname or "")]
     has_keys, is_encrypted = bool(settings.keys_file or settings.keys), bool(settings.certfile)
     if not public or (has_keys and is_encrypted):
@@ -125,7 +142,11 @@ def _warn_if_public(addresses: list[str], settings: Settings) -> None:
     else:
         lacks = "without a key" if is_encrypted else "without a key and without encryption"
         risk = f"everyone who can reach it may use it and read its settings, {lacks} (see --keys-file)"
-    print(f"Warning: {' and '.join(public)} is open to the network: {risk}.", file=sys.stderr, flush=True)
+    _warn(f"{' and '.join(public)} is open to the network: {risk}.")
+
+
+def _warn(message: str) -> None:
+    print(f"Warning: {message}", file=sys.stderr, flush=True)
 
 
 async def _cancel_at(event: trio.Event, scope: trio.CancelScope) -> None:
@@ -144,6 +165,8 @@ async def _watch_signals(stop: trio.Event, stop_now: trio.Event) -> None:
 
 async def _watch_sighup(config: ServerConfig) -> None:
     """Reload the certificate on SIGHUP. Open connections keep the old one."""
+    if not hasattr(signal, "SIGHUP"):  # Windows has none
+        return
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
             if not config.ssl_enabled:  # without a handler, the signal would end the server and cut its sessions off
@@ -156,25 +179,45 @@ async def _watch_sighup(config: ServerConfig) -> None:
                 logger.error("certificate not reloaded, the old one stays in use: %s", error)  # noqa: TRY400 - the message says it all
 
 
-async def _announce(server_state: ServerState, addresses: list[str]) -> TrioSttError | None:
-    """Print what each lane runs, then the address. Returns the error if there is no engine for finals."""
+async def _load_error(server_state: ServerState) -> TrioSttError | None:
+    """Wait until the lanes are loaded; the error if there is no engine for finals."""
     lanes = server_state.lanes
     await lanes.wait_loaded()
-    if not lanes.ready:  # stopped while loading
+    if not lanes.ready or (error := lanes.lane_for(JobKind.FINAL).load_error) is None:
         return None
-    if (error := lanes.lane_for(JobKind.FINAL).load_error) is not None:
-        return error if error.may_pass else SettingError(str(error))
-    shared = lanes.mode == "low-memory-one-model"
-    for lane in lanes.statistics().lanes:
+    return error if error.may_pass else SettingError(str(error))
+
+
+def _print_lanes(server_state: ServerState) -> None:
+    """Print what each lane runs."""
+    shared = server_state.lanes.mode == "low-memory-one-model"
+    for lane in server_state.lanes.statistics().lanes:
         use = "Finals and partials" if shared else {"main": "Finals", "realtime": "Partials"}[lane.name]
         if lane.engine:
             print(f"{use}: {lane.engine.engine}, model {lane.engine.model}, on {lane.engine.device}", flush=True)
         else:
             print(f"{use}: not available. {lane.error}", flush=True)
+
+
+async def _announce(
+    server_state: ServerState, addresses: list[str], link: SupervisorLink | None, *, speaks: bool
+) -> None:
+    """Report that the server is ready, and print what each lane runs, and its address; of several, the supervisor does.
+
+    Args:
+        server_state: The server.
+        addresses: Its addresses.
+        link: To the supervisor, if this process is one of several.
+        speaks: Whether this process speaks for all.
+    """
+    if speaks:
+        _print_lanes(server_state)
+    if link is not None:
+        link.report_ready()
+        return
     await notify("READY=1")
     where = " and ".join(addresses)
-    if lanes.ok:
+    if server_state.lanes.ok:
         print(f"trio-stt is ready on {where}", flush=True)
     else:
         print(f"trio-stt listens on {where}, but shows no partials: see above", flush=True)
-    return None

@@ -33,6 +33,7 @@ from trio_stt.models import catalogue
 from trio_stt.models.cache import ModelCache, default_root
 from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
+from trio_stt.processes.counts import SINGLE_PROCESS, ProcessCounts
 from trio_stt.runtime.cpus import usable_cores
 from trio_stt.runtime.packages import install_command
 from trio_stt.server.lane_executors import LaneExecutors, cpus_of
@@ -67,8 +68,12 @@ class LanePlan:
     executor: str
 
 
-def build_server(settings: Settings) -> ServerState:
+def build_server(settings: Settings, counts: ProcessCounts = SINGLE_PROCESS) -> ServerState:
     """Build everything that sessions share; nothing runs yet.
+
+    Args:
+        settings: At the start.
+        counts: What the other processes of the server have.
 
     Raises:
         SettingError: An engine or a wake word is unknown, or cannot be what the settings ask for; or the folder for
@@ -107,6 +112,7 @@ def build_server(settings: Settings) -> ServerState:
         wake_words=wake_words,
         turn_judge=turn_judge,
         archive=_archive(settings),
+        counts=counts,
     )
     return server_state
 
@@ -163,13 +169,13 @@ def planned_lanes(settings: Settings) -> Sequence[LanePlan]:
         SettingError: An engine is unknown.
     """
     final_config, partial_config = engine_configs(settings)
-    cores = usable_cores() // (1 if partial_config is None else 2)
+    cores = cores_of_process(settings) // (1 if partial_config is None else 2)
     executor = settings.lane_executor
     plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores), executor)]
     if partial_config is not None:
         workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
         plans.append(LanePlan("realtime", partial_config, workers, settings.realtime_lane_executor or executor))
-    threads = _threads_per_call([plan for plan in plans if plan.executor != "ray"])
+    threads = _threads_per_call([plan for plan in plans if plan.executor != "ray"], cores_of_process(settings))
     return [
         replace(plan, config=_config_of(plan, cpus_of(settings, plan.name) if plan.executor == "ray" else threads))
         for plan in plans
@@ -264,13 +270,18 @@ def _workers(config: EngineConfig, setting: int, *, cores: int) -> int:
     return setting
 
 
-def _threads_per_call(plans: Sequence[LanePlan]) -> int:
+def cores_of_process(settings: Settings) -> int:
+    """The usable cores that each of the server's processes may fill with threads, at least 1."""
+    return max(1, usable_cores() // settings.processes)
+
+
+def _threads_per_call(plans: Sequence[LanePlan], cores: int) -> int:
     """Threads of each engine call, so that all calls that may run at the same time fit on the cores.
 
     One core is left to the event loop. Engines without `num_threads`, such as remote ones, are not counted.
     """
     calls = sum(plan.workers for plan in plans if "num_threads" not in registry.resolve(plan.config.engine).ignores)
-    return min(_MAX_ENGINE_THREADS, max(1, (usable_cores() - 1) // max(1, calls)))
+    return min(_MAX_ENGINE_THREADS, max(1, (cores - 1) // max(1, calls)))
 
 
 def _lane(plan: LanePlan, settings: Settings, executors: LaneExecutors, *, current: Callable[[], Settings]) -> Lane:

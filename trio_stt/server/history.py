@@ -92,8 +92,8 @@ class ServerHistory:
         worked_s = [total_s - self._engine_s.get(name, total_s) for name, total_s in engine_s.items()]
         self._samples.append(
             _Sample(
-                sessions=server_state.active_sessions,
-                speakers=server_state.active_speakers,
+                sessions=server_state.own_sessions,
+                speakers=server_state.own_speakers,
                 rejected=server_state.traffic.rejected_sessions - self._rejected,
                 queued=sum(each.finals + each.partials for lane in lanes for each in lane.queue.per_session.values()),
                 busy=round(min(1.0, max([0.0, *worked_s]) / elapsed_s), 3),

@@ -76,7 +76,7 @@ class _ServerCollector(Collector):
 
     def _sessions(self) -> Iterator[Metric]:
         server_state = self._server_state
-        yield _gauge("active_speakers", "Sessions with a running utterance.", server_state.active_speakers)
+        yield _gauge("active_speakers", "Sessions with a running utterance.", server_state.own_speakers)
         yield _gauge("max_sessions", "The limit on sessions.", server_state.settings.max_sessions)
         yield from _dialects(server_state.traffic.by_dialect(server_state.registry.sessions))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.lanes.scheduler import Lanes
+from trio_stt.processes.counts import SINGLE_PROCESS, Count, ProcessCounts
 from trio_stt.protocol.reports import (
     ConfigReport,
     ConfigUpdateReport,
@@ -45,6 +46,7 @@ class ServerState:
         wake_words: Makes wake-word detectors; the settings were checked with it.
         turn_judge: Judges by its sound whether a talker is done.
         archive: Records sessions, where `record` is set.
+        counts: What the other processes of the server have, for limits that hold for all.
 
     Attributes:
         settings: In force. Frozen and replaced as a whole, so that a session keeps those that it began with.
@@ -53,6 +55,7 @@ class ServerState:
         archive: Records sessions, where `record` is set.
         registry: All sessions.
         traffic: What the clients of each dialect did so far.
+        counts: What the other processes of the server have.
     """
 
     def __init__(
@@ -64,12 +67,14 @@ class ServerState:
         wake_words: WakeWords | None = None,
         turn_judge: TurnJudge | None = None,
         archive: RecordingArchive | None = None,
+        counts: ProcessCounts = SINGLE_PROCESS,
     ) -> None:
         self.settings = settings
         self.shown_settings = public_settings(settings)
         self.lanes = lanes
         self.archive = archive
-        self.registry = SessionRegistry(lambda: self.settings.max_sessions)
+        self.registry = SessionRegistry(lambda: self.settings.max_sessions, counts)
+        self.counts = counts
         self.traffic = Traffic()
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
@@ -95,13 +100,23 @@ class ServerState:
 
     @property
     def active_sessions(self) -> int:
-        """Admitted sessions, connected or waiting for their client to resume."""
+        """Admitted sessions of all processes, connected or waiting for their client to resume."""
         return self.registry.active_sessions
 
     @property
-    def active_speakers(self) -> int:
-        """Sessions with a running utterance."""
+    def own_sessions(self) -> int:
+        """Admitted sessions of this process, connected or waiting for their client to resume."""
+        return len(self.registry.sessions)
+
+    @property
+    def own_speakers(self) -> int:
+        """Sessions of this process with a running utterance."""
         return len(self._speakers)
+
+    @property
+    def active_speakers(self) -> int:
+        """Sessions of all processes with a running utterance."""
+        return len(self._speakers) + self.counts.others(Count.SPEAKERS)
 
     def reserve(self, dialect: str = NATIVE) -> str:
         """Reserve a place for a new session of a dialect; returns its id. Follow with `admit`, `start` or `leave`.
@@ -157,25 +172,28 @@ class ServerState:
     # --- what sessions take ---
 
     def take_speaker(self, session_id: str) -> bool:
-        """Take a speaker slot, if need be that of the longest disconnected session, whose utterance then ends.
+        """Take a speaker slot, if need be that of this process's longest disconnected session, ending its utterance.
 
         Returns:
             False when connected sessions hold `max_active_speakers` slots.
         """
-        excess = len(self._speakers) + 1 - self.settings.max_active_speakers
-        if excess > 0:
-            disconnected = self.registry.disconnected_among(self._speakers)
-            if len(disconnected) < excess:
+        with self.counts.exclusive() as exclusive:
+            excess = self.active_speakers + 1 - self.settings.max_active_speakers
+            disconnected = self.registry.disconnected_among(self._speakers)[: max(0, excess)]
+            if len(disconnected) < excess or not exclusive:
                 return False
-            for session in disconnected[:excess]:
+            self._speakers.add(session_id)
+            for session in disconnected:
                 self.release_speaker(session.session_id)
-                session.yield_speaker()
-        self._speakers.add(session_id)
+            self.counts.publish(Count.SPEAKERS, len(self._speakers))
+        for session in disconnected:
+            session.yield_speaker()
         return True
 
     def release_speaker(self, session_id: str) -> None:
         """Return the slot; does nothing without one."""
         self._speakers.discard(session_id)
+        self.counts.publish(Count.SPEAKERS, len(self._speakers))
 
     def new_detector(self, settings: Settings) -> Detector:
         """A speech detector for a session with these settings."""
@@ -230,8 +248,8 @@ class ServerState:
         return HealthReport(
             ok=self.lanes.ok,
             ready=self.lanes.ready,
-            active_sessions=self.active_sessions,
-            active_speakers=self.active_speakers,
+            active_sessions=self.own_sessions,
+            active_speakers=self.own_speakers,
             rejected_sessions=self.traffic.rejected_sessions,
             scheduler=reports.scheduler_report(self.lanes.statistics()),
             startup_errors=self.startup_errors(),
@@ -240,8 +258,8 @@ class ServerState:
     def metrics(self) -> MetricsReport:
         """Body of `/api/metrics`."""
         return MetricsReport(
-            active_sessions=self.active_sessions,
-            active_speakers=self.active_speakers,
+            active_sessions=self.own_sessions,
+            active_speakers=self.own_speakers,
             rejected_sessions=self.traffic.rejected_sessions,
             pending_session_admissions=self.registry.reserved,
             sessions={session_id: session.report() for session_id, session in self.registry.sessions.items()},

@@ -7,6 +7,7 @@ from itertools import islice
 import trio
 
 from trio_stt.errors import ResumeError, ServerClosing, ServerFull
+from trio_stt.processes.counts import SINGLE_PROCESS, Count, ProcessCounts
 from trio_stt.protocol.commands import Resume
 from trio_stt.server.stagger import Stagger
 from trio_stt.session.connection import CloseReason
@@ -26,12 +27,16 @@ class SessionRegistry:
     A disconnected session does not count against the limit, so that clients find a place while others may still
     resume; it is evicted once a new client has turned out not to be a resuming one.
 
+    The limit holds for all processes of the server together; each finds and evicts its own sessions only.
+
     Args:
         max_sessions: Returns the setting in force.
+        counts: What the other processes of the server have.
     """
 
-    def __init__(self, max_sessions: Callable[[], int]) -> None:
+    def __init__(self, max_sessions: Callable[[], int], counts: ProcessCounts = SINGLE_PROCESS) -> None:
         self._max_sessions = max_sessions
+        self._counts = counts
         self._sessions: dict[str, SessionHandle] = {}
         self._reserved: set[str] = set()
         self._disconnected: dict[str, SessionHandle] = {}  # longest disconnected first
@@ -46,8 +51,8 @@ class SessionRegistry:
 
     @property
     def active_sessions(self) -> int:
-        """Admitted sessions, connected or waiting for their client to resume."""
-        return len(self._sessions)
+        """Admitted sessions of all processes, connected or waiting for their client to resume."""
+        return len(self._sessions) + self._counts.others(Count.SESSIONS)
 
     @property
     def reserved(self) -> int:
@@ -62,7 +67,11 @@ class SessionRegistry:
     @property
     def is_full(self) -> bool:
         """Whether connected sessions and reservations fill `max_sessions`."""
-        return len(self._sessions) - len(self._disconnected) + len(self._reserved) >= self._max_sessions()
+        return self._connected + self._counts.others(Count.CONNECTED_SESSIONS) >= self._max_sessions()
+
+    @property
+    def _connected(self) -> int:
+        return len(self._sessions) - len(self._disconnected) + len(self._reserved)
 
     def reserve(self) -> str:
         """Reserve a place for a new session; returns its id. Follow with `admit` or `remove`.
@@ -73,22 +82,27 @@ class SessionRegistry:
         """
         if self._closing:
             raise ServerClosing("the server shuts down; try again in a minute")
-        if self.is_full:
-            raise ServerFull(f"the server is full: max_sessions is {self._max_sessions()}")
-        session_id = uuid.uuid4().hex
-        self._reserved.add(session_id)
+        with self._counts.exclusive() as exclusive:
+            if self.is_full or not exclusive:
+                raise ServerFull(f"the server is full: max_sessions is {self._max_sessions()}")
+            prefix = self._counts.session_prefix
+            session_id = prefix + uuid.uuid4().hex[len(prefix) :]
+            self._reserved.add(session_id)
+            self._publish()
         return session_id
 
     def admit(self, session: SessionHandle) -> None:
         """Turn the reservation of a session's id into its place."""
         self._reserved.remove(session.session_id)
         self._sessions[session.session_id] = session
+        self._publish()
 
     def remove(self, session_id: str) -> None:
         """Give up a place, admitted or only reserved."""
         self._reserved.discard(session_id)
         self._sessions.pop(session_id, None)
         self._disconnected.pop(session_id, None)
+        self._publish()
         self._removed.set()
 
     def find(self, resume: Resume, *, other_than: str) -> SessionHandle:
@@ -110,6 +124,7 @@ class SessionRegistry:
         session = self._sessions.get(session_id)
         if session is not None and not connected:
             self._disconnected[session_id] = session
+        self._publish()
 
     def disconnected_among(self, session_ids: Collection[str]) -> list[SessionHandle]:
         """The disconnected ones of these sessions, longest disconnected first."""
@@ -117,7 +132,8 @@ class SessionRegistry:
 
     def evict_over_limit(self) -> None:
         """If `max_sessions` is exceeded, terminate the sessions that have been disconnected longest."""
-        excess = len(self._sessions) + len(self._reserved) - self._max_sessions()
+        ours = len(self._sessions) + len(self._reserved)
+        excess = ours + self._counts.others(Count.SESSIONS) - self._max_sessions()
         for session in list(islice(self._disconnected.values(), max(0, excess))):
             session.terminate(CloseReason.EVICTED)
 
@@ -126,6 +142,10 @@ class SessionRegistry:
         never_active = [session for session in self._disconnected.values() if session.never_active]
         for session in never_active[:-MAX_NEVER_ACTIVE]:
             session.terminate(CloseReason.EVICTED)
+
+    def _publish(self) -> None:
+        self._counts.publish(Count.CONNECTED_SESSIONS, self._connected)
+        self._counts.publish(Count.SESSIONS, len(self._sessions))
 
     async def wait_departure_turn(self) -> None:
         """Wait until a session may end: one per scheduler pass, so that a mass disconnect delays no other client."""

@@ -18,6 +18,7 @@ _S, _MS, _BYTES = "s", "ms", "bytes"
 
 _LABELS: Mapping[str, Label] = {
     "host": Label("Address"),
+    "processes": Label("Server processes"),
     "tuning_profile": Label("Profile"),
     "tuning_description": Label("Description of the profile"),
     "log_level": Label("Log level"),

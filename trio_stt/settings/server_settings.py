@@ -31,6 +31,8 @@ class ServerSettings(SettingsGroup):
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535), startup()] = 8010
     """Port to listen on; 0 chooses a free one."""
+    processes: Annotated[int, Field(ge=1, le=256), startup()] = 1
+    """Server processes that share the port, each with its own event loop and engines; more than 1 need Linux."""
     wyoming_port: Annotated[int, Field(ge=0, le=65535), startup()] = 0
     """Port for Wyoming, Home Assistant's protocol, usually 10300; it has no keys and no encryption. 0 opens none."""
     wyoming_host: Annotated[str, Field(max_length=256), startup()] = ""

@@ -18,6 +18,8 @@ from trio_stt.api.wyoming.discovery import advertise, check_installed
 from trio_stt.api.wyoming.messages import ErrorCode
 from trio_stt.api.wyoming.wire import WyomingWire
 from trio_stt.errors import SettingError
+from trio_stt.processes.counts import ClientCount, Count
+from trio_stt.processes.membership import Membership
 from trio_stt.server.server_state import ServerState
 from trio_stt.session.connection import ConnectionClosed
 from trio_stt.settings import Settings
@@ -43,20 +45,29 @@ class WyomingServer:
 
     Args:
         server_state: What it shares with all others.
+        membership: Of this process, if it is one of several: the supervisor has bound the listening sockets.
 
     Raises:
         SettingError: It cannot listen on the address, or the package for `wyoming_zeroconf` is missing.
     """
 
-    def __init__(self, server_state: ServerState) -> None:
+    def __init__(self, server_state: ServerState, membership: Membership | None = None) -> None:
         settings = server_state.settings
         if settings.wyoming_zeroconf:
             check_installed()
-        # Tried here, because what fails once a host has started the app is a traceback for its users.
-        for address in _addresses(settings):
-            _listener(address).close()
+        self._membership = membership
+        if membership is None:
+            # Tried here, because what fails once a host has started the app is a traceback for its users.
+            for address in _addresses(settings):
+                _listener(address).close()
+        self._advertises = settings.wyoming_zeroconf and (membership is None or membership.leader)
         self._server_state = server_state
-        self._limits = ConnectionLimits(lambda: server_state.settings)
+        self._limits = ConnectionLimits(
+            lambda: server_state.settings,
+            server_state.counts,
+            count=Count.WYOMING_CONNECTIONS,
+            client_count=ClientCount.WYOMING_CONNECTIONS,
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled.
@@ -66,15 +77,17 @@ class WyomingServer:
         """
         settings = self._server_state.settings
         host, port = wyoming_host(settings), settings.wyoming_port
-        listeners = [
-            trio.SocketListener(trio.socket.from_stdlib_socket(_listener(address))) for address in _addresses(settings)
-        ]
+        if self._membership is None:
+            sockets = [_listener(address) for address in _addresses(settings)]
+        else:
+            sockets = [socket.socket(fileno=each) for each in self._membership.wyoming_listeners]
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
         if settings.keys or settings.keys_file:
             logger.warning(
                 "Wyoming has no keys: everyone who can connect to %s:%d may transcribe (wyoming_port)", host, port
             )
         async with trio.open_nursery() as nursery:
-            if settings.wyoming_zeroconf:
+            if self._advertises:
                 nursery.start_soon(advertise, host, port)
             await nursery.start(partial(trio.serve_listeners, self._serve, listeners))
             logger.info("Wyoming clients connect to tcp://%s:%d", host, port)

@@ -1,0 +1,1 @@
+"""Several server processes on one port: their supervisor, and counts that they share for common limits."""
