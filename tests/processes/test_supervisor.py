@@ -105,7 +105,7 @@ async def supervised(tmp_path: Path, processes: int = 2, *, grace_s: float = 5.0
     scripts = Supervised(tmp_path, processes, grace_s)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(scripts.run)
+            nursery.start_soon(scripts.run)  # noqa: ASYNC113 - it takes over when it is ready, below
             with trio.fail_after(20):
                 await scripts.is_ready.wait()
             try:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from trio_stt.processes.supervised_process import SupervisedProcess, start_proce
 
 logger = logging.getLogger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 _STEADY_S = 60.0
 """Seconds that a process has to serve until its death is again the first of a row."""
 _FIRST_DELAY_S = 0.5
@@ -88,9 +89,14 @@ class Supervisor:
 
     async def run(self) -> int:
         """Run until a signal ends it, or a process cannot start at first; the exit status."""
+        # Open before the first process: a signal between both would end this one alone.
+        with trio.open_signal_receiver(*_SIGNALS) as signals:
+            return await self._run(signals)
+
+    async def _run(self, signals: AsyncIterator[int]) -> int:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            await nursery.start(self._watch_signals)
+            nursery.start_soon(self._follow_signals, signals)
             status = await self._start_all()
             if status == 0 and not self._stop.is_set():
                 self._all_started = True
@@ -212,25 +218,22 @@ class Supervisor:
             for process in self._living:
                 nursery.start_soon(process.end, self._grace_s if message is ToProcess.DRAIN else 0.0, message)
 
-    async def _watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def _follow_signals(self, signals: AsyncIterator[int]) -> None:
         """SIGTERM and SIGINT end all, a second one at once; SIGHUP goes to all; SIGUSR2 replaces all."""
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
-        with trio.open_signal_receiver(*numbers) as signals:
-            task_status.started()
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    for process in self._living:
-                        if process.ready.is_set():  # before, nothing handles it
-                            process.signal(signal.SIGHUP)
-                elif number == signal.SIGUSR2:
-                    self._nursery.start_soon(self._replace_all)
-                elif self._stop.is_set():
-                    self._nursery.start_soon(self._end_all, ToProcess.END)
-                else:
-                    self._stop.set()
-                    for process in self._living:
-                        if not process.ready.is_set():
-                            self._nursery.start_soon(process.end, self._grace_s)
+        async for number in signals:
+            if number == signal.SIGHUP:
+                for process in self._living:
+                    if process.ready.is_set():  # before, nothing handles it
+                        process.signal(signal.SIGHUP)
+            elif number == signal.SIGUSR2:
+                self._nursery.start_soon(self._replace_all)
+            elif self._stop.is_set():
+                self._nursery.start_soon(self._end_all, ToProcess.END)
+            else:
+                self._stop.set()
+                for process in self._living:
+                    if not process.ready.is_set():
+                        self._nursery.start_soon(process.end, self._grace_s)
 
 
 def exit_status(returncode: int) -> int:
