@@ -19,6 +19,7 @@ from tests.support.in_process import serving
 from tests.support.real import moonshine_asset, package_folder
 from trio_stt.cli import checks, main
 from trio_stt.lanes.engines.devices import device_report
+from trio_stt.models.cache import ModelCache
 from trio_stt.settings import load_settings
 
 
@@ -86,6 +87,7 @@ def test_text_output(capsys: pytest.CaptureFixture[str]) -> None:
         "  finals and partials          sherpa_onnx_moonshine, moonshine-tiny-en: runs moonshine-tiny-en on cpu"
         in lines
     )
+    assert any(line.startswith("  end of turn                  `--endpointing fixed`: a silence of") for line in lines)
     assert lines[-1] == "No problems found."
 
 
@@ -111,6 +113,31 @@ def test_engine_that_does_not_load_is_a_problem(capsys: pytest.CaptureFixture[st
     line = next(line for line in out.splitlines() if line.startswith("! finals"))
     assert f"no model file {tmp_path / 'none.bin'}" in line
     assert out.endswith('Problems are marked with "!".\n')
+
+
+@pytest.mark.parametrize(
+    ("endpointing", "beginning"),
+    [
+        ("fixed", "`--endpointing fixed`: a silence of 0.55 s; `adaptive` judges by "),
+        ("adaptive", "`--endpointing adaptive`: pauses are judged by "),
+    ],
+)
+def test_what_ends_a_turn_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpointing: str, beginning: str
+) -> None:
+    monkeypatch.setattr(checks, "embedded", lambda _: None)
+    found = checks.end_of_turn(load_settings({"endpointing": endpointing}), ModelCache(tmp_path))
+    message = beginning + "the text alone; `trio-stt models pull smart-turn-v3.2` adds the sound"
+    assert found == checks.EndOfTurnCheck(ok=True, turn_model=None, message=message)
+
+
+def test_turn_model_that_does_not_run_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "turn.onnx"
+    broken.write_bytes(b"no network")
+    monkeypatch.setattr(checks, "embedded", lambda _: broken)
+    found = checks.end_of_turn(load_settings({}), ModelCache(tmp_path))
+    assert not found.ok
+    assert f"judges by the text alone: {broken} does not run as Smart Turn" in found.message
 
 
 @pytest.mark.parametrize("offline", [False, True])

@@ -17,11 +17,13 @@ from trio_stt.api.http import page_folder
 from trio_stt.api.web_app import build_app
 from trio_stt.cli.models import embedded
 from trio_stt.cli.tls import ServerConfig
-from trio_stt.errors import ModelMissing, TrioSttError
+from trio_stt.dsp.turn_model import TurnModel
+from trio_stt.errors import EngineUnavailable, ModelMissing, TrioSttError
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.catalogue import ENTRIES
+from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.server.build import build_server, engine_configs, will_fetch_wake_words
 from trio_stt.settings import Settings, declarations, settings_from_environment
 
@@ -54,6 +56,14 @@ class LaneCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     engine: str
     model: str
     ok: bool
+    message: str
+
+
+class EndOfTurnCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether adaptive endpointing has a turn model, with one line about it or the problem."""
+
+    ok: bool
+    turn_model: str | None
     message: str
 
 
@@ -101,6 +111,25 @@ def lanes(settings: Settings) -> tuple[LaneCheck, ...]:
     if partial is None:
         return (_lane("finals and partials", final),)
     return _lane("finals", final), _lane("partials", partial)
+
+
+def end_of_turn(settings: Settings, cache: ModelCache) -> EndOfTurnCheck:
+    """Load the turn model, if there is one, and tell what judges pauses. It is needed by no setting."""
+    path = embedded(SMART_TURN) or cache.find(SMART_TURN)
+    ok, judges = True, f"the text alone; `trio-stt models pull {SMART_TURN.name}` adds the sound"
+    if path is not None:
+        judges = f"the text and, by {SMART_TURN.name}, the sound"
+        try:
+            TurnModel(path)
+        except EngineUnavailable as error:
+            ok, judges = False, f"the text alone: {error}"
+    endpointing = f"`--endpointing {settings.endpointing}`"
+    message = f"{endpointing}: pauses are judged by {judges}"
+    if settings.endpointing == "fixed":
+        message = (
+            f"{endpointing}: a silence of {settings.post_speech_silence_duration:g} s; `adaptive` judges by {judges}"
+        )
+    return EndOfTurnCheck(ok=ok, turn_model=str(path) if path else None, message=message)
 
 
 def start_refusal(settings: Settings) -> str | None:

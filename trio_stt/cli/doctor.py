@@ -11,10 +11,12 @@ import msgspec
 
 from trio_stt.access.host_and_origin import is_loopback
 from trio_stt.cli.checks import (
+    EndOfTurnCheck,
     KeptModel,
     LaneCheck,
     Package,
     ServerCheck,
+    end_of_turn,
     ffmpeg,
     from_environment,
     kept_models,
@@ -40,6 +42,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         packages: The packages that trio-stt declares.
         devices: The devices that each family of engines can use.
         lanes: Whether the engines of the settings load; empty while a server runs, which has loaded them.
+        end_of_turn: What decides where an utterance ends.
         models_folder: The folder of downloaded models.
         models: The embedded model and the downloaded ones.
         environment: Settings from the environment.
@@ -55,6 +58,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     packages: tuple[Package, ...]
     devices: tuple[DeviceReport, ...]
     lanes: tuple[LaneCheck, ...]
+    end_of_turn: EndOfTurnCheck
     models_folder: str
     models: tuple[KeptModel, ...]
     environment: dict[str, str]
@@ -81,10 +85,11 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 def _check(settings: Settings) -> DoctorReport:
     cache, address = cache_of(settings), server(settings)
     loaded = () if address.state == "running" else lanes(settings)
-    installed, refusal = packages(), start_refusal(settings)
+    installed, refusal, turns = packages(), start_refusal(settings), end_of_turn(settings, cache)
     return DoctorReport(
         ok=address.ok
         and refusal is None
+        and turns.ok
         and all(lane.ok for lane in loaded)
         and all(package.version or package.extra for package in installed),
         version=version("trio-stt"),
@@ -92,6 +97,7 @@ def _check(settings: Settings) -> DoctorReport:
         packages=installed,
         devices=device_report(),
         lanes=loaded,
+        end_of_turn=turns,
         models_folder=str(cache.root),
         models=kept_models(cache),
         environment=from_environment(),
@@ -120,6 +126,7 @@ def _lines(report: DoctorReport, *, is_public: bool) -> Iterator[str]:
         yield _line(lane.ok, lane.use, f"{lane.engine}, {lane.model}: {lane.message}")
     if not report.lanes:
         yield _line(True, "all", "loaded by the running server")
+    yield _line(report.end_of_turn.ok, "end of turn", report.end_of_turn.message)
     yield from ("", "Models")
     for model in report.models:
         yield _line(True, model.engine, f"{model.name}: {model.path}")
