@@ -122,7 +122,7 @@ def test_engine_that_does_not_load_is_a_problem(capsys: pytest.CaptureFixture[st
         ("adaptive", "`--endpointing adaptive`: pauses are judged by "),
     ],
 )
-def test_what_ends_a_turn_is_told(
+def test_doctor_says_what_ends_a_turn(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpointing: str, beginning: str
 ) -> None:
     monkeypatch.setattr(checks, "embedded", lambda _: None)
