@@ -1,6 +1,9 @@
 """`/metrics`: figures of the server in Prometheus's format, and the key that they need."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,6 +12,8 @@ from tests.support.conversation import server_fixture
 from tests.support.keyed_server import ask, rig
 from trio_stt.errors import ServerFull
 from trio_stt.server.prometheus import PrometheusExposition
+
+_DASHBOARD = Path(__file__).parents[2] / "docs/grafana/trio-stt.json"
 
 
 def figures(content: bytes) -> dict[tuple[str, ...], float]:
@@ -64,6 +69,29 @@ async def test_refusals_are_counted_by_dialect_and_reason() -> None:
     assert seen["trio_stt_sessions_rejected_total", "deepgram", "full"] == 1
     assert seen["trio_stt_sessions_rejected_total", "vosk", "connections"] == 1
     assert seen["trio_stt_sessions_rejected_total", "wyoming", "full"] == 0
+
+
+async def test_dashboard_names_metrics_and_labels_that_exist() -> None:
+    expressions = _expressions(json.loads(_DASHBOARD.read_text()))
+    async with server_fixture() as server:
+        await server.server_state.lanes.wait_loaded()
+        content = PrometheusExposition(server.server_state).write("")[0].decode()
+    labels = {
+        sample.name: {"instance", *sample.labels}
+        for family in text_string_to_metric_families(content)
+        for sample in family.samples
+    }
+    named = [
+        (name, set(re.findall(r"\w+", grouped)))
+        for expression in expressions
+        for grouped, name in re.findall(r"(?:by \(([^)]*)\) )?(?:\(\w*\(?)?((?:trio_stt|process)_\w+)\{", expression)
+    ]
+    assert len(named) >= len(expressions) > 20
+    assert [(name, by) for name, by in named if name not in labels or not by <= labels[name]] == []
+
+
+def _expressions(dashboard: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
 
 
 async def test_openmetrics_is_written_on_request() -> None:
