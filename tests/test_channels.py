@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_stt.cli.channels import ChannelMerger
 from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.server.sound_channels import ChannelMerger
 
 
 def spoken(start: float) -> SpokenSegment:

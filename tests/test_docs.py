@@ -17,7 +17,8 @@ PROSE = [
 OTHER_FLAGS = frozenset(
     {
         *("--scope", "--name", "--format"),  # flags of other commands of trio-stt
-        *("--channels", "--max-line-width", "--max-lines"),  # of transcribe
+        *("--channels", "--max-line-width", "--max-lines", "--server"),  # of transcribe
+        *("--key-file", "--key", "--ca-file"),  # of listen and transcribe
         *("--group", "--extra"),  # of uv
         *("--no-cache-dir", "--upgrade", "--force"),  # of pip, pipx and uv
         *("--rm", "--data-binary"),  # of docker and curl
@@ -105,7 +106,7 @@ def test_flags_and_variables_in_prose_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     flags = {flag for declaration in declarations() for flag in declaration.flags}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= flags | OTHER_FLAGS
-    variables = {declaration.env for declaration in declarations()}
+    variables = {declaration.env for declaration in declarations()} | {"TRIO_STT_KEY"}  # of listen and transcribe
     assert set(re.findall(r"TRIO_STT_[A-Z_]*[A-Z]\b(?!_?…)", text)) <= variables
 
 

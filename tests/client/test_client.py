@@ -15,6 +15,7 @@ from tests.support.keyed_server import rig
 from tests.support.real import moonshine_asset
 from tests.support.wer import BECKETT, word_error_rate
 from trio_stt.cli.listen import Output, _listen
+from trio_stt.cli.server_options import ServerOptions
 from trio_stt.client import ClientSession, ConnectError, SessionClosed, connect
 from trio_stt.protocol.events import Event, Final, Hello, Resumed
 from trio_stt.server.build import build_server
@@ -116,7 +117,7 @@ async def test_listen_prints_finals(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     async with server(monkeypatch) as url:
         for format_name in ("text", "srt", "jsonl"):
             with trio.fail_after(60):
-                await _listen(url, None, None, Output(format_name), microphone)
+                await _listen(ServerOptions(url=url), None, Output(format_name), microphone)
             out = capsys.readouterr().out
             assert "better" in out.lower(), format_name
             assert ("-->" in out, out.startswith("{")) == (format_name == "srt", format_name == "jsonl")

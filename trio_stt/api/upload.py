@@ -29,9 +29,11 @@ from trio_stt.protocol.commands import Start
 from trio_stt.protocol.openai_errors import error_json, has_openai_errors
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.sound_client import SoundClient, decode_in_thread
+from trio_stt.server.sound_channels import SoundTranscription, open_channels
+from trio_stt.server.sound_client import decode_in_thread
 from trio_stt.server.traffic import OTHER
 from trio_stt.settings import Settings
+from trio_stt.sound.channels import MIX, ChannelChoice
 from trio_stt.sound.reader import Sound, read_sound
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ _NAME = "file"
 class SoundReader(Protocol):
     """Opens a sound, as `read_sound` does."""
 
-    def __call__(self, source: BinaryIO, *, name: str, max_length_s: float | None) -> Sound:
+    def __call__(self, source: BinaryIO, *, name: str, max_length_s: float | None, is_copy: bool) -> Sound:
         """Open it; the source is closed with it, and where this raises."""
 
 
@@ -107,7 +109,7 @@ async def receive_sound(
     try:
         await _store(source, feed, settings.max_upload_bytes)
         finished = finish()
-        opening = partial(read, source, name=_NAME, max_length_s=settings.max_upload_seconds)
+        opening = partial(read, source, name=_NAME, max_length_s=settings.max_upload_seconds, is_copy=True)
         return finished, await decode_in_thread(_NAME, opening)
     except AudioFileError as error:
         raise _unreadable(error) from None
@@ -163,8 +165,9 @@ async def prepare_upload(
     languages: Sequence[str],
     *,
     translate: bool = False,
+    channels: ChannelChoice = MIX,
 ) -> "Upload":
-    """Choose the language of a sound, as soon as the engine is loaded.
+    """Choose the language of a sound, as soon as the engine is loaded, and open its channels.
 
     Args:
         server_state: The server.
@@ -172,9 +175,10 @@ async def prepare_upload(
         settings: For its session.
         languages: As the client wrote them, in order of preference; none takes the server's setting.
         translate: Whether the text is to be English, whatever is spoken.
+        channels: Which are transcribed.
 
     Raises:
-        RequestError: The model can have none of them, or does not translate.
+        RequestError: The model can have none of them, or does not translate; the sound lacks the channel.
     """
     lane = server_state.lanes.lane_for(JobKind.FINAL)
     try:
@@ -188,7 +192,11 @@ async def prepare_upload(
         raise
     language = known.of_request(chosen) or known.in_force or ""
     start = Start(language=chosen or UNSET, translate=translate)
-    return Upload(server_state, sound, settings, start=start, language=language)
+    try:
+        opened = await open_channels(sound, channels)
+    except AudioFileError as error:
+        raise RequestError(400, str(error), param="channels", code="invalid_value") from None
+    return Upload(server_state, opened, settings, start=start, language=language)
 
 
 def _check_translates(engine: EngineInfo | None) -> None:
@@ -207,28 +215,37 @@ class Upload:
 
     Args:
         server_state: The server.
-        sound: The open sound, which is closed at the end.
-        settings: For its session, with what the request chooses.
-        start: What its session is asked for.
+        opened: The open sound, see `open_channels`; it is closed at the end.
+        settings: For its sessions, with what the request chooses.
+        start: What its sessions are asked for.
         language: Code of the language that it is transcribed in; empty if the model detects it.
 
     Attributes:
         language: As given; where the model detects it, that of most utterances so far.
         length_s: Seconds of audio that were read.
+        channels: Number of channels that are transcribed on their own; 1 where they are mixed.
+        warnings: What is wrong with a part of the sound, beside the text.
         stated_length_s: Its length in seconds as the file states it, which may be wrong; None where it states none.
     """
 
     def __init__(
-        self, server_state: ServerState, sound: Sound, settings: Settings, *, start: Start, language: str
+        self,
+        server_state: ServerState,
+        opened: list[tuple[Sound, int | None]],
+        settings: Settings,
+        *,
+        start: Start,
+        language: str,
     ) -> None:
         self.language = language
         self.length_s = 0.0
+        self.channels = len(opened)
+        self.warnings: list[str] = []
+        self.stated_length_s = opened[0][0].length_s
         self._start = start
-        self.stated_length_s = sound.length_s
         self._server_state = server_state
-        self._sound = sound
+        self._opened = opened
         self._settings = settings
-        self._errors: list[str] = []
         self._shows_causes = client_identity(request.scope).may_administer
         self._dialect = _dialect()
 
@@ -255,19 +272,21 @@ class Upload:
                 ((self.language, _),) = detected.most_common(1)
             on_segment(segment)
 
-        client = SoundClient(self._sound, on_segment=pass_on, on_error=self._errors.append, start=self._start)
+        transcription = SoundTranscription(
+            self._opened, on_segment=pass_on, on_error=self.warnings.append, start=self._start
+        )
         try:
-            await client.transcribe(
+            await transcription.run(
                 self._server_state, self._settings, dialect=self._dialect, shows_causes=self._shows_causes
             )
         except (ServerFull, ServerClosing) as error:
             raise _refused(error) from None
-        self.length_s = client.length_s
-        if self._errors and not words:
-            if client.complete:
-                raise RequestError(500, self._errors[0])
-            raise _unreadable(AudioFileError(self._errors[0]))
-        for message in self._errors:
+        self.length_s = transcription.length_s
+        if self.warnings and not words:
+            if transcription.complete:
+                raise RequestError(500, self.warnings[0])
+            raise _unreadable(AudioFileError(self.warnings[0]))
+        for message in self.warnings:
             logger.warning("an upload is transcribed in part: %s", message)
 
 

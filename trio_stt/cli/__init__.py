@@ -18,7 +18,8 @@ from trio_stt.cli.models_options import add_models_arguments
 from trio_stt.cli.options import add_settings, given_settings
 from trio_stt.cli.parser import Parser
 from trio_stt.cli.plan_options import add_plan_arguments
-from trio_stt.cli.transcribe_options import add_transcribe_arguments, subtitle_layout
+from trio_stt.cli.server_options import ServerOptions, server_options
+from trio_stt.cli.transcribe_options import add_transcribe_arguments, remote_server, subtitle_layout
 from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.processes.membership import is_member
 from trio_stt.runtime.packages import install_hint
@@ -95,14 +96,38 @@ def _run(parsed: argparse.Namespace) -> int:
         from trio_stt.cli.listen import listen  # noqa: PLC0415 - see above
 
         return listen(
-            parsed.url, key=parsed.key, language=parsed.language, format_name=parsed.format, device=parsed.device
+            server_options(parsed, parsed.url),
+            language=parsed.language,
+            format_name=parsed.format,
+            device=parsed.device,
         )
     if parsed.command == "completion":
         from shtab import complete  # noqa: PLC0415 - see above
 
         print(complete(_parser(), parsed.shell))
         return 0
-    return keys(parsed) if parsed.command == "keys" else _run_with_settings(parsed)
+    if parsed.command == "keys":
+        return keys(parsed)
+    if parsed.command == "transcribe" and (server := remote_server(parsed, given_settings(parsed))):
+        return _transcribe_remotely(parsed, server)
+    return _run_with_settings(parsed)
+
+
+def _transcribe_remotely(parsed: argparse.Namespace, server: ServerOptions) -> int:
+    from trio_stt.cli.transcribe_remote import transcribe_remotely  # noqa: PLC0415 - see above
+    from trio_stt.protocol.subtitles import SubtitleLayout  # noqa: PLC0415 - see above
+
+    given = given_settings(parsed)
+    return transcribe_remotely(
+        server,
+        files=parsed.files,
+        format_name=parsed.format,
+        target=parsed.output,
+        channels=parsed.channels,
+        layout=SubtitleLayout(**subtitle_layout(parsed)),
+        language=str(given["language"]) if "language" in given else None,
+        prompt=str(given["initial_prompt"]) if "initial_prompt" in given else None,
+    )
 
 
 def _run_with_settings(parsed: argparse.Namespace) -> int:

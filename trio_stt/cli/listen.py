@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import trio
 
 from trio_stt.cli.error_groups import unwrap_errors
+from trio_stt.cli.server_options import ServerOptions
 from trio_stt.client import ClientSession, ConnectError, SessionClosed, connect
 from trio_stt.errors import SettingError
 from trio_stt.protocol.events import Error, Event, Final, Realtime, WarningEvent, encode
@@ -30,9 +31,8 @@ Microphone = Callable[[Callable[[bytes], object]], AbstractContextManager[object
 
 
 def listen(
-    url: str,
+    server: ServerOptions,
     *,
-    key: str | None,
     language: str | None,
     format_name: str,
     device: str | None,
@@ -47,7 +47,7 @@ def listen(
     """
     opened = microphone or _sound_card(device)
     with unwrap_errors(ConnectError, SessionClosed, SettingError):
-        trio.run(_listen, url, key, language, Output(format_name), opened)
+        trio.run(_listen, server, language, Output(format_name), opened)
     return 0
 
 
@@ -83,7 +83,7 @@ class Output:
         return _CLEAR_LINE if self._rewrites else ""
 
 
-async def _listen(url: str, key: str | None, language: str | None, output: Output, microphone: Microphone) -> None:
+async def _listen(server: ServerOptions, language: str | None, output: Output, microphone: Microphone) -> None:
     blocks_in, blocks_out = trio.open_memory_channel[bytes](_QUEUED_BLOCKS)
     token = trio.lowlevel.current_trio_token()
 
@@ -92,7 +92,8 @@ async def _listen(url: str, key: str | None, language: str | None, output: Outpu
         with suppress(trio.WouldBlock, trio.ClosedResourceError, trio.BrokenResourceError):
             blocks_in.send_nowait(block)
 
-    async with connect(url, key=key, rate_hz=RATE_HZ, language=language) as session, trio.open_nursery() as nursery:
+    connection = connect(server.url, key=server.key, rate_hz=RATE_HZ, language=language, ca_file=server.ca_file)
+    async with connection as session, trio.open_nursery() as nursery:
         nursery.start_soon(_end_at_signal, blocks_in)
         nursery.start_soon(_send, blocks_out, session)
         with microphone(

@@ -2,13 +2,15 @@
 
 import argparse
 
+from trio_stt.cli.server_options import add_server_arguments
+
 
 def add_listen_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to the parser of the command."""
     parser.add_argument(
         "url", nargs="?", default="http://127.0.0.1:8010", metavar="URL", help="of the server; default: %(default)s"
     )
-    parser.add_argument("--key", metavar="KEY", help="API key, where the server has keys")
+    add_server_arguments(parser)
     parser.add_argument("--language", metavar="CODE", help="language of the speech; default: the server's")
     parser.add_argument(
         "--format",

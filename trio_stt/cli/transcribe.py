@@ -1,6 +1,6 @@
 """`trio-stt transcribe`: runs sound files through the same session that serves a socket, faster than real time.
 
-It owns the progress bar and what is reported. `transcript_output` writes, `sound_client` reads.
+It owns the progress bar and what is reported. `transcript_output` writes, `sound_channels` reads.
 """
 
 import logging
@@ -11,9 +11,7 @@ from functools import partial
 import trio
 from tqdm import tqdm
 
-from trio_stt.cli.channels import ChannelMerger, chosen_channels
 from trio_stt.cli.error_groups import unwrap_errors
-from trio_stt.cli.transcribe_options import MIX
 from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError
 from trio_stt.protocol.subtitle_lines import SubtitleLayout
@@ -21,8 +19,10 @@ from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.runtime.logging_setup import start_logging
 from trio_stt.server.build import build_server, prepare_process
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.sound_client import SoundClient, decode_in_thread, file_settings
+from trio_stt.server.sound_channels import SoundTranscription, open_channels
+from trio_stt.server.sound_client import decode_in_thread, file_settings
 from trio_stt.settings import Settings
+from trio_stt.sound.channels import MIX, ChannelChoice
 from trio_stt.sound.reader import Sound, read_sound
 from trio_stt.sound.source import open_source, shown_name
 
@@ -36,7 +36,7 @@ def transcribe(
     files: Sequence[str],
     format_name: str,
     target: str | None = None,
-    channels: str | int = MIX,
+    channels: ChannelChoice = MIX,
     layout: SubtitleLayout | None = None,
 ) -> int:
     """Write the transcripts of files to standard output, a file or a folder; return the exit status.
@@ -73,7 +73,7 @@ def _report(message: str) -> None:
 
 
 async def _transcribe_all(
-    server_state: ServerState, files: Sequence[str], output: TranscriptOutput, channels: str | int
+    server_state: ServerState, files: Sequence[str], output: TranscriptOutput, channels: ChannelChoice
 ) -> bool:
     """Transcribe the files in order; return whether all of them are complete.
 
@@ -142,7 +142,9 @@ async def _open(name: str) -> Sound:
     return await decode_in_thread(shown, partial(read_sound, source, name=shown, is_copy=is_copy))
 
 
-async def _transcribe(server_state: ServerState, sound: Sound, output: TranscriptOutput, channels: str | int) -> bool:
+async def _transcribe(
+    server_state: ServerState, sound: Sound, output: TranscriptOutput, channels: ChannelChoice
+) -> bool:
     """Transcribe one sound, or each of its channels in a session of its own; return whether it is complete."""
     complete, spoke = True, False
 
@@ -157,14 +159,11 @@ async def _transcribe(server_state: ServerState, sound: Sound, output: Transcrip
         _report(message)
 
     try:
-        chosen = chosen_channels(sound, channels)
-        sounds = [sound, *[await trio.to_thread.run_sync(sound.again) for _ in chosen[1:]]]
+        opened = await open_channels(sound, channels)
     except AudioFileError as error:
-        sound.close()
         _report(str(error))
         return False
     output.begin(sound.name)
-    merger = ChannelMerger(filter(None, chosen), add)
     with tqdm(
         total=round(sound.length_s, 1) if sound.length_s else None,
         desc=sound.name,
@@ -172,27 +171,8 @@ async def _transcribe(server_state: ServerState, sound: Sound, output: Transcrip
         disable=not sys.stderr.isatty(),
         bar_format=_PROGRESS if sound.length_s else _PROGRESS_WITHOUT_TOTAL,
     ) as progress:
-        clients = [
-            SoundClient(
-                each,
-                on_segment=add if channel is None or len(chosen) == 1 else partial(merger.add, channel),
-                on_error=fail,
-                on_read=progress.update if each is sound else lambda _: None,
-                channel=channel,
-            )
-            for each, channel in zip(sounds, chosen, strict=True)
-        ]
-
-        async def run(client: SoundClient, channel: int | None) -> None:
-            try:
-                await client.transcribe(server_state, server_state.settings)
-            finally:
-                if channel is not None:
-                    merger.end(channel)
-
-        async with trio.open_nursery() as nursery:
-            for client, channel in zip(clients, chosen, strict=True):
-                nursery.start_soon(run, client, channel)
+        transcription = SoundTranscription(opened, on_segment=add, on_error=fail, on_read=progress.update)
+        await transcription.run(server_state, server_state.settings)
     if complete and not spoke:
-        _report(f"{sound.name}: {'no speech was found' if clients[0].length_s else 'contains no audio'}")
+        _report(f"{sound.name}: {'no speech was found' if transcription.length_s else 'contains no audio'}")
     return complete

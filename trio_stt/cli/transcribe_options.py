@@ -1,11 +1,13 @@
 """The arguments of `trio-stt transcribe` that are no settings. It imports nothing that would delay other commands."""
 
 import argparse
+from collections.abc import Mapping
 from functools import partial
 
+from trio_stt.cli.server_options import ServerOptions, add_server_arguments, server_options
 from trio_stt.errors import SettingError
+from trio_stt.sound.channels import MIX, SEPARATE, parse_channels
 
-MIX, SEPARATE = "mix", "separate"
 _SUBTITLES = frozenset(("srt", "vtt"))
 _LAYOUT = ("max_line_width", "max_lines")
 
@@ -13,6 +15,10 @@ _LAYOUT = ("max_line_width", "max_lines")
 def add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them to the parser of the command."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="sound or film file of any kind; - is standard input")
+    parser.add_argument(
+        "--server", metavar="URL", help="send the files to a running server, such as http://HOST:8010, with its models"
+    )
+    add_server_arguments(parser)
     parser.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="default: text")
     parser.add_argument(
         "-o",
@@ -38,6 +44,31 @@ def add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_SENT_SETTINGS = ("language", "initial_prompt")
+"""Settings that a server takes with a file."""
+
+
+def remote_server(parsed: argparse.Namespace, given: Mapping[str, object]) -> ServerOptions | None:
+    """The server to send the files to; None to transcribe them here.
+
+    Args:
+        parsed: The arguments.
+        given: The settings among them, by name.
+
+    Raises:
+        SettingError: An argument has no effect with `--server`, or without it.
+    """
+    if parsed.server is not None:
+        for name in given:
+            if name not in _SENT_SETTINGS:
+                raise SettingError(f"--{name.replace('_', '-')}: has no effect with --server, whose own settings apply")
+        return server_options(parsed, parsed.server)
+    for name in ("key", "key_file", "ca_file"):
+        if getattr(parsed, name) is not None:
+            raise SettingError(f"--{name.replace('_', '-')}: needs --server")
+    return None
+
+
 def subtitle_layout(parsed: argparse.Namespace) -> dict[str, int]:
     """What was given of the layout of subtitles, by the names of `SubtitleLayout`.
 
@@ -51,10 +82,13 @@ def subtitle_layout(parsed: argparse.Namespace) -> dict[str, int]:
 
 
 def _channels(text: str) -> str | int:
-    return text if text in (MIX, SEPARATE) else _number(text, low=1, high=8, others=f"{MIX}, {SEPARATE} or ")
+    try:
+        return parse_channels(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _number(text: str, *, low: int, high: int, others: str = "") -> int:
+def _number(text: str, *, low: int, high: int) -> int:
     if text.isascii() and text.isdecimal() and low <= int(text) <= high:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected {others}{low} to {high}")
+    raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected {low} to {high}")

@@ -11,13 +11,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Self
 
 import anyio
 import msgspec
 from msgspec import UNSET
 
-from trio_stt.client.websocket import ClientWebSocket, ConnectError, SocketLost, open_websocket
+from trio_stt.client.address import ConnectError, trusting
+from trio_stt.client.websocket import ClientWebSocket, SocketLost, open_websocket
 from trio_stt.errors import TrioSttError
 from trio_stt.protocol.events import Error, Event, Flushed, Hello, Resumed, decode
 from trio_stt.protocol.packets import build_packet
@@ -302,6 +304,7 @@ async def connect(
     language: str | None = None,
     prompt: str | None = None,
     interim: bool | None = None,
+    ca_file: str | Path | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[ClientSession]:
     """Open a session for the time of an `async with` block; at its end, the session is closed at once.
@@ -313,7 +316,8 @@ async def connect(
         language: Of the speech; None for the server's setting.
         prompt: Primes the models; None for the server's setting.
         interim: Whether partials are made; None for the server's setting.
-        ssl_context: For TLS; None verifies the certificate by the system's authorities.
+        ca_file: For TLS: a PEM file with the authorities to trust; None for the system's.
+        ssl_context: For TLS, instead of `ca_file`.
 
     Raises:
         ConnectError: The server cannot be reached, or rejects the connection.
@@ -321,7 +325,7 @@ async def connect(
     given = {"language": language, "prompt": prompt, "interim": interim}
     chosen = {name: value for name, value in given.items() if value is not None}
     start = msgspec.json.encode({"type": "start", **chosen}).decode()
-    open_socket = partial(open_websocket, url, key=key, ssl_context=ssl_context)
+    open_socket = partial(open_websocket, url, key=key, ssl_context=ssl_context or trusting(ca_file))
     session = ClientSession(open_socket, rate_hz=rate_hz, start=start)
     await session.open()
     failure: Exception | None = None

@@ -1,7 +1,6 @@
 """A WebSocket client on anyio and wsproto, for one connection. It knows no message of the protocol."""
 
 import ssl
-from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import ByteStream
@@ -18,16 +17,11 @@ from wsproto.events import (
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from trio_stt.errors import TrioSttError
+from trio_stt.client.address import ConnectError, parse_address
 
 _PATH = "/ws/transcribe"
-_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _UNAUTHORIZED = 401
 _LOST = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, RemoteProtocolError)
-
-
-class ConnectError(TrioSttError):
-    """The server cannot be reached, or rejects the connection."""
 
 
 class SocketLost(Exception):  # noqa: N818 - the usual end of a connection, not a fault
@@ -129,28 +123,14 @@ async def open_websocket(url: str, *, key: str | None, ssl_context: ssl.SSLConte
     Raises:
         ConnectError: The URL is wrong, there is no server, or it rejects the connection.
     """
-    parts = urlsplit(url if "//" in url else f"http://{url}")
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ConnectError(f"{url} is not the address of a server; expected http://HOST:PORT or https://HOST:PORT")
-    is_encrypted = parts.scheme in ("https", "wss")
-    path = parts.path.rstrip("/")
-    try:
-        port = parts.port or _PORTS[parts.scheme]
-        if is_encrypted:
-            context = ssl_context or ssl.create_default_context()
-            stream: ByteStream = await anyio.connect_tcp(
-                parts.hostname, port, ssl_context=context, tls_standard_compatible=False
-            )
-        else:
-            stream = await anyio.connect_tcp(parts.hostname, port)
-    except (OSError, ValueError) as error:
-        raise ConnectError(f"cannot connect to {url}: {error}") from error
+    address = parse_address(url, _PATH)
+    stream = await address.connect(ssl_context)
     connection = WSConnection(ConnectionType.CLIENT)
     headers = [(b"Authorization", f"Bearer {key}".encode())] if key else []
-    target = path if path.endswith(_PATH) else path + _PATH
     socket = ClientWebSocket(stream, connection)
     try:
-        await stream.send(connection.send(Request(host=parts.netloc, target=target, extra_headers=headers)))
+        request = Request(host=address.authority, target=address.path + _PATH, extra_headers=headers)
+        await stream.send(connection.send(request))
         while not socket._received:  # noqa: SLF001 - its own module
             await socket._read()  # noqa: SLF001 - likewise
     except (SocketLost, *_LOST) as error:

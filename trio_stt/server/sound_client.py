@@ -1,6 +1,6 @@
-"""A client in this process: sends a sound file to a session, faster than real time, and passes on its segments.
+"""A client in this process: sends one channel of a sound to a session, faster than real time; passes on its segments.
 
-For `trio-stt transcribe` and uploads. It owns the pace: no more is read than the lanes keep up with.
+For `sound_channels`. It owns the pace: no more is read than the lanes keep up with.
 """
 
 from collections import deque
@@ -12,13 +12,12 @@ import numpy as np
 import trio
 from numpy.typing import NDArray
 
-from trio_stt.errors import AudioFileError, ServerClosing
+from trio_stt.errors import AudioFileError
 from trio_stt.protocol.commands import Command, Start
 from trio_stt.protocol.events import Error, Final, decode
 from trio_stt.protocol.packets import build_packet
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.server.server_state import ServerState
-from trio_stt.server.traffic import NATIVE
 from trio_stt.session.connection import CloseReason, ConnectionClosed, Message
 from trio_stt.session.session import Session
 from trio_stt.settings import Settings
@@ -80,22 +79,20 @@ class SoundClient:
         self._reading = self._started = self._decoding = self._over = False
 
     async def transcribe(
-        self, server_state: ServerState, settings: Settings, *, dialect: str = NATIVE, shows_causes: bool = True
-    ) -> None:
+        self, server_state: ServerState, settings: Settings, session_id: str, *, shows_causes: bool = True
+    ) -> bool:
         """Transcribe the whole sound in a session of its own.
 
         Args:
             server_state: Of the server.
             settings: For the session, see `file_settings`.
-            dialect: Of the client.
+            session_id: From `ServerState.reserve`. The place is given up at the end.
             shows_causes: Whether the client may read why an engine failed.
 
-        Raises:
-            ServerFull: There is no place for a session.
-            ServerClosing: The server shuts down.
+        Returns:
+            False where the server shut down before the end.
         """
         self._max_backlog_s = min(_MAX_BACKLOG_S, settings.max_backlog_seconds)
-        session_id = server_state.reserve(dialect)
         try:
             self._session = Session(
                 session_id=session_id,
@@ -110,12 +107,15 @@ class SoundClient:
                 nursery.start_soon(self._session.run)
                 reason = await self._session.serve_connection(self)
         finally:
-            self._over = True  # before the look at `_decoding`: one of both threads closes it, or both do
-            if not self._decoding:  # otherwise a thread that was left behind still decodes it
-                self._sound.close()
+            self.close()
             server_state.leave(session_id)
-        if reason is CloseReason.SHUTDOWN:
-            raise ServerClosing("the server is shutting down")
+        return reason is not CloseReason.SHUTDOWN
+
+    def close(self) -> None:
+        """Close the sound."""
+        self._over = True  # before the look at `_decoding`: one of both threads closes it, or both do
+        if not self._decoding:  # otherwise a thread that was left behind still decodes it
+            self._sound.close()
 
     async def receive(self) -> Message:
         """Return `start`, the sound's packets and `stop`, then wait for the last final and raise ConnectionClosed."""

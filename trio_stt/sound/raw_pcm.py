@@ -40,8 +40,15 @@ class PcmDecoder:
         """Do nothing: the file is the sound's."""
 
 
-def read_pcm(source: BinaryIO, *, name: str, max_length_s: float | None = None, rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
+def read_pcm(
+    source: BinaryIO,
+    *,
+    name: str,
+    max_length_s: float | None = None,
+    is_copy: bool = False,
+    rate_hz: int = SAMPLE_RATE_HZ,
+) -> Sound:
     """Read PCM samples from a file that is open, from its start; see `read_sound`."""
     source.seek(0)
     decoder = PcmDecoder(source, rate_hz)
-    return Sound(name=name, source=source, decoder=decoder, max_length_s=max_length_s, is_copy=False)
+    return Sound(name=name, source=source, decoder=decoder, max_length_s=max_length_s, is_copy=is_copy)

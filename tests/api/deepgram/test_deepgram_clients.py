@@ -1,5 +1,6 @@
 """Deepgram's own Python client, unmodified, against a real server; and handshakes and disconnects it cannot make."""
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -188,6 +189,17 @@ class TestFiles:
                 request_options={"additional_query_parameters": {"sample_rate": rate_hz}},
             )
             assert word_error_rate(sentence[1], answer.results.channels[0].alternatives[0].transcript) < 0.2
+
+    def test_each_channel_has_its_own_transcript(self, client: DeepgramClient, sentence: tuple[Path, str]) -> None:
+        samples, rate_hz = samples_of(sentence[0])
+        file = io.BytesIO()
+        late = np.concatenate([np.zeros(rate_hz, samples.dtype), samples[:-rate_hz]])
+        soundfile.write(file, np.stack([late * 0, late, samples], axis=1), rate_hz, format="WAV")
+        answer = client.listen.v1.media.transcribe_file(request=file.getvalue(), multichannel=True, utterances=True)
+        silent, _, spoken = [channel.alternatives[0] for channel in answer.results.channels]
+        assert (answer.metadata.channels, silent.transcript, silent.words) == (3, "", [])
+        assert word_error_rate(sentence[1], spoken.transcript) < 0.2
+        assert [each.channel for each in answer.results.utterances] == [2, 1]
 
     def test_errors(self, client: DeepgramClient) -> None:
         with pytest.raises(ApiError) as no_sound:

@@ -19,7 +19,7 @@ class FileMetadata(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     created: str
     duration: float
-    channels: int = 1
+    channels: int
     models: list[str]
     model_info: dict[str, ModelInfo]
 
@@ -58,7 +58,7 @@ class FileAlternative(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class FileChannel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The only channel, with its only alternative."""
+    """One channel, or all of them mixed, with its only alternative."""
 
     alternatives: list[FileAlternative]
     detected_language: str | None = None
@@ -66,12 +66,12 @@ class FileChannel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Utterance(msgspec.Struct, frozen=True, kw_only=True):
-    """One utterance; times in seconds, confidence from 0 to 1."""
+    """One utterance; times in seconds, confidence from 0 to 1, its channel from 0."""
 
     start: float
     end: float
     confidence: float
-    channel: int = 0
+    channel: int
     transcript: str
     words: list[Word]
     id: str
@@ -100,6 +100,7 @@ def file_answer(
     sha256: str,
     duration_s: float,
     language: str,
+    channels: int = 1,
 ) -> bytes:
     """The body of the answer.
 
@@ -111,23 +112,10 @@ def file_answer(
         sha256: Of the body, in hexadecimal digits.
         duration_s: Length of the sound in seconds.
         language: Code of the language, where it is known.
+        channels: How many were transcribed on their own; 1 where they were mixed.
     """
     spoken = [alternative(segment) for segment in segments]
-    words = [word for each in spoken for word in each.words]
-    text = joined(each.transcript for each in spoken)
-    knows_language = options.detect_language and bool(language)
-    channel = FileChannel(
-        alternatives=[
-            FileAlternative(
-                transcript=text,
-                confidence=confidence_of(words),
-                words=words,
-                paragraphs=_paragraphs(segments, spoken) if options.paragraphs else None,
-            )
-        ],
-        detected_language=language if knows_language else None,
-        language_confidence=1.0 if knows_language else None,
-    )
+    known_language = language if options.detect_language and language else None
     return msgspec.json.encode(
         FileAnswer(
             metadata=FileMetadata(
@@ -135,14 +123,39 @@ def file_answer(
                 sha256=sha256,
                 created=created,
                 duration=exact_s(duration_s),
+                channels=channels,
                 models=[metadata.model_uuid],
                 model_info={metadata.model_uuid: metadata.model_info},
             ),
             results=FileResults(
-                channels=[channel],
+                channels=[
+                    _channel([s for s in segments if _index(s) == index], options, known_language)
+                    for index in range(channels)
+                ],
                 utterances=_utterances(segments, spoken, metadata.request_id) if options.utterances else None,
             ),
         )
+    )
+
+
+def _index(segment: SpokenSegment) -> int:
+    """Number of the channel of an utterance, from 0."""
+    return (segment.channel or 1) - 1
+
+
+def _channel(segments: Sequence[SpokenSegment], options: ListenOptions, language: str | None) -> FileChannel:
+    spoken = [alternative(segment) for segment in segments]
+    words = [word for each in spoken for word in each.words]
+    transcript = FileAlternative(
+        transcript=joined(each.transcript for each in spoken),
+        confidence=confidence_of(words),
+        words=words,
+        paragraphs=_paragraphs(segments, spoken) if options.paragraphs else None,
+    )
+    return FileChannel(
+        alternatives=[transcript],
+        detected_language=language,
+        language_confidence=1.0 if language else None,
     )
 
 
@@ -152,6 +165,7 @@ def _utterances(segments: Sequence[SpokenSegment], spoken: Sequence[Alternative]
             start=exact_s(segment.start),
             end=exact_s(segment.end),
             confidence=each.confidence,
+            channel=_index(segment),
             transcript=each.transcript,
             words=each.words,
             id=f"{request_id}-{segment.segment_id}",

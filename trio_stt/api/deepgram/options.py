@@ -48,7 +48,8 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True):
         language: As the client wrote it; empty if the server's setting applies.
         encoding: See `Encoding`.
         sample_rate_hz: Of raw audio; 0 where the decoder finds it.
-        channels: Of raw audio; several are mixed down.
+        channels: Of raw audio; several are mixed down, unless `multichannel` is set.
+        multichannel: Whether each channel is transcribed on its own.
         interim_results: Whether partials are sent.
         endpointing_ms: Silence that ends an utterance; None for the server's own setting.
         tells_speech_final: Whether `speech_final` says that silence ended an utterance.
@@ -65,6 +66,7 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True):
     encoding: Encoding = Encoding.CONTAINER
     sample_rate_hz: int = 0
     channels: int = 1
+    multichannel: bool = False
     interim_results: bool = False
     endpointing_ms: int | None = None
     tells_speech_final: bool = True
@@ -101,8 +103,9 @@ def parse_options(query: Mapping[str, Sequence[str]], *, live: bool = True) -> L
         raise _refused("callback", "this server calls no address")
     encoding, sample_rate_hz = _encoding(last, live=live)
     channels = _integer("channels", last("channels") or "1", 1, MAX_CHANNELS)
-    if boolean("multichannel") and channels > 1:
-        raise _refused("multichannel", "channels are mixed down by this server: leave it out")
+    multichannel = boolean("multichannel")
+    if live and multichannel and channels > 1:
+        raise _refused("multichannel", "live channels are mixed down by this server: leave it out")
     endpointing = last("endpointing").lower()
     tells_speech_final = not endpointing or endpointing not in _FALSE
     utterance_end = last("utterance_end_ms").lower()
@@ -113,6 +116,7 @@ def parse_options(query: Mapping[str, Sequence[str]], *, live: bool = True) -> L
         encoding=encoding,
         sample_rate_hz=sample_rate_hz,
         channels=channels,
+        multichannel=multichannel,
         interim_results=boolean("interim_results"),
         endpointing_ms=_integer("endpointing", endpointing, 0, _MAX_MS)
         if tells_speech_final and endpointing not in {"", "true"}

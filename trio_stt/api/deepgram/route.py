@@ -26,6 +26,7 @@ from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.sound_client import file_settings
 from trio_stt.settings import Settings
+from trio_stt.sound.channels import MIX, SEPARATE
 
 _FULL_STATUS = 503
 """Clients try again after a 5xx; after a 4xx, Pipecat and LiveKit give up for good."""
@@ -65,7 +66,11 @@ def listen_routes(server_state: ServerState) -> Blueprint:
         with place(server_state):
             _, sound = await receive_sound(server_state, file.feed, lambda: None)
             upload = await prepare_upload(
-                server_state, sound, file_settings(_with_terms(settings, options)), _languages(options)
+                server_state,
+                sound,
+                file_settings(_with_terms(settings, options)),
+                _languages(options),
+                channels=SEPARATE if options.multichannel else MIX,
             )
         segments = await upload.segments()
         body = file_answer(
@@ -76,6 +81,7 @@ def listen_routes(server_state: ServerState) -> Blueprint:
             sha256=file.sha256,
             duration_s=upload.length_s,
             language=upload.language,
+            channels=upload.channels,
         )
         response = Response(body, mimetype="application/json")
         response.timeout = None

@@ -10,8 +10,9 @@ from msgspec import UNSET, UnsetType
 from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
 from trio_stt.protocol.openai_errors import ErrorBody
 from trio_stt.protocol.scripts import joined, space_between
+from trio_stt.protocol.segment import Piece
 from trio_stt.protocol.subtitles import as_srt, as_vtt
-from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.protocol.transcript_formats import SpokenSegment, as_text
 from trio_stt.protocol.word_times import words_of
 
 
@@ -65,7 +66,8 @@ class WhisperWord(msgspec.Struct, frozen=True):
 class WhisperSegment(msgspec.Struct, frozen=True, kw_only=True):
     """A segment with Whisper's ten fields; clients filter hallucinations by the last three of them.
 
-    `words` is for the clients of whisper-asr-webservice that ask for them.
+    `words` is for the clients of whisper-asr-webservice that ask for them. `channel` is there where each channel is
+    transcribed on its own.
     """
 
     id: int
@@ -79,6 +81,7 @@ class WhisperSegment(msgspec.Struct, frozen=True, kw_only=True):
     compression_ratio: float
     no_speech_prob: float = 0.0
     words: Sequence[WhisperWord] | UnsetType = UNSET
+    channel: int | UnsetType = UNSET
 
 
 class VerboseTranscription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,8 +99,9 @@ class VerboseTranscription(msgspec.Struct, frozen=True, kw_only=True, omit_defau
 class TextDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.text.delta"):
     """The text of one more utterance; the deltas of a stream joined are its text.
 
-    With `verbose_json`, which OpenAI does not stream, `start` and `end` are its times in seconds, and `duration` is the
-    length that the file states.
+    With `verbose_json`, which OpenAI does not stream, `start` and `end` are its times in seconds, `duration` is the
+    length that the file states, `pieces` are its words or phrases if the engine gives times, and `channel` is its
+    channel where each is transcribed on its own.
     """
 
     delta: str
@@ -105,13 +109,21 @@ class TextDelta(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript
     start: float | None = None
     end: float | None = None
     duration: float | None = None
+    pieces: tuple[Piece, ...] = ()
+    channel: int | None = None
 
 
 class TextDone(msgspec.Struct, frozen=True, omit_defaults=True, tag="transcript.text.done"):
-    """The end of a stream."""
+    """The end of a stream.
+
+    With `verbose_json`, `duration` is the length of the sound in seconds, and `warnings` says what could not be read or
+    transcribed.
+    """
 
     text: str
     logprobs: list[Logprob] | None = None
+    duration: float | None = None
+    warnings: list[str] = []
 
 
 def joined_text(segments: Sequence[SpokenSegment]) -> str:
@@ -132,7 +144,9 @@ def body(
     """
     match request.response_format:
         case ResponseFormat.TEXT:
-            return f"{joined_text(segments)}\n".encode(), "text/plain; charset=utf-8"
+            has_channels = any(segment.channel is not None for segment in segments)
+            text = as_text(segments) if has_channels else f"{joined_text(segments)}\n"
+            return text.encode(), "text/plain; charset=utf-8"
         case ResponseFormat.SRT:
             return as_srt(segments).encode(), "text/plain; charset=utf-8"
         case ResponseFormat.VTT:
@@ -212,4 +226,5 @@ def _segment(number: int, segment: SpokenSegment) -> WhisperSegment:
         text=f" {segment.text}",
         avg_logprob=sum(map(_log, confidences)) / len(confidences) if confidences else 0.0,
         compression_ratio=round(len(text) / len(zlib.compress(text)), 3) if text else 0.0,
+        channel=UNSET if segment.channel is None else segment.channel,
     )

@@ -40,7 +40,14 @@ async def receive_upload(
     with place(server_state):
         wanted, sound = await receive_sound(server_state, form.feed, lambda: parse(form.finish()), read)
         settings = _session_settings(server_state.settings, wanted)
-        return wanted, await prepare_upload(server_state, sound, settings, wanted.languages, translate=wanted.translate)
+        return wanted, await prepare_upload(
+            server_state,
+            sound,
+            settings,
+            wanted.languages,
+            translate=wanted.translate,
+            channels=wanted.channels,
+        )
 
 
 def _session_settings(settings: Settings, wanted: TranscriptionRequest) -> Settings:

@@ -129,6 +129,8 @@ class _EventStream(ResponseBody):
                     start=round(segment.start, 3),
                     end=round(segment.end, 3),
                     duration=self._upload.stated_length_s,
+                    pieces=segment.pieces,
+                    channel=segment.channel,
                 )
             self._events_in.send_nowait(sse(delta))
 
@@ -139,6 +141,9 @@ class _EventStream(ResponseBody):
                 self._events_in.send_nowait(sse(error.body))
             else:
                 done = TextDone(text=joined_text(segments), logprobs=logprobs(segments) if with_logprobs else None)
+                if self._with_times:
+                    length_s, warnings = round(self._upload.length_s, 3), self._upload.warnings
+                    done = msgspec.structs.replace(done, duration=length_s, warnings=warnings)
                 self._events_in.send_nowait(sse(done))
 
     async def _keep_alive(self) -> None:

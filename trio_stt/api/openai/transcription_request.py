@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from trio_stt.api.request_error import RequestError
+from trio_stt.sound.channels import MIX, ChannelChoice, parse_channels
 
 _MAX_SILENCE_MS = 10_000.0
 _MAX_PADDING_MS = 10_000.0
@@ -50,6 +51,7 @@ class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
         stream: Whether the answer is a stream of events.
         chunking: How the sound is cut.
         translate: Whether the text is to be translated to English.
+        channels: Which channels of the sound are transcribed; not OpenAI's.
     """
 
     model: str = ""
@@ -62,6 +64,7 @@ class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
     chunking: Chunking = Chunking()
     translate: bool = False
+    channels: ChannelChoice = MIX
 
 
 def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
@@ -90,6 +93,7 @@ def parse_request(fields: Mapping[str, Sequence[str]]) -> TranscriptionRequest:
         with_logprobs="logprobs" in _all(fields, "include"),
         stream=boolean(last(fields, "stream"), "stream"),
         chunking=_chunking(fields),
+        channels=_channels(last(fields, "channels")),
     )
 
 
@@ -148,6 +152,13 @@ def boolean(value: str, param: str) -> bool:
         case "true" | "1":
             return True
     raise RequestError(400, f"{param}: must be true or false, not {value[:100]!r}", param=param, code="invalid_value")
+
+
+def _channels(value: str) -> ChannelChoice:
+    try:
+        return parse_channels(value or MIX)
+    except ValueError as error:
+        raise RequestError(400, f"channels: {error}", param="channels", code="invalid_value") from None
 
 
 def _number(value: str | float, param: str, greatest: float) -> float:

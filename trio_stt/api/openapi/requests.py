@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from trio_stt.api.openai.transcription_request import ResponseFormat
 from trio_stt.api.whisper.asr_request import Output
 from trio_stt.dsp.kernels import MAX_CHANNELS
+from trio_stt.sound.channels import MAX_CHANNEL
 
 Sound = Annotated[
     str,
@@ -27,6 +28,10 @@ _Model = Annotated[str, Meta(description="Any name means the loaded model.")]
 _Prompt = Annotated[str, Meta(description="For engines that take a prompt.")]
 _Terms = Annotated[list[str], Meta(description="Words for the prompt.")]
 _Temperature = Annotated[float, Meta(ge=0, le=1, description="Without effect: engines decode deterministically.")]
+_Channels = Annotated[
+    Literal["mix", "separate"] | Annotated[int, Meta(ge=1, le=MAX_CHANNEL)],
+    Meta(description="Of stereo and more: mix them, take each as a speaker of its own, or take one. Not OpenAI's."),
+]
 _Granularities = Annotated[list[Literal["word", "segment"]], Meta(description="With `verbose_json`.")]
 
 
@@ -65,6 +70,8 @@ class TranslationForm(msgspec.Struct, kw_only=True):
 
 class TranscriptionForm(TranslationForm, kw_only=True):
     """The form of a transcription; other fields are ignored."""
+
+    channels: _Channels = "mix"
 
     language: _Language | UnsetType = UNSET
     languages: _Languages | UnsetType = msgspec.field(name="languages[]", default=UNSET)
@@ -108,6 +115,7 @@ class ListenQuery(msgspec.Struct, kw_only=True):
     ) = UNSET
     sample_rate: Annotated[int, Meta(ge=8_000, le=48_000, description="Of such samples, in Hz.")] | UnsetType = UNSET
     channels: Annotated[int, Meta(ge=1, le=MAX_CHANNELS, description="Of such samples; mixed down.")] = 1
+    multichannel: Annotated[bool, Meta(description="Transcribe each channel on its own.")] = False
     keyterm: _Terms | UnsetType = UNSET
     utterances: bool = False
     paragraphs: bool = False
