@@ -115,7 +115,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _transcribe_remotely(parsed: argparse.Namespace, server: ServerOptions) -> int:
     from trio_stt.cli.transcribe_remote import transcribe_remotely  # noqa: PLC0415 - see above
-    from trio_stt.protocol.subtitles import SubtitleLayout  # noqa: PLC0415 - see above
+    from trio_stt.protocol.subtitle_lines import SubtitleLayout  # noqa: PLC0415 - see above
 
     given = given_settings(parsed)
     return transcribe_remotely(

@@ -15,7 +15,7 @@ from trio_stt.cli.server_options import ServerOptions
 from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
 from trio_stt.client import ConnectError, Transcription, UploadRefused, transcribe
 from trio_stt.errors import AudioFileError, SettingError
-from trio_stt.protocol.subtitles import SubtitleLayout
+from trio_stt.protocol.subtitle_lines import SubtitleLayout
 from trio_stt.protocol.transcript_formats import SpokenSegment
 from trio_stt.sound.channels import MIX, ChannelChoice
 from trio_stt.sound.source import open_source, shown_name
