@@ -24,8 +24,9 @@ from trio_stt.hypercorn_adapter.replacements import HostHooks, install_replaceme
 from trio_stt.hypercorn_adapter.verification import verify_replacements
 from trio_stt.hypercorn_adapter.websocket_limits import WebSocketLimits
 from trio_stt.lanes.job import JobKind
-from trio_stt.processes.counts import SINGLE_PROCESS
+from trio_stt.processes.counts import SINGLE_PROCESS, ProcessCounts
 from trio_stt.processes.membership import Membership, take_membership
+from trio_stt.processes.peers import NO_PEERS, Peers, ProcessPeers
 from trio_stt.processes.shared_table import SharedTable
 from trio_stt.processes.supervisor_link import SupervisorLink
 from trio_stt.runtime.logging_setup import start_logging
@@ -59,8 +60,12 @@ def serve(settings: Settings) -> int:
     config = ServerConfig()
     config.use_certificate(settings)
     fetch_wake_words(settings)
-    counts = SINGLE_PROCESS if membership is None else SharedTable.of(membership)
-    server_state = build_server(settings, counts)
+    counts: ProcessCounts = SINGLE_PROCESS
+    peers: Peers = NO_PEERS
+    if membership is not None:
+        counts = table = SharedTable.of(membership)
+        peers = ProcessPeers(membership, table)
+    server_state = build_server(settings, counts, peers)
     install_replacements(
         HostHooks(
             websocket_limits=lambda: WebSocketLimits.of(server_state.settings),
@@ -105,7 +110,7 @@ async def _serve(server_state: ServerState, config: ServerConfig, membership: Me
         watch.start_soon(_watch_sighup, config)
         if link is not None:
             watch.start_soon(link.report_alive, lambda: restart_reason(server_state) is None)
-            watch.start_soon(link.follow, stop.set, stop_now.set)
+            watch.start_soon(link.follow, server_state.hand_over, stop.set, stop_now.set)
         async with trio.open_nursery() as nursery:
             # Cancelling the scope of a nursery that has closed does nothing.
             watch.start_soon(_cancel_at, stop_now, nursery.cancel_scope)  # noqa: ASYNC111

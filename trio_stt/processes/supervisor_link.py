@@ -39,10 +39,13 @@ class SupervisorLink:
             self._send(FromProcess.ALIVE if is_useful() else FromProcess.USELESS)
             await trio.sleep(_INTERVAL_S)
 
-    async def follow(self, drain: Callable[[], object], end: Callable[[], object]) -> None:
+    async def follow(
+        self, hand_over: Callable[[], object], drain: Callable[[], object], end: Callable[[], object]
+    ) -> None:
         """Follow the supervisor until it is gone, which is a request to drain.
 
         Args:
+            hand_over: Called when this process is replaced, before `drain`; it accepts no connections any more.
             drain: Called for a request to drain; may be called several times.
             end: Called for a request to end at once.
         """
@@ -56,6 +59,7 @@ class SupervisorLink:
                 received = b""
             if ToProcess.HAND_OVER.encode() in received:
                 self._stop_accepting()
+                hand_over()
             drain()
             if ToProcess.END.encode() in received:
                 end()

@@ -34,6 +34,7 @@ from trio_stt.models.cache import ModelCache, default_root
 from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.models.wake_word_models import OPENWAKEWORD
 from trio_stt.processes.counts import SINGLE_PROCESS, ProcessCounts
+from trio_stt.processes.peers import NO_PEERS, Peers
 from trio_stt.runtime.cpus import usable_cores
 from trio_stt.runtime.packages import install_command
 from trio_stt.server.lane_executors import LaneExecutors, cpus_of
@@ -68,12 +69,13 @@ class LanePlan:
     executor: str
 
 
-def build_server(settings: Settings, counts: ProcessCounts = SINGLE_PROCESS) -> ServerState:
+def build_server(settings: Settings, counts: ProcessCounts = SINGLE_PROCESS, peers: Peers = NO_PEERS) -> ServerState:
     """Build everything that sessions share; nothing runs yet.
 
     Args:
         settings: At the start.
         counts: What the other processes of the server have.
+        peers: The other processes of the server.
 
     Raises:
         SettingError: An engine or a wake word is unknown, or cannot be what the settings ask for; or the folder for
@@ -113,6 +115,7 @@ def build_server(settings: Settings, counts: ProcessCounts = SINGLE_PROCESS) -> 
         turn_judge=turn_judge,
         archive=_archive(settings),
         counts=counts,
+        peers=peers,
     )
     return server_state
 

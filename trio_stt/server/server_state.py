@@ -15,6 +15,7 @@ from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.lanes.scheduler import Lanes
 from trio_stt.processes.counts import SINGLE_PROCESS, Count, ProcessCounts
+from trio_stt.processes.peers import NO_PEERS, Peers
 from trio_stt.protocol.reports import (
     ConfigReport,
     ConfigUpdateReport,
@@ -47,6 +48,7 @@ class ServerState:
         turn_judge: Judges by its sound whether a talker is done.
         archive: Records sessions, where `record` is set.
         counts: What the other processes of the server have, for limits that hold for all.
+        peers: The other processes of the server.
 
     Attributes:
         settings: In force. Frozen and replaced as a whole, so that a session keeps those that it began with.
@@ -56,6 +58,7 @@ class ServerState:
         registry: All sessions.
         traffic: What the clients of each dialect did so far.
         counts: What the other processes of the server have.
+        peers: The other processes of the server.
     """
 
     def __init__(
@@ -68,13 +71,15 @@ class ServerState:
         turn_judge: TurnJudge | None = None,
         archive: RecordingArchive | None = None,
         counts: ProcessCounts = SINGLE_PROCESS,
+        peers: Peers = NO_PEERS,
     ) -> None:
         self.settings = settings
         self.shown_settings = public_settings(settings)
         self.lanes = lanes
         self.archive = archive
-        self.registry = SessionRegistry(lambda: self.settings.max_sessions, counts)
+        self.registry = SessionRegistry(lambda: self.settings.max_sessions, counts, peers)
         self.counts = counts
+        self.peers = peers
         self.traffic = Traffic()
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
@@ -90,6 +95,7 @@ class ServerState:
             try:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(self.lanes.run)
+                    await nursery.start(self.peers.run)
                     self._nursery = nursery
                     task_status.started()
             finally:
@@ -164,6 +170,10 @@ class ServerState:
         self.traffic.leave(session_id, self.registry.sessions.get(session_id))
         self.registry.remove(session_id)
         self.release_speaker(session_id)
+
+    def hand_over(self) -> None:
+        """Let clients that are connected here for sessions of other processes resume through another one."""
+        self.registry.peer_sessions.abort_all()
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new sessions, let the others deliver what is pending within `grace_s` seconds, and end them."""

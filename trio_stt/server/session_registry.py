@@ -8,11 +8,13 @@ import trio
 
 from trio_stt.errors import ResumeError, ServerClosing, ServerFull
 from trio_stt.processes.counts import SINGLE_PROCESS, Count, ProcessCounts
+from trio_stt.processes.peers import NO_PEERS, Peers
 from trio_stt.protocol.commands import Resume
+from trio_stt.server.peer_sessions import PeerSessions
 from trio_stt.server.stagger import Stagger
 from trio_stt.session.connection import CloseReason
 from trio_stt.session.connections import NO_SUCH_SESSION
-from trio_stt.session.host import SessionHandle
+from trio_stt.session.host import ResumableSession, SessionHandle
 
 MAX_NEVER_ACTIVE = 16
 """Disconnected sessions that are kept although their client never sent a message. The message may have been lost with
@@ -32,11 +34,18 @@ class SessionRegistry:
     Args:
         max_sessions: Returns the setting in force.
         counts: What the other processes of the server have.
+        peers: The other processes.
+
+    Attributes:
+        peer_sessions: Sessions of others whose client is connected here.
     """
 
-    def __init__(self, max_sessions: Callable[[], int], counts: ProcessCounts = SINGLE_PROCESS) -> None:
+    def __init__(
+        self, max_sessions: Callable[[], int], counts: ProcessCounts = SINGLE_PROCESS, peers: Peers = NO_PEERS
+    ) -> None:
         self._max_sessions = max_sessions
         self._counts = counts
+        self.peer_sessions = PeerSessions(peers, self)
         self._sessions: dict[str, SessionHandle] = {}
         self._reserved: set[str] = set()
         self._disconnected: dict[str, SessionHandle] = {}  # longest disconnected first
@@ -105,15 +114,28 @@ class SessionRegistry:
         self._publish()
         self._removed.set()
 
-    def find(self, resume: Resume, *, other_than: str) -> SessionHandle:
-        """The session that a `resume` names; its grace period starts again.
+    async def find(self, resume: Resume, *, other_than: str) -> ResumableSession:
+        """The session that a `resume` names, in whichever process; its grace period starts again.
 
         Raises:
             ResumeError: No session has this token, or it is the asking session's own.
         """
         session_id = resume.token.partition(".")[0]
-        session = self._sessions.get(session_id)
-        if session is None or session_id == other_than:
+        if session_id == other_than:
+            raise ResumeError(NO_SUCH_SESSION)
+        prefix = self._counts.session_prefix
+        if session_id.startswith(prefix):
+            return self.find_own(resume)
+        return await self.peer_sessions.find(resume)
+
+    def find_own(self, resume: Resume) -> SessionHandle:
+        """The session of this process that a `resume` names; its grace period starts again.
+
+        Raises:
+            ResumeError: No session of this process has this token.
+        """
+        session = self._sessions.get(resume.token.partition(".")[0])
+        if session is None:
             raise ResumeError(NO_SUCH_SESSION)
         session.extend_grace(resume)
         return session
@@ -154,6 +176,8 @@ class SessionRegistry:
     async def drain(self, grace_s: float) -> None:
         """Refuse new sessions, let the others deliver what is pending, and end them.
 
+        Clients of other processes' sessions are waited for, because those processes may drain at the same time.
+
         Args:
             grace_s: Seconds after which the rest is terminated.
         """
@@ -162,6 +186,7 @@ class SessionRegistry:
             async with trio.open_nursery() as nursery:
                 for session in self._sessions.values():
                     nursery.start_soon(session.drain)
+                nursery.start_soon(self.peer_sessions.wait_none)
         for session in list(self._sessions.values()):
             session.terminate(CloseReason.SHUTDOWN)
         with trio.move_on_after(_LAST_SENDS_S):

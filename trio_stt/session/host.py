@@ -16,8 +16,15 @@ from trio_stt.settings import Settings
 from trio_stt.speech.pipeline import Detector
 
 
-class SessionHandle(Protocol):
-    """A session, as its server and a resuming connection see it."""
+class ResumableSession(Protocol):
+    """A session, as a resuming connection sees it; it may be in another process of the server."""
+
+    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
+        """Serve the client over this connection."""
+
+
+class SessionHandle(ResumableSession, Protocol):
+    """A session, as its server sees it."""
 
     @property
     def session_id(self) -> str:
@@ -29,9 +36,6 @@ class SessionHandle(Protocol):
 
     async def run(self) -> None:
         """Run the session until it ends."""
-
-    async def serve_connection(self, connection: Connection, resume: Resume | None = None) -> CloseReason | None:
-        """Serve the client over this connection."""
 
     def extend_grace(self, resume: Resume) -> None:
         """Restart the grace period of a client that is reconnecting.
@@ -64,11 +68,18 @@ class Registry(Protocol):
     def active_sessions(self) -> int:
         """Admitted sessions, connected or waiting for their client to resume."""
 
-    def find(self, resume: Resume, *, other_than: str) -> SessionHandle:
-        """The session that a `resume` names; its grace period starts again.
+    async def find(self, resume: Resume, *, other_than: str) -> ResumableSession:
+        """The session that a `resume` names, in whichever process; its grace period starts again.
 
         Raises:
             ResumeError: No session has this token, or it is the asking session's own.
+        """
+
+    def find_own(self, resume: Resume) -> SessionHandle:
+        """The session of this process that a `resume` names; its grace period starts again.
+
+        Raises:
+            ResumeError: No session of this process has this token.
         """
 
     def note_connection_status(self, session_id: str, *, connected: bool) -> None:

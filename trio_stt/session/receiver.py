@@ -18,7 +18,7 @@ from trio_stt.session.connection import Connection, Detection, Discard, Mark
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.finals import Finals
-from trio_stt.session.host import SessionHandle
+from trio_stt.session.host import ResumableSession
 from trio_stt.session.inbox import Audio, Gap
 from trio_stt.token_bucket import TokenBucket
 
@@ -37,7 +37,7 @@ _LAWS: dict[SampleFormat, g711.Law] = {SampleFormat.MULAW: "mulaw", SampleFormat
 class ResumeTarget:
     """The session that a client wants to resume, and its `resume` command."""
 
-    session: SessionHandle
+    session: ResumableSession
     resume: Resume
 
 
@@ -120,7 +120,7 @@ class Receiver:
                     # A command without fields is a `str`, too.
                     command = message if isinstance(message, _PARSED) else parse_command(message)
                     if isinstance(command, Resume):
-                        return self._find_target(command)
+                        return await self._find_target(command)
                     self._execute(command)
             except WireError as error:
                 self._publisher.error(Where(error.where), str(error))
@@ -133,10 +133,10 @@ class Receiver:
                 # Only now is it certain that this client does not resume a session that eviction would end.
                 self._host.registry.evict_over_limit()
 
-    def _find_target(self, resume: Resume) -> ResumeTarget:
+    async def _find_target(self, resume: Resume) -> ResumeTarget:
         if not self.never_active:
             raise ResumeError("resume must be the first message of a connection")
-        return ResumeTarget(self._host.registry.find(resume, other_than=self._id), resume)
+        return ResumeTarget(await self._host.registry.find(resume, other_than=self._id), resume)
 
     def _execute(self, command: Command | Start | Flush | Discard | Detection | Mark) -> None:
         if command not in _KEEP_ALIVE:

@@ -1,0 +1,136 @@
+"""A real server of two processes: resume across them, limits and figures of all together, deaths and replacement."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+import trio
+
+from tests.support.client import SocketClient, connected, load_pcm
+from tests.support.real import moonshine_asset
+from tests.support.server import RunningServer, output_of_one_test, shared_server
+
+SERVE = ["-m", "tests.support.spoken_server", "--port", "{port}", "--processes", "2"]
+LIMITS = ["--max-sessions", "8", "--max-connections-per-address", "40"]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several processes need Linux")
+
+
+@pytest.fixture(scope="module")
+def _server() -> Iterator[RunningServer]:
+    with shared_server([*SERVE, *LIMITS]) as server:
+        trio.run(until_all_ready, server)
+        yield server
+
+
+@pytest.fixture
+def server(_server: RunningServer) -> Iterator[RunningServer]:
+    with output_of_one_test(_server):
+        yield _server
+
+
+async def until_all_ready(server: RunningServer) -> None:
+    with trio.fail_after(60):
+        await server.wait_for_output("with 2 processes")
+
+
+def process_of(client: SocketClient) -> int:
+    """The number of the process that has the session of a client."""
+    return int(client.of("hello")[0]["sessionId"][:6], 16)
+
+
+async def fetch(server: RunningServer, path: str) -> Any:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as http:
+        return (await http.get(path)).json()
+
+
+@asynccontextmanager
+async def client_of_another(server: RunningServer, than: int) -> AsyncIterator[SocketClient]:
+    """A client whose connection another process accepts."""
+    async with AsyncExitStack() as stack:
+        for _ in range(30):
+            async with AsyncExitStack() as attempt:
+                client = await attempt.enter_async_context(connected(server))
+                await client.until("ready")
+                if process_of(client) != than:
+                    stack.push_async_exit(attempt.pop_all().__aexit__)
+                    yield client
+                    return
+    raise AssertionError("one process accepts all connections")
+
+
+async def resume(client: SocketClient, token: str, seq: int) -> None:
+    await client.socket.send_message(json.dumps({"type": "resume", "token": token, "seq": seq}))
+
+
+async def test_session_is_resumed_through_the_other_process_without_a_lost_word(server: RunningServer) -> None:
+    samples, rate_hz = load_pcm(moonshine_asset("beckett.wav"))
+    half = len(samples) // 2
+    async with connected(server) as first:
+        hello = await first.until("hello")
+        await first.until("ready")
+        await first.command("start")
+        await first.stream(samples[:half], rate_hz)
+        await first.until("realtime")
+        seq = first.events[-1]["seq"]
+        first.socket._stream.socket.close()  # lost, without a close frame
+        async with client_of_another(server, process_of(first)) as second:
+            begun = len(second.events)
+            await resume(second, hello["resumeToken"], seq)
+            resumed = await second.until("resumed")
+            assert resumed["sessionId"] == hello["sessionId"]
+            per_packet = round(rate_hz * 0.04)
+            await second.stream(samples[resumed["receivedPackets"] * per_packet :], rate_hz)
+            await second.command("stop")
+            await second.until_all_final()
+            numbers = [event["seq"] for event in second.events[begun + 1 :]]
+            assert numbers == list(range(seq + 1, seq + 1 + len(numbers)))
+            spoken_s = sum(float(event["text"].split()[2]) for event in second.of("final"))
+            assert spoken_s > 0.7 * len(samples) / rate_hz
+            await second.command("ping")
+            await second.until("pong")
+
+
+@pytest.mark.parametrize("session", ["0" * 32, "ffffff" + "0" * 26, "../../etc/passwd", "-1", "000002" + "g" * 26, ""])
+async def test_resume_of_what_is_no_session_is_refused_and_the_client_goes_on(
+    server: RunningServer, session: str
+) -> None:
+    async with connected(server) as client:
+        await client.until("ready")
+        await resume(client, f"{session}.secret", 0)
+        error = await client.until("error")
+        assert error["where"] == "resume"
+        await client.command("ping")
+        await client.until("pong")
+
+
+async def test_wrong_secret_and_a_number_never_sent_are_refused_across_processes(server: RunningServer) -> None:
+    async with connected(server) as owner:
+        hello = await owner.until("hello")
+        await owner.until("ready")
+        async with client_of_another(server, process_of(owner)) as other:
+            await resume(other, hello["resumeToken"] + "x", 0)
+            await other.until("error")
+            await resume(other, hello["resumeToken"], 10**9)
+            messages = [(await other.until("error", count))["message"] for count in (1, 2)]
+            assert "no such session" in messages[0]
+            assert "was never sent" in messages[1] or "first message" in messages[1]
+        await owner.command("ping")
+        await owner.until("pong")
+
+
+async def test_limit_on_sessions_holds_for_both_together(server: RunningServer) -> None:
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(server)) for _ in range(14)]
+        with trio.fail_after(30):
+            for client in clients:
+                while not client.of("ready") and not client.closed:
+                    await trio.sleep(0.02)
+        admitted = [client for client in clients if not client.closed]
+        assert len(admitted) == 8
+        assert len(Counter(process_of(client) for client in admitted)) == 2
+        assert {client.close_code for client in clients if client.closed} == {1013}
