@@ -17,6 +17,7 @@ from hypercorn.typing import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from quart import Blueprint
 from quart_trio import QuartTrio
 
 from tests.lanes.fakes import virtual_time
@@ -25,6 +26,7 @@ from trio_stt.access.host_and_origin import Access, is_local, is_loopback
 from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.api.http import http_routes
 from trio_stt.errors import HIDDEN_CAUSE, SettingError
+from trio_stt.server.all_processes import AllProcesses
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import load_settings
 
@@ -230,25 +232,29 @@ def test_local_requests(client: str, headers: Headers, expected: bool) -> None:
 
 
 @dataclass
-class ReportingServerState:
-    """Reports two sessions with queued jobs."""
+class ReportingProcesses:
+    """Report two sessions with queued jobs."""
 
     revised: bool = False
 
-    def health(self) -> object:
+    async def health(self) -> object:
         return REPORTS["http_health"]
 
-    def metrics(self) -> object:
+    async def metrics(self) -> object:
         return REPORTS["http_metrics"]
 
-    def revise(self, _changes: object) -> None:
+    async def change(self, _changes: object) -> None:
         self.revised = True
+
+
+def routes_of(processes: ReportingProcesses) -> Blueprint:
+    return http_routes(cast("ServerState", None), cast("AllProcesses", processes))
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/metrics"])
 async def test_single_sessions_and_causes_are_shown_to_local_clients_only(path: str) -> None:
     app = QuartTrio(__name__)
-    app.register_blueprint(http_routes(cast("ServerState", ReportingServerState())))
+    app.register_blueprint(routes_of(ReportingProcesses()))
 
     async def report(client: str) -> Any:
         scope = {"client": (client, 50_000), "server": ("127.0.0.1", 8010)}
@@ -273,15 +279,15 @@ async def test_single_sessions_and_causes_are_shown_to_local_clients_only(path: 
 
 
 async def test_settings_are_changed_by_local_clients_only() -> None:
-    app, server_state = QuartTrio(__name__), ReportingServerState()
-    app.register_blueprint(http_routes(cast("ServerState", server_state)))
+    app, processes = QuartTrio(__name__), ReportingProcesses()
+    app.register_blueprint(routes_of(processes))
     scope = {"client": (REMOTE_ADDRESS, 50_000), "server": (LAN, 8010)}
     answer = await app.test_client(use_cookies=False).patch(
         "/api/config", json={}, headers={"Host": LAN}, scope_base=scope
     )
     assert answer.status_code == 403
     assert "own machine" in (await answer.get_json())["detail"]
-    assert not server_state.revised
+    assert not processes.revised
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,13 @@ async def client_of_another(server: RunningServer, than: int) -> AsyncIterator[S
     raise AssertionError("one process accepts all connections")
 
 
+async def until_answered(client: SocketClient) -> None:
+    """Wait until a client has a session, or is refused one."""
+    with trio.fail_after(30):
+        while not client.of("ready") and not client.closed:
+            await client._news.wait()
+
+
 async def resume(client: SocketClient, token: str, seq: int) -> None:
     await client.socket.send_message(json.dumps({"type": "resume", "token": token, "seq": seq}))
 
@@ -126,11 +133,45 @@ async def test_wrong_secret_and_a_number_never_sent_are_refused_across_processes
 async def test_limit_on_sessions_holds_for_both_together(server: RunningServer) -> None:
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(server)) for _ in range(14)]
-        with trio.fail_after(30):
-            for client in clients:
-                while not client.of("ready") and not client.closed:
-                    await trio.sleep(0.02)
+        for client in clients:
+            await until_answered(client)
         admitted = [client for client in clients if not client.closed]
         assert len(admitted) == 8
         assert len(Counter(process_of(client) for client in admitted)) == 2
         assert {client.close_code for client in clients if client.closed} == {1013}
+
+
+async def test_reports_and_metrics_are_those_of_both_together(server: RunningServer) -> None:
+    async with connected(server) as one:
+        await one.until("ready")
+        async with client_of_another(server, process_of(one)) as other:
+            sessions = {client.of("hello")[0]["sessionId"] for client in (one, other)}
+            for _ in range(6):  # each over a connection of its own, so that both processes answer
+                metrics = await fetch(server, "/api/metrics")
+                assert sessions <= set(metrics["sessions"])
+                assert metrics["activeSessions"] == len(metrics["sessions"])
+                assert metrics["scheduler"]["workers"]["main"]["serving"] == 2
+                health = await fetch(server, "/health")
+                assert health["activeSessions"] == metrics["activeSessions"]
+                assert health["ok"]
+                assert len((await fetch(server, "/api/history"))["sessions"]) >= 1
+                figures = await prometheus(server)
+                assert figures['trio_stt_sessions{dialect="realtimestt"}'] == metrics["activeSessions"]
+                assert figures["trio_stt_max_sessions"] == 8
+                assert figures['trio_stt_lane_workers{lane="main",state="serving"}'] == 2
+
+
+async def prometheus(server: RunningServer) -> dict[str, float]:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as http:
+        lines = (await http.get("/metrics")).text.splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+async def test_change_of_a_setting_reaches_both(server: RunningServer) -> None:
+    url = f"http://127.0.0.1:{server.port}/api/config"
+    for limit in (7, 6, 8):
+        async with httpx2.AsyncClient(timeout=30) as http:
+            answer = await http.patch(url, json={"max_sessions": limit})
+            assert answer.status_code == 200
+        found = {(await fetch(server, "/api/config"))["settings"]["max_sessions"] for _ in range(6)}
+        assert found == {limit}

@@ -33,9 +33,9 @@ log("ready")
 link.send(b"R")
 while True:
     if select.select([link], [], [], 0.05)[0]:
-        asked = link.recv(64)
-        log({b"D": "drain", b"H": "hand-over", b"N": "end", b"": "orphan"}.get(asked, repr(asked)))
-        if mode() != "stubborn" or asked in (b"N", b""): sys.exit(0)
+        message = link.recv(64)
+        log({b"D": "drain", b"H": "hand-over", b"N": "end", b"": "orphan"}.get(message, repr(message)))
+        if mode() != "stubborn" or message in (b"N", b""): sys.exit(0)
     elif mode() != "silent": link.send(b".")
 """
 

@@ -1,6 +1,6 @@
 """HTTP routes: the page, `/health` and its probes, `/api/config`, `/api/metrics`. See docs/protocol.md, HTTP routes.
 
-The routes send reports of `ServerState`, with single sessions to administrators only. They must not compute reports.
+The routes send reports of `AllProcesses`, with single sessions to administrators only. They must not compute reports.
 """
 
 from pathlib import Path
@@ -21,8 +21,8 @@ from trio_stt.access.client_identity import client_identity
 from trio_stt.protocol.json_text import DUPLICATE_KEY, has_duplicate_key
 from trio_stt.protocol.openai_errors import error_json
 from trio_stt.protocol.reports import InvalidBody, InvalidPart, InvalidSettings, ProbeReport, Report, encode_report
+from trio_stt.server.all_processes import AllProcesses
 from trio_stt.server.probes import restart_reason, unready_reason
-from trio_stt.server.prometheus import PrometheusExposition
 from trio_stt.server.public_reports import public_health, public_metrics
 from trio_stt.server.server_state import ServerState
 
@@ -40,16 +40,15 @@ def page_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "web"
 
 
-def http_routes(server_state: ServerState) -> Blueprint:
-    """The routes of one server."""
+def http_routes(server_state: ServerState, processes: AllProcesses) -> Blueprint:
+    """The routes of one server, for all of its processes."""
     routes = Blueprint("http", __name__)
     _add_page(routes, page_folder())
-    _add_config(routes, server_state)
-    exposition = PrometheusExposition(server_state)
+    _add_config(routes, server_state, processes)
 
     @routes.get("/health")
     async def health() -> Response:
-        report = server_state.health()
+        report = await processes.health()
         return _json(report if _is_admin() else public_health(report))
 
     @routes.get("/healthz")
@@ -65,12 +64,12 @@ def http_routes(server_state: ServerState) -> Blueprint:
 
     @routes.get("/metrics")
     async def prometheus() -> Response:
-        content, content_type = exposition.write(request.headers.get("accept", ""))
+        content, content_type = await processes.prometheus(request.headers.get("accept", ""))
         return Response(content, content_type=content_type)
 
     @routes.get("/api/metrics")
     async def metrics() -> Response:
-        report = server_state.metrics()
+        report = await processes.metrics()
         return _json(report if _is_admin() else public_metrics(report))
 
     @routes.app_errorhandler(HTTPException)
@@ -110,9 +109,7 @@ async def _send_file(folder: Path, name: str) -> Response:
         raise
 
 
-def _add_config(routes: Blueprint, server_state: ServerState) -> None:
-    revision_lock = trio.Lock()
-
+def _add_config(routes: Blueprint, server_state: ServerState, processes: AllProcesses) -> None:
     @routes.get("/api/config")
     async def config() -> Response:
         return _json(server_state.config())
@@ -134,10 +131,7 @@ def _add_config(routes: Blueprint, server_state: ServerState) -> None:
                 changes = _changes(bytes(changes["settings"]))
             except _UNREADABLE as error:
                 return _json(InvalidSettings(error=f"settings must be a JSON object: {error}"), 400)
-        async with revision_lock:
-            # In a thread, because it may look for model files.
-            revision = await trio.to_thread.run_sync(server_state.revise, changes)
-            report = server_state.adopt(revision)
+        report = await processes.change(changes)
         return _json(report, 400 if report.rejected else 200)
 
 

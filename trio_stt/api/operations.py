@@ -3,15 +3,15 @@
 from quart import Blueprint, Response
 
 from trio_stt.protocol.reports import encode_report
-from trio_stt.server.history import ServerHistory
+from trio_stt.server.all_processes import AllProcesses
 
 
-def operations_routes(history: ServerHistory) -> Blueprint:
+def operations_routes(processes: AllProcesses) -> Blueprint:
     """The routes for operators of one server."""
     routes = Blueprint("operations", __name__)
 
     @routes.get("/api/history")
     async def last_hour() -> Response:
-        return Response(encode_report(history.report()), mimetype="application/json")
+        return Response(encode_report(await processes.history()), mimetype="application/json")
 
     return routes

@@ -32,6 +32,7 @@ from trio_stt.errors import SettingError
 from trio_stt.processes.membership import Membership
 from trio_stt.runtime.gc_tuning import tune_gc
 from trio_stt.runtime.loop_stalls import LoopStallMonitor
+from trio_stt.server.all_processes import AllProcesses
 from trio_stt.server.build import prepare_process
 from trio_stt.server.history import ServerHistory
 from trio_stt.server.server_state import ServerState
@@ -88,9 +89,10 @@ def build_app(
     with_headers = SecurityHeaders(Cors(middleware, access), frame_ancestors(server_state.settings))
     app.asgi_app = DeepgramRequestIds(with_headers)  # type: ignore[method-assign]  # Quart's way of wrapping
     app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
-    app.register_blueprint(http_routes(server_state))
     history = ServerHistory(server_state)
-    app.register_blueprint(operations_routes(history))
+    processes = AllProcesses(server_state, history)
+    app.register_blueprint(http_routes(server_state, processes))
+    app.register_blueprint(operations_routes(processes))
     app.register_blueprint(subtitle_routes())
     if server_state.settings.openai_api:
         app.register_blueprint(openai_routes(server_state))
@@ -112,6 +114,8 @@ def build_app(
             await before_start()
         prepare_process()
         await app.nursery.start(server_state.run)
+        await processes.start()
+        app.nursery.start_soon(processes.run)
         if wyoming is not None:
             await app.nursery.start(wyoming.run)
         app.nursery.start_soon(history.run)

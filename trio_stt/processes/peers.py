@@ -84,6 +84,13 @@ StreamHandler = Callable[[PeerStream, bytes], Awaitable[None]]
 class Peers(Protocol):
     """The other processes of the server."""
 
+    @property
+    def instance(self) -> int:
+        """The number of this process."""
+
+    def instances(self) -> list[int]:
+        """The numbers of all living processes."""
+
     def answer(self, call: str, handler: Handler) -> None:
         """Answer a call of others from now on."""
 
@@ -105,6 +112,12 @@ class Peers(Protocol):
 
 
 class _NoPeers:
+    instance = 0
+
+    def instances(self) -> list[int]:
+        """This process alone."""
+        return [0]
+
     def answer(self, call: str, handler: Handler) -> None:
         """Nothing asks."""
 
@@ -143,6 +156,15 @@ class ProcessPeers:
         self._membership = membership
         self._table = table
         self._handlers: dict[str, StreamHandler] = {}
+
+    @property
+    def instance(self) -> int:
+        """See `Peers.instance`."""
+        return self._membership.instance
+
+    def instances(self) -> list[int]:
+        """See `Peers.instances`."""
+        return self._table.instances()
 
     def answer(self, call: str, handler: Handler) -> None:
         """See `Peers.answer`."""
@@ -212,8 +234,8 @@ class ProcessPeers:
         stream = PeerStream(connection)
         call = ""
         try:
-            _, asked = await stream.receive()
-            name, _, body = asked.partition(b"\n")
+            _, request = await stream.receive()
+            name, _, body = request.partition(b"\n")
             call = name.decode()
             await self._handlers[call](stream, body)
         except PeerLost:

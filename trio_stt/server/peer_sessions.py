@@ -76,7 +76,7 @@ class PeerSession:
         Where the other process is lost, the connection is reset, as its own connections are.
         """
         reason: CloseReason | None = None
-        self._sessions.passing_on.add(self)
+        self._sessions.relayed.add(self)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pass_messages, connection)
@@ -131,11 +131,11 @@ class PeerSessions:
         registry: The sessions of this process.
 
     Attributes:
-        passing_on: Sessions of others whose client is connected here.
+        relayed: Sessions of others whose client is connected here.
     """
 
     def __init__(self, peers: Peers, registry: Registry) -> None:
-        self.passing_on: set[PeerSession] = set()
+        self.relayed: set[PeerSession] = set()
         self._peers = peers
         self._registry = registry
         self._none = trio.Event()
@@ -169,18 +169,18 @@ class PeerSessions:
 
     def abort_all(self) -> None:
         """Let all clients of other processes' sessions resume through another process: this one is being replaced."""
-        for session in self.passing_on:
+        for session in self.relayed:
             session.abort()
 
     async def wait_none(self) -> None:
         """Wait until no client of another process's session is connected here."""
-        while self.passing_on:
+        while self.relayed:
             await self._none.wait()
 
     def forget(self, session: PeerSession) -> None:
         """Note that the client of a session is no longer connected here."""
-        self.passing_on.discard(session)
-        if not self.passing_on:
+        self.relayed.discard(session)
+        if not self.relayed:
             self._none.set()
             self._none = trio.Event()
 

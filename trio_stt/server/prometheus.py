@@ -5,9 +5,10 @@ address or text.
 """
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
+import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -21,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from trio_stt.lanes.lane_state import LaneState, LaneStatistics
 from trio_stt.metrics import DistributionSnapshot
+from trio_stt.server.merged_figures import Family, Figures, SeenCounters, families_of, merged_families
 from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.traffic import REJECTION_REASONS, DialectTraffic
@@ -36,9 +38,12 @@ _TOTALS = {
 
 
 class PrometheusExposition:
-    """Writes the figures of one server and of its process."""
+    """Writes the figures of a server and of its process; of several processes, those of all together."""
 
     def __init__(self, server_state: ServerState) -> None:
+        self._peers = server_state.peers
+        self._received: list[Figures] = []
+        self._seen = SeenCounters()
         self._registry = CollectorRegistry()
         self._registry.register(_ServerCollector(server_state))
         # These register themselves.
@@ -49,7 +54,39 @@ class PrometheusExposition:
     def write(self, accept: str) -> tuple[bytes, str]:
         """The current figures and their content type, which follows the header `Accept` of the request."""
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        ended = self._seen.ended(self._peers.instances())
+        if not self._received and not ended:
+            return encode(self._registry), content_type
+        merged = CollectorRegistry()
+        received = (figures.families for figures in self._received)
+        merged.register(_Merged([families_of(self._registry), *received, *ended.values()]))
+        return encode(merged), content_type
+
+    def note(self, received: Iterable[bytes]) -> None:
+        """Take what other processes have sent with `figures`; it counts until the next call."""
+        self._received = [msgspec.json.decode(each, type=Figures) for each in received]
+        self._seen.note(self._received)
+
+    def figures(self) -> bytes:
+        """What this process sends to others."""
+        ended = self._seen.ended(self._peers.instances())
+        own = Figures(instance=self._peers.instance, families=families_of(self._registry), ended=ended)
+        return msgspec.json.encode(own)
+
+
+class _Merged(Collector):
+    """The metrics of all processes, once."""
+
+    def __init__(self, processes: Sequence[Sequence[Family]]) -> None:
+        self._processes = processes
+
+    def describe(self) -> Iterable[Metric]:
+        """No metrics: see `_ServerCollector`."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        return merged_families(self._processes)
 
 
 class _ServerCollector(Collector):
