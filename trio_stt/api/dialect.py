@@ -68,6 +68,10 @@ class Close:
     drains: bool = False
 
 
+IDLE_CLOSE = Close(CLOSE_GOING_AWAY, CloseReason.IDLE)
+"""The end of a client that was idle for too long; OpenAI's client connects again after this code."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What one frame of a client leads to, in this order.
@@ -131,7 +135,7 @@ class Wire(Protocol):
 def session_settings(settings: Settings, **changes: object) -> Settings:
     """The settings in force, for the session of a dialect.
 
-    No dialect knows `resume` or this server's wake words, nor can one take a final back, as adaptive endpointing may.
+    No dialect knows `resume` or this server's wake words, and where its utterances end is up to its client.
     """
     fixed = {"resume_grace_s": 0.0, "wakeword_backend": "", "endpointing": "fixed"}
     return settings.model_copy(update=fixed | changes)
@@ -145,6 +149,7 @@ async def serve_dialect(
     session_id: str,
     shows_causes: bool,
     rejection: Callable[[], Rejection | None] = lambda: None,
+    idle_close: Close = IDLE_CLOSE,
 ) -> Close | None:
     """Serve one client in a session of its own.
 
@@ -155,13 +160,18 @@ async def serve_dialect(
         session_id: From `ServerState.reserve`. The place is given up when the session ends.
         shows_causes: Whether the client may read why an engine failed.
         rejection: Called for each frame; says why the client is not served any more, such as for a revoked key.
+        idle_close: How the server closes the connection after `idle_timeout_s`.
 
     Returns:
         How the server closes the connection; None when the client did.
     """
     try:
         session = Session(
-            session_id=session_id, host=server_state, settings=dialect.settings, shows_causes=shows_causes
+            session_id=session_id,
+            host=server_state,
+            settings=dialect.settings,
+            shows_causes=shows_causes,
+            resumes_turns=False,
         )
     except Exception:
         server_state.leave(session_id)
@@ -173,7 +183,7 @@ async def serve_dialect(
         reason = await session.serve_connection(connection)
     except Exception:  # noqa: BLE001 - the session logged it
         reason = CloseReason.FAILED
-    close = connection.close or _close(reason)
+    close = connection.close or (idle_close if reason is CloseReason.IDLE else _close(reason))
     if close is not None:
         await connection.finish()
     return close

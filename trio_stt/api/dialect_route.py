@@ -16,7 +16,7 @@ from trio_stt.access.credentials import presented_key
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.access.keyring import REVOKED
 from trio_stt.access.keys import KeyRecord
-from trio_stt.api.dialect import Dialect, Frame, Wire, serve_dialect
+from trio_stt.api.dialect import IDLE_CLOSE, Close, Dialect, Frame, Wire, serve_dialect
 from trio_stt.api.websocket_admission import WebSocketAdmission, close, drain_after_close, upgrade_required
 from trio_stt.api.websocket_transport import (
     CLOSE_SERVICE_RESTART,
@@ -75,6 +75,7 @@ class DialectSpec:
         subprotocols: Names that the server answers if a client offers them, the preferred one first; never a key.
         full_status: HTTP status of the answer to the handshake if there is no place; None accepts the WebSocket and
             closes it with 1013, or with 1012 while the server shuts down.
+        idle_close: How the server closes the connection after `idle_timeout_s`.
         max_message_bytes: Largest message, where that is more than the server's own protocol needs.
         error_body: The JSON of an error, from the path, the status and the message.
         temporary_key: Returns the record behind a key that the server gave out itself; None for other keys.
@@ -86,6 +87,7 @@ class DialectSpec:
     new_dialect: Callable[[Handshake], Dialect]
     subprotocols: Sequence[str] = ()
     full_status: int | None = None
+    idle_close: Close = IDLE_CLOSE
     max_message_bytes: int = 0
     error_body: Callable[[str, int, str], bytes] = error_json
     temporary_key: Callable[[str], KeyRecord | None] = lambda _: None
@@ -159,6 +161,7 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
                     session_id=session_id,
                     shows_causes=identity.may_administer,
                     rejection=lambda: None if admission.is_still_authorized(identity) else REVOKED,
+                    idle_close=spec.idle_close,
                 )
             if closing is not None:
                 await close(closing.code, closing.reason)

@@ -23,6 +23,7 @@ from trio_stt.api.dialect import ClientAudio, Close, Step, session_settings
 from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Pong, Realtime, State, Where
 from trio_stt.protocol.segment import Piece, Segment
+from trio_stt.session.connection import Mark
 from trio_stt.settings import Settings
 
 RAW = {"encoding": ["linear16"], "sample_rate": ["16000"]}
@@ -288,7 +289,7 @@ class TestEvents:
         assert dialect.receive(audio(0.25)).to_session[1:] == [Command.METRICS]
         assert dialect.receive(audio(0.25)).to_session[1:] == []  # one question at a time
         assert sent(dialect, BUSY) == []
-        assert dialect.receive('{"type":"KeepAlive"}') == Step(to_session=[Command.METRICS])
+        assert dialect.receive('{"type":"KeepAlive"}') == Step(to_session=[Mark(), Command.METRICS])
         assert sent(dialect, IDLE) == [{"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 1.0}]
         assert dialect.receive(audio(9)).to_session[1:] == []  # once in a gap
 
@@ -351,7 +352,7 @@ class TestClient:
         dialect = translator()
         assert dialect.receive(b"\1\0\2") == Step(to_session=[ClientAudio(b"\1\0", 16_000)], is_audio=True)
         assert dialect.receive(b"\0\3") == Step(to_session=[ClientAudio(b"\2\0", 16_000)], is_audio=True)
-        assert dialect.receive('{"type":"KeepAlive"}') == Step(to_session=[])
+        assert dialect.receive('{"type":"KeepAlive"}') == Step(to_session=[Mark()])
 
     @pytest.mark.parametrize("frame", ['{"type":"CloseStream"}', b'{"type": "CloseStream"}', b""])
     def test_close_stream_ends_with_metadata(self, frame: str | bytes) -> None:

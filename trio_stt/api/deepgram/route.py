@@ -14,11 +14,12 @@ from trio_stt.api.deepgram.container import container_wire
 from trio_stt.api.deepgram.messages import ModelInfo, ResultMetadata
 from trio_stt.api.deepgram.options import ListenOptions, parse_options
 from trio_stt.api.deepgram.translator import ListenTranslator
-from trio_stt.api.dialect import Dialect, Wire, session_settings
+from trio_stt.api.dialect import Close, Dialect, Wire, session_settings
 from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused
 from trio_stt.api.request_error import RequestError
 from trio_stt.api.request_language import choose_language
 from trio_stt.api.upload import place, prepare_upload, receive_sound, with_request_errors
+from trio_stt.api.websocket_transport import CLOSE_INTERNAL_ERROR
 from trio_stt.lanes.job import JobKind
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH, ListenRequest, current_request
 from trio_stt.protocol.segment import iso
@@ -30,6 +31,8 @@ from trio_stt.sound.channels import MIX, SEPARATE
 
 _FULL_STATUS = 503
 """Clients try again after a 5xx; after a 4xx, Pipecat and LiveKit give up for good."""
+_IDLE_S = 12.0
+"""Seconds without audio or a message after which a client is idle: Deepgram's 10, and room for a late `KeepAlive`."""
 _MAX_MESSAGE_BYTES = 4 << 20
 """A minute of linear32 at 16 kHz: clients that send files use large frames."""
 
@@ -46,6 +49,7 @@ def listen_spec(server_state: ServerState) -> DialectSpec:
         # Browsers cannot set headers: the SDK offers `token` or `bearer`, and the key behind it.
         subprotocols=("token", "bearer"),
         full_status=_FULL_STATUS,
+        idle_close=Close(CLOSE_INTERNAL_ERROR, f"NET-0001: no audio and no KeepAlive for {_IDLE_S:g} s"),
         max_message_bytes=_MAX_MESSAGE_BYTES,
         wrap_wire=_wrap_wire,
     )
@@ -119,7 +123,7 @@ def live_settings(settings: Settings, options: ListenOptions) -> Settings:
 
     Deepgram's shortest silences would cut inside words here: an engine that transcribes whole clips needs a longer one.
     """
-    changes: dict[str, object] = {}
+    changes: dict[str, object] = {"idle_timeout_s": min(settings.idle_timeout_s or _IDLE_S, _IDLE_S)}
     if options.endpointing_ms is not None:
         silence_ms = max(options.endpointing_ms, settings.deepgram_min_endpointing_ms)
         changes["post_speech_silence_duration"] = silence_ms / 1000

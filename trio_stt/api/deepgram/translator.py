@@ -43,6 +43,7 @@ from trio_stt.protocol.commands import Command, Flush, Start
 from trio_stt.protocol.events import Error, Event, Final, Flushed, Heartbeat, Metrics, Realtime, Status, Timeline, Where
 from trio_stt.protocol.segment import Piece, Segment
 from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.session.connection import Mark
 from trio_stt.settings import Settings
 
 _MAX_OPEN_FLUSHES = 32
@@ -197,7 +198,7 @@ class ListenTranslator:
     def _execute(self, message: ClientMessage) -> Step:
         match message:
             case Control.KEEP_ALIVE:
-                return Step(to_session=self._ask())
+                return Step(to_session=[Mark(), *self._ask()])  # the mark keeps the session from being idle
             case Control.FINALIZE:
                 return Step(to_session=self._finalize())
             case Control.CLOSE_STREAM:
