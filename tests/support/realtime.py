@@ -39,7 +39,13 @@ SHORT = {
 
 
 def new_dialect(
-    settings: Settings, *, model: str = "", beta: bool = False, intent: bool = True, config: SessionConfig | None = None
+    settings: Settings,
+    *,
+    model: str = "",
+    beta: bool = False,
+    intent: bool = True,
+    config: SessionConfig | None = None,
+    has_turn_model: bool = False,
 ) -> RealtimeDialect:
     return RealtimeDialect(
         settings=settings,
@@ -49,6 +55,7 @@ def new_dialect(
         model=lambda: "the-model",
         session_id="sess_1",
         created_at=1_900_000_000,
+        has_turn_model=has_turn_model,
     )
 
 
@@ -165,11 +172,18 @@ async def connect(server: ServerFixture, dialect: RealtimeDialect) -> RealtimeCl
 
 @asynccontextmanager
 async def realtime(
-    *, model: str = "", updates: Sequence[Event] = (), beta: bool = False, intent: bool = True, **options: Any
+    *,
+    model: str = "",
+    updates: Sequence[Event] = (),
+    beta: bool = False,
+    intent: bool = True,
+    **options: Any,
 ) -> AsyncIterator[RealtimeClient]:
     """A client that has sent these updates; the options are those of `server_fixture`."""
     async with server_fixture(**options) as server:
-        dialect = new_dialect(server.server_state.settings, model=model, beta=beta, intent=intent)
+        dialect = new_dialect(
+            server.server_state.settings, model=model, beta=beta, intent=intent, has_turn_model="turn_judge" in options
+        )
         client = await connect(server, dialect)
         client.update(UNRESAMPLED)
         for update in updates:

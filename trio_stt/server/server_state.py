@@ -217,6 +217,11 @@ class ServerState:
         """How likely a talker is done whose speech ends `clip`; None without a turn model."""
         return await self._turn_judge.probability(clip, patient=patient)
 
+    @property
+    def has_turn_model(self) -> bool:
+        """Whether a model judges by the sound if a talker is done."""
+        return self._turn_judge.available
+
     def wake_words(self) -> tuple[str, ...]:
         """The wake words that the settings in force name; none without a backend."""
         return self._wake_words.labels(self.settings)

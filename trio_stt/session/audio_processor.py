@@ -17,6 +17,7 @@ from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
 from trio_stt.session.inbox import Audio, Gap, Marker
 from trio_stt.session.utterances import Utterances
+from trio_stt.settings import Settings
 from trio_stt.speech.events import WakeEvent
 from trio_stt.speech.segmenter_config import SegmenterConfig
 
@@ -41,6 +42,7 @@ class AudioProcessor:
         self._utterances = utterances
         self._publisher = publisher
         self._settings = context.settings
+        self._resumes_turns = context.resumes_turns
         self._longest_wait_s = _LONGEST_WAIT_S if context.live else math.inf
         self._stall_timeout_s = context.settings.stream_stall_timeout_s if context.live else 0.0
         self._streaming_started = trio.Event()
@@ -150,7 +152,7 @@ class AudioProcessor:
                 self._utterances.discard_running()
                 self._utterances.handle(events)
             case Detection(settings):
-                self._pipeline.configure(SegmenterConfig.from_settings(settings))
+                self._configure(settings)
             case Mark():
                 self._publisher.timeline(MARKED, time.time())
             case Gap() | None:
@@ -180,12 +182,15 @@ class AudioProcessor:
         self._utterances.handle(events)
         self._publisher.current_status()
 
+    def _configure(self, settings: Settings) -> None:
+        self._pipeline.configure(SegmenterConfig.from_settings(settings, resumes=self._resumes_turns))
+
     def _start(self, start: Start) -> None:
         self._utterances.hints.choose(start)
         if start.endpointing is not UNSET:
             endpointing = start.endpointing or self._settings.endpointing
             settings = self._settings.model_copy(update={"endpointing": endpointing})
-            self._pipeline.configure(SegmenterConfig.from_settings(settings))
+            self._configure(settings)
         events = []
         if not self._state.streaming:
             self._state.streaming = True

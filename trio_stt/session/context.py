@@ -49,6 +49,7 @@ class SessionContext:
         live: Whether audio comes as it is spoken; a file waits where live audio is shed, never stalls or resumes, and
             needs no speaker slot.
         shows_causes: Whether the client may read why an engine failed: its message may hold addresses and secrets.
+        resumes_turns: Whether the client understands that a turn goes on after its final.
         grace_s: Seconds that a disconnected client has to resume; 0 for none.
         pipeline: Turns audio into utterances.
         inbox: Received audio and commands that wait to be processed.
@@ -63,6 +64,7 @@ class SessionContext:
     settings: Settings
     live: bool
     shows_causes: bool
+    resumes_turns: bool
     grace_s: float
     pipeline: SpeechPipeline
     inbox: Inbox

@@ -50,6 +50,7 @@ class Session:
         live: Whether audio comes as it is spoken: then queued audio may be shed, a pause in it means a stalled client,
             and a disconnected client may resume. A file waits instead, takes no speaker slot, and is not recorded.
         shows_causes: Whether the client may read why an engine failed: its message may hold addresses and secrets.
+        resumes_turns: Whether the client understands `turn_resumed`; otherwise no final is taken back.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Session:
         partials: bool = True,
         live: bool = True,
         shows_causes: bool = True,
+        resumes_turns: bool = True,
     ) -> None:
         self._id = session_id
         self._host = host
@@ -77,9 +79,10 @@ class Session:
             settings=settings,
             live=live,
             shows_causes=shows_causes,
+            resumes_turns=resumes_turns,
             grace_s=grace_s,
             pipeline=SpeechPipeline(
-                SegmenterConfig.from_settings(settings),
+                SegmenterConfig.from_settings(settings, resumes=resumes_turns),
                 host.new_detector(settings),
                 WakeMode(WakeConfig.from_settings(settings), wake_words) if wake_words else None,
                 recorder.audio if recorder else None,

@@ -168,6 +168,8 @@ class RunningUtterance:
 
     def _announce_finish(self, position: int) -> list[UtteranceEvent]:
         pause = self._pause
+        if not self._config.resumes:
+            return []
         is_early = position - self.speech_end_sample < samples_of(EARLIEST_END_S)
         if pause.turn_state is not TurnState.FINISHED or is_early or pause.finished or pause.question is None:
             return []

@@ -5,7 +5,7 @@ from typing import Self
 
 from trio_stt.dsp import samples_of
 from trio_stt.settings import Settings
-from trio_stt.speech.endpointing import QUESTION_S, TurnState
+from trio_stt.speech.endpointing import EARLIEST_END_S, QUESTION_S, TurnState
 
 SILENCE_CONFIRMATION_S = 0.16  # shorter pauses are part of speech (docs/protocol.md, Ending an utterance)
 
@@ -24,7 +24,9 @@ class SegmenterConfig:
         min_gap_samples: Minimal distance of a start from the last end.
         max_length_samples: Length since the trigger at which an utterance is cut; 0 for never.
         question_samples: Silence since the last speech after which it is asked whether the talker is done; 0 for never.
+        finished_samples: Silence that ends an utterance whose talker is done, at most `silence_samples`.
         unfinished_samples: Silence that ends an utterance whose talker is not done, at least `silence_samples`.
+        resumes: Whether an utterance whose talker is done is announced before it ends, and may still go on.
     """
 
     start_probability: float
@@ -36,11 +38,15 @@ class SegmenterConfig:
     min_gap_samples: int
     max_length_samples: int
     question_samples: int
+    finished_samples: int
     unfinished_samples: int
+    resumes: bool
 
     def silence_samples_of(self, turn_state: TurnState | None) -> int:
         """Silence since the last speech that ends an utterance, after this answer to the question."""
         match turn_state:
+            case TurnState.FINISHED:
+                return self.finished_samples
             case TurnState.UNFINISHED:
                 return self.unfinished_samples
             case TurnState.DOUBTFUL:
@@ -49,9 +55,11 @@ class SegmenterConfig:
                 return self.silence_samples
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Read the settings."""
+    def from_settings(cls, settings: Settings, *, resumes: bool = True) -> Self:
+        """Read the settings; `resumes` is no setting: it is what the client understands."""
         silence_s = settings.post_speech_silence_duration
+        # Without a way back, half of the silence: an end in the middle of a turn cannot be corrected.
+        finished_s = silence_s if resumes else min(silence_s, max(EARLIEST_END_S, silence_s / 2))
         early_s = settings.early_transcription_on_silence
         # Counted from the confirmation of the silence (docs/protocol.md, Speculative finals), so that the clip contains
         # the soft end of a last word, which can stay below the speech threshold for 0.4 s.
@@ -69,5 +77,7 @@ class SegmenterConfig:
             min_gap_samples=samples_of(settings.min_gap_between_recordings),
             max_length_samples=samples_of(settings.max_audio_queue_seconds_per_session),
             question_samples=samples_of(QUESTION_S) if asks else 0,
+            finished_samples=samples_of(finished_s),
             unfinished_samples=samples_of(max(silence_s, settings.unfinished_silence_duration)),
+            resumes=resumes,
         )

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from trio_stt.api.openai_realtime.session_config import (
-    InvalidUpdate,
     SessionConfig,
     beta_session,
     first_config,
     ga_session,
     updated,
 )
+from trio_stt.api.openai_realtime.update_fields import InvalidUpdate
 from trio_stt.protocol.packets import SampleFormat
 from trio_stt.settings import Settings
 
@@ -149,13 +149,15 @@ def test_formats_of_the_beta(name: str, coding: SampleFormat) -> None:
 
 def test_detection_becomes_settings() -> None:
     turns = {"type": "server_vad", "threshold": 0.8, "prefix_padding_ms": 300, "silence_duration_ms": 100}
-    settings = after(ga(turn_detection=turns)).detection(SETTINGS)
+    settings = after(ga(turn_detection=turns)).detection(SETTINGS, has_turn_model=False)
     assert settings.silero_sensitivity == pytest.approx(0.2)
     assert settings.is_set("silero_sensitivity")
     assert settings.pre_recording_buffer_duration == 0.3
     assert settings.post_speech_silence_duration == 0.16
-    assert not after(ga(turn_detection=SERVER_VAD)).detection(SETTINGS).is_set("silero_sensitivity")
-    assert after(ga(turn_detection=None)).detection(SETTINGS) == SETTINGS
+    assert (
+        not after(ga(turn_detection=SERVER_VAD)).detection(SETTINGS, has_turn_model=False).is_set("silero_sensitivity")
+    )
+    assert after(ga(turn_detection=None)).detection(SETTINGS, has_turn_model=False) == SETTINGS
 
 
 def test_log_probabilities_are_included_on_request() -> None:

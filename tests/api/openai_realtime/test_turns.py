@@ -1,5 +1,7 @@
 """Turns by speech detection: the order of events, their times, and the settings of the detection."""
 
+from dataclasses import dataclass
+
 import pytest
 import trio
 
@@ -198,6 +200,43 @@ async def test_semantic_detection_waits_by_its_eagerness(eagerness: str, count: 
         assert len(client.transcripts) == count
         updated = client.of("session.updated")[-1]
         assert updated["session"]["audio"]["input"]["turn_detection"] == turns
+
+
+@dataclass
+class SoundJudge:
+    """Gives one probability for every clip that the talker is done."""
+
+    probability_of_end: float
+
+    async def probability(self, _: object, *, patient: bool) -> float:  # noqa: ARG002 - as the server's
+        await trio.sleep(0.05)
+        return self.probability_of_end
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("eagerness", "pause_s", "probability", "transcripts"),
+    [
+        ("low", 1.0, 0.9, ["1111.", "2222."]),  # by silence, a turn ends after 1.5 s
+        ("low", 0.6, 0.9, ["1111 2222."]),
+        ("high", 0.6, 0.05, ["1111 2222."]),  # by silence, a turn ends after 0.5 s
+        ("high", 1.2, 0.05, ["1111.", "2222."]),
+    ],
+)
+async def test_semantic_detection_asks_the_turn_model(
+    eagerness: str, pause_s: float, probability: float, transcripts: list[str]
+) -> None:
+    turns = {"type": "semantic_vad", "eagerness": eagerness}
+    judge = SoundJudge(probability)
+    async with realtime(updates=[{"audio": {"input": {"turn_detection": turns}}}], turn_judge=judge) as client:
+        client.say(1111, 0.6)
+        client.pause(pause_s)
+        client.say(2222, 0.6)
+        client.pause(5.0)
+        await client.settled()
+        assert client.transcripts == transcripts
+        stopped, completed = client.of("input_audio_buffer.speech_stopped"), client.of(f"{TRANSCRIPTION}.completed")
+        assert [event["item_id"] for event in stopped] == [event["item_id"] for event in completed]
 
 
 @virtual_time

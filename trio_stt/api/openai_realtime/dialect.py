@@ -13,14 +13,13 @@ from trio_stt.api.dialect import ClientAudio, Close, Frame, Step, ToSession, ses
 from trio_stt.api.openai_realtime.conversation import CommitRefused, Conversation
 from trio_stt.api.openai_realtime.server_events import ServerEvents, item_object
 from trio_stt.api.openai_realtime.session_config import (
-    InvalidUpdate,
-    Json,
     SessionConfig,
     beta_session,
     ga_session,
     is_beta,
     updated,
 )
+from trio_stt.api.openai_realtime.update_fields import InvalidUpdate, Json
 from trio_stt.api.websocket_transport import CLOSE_UNSUPPORTED
 from trio_stt.protocol.commands import Start
 from trio_stt.protocol.events import Event
@@ -90,6 +89,7 @@ class RealtimeDialect:
         model: Returns the name of the model that really transcribes.
         session_id: As it is sent; its unique part also begins the ids of events and items.
         created_at: In whole seconds since the epoch.
+        has_turn_model: Whether a model judges by the sound if a turn is over.
     """
 
     def __init__(
@@ -102,9 +102,11 @@ class RealtimeDialect:
         model: Callable[[], str],
         session_id: str,
         created_at: int,
+        has_turn_model: bool = False,
     ) -> None:
+        self._has_turn_model = has_turn_model
         self._base = session_settings(settings)
-        self.settings = config.detection(self._base)
+        self.settings = config.detection(self._base, has_turn_model=has_turn_model)
         self._config = config
         self._beta = beta
         self._created = "transcription_session.created" if beta and intent else "session.created"
@@ -209,7 +211,7 @@ class RealtimeDialect:
         self._conversation.detect_turns(manual=config.is_manual)
         changes: list[ToSession] = []
         if config.turn_detection != before.turn_detection:
-            changes.append(Detection(config.detection(self._base)))
+            changes.append(Detection(config.detection(self._base, has_turn_model=self._has_turn_model)))
         if (config.language, config.prompt) != (before.language, before.prompt):
             changes.append(_hints(config))
         sent = self._session_object(beta=of_beta or (self._beta and event.session == {}))

@@ -12,14 +12,13 @@ from trio_stt.api.http import small_body
 from trio_stt.api.openai_realtime.client_secrets import ClientSecret, ClientSecrets, SecretAnswer
 from trio_stt.api.openai_realtime.dialect import RealtimeDialect
 from trio_stt.api.openai_realtime.session_config import (
-    InvalidUpdate,
-    Json,
     SessionConfig,
     beta_session,
     first_config,
     ga_session,
     updated,
 )
+from trio_stt.api.openai_realtime.update_fields import InvalidUpdate, Json
 from trio_stt.api.request_error import RequestError
 from trio_stt.api.upload import with_request_errors
 from trio_stt.server.public_reports import shown_model
@@ -56,6 +55,7 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
             model=model,
             session_id=_session_id(),
             created_at=int(time.time()),
+            has_turn_model=server_state.has_turn_model,
         )
 
     routes = Blueprint("openai-realtime-secrets", __name__, url_prefix=_PATH)

@@ -9,7 +9,7 @@ import msgspec
 
 from trio_stt.api.openai.answers import logprobs
 from trio_stt.api.openai_realtime.items import Item
-from trio_stt.api.openai_realtime.session_config import Json
+from trio_stt.api.openai_realtime.update_fields import Json
 from trio_stt.protocol.events import Final
 from trio_stt.protocol.transcript_formats import SpokenSegment
 

@@ -4,11 +4,12 @@ GA clients send and read nested objects, Beta clients flat ones; both become one
 passed over, because most clients end on any error.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from trio_stt.api.openai_realtime.turn_detection import merged_turns, server_vad, turn_settings
+from trio_stt.api.openai_realtime.update_fields import InvalidUpdate, Json, checked_object, checked_text, checked_texts
 from trio_stt.protocol.packets import SampleFormat
 from trio_stt.settings import Settings
 
@@ -17,16 +18,6 @@ _G711_RATE_HZ = 8_000
 _MIN_RATE_HZ, _MAX_RATE_HZ = 8_000, 48_000
 _MODELS_WITHOUT_TURNS = ("gpt-realtime-whisper", "gpt-live-transcribe")
 """Models whose sessions have no turn detection unless the client asks for one."""
-_EAGERNESS_S = {"low": 1.5, "medium": 0.8, "auto": 0.8, "high": 0.5}
-"""Silence that ends a turn of `semantic_vad`, in seconds: there is no model for the meaning here."""
-_DEFAULT_THRESHOLD = 0.5
-"""OpenAI's default, which clients send without a wish of their own: it means this server's own detection."""
-_MIN_SILENCE_S = 0.16
-"""Least silence that ends an utterance, in seconds; that of the setting `post_speech_silence_duration`."""
-_HIGHEST = {"threshold": 1.0, "prefix_padding_ms": 30_000, "silence_duration_ms": 60_000}
-"""Highest values of `server_vad`: those of the settings behind them. The least is 0."""
-_MAX_TEXT_CHARACTERS = 10_000
-_MAX_TEXTS = 1000
 _LOGPROBS = "item.input_audio_transcription.logprobs"
 _BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 _BETA_KEYS = {
@@ -41,20 +32,6 @@ _FORMATS = {
     "audio/pcmu": SampleFormat.MULAW,
     "audio/pcma": SampleFormat.ALAW,
 }
-
-Json = dict[str, Any]
-
-
-class InvalidUpdate(Exception):  # noqa: N818 - named after the update, which is what is wrong
-    """A `session.update` cannot be applied.
-
-    Attributes:
-        param: The field at fault.
-    """
-
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(f"{param}: {message}")
-        self.param = param
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,21 +87,9 @@ class SessionConfig:
         keywords = ", ".join(self.transcription.get("keywords") or ())
         return " ".join(filter(None, (self.transcription.get("prompt"), keywords))) or None
 
-    def detection(self, settings: Settings) -> Settings:
-        """The settings in force, with the client's choices for the detection of speech."""
-        turns = self.turn_detection
-        if turns is None:
-            return settings
-        if turns["type"] == "semantic_vad":
-            silence_s = _EAGERNESS_S[turns["eagerness"]]
-            return settings.model_copy(update={"post_speech_silence_duration": silence_s})
-        changes: dict[str, object] = {
-            "post_speech_silence_duration": max(_MIN_SILENCE_S, turns["silence_duration_ms"] / 1000),
-            "pre_recording_buffer_duration": turns["prefix_padding_ms"] / 1000,
-        }
-        if not math.isclose(turns["threshold"], _DEFAULT_THRESHOLD):
-            changes["silero_sensitivity"] = 1.0 - turns["threshold"]
-        return settings.model_copy(update=changes)
+    def detection(self, settings: Settings, *, has_turn_model: bool) -> Settings:
+        """The settings in force, with the client's choices for the detection of speech; see `turn_settings`."""
+        return turn_settings(self.turn_detection, settings, has_turn_model=has_turn_model)
 
 
 def first_config(settings: Settings, model: str) -> SessionConfig:
@@ -148,7 +113,7 @@ def updated(config: SessionConfig, session: object, settings: Settings) -> Sessi
     Raises:
         InvalidUpdate: A value has another type or range; nothing is applied.
     """
-    given = _object(session, "session")
+    given = checked_object(session, "session")
     audio_input, params = _audio_input(given)
     if "format" in audio_input:
         config = replace(config, format=_format(audio_input["format"], params["format"]))
@@ -159,9 +124,9 @@ def updated(config: SessionConfig, session: object, settings: Settings) -> Sessi
         shown = None if reduction is None else _noise_reduction(reduction, params["noise_reduction"])
         config = replace(config, noise_reduction=shown)
     if "include" in given:
-        config = replace(config, with_logprobs=_LOGPROBS in _texts(given["include"], "session.include"))
+        config = replace(config, with_logprobs=_LOGPROBS in checked_texts(given["include"], "session.include"))
     if "turn_detection" in audio_input:
-        turns = _turns(config, audio_input["turn_detection"], settings, params["turn_detection"])
+        turns = merged_turns(config.turn_detection, audio_input["turn_detection"], settings, params["turn_detection"])
         return replace(config, turn_detection=turns, has_chosen_turns=True)
     return config if config.has_chosen_turns else _with_turns(config, settings)
 
@@ -211,9 +176,9 @@ def beta_session(config: SessionConfig, *, session_id: str, model: str, expires_
 def _audio_input(session: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """The input settings by GA's names, and the names of the same in the client's form."""
     if not is_beta(session):
-        audio = _object(session.get("audio") or {}, "session.audio")
+        audio = checked_object(session.get("audio") or {}, "session.audio")
         params = {key: f"session.audio.input.{key}" for key in _BETA_KEYS.values()}
-        return _object(audio.get("input") or {}, "session.audio.input"), params
+        return checked_object(audio.get("input") or {}, "session.audio.input"), params
     found = {key: session[beta_key] for beta_key, key in _BETA_KEYS.items() if beta_key in session}
     params = {key: f"session.{beta_key}" for beta_key, key in _BETA_KEYS.items()}
     name = found.get("format")
@@ -227,7 +192,7 @@ def _audio_input(session: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping
 def _format(value: object, param: str) -> AudioFormat:
     if value is None:
         return AudioFormat()
-    given = _object(value, param)
+    given = checked_object(value, param)
     kind = given.get("type", "audio/pcm")
     coding = _FORMATS.get(kind) if isinstance(kind, str) else None
     if coding is None:
@@ -241,20 +206,20 @@ def _format(value: object, param: str) -> AudioFormat:
 
 
 def _noise_reduction(value: object, param: str) -> Json:
-    given = _object(value, param)
-    return {"type": _text(given["type"], f"{param}.type")} if "type" in given else {}
+    given = checked_object(value, param)
+    return {"type": checked_text(given["type"], f"{param}.type")} if "type" in given else {}
 
 
 def _with_transcription(config: SessionConfig, value: object, param: str) -> SessionConfig:
     if value is None:
         return replace(config, transcription={})
-    given, chosen, model = _object(value, param), dict(config.transcription), config.model
+    given, chosen, model = checked_object(value, param), dict(config.transcription), config.model
     for key in ("model", "language", "prompt", "delay"):
         if key in given:
-            chosen[key] = _text(given[key], f"{param}.{key}")
+            chosen[key] = checked_text(given[key], f"{param}.{key}")
     for key in ("languages", "keywords"):
         if key in given:
-            chosen[key] = _texts(given[key], f"{param}.{key}") or None
+            chosen[key] = checked_texts(given[key], f"{param}.{key}") or None
     if "model" in chosen:
         model = chosen.pop("model") or ""
     return replace(config, model=model, transcription={key: each for key, each in chosen.items() if each is not None})
@@ -263,59 +228,4 @@ def _with_transcription(config: SessionConfig, value: object, param: str) -> Ses
 def _with_turns(config: SessionConfig, settings: Settings) -> SessionConfig:
     """The configuration with the turn detection that its model has by default."""
     manual = config.model.startswith(_MODELS_WITHOUT_TURNS)
-    return replace(config, turn_detection=None if manual else _server_vad(settings))
-
-
-def _server_vad(settings: Settings) -> Json:
-    return {
-        "type": "server_vad",
-        "threshold": _DEFAULT_THRESHOLD,
-        "prefix_padding_ms": round(settings.pre_recording_buffer_duration * 1000),
-        "silence_duration_ms": round(settings.post_speech_silence_duration * 1000),
-    }
-
-
-def _turns(config: SessionConfig, value: object, settings: Settings, param: str) -> Json | None:
-    if value is None:
-        return None
-    given, default = _object(value, param), _server_vad(settings)
-    before = config.turn_detection or default
-    kind = given.get("type", before["type"])
-    if kind == "semantic_vad":
-        eagerness = given.get("eagerness", before.get("eagerness")) or "auto"
-        if not isinstance(eagerness, str) or eagerness not in _EAGERNESS_S:
-            raise InvalidUpdate(f"{param}.eagerness", f"must be one of {', '.join(_EAGERNESS_S)}")
-        return {"type": kind, "eagerness": eagerness}
-    if kind != "server_vad":
-        raise InvalidUpdate(f"{param}.type", "must be server_vad or semantic_vad")
-    turns = dict(before) if before["type"] == kind else default
-    for key, highest in _HIGHEST.items():
-        if key in given:
-            number = default[key] if given[key] is None else given[key]
-            if not isinstance(number, int | float) or isinstance(number, bool) or not 0 <= number <= highest:
-                raise InvalidUpdate(f"{param}.{key}", f"must be a number from 0 to {highest:g}")
-            turns[key] = number
-    return turns
-
-
-def _object(value: object, param: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidUpdate(param, "must be an object")
-    return value
-
-
-def _text(value: object, param: str) -> str | None:
-    if value is not None and (not isinstance(value, str) or len(value) > _MAX_TEXT_CHARACTERS):
-        raise InvalidUpdate(param, f"must be a string of at most {_MAX_TEXT_CHARACTERS} characters")
-    return value
-
-
-def _texts(value: object, param: str) -> list[str]:
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise InvalidUpdate(param, "must be a list of strings")
-    if len(value) > _MAX_TEXTS or sum(map(len, value)) > _MAX_TEXT_CHARACTERS:
-        limit = f"at most {_MAX_TEXTS} strings, together of at most {_MAX_TEXT_CHARACTERS} characters"
-        raise InvalidUpdate(param, f"must be {limit}")
-    return value
+    return replace(config, turn_detection=None if manual else server_vad(settings))
