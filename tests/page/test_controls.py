@@ -137,6 +137,7 @@ def test_page_is_accessible(server: ServerProcess, speech: Path, theme: Literal[
         page.keyboard.press("Escape")
         page.get_by_test_id("operations-open").click()
         expect(page.get_by_test_id("session").first).to_be_visible()
+        page.get_by_test_id("explain").click()
         check("operations")
 
 

@@ -116,6 +116,12 @@ def test_operations_show_session_and_lane_and_poll_only_while_visible(server: Se
         expect(memory).to_have_attribute("aria-label", re.compile(r"at most [\d,]{3,} MB$"))
         refused = page.get_by_text("Refused clients").locator("..")
         expect(refused).to_have_attribute("title", re.compile("since the start"))
+        # A finger or a keyboard cannot hover.
+        expect(refused).not_to_contain_text("since the start", use_inner_text=True)
+        page.get_by_test_id("explain").press("Enter")
+        expect(refused).to_contain_text("since the start", use_inner_text=True)
+        clients = page.get_by_test_id("dialect").filter(has_text="This page")
+        expect(clients.get_by_role("cell").nth(1)).to_have_text(re.compile(r"^[1-9]"))
         expect(page.get_by_test_id("talk")).to_be_hidden()
         queue = lane.get_by_role("img", name="Queue over the last two minutes").locator("polyline")
         expect(queue).to_have_attribute("points", re.compile(r"(\S+ ){2,}\S+"), timeout=SPEECH_TIMEOUT_MS)

@@ -140,12 +140,21 @@ export const fetchConfig = () => request('api/config');
 export const fetchHealth = () => request('health');
 
 /**
+ * @typedef {object} DialectReport the clients of one protocol since the server started
+ * @property {number} sessions now
+ * @property {number} sessionsStarted
+ * @property {number} audioSeconds
+ * @property {number} finals
+ * @property {number} partials
+ * @property {Record<string, number>} rejections by reason
+ *
  * @typedef {object} History the last hour; lists have one value per interval, the oldest first
  * @property {string} version
  * @property {number} uptimeSeconds
  * @property {number} cores
  * @property {number} sampleSeconds
  * @property {Record<string, number>} rejections by reason
+ * @property {Record<string, DialectReport>} dialects those whose clients had a session or were refused one
  * @property {number[]} speakers
  * @property {number[]} queued
  * @property {number[]} busy

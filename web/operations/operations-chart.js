@@ -4,6 +4,7 @@
  */
 
 import { makeElement } from '../shared/dom.js';
+import { explanation } from './operations-facts.js';
 import { linePoints, roundTop } from './operations-model.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -16,7 +17,7 @@ const HEIGHT = 56;
  * @property {number} least lowest value of the upper edge
  * @property {(value: number) => string} format
  * @property {string[]} [lines] names of the lines, if there are several
- * @property {string} help what it shows, on hover
+ * @property {string} help what it shows
  * @property {{name: string, samples: number}} [span] by default two minutes
  */
 
@@ -41,7 +42,7 @@ export class Chart {
         return line;
       }),
     );
-    const caption = makeElement('figcaption', '', options.title, ' ', this.#now);
+    const caption = makeElement('figcaption', '', makeElement('span', '', options.title, explanation(options.help)), ' ', this.#now);
     this.element = makeElement('figure', 'chart', caption, makeElement('div', 'chart-frame', this.#svg, this.#top));
     this.element.title = options.help;
   }

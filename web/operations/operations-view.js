@@ -1,20 +1,27 @@
 /**
- * Draws the server's metrics: totals, one card per lane with its charts, and a table of sessions.
+ * Draws the server's metrics: totals, one card per lane with its charts, and tables of clients and sessions.
  * It neither fetches nor computes them.
  */
 
 import { makeElement, setText } from '../shared/dom.js';
+import { CLIENT_COLUMNS, clientRow, refusalsText } from './operations-clients.js';
 import { Chart } from './operations-chart.js';
+import { count, drawFacts, durationLabel, megabytes, milliseconds, percent } from './operations-facts.js';
+import { OperationsTable } from './operations-table.js';
 
 /** @import { History, Metrics, QueueReport, SessionReport, WorkerReport } from '../connection/http-api.js' */
 /** @import { LaneHistory, LaneSeries } from './operations-model.js' */
 
-const COLUMNS = ['Session', 'State', 'Utterance', 'Queued', 'Partials', 'Finals', 'Final p95', 'Lost packets'];
-
-const ms = (/** @type {number} */ value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
-const percent = (/** @type {number} */ value) => `${Math.round(value * 100)} %`;
-const count = (/** @type {number} */ value) => value.toLocaleString('en');
-
+const SESSION_COLUMNS = [
+  { title: 'Session', help: 'The beginning of its id, as in the log.' },
+  { title: 'State', help: 'What the server does for it now.' },
+  { title: 'Utterance', help: 'Length of the running utterance.' },
+  { title: 'Queued', help: 'Its audio and jobs that wait.' },
+  { title: 'Partials', help: 'Live texts made so far.' },
+  { title: 'Finals', help: 'Final texts made so far.' },
+  { title: 'Final p95', help: '95 of 100 finals are there this long after the end of the utterance.' },
+  { title: 'Lost packets', help: 'Audio packets that were dropped or rejected.' },
+];
 /** @type {Record<string, string>} */
 const LANES = { main: 'Finals', realtime: 'Partials' };
 
@@ -24,60 +31,13 @@ const MODES = {
   'balanced-main-plus-realtime': 'Two models: one for finals, one for partials.',
 };
 
-/** @type {Record<string, string>} what a figure means, on hover */
-const HELP = {
-  Sessions: 'Connected clients, and those that may still resume',
-  'Talking now': 'Sessions with a running utterance',
-  'Refused clients': 'Clients that were refused a session since the start',
-  'Up for': 'Time since the server started',
-  Version: 'Version of the server',
-  Completed: 'Jobs that gave a text',
-  Failed: 'Jobs that the engine failed at',
-  Replaced: 'Partials that a newer one replaced in the queue',
-  'Too old': 'Partials that waited too long and were dropped',
-  Rejected: 'Jobs that found the queue full',
-  'Busy since start': 'Share of the time in which an engine worked',
-  'Queue delay p95': '95 of 100 jobs wait at most this long',
-  'Engine p95': '95 of 100 jobs take the engine at most this long',
-  Workers: 'Engines that serve, of those that the lane should have',
-  Restarts: 'Engines that were given up and replaced',
-};
-
-/** @type {Record<string, string>} why clients are refused */
-const REFUSALS = { full: 'server full', closing: 'shutting down', access: 'key, address or origin' };
-
-/**
- * @param {HTMLElement} list a `dl`
- * @param {Record<string, string>} facts
- * @param {string} [className] of each
- */
-function drawFacts(list, facts, className = '') {
-  list.replaceChildren(
-    ...Object.entries(facts).map(([name, value]) => {
-      const fact = makeElement('div', className, makeElement('dt', '', name), makeElement('dd', '', value));
-      fact.title = HELP[name] ?? '';
-      return fact;
-    }),
-  );
-}
-
-/** @param {number} seconds */
-function durationLabel(seconds) {
-  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  if (days > 0) return `${days} d ${hours} h`;
-  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
-}
-
-/** @param {number} bytes */
-const megabytes = (bytes) => `${Math.round(bytes / 1e6).toLocaleString('en')} MB`;
-
 /** The last hour as the server kept it. */
 class HourCard {
   #span = { name: 'hour', samples: 360 };
-  #speakers = new Chart({ title: 'Talking', least: 4, format: count, help: 'Sessions with a running utterance', span: this.#span });
-  #busy = new Chart({ title: 'Busy', least: 1, format: percent, help: 'Share of the time in which the busiest lane works', span: this.#span });
-  #cpu = new Chart({ title: 'CPU', least: 1, format: percent, help: 'Share of all cores that the server uses', span: this.#span });
-  #memory = new Chart({ title: 'Memory', least: 1e8, format: megabytes, help: 'Memory that the server uses', span: this.#span });
+  #speakers = new Chart({ title: 'Talking', least: 4, format: count, help: 'Sessions with a running utterance.', span: this.#span });
+  #busy = new Chart({ title: 'Busy', least: 1, format: percent, help: 'Share of the time in which the busiest lane works.', span: this.#span });
+  #cpu = new Chart({ title: 'CPU', least: 1, format: percent, help: 'Share of all cores that the server uses.', span: this.#span });
+  #memory = new Chart({ title: 'Memory', least: 1e8, format: megabytes, help: 'Memory that the server uses.', span: this.#span });
   element = makeElement(
     'article',
     'tile lane',
@@ -102,14 +62,14 @@ class HourCard {
 
 /** Card of one lane. Its elements are kept and only updated. */
 class LaneCard {
-  #queue = new Chart({ title: 'Queue', least: 5, format: count, help: 'Jobs that wait for an engine' });
-  #busy = new Chart({ title: 'Busy', least: 1, format: percent, help: 'Share of the time in which an engine works' });
+  #queue = new Chart({ title: 'Queue', least: 5, format: count, help: 'Jobs that wait for an engine.' });
+  #busy = new Chart({ title: 'Busy', least: 1, format: percent, help: 'Share of the time in which an engine works.' });
   #latency = new Chart({
     title: 'Latency',
     least: 100,
-    format: ms,
+    format: milliseconds,
     lines: ['p50', 'p95'],
-    help: 'From the submission of a job to its result: half of the last 256 jobs take at most p50, 95 of 100 at most p95',
+    help: 'From the submission of a job to its result: half of the last 256 jobs take at most p50, 95 of 100 at most p95.',
   });
   #chip = makeElement('span', 'chip');
   #engine = makeElement('p', 'lane-engine');
@@ -148,8 +108,8 @@ class LaneCard {
       'Too old': count(queue?.staleRealtimeDropped ?? 0),
       Rejected: count(queue?.rejectedJobs ?? 0),
       'Busy since start': percent(worker.busyRatio),
-      'Queue delay p95': ms(worker.queueDelay.p95Ms),
-      'Engine p95': ms(worker.inferenceDuration.p95Ms),
+      'Queue delay p95': milliseconds(worker.queueDelay.p95Ms),
+      'Engine p95': milliseconds(worker.inferenceDuration.p95Ms),
       Workers: `${count(worker.serving ?? 0)} of ${count(worker.workers ?? 1)}`,
       Restarts: count(worker.restarts ?? 0),
     };
@@ -162,45 +122,59 @@ export class OperationsView {
   #lanes = new Map();
   #status = makeElement('p', 'operations-status');
   #totals = makeElement('dl', 'totals');
+  #refusals = makeElement('p', 'operations-note');
   #hour = new HourCard();
   /** @type {History | null} */
   #history = null;
   #lanesArea = makeElement('div', 'lane-cards');
-  #rows = makeElement('tbody', '');
+  #clientsTitle = makeElement('h3', 'sessions-title', 'Clients');
+  #clients = new OperationsTable('Clients', 'dialect', CLIENT_COLUMNS);
   #noSessions = makeElement('p', 'operations-note');
-  #table;
+  #sessions = new OperationsTable('Sessions', 'session', SESSION_COLUMNS);
 
   /** @param {HTMLElement} area */
   constructor(area) {
     this.#status.setAttribute('role', 'status');
-    const head = makeElement('tr', '', ...COLUMNS.map((title) => makeElement('th', '', title)));
-    head.querySelectorAll('th').forEach((cell) => cell.setAttribute('scope', 'col'));
-    this.#table = makeElement('div', 'tile table-frame', makeElement('table', '', makeElement('thead', '', head), this.#rows));
-    this.#table.tabIndex = 0; // keyboard users scroll it sideways on a narrow screen
-    this.#table.setAttribute('role', 'region');
-    this.#table.setAttribute('aria-label', 'Sessions');
+    this.#clientsTitle.hidden = true;
+    const explain = /** @type {HTMLButtonElement} */ (makeElement('button', 'outline', 'Explain'));
+    explain.type = 'button';
+    explain.dataset.testid = 'explain';
+    explain.title = 'Show what each figure means';
+    explain.setAttribute('aria-pressed', 'false');
+    explain.addEventListener('click', () => {
+      explain.setAttribute('aria-pressed', String(area.toggleAttribute('data-explained')));
+    });
     area.append(
-      makeElement('h2', '', 'Operations'),
+      makeElement('div', 'lane-head', makeElement('h2', '', 'Operations'), explain),
       this.#status,
       this.#totals,
+      this.#refusals,
       this.#hour.element,
       this.#lanesArea,
+      this.#clientsTitle,
+      this.#clients.element,
       makeElement('h3', 'sessions-title', 'Sessions'),
       this.#noSessions,
-      this.#table,
+      this.#sessions.element,
     );
   }
 
   /** @param {string} reason why there are no metrics */
   fail(reason) {
     this.#showStatus(reason, 'bad');
-    this.#table.hidden = this.#rows.childElementCount === 0;
+    this.#sessions.element.hidden = this.#sessions.isEmpty;
   }
 
   /** @param {History} history the last hour */
   drawHistory(history) {
     this.#history = history;
     this.#hour.draw(history);
+    const rows = Object.entries(history.dialects).map(([dialect, report]) => clientRow(dialect, report));
+    this.#clients.draw(rows);
+    this.#clientsTitle.hidden = rows.length === 0;
+    const refusals = refusalsText(history.rejections);
+    setText(this.#refusals, refusals && `Refused: ${refusals}.`);
+    this.#refusals.hidden = !refusals;
   }
 
   /**
@@ -221,9 +195,6 @@ export class OperationsView {
       ...(this.#history && { 'Up for': durationLabel(this.#history.uptimeSeconds), Version: this.#history.version }),
     };
     drawFacts(this.#totals, totals, 'tile');
-    const reasons = Object.entries(this.#history?.rejections ?? {}).map(([name, number]) => `${REFUSALS[name] ?? name}: ${count(number)}`);
-    const refused = /** @type {HTMLElement} */ (this.#totals.children[2]);
-    if (reasons.length > 0) refused.append(makeElement('dd', 'operations-note', reasons.join(', ')));
     for (const [name, worker] of Object.entries(scheduler.workers)) {
       this.#laneCard(name, Object.keys(scheduler.workers).length).draw(worker, scheduler.queues[name], history.of(name));
     }
@@ -248,11 +219,10 @@ export class OperationsView {
    */
   #drawSessions({ sessions, activeSessions }, ownSession) {
     const reports = Object.values(sessions);
-    this.#table.hidden = reports.length === 0;
     this.#noSessions.hidden = reports.length > 0;
     this.#noSessions.textContent =
       activeSessions > 0 ? 'Sessions are listed only on the server’s own machine, or with an admin key.' : 'No client is connected.';
-    this.#rows.replaceChildren(...reports.map((report) => sessionRow(report, report.sessionId === ownSession)));
+    this.#sessions.draw(reports.map((report) => sessionRow(report, report.sessionId === ownSession)));
   }
 
   /**
@@ -270,18 +240,18 @@ export class OperationsView {
  * @param {boolean} isOwn
  */
 function sessionRow(report, isOwn) {
-  const cells = [
-    report.state === 'recording' ? 'hearing speech' : report.state.replaceAll('_', ' '),
-    report.recording ? `${report.recordingSeconds.toFixed(1)} s` : '–',
-    count(report.queueDepth),
-    count(report.realtimeCompleted),
-    count(report.finalCompleted),
-    ms(report.totalLatency.final.p95Ms),
-    count(report.droppedAudioChunks + report.rejectedAudioChunks),
-  ];
-  const name = makeElement('th', '', makeElement('code', '', report.sessionId.slice(0, 8)), isOwn ? ' this page' : '');
-  name.setAttribute('scope', 'row');
-  const row = makeElement('tr', isOwn ? 'own' : '', name, ...cells.map((cell) => makeElement('td', '', cell)));
-  row.dataset.testid = 'session';
-  return row;
+  return {
+    id: report.sessionId,
+    name: [makeElement('code', '', report.sessionId.slice(0, 8)), isOwn ? ' this page' : ''],
+    cells: [
+      report.state === 'recording' ? 'hearing speech' : report.state.replaceAll('_', ' '),
+      report.recording ? `${report.recordingSeconds.toFixed(1)} s` : '–',
+      count(report.queueDepth),
+      count(report.realtimeCompleted),
+      count(report.finalCompleted),
+      milliseconds(report.totalLatency.final.p95Ms),
+      count(report.droppedAudioChunks + report.rejectedAudioChunks),
+    ],
+    isOwn,
+  };
 }
