@@ -3,7 +3,7 @@
  * It does not interpret events and does not draw the transcript.
  */
 
-import { audioMessage } from './audio/audio-messages.js';
+import { audioMessage, folderDropped } from './audio/audio-messages.js';
 import { AudioPanel } from './audio/audio-panel.js';
 import { captureProblem } from './audio/capture.js';
 import { Meter } from './audio/meter.js';
@@ -63,6 +63,7 @@ export class Controls {
       isOff: () => talk.phase === 'off',
       toggle: () => void talk.toggle(),
       transcribe,
+      reportFolder: (name) => notices.show('file', folderDropped(name)),
     });
     const audio = new AudioPanel(byId('audio'), {
       preferences: this.#preferences,

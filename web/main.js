@@ -4,6 +4,7 @@
  */
 
 import { meterLevel } from './audio/meter-model.js';
+import { MAX_FILE_BYTES } from './audio/sources.js';
 import { ScreenWakeLock } from './audio/screen-wake-lock.js';
 import { authorizeWith } from './connection/http-api.js';
 import { KeyPanel } from './connection/key-panel.js';
@@ -73,12 +74,21 @@ const store = new TranscriptStore({
 });
 /** Whether the transcript of before is being shown, which is stored already. */
 let isRestoring = false;
+/** Blocks added since the tools and the scroll position were updated, or -1 if those are up to date. */
+let added = -1;
 const transcript = new Transcript((change) => {
   const isNew = transcriptView.apply(change);
   if (!isRestoring) store.apply(change);
-  transcriptTools.changed();
-  transcriptScroll.changed(isNew);
+  if (added < 0) queueMicrotask(transcriptChanged); // once for all changes of a restored transcript: each looks at the layout
+  added = Math.max(0, added) + (isNew ? 1 : 0);
 });
+
+function transcriptChanged() {
+  transcriptTools.changed();
+  transcriptScroll.changed(added);
+  added = -1;
+}
+
 const notices = new Notices((list) => noticesView.draw(list));
 const noticesView = new NoticesView(byId('notices'), {
   onDismiss: (key) => notices.resolve(key),
@@ -147,6 +157,7 @@ const connection = new ServerConnection({
     activity.eventReceived(event);
     session.eventReceived(event);
     running.eventReceived(event);
+    if (event.type === 'hello') files.maxBytes = event.server.maxUploadBytes;
     showInCaptions(event);
     if (event.type === 'timeline') transcript.timesReceived(event);
   },
@@ -182,17 +193,20 @@ const files = new FileQueue({
   onChange: (list) => filesView.draw(list),
   onFile: (name) => {
     const number = transcript.fileStarted(name);
-    return (spoken) => transcript.fileText(number, spoken);
+    return { add: (spoken) => transcript.fileText(number, spoken), remove: () => transcript.removeFile(number) };
   },
   onDone: (name) => {
     byId('announcement').textContent = `${name} is transcribed.`;
   },
   onUnsupported: (file) => {
-    notices.show('file', realTimeMessage(file.name));
+    if (file.size <= MAX_FILE_BYTES) notices.show('file', realTimeMessage(file.name, files.maxBytes));
     controls.play(session, file);
   },
 });
-const filesView = new FileQueueView(byId('files'), (id) => files.remove(id));
+const filesView = new FileQueueView(byId('files'), {
+  onRemove: (id) => files.remove(id),
+  onRetry: (id) => files.retry(id),
+});
 
 controls.connect(session, connection, notices, (chosen) => files.add(chosen));
 connectOwnSettings(byId('own-settings'), preferences, {

@@ -26,7 +26,7 @@ export function isForeign(language, spoken) {
 
 export class RunningModel {
   /** @type {ServerFacts} */
-  #server = { language: null, wakeWords: '', keepsSound: false };
+  #server = { language: null, wakeWords: '', keepsSound: false, maxUploadBytes: Infinity };
   #model = '';
   /** @type {string[]} codes of the languages that a session may choose, sorted by name */
   #languages = [];

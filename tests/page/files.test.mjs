@@ -21,7 +21,7 @@ function makeQueue() {
     onChange: (files) => {
       states = files.map(({ name, phase, progress, message }) => [name, phase, progress, message]);
     },
-    onFile: (name) => (spoken) => texts.push(`${name}: ${spoken.text}`),
+    onFile: (name) => ({ add: (spoken) => texts.push(`${name}: ${spoken.text}`), remove: () => texts.splice(0) }),
     onUnsupported: (file) => unsupported.push(file.name),
     onDone: (name) => done.push(name),
   });
@@ -62,6 +62,34 @@ test('a file that fails says why, and the next one is sent; one that is removed 
     'silent: No speech was found in this file.', 'broken: file: no sound',
   ]);
   assert.deepEqual([done, unsupported], [['good'], ['large']]);
+});
+
+test('a file above the limit is not sent; one whose connection was lost can be sent again, without its incomplete text', async () => {
+  const { queue, uploads, texts, done, unsupported, states } = makeQueue();
+  queue.maxBytes = 10_000;
+  queue.add([{ name: 'large', size: 9000 }, { name: 'lost', size: 10 }]);
+  await settled();
+  assert.deepEqual([unsupported, uploads.length], [['large'], 1]);
+  uploads[0].handlers.onText({ text: 'One.', startS: 0, endS: 3 }, null);
+  uploads[0].reject(new UploadError('The connection to the server was lost.', 0));
+  await settled();
+  assert.deepEqual([states()[0][1], texts], ['failed', ['lost: One.']]);
+  queue.retry(2);
+  assert.deepEqual([states()[0].slice(1), texts], [['sending', 0, ''], []]);
+  uploads[1].handlers.onText({ text: 'One.', startS: 0, endS: 3 }, null);
+  uploads[1].resolve();
+  await settled();
+  assert.deepEqual([done, texts], [['lost'], ['lost: One.']]);
+});
+
+test('the incomplete text of a file is removed with its heading', () => {
+  const transcript = new Transcript();
+  transcript.connected(0);
+  const number = transcript.fileStarted('a.m4a');
+  transcript.fileText(number, { text: 'One.', startS: 1, endS: 3 });
+  transcript.fileStarted('b.m4a');
+  transcript.removeFile(number);
+  assert.deepEqual(transcript.entries.map((entry) => entry.file), ['b.m4a']);
 });
 
 test('events are read however they are cut', () => {

@@ -115,7 +115,7 @@ def test_dropped_files_are_uploaded_and_transcribed_one_after_the_other(
         failed = page.get_by_test_id("file")
         expect(page.locator(FINAL).filter(has_text="better")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         expect(failed).to_have_count(1, timeout=SPEECH_TIMEOUT_MS)  # the other one is done
-        expect(failed).to_contain_text("not a readable sound file")
+        expect(failed).to_contain_text("Not a readable sound file")
         failed.get_by_role("button", name="Remove notes.txt").click()
         expect(page.get_by_test_id("files")).to_be_hidden()
         expect(page.locator(".break")).to_have_text("talk.m4a")
@@ -138,6 +138,11 @@ def test_dropped_files_are_uploaded_and_transcribed_one_after_the_other(
         expect(page.get_by_test_id("lane")).to_be_visible()
         page.get_by_role("link", name="Talk").evaluate("link => link.click()")
         wait_until(page, "scrollY === 40")
+
+        page.evaluate("DataTransferItem.prototype.webkitGetAsEntry = () => ({ isDirectory: true, name: 'talks' })")
+        drop(page, "talks", b"")
+        expect(page.get_by_test_id("notice")).to_have_text(re.compile("“talks” is a folder. Open it"))
+        expect(page.get_by_test_id("files")).to_be_hidden()
 
 
 def test_recording_to_try_out_is_transcribed_and_page_is_installable(server: ServerProcess, speech: Path) -> None:

@@ -13,6 +13,8 @@ const PROBLEMS = {
   unsupported: 'This browser cannot stream a microphone. Use a current version of Chrome, Edge, Firefox or Safari.',
   no_worklet:
     'This browser lacks AudioWorklet, which the page needs to capture audio. Use a current version of Chrome, Edge, Firefox or Safari.',
+  not_started:
+    'The browser did not start its audio. Press Talk again. If that does not help, connect headphones or speakers: some browsers need an output device.',
   denied: 'The microphone is blocked for this page. Allow it next to the address bar, then press Talk again.',
   missing: 'No microphone was found. Connect one, then press Talk again.',
   busy: 'The microphone does not respond. Another program may be using it.',
@@ -50,6 +52,12 @@ export const microphoneReplaced = (label) => ({
   level: 'warning',
   text: `The microphone was disconnected. The page now uses ${label || 'another one'}.`,
 });
+
+/**
+ * @param {string} name of a folder
+ * @returns {Message}
+ */
+export const folderDropped = (name) => ({ level: 'warning', text: `“${name}” is a folder. Open it and drop the files in it.` });
 
 /** @returns {Message} */
 export const microphoneMuted = () => ({

@@ -16,7 +16,13 @@ export const SPEECH_RATE_HZ = 16_000;
 const FLUSH_TIMEOUT_MS = 500;
 
 /**
- * @typedef {'insecure' | 'unsupported' | 'no_worklet' | 'denied' | 'missing' | 'busy' | 'failed' | 'share_denied' |
+ * Longest wait for the browser to start audio. Firefox waits for good where there is no output device, and Safari where no press of
+ * a button came before.
+ */
+const START_TIMEOUT_MS = 5000;
+
+/**
+ * @typedef {'insecure' | 'unsupported' | 'no_worklet' | 'not_started' | 'denied' | 'missing' | 'busy' | 'failed' | 'share_denied' |
  *   'share_failed' | 'share_silent' | 'file_large' | 'file_unreadable'} AudioProblem
  *
  * @typedef {'microphone' | 'share' | 'file'} SourceKind
@@ -72,7 +78,7 @@ async function startPacketiser(stream, options) {
     // The source comes first: Firefox throws here if the context's rate differs from the stream's.
     const source = context.createMediaStreamSource(stream);
     await context.audioWorklet.addModule(new URL('worklet.js', import.meta.url));
-    await context.resume();
+    await started(context);
     const node = new AudioWorkletNode(context, 'packetiser', {
       numberOfInputs: 1,
       numberOfOutputs: 0,
@@ -83,9 +89,19 @@ async function startPacketiser(stream, options) {
     source.connect(node);
     return node;
   } catch (error) {
-    await context.close();
+    context.close().catch(() => {}); // not awaited: a context that did not start may not close either
     throw error;
   }
+}
+
+/**
+ * @param {AudioContext} context
+ * @returns {Promise<unknown>} resolves once the context runs
+ * @throws {AudioError}
+ */
+function started(context) {
+  const timeout = new Promise((_, reject) => setTimeout(reject, START_TIMEOUT_MS, new AudioError('not_started')));
+  return Promise.race([context.resume(), timeout]);
 }
 
 /**
@@ -102,10 +118,13 @@ export async function captureStream(stream, { onSamples, onEnd, onMuted }) {
   /** @type {AudioWorkletNode} */
   let node;
   try {
-    node = await startPacketiser(stream, { sampleRate: SPEECH_RATE_HZ }).catch(() => startPacketiser(stream, {}));
+    node = await startPacketiser(stream, { sampleRate: SPEECH_RATE_HZ }).catch((error) => {
+      if (error instanceof AudioError) throw error; // another rate does not help
+      return startPacketiser(stream, {});
+    });
   } catch (error) {
     stopTracks();
-    throw new AudioError('failed', error);
+    throw error instanceof AudioError ? error : new AudioError('failed', error);
   }
   const context = /** @type {AudioContext} */ (node.context);
   const { sampleRate } = context; // the browser may have chosen another rate than the one requested

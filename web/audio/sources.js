@@ -13,7 +13,7 @@ import { PACKET_MS } from './packets.js';
 const FALLBACK_RATE_HZ = 48_000;
 
 /** The browser decodes a whole file into memory: an hour of mono audio at 16 kHz is 230 MB of float samples. */
-const MAX_FILE_BYTES = 300_000_000;
+export const MAX_FILE_BYTES = 300_000_000;
 
 export const canShare = () => typeof navigator.mediaDevices?.getDisplayMedia === 'function';
 

@@ -12,6 +12,7 @@ const USES_SPACE = 'input, textarea, select, button, a, summary, audio, video, d
  * @property {() => boolean} isOff
  * @property {() => void} toggle
  * @property {(files: File[]) => void} transcribe
+ * @property {(name: string) => void} reportFolder a folder was dropped, which browsers do not send
  */
 
 /**
@@ -68,7 +69,7 @@ export function connectTalkControls(button, actions) {
 }
 
 /** @param {TalkActions} actions */
-function connectDrop({ transcribe }) {
+function connectDrop({ transcribe, reportFolder }) {
   const hasFile = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files') ?? false;
   // A counter, because dragenter of a child comes before dragleave of its parent.
   let depth = 0;
@@ -93,7 +94,10 @@ function connectDrop({ transcribe }) {
     event.preventDefault();
     depth = 0;
     show();
-    const files = [...(event.dataTransfer?.files ?? [])];
+    const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry?.());
+    const folders = new Set(entries.filter((entry) => entry?.isDirectory).map((entry) => entry?.name ?? ''));
+    folders.forEach(reportFolder);
+    const files = [...(event.dataTransfer?.files ?? [])].filter(({ name }) => !folders.has(name));
     if (files.length > 0) transcribe(files);
   });
 }

@@ -21,6 +21,7 @@
  *   not tell
  * @property {string} wakeWords separated by commas, '' where there are none
  * @property {boolean} keepsSound whether the server records what is said
+ * @property {number} maxUploadBytes of a file; 0 where the server takes none, Infinity where it does not tell
  *
  * @typedef {{type: 'auth_required'}} AuthRequired the client must send a key before anything else
  * @typedef {{type: 'hello', sessionId: string, resumeToken: string, resumeGraceS: number, server: ServerFacts, replacesFrom: number}} Hello
@@ -153,6 +154,7 @@ function serverFacts(settings) {
     language: typeof settings.language !== 'string' ? null : language.toLowerCase() === 'auto' ? '' : language,
     wakeWords: settings.wake_word_enabled === true ? text(settings.wake_words) : '',
     keepsSound: text(settings.record) !== '',
+    maxUploadBytes: settings.openai_api === false ? 0 : (finiteNumber(settings.max_upload_bytes) ?? Infinity),
   };
 }
 

@@ -13,15 +13,15 @@ export class FileQueueView {
   /** @type {Map<number, HTMLElement>} */
   #rows = new Map();
   #list;
-  #onRemove;
+  #actions;
 
   /**
    * @param {HTMLElement} list
-   * @param {(id: number) => void} onRemove
+   * @param {{onRemove: (id: number) => void, onRetry: (id: number) => void}} actions
    */
-  constructor(list, onRemove) {
+  constructor(list, actions) {
     this.#list = list;
-    this.#onRemove = onRemove;
+    this.#actions = actions;
   }
 
   /** @param {FileState[]} files */
@@ -37,9 +37,10 @@ export class FileQueueView {
   }
 
   /** @param {FileState} file */
-  #drawRow({ id, name, phase, progress, message }) {
+  #drawRow({ id, name, phase, progress, message, mayRetry }) {
     const row = this.#rows.get(id) ?? this.#addRow(id, name);
-    const [, text, bar] = /** @type {[Element, Element, HTMLProgressElement]} */ (/** @type {unknown} */ (row.children));
+    const [, text, bar, again] = /** @type {[Element, Element, HTMLProgressElement, HTMLElement]} */ (/** @type {unknown} */ (row.children));
+    again.hidden = !mayRetry;
     row.dataset.phase = phase;
     setText(text, message || (progress === null ? PHASES[phase] : `${PHASES[phase]} ${Math.round(progress * 100)} %`));
     bar.hidden = phase === 'failed' || phase === 'waiting';
@@ -57,8 +58,11 @@ export class FileQueueView {
     const remove = /** @type {HTMLButtonElement} */ (makeElement('button', 'quiet-button dismiss', '×'));
     remove.type = 'button';
     remove.setAttribute('aria-label', `Remove ${name}`);
-    remove.addEventListener('click', () => this.#onRemove(id));
-    const row = makeElement('li', 'file', makeElement('span', 'file-name', name), makeElement('span', 'file-state'), bar, remove);
+    remove.addEventListener('click', () => this.#actions.onRemove(id));
+    const again = /** @type {HTMLButtonElement} */ (makeElement('button', 'quiet-button again', 'Try again'));
+    again.type = 'button';
+    again.addEventListener('click', () => this.#actions.onRetry(id));
+    const row = makeElement('li', 'file', makeElement('span', 'file-name', name), makeElement('span', 'file-state'), bar, again, remove);
     row.dataset.testid = 'file';
     this.#rows.set(id, row);
     this.#list.append(row);

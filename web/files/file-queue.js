@@ -13,21 +13,29 @@ import { UploadError } from './upload.js';
  * @property {'waiting' | 'sending' | 'transcribing' | 'done' | 'failed'} phase
  * @property {number | null} progress 0 to 1; null while unknown
  * @property {string} message why it failed
+ * @property {boolean} mayRetry whether the same file may succeed later
+ *
+ * @typedef {{add: (spoken: SpokenText) => void, remove: () => void}} FileText `remove`: the file is sent again
  *
  * @typedef {object} FileQueueParts
  * @property {(file: File, handlers: UploadHandlers, signal: AbortSignal) => Promise<void>} upload
  * @property {(files: FileState[]) => void} onChange
- * @property {(name: string) => (spoken: SpokenText) => void} onFile a file is transcribed: returns what takes its texts
+ * @property {(name: string) => FileText} onFile a file is transcribed: returns what takes its texts
  * @property {(file: File) => void} onUnsupported the server has no upload route
  * @property {(name: string) => void} onDone
  */
 
+/** Room for the other fields of the form. */
+const FORM_BYTES = 2000;
+
 export class FileQueue {
-  /** @type {(FileState & {file: File, abort: AbortController})[]} */
+  /** @type {(FileState & {file: File, abort: AbortController, incomplete?: FileText | null})[]} */
   #files = [];
   #nextId = 1;
   #isRunning = false;
   #parts;
+  /** Largest file that the server takes. */
+  maxBytes = Infinity;
 
   /** @param {FileQueueParts} parts */
   constructor(parts) {
@@ -37,7 +45,7 @@ export class FileQueue {
   /** @param {Iterable<File>} files */
   add(files) {
     for (const file of files) {
-      const state = { id: this.#nextId, name: file.name, phase: /** @type {const} */ ('waiting'), progress: null, message: '' };
+      const state = { id: this.#nextId, name: file.name, phase: /** @type {const} */ ('waiting'), progress: null, message: '', mayRetry: false };
       this.#files.push({ ...state, file, abort: new AbortController() });
       this.#nextId += 1;
     }
@@ -50,6 +58,13 @@ export class FileQueue {
     this.#files.find((file) => file.id === id)?.abort.abort();
     this.#files = this.#files.filter((file) => file.id !== id);
     this.#changed();
+  }
+
+  /** Send a file again that failed. @param {number} id */
+  retry(id) {
+    this.#files.find((file) => file.id === id)?.incomplete?.remove();
+    this.#update(id, { phase: 'waiting', progress: null, message: '', mayRetry: false, incomplete: null });
+    void this.#run();
   }
 
   async #run() {
@@ -69,21 +84,26 @@ export class FileQueue {
    * @param {AbortSignal} signal
    */
   async #transcribe(id, file, signal) {
+    if (file.size + FORM_BYTES > this.maxBytes) {
+      this.remove(id);
+      this.#parts.onUnsupported(file);
+      return;
+    }
     this.#update(id, { phase: 'sending', progress: 0 });
-    /** @type {((spoken: SpokenText) => void) | null} */
-    let take = null;
+    /** @type {FileText | null} */
+    let text = null;
     const handlers = {
       onSent: (/** @type {number} */ part) => this.#update(id, part < 1 ? { progress: part } : { phase: 'transcribing', progress: null }),
       onText: (/** @type {SpokenText} */ spoken, /** @type {number | null} */ lengthS) => {
-        take ??= this.#parts.onFile(file.name);
-        take(spoken);
+        text ??= this.#parts.onFile(file.name);
+        text.add(spoken);
         this.#update(id, { phase: 'transcribing', progress: lengthS ? Math.min(1, spoken.endS / lengthS) : null });
       },
     };
     try {
       await this.#parts.upload(file, handlers, signal);
       if (signal.aborted) return;
-      if (take) {
+      if (text) {
         this.remove(id);
         this.#parts.onDone(file.name);
       } else {
@@ -94,14 +114,15 @@ export class FileQueue {
         this.remove(id);
         this.#parts.onUnsupported(file);
       } else {
-        this.#update(id, { phase: 'failed', progress: null, message: /** @type {Error} */ (error).message });
+        const mayRetry = error instanceof UploadError && (error.status === 0 || error.status === 401 || error.status >= 429);
+        this.#update(id, { phase: 'failed', progress: null, message: /** @type {Error} */ (error).message, mayRetry, incomplete: text });
       }
     }
   }
 
   /**
    * @param {number} id
-   * @param {Partial<FileState>} change
+   * @param {Partial<FileState & {incomplete: FileText | null}>} change
    */
   #update(id, change) {
     this.#files = this.#files.map((file) => (file.id === id ? { ...file, ...change } : file));
@@ -109,6 +130,6 @@ export class FileQueue {
   }
 
   #changed() {
-    this.#parts.onChange(this.#files.map(({ id, name, phase, progress, message }) => ({ id, name, phase, progress, message })));
+    this.#parts.onChange(this.#files.map(({ id, name, phase, progress, message, mayRetry }) => ({ id, name, phase, progress, message, mayRetry })));
   }
 }

@@ -41,12 +41,21 @@ export class EventReader {
 }
 
 /**
+ * @param {string} message the server's, which begins with the field of the form at fault
+ * @returns {string} a sentence for people
+ */
+function readable(message) {
+  const text = message.replace(/^file: /, '').trim();
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+}
+
+/**
  * @param {string} text body of an answer
  * @param {number} status
  */
 function errorOf(text, status) {
   try {
-    return new UploadError(JSON.parse(text).error.message, status);
+    return new UploadError(readable(JSON.parse(text).error.message), status);
   } catch {
     return new UploadError(status ? `The server responded with status ${status}.` : 'The connection to the server was lost.', status);
   }
@@ -72,7 +81,7 @@ export function upload(file, key, { onSent, onText }, signal) {
     const read = () => {
       if (request.status !== 200) return;
       for (const event of events.next(request.responseText)) {
-        if (event.error) reject(new UploadError(event.error.message, 200));
+        if (event.error) reject(new UploadError(readable(event.error.message), 200));
         else if (event.type === 'transcript.text.delta') {
           onText({ text: event.delta.trim(), startS: event.start ?? 0, endS: event.end ?? 0 }, event.duration ?? null);
         }

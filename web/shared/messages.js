@@ -156,12 +156,16 @@ export const clearedMessage = () => ({ level: 'info', text: 'The transcript is c
 
 /**
  * @param {string} name of a file
+ * @param {number} maxBytes of an upload; 0 where the server takes none, Infinity where the limit is not known
  * @returns {Message}
  */
-export const realTimeMessage = (name) => ({
-  level: 'info',
-  text: `The server does not take ${name} as an upload, so this page plays it to the server in real time.`,
-});
+export function realTimeMessage(name, maxBytes) {
+  const isLimited = maxBytes > 0 && maxBytes < Infinity;
+  const reason = isLimited
+    ? `The server takes uploads up to ${Math.round(maxBytes / 2 ** 20).toLocaleString('en')} MiB`
+    : 'The server takes no uploads';
+  return { level: 'info', text: `${reason}, so this page plays ${name} to it in real time. Its operator can change that.` };
+}
 
 /** @returns {Message} */
 export const notKeptMessage = () => ({

@@ -46,9 +46,9 @@ export class TranscriptScroll {
     this.#draw();
   }
 
-  /** @param {boolean} isNew whether a block was added */
-  changed(isNew) {
-    if (isNew && !this.#isFollowing) this.#unread += 1;
+  /** @param {number} added blocks that were added */
+  changed(added) {
+    if (!this.#isFollowing) this.#unread += added;
     this.#scrollToEnd();
     this.#draw();
   }

@@ -34,6 +34,7 @@
  * @property {number} lostS audio that could not be sent meanwhile, seconds
  * @property {number} [openedAtMs] when the page was opened again
  * @property {string} [file] name of the file whose text follows
+ * @property {number} [connection] number of that file, as its blocks have it
  *
  * @typedef {Block | Break} Entry
  * @typedef {{type: 'put', entry: Entry, beforeKey: string | null} | {type: 'remove', key: string} | {type: 'reset'}} Change
@@ -138,7 +139,7 @@ export class Transcript {
   fileStarted(name) {
     this.#connections += 1;
     this.#breaks += 1;
-    this.#put({ kind: 'break', key: `break-${this.#breaks}`, lostS: 0, file: name });
+    this.#put({ kind: 'break', key: `break-${this.#breaks}`, lostS: 0, file: name, connection: this.#connections });
     return this.#connections;
   }
 
@@ -160,6 +161,11 @@ export class Transcript {
       loss: '',
       times: { audioStartSeconds: startS, audioEndSeconds: endS, durationSeconds: endS - startS },
     });
+  }
+
+  /** Remove the incomplete text of a file, which will be sent again. @param {number} connection of the file */
+  removeFile(connection) {
+    for (const entry of this.entries) if (entry.connection === connection) this.#remove(entry.key);
   }
 
   /** The session is lost: live blocks will have no final. */
