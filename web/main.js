@@ -20,7 +20,7 @@ import { Session } from './session.js';
 import { connectOwnSettings } from './settings/own-settings.js';
 import { byId, drawChip, setText } from './shared/dom.js';
 import { secondsLabel } from './shared/format.js';
-import { bufferingChip, clearedMessage, connectionChip, notKeptMessage, realTimeMessage, sessionChip } from './shared/messages.js';
+import { bufferingChip, clearedMessage, connectionChip, incompleteMessage, notKeptMessage, realTimeMessage, sessionChip } from './shared/messages.js';
 import { NoticesView } from './shared/notices-view.js';
 import { Notices } from './shared/notices.js';
 import { loadPreferences } from './shared/preferences.js';
@@ -33,7 +33,7 @@ import { Transcript } from './transcript/transcript.js';
 
 /** @import { ServerEvent } from './connection/protocol.js' */
 /** @import { SessionState } from './session.js' */
-/** @import { Entry } from './transcript/transcript.js' */
+/** @import { Entry } from './transcript/entries.js' */
 
 /** Key of the notice with the button that undoes a Clear. */
 const CLEARED = 'cleared';
@@ -189,7 +189,7 @@ const session = new Session({
 });
 
 const files = new FileQueue({
-  upload: (file, handlers, signal) => upload(file, keys.current, handlers, signal),
+  upload: (file, handlers, signal) => upload(file, keys.current, preferences.separateChannels, handlers, signal),
   onChange: (list) => filesView.draw(list),
   onFile: (name) => {
     const number = transcript.fileStarted(name);
@@ -198,6 +198,7 @@ const files = new FileQueue({
   onDone: (name) => {
     byId('announcement').textContent = `${name} is transcribed.`;
   },
+  onWarning: (name, message) => notices.show(`file:${name}`, incompleteMessage(name, message)),
   onUnsupported: (file) => {
     if (file.size <= MAX_FILE_BYTES) notices.show('file', realTimeMessage(file.name, files.maxBytes));
     controls.play(session, file);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { FileQueue } from '../../web/files/file-queue.js';
 import { EventReader, UploadError } from '../../web/files/upload.js';
-import { subtitleSegments } from '../../web/transcript/export.js';
+import { asText, subtitleSegments } from '../../web/transcript/export.js';
 import { Transcript } from '../../web/transcript/transcript.js';
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -80,6 +80,18 @@ test('a file above the limit is not sent; one whose connection was lost can be s
   uploads[1].resolve();
   await settled();
   assert.deepEqual([done, texts], [['lost'], ['lost: One.']]);
+});
+
+test('utterances of a channel have its speaker in texts and subtitles', () => {
+  const transcript = new Transcript();
+  const number = transcript.fileStarted('call.wav');
+  transcript.fileText(number, { text: 'Hello.', startS: 0, endS: 1, channel: 1 });
+  transcript.fileText(number, { text: 'Yes?', startS: 2, endS: 3, channel: 2, pieces: [{ text: 'Yes?', startSeconds: 2, endSeconds: 3 }] });
+  assert.equal(transcript.text, 'Speaker 1: Hello.\nSpeaker 2: Yes?');
+  assert.equal(asText(transcript.entries), 'call.wav\nSpeaker 1: Hello.\nSpeaker 2: Yes?\n');
+  assert.deepEqual(subtitleSegments(transcript.entries)[1], {
+    text: 'Yes?', startSeconds: 2, endSeconds: 3, channel: 2, pieces: [{ text: 'Yes?', startSeconds: 2, endSeconds: 3 }],
+  });
 });
 
 test('the incomplete text of a file is removed with its heading', () => {

@@ -1,6 +1,6 @@
 """An hour of speech through the page: its memory grows only with the text, and each word costs as much as the first.
 
-The events of a server come as fast as the page takes them; `tests.page.soak` measures the same in real time with real speech.
+The events of a server come as fast as the page takes them; `tests.page.soak` measures the same in real time.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ MAX_BYTES_PER_UTTERANCE = 4_000
 @contextmanager
 def scripted_page(server: ServerProcess, speech: Path) -> Iterator[tuple[Page, ScriptedServer]]:
     with open_page("about:blank", speech, size=(1440, 900)) as page:
-        page.add_init_script("MutationObserver = class { observe() {} };")  # WATCH_BLOCKS would look at all blocks each time
+        page.add_init_script("MutationObserver = class { observe() {} };")  # WATCH_BLOCKS looks at all blocks each time
         scripted = ScriptedServer(page)
         page.goto(server.url)
         expect_connection(page, "Ready")
@@ -65,7 +65,8 @@ def test_an_hour_of_speech_leaves_memory_and_work_flat(server: ServerProcess, sp
             frames.append(page.evaluate(FRAMES))
             works.append(work_s(session) - before_s)
             heaps.append(browser_metrics(session)["JSHeapUsedSize"])
-        print("heap MB, work s, frames ms:", [round(each / 1e6, 1) for each in heaps], works, frames)  # noqa: T201 - shown with -s
+        megabytes = [round(each / 1e6, 1) for each in heaps]
+        print("heap MB, work s, frames ms:", megabytes, works, frames)  # noqa: T201 - shown with -s
         assert (heaps[3] - heaps[0]) / (3 * QUARTER) < MAX_BYTES_PER_UTTERANCE
         assert works[3] < 1.5 * works[0]
         assert page.get_by_test_id("segment").count() == UTTERANCES

@@ -4,6 +4,7 @@ import base64
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
@@ -143,6 +144,28 @@ def test_dropped_files_are_uploaded_and_transcribed_one_after_the_other(
         drop(page, "talks", b"")
         expect(page.get_by_test_id("notice")).to_have_text(re.compile("“talks” is a folder. Open it"))
         expect(page.get_by_test_id("files")).to_be_hidden()
+
+
+@pytest.mark.long
+def test_each_channel_of_a_file_is_a_speaker_where_the_user_says_so(
+    server: ServerProcess, speech: Path, tmp_path: Path
+) -> None:
+    left, rate_hz = soundfile.read(moonshine_asset("beckett.wav"), dtype="float32")
+    silence = np.zeros(len(left), dtype=np.float32)
+    soundfile.write(tmp_path / "call.wav", np.stack([np.r_[left, silence], np.r_[silence, left]], axis=1), rate_hz)
+    with open_page(server.url, speech) as page:
+        expect_connection(page, "Ready")
+        page.get_by_test_id("audio-open").click()
+        page.get_by_role("switch", name="Each channel of a file is a speaker").check()
+        page.locator("[name=file]").set_input_files(tmp_path / "call.wav")
+        expect(page.get_by_test_id("files")).to_be_hidden(timeout=2 * SPEECH_TIMEOUT_MS)
+        shown = page.locator(".paragraph > .segment:first-child .segment-speaker")
+        names = list(dict.fromkeys(shown.all_inner_texts()))
+        assert names == ["Speaker 1", "Speaker 2"]
+        page.get_by_test_id("copy").click()
+        expect(page.locator("#announcement")).to_have_text("Transcript copied.")
+        lines = page.evaluate("navigator.clipboard.readText()").split("\n")
+        assert {line[:11] for line in lines} == {"Speaker 1: ", "Speaker 2: "}
 
 
 def test_recording_to_try_out_is_transcribed_and_page_is_installable(server: ServerProcess, speech: Path) -> None:

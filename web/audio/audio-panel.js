@@ -41,6 +41,7 @@ export class AudioPanel {
     });
     for (const name of PROCESSING) this.#connectSwitch(find(name), name, parts.onMicrophone);
     this.#connectSwitch(find('holdToTalk'), 'holdToTalk', parts.onHold);
+    this.#connectSwitch(find('separateChannels'), 'separateChannels', () => {});
     const share = find('share');
     share.hidden = !canShare();
     share.addEventListener('click', () => {
@@ -76,7 +77,7 @@ export class AudioPanel {
 
   /**
    * @param {HTMLElement} element
-   * @param {'echoCancellation' | 'noiseSuppression' | 'autoGainControl' | 'holdToTalk'} name
+   * @param {'echoCancellation' | 'noiseSuppression' | 'autoGainControl' | 'holdToTalk' | 'separateChannels'} name
    * @param {() => void} onChange
    */
   #connectSwitch(element, name, onChange) {

@@ -23,6 +23,7 @@ import { UploadError } from './upload.js';
  * @property {(name: string) => FileText} onFile a file is transcribed: returns what takes its texts
  * @property {(file: File) => void} onUnsupported the server has no upload route
  * @property {(name: string) => void} onDone
+ * @property {(name: string, message: string) => void} onWarning a part of the file could not be read or transcribed
  */
 
 /** Room for the other fields of the form. */
@@ -94,6 +95,7 @@ export class FileQueue {
     let text = null;
     const handlers = {
       onSent: (/** @type {number} */ part) => this.#update(id, part < 1 ? { progress: part } : { phase: 'transcribing', progress: null }),
+      onWarning: (/** @type {string} */ message) => this.#parts.onWarning(file.name, message),
       onText: (/** @type {SpokenText} */ spoken, /** @type {number | null} */ lengthS) => {
         text ??= this.#parts.onFile(file.name);
         text.add(spoken);

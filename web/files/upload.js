@@ -3,11 +3,19 @@
  * It holds no queue and does not touch the DOM.
  */
 
+/** @import { Piece } from '../connection/protocol.js' */
+
 /**
- * @typedef {{text: string, startS: number, endS: number}} SpokenText seconds from the start of the file
+ * @typedef {object} SpokenText one utterance, in seconds from the start of the file
+ * @property {string} text
+ * @property {number} startS
+ * @property {number} endS
+ * @property {Piece[]} [pieces] its words with their times, where the engine gives them
+ * @property {number} [channel] from 1, where each channel is transcribed on its own
  *
  * @typedef {object} UploadHandlers
  * @property {(part: number) => void} onSent part of the file that is sent, 0 to 1
+ * @property {(message: string) => void} onWarning a part could not be read or transcribed
  * @property {(spoken: SpokenText, lengthS: number | null) => void} onText `lengthS`: of the file, as it states itself
  */
 
@@ -64,16 +72,18 @@ function errorOf(text, status) {
 /**
  * @param {File} file
  * @param {string} key the API key, or ''
+ * @param {boolean} isSeparate whether each channel is transcribed on its own, as a speaker
  * @param {UploadHandlers} handlers
  * @param {AbortSignal} signal
  * @returns {Promise<void>} resolves after the last text
  * @throws {UploadError}
  */
-export function upload(file, key, { onSent, onText }, signal) {
+export function upload(file, key, isSeparate, { onSent, onText, onWarning }, signal) {
   const form = new FormData();
   form.append('model', 'whisper-1'); // OpenAI's API requires a name; the loaded model answers
   form.append('response_format', 'verbose_json');
   form.append('stream', 'true');
+  if (isSeparate) form.append('channels', 'separate');
   form.append('file', file); // last, so that the server has read the other fields
   const request = new XMLHttpRequest(); // fetch does not tell how much it has sent
   const events = new EventReader();
@@ -83,7 +93,10 @@ export function upload(file, key, { onSent, onText }, signal) {
       for (const event of events.next(request.responseText)) {
         if (event.error) reject(new UploadError(readable(event.error.message), 200));
         else if (event.type === 'transcript.text.delta') {
-          onText({ text: event.delta.trim(), startS: event.start ?? 0, endS: event.end ?? 0 }, event.duration ?? null);
+          const { delta, start = 0, end = 0, pieces, channel, duration = null } = event;
+          onText({ text: delta.trim(), startS: start, endS: end, ...(pieces?.length && { pieces }), ...(channel && { channel }) }, duration);
+        } else if (event.type === 'transcript.text.done') {
+          (event.warnings ?? []).forEach((/** @type {string} */ message) => onWarning(readable(message)));
         }
       }
     };

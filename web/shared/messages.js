@@ -5,7 +5,7 @@
 
 /** @import { ConnectionState } from '../connection/server-connection.js' */
 /** @import { ServerError, ServerFacts } from '../connection/protocol.js' */
-/** @import { LossReason } from '../transcript/transcript.js' */
+/** @import { LossReason } from '../transcript/entries.js' */
 
 /**
  * @typedef {'good' | 'busy' | 'warn' | 'bad' | 'quiet'} Tone
@@ -166,6 +166,13 @@ export function realTimeMessage(name, maxBytes) {
     : 'The server takes no uploads';
   return { level: 'info', text: `${reason}, so this page plays ${name} to it in real time. Its operator can change that.` };
 }
+
+/**
+ * @param {string} name of a file
+ * @param {string} message the server's
+ * @returns {Message}
+ */
+export const incompleteMessage = (name, message) => ({ level: 'warning', text: `${name} is transcribed in part. ${message}` });
 
 /** @returns {Message} */
 export const notKeptMessage = () => ({

@@ -5,8 +5,9 @@
 /** @import { MicrophoneChoice } from '../audio/microphone.js' */
 
 /**
- * @typedef {MicrophoneChoice & {holdToTalk: boolean, keepTranscript: boolean, showDetails: boolean}} Preferences
+ * @typedef {MicrophoneChoice & {holdToTalk: boolean, keepTranscript: boolean, showDetails: boolean, separateChannels: boolean}} Preferences
  *   `keepTranscript`: in this browser, over a reload. `showDetails`: the figures of each utterance.
+ *   `separateChannels`: each channel of a file is a speaker.
  */
 
 const KEY = 'trio-stt.sound';
@@ -20,6 +21,7 @@ const DEFAULTS = {
   holdToTalk: false,
   keepTranscript: true,
   showDetails: false,
+  separateChannels: false,
 };
 
 /**

@@ -2,9 +2,11 @@
  * Exports the transcript as text or JSON, and as the utterances from which the server writes subtitles. Pure functions.
  */
 
+import { lineOf } from './entries.js';
+
 /** @import { SubtitleSegment } from '../connection/http-api.js' */
 /** @import { SegmentTimes } from '../connection/protocol.js' */
-/** @import { Block, Entry } from './transcript.js' */
+/** @import { Block, Entry } from './entries.js' */
 
 /** @typedef {'txt' | 'srt' | 'vtt' | 'json'} Format */
 /** A gap between two sessions counts for at most this long in subtitles, whose times end at 100 hours: a transcript may last for weeks. */
@@ -94,7 +96,7 @@ export function subtitleSegments(entries) {
  * @param {Entry[]} entries
  */
 export function asText(entries) {
-  const lines = entries.map((entry) => (entry.kind === 'block' ? wordsOf(entry) : (entry.file ?? null))).filter((line) => line !== '');
+  const lines = entries.map((entry) => (entry.kind === 'block' ? lineOf(entry) : (entry.file ?? null))).filter((line) => line !== '');
   return `${lines.map((line) => line ?? '').join('\n')}\n`;
 }
 

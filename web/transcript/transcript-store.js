@@ -5,7 +5,7 @@
  * Web Lock marks those in use. Nothing here fails loudly: where the browser forbids storage, `isKeeping` stays false.
  */
 
-/** @import { Change, Entry } from './transcript.js' */
+/** @import { Change, Entry } from './entries.js' */
 
 const DATABASE = 'trio-stt';
 const ENTRIES = 'entries';

@@ -10,9 +10,10 @@
 import { makeElement, setText } from '../shared/dom.js';
 import { dayAndTime, positionLabel, secondsLabel, timeOfDay } from '../shared/format.js';
 import { lossNote } from '../shared/messages.js';
+import { speakerName } from './entries.js';
 
 /** @import { SegmentTimes } from '../connection/protocol.js' */
-/** @import { Block, Break, Change } from './transcript.js' */
+/** @import { Block, Break, Change } from './entries.js' */
 
 /** Paragraphs and breaks per chunk: a few screens high. */
 const CHUNK_PARAGRAPHS = 40;
@@ -54,6 +55,7 @@ function drawBlock(block) {
   meta.dataset.testid = 'segment-meta';
   meta.append(makeElement('span', 'segment-note'), makeElement('span', 'segment-figures'));
   element.append(makeElement('time', 'segment-time'), words, meta);
+  if (block.channel !== undefined) words.before(makeElement('strong', 'segment-speaker', speakerName(block.channel)));
   updateBlock(element, block);
   return element;
 }
@@ -63,7 +65,7 @@ function drawBlock(block) {
  * @param {Block} block
  */
 function updateBlock(element, block) {
-  const [time, words, meta] = element.children;
+  const [time, words, meta] = ['.segment-time', '.segment-text', '.segment-meta'].map((part) => /** @type {Element} */ (element.querySelector(part)));
   const [stable, unstable] = words.children;
   element.dataset.final = String(block.phase === 'final');
   element.dataset.phase = block.phase;
@@ -162,7 +164,7 @@ export class TranscriptView {
       ((times.audioStartSeconds === undefined ? recordingEndedAt : audioEndSeconds) ?? -Infinity);
     const characters = this.#characters + (before ? before.stable.length + before.unstable.length : 0);
     const current = before && this.#elements.get(before.key)?.parentElement;
-    if (current && before.connection === block.connection && pauseS <= PARAGRAPH_PAUSE_S && characters < PARAGRAPH_CHARACTERS) {
+    if (current && before.connection === block.connection && before.channel === block.channel && pauseS <= PARAGRAPH_PAUSE_S && characters < PARAGRAPH_CHARACTERS) {
       this.#characters = characters;
       return current;
     }

@@ -5,41 +5,11 @@
  * Segment ids start again with every session, so a block is identified by its connection number and its id together.
  */
 
-/** @import { Closed, Final, Piece, Realtime, SegmentTimes, Timeline, TurnResumed } from '../connection/protocol.js' */
+import { lineOf } from './entries.js';
 
-/**
- * @typedef {'live' | 'final' | 'lost'} BlockPhase
- *   `live`: words may still change; `final`: they will not; `lost`: there will be no final text.
- *
- * @typedef {'' | 'failed' | 'repetition' | 'disconnected' | 'closed' | 'unknown'} LossReason '' unless the phase is `lost`; `closed`:
- *   the page was
- *
- * @typedef {object} Block
- * @property {'block'} kind
- * @property {string} key unique in this page
- * @property {number} connection number of the session in this page, from 1
- * @property {number} segmentId the server's, unique within one session
- * @property {BlockPhase} phase
- * @property {string} stable words that will not change; all words once final
- * @property {string} unstable words that may still change, with their leading space
- * @property {boolean} isUncertain the newest hypothesis contradicts them
- * @property {LossReason} loss
- * @property {SegmentTimes} times those known so far
- * @property {Piece[]} [pieces] words with their times, once final, where the engine gives them
- * @property {number} [channel] the channel of a file that it was spoken on, from 1, where each channel has a speaker of its own
- *
- * @typedef {object} Break a session was lost here, or the page was opened again
- * @property {'break'} kind
- * @property {string} key
- * @property {number} lostS audio that could not be sent meanwhile, seconds
- * @property {number} [openedAtMs] when the page was opened again
- * @property {string} [file] name of the file whose text follows
- * @property {number} [connection] number of that file, as its blocks have it
- *
- * @typedef {Block | Break} Entry
- * @typedef {{type: 'put', entry: Entry, beforeKey: string | null} | {type: 'remove', key: string} | {type: 'reset'}} Change
- *   `put` replaces the entry of the same key, or adds a new one before the entry with `beforeKey`, by default at the end.
- */
+/** @import { Closed, Final, Realtime, Timeline, TurnResumed } from '../connection/protocol.js' */
+/** @import { SpokenText } from '../files/upload.js' */
+/** @import { Block, Change, Entry, LossReason } from './entries.js' */
 
 export class Transcript {
   /** @type {Map<string, Entry>} in order of speech */
@@ -73,7 +43,7 @@ export class Transcript {
   /** @returns {string} one line per block, for the clipboard */
   get text() {
     return this.entries
-      .map((entry) => (entry.kind === 'block' ? (entry.stable + entry.unstable).trim() : ''))
+      .map((entry) => (entry.kind === 'block' ? lineOf(entry) : ''))
       .filter(Boolean)
       .join('\n');
   }
@@ -145,9 +115,9 @@ export class Transcript {
 
   /**
    * @param {number} connection of the file
-   * @param {{text: string, startS: number, endS: number}} spoken one utterance
+   * @param {SpokenText} spoken one utterance
    */
-  fileText(connection, { text, startS, endS }) {
+  fileText(connection, { text, startS, endS, pieces, channel }) {
     const segmentId = this.entries.filter((each) => each.kind === 'block' && each.connection === connection).length + 1;
     this.#put({
       kind: 'block',
@@ -160,6 +130,8 @@ export class Transcript {
       isUncertain: false,
       loss: '',
       times: { audioStartSeconds: startS, audioEndSeconds: endS, durationSeconds: endS - startS },
+      ...(pieces && { pieces }),
+      ...(channel && { channel }),
     });
   }
 
