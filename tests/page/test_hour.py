@@ -16,7 +16,7 @@ from tests.support.page import ScriptedServer, ServerProcess, expect_connection,
 UTTERANCES = 900
 """Those of an hour, with 4 s each."""
 QUARTER = UTTERANCES // 4
-WORDS = "it was the best of times it was the worst of times".split()
+WORDS = ["it", "was", "the", "best", "of", "times", "it", "was", "the", "worst", "of", "times"]
 MAX_BYTES_PER_UTTERANCE = 4_000
 """Measured: 1,500 bytes for a final with its words, times and elements."""
 

@@ -42,11 +42,11 @@ def test_phone_that_locks_and_loses_its_network_exports_all_its_words(server: Se
         expect(page.locator(LIVE).first).to_be_attached(timeout=SPEECH_TIMEOUT_MS)
         assert page.evaluate("window.wakeLocks.length") == 1
 
-        page.evaluate(SET_HIDDEN, True)  # noqa: FBT003 - a function of the page
+        page.evaluate(SET_HIDDEN, True)
         proxy.discard_uploads()  # what the phone sends no longer arrives, and nothing tells it
         proxy.cut()
         expect(page.get_by_test_id("buffering")).to_have_text("Not connected: the last 10 s are kept")
-        page.evaluate(SET_HIDDEN, False)  # noqa: FBT003 - the same
+        page.evaluate(SET_HIDDEN, False)
         assert page.evaluate("window.wakeLocks.map(({ released }) => released)") == [True, False]
         proxy.restore()
 
