@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.dsp.sounds import Pcm, load, pcm, silence
 from tests.support.real import moonshine_asset
-from trio_stt.dsp import SAMPLE_RATE_HZ, boundary
+from trio_stt.dsp import SAMPLE_RATE_HZ, boundary, boundary_kernels
 from trio_stt.dsp.boundary import Boundary, BoundaryDetector
 
 FRAME = 160
@@ -204,7 +204,7 @@ def test_sensitivities_out_of_range_are_clamped() -> None:
 
 
 def test_nothing_is_compiled_after_the_warm_up() -> None:
-    before = len(boundary._advance.signatures)
+    before = len(boundary_kernels.advance.signatures)
     for samples in (reading(), np.frombuffer(bytes(641), np.int16, offset=1), np.empty(0, np.int16), reading()[::2]):
         found(samples)
-    assert len(boundary._advance.signatures) == before
+    assert len(boundary_kernels.advance.signatures) == before
