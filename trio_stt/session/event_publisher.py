@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import trio
-from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
@@ -20,13 +18,11 @@ from trio_stt.protocol.commands import Flush
 from trio_stt.protocol.events import (
     Clear,
     Error,
-    Final,
     Flushed,
     Heartbeat,
     Metrics,
     Pong,
     Realtime,
-    RealtimeTiming,
     State,
     Status,
     Timeline,
@@ -34,13 +30,13 @@ from trio_stt.protocol.events import (
     WakeWordStatus,
     WarningEvent,
     Where,
-    segment_times,
 )
 from trio_stt.protocol.reports import StartupError
-from trio_stt.protocol.segment import Piece, iso
+from trio_stt.protocol.segment import iso
 from trio_stt.session.active_utterance import END_REASON, ActiveUtterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.report import session_report
+from trio_stt.session.transcript_events import final_event, realtime_event, timing_of
 from trio_stt.speech.stabilizer import StableText
 from trio_stt.speech.wake_mode import WakeState
 
@@ -128,81 +124,22 @@ class EventPublisher:
 
     def partial(self, utterance: ActiveUtterance, text: StableText, result: JobResult, *, end_sample: int) -> None:
         """Publish the text of the running utterance up to `end_sample`, and its timeline entry."""
-        completed = trio.current_time()
-        timing = RealtimeTiming(
-            created_at_monotonic=completed - result.total_s,
-            completed_at_monotonic=completed,
-            received_at_wall_time=time.time(),
-            queue_delay_seconds=result.queue_delay_s,
-            inference_duration_seconds=result.inference_s,
-            total_latency_seconds=result.total_s,
-        )
         utterance.shown = True
-        self._realtime(utterance, text, timing, audio_end_seconds=end_sample / SAMPLE_RATE_HZ)
+        end_s = end_sample / SAMPLE_RATE_HZ
+        event = realtime_event(
+            self._id, utterance, text, timing_of(result), stabilized=self._stabilized, audio_end_seconds=end_s
+        )
+        self._realtime(utterance, event)
 
     def _retract(self, utterance: ActiveUtterance) -> None:
         """Withdraw the text that partials have shown; clients of RealtimeSTT would keep showing it as live text."""
-        now_s = trio.current_time()
-        timing = RealtimeTiming(
-            created_at_monotonic=now_s,
-            completed_at_monotonic=now_s,
-            received_at_wall_time=time.time(),
-            queue_delay_seconds=None,
-            inference_duration_seconds=None,
-            total_latency_seconds=None,
-        )
-        self._realtime(utterance, utterance.stabilizer.retract(), timing, retracted=True)
+        text = utterance.stabilizer.retract()
+        event = realtime_event(self._id, utterance, text, timing_of(None), stabilized=self._stabilized, retracted=True)
+        self._realtime(utterance, event)
 
-    def _realtime(
-        self,
-        utterance: ActiveUtterance,
-        text: StableText,
-        timing: RealtimeTiming,
-        *,
-        audio_end_seconds: float | UnsetType = UNSET,
-        retracted: bool | UnsetType = UNSET,
-    ) -> None:
-        now = timing.received_at_wall_time
-        self._outbox.put(
-            Realtime(
-                session_id=self._id,
-                segment_id=utterance.segment_id,
-                recording_id=utterance.number,
-                sequence=text.sequence,
-                text=text.display if self._stabilized else text.raw,
-                raw_text=text.raw,
-                display_text=text.display,
-                stable_text=text.stable,
-                stable_delta=text.delta,
-                unstable_text=text.unstable,
-                committed_stable_text=text.stable,
-                committed_stable_delta=text.delta,
-                visual_stable_text=text.stable,
-                visual_unstable_text=text.unstable,
-                consensus_text=text.consensus,
-                consensus_unstable_text=text.consensus_unstable,
-                consensus_display_text=text.consensus_display,
-                public_consensus_aligned=text.public_consensus_aligned,
-                internal_revision=text.internal_revision,
-                is_outlier=text.is_outlier,
-                stable_prefix_conflict=text.stable_prefix_conflict,
-                commit_reason=text.commit_reason,
-                stable_normalized_offset=text.stable_normalized_offset,
-                timestamp=now,
-                timestamp_iso=iso(now),
-                timing=timing,
-                audio_end_seconds=audio_end_seconds,
-                retracted=retracted,
-                **segment_times(utterance.segment),
-            )
-        )
-        self._timeline(
-            utterance,
-            "realtime_transcript",
-            now,
-            text=text.display if self._stabilized else text.raw,
-            sequence=text.sequence,
-        )
+    def _realtime(self, utterance: ActiveUtterance, event: Realtime) -> None:
+        self._outbox.put(event)
+        self._timeline(utterance, "realtime_transcript", event.timestamp, text=event.text, sequence=event.sequence)
 
     def final(
         self,
@@ -212,39 +149,10 @@ class EventPublisher:
         *,
         language: str | None = None,
     ) -> None:
-        """Publish the text of an ended utterance, and its timeline entry.
-
-        Args:
-            utterance: The utterance.
-            text: As it is shown.
-            timed: Pieces of the text with times in seconds from the utterance's first sample; empty without times.
-            language: Code of the language that the model detected, if it did.
-        """
-        now = time.time()
-        begun_s = utterance.start_sample / SAMPLE_RATE_HZ
-        pieces = tuple(
-            Piece(
-                text=each.text,
-                start_seconds=round(begun_s + each.start_s, 3),
-                end_seconds=round(begun_s + each.end_s, 3),
-                confidence=UNSET if each.confidence is None else round(each.confidence, 3),
-            )
-            for each in timed
-        )
-        self._outbox.put(
-            Final(
-                session_id=self._id,
-                segment_id=utterance.segment_id,
-                text=text,
-                stable_text_agreed=utterance.stabilizer.agrees_with(text),
-                pieces=pieces or UNSET,
-                language=language or UNSET,
-                timestamp=now,
-                timestamp_iso=iso(now),
-                **segment_times(utterance.segment),
-            )
-        )
-        self._timeline(utterance, "final_transcript", now, text=text)
+        """Publish the text of an ended utterance, see `final_event`, and its timeline entry."""
+        event = final_event(self._id, utterance, text, timed, language)
+        self._outbox.put(event)
+        self._timeline(utterance, "final_transcript", event.timestamp, text=text)
 
     def turn_resumed(self, utterance: ActiveUtterance) -> None:
         """Publish that speech goes on after a final that was published in a pause."""
