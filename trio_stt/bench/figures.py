@@ -17,7 +17,7 @@ from trio_stt.bench.client_record import ClientRecord, ObservedUtterance, RunRes
 from trio_stt.bench.speech_plan import Clip
 from trio_stt.bench.words import plain_words, word_errors
 
-_EARLIEST_END_S = 0.3
+_EARLIEST_END_S = 0.25
 """No server ends an utterance sooner than this after its last word."""
 _DEFAULT_SILENCE_S = 0.55
 

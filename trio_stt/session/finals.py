@@ -1,13 +1,12 @@
 """The finals of one session: in the order of its utterances, none dropped, speculative where a silence allows it.
 
-It owns the ended utterances that wait; where an utterance ends is decided elsewhere. A speculative final belongs to one
-utterance and one clip: it is used only if the utterance ends with exactly that clip.
+It owns the ended utterances that wait; where an utterance ends is decided elsewhere.
 """
 
 import logging
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import trio
@@ -21,6 +20,7 @@ from trio_stt.protocol.events import Where
 from trio_stt.session.active_utterance import ActiveUtterance
 from trio_stt.session.context import SessionContext
 from trio_stt.session.event_publisher import EventPublisher
+from trio_stt.session.speculation import Speculation
 from trio_stt.speech.repetition import RejectedText, rejected_text
 from trio_stt.speech.text import finalize_text
 
@@ -39,15 +39,6 @@ class _Ended:
     rejected: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Speculation:
-    """A final that is transcribed before its utterance has ended."""
-
-    utterance_number: int
-    clip_end_sample: int
-    ticket: Ticket
-
-
 class Finals:
     """Submits the finals of one session and publishes them in order."""
 
@@ -64,7 +55,7 @@ class Finals:
         # which are answered after the finals before them.
         self._waiting: deque[_Ended | ActiveUtterance | Flush] = deque()
         self._arrived = trio.Event()
-        self._speculation: _Speculation | None = None
+        self._speculation = Speculation(context.counters)
         self._current: trio.CancelScope | None = None  # of the final being transcribed
         self._backlog_announced = False  # one warning until nothing waits any more
         self._progress = trio.Event()
@@ -101,45 +92,23 @@ class Finals:
         Returns:
             Its ticket, to wait on and not to cancel; or None.
         """
-        self.void_speculation()
         if self._lane.streaming:
             return None
-        with suppress(JobRefused):
-            self._speculation = _Speculation(
-                utterance_number=utterance.number,
-                clip_end_sample=clip_end_sample,
-                ticket=self._submit(utterance, clip),
-            )
-        return self._speculation.ticket if self._speculation else None
+        return self._speculation.start(utterance.number, clip_end_sample, partial(self._submit, utterance, clip))
 
     def void_speculation(self) -> None:
         """Cancel the speculative final: the utterance goes on."""
-        if self._speculation is not None and self._speculation.ticket.cancel():
-            self._counters.cancelled_jobs += 1
-        self._speculation = None
+        self._speculation.void()
 
     def add(self, utterance: ActiveUtterance, clip: Clip, clip_end_sample: int) -> None:
         """Queue an ended utterance for its final; its speculative final becomes that if the clip is the same."""
-        speculation = self._speculation
-        ticket = None
-        if speculation and (speculation.utterance_number, speculation.clip_end_sample) == (
-            utterance.number,
-            clip_end_sample,
-        ):
-            ticket, self._speculation = speculation.ticket, None
-        else:
-            self.void_speculation()
+        ticket = self._speculation.take(utterance.number, clip_end_sample)
         self._queue(_Ended(utterance=utterance, clip=clip, ticket=ticket))
         self._fill_lane()
 
     def take_speculative(self, clip_end_sample: int) -> JobResult | None:
         """Take the result of the speculative final of a clip, if it is there and no earlier final is due."""
-        speculation = self._speculation
-        if speculation is None or speculation.clip_end_sample != clip_end_sample or not self.idle:
-            return None
-        if (result := speculation.ticket.result) is not None:
-            self._speculation = None
-        return result
+        return self._speculation.take_result(clip_end_sample) if self.idle else None
 
     def publish_early(self, utterance: ActiveUtterance, result: JobResult) -> None:
         """Publish the speculative final of an utterance that may still go on."""
@@ -163,7 +132,7 @@ class Finals:
                 self._answer(item)
         self._waiting.clear()
         self._count_waiting()
-        self._speculation = None
+        self._speculation.forget()
         if self._current is not None:
             self._current.cancel()
 

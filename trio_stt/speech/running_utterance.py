@@ -24,6 +24,8 @@ from trio_stt.speech.segmenter_config import SILENCE_CONFIRMATION_S, SegmenterCo
 
 MIN_SPOKEN_WINDOWS = 3
 """The shortest words have 0.1 s of speech; a click or a breath has one or two windows."""
+_CONFIRMED_SAMPLES = samples_of(SILENCE_CONFIRMATION_S)
+_EARLIEST_END_SAMPLES = samples_of(EARLIEST_END_S)
 _CUT_SEARCH_SAMPLES = samples_of(10.0)
 """Audio before the maximum length in which a forced cut is placed: readers pause every 2 to 5 s. A maximum length below
 20 s leaves half of itself, so that no segment is short."""
@@ -130,7 +132,7 @@ class RunningUtterance:
         silence = position - self.speech_end_sample
         if not self._pause.confirmed:
             is_old_enough = position - self._trigger_sample >= self._config.min_length_samples
-            if silence < samples_of(SILENCE_CONFIRMATION_S) or not is_old_enough:
+            if silence < _CONFIRMED_SAMPLES or not is_old_enough:
                 return events
             self._pause.confirmed = True
             events.append(SilenceConfirmed(utterance=self.number))
@@ -170,7 +172,7 @@ class RunningUtterance:
         pause = self._pause
         if not self._config.resumes:
             return []
-        is_early = position - self.speech_end_sample < samples_of(EARLIEST_END_S)
+        is_early = position - self.speech_end_sample < _EARLIEST_END_SAMPLES
         if pause.turn_state is not TurnState.FINISHED or is_early or pause.finished or pause.question is None:
             return []
         pause.finished = True
