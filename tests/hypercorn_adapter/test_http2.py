@@ -9,6 +9,7 @@ from h2.events import DataReceived, Event, ResponseReceived, StreamEnded
 from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
+from trio_stt.hypercorn_adapter.connection_rules import READ_BYTES
 
 Fields = list[tuple[bytes, bytes]]
 LIVE: Fields = [
@@ -114,3 +115,30 @@ async def test_body_that_goes_on_after_its_answer_is_discarded(
         await client.send(3, LIVE)
         assert await client.status(3) == 200
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [bytes.fromhex("000000 00 00 00000001"), bytes.fromhex("000005 02 00 00000001 00000000 01")],
+    ids=["empty data", "priority"],
+)
+async def test_small_frames_are_processed_few_at_a_time(monkeypatch: pytest.MonkeyPatch, frame: bytes) -> None:
+    largest = 0
+    original = H2Connection.receive_data
+
+    def receive_data(self: H2Connection, data: bytes) -> list[Event]:
+        nonlocal largest
+        largest = max(largest, len(data))
+        return original(self, data)
+
+    monkeypatch.setattr(H2Connection, "receive_data", receive_data)
+    async with (
+        serving(monkeypatch, composed(monkeypatch, FakeEngine())) as port,
+        await trio.open_tcp_stream("127.0.0.1", port) as stream,
+    ):
+        client = Http2Client(stream)
+        await client.send(1, [(b":method", b"POST"), *LIVE[1:2], (b":path", b"/v1/listen"), LIVE[3]], ends=False)
+        await stream.send_all(frame * 10_000)
+        await client.send(3, LIVE)
+        assert await client.status(3) == 200
+    assert 0 < largest <= READ_BYTES, "other clients wait meanwhile"

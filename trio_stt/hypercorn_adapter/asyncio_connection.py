@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.tcp_server import MAX_RECV
 
 from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.hypercorn_adapter.connection_rules import (
+    READ_BYTES,
     ConnectionBounds,
     admit,
     awaits_answer,
@@ -123,7 +123,7 @@ class AsyncioConnection(TCPServer):
                 await self.protocol.handle(Closed())
 
     async def _receive(self) -> bytes:
-        return await asyncio.wait_for(self.reader.read(MAX_RECV), self.config.read_timeout)
+        return await asyncio.wait_for(self.reader.read(READ_BYTES), self.config.read_timeout)
 
     async def _discard(self) -> None:
         """See `TrioConnection._discard`."""
@@ -134,7 +134,7 @@ class AsyncioConnection(TCPServer):
             async with asyncio.timeout(self.bounds.closing_s):
                 if self.writer.can_write_eof():  # not over TLS
                     self.writer.write_eof()
-                while unread > 0 and (data := await self.reader.read(MAX_RECV)):
+                while unread > 0 and (data := await self.reader.read(READ_BYTES)):
                     unread -= len(data)
 
     async def _close(self) -> None:

@@ -15,12 +15,13 @@ import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.tcp_server import TCPServer
 
 from trio_stt.access.connection_limits import ConnectionLimits
 from trio_stt.access.host_and_origin import Rejection
 from trio_stt.hypercorn_adapter.connection import TrioSingleTask, TrioStream, reset, socket_of
 from trio_stt.hypercorn_adapter.connection_rules import (
+    READ_BYTES,
     ConnectionBounds,
     admit,
     awaits_answer,
@@ -166,7 +167,7 @@ class TrioConnection(TCPServer):
 
     async def _receive(self) -> bytes:
         with trio.fail_after(self.config.read_timeout or math.inf):
-            return bytes(await self.stream.receive_some(MAX_RECV))
+            return bytes(await self.stream.receive_some(READ_BYTES))
 
     async def _close_when_read(self) -> None:
         """Close after the rest of the client's data, or at the limits, and end the connection's tasks."""
@@ -195,7 +196,7 @@ class TrioConnection(TCPServer):
         ):
             if self._plain_stream is not None:
                 await self._plain_stream.send_eof()
-            while unread > 0 and (data := await self.stream.receive_some(MAX_RECV)):
+            while unread > 0 and (data := await self.stream.receive_some(READ_BYTES)):
                 unread -= len(data)
 
     @property
@@ -216,7 +217,7 @@ class TrioConnection(TCPServer):
                     await self._discard()
                 else:  # a request that has arrived must be read, or closing would reset the connection
                     with suppress(OSError):
-                        os.read(self._plain_stream.socket.fileno(), MAX_RECV)
+                        os.read(self._plain_stream.socket.fileno(), READ_BYTES)
         finally:
             TrioConnection._refusals -= 1
 
