@@ -297,6 +297,14 @@ def test_variable_that_is_not_utf8_is_rejected_by_name(monkeypatch: pytest.Monke
         load_settings()
 
 
+@pytest.mark.parametrize("name", ["host", "model", "wyoming_host", "download_root"])
+def test_control_characters_are_refused_and_escaped(name: str) -> None:
+    with pytest.raises(SettingError, match=r"must be text without control characters$") as caught:
+        load_settings({name: "\x1b[31mx"})
+    assert str(caught.value).isprintable()
+    assert load_settings({"initial_prompt": "Two\r\n\tlines"}).initial_prompt
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

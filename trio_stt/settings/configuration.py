@@ -4,6 +4,7 @@ Flags win over the environment, the environment over the profile, the profile ov
 allowed becomes one line that names its flag or variable.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -44,6 +45,10 @@ class Conflict(ValueError):  # noqa: N818 - named after the state, like those of
         self.names = names
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Control characters except white space, which prompts and JSON have: a terminal would obey them in messages."""
+
+
 # Pydantic lists the fields of the last base first.
 class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings, ServerSettings):
     """The configuration of one server. Frozen; `load_settings` builds it."""
@@ -56,8 +61,10 @@ class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings,
 
     @field_validator("*", mode="before")
     @classmethod
-    def _require_utf8(cls, value: Any) -> Any:
-        """Reject bytes of the environment that are not UTF-8: they could not be sent to a client."""
+    def _require_plain_text(cls, value: Any) -> Any:
+        """Reject bytes of the environment that are not UTF-8, which no client could be sent, and control characters."""
+        if isinstance(value, str) and _CONTROL.search(value):
+            raise ValueError("must be text without control characters")
         if isinstance(value, str) and not value.isascii():
             try:
                 value.encode()
