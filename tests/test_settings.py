@@ -90,6 +90,8 @@ ADDED = {
     "wyoming_zeroconf",
     "lane_executor",
     "realtime_lane_executor",
+    "lane_workers_max",
+    "realtime_lane_workers_max",
     "ray_address",
     "lane_resources",
     "realtime_lane_resources",

@@ -361,7 +361,8 @@ class FakeActor:
         self.engine = RemoteEngine(lambda _: load())
         self.alive = True
         self._calls: SimpleQueue[tuple[str, tuple[bytes, ...], Callable[[Any], None]] | None] = SimpleQueue()
-        threading.Thread(target=self._main, daemon=True).start()
+        self._thread = threading.Thread(target=self._main, daemon=True)
+        self._thread.start()
 
     def call(self, method: str, arguments: tuple[bytes, ...], on_done: Callable[[Any], None]) -> None:
         self._calls.put((method, arguments, on_done))
@@ -369,6 +370,7 @@ class FakeActor:
     def kill(self) -> None:
         self.alive = False
         self._calls.put(None)
+        self._thread.join(timeout=10)
 
     def _main(self) -> None:
         while (call := self._calls.get()) is not None:

@@ -38,6 +38,7 @@ ADDED_FIELDS = {
     "*.workers.*.hungThreads": "engines given up that still hang",
     "*.workers.*.droppedPartials": "partials lost with their engine",
     "*.workers.*.lastError": "why an engine was last lost or not loaded",
+    "*.workers.*.notice": "how engines run otherwise than the settings ask",
     "http_config.schema": "declaration of each setting; one is in the file http_config_schema",
     "http_config_schema.label": "name of a setting for people",
     "http_config_schema.unit": "unit of a setting",

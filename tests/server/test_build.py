@@ -11,7 +11,7 @@ import trio
 
 from tests.contract.fixtures import change
 from tests.lanes.fakes import Batch, FakeEngine, final, lengths, wait_until
-from trio_stt.errors import EngineUnavailable
+from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Transcript
 from trio_stt.lanes.job import JobKind
@@ -192,3 +192,10 @@ async def test_long_outage_is_reported_with_its_limit(monkeypatch: pytest.Monkey
         loads.release.set()
         await wait_until(lambda: not server_state.health().scheduler.workers["main"].hung_threads)
         nursery.cancel_scope.cancel()
+
+
+async def test_most_workers_stand_above_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_state = built(monkeypatch, Loads(), cores=64, lane_workers=2, lane_workers_max=5)
+    assert server_state.lanes.lane_for(JobKind.FINAL)._pool._most == 5
+    with pytest.raises(SettingError, match=r"lane_workers_max \(2\) must be 0 or at least lane_workers \(3\)"):
+        load_settings({"lane_workers": 3, "lane_workers_max": 2})

@@ -7,6 +7,8 @@ It knows neither sockets nor settings, nor what a session does with a transcript
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import trio
@@ -22,6 +24,7 @@ from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
 from trio_stt.lanes.partial_policy import PartialPolicy
 from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import Worker
+from trio_stt.lanes.worker_pool import WorkerPool
 
 DELAY_CHECK_INTERVAL_S = 0.1
 """Seconds between two observations of the queue delay, while jobs are queued or sessions degraded."""
@@ -41,12 +44,14 @@ class Lane:
         name: `main` or `realtime`.
         new_executor: Makes an executor for one engine; the lane starts and ends it.
         limits: Called at every `submit`, so that a changed setting applies at once.
-        workers: Number of engines that work at the same time.
+        workers: Number of engines that work at the same time; the least number, with `most_workers`.
+        most_workers: Most engines that work at the same time, where their number follows the load; 0 keeps it.
         batch_size: Called before every batch, with the kind of its first job: the most jobs in it, at least 1.
         degradation_threshold_s: Called whenever the queue delay is observed: the delay that degrades partials.
         job_deadline_s: Called before every batch: seconds for a call apart from its audio, see `Worker`.
         outage_limit_s: Called when the last engine is lost: seconds for which jobs wait for another one.
         warmup_clips: Transcribed after each load, so that the first job does not pay for it; may be empty.
+        notice: Called for the statistics, see `EnginesStatistics.notice`.
     """
 
     def __init__(
@@ -56,11 +61,13 @@ class Lane:
         new_executor: Callable[[], EngineExecutor],
         limits: Callable[[], QueueLimits],
         workers: int = 1,
+        most_workers: int = 0,
         batch_size: Callable[[JobKind], int] = lambda _: 1,
         degradation_threshold_s: Callable[[], float] = lambda: math.inf,
         job_deadline_s: Callable[[], float] = lambda: math.inf,
         outage_limit_s: Callable[[], float] = lambda: math.inf,
         warmup_clips: Sequence[NDArray[np.float32]] = (),
+        notice: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._name = name
         self._queue = FairQueue(name, limits)
@@ -72,8 +79,11 @@ class Lane:
         self._health = LaneHealth(
             name, workers=workers, outage_limit_s=outage_limit_s, on_failed=self._fail_queued_jobs
         )
-        self._workers = [
-            Worker(
+        self._notice = notice
+        self._pool = WorkerPool(
+            name,
+            new_worker=partial(
+                Worker,
                 name,
                 new_executor=new_executor,
                 next_batch=self._next_batch,
@@ -82,9 +92,14 @@ class Lane:
                 meter=self._meter,
                 job_deadline_s=job_deadline_s,
                 warmup_clips=warmup_clips,
-            )
-            for _ in range(workers)
-        ]
+            ),
+            least=workers,
+            most=max(workers, most_workers),
+            queue_delay_s=self._queue_delay_s,
+            health=self._health,
+            meter=self._meter,
+            partial_policy=self._partial_policy,
+        )
         self._idle_workers = trio.lowlevel.ParkingLot()
         self._room_waiters = trio.lowlevel.ParkingLot()  # tasks whose job was refused, first come, first served
         self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # sessions that pause, first come, first served
@@ -144,7 +159,7 @@ class Lane:
             ready=self.ready,
             healthy=self.error is None,
             error=self.error,
-            engines=self._health.statistics(),
+            engines=replace(self._health.statistics(), notice=self._notice()),
             queue=self._queue.statistics(),
             work=self._meter.statistics(trio.current_time()),
         )
@@ -164,8 +179,7 @@ class Lane:
         self._meter.open(trio.current_time())
         task_status.started()
         async with trio.open_nursery() as nursery:
-            for worker in self._workers:
-                nursery.start_soon(worker.run)
+            nursery.start_soon(self._pool.run)
             nursery.start_soon(self._observe_delay)
             try:
                 await self._health.watch_outages()
@@ -210,7 +224,7 @@ class Lane:
         for ticket in queued:
             ticket.drop("cancelled")
         self._make_room(len(queued))
-        ended = len(queued) + sum(worker.cancel_session(session_id) for worker in self._workers)
+        ended = len(queued) + self._pool.cancel_session(session_id)
         return ended + sum(ticket.cancel() for ticket in self._retry_queue if ticket.job.session_id == session_id)
 
     async def wait_room(self) -> None:
@@ -293,12 +307,14 @@ class Lane:
         """
         while True:
             now_s = trio.current_time()
-            oldest_s = min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
-            self._partial_policy.observe_delay(now_s, now_s - oldest_s)
+            self._partial_policy.observe_delay(now_s, self._queue_delay_s(now_s))
             if self._tickets or self._partial_policy.any_degraded:
                 await trio.sleep(DELAY_CHECK_INTERVAL_S)
             else:
                 await self._delay_observers.park()
+
+    def _queue_delay_s(self, now_s: float) -> float:
+        return now_s - min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
 
     def _close(self) -> None:
         self._health.close()

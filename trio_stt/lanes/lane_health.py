@@ -135,6 +135,16 @@ class LaneHealth:
         self._enter(LaneState.READY)
         self._loaded.set()
 
+    def resize(self, workers: int) -> None:
+        """Record that the lane should have another number of workers."""
+        if self._state is LaneState.LOADING:
+            self._first_loads_left += workers - self._workers
+        self._workers = workers
+
+    def engine_retired(self) -> None:
+        """Record that a worker that is not needed any more gives its engine up."""
+        self._serving -= 1
+
     def load_failed(self, error: EngineUnavailable, *, first: bool, hung: bool) -> None:
         """Record that a worker could not load an engine.
 

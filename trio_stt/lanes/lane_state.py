@@ -36,6 +36,7 @@ class EnginesStatistics:
         restarts: Engines lost so far: they hung, failed job after job, or reported that they cannot go on.
         hung_threads: Engines that hang in a call now; each keeps a thread and its memory.
         last_error: Why an engine was lost or could not be loaded, the last time; None if that never happened.
+        notice: How the engines run otherwise than the settings ask, and why, in one line; None if they do not.
     """
 
     info: EngineInfo | None
@@ -44,6 +45,7 @@ class EnginesStatistics:
     restarts: int
     hung_threads: int
     last_error: str | None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

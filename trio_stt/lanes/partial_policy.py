@@ -117,12 +117,16 @@ class PartialPolicy:
 
     def __init__(self, *, threshold_s: Callable[[], float] = lambda: math.inf, workers: int = 1) -> None:
         self._threshold_s = threshold_s
-        self._share = PARTIAL_ENGINE_SHARE * workers
+        self.resize(workers)
         self._usage: dict[str, _Usage] = {}
         self._steps: list[set[str]] = []  # the sessions that each step slowed; none of them empty
         self._observed_s: float | None = None
         self._down_from_s = -math.inf  # no step down before this time
         self._up_from_s: float | None = None  # the time of the next step up, while the delay is low
+
+    def resize(self, workers: int) -> None:
+        """Change the number of engines that work at the same time."""
+        self._share = PARTIAL_ENGINE_SHARE * workers
 
     @property
     def any_degraded(self) -> bool:

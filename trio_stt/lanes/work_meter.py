@@ -44,6 +44,7 @@ class WorkMeter:
         self._busy = 0  # number of workers with a batch
         self._busy_s = 0.0  # sum over all workers, up to `_counted_s`
         self._counted_s = 0.0
+        self._capacity_s = 0.0  # time of all workers since the lane runs, up to `_counted_s`
         self._completed = 0
         self._failed = 0
         self._dropped = 0
@@ -53,16 +54,26 @@ class WorkMeter:
 
     def open(self, now_s: float) -> None:
         """Start the clock of `busy_ratio`, in seconds: the lane runs."""
-        self._opened_s = now_s
+        self._opened_s = self._counted_s = now_s
+
+    def resize(self, now_s: float, workers: int) -> None:
+        """Change the number of workers."""
+        self._count_time(now_s)
+        self._workers = workers
+
+    def busy_s(self, now_s: float) -> float:
+        """Time for which workers were busy so far, their sum."""
+        self._count_time(now_s)
+        return self._busy_s
 
     def begin(self, now_s: float) -> None:
         """Count a worker as busy: it starts a batch."""
-        self._count_busy(now_s)
+        self._count_time(now_s)
         self._busy += 1
 
     def end(self, now_s: float) -> None:
         """Count a worker as idle: its batch is over."""
-        self._count_busy(now_s)
+        self._count_time(now_s)
         self._busy -= 1
 
     def count(self, *, completed: bool, queue_delay_s: float, inference_s: float) -> None:
@@ -95,12 +106,12 @@ class WorkMeter:
             total=self._total.snapshot(),
         )
 
-    def _count_busy(self, now_s: float) -> None:
-        self._busy_s += self._busy * (now_s - self._counted_s)
-        self._counted_s = now_s
+    def _count_time(self, now_s: float) -> None:
+        passed_s, self._counted_s = now_s - self._counted_s, now_s
+        self._busy_s += self._busy * passed_s
+        if self._opened_s is not None:
+            self._capacity_s += self._workers * passed_s
 
     def _busy_ratio(self, now_s: float) -> float:
-        if self._opened_s is None or now_s <= self._opened_s:
-            return 0.0
-        self._count_busy(now_s)
-        return min(1.0, self._busy_s / self._workers / (now_s - self._opened_s))
+        self._count_time(now_s)
+        return min(1.0, self._busy_s / self._capacity_s) if self._capacity_s > 0.0 else 0.0

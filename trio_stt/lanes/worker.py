@@ -7,7 +7,6 @@ decision. Text of transcripts is never logged.
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
 
 import numpy as np
 import trio
@@ -94,11 +93,33 @@ class Worker:
         self._lost: EngineUnavailable | None = None
         self._hung = False
         self._failed_jobs = 0
+        self._retired = self._serving = False
+        self._interruptible = trio.CancelScope()  # entered wherever the worker has no jobs
 
-    async def run(self) -> NoReturn:
-        """Keep an engine loaded and run batches on it, until cancelled; then close it."""
+    @property
+    def retired(self) -> bool:
+        """Whether `retire` was called."""
+        return self._retired
+
+    @property
+    def serving(self) -> bool:
+        """Whether it has an engine."""
+        return self._serving
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has jobs."""
+        return bool(self._running)
+
+    def retire(self) -> None:
+        """Let `run` end: at once if there are no jobs, or else after them."""
+        self._retired = True
+        self._interruptible.cancel()
+
+    async def run(self) -> None:
+        """Keep an engine loaded and run batches on it, until cancelled or retired; then close it."""
         first_load = True
-        while True:
+        while not self._retired:
             self._executor = self._new_executor()
             self._lost, self._hung, self._failed_jobs = None, False, 0
             try:
@@ -107,27 +128,48 @@ class Worker:
                 # An executor's aclose is shielded and has a deadline of its own.
                 await self._release_engine()  # noqa: ASYNC102
             first_load = False
-            if isinstance(error.__cause__, SettingError):
-                await trio.sleep_forever()  # settings do not change while the lane runs: the next load would fail, too
-            await self._health.wait_load_allowed()
-            pause_s, self._reload_pause_s = self._reload_pause_s, min(2 * self._reload_pause_s, MAX_RELOAD_PAUSE_S)
-            await trio.sleep(pause_s)
+            if error is None:
+                return
+            with self._new_scope():
+                if isinstance(error.__cause__, SettingError):
+                    await trio.sleep_forever()  # settings do not change while the lane runs: a load would fail, too
+                await self._health.wait_load_allowed()
+                pause_s, self._reload_pause_s = self._reload_pause_s, min(2 * self._reload_pause_s, MAX_RELOAD_PAUSE_S)
+                await trio.sleep(pause_s)
 
     def cancel_session(self, session_id: str) -> int:
         """Cancel the running jobs of a session; their results will be dropped. Returns how many this ended."""
         return sum(ticket.cancel() for ticket in self._running if ticket.job.session_id == session_id)
 
-    async def _use_engine(self, *, first_load: bool) -> EngineUnavailable:
-        """Load an engine and run batches on it until it is lost. Returns the reason."""
+    def _new_scope(self) -> trio.CancelScope:
+        self._interruptible = trio.CancelScope()
+        return self._interruptible
+
+    async def _use_engine(self, *, first_load: bool) -> EngineUnavailable | None:
+        """Load an engine and run batches on it until it is lost. Returns the reason, or None if the worker retired."""
+        info: EngineInfo | None = None
         try:
-            info = await self._load()
+            with self._new_scope():
+                info = await self._load()
         except EngineUnavailable as error:
             self._health.load_failed(error, first=first_load, hung=self._hung)
             return error
+        if info is None:
+            return None
+        self._serving = True
         self._health.engine_loaded(info)
-        while self._lost is None:
-            await self._run_batch(await self._next_batch(info.max_batch))
-        self._health.engine_lost(self._lost, hung=self._hung)
+        while self._lost is None and not self._retired:
+            batch: Sequence[Ticket] = ()
+            # A scope that is cancelled just after jobs were taken has no effect: nothing in it waits any more.
+            with self._new_scope():
+                batch = await self._next_batch(info.max_batch)
+            if batch:
+                await self._run_batch(batch)
+        self._serving = False
+        if self._lost is None:
+            self._health.engine_retired()
+        else:
+            self._health.engine_lost(self._lost, hung=self._hung)
         return self._lost
 
     async def _load(self) -> EngineInfo:

@@ -92,6 +92,7 @@ class WorkerReport(Report, frozen=True, kw_only=True):
         hung_threads: Engines that hang in a call now.
         dropped_partials: Partials lost with their engine so far.
         last_error: Why an engine was last lost or not loaded.
+        notice: How engines run otherwise than the settings ask, and why.
     """
 
     name: str
@@ -114,6 +115,7 @@ class WorkerReport(Report, frozen=True, kw_only=True):
     hung_threads: int = 0
     dropped_partials: int = 0
     last_error: str | None = None
+    notice: str | None = None
 
 
 class SchedulerReport(Report, frozen=True, kw_only=True):

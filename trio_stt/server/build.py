@@ -61,11 +61,12 @@ _WARMUP_CLIP = np.zeros(SAMPLE_RATE_HZ, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class LanePlan:
-    """The engines of one lane: their configuration, number and executor."""
+    """The engines of one lane: their configuration, least and most number, and executor."""
 
     name: LaneName
     config: EngineConfig
     workers: int
+    most_workers: int
     executor: str
 
 
@@ -174,10 +175,13 @@ def planned_lanes(settings: Settings) -> Sequence[LanePlan]:
     final_config, partial_config = engine_configs(settings)
     cores = cores_of_process(settings) // (1 if partial_config is None else 2)
     executor = settings.lane_executor
-    plans = [LanePlan("main", final_config, _workers(final_config, settings.lane_workers, cores=cores), executor)]
+    numbers = _workers(final_config, settings.lane_workers, settings.lane_workers_max, cores=cores)
+    plans = [LanePlan("main", final_config, *numbers, executor)]
     if partial_config is not None:
-        workers = _workers(partial_config, settings.realtime_lane_workers, cores=cores)
-        plans.append(LanePlan("realtime", partial_config, workers, settings.realtime_lane_executor or executor))
+        numbers = _workers(
+            partial_config, settings.realtime_lane_workers, settings.realtime_lane_workers_max, cores=cores
+        )
+        plans.append(LanePlan("realtime", partial_config, *numbers, settings.realtime_lane_executor or executor))
     threads = _threads_per_call([plan for plan in plans if plan.executor != "ray"], cores_of_process(settings))
     return [
         replace(plan, config=_config_of(plan, cpus_of(settings, plan.name) if plan.executor == "ray" else threads))
@@ -191,7 +195,7 @@ def _config_of(plan: LanePlan, threads: int) -> EngineConfig:
     return replace(
         plan.config,
         num_threads=1 if adapter.single_threaded else threads,
-        num_workers=plan.workers if shared else 1,
+        num_workers=plan.most_workers if shared else 1,
     )
 
 
@@ -257,20 +261,22 @@ def _with_engine_for_language(settings: Settings) -> Settings:
     return settings.model_copy(update={"transcription_engine": entry.engine, "model": entry.name})
 
 
-def _workers(config: EngineConfig, setting: int, *, cores: int) -> int:
-    """The number of workers of a lane: as the setting says, or for 0 by the engine and the lane's cores.
+def _workers(config: EngineConfig, least: int, most: int, *, cores: int) -> tuple[int, int]:
+    """The least and the most workers of a lane: as the settings say, or for 0 by the engine and the lane's cores.
 
     No core is kept free for the event loop, because engine threads have a lower priority.
     """
-    if not setting:
-        one_per_core = registry.adapter(config).single_threaded and config.device != "cuda"
-        return max(1, min(_MAX_AUTOMATIC_WORKERS, cores)) if one_per_core else 1
-    if setting > 1 and registry.adapter(config).workers == "one":
+    if max(least, most) > 1 and registry.adapter(config).workers == "one":
         logger.warning(
-            "engine %s runs with one worker, not %d: it decodes all utterances in one call", config.engine, setting
+            "engine %s runs with one worker, not %d: it decodes all utterances in one call",
+            config.engine,
+            max(least, most),
         )
-        return 1
-    return setting
+        return 1, 1
+    if not least:
+        one_per_core = registry.adapter(config).single_threaded and config.device != "cuda"
+        least = max(1, min(_MAX_AUTOMATIC_WORKERS, cores, most or cores)) if one_per_core else 1
+    return least, max(least, most)
 
 
 def cores_of_process(settings: Settings) -> int:
@@ -283,15 +289,29 @@ def _threads_per_call(plans: Sequence[LanePlan], cores: int) -> int:
 
     One core is left to the event loop. Engines without `num_threads`, such as remote ones, are not counted.
     """
-    calls = sum(plan.workers for plan in plans if "num_threads" not in registry.resolve(plan.config.engine).ignores)
+    calls = sum(
+        plan.most_workers for plan in plans if "num_threads" not in registry.resolve(plan.config.engine).ignores
+    )
     return min(_MAX_ENGINE_THREADS, max(1, (cores - 1) // max(1, calls)))
 
 
 def _lane(plan: LanePlan, settings: Settings, executors: LaneExecutors, *, current: Callable[[], Settings]) -> Lane:
-    new_executor = executors.of(
-        plan.name, plan.config, kind=plan.executor, unwanted=lambda: lane.state is LaneState.CLOSED
+    made = executors.of(
+        plan.name,
+        plan.config,
+        kind=plan.executor,
+        local_limit=_workers(plan.config, 0, 0, cores=cores_of_process(settings))[0],
+        unwanted=lambda: lane.state is LaneState.CLOSED,
     )
-    lane: Lane = new_lane(plan.name, settings, new_executor, workers=plan.workers, current=current)
+    lane: Lane = new_lane(
+        plan.name,
+        settings,
+        made.new,
+        workers=plan.workers,
+        most_workers=plan.most_workers,
+        notice=made.notice,
+        current=current,
+    )
     return lane
 
 
@@ -301,6 +321,8 @@ def new_lane(
     new_executor: Callable[[], EngineExecutor],
     *,
     workers: int,
+    most_workers: int = 0,
+    notice: Callable[[], str | None] = lambda: None,
     current: Callable[[], Settings],
 ) -> Lane:
     """A lane with the limits of the settings.
@@ -310,6 +332,8 @@ def new_lane(
         settings: At the start.
         new_executor: Makes an executor for one engine.
         workers: Number of engines that work at the same time.
+        most_workers: See `Lane`.
+        notice: See `Lane`.
         current: Returns the settings in force, once the lane runs.
     """
     return Lane(
@@ -317,6 +341,8 @@ def new_lane(
         new_executor=new_executor,
         limits=lambda: _queue_limits(current()),
         workers=workers,
+        most_workers=most_workers,
+        notice=notice,
         batch_size=lambda kind: _batch_size(current(), kind),
         degradation_threshold_s=lambda: current().realtime_degradation_threshold_ms / 1000,
         job_deadline_s=lambda: current().job_deadline_s or math.inf,

@@ -51,5 +51,9 @@ def _public_scheduler(report: SchedulerReport) -> SchedulerReport:
 
 
 def _public_worker(worker: WorkerReport) -> WorkerReport:
-    cause = worker.last_error and HIDDEN_CAUSE
-    return msgspec.structs.replace(worker, model=shown_model(worker.model), last_error=cause)
+    return msgspec.structs.replace(
+        worker,
+        model=shown_model(worker.model),
+        last_error=worker.last_error and HIDDEN_CAUSE,
+        notice=worker.notice and HIDDEN_CAUSE,
+    )

@@ -123,6 +123,7 @@ def _worker(lane: LaneStatistics) -> WorkerReport:
         hung_threads=engines.hung_threads,
         dropped_partials=work.dropped_partials,
         last_error=engines.last_error,
+        notice=engines.notice,
         capabilities=_capabilities(engine) if engine else None,
     )
 

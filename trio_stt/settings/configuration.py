@@ -95,6 +95,13 @@ class Settings(WakeWordSettings, SpeechSettings, EngineSettings, AccessSettings,
                 f" realtime_min_audio_seconds ({first_s:g})",
             )
 
+        for least, most in (
+            ("lane_workers", "lane_workers_max"),
+            ("realtime_lane_workers", "realtime_lane_workers_max"),
+        ):
+            if 0 < (highest := getattr(self, most)) < (lowest := getattr(self, least)):
+                yield Conflict((most, least), f"{most} ({highest}) must be 0 or at least {least} ({lowest})")
+
     def is_set(self, name: str) -> bool:
         """Whether a setting was set, be it to its default."""
         return name in self.model_fields_set

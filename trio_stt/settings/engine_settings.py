@@ -134,6 +134,12 @@ class EngineSettings(SettingsGroup):
     """
     realtime_lane_workers: Annotated[int, Field(ge=0, le=64), startup()] = 0
     """The same for partials, if they have a lane of their own."""
+    lane_workers_max: Annotated[int, Field(ge=0, le=64), startup()] = 0
+    """Most workers for finals: from lane_workers on, their number follows the queue delay and how busy they are; 0
+    keeps the number.
+    """
+    realtime_lane_workers_max: Annotated[int, Field(ge=0, le=64), startup()] = 0
+    """The same for partials, if they have a lane of their own."""
     lane_executor: Annotated[Literal["thread", "process", "ray"], startup()] = "thread"
     """Where engines run: in threads of the server, or each in a process of its own, which costs memory and a few
     milliseconds a job, and keeps a crash, a hang or a leak of an engine away from the server; or on the nodes of a Ray

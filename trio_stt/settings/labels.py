@@ -70,6 +70,8 @@ _LABELS: Mapping[str, Label] = {
     "realtime_batch_size": Label("Live words in one batch"),
     "lane_workers": Label("Finals at the same time"),
     "realtime_lane_workers": Label("Live words at the same time"),
+    "lane_workers_max": Label("Most finals at the same time"),
+    "realtime_lane_workers_max": Label("Most live words at the same time"),
     "lane_executor": Label("Where engines run"),
     "realtime_lane_executor": Label("Where engines for live words run"),
     "ray_address": Label("Ray cluster"),
