@@ -1,7 +1,6 @@
-"""The command line: `serve`, `transcribe`, `listen`, `models`, `keys`, `doctor`, `bench`, `plan` and `completion`.
+"""The command line: one module of this package for each command.
 
-It owns parsing and exit statuses: 0 success, 1 failure, 2 invalid arguments or settings, 130 interrupted. Each command
-is in a module of this package.
+It owns parsing and exit statuses: 0 success, 1 failure, 2 invalid arguments or settings, 130 interrupted.
 """
 
 import argparse
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 from trio_stt.cli.bench_options import add_bench_arguments, bench_options
+from trio_stt.cli.cluster_options import add_cluster_arguments
 from trio_stt.cli.keys import add_keys_arguments, keys
 from trio_stt.cli.listen_options import add_listen_arguments
 from trio_stt.cli.models_options import add_models_arguments
@@ -106,6 +106,10 @@ def _run(parsed: argparse.Namespace) -> int:
 
         print(complete(_parser(), parsed.shell))
         return 0
+    if parsed.command == "cluster":
+        from trio_stt.cli.cluster import cluster  # noqa: PLC0415 - see above
+
+        return cluster(parsed)
     if parsed.command == "keys":
         return keys(parsed)
     if parsed.command == "transcribe" and (server := remote_server(parsed, given_settings(parsed))):
@@ -193,6 +197,7 @@ def _parser() -> Parser:
     bench = commands.add_parser("bench", help="measure a server with many simulated clients")
     add_bench_arguments(bench)
     add_plan_arguments(commands.add_parser("plan", help="how many servers a number of talkers needs"))
+    add_cluster_arguments(commands.add_parser("cluster", help="start Ray on this machine, for engines on several"))
     completion = commands.add_parser("completion", help="print a script that completes commands and flags in a shell")
     completion.add_argument("shell", choices=("bash", "fish", "zsh"))
     return parser
