@@ -106,15 +106,17 @@ def _run(parsed: argparse.Namespace) -> int:
 
         print(complete(_parser(), parsed.shell))
         return 0
-    if parsed.command == "cluster":
-        from trio_stt.cli.cluster import cluster  # noqa: PLC0415 - see above
-
-        return cluster(parsed)
-    if parsed.command == "keys":
-        return keys(parsed)
+    if parsed.command in ("keys", "cluster"):
+        return keys(parsed) if parsed.command == "keys" else _run_node(parsed)
     if parsed.command == "transcribe" and (server := remote_server(parsed, given_settings(parsed))):
         return _transcribe_remotely(parsed, server)
     return _run_with_settings(parsed)
+
+
+def _run_node(parsed: argparse.Namespace) -> int:
+    from trio_stt.cli.cluster import cluster  # noqa: PLC0415 - see above
+
+    return cluster(parsed)
 
 
 def _transcribe_remotely(parsed: argparse.Namespace, server: ServerOptions) -> int:
