@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.lanes.fakes import FakeEngine
@@ -103,6 +104,25 @@ def test_command_keeps_measured_estimated_and_quoted_apart(
     assert "5.04 %" in out
     assert "Quoted: words wrong, FLEURS, https://huggingface.co/nvidia/parakeet-tdt-0.6b-v3." in out
     assert "serve --engine sherpa_onnx_parakeet --model nvidia/parakeet-tdt-0.6b-v3 --language de" in out
+
+
+def test_model_is_measured_with_speech_and_other_engines_are_estimated_from_noise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech = np.ones(8, np.float32)
+    monkeypatch.setattr(model_resolver, "load", lambda _: FakeEngine())
+    monkeypatch.setattr("trio_stt.cli.recommend._MATRIX_TEST_S", 0.01)
+    monkeypatch.setattr("trio_stt.cli.recommend._is_present", lambda entry, _: entry.name == "moonshine-tiny-en")
+    monkeypatch.setattr("trio_stt.cli.recommend.reading", lambda _: speech)
+    monkeypatch.setattr("trio_stt.cli.recommend._transcription_s", lambda _, clip: 0.02 if clip is speech else 0.01)
+    assert main(["models", "recommend", "--json", "--download-root", str(tmp_path)]) == 0
+    found = {(each["engine"], each["model"]): each["cpuSeconds"] for each in json.loads(capsys.readouterr().out)}
+    entries = {(entry.engine, entry.name): gflop(entry) for entry in by_words("en")}
+    tiny = "sherpa_onnx_moonshine", "moonshine-tiny-en"
+    assert found[tiny] == 0.02
+    for name, cpu_s in found.items():
+        known_s = 0.02 if name[0] == tiny[0] else 0.01
+        assert cpu_s == pytest.approx(known_s * entries[name] / entries[tiny], abs=1e-3)
 
 
 @pytest.mark.parametrize("language", ["auto", "tlh"])

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from trio_stt.cli.models import cache_of, embedded
-from trio_stt.errors import SettingError, TrioSttError
+from trio_stt.cli.reference_speech import reading
+from trio_stt.errors import AudioFileError, SettingError, TrioSttError
 from trio_stt.lanes import model_resolver
-from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, EngineConfig, Request
+from trio_stt.lanes.engines.base import SAMPLE_RATE_HZ, Engine, EngineConfig, Request
 from trio_stt.languages import language_name
 from trio_stt.models.cache import ModelCache
 from trio_stt.models.recommendation import CLIP_S, best_live, by_words, gflop
@@ -21,6 +23,8 @@ from trio_stt.models.spec import ModelSpec
 from trio_stt.models.word_errors import WordErrors, word_errors
 from trio_stt.runtime.cpus import usable_cores
 from trio_stt.settings import Settings
+
+Floats = NDArray[np.float32]
 
 _MATRIX = 512
 _MATRIX_TEST_S = 1.0
@@ -96,21 +100,31 @@ def _is_present(entry: ModelSpec, cache: ModelCache) -> bool:
 
 
 def _measured(candidates: list[_Candidate], settings: Settings, language: str, cores: int) -> list[Recommendation]:
-    """Measure the models that are here, cheapest first, and estimate the others from the fastest of them."""
+    """Measure the models that are here, cheapest first, and estimate the others.
+
+    Those of an engine that was measured are estimated from its time for speech, all others from the first model's time
+    for noise.
+    """
+    speech, noise = _speech(), _noise()
     gflop_per_s = _matrix_gflop_per_s() * _ENGINE_SPEEDUP
     seconds: dict[str, float] = {}
+    speech_gflop_per_s: dict[str, float] = {}  # of each engine that was measured
     for each in sorted(candidates, key=lambda each: gflop(each.entry)):
         if each.present and gflop(each.entry) / gflop_per_s <= _MAX_MEASURED_S:
-            measured_s = _clip_s(each.entry, settings, language)
+            measured_s = _clip_s(each.entry, settings, language, (noise, speech))
             if measured_s is not None:
+                noise_s, speech_s = measured_s
                 if not seconds:
-                    gflop_per_s = gflop(each.entry) / measured_s
-                seconds[each.entry.place] = measured_s
+                    gflop_per_s = gflop(each.entry) / noise_s
+                speech_gflop_per_s.setdefault(each.entry.engine, gflop(each.entry) / speech_s)
+                seconds[each.entry.place] = speech_s
     return [
         _recommendation(
             each,
             word_errors(each.entry, language),
-            cpu_s=seconds.get(each.entry.place, gflop(each.entry) / gflop_per_s),
+            cpu_s=seconds.get(
+                each.entry.place, gflop(each.entry) / speech_gflop_per_s.get(each.entry.engine, gflop_per_s)
+            ),
             measured=each.entry.place in seconds,
             cores=cores,
         )
@@ -145,8 +159,25 @@ def _matrix_gflop_per_s() -> float:
     return products * 2 * _MATRIX**3 / 1e9 / max(time.process_time() - begun_s, 1e-6)
 
 
-def _clip_s(entry: ModelSpec, settings: Settings, language: str) -> float | None:
-    """CPU seconds of a model for a clip; None if it cannot be loaded here."""
+def _noise() -> Floats:
+    """A clip that costs what the encoder costs, which is what `gflop` counts: an engine finds few words in it."""
+    return np.random.default_rng(0).standard_normal(round(CLIP_S * SAMPLE_RATE_HZ)).astype(np.float32) * np.float32(
+        0.05
+    )
+
+
+def _speech() -> Floats:
+    """A clip that costs what speech costs: Moonshine takes twice as long for words as for noise."""
+    try:
+        return reading(CLIP_S)
+    except AudioFileError:  # the package with the reading is not installed
+        return _noise()
+
+
+def _clip_s(
+    entry: ModelSpec, settings: Settings, language: str, clips: tuple[Floats, Floats]
+) -> tuple[float, float] | None:
+    """CPU seconds of a model for each of the clips; None if it cannot be loaded here."""
     config = EngineConfig(
         engine=entry.engine,
         model=entry.name,
@@ -154,19 +185,21 @@ def _clip_s(entry: ModelSpec, settings: Settings, language: str) -> float | None
         download_root=settings.download_folder,
         offline=True,
     )
-    # Noise costs what speech costs: the encoder decides, and it does not depend on the words.
-    noise = np.random.default_rng(0).standard_normal(round(CLIP_S * SAMPLE_RATE_HZ)).astype(np.float32) * 0.05
     try:
         engine = model_resolver.load(config)
-        times = []
-        for _ in range(_TRIES + 1):  # the first call allocates and compiles
-            begun_s = time.process_time()
-            engine.transcribe([Request(samples=noise)])
-            times.append(time.process_time() - begun_s)
+        times = [[_transcription_s(engine, clip) for clip in clips] for _ in range(_TRIES + 1)]
         engine.close()
     except TrioSttError:
         return None
-    return min(times[1:])
+    # The first call allocates and compiles.
+    noise_s, speech_s = (min(each) for each in zip(*times[1:], strict=True))
+    return noise_s, speech_s
+
+
+def _transcription_s(engine: Engine, clip: Floats) -> float:
+    begun_s = time.process_time()
+    engine.transcribe([Request(samples=clip)])
+    return time.process_time() - begun_s
 
 
 def _lines(live: list[Recommendation], language: str, cores: int, *, too_slow: int) -> Iterator[str]:

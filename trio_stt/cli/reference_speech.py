@@ -94,6 +94,19 @@ def make_clips(files: Sequence[str], *, rate_hz: int, folder: Path) -> list[Clip
     return clips
 
 
+def reading(length_s: float) -> NDArray[np.float32]:
+    """The beginning of the first included reading: float32, shape (n,), mono, 16 kHz, from its first word on.
+
+    Raises:
+        AudioFileError: The package with the included readings is not installed.
+    """
+    samples, rate_hz = _read(sound_files([])[0])
+    at_16_khz = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
+    start = round(speech_intervals(SileroModel(), at_16_khz)[0][0] * SAMPLE_RATE_HZ)
+    speech: NDArray[np.float32] = at_16_khz[start : start + round(length_s * SAMPLE_RATE_HZ)]
+    return speech
+
+
 def speech_intervals(silero: SileroModel, samples: NDArray[np.float32]) -> list[tuple[float, float]]:
     """Find intervals of speech, in seconds, in samples at 16 kHz (float32, shape (n,)).
 
