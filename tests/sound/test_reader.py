@@ -472,6 +472,22 @@ def test_dev_stdin_and_substitution_are_read(tmp_path: Path) -> None:
     assert done.stdout.split() == [b"64000"] * 3
 
 
+@pytest.mark.parametrize("stated_bytes", [1000, 20_000])
+def test_sound_behind_the_stated_size_of_a_wav_is_reported(tmp_path: Path, stated_bytes: int) -> None:
+    samples, _, fault = read(with_size(tmp_path / "a.wav", stated_bytes))
+    assert samples.size == stated_bytes // 2
+    assert f"its header states {samples.size / RATE_HZ:.1f} s" in fault
+
+
+@pytest.mark.parametrize(
+    "rest", [b"LIST\x04\0\0\0INFO", b"id3 \x00\x20\0\0" + bytes(8192), bytes(9000), b"TAG" + bytes(125)]
+)
+def test_what_programs_append_to_a_wav_is_no_fault(tmp_path: Path, rest: bytes) -> None:
+    path = wav(tmp_path / "a.wav")
+    path.write_bytes(path.read_bytes() + rest)
+    assert read(path)[2] == ""
+
+
 SPECIMENS: list[tuple[str, float, Callable[[str], bool]]] = [
     ("speech_size0.wav", 10.5, lambda fault: not fault),
     ("speech_unknown_length.flac", 10.5, lambda fault: not fault),

@@ -17,6 +17,10 @@ _MAX_STATED_S = 1e6
 """Seconds; a longer stated length means an unknown one, for which libsndfile gives the largest possible number."""
 _SHORTER_THAN_STATED = re.compile(r"(?:data|SSND|BODY|Data Size) *: (\d+) \(should be (\d+)\)")
 """In libsndfile's log: the size of the samples that the header of a WAV, AIFF, 8SVX or AU states, and the real size."""
+_UNREAD = re.compile(r"Length : (\d+).*Unknown chunk marker \([0-9A-F]+\) at position (\d+)", re.DOTALL)
+"""In libsndfile's log: the size of a file, and where behind the samples something stands that is no chunk of a WAV."""
+_MIN_UNREAD_BYTES = 4096
+"""Less than this behind the samples is some program's remark, not sound."""
 _MIN_LOSS_S = 0.05
 """A file that ends less than this before its stated length is whole: some codecs count their padding."""
 _STREAMED_BYTES = 0x7FFF_0000
@@ -77,6 +81,10 @@ class SndfileDecoder:
             raise DamagedSound(f"it ends after {frames / self.rate_hz:.1f} of {self.length_s:.1f} s")
         if self._is_cut():
             raise DamagedSound("it is shorter than its header says")
+        unread_bytes = self._unread_bytes()
+        if unread_bytes >= _MIN_UNREAD_BYTES:
+            stated_s = frames / self.rate_hz
+            raise DamagedSound(f"its header states {stated_s:.1f} s; the {unread_bytes} bytes after them are not read")
 
     def close(self) -> None:
         """See `Decoder.close`."""
@@ -100,6 +108,11 @@ class SndfileDecoder:
     def _is_cut(self) -> bool:
         sizes = _SHORTER_THAN_STATED.search(self._file.extra_info)
         return sizes is not None and int(sizes[2]) < int(sizes[1]) < _STREAMED_BYTES
+
+    def _unread_bytes(self) -> int:
+        """Bytes behind the samples that are no part of a WAV: a recorder that lost power leaves an old size there."""
+        found = _UNREAD.search(self._file.extra_info)
+        return int(found[1]) - int(found[2]) if found else 0
 
     def _scale(self) -> float | None:
         """The factor for float samples, whose full scale is not 1 in files of some programs; None for all others.
