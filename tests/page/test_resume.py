@@ -136,12 +136,13 @@ def test_expired_session_is_replaced_and_gets_buffered_audio(server: ServerProce
         expect_connection(page, "Ready")
         page.get_by_test_id("talk").click()
         expect(page.locator(FINAL).first).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
-        expect(page.locator(LIVE).locator(".segment-text:not(:empty)")).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
-        before = final_texts(page)
+        # The page must have live words when the connection breaks: no final text may follow them.
+        proxy.hold_downloads_after(lambda data: data.rfind(b'"type":"realtime"') > data.rfind(b'"type":"final"'))
+        expect(page.locator(LIVE).locator(".segment-text:not(:empty)").last).to_be_visible(timeout=SPEECH_TIMEOUT_MS)
         proxy.cut()
+        before = final_texts(page)
         # After the grace period, the page marks its live words as lost.
-        expect(page.locator("[data-phase=lost]")).to_have_count(1, timeout=SPEECH_TIMEOUT_MS)
-        expect(page.locator("[data-phase=lost]")).to_contain_text("connection lost")
+        expect(page.locator("[data-phase=lost]").last).to_contain_text("connection lost", timeout=SPEECH_TIMEOUT_MS)
         proxy.restore()
         expect_connection(page, "Ready")
         expect(page.locator(".break")).to_have_text("Connection restored")

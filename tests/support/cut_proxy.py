@@ -6,6 +6,7 @@ It does not know the protocol that it forwards.
 import select
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,8 @@ class CutProxy:
         self._open = threading.Event()
         self._open.set()
         self._discards = threading.Event()
+        self._holds = threading.Event()
+        self._is_last: Callable[[bytes], bool] = lambda _: False
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._accept)]
 
@@ -39,6 +42,10 @@ class CutProxy:
     def discard_uploads(self) -> None:
         """Read and discard what clients send, until `restore`."""
         self._discards.set()
+
+    def hold_downloads_after(self, is_last: Callable[[bytes], bool]) -> None:
+        """Discard what servers send after the first bytes that are the last ones to be forwarded, until `restore`."""
+        self._is_last = is_last
 
     def cut(self) -> None:
         """Close every connection on both sides without a close frame, and accept none until `restore`."""
@@ -54,7 +61,9 @@ class CutProxy:
     def restore(self, port: int | None = None) -> None:
         """Forward connections and data again; new connections to another port, if one is given."""
         self._target = port or self._target
+        self._is_last = lambda _: False
         self._discards.clear()
+        self._holds.clear()
         self._open.set()
 
     def __enter__(self) -> Self:
@@ -84,16 +93,17 @@ class CutProxy:
                 continue
             with self._links_lock:
                 self._links.append((client, server))
-            for source, sink, discards in ((client, server, self._discards), (server, client, threading.Event())):
-                thread = threading.Thread(target=_forward, args=(source, sink, discards))
+            for source, sink, discards in ((client, server, self._discards), (server, client, self._holds)):
+                thread = threading.Thread(target=self._forward, args=(source, sink, discards))
                 self._threads.append(thread)
                 thread.start()
 
-
-def _forward(source: socket.socket, sink: socket.socket, discards: threading.Event) -> None:
-    with suppress(OSError):
-        while data := source.recv(65_536):
-            if not discards.is_set():
-                sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+    def _forward(self, source: socket.socket, sink: socket.socket, discards: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if not discards.is_set():
+                    sink.sendall(data)
+                if discards is self._holds and self._is_last(data):
+                    discards.set()
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
