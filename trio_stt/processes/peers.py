@@ -187,8 +187,10 @@ class ProcessPeers:
                 with trio.fail_after(ANSWER_S):
                     async with self._opened(instance, call, body) as stream:
                         answers.append((await stream.receive())[1])
-            except (PeerLost, trio.TooSlowError):
-                logger.warning("process %d does not answer %s", instance, call)
+            except PeerLost:
+                logger.debug("process %d starts or ends: it does not answer %s", instance, call)
+            except trio.TooSlowError:
+                logger.warning("process %d does not answer %s within %g s", instance, call, ANSWER_S)
 
         async with trio.open_nursery() as nursery:
             for instance in self._table.instances():

@@ -14,8 +14,9 @@ from trio_stt.processes.membership import FromProcess, Membership, ToProcess
 
 logger = logging.getLogger(__name__)
 
-HUNG_S = 30.0
-"""Seconds without a sign of life after which a process counts as hung; it gives one a second."""
+HUNG_S = 15.0
+"""Seconds without a sign of life after which a process counts as hung: it gives one a second, and connections wait in
+its queue meanwhile."""
 _SECOND_LOOK_S = 5.0
 """Seconds for a sign of life after that: the supervisor itself may have been stopped, or the machine asleep."""
 _FORCE_S = 5.0
