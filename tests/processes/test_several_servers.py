@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 import trio
+from trio_websocket import open_websocket
 
 from tests.support.client import SocketClient, connected, load_pcm
 from tests.support.real import moonshine_asset
@@ -175,3 +176,18 @@ async def test_change_of_a_setting_reaches_both(server: RunningServer) -> None:
             assert answer.status_code == 200
         found = {(await fetch(server, "/api/config"))["settings"]["max_sessions"] for _ in range(6)}
         assert found == {limit}
+
+
+async def test_client_secret_is_valid_in_both(server: RunningServer) -> None:
+    url = f"http://127.0.0.1:{server.port}/v1/realtime/client_secrets"
+    wanted = {"type": "transcription", "audio": {"input": {"turn_detection": None}}}
+    async with httpx2.AsyncClient(timeout=30) as http:
+        answer = await http.post(url, json={"session": wanted})
+        assert answer.status_code == 200, answer.text
+    headers = [("authorization", f"Bearer {answer.json()['value']}")]
+    for _ in range(6):  # so that both processes accept one
+        async with open_websocket(
+            "127.0.0.1", server.port, "/v1/realtime", use_ssl=False, extra_headers=headers
+        ) as socket:
+            session = json.loads(await socket.get_message())["session"]
+            assert session["audio"]["input"]["turn_detection"] is None, "as the secret says"

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import cast
 
+import trio
 from quart import Blueprint, Response, websocket
 
 from trio_stt.access.client_identity import client_identity
@@ -81,6 +82,7 @@ class DialectSpec:
         temporary_key: Returns the record behind a key that the server gave out itself; None for other keys.
         wrap_wire: Puts a translator of frames in front of the dialect, for what needs Trio.
         http_routes: Further routes of the dialect.
+        start: Awaited before the server serves.
     """
 
     path: str
@@ -93,6 +95,7 @@ class DialectSpec:
     temporary_key: Callable[[str], KeyRecord | None] = lambda _: None
     wrap_wire: Callable[[Wire, Dialect], AbstractAsyncContextManager[Wire]] = lambda wire, _: nullcontext(wire)
     http_routes: Blueprint | None = None
+    start: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
 
 
 class _QuartWire:

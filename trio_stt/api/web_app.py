@@ -3,7 +3,8 @@
 It owns what starts and ends with the server, and in which order. It must not know sessions.
 """
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 from quart_trio import QuartTrio
@@ -58,6 +59,16 @@ def _wanted_dialects(settings: Settings) -> list[str]:
     return wanted
 
 
+async def _start_dialects(specs: Iterable[DialectSpec]) -> None:
+    for spec in specs:
+        await spec.start()
+
+
+def _failed_logins_per_address(server_state: ServerState) -> int:
+    """The share of this process: the connections of an address are spread over all processes."""
+    return math.ceil(server_state.settings.max_failed_logins_per_address / server_state.counts.processes)
+
+
 def build_app(
     server_state: ServerState,
     *,
@@ -75,7 +86,7 @@ def build_app(
         SettingError: A setting of the group access is invalid, or the Wyoming port cannot be opened.
     """
     app = QuartTrio("trio_stt", static_folder=None)
-    keyring = Keyring(server_state.settings, lambda: server_state.settings.max_failed_logins_per_address)
+    keyring = Keyring(server_state.settings, lambda: _failed_logins_per_address(server_state))
     access = Access(server_state.settings)
     specs = dialect_specs(server_state)
     dialects = {WS_PATH: NATIVE} | {spec.path: name for name, spec in specs.items()}
@@ -115,6 +126,7 @@ def build_app(
         prepare_process()
         await app.nursery.start(server_state.run)
         await processes.start()
+        await _start_dialects(specs.values())
         app.nursery.start_soon(processes.run)
         if wyoming is not None:
             await app.nursery.start(wyoming.run)

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from functools import partial
 
 import msgspec
 from quart import Blueprint, Response, request
@@ -35,7 +36,7 @@ _MIN_LIFETIME_S, _MAX_LIFETIME_S = 10, 7200
 
 def realtime_spec(server_state: ServerState) -> DialectSpec:
     """The dialect of one server."""
-    client_secrets = ClientSecrets()
+    client_secrets = ClientSecrets(peers=server_state.peers)
 
     def model() -> str:
         loaded = (lane.engine.model for lane in server_state.lanes.statistics().lanes if lane.engine)
@@ -63,14 +64,14 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
     @routes.post("/client_secrets")
     @with_request_errors
     async def create_secret() -> Response:
-        secret = _create(client_secrets, server_state, await _body())
+        secret = await _create(client_secrets, server_state, await _body())
         session = ga_session(secret.config, session_id=_session_id(), model=model(), expires_at=secret.expires_at)
         return _json(SecretAnswer(value=secret.value, expires_at=secret.expires_at, session=session))
 
     @routes.post("/transcription_sessions")
     @with_request_errors
     async def create_beta_session() -> Response:
-        secret = _create(client_secrets, server_state, {"session": await _body()})
+        secret = await _create(client_secrets, server_state, {"session": await _body()})
         session = beta_session(secret.config, session_id=_session_id(), model=model(), expires_at=secret.expires_at)
         return _json(session | {"client_secret": {"value": secret.value, "expires_at": secret.expires_at}})
 
@@ -81,12 +82,15 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
         max_message_bytes=_MAX_MESSAGE_BYTES,
         temporary_key=client_secrets.record,
         http_routes=routes,
+        start=partial(client_secrets.share, server_state.peers),
     )
 
 
-def _create(client_secrets: ClientSecrets, server_state: ServerState, body: Json) -> ClientSecret:
+async def _create(client_secrets: ClientSecrets, server_state: ServerState, body: Json) -> ClientSecret:
     record = client_identity(request.scope).record
-    return client_secrets.create(_config(body, server_state), lifetime_s=_lifetime_s(body), record=record)
+    secret = client_secrets.create(_config(body, server_state), lifetime_s=_lifetime_s(body), record=record)
+    await client_secrets.share(server_state.peers, [secret])
+    return secret
 
 
 def _config(body: Json, server_state: ServerState) -> SessionConfig:
