@@ -1,15 +1,19 @@
-"""`trio-stt cluster` without Ray: its token file, the arguments of Ray's command, and what it refuses."""
+"""`trio-stt cluster` and the check of `doctor`, without Ray: token file, arguments of Ray's command, refusals."""
 
 import argparse
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from trio_stt.cli import cluster as command
-from trio_stt.cli import main
+from trio_stt.cli import cluster_checks, main
 from trio_stt.cli.cluster import ray_arguments, require_token
+from trio_stt.cli.cluster_checks import cluster_nodes, compared
 from trio_stt.cli.cluster_options import add_cluster_arguments
 from trio_stt.errors import SettingError
+from trio_stt.lanes.ray_client import ClusterNode
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
@@ -90,3 +94,35 @@ def test_missing_ray_is_refused_with_what_to_do(
     monkeypatch.setattr(command, "missing_ray", lambda: "Ray is not installed; run `pip install ray`")
     assert main(["cluster", "up"]) == 2
     assert capsys.readouterr().err == "trio-stt: Ray is not installed; run `pip install ray`\n"
+
+
+OWN = ClusterNode(address="", ray="2.60.0", python="3.11.7", trio_stt="0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("given", "ok", "message"),
+    [
+        ({}, True, "Ray 2.60.0, Python 3.11.7, trio-stt 0.1.0"),
+        ({"python": "3.11.9"}, True, "Ray 2.60.0, Python 3.11.9, trio-stt 0.1.0"),
+        ({"python": "3.12.1"}, False, "Python 3.12, here 3.11: install the same version on all nodes"),
+        (
+            {"ray": "2.59.0", "trio_stt": ""},
+            False,
+            "Ray 2.59.0, here 2.60.0; trio-stt is missing, here 0.1.0: install the same version on all nodes",
+        ),
+        ({"problem": "the engine's actor is lost"}, False, "the engine's actor is lost"),
+    ],
+)
+def test_doctor_compares_versions_of_a_node(given: dict[str, str], message: str, *, ok: bool) -> None:
+    check = compared(replace(OWN, address="10.0.0.2", **given), OWN)
+    assert (check.address, check.ok, check.message) == ("10.0.0.2", ok, message)
+
+
+def test_doctor_says_that_no_cluster_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_checks, "missing_ray", lambda: None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        (check,) = cluster_nodes(f"ray://127.0.0.1:{taken.getsockname()[1]}")
+    assert not check.ok
+    assert "Connection refused" in check.message
+    assert cluster_nodes(None) == ()

@@ -11,6 +11,8 @@ import yaml
 
 from tests.support.dockerfile import build, debian_root
 from tests.support.real import moonshine_asset
+from trio_stt.cli import _parser
+from trio_stt.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[1]
 DOCKERFILES = (REPOSITORY / "Dockerfile", REPOSITORY / "Dockerfile.cuda")
@@ -43,6 +45,46 @@ def test_images_and_pods_run_as_the_same_user_without_rights() -> None:
     assert all(f"\nUSER {user}\n" in path.read_text() for path in DOCKERFILES)
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/tmp"}  # noqa: S108 - in the pod
+
+
+def test_ray_cluster_runs_nodes_as_the_servers_user_with_a_token_that_only_its_pods_reach() -> None:
+    cluster, policy = documents("deploy/raycluster.yaml")
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    spec, constraints = cluster["spec"], (REPOSITORY / "constraints.txt").read_text().splitlines()
+    assert f"ray=={spec['rayVersion']}" in constraints
+    (engines,) = spec["workerGroupSpecs"]
+    assert engines["minReplicas"] <= engines["replicas"] <= engines["maxReplicas"]
+    deployment = next(each for each in documents("deploy/kubernetes.yaml") if each["kind"] == "Deployment")
+    user = deployment["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    for group in (spec["headGroupSpec"], engines):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] == user
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        environment = {each["name"]: each["value"] for each in container["env"]}
+        assert environment["RAY_AUTH_MODE"] == "token"
+        mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        assert set(mounted.values()) == volumes.keys()
+        token_folder = Path(environment["RAY_AUTH_TOKEN_PATH"]).parent
+        assert "secret" in volumes[mounted[str(token_folder)]]
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"ray.io/cluster": cluster["metadata"]["name"]}
+
+
+def test_compose_of_a_cluster_publishes_nothing_of_ray() -> None:
+    (compose,) = documents("deploy/compose.ray.yaml")
+    services = compose["services"]
+    assert {name for name, service in services.items() if service.get("ports")} == {"server"}
+    assert services["server"]["ports"][0].startswith("127.0.0.1:8010:")
+    parser = _parser()
+    for service in services.values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["environment"]["RAY_AUTH_TOKEN_PATH"].startswith("/ray/")
+        parser.parse(service["command"])
+    given = {name: text for name, text in services["server"]["environment"].items() if name.startswith("TRIO_STT_")}
+    assert load_settings({name.removeprefix("TRIO_STT_").lower(): text for name, text in given.items()})
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from trio_stt.lanes.engines.base import EngineConfig, Request, StreamKey, Transc
 from trio_stt.lanes.lane import Lane
 from trio_stt.lanes.ray_client import RayClient
 from trio_stt.lanes.ray_link import RayLink
+from trio_stt.lanes.remote_actor import RemoteActor
 from trio_stt.server.build import build_server
 from trio_stt.settings import load_settings
 
@@ -153,7 +154,7 @@ async def test_nothing_that_listens_is_reported_by_the_systems_error() -> None:
     with trio.socket.socket() as closed:
         await closed.bind(("127.0.0.1", 0))
         address = f"ray://127.0.0.1:{closed.getsockname()[1]}"
-        executor = EngineActor("main", CONFIG, RayLink(RayClient(address)))
+        executor = EngineActor("main", CONFIG, RayLink(RayClient(address, RemoteActor)))
         with pytest.raises(ClusterUnavailable) as caught:
             await executor.start()
     assert str(caught.value) == (
@@ -236,7 +237,7 @@ class TestErrors:
         ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
     )
     def test_message_and_class(self, error: Exception, kind: type[Exception], message: str) -> None:
-        mapped = RayClient("ray://a:1")._error(error)
+        mapped = RayClient("ray://a:1", RemoteActor)._error(error)
         assert type(mapped) is kind
         assert str(mapped).startswith(message)
         assert "\n" not in str(mapped)
@@ -255,7 +256,7 @@ class TestErrors:
     ],
 )
 def test_refused_connection_is_reported_in_one_line(error: Exception, message: str) -> None:
-    shown = RayClient("ray://a:1")._refusal(error)
+    shown = RayClient("ray://a:1", RemoteActor)._refusal(error)
     assert message in shown
     assert "ray://a:1" in shown
     assert "\n" not in shown

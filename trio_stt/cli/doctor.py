@@ -26,6 +26,7 @@ from trio_stt.cli.checks import (
     server,
     start_refusal,
 )
+from trio_stt.cli.cluster_checks import NodeCheck, cluster_nodes
 from trio_stt.cli.models import cache_of
 from trio_stt.lanes.engines.devices import DeviceReport, device_report
 from trio_stt.runtime.packages import install_command, install_hint
@@ -42,6 +43,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         packages: The packages that trio-stt declares.
         devices: The devices that each family of engines can use.
         lanes: Whether the engines of the settings load; empty while a server runs, which has loaded them.
+        cluster: The nodes of the Ray cluster; empty without `ray_address`.
         end_of_turn: What decides where an utterance ends.
         models_folder: The folder of downloaded models.
         models: The embedded model and the downloaded ones.
@@ -58,6 +60,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     packages: tuple[Package, ...]
     devices: tuple[DeviceReport, ...]
     lanes: tuple[LaneCheck, ...]
+    cluster: tuple[NodeCheck, ...]
     end_of_turn: EndOfTurnCheck
     models_folder: str
     models: tuple[KeptModel, ...]
@@ -85,18 +88,21 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 def _check(settings: Settings) -> DoctorReport:
     cache, address = cache_of(settings), server(settings)
     loaded = () if address.state == "running" else lanes(settings)
+    nodes = cluster_nodes(settings.ray_address)
     installed, refusal, turns = packages(), start_refusal(settings), end_of_turn(settings, cache)
     return DoctorReport(
         ok=address.ok
         and refusal is None
         and turns.ok
         and all(lane.ok for lane in loaded)
+        and all(node.ok for node in nodes)
         and all(package.version or package.extra for package in installed),
         version=version("trio-stt"),
         python=f"{platform.python_implementation()} {platform.python_version()} on {platform.platform()}",
         packages=installed,
         devices=device_report(),
         lanes=loaded,
+        cluster=nodes,
         end_of_turn=turns,
         models_folder=str(cache.root),
         models=kept_models(cache),
@@ -126,6 +132,8 @@ def _lines(report: DoctorReport, *, is_public: bool) -> Iterator[str]:
         yield _line(lane.ok, lane.use, f"{lane.engine}, {lane.model}: {lane.message}")
     if not report.lanes:
         yield _line(True, "all", "loaded by the running server")
+    for node in report.cluster:
+        yield _line(node.ok, f"node {node.address}", node.message)
     yield _line(report.end_of_turn.ok, "end of turn", report.end_of_turn.message)
     yield from ("", "Models")
     for model in report.models:

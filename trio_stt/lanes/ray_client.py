@@ -7,6 +7,7 @@ of a driver a minute after the head is lost. Every method may block, so `ray_lin
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trio_stt.errors import ClusterUnavailable, EngineError, EngineUnavailable, TranscriptionFailed, first_line
-from trio_stt.lanes.remote_actor import RemoteActor
 from trio_stt.runtime.packages import install_hint
 
 logger = logging.getLogger(__name__)
@@ -82,10 +82,12 @@ class RayClient:
 
     Args:
         address: As `ray://HOST:PORT`.
+        actor_class: What runs in an actor: `RemoteActor`.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, actor_class: type) -> None:
         self.address = address
+        self._plain_class = actor_class
         self._ray: Any = None
         self._actor_class: Any = None
         self._connection = 0
@@ -110,7 +112,7 @@ class RayClient:
             self.disconnect()
             raise ClusterUnavailable(self._refusal(error)) from error
         self._connection += 1
-        self._actor_class = ray.remote(RemoteActor)
+        self._actor_class = ray.remote(self._plain_class)
         return f"Ray {context.ray_version}, Python {context.python_version}"
 
     def disconnect(self) -> None:
@@ -127,6 +129,7 @@ class RayClient:
         others = {name: amount for name, amount in resources.items() if name not in _NAMED_RESOURCES}
         # The lane decides about restarts and retries: it knows which jobs still matter.
         options = {"num_cpus": 0.0, **named, "resources": others, "max_restarts": 0, "max_task_retries": 0}
+        options["scheduling_strategy"] = "SPREAD"  # a node that is lost should cost few of a lane's engines
         try:
             actor = self._actor_class.options(**options).remote(log_level, log_format)
         except Exception as error:
@@ -225,6 +228,7 @@ class RayClient:
         ray_logger = logging.getLogger("ray")  # its lines in the format of all other log lines
         ray_logger.handlers.clear()
         ray_logger.propagate = True
+        warnings.filterwarnings("ignore", "More than 10MB of messages", UserWarning)  # clips are what we send
         options: list[tuple[str, Any]] = common.GRPC_OPTIONS
         options[:] = [
             (name, _KEEPALIVE_MS if name in ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms") else value)

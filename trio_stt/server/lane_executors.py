@@ -15,6 +15,7 @@ from trio_stt.lanes.executor import EngineExecutor
 from trio_stt.lanes.lane_state import LaneName
 from trio_stt.lanes.ray_client import RayClient, missing_ray
 from trio_stt.lanes.ray_link import RayLink
+from trio_stt.lanes.remote_actor import RemoteActor
 from trio_stt.settings import Settings
 
 
@@ -82,7 +83,7 @@ class LaneExecutors:
             )
         if problem := missing_ray():
             raise SettingError(f"lane_executor ray: {problem}")
-        return RayLink(RayClient(self._settings.ray_address))
+        return RayLink(RayClient(self._settings.ray_address, RemoteActor))
 
 
 def cpus_of(settings: Settings, lane: LaneName) -> int:

@@ -1,0 +1,63 @@
+"""A real Ray cluster of two nodes whose parts die while clients speak: no word is lost."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.ray_faults import CLIENTS, JOB_DEADLINE_S
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="a network namespace needs root"),
+]
+FAULTS = ("actor killed", "actor hangs", "node frozen", "raylet killed", "head killed", "head is back")
+PAUSE_S = 3.0
+"""Of a lane before its next engine, the load of that engine, and the engine's own time for eight finals."""
+
+RECONNECT_S = 10.0
+"""For which Ray Client tries to get a lost head back."""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("ray")
+    command = ["unshare", "-n", "-p", "--fork", "--mount-proc", "--kill-child", sys.executable]
+    done = subprocess.run(  # noqa: S603 - our own script
+        [*command, "-m", "tests.faults.ray_faults", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
+    assert done.returncode == 0, done.stderr[-3_000:]
+    return {line["what"]: line for line in lines}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_word_is_lost(measured: dict[str, Any], fault: str) -> None:
+    (undisturbed,) = set(measured["none"]["texts"])
+    assert undisturbed
+    assert measured[fault]["texts"] == [undisturbed] * CLIENTS
+    assert measured[fault]["failed"] == 0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_finals_are_late_by_the_deadline_at_most(measured: dict[str, Any], fault: str) -> None:
+    deadline_s = 2 * JOB_DEADLINE_S  # of up to 10 s of audio
+    limit_s = measured["none"]["late_s"] + deadline_s + PAUSE_S + (RECONNECT_S if fault == "head killed" else 0.0)
+    assert measured[fault]["late_s"] <= limit_s
+
+
+def test_lost_head_is_reported_and_the_engines_return_to_a_new_one(measured: dict[str, Any]) -> None:
+    assert "engines in the server instead (lane_fallback)" in measured["head killed"]["notice"]
+    assert measured["head is back"]["notice"] is None
