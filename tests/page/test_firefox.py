@@ -1,6 +1,6 @@
-"""The page in a real Firefox, driven over WebDriver BiDi, against the real server: files, and what a reload keeps.
+"""The page in a real Firefox, driven over WebDriver BiDi, against the real server: files, talking, and what a reload keeps.
 
-Talking is not tested: without an audio device, as in containers, Firefox starts no AudioContext.
+Its microphone is a tone. Without an audio device, as in containers, Firefox starts no AudioContext; then the page says so.
 """
 
 import json
@@ -22,7 +22,12 @@ from tests.support.real import missing
 
 TIMEOUT_S = 60
 BODY = "document.body.innerText"
-PREFERENCES = {"datareporting.policy.dataSubmissionEnabled": False, "app.update.enabled": False}
+PREFERENCES = {
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "app.update.enabled": False,
+    "media.navigator.streams.fake": True,
+    "media.navigator.permission.disabled": True,
+}
 
 
 class Firefox:
@@ -110,5 +115,13 @@ def test_firefox_transcribes_a_file_and_keeps_the_text(server: ServerProcess, tm
         browser.wait_for(ready)
         assert str(browser.value("document.querySelector('#transcript').innerText")).startswith(before)
         assert browser.value("document.documentElement.scrollWidth <= innerWidth") is True
+        browser.click("#talk")
+        browser.wait_for("['asking', 'live'].includes(document.body.dataset.talk)")
+        browser.wait_for("document.body.dataset.talk !== 'asking'")
+        if browser.value("document.body.dataset.talk") == "live":
+            browser.click("#talk")
+        else:
+            assert "did not start its audio" in browser.value("document.querySelector('#notices').innerText")
+        browser.wait_for("document.body.dataset.talk === 'off'")
         browser.open(f"{server.url}captions?background=transparent")
         browser.wait_for("document.body.dataset.talk === 'off'")
