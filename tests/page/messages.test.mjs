@@ -26,7 +26,7 @@ test('a warning ends with exactly one full stop', () => {
 
 test('the server’s warnings are reworded with their numbers', () => {
   const texts = [
-    ['12 windows of 32 ms of audio were dropped: the server does not keep up.', /12 windows/],
+    ['12 windows of 32 ms of audio were dropped: the server does not keep up.', /12 pieces/],
     ['An utterance was ignored: the active speaker limit of 3 is reached.', /transcribes 3 speakers at a time/],
     ['Maximum per-session audio buffer reached: the utterance was cut at 30 s.', /spoke for 30 s/],
     ['Final transcription backlog: 4 utterances wait, none is lost; the lane is full', /4 utterances wait/],

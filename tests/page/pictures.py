@@ -1,14 +1,15 @@
 """Takes pictures of the page, with a real server and model.
 
 `python -m tests.page.pictures` takes the three pictures of the README into `docs/`; run it on a quiet machine.
-`python -m tests.page.pictures FOLDER` takes those of twelve states into a folder, to be looked at.
+`python -m tests.page.pictures FOLDER` takes those of its states into a folder, to be looked at.
 """
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Page, expect
 
@@ -41,10 +42,20 @@ def talk_until(page: Page, finals: int) -> None:
 
 
 @contextmanager
+def shown(
+    server: ServerProcess, speech: Path, size: tuple[int, int], *, dark: bool = False, repeat: bool = False
+) -> Iterator[Page]:
+    """The page, connected; narrow windows are those of phones."""
+    scheme: Literal["light", "dark"] = "dark" if dark else "light"
+    with open_page(server.url, speech, repeat=repeat, size=size, scheme=scheme, touch=size[0] < TABLET[0]) as page:
+        expect_connection(page, "Ready")
+        yield page
+
+
+@contextmanager
 def talking(server: ServerProcess, speech: Path, size: tuple[int, int], *, dark: bool = False) -> Iterator[Page]:
     """The page while the recording is spoken to it."""
-    with open_page(server.url, speech, repeat=True, size=size, scheme="dark" if dark else "light") as page:
-        expect_connection(page, "Ready")
+    with shown(server, speech, size, dark=dark, repeat=True) as page:
         page.get_by_test_id("talk").click()
         yield page
 
@@ -63,7 +74,7 @@ def readme_pictures(server: ServerProcess, speech: Path) -> None:
 
 
 def states(server: ServerProcess, speech: Path, folder: Path) -> None:
-    """The pictures of twelve states."""
+    """The pictures of its states: twelve, and Operations on a phone."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def take(page: Page, name: str) -> None:
@@ -72,8 +83,7 @@ def states(server: ServerProcess, speech: Path, folder: Path) -> None:
         print(folder / f"{name}.png")  # noqa: T201 - a command that prints
 
     for size, dark in ((DESK, False), (PHONE, True)):
-        with open_page(server.url, speech, size=size, scheme="dark" if dark else "light") as page:
-            expect_connection(page, "Ready")
+        with shown(server, speech, size, dark=dark) as page:
             take(page, f"welcome-{size[0]}")
     with talking(server, speech, DESK) as page:
         talk_until(page, 3)
@@ -88,13 +98,8 @@ def states(server: ServerProcess, speech: Path, folder: Path) -> None:
         page.get_by_test_id("operations-open").click()
         page.wait_for_timeout(10_000)
         take(page, "operations-1440")
-    with talking(server, speech, PHONE) as page:
-        talk_until(page, 2)
-        take(page, "talk-390")
-        page.get_by_test_id("audio-open").click()
-        take(page, "audio-390")
-    with open_page(server.url, speech, size=TABLET) as page:
-        expect_connection(page, "Ready")
+    phone_states(server, speech, take)
+    with shown(server, speech, TABLET) as page:
         files = [moonshine_asset("two_cities.wav"), moonshine_asset("beckett.wav")]
         page.locator("[name=file]").set_input_files(files)
         expect(page.get_by_test_id("segment").nth(2)).to_be_attached(timeout=TIMEOUT_MS)
@@ -102,7 +107,25 @@ def states(server: ServerProcess, speech: Path, folder: Path) -> None:
         expect(page.get_by_test_id("files")).to_be_hidden(timeout=TIMEOUT_MS)
         page.get_by_test_id("clear").click()
         take(page, "cleared-900")
-    with open_page("about:blank", speech, size=PHONE, scheme="dark") as page:
+    with open_page(f"{server.url}captions?start=1&lines=2", speech, repeat=True, size=(1280, 720)) as page:
+        expect(page.locator("#live")).not_to_be_empty(timeout=TIMEOUT_MS)
+        page.wait_for_timeout(6_000)
+        take(page, "captions-1280")
+
+
+def phone_states(server: ServerProcess, speech: Path, take: Callable[[Page, str], None]) -> None:
+    """Those of a phone."""
+    with talking(server, speech, PHONE) as page:
+        talk_until(page, 2)
+        take(page, "talk-390")
+        page.get_by_test_id("audio-open").click()
+        take(page, "audio-390")
+        page.keyboard.press("Escape")
+        page.get_by_test_id("talk").click()
+        page.get_by_test_id("operations-open").click()
+        page.get_by_test_id("explain").click()
+        take(page, "operations-explained-390")
+    with open_page("about:blank", speech, size=PHONE, scheme="dark", touch=True) as page:
         scripted = ScriptedServer(page)
         page.goto(server.url)
         expect_connection(page, "Ready")
@@ -110,10 +133,6 @@ def states(server: ServerProcess, speech: Path, folder: Path) -> None:
         scripted.send("ready", ok=False)
         scripted.send("error", where="main_engine", message="the model is not there")
         take(page, "failed-engine-390")
-    with open_page(f"{server.url}captions?start=1&lines=2", speech, repeat=True, size=(1280, 720)) as page:
-        expect(page.locator("#live")).not_to_be_empty(timeout=TIMEOUT_MS)
-        page.wait_for_timeout(6_000)
-        take(page, "captions-1280")
 
 
 def main(folder: Path | None) -> None:

@@ -1,6 +1,6 @@
-"""The page in a real Firefox, driven over WebDriver BiDi, against the real server: files, talking, and what a reload keeps.
+"""The page in a real Firefox, driven over WebDriver BiDi: files, talking, and what a reload keeps.
 
-Its microphone is a tone. Without an audio device, as in containers, Firefox starts no AudioContext; then the page says so.
+Its microphone is a tone. Without an audio device, as in containers, Firefox starts no AudioContext; the page says so.
 """
 
 import json

@@ -149,12 +149,12 @@ class TestFinishedRecording:
         entries = page.get_by_test_id("log-list").locator("li")
         expect(entries.last).to_contain_text("Connected")
         titles = entries.locator(".log-title").all_inner_texts()
-        assert titles.index("Final text of 1") < titles.index("Utterance 1 ended") < titles.index("Utterance 1 began")
-        assert not any(title.startswith("Words of") for title in titles)
+        assert titles.index("Utterance 1: final text") < titles.index("Utterance 1 ended") < titles.index("Utterance 1 began")
+        assert not any(": words" in title for title in titles)
         page.get_by_test_id("log").get_by_role("button", name="Details").click()
-        expect(entries.filter(has_text="Words of 1").first).to_be_attached()
+        expect(entries.filter(has_text="Utterance 1: words").first).to_be_attached()
         page.get_by_role("button", name="Speech", exact=True).click()
-        expect(entries.filter(has_text="Final text of")).to_have_count(0)
+        expect(entries.filter(has_text="final text")).to_have_count(0)
 
     def test_statistics_show_delays_of_words(self, page: Page) -> None:
         page.get_by_test_id("stats").locator("summary").click()

@@ -16,8 +16,8 @@ SEEN = """
 window.interim = [];
 addEventListener('DOMContentLoaded', () => new MutationObserver(() => {
   for (const each of document.querySelectorAll('.segment.interim')) {
-    const [stable, unstable] = ['.stable-text', '.unstable-text'].map((part) => each.querySelector(part)?.textContent ?? '');
-    window.interim.push([stable, unstable]);
+    const textOf = (part) => each.querySelector(part)?.textContent ?? '';
+    window.interim.push([textOf('.stable-text'), textOf('.unstable-text')]);
   }
 }).observe(document.querySelector('#transcript'), { childList: true, subtree: true }));
 """

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, WebSocketRoute, expect, sync_playwright
 
 from tests.support.real import missing, moonshine_asset
 
@@ -170,6 +170,7 @@ def open_page(
     repeat: bool = False,
     size: tuple[int, int] = (1280, 720),
     scheme: Literal["light", "dark"] = "light",
+    touch: bool = False,
 ) -> Iterator[Page]:
     """Open the page in Chromium, whose microphone plays `speech` when the page opens it.
 
@@ -179,13 +180,15 @@ def open_page(
         repeat: Whether the microphone repeats it; otherwise silence follows.
         size: Width and height of the window, in CSS pixels.
         scheme: The preferred colour scheme.
+        touch: Whether it is a phone, without a mouse and a keyboard.
 
     Yields:
         The page, loaded; downloads and the clipboard are allowed.
     """
     browser = chromium.with_microphone(f"--use-file-for-fake-audio-capture={speech}{'' if repeat else '%noloop'}")
     width, height = size
-    with browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme) as context:
+    window: ViewportSize = {"width": width, "height": height}
+    with browser.new_context(viewport=window, color_scheme=scheme, has_touch=touch, is_mobile=touch) as context:
         context.grant_permissions(["microphone", "clipboard-read", "clipboard-write"])
         page = context.new_page()
         page.add_init_script(WATCH_BLOCKS)

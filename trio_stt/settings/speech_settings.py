@@ -33,7 +33,7 @@ class SpeechSettings(SettingsGroup):
     post_speech_silence_duration: Annotated[float, Field(ge=0.16, le=60), new_sessions()] = 0.55
     """Seconds without speech that end an utterance."""
     endpointing: Annotated[Endpointing, new_sessions()] = "fixed"
-    """What ends an utterance: that silence alone (fixed), or also whether the talker seems to be done (adaptive)."""
+    """What ends an utterance: enough silence alone (fixed), or also whether the talker seems to be done (adaptive)."""
     unfinished_silence_duration: Annotated[float, Field(ge=0, le=60), new_sessions()] = 1.2
     """Seconds without speech that end an utterance in the middle of a sentence, with adaptive endpointing."""
     early_transcription_on_silence: Annotated[float, Field(ge=0, le=60), new_sessions()] = 0.2

@@ -100,7 +100,7 @@ export function authorizeWith(current) {
 /** @type {Record<number, string>} by HTTP status, where the server has API keys */
 const KEY_PROBLEMS = {
   401: 'The server requires a key, and this page has no valid one.',
-  403: 'The key in use has the scope talk. This needs an admin key.',
+  403: 'Your key is for talking only. This needs an admin key.',
 };
 
 /**

@@ -42,8 +42,8 @@ export class Chart {
         return line;
       }),
     );
-    const caption = makeElement('figcaption', '', makeElement('span', '', options.title, explanation(options.help)), ' ', this.#now);
-    this.element = makeElement('figure', 'chart', caption, makeElement('div', 'chart-frame', this.#svg, this.#top));
+    const caption = makeElement('figcaption', '', options.title, ' ', this.#now);
+    this.element = makeElement('figure', 'chart', caption, makeElement('div', 'chart-frame', this.#svg, this.#top), explanation(options.help));
     this.element.title = options.help;
   }
 

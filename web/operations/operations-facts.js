@@ -64,9 +64,9 @@ export function drawFacts(list, facts, className = '') {
  * @param {string} className
  */
 function makeFact(name, className) {
-  const term = makeElement('dt', '', name, explanation(HELP[name] ?? ''));
+  const term = makeElement('dt', '', name);
   term.dataset.name = name;
-  const fact = makeElement('div', className, term, makeElement('dd'));
+  const fact = makeElement('div', className, term, makeElement('dd'), makeElement('dd', 'explanation', HELP[name] ?? ''));
   fact.title = HELP[name] ?? '';
   return fact;
 }

@@ -68,7 +68,7 @@ export class SettingsPanel {
     this.#newSession.hidden = true;
     try {
       this.#draw(groupsOf(await fetchConfig()));
-      if (await hasTalkScopeOnly()) this.#showStatus('The key in use has the scope talk. Changes need an admin key.', true);
+      if (await hasTalkScopeOnly()) this.#showStatus('Your key is for talking only. Changes need an admin key.', true);
     } catch (error) {
       this.#showStatus(/** @type {Error} */ (error).message, true);
     }

@@ -37,7 +37,7 @@ const WARNINGS = [
   [/start command/i, 'The server ignored audio because talking had not started. Press Talk to start again'],
   [
     /^([\d,.]+) windows of 32 ms of audio were dropped/i,
-    'The server is overloaded and skipped audio: $1 windows of 32 ms. Some words may be missing',
+    'The server is overloaded and skipped audio: $1 pieces of 32 ms. Some words may be missing',
   ],
   [
     /active speaker limit of (\d+)/i,

@@ -30,7 +30,7 @@ function durations({ durationSeconds, preRollSeconds }) {
 const TIMELINE_LINES = {
   recording_started: ({ segmentId, segment }) => line('speech', `Utterance ${segmentId} began`, durations(segment)),
   recording_ended: ({ segmentId, segment }) => line('speech', `Utterance ${segmentId} ended`, durations(segment)),
-  transcription_started: ({ segmentId }) => line('details', `Transcribing ${segmentId}`),
+  transcription_started: ({ segmentId }) => line('details', `Utterance ${segmentId}: transcribing`),
   wakeword_wait_started: () => line('wake', 'Waiting for the wake word'),
   wakeword_wait_ended: () => line('wake', 'Stopped waiting for the wake word'),
   wakeword_detected: ({ wakeWord }) => line('wake', 'Wake word detected', wakeWord && `“${wakeWord}”`, 'good'),
@@ -58,17 +58,17 @@ export function logLine(event) {
       return Object.hasOwn(TIMELINE_LINES, event.event) ? TIMELINE_LINES[event.event](event) : null;
     case 'realtime': {
       const took = event.latencyS === null ? '' : ` after ${Math.round(event.latencyS * 1000)} ms`;
-      return line('details', `Words of ${event.segmentId}${took}`, (event.stableText + event.unstableText).trim());
+      return line('details', `Utterance ${event.segmentId}: words${took}`, (event.stableText + event.unstableText).trim());
     }
     case 'retracted':
-      return line('details', `Words of ${event.segmentId} withdrawn`);
+      return line('details', `Utterance ${event.segmentId}: words withdrawn`);
     case 'final':
-      return line('speech', `Final text of ${event.segmentId}`, event.text, 'good');
+      return line('speech', `Utterance ${event.segmentId}: final text`, event.text, 'good');
     case 'turn_resumed':
-      return line('speech', `Speech of ${event.segmentId} goes on`);
+      return line('speech', `Utterance ${event.segmentId} goes on`);
     case 'closed': {
       const tone = event.reason === 'failed' || event.reason === 'repetition' ? 'warning' : 'info';
-      return line('speech', `No text for ${event.segmentId}`, `${closedReason(event.reason)}.`, tone);
+      return line('speech', `Utterance ${event.segmentId}: no text`, `${closedReason(event.reason)}.`, tone);
     }
     case 'heartbeat': {
       const busy = `engine time ${Math.round(event.realTimeFactor * 100)} % of its length`;

@@ -20,7 +20,7 @@ const RANGES = [
   [300, '5 m', '5 minutes'],
   [600, '10 m', '10 minutes'],
 ];
-const HINT = 'Point at the timeline to see what happened, or use the arrow keys in it.';
+const HINT = 'Touch or point at the timeline to see what happened, or use the arrow keys in it.';
 
 /** Steps of the arrow keys and the Page keys, as parts of the range. */
 const STEP = 1 / 60;
