@@ -77,10 +77,9 @@ let isRestoring = false;
 /** Blocks added since the tools and the scroll position were updated, or -1 if those are up to date. */
 let added = -1;
 const transcript = new Transcript((change) => {
-  const isNew = transcriptView.apply(change);
+  if (added < 0) queueMicrotask(transcriptChanged); // once for all changes of a restored transcript: it looks at the layout
+  added = Math.max(0, added) + (transcriptView.apply(change) ? 1 : 0);
   if (!isRestoring) store.apply(change);
-  if (added < 0) queueMicrotask(transcriptChanged); // once for all changes of a restored transcript: each looks at the layout
-  added = Math.max(0, added) + (isNew ? 1 : 0);
 });
 
 function transcriptChanged() {
