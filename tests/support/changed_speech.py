@@ -1,4 +1,4 @@
-"""Ways in which the same speech can reach a microphone: soft, far, whispered, overdriven or gated."""
+"""Ways in which the same speech can reach a microphone: soft, far, whispered, overdriven, gated, slower or faster."""
 
 from collections.abc import Callable
 
@@ -58,6 +58,21 @@ def high(samples: Samples, rate_hz: int) -> Samples:
     return soxr.resample(samples, 1.35 * rate_hz, rate_hz)
 
 
+def slow(samples: Samples, rate_hz: int) -> Samples:
+    """Slower by a tenth, and lower."""
+    return soxr.resample(samples, 0.9 * rate_hz, rate_hz)
+
+
+def fast(samples: Samples, rate_hz: int) -> Samples:
+    """Faster by a tenth, and higher."""
+    return soxr.resample(samples, 1.1 * rate_hz, rate_hz)
+
+
+def narrow(samples: Samples, rate_hz: int) -> Samples:
+    """With the band of a telephone at 8 kHz."""
+    return soxr.resample(soxr.resample(samples, rate_hz, 8000), 8000, rate_hz)
+
+
 def gated(samples: Samples, rate_hz: int) -> Samples:
     """With digital silence between words, as from noise suppression."""
     return samples * _loud(samples, rate_hz)
@@ -82,6 +97,9 @@ CHANGES: dict[str, Change] = {
     "far": far,
     "whispered": whispered,
     "high": high,
+    "slow": slow,
+    "fast": fast,
+    "narrow": narrow,
     "gated": gated,
     "clipped onset": clipped_onset,
 }

@@ -21,7 +21,7 @@ from trio_stt.speech.events import UtteranceEnded
 from trio_stt.speech.pipeline import SpeechPipeline
 from trio_stt.speech.segmenter_config import SegmenterConfig
 
-UNDETECTED = {"far": 0.04, "whispered": 0.1, "high": 0.01}
+UNDETECTED = {"far": 0.04, "whispered": 0.1, "high": 0.01, "narrow": 0.01}
 """Share of clips in which Silero itself is never sure."""
 
 
