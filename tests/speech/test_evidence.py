@@ -50,10 +50,30 @@ def test_utterance_starts_where_its_candidate_opened() -> None:
 def test_candidate_reaches_back_a_second_at_most() -> None:
     machine = segmenter()
     feed(machine, [*SILENCE, *[0.5] * 200])
-    assert machine.position_sample - machine.needed_from_sample <= 1.75 * SAMPLE_RATE_HZ
+    assert machine.position_sample - machine.needed_from_sample <= 3.0 * SAMPLE_RATE_HZ
     (started,) = feed(machine, [0.97])
     assert isinstance(started, UtteranceStarted)
     assert machine.position_sample - started.trigger_sample == SAMPLE_RATE_HZ
+
+
+def test_utterance_reaches_back_over_sound_that_may_be_speech() -> None:
+    spoken = [0.97] * 10
+    (_, ended, second) = (
+        event
+        for event in feed(segmenter(), [*SILENCE, *spoken, *[0.3] * 70, *spoken])
+        if isinstance(event, UtteranceStarted | UtteranceEnded)
+    )
+    assert isinstance(ended, UtteranceEnded)
+    assert isinstance(second, UtteranceStarted)
+    assert second.trigger_sample == 110 * WINDOW_SAMPLES
+    assert second.start_sample == ended.clip_end_sample, "no word between the two is lost"
+    (_, _, second) = (
+        event
+        for event in feed(segmenter(), [*SILENCE, *spoken, *[0.1] * 70, *spoken])
+        if isinstance(event, UtteranceStarted | UtteranceEnded)
+    )
+    assert isinstance(second, UtteranceStarted)
+    assert second.trigger_sample - second.start_sample == 0.75 * SAMPLE_RATE_HZ
 
 
 def test_dropped_candidate_is_counted_and_leaves_nothing() -> None:

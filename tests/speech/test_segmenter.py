@@ -343,7 +343,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def keeps_no_more_than_it_needs(self) -> None:
-        longest = (1.0 + 0.75 + 1.0) * SAMPLE_RATE_HZ
+        longest = 3.0 * SAMPLE_RATE_HZ  # of sound that may be speech; else a candidate, pre-roll and wake word: 2.75 s
         assert self.machine.position_sample - self.machine.needed_from_sample <= longest
         assert self.machine.speaking == (self.running is not None)
         self.forgotten_to = self.machine.needed_from_sample  # as the pipeline does before the next samples

@@ -4,7 +4,7 @@ It owns positions and decisions and never sees samples, clients, engines or the 
 Utterances.
 """
 
-from trio_stt.dsp import WINDOW_SAMPLES
+from trio_stt.dsp import WINDOW_SAMPLES, samples_of
 from trio_stt.dsp.detector import VadResult
 from trio_stt.speech.endpointing import TurnState
 from trio_stt.speech.events import TurnQuestion, UtteranceAborted, UtteranceEnded, UtteranceEvent, UtteranceStarted
@@ -17,6 +17,12 @@ SPEECH_PROBABILITY = 0.5
 candidate, which `stop` ends as an utterance even if it was not confirmed yet."""
 KEEP_PROBABILITY = 0.35
 """Probability from which a window continues a run of speech: Silero's own hysteresis of 0.15."""
+_MURMUR_PROBABILITY = 0.2
+"""Probability from which a window may be speech that the detector hardly knows: with `benchmarks.real_speech --change
+narrow`, a hoarse voice (montreal_cold_corpus3) stays between 0.2 and 0.4 for 2.5 s in the middle of a turn. Windows of
+a pause are below 0.1. Of 1821 other clips, plain and changed, two begin earlier by this, 0.3 s at most."""
+_MURMUR_SAMPLES = samples_of(3.0)
+"""How far an utterance reaches back over such sound at most; in that recording, over 2.5 s."""
 _MIN_PROBABILITY = 0.1
 """A less probable window is silence however sensitive the start is set, so that an utterance can end."""
 
@@ -33,6 +39,7 @@ class Segmenter:
         self._floor_sample = 0  # no utterance reaches back before it
         self._gap_end_sample = 0
         self._run_start_sample: int | None = None  # of the current run of probable speech
+        self._murmur_start_sample: int | None = None  # of the current run of windows that may be speech
         self._tail_samples = 0  # from the floor on, speech that may still be the end of a wake word
         self._candidate: Candidate | None = None  # what may become the next utterance
         self._dropped_candidates = 0
@@ -93,6 +100,7 @@ class Segmenter:
         start = self._position
         self._position += samples
         self._update_run(vad_result, start)
+        self._follow_murmur(vad_result.probability, start)
         if self._running is None:
             return self._wait_for_start(vad_result, start)
         self._running.evidence.add(vad_result.probability)
@@ -109,6 +117,7 @@ class Segmenter:
         """Advance over a window in which no speech counts, as while waiting for a wake word; it can become pre-roll."""
         self._position += samples
         self._break_run()
+        self._murmur_start_sample = None
         self._candidate = None
 
     def cut_wake_word(self, tail_samples: int, *, talking: bool) -> None:
@@ -169,6 +178,13 @@ class Segmenter:
     def _break_run(self) -> None:
         self._run_start_sample, self._tail_samples = None, 0
 
+    def _follow_murmur(self, probability: float, start: int) -> None:
+        """Note where sound began that may be speech. It starts no utterance, but one that starts in it contains it."""
+        if probability < _MURMUR_PROBABILITY or not self._config.confirms_by_evidence:
+            self._murmur_start_sample = None
+        elif self._murmur_start_sample is None:
+            self._murmur_start_sample = start
+
     def _is_wake_word(self, window_start: int) -> bool:
         return window_start < self._floor_sample + self._tail_samples
 
@@ -182,7 +198,10 @@ class Segmenter:
             self._break_run()
 
     def _preroll_start(self, before_sample: int) -> int:
-        return max(self._floor_sample, before_sample - self._config.preroll_samples - self._tail_samples)
+        start = before_sample - self._config.preroll_samples - self._tail_samples
+        if self._murmur_start_sample is not None:  # no word of what led to the start is lost
+            start = min(start, max(self._murmur_start_sample, self._position - _MURMUR_SAMPLES))
+        return max(self._floor_sample, start)
 
     def _wait_for_start(self, vad_result: VadResult, window_start: int) -> list[UtteranceEvent]:
         # WebRTC's result is not needed here: without it the detector does not run Silero, and the probability is 0.
