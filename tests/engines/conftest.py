@@ -43,6 +43,11 @@ LONG_WITH_SLOW_ENGINES = (
     "test_normalised_audio_gives_the_same_words_at_any_level",
     "test_close_waits_for_the_running_call",
     "test_shared_engine_gives_the_same_text_on_several_threads",
+    "test_short_silence_has_no_words",
+    "test_thirty_seconds_with_silence_around_speech",
+    "test_segments_are_inside_the_clip_and_cover_its_text",
+    "test_word_of_a_third_of_a_second_is_transcribed",
+    "test_engine_prints_nothing_describes_itself_and_may_be_closed_twice",
     # These engines must transcribe the reading in an ordinary run, and their own files test their prompts.
     "test_word_error_rate_on_whole_sentences",
     "test_a_prompt_primes_its_clip_and_no_other",

@@ -198,6 +198,7 @@ def test_prompt_affects_its_own_clip_only(engine: FasterWhisper, beckett: NDArra
     assert engine.transcribe(batch_of(clip)) == plain
 
 
+@pytest.mark.long
 def test_earlier_clips_do_not_affect_later_ones(
     engine: FasterWhisper, beckett: NDArray[np.float32], two_cities: NDArray[np.float32]
 ) -> None:

@@ -125,6 +125,7 @@ def test_parakeet_with_backend_transformers(name: str, written: Path, clips: lis
 # --- Whisper ---
 
 
+@pytest.mark.long
 def test_whisper_detects_the_language_of_each_clip_unless_set(written: Path, clips: list[NDArray[np.float32]]) -> None:
     found = load_from(written / "whisper").transcribe(batch_of(*clips))
     assert {transcript.language for transcript in found} <= {"en", "de", "fr"}
@@ -137,6 +138,7 @@ def test_whisper_detects_the_language_of_each_clip_unless_set(written: Path, cli
         load_from(written / "whisper", language="tlh")
 
 
+@pytest.mark.long
 def test_long_and_short_clip_in_one_batch(beckett: NDArray[np.float32]) -> None:
     engine = load_from(whisper_checkpoint(), language="en")
     long = read_16k(moonshine_asset("two_cities.wav"))

@@ -94,6 +94,7 @@ def test_english_only_model_refuses_other_languages() -> None:
     assert load_with(language=None).transcribe(batch_of(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
+@pytest.mark.long
 def test_multilingual_model_detects_the_language_unless_set(tmp_path: Path, beckett: NDArray[np.float32]) -> None:
     path = tmp_path / "multilingual.bin"
     with path.open("wb") as out:
@@ -131,6 +132,7 @@ def test_prompt_affects_its_own_clip_only(beckett: NDArray[np.float32]) -> None:
     assert engine.transcribe(batch_of(clip)) == plain
 
 
+@pytest.mark.long
 def test_earlier_clips_do_not_affect_later_ones(beckett: NDArray[np.float32]) -> None:
     clip, other = beckett[:56_000], read_16k(moonshine_asset("two_cities.wav"))[: 12 * 16_000]
     alone = load_with().transcribe(batch_of(clip))
