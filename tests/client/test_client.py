@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 import trio
+import trio.testing
 
 from tests.support.client import load_pcm
 from tests.support.in_process import serving
@@ -17,7 +18,7 @@ from tests.support.wer import BECKETT, word_error_rate
 from trio_stt.cli.listen import Output, _listen
 from trio_stt.cli.server_options import ServerOptions
 from trio_stt.client import ClientSession, ConnectError, SessionClosed, connect
-from trio_stt.protocol.events import Event, Final, Hello, Resumed
+from trio_stt.protocol.events import Event, Final, Hello, Resumed, Timeline
 from trio_stt.server.build import build_server
 from trio_stt.settings import load_settings
 
@@ -85,6 +86,21 @@ async def test_lost_session_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None
         await session.finish()
         events = [event async for event in session]
     assert len([event for event in events if isinstance(event, Hello)]) == 2
+    assert word_error_rate(BECKETT, text_of(events)) <= 0.2
+
+
+async def test_words_without_a_final_go_to_the_next_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with server(monkeypatch, resume_grace_s=0) as url, connect(url) as session:
+        await spoken(session, beckett())
+        while not isinstance(await anext(session), Timeline):  # the server has heard the first word
+            pass
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.finish)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert session._socket is not None
+            await session._socket.abort()  # the next session answers the `flush` of `finish`
+        events = [event async for event in session]
+    assert len([event for event in events if isinstance(event, Hello)]) == 1
     assert word_error_rate(BECKETT, text_of(events)) <= 0.2
 
 

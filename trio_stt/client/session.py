@@ -5,10 +5,8 @@
 
 import math
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,13 +17,12 @@ import msgspec
 from msgspec import UNSET
 
 from trio_stt.client.address import ConnectError, trusting
+from trio_stt.client.resend_buffer import Frame, ResendBuffer
 from trio_stt.client.websocket import ClientWebSocket, SocketLost, open_websocket
 from trio_stt.errors import TrioSttError
 from trio_stt.protocol.events import Error, Event, Flushed, Hello, Resumed, decode
 from trio_stt.protocol.packets import build_packet
 
-_KEPT_S = 60.0
-"""Seconds of audio that are kept for a session that resumes: longer than servers keep one, by default 10 s."""
 _PAUSES_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 """Seconds between attempts to connect again; the last one repeats."""
 _RECONNECT_S = 15.0
@@ -46,16 +43,6 @@ class SessionClosed(TrioSttError):  # noqa: N818 - the name describes a state
         self.code = code
 
 
-@dataclass(slots=True)
-class _Frame:
-    """A frame that the server may lack."""
-
-    content: str | bytes
-    number: int  # among the packets, or among the commands
-    duration_s: float
-    sent: bool = False
-
-
 class ClientSession:
     """A session: an async iterator of events, which ends when the server has closed the session cleanly.
 
@@ -70,9 +57,8 @@ class ClientSession:
         self._rate_hz = rate_hz
         self._start = start
         self._socket: ClientWebSocket | None = None
-        self._frames: deque[_Frame] = deque()
-        self._kept_s = 0.0
-        self._packets = self._commands = self._seq = 0
+        self._buffer = ResendBuffer()
+        self._seq = 0
         self._token, self._grace_s = "", 0.0
         self._sending = anyio.Lock()  # frames go out in order, also while kept ones are sent again
         self._events_in, self._events_out = anyio.create_memory_object_stream[Event](math.inf)
@@ -83,14 +69,11 @@ class ClientSession:
 
     async def send(self, pcm: bytes) -> None:
         """Send audio: 16-bit little-endian PCM, mono, at the session's rate. A lost connection keeps it for later."""
-        frame = build_packet(pcm, rate_hz=self._rate_hz)
-        self._packets += 1
-        await self._put(_Frame(frame, self._packets, len(pcm) / _SAMPLE_BYTES / self._rate_hz))
+        await self._put(build_packet(pcm, rate_hz=self._rate_hz), len(pcm) / _SAMPLE_BYTES / self._rate_hz)
 
     async def command(self, command: str) -> None:
         """Send a command as JSON text; see docs/protocol.md, Commands."""
-        self._commands += 1
-        await self._put(_Frame(command, self._commands, 0.0))
+        await self._put(command)
 
     async def flush(self) -> None:
         """End the running utterance, and wait until the finals of everything sent so far are there.
@@ -101,7 +84,7 @@ class ClientSession:
         number, done = next(self._flush_ids), anyio.Event()
         self._check_open()
         self._flushes[number] = done
-        await self.command(msgspec.json.encode({"type": "flush", "id": number}).decode())
+        await self.command(_flush_command(number))
         await done.wait()
         self._check_open()
 
@@ -173,20 +156,16 @@ class ClientSession:
             with anyio.move_on_after(_CLOSING_S, shield=True):
                 await self._socket.close()
 
-    async def _put(self, frame: _Frame) -> None:
+    async def _put(self, content: str | bytes, duration_s: float = 0.0) -> None:
         async with self._sending:
             self._check_open()
-            self._frames.append(frame)
-            self._kept_s += frame.duration_s
-            while self._kept_s > _KEPT_S:
-                self._kept_s -= self._frames.popleft().duration_s
-            await self._send(frame)
+            await self._send(self._buffer.add(content, duration_s))
 
     def _check_open(self) -> None:
         if self._failure is not None:
             raise self._failure
 
-    async def _send(self, frame: _Frame) -> None:
+    async def _send(self, frame: Frame) -> None:
         socket = self._socket
         if socket is not None:
             try:
@@ -211,12 +190,13 @@ class ClientSession:
         if isinstance(event, Hello):
             self._token = "" if event.resume_token is UNSET else event.resume_token
             self._grace_s = event.resume_grace_seconds
+        self._buffer.note(event)
         self._events_in.send_nowait(event)
         if isinstance(event, Flushed) and (done := self._flushes.pop(event.id, None)):
             done.set()
 
     async def _reconnect(self) -> None:
-        """Connect again and resume; with a new session, send what was never sent.
+        """Connect again and resume; with a new session, send all that has no final text.
 
         Raises:
             SessionClosed: The server cannot be reached for longer than it keeps the session.
@@ -259,18 +239,10 @@ class ClientSession:
         """Send over a connection from here on, first what the server lacks."""
         async with self._sending:
             if resumed is not None:
-                self._forget(resumed.received_packets, resumed.received_commands)
+                self._buffer.resume(resumed.received_packets, resumed.received_commands)
             self._socket = socket
-            for frame in list(self._frames):
+            for frame in self._buffer.unsent():
                 await self._send(frame)
-
-    def _forget(self, packets: int, commands: int) -> None:
-        """Drop the frames that the server has."""
-        lacking = [
-            frame for frame in self._frames if frame.number > (commands if isinstance(frame.content, str) else packets)
-        ]
-        self._frames = deque(lacking)
-        self._kept_s = sum(frame.duration_s for frame in lacking)
 
     def _adopt(self, events: list[Event], *, commands: int) -> None:
         """Go on with a new session, because the server no longer has the old one.
@@ -280,19 +252,14 @@ class ClientSession:
             commands: How many it has counted.
         """
         self._seq = 0
-        unsent = [frame for frame in self._frames if not frame.sent and frame.content != self._start]
-        self._packets, self._commands = 0, commands + 1
-        self._frames = deque([_Frame(self._start, self._commands, 0.0)])
-        for frame in unsent:
-            if isinstance(frame.content, str):
-                self._commands += 1
-                frame.number = self._commands
-            else:
-                self._packets += 1
-                frame.number = self._packets
-            self._frames.append(frame)
+        unanswered = {_flush_command(number) for number in self._flushes}
+        self._buffer.renew(self._start, commands, unanswered)
         for event in events:
             self._deliver(event)
+
+
+def _flush_command(number: object) -> str:
+    return msgspec.json.encode({"type": "flush", "id": number}).decode()
 
 
 @asynccontextmanager
