@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -210,6 +211,28 @@ def test_delay_before_a_restart_grows_to_a_limit() -> None:
     assert [restart_delay_s(failures) for failures in (1, 2, 3, 4)] == [0.0, 0.5, 1.0, 2.0]
     assert restart_delay_s(500) == supervisor._MAX_DELAY_S
     assert exit_status(-9) == 137
+
+
+def test_folder_of_a_killed_supervisor_is_removed_and_that_of_a_living_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trio_stt.cli import supervise  # noqa: PLC0415 - only of Linux
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    script = "from trio_stt.cli.supervise import private_folder; print(private_folder(), flush=True); input()"
+    with subprocess.Popen(  # noqa: S603 - the interpreter of these tests
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        folder = Path(other.stdout.readline().strip())
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+        first = Path(supervise.private_folder())
+        assert folder.exists()
+        other.kill()
+    second = Path(supervise.private_folder())
+    assert sorted(tmp_path.iterdir()) == sorted([first, second])
 
 
 def test_listening_socket_of_another_server_is_not_shared() -> None:

@@ -4,6 +4,7 @@ It owns what all of them share: the listening sockets, the shared counts and the
 process is this very command again (`cli.serve`).
 """
 
+import fcntl
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -27,6 +29,8 @@ _BACKLOG = 4096
 """See `cli.serve`."""
 _MAX_SOCKET_PATH_BYTES = 107
 """Longest path of a Unix socket on Linux: `sun_path` of unix(7), with its zero byte."""
+_PREFIX = "trio-stt-processes-"
+_LOCK = "supervisor.lock"
 _AFTER_DRAIN_S = 6.0
 """Seconds from the end of a drain to the end of a process: last answers, Hypercorn's own grace period, engines."""
 
@@ -85,7 +89,9 @@ async def _announce(settings: Settings, listener: socket.socket) -> None:
 def bind_all(
     family: socket.AddressFamily, address: tuple[object, ...], number: int, setting: str
 ) -> Sequence[socket.socket]:
-    """Sockets that listen on one address; the kernel spreads connections over them.
+    """Sockets on one address; the kernel spreads connections over those that listen.
+
+    The first listens, which keeps others from the port; each further one does once its process serves.
 
     Raises:
         SettingError: They cannot.
@@ -93,12 +99,14 @@ def bind_all(
     with ExitStack() as stack:
         try:
             # Without SO_REUSEPORT first: with it, another server of the same user would go on sharing its port.
-            with _listening(family, address, socket.SO_REUSEADDR) as probe:
+            with _bound(family, address, socket.SO_REUSEADDR) as probe:
+                probe.listen(1)
                 address = (address[0], probe.getsockname()[1], *address[2:])  # of the port that 0 has chosen
             listeners = [
-                stack.enter_context(_listening(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT))
+                stack.enter_context(_bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT))
                 for _ in range(number)
             ]
+            listeners[0].listen(_BACKLOG)
         except OSError as error:
             reason = error.strerror or error
             raise SettingError(f"cannot listen on {address[0]}:{address[1]} ({setting}): {reason}") from None
@@ -106,14 +114,13 @@ def bind_all(
     return listeners
 
 
-def _listening(family: socket.AddressFamily, address: tuple[object, ...], *options: int) -> socket.socket:
+def _bound(family: socket.AddressFamily, address: tuple[object, ...], *options: int) -> socket.socket:
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         for option in options:
             listener.setsockopt(socket.SOL_SOCKET, option, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by its connections
         listener.bind(address)
-        listener.listen(_BACKLOG)
         stack.pop_all()
     return listener
 
@@ -143,6 +150,27 @@ def _wyoming_addresses(settings: Settings) -> list[tuple[socket.AddressFamily, t
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
+def _lock(folder: Path) -> None:
+    """Lock the folder for as long as this process lives."""
+    unnamed = folder / "lock.part"  # a lock file that is not locked yet must not be found
+    descriptor = os.open(unnamed, os.O_CREAT | os.O_WRONLY, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    unnamed.rename(folder / _LOCK)
+
+
+def _remove_stale(parent: Path) -> None:
+    """Remove folders of supervisors that were killed: those whose lock is free."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # it is in use, of another user, or gone meanwhile
+            descriptor = os.open(folder / _LOCK, os.O_WRONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if folder.stat().st_uid == os.geteuid():
+                    shutil.rmtree(folder)
+            finally:
+                os.close(descriptor)
+
+
 def private_folder() -> str:
     """A new folder that only this user may enter, for the sockets between the processes.
 
@@ -156,11 +184,13 @@ def private_folder() -> str:
             continue
         with suppress(FileNotFoundError, PermissionError):
             try:
-                folder = tempfile.mkdtemp(prefix="trio-stt-", dir=parent)
+                folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
             except OSError as failure:
                 error = failure
                 continue
             if len(os.fsencode(socket_path(folder, MAX_INSTANCE))) <= _MAX_SOCKET_PATH_BYTES:
+                _remove_stale(Path(folder).parent)
+                _lock(Path(folder))
                 return folder
             os.rmdir(folder)  # noqa: PTH106 - a name as `mkdtemp` gives it
     reason = error.strerror if error else "its path is too long; set TMPDIR to a shorter one"

@@ -81,6 +81,8 @@ class WyomingServer:
             sockets = [_listener(address) for address in _addresses(settings)]
         else:
             sockets = [socket.socket(fileno=each) for each in self._membership.wyoming_listeners]
+            for each in sockets:
+                each.listen(_BACKLOG)
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
         if settings.keys or settings.keys_file:
             logger.warning(
