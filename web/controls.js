@@ -171,7 +171,7 @@ export class Controls {
     const isBack = !isOperations && conversation.hidden;
     conversation.hidden = isOperations;
     byId('operations').hidden = !isOperations;
-    for (const anchor of byId('views').querySelectorAll('a')) {
+    for (const anchor of /** @type {NodeListOf<HTMLAnchorElement>} */ (byId('views').querySelectorAll('a[href^="#"]'))) {
       if ((anchor.hash === OPERATIONS) === isOperations) anchor.setAttribute('aria-current', 'page');
       else anchor.removeAttribute('aria-current');
     }

@@ -185,7 +185,7 @@ export class Session {
     const isOpen = connection.phase === 'open';
     if (isLocked || isOpen) notices.resolve('connection');
     if (isOpen) notices.resolve('key');
-    const message = connectionMessage(connection);
+    const message = connectionMessage(connection, this.#state.talk !== 'off');
     // The first reconnect usually succeeds within a second; a message that flashes by would only worry the user.
     const isWorthShowing = isLocked || connection.isFull || connection.failures > 1;
     if (message && isWorthShowing) this.#showOnce(isLocked ? 'key' : 'connection', message);

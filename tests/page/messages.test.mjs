@@ -90,7 +90,8 @@ test('buffered audio is reported while talking without a connection', () => {
   for (const quiet of [bufferingChip(lost, false), bufferingChip({ ...lost, phase: 'open' }, true), bufferingChip({ ...lost, graceS: 0 }, true)]) {
     assert.equal(quiet.label, '');
   }
-  assert.match(connectionMessage(lost).text, /The last 10 s of your audio are kept/);
+  assert.match(connectionMessage(lost, true).text, /The last 10 s of your audio are kept/);
+  assert.doesNotMatch(connectionMessage(lost, false).text, /audio/);
 });
 
 test('each reason for a rejected connection has a message of its own', () => {

@@ -36,10 +36,17 @@ def test_captions_show_words_of_this_page_or_a_talk_page(server: ServerProcess, 
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
 
+        full_screen = page.get_by_test_id("full-screen")
+        full_screen.click()
+        expect(full_screen).to_have_text("End full screen")
+        full_screen.click()
+        expect(full_screen).to_have_text("Full screen")
+
         talk = page.context.new_page()
         scripted = ScriptedServer(talk)
         talk.goto(server.url)
         expect_connection(talk, "Ready")
+        expect(talk.get_by_role("link", name="Captions")).to_have_attribute("href", "captions")
         scripted.final(1, "Said on the other page.")
         scripted.partial(2, 1, "and", " then")
         expect(page.locator(".lines")).to_have_text("Said on the other page. and then")

@@ -150,7 +150,7 @@ FOCUSED = """() => {
   return [it.id || label.trim(), outlined !== undefined];
 }"""
 STOPS = [
-    *("Talk", "Operations", "settings-open"),
+    *("Talk", "Operations", "Captions", "settings-open"),
     *("search-input", "details", "copy", "save", "clear", "talk", "audio-open"),
     *("Timeline", "30 seconds", "timeline-plot", "Stats", "Events"),
     *("Speech", "Problems", "Connection", "Details", "log-list"),

@@ -79,6 +79,14 @@ const session = new Session({
 });
 
 byId('talk').addEventListener('click', () => void session.talk.toggle());
+byId('full-screen').hidden = !document.fullscreenEnabled;
+byId('full-screen').addEventListener('click', () => {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else document.documentElement.requestFullscreen().catch(() => {}); // the user or the browser refused
+});
+document.addEventListener('fullscreenchange', () => {
+  setText(byId('full-screen'), document.fullscreenElement ? 'End full screen' : 'Full screen');
+});
 document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') void wakeLock.renew();
 });

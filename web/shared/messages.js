@@ -211,9 +211,10 @@ const REJECTIONS = [
 
 /**
  * @param {ConnectionState} connection
+ * @param {boolean} isTalking
  * @returns {Message | null} null while there is nothing to report
  */
-export function connectionMessage({ phase, isFull, rejection, failures, graceS }) {
+export function connectionMessage({ phase, isFull, rejection, failures, graceS }, isTalking) {
   if (phase === 'locked') return { level: 'error', text: 'The server requires a key.', action: 'Enter the key' };
   if (phase === 'open' || failures === 0) return null;
   const action = 'Try now';
@@ -221,7 +222,7 @@ export function connectionMessage({ phase, isFull, rejection, failures, graceS }
     const known = REJECTIONS.find(([pattern]) => pattern.test(rejection));
     return { level: 'error', text: `${known?.[1] ?? 'The server is full.'} This page tries again until it is accepted.`, action };
   }
-  const buffered = graceS > 0 ? ` The last ${Math.round(graceS)} s of your audio are kept and sent later.` : '';
+  const buffered = isTalking && graceS > 0 ? ` The last ${Math.round(graceS)} s of your audio are kept and sent later.` : '';
   const text = `The server cannot be reached. This page tries again by itself, and the transcript stays here.${buffered}`;
   return { level: 'error', text, action };
 }
