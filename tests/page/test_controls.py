@@ -15,6 +15,7 @@ from tests.support.page import (
     expect_talk,
     open_page,
     setting,
+    wait_until,
 )
 
 
@@ -197,7 +198,7 @@ def test_reduced_motion_stops_animations(server: ServerProcess, speech: Path) ->
         expect(page.get_by_test_id("segment")).to_be_visible()
         assert page.evaluate("document.getAnimations().length") > 0  # the caret pulses
         page.emulate_media(reduced_motion="reduce")
-        assert page.evaluate("document.getAnimations().length") == 0
+        wait_until(page, "document.getAnimations().length === 0")
 
 
 @pytest.mark.contract("9.5")
