@@ -1,9 +1,12 @@
-"""Eight clients speak while parts of a Ray cluster die; prints what each fault cost, as JSON lines. Run by test_ray.py.
+"""Eight clients speak while engines and parts of a Ray cluster die; prints what each fault cost, as JSON lines.
 
     unshare -n -p --fork --mount-proc --kill-child python -m tests.faults.ray_faults FOLDER
+    python -m tests.faults.ray_faults            # the executor `process` instead of a cluster
+
+test_ray.py runs the first.
 
 In a network namespace nothing of Ray can be reached from outside, and with its first process all others end. The
-cluster has two nodes, both on this machine, each with room for both engines of the server.
+cluster has two nodes, both on this machine, each with room for one of the two engines of the server.
 """
 
 import json
@@ -29,6 +32,7 @@ from trio_stt.server.server_state import ServerState
 HEAD, NODE = "127.0.0.2", "127.0.0.3"
 CLIENTS = 8
 JOB_DEADLINE_S = 5.0
+SETTINGS = {"lane_workers": 2, "job_deadline_s": JOB_DEADLINE_S, "use_main_model_for_realtime": True}
 FAULT_AFTER_S = 4.0
 """Seconds of speech before the fault: finals are being made, and more follow."""
 
@@ -73,10 +77,13 @@ def head_processes(pid: int) -> list[psutil.Process]:
     return found
 
 
-def actors() -> Iterator[psutil.Process]:
+def engines() -> Iterator[psutil.Process]:
+    """The processes that run an engine: actors, or children of this process."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if " ".join(process.cmdline()).startswith("ray::RemoteActor"):
+            words = " ".join(process.cmdline())
+            ours = "trio_stt.lanes.engine_child" in words and process.ppid() == os.getpid()
+            if ours or words.startswith("ray::RemoteActor"):
                 yield process
 
 
@@ -92,7 +99,7 @@ async def cluster_process(folder: Path, name: str, *arguments: str) -> AsyncIter
     output = folder / f"{name}.log"
     with output.open("w") as file:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "trio_stt", "cluster", *arguments, "--num-cpus", "2"], stdout=file, stderr=file
+            [sys.executable, "-m", "trio_stt", "cluster", *arguments], stdout=file, stderr=file
         )
     try:
         with trio.fail_after(120):
@@ -142,36 +149,36 @@ async def wait_serving(server_state: ServerState, workers: int, *, limit_s: floa
             await trio.sleep(0.2)
 
 
-async def main(folder: Path) -> None:
+async def measure_processes() -> None:
+    async with real_server_state(lane_executor="process", **SETTINGS) as server_state:
+        await measure_engines(server_state)
+
+
+async def measure_engines(server_state: ServerState) -> None:
+    await wait_serving(server_state, 2)
+    await measure(server_state, "none", lambda: None)
+    await measure(server_state, "engine killed", lambda: send(signal.SIGKILL, next(engines())))
+    await wait_serving(server_state, 2)
+    await measure(server_state, "engine hangs", lambda: send(signal.SIGSTOP, next(engines())))
+    await wait_serving(server_state, 2)
+
+
+async def measure_cluster(folder: Path) -> None:
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(folder / "token")
-    settings = {
-        "lane_executor": "ray",
-        "ray_address": f"ray://{HEAD}:10001",
-        "lane_workers": 2,
-        "lane_fallback": "thread",
-        "job_deadline_s": JOB_DEADLINE_S,
-        "use_main_model_for_realtime": True,
-    }
-    up = ("up", "--host", HEAD)
-    async with (
-        cluster_process(folder, "head", *up) as head,
-        cluster_process(folder, "node", "join", f"{HEAD}:6379", "--host", NODE),
-        real_server_state(**settings) as server_state,
-    ):
-        await wait_serving(server_state, 2)
-        await measure(server_state, "none", lambda: None)
-        await measure(server_state, "actor killed", lambda: send(signal.SIGKILL, next(actors())))
-        await wait_serving(server_state, 2)
-        await measure(server_state, "actor hangs", lambda: send(signal.SIGSTOP, next(actors())))
-        await wait_serving(server_state, 2)
-        frozen = node_processes(NODE)
-        await measure(server_state, "node frozen", partial(send, signal.SIGSTOP, *frozen))
-        send(signal.SIGCONT, *frozen)
-        await wait_serving(server_state, 2)
-        await measure(server_state, "raylet killed", lambda: send(signal.SIGKILL, raylet(NODE)))
-        await wait_serving(server_state, 2)
+    ray = {"lane_executor": "ray", "ray_address": f"ray://{HEAD}:10001", "lane_fallback": "thread"}
+    up = ("up", "--host", HEAD, "--num-cpus")
+    join = ("join", f"{HEAD}:6379", "--host", NODE, "--num-cpus", "1")
+    async with cluster_process(folder, "head", *up, "1") as head, real_server_state(**ray, **SETTINGS) as server_state:
+        async with cluster_process(folder, "node", *join):
+            await measure_engines(server_state)
+            await measure(server_state, "raylet killed", lambda: send(signal.SIGKILL, raylet(NODE)))
+        async with cluster_process(folder, "node-again", *join):
+            await wait_serving(server_state, 2)
+            frozen = node_processes(NODE)
+            await measure(server_state, "node frozen", partial(send, signal.SIGSTOP, *frozen))
+            send(signal.SIGKILL, *frozen)
         await measure(server_state, "head killed", partial(send, signal.SIGKILL, *head_processes(head.pid)))
-        async with cluster_process(folder, "head-again", *up):
+        async with cluster_process(folder, "head-again", *up, "2"):
             await returned_to_the_cluster(server_state)
 
 
@@ -185,5 +192,8 @@ async def returned_to_the_cluster(server_state: ServerState) -> None:
 
 
 if __name__ == "__main__":
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)  # noqa: S607 - where the system has it
-    trio.run(main, Path(sys.argv[1]))
+    if sys.argv[1:]:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)  # noqa: S607 - where the system has it
+        trio.run(measure_cluster, Path(sys.argv[1]))
+    else:
+        trio.run(measure_processes)

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
     pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="a network namespace needs root"),
 ]
-FAULTS = ("actor killed", "actor hangs", "node frozen", "raylet killed", "head killed", "head is back")
+FAULTS = ("engine killed", "engine hangs", "node frozen", "raylet killed", "head killed", "head is back")
 PAUSE_S = 3.0
 """Of a lane before its next engine, the load of that engine, and the engine's own time for eight finals."""
 
@@ -38,6 +38,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         check=False,
         cwd=Path(__file__).parents[2],
     )
+    (folder / "measured.jsonl").write_text(done.stdout)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
     assert done.returncode == 0, done.stderr[-3_000:]
     return {line["what"]: line for line in lines}

@@ -162,6 +162,7 @@ def _worker(reports: Sequence[WorkerReport]) -> WorkerReport:
         hung_threads=sum(report.hung_threads for report in reports),
         dropped_partials=sum(report.dropped_partials for report in reports),
         last_error=next((report.last_error for report in reports if report.last_error), None),
+        notice=next((report.notice for report in reports if report.notice), None),
     )
 
 
