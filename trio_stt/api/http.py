@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import trio
 from quart import Blueprint, Response, has_request_context, request, send_from_directory
+from werkzeug.datastructures import ContentRange
 from werkzeug.exceptions import (
     Forbidden,
     HTTPException,
@@ -91,7 +92,7 @@ def _add_page(routes: Blueprint, folder: Path) -> None:
 
     @routes.get("/captions")
     async def captions() -> Response:
-        return await send_from_directory(folder, "captions.html", cache_timeout=0)
+        return await _send_file(folder, "captions.html")
 
     @routes.get("/web/<path:name>")
     async def page_file(name: str) -> Response:
@@ -103,10 +104,16 @@ def _add_page(routes: Blueprint, folder: Path) -> None:
 
 async def _send_file(folder: Path, name: str) -> Response:
     try:
-        return await send_from_directory(folder, name, cache_timeout=0)
+        response = await send_from_directory(folder, name, cache_timeout=0)
     except RequestedRangeNotSatisfiable as error:
         error.length = (folder / name).stat().st_size  # Quart leaves it out, and with it `Content-Range`
         raise
+    served = response.content_range
+    if served.length is not None and served.stop is not None and served.stop > served.length:
+        # A range may end behind the file; quart-trio 0.12 would announce more bytes than it sends.
+        response.content_range = ContentRange("bytes", served.start, served.length, served.length)
+        response.content_length = served.length - (served.start or 0)
+    return response
 
 
 def _add_config(routes: Blueprint, server_state: ServerState, processes: AllProcesses) -> None:
