@@ -14,6 +14,8 @@ from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, CONTINUATION, PING, PONG, TEXT, RawClient, frame, raw_client
+from trio_stt.access.rejection_log import RejectionLog
+from trio_stt.hypercorn_adapter import limited_websocket
 from trio_stt.hypercorn_adapter.trio_connection import TrioConnection
 from trio_stt.hypercorn_adapter.websocket_limits import MAX_FRAGMENTS
 from trio_stt.server.server_state import ServerState
@@ -196,6 +198,19 @@ async def test_flood_of_pings_or_pongs_closes_with_1008(monkeypatch: pytest.Monk
             await client.read_to_the_end()
             nursery.cancel_scope.cancel()
         assert (client.close_code, client.close_reason) == (POLICY, "more than 10 pings and pongs a second")
+
+
+async def test_violations_leave_one_line_for_many(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limited_websocket, "_violations", RejectionLog(limited_websocket.logger, lambda: 0.0))
+    async with rig(monkeypatch) as (_, port):
+        for _ in range(10):
+            async with raw_client(port) as client:
+                await client.open(port)
+                await client.send(frame(PING, bytes(126)))
+                await client.read_to_the_end()
+    assert len([record for record in caplog.records if "closed WebSocket" in record.getMessage()]) == 1
 
 
 async def test_compression_is_not_negotiated_and_compressed_frames_are_rejected(

@@ -21,10 +21,14 @@ class RejectionLog:
 
     def note(self, rejection: Rejection) -> None:
         """Log a rejection, or count it for the next line."""
+        self.warn(f"rejected a request: the {rejection.cause} is not allowed")
+
+    def warn(self, message: str) -> None:
+        """Log a warning about a client, or count it for the next line."""
         now_s = self._clock()
         if now_s < self._quiet_until_s:
             self._unlogged += 1
             return
         others = f"; {self._unlogged} more since the last such line" if self._unlogged else ""
-        self._logger.warning("rejected a request: the %s is not allowed%s", rejection.cause, others)
+        self._logger.warning("%s%s", message, others)
         self._quiet_until_s, self._unlogged = now_s + self.INTERVAL_S, 0

@@ -19,6 +19,7 @@ Source: RFC 6455 (frames, close codes), RFC 7692 (what compression can cost).
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -44,6 +45,7 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.handshake import WEBSOCKET_VERSION
 from wsproto.utilities import LocalProtocolError
 
+from trio_stt.access.rejection_log import RejectionLog
 from trio_stt.api.websocket_transport import WebSocketTransport, attach_transport
 from trio_stt.hypercorn_adapter.connection import SocketHandoff, end_function, reset_function, single_task
 from trio_stt.hypercorn_adapter.direct_websocket import MORE
@@ -51,6 +53,7 @@ from trio_stt.hypercorn_adapter.frames import Frames, Passthrough
 from trio_stt.hypercorn_adapter.websocket_limits import LimitedMessages, LimitExceeded, WebSocketLimits
 
 logger = logging.getLogger(__name__)
+_violations = RejectionLog(logger, time.monotonic)  # there is no Trio under an asyncio host
 
 _PINGS_PER_TIMEOUT = 3
 _DISABLED_CHECK_INTERVAL_S = 5.0
@@ -275,7 +278,7 @@ class LimitedWSStream(WSStream):
         """Close for a violation: send the code, discard further input, and disconnect when the client does, or soon."""
         self._is_over = True
         self._messages.clear()
-        logger.warning("closed WebSocket: %s", reason)
+        _violations.warn(f"closed WebSocket: {reason}")
         await self._send_wsproto_event(CloseConnection(code=code, reason=reason))
         if (end := end_function(self.send)) is not None:
             end()

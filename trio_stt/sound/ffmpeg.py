@@ -84,7 +84,7 @@ class FFmpegDecoder:
                 _CountedFile(source), mode="r", options={"format_whitelist": CONTAINERS}, metadata_errors="replace"
             )
         except (av.FFmpegError, ValueError, OSError) as error:
-            raise DamagedSound(_reason(error)) from None
+            raise DamagedSound(reason_of(error)) from None
         streams = self._container.streams.audio
         context = streams[0].codec_context if streams else None
         if context is None:
@@ -126,7 +126,7 @@ class FFmpegDecoder:
                     frames += len(block)
                     yield block
         except (av.FFmpegError, ValueError, OSError) as error:
-            raise DamagedSound(_reason(error)) from None
+            raise DamagedSound(reason_of(error)) from None
         if self._is_cut(frames / self.rate_hz) or self._ends_within_a_frame():
             raise DamagedSound(f"it is cut off after {frames / self.rate_hz:.1f} s")
         if self._fault:
@@ -142,7 +142,7 @@ class FFmpegDecoder:
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
-                self._fault = self._fault or _reason(error)
+                self._fault = self._fault or reason_of(error)
         yield None
 
     def close(self) -> None:
@@ -204,7 +204,8 @@ class _Converter:
             yield frame.to_ndarray().astype(np.float32, copy=False).reshape(-1, self._channels)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What FFmpeg says, without its number and the file's name."""
     return getattr(error, "strerror", None) or first_line(error)
 
 

@@ -18,9 +18,8 @@ from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.dsp.downmix import Downmixer
 from trio_stt.dsp.kernels import MAX_CHANNELS
 from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
-from trio_stt.errors import first_line
 from trio_stt.sound.decoder import DamagedSound
-from trio_stt.sound.ffmpeg import CONTAINERS
+from trio_stt.sound.ffmpeg import CONTAINERS, reason_of
 
 OPUS_RATE_HZ = 48_000
 """Sample rate of decoded Opus, whatever the rate of its source was (RFC 6716, section 2)."""
@@ -80,7 +79,7 @@ def container_blocks(read: Callable[[int], bytes]) -> Iterator[SoundBlock]:
                 yield from to_mono.decode(packet)
                 pipe.empty_bytes = 0
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise DamagedSound(first_line(error)) from None
+        raise DamagedSound(reason_of(error)) from None
 
 
 class OpusPackets:

@@ -115,7 +115,7 @@ def test_any_header_is_judged(data: bytes, cuts: list[int]) -> None:
 @pytest.mark.parametrize("data", [b"", b"no sound" * 1000, wav()[:20], bytes(100_000)])
 def test_stream_without_a_container_is_an_error(data: bytes) -> None:
     source = io.BytesIO(data)
-    with pytest.raises(DamagedSound):
+    with pytest.raises(DamagedSound, match=r"^[^\[']+$"):  # without FFmpeg's number and its name for the stream
         list(container_blocks(source.read))
 
 
