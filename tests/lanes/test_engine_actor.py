@@ -1,5 +1,7 @@
-"""`EngineActor` and its link on a cluster in this process: what connects, what waits, what ends; and Ray's errors."""
+"""`EngineActor` and its link on a cluster in this process: what connects, what waits, what ends."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import trio
 import trio.testing
 
 from tests.lanes.fakes import FakeCluster, FakeEngine, FakeStreamingEngine, batch_of, clip, final, limits
-from trio_stt.errors import ClusterUnavailable, EngineUnavailable, SettingError, TranscriptionFailed
+from trio_stt.errors import ClusterUnavailable, EngineUnavailable, SettingError
 from trio_stt.lanes import ray_client
 from trio_stt.lanes.engine_actor import EngineActor, engine_actors
 from trio_stt.lanes.engines.base import EngineConfig, Request, StreamKey, Transcript
@@ -195,55 +197,6 @@ def test_server_without_address_or_ray_does_not_start(
         build_server(load_settings(given))
 
 
-class TestErrors:
-    """Ray's errors as ours: one line, of the class that decides what the lane does."""
-
-    exceptions = pytest.importorskip("ray.exceptions")
-
-    @pytest.mark.parametrize(
-        ("error", "kind", "message"),
-        [
-            (
-                exceptions.RayTaskError("answer", "Traceback\n  lines", ValueError("no\nsuch token")),
-                TranscriptionFailed,
-                "the engine's actor raised no",
-            ),
-            (
-                exceptions.ActorDiedError(),
-                EngineUnavailable,
-                "the engine's actor is lost: The actor died unexpectedly before finishing this task.",
-            ),
-            (
-                exceptions.ActorUnavailableError("the raylet is gone", b"\0" * 16),
-                EngineUnavailable,
-                "the engine's actor is lost: The actor",
-            ),
-            (
-                exceptions.ActorUnschedulableError("no such node"),
-                ClusterUnavailable,
-                "no node of the Ray cluster can run the engine: The actor is not schedulable: no such node",
-            ),
-            (
-                ConnectionError("Client is\nshutting down."),
-                ClusterUnavailable,
-                "the connection to the Ray cluster at ray://a:1 was lost: Client is",
-            ),
-            (
-                ModuleNotFoundError("No module named 'trio_stt'"),
-                EngineUnavailable,
-                "the nodes of the Ray cluster lack a package: No module named 'trio_stt'; install it on all of them",
-            ),
-        ],
-        ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
-    )
-    def test_message_and_class(self, error: Exception, kind: type[Exception], message: str) -> None:
-        mapped = RayClient("ray://a:1", RemoteActor)._error(error)
-        assert type(mapped) is kind
-        assert str(mapped).startswith(message)
-        assert "\n" not in str(mapped)
-        assert mapped.__cause__ is error
-
-
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -260,3 +213,9 @@ def test_refused_connection_is_reported_in_one_line(error: Exception, message: s
     assert message in shown
     assert "ray://a:1" in shown
     assert "\n" not in shown
+
+
+def test_server_imports_ray_only_when_a_lane_connects() -> None:
+    script = "import sys, trio_stt.server.build; print({'ray', 'grpc'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603 - our own script
+    assert done.stdout.strip() == "set()"

@@ -228,7 +228,8 @@ class RayClient:
         ray_logger = logging.getLogger("ray")  # its lines in the format of all other log lines
         ray_logger.handlers.clear()
         ray_logger.propagate = True
-        warnings.filterwarnings("ignore", "More than 10MB of messages", UserWarning)  # clips are what we send
+        # Clips are what we send, and our own line says more about a connection that timed out.
+        warnings.filterwarnings("ignore", "More than 10MB of messages|Ray Client connection timed out", UserWarning)
         options: list[tuple[str, Any]] = common.GRPC_OPTIONS
         options[:] = [
             (name, _KEEPALIVE_MS if name in ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms") else value)
