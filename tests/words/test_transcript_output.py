@@ -9,6 +9,7 @@ from trio_stt.cli import main
 from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
 from trio_stt.errors import SettingError
 from trio_stt.protocol.transcript_formats import SpokenSegment
+from trio_stt.sound.source import shown_name
 
 NAIVE = "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve"
 
@@ -73,3 +74,15 @@ def test_words_of_a_real_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("trio_stt.cli.transcribe.start_logging", lambda *_: None)
     assert main(["transcribe", str(moonshine_asset("beckett.wav")), "--format", "vtt", "-o", str(tmp_path)]) == 0
     assert "Ever failed." in (tmp_path / "beckett.vtt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("format_name", ["text", "json"])
+def test_full_disk_is_one_error_also_when_the_file_is_closed(format_name: str) -> None:
+    output = TranscriptOutput(format_name, "/dev/full")
+    with pytest.raises(OutputError, match="No space left on device"):
+        write(output, {"a.wav": "one"})
+    output.finish()
+
+
+def test_names_are_printed_in_one_line() -> None:
+    assert shown_name("a\n\x1b[31m\udcff\x9bä.wav") == r"a\n\x1b[31m?\x9bä.wav"

@@ -158,7 +158,14 @@ class _Stream:
                 self._write(self._write_all(self._segments))
         finally:
             if self._is_own:
-                self._file.close()
+                self._close()
+
+    def _close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:  # closing writes what a full disk has not taken
+            if not self._has_failed:
+                raise OutputError(f"{self._name}: cannot be written: {error.strerror}") from None
 
     def _write(self, text: str) -> None:
         self._has_text = True

@@ -5,6 +5,7 @@ Decoders need a file that they can seek in: the length of a pipe is unknown, and
 
 import errno
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -60,9 +61,13 @@ def duplicate(source: BinaryIO, *, is_copy: bool) -> BinaryIO:
     return copy
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 def shown_name(name: str) -> str:
-    """A file's name as it can be printed, also where it is not UTF-8."""
-    return name.encode(errors="replace").decode()
+    """A file's name as it can be printed in one line: what is not UTF-8 is replaced, control characters are escaped."""
+    printable = name.encode(errors="replace").decode()
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], printable)
 
 
 def _copied(source: IO[bytes], name: str) -> BinaryIO:
