@@ -200,6 +200,8 @@ class Supervisor:
             for place in self._places:
                 async with place.replacing:
                     if not await self._replace(place):
+                        if self._stop.is_set():
+                            return
                         logger.error("the other processes are not replaced: a successor did not start, see above")
                         return
             logger.info("all processes were replaced")
