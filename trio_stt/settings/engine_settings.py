@@ -103,7 +103,7 @@ class EngineSettings(SettingsGroup):
     use_main_model_for_realtime: Annotated[bool, startup()] = False
     """One lane with the final model makes the partials, too."""
     language: Annotated[str, Field(max_length=32), AfterValidator(canonical_language), startup()] = "en"
-    """Language of both lanes: a code or an English name, such as de, de-AT or German; auto or empty lets the model
+    """Language that is spoken: a code or an English name, such as de, de-AT or German; auto or empty lets the model
     decide. A client may choose another one for its session if the engine can.
     """
     download_root: Annotated[OptionalText, UserPath, startup()] = None

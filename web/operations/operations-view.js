@@ -249,7 +249,7 @@ function sessionRow(report, isOwn) {
       count(report.queueDepth),
       count(report.realtimeCompleted),
       count(report.finalCompleted),
-      milliseconds(report.totalLatency.final.p95Ms),
+      report.finalCompleted > 0 ? milliseconds(report.totalLatency.final.p95Ms) : '–',
       count(report.droppedAudioChunks + report.rejectedAudioChunks),
     ],
     isOwn,
