@@ -27,6 +27,7 @@ OBJECTS: dict[str, type[msgspec.Struct]] = {
     "GET /health/live and /health/ready": reports.ProbeReport,
     "GET /api/config": reports.ConfigReport,
     "GET /api/history": reports.HistoryReport,
+    "The dialect object": reports.DialectReport,
     "POST /api/subtitles": subtitles.SubtitleRequest,
     "The subtitle segment object": subtitles.SubtitleSegment,
     "The setting schema object": reports.SettingSchema,
