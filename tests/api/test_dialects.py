@@ -49,10 +49,10 @@ class Letters:
         return ['{"type": "end"}']
 
 
-def new_letters(handshake: Handshake) -> Letters:
+def new_letters(handshake: Handshake) -> list[Letters]:
     if ("bad", "1") in handshake.query:
         raise HandshakeRefused(400, "bad is not possible")
-    return Letters(session_settings(handshake.settings))
+    return [Letters(session_settings(handshake.settings))]
 
 
 class Letterbox:

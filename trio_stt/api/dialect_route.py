@@ -5,7 +5,7 @@ HTTP answer to the handshake. `DialectSpec` says what else differs between diale
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -66,13 +66,21 @@ class Handshake:
     settings: Settings
 
 
+ServeOne = Callable[[Wire, int], Awaitable[Close | None]]
+"""Serves one session of a client over a wire, by its number; returns how the server closes the connection."""
+
+
+async def _serve_first(wire: Wire, _: Sequence[Dialect], serve_one: ServeOne) -> Close | None:
+    return await serve_one(wire, 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialectSpec:
     """One dialect, as its route needs it.
 
     Attributes:
         path: Of its WebSocket.
-        new_dialect: Makes the translator of a client; raises `HandshakeRefused`.
+        new_dialect: Makes the translators of a client, one for each of its sessions; raises `HandshakeRefused`.
         subprotocols: Names that the server answers if a client offers them, the preferred one first; never a key.
         full_status: HTTP status of the answer to the handshake if there is no place; None accepts the WebSocket and
             closes it with 1013, or with 1012 while the server shuts down.
@@ -80,20 +88,21 @@ class DialectSpec:
         max_message_bytes: Largest message, where that is more than the server's own protocol needs.
         error_body: The JSON of an error, from the path, the status and the message.
         temporary_key: Returns the record behind a key that the server gave out itself; None for other keys.
-        wrap_wire: Puts a translator of frames in front of the dialect, for what needs Trio.
+        serve: Serves a client with its translators: calls `ServeOne` for each, perhaps with a translator of frames in
+            front of the wire, for what needs Trio.
         http_routes: Further routes of the dialect.
         start: Awaited before the server serves.
     """
 
     path: str
-    new_dialect: Callable[[Handshake], Dialect]
+    new_dialect: Callable[[Handshake], Sequence[Dialect]]
     subprotocols: Sequence[str] = ()
     full_status: int | None = None
     idle_close: Close = IDLE_CLOSE
     max_message_bytes: int = 0
     error_body: Callable[[str, int, str], bytes] = error_json
     temporary_key: Callable[[str], KeyRecord | None] = lambda _: None
-    wrap_wire: Callable[[Wire, Dialect], AbstractAsyncContextManager[Wire]] = lambda wire, _: nullcontext(wire)
+    serve: Callable[[Wire, Sequence[Dialect], ServeOne], Awaitable[Close | None]] = _serve_first
     http_routes: Blueprint | None = None
     start: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
 
@@ -131,7 +140,7 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
         if rejection is not None:
             return _refusal(spec, rejection)
         try:
-            dialect = spec.new_dialect(_handshake(server_state.settings))
+            dialects = spec.new_dialect(_handshake(server_state.settings))
         except HandshakeRefused as refused:
             return _refusal(spec, Rejection(status=refused.status, cause="handshake", detail=str(refused)))
         with admission.counted(client_identity(websocket.scope)) as too_many:
@@ -139,38 +148,50 @@ def dialect_routes(name: str, spec: DialectSpec, server_state: ServerState, admi
                 server_state.traffic.reject(name, "connections")
                 return await _refuse_place(spec, ServerFull(too_many.detail))
             try:
-                session_id = server_state.reserve(name)
+                session_ids = server_state.reserve_several(name, len(dialects))
             except (ServerFull, ServerClosing) as reason:
                 return await _refuse_place(spec, reason)
-            await serve(session_id, dialect)
+            await _serve(spec, dialects, session_ids, server_state, admission)
         return None
 
-    async def serve(session_id: str, dialect: Dialect) -> None:
-        try:
-            await _accept(spec)
-            await admission.wait_turn()
-        except BaseException:
-            server_state.leave(session_id)
-            raise
-        transport = websocket_transport(websocket.scope) or WebSocketTransport()
-        transport.max_message_bytes = spec.max_message_bytes
-        identity = client_identity(websocket.scope)
-        with suppress(ConnectionClosed):
-            async with spec.wrap_wire(_QuartWire(transport), dialect) as wire:
-                closing = await serve_dialect(
-                    server_state,
-                    wire,
-                    dialect,
-                    session_id=session_id,
-                    shows_causes=identity.may_administer,
-                    rejection=lambda: None if admission.is_still_authorized(identity) else REVOKED,
-                    idle_close=spec.idle_close,
-                )
-            if closing is not None:
-                await close(closing.code, closing.reason)
-            await drain_after_close()
-
     return routes
+
+
+async def _serve(
+    spec: DialectSpec,
+    dialects: Sequence[Dialect],
+    session_ids: Sequence[str],
+    server_state: ServerState,
+    admission: WebSocketAdmission,
+) -> None:
+    """Accept the current handshake, and serve the client in its sessions, whose places are reserved."""
+    try:
+        await _accept(spec)
+        await admission.wait_turn()
+    except BaseException:
+        for session_id in session_ids:
+            server_state.leave(session_id)
+        raise
+    transport = websocket_transport(websocket.scope) or WebSocketTransport()
+    transport.max_message_bytes = spec.max_message_bytes
+    identity = client_identity(websocket.scope)
+
+    async def serve_one(wire: Wire, number: int) -> Close | None:
+        return await serve_dialect(
+            server_state,
+            wire,
+            dialects[number],
+            session_id=session_ids[number],
+            shows_causes=identity.may_administer,
+            rejection=lambda: None if admission.is_still_authorized(identity) else REVOKED,
+            idle_close=spec.idle_close,
+        )
+
+    with suppress(ConnectionClosed):
+        closing = await spec.serve(_QuartWire(transport), dialects, serve_one)
+        if closing is not None:
+            await close(closing.code, closing.reason)
+        await drain_after_close()
 
 
 def _add_http_routes(routes: Blueprint, spec: DialectSpec) -> None:

@@ -142,6 +142,18 @@ class ServerState:
         self.traffic.enter(session_id, dialect)
         return session_id
 
+    def reserve_several(self, dialect: str, places: int) -> list[str]:
+        """Reserve places for sessions of one client, all or none; raises as `reserve` does."""
+        session_ids: list[str] = []
+        try:
+            for _ in range(places):
+                session_ids.append(self.reserve(dialect))  # noqa: PERF401 - those before a failure are given up
+        except BaseException:
+            for session_id in session_ids:
+                self.leave(session_id)
+            raise
+        return session_ids
+
     def admit(self, session: SessionHandle) -> None:
         """Turn the reservation of a session's id into its place; the caller runs the session."""
         self.registry.admit(session)

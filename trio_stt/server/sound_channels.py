@@ -143,14 +143,10 @@ class SoundTranscription:
             ServerFull: There is no place for a session.
             ServerClosing: The server shuts down.
         """
-        session_ids: list[str] = []
         try:
-            for _ in self._clients:  # all places or none, before the first session begins
-                session_ids.append(server_state.reserve(dialect))  # noqa: PERF401 - those before a failure are left
+            session_ids = server_state.reserve_several(dialect, len(self._clients))
         except BaseException:
             self.close()
-            for session_id in session_ids:
-                server_state.leave(session_id)
             raise
         has_closed = False
 

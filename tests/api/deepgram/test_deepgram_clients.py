@@ -4,6 +4,7 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,21 @@ class TestLive:
         mulaw = path.read_bytes()[-len(samples) :]
         messages = conversation(client, split(mulaw), encoding="mulaw", sample_rate=rate_hz)
         assert word_error_rate(sentence[1], text(messages)) < 0.3
+
+    def test_each_channel_has_its_own_results(self, client: DeepgramClient, sentence: tuple[Path, str]) -> None:
+        mono, rate_hz = pcm_of(sentence[0])
+        samples = np.frombuffer(mono, "<i2")
+        pcm = np.stack([samples * 0, samples], axis=1).tobytes()
+        messages = conversation(
+            client, split(pcm), encoding="linear16", sample_rate=rate_hz, channels=2, multichannel=True, vad_events=True
+        )
+        spoken = [each for each in results(messages) if each["channel"]["alternatives"][0]["words"]]
+        assert {tuple(each["channel_index"]) for each in spoken} == {(1, 2)}
+        assert word_error_rate(sentence[1], text(spoken)) < 0.2
+        assert {tuple(each["channel"]) for each in messages if each["type"] == "SpeechStarted"} == {(1, 2)}
+        assert [each["type"] for each in messages].index("Metadata") == len(messages) - 1
+        assert (messages[-1]["channels"], messages[-1]["sha256"]) == (2, sha256(pcm).hexdigest())
+        assert messages[-1]["duration"] == pytest.approx(len(samples) / rate_hz, abs=0.01)
 
     def test_opus_packets_have_the_words(
         self, client: DeepgramClient, sentence: tuple[Path, str], tmp_path: Path

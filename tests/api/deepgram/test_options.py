@@ -58,7 +58,7 @@ def test_parameters(query: dict[str, list[str]], changes: dict[str, object]) -> 
         (RAW | {"sample_rate": ["7999"]}, "sample_rate: must be an integer from 8000 to 48000, not '7999'"),
         (RAW | {"sample_rate": ["9" * 5000]}, "sample_rate: must be an integer"),
         (RAW | {"channels": ["9"]}, "channels: must be an integer from 1 to 8, not '9'"),
-        (RAW | {"channels": ["2"], "multichannel": ["true"]}, "multichannel: live channels are mixed down"),
+        ({"channels": ["2"], "multichannel": ["true"]}, "multichannel: live channels need an encoding of samples"),
         ({"interim_results": ["maybe"]}, "interim_results: must be true or false, not 'maybe'"),
         ({"endpointing": ["-1"]}, "endpointing: must be an integer from 0 to 60000, not '-1'"),
         ({"endpointing": ["²"]}, "endpointing: must be an integer"),

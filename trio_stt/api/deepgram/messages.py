@@ -104,7 +104,7 @@ class Alternative(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channel(msgspec.Struct, frozen=True):
-    """The only channel, with its only alternative."""
+    """The text of a channel, or of all of them mixed, with its only alternative."""
 
     alternatives: list[Alternative]
 
@@ -128,7 +128,7 @@ class ResultMetadata(msgspec.Struct, frozen=True, kw_only=True):
 class Results(Message, frozen=True, kw_only=True, tag="Results"):
     """The text of an utterance: so far, or at its end. No field is ever absent or null: clients rely on it."""
 
-    channel_index: tuple[int, int] = (0, 1)
+    channel_index: tuple[int, int]
     duration: float
     start: float
     is_final: bool
@@ -141,14 +141,14 @@ class Results(Message, frozen=True, kw_only=True, tag="Results"):
 class SpeechStarted(Message, frozen=True, kw_only=True, tag="SpeechStarted"):
     """An utterance has begun."""
 
-    channel: tuple[int, int] = (0, 1)
+    channel: tuple[int, int]
     timestamp: float
 
 
 class UtteranceEnd(Message, frozen=True, kw_only=True, tag="UtteranceEnd"):
     """Nothing was said for `utterance_end_ms` after the last word."""
 
-    channel: tuple[int, int] = (0, 1)
+    channel: tuple[int, int]
     last_word_end: float
 
 
@@ -160,7 +160,7 @@ class Metadata(Message, frozen=True, kw_only=True, tag="Metadata"):
     sha256: str
     created: str
     duration: float
-    channels: int = 1
+    channels: int
 
 
 class ConfigureSuccess(Message, frozen=True, kw_only=True, omit_defaults=True, tag="ConfigureSuccess"):

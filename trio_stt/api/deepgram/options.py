@@ -36,6 +36,8 @@ class Encoding(StrEnum):
 _CONTAINERS = frozenset({"flac", "ogg-opus"})
 """Values of `encoding` that are containers, in which the decoder finds the rest."""
 _SUPPORTED = ", ".join([*filter(None, Encoding), *sorted(_CONTAINERS)])
+_SAMPLES = frozenset({Encoding.LINEAR16, Encoding.LINEAR32, Encoding.MULAW, Encoding.ALAW})
+"""Encodings whose channels are interleaved samples."""
 _WITHOUT_RATE = frozenset({Encoding.LINEAR16, Encoding.LINEAR32})
 """Encodings with no usual sample rate."""
 
@@ -77,6 +79,11 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True):
     paragraphs: bool = False
     detect_language: bool = False
 
+    @property
+    def sessions(self) -> int:
+        """Sessions of a live client: one for each channel that is transcribed on its own."""
+        return self.channels if self.multichannel else 1
+
 
 def parse_options(query: Mapping[str, Sequence[str]], *, live: bool = True) -> ListenOptions:
     """Validate the parameters.
@@ -104,8 +111,8 @@ def parse_options(query: Mapping[str, Sequence[str]], *, live: bool = True) -> L
     encoding, sample_rate_hz = _encoding(last, live=live)
     channels = _integer("channels", last("channels") or "1", 1, MAX_CHANNELS)
     multichannel = boolean("multichannel")
-    if live and multichannel and channels > 1:
-        raise _refused("multichannel", "live channels are mixed down by this server: leave it out")
+    if live and multichannel and channels > 1 and encoding not in _SAMPLES:
+        raise _refused("multichannel", f"live channels need an encoding of samples: {', '.join(sorted(_SAMPLES))}")
     endpointing = last("endpointing").lower()
     tells_speech_final = not endpointing or endpointing not in _FALSE
     utterance_end = last("utterance_end_ms").lower()

@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Sequence
 from importlib.metadata import version
+from typing import cast
 from uuid import NAMESPACE_URL, uuid5
 
 from quart import Blueprint, Response, request
@@ -12,10 +13,11 @@ from trio_stt.api.deepgram.answers import file_answer
 from trio_stt.api.deepgram.audio import decoder_for, wav_header
 from trio_stt.api.deepgram.container import container_wire
 from trio_stt.api.deepgram.messages import ModelInfo, ResultMetadata
+from trio_stt.api.deepgram.multichannel import channel_decoder, serve_channels
 from trio_stt.api.deepgram.options import ListenOptions, parse_options
 from trio_stt.api.deepgram.translator import ListenTranslator
 from trio_stt.api.dialect import Close, Dialect, Wire, session_settings
-from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused
+from trio_stt.api.dialect_route import DialectSpec, Handshake, HandshakeRefused, ServeOne
 from trio_stt.api.request_error import RequestError
 from trio_stt.api.request_language import choose_language
 from trio_stt.api.upload import place, prepare_upload, receive_sound, with_request_errors
@@ -45,13 +47,13 @@ def listen_spec(server_state: ServerState) -> DialectSpec:
     """The WebSocket route of one server."""
     return DialectSpec(
         path=LISTEN_PATH,
-        new_dialect=lambda handshake: _new_translator(server_state, handshake),
+        new_dialect=lambda handshake: _new_translators(server_state, handshake),
         # Browsers cannot set headers: the SDK offers `token` or `bearer`, and the key behind it.
         subprotocols=("token", "bearer"),
         full_status=_FULL_STATUS,
         idle_close=Close(CLOSE_INTERNAL_ERROR, f"NET-0001: no audio and no KeepAlive for {_IDLE_S:g} s"),
         max_message_bytes=_MAX_MESSAGE_BYTES,
-        wrap_wire=_wrap_wire,
+        serve=_serve,
     )
 
 
@@ -94,7 +96,7 @@ def listen_routes(server_state: ServerState) -> Blueprint:
     return routes
 
 
-def _new_translator(server_state: ServerState, handshake: Handshake) -> ListenTranslator:
+def _new_translators(server_state: ServerState, handshake: Handshake) -> list[ListenTranslator]:
     query: dict[str, list[str]] = {}
     for name, value in handshake.query:
         query.setdefault(name, []).append(value)
@@ -105,13 +107,18 @@ def _new_translator(server_state: ServerState, handshake: Handshake) -> ListenTr
             choose_language(_languages(options), engine.languages)
     except RequestError as error:
         raise HandshakeRefused(error.status, str(error)) from None
-    return ListenTranslator(
-        options,
-        settings=live_settings(handshake.settings, options),
-        decoder=decoder_for(options),
-        metadata=_metadata(server_state),
-        created=iso(time.time()),
-    )
+    metadata, created = _metadata(server_state), iso(time.time())
+    return [
+        ListenTranslator(
+            options,
+            settings=live_settings(handshake.settings, options),
+            decoder=decoder_for(options) if options.sessions == 1 else channel_decoder(options),
+            metadata=metadata,
+            created=created,
+            channel=number,
+        )
+        for number in range(options.sessions)
+    ]
 
 
 def _languages(options: ListenOptions) -> list[str]:
@@ -137,10 +144,15 @@ def _with_terms(settings: Settings, options: ListenOptions) -> Settings:
     return settings.model_copy(update={"initial_prompt": prompt})
 
 
-def _wrap_wire(wire: Wire, dialect: Dialect) -> AbstractAsyncContextManager[Wire]:
-    if isinstance(dialect, ListenTranslator) and dialect.expects_container:
-        return container_wire(wire, dialect)
-    return nullcontext(wire)
+async def _serve(wire: Wire, dialects: Sequence[Dialect], serve_one: ServeOne) -> Close | None:
+    translators = cast("Sequence[ListenTranslator]", dialects)
+    first = translators[0]
+    if len(translators) > 1:
+        return await serve_channels(wire, translators, first.options, serve_one)
+    if not first.expects_container:
+        return await serve_one(wire, 0)
+    async with container_wire(wire, first) as decoding:
+        return await serve_one(decoding, 0)
 
 
 class _File:

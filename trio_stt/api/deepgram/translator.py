@@ -85,6 +85,10 @@ class ListenTranslator:
         decoder: Of the client's audio; None for a container, whose audio arrives decoded: see `container`.
         metadata: In every result.
         created: When the connection began, ISO 8601 with Z.
+        channel: Its channel, from 0, where the client has a session for each.
+
+    Attributes:
+        options: Of the client.
     """
 
     def __init__(
@@ -95,9 +99,11 @@ class ListenTranslator:
         decoder: AudioDecoder | None,
         metadata: ResultMetadata,
         created: str,
+        channel: int = 0,
     ) -> None:
         self.settings = settings
-        self._options = options
+        self.options = options
+        self._channel = (channel, options.sessions)
         self._start: Start | None = Start(
             language=options.language or UNSET,
             prompt=self._prompt(options.keyterms) if options.keyterms else UNSET,
@@ -138,7 +144,7 @@ class ListenTranslator:
     @property
     def expects_container(self) -> bool:
         """Whether the audio comes in a container: see `container`."""
-        return self._options.encoding is Encoding.CONTAINER
+        return self.options.encoding is Encoding.CONTAINER
 
     @property
     def clock_s(self) -> float:
@@ -169,7 +175,7 @@ class ListenTranslator:
         try:
             return self._execute(parse_message(frame))
         except CommandError as error:
-            return Step(frames=[encode(schema_error(frame, error))])
+            return Step(frames=self._answer(schema_error(frame, error)))
 
     def publish(self, event: Event) -> Sequence[Frame]:
         """Translate an event of the session."""
@@ -179,8 +185,21 @@ class ListenTranslator:
         """What is still held, and the metadata, which are always last; nothing after audio that cannot be decoded."""
         if self._failure:
             return ()
-        messages = chain(self._answer_finalizes(len(self._finalizes)), self._gap_so_far(self.clock_s))
-        return [*map(encode, messages), encode(self._closing_metadata())]
+        last: list[Message] = []
+        if self.options.sessions == 1:
+            last = [self.closing_metadata(sha256=self._hash.hexdigest(), channels=1)]
+        messages = chain(self._answer_finalizes(len(self._finalizes)), self._gap_so_far(self.clock_s), last)
+        return [*map(encode, messages)]
+
+    def closing_metadata(self, *, sha256: str, channels: int) -> Metadata:
+        """The last message of a connection."""
+        return Metadata(
+            request_id=self._metadata.request_id,
+            sha256=sha256,
+            created=self._created,
+            duration=exact_s(self.clock_s),
+            channels=channels,
+        )
 
     # From the client
 
@@ -205,12 +224,16 @@ class ListenTranslator:
                 self._cuts_s.append(self.clock_s)
                 return Step(to_session=[Command.STOP], close=Close(drains=True))
             case Configure(keyterms=terms):
-                success = encode(ConfigureSuccess(request_id=self._metadata.request_id, keyterms=terms))
-                return Step(frames=[success], to_session=[] if terms is None else [Start(prompt=self._prompt(terms))])
+                success = self._answer(ConfigureSuccess(request_id=self._metadata.request_id, keyterms=terms))
+                return Step(frames=success, to_session=[] if terms is None else [Start(prompt=self._prompt(terms))])
 
     def _prompt(self, terms: Sequence[str]) -> str | None:
         """The server's own prompt with the client's terms; None without any."""
         return " ".join(filter(None, [self.settings.initial_prompt, ", ".join(terms)])) if terms else None
+
+    def _answer(self, message: Message) -> Sequence[Frame]:
+        """The answer to a message of the client: of several channels, the first gives it."""
+        return [encode(message)] if self._channel[0] == 0 else []
 
     def _finalize(self) -> Sequence[Flush]:
         if len(self._finalizes) >= _MAX_OPEN_FLUSHES:
@@ -267,7 +290,7 @@ class ListenTranslator:
 
     def _interim(self, event: Realtime) -> Iterator[Message]:
         opened = self._open.get(event.segment_id)
-        if self._options.interim_results and opened is not None and event.text:
+        if self.options.interim_results and opened is not None and event.text:
             opened.interim = event
             yield from self._advance()
 
@@ -288,8 +311,8 @@ class ListenTranslator:
         opened.is_announced = True
         yield from self._gap(opened.start_s)
         self._silence_due_s = None
-        if self._options.vad_events:
-            yield SpeechStarted(timestamp=exact_s(opened.start_s))
+        if self.options.vad_events:
+            yield SpeechStarted(channel=self._channel, timestamp=exact_s(opened.start_s))
 
     def _closed(self, segment: Segment, text: str, pieces: tuple[Piece, ...] = ()) -> Iterator[Message]:
         """The final of an utterance; an empty one takes its partials back."""
@@ -304,7 +327,7 @@ class ListenTranslator:
         end_s = _seconds(segment.audio_end_seconds)
         results = self._results(opened.start_s, max(end_s, self._end_s), text, pieces)
         was_cut = any(end_s - _SLACK_S <= cut_s < end_s + self._silence_s for cut_s in self._cuts_s)
-        tells = self._options.tells_speech_final and segment.cut is not True
+        tells = self.options.tells_speech_final and segment.cut is not True
         results = replace(results, is_final=True, speech_final=tells and not was_cut)
         self._silence_due_s = end_s + self._silence_s if tells and was_cut else None
         while self._cuts_s and self._cuts_s[0] < end_s:
@@ -333,7 +356,7 @@ class ListenTranslator:
 
     @property
     def _utterance_end_due_s(self) -> float | None:
-        after_ms = self._options.utterance_end_ms
+        after_ms = self.options.utterance_end_ms
         return None if after_ms is None or self._last_word_s is None else self._last_word_s + after_ms / 1000
 
     def _gap_so_far(self, clock_s: float) -> Iterator[Message]:
@@ -352,7 +375,7 @@ class ListenTranslator:
             yield self._emit(replace(self._empty_final(), speech_final=True))
         due_s = self._utterance_end_due_s
         if self._last_word_s is not None and due_s is not None and silent_until_s >= due_s:
-            yield UtteranceEnd(last_word_end=self._last_word_s)
+            yield UtteranceEnd(channel=self._channel, last_word_end=self._last_word_s)
             self._last_word_s = None
 
     def _empty_final(self) -> Results:
@@ -365,6 +388,7 @@ class ListenTranslator:
         end_s = max(exact_s(end_s), start_s)
         spoken = SpokenSegment(file="", segment_id=0, start=start_s, end=end_s, text=text, pieces=pieces)
         return Results(
+            channel_index=self._channel,
             start=start_s,
             duration=end_s - start_s,
             is_final=False,
@@ -377,14 +401,6 @@ class ListenTranslator:
     def _emit(self, results: Results) -> Results:
         self._end_s = max(self._end_s, results.start + results.duration)
         return results
-
-    def _closing_metadata(self) -> Metadata:
-        return Metadata(
-            request_id=self._metadata.request_id,
-            sha256=self._hash.hexdigest(),
-            created=self._created,
-            duration=exact_s(self.clock_s),
-        )
 
 
 def _seconds(value: float | UnsetType) -> float:

@@ -42,13 +42,13 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
         loaded = (lane.engine.model for lane in server_state.lanes.statistics().lanes if lane.engine)
         return shown_model(next(loaded, server_state.settings.model))
 
-    def new_dialect(handshake: Handshake) -> RealtimeDialect:
+    def new_dialect(handshake: Handshake) -> list[RealtimeDialect]:
         query = dict(handshake.query)
         if "call_id" in query:
             raise HandshakeRefused(400, "call_id: this server has no calls (SIP, WebRTC), only WebSockets with audio")
         secret = client_secrets.find(handshake.key)
         is_beta = _BETA_SUBPROTOCOL in handshake.subprotocols or "openai-beta" in handshake.headers
-        return RealtimeDialect(
+        dialect = RealtimeDialect(
             settings=handshake.settings,
             config=secret.config if secret else first_config(handshake.settings, query.get("model", "")),
             beta=is_beta,
@@ -58,6 +58,7 @@ def realtime_spec(server_state: ServerState) -> DialectSpec:
             created_at=int(time.time()),
             has_turn_model=server_state.has_turn_model,
         )
+        return [dialect]
 
     routes = Blueprint("openai-realtime-secrets", __name__, url_prefix=_PATH)
 

@@ -3,4 +3,4 @@
 from trio_stt.api.dialect_route import DialectSpec
 from trio_stt.api.vosk.translator import VoskTranslator
 
-VOSK_SPEC = DialectSpec(path="/", new_dialect=lambda handshake: VoskTranslator(handshake.settings), full_status=503)
+VOSK_SPEC = DialectSpec(path="/", new_dialect=lambda handshake: [VoskTranslator(handshake.settings)], full_status=503)
