@@ -50,7 +50,7 @@ async def channels(number: int = 2, encoding: str = "linear16") -> AsyncIterator
             client.close = await serve_channels(client, translators, options, serve_one)
             client.over = True
 
-        nursery.start_soon(serve)
+        nursery.start_soon(serve)  # noqa: ASYNC113 - what it does first is awaited below
         await trio.testing.wait_all_tasks_blocked()
         yield server, client
         client.leave()
