@@ -44,6 +44,13 @@ def translator() -> VoskTranslator:
     return VoskTranslator(Settings())
 
 
+def test_numbers_may_be_strings() -> None:
+    vosk = translator()
+    assert vosk.receive('{"config": {"sample_rate": "16000", "words": "0"}}') == Step()
+    assert vosk.receive(b"\1\2").to_session == [Start(), ClientAudio(b"\1\2", 16_000)]
+    assert vosk.receive('{"config": {"sample_rate": "nan"}}').close is not None
+
+
 def answers(frames: Sequence[Frame]) -> list[object]:
     return [json.loads(frame) for frame in frames]
 

@@ -76,7 +76,7 @@ class VoskTranslator:
         if isinstance(frame, bytes):
             return self._audio(frame)
         try:
-            message = msgspec.json.decode(frame, type=_Message)
+            message = msgspec.json.decode(frame, type=_Message, strict=False)  # vosk-server takes numbers in strings
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
             return Step(close=Close(CLOSE_POLICY, f"a text message must be config, eof or reset: {fault}"))
         if message.config is not None:
