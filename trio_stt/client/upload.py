@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, Self
 
 import anyio
 import anyio.to_thread
@@ -18,13 +18,13 @@ import msgspec
 from anyio.abc import ByteStream
 
 from trio_stt.client.address import ConnectError, ServerAddress, parse_address, trusting
+from trio_stt.client.http_exchange import HttpExchange
 from trio_stt.errors import TrioSttError
 from trio_stt.protocol.segment import Piece
 from trio_stt.protocol.transcript_formats import SpokenSegment
 
 _ROUTE = "/v1/audio/transcriptions"
 _BLOCK_BYTES = 1 << 18
-_READ_BYTES = 1 << 16
 _MAX_ERROR_BYTES = 1 << 16
 _MAX_LINE_BYTES = 16 << 20
 """Longest event: the text of a whole file, which the last event repeats."""
@@ -89,10 +89,9 @@ class Transcription:
         self.length_s: float | None = None
         self.warnings: tuple[str, ...] = ()
         self.sent = 0.0
-        self._stream = stream
         self._address = address
         self._name = name
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_ERROR_BYTES)
+        self._exchange = HttpExchange(stream, address.url)
         self._answers = False  # whether the status has come
         self._lines = bytearray()
         self._segments = 0
@@ -128,32 +127,28 @@ class Transcription:
         size = os.fstat(source.fileno()).st_size - source.tell()
         headers = [*fields, ("Content-Length", str(len(head) + size + len(tail)))]
         try:
-            await self._send(h11.Request(method="POST", target=self._address.path + _ROUTE, headers=headers))
-            await self._send(h11.Data(head))
+            await self._exchange.send(h11.Request(method="POST", target=self._address.path + _ROUTE, headers=headers))
+            await self._exchange.send(h11.Data(head))
             left = size
             while left and (block := await anyio.to_thread.run_sync(source.read, min(left, _BLOCK_BYTES))):
-                await self._send(h11.Data(block))
+                await self._exchange.send(h11.Data(block))
                 left -= len(block)
                 self.sent = 1 - left / size
-            await self._send(h11.Data(tail))
-            await self._send(h11.EndOfMessage())
+            await self._exchange.send(h11.Data(tail))
+            await self._exchange.send(h11.EndOfMessage())
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, h11.LocalProtocolError):
             return  # the server has answered, or is gone: reading says which
         self.sent = 1.0
 
-    async def _send(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
-        if data := self._connection.send(event):
-            await self._stream.send(data)
-
     async def _receive_status(self) -> None:
         """Receive the head of the answer; raises as `__anext__` does."""
-        while isinstance(response := await self._receive(_FIRST_ANSWER_S), h11.InformationalResponse):
+        while isinstance(response := await self._exchange.receive(_FIRST_ANSWER_S), h11.InformationalResponse):
             pass
         assert isinstance(response, h11.Response)  # noqa: S101 - h11 gives it before all else
         if response.status_code == _OK:
             return
         body = bytearray()
-        while isinstance(part := await self._receive(_SILENCE_S), h11.Data) and len(body) < _MAX_ERROR_BYTES:
+        while isinstance(part := await self._exchange.receive(_SILENCE_S), h11.Data) and len(body) < _MAX_ERROR_BYTES:
             body += part.data
         status = response.status_code
         try:
@@ -173,7 +168,7 @@ class Transcription:
     async def _next_event(self) -> _Event | None:
         """The next event of the stream; None at its end."""
         while b"\n" not in self._lines:
-            part = await self._receive(_SILENCE_S)
+            part = await self._exchange.receive(_SILENCE_S)
             if not isinstance(part, h11.Data):
                 return None
             self._lines += part.data
@@ -201,28 +196,6 @@ class Transcription:
             pieces=event.pieces,
             channel=event.channel,
         )
-
-    async def _receive(self, within_s: float) -> h11.Event:
-        """The next event of HTTP.
-
-        Raises:
-            ConnectError: The connection broke, or the server is silent.
-        """
-        try:
-            with anyio.fail_after(within_s):
-                while True:
-                    event = self._connection.next_event()
-                    if not (event is h11.NEED_DATA or event is h11.PAUSED):
-                        return cast("h11.Event", event)
-                    try:
-                        data = await self._stream.receive(_READ_BYTES)
-                    except anyio.EndOfStream:
-                        data = b""
-                    self._connection.receive_data(data)
-        except TimeoutError:
-            raise ConnectError(f"{self._address.url} does not answer for {within_s:g} s") from None
-        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, h11.RemoteProtocolError):
-            raise ConnectError(f"{self._address.url} closed the connection before the end of the answer") from None
 
 
 @asynccontextmanager
