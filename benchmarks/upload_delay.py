@@ -66,7 +66,7 @@ def write_m4a(path: Path, samples: NDArray[np.int16], *, length_s: float) -> Non
         container.mux(stream.encode(None))
 
 
-class Talker:
+class LiveSpeaker:
     """Says a sentence again and again.
 
     Attributes:
@@ -146,12 +146,12 @@ async def measure(arguments: argparse.Namespace, path: Path, sentence: NDArray[n
         address = urlsplit(server.url)
         url, memory = f"http://{address.hostname}:{address.port}", Memory(server)
         async with connect(url) as session, trio.open_nursery() as nursery:
-            talker, found = Talker(session, sentence), {}
-            nursery.start_soon(talker.listen)
-            await talker.say(2)  # what is slow only once
-            talker.delays_ms.clear()
-            await talker.say(arguments.turns)
-            found["without"], talker.delays_ms = talker.delays_ms, []
+            talker, found = LiveSpeaker(session, sentence), {}
+            nursery.start_soon(speaker.listen)
+            await speaker.say(2)  # what is slow only once
+            speaker.delays_ms.clear()
+            await speaker.say(arguments.turns)
+            found["without"], speaker.delays_ms = speaker.delays_ms, []
             before_mb, started = memory.now(), trio.Event()
 
             async def send() -> None:
@@ -161,8 +161,8 @@ async def measure(arguments: argparse.Namespace, path: Path, sentence: NDArray[n
             async with trio.open_nursery() as uploading:
                 uploading.start_soon(send)
                 await started.wait()
-                await talker.say(arguments.turns)
-                found["beside"] = talker.delays_ms
+                await speaker.say(arguments.turns)
+                found["beside"] = speaker.delays_ms
                 if not arguments.whole:
                     uploading.cancel_scope.cancel()
             nursery.cancel_scope.cancel()

@@ -72,7 +72,7 @@ def texts(client: RealtimeClient) -> list[tuple[int, str]]:
 
 @virtual_time
 @pytest.mark.parametrize("frame_bytes", [1_000_003, 6400, 7])
-async def test_channels_are_told_apart_in_frames_of_any_size(frame_bytes: int) -> None:
+async def test_each_channel_has_its_words_in_frames_of_any_size(frame_bytes: int) -> None:
     async with channels(3) as (_, client):
         data = interleaved(1111, 0, 3333, seconds=0.4)
         for start in range(0, len(data), frame_bytes):
