@@ -1,8 +1,8 @@
-"""How much an upload of an hour delays the finals of a live talker, and how much memory the server takes for it.
+"""How much an upload of an hour delays the finals of a live speaker, and how much memory the server takes for it.
 
     uv run --group bench python -m benchmarks.upload_delay [--minutes 60] [--turns 20] [--speech FOLDER] [-- FLAGS]
 
-A talker says the same sentence again and again in real time, `--turns` times without an upload and as often beside
+A speaker says the same sentence again and again in real time, `--turns` times without an upload and as often beside
 one: an M4A (AAC, 48 kHz) of the speech repeated, sent to `/v1/audio/transcriptions`. The delay of a final is the time
 from the last packet with speech to its arrival; the silence that ends an utterance is a constant part of it. The server
 is `trio-stt serve` with the flags.
@@ -146,7 +146,7 @@ async def measure(arguments: argparse.Namespace, path: Path, sentence: NDArray[n
         address = urlsplit(server.url)
         url, memory = f"http://{address.hostname}:{address.port}", Memory(server)
         async with connect(url) as session, trio.open_nursery() as nursery:
-            talker, found = LiveSpeaker(session, sentence), {}
+            speaker, found = LiveSpeaker(session, sentence), {}
             nursery.start_soon(speaker.listen)
             await speaker.say(2)  # what is slow only once
             speaker.delays_ms.clear()

@@ -54,6 +54,34 @@ async def test_turns_stay_fair_and_an_idle_worker_takes_the_next_job(nursery: tr
 
 
 @virtual_time
+async def test_files_leave_one_of_several_workers_to_live_speech(nursery: trio.Nursery) -> None:
+    lane = new_lane(engine_loader([]), workers=2)
+    await nursery.start(lane.run)
+    await trio.testing.wait_all_tasks_blocked()
+    await lane.submit(final("live", 1)).wait()
+    for number in range(8):
+        lane.submit(final("file", number + 2, from_file=True))
+    await trio.sleep(0.5)
+    assert (await lane.submit(final("live", 20)).wait()).total_s == 1.0  # at once, beside a clip of the file
+    assert lane.statistics().work.completed_jobs == 3
+    await trio.sleep(30.0)
+    assert lane.statistics().work.completed_jobs == 10
+    # Without live speech, a file has all workers.
+    begun_s = trio.current_time()
+    for ticket in [lane.submit(final("file", number + 30, from_file=True)) for number in range(8)]:
+        await ticket.wait()
+    assert trio.current_time() - begun_s == 4.0
+
+
+@virtual_time
+async def test_file_on_the_only_worker_is_not_held_back(nursery: trio.Nursery) -> None:
+    lane = new_lane(engine_loader([]))
+    await nursery.start(lane.run)
+    await lane.submit(final("live", 1)).wait()
+    assert (await lane.submit(final("file", 2, from_file=True)).wait()).total_s == 1.0
+
+
+@virtual_time
 async def test_finals_of_a_lost_engine_go_to_the_other_worker_at_once(nursery: trio.Nursery) -> None:
     engines: list[FakeEngine] = []
     hung = False

@@ -11,7 +11,7 @@ The order of jobs:
 4. Among the rest, the session whose previous partial was requested longest ago is next, so that no session waits much
    longer than the others, however often each of them submits.
 5. Finals of files come when nothing live is queued, and otherwise after every `MAX_LIVE_IN_A_ROW` live jobs, so that
-   a file is transcribed on a busy server, too.
+   a file is transcribed on a busy server, too. `dequeue` may be told to leave them: see `Lane`.
 
 Each session has one partial at most; a newer one replaces it. Every operation takes constant time, except a partial's
 turn, which compares all queued partials. See docs/protocol.md, Lanes and queues; RealtimeSTT's server differs: there a
@@ -146,15 +146,16 @@ class FairQueue:
             self._finals_like(job).setdefault(session_id, OrderedDict())[job] = None
         return None
 
-    def dequeue(self, now_s: float, *, hints: Hints | None = None) -> Dequeued:
+    def dequeue(self, now_s: float, *, hints: Hints | None = None, files: bool = True) -> Dequeued:
         """Take out the next job, and with it the stale partials whose turn comes before.
 
         Args:
             now_s: The time on the clock of the jobs' deadlines.
             hints: Take only a job with these hints; another one keeps its turn. None takes any.
+            files: Whether finals of files may be taken.
         """
         stale: list[Job] = []
-        while (job := self._next()) is not None:
+        while (job := self._next(files=files)) is not None:
             in_time = job.deadline_s is None or now_s <= job.deadline_s
             if in_time and hints is not None and job.hints != hints:
                 break
@@ -216,10 +217,10 @@ class FairQueue:
             rejected=self._rejected,
         )
 
-    def _next(self) -> Job | None:
+    def _next(self, *, files: bool) -> Job | None:
         """The job whose turn it is, by the rules at the top."""
         live = self._next_live()
-        if self._file_finals and (live is None or self._live_in_a_row >= MAX_LIVE_IN_A_ROW):
+        if files and self._file_finals and (live is None or self._live_in_a_row >= MAX_LIVE_IN_A_ROW):
             return _first(self._file_finals)
         return live
 

@@ -26,6 +26,8 @@ from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import Worker
 from trio_stt.lanes.worker_pool import WorkerPool
 
+_LIVE_S = 10.0
+"""Seconds since the last live job after which no live speech comes: during speech, jobs are closer together."""
 DELAY_CHECK_INTERVAL_S = 0.1
 """Seconds between two observations of the queue delay, while jobs are queued or sessions degraded."""
 
@@ -104,6 +106,7 @@ class Lane:
         self._room_waiters = trio.lowlevel.ParkingLot()  # tasks whose job was refused, first come, first served
         self._idle_engine_waiters = trio.lowlevel.ParkingLot()  # sessions that pause, first come, first served
         self._delay_observers = trio.lowlevel.ParkingLot()  # `_observe_delay`, while there is nothing to observe
+        self._live_job_s = -math.inf  # when the last job of live speech came
         self._ran = False
 
     @property
@@ -204,6 +207,8 @@ class Lane:
         if self.state is LaneState.FAILED:
             self._fail_unserved(ticket)
             return ticket
+        if not job.from_file:
+            self._live_job_s = ticket.submitted_s
         replaced = self._queue.enqueue(job)
         if replaced is not None:
             older = self._tickets.pop(replaced)
@@ -258,7 +263,9 @@ class Lane:
         batch: list[Ticket] = []
         size = 1  # until the kind of the first job is known, which decides the batch size
         while len(batch) < size:
-            dequeued = self._queue.dequeue(now_s, hints=batch[0].job.hints if batch else None)
+            dequeued = self._queue.dequeue(
+                now_s, hints=batch[0].job.hints if batch else None, files=self._takes_files(now_s)
+            )
             for job in dequeued.stale:
                 self._tickets.pop(job).drop("stale")
             if dequeued.job is None:
@@ -267,6 +274,15 @@ class Lane:
             size = min(max_batch, self._batch_size(batch[0].job.kind))
         self._make_room(queued - len(self._queue))
         return batch
+
+    def _takes_files(self, now_s: float) -> bool:
+        """Whether a worker that has nothing to do may transcribe a file.
+
+        While live speech comes, the last idle one of several workers waits for live speech: a clip of a file cannot be
+        interrupted, and the final of a talker would wait for its end.
+        """
+        is_quiet = now_s - self._live_job_s > _LIVE_S
+        return is_quiet or len(self._idle_workers) > 0 or self._pool.serving <= 1
 
     def _requeue(self, ticket: Ticket) -> None:
         self._retry_queue.append(ticket)

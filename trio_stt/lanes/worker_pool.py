@@ -53,6 +53,11 @@ class WorkerPool:
         self._partial_policy = partial_policy
         self._workers = [new_worker() for _ in range(least)]
 
+    @property
+    def serving(self) -> int:
+        """Workers that have an engine."""
+        return sum(worker.serving for worker in self._workers)
+
     def cancel_session(self, session_id: str) -> int:
         """Cancel the running jobs of a session; their results will be dropped. Returns how many this ended."""
         return sum(worker.cancel_session(session_id) for worker in self._workers)
