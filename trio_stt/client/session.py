@@ -245,12 +245,7 @@ class ClientSession:
                 await self._send(frame)
 
     def _adopt(self, events: list[Event], *, commands: int) -> None:
-        """Go on with a new session, because the server no longer has the old one.
-
-        Args:
-            events: What the new session has sent.
-            commands: How many it has counted.
-        """
+        """Go on with a new session, which has sent these events and counted so far this number of commands."""
         self._seq = 0
         unanswered = {_flush_command(number) for number in self._flushes}
         self._buffer.renew(self._start, commands, unanswered)
@@ -289,9 +284,8 @@ async def connect(
     Raises:
         ConnectError: The server cannot be reached, or rejects the connection.
     """
-    given = {"language": language, "prompt": prompt, "interim": interim}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    start = msgspec.json.encode({"type": "start", **chosen}).decode()
+    given = {"type": "start", "language": language, "prompt": prompt, "interim": interim}
+    start = msgspec.json.encode({name: value for name, value in given.items() if value is not None}).decode()
     open_socket = partial(open_websocket, url, key=key, ssl_context=ssl_context or trusting(ca_file))
     session = ClientSession(open_socket, rate_hz=rate_hz, start=start)
     await session.open()
