@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 
 import msgspec
@@ -84,7 +85,8 @@ async def whole_answer(wanted: TranscriptionRequest, upload: Upload) -> Response
     """
     segments = await upload.segments()
     language = language_name("en" if wanted.translate else upload.language)
-    content, content_type = body(wanted, segments, duration_s=upload.length_s, language=language)
+    write = partial(body, wanted, segments, duration_s=upload.length_s, language=language)
+    content, content_type = await trio.to_thread.run_sync(write)  # subtitles of an hour take half a second
     response = Response(content, content_type=content_type)
     response.timeout = None
     return response

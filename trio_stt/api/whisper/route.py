@@ -3,6 +3,8 @@
 They take the same sounds as OpenAI's route and write other answers. See docs/openai.md.
 """
 
+from functools import partial
+
 import msgspec
 import trio
 from quart import Blueprint, Response, request
@@ -33,7 +35,8 @@ def whisper_routes(server_state: ServerState) -> Blueprint:
         wanted, upload = await _receive(server_state)
         segments = await upload.segments()
         language = "en" if wanted.transcription.translate else upload.language
-        return _response(asr_body(wanted, segments, language=language), "text/plain; charset=utf-8")
+        content = await trio.to_thread.run_sync(partial(asr_body, wanted, segments, language=language))
+        return _response(content, "text/plain; charset=utf-8")
 
     @routes.post("/detect-language")
     @with_request_errors
