@@ -397,6 +397,7 @@ class FakeCluster:
         refusal: Raised by `connect`, or None.
         has_room: Whether actors get a node; otherwise their calls wait for ever.
         actors: All that were created.
+        accepts: Cleared while `create` is to block.
         requested: The resources that each of them requested.
         sizes: Bytes of each argument of the calls.
     """
@@ -408,6 +409,8 @@ class FakeCluster:
         self._connected = False
         self.refusal: EngineUnavailable | None = None
         self.has_room = True
+        self.accepts = threading.Event()
+        self.accepts.set()
         self.actors: list[FakeActor] = []
         self.requested: list[Mapping[str, float]] = []
         self.sizes: list[int] = []
@@ -431,6 +434,7 @@ class FakeCluster:
 
     def create(self, resources: Mapping[str, float], log_level: str, log_format: str) -> ActorHandle:
         assert (log_level, log_format) == ("INFO", "console")
+        self.accepts.wait()
         self.requested.append(resources)
         self.actors.append(FakeActor(self._load))
         return ActorHandle(self.actors[-1], self.connections)

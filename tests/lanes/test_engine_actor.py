@@ -10,7 +10,7 @@ import trio.testing
 
 from tests.lanes.fakes import FakeCluster, FakeEngine, FakeStreamingEngine, batch_of, clip, final, limits
 from trio_stt.errors import ClusterUnavailable, EngineUnavailable, SettingError
-from trio_stt.lanes import ray_client
+from trio_stt.lanes import engine_actor, ray_client
 from trio_stt.lanes.engine_actor import EngineActor, engine_actors
 from trio_stt.lanes.engines.base import EngineConfig, Request, StreamKey, Transcript
 from trio_stt.lanes.lane import Lane
@@ -67,6 +67,21 @@ async def test_actor_without_room_is_given_up_at_the_start_limit() -> None:
     assert caught.value.may_pass
     await executor.aclose()
     assert not cluster.actors[0].alive
+
+
+async def test_head_that_accepts_no_actor_in_time_counts_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster(FakeEngine)
+    link = RayLink(cluster)
+    first, second = (EngineActor("main", CONFIG, link) for _ in range(2))
+    await first.start()
+    monkeypatch.setattr(engine_actor, "_CREATE_LIMIT_S", 0.01)
+    cluster.accepts.clear()
+    with pytest.raises(ClusterUnavailable, match="did not answer within"):
+        await second.start()
+    cluster.accepts.set()
+    await second.aclose()
+    assert [actor.alive for actor in cluster.actors] == [True, False]
+    await first.aclose()
 
 
 async def test_lost_head_makes_the_engine_unavailable_and_the_next_one_connects_again() -> None:

@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 DEFAULT_RESOURCES: Mapping[str, float] = {"num_cpus": 1.0}
 """What an engine asks of a node unless the settings say otherwise."""
 
+_CREATE_LIMIT_S = 10.0
+"""Seconds that a connected cluster may take to accept an actor. A frozen head would hold the call for more than a
+minute, which is how long Ray Client takes to notice."""
+
 _KILL_LIMIT_S = 5.0
 """Seconds that a kill may take before the actor counts as gone all the same: nothing of it is in this server."""
 
@@ -115,7 +119,12 @@ class EngineActor:
         if self._started or self._closing:
             raise RuntimeError("an engine's actor starts once")
         self._started = True
-        await self._link.call(self._create, connect=True)
+        with trio.move_on_after(math.inf if self._link.problem else _CREATE_LIMIT_S) as wait:
+            await self._link.call(self._create, connect=True)
+        if wait.cancelled_caught:
+            raise ClusterUnavailable(
+                f"the head of the Ray cluster (ray_address) did not answer within {_CREATE_LIMIT_S:g} s"
+            ) from TimeoutError("no answer")
         with trio.move_on_after(self._start_limit_s) as wait:
             host = await self._call("host", tuple)
         if wait.cancelled_caught:
@@ -176,8 +185,10 @@ class EngineActor:
 
     async def _kill(self) -> None:
         """End the actor. It ends with its connection, too, so a lost one is enough."""
-        with trio.move_on_after(_KILL_LIMIT_S, shield=True), contextlib.suppress(EngineError):
+        with trio.move_on_after(_KILL_LIMIT_S, shield=True) as wait, contextlib.suppress(EngineError):
             await self._link.call(self._kill_on_thread)
+        if wait.cancelled_caught:
+            self._link.post(self._kill_on_thread)  # for when the thread comes to it
 
     def _kill_on_thread(self, cluster: Cluster) -> None:
         # Also after a `start` that was cancelled while it created the actor: calls run in order.
