@@ -34,7 +34,7 @@ async def refused_at_once(port: int, path: str, opcode: int) -> None:
 
 
 async def test_announced_length_above_the_limit_closes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    server_state = composed(monkeypatch, FakeEngine())
+    server_state = composed(monkeypatch, FakeEngine(), resume_grace_s=0)
     async with serving(monkeypatch, server_state) as port:
         async with trio.open_nursery() as nursery:
             for number, path in enumerate(PATHS):
