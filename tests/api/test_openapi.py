@@ -1,7 +1,7 @@
 """`/openapi.json`: what it says of the routes, and that their answers are what it says."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,21 @@ from tests.support.server import running_server
 from tests.support.voice_agents import python_output
 from trio_stt.api.deepgram.answers import file_answer
 from trio_stt.api.deepgram.messages import ModelInfo, ResultMetadata
-from trio_stt.api.deepgram.options import ListenOptions
+from trio_stt.api.deepgram.options import ListenOptions, parse_options
 from trio_stt.api.openai.answers import body
-from trio_stt.api.openai.transcription_request import ResponseFormat, TranscriptionRequest
+from trio_stt.api.openai.transcription_request import (
+    ResponseFormat,
+    TranscriptionRequest,
+    parse_request,
+    parse_translation_request,
+)
 from trio_stt.api.openapi.declarations import OPERATIONS
 from trio_stt.api.openapi.document import openapi_json
+from trio_stt.api.openapi.requests import AsrQuery, InferenceForm, ListenQuery, TranscriptionForm, TranslationForm
 from trio_stt.api.openapi.route import served_methods
 from trio_stt.api.web_app import build_app
 from trio_stt.api.whisper.asr_answers import asr_body
-from trio_stt.api.whisper.asr_request import AsrRequest, Output
+from trio_stt.api.whisper.asr_request import AsrRequest, Output, parse_asr_request, parse_inference_request
 from trio_stt.protocol.openai_errors import error_json, error_type
 
 PAGE = {("GET", "/"), ("GET", "/captions"), ("GET", "/web/{name}")}
@@ -164,3 +170,31 @@ async def test_no_request_that_is_made_from_it_fails_the_server(tmp_path: Path) 
         assert f"Tested: {len(OPERATIONS) - 1}\n" in report  # it leaves out the document itself
         assert "Traceback" not in server.output
         assert server.process.poll() is None
+
+
+class _Reads(dict[str, list[str]]):
+    """An empty form that notes which fields are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: object = None) -> Any:
+        self.names.add(name)
+        return default
+
+
+@pytest.mark.parametrize(
+    ("declared", "parse"),
+    [
+        (TranscriptionForm, parse_request),
+        (TranslationForm, parse_translation_request),
+        (InferenceForm, parse_inference_request),
+        (AsrQuery, parse_asr_request),
+        (ListenQuery, lambda fields: parse_options(fields, live=False)),
+    ],
+)
+def test_declared_fields_are_those_that_parsers_read(declared: type, parse: Callable[[Any], object]) -> None:
+    fields = _Reads()
+    parse(fields)
+    assert {field.encode_name for field in msgspec.structs.fields(declared)} - {"file"} <= fields.names
