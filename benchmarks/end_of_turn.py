@@ -46,7 +46,7 @@ from trio_stt.models.cache import ModelCache, default_root
 from trio_stt.models.turn_models import SMART_TURN
 from trio_stt.protocol.events import Event, Final
 from trio_stt.protocol.packets import build_packet
-from trio_stt.server.build import engine_configs
+from trio_stt.server.lane_plan import engine_configs
 from trio_stt.settings import load_settings
 
 Floats = NDArray[np.float32]

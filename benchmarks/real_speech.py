@@ -31,7 +31,7 @@ from tests.support.dictation import real_server_state
 from tests.support.real_speech import NO_SPEECH, Comparison, Padding, compare, real_recordings, total
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import Engine, EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.server.build import engine_configs
+from trio_stt.server.lane_plan import engine_configs
 from trio_stt.settings import load_settings
 
 ROOM_RMS = 30.0

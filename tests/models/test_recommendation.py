@@ -13,7 +13,7 @@ from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.models import catalogue
 from trio_stt.models.recommendation import best_live, by_words, gflop
 from trio_stt.models.word_errors import word_errors
-from trio_stt.server.build import engine_configs
+from trio_stt.server.lane_plan import engine_configs
 from trio_stt.settings import load_settings
 
 

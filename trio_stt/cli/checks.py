@@ -24,7 +24,8 @@ from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.models.cache import ModelCache, human_size
 from trio_stt.models.catalogue import ENTRIES
 from trio_stt.models.turn_models import SMART_TURN
-from trio_stt.server.build import build_server, engine_configs, will_fetch_wake_words
+from trio_stt.server.build import build_server, will_fetch_wake_words
+from trio_stt.server.lane_plan import engine_configs
 from trio_stt.settings import Settings, declarations, settings_from_environment
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[\w-]+)['\"])?")

@@ -26,7 +26,7 @@ from trio_stt.errors import SettingError
 from trio_stt.lanes import model_resolver
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.runtime.cpus import usable_cores
-from trio_stt.server.build import LanePlan, planned_lanes
+from trio_stt.server.lane_plan import LanePlan, planned_lanes
 from trio_stt.settings import Settings
 
 _LOOP_MS_SILENT, _LOOP_MS_SPEAKING = 7.0, 13.5
