@@ -15,7 +15,7 @@ from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig, Transcript
 from trio_stt.lanes.job import JobKind
-from trio_stt.server import build
+from trio_stt.server import lane_plan
 from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import load_settings
@@ -51,7 +51,7 @@ class Loads:
 
 def built(monkeypatch: pytest.MonkeyPatch, loads: Loads, *, cores: int = 8, **settings: object) -> ServerState:
     monkeypatch.setattr(registry, "load", loads)
-    monkeypatch.setattr(build, "usable_cores", lambda: cores)
+    monkeypatch.setattr(lane_plan, "usable_cores", lambda: cores)
     return build_server(load_settings({"model_warmup": False, **settings}))
 
 

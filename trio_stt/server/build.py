@@ -32,7 +32,7 @@ from trio_stt.processes.counts import SINGLE_PROCESS, ProcessCounts
 from trio_stt.processes.peers import NO_PEERS, Peers
 from trio_stt.runtime.packages import install_command
 from trio_stt.server.lane_executors import LaneExecutors
-from trio_stt.server.lane_plan import LanePlan, cores_of_process, model_cache, planned_lanes, workers_of
+from trio_stt.server.lane_plan import LanePlan, cores_of_process, model_cache, planned_lanes, with_models, workers_of
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.server_state import ServerState
 from trio_stt.server.setting_schemas import setting_schemas
