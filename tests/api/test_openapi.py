@@ -26,7 +26,6 @@ from trio_stt.api.openai.transcription_request import (
     ResponseFormat,
     TranscriptionRequest,
     parse_request,
-    parse_translation_request,
 )
 from trio_stt.api.openapi.declarations import OPERATIONS
 from trio_stt.api.openapi.document import openapi_json
@@ -188,9 +187,10 @@ class _Reads(dict[str, list[str]]):
     ("declared", "parse"),
     [
         (TranscriptionForm, parse_request),
-        (TranslationForm, parse_translation_request),
-        (InferenceForm, parse_inference_request),
         (AsrQuery, parse_asr_request),
+        # The parsers of these pass the fields on to that of transcriptions.
+        (TranslationForm, parse_request),
+        (InferenceForm, lambda fields: (parse_inference_request(fields), parse_request(fields))),
         (ListenQuery, lambda fields: parse_options(fields, live=False)),
     ],
 )
