@@ -121,6 +121,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
 async def test_terminated_measurement_stops_its_server(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "trio_stt", "bench", str(sentence(tmp_path))]

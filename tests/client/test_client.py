@@ -60,13 +60,13 @@ async def test_session_is_resumed_without_loss(monkeypatch: pytest.MonkeyPatch, 
 
         async def main() -> list[Event]:
             async with connect(url) as session:
-                blocks = beckett()
+                blocks, hello = beckett(), await anext(session)  # it has the token to resume with
                 await spoken(session, blocks[:60])
                 assert session._socket is not None
                 await session._socket.abort()
                 await spoken(session, blocks[60:])
                 await session.finish()
-                return [event async for event in session]
+                return [hello, *[event async for event in session]]
 
         events = await on(backend, main)
     assert isinstance(events[0], Hello)

@@ -289,6 +289,7 @@ def test_english_only_model_refuses_other_languages() -> None:
     assert load_with(language=None).transcribe(batch_of(np.zeros(1_600, np.float32)))[0].language == "en"
 
 
+@pytest.mark.long
 def test_multilingual_model_detects_the_language_of_each_clip_unless_set(
     tmp_path: Path, beckett: NDArray[np.float32]
 ) -> None:

@@ -111,6 +111,7 @@ def test_multilingual_model_detects_the_language_unless_set(tmp_path: Path, beck
     assert french.transcribe(batch_of(beckett[:16_000], hints=Hints(language="auto"))) == [found]
 
 
+@pytest.mark.long
 @pytest.mark.contract("8.3")
 def test_beam_search_prompt_and_options_are_used(beckett: NDArray[np.float32]) -> None:
     options = {
@@ -141,6 +142,7 @@ def test_earlier_clips_do_not_affect_later_ones(beckett: NDArray[np.float32]) ->
     assert engine.transcribe(batch_of(clip)) == alone
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["model", "transcribe"])
 def test_prompt_in_the_options_wins(place: str, beckett: NDArray[np.float32]) -> None:
     engine = load_with({place: {"initial_prompt": "EVER TRIED EVER FAILED NO MATTER"}})

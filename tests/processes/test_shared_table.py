@@ -31,7 +31,8 @@ for turn in range(4000):
         if exclusive and mine + table.others(Count.SESSIONS) < limit:
             mine += 1
             table.publish(Count.SESSIONS, mine)
-    most = max(most, mine + table.others(Count.SESSIONS))
+        if exclusive:  # otherwise places may be freed and taken again while the rows are added up
+            most = max(most, mine + table.others(Count.SESSIONS))
     while mine and random.random() < 0.4:
         mine -= 1
         table.publish(Count.SESSIONS, mine)

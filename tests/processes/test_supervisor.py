@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -213,12 +214,19 @@ def test_delay_before_a_restart_grows_to_a_limit() -> None:
     assert exit_status(-9) == 137
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder in which a socket's path is not too long, as it is in pytest's own."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
 def test_folder_of_a_killed_supervisor_is_removed_and_that_of_a_living_one_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trio_stt.cli import supervise  # noqa: PLC0415 - only of Linux
 
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     script = "from trio_stt.cli.supervise import private_folder; print(private_folder(), flush=True); input()"
     with subprocess.Popen(  # noqa: S603 - the interpreter of these tests
@@ -226,13 +234,13 @@ def test_folder_of_a_killed_supervisor_is_removed_and_that_of_a_living_one_is_no
     ) as other:
         assert other.stdout is not None
         folder = Path(other.stdout.readline().strip())
-        assert folder.parent == tmp_path
+        assert folder.parent == short_folder
         assert folder.stat().st_mode & 0o777 == 0o700
         first = Path(supervise.private_folder())
         assert folder.exists()
         other.kill()
     second = Path(supervise.private_folder())
-    assert sorted(tmp_path.iterdir()) == sorted([first, second])
+    assert sorted(short_folder.iterdir()) == sorted([first, second])
 
 
 def test_listening_socket_of_another_server_is_not_shared() -> None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.lanes.fakes import FakeEngine, lengths
-from trio_stt.cli.serve import _announce
+from trio_stt.cli.serve import _announce, _load_error
 from trio_stt.errors import DownloadInterrupted, EngineUnavailable, ModelMissing, SettingError, TrioSttError
 from trio_stt.lanes.engines import registry
 from trio_stt.lanes.engines.base import EngineConfig
@@ -35,7 +35,9 @@ async def announced(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception
     async with trio.open_nursery() as nursery:
         await nursery.start(server_state.lanes.run)
         with trio.fail_after(10):
-            error = await _announce(server_state, ["http://127.0.0.1:8010"])
+            error = await _load_error(server_state)
+            if error is None:
+                await _announce(server_state, ["http://127.0.0.1:8010"], None, speaks=True)
         nursery.cancel_scope.cancel()
     return error
 

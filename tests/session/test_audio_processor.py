@@ -51,6 +51,7 @@ def processor(inbox: Inbox, recorder: Any) -> AudioProcessor:
     context: Any = SimpleNamespace(
         settings=Settings(),
         live=True,
+        resumes_turns=True,
         pipeline=recorder,
         inbox=inbox,
         connection_status=ConnectionStatus(lambda _: None),

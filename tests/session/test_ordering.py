@@ -73,7 +73,7 @@ ACTIONS = [
     failing=st.sampled_from([0, 3, 5]),
     load_s=st.sampled_from([0.0, 2.0]),
 )
-@settings(max_examples=120)
+@settings(max_examples=60)
 @pytest.mark.contract("2.8", "2.4", "4.9", "4.11")
 def test_events_are_in_protocol_order(
     variant: str, actions: list[tuple[str, bool]], inference_s: float, failing: int, load_s: float
