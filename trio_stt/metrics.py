@@ -1,7 +1,8 @@
-"""Running statistics of durations, for `/api/metrics` and the reports of sessions."""
+"""Running statistics of durations, for the reports of the server and of sessions."""
 
+from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 RECENT_SAMPLES: Final = 256
@@ -68,6 +69,42 @@ class Distribution:
             p50_ms=_percentile(ordered_s, 0.5) * 1000,
             p95_ms=_percentile(ordered_s, 0.95) * 1000,
         )
+
+
+LATENCY_BOUNDS_S: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+"""Upper bounds of the latencies that are counted together: close to each other where people feel the difference."""
+
+
+class Histogram:
+    """Latencies counted by their size, which several servers can add up. Not thread-safe.
+
+    Attributes:
+        counts: Latencies up to each of `LATENCY_BOUNDS_S` and above the one before; the last is of all longer ones.
+        sum_s: Sum of all, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        self.sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Add one latency; a negative one, as after a change of the clock, counts as 0."""
+        seconds = max(0.0, seconds)
+        self.counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """How long talkers wait for words, over all live sessions.
+
+    Attributes:
+        first_partial: From the detection of speech to its first partial.
+        final: From the end of speech to its final; the silence that ends an utterance is part of it.
+    """
+
+    first_partial: Histogram = field(default_factory=Histogram)
+    final: Histogram = field(default_factory=Histogram)
 
 
 def _percentile(ordered: list[float], fraction: float) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.contract.fixtures import talk
+from tests.lanes.fakes import lengths, virtual_time
 from tests.support.conversation import server_fixture
 from tests.support.keyed_server import ask, rig
 from trio_stt.errors import ServerFull
@@ -56,6 +58,20 @@ async def test_counts_outlast_their_sessions() -> None:
             0,
             2,
         )
+
+
+@virtual_time
+async def test_delays_of_live_words_are_counted() -> None:
+    async with server_fixture(inference_s=lambda _: 0.05, answer=lengths) as server:
+        client = await server.connect()
+        client.command("start")
+        await talk(client, 1111, 2.0)
+        client.pause(1.0)
+        await client.settled()
+        seen = figures(PrometheusExposition(server.server_state).write("")[0])
+    assert seen["trio_stt_final_latency_seconds_count",] == seen["trio_stt_first_partial_latency_seconds_count",] == 1
+    assert seen["trio_stt_final_latency_seconds_bucket", "+Inf"] == 1
+    assert seen["trio_stt_final_latency_seconds_bucket", "0.1"] <= seen["trio_stt_final_latency_seconds_bucket", "10.0"]
 
 
 async def test_refusals_are_counted_by_dialect_and_reason() -> None:

@@ -7,12 +7,14 @@ address or text.
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import accumulate
 
 import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
     SummaryMetricFamily,
@@ -21,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from trio_stt.lanes.lane_state import LaneState, LaneStatistics
-from trio_stt.metrics import DistributionSnapshot
+from trio_stt.metrics import LATENCY_BOUNDS_S, DistributionSnapshot, Histogram
 from trio_stt.server.merged_figures import Family, Figures, SeenCounters, families_of, merged_families
 from trio_stt.server.public_reports import shown_model
 from trio_stt.server.server_state import ServerState
@@ -116,6 +118,9 @@ class _ServerCollector(Collector):
         yield _gauge("active_speakers", "Sessions with a running utterance.", server_state.own_speakers)
         yield _gauge("max_sessions", "The limit on sessions.", server_state.settings.max_sessions)
         yield from _dialects(server_state.traffic.by_dialect(server_state.registry.sessions))
+        latencies = server_state.latencies
+        yield _histogram("first_partial_latency", "From detected speech to its first partial.", latencies.first_partial)
+        yield _histogram("final_latency", "From the end of live speech to its final.", latencies.final)
 
 
 def _dialects(traffic: Mapping[str, DialectTraffic]) -> Iterator[Metric]:
@@ -190,6 +195,12 @@ def _add(summary: SummaryMetricFamily, lane: str, snapshot: DistributionSnapshot
 def _sum_s(snapshot: DistributionSnapshot) -> float:
     """The sum of all durations in seconds."""
     return snapshot.avg_ms * snapshot.count / 1000
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> HistogramMetricFamily:
+    bounds = [*map(str, LATENCY_BOUNDS_S), "+Inf"]
+    buckets = list(zip(bounds, map(float, accumulate(histogram.counts)), strict=True))
+    return HistogramMetricFamily(f"trio_stt_{name}_seconds", text, buckets=buckets, sum_value=histogram.sum_s)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from trio_stt.dsp.wake_words import WakeWordDetector, WakeWords
 from trio_stt.errors import ServerClosing, ServerFull
 from trio_stt.lanes.scheduler import Lanes
+from trio_stt.metrics import Latencies
 from trio_stt.processes.counts import SINGLE_PROCESS, Count, ProcessCounts
 from trio_stt.processes.peers import NO_PEERS, Peers
 from trio_stt.protocol.reports import (
@@ -57,6 +58,7 @@ class ServerState:
         archive: Records sessions, where `record` is set.
         registry: All sessions.
         traffic: What the clients of each dialect did so far.
+        latencies: How long talkers waited.
         counts: What the other processes of the server have.
         peers: The other processes of the server.
     """
@@ -81,6 +83,7 @@ class ServerState:
         self.counts = counts
         self.peers = peers
         self.traffic = Traffic()
+        self.latencies = Latencies()
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()
         self._turn_judge = turn_judge or TurnJudge(None)

@@ -46,6 +46,7 @@ class ActiveUtterance:
         start_sample: First sample, pre-roll included.
         trigger_sample: Where speech was detected.
         started_at: When speech was detected, in seconds since the epoch.
+        spoken_until: When speech ended, likewise; 0 while it lasts.
         cadence: When its next partial is due.
         stabilizer: Its stable text.
         running: Whether audio is still added to it; partials stop when it ends. After a final in a pause, it may go on.
@@ -67,6 +68,7 @@ class ActiveUtterance:
     cadence: PartialCadence
     stabilizer: Stabilizer
     hints: UtteranceHints
+    spoken_until: float = 0.0
     running: bool = True
     silent: bool = False
     shown: bool = False
@@ -86,6 +88,7 @@ class ActiveUtterance:
         self.running = False
         duration_s = (ended.end_sample - self.trigger_sample) / SAMPLE_RATE_HZ
         ended_at = self.started_at + duration_s
+        self.spoken_until = self.started_at + (ended.speech_end_sample - self.trigger_sample) / SAMPLE_RATE_HZ
         self.segment = msgspec.structs.replace(
             self.segment,
             recording_ended_at=ended_at,

@@ -124,6 +124,8 @@ class EventPublisher:
 
     def partial(self, utterance: ActiveUtterance, text: StableText, result: JobResult, *, end_sample: int) -> None:
         """Publish the text of the running utterance up to `end_sample`, and its timeline entry."""
+        if self._context.live and not utterance.shown:
+            self._context.host.latencies.first_partial.add(time.time() - utterance.started_at)
         utterance.shown = True
         end_s = end_sample / SAMPLE_RATE_HZ
         event = realtime_event(

@@ -4,6 +4,7 @@ It owns the ended utterances that wait; where an utterance ends is decided elsew
 """
 
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,7 @@ class Finals:
         settings = context.settings
         self._session_id = context.session_id
         self._live = context.live
+        self._latencies = context.host.latencies
         self._lane = context.host.lanes.lane_for(JobKind.FINAL)
         self._keeps_sound_tags = settings.keep_sound_tags
         self._counters = context.counters
@@ -226,6 +228,8 @@ class Finals:
         if reason is None:
             language = transcript.language if self._detects_language(utterance) else None
             self._publisher.final(utterance, text, transcript.segments, language=language)
+            if self._live:
+                self._latencies.final.add(time.time() - utterance.spoken_until)
             return text
         if text:
             self._counters.suppressed_texts += 1

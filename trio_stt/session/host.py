@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from trio_stt.dsp.wake_words import WakeWordDetector
 from trio_stt.lanes.scheduler import Lanes
+from trio_stt.metrics import Latencies
 from trio_stt.protocol.commands import Resume
 from trio_stt.protocol.events import Event
 from trio_stt.protocol.reports import Limits, SessionReport, StartupError
@@ -122,6 +123,10 @@ class SessionHost(Protocol):
     @property
     def lanes(self) -> Lanes:
         """Where jobs are submitted."""
+
+    @property
+    def latencies(self) -> Latencies:
+        """Where sessions count how long talkers wait."""
 
     @property
     def registry(self) -> Registry:
