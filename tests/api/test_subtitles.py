@@ -49,7 +49,7 @@ async def test_it_writes_what_the_command_line_writes(app: QuartTrio) -> None:
 
 
 async def test_a_text_of_unknown_length_is_shown_as_long_as_reading_takes(app: QuartTrio) -> None:
-    segment = {"text": "A sentence of which only the beginning is known.", "startSeconds": 3600}
+    segment = {"text": "The server knows the beginning of this sentence.", "startSeconds": 3600}
     _, _, text = await post(app, {"format": "srt", "segments": [segment]})
     assert text.splitlines()[1] == "01:00:00,000 --> 01:00:02,400"
 

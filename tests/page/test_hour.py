@@ -32,7 +32,7 @@ def scripted_page(server: ServerProcess, speech: Path) -> Iterator[tuple[Page, S
 
 
 def speak(page: Page, scripted: ScriptedServer, first: int, last: int) -> None:
-    """Send the events of these utterances, in batches after each of which the page has drawn."""
+    """Send the events of these utterances in batches; the page draws after each."""
     for number in range(first, last + 1):
         for sequence in range(1, len(WORDS)):
             stable = " ".join(WORDS[: sequence - 1])

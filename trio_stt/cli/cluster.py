@@ -95,7 +95,7 @@ def ray_arguments(parsed: argparse.Namespace) -> Iterator[str]:
 def _head_lines(parsed: argparse.Namespace, token: Path) -> Iterator[str]:
     address = f"ray://{parsed.host}:{parsed.client_port}"
     yield f"A Ray cluster runs. Servers on this machine use it with `--lane-executor ray --ray-address {address}`."
-    yield f"Its token is in {token}. Whoever has it and reaches a port of Ray runs code on every node."
+    yield f"Its token is in {token}. A client with it that reaches a port of Ray runs code on every node."
     if _is_loopback(parsed.host):
         yield "Other machines cannot join: that needs `--host` with an address of this machine."
     else:

@@ -12,7 +12,7 @@ import trio
 from tqdm import tqdm
 
 from trio_stt.cli.error_groups import unwrap_errors
-from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
+from trio_stt.cli.transcript_output import OutputError, TranscriptOutput, report
 from trio_stt.errors import AudioFileError, EngineUnavailable, SettingError
 from trio_stt.protocol.subtitle_lines import SubtitleLayout
 from trio_stt.protocol.transcript_formats import SpokenSegment
@@ -67,11 +67,6 @@ def transcribe(
     return 0 if complete else 1
 
 
-def _report(message: str) -> None:
-    with tqdm.external_write_mode(file=sys.stderr):
-        print(f"trio-stt: {message}", file=sys.stderr)
-
-
 async def _transcribe_all(
     server_state: ServerState, files: Sequence[str], output: TranscriptOutput, channels: ChannelChoice
 ) -> bool:
@@ -91,12 +86,12 @@ async def _transcribe_all(
             raise EngineUnavailable(error.message)
         for lane in server_state.lanes.statistics().lanes:
             if lane.engine and lane.engine.notice:
-                _report(lane.engine.notice)
+                report(lane.engine.notice)
         for opened in sounds:
             try:
                 sound = opened if isinstance(opened, Sound) else await _open(opened)
             except AudioFileError as error:  # it was removed or replaced meanwhile
-                _report(str(error))
+                report(str(error))
                 complete = False
             else:
                 complete &= await _transcribe(server_state, sound, output, channels)
@@ -129,7 +124,7 @@ async def _check_all(files: Sequence[str]) -> list[str | Sound]:
             checked.append(name)
     last = "" if checked else messages.pop()
     for message in messages:
-        _report(message)
+        report(message)
     if last:
         raise AudioFileError(last)
     return checked
@@ -156,12 +151,12 @@ async def _transcribe(
     def fail(message: str) -> None:
         nonlocal complete
         complete = False
-        _report(message)
+        report(message)
 
     try:
         opened = await open_channels(sound, channels)
     except AudioFileError as error:
-        _report(str(error))
+        report(str(error))
         return False
     output.begin(sound.name)
     with tqdm(
@@ -174,5 +169,5 @@ async def _transcribe(
         transcription = SoundTranscription(opened, on_segment=add, on_error=fail, on_read=progress.update)
         await transcription.run(server_state, server_state.settings)
     if complete and not spoke:
-        _report(f"{sound.name}: {'no speech was found' if transcription.length_s else 'contains no audio'}")
+        report(f"{sound.name}: {'no speech was found' if transcription.length_s else 'contains no audio'}")
     return complete

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from trio_stt.cli.error_groups import unwrap_errors
 from trio_stt.cli.server_options import ServerOptions
-from trio_stt.cli.transcript_output import OutputError, TranscriptOutput
+from trio_stt.cli.transcript_output import OutputError, TranscriptOutput, report
 from trio_stt.client import ConnectError, Transcription, UploadRefused, transcribe
 from trio_stt.errors import AudioFileError, SettingError
 from trio_stt.protocol.subtitle_lines import SubtitleLayout
@@ -140,11 +140,11 @@ class _RemoteJob:
             return
         self._output.begin(shown)
         if not transcription.warnings:
-            _report(f"{shown}: {'contains no audio' if transcription.length_s == 0 else 'no speech was found'}")
+            report(f"{shown}: {'contains no audio' if transcription.length_s == 0 else 'no speech was found'}")
 
     def _fail(self, message: str) -> None:
         self.complete = False
-        _report(message)
+        report(message)
 
 
 class _Progress:
@@ -174,8 +174,3 @@ class _Progress:
     def close(self) -> None:
         """Leave the bar as it is."""
         self._bar.close()
-
-
-def _report(message: str) -> None:
-    with tqdm.external_write_mode(file=sys.stderr):
-        print(f"trio-stt: {message}", file=sys.stderr)

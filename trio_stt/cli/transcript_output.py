@@ -192,3 +192,9 @@ def _create_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"--output: the folder {folder} cannot be created: {error.strerror}") from None
+
+
+def report(message: str) -> None:
+    """Write a message to standard error, above a progress bar."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        print(f"trio-stt: {message}", file=sys.stderr)

@@ -28,18 +28,7 @@ _STATES = ("ready", "restarting", "loading", "failed", "closed")
 
 def merged_health(reports: Sequence[HealthReport]) -> HealthReport:
     """`/health` of all processes."""
-    if len(reports) == 1:
-        return reports[0]
-    return msgspec.structs.replace(
-        reports[0],
-        ok=all(report.ok for report in reports),
-        ready=any(report.ready for report in reports),
-        active_sessions=sum(report.active_sessions for report in reports),
-        active_speakers=sum(report.active_speakers for report in reports),
-        rejected_sessions=sum(report.rejected_sessions for report in reports),
-        scheduler=_scheduler([report.scheduler for report in reports]),
-        startup_errors=_errors(report.startup_errors for report in reports),
-    )
+    return reports[0] if len(reports) == 1 else msgspec.structs.replace(reports[0], **_common(reports))
 
 
 def merged_metrics(reports: Sequence[MetricsReport]) -> MetricsReport:
@@ -48,15 +37,9 @@ def merged_metrics(reports: Sequence[MetricsReport]) -> MetricsReport:
         return reports[0]
     return msgspec.structs.replace(
         reports[0],
-        active_sessions=sum(report.active_sessions for report in reports),
-        active_speakers=sum(report.active_speakers for report in reports),
-        rejected_sessions=sum(report.rejected_sessions for report in reports),
         pending_session_admissions=sum(report.pending_session_admissions for report in reports),
         sessions={session_id: each for report in reports for session_id, each in report.sessions.items()},
-        ok=all(report.ok for report in reports),
-        ready=any(report.ready for report in reports),
-        scheduler=_scheduler([report.scheduler for report in reports]),
-        startup_errors=_errors(report.startup_errors for report in reports),
+        **_common(reports),
     )
 
 
@@ -78,6 +61,19 @@ def merged_history(reports: Sequence[HistoryReport]) -> HistoryReport:
         busy=tuple(map(max, _rows([report.busy for report in reports]))),
         cpu=tuple(round(min(1.0, sum(row)), 3) for row in _rows([report.cpu for report in reports])),
     )
+
+
+def _common(reports: Sequence[HealthReport] | Sequence[MetricsReport]) -> dict[str, object]:
+    """The fields of all processes that both reports have."""
+    return {
+        "ok": all(report.ok for report in reports),
+        "ready": any(report.ready for report in reports),
+        "active_sessions": sum(report.active_sessions for report in reports),
+        "active_speakers": sum(report.active_speakers for report in reports),
+        "rejected_sessions": sum(report.rejected_sessions for report in reports),
+        "scheduler": _scheduler([report.scheduler for report in reports]),
+        "startup_errors": _errors(report.startup_errors for report in reports),
+    }
 
 
 def _rows(columns: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
