@@ -174,7 +174,7 @@ async def test_changed_file_is_read_again(
     assert await keys.check(key, ADDRESS) == record
     remove_from_file(path, record.id)
     assert keys.is_still_authorized(record), "the file is checked once a second"
-    mock_clock.jump(1)
+    look_twice(keys, record, mock_clock)
     assert not keys.is_still_authorized(record)
     assert await keys.check(key, ADDRESS) is WRONG_KEY
     add_to_file(path, record)
@@ -182,12 +182,41 @@ async def test_changed_file_is_read_again(
     assert keys.is_still_authorized(record)
     with caplog.at_level(logging.ERROR, logger="trio_stt"):
         path.unlink()
-        mock_clock.jump(1)
+        look_twice(keys, record, mock_clock)
         assert not keys.is_still_authorized(record)
         path.write_text(f"what is this\n{record.entry}\n")
-        mock_clock.jump(1)
+        look_twice(keys, record, mock_clock)
         assert keys.is_still_authorized(record)
     assert ["no key of the file is valid any more" in caplog.text, "line 1 of" in caplog.text] == [True, True]
+
+
+def look_twice(keys: Keyring, record: KeyRecord, clock: trio.testing.MockClock) -> None:
+    """Let the keys find a file that may be half written, and find it the same a little later."""
+    clock.jump(1)
+    keys.is_still_authorized(record)
+    clock.jump(0.2)
+
+
+@pytest.mark.parametrize("half_written", ["", "tstt_1", None])
+async def test_file_that_is_being_written_invalidates_no_key(
+    tmp_path: Path, mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture, half_written: str | None
+) -> None:
+    keys, path = ring(tmp_path)
+    key, record = create_key(KeyScope.TALK)
+    add_to_file(path, record)
+    mock_clock.jump(1)
+    assert await keys.check(key, ADDRESS) == record
+    whole = path.read_text()
+    if half_written is None:
+        path.unlink()
+    else:
+        path.write_text(half_written)
+    mock_clock.jump(1)
+    assert keys.is_still_authorized(record)
+    path.write_text(f"# a comment\n{whole}")
+    mock_clock.jump(0.2)
+    assert keys.is_still_authorized(record)
+    assert not caplog.records
 
 
 async def test_key_with_another_scope_is_another_key(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:

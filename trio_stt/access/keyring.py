@@ -3,7 +3,8 @@
 It owns which keys are valid now. It must not know requests or sockets: `credentials` finds the key in one, `middleware`
 and `websocket_admission` answer.
 
-- A file that changed is read again, at most once a second, so a revoked key stops working.
+- A file that changed is read again, at most once a second, so a revoked key stops working. One that may be half written
+  is read once more before it counts.
 - Every attempt but one with a key that was right before counts against its address; those over the limit are refused
   without a look at the key. Keys that were right before still pass from there.
 """
@@ -12,6 +13,7 @@ import logging
 from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
@@ -24,6 +26,9 @@ from trio_stt.settings import Settings
 logger = logging.getLogger(__name__)
 
 _RELOAD_INTERVAL_S = 1.0
+_UNFINISHED_S = 0.2
+"""Seconds after which a file that is missing, empty or faulty is believed: an editor may be writing it again, and every
+session would be closed for it."""
 WRONG_KEY = Rejection(
     status=401,
     cause="key",
@@ -51,7 +56,8 @@ class Keyring:
         if faults:
             raise SettingError(f"keys: entry {faults[0]} is not one that `trio-stt keys create` printed")
         self._records = dict(self._configured)
-        self._signature: tuple[int, ...] | None = None
+        self._signature: _Signature | None = None
+        self._doubted: _Signature | None = None  # of the file when it last seemed to be unfinished
         self._reload_at_s = float("-inf")
         if self._path is not None:
             self._signature = _signature(self._path)
@@ -103,14 +109,20 @@ class Keyring:
         signature = _signature(self._path)
         if signature == self._signature:
             return
-        self._signature = signature
+        problem = ""
         try:
             records, faults = parse_entries(read_lines(self._path))
         except SettingError as error:
             records, faults = {}, []
-            logger.error("no key of the file is valid any more: %s", error)  # noqa: TRY400 - the message says it all
+            problem = f"no key of the file is valid any more: {error}"
         if faults:
-            logger.error("keys_file: line %d of %s is not an entry of a key", faults[0], self._path)
+            problem = f"keys_file: line {faults[0]} of {self._path} is not an entry of a key"
+        if (problem or signature.size == 0) and signature != self._doubted:
+            self._doubted, self._reload_at_s = signature, now_s + _UNFINISHED_S
+            return
+        self._signature = signature
+        if problem:
+            logger.error("%s", problem)
         self._records = self._configured | records
         valid = set(self._records.values())
         self._verified = {record: digest for record, digest in self._verified.items() if record in valid}
@@ -126,10 +138,19 @@ def _too_many(per_minute: int, wait_s: float) -> Rejection:
     )
 
 
-def _signature(path: Path) -> tuple[int, ...] | None:
-    """Values that change with the file; None if it does not exist."""
+class _Signature(NamedTuple):
+    """Values that change with a file."""
+
+    inode: int
+    size: int
+    changed_at_ns: int
+    mode: int
+
+
+def _signature(path: Path) -> _Signature:
+    """Signature of a file; all zeros if it does not exist."""
     try:
         found = path.stat()
     except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
+        return _Signature(0, 0, 0, 0)
+    return _Signature(found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
