@@ -10,6 +10,17 @@ from tests.support.page import ScriptedServer, ServerProcess, expect_connection,
 LEAVES_AT_ONCE = "() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
 FORBIDDEN = "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } })"
 
+SLOW_DATABASE = """
+  const open = IDBFactory.prototype.open;
+  IDBFactory.prototype.open = function (...args) {
+    const request = open.apply(this, args);
+    const set = (tell) => request.addEventListener('success', () => setTimeout(tell, 1800));
+    Object.defineProperty(request, 'onsuccess', { set });
+    return request;
+  };
+"""
+"""A browser on a busy machine."""
+
 
 def open_scripted(page: Page, server: ServerProcess) -> ScriptedServer:
     scripted = ScriptedServer(page)
@@ -32,6 +43,7 @@ def test_transcript_outlives_reload_closed_tab_and_clear(server: ServerProcess, 
         scripted.partial(4, 1, "half a")
         expect_texts(page, "Sentence 1.", "Sentence 2.", "Sentence 3.", "half a")
         assert page.evaluate(LEAVES_AT_ONCE)
+        page.add_init_script(SLOW_DATABASE)
         page.reload()
         expect_connection(page, "Ready")
         kept = ["Sentence 1.", "Sentence 2.", "Sentence 3.", "half a"]

@@ -11,8 +11,8 @@ const DATABASE = 'trio-stt';
 const ENTRIES = 'entries';
 const TRANSCRIPTS = 'transcripts';
 
-/** Longest wait for the database. Some browsers never answer, and the page must start all the same. */
-const OPEN_TIMEOUT_MS = 1500;
+/** Longest wait for the database. Some browsers never answer, and the page must start all the same; a busy machine is slow. */
+const OPEN_TIMEOUT_MS = 5000;
 
 /** Changes are collected for this long: live words change several times a second. */
 const WRITE_EVERY_MS = 400;
@@ -49,11 +49,11 @@ function openDatabase() {
 const keysOf = (transcript) => IDBKeyRange.bound([transcript], [transcript, []]);
 
 /** How long the page before a reload may take to give up its transcript; and any other page that was closed. */
-const RELOAD_WAIT_MS = 2000;
+const RELOAD_WAIT_MS = 5000;
 const CLOSED_WAIT_MS = 200;
 
 /**
- * Hold a transcript until the page is closed.
+ * Hold a transcript until the page is closed: the page after a reload must not wait until this one is removed from memory.
  *
  * @param {string} id
  * @param {number} waitMs for a page that is just being closed
@@ -64,7 +64,8 @@ function hold(id, waitMs) {
   return new Promise((resolve) => {
     const answer = navigator.locks.request(`${DATABASE}.${id}`, { signal: AbortSignal.timeout(waitMs) }, () => {
       resolve(true);
-      return new Promise(() => {});
+      // A page that the browser keeps (`persisted`) may be shown again, and holds its transcript meanwhile.
+      return new Promise((release) => addEventListener('pagehide', ({ persisted }) => persisted || release(null)));
     });
     answer.catch((error) => resolve(error.name !== 'TimeoutError'));
   });
@@ -116,6 +117,7 @@ export class TranscriptStore {
     this.#onFailure = onFailure;
     // The last moment at which a page may write; a phone ends a hidden page without telling it.
     addEventListener('pagehide', () => this.#write());
+    addEventListener('beforeunload', () => this.#write()); // earlier, so that the page after a reload surely finds the words
     document.addEventListener('visibilitychange', () => document.hidden && this.#write());
   }
 
