@@ -1,10 +1,14 @@
-"""The interface of the decoders of sound files."""
+"""The interface of the decoders of sound, without their libraries."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+OPUS_RATE_HZ = 48_000
+"""Sample rate of decoded Opus, whatever the rate of its source was (RFC 6716, section 2)."""
 
 
 class DamagedSound(Exception):  # noqa: N818 - a state; `reader` names the file
@@ -13,6 +17,14 @@ class DamagedSound(Exception):  # noqa: N818 - a state; `reader` names the file
 
 class NoAudioFound(DamagedSound):
     """The container is known, but holds no audio, or audio of an unknown codec."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoundBlock:
+    """Some mono audio: int16, shape (n,), and its sample rate, 8,000 to 192,000 Hz."""
+
+    samples: NDArray[np.int16]
+    rate_hz: int
 
 
 class Decoder(Protocol):

@@ -5,24 +5,19 @@ blocking: in a server, call it in a thread.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import av
-import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
-from numpy.typing import NDArray
 
 from trio_stt.dsp import SAMPLE_RATE_HZ
 from trio_stt.dsp.downmix import Downmixer
 from trio_stt.dsp.kernels import MAX_CHANNELS
 from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
-from trio_stt.sound.decoder import DamagedSound
+from trio_stt.sound.decoder import OPUS_RATE_HZ, DamagedSound, SoundBlock
 from trio_stt.sound.ffmpeg import CONTAINERS, reason_of
 
-OPUS_RATE_HZ = 48_000
-"""Sample rate of decoded Opus, whatever the rate of its source was (RFC 6716, section 2)."""
 _OPTIONS = {
     "format_whitelist": CONTAINERS,
     # Both at their least, so that the first words do not wait: a header tells all that is needed.
@@ -33,14 +28,6 @@ _BUFFER_BYTES = 4096
 """FFmpeg reads as much at a time, and takes less where less has arrived."""
 _MAX_EMPTY_BYTES = 4 << 20
 """Bytes without any audio in them after which a stream is given up: twice what the largest cover picture takes."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SoundBlock:
-    """Some mono audio: int16, shape (n,), and its sample rate, 8,000 to 192,000 Hz."""
-
-    samples: NDArray[np.int16]
-    rate_hz: int
 
 
 class _Pipe:

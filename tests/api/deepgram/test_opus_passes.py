@@ -9,7 +9,8 @@ from tests.contract.fixtures import composed
 from tests.lanes.fakes import FakeEngine
 from tests.support.in_process import serving
 from tests.support.raw_socket import BINARY, frame, handshake, raw_client
-from trio_stt.sound.live import OPUS_RATE_HZ, OpusPackets
+from trio_stt.sound.decoder import OPUS_RATE_HZ
+from trio_stt.sound.live import OpusPackets
 
 PACKETS = 500
 

@@ -13,7 +13,7 @@ from trio_stt.api.dialect import ClientAudio
 from trio_stt.dsp.kernels import MAX_CHANNELS, to_int16
 from trio_stt.dsp.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from trio_stt.protocol.packets import SampleFormat
-from trio_stt.sound.live import OPUS_RATE_HZ, OpusPackets
+from trio_stt.sound.decoder import OPUS_RATE_HZ
 
 _SAMPLE_BYTES = {Encoding.LINEAR16: 2, Encoding.LINEAR32: 4, Encoding.MULAW: 1, Encoding.ALAW: 1}
 _FORMATS = {Encoding.MULAW: SampleFormat.MULAW, Encoding.ALAW: SampleFormat.ALAW}
@@ -92,6 +92,9 @@ class OpusDecoder:
     rate_hz = OPUS_RATE_HZ
 
     def __init__(self) -> None:
+        # Imported here: FFmpeg takes 18 MB, and few servers get compressed sound.
+        from trio_stt.sound.live import OpusPackets  # noqa: PLC0415
+
         self._packets = OpusPackets()
 
     def decode(self, data: bytes) -> tuple[ClientAudio, int] | None:

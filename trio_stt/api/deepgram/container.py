@@ -17,8 +17,7 @@ from trio_stt.api.deepgram.options import Encoding
 from trio_stt.api.deepgram.translator import NO_SAMPLES, ListenTranslator
 from trio_stt.api.dialect import Frame, Wire
 from trio_stt.errors import CommandError
-from trio_stt.sound.decoder import DamagedSound
-from trio_stt.sound.live import SoundBlock, container_blocks
+from trio_stt.sound.decoder import DamagedSound, SoundBlock
 
 _BLOCK_S = 0.5
 """Audio is gathered up to this length, because each block costs a switch from the thread."""
@@ -189,6 +188,9 @@ class _ThreadedDecoder:
     # In the thread
 
     def _decode(self) -> None:
+        # Imported here: FFmpeg takes 18 MB, and few servers get compressed sound.
+        from trio_stt.sound.live import container_blocks  # noqa: PLC0415
+
         with suppress(*_GONE):
             length_s = 0.0
             for block in container_blocks(self._read):
