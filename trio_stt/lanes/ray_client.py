@@ -24,9 +24,14 @@ MINIMUM_RAY = (2, 59)
 """Oldest version of Ray whose client, tokens and errors were tried."""
 
 _CONNECT_TIMEOUT_S = 5.0
-_RECONNECT_GRACE_S = 10
-"""Seconds for which Ray Client tries to get a broken connection back, with all actors; its own 30 s are as long as the
-default deadline of a job."""
+_RECONNECT_GRACE_S = 1
+"""Seconds after which Ray Client gives up a broken connection, with all actors, once its attempt has failed. Its own
+30 s are as long as the default deadline of a job. An engine that starts elsewhere takes about as long as the attempt,
+so a longer one gains nothing: finals would wait for a head that is lost."""
+
+_ATTEMPT_S = 2
+"""Seconds that Ray Client waits for the head in its first attempt to connect, and in each to get a broken connection
+back. It looks at the time only after an attempt, so a lost head is noticed after these seconds."""
 
 _KEEPALIVE_MS = 10_000
 """Milliseconds after which a silent head is asked whether it lives, and within which it must answer. Ray's own 30 s and
@@ -34,8 +39,8 @@ _KEEPALIVE_MS = 10_000
 
 _ENVIRONMENT = {
     "RAY_CLIENT_RECONNECT_GRACE_PERIOD": str(_RECONNECT_GRACE_S),
-    "RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "5",
-    "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "5",  # three attempts: 15 s
+    "RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": str(_ATTEMPT_S),
+    "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "5",  # three attempts: 2, 5 and 5 s
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would copy the working folder to every node
     "RAY_USAGE_STATS_ENABLED": "0",
 }
