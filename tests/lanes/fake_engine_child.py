@@ -10,8 +10,12 @@ from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes import engine_child
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
 
-CRASH, EXIT, HANG, PRINT, PID = 1001, 1002, 1003, 1004, 1005
-"""Lengths of clips with which the engine crashes, ends the process, hangs, prints, or returns its process id."""
+CRASH, EXIT, HANG, PRINT, PID, GARBAGE = 1001, 1002, 1003, 1004, 1005, 1006
+"""Lengths of clips with which the engine crashes, ends the process, hangs, prints, returns its process id, or writes
+into the pipe of answers."""
+
+_PIPE = 99
+"""A second descriptor of that pipe."""
 
 
 class FakeEngine:
@@ -36,6 +40,8 @@ def _answer(length: int) -> str:
             os.write(1, b"printed by a native library\n")
         case _ if length == PID:
             return str(os.getpid())
+        case _ if length == GARBAGE:
+            os.write(_PIPE, b"Illegal instruction\n")
     return str(length)
 
 
@@ -53,5 +59,6 @@ def _load(config: EngineConfig) -> FakeEngine:
 
 
 if __name__ == "__main__":
+    os.dup2(1, _PIPE)
     sys.argv[1:] = ["WARNING", "console"]
     engine_child.main(_load)

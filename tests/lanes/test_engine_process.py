@@ -10,10 +10,11 @@ import psutil
 import pytest
 import trio
 
-from tests.lanes.fake_engine_child import CRASH, EXIT, HANG, PID, PRINT
+from tests.lanes.fake_engine_child import CRASH, EXIT, GARBAGE, HANG, PID, PRINT
 from tests.lanes.fakes import batch_of, final, limits
 from trio_stt.errors import EngineUnavailable, SettingError
-from trio_stt.lanes.engine_process import ChildProcess, EngineProcess
+from trio_stt.lanes.child_process import ChildProcess
+from trio_stt.lanes.engine_process import EngineProcess
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.lane import Lane
 
@@ -43,7 +44,10 @@ async def leave_in_a_hanging_call(executor: EngineProcess) -> None:
             scope.cancel()
 
 
-@pytest.mark.parametrize(("length", "how"), [(CRASH, "was ended by SIGSEGV"), (EXIT, "ended with status 3")])
+@pytest.mark.parametrize(
+    ("length", "how"),
+    [(CRASH, "was ended by SIGSEGV"), (EXIT, "ended with status 3"), (GARBAGE, "wrote no answer, but b'Ille'")],
+)
 async def test_process_that_ends_in_a_call_makes_the_engine_unavailable(length: int, how: str) -> None:
     executor = new_executor()
     await executor.start()
@@ -161,7 +165,7 @@ async def test_hanging_process_does_not_count_as_a_hanging_thread() -> None:
 def test_child_ends_when_its_server_is_killed() -> None:
     script = f"""
 import trio
-from trio_stt.lanes.engine_process import ChildProcess
+from trio_stt.lanes.child_process import ChildProcess
 async def main():
     child = await ChildProcess.start({COMMAND!r})
     print(child._process.pid, flush=True)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import trio
 
 from trio_stt.errors import ClusterUnavailable, EngineError, EngineUnavailable
@@ -17,13 +16,12 @@ from trio_stt.lanes.engine_messages import (
     HEADER,
     Answer,
     ClipSender,
-    Failed,
     Load,
-    Loaded,
     Transcribe,
-    Transcribed,
     decode_answer,
     encode,
+    engine_info,
+    transcripts,
 )
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.lanes.executor import EngineExecutor
@@ -133,21 +131,16 @@ class EngineActor:
                 f"no node of the Ray cluster had room for an engine ({requested}; see lane_resources) within"
                 f" {self._start_limit_s:g} s (lane_start_limit_s)"
             ) from TimeoutError("the actor is pending")
-        answer = await self._answer(lambda: Load(self._config))
-        if not isinstance(answer, Loaded):
-            raise _unexpected(answer)
+        info = engine_info(await self._answer(lambda: Load(self._config)))
         logger.info("%s lane: the engine runs on the node %s of the Ray cluster", self._name, host)
-        self._loaded, self._sender = True, ClipSender(streaming=answer.info.streaming)
-        return answer.info
+        self._loaded, self._sender = True, ClipSender(streaming=info.streaming)
+        return info
 
     async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         """Transcribe at least one clip in the actor, see `EngineExecutor.transcribe`."""
         if not self._loaded or self._closing:
             raise EngineUnavailable(f"the {self._name} lane has no engine")
-        answer = await self._answer(lambda: self._sender.message(batch))
-        if not isinstance(answer, Transcribed):
-            raise _unexpected(answer)
-        return list(answer.transcripts)
+        return transcripts(await self._answer(lambda: self._sender.message(batch)), len(batch))
 
     async def aclose(self, *, discard: bool = False) -> None:
         """Close the engine and end the actor, shielded from cancellation, up to the time limit.
@@ -202,17 +195,11 @@ class EngineActor:
         """What the engine answers.
 
         Raises:
-            EngineError: The answer is `Failed`, or there is none.
+            EngineError: There is no answer.
         """
         # On the link's thread, so that a call that was cancelled before its turn leaves the sender as it was.
         content = await self._call("answer", lambda: (encode(message()),))
-        try:
-            answer = decode_answer(content[HEADER.size :])
-        except (msgspec.MsgspecError, TypeError) as error:
-            raise EngineUnavailable("the engine's actor gave an answer that this version does not know") from error
-        if isinstance(answer, Failed):
-            raise answer.error()
-        return answer
+        return decode_answer(content[HEADER.size :])
 
     async def _call(self, method: str, arguments: Callable[[], tuple[bytes, ...]]) -> Any:
         """Call a method of `RemoteActor`, and wait for its result. When cancelled, leave the call to the actor."""
@@ -232,7 +219,3 @@ class EngineActor:
         if isinstance(results[0], EngineError):
             raise results[0]
         return results[0]
-
-
-def _unexpected(answer: Answer) -> EngineUnavailable:
-    return EngineUnavailable(f"the engine's actor gave an unexpected answer, {type(answer).__name__}")

@@ -142,8 +142,49 @@ def decode_request(content: bytes | bytearray) -> Load | Transcribe:
 
 
 def decode_answer(content: bytes | bytearray) -> Answer:
-    """Decode a message from the engine, without its header."""
-    return _answers.decode(content)
+    """Decode a message from the engine, without its header.
+
+    Raises:
+        EngineUnavailable: It is no answer, or one of another version.
+    """
+    try:
+        return _answers.decode(content)
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise EngineUnavailable("the engine gave an answer that this version does not know") from error
+
+
+def engine_info(answer: Answer) -> EngineInfo:
+    """What an engine is, by its answer to a `Load`.
+
+    Raises:
+        EngineError: The answer is `Failed`, or none to a `Load`.
+    """
+    if not isinstance(answer, Loaded):
+        raise _error_of(answer)
+    return answer.info
+
+
+def transcripts(answer: Answer, clips: int) -> list[Transcript]:
+    """The transcripts of a batch, by the answer to its `Transcribe`.
+
+    Args:
+        answer: Of the engine.
+        clips: Number of clips in the batch.
+
+    Raises:
+        EngineError: The answer is `Failed`, or none to this batch.
+    """
+    if not isinstance(answer, Transcribed):
+        raise _error_of(answer)
+    if len(answer.transcripts) != clips:
+        raise EngineUnavailable(f"the engine gave {len(answer.transcripts)} transcripts for {clips} clips")
+    return list(answer.transcripts)
+
+
+def _error_of(answer: Answer) -> EngineError:
+    if isinstance(answer, Failed):
+        return answer.error()
+    return EngineUnavailable(f"the engine gave an unexpected answer, {type(answer).__name__}")
 
 
 class ClipSender:

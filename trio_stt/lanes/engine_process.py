@@ -4,108 +4,37 @@ Owns the child and the connection to it. What happens in the child is in `engine
 """
 
 import logging
-import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from subprocess import PIPE
-from typing import Protocol
 
-import msgspec
 import trio
 
 from trio_stt.errors import EngineUnavailable
+from trio_stt.lanes.child_process import Child, ChildProcess
 from trio_stt.lanes.engine_messages import (
     HEADER,
     Answer,
     ClipSender,
     Failed,
     Load,
-    Loaded,
     Transcribe,
-    Transcribed,
     decode_answer,
     encode,
+    engine_info,
+    transcripts,
 )
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
 from trio_stt.lanes.executor import EngineExecutor
 
 logger = logging.getLogger(__name__)
 
-_READ_BYTES = 1 << 16
+_MAX_ANSWER_BYTES = 1 << 24
+"""Bytes of the longest answer that is read: a batch of transcripts with words has a few hundred kilobytes. A length
+above it was written by a native library, and waiting for its end would wait for ever."""
+
 _KILLED_TIMEOUT_S = 5.0
 """Seconds within which the system ends a killed process, unless a driver holds it."""
-
-
-class Child(Protocol):
-    """A started child process and the connection to it."""
-
-    async def send(self, message: bytes) -> None:
-        """Send all of it. Raises trio.BrokenResourceError if the child does not read any more."""
-
-    async def receive(self) -> bytes | bytearray:
-        """The next bytes; none when the child has ended."""
-
-    async def end_input(self) -> None:
-        """Tell the child that no more requests come."""
-
-    def kill(self) -> None:
-        """End the child at once. Does nothing if it has ended."""
-
-    async def wait(self) -> str:
-        """Wait for its end, and describe it."""
-
-
-class ChildProcess:
-    """`engine_child` in a process of its own. Implements `Child`."""
-
-    def __init__(self, process: trio.Process) -> None:
-        assert process.stdin is not None  # noqa: S101 - for the type checker: `start` asks for both
-        assert process.stdout is not None  # noqa: S101 - as above
-        self._process, self._requests, self._answers = process, process.stdin, process.stdout
-
-    @classmethod
-    async def start(cls, command: Sequence[str]) -> "ChildProcess":
-        """Start it.
-
-        Raises:
-            OSError: The system cannot.
-        """
-        # The child imports what this process would import. A session of its own keeps a terminal's Ctrl-C away from it.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        process = await trio.lowlevel.open_process(
-            command, stdin=PIPE, stdout=PIPE, env=environment, start_new_session=True
-        )
-        return cls(process)
-
-    async def send(self, message: bytes) -> None:
-        """See `Child.send`."""
-        await self._requests.send_all(message)
-
-    async def receive(self) -> bytes | bytearray:
-        """See `Child.receive`."""
-        return await self._answers.receive_some(_READ_BYTES)
-
-    async def end_input(self) -> None:
-        """See `Child.end_input`."""
-        await self._requests.aclose()
-
-    def kill(self) -> None:
-        """See `Child.kill`."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
-
-    async def wait(self) -> str:
-        """See `Child.wait`."""
-        status = await self._process.wait()
-        await self._requests.aclose()
-        await self._answers.aclose()
-        if status >= 0:
-            return f"ended with status {status}"
-        with suppress(ValueError):  # a real-time signal has no name
-            return f"was ended by {signal.Signals(-status).name}"
-        return f"was ended by signal {-status}"
 
 
 def engine_processes(
@@ -173,20 +102,15 @@ class EngineProcess:
         self._started = True
         # A task of the system's nursery: a cancelled caller must not leave half a message in the pipe.
         trio.lowlevel.spawn_system_task(self._run, name=f"engine process of the {self._name} lane")
-        answer = await self._call(lambda: Load(self._config))
-        if not isinstance(answer, Loaded):
-            raise EngineUnavailable(f"the engine's process gave no answer to its load, but {type(answer).__name__}")
-        self._loaded, self._sender = True, ClipSender(streaming=answer.info.streaming)
-        return answer.info
+        info = engine_info(await self._call(lambda: Load(self._config)))
+        self._loaded, self._sender = True, ClipSender(streaming=info.streaming)
+        return info
 
     async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         """Transcribe at least one clip in the child, see `EngineExecutor.transcribe`."""
         if not self._loaded or self._closing:
             raise EngineUnavailable(f"the {self._name} lane has no engine")
-        answer = await self._call(lambda: self._sender.message(batch))
-        if not isinstance(answer, Transcribed):
-            raise EngineUnavailable(f"the engine's process gave no transcripts, but {type(answer).__name__}")
-        return list(answer.transcripts)
+        return transcripts(await self._call(lambda: self._sender.message(batch)), len(batch))
 
     async def aclose(self, *, discard: bool = False) -> None:  # noqa: ARG002 - nothing is shared with other executors
         """Close the engine and end the child, shielded from cancellation, up to the time limit.
@@ -247,9 +171,14 @@ class EngineProcess:
                     self._current = None
                     del call  # it holds clips, which would stay in memory until the next call
                 await child.end_input()
-            except (trio.BrokenResourceError, trio.ClosedResourceError, msgspec.MsgspecError) as error:
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 logger.debug("%s lane: the engine's process does not answer", self._name, exc_info=error)
                 child.kill()
+            except EngineUnavailable as error:  # what it wrote is no answer, and nor would be what follows
+                child.kill()
+                await child.wait()
+                reason = f"{error}; the engine's process was killed"
+                return
             reason = f"the engine's process {await child.wait()}"
         except Exception:
             # An error of a system task would end the whole server.
@@ -276,11 +205,18 @@ class EngineProcess:
         """The next answer.
 
         Raises:
+            EngineUnavailable: The child wrote something else.
             trio.BrokenResourceError: The child ended instead.
         """
         header = await self._receive_exactly(child, HEADER.size)
         (length,) = HEADER.unpack(header)
-        return decode_answer(await self._receive_exactly(child, length))
+        if length > _MAX_ANSWER_BYTES:
+            raise EngineUnavailable(f"the engine's process wrote no answer, but {bytes(header)!r}")
+        answer = decode_answer(await self._receive_exactly(child, length))
+        if self._received:
+            # Taken for the next answer, it would give a transcript to the wrong session.
+            raise EngineUnavailable(f"the engine's process wrote {len(self._received)} bytes more than its answer")
+        return answer
 
     async def _receive_exactly(self, child: Child, length: int) -> bytearray:
         while len(self._received) < length:
@@ -308,16 +244,10 @@ class _Call:
             self._settled.set()
 
     async def wait(self) -> Answer:
-        """Wait for the answer. When cancelled, leave the call to the child.
-
-        Raises:
-            EngineError: The answer is `Failed`.
-        """
+        """Wait for the answer. When cancelled, leave the call to the child."""
         try:
             await self._settled.wait()
         finally:
             self.cancelled = True  # after an answer it means nothing
         assert self._answer is not None  # noqa: S101 - for the type checker: it was settled
-        if isinstance(self._answer, Failed):
-            raise self._answer.error()
         return self._answer
