@@ -10,7 +10,7 @@ from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes import engine_child
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
 
-CRASH, EXIT, HANG, PRINT, PID, GARBAGE = 1001, 1002, 1003, 1004, 1005, 1006
+CRASH, EXIT, HANG, PRINT, PID, NO_ANSWER = 1001, 1002, 1003, 1004, 1005, 1006
 """Lengths of clips with which the engine crashes, ends the process, hangs, prints, returns its process id, or writes
 into the pipe of answers."""
 
@@ -40,7 +40,7 @@ def _answer(length: int) -> str:
             os.write(1, b"printed by a native library\n")
         case _ if length == PID:
             return str(os.getpid())
-        case _ if length == GARBAGE:
+        case _ if length == NO_ANSWER:
             os.write(_PIPE, b"Illegal instruction\n")
     return str(length)
 

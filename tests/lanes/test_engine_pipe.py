@@ -84,7 +84,7 @@ async def test_what_is_no_answer_to_a_load_makes_the_engine_unavailable() -> Non
 ONE = encode(Transcribed((Transcript(text="1"),)))
 
 
-async def test_no_final_is_lost_by_garbage_by_half_an_answer_by_silence_or_by_failed_loads(
+async def test_broken_answers_and_failed_loads_lose_no_final(
     autojump_clock: trio.testing.MockClock,  # noqa: ARG001 - pauses and deadlines take no time
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import trio
 
-from tests.lanes.fake_engine_child import CRASH, EXIT, GARBAGE, HANG, PID, PRINT
+from tests.lanes.fake_engine_child import CRASH, EXIT, HANG, NO_ANSWER, PID, PRINT
 from tests.lanes.fakes import batch_of, final, limits
 from trio_stt.errors import EngineUnavailable, SettingError
 from trio_stt.lanes.child_process import ChildProcess
@@ -46,7 +46,7 @@ async def leave_in_a_hanging_call(executor: EngineProcess) -> None:
 
 @pytest.mark.parametrize(
     ("length", "how"),
-    [(CRASH, "was ended by SIGSEGV"), (EXIT, "ended with status 3"), (GARBAGE, "wrote no answer, but b'Ille'")],
+    [(CRASH, "was ended by SIGSEGV"), (EXIT, "ended with status 3"), (NO_ANSWER, "wrote no answer, but b'Ille'")],
 )
 async def test_process_that_ends_in_a_call_makes_the_engine_unavailable(length: int, how: str) -> None:
     executor = new_executor()
