@@ -1,5 +1,7 @@
 """The command `trio-stt plan`, with an engine whose times a test sets."""
 
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from tests.support.real import moonshine_asset
 from trio_stt.capacity.service_times import ServiceTimes
 from trio_stt.cli import main
 from trio_stt.cli import plan as plan_module
+from trio_stt.lanes.engines.base import EngineInfo
 
 
 @pytest.fixture
@@ -53,3 +56,23 @@ def test_file_without_figures_is_refused_in_one_line(
     assert main(["plan", "--bench", str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"--bench: {path} has no figures" in line
+
+
+def test_table_of_the_documentation_has_the_processes_that_the_command_calculates() -> None:
+    machine = plan_module._Machine(
+        cores=64,
+        workers=1,
+        engine=EngineInfo(engine="fake", model="fake", device="cpu"),
+        service=ServiceTimes(call_s=0.0, per_audio_s=0.0),
+        loop_s_per_audio_s=plan_module._usual_cost(0.3),
+    )
+    most = max(clients for clients in range(1, 1_000) if machine.carries_loop_of(clients))
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \| \d+ \| (\d+) \|", page, re.MULTILINE)
+    assert [row[0] for row in rows] == ["100", "1,000", "10,000"]
+    for talkers_text, processes, engines, cores, sessions in rows:
+        talkers = int(talkers_text.replace(",", ""))
+        assert int(processes) == math.ceil(talkers / most)
+        assert int(sessions) == math.ceil(talkers / int(processes))
+        assert int(cores) == math.ceil(int(engines) + talkers * plan_module._usual_cost(0.3))
+    assert f"talkers / {most}," in page

@@ -221,6 +221,10 @@ def test_server_without_address_or_ray_does_not_start(
             "same Ray and Python as this server: Version mismatch: The cluster was started with: Ray: 2.59.0",
         ),
         (RuntimeError("no\nidea"), "refused the connection: no"),
+        (
+            ConnectionAbortedError("Initialization failure from server:\nTraceback:\n  ...\nOSError: no certificate\n"),
+            "refused the connection: OSError: no certificate",
+        ),
     ],
 )
 def test_refused_connection_is_reported_in_one_line(error: Exception, message: str) -> None:

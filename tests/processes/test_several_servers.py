@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,8 +14,10 @@ import trio
 from trio_websocket import open_websocket
 
 from tests.support.client import SocketClient, connected, load_pcm
+from tests.support.keys import add_key
 from tests.support.real import moonshine_asset
-from tests.support.server import RunningServer, output_of_one_test, shared_server
+from tests.support.server import RunningServer, output_of_one_test, running_server, shared_server
+from trio_stt.access.keys import KeyScope
 
 SERVE = ["-m", "tests.support.spoken_server", "--port", "{port}", "--processes", "2"]
 LIMITS = ["--max-sessions", "8", "--max-connections-per-address", "40"]
@@ -50,12 +53,14 @@ async def fetch(server: RunningServer, path: str) -> Any:
 
 
 @asynccontextmanager
-async def client_of_another(server: RunningServer, than: int) -> AsyncIterator[SocketClient]:
+async def client_of_another(server: RunningServer, than: int, *, key: str | None = None) -> AsyncIterator[SocketClient]:
     """A client whose connection another process accepts."""
     async with AsyncExitStack() as stack:
         for _ in range(30):
             async with AsyncExitStack() as attempt:
                 client = await attempt.enter_async_context(connected(server))
+                if key is not None:
+                    await authorize(client, key)
                 await client.until("ready")
                 if process_of(client) != than:
                     stack.push_async_exit(attempt.pop_all().__aexit__)
@@ -73,6 +78,10 @@ async def until_answered(client: SocketClient) -> None:
 
 async def resume(client: SocketClient, token: str, seq: int) -> None:
     await client.socket.send_message(json.dumps({"type": "resume", "token": token, "seq": seq}))
+
+
+async def authorize(client: SocketClient, key: str) -> None:
+    await client.socket.send_message(json.dumps({"type": "auth", "key": key}))
 
 
 async def test_session_is_resumed_through_the_other_process_without_a_lost_word(server: RunningServer) -> None:
@@ -192,3 +201,28 @@ async def test_client_secret_is_valid_in_both(server: RunningServer) -> None:
         ) as socket:
             session = json.loads(await socket.get_message())["session"]
             assert session["audio"]["input"]["turn_detection"] is None, "as the secret says"
+
+
+async def test_key_is_checked_before_a_resume_through_the_other_process(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    owner_key, other_key = add_key(keys, KeyScope.TALK), add_key(keys, KeyScope.TALK)
+    async with running_server([*SERVE, "--keys-file", str(keys)]) as server:
+        await until_all_ready(server)
+        async with connected(server) as owner:
+            await authorize(owner, owner_key)
+            hello = await owner.until("hello")
+            await owner.until("ready")
+            for key in (None, "tstt_00000000_wrong"):
+                for _ in range(6):  # so that both processes refuse one
+                    async with connected(server) as stranger:
+                        if key is not None:
+                            await authorize(stranger, key)
+                        await resume(stranger, hello["resumeToken"], 0)
+                        await stranger.until_closed()
+                        assert stranger.close_code == 1008
+                        assert not stranger.of("resumed")
+            async with client_of_another(server, process_of(owner), key=other_key) as other:
+                await resume(other, hello["resumeToken"] + "x", 0)
+                assert "no such session" in (await other.until("error"))["message"]
+            await owner.command("ping")
+            await owner.until("pong")

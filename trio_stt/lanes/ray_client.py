@@ -261,7 +261,10 @@ class RayClient:
             )
         if "ersion mismatch" in text or "was started with" in text:
             return f"the Ray cluster at {self.address} needs the same Ray and Python as this server: {text}"
-        return f"the Ray cluster at {self.address} refused the connection: {first_line(error)}"
+        # A failure on the server's side has a traceback below it, whose last line is the reason.
+        lines = str(error).strip().splitlines()
+        reason = lines[-1].strip() if "nitialization failure" in text else first_line(error)
+        return f"the Ray cluster at {self.address} refused the connection: {reason}"
 
     def _result(self, future: Any) -> Any:
         error = future.exception()

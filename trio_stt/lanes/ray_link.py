@@ -5,6 +5,7 @@ as long as the process. It connects when an executor first needs the cluster, an
 """
 
 import contextlib
+import contextvars
 import logging
 import threading
 import time
@@ -92,7 +93,9 @@ class RayLink:
 
     def _put(self, call: ThreadCall[Any]) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="trio-stt-ray", daemon=True)
+            # With the context, log lines of the thread name the process, where a server has several.
+            context = contextvars.copy_context()
+            self._thread = threading.Thread(target=context.run, args=(self._main,), name="trio-stt-ray", daemon=True)
             self._thread.start()
         self._calls.put((trio.lowlevel.current_trio_token(), call))
 
