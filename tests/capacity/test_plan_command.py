@@ -66,13 +66,13 @@ def test_table_of_the_documentation_has_the_processes_that_the_command_calculate
         service=ServiceTimes(call_s=0.0, per_audio_s=0.0),
         loop_s_per_audio_s=plan_module._usual_cost(0.3),
     )
-    most = max(clients for clients in range(1, 1_000) if machine.carries_loop_of(clients))
+    most = max(filter(machine.carries_loop_of, range(1, 1_000)))
     page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \| \d+ \| (\d+) \|", page, re.MULTILINE)
     assert [row[0] for row in rows] == ["100", "1,000", "10,000"]
-    for talkers_text, processes, engines, cores, sessions in rows:
-        talkers = int(talkers_text.replace(",", ""))
-        assert int(processes) == math.ceil(talkers / most)
-        assert int(sessions) == math.ceil(talkers / int(processes))
-        assert int(cores) == math.ceil(int(engines) + talkers * plan_module._usual_cost(0.3))
+    for number, processes, engines, cores, sessions in rows:
+        clients = int(number.replace(",", ""))
+        assert int(processes) == math.ceil(clients / most)
+        assert int(sessions) == math.ceil(clients / int(processes))
+        assert int(cores) == math.ceil(int(engines) + clients * plan_module._usual_cost(0.3))
     assert f"talkers / {most}," in page

@@ -214,13 +214,13 @@ async def test_key_is_checked_before_a_resume_through_the_other_process(tmp_path
             await owner.until("ready")
             for key in (None, "tstt_00000000_wrong"):
                 for _ in range(6):  # so that both processes refuse one
-                    async with connected(server) as stranger:
+                    async with connected(server) as refused:
                         if key is not None:
-                            await authorize(stranger, key)
-                        await resume(stranger, hello["resumeToken"], 0)
-                        await stranger.until_closed()
-                        assert stranger.close_code == 1008
-                        assert not stranger.of("resumed")
+                            await authorize(refused, key)
+                        await resume(refused, hello["resumeToken"], 0)
+                        await refused.until_closed()
+                        assert refused.close_code == 1008
+                        assert not refused.of("resumed")
             async with client_of_another(server, process_of(owner), key=other_key) as other:
                 await resume(other, hello["resumeToken"] + "x", 0)
                 assert "no such session" in (await other.until("error"))["message"]
