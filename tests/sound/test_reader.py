@@ -187,6 +187,30 @@ def test_truncated_file_gives_all_audio_once_and_a_fault(
     assert_same_sound(samples[: -RATE_HZ // 4], whole[: samples.size - RATE_HZ // 4], closeness=0.99)
 
 
+def id3(content: bytes) -> bytes:
+    return b"ID3\x04\x00\x00" + bytes((len(content) >> shift) & 0x7F for shift in (21, 14, 7, 0)) + content
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        pytest.param(b"", id="none"),
+        pytest.param(id3(b"TSSE\x00\x00\x00\x02\x00\x00\x00a"), id="ID3"),
+        pytest.param(b"TAG" + bytes(125) + id3(bytes(60_000)), id="ID3v1 and padding"),
+        pytest.param(id3(np.random.default_rng(1).bytes(60_000)), id="a picture"),
+        pytest.param(b"APETAGEX" + struct.pack("<6I", 2000, 32, 0, 0, 0, 0) + b"TAG" + bytes(125), id="APE"),
+    ],
+)
+def test_mp3_files_that_were_appended_to_each_other_are_read_to_the_end(tmp_path: Path, tags: bytes) -> None:
+    path = encode(tmp_path / "a.mp3", SWEEP, codec="libmp3lame")
+    content = path.read_bytes()
+    frames = content[content.find(b"\xff\xf3") :]
+    path.write_bytes(content + tags + frames)
+    samples, rate_hz, fault = read(path)
+    assert not fault
+    assert samples.size / rate_hz == pytest.approx(8.0, abs=0.3)
+
+
 def test_mp3_without_a_header_is_read_to_its_end(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp3", SWEEP, codec="libmp3lame")
     content = path.read_bytes()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from trio_stt.errors import first_line
 from trio_stt.sound.decoder import DamagedSound, NoAudioFound
+from trio_stt.sound.tags import tag_bytes
 
 CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,g722,g726,gsm,loas,matroska,mov,mp3,mpeg,mpegts,"
@@ -136,9 +137,15 @@ class FFmpegDecoder:
 
     def _decoded(self) -> Iterator[AudioFrame | None]:
         """The frames that can be decoded, and None at the end; the first fault is noted."""
+        tag_end = 0
         for packet in self._container.demux(self._stream):
             if packet.size:
                 self._last_sizes.append(packet.size)
+            position = packet.pos or 0
+            if position >= tag_end:
+                tag_end = position + tag_bytes(bytes(packet)) if packet.size else 0
+            if position < tag_end:  # files that were appended to each other have tags between their frames
+                continue
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
@@ -219,10 +226,7 @@ def _ends_within_a_page(source: BinaryIO) -> bool:
 
 def _stated_mp3_frames(source: BinaryIO) -> int | None:
     """The number of frames that an MP3 states in a Xing header, as variable bit rates need it, without that one."""
-    head = _read_at(source, 0, 10)
-    # The size in a tag has seven bits to a byte.
-    tag_bytes = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)) + 10
-    first = _read_at(source, tag_bytes if head.startswith(b"ID3") else 0, 256)
+    first = _read_at(source, tag_bytes(_read_at(source, 0, 10)), 256)
     at = max(first.find(b"Xing"), first.find(b"Info"))
     has_frames = at >= 0 and len(first) >= at + 12 and first[at + 7] & 1
     return int.from_bytes(first[at + 8 : at + 12]) if has_frames else None
