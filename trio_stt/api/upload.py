@@ -1,7 +1,8 @@
 """An upload: its body is streamed to a temporary file, decoded in a thread and transcribed in a session of its own.
 
-It owns the limits of a body, and what the failures of a transcription are to the client. A route gives it the decoder
-of its form and the settings that its client chose. A client that disconnects ends the transcription.
+It owns the place of an upload among the sessions, and what the failures of a transcription are to the client. A route
+gives it the decoder of its form and the settings that its client chose. A client that disconnects ends the
+transcription.
 """
 
 import logging
@@ -21,6 +22,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from trio_stt.access.client_identity import client_identity
 from trio_stt.api.request_error import RequestError
 from trio_stt.api.request_language import choose_language
+from trio_stt.api.upload_body import store_body
 from trio_stt.errors import AudioFileError, ServerClosing, ServerFull
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.engines.language_support import UNKNOWN_LANGUAGES
@@ -40,14 +42,8 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_MAX_UPLOAD_S = 600.0
-"""Seconds in which the whole body must arrive: the largest one at 350 kbit/s."""
-_MAX_PAUSE_S = 30.0
-"""Seconds without a byte of the body: a stalled client keeps a place that others need; no network pauses for longer."""
 _MAX_DISCARD_S = 5.0
 """Seconds for which the rest of the body of a refused request is read."""
-_WRITE_BYTES = 1 << 18
-"""Bytes of the sound that are written at once, in a thread, because a disk may block."""
 _RETRY = {"retry-after": "1"}
 _NAME = "file"
 """The name of the sound in messages. The client's file name is not used for anything."""
@@ -107,7 +103,7 @@ async def receive_sound(
     settings = server_state.settings
     source = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - closed with the sound
     try:
-        await _store(source, feed, settings.max_upload_bytes)
+        await store_body(source, feed, settings.max_upload_bytes)
         finished = finish()
         opening = partial(read, source, name=_NAME, max_length_s=settings.max_upload_seconds, is_copy=True)
         return finished, await decode_in_thread(_NAME, opening)
@@ -116,46 +112,6 @@ async def receive_sound(
     except BaseException:
         source.close()
         raise
-
-
-async def _store(source: BinaryIO, feed: Callable[[bytes], bytes], max_bytes: int) -> None:
-    """Write the sound of the current request to a file."""
-    too_large = RequestError(413, f"the body is larger than {max_bytes} bytes (max_upload_bytes)", param="file")
-    received_bytes, pending = 0, bytearray()
-    end_s = trio.current_time() + _MAX_UPLOAD_S
-    try:
-        while part := await _next_part(end_s):
-            received_bytes += len(part)
-            if received_bytes > max_bytes:
-                raise too_large
-            pending += feed(part)
-            if len(pending) >= _WRITE_BYTES:
-                await trio.to_thread.run_sync(_write, source, bytes(pending))
-                pending.clear()
-    except RequestEntityTooLarge:  # Quart's, by the header Content-Length
-        raise too_large from None
-    await trio.to_thread.run_sync(_write, source, bytes(pending))
-
-
-async def _next_part(end_s: float) -> bytes:
-    """The next bytes of the body of the current request, empty at its end; raises RequestError if none come in time."""
-    with trio.move_on_at(min(end_s, trio.current_time() + _MAX_PAUSE_S)):
-        return await anext(aiter(request.body), b"")
-    raise RequestError(408, f"the body took more than {_MAX_UPLOAD_S:g} s, or stopped for {_MAX_PAUSE_S:g} s")
-
-
-def _write(source: BinaryIO, data: bytes) -> None:
-    """Write all of it: one call on an unbuffered file may write less, on a full disk above all.
-
-    Raises:
-        RequestError: It cannot be written.
-    """
-    left = memoryview(data)
-    try:
-        while left:
-            left = left[source.write(left) :]
-    except OSError as error:
-        raise RequestError(507, f"the sound cannot be stored: {error.strerror or error}") from None
 
 
 async def prepare_upload(

@@ -24,7 +24,7 @@ from tests.support.keyed_server import rig
 from tests.support.real import moonshine_asset
 from tests.support.sound_files import encode, sweep
 from tests.support.wer import word_error_rate
-from trio_stt.api import upload
+from trio_stt.api import upload_body
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ async def test_client_that_disconnects_leaves_nothing(
 async def test_body_that_stops_is_refused_and_gives_its_place_back(
     monkeypatch: pytest.MonkeyPatch, *, chunked: bool
 ) -> None:
-    monkeypatch.setattr(upload, "_MAX_PAUSE_S", 0.1)
+    monkeypatch.setattr(upload_body, "_STRETCH_S", 0.1)
     server_state = composed(monkeypatch, FakeEngine(), max_sessions=1)
     length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000"
     request = (
