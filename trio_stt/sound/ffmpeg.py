@@ -36,6 +36,8 @@ which says nothing about the end."""
 _CONSTANT_RATE = frozenset({"mp3", "ac3", "eac3", "dts"})
 """Streams of frames whose decoders take a part of the last one for a whole one. Where they state no number of frames,
 their bit rate is constant."""
+_TAGGED = frozenset({"mp3", "aac"})
+"""Containers that are only frames, between which tags may stand."""
 _PADDING_BYTES = 2
 """Frames of a constant bit rate differ by this at most."""
 _BLOCK_S = 0.5
@@ -137,15 +139,16 @@ class FFmpegDecoder:
 
     def _decoded(self) -> Iterator[AudioFrame | None]:
         """The frames that can be decoded, and None at the end; the first fault is noted."""
-        tag_end = 0
+        # Elsewhere, packets are exactly what the container says, and may begin with any bytes.
+        has_tags, tag_end = self._container.format.name in _TAGGED, 0
         for packet in self._container.demux(self._stream):
             if packet.size:
                 self._last_sizes.append(packet.size)
-            position = packet.pos or 0
-            if position >= tag_end:
-                tag_end = position + tag_bytes(bytes(packet)) if packet.size else 0
-            if position < tag_end:  # files that were appended to each other have tags between their frames
-                continue
+            if has_tags and packet.size and packet.pos is not None:
+                if packet.pos >= tag_end:
+                    tag_end = packet.pos + tag_bytes(bytes(packet))
+                if packet.pos < tag_end:  # files that were appended to each other have tags between their frames
+                    continue
             try:
                 yield from packet.decode()
             except av.FFmpegError as error:
