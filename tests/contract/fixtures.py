@@ -18,8 +18,8 @@ from tests.support.real import moonshine_asset
 from tests.support.speech import read_16k
 from trio_stt.dsp import SAMPLE_RATE_HZ, kernels
 from trio_stt.lanes.engines import registry
+from trio_stt.protocol.config_reports import ConfigUpdateReport
 from trio_stt.protocol.packets import build_packet
-from trio_stt.protocol.reports import ConfigUpdateReport
 from trio_stt.server.build import build_server
 from trio_stt.server.server_state import ServerState
 from trio_stt.settings import load_settings

@@ -2,22 +2,24 @@
 
 from typing import Any
 
-from trio_stt.protocol.reports import (
+from trio_stt.protocol.config_reports import (
     AppliedSetting,
-    ByKind,
-    Capabilities,
     ConfigReport,
     ConfigUpdateReport,
+    RejectedSetting,
+    SettingSchema,
+)
+from trio_stt.protocol.reports import (
+    ByKind,
+    Capabilities,
     HealthReport,
     Limits,
     MetricsReport,
     QueuedJobs,
     QueueReport,
-    RejectedSetting,
     Report,
     SchedulerReport,
     SessionReport,
-    SettingSchema,
     StartupError,
     Statistics,
     WorkerReport,

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from tests.protocol import goldens
 from trio_stt.api import subtitles, websocket_admission
 from trio_stt.api.realtimestt import route
-from trio_stt.protocol import commands, events, packets, reports, segment
+from trio_stt.protocol import commands, config_reports, events, packets, reports, segment
 from trio_stt.settings import RuntimeClass, declarations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
@@ -25,13 +25,13 @@ OBJECTS: dict[str, type[msgspec.Struct]] = {
     "The pieces objects": segment.Piece,
     "GET /health": reports.HealthReport,
     "GET /health/live and /health/ready": reports.ProbeReport,
-    "GET /api/config": reports.ConfigReport,
+    "GET /api/config": config_reports.ConfigReport,
     "GET /api/history": reports.HistoryReport,
     "The dialect object": reports.DialectReport,
     "POST /api/subtitles": subtitles.SubtitleRequest,
     "The subtitle segment object": subtitles.SubtitleSegment,
-    "The setting schema object": reports.SettingSchema,
-    "PATCH /api/config": reports.ConfigUpdateReport,
+    "The setting schema object": config_reports.SettingSchema,
+    "PATCH /api/config": config_reports.ConfigUpdateReport,
     "GET /api/metrics": reports.MetricsReport,
     "The scheduler object": reports.SchedulerReport,
     "The queue object": reports.QueueReport,

@@ -15,14 +15,8 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from trio_stt.protocol.reports import (
-    ConfigUpdateReport,
-    HealthReport,
-    HistoryReport,
-    MetricsReport,
-    Report,
-    encode_report,
-)
+from trio_stt.protocol.config_reports import ConfigUpdateReport
+from trio_stt.protocol.reports import HealthReport, HistoryReport, MetricsReport, Report, encode_report
 from trio_stt.server.history import ServerHistory
 from trio_stt.server.merged_reports import merged_health, merged_history, merged_metrics
 from trio_stt.server.prometheus import PrometheusExposition

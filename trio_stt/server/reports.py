@@ -10,15 +10,12 @@ from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.engines.registry import engine_names
 from trio_stt.lanes.lane_state import LaneStatistics
 from trio_stt.lanes.scheduler import LanesStatistics
+from trio_stt.protocol.config_reports import AppliedSetting, ConfigReport, ConfigUpdateReport, RejectedSetting
 from trio_stt.protocol.reports import (
-    AppliedSetting,
     Capabilities,
-    ConfigReport,
-    ConfigUpdateReport,
     Limits,
     QueuedJobs,
     QueueReport,
-    RejectedSetting,
     SchedulerReport,
     Statistics,
     WorkerReport,

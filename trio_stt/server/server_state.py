@@ -17,14 +17,8 @@ from trio_stt.lanes.scheduler import Lanes
 from trio_stt.metrics import Latencies
 from trio_stt.processes.counts import SINGLE_PROCESS, Count, ProcessCounts
 from trio_stt.processes.peers import NO_PEERS, Peers
-from trio_stt.protocol.reports import (
-    ConfigReport,
-    ConfigUpdateReport,
-    HealthReport,
-    Limits,
-    MetricsReport,
-    StartupError,
-)
+from trio_stt.protocol.config_reports import ConfigReport, ConfigUpdateReport
+from trio_stt.protocol.reports import HealthReport, Limits, MetricsReport, StartupError
 from trio_stt.server import reports
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.session_registry import SessionRegistry

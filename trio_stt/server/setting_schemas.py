@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, Literal
 
-from trio_stt.protocol.reports import SettingSchema
+from trio_stt.protocol.config_reports import SettingSchema
 from trio_stt.settings import Declaration, declarations
 from trio_stt.settings.labels import label_of
 

@@ -28,18 +28,10 @@ from trio_stt.api.openapi.requests import (
 )
 from trio_stt.api.subtitles import SubtitleRequest
 from trio_stt.api.whisper.asr_answers import AsrTranscript, DetectedLanguage
+from trio_stt.protocol.config_reports import ConfigReport, ConfigUpdateReport, InvalidBody, InvalidSettings
 from trio_stt.protocol.deepgram_errors import LISTEN_PATH
 from trio_stt.protocol.openai_errors import PlainError
-from trio_stt.protocol.reports import (
-    ConfigReport,
-    ConfigUpdateReport,
-    HealthReport,
-    HistoryReport,
-    InvalidBody,
-    InvalidSettings,
-    MetricsReport,
-    ProbeReport,
-)
+from trio_stt.protocol.reports import HealthReport, HistoryReport, MetricsReport, ProbeReport
 
 Content = Mapping[str, tuple[Any, ...]]
 """The types of a body by media type; several are alternatives."""
