@@ -1,11 +1,11 @@
 """A lane: a fair queue of jobs, and the workers that run them in batches, each on an engine of its own.
 
-From `submit` a job goes to a worker, from there to its executor, and to the engine. Owns the tickets of queued jobs.
-It knows neither sockets nor settings, nor what a session does with a transcript. Text of transcripts is never logged.
+From `submit` a job goes to the waiting jobs, to a worker, to its executor, and to the engine. Owns the tasks that wait:
+idle workers, and sessions that wait for room or for an idle engine. It knows neither sockets nor settings, nor what a
+session does with a transcript. Text of transcripts is never logged.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import EngineInfo
 from trio_stt.lanes.executor import EngineExecutor
-from trio_stt.lanes.fair_queue import FairQueue, QueueLimits
-from trio_stt.lanes.job import Job, JobKind, Ticket, TicketState
+from trio_stt.lanes.fair_queue import QueueLimits
+from trio_stt.lanes.job import Job, JobKind, Ticket
 from trio_stt.lanes.lane_health import LaneHealth
 from trio_stt.lanes.lane_state import LaneName, LaneState, LaneStatistics
 from trio_stt.lanes.partial_policy import PartialPolicy
+from trio_stt.lanes.waiting_jobs import WaitingJobs
 from trio_stt.lanes.work_meter import WorkMeter
 from trio_stt.lanes.worker import Worker
 from trio_stt.lanes.worker_pool import WorkerPool
@@ -72,10 +73,7 @@ class Lane:
         notice: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._name = name
-        self._queue = FairQueue(name, limits)
-        self._tickets: dict[Job, Ticket] = {}  # of the queued jobs
-        self._retry_queue: deque[Ticket] = deque()  # finals whose engine was lost
-        self._batch_size = batch_size
+        self._waiting = WaitingJobs(name, limits=limits, batch_size=batch_size, on_left=self._make_room)
         self._partial_policy = PartialPolicy(threshold_s=degradation_threshold_s, workers=workers)
         self._meter = WorkMeter(workers=workers)
         self._health = LaneHealth(
@@ -97,7 +95,7 @@ class Lane:
             ),
             least=workers,
             most=max(workers, most_workers),
-            queue_delay_s=self._queue_delay_s,
+            queue_delay_s=self._waiting.longest_delay_s,
             health=self._health,
             meter=self._meter,
             partial_policy=self._partial_policy,
@@ -163,7 +161,7 @@ class Lane:
             healthy=self.error is None,
             error=self.error,
             engines=replace(self._health.statistics(), notice=self._notice()),
-            queue=self._queue.statistics(),
+            queue=self._waiting.statistics(),
             work=self._meter.statistics(trio.current_time()),
         )
 
@@ -203,18 +201,13 @@ class Lane:
             JobRefused: A limit is reached, or the lane is closed; the message says which limit, and its value.
             ValueError: The same job is queued already.
         """
-        ticket = Ticket(job, submitted_s=trio.current_time(), withdraw=self._withdraw)
+        ticket = Ticket(job, submitted_s=trio.current_time(), withdraw=self._waiting.withdraw)
         if self.state is LaneState.FAILED:
             self._fail_unserved(ticket)
             return ticket
         if not job.from_file:
             self._live_job_s = ticket.submitted_s
-        replaced = self._queue.enqueue(job)
-        if replaced is not None:
-            older = self._tickets.pop(replaced)
-            ticket.submitted_s = older.submitted_s  # the delay counts from the first version
-            older.drop("coalesced")
-        self._tickets[job] = ticket
+        self._waiting.enqueue(ticket)
         self._idle_workers.unpark()
         self._delay_observers.unpark_all()
         return ticket
@@ -225,12 +218,7 @@ class Lane:
         Returns:
             Number of jobs that this ended.
         """
-        queued = [self._tickets.pop(job) for job in self._queue.cancel(session_id)]
-        for ticket in queued:
-            ticket.drop("cancelled")
-        self._make_room(len(queued))
-        ended = len(queued) + self._pool.cancel_session(session_id)
-        return ended + sum(ticket.cancel() for ticket in self._retry_queue if ticket.job.session_id == session_id)
+        return self._waiting.cancel_session(session_id) + self._pool.cancel_session(session_id)
 
     async def wait_room(self) -> None:
         """Wait until a queued job leaves, or the lane stops accepting; a refused job may then be submitted again."""
@@ -255,25 +243,8 @@ class Lane:
         return batch
 
     def _take_batch(self, max_batch: int) -> list[Ticket]:
-        while self._retry_queue:
-            retried = self._retry_queue.popleft()
-            if retried.state is TicketState.RUNNING:  # otherwise it was cancelled meanwhile
-                return [retried]
-        now_s, queued = trio.current_time(), len(self._queue)
-        batch: list[Ticket] = []
-        size = 1  # until the kind of the first job is known, which decides the batch size
-        while len(batch) < size:
-            dequeued = self._queue.dequeue(
-                now_s, hints=batch[0].job.hints if batch else None, files=self._takes_files(now_s)
-            )
-            for job in dequeued.stale:
-                self._tickets.pop(job).drop("stale")
-            if dequeued.job is None:
-                break
-            batch.append(self._tickets.pop(dequeued.job))
-            size = min(max_batch, self._batch_size(batch[0].job.kind))
-        self._make_room(queued - len(self._queue))
-        return batch
+        now_s = trio.current_time()
+        return self._waiting.take_batch(now_s, max_batch, files=self._takes_files(now_s))
 
     def _takes_files(self, now_s: float) -> bool:
         """Whether a worker that has nothing to do may transcribe a file.
@@ -285,36 +256,23 @@ class Lane:
         return is_quiet or len(self._idle_workers) > 0 or self._pool.serving <= 1
 
     def _requeue(self, ticket: Ticket) -> None:
-        self._retry_queue.append(ticket)
+        self._waiting.requeue(ticket)
         self._idle_workers.unpark()
 
-    def _withdraw(self, job: Job) -> None:
-        """Take a queued job out, whose ticket is cancelled."""
-        self._queue.remove(job)
-        del self._tickets[job]
-        self._make_room()
-
-    def _make_room(self, jobs: int = 1) -> None:
+    def _make_room(self, jobs: int) -> None:
         """Wake one task that waits for room for each job that left the queue."""
-        if self.accepting and len(self._queue):
+        if self.accepting and len(self._waiting):
             self._room_waiters.unpark(count=jobs)
         else:  # no further job will leave and wake the rest
             self._room_waiters.unpark_all()
 
     def _fail_queued_jobs(self) -> None:
-        for ticket in self._take_all():
+        for ticket in self._waiting.take_all():
             self._fail_unserved(ticket)
-        self._make_room()
 
     def _fail_unserved(self, ticket: Ticket) -> None:
         self._meter.count_unserved()
         ticket.fail(EngineUnavailable(f"the {self._name} lane has no engine: {self.error}"))
-
-    def _take_all(self) -> list[Ticket]:
-        """Take out all tickets that wait for an engine."""
-        waiting = [*self._retry_queue, *(self._tickets.pop(job) for job in self._queue.clear())]
-        self._retry_queue.clear()
-        return [ticket for ticket in waiting if ticket.state in (TicketState.QUEUED, TicketState.RUNNING)]
 
     async def _observe_delay(self) -> None:
         """Show the policy how long the oldest queued job has waited, until cancelled.
@@ -323,18 +281,13 @@ class Lane:
         """
         while True:
             now_s = trio.current_time()
-            self._partial_policy.observe_delay(now_s, self._queue_delay_s(now_s))
-            if self._tickets or self._partial_policy.any_degraded:
+            self._partial_policy.observe_delay(now_s, self._waiting.longest_delay_s(now_s))
+            if len(self._waiting) or self._partial_policy.any_degraded:
                 await trio.sleep(DELAY_CHECK_INTERVAL_S)
             else:
                 await self._delay_observers.park()
 
-    def _queue_delay_s(self, now_s: float) -> float:
-        return now_s - min((ticket.submitted_s for ticket in self._tickets.values()), default=now_s)
-
     def _close(self) -> None:
         self._health.close()
-        for ticket in self._take_all():
+        for ticket in self._waiting.close():
             ticket.drop("closed")
-        self._queue.close()
-        self._make_room()

@@ -1,6 +1,7 @@
 """Reports: frozen bodies of `/health`, `/api/metrics` and `/api/history`, and the parts that events share with them.
 
-Those of `/api/config` are in `config_reports`. See docs/protocol.md, HTTP routes. Fields marked "Added" are not in RealtimeSTT's protocol.
+Those of `/api/config` are in `config_reports`. See docs/protocol.md, HTTP routes. Fields marked "Added" are not in
+RealtimeSTT's protocol.
 """
 
 from typing import Literal, Self
