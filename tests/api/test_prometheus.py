@@ -63,8 +63,7 @@ async def test_counts_outlast_their_sessions() -> None:
 @virtual_time
 async def test_delays_of_live_words_are_counted() -> None:
     async with server_fixture(inference_s=lambda _: 0.05, answer=lengths) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 2.0)
         client.pause(1.0)
         await client.settled()

@@ -27,8 +27,7 @@ def entries(client: Client, event: str) -> list[Timeline]:
 @virtual_time
 async def test_overlapping_utterances_have_their_own_ids_and_times() -> None:
     async with server_fixture(inference_s=lambda _: 3.2) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for level in (1111, 2222, 3333):
             await talk(client, level, 1.0)
             await talk(client, 0, PAUSE_S)
@@ -77,8 +76,7 @@ async def test_voice_and_silence_are_published_for_accepted_speech_only() -> Non
 @virtual_time
 async def test_status_after_a_final_is_that_of_the_next_utterance() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         client.say(2222, 0.5)
@@ -95,8 +93,7 @@ async def test_status_after_a_final_is_that_of_the_next_utterance() -> None:
 async def test_pre_roll_is_reported_with_its_real_length(before_s: float, included_s: float) -> None:
     recording = RecordingAnswer()
     async with server_fixture(answer=recording) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(900, before_s)
         client.say(1111, 1.0)
         client.command("stop")
@@ -144,8 +141,7 @@ async def test_late_partial_is_not_shown_under_the_next_utterance() -> None:
     async with server_fixture(
         inference_s=lambda _: 0.9, answer=recording, early_transcription_on_silence=0.0
     ) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for level in (1111, 2222, 3333):
             await talk(client, level, 2.0)
             await talk(client, 0, 0.6)
@@ -168,8 +164,7 @@ async def test_stable_text_keeps_spaces_punctuation_and_folding_characters() -> 
         return [Transcript(text=" ".join(words[: max(1, round(clip.size / 16_000 * 2))])) for clip in batch]
 
     async with server_fixture(inference_s=lambda _: 0.1, answer=answer, realtime_processing_pause=0.1) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 12.0)
         client.pause(PAUSE_S)
         final = await client.until(Final)
@@ -184,8 +179,7 @@ async def test_stable_text_keeps_spaces_punctuation_and_folding_characters() -> 
 @virtual_time
 async def test_every_wake_word_timeout_is_followed_by_a_wait() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_timeout=2.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for cycle in range(2):
             client.say(WAKE, 0.032)
             if cycle == 0:

@@ -87,8 +87,7 @@ async def test_session_uses_no_files_threads_network_or_sleep(
         _recorded = audit_events
         try:
             for _ in range(5):
-                client = await server.connect()
-                client.command("start")
+                client = await server.streaming_client()
                 send(client, spoken)
                 client.command("stop")
                 await client.until(Final)
@@ -104,8 +103,7 @@ async def test_session_uses_no_files_threads_network_or_sleep(
 @virtual_time
 async def test_invalid_sample_rate_is_refused_before_processing() -> None:
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await client.settled()
         pcm = bytes(524_288)
         hostile = [build_packet(pcm, rate_hz=rate_hz) for rate_hz in (1, 999_983, 7_999, 192_001, 10**4000)]
@@ -133,8 +131,7 @@ async def test_long_packet_is_processed_in_steps_of_100_ms_of_audio() -> None:
             return super().detect(window, speaking=speaking)
 
     async with server_fixture(detector=Counting) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         await client.settled()
         client.raw(build_packet(bytes(524_288), rate_hz=8_000))
         steps = Steps(lambda: detected)
@@ -173,8 +170,7 @@ async def test_events_for_a_client_that_does_not_read_are_bounded_and_sent_by_on
 async def test_wake_words_without_a_backend_do_not_affect_later_sessions() -> None:
     async with server_fixture() as server:
         assert change(server.server_state, wake_words="jarvis").rejected == {}
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)
@@ -194,7 +190,6 @@ async def test_missing_wake_word_package_is_rejected_by_patch_and_clients_still_
         report = change(server.server_state, wakeword_backend="openwakeword", wake_words="alexa")
         assert "models pull openwakeword" in report.rejected["wakeword_backend"].message
         assert report.rejected["wakeword_backend"].reason == "invalid_value"
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await client.settled()
         assert client.event_names == ["hello", "ready", "status listening"]

@@ -44,8 +44,7 @@ def handlers() -> dict[str, int]:
 
 
 async def speak(server: ServerFixture, spoken: np.ndarray) -> Client:
-    client = await server.connect()
-    client.command("start")
+    client = await server.streaming_client()
     send(client, spoken)
     client.command("flush")
     await client.until(Final)
@@ -84,8 +83,7 @@ async def test_old_utterances_are_freed(monkeypatch: pytest.MonkeyPatch) -> None
     # No grace period: the events kept for a resume are bounded by other tests, and would hide a leak here.
     changes = {"realtime_processing_pause": 0.1, "resume_grace_s": 0.0}
     async with server_fixture(inference_s=lambda _: 0.05, answer=lengths, **changes) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
 
         async def utter(count: int) -> tuple[Counter[str], int]:
             """Live objects of our classes after `count` further utterances, and bytes allocated by our code."""
@@ -117,8 +115,7 @@ async def test_old_utterances_are_freed(monkeypatch: pytest.MonkeyPatch) -> None
 @virtual_time
 async def test_long_utterance_is_stored_once_and_not_copied_further() -> None:
     async with server_fixture(early_transcription_on_silence=0.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         await client.settled()
         tracemalloc.start()
@@ -232,8 +229,7 @@ async def test_segments_do_not_depend_on_arrival_times() -> None:
     results = []
     for delay_after in (at_once, fifty_times, jitter):
         async with server_fixture() as server:
-            client = await server.connect(partials=False)
-            client.command("start")
+            client = await server.streaming_client(partials=False)
             for packet in packets:
                 if packet.size:
                     send(client, packet)

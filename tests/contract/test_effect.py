@@ -27,8 +27,7 @@ async def test_partial_audio_limits_apply_to_later_sessions() -> None:
     async with server_fixture(answer=recording) as server:
         changed = change(server.server_state, realtime_min_audio_seconds=1.0, realtime_max_audio_seconds=2.0)
         assert changed.rejected == {}
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 4.0)
         sizes = [clip.size for clip in recording.clips]
         assert 16_000 - 1024 <= sizes[0] < 16_000 - 1024 + 1280, "the last whole window before a second"
@@ -96,8 +95,7 @@ async def test_prompts_and_filter_reach_the_engine_of_later_sessions(monkeypatch
         for changes in ({}, {"initial_prompt": "F", "initial_prompt_realtime": "P", "vad_filter": False}):
             change(server.server_state, **changes)
             hints.clear()
-            client = await server.connect()
-            client.command("start")
+            client = await server.streaming_client()
             await talk(client, 1111, 1.0)
             client.command("stop")
             await client.until(Final)
@@ -229,8 +227,7 @@ async def test_partial_audio_is_bounded() -> None:
     async with server_fixture(
         answer=recording, realtime_processing_pause=1.0, max_audio_queue_seconds_per_session=0.0
     ) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 60.0)
         sizes = [clip.size for clip in recording.clips]
         assert len(sizes) > 50

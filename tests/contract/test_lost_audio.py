@@ -35,8 +35,7 @@ async def test_stop_processes_every_sample_sent_before_it() -> None:
 async def test_clear_discards_queued_audio() -> None:
     recording = RecordingAnswer()
     async with server_fixture(answer=recording) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 0.5003125)
         client.command("clear")
         client.say(2222, 0.5003125)
@@ -52,8 +51,7 @@ async def test_clear_discards_queued_audio() -> None:
 async def test_cut_at_the_maximum_length_is_announced_and_loses_or_repeats_no_sample() -> None:
     recording = RecordingAnswer()
     async with server_fixture(answer=recording, max_audio_queue_seconds_per_session=2.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         ramp = np.arange(22_000, 2_000, -1, dtype=np.int16).repeat(4)  # all differ, and the latest is the quietest
         send(client, ramp)
         client.command("stop")
@@ -71,8 +69,7 @@ async def test_cut_at_the_maximum_length_is_announced_and_loses_or_repeats_no_sa
 async def test_packets_are_resampled_as_one_stream(rate_hz: int) -> None:
     recording = RecordingAnswer()
     async with server_fixture(answer=recording) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         seconds = np.arange(10 * rate_hz) / rate_hz
         send(client, np.rint(10_000 * np.sin(2 * np.pi * 440 * seconds)).astype(np.int16), rate_hz=rate_hz)
         client.command("stop")
@@ -92,8 +89,7 @@ async def test_wake_word_is_cut_out_exactly(buffer_s: float) -> None:
     async with server_fixture(
         answer=recording, wake=LevelWakeWords(), **WORDS, wake_word_buffer_duration=buffer_s
     ) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(900, 0.96)  # noise that would fill the pre-roll
         client.say(WAKE, 0.032)
         client.pause(0.48)
@@ -110,8 +106,7 @@ async def test_wake_word_is_cut_out_exactly(buffer_s: float) -> None:
 @pytest.mark.parametrize("age_s", [0.1, 1.0])
 async def test_clear_aborts_an_utterance_of_any_age(age_s: float) -> None:
     async with server_fixture(min_length_of_recording=2.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, age_s)
         await trio.sleep(1)
         assert client.session.report().recording

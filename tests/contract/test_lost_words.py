@@ -27,8 +27,7 @@ def utter(client: Client, *spoken: int) -> None:
 @pytest.mark.parametrize("end", ["stop", "length", "silence"])
 async def test_speculative_final_is_not_used_for_a_longer_utterance(end: str) -> None:
     async with server_fixture(inference_s=lambda _: 0.01, max_audio_queue_seconds_per_session=3.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         await talk(client, 1111, 1.0)
         await talk(client, 0, 0.45)
         assert client.session.report().final_completed + client.session.report().final_submitted >= 1, "speculated"
@@ -46,8 +45,7 @@ async def test_speculative_final_is_not_used_for_a_longer_utterance(end: str) ->
 @virtual_time
 async def test_slow_engine_keeps_finals_in_order_with_their_own_text() -> None:
     async with server_fixture(inference_s=lambda _: 3.2) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for level in (1111, 2222, 3333):
             await talk(client, level, 1.0)
             await talk(client, 0, PAUSE_S)
@@ -81,8 +79,7 @@ async def test_rejected_utterance_is_never_transcribed_or_published() -> None:
 @virtual_time
 async def test_stop_in_silence_yields_no_final() -> None:
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(900, 1.0)  # noise, well above the reference's bound of 50
         client.command("stop")
         client.command("start")
@@ -98,8 +95,7 @@ async def test_stop_in_silence_yields_no_final() -> None:
 @virtual_time
 async def test_stop_ends_a_short_utterance_and_start_begins_a_new_one() -> None:
     async with server_fixture(min_length_of_recording=1.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 0.1)
         client.command("stop")
         await client.until(Final)
@@ -118,8 +114,7 @@ async def test_stop_ends_a_short_utterance_and_start_begins_a_new_one() -> None:
 async def test_gap_between_utterances_does_not_block_the_next() -> None:
     recording = RecordingAnswer()
     async with server_fixture(answer=recording, min_gap_between_recordings=0.5) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (1111, 2222, 3333):
             client.say(level, 1.0)
             client.pause(0.608)  # the next begins inside the gap
@@ -167,8 +162,7 @@ async def test_final_that_fails_for_good_is_reported_and_affects_no_other() -> N
         return levels(batch)
 
     async with server_fixture(answer=answer) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         utter(client, 1111, 2222, 3333)
         await client.until(Final, 2)
         await client.settled()
@@ -197,8 +191,7 @@ async def test_shed_audio_is_counted_and_announced_exactly(
     monkeypatch.setattr(AudioProcessor, "accept", always_queue)  # a packet processed at once would not stall
     recording = RecordingAnswer()
     async with server_fixture(answer=recording, audio_queue_size=25) as server:  # 20 packets
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 0.04)
         client.say(2222, 1.2)
         client.say(3333, 0.4)
@@ -219,8 +212,7 @@ async def test_shed_audio_is_counted_and_announced_exactly(
 @virtual_time
 async def test_no_ended_utterance_is_dropped_however_many_wait() -> None:
     async with server_fixture(inference_s=lambda _: 10.0, max_final_queue_depth_per_session=1) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         utter(client, *range(2001, 2021))
         await client.until(Final, 20)
         await client.settled()

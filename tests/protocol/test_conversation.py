@@ -92,8 +92,7 @@ async def test_events_of_a_conversation_have_the_golden_shapes() -> None:
 @virtual_time
 async def test_reports_of_a_server_have_the_golden_shapes() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await speak(client, 1111)
         client.pause(PAUSE_S)
         await speak(client, 2222)

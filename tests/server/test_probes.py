@@ -46,8 +46,7 @@ async def test_hanging_engines_are_a_reason_to_restart() -> None:
         return math.inf if any("2222" in transcript.text for transcript in levels(batch)) else 0.05
 
     async with server_fixture(job_deadline_s=5.0, inference_s=hangs, early_transcription_on_silence=0.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for _ in range(2):
             assert restart_reason(server.server_state) is None
             await talk(client, 2222, 1.0)

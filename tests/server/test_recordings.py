@@ -49,8 +49,7 @@ def files_in(folder: Path) -> list[Path]:
 async def test_audio_and_events_are_recorded_completely_and_named_when_the_session_ends(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     async with server_fixture(archive=archive(folder)) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)
@@ -70,8 +69,7 @@ async def test_audio_and_events_are_recorded_completely_and_named_when_the_sessi
 
 async def test_last_utterance_of_a_client_that_did_not_resume_is_recorded(tmp_path: Path) -> None:
     async with server_fixture(archive=archive(tmp_path), resume_grace_s=0.1) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         await client.settled()
         client.drop()
@@ -138,8 +136,7 @@ def full_disk() -> Iterator[None]:
 async def test_full_disk_ends_the_recording_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "trio_stt")
     async with server_fixture(archive=archive(tmp_path)) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (1111, 2222):
             for step in range(25):
                 client.say(level + 37 * step, 0.04)

@@ -79,8 +79,7 @@ async def test_speculative_final_counts_once() -> None:
 @virtual_time
 async def test_report_of_the_running_utterance_excludes_its_pre_roll() -> None:
     async with server_fixture() as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(900, 1.0)
         client.say(1111, 0.968)
         await client.settled()
@@ -115,8 +114,7 @@ async def test_refused_packets_and_utterances_count_as_rejected_chunks() -> None
 @virtual_time
 async def test_clear_cancels_queued_and_running_jobs() -> None:
     async with server_fixture(inference_s=lambda _: 5.0, early_transcription_on_silence=0.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await trio.sleep(1)
@@ -159,8 +157,7 @@ async def test_suppressed_texts_are_counted() -> None:
         return [Transcript(text="and so " * 30) for _ in batch]
 
     async with server_fixture(answer=loops) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         client.command("stop")
         await client.settled()
@@ -177,8 +174,7 @@ async def test_first_200_ms_of_an_utterance_show_no_partial_but_feed_the_stabili
         return levels(batch)
 
     async with server_fixture(answer=answer, realtime_min_audio_seconds=0.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 0.2)
         assert client.of(Realtime) == []
         await talk(client, 1111, 0.6)
@@ -193,8 +189,7 @@ async def test_first_200_ms_of_an_utterance_show_no_partial_but_feed_the_stabili
 @virtual_time
 async def test_degradation_at_the_end_of_an_utterance_publishes_no_recording_state() -> None:
     async with server_fixture(inference_s=lambda _: 3.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 2.0)
         client.pause(PAUSE_S)
         await trio.sleep(1)

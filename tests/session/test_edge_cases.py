@@ -20,8 +20,7 @@ WAKE_TIMES = ("wait_started_at", "wait_ended_at", "detected_at", "timeout_at")
 @pytest.mark.parametrize("end", ['{"type": "stop"}', '{"type": "flush", "id": 1}'])
 async def test_utterance_is_cut_at_its_maximum_length_within_the_last_partial_window(end: str) -> None:
     async with server_fixture(max_audio_queue_seconds_per_session=1.0, pre_recording_buffer_duration=0.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.pause(0.32)
         client.say(2000, (31 * 512 + 200) / 16_000)
         client.raw(end)
@@ -34,8 +33,7 @@ async def test_utterance_is_cut_at_its_maximum_length_within_the_last_partial_wi
 @virtual_time
 async def test_idle_timeout_within_an_utterance_delivers_its_final_first() -> None:
     async with server_fixture(idle_timeout_s=3.0, stream_stall_timeout_s=0.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         await trio.sleep(10)
         assert client.finals == [(1, "1111.")]
@@ -81,8 +79,7 @@ async def test_utterance_without_a_wake_word_carries_no_earlier_detection(
 ) -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
     async with server_fixture(wake=LevelWakeWords(), **words, **changes) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.pause(2.1)
         client.say(WAKE, 0.032)
         if restart:  # while the word waits for speech
@@ -116,8 +113,7 @@ async def test_utterance_without_a_wake_word_carries_no_earlier_detection(
 async def test_detection_time_is_in_the_detection_and_in_its_segment_only() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer", "wake_word_timeout": 1.0}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (0, 1111):  # the first word times out
             client.say(WAKE, 0.032)
             client.say(level, 1.2)
@@ -141,8 +137,7 @@ async def test_detection_time_is_in_the_detection_and_in_its_segment_only() -> N
 @virtual_time
 async def test_too_many_open_flushes_are_refused_and_the_others_answered() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         for number in range(600):
             client.raw(f'{{"type": "flush", "id": {number}}}')
@@ -180,8 +175,7 @@ async def test_stalled_rejected_utterance_ends_without_a_trace() -> None:
 @virtual_time
 async def test_finals_beyond_the_lane_limit_wait_and_are_announced_once() -> None:
     async with server_fixture(inference_s=lambda _: 60.0, max_final_queue_depth_per_session=2) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (2001, 2002, 2003):
             client.say(level, 1.0)
             client.pause(PAUSE_S)
@@ -201,8 +195,7 @@ async def test_finals_beyond_the_lane_limit_wait_and_are_announced_once() -> Non
 async def test_flush_does_not_cut_into_a_wake_word() -> None:
     words = {"wakeword_backend": "openwakeword", "wake_words": "computer"}
     async with server_fixture(wake=LevelWakeWords(), **words) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for number in range(20):
             client.pause(0.01)
             client.raw(f'{{"type": "flush", "id": {number}}}')

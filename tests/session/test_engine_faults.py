@@ -52,8 +52,7 @@ async def test_clip_that_always_hangs_closes_its_segment_and_later_ones_are_tran
     async with server_fixture(
         job_deadline_s=5.0, inference_s=HangingInference(2222, times=2), early_transcription_on_silence=0.0
     ) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (1111, 2222, 3333):
             await talk(client, level, 1.0)
             client.pause(PAUSE_S)
@@ -71,8 +70,7 @@ async def test_final_fails_after_the_engine_outage_limit() -> None:
     async with server_fixture(
         job_deadline_s=5.0, inference_s=HangingInference(2222, times=1), load_s=1.0, engine_outage_limit_s=0.5
     ) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (2222, 3333):
             await talk(client, level, 1.0)
             client.pause(PAUSE_S)
@@ -91,8 +89,7 @@ async def test_final_fails_after_the_engine_outage_limit() -> None:
 @virtual_time
 async def test_cause_of_a_failed_final_is_shown_to_administrators_only(shows_causes: bool) -> None:
     async with server_fixture(job_deadline_s=5.0, inference_s=HangingInference(2222, times=9)) as server:
-        client = await server.connect(partials=False, shows_causes=shows_causes)
-        client.command("start")
+        client = await server.streaming_client(partials=False, shows_causes=shows_causes)
         await talk(client, 2222, 1.0)
         client.pause(PAUSE_S)
         error = await client.until(Error)

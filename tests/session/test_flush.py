@@ -23,8 +23,7 @@ def answers(client: Client) -> list[object]:
 @virtual_time
 async def test_flush_ends_the_utterance_at_the_last_sample_and_is_answered_after_its_final() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.03)
         flush(client, '"a"')
         client.say(2222, 1.0)
@@ -53,8 +52,7 @@ async def test_flush_without_speech_is_answered_at_once_or_after_waiting_finals(
 @virtual_time
 async def test_flush_transcribes_a_word_too_short_to_start_an_utterance() -> None:
     async with server_fixture(silero_sensitivity=0.0) as server:  # nothing exceeds a probability of 1
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 0.2)
         flush(client, '"a"')
         await client.until(Flushed)
@@ -64,8 +62,7 @@ async def test_flush_transcribes_a_word_too_short_to_start_an_utterance() -> Non
 @virtual_time
 async def test_clear_answers_pending_flushes() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.0)
         flush(client, '"a"')
         await trio.sleep(1)
@@ -78,8 +75,7 @@ async def test_clear_answers_pending_flushes() -> None:
 @virtual_time
 async def test_flush_with_an_invalid_id_is_refused_and_ends_nothing() -> None:
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 0.5)
         for unfit in ("true", "1.5", "[1]", '"' + "x" * 257 + '"'):
             flush(client, unfit)

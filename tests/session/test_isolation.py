@@ -18,8 +18,7 @@ from trio_stt.protocol.events import Clear, Error, Final, Realtime
 @virtual_time
 async def test_sessions_are_admitted_while_models_load() -> None:
     async with server_fixture(load_s=30.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await trio.sleep(10)
@@ -97,8 +96,7 @@ async def test_client_that_never_reads_is_disconnected_without_affecting_others(
 @virtual_time
 async def test_audio_is_refused_while_the_backlog_is_too_long() -> None:
     async with server_fixture(inference_s=lambda _: 60.0, max_backlog_seconds=3.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for _ in range(6):
             client.say(1111, 1.0)
             client.pause(PAUSE_S)
@@ -118,8 +116,7 @@ async def test_result_in_the_scheduler_pass_of_a_clear_is_not_published() -> Non
     # Trio runs the tasks of one scheduler pass in random order, so enough tries at different times meet the bad order.
     for attempt in range(60):
         async with server_fixture(inference_s=lambda _: 1.0, hops=attempt % 6) as server:
-            client = await server.connect(partials=False)
-            client.command("start")
+            client = await server.streaming_client(partials=False)
             client.say(1111, 1.0)
             client.pause(PAUSE_S)
             await trio.sleep(1.0)
@@ -140,8 +137,7 @@ async def test_error_while_processing_audio_is_reported_and_the_session_goes_on(
             return super().detect(window, speaking=speaking)
 
     async with server_fixture(detector=FaultyDetector) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (1111, 2222, 3333):
             client.say(level, 0.5)
             client.pause(PAUSE_S)

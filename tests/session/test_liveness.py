@@ -51,8 +51,7 @@ async def test_heartbeat_has_the_latest_queue_delay() -> None:
 @virtual_time
 async def test_stalled_stream_ends_the_utterance() -> None:
     async with server_fixture(stream_stall_timeout_s=5.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.0)
         await trio.sleep(4.9)
         assert client.finals == []
@@ -69,8 +68,7 @@ async def test_stalled_stream_ends_the_utterance() -> None:
 @virtual_time
 async def test_stall_outside_an_utterance_or_without_timeout_ends_nothing() -> None:
     async with server_fixture(stream_stall_timeout_s=0.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.0)
         await trio.sleep(60)
         assert client.of(WarningEvent) == []
@@ -79,8 +77,7 @@ async def test_stall_outside_an_utterance_or_without_timeout_ends_nothing() -> N
         await client.until(Final)
         assert client.finals == [(1, "1111.")]
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await trio.sleep(60)
         assert client.of(WarningEvent) == []
 
@@ -88,8 +85,7 @@ async def test_stall_outside_an_utterance_or_without_timeout_ends_nothing() -> N
 @virtual_time
 async def test_slow_packets_within_the_timeout_end_nothing() -> None:
     async with server_fixture(stream_stall_timeout_s=5.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for _ in range(5):
             client.say(1111, 0.2)
             await trio.sleep(4.5)
@@ -101,8 +97,7 @@ async def test_slow_packets_within_the_timeout_end_nothing() -> None:
 @virtual_time
 async def test_idle_session_ends_after_pending_finals_despite_pings() -> None:
     async with server_fixture(idle_timeout_s=10.0, inference_s=lambda _: 25.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         client.command("stop")
         for _ in range(12):
@@ -117,8 +112,7 @@ async def test_idle_session_ends_after_pending_finals_despite_pings() -> None:
 @virtual_time
 async def test_active_session_stays_and_without_idle_timeout_every_one_does() -> None:
     async with server_fixture(idle_timeout_s=10.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for _ in range(10):
             await trio.sleep(9)
             client.raw(build_packet(np.zeros(640, "<i2").tobytes(), rate_hz=16000))

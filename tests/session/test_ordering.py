@@ -113,8 +113,7 @@ def test_adaptive_events_are_in_protocol_order_but_for_finals_that_were_taken_ba
             turn_judge=FixedTurnJudge(sound),
             endpointing="adaptive",
         ) as server:
-            client = await server.connect()
-            client.command("start")
+            client = await server.streaming_client()
             for number, action in enumerate(["talk", "rest", *actions]):
                 await act(client, action, number)
             client.command("stop")

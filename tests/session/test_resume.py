@@ -20,8 +20,7 @@ from trio_stt.session.outbox import SEND_TIMEOUT_S
 @virtual_time
 async def test_resumed_utterance_continues_its_segment() -> None:
     async with server_fixture() as server:
-        first = await server.connect(partials=False)
-        first.command("start")
+        first = await server.streaming_client(partials=False)
         first.say(1111, 1.0)
         await first.settled()
         seen = first.seq
@@ -46,8 +45,7 @@ async def test_resumed_utterance_continues_its_segment() -> None:
 @virtual_time
 async def test_resume_replays_missed_events_before_new_ones() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
-        first = await server.connect(partials=False)
-        first.command("start")
+        first = await server.streaming_client(partials=False)
         first.say(1111, 1.0)
         first.pause(PAUSE_S)
         await trio.sleep(1.0)
@@ -63,8 +61,7 @@ async def test_resume_replays_missed_events_before_new_ones() -> None:
 @virtual_time
 async def test_resume_skips_replaced_partials_and_states() -> None:
     async with server_fixture(inference_s=lambda _: 0.1) as server:
-        first = await server.connect()
-        first.command("start")
+        first = await server.streaming_client()
         await talk(first, 1111, 1.0)
         for _ in range(80):
             first.say(1111, 0.04)
@@ -81,8 +78,7 @@ async def test_resume_skips_replaced_partials_and_states() -> None:
 @virtual_time
 async def test_session_ends_when_the_grace_period_is_over() -> None:
     async with server_fixture(resume_grace_s=10.0) as server:
-        first = await server.connect()
-        first.command("start")
+        first = await server.streaming_client()
         first.say(1111, 1.0)
         await first.settled()
         first.drop()
@@ -147,8 +143,7 @@ async def test_invalid_resume_is_refused_and_the_new_session_goes_on() -> None:
 @virtual_time
 async def test_newest_connection_replaces_a_half_open_one() -> None:
     async with server_fixture() as server:
-        first = await server.connect(partials=False)
-        first.command("start")
+        first = await server.streaming_client(partials=False)
         first.say(1111, 0.5)
         await first.settled()
         second = await server.resume(first)
@@ -167,8 +162,7 @@ async def test_newest_connection_replaces_a_half_open_one() -> None:
 @virtual_time
 async def test_hanging_send_is_aborted_and_its_client_may_resume() -> None:
     async with server_fixture() as server:
-        stalled = await server.connect(partials=False)
-        stalled.command("start")
+        stalled = await server.streaming_client(partials=False)
         stalled.say(1111, 0.5)
         await stalled.settled()
         seen, stalled.reads, stalled.closed_cleanly = stalled.seq, False, False
@@ -184,8 +178,7 @@ async def test_hanging_send_is_aborted_and_its_client_may_resume() -> None:
 @virtual_time
 async def test_packet_interrupted_by_a_lost_connection_is_not_counted() -> None:
     async with server_fixture(audio_queue_size=1) as server:
-        first = await server.connect(partials=False)
-        first.command("start")
+        first = await server.streaming_client(partials=False)
         await first.settled()
         for _ in range(20):
             first.say(1111, 0.04)
@@ -207,8 +200,7 @@ async def test_packet_interrupted_by_a_lost_connection_is_not_counted() -> None:
 @virtual_time
 async def test_disconnected_client_does_not_count_as_stalled() -> None:
     async with server_fixture(stream_stall_timeout_s=5.0, resume_grace_s=60.0) as server:
-        first = await server.connect(partials=False)
-        first.command("start")
+        first = await server.streaming_client(partials=False)
         first.say(1111, 1.0)
         await trio.sleep(2.0)
         first.drop()
@@ -224,8 +216,7 @@ async def test_disconnected_client_does_not_count_as_stalled() -> None:
 @virtual_time
 async def test_idle_timeout_applies_to_disconnected_clients() -> None:
     async with server_fixture(idle_timeout_s=20.0, resume_grace_s=600.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await client.settled()
         client.drop()
         await trio.sleep(19.0)
@@ -240,8 +231,7 @@ async def test_idle_timeout_applies_to_disconnected_clients() -> None:
 @virtual_time
 async def test_full_server_accepts_a_resuming_client() -> None:
     async with server_fixture(max_sessions=1) as server:
-        first = await server.connect()
-        first.command("start")
+        first = await server.streaming_client()
         first.say(1111, 0.5)
         await first.settled()
         first.drop()
@@ -260,8 +250,7 @@ async def test_longest_disconnected_session_is_evicted_for_a_new_client(caplog: 
     async with server_fixture(max_sessions=2) as server:
         lost = []
         for _ in range(2):
-            client = await server.connect()
-            client.command("start")
+            client = await server.streaming_client()
             await client.settled()
             lost.append(client)
         lost[1].drop()
@@ -310,8 +299,7 @@ async def test_few_disconnected_sessions_that_were_never_active_are_kept() -> No
 @virtual_time
 async def test_disconnected_session_gives_its_speaker_slot_to_a_new_one_and_keeps_its_text() -> None:
     async with server_fixture(max_active_speakers=1) as server:
-        lost = await server.connect()
-        lost.command("start")
+        lost = await server.streaming_client()
         lost.say(1111, 1.0)
         await lost.settled()
         lost.drop()
@@ -363,8 +351,7 @@ async def test_abandoned_sessions_are_freed() -> None:
 
         async def abandon(count: int) -> Counter[str]:
             for _ in range(count):
-                client = await server.connect()
-                client.command("start")
+                client = await server.streaming_client()
                 client.say(1111, 0.2)
                 await client.settled()
                 client.drop()
@@ -386,8 +373,7 @@ async def test_abandoned_sessions_are_freed() -> None:
 @virtual_time
 async def test_shutdown_does_not_wait_for_disconnected_clients() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         await client.settled()
         client.drop()

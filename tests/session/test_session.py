@@ -21,8 +21,7 @@ from trio_stt.protocol.segment import Piece, Segment
 @virtual_time
 async def test_events_of_one_utterance_are_in_protocol_order() -> None:
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)
@@ -53,8 +52,7 @@ async def test_events_of_one_utterance_are_in_protocol_order() -> None:
 @virtual_time
 async def test_partials_have_timeline_entries_and_stop_at_the_end() -> None:
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for _ in range(50):  # in real time: the engine transcribes between packets
             client.say(1111, 0.04)
             await trio.sleep(0.04)
@@ -118,8 +116,7 @@ async def test_repeated_start_and_stop_only_publish_the_status() -> None:
 @virtual_time
 async def test_speculative_final_is_the_only_job_and_ready_when_the_utterance_ends() -> None:
     async with server_fixture(inference_s=lambda _: 0.1) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         for _ in range(15):
             client.pause(0.04)
@@ -134,8 +131,7 @@ async def test_speculative_final_is_the_only_job_and_ready_when_the_utterance_en
 @virtual_time
 async def test_empty_text_closes_the_segment_without_a_final() -> None:
     async with server_fixture(answer=lambda batch: [Transcript(text=" ") for _ in batch]) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         client.pause(PAUSE_S)
         await client.settled()
@@ -160,8 +156,7 @@ async def test_clear_when_idle_takes_a_segment_id_and_publishes_the_state() -> N
 @virtual_time
 async def test_sample_rate_change_loses_no_audio() -> None:
     async with server_fixture() as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         client.say(1111, 1.0, rate_hz=48000)
         client.say(1111, 1.0, rate_hz=8000)
@@ -174,8 +169,7 @@ async def test_sample_rate_change_loses_no_audio() -> None:
 @virtual_time
 async def test_speech_in_opposite_channels_has_a_final() -> None:
     async with server_fixture() as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         packet = np.tile(np.array([1111, -1111], "<i2"), 640).tobytes()
         for _ in range(25):
             client.raw(build_packet(packet, rate_hz=16_000, channels=2))
@@ -191,8 +185,7 @@ async def test_g711_is_transcribed_at_its_level(coding: SampleFormat, law: Law) 
     code = bytes([0x2A])  # in both laws a level that counts as loud, and not the same
     level = int(decode(code, law)[0])
     async with server_fixture() as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for _ in range(25):
             client.raw(build_packet(code * 2 * 640, rate_hz=16_000, channels=2, coding=coding))
         client.pause(PAUSE_S)
@@ -205,8 +198,7 @@ async def test_g711_is_transcribed_at_its_level(coding: SampleFormat, law: Law) 
 @virtual_time
 async def test_segment_times_are_consistent_at_any_speed() -> None:
     async with server_fixture(max_audio_queue_seconds_per_session=2.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 5.0)
         client.command("stop")
         await client.until(Final, 3)
@@ -224,8 +216,7 @@ async def test_segment_times_are_consistent_at_any_speed() -> None:
 @virtual_time
 async def test_partials_say_up_to_where_their_audio_reaches() -> None:
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.pause(0.32)
         await talk(client, 1111, 3.0)
         client.command("stop")
@@ -240,8 +231,7 @@ async def test_partials_say_up_to_where_their_audio_reaches() -> None:
 @virtual_time
 async def test_events_of_a_cut_utterance_are_in_protocol_order() -> None:
     async with server_fixture(max_audio_queue_seconds_per_session=2.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 2.5)
         await client.settled()
         cut = client.event_names.index("timeline recording_ended")
@@ -265,8 +255,7 @@ async def test_final_has_timed_pieces_with_confidence() -> None:
         return [Transcript(text="so it goes", segments=pieces) for _ in batch]
 
     async with server_fixture(answer=timed, pre_recording_buffer_duration=0.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.pause(2.048)  # whole windows
         client.say(1111, 1.0)
         client.pause(PAUSE_S)

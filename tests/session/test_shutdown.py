@@ -29,8 +29,7 @@ async def test_shutdown_delivers_the_final_of_the_running_utterance() -> None:
 @virtual_time
 async def test_audio_after_the_shutdown_warning_is_rejected() -> None:
     async with server_fixture(inference_s=lambda _: 2.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         async with trio.open_nursery() as nursery:
@@ -47,8 +46,7 @@ async def test_audio_after_the_shutdown_warning_is_rejected() -> None:
 @virtual_time
 async def test_shutdown_grace_is_a_limit() -> None:
     async with server_fixture(inference_s=lambda _: 60.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         begun_s = trio.current_time()
@@ -62,8 +60,7 @@ async def test_shutdown_grace_is_a_limit() -> None:
 @virtual_time
 async def test_shutdown_does_not_wait_for_a_client_that_leaves_meanwhile(leaves_at_s: float) -> None:
     async with server_fixture(inference_s=lambda _: 60.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.0)
         await trio.sleep(0.1)
         begun_s = trio.current_time()

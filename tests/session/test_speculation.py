@@ -100,8 +100,7 @@ async def test_speculative_final_is_shown_as_partial_and_becomes_the_final() -> 
 @virtual_time
 async def test_speculative_final_with_unchanged_text_is_not_shown() -> None:
     async with server_fixture() as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 2.0)
         await talk(client, 0, 0.2)
         before = len(client.of(Realtime))
@@ -127,8 +126,7 @@ async def test_voided_speculation_does_not_delay_the_next_partial(final_s: float
 @virtual_time
 async def test_late_speculative_final_does_not_delay_partials_of_the_next_utterance() -> None:
     async with server_fixture(inference_s=slow_finals, load_partials=lambda: FakeEngine(RecordingAnswer())) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talk(client, 1111, 1.0)
         await talk(client, 0, PAUSE_S)
         await talk(client, 2222, 0.8)

@@ -44,8 +44,7 @@ async def talks(client: Client, level: int, seconds: float) -> None:
 async def test_shared_streaming_lane_gets_each_sample_once() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talks(client, 1111, 3.0)
         final = numbers((await client.until(Final)).text)
         partials = [numbers(event.text) for event in client.of(Realtime)]
@@ -65,8 +64,7 @@ async def test_shared_streaming_lane_gets_each_sample_once() -> None:
 async def test_streaming_partials_have_the_whole_utterance() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine, realtime_max_audio_seconds=1.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talks(client, 1111, 3.0)
         final = numbers((await client.until(Final)).text)
         assert list(accumulate(engine.fed)) == final
@@ -76,8 +74,7 @@ async def test_streaming_partials_have_the_whole_utterance() -> None:
 async def test_streaming_partials_with_whole_clip_finals() -> None:
     batch, streaming = FakeEngine(levels), FakeStreamingEngine()
     async with server_fixture(load=lambda: batch, load_partials=lambda: streaming) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for level in (1111, 2222):
             await talks(client, level, 2.0)
         await client.until(Final, 2)
@@ -92,8 +89,7 @@ async def test_streaming_partials_with_whole_clip_finals() -> None:
 async def test_streaming_finals_with_whole_clip_partials() -> None:
     streaming, batch = FakeStreamingEngine(), FakeEngine(levels)
     async with server_fixture(load=lambda: streaming, load_partials=lambda: batch) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talks(client, 1111, 2.0)
         (samples,) = numbers((await client.until(Final)).text)
         assert streaming.fed == [samples]
@@ -105,8 +101,7 @@ async def test_streaming_finals_with_whole_clip_partials() -> None:
 async def test_failing_stream_loses_partials_but_no_final() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         talking = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(talks, client, 1111, 3.0)
@@ -122,8 +117,7 @@ async def test_failing_stream_loses_partials_but_no_final() -> None:
 async def test_cut_utterance_and_the_next_one_are_streamed_completely() -> None:
     engine = FakeStreamingEngine()
     async with server_fixture(load=lambda: engine, max_audio_queue_seconds_per_session=3.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         await talks(client, 1111, 8.0)
         await client.until(Final, 3)
         spoken_s = [numbers(final.text)[-1] / SAMPLE_RATE_HZ for final in client.of(Final)]
@@ -191,8 +185,7 @@ async def test_words_of_a_streaming_model_are_published_as_they_are_spoken(
 ) -> None:
     sentence = np.concatenate([spoken(ONE_HZ, TWO_HZ, THREE_HZ, END_HZ, ONE_HZ)[5_120:], np.zeros(16_000, np.float32)])
     async with server_fixture(load=make(tmp_path), post_speech_silence_duration=0.8) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         for start in range(0, sentence.size, 640):
             tones(client, sentence[start : start + 640])
             await trio.sleep(LIVE_S)

@@ -1,16 +1,15 @@
 """Hallucinations are not published: repetitions, punctuation alone, and text for audio without speech."""
 
 import pytest
-import trio
 from msgspec import UNSET
 from msgspec.structs import asdict
 
+from tests.contract.fixtures import PAUSE_S, talk
 from tests.lanes.fakes import virtual_time
-from tests.support.conversation import Batch, levels, server_fixture
+from tests.support.conversation import Batch, Client, ServerFixture, levels, server_fixture
 from trio_stt.lanes.engines.base import Transcript
 from trio_stt.protocol.events import Final, Realtime, Timeline
 
-PAUSE_S = 0.8
 LOOP = "thank you. " * 30
 
 
@@ -18,21 +17,28 @@ def always(text: str) -> object:
     return lambda batch: [Transcript(text=text) for _ in batch]
 
 
+async def after_speech(server: ServerFixture, seconds: float = 1.0) -> Client:
+    """A client that spoke in real time, and whose utterance has ended."""
+    client = await server.streaming_client()
+    await talk(client, 1111, seconds)
+    client.pause(PAUSE_S)
+    await client.settled()
+    return client
+
+
+def close_reasons(client: Client) -> list[object]:
+    """Why segments were closed without a text."""
+    return [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
+
+
 @virtual_time
 async def test_repetition_is_neither_published_as_partial_nor_as_final_and_is_counted() -> None:
     async with server_fixture(answer=always(LOOP)) as server:
-        client = await server.connect()
-        client.command("start")
-        for _ in range(25):
-            client.say(1111, 0.04)
-            await trio.sleep(0.04)
-        client.pause(PAUSE_S)
-        await client.settled()
+        client = await after_speech(server)
         report = client.session.report()
         assert client.of(Final) == []
         assert client.of(Realtime) == []
-        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
-        assert closed == ["repetition"]
+        assert close_reasons(client) == ["repetition"]
         assert report.suppressed_texts == report.realtime_completed + 1 > 2
 
 
@@ -42,28 +48,20 @@ async def test_phrase_invented_for_noise_is_published_only_for_what_is_surely_sp
     seconds: float, events: list[str]
 ) -> None:
     async with server_fixture(answer=always("you")) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, seconds)
         client.pause(PAUSE_S)
         await client.settled()
-        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
-        assert [*closed, *(final.text for final in client.of(Final))] == events
+        assert [*close_reasons(client), *(final.text for final in client.of(Final))] == events
 
 
 @virtual_time
 async def test_punctuation_alone_is_an_empty_final() -> None:
     async with server_fixture(answer=always(" ,,")) as server:
-        client = await server.connect()
-        client.command("start")
-        for _ in range(25):
-            client.say(1111, 0.04)
-            await trio.sleep(0.04)
-        client.pause(PAUSE_S)
-        await client.settled()
+        client = await after_speech(server)
         assert client.of(Final) == []
         assert client.of(Realtime) == []
-        assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["empty"]
+        assert close_reasons(client) == ["empty"]
         assert client.session.report().suppressed_texts == 1
 
 
@@ -76,13 +74,7 @@ async def test_text_shown_of_a_segment_without_words_is_withdrawn_before_it_is_c
         return [Transcript(text="shown words" if clip[-1] else at_the_end) for clip in batch]
 
     async with server_fixture(answer=answer, realtime_callback="stabilized") as server:
-        client = await server.connect()
-        client.command("start")
-        for _ in range(25 * 2):
-            client.say(1111, 0.04)
-            await trio.sleep(0.04)
-        client.pause(PAUSE_S)
-        await client.settled()
+        client = await after_speech(server, 2.0)
         *shown, last = client.of(Realtime)
         assert shown[-1].stable_text == "shown words"
         assert {partial.retracted for partial in shown} == {UNSET}
@@ -92,8 +84,7 @@ async def test_text_shown_of_a_segment_without_words_is_withdrawn_before_it_is_c
         assert set(texts.values()) == {""}
         assert (last.segment_id, last.sequence) == (1, shown[-1].sequence + 1)
         assert client.of(Final) == []
-        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
-        assert closed == [reason]
+        assert close_reasons(client) == [reason]
         names = client.event_names[client.events.index(last) :]
         assert names[:3] == ["realtime", "timeline realtime_transcript", "timeline segment_closed"]
 
@@ -106,14 +97,8 @@ async def test_text_shown_of_a_failed_segment_is_kept() -> None:
         return [Transcript(text="shown words") for _ in batch]
 
     async with server_fixture(answer=answer) as server:
-        client = await server.connect()
-        client.command("start")
-        for _ in range(25):
-            client.say(1111, 0.04)
-            await trio.sleep(0.04)
-        client.pause(PAUSE_S)
-        await client.settled()
-        assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["failed"]
+        client = await after_speech(server)
+        assert close_reasons(client) == ["failed"]
         assert client.of(Realtime)[-1].display_text == "shown words"
 
 
@@ -127,13 +112,7 @@ async def test_repetition_does_not_reach_the_stabilizer() -> None:
         return [Transcript(text=LOOP if calls % 2 else "thank")] if calls < 40 else levels(batch)
 
     async with server_fixture(answer=answer) as server:
-        client = await server.connect()
-        client.command("start")
-        for _ in range(60):
-            client.say(1111, 0.04)
-            await trio.sleep(0.04)
-        client.pause(PAUSE_S)
-        await client.settled()
+        client = await after_speech(server, 2.4)
         assert {partial.raw_text for partial in client.of(Realtime)} == {"thank", "1111"}
 
 
@@ -146,14 +125,13 @@ async def test_click_is_not_transcribed_and_its_segment_is_closed() -> None:
         return levels(batch)
 
     async with server_fixture(answer=answer) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.pause(1.024)
         client.say(1111, 0.064)  # two windows
         client.pause(PAUSE_S)
         await client.settled()
         assert clip_sizes == []
-        assert [event.reason for event in client.of(Timeline) if event.event == "segment_closed"] == ["no_speech"]
+        assert close_reasons(client) == ["no_speech"]
         assert client.session.report().suppressed_texts == 1
         client.pause(1.0)
         client.say(2222, 0.2)
@@ -165,8 +143,7 @@ async def test_click_is_not_transcribed_and_its_segment_is_closed() -> None:
 @virtual_time
 async def test_closed_segment_keeps_its_place_between_a_final_and_a_flush() -> None:
     async with server_fixture(inference_s=lambda _: 5.0) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         client.say(1111, 1.024)
         client.pause(PAUSE_S)
         client.pause(0.224)
@@ -187,14 +164,7 @@ async def test_sound_tags_are_removed_unless_they_are_kept(
     text: str, finals: list[str], *, keep_sound_tags: bool
 ) -> None:
     async with server_fixture(answer=always(text), keep_sound_tags=keep_sound_tags) as server:
-        client = await server.connect()
-        client.command("start")
-        for _ in range(25):
-            client.say(1111, 0.04)
-            await trio.sleep(0.04)
-        client.pause(PAUSE_S)
-        await client.settled()
+        client = await after_speech(server)
         assert [event.text for event in client.of(Final)] == finals
         assert all(("[" in event.text) is keep_sound_tags for event in client.of(Realtime))
-        closed = [event.reason for event in client.of(Timeline) if event.event == "segment_closed"]
-        assert closed == ([] if finals else ["empty"])
+        assert close_reasons(client) == ([] if finals else ["empty"])

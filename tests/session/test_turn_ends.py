@@ -28,8 +28,7 @@ def beginnings(batch: Batch) -> list[Transcript]:
 
 
 async def started(server: ServerFixture) -> Client:
-    client = await server.connect()
-    client.command("start")
+    client = await server.streaming_client()
     await talk(client, 1111, 1.2)
     return client
 
@@ -236,8 +235,7 @@ async def test_audio_of_a_refused_utterance_waits_for_no_answer() -> None:
 @virtual_time
 async def test_finals_keep_their_order_while_earlier_ones_wait() -> None:
     async with server_fixture(answer=sentences, inference_s=lambda _: 0.9, **ADAPTIVE) as server:
-        client = await server.connect(partials=False)
-        client.command("start")
+        client = await server.streaming_client(partials=False)
         for level in (1111, 2222, 3333):
             await talk(client, level, 0.6)
             await talk(client, 0, 0.7)

@@ -27,8 +27,7 @@ def names_without_partials(client: Client) -> list[str]:
 @virtual_time
 async def test_events_of_one_wake_word_cycle_are_in_protocol_order() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 1.0)  # ignored: without the wake word no utterance starts
         client.pause(0.504)  # whole windows up to here
         say_wake_word(client)
@@ -64,8 +63,7 @@ async def test_events_of_one_wake_word_cycle_are_in_protocol_order() -> None:
 @virtual_time
 async def test_no_partials_or_finals_while_waiting_for_a_wake_word() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(1111, 5.0)
         client.pause(PAUSE_S)
         client.command("stop")
@@ -80,8 +78,7 @@ async def test_no_partials_or_finals_while_waiting_for_a_wake_word() -> None:
 @virtual_time
 async def test_follow_up_needs_no_wake_word_and_its_end_is_published() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_followup_window=3.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         say_wake_word(client)
         client.say(2222, 1.0)
         client.pause(1.5)
@@ -110,8 +107,7 @@ async def test_follow_up_needs_no_wake_word_and_its_end_is_published() -> None:
 @virtual_time
 async def test_activation_delay_needs_no_wake_word_and_ends_with_a_timeout() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS, wake_word_activation_delay=2.0) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.say(2222, 1.0)
         client.pause(PAUSE_S)
         await client.until(Final)
@@ -133,8 +129,7 @@ async def test_activation_delay_needs_no_wake_word_and_ends_with_a_timeout() -> 
 @virtual_time
 async def test_wake_word_times_are_in_timeline_segment_and_status() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         client.pause(1.0)
         say_wake_word(client)
         client.say(2222, 1.0)
@@ -164,8 +159,7 @@ async def test_wake_word_times_are_in_timeline_segment_and_status() -> None:
 @virtual_time
 async def test_clear_restarts_the_wake_word_wait_and_stop_ends_it() -> None:
     async with server_fixture(wake=LevelWakeWords(), **WORDS) as server:
-        client = await server.connect()
-        client.command("start")
+        client = await server.streaming_client()
         say_wake_word(client)
         client.say(2222, 0.5)
         client.command("clear")

@@ -228,6 +228,12 @@ class ServerFixture:
         self.nursery.start_soon(self._serve, client)
         return client
 
+    async def streaming_client(self, *, partials: bool = True, shows_causes: bool = True) -> Client:
+        """Connect, and send `start`."""
+        client = await self.connect(partials=partials, shows_causes=shows_causes)
+        client.command("start")
+        return client
+
     async def resume(self, lost: Client, *, seq: int | None = None, partials: bool = True) -> Client:
         """Connect, and resume the session of a disconnected client; `seq` is the last event that it received."""
         client = await self.connect(partials=partials)
