@@ -37,6 +37,11 @@ _TRIES = 2
 """Clips that are timed; the fastest counts, because other programs only slow it down."""
 _FINALS_SHARE = 0.6
 """Least share of the engines' time for finals; partials have the rest."""
+_BUSY_SHARE = 0.5
+"""Share of the cores' time at which 95 of 100 finals still come within 0.5 s after the pause that ends an utterance,
+and partials within 2 s: an utterance waits for those before it. Where Moonshine took 0.11 s for a clip, 30 would
+have filled two cores, and 12 to 16 reached these limits; where it took 0.16 s, 23 and 12 (`trio-stt bench --clients N
+--talking 1`, clients on the same cores)."""
 _SESSION_CORES = 0.02
 """Cores that a session needs besides the engine, while its client speaks: `benchmarks.session_cost`."""
 
@@ -49,7 +54,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         model: For `--model`.
         cpu_seconds: CPU seconds for an utterance of 4 s.
         measured: Whether they were measured here; otherwise they are estimated from the model's size.
-        speakers: Clients that may speak at the same time.
+        speakers: Clients that may speak at the same time, with finals and partials in time.
         word_errors_percent: Published word error rate, or None if none is known.
         test: Its test set.
         source: Where it was published.
@@ -141,7 +146,7 @@ def _recommendation(
         model=entry.name,
         cpu_seconds=round(cpu_s, 3),
         measured=measured,
-        speakers=int(cores / (cpu_s / CLIP_S / _FINALS_SHARE + _SESSION_CORES)),
+        speakers=int(cores * _BUSY_SHARE / (cpu_s / CLIP_S / _FINALS_SHARE + _SESSION_CORES)),
         word_errors_percent=known.percent if known else None,
         test=known.test if known else None,
         source=known.source if known else None,
