@@ -96,6 +96,7 @@ ADDED = {
     "lane_resources",
     "realtime_lane_resources",
     "lane_start_limit_s",
+    "engine_load_limit_s",
     "lane_fallback",
     "lane_workers",
     "realtime_lane_workers",

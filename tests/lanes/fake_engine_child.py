@@ -45,7 +45,7 @@ def _answer(length: int) -> str:
     return str(length)
 
 
-def _load(config: EngineConfig) -> FakeEngine:
+def _load(config: EngineConfig, _: object) -> FakeEngine:
     match config.model:
         case "unusable":
             raise SettingError("fake: unknown option")

@@ -341,7 +341,7 @@ class ChildThread:
     @staticmethod
     def _serve(connection: socket.socket, load: Callable[[], Engine]) -> None:
         with connection, connection.makefile("rb") as requests, connection.makefile("wb") as answers:
-            engine_child.serve(requests, answers, lambda _: load())
+            engine_child.serve(requests, answers, lambda _, _unwanted: load())
 
 
 def child_thread_executor(load: Callable[[], Engine], **options: Any) -> EngineProcess:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -65,6 +66,24 @@ async def test_actor_without_room_is_given_up_at_the_start_limit() -> None:
         " (lane_start_limit_s)"
     )
     assert caught.value.may_pass
+    await executor.aclose()
+    assert not cluster.actors[0].alive
+
+
+async def test_actor_that_never_answers_its_load_is_killed() -> None:
+    ends = threading.Event()
+
+    def load() -> FakeEngine:
+        ends.wait()
+        return FakeEngine()
+
+    cluster = FakeCluster(load)
+    executor = actor_on(cluster, load_limit_s=0.1)
+    with pytest.raises(EngineUnavailable) as caught:
+        await executor.start()
+    assert type(caught.value) is EngineUnavailable, "the cluster answers: an engine in the server would not help"
+    assert str(caught.value) == "the engine did not load within 0.1 s (engine_load_limit_s)"
+    ends.set()  # a thread cannot be killed as an actor is
     await executor.aclose()
     assert not cluster.actors[0].alive
 

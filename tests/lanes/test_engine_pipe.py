@@ -6,7 +6,7 @@ import trio.testing
 
 from tests.lanes.fakes import batch_of, final, limits
 from trio_stt.errors import EngineUnavailable
-from trio_stt.lanes.engine_messages import Loaded, Transcribed, encode
+from trio_stt.lanes.engine_messages import Downloading, Loaded, Transcribed, encode
 from trio_stt.lanes.engine_process import EngineProcess
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Transcript
 from trio_stt.lanes.lane import Lane
@@ -15,9 +15,10 @@ from trio_stt.lanes.lane import Lane
 class ScriptedChild:
     """A child process that writes what it is given, whatever it is asked, and then ends or hangs."""
 
-    def __init__(self, *writes: bytes, ends: bool = False) -> None:
+    def __init__(self, *writes: bytes, ends: bool = False, pause_s: float = 0.0) -> None:
         self._writes = iter(writes)
         self._ends = ends
+        self._pause_s = pause_s
         self._killed = trio.Event()
 
     async def send(self, message: bytes) -> None:
@@ -25,6 +26,7 @@ class ScriptedChild:
 
     async def receive(self) -> bytes:
         if written := next(self._writes, None):
+            await trio.sleep(self._pause_s)
             return written
         if not self._ends:
             await self._killed.wait()
@@ -79,6 +81,27 @@ async def test_what_is_no_answer_to_a_load_makes_the_engine_unavailable() -> Non
         with pytest.raises(EngineUnavailable, match=message):
             await executor.start()
         await executor.aclose()
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_limit_of_a_load_counts_from_the_last_report_of_a_download(
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001 - pauses take no time
+    *,
+    loaded: bool,
+) -> None:
+    downloads = 50
+
+    async def start() -> ScriptedChild:
+        return ScriptedChild(*[encode(Downloading())] * downloads, *[LOADED] * loaded, pause_s=9.0)
+
+    executor = EngineProcess("main", EngineConfig(engine="fake"), start, load_limit_s=10.0)
+    if loaded:
+        assert (await executor.start()).engine == "fake"
+    else:
+        with pytest.raises(EngineUnavailable, match=r"did not load within 10 s \(engine_load_limit_s\)"):
+            await executor.start()
+    assert trio.current_time() == 9.0 * downloads + (9.0 if loaded else 10.0)
+    await executor.aclose()
 
 
 ONE = encode(Transcribed((Transcript(text="1"),)))

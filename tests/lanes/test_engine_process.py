@@ -1,19 +1,24 @@
 """`EngineProcess` with real child processes: crashes, hangs, signals, and the end of the server."""
 
+import io
+import math
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import trio
 
-from tests.lanes.fake_engine_child import CRASH, EXIT, HANG, NO_ANSWER, PID, PRINT
+from tests.lanes.fake_engine_child import CRASH, EXIT, HANG, NO_ANSWER, PID, PRINT, FakeEngine
 from tests.lanes.fakes import batch_of, final, limits
 from trio_stt.errors import EngineUnavailable, SettingError
+from trio_stt.lanes import engine_child
 from trio_stt.lanes.child_process import ChildProcess
+from trio_stt.lanes.engine_messages import Downloading, Load, Loaded, encode
 from trio_stt.lanes.engine_process import EngineProcess
 from trio_stt.lanes.engines.base import EngineConfig
 from trio_stt.lanes.lane import Lane
@@ -21,11 +26,12 @@ from trio_stt.lanes.lane import Lane
 COMMAND = [sys.executable, "-m", "tests.lanes.fake_engine_child"]
 
 
-def new_executor(model: str = "", *, shutdown_timeout_s: float = 10.0) -> EngineProcess:
+def new_executor(model: str = "", *, load_limit_s: float = math.inf, shutdown_timeout_s: float = 10.0) -> EngineProcess:
     return EngineProcess(
         "main",
         EngineConfig(engine="fake", model=model),
         lambda: ChildProcess.start(COMMAND),
+        load_limit_s=load_limit_s,
         shutdown_timeout_s=shutdown_timeout_s,
     )
 
@@ -96,6 +102,16 @@ async def test_close_kills_a_process_that_still_loads() -> None:
     await executor.aclose()
 
 
+async def test_child_that_never_answers_its_load_is_killed() -> None:
+    executor = new_executor("hangs", load_limit_s=0.1, shutdown_timeout_s=3600.0)
+    with pytest.raises(EngineUnavailable) as caught:
+        await executor.start()
+    assert str(caught.value) == "the engine did not load within 0.1 s (engine_load_limit_s)"
+    assert caught.value.may_pass
+    await executor.aclose()
+    assert [child for child in psutil.Process().children() if child.cmdline()[1:] == COMMAND[1:]] == []
+
+
 @pytest.mark.parametrize(
     ("model", "message", "cause"),
     [
@@ -160,6 +176,30 @@ async def test_hanging_process_does_not_count_as_a_hanging_thread() -> None:
         assert (await lane.submit(final("a", 8)).wait()).transcript.text == "8"
         assert lane.statistics().engines.hung_threads == 0
         nursery.cancel_scope.cancel()
+
+
+def test_child_reports_a_download_before_the_answer_to_its_load() -> None:
+    def load(_: EngineConfig, unwanted: Callable[[], bool]) -> FakeEngine:
+        assert not unwanted()
+        return FakeEngine()
+
+    answers = io.BytesIO()
+    engine_child.serve(io.BytesIO(encode(Load(EngineConfig(engine="fake")))), answers, load)
+    assert answers.getvalue() == encode(Downloading()) + encode(Loaded(FakeEngine.info))
+
+
+def test_download_of_a_child_ends_with_its_server() -> None:
+    ended: list[bool] = []
+
+    def load(_: EngineConfig, unwanted: Callable[[], bool]) -> FakeEngine:
+        ended.append(unwanted())
+        raise EngineUnavailable("not wanted any more")
+
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb", buffering=0) as answers:
+        engine_child.serve(io.BytesIO(encode(Load(EngineConfig(engine="fake")))), answers, load)
+    assert ended == [True]
 
 
 def test_child_ends_when_its_server_is_killed() -> None:

@@ -24,7 +24,7 @@ from trio_stt.lanes.engine_messages import (
     transcripts,
 )
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import EngineExecutor
+from trio_stt.lanes.executor import EngineExecutor, load_timeout
 from trio_stt.lanes.ray_client import ActorHandle
 from trio_stt.lanes.ray_link import Cluster, RayLink
 
@@ -48,9 +48,9 @@ def engine_actors(
     *,
     resources: Mapping[str, float] = DEFAULT_RESOURCES,
     start_limit_s: float = math.inf,
+    load_limit_s: float = math.inf,
     log_level: str = "INFO",
     log_format: str = "console",
-    shutdown_timeout_s: float = 10.0,
 ) -> Callable[[], EngineExecutor]:
     """Make executors for the workers of one lane, see `EngineActor`."""
     return lambda: EngineActor(
@@ -59,9 +59,9 @@ def engine_actors(
         link,
         resources=resources,
         start_limit_s=start_limit_s,
+        load_limit_s=load_limit_s,
         log_level=log_level,
         log_format=log_format,
-        shutdown_timeout_s=shutdown_timeout_s,
     )
 
 
@@ -77,6 +77,7 @@ class EngineActor:
         link: The connection to the cluster.
         resources: What the actor asks of its node, by name.
         start_limit_s: Seconds that the actor may wait for room on a node.
+        load_limit_s: Seconds that it may take then to load the engine, with a download of the model.
         log_level: Of the actor's log lines.
         log_format: Of these lines.
         shutdown_timeout_s: Seconds for which `aclose` waits for the running call and the engine's own close before it
@@ -91,6 +92,7 @@ class EngineActor:
         *,
         resources: Mapping[str, float] = DEFAULT_RESOURCES,
         start_limit_s: float = math.inf,
+        load_limit_s: float = math.inf,
         log_level: str = "INFO",
         log_format: str = "console",
         shutdown_timeout_s: float = 10.0,
@@ -100,6 +102,7 @@ class EngineActor:
         self._link = link
         self._resources = resources
         self._start_limit_s = start_limit_s
+        self._load_limit_s = load_limit_s
         self._logging = log_level, log_format
         self._shutdown_timeout_s = shutdown_timeout_s
         self._handle: ActorHandle | None = None  # belongs to the link's thread
@@ -111,7 +114,7 @@ class EngineActor:
 
         Raises:
             ClusterUnavailable: The cluster does not answer, or has no room for the actor.
-            EngineUnavailable: The engine could not be loaded.
+            EngineUnavailable: The engine could not be loaded, or not within the limit.
             RuntimeError: The executor was started or closed before.
         """
         if self._started or self._closing:
@@ -131,10 +134,12 @@ class EngineActor:
                 f"no node of the Ray cluster had room for an engine ({requested}; see lane_resources) within"
                 f" {self._start_limit_s:g} s (lane_start_limit_s)"
             ) from TimeoutError("the actor is pending")
-        info = engine_info(await self._answer(lambda: Load(self._config)))
-        logger.info("%s lane: the engine runs on the node %s of the Ray cluster", self._name, host)
-        self._loaded, self._sender = True, ClipSender(streaming=info.streaming)
-        return info
+        with trio.move_on_after(self._load_limit_s):
+            info = engine_info(await self._answer(lambda: Load(self._config)))
+            logger.info("%s lane: the engine runs on the node %s of the Ray cluster", self._name, host)
+            self._loaded, self._sender = True, ClipSender(streaming=info.streaming)
+            return info
+        raise load_timeout(self._load_limit_s)
 
     async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         """Transcribe at least one clip in the actor, see `EngineExecutor.transcribe`."""

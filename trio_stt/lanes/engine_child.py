@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import BinaryIO
 import outcome
 
 from trio_stt.lanes import model_resolver
-from trio_stt.lanes.engine_messages import HEADER, Load, Transcribe, decode_request, encode
+from trio_stt.lanes.engine_messages import HEADER, Downloading, Load, Transcribe, decode_request, encode
 from trio_stt.lanes.engines.base import Engine, EngineConfig
 from trio_stt.lanes.executor import ENGINE_NICENESS
 from trio_stt.lanes.remote_engine import RemoteEngine
@@ -29,11 +30,17 @@ logger = logging.getLogger(__name__)
 _ORPHAN_GRACE_S = 15.0
 """Seconds for which a running call may go on after the server is gone. The server itself waits for 10 s at most."""
 
+_REPORT_INTERVAL_S = 1.0
+"""Seconds between two reports that a model is still being downloaded; the limit of a load counts from the last one."""
+
+LoadEngine = Callable[[EngineConfig, Callable[[], bool]], Engine]
+"""Loads an engine. Calls its second argument during a download, and ends it when that returns True."""
+
 
 def serve(
     requests: BinaryIO,
     answers: BinaryIO,
-    load: Callable[[EngineConfig], Engine],
+    load: LoadEngine,
     *,
     on_end_of_input: Callable[[], None] = lambda: None,
 ) -> None:
@@ -54,8 +61,22 @@ def serve(
         waiting.put(None)
         on_end_of_input()
 
+    next_report_s = 0.0
+
+    def report_download() -> bool:
+        """Report the download, on the thread that loads; True if the server is gone and does not want it."""
+        nonlocal next_report_s
+        if time.monotonic() >= next_report_s:
+            next_report_s = time.monotonic() + _REPORT_INTERVAL_S
+            try:
+                answers.write(encode(Downloading()))
+                answers.flush()
+            except BrokenPipeError:
+                return True
+        return False
+
     threading.Thread(target=read_all, name="engine-requests", daemon=True).start()
-    engine = RemoteEngine(load)
+    engine = RemoteEngine(lambda config: load(config, report_download))
     with suppress(BrokenPipeError):
         while (message := waiting.get()) is not None:
             answers.write(encode(engine.answer(message)))
@@ -76,7 +97,11 @@ def _read(requests: BinaryIO) -> Load | Transcribe | None:
     return decode_request(content) if len(content) == length else None
 
 
-def main(load: Callable[[EngineConfig], Engine] = model_resolver.load) -> None:
+def _load(config: EngineConfig, unwanted: Callable[[], bool]) -> Engine:
+    return model_resolver.load(config, unwanted=unwanted)
+
+
+def main(load: LoadEngine = _load) -> None:
     """Serve the server that started this process, with the engine that `load` loads."""
     # A signal to the whole process group, from Ctrl-C or systemd, is for the server, which still needs its engines.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

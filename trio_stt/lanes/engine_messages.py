@@ -1,7 +1,8 @@
 """Messages between an executor and its engine in another process: what they hold, and how they are encoded.
 
 A message is msgpack, preceded by its length: four bytes, little endian. Audio is float32, little endian. The executor
-sends `Load`, then `Transcribe`; each is answered once, in order. It knows neither Trio nor the kind of the connection.
+sends `Load`, then `Transcribe`; each is answered once, in order. Before the answer to a `Load`, a child process reports
+a download with `Downloading`. It knows neither Trio nor the kind of the connection.
 """
 
 import struct
@@ -58,6 +59,10 @@ class Transcribe(msgspec.Struct, frozen=True, tag=True):
     forgotten: tuple[int, ...] = ()
 
 
+class Downloading(msgspec.Struct, frozen=True, tag=True):
+    """The model of a `Load` is still being downloaded. Sent repeatedly before the answer."""
+
+
 class Loaded(msgspec.Struct, frozen=True, tag=True):
     """The engine is loaded."""
 
@@ -108,7 +113,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 _CAUSES: dict[str, type[Exception]] = {"setting": SettingError, "import": ImportError}
 _OTHER = "other"
 
-Answer = Loaded | Transcribed | Failed
+Answer = Loaded | Transcribed | Failed | Downloading
 
 
 def _path_text(value: Any) -> str:

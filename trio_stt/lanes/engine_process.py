@@ -4,6 +4,7 @@ Owns the child and the connection to it. What happens in the child is in `engine
 """
 
 import logging
+import math
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from trio_stt.lanes.engine_messages import (
     HEADER,
     Answer,
     ClipSender,
+    Downloading,
     Failed,
     Load,
     Transcribe,
@@ -25,7 +27,7 @@ from trio_stt.lanes.engine_messages import (
     transcripts,
 )
 from trio_stt.lanes.engines.base import EngineConfig, EngineInfo, Request, Transcript
-from trio_stt.lanes.executor import EngineExecutor
+from trio_stt.lanes.executor import EngineExecutor, load_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +40,19 @@ _KILLED_TIMEOUT_S = 5.0
 
 
 def engine_processes(
-    name: str, config: EngineConfig, *, log_level: str, log_format: str, shutdown_timeout_s: float = 10.0
+    name: str, config: EngineConfig, *, load_limit_s: float, log_level: str, log_format: str
 ) -> Callable[[], EngineExecutor]:
     """Make executors for the workers of one lane, see `EngineProcess`.
 
     Args:
         name: The lane's name.
         config: Of the engine that each child process loads.
+        load_limit_s: See `EngineProcess`.
         log_level: Of the children's log lines, which go to standard error.
         log_format: Of these lines.
-        shutdown_timeout_s: See `EngineProcess`.
     """
     command = [sys.executable, "-m", "trio_stt.lanes.engine_child", log_level, log_format]
-    return lambda: EngineProcess(
-        name, config, lambda: ChildProcess.start(command), shutdown_timeout_s=shutdown_timeout_s
-    )
+    return lambda: EngineProcess(name, config, lambda: ChildProcess.start(command), load_limit_s=load_limit_s)
 
 
 class EngineProcess:
@@ -65,6 +65,8 @@ class EngineProcess:
         name: The lane's name, for messages.
         config: Of the engine.
         start_child: Starts the child process.
+        load_limit_s: Seconds that the child may take to load the engine, from its start or its last report of a
+            download on.
         shutdown_timeout_s: Seconds for which `aclose` waits for the running call and the engine's own close before it
             kills the child. A child that still loads is killed at once.
     """
@@ -75,16 +77,19 @@ class EngineProcess:
         config: EngineConfig,
         start_child: Callable[[], Awaitable[Child]],
         *,
+        load_limit_s: float = math.inf,
         shutdown_timeout_s: float = 10.0,
     ) -> None:
         self._name = name
         self._config = config
         self._start_child = start_child
+        self._load_limit_s = load_limit_s
         self._shutdown_timeout_s = shutdown_timeout_s
         self._calls_in, self._calls_out = trio.open_memory_channel[_Call](float("inf"))
         self._child: Child | None = None
         self._current: _Call | None = None
         self._received = bytearray()
+        self._load_scope = trio.CancelScope()  # its deadline moves while the child downloads
         self._sender = ClipSender(streaming=False)  # until `start` knows better
         self._ended = trio.Event()
         self._on_return: Callable[[], None] = lambda: None
@@ -94,7 +99,7 @@ class EngineProcess:
         """Start the child and load the engine in it.
 
         Raises:
-            EngineUnavailable: It could not be loaded.
+            EngineUnavailable: It could not be loaded, or not within the limit.
             RuntimeError: The executor was started or closed before.
         """
         if self._started or self._closing:
@@ -102,9 +107,12 @@ class EngineProcess:
         self._started = True
         # A task of the system's nursery: a cancelled caller must not leave half a message in the pipe.
         trio.lowlevel.spawn_system_task(self._run, name=f"engine process of the {self._name} lane")
-        info = engine_info(await self._call(lambda: Load(self._config)))
-        self._loaded, self._sender = True, ClipSender(streaming=info.streaming)
-        return info
+        self._load_scope.deadline = trio.current_time() + self._load_limit_s
+        with self._load_scope:
+            info = engine_info(await self._call(lambda: Load(self._config)))
+            self._loaded, self._sender = True, ClipSender(streaming=info.streaming)
+            return info
+        raise load_timeout(self._load_limit_s)
 
     async def transcribe(self, batch: Sequence[Request]) -> list[Transcript]:
         """Transcribe at least one clip in the child, see `EngineExecutor.transcribe`."""
@@ -202,21 +210,25 @@ class EngineProcess:
         self._calls_out.close()
 
     async def _receive(self, child: Child) -> Answer:
-        """The next answer.
+        """The next answer. Reports of a download before it extend the limit of the load.
 
         Raises:
             EngineUnavailable: The child wrote something else.
             trio.BrokenResourceError: The child ended instead.
         """
-        header = await self._receive_exactly(child, HEADER.size)
-        (length,) = HEADER.unpack(header)
-        if length > _MAX_ANSWER_BYTES:
-            raise EngineUnavailable(f"the engine's process wrote no answer, but {bytes(header)!r}")
-        answer = decode_answer(await self._receive_exactly(child, length))
+        while isinstance(answer := await self._receive_message(child), Downloading):
+            self._load_scope.deadline = trio.current_time() + self._load_limit_s
         if self._received:
             # Taken for the next answer, it would give a transcript to the wrong session.
             raise EngineUnavailable(f"the engine's process wrote {len(self._received)} bytes more than its answer")
         return answer
+
+    async def _receive_message(self, child: Child) -> Answer:
+        header = await self._receive_exactly(child, HEADER.size)
+        (length,) = HEADER.unpack(header)
+        if length > _MAX_ANSWER_BYTES:
+            raise EngineUnavailable(f"the engine's process wrote no answer, but {bytes(header)!r}")
+        return decode_answer(await self._receive_exactly(child, length))
 
     async def _receive_exactly(self, child: Child, length: int) -> bytearray:
         while len(self._received) < length:

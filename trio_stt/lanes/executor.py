@@ -9,6 +9,7 @@ the `EngineConfig`, with which it loads the engine there.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from trio_stt.errors import EngineUnavailable
 from trio_stt.lanes.engines.base import EngineInfo, Request, Transcript
 
 ENGINE_NICENESS = 5
@@ -55,3 +56,10 @@ class EngineExecutor(Protocol):
             on_return: Called once in Trio's thread when the engine and what it held are free after all: for a thread
                 perhaps never, for a process that can be killed, soon. It must not raise.
         """
+
+
+def load_timeout(limit_s: float) -> EngineUnavailable:
+    """The error of an engine in another process that did not load within its limit; another attempt may succeed."""
+    error = EngineUnavailable(f"the engine did not load within {limit_s:g} s (engine_load_limit_s)")
+    error.__cause__ = TimeoutError("no answer to the load")
+    return error

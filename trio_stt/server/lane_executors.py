@@ -1,5 +1,6 @@
 """Where the engines of the lanes run: makes each lane's executors from the settings."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -52,9 +53,16 @@ class LaneExecutors:
             SettingError: The kind is `ray`, and a package or the cluster's address is missing.
         """
         settings = self._settings
+        load_limit_s = settings.engine_load_limit_s or math.inf
         if kind == "process":
             return Executors(
-                engine_processes(name, config, log_level=settings.log_level, log_format=settings.log_format)
+                engine_processes(
+                    name,
+                    config,
+                    load_limit_s=load_limit_s,
+                    log_level=settings.log_level,
+                    log_format=settings.log_format,
+                )
             )
         load = partial(model_resolver.load, config, unwanted=unwanted)
         threads = engine_threads(name, load, shared=config.num_workers > 1)
@@ -67,6 +75,7 @@ class LaneExecutors:
             link,
             resources=_resources(settings, name),
             start_limit_s=settings.lane_start_limit_s,
+            load_limit_s=load_limit_s,
             log_level=settings.log_level,
             log_format=settings.log_format,
         )

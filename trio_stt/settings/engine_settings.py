@@ -157,6 +157,10 @@ class EngineSettings(SettingsGroup):
     """The same for partials, if they have a lane of their own; empty for the same as finals."""
     lane_start_limit_s: Annotated[float, Field(gt=0, le=MAX_SECONDS), startup()] = 120.0
     """Seconds that an engine waits for room on a node of the cluster; then its lane says so and tries again."""
+    engine_load_limit_s: Annotated[float, Field(ge=0, le=MAX_SECONDS), startup()] = 600.0
+    """Seconds that an engine may take to load in a process of its own or on a node of the cluster, before it is killed
+    and loaded again; 0 waits forever. The download of a model of the catalogue counts on a cluster only.
+    """
     lane_fallback: Annotated[Literal["none", "thread"], startup()] = "none"
     """What engines do while the Ray cluster does not answer or has no room: none waits for it, thread runs them in
     threads of the server.

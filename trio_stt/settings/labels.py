@@ -78,6 +78,7 @@ _LABELS: Mapping[str, Label] = {
     "lane_resources": Label("Resources of an engine on the Ray cluster"),
     "realtime_lane_resources": Label("Resources of an engine for live words on the Ray cluster"),
     "lane_start_limit_s": Label("Longest wait for room on the Ray cluster", _S),
+    "engine_load_limit_s": Label("An engine must load within", _S),
     "lane_fallback": Label("Engines without the Ray cluster"),
     "job_deadline_s": Label("An engine hangs after", _S),
     "engine_outage_limit_s": Label("Finals wait for a new engine", _S),
