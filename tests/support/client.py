@@ -72,6 +72,7 @@ class SocketClient:
         """Wait for the `count`-th event of a type and return it."""
         with trio.fail_after(within_s):
             while len(self.of(kind)) < count:
+                assert not self.closed, f"closed with {self.close_code} before event {count} of type {kind}"
                 await self._news.wait()
         return self.of(kind)[count - 1]
 
