@@ -90,6 +90,7 @@ async def test_dashboard_names_metrics_and_labels_that_exist() -> None:
     expressions = _expressions(json.loads(_DASHBOARD.read_text()))
     async with server_fixture() as server:
         await server.server_state.lanes.wait_loaded()
+        server.server_state.http_traffic.add("/health", "GET", 200, 0.1)
         content = PrometheusExposition(server.server_state).write("")[0].decode()
     labels = {
         sample.name: {"instance", *sample.labels}

@@ -16,7 +16,7 @@ _METHODS = b"GET, HEAD, POST, PATCH"
 _HEADERS = b"authorization, content-type"
 """Headers that the routes read, for a preflight request that names none."""
 _MAX_AGE_S = b"600"
-_READABLE = b"retry-after, www-authenticate"
+_READABLE = b"retry-after, www-authenticate, x-request-id"
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
 _VARY = (b"vary", b"origin")
 

@@ -15,7 +15,6 @@ from trio_stt.access.keyring import Keyring
 from trio_stt.access.middleware import AccessMiddleware
 from trio_stt.access.proxies import Proxies
 from trio_stt.access.security_headers import SecurityHeaders
-from trio_stt.api.deepgram.request_ids import DeepgramRequestIds
 from trio_stt.api.deepgram.route import listen_routes, listen_spec
 from trio_stt.api.dialect_route import DialectSpec, dialect_routes
 from trio_stt.api.http import http_routes
@@ -24,6 +23,8 @@ from trio_stt.api.openai_realtime.route import realtime_spec
 from trio_stt.api.openapi.route import openapi_routes
 from trio_stt.api.operations import operations_routes
 from trio_stt.api.realtimestt.route import WS_PATH, ws_routes
+from trio_stt.api.request_ids import RequestIds
+from trio_stt.api.request_metrics import RequestMetrics
 from trio_stt.api.subtitles import subtitle_routes
 from trio_stt.api.vosk.route import VOSK_SPEC
 from trio_stt.api.websocket_admission import WebSocketAdmission
@@ -98,7 +99,8 @@ def build_app(
         lambda path: server_state.traffic.reject(dialects.get(path, OTHER), "access"),
     )
     with_headers = SecurityHeaders(Cors(middleware, access), frame_ancestors(server_state.settings))
-    app.asgi_app = DeepgramRequestIds(with_headers)  # type: ignore[method-assign]  # Quart's way of wrapping
+    counted = RequestMetrics(RequestIds(with_headers), app, server_state.http_traffic)
+    app.asgi_app = counted  # type: ignore[method-assign]  # Quart's way of wrapping
     app.config["MAX_CONTENT_LENGTH"] = server_state.settings.max_upload_bytes
     history = ServerHistory(server_state)
     processes = AllProcesses(server_state, history)

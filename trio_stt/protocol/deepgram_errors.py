@@ -19,7 +19,7 @@ _FIRST_SERVER_STATUS = 500
 
 
 @dataclass(slots=True)
-class ListenRequest:
+class IdentifiedRequest:
     """One request or handshake, from its arrival to its answer.
 
     Attributes:
@@ -31,7 +31,7 @@ class ListenRequest:
     error: str = ""
 
 
-current_request: ContextVar[ListenRequest] = ContextVar("current_request")
+current_request: ContextVar[IdentifiedRequest] = ContextVar("current_request")
 """The request that the current task answers; unset outside of `LISTEN_PATH`."""
 
 
@@ -45,7 +45,7 @@ class DeepgramError(msgspec.Struct, frozen=True, kw_only=True):
 
 def deepgram_error_json(status: int, message: str) -> bytes:
     """The body of the answer to the current request."""
-    request = current_request.get(None) or ListenRequest()
+    request = current_request.get(None) or IdentifiedRequest()
     request.error = message
     code = _CODES.get(status, "INTERNAL_SERVER_ERROR" if status >= _FIRST_SERVER_STATUS else "Bad Request")
     return msgspec.json.encode(DeepgramError(err_code=code, err_msg=message, request_id=request.id))

@@ -109,6 +109,7 @@ class _ServerCollector(Collector):
             value={"version": version("trio-stt"), "python": platform.python_version()},
         )
         yield from self._sessions()
+        yield from self._server_state.http_traffic.metrics()
         lanes = self._server_state.lanes.statistics().lanes
         yield from _queues(lanes)
         yield from _engines(lanes)

@@ -20,6 +20,7 @@ from trio_stt.processes.peers import NO_PEERS, Peers
 from trio_stt.protocol.config_reports import ConfigReport, ConfigUpdateReport
 from trio_stt.protocol.reports import HealthReport, Limits, MetricsReport, StartupError
 from trio_stt.server import reports
+from trio_stt.server.http_traffic import HttpTraffic
 from trio_stt.server.recordings import RecordingArchive
 from trio_stt.server.session_registry import SessionRegistry
 from trio_stt.server.traffic import NATIVE, Traffic
@@ -52,6 +53,7 @@ class ServerState:
         archive: Records sessions, where `record` is set.
         registry: All sessions.
         traffic: What the clients of each dialect did so far.
+        http_traffic: The HTTP requests so far.
         latencies: How long talkers waited.
         counts: What the other processes of the server have.
         peers: The other processes of the server.
@@ -77,6 +79,7 @@ class ServerState:
         self.counts = counts
         self.peers = peers
         self.traffic = Traffic()
+        self.http_traffic = HttpTraffic()
         self.latencies = Latencies()
         self._new_detector = new_detector
         self._wake_words = wake_words or WakeWords()

@@ -1,6 +1,5 @@
 """The route of `/openapi.json`. Routes of dialects that are switched off are not in it."""
 
-import re
 from functools import cache
 
 import trio
@@ -8,9 +7,8 @@ from quart import Blueprint, Quart, Response
 
 from trio_stt.api.openapi.declarations import OPERATIONS
 from trio_stt.api.openapi.document import openapi_json
+from trio_stt.api.request_metrics import template
 
-_VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
-"""A variable of a route in Quart, such as `<path:model_id>`."""
 _ADDED_METHODS = {"HEAD", "OPTIONS"}
 
 
@@ -39,7 +37,7 @@ def openapi_routes(app: Quart, *, has_keys: bool) -> Blueprint:
 def served_methods(app: Quart) -> set[tuple[str, str]]:
     """Method and path of every HTTP route of an app, without the methods that Quart adds."""
     return {
-        (method, _VARIABLE.sub(r"{\1}", rule.rule))
+        (method, template(rule.rule))
         for rule in app.url_map.iter_rules()
         if not rule.websocket
         for method in (rule.methods or set()) - _ADDED_METHODS
